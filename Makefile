@@ -1,0 +1,61 @@
+# `make dev` and `make test` need nothing but Python >= 3.11 and make.
+.DEFAULT_GOAL := help
+.PHONY: help install dev test check lint types layers format hooks lock bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Mamba Server needs Python >= 3.11; name one with: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "Python's venv module is missing (on Debian: apt install python3-venv)"; exit 1; }
+
+$(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
+	@command -v $(UV) >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(INSTALLED) ## Make .venv with the `mamba` command in it
+
+dev: $(INSTALLED) ## Start Valkey, the API and a worker, and answer chats on 127.0.0.1:8000
+	@$(BIN)/mamba dev
+
+test: $(INSTALLED) ## Run the whole suite
+	$(BIN)/pytest
+
+check: lint types layers ## Lint, types and layers
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/pyright
+
+layers: $(INSTALLED)
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+hooks: $(INSTALLED) ## Run `make check` before every commit
+	$(BIN)/pre-commit install
+
+lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --all-extras --upgrade pyproject.toml -o requirements.lock
+
+bench: $(INSTALLED) ## Measure against a direct answer (minutes)
+	$(BIN)/python -m bench
+
+clean: ## Remove the environment and the caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis

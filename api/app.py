@@ -1,0 +1,41 @@
+"""The FastAPI application."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from api import chats, health, models, problems
+from api.process import open_process
+from api.request_id import RequestIdMiddleware
+from shared import logs
+from shared.settings import Settings
+
+log = structlog.stdlib.get_logger()
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        logs.configure(settings.logging)
+        if settings.server.host not in _LOOPBACK:
+            log.warning("api.open_to_all", host=settings.server.host, auth="none")
+        async with open_process(settings) as app.state.process:
+            log.info("api.started", demo=settings.openai.demo)
+            yield
+
+    app = FastAPI(
+        title="Mamba Server",
+        description="Queued, resumable, crash-proof answers for AI chat.",
+        version="0.1.0",
+        lifespan=lifespan,
+        middleware=[Middleware(RequestIdMiddleware)],
+    )
+    problems.install(app)
+    for module in (chats, models, health):
+        app.include_router(module.router)
+    return app

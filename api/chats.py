@@ -1,0 +1,111 @@
+"""The chat routes: ask, follow, stop."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from pydantic import BaseModel, Field
+
+from api import problems
+from api.chat_request import ChatRequest, read_chat_request
+from api.principal import Caller
+from api.process import CurrentProcess
+from api.request_id import request_id_of
+from api.sse import ClientCursor, parse_cursor
+from shared.errors import InvalidRequest, NotFound
+from shared.runs import RunState
+from shared.stream import START
+
+router = APIRouter(tags=["chat"])
+
+ChatId = Annotated[str, Path(min_length=1, max_length=256, description="The chat's id")]
+LastEventId = Annotated[
+    str | None,
+    Header(description="The `id:` of the last event that arrived", examples=["1-57@9f3kq0Zr7"]),
+]
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer, as the AI SDK's UI message stream.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": ChatRequest.model_json_schema(by_alias=True),
+                "examples": {
+                    "plain": {"value": {"messages": [{"role": "user", "content": "Hello"}]}},
+                },
+            }
+        },
+    }
+}
+
+
+class Stopped(BaseModel):
+    run_id: str
+    state: RunState = Field(description="The final state of the run")
+
+
+@router.post(
+    "/chat",
+    response_class=Response,
+    responses={**_STREAM, **problems.responses(409, 413, 422, 503)},
+    openapi_extra=_BODY,
+)
+async def ask(request: Request, process: CurrentProcess, caller: Caller) -> Response:
+    """Accept a chat, and stream its answer. The run goes on if the client goes away."""
+    chat = await read_chat_request(request, process.settings.limits)
+    run = await process.runs.accept(caller, chat, request_id_of(request.scope))
+    return process.relay(run)
+
+
+@router.get(
+    "/chat/{chat_id:path}/stream",
+    response_class=Response,
+    responses={
+        **_STREAM,
+        204: {"description": "There is nothing to follow, or nothing after this cursor."},
+        **problems.responses(404, 410, 422, 503),
+    },
+)
+async def follow(
+    process: CurrentProcess,
+    caller: Caller,
+    chat_id: ChatId,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Follow the chat's newest answer, from its start or after a cursor; ended ones too."""
+    cursor = _cursor(last_event_id)
+    run = await process.runs.find(caller, chat_id, cursor)
+    after = cursor.cursor if cursor else START
+    if run is None or (run.state.ended and not await process.runs.has_more(run, after)):
+        return Response(status_code=204)
+    return process.relay(run, after)
+
+
+@router.post(
+    "/chat/{chat_id:path}/stop",
+    responses=problems.responses(404, 422, 503),
+)
+async def stop(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
+    """Stop the chat's answer. What was said stays, and the stream ends in `abort`."""
+    run = await process.runs.find(caller, chat_id)
+    if run is None:
+        raise NotFound
+    ended = await process.runs.stop(run)
+    return Stopped(run_id=ended.id, state=ended.state)
+
+
+def _cursor(text: str | None) -> ClientCursor | None:
+    if text is None or not text.strip():
+        return None
+    cursor = parse_cursor(text)
+    if cursor is None:
+        raise InvalidRequest(
+            "Last-Event-ID: Not a cursor of this server. Send the `id:` of an event as it came.",
+            field="Last-Event-ID",
+        )
+    return cursor

@@ -1,0 +1,17 @@
+"""Who asks. Every chat and run belongs to a principal; for all others it does not exist."""
+
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends
+
+
+class Principal(NamedTuple):
+    owner: str
+
+
+def anonymous() -> Principal:
+    """Mode `none`: everybody is one and the same."""
+    return Principal("anonymous")
+
+
+Caller = Annotated[Principal, Depends(anonymous)]

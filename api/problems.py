@@ -1,0 +1,137 @@
+"""The API's one error shape (RFC 9457), and the one place where an error becomes a status."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.request_id import request_id_of
+from shared.errors import (
+    CursorExpired,
+    InvalidRequest,
+    NotFound,
+    Refusal,
+    RunInProgress,
+    TooLarge,
+    Unavailable,
+)
+from shared.logs import where
+from shared.redis import REDIS_AWAY
+
+log = structlog.stdlib.get_logger()
+
+_STATUSES: Mapping[type, int] = {
+    InvalidRequest: 422,
+    TooLarge: 413,
+    NotFound: 404,
+    RunInProgress: 409,
+    CursorExpired: 410,
+    Unavailable: 503,
+}
+_TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    410: "Gone",
+    413: "Too large",
+    422: "Not valid",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+class Problem(BaseModel):
+    """What every refusal looks like. `detail` is for people, `code` for programs."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not valid"])
+    status: int = Field(examples=[422])
+    code: str = Field(examples=["invalid_request"])
+    detail: str = Field(examples=["messages: Field required"])
+    field: str | None = Field(default=None, examples=["messages[0].role"])
+    request_id: str = Field(examples=["req_6Jt0"])
+
+
+def problem_response(
+    request_id: str,
+    status: int,
+    code: str,
+    detail: str,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    problem = Problem(
+        type="about:blank",
+        title=_TITLES.get(status, "Error"),
+        status=status,
+        code=code,
+        detail=detail,
+        field=field,
+        request_id=request_id,
+    )
+    return Response(
+        problem.model_dump_json(exclude_none=True),
+        status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    for error in REDIS_AWAY:
+        app.add_exception_handler(error, _on_redis_away)
+    app.add_exception_handler(Exception, _on_error)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route's document says of its refusals."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {status: {"description": _TITLES[status], "content": content} for status in statuses}
+
+
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
+    status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+    headers = {"retry-after": "1"} if status == 503 else None
+    return problem_response(
+        request_id_of(request.scope), status, error.code, str(error), error.field, headers
+    )
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return problem_response(
+        request_id_of(request.scope), 422, "invalid_request", f"{field}: {first['msg']}", field
+    )
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    title = _TITLES.get(error.status_code, "Error")
+    code = title.lower().replace(" ", "_")
+    return problem_response(
+        request_id_of(request.scope), error.status_code, code, error.detail, headers=error.headers
+    )
+
+
+async def _on_redis_away(request: Request, error: Exception) -> Response:
+    log.error("request.redis_away", error=type(error).__name__)
+    return await _on_refusal(request, Unavailable())
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    log.error("request.failed", error=type(error).__name__, where=where(error))
+    return problem_response(
+        request_id_of(request.scope), 500, "internal_error", "Something went wrong on our side."
+    )

@@ -1,0 +1,79 @@
+"""The API process: what it holds, put together once in its lifespan."""
+
+import gc
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, FastAPI, Request
+
+from api.draining import Draining
+from api.run_service import RunService
+from api.sse import RelayResponse
+from shared.follow import Follower
+from shared.jobs import JobQueue
+from shared.redis import Redis, connect
+from shared.runs import Run, RunStore
+from shared.settings import Settings
+from shared.stream import START, Cursor, RedisEventStream
+from shared.subscriber import Subscriber
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    settings: Settings
+    redis: Redis
+    follower: Follower
+    runs: RunService
+    draining: Draining
+
+    def relay(self, run: Run, after: Cursor = START) -> RelayResponse:
+        """Follow a run from a cursor on, to one client."""
+        return RelayResponse(
+            self.follower,
+            self.draining,
+            run_id=run.id,
+            chat_id=run.chat_id,
+            after=after,
+            heartbeat_seconds=self.settings.server.heartbeat_seconds,
+            settle=self.runs.settle,
+        )
+
+
+@asynccontextmanager
+async def open_process(settings: Settings) -> AsyncGenerator[Process]:
+    async with AsyncExitStack() as stack:
+        process = await _compose(settings, stack)
+        stack.enter_context(process.draining.on_signal())
+        # What start-up made stays: never scan it again. Full scans stall every stream.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        yield process
+
+
+async def _compose(settings: Settings, stack: AsyncExitStack) -> Process:
+    url, name = settings.redis.url, "mamba-api"
+    redis = connect(url, name=name, max_connections=settings.redis.max_connections)
+    stack.push_async_callback(redis.aclose)
+    subscriber = await stack.enter_async_context(Subscriber(url, name=name))
+    live_ttl = settings.run.live_ttl_seconds
+    stream = RedisEventStream(redis, live_ttl=live_ttl, retention=settings.run.retention_seconds)
+    follower = Follower(stream, subscriber, max_bytes=settings.limits.follower_bytes)
+    runs = RunService(
+        runs=RunStore(redis, live_ttl=live_ttl),
+        queue=JobQueue(redis, live_ttl=live_ttl),
+        stream=stream,
+        follower=follower,
+        default_model=settings.openai.default_model,
+    )
+    draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
+    return Process(settings, redis, follower, runs, draining)
+
+
+def _process_of(request: Request) -> Process:
+    return cast("FastAPI", request.app).state.process
+
+
+CurrentProcess = Annotated[Process, Depends(_process_of)]

@@ -1,0 +1,142 @@
+"""The relay: a run's log to one client, as server-sent events.
+
+Each event carries `id: <attempt>-<offset>@<run>`, the cursor that a client comes back with. The
+bytes of the log go out as they are. Heartbeats are comments: an unknown chunk would be fatal to the
+AI SDK. A relay that cannot go on resets the connection: a clean end is, to the SDK, a whole answer.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.draining import Draining
+from shared.events import DONE, Error
+from shared.follow import Follower, Following
+from shared.stream import START, Cursor, Entry
+
+log = structlog.stdlib.get_logger()
+
+_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "connection": "keep-alive",
+    "x-vercel-ai-ui-message-stream": "v1",
+    "x-accel-buffering": "no",
+}
+_OPEN = b": stream-open\n\n"
+_HEARTBEAT = b": keep-alive\n\n"
+_GONE = b"data: " + Error(error_text="The answer was lost.").encode() + b"\n\ndata: [DONE]\n\n"
+_CURSOR = re.compile(
+    r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
+)
+
+
+class ClientCursor(NamedTuple):
+    """A `Last-Event-ID`, and the run it belongs to, where it says so."""
+
+    cursor: Cursor
+    run_id: str | None
+
+
+def parse_cursor(text: str) -> ClientCursor | None:
+    """None if it is no cursor of ours."""
+    match = _CURSOR.fullmatch(text.strip())
+    if match is None:
+        return None
+    return ClientCursor(Cursor(int(match["attempt"]), int(match["offset"])), match["run"])
+
+
+def encode_sse(entries: Iterable[Entry], run_id: bytes) -> bytes:
+    return b"".join(
+        b"id: %d-%d@%b\ndata: %b\n\n" % (entry.attempt, entry.offset, run_id, entry.data)
+        for entry in entries
+    )
+
+
+class RelayResponse(Response):
+    """Follows a run to its end, or until the client or this process goes away.
+
+    `settle` is called in silences: it ends the run if nobody works on it any more, and says False
+    if there is no run left to follow.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        draining: Draining,
+        *,
+        run_id: str,
+        chat_id: str,
+        after: Cursor = START,
+        heartbeat_seconds: float,
+        settle: Callable[[str], Awaitable[bool]],
+    ) -> None:
+        super().__init__(None, 200, headers={**_HEADERS, "x-run-id": run_id, "x-chat-id": chat_id})
+        del self.headers["content-length"]
+        self._follower = follower
+        self._draining = draining
+        self._run_id = run_id
+        self._after = after
+        self._heartbeat_seconds = heartbeat_seconds
+        self._settle = settle
+        self._gone = False
+        #: A heartbeat is due.
+        self._silent = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await _send_body(send, _OPEN)
+        with (
+            self._follower.follow(self._run_id, self._after) as following,
+            self._draining.watch(following.ring),
+        ):
+            watching = asyncio.create_task(self._watch(receive, following))
+            beating = asyncio.create_task(self._beat(following))
+            try:
+                await self._relay(following, send)
+            finally:
+                watching.cancel()
+                beating.cancel()
+
+    async def _relay(self, following: Following, send: Send) -> None:
+        run_id = self._run_id.encode()
+        while not self._gone:
+            if self._draining.begun:
+                # The response stays unfinished, so that the server resets the connection.
+                await _send_body(send, b"retry: %d\n\n" % random.randint(100, 1000))  # noqa: S311
+                return
+            entries = await following.read()
+            if entries:
+                self._silent = False
+                last = entries[-1].data == DONE
+                await _send_body(send, encode_sse(entries, run_id), more=not last)
+                if last:
+                    return
+            elif self._silent:
+                self._silent = False
+                await _send_body(send, _HEARTBEAT)
+                if not await self._settle(self._run_id):
+                    await _send_body(send, _GONE, more=False)
+                    return
+
+    async def _watch(self, receive: Receive, following: Following) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        following.ring()
+
+    async def _beat(self, following: Following) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_seconds)
+            self._silent = True
+            following.ring()
+
+
+async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

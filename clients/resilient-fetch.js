@@ -1,0 +1,199 @@
+// A `fetch` under which an answer survives dropped connections: it takes the stream up again after
+// the last whole event, so that the AI SDK above it sees one uninterrupted body.
+//
+//   new DefaultChatTransport({ api, fetch: resilientFetch() })
+
+const DONE = /^data: ?\[DONE\]/m;
+const TERMINAL = /^data: ?(\[DONE\]|\{"type":"(finish|abort|error)"[,}])/m;
+const EVENT_END = /\r?\n\r?\n/g;
+
+export function resilientFetch(options = {}) {
+  const settings = {
+    fetch: (...request) => globalThis.fetch(...request),
+    delay: 1000,
+    maxDelay: 30_000,
+    tries: 10,
+    streamUrl,
+    ...options,
+  };
+  return async (input, init = {}) => {
+    const life = lifeOf(init.signal);
+    const response = await settings.fetch(input, { ...init, signal: life.signal });
+    const url = isEventStream(response) && resumeUrl(input, init, response, settings);
+    if (!url) return response;
+    const run = new Run(resumption(url, init, life.signal), settings);
+    return new Response(bodyOf(run.events(response), life), response);
+  };
+}
+
+/** Where an answer is taken up again, a query string of the API's address included. */
+export function streamUrl(api, chatId) {
+  const [, path, query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(api);
+  return `${path.replace(/\/$/, '')}/${encodeURIComponent(chatId)}/stream${query}`;
+}
+
+class Run {
+  lastId;
+  retry;
+  terminal = false;
+  done = false;
+  forwarded = false;
+  failures = 0;
+
+  constructor(request, settings) {
+    this.request = request;
+    this.settings = settings;
+  }
+
+  /** The whole events of the run, over as many connections as it takes. */
+  async *events(response) {
+    while (response) {
+      let drop = new TypeError('network error: the answer ended before it was complete');
+      try {
+        yield* this.read(response);
+      } catch (error) {
+        drop = error;
+      }
+      response = this.done ? undefined : await this.reconnect(drop);
+    }
+  }
+
+  async *read(response) {
+    for await (const events of wholeEvents(response.body)) {
+      this.note(events);
+      yield events;
+    }
+  }
+
+  note(events) {
+    this.lastId = lastOf(events, /^id: ?(.*?)\r?$/gm) ?? this.lastId;
+    this.retry = lastOf(events, /^retry: ?(\d+)\r?$/gm) ?? this.retry;
+    this.terminal ||= TERMINAL.test(events);
+    this.done ||= DONE.test(events);
+    if (!/^data:/m.test(events)) return;
+    this.forwarded = true;
+    this.failures = 0;
+  }
+
+  /** The next connection, or undefined where the answer was complete; throws `drop` or why not. */
+  async reconnect(drop) {
+    const { signal } = this.request;
+    while (this.resumable && !signal.aborted && this.failures < this.settings.tries) {
+      await pause(this.backoff(), signal);
+      this.failures += 1;
+      const response = await this.connect();
+      if (response?.status === 204 && this.terminal) return undefined;
+      if (response?.status === 204) throw drop;
+      if (response && isEventStream(response)) return response;
+      if (response && isFinal(response)) throw new Error((await response.text()) || drop.message);
+      await response?.body?.cancel();
+    }
+    throw signal.aborted ? signal.reason : drop;
+  }
+
+  /** Without an id, what was forwarded already would come a second time. */
+  get resumable() {
+    return this.lastId !== undefined || !this.forwarded;
+  }
+
+  /** Milliseconds: full jitter, so that a fleet of clients does not come back at once. */
+  backoff() {
+    const base = Number(this.retry ?? this.settings.delay);
+    return Math.random() * Math.min(this.settings.maxDelay, base * 2 ** this.failures);
+  }
+
+  async connect() {
+    const { url, headers, ...init } = this.request;
+    if (this.lastId !== undefined) headers.set('last-event-id', this.lastId);
+    this.settings.onReconnect?.({ attempt: this.failures, lastEventId: this.lastId });
+    return this.settings.fetch(url, { ...init, headers }).catch(() => {});
+  }
+}
+
+/** The text of a body, in pieces that end where an event ends. */
+async function* wholeEvents(body) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    text += decoder.decode(value, { stream: true });
+    const end = [...text.matchAll(EVENT_END)].at(-1);
+    if (!end) continue;
+    const cut = end.index + end[0].length;
+    yield text.slice(0, cut);
+    text = text.slice(cut);
+  }
+}
+
+function bodyOf(events, life) {
+  const encoder = new TextEncoder();
+  const source = {
+    async pull(controller) {
+      const { done, value } = await events.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+    cancel: (reason) => life.abort(reason),
+  };
+  return new ReadableStream(source, { highWaterMark: 0 });
+}
+
+/** Ends with the caller's signal, and when the body is cancelled. */
+function lifeOf(signal) {
+  const life = new AbortController();
+  if (signal?.aborted) life.abort(signal.reason);
+  signal?.addEventListener('abort', () => life.abort(signal.reason), { once: true });
+  return life;
+}
+
+function resumption(url, init, signal) {
+  const { body, ...rest } = init;
+  const headers = new Headers(init.headers);
+  headers.delete('content-type');
+  headers.delete('content-length');
+  return { ...rest, url, method: 'GET', headers, signal };
+}
+
+function resumeUrl(input, init, response, settings) {
+  const isPost = (init.method ?? 'GET').toUpperCase() === 'POST';
+  if (!isPost) return String(input);
+  const chatId = idOf(init.body) ?? response.headers.get('x-chat-id');
+  return chatId && settings.streamUrl(String(input), chatId);
+}
+
+function idOf(body) {
+  try {
+    return JSON.parse(body).id;
+  } catch {
+    return undefined;
+  }
+}
+
+function isEventStream(response) {
+  const type = response.headers.get('content-type') ?? '';
+  return response.ok && response.body && type.startsWith('text/event-stream');
+}
+
+function isFinal({ status }) {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
+}
+
+function lastOf(text, pattern) {
+  return [...text.matchAll(pattern)].at(-1)?.[1];
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}

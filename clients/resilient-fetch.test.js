@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { resilientFetch, streamUrl } from './resilient-fetch.js';
+
+const START = 'id: 1-0@r\ndata: {"type":"start"}\n\n';
+const DELTA = 'id: 2-0@r\ndata: {"type":"text-delta","id":"t","delta":"é"}\n\n';
+const FINISH = 'id: 3-0@r\ndata: {"type":"finish"}\n\n';
+const DONE = 'id: 4-0@r\ndata: [DONE]\n\n';
+const BREAK = new TypeError('broken');
+const POST = {
+  method: 'POST',
+  body: JSON.stringify({ id: 'a/b' }),
+  headers: { 'content-type': 'application/json', authorization: 'Bearer x' },
+};
+
+/** A response with these pieces of text; an error breaks it. */
+function stream(pieces, headers = {}) {
+  const left = [...pieces];
+  const body = new ReadableStream({
+    pull(controller) {
+      const piece = left.shift();
+      if (piece === undefined) controller.close();
+      else if (piece instanceof Error) controller.error(piece);
+      else controller.enqueue(typeof piece === 'string' ? new TextEncoder().encode(piece) : piece);
+    },
+  });
+  return new Response(body, { headers: { 'content-type': 'text/event-stream', ...headers } });
+}
+
+/** The wrapped fetch over a server that gives these answers, and the requests it got. */
+function over(answers, options = {}) {
+  const left = [...answers];
+  const requests = [];
+  const fetch = async (url, init) => {
+    const headers = Object.fromEntries(new Headers(init.headers));
+    requests.push({ url, method: init.method, headers });
+    const answer = left.shift();
+    if (answer instanceof Error) throw answer;
+    return answer;
+  };
+  return { requests, fetch: resilientFetch({ fetch, delay: 1, ...options }) };
+}
+
+async function text(fetch, init = POST) {
+  const response = await fetch('/chat', init);
+  return response.text();
+}
+
+test('takes the answer up after the last whole event', async () => {
+  const { fetch, requests } = over([
+    stream([START + DELTA.slice(0, 20), BREAK]),
+    stream([DELTA, FINISH, DONE]),
+  ]);
+  assert.equal(await text(fetch), START + DELTA + FINISH + DONE);
+  assert.deepEqual(requests[1], {
+    url: '/chat/a%2Fb/stream',
+    method: 'GET',
+    headers: { authorization: 'Bearer x', 'last-event-id': '1-0@r' },
+  });
+});
+
+test('an end without [DONE] is a drop', async () => {
+  const { fetch } = over([stream([START]), stream([]), stream([DELTA, DONE])]);
+  assert.equal(await text(fetch), START + DELTA + DONE);
+});
+
+test('a break after [DONE] is none', async () => {
+  const { fetch, requests } = over([stream([START, DONE, BREAK])]);
+  assert.equal(await text(fetch), START + DONE);
+  assert.equal(requests.length, 1);
+});
+
+test('a character may be split between two reads', async () => {
+  const bytes = new TextEncoder().encode(DELTA);
+  const middle = bytes.indexOf(0xc3) + 1;
+  const { fetch } = over([stream([bytes.slice(0, middle), bytes.slice(middle), DONE])]);
+  assert.equal(await text(fetch), DELTA + DONE);
+});
+
+test('the chat id may come from the answer', async () => {
+  const { fetch, requests } = over([stream([BREAK], { 'x-chat-id': 'c1' }), stream([DONE])]);
+  await text(fetch, { ...POST, body: '{"messages":[]}' });
+  assert.equal(requests[1].url, '/chat/c1/stream');
+});
+
+test('a GET is taken up at its own address', async () => {
+  const { fetch, requests } = over([stream([START, BREAK]), stream([DONE])]);
+  const response = await fetch('/chat/c1/stream');
+  assert.equal(await response.text(), START + DONE);
+  assert.equal(requests[1].url, '/chat/c1/stream');
+});
+
+test('other answers pass untouched', async () => {
+  const answer = Response.json({ ok: true });
+  const { fetch } = over([answer]);
+  assert.equal(await fetch('/chat', POST), answer);
+});
+
+test('204 ends an answer that was finished', async () => {
+  const { fetch } = over([stream([START, FINISH, BREAK]), new Response(null, { status: 204 })]);
+  assert.equal(await text(fetch), START + FINISH);
+});
+
+test('204 reports the drop of an answer that was not', async () => {
+  const { fetch } = over([stream([START, BREAK]), new Response(null, { status: 204 })]);
+  await assert.rejects(text(fetch), BREAK);
+});
+
+test('a refusal is reported in its own words', async () => {
+  const { fetch } = over([stream([START, BREAK]), new Response('token expired', { status: 401 })]);
+  await assert.rejects(text(fetch), /token expired/);
+});
+
+test('tries again as often as it was told, and anew after each event', async () => {
+  const away = () => new Response('', { status: 503 });
+  const [first, second] = [stream([START, BREAK]), stream([DELTA, BREAK])];
+  const answers = [first, BREAK, away(), second, away(), away(), away()];
+  const { fetch, requests } = over(answers, { tries: 3 });
+  await assert.rejects(text(fetch), BREAK);
+  assert.equal(requests.length, answers.length);
+});
+
+test('events without ids are not asked for twice', async () => {
+  const { fetch, requests } = over([stream(['data: {"type":"start"}\n\n', BREAK])]);
+  await assert.rejects(text(fetch), BREAK);
+  assert.equal(requests.length, 1);
+});
+
+test('waits exponentially, from what the server asks for', async (t) => {
+  const waits = [];
+  t.mock.method(Math, 'random', () => 1);
+  t.mock.method(globalThis, 'setTimeout', (then, ms) => {
+    waits.push(ms);
+    queueMicrotask(then);
+  });
+  const { fetch } = over(
+    [stream(['retry: 300\n\n', START, BREAK]), BREAK, BREAK, BREAK, stream([DONE])],
+    { maxDelay: 1000 },
+  );
+  await text(fetch);
+  assert.deepEqual(waits, [300, 600, 1000, 1000]);
+});
+
+test('an abort ends the waiting', async () => {
+  const abort = new AbortController();
+  const { fetch, requests } = over([stream([START, BREAK])], { delay: 60_000, maxDelay: 60_000 });
+  const reading = text(fetch, { ...POST, signal: abort.signal });
+  setTimeout(() => abort.abort(), 20);
+  await assert.rejects(reading, { name: 'AbortError' });
+  assert.equal(requests.length, 1);
+});
+
+test('the address of a stream keeps the query string', () => {
+  const url = streamUrl('https://host/chat/?tenant=1', 'ä b');
+  assert.equal(url, 'https://host/chat/%C3%A4%20b/stream?tenant=1');
+});

@@ -1,0 +1,21 @@
+"""`uvicorn mamba.main:app`; the app is built when it is asked for, not when this is imported."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def __getattr__(name: str) -> "FastAPI":
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _app()
+
+
+@cache
+def _app() -> "FastAPI":
+    from api.app import create_app  # noqa: PLC0415
+    from shared.settings import load_settings  # noqa: PLC0415
+
+    return create_app(load_settings())

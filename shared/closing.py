@@ -1,0 +1,27 @@
+"""Ending a run that nobody works on: by whoever notices, with the one terminal event."""
+
+from shared.errors import StreamClosed
+from shared.events import DONE, Start, StreamEvent
+from shared.runs import Run
+from shared.stream import Append, Closure, EventStream, read_all
+from shared.transcript import Transcript
+
+
+async def close_run(
+    stream: EventStream, run: Run, ending: list[StreamEvent], closure: Closure
+) -> bool:
+    """Take the run over and end it: what is open, `ending`, `[DONE]`. False if it has ended before.
+
+    A worker that still has the run is fenced off.
+    """
+    try:
+        takeover = await stream.take_over(run.id)
+    except StreamClosed:
+        return False
+    shown = Transcript.of(await read_all(stream, run.id))
+    beginning = [] if takeover.offset else [Start(message_id=run.message_id)]
+    events = [*beginning, *shown.closing(), *ending]
+    entries = [*(event.encode() for event in events), DONE]
+    append = Append(run.id, takeover.attempt, takeover.offset + 1, entries, closure)
+    [verdict] = await stream.append(append)
+    return not isinstance(verdict, Exception)

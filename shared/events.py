@@ -1,0 +1,243 @@
+"""The events of a run: the chunks of the AI SDK's UI message stream, as they go on the wire.
+
+This is the default profile, accepted by every `ai` package from 5.0.100 to 7: no key and no type
+that an older client would reject, no `null` for an optional key. Source of the rules: the schema of
+`UIMessageChunk` in the `ai` package.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    SerializerFunctionWrapHandler,
+    Tag,
+    TypeAdapter,
+    model_serializer,
+)
+from pydantic.alias_generators import to_camel
+
+FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
+
+#: What ends a stream, after its terminal event. Not JSON: the protocol's own mark.
+DONE = b"[DONE]"
+
+
+class Event(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True, frozen=True
+    )
+
+    def encode(self) -> bytes:
+        """The JSON that goes on the wire. It never contains a newline."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+
+class _Nullable(Event):
+    """An event one of whose required keys may be `null`."""
+
+    @model_serializer(mode="wrap")
+    def _keep_null(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        for key in ("input", "output", "data"):
+            if key in type(self).model_fields:
+                fields.setdefault(key, None)
+        return fields
+
+
+class Start(Event):
+    type: Literal["start"] = "start"
+    message_id: str
+
+
+class StartStep(Event):
+    type: Literal["start-step"] = "start-step"
+
+
+class FinishStep(Event):
+    type: Literal["finish-step"] = "finish-step"
+
+
+class TextStart(Event):
+    type: Literal["text-start"] = "text-start"
+    id: str
+
+
+class TextDelta(Event):
+    type: Literal["text-delta"] = "text-delta"
+    id: str
+    delta: str
+
+
+class TextEnd(Event):
+    type: Literal["text-end"] = "text-end"
+    id: str
+
+
+class ReasoningStart(Event):
+    type: Literal["reasoning-start"] = "reasoning-start"
+    id: str
+
+
+class ReasoningDelta(Event):
+    type: Literal["reasoning-delta"] = "reasoning-delta"
+    id: str
+    delta: str
+
+
+class ReasoningEnd(Event):
+    type: Literal["reasoning-end"] = "reasoning-end"
+    id: str
+
+
+class ToolInputStart(Event):
+    type: Literal["tool-input-start"] = "tool-input-start"
+    tool_call_id: str
+    tool_name: str
+
+
+class ToolInputDelta(Event):
+    type: Literal["tool-input-delta"] = "tool-input-delta"
+    tool_call_id: str
+    input_text_delta: str
+
+
+class ToolInputAvailable(_Nullable):
+    type: Literal["tool-input-available"] = "tool-input-available"
+    tool_call_id: str
+    tool_name: str
+    input: Any
+
+
+class ToolInputError(_Nullable):
+    type: Literal["tool-input-error"] = "tool-input-error"
+    tool_call_id: str
+    tool_name: str
+    input: Any
+    error_text: str
+
+
+class ToolOutputAvailable(_Nullable):
+    type: Literal["tool-output-available"] = "tool-output-available"
+    tool_call_id: str
+    output: Any
+
+
+class ToolOutputError(Event):
+    type: Literal["tool-output-error"] = "tool-output-error"
+    tool_call_id: str
+    error_text: str
+
+
+class SourceUrl(Event):
+    type: Literal["source-url"] = "source-url"
+    source_id: str
+    url: str
+    title: str | None = None
+
+
+class SourceDocument(Event):
+    type: Literal["source-document"] = "source-document"
+    source_id: str
+    media_type: str
+    title: str
+    filename: str | None = None
+
+
+class File(Event):
+    type: Literal["file"] = "file"
+    url: str
+    media_type: str
+
+
+class Data(_Nullable):
+    """An extension: `data-NAME`. A transient one reaches only the client's `onData`."""
+
+    type: str
+    data: Any
+    id: str | None = None
+    transient: bool | None = None
+
+
+class MessageMetadata(Event):
+    type: Literal["message-metadata"] = "message-metadata"
+    message_metadata: dict[str, Any]
+
+
+class Error(Event):
+    type: Literal["error"] = "error"
+    error_text: str
+
+
+class Abort(Event):
+    """Without a `reason`: it is fatal to older clients."""
+
+    type: Literal["abort"] = "abort"
+
+
+class Finish(Event):
+    type: Literal["finish"] = "finish"
+    finish_reason: FinishReason | None = None
+
+
+def _tag(event: Event | dict[str, Any]) -> str:
+    kind = str(event.get("type") if isinstance(event, dict) else getattr(event, "type", None))
+    return "data" if kind.startswith("data-") else kind
+
+
+StreamEvent = Annotated[
+    Annotated[Start, Tag("start")]
+    | Annotated[StartStep, Tag("start-step")]
+    | Annotated[FinishStep, Tag("finish-step")]
+    | Annotated[TextStart, Tag("text-start")]
+    | Annotated[TextDelta, Tag("text-delta")]
+    | Annotated[TextEnd, Tag("text-end")]
+    | Annotated[ReasoningStart, Tag("reasoning-start")]
+    | Annotated[ReasoningDelta, Tag("reasoning-delta")]
+    | Annotated[ReasoningEnd, Tag("reasoning-end")]
+    | Annotated[ToolInputStart, Tag("tool-input-start")]
+    | Annotated[ToolInputDelta, Tag("tool-input-delta")]
+    | Annotated[ToolInputAvailable, Tag("tool-input-available")]
+    | Annotated[ToolInputError, Tag("tool-input-error")]
+    | Annotated[ToolOutputAvailable, Tag("tool-output-available")]
+    | Annotated[ToolOutputError, Tag("tool-output-error")]
+    | Annotated[SourceUrl, Tag("source-url")]
+    | Annotated[SourceDocument, Tag("source-document")]
+    | Annotated[File, Tag("file")]
+    | Annotated[Data, Tag("data")]
+    | Annotated[MessageMetadata, Tag("message-metadata")]
+    | Annotated[Error, Tag("error")]
+    | Annotated[Abort, Tag("abort")]
+    | Annotated[Finish, Tag("finish")],
+    Discriminator(_tag),
+]
+
+TerminalEvent = Finish | Error | Abort
+
+_adapter: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent)
+
+
+def decode(data: bytes) -> StreamEvent:
+    """Read one event back from its JSON.
+
+    Raises:
+        pydantic.ValidationError: if it is not an event of the default profile.
+    """
+    return _adapter.validate_json(data)
+
+
+def joined(first: StreamEvent, second: StreamEvent) -> StreamEvent | None:
+    """One event that says what two successive ones say, or None where there is none."""
+    match first, second:
+        case TextDelta(id=one, delta=head), TextDelta(id=two, delta=tail) if one == two:
+            return TextDelta(id=one, delta=head + tail)
+        case ReasoningDelta(id=one, delta=head), ReasoningDelta(id=two, delta=tail) if one == two:
+            return ReasoningDelta(id=one, delta=head + tail)
+        case (
+            ToolInputDelta(tool_call_id=one, input_text_delta=head),
+            ToolInputDelta(tool_call_id=two, input_text_delta=tail),
+        ) if one == two:
+            return ToolInputDelta(tool_call_id=one, input_text_delta=head + tail)
+        case _:
+            return None

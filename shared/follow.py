@@ -1,0 +1,116 @@
+"""Following a run's log: catch up by reading it, then ride what is published.
+
+The two are joined by offset: every entry is checked to be the next one, and whatever looks like a
+hole (a lost message, a reconnect, a reader that fell behind) is healed by reading the log again
+from the reader's own cursor. All followers of a process share one subscriber connection.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from shared import keys
+from shared.redis import REDIS_AWAY
+from shared.stream import START, Cursor, Entry, EventStream
+from shared.subscriber import Subscriber
+
+
+class Follower:
+    """One a process."""
+
+    def __init__(self, stream: EventStream, subscriber: Subscriber, *, max_bytes: int) -> None:
+        self._stream = stream
+        self._subscriber = subscriber
+        self._max_bytes = max_bytes
+
+    @contextmanager
+    def follow(self, run_id: str, after: Cursor = START) -> Generator["Following"]:
+        """Follow a run's log from a cursor on, for as long as the context lasts."""
+        channel = keys.stream(run_id)
+        following = Following(self._stream, run_id, after, self._max_bytes)
+        self._subscriber.add(channel, following)
+        try:
+            yield following
+        finally:
+            self._subscriber.remove(channel, following)
+
+
+class Following:
+    """A reader's place in a log. It holds `max_bytes` at most: past that it reads the log."""
+
+    def __init__(self, stream: EventStream, run_id: str, after: Cursor, max_bytes: int) -> None:
+        self.run_id = run_id
+        self.cursor = after
+        self._stream = stream
+        self._max_bytes = max_bytes
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._behind = False
+        self._bell = asyncio.Event()
+
+    def on_message(self, message: bytes) -> None:
+        if self._behind:
+            return
+        self._held.append(message)
+        self._held_bytes += len(message)
+        if self._held_bytes > self._max_bytes:
+            self._fall_behind()
+        self._bell.set()
+
+    def on_gap(self) -> None:
+        self._fall_behind()
+        self._bell.set()
+
+    def ring(self) -> None:
+        """Make a waiting `read` return, if only with nothing."""
+        self._bell.set()
+
+    async def read(self) -> list[Entry]:
+        """The next entries; none if it was woken by `ring`, or Redis is away."""
+        if not self._held and not self._behind:
+            await self._bell.wait()
+        self._bell.clear()
+        entries = self._take_held()
+        return entries if entries or not self._behind else await self._catch_up()
+
+    def _take_held(self) -> list[Entry]:
+        """What was published, up to a hole: the rest is in the log."""
+        entries: list[Entry] = []
+        while self._held:
+            for line in self._held.popleft().split(b"\n"):
+                entry = _parse(line)
+                if entry.offset > self.cursor.offset + 1:
+                    self._fall_behind()
+                    return entries
+                if entry.offset > self.cursor.offset:
+                    entries.append(entry)
+                    self.cursor = entry.cursor
+        self._held_bytes = 0
+        return entries
+
+    async def _catch_up(self) -> list[Entry]:
+        # What is published from here on is held, and joined to the page by its offsets.
+        self._behind = False
+        try:
+            page = await self._stream.read(self.run_id, self.cursor)
+        except REDIS_AWAY:
+            self._behind = True
+            await asyncio.sleep(0.2)
+            return []
+        if page.more:
+            self._fall_behind()
+        if page.entries:
+            self.cursor = page.entries[-1].cursor
+        return page.entries
+
+    def _fall_behind(self) -> None:
+        self._behind = True
+        self._held.clear()
+        self._held_bytes = 0
+
+
+def _parse(line: bytes) -> Entry:
+    entry_id, _, data = line.partition(b" ")
+    attempt, _, offset = entry_id.partition(b"-")
+    return Entry(int(attempt), int(offset), data)

@@ -1,0 +1,50 @@
+"""Every Redis key there is. Nothing else spells one; every key has a TTL from its first write.
+
+A run's keys share the hash tag `{run id}`, so that they live on one node of a cluster. The queue's
+own keys (`arq:…`) are arq's: they stay on the queue's node, with the chat pointers.
+"""
+
+from hashlib import sha256
+
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+
+QUEUE = "mamba:queue"
+WORKERS = "mamba:worker:*"
+
+
+def run(run_id: str) -> str:
+    """Hash: the run's state, owner, attempts and times."""
+    return f"mamba:run:{{{run_id}}}"
+
+
+def stream(run_id: str) -> str:
+    """Stream: the run's log. Its name is also the channel that each append is published on."""
+    return f"mamba:run:{{{run_id}}}:stream"
+
+
+def chat(owner: str, chat_id: str) -> str:
+    """String: the id of the newest run of an owner's chat. Hashed: both parts are foreign text."""
+    return f"mamba:chat:{sha256(f'{len(owner)}:{owner}:{chat_id}'.encode()).hexdigest()}"
+
+
+def wake(queue: str) -> str:
+    """List: tokens, each of which wakes one idle worker."""
+    return f"{queue}:wake"
+
+
+def worker(worker_id: str) -> str:
+    """String: a live worker's health line. Its name is also the channel it takes orders on."""
+    return f"mamba:worker:{worker_id}"
+
+
+def job(run_id: str) -> str:
+    return f"{job_key_prefix}{run_id}"
+
+
+def lease(run_id: str) -> str:
+    """String: the id of the worker that runs the job, for as long as it renews it."""
+    return f"{in_progress_key_prefix}{run_id}"
+
+
+def tries(run_id: str) -> str:
+    return f"{retry_key_prefix}{run_id}"

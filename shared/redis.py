@@ -1,0 +1,79 @@
+"""The edge to Redis: how a process connects, and how its scripts are called."""
+
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any, Protocol, Self, cast
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+Argument = str | int | float | bytes
+
+#: What a Redis that is away, restarting or loading looks like from here.
+REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+class Pipeline(Protocol):
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+    def execute_command(self, *args: Argument) -> object: ...
+    async def execute(self, *, raise_on_error: bool = True) -> list[Any]: ...
+
+
+class Redis(Protocol):
+    """What we use of redis-py's client, with types."""
+
+    async def execute_command(self, *args: Argument) -> Any: ...  # noqa: ANN401  (any reply)
+    def pipeline(self, *, transaction: bool = True) -> Pipeline: ...
+    async def aclose(self) -> None: ...
+
+
+def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.BlockingConnectionPool:
+    """A bounded pool, whose connections show up as `name` in CLIENT LIST.
+
+    When it is full a caller waits; no connection more is opened.
+    """
+    options: dict[str, Any] = {
+        "client_name": name,
+        "max_connections": max_connections,
+        "timeout": None,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
+        "retry_on_error": [RedisConnectionError, RedisTimeoutError],
+    }
+    return cast("Any", redis.asyncio.BlockingConnectionPool).from_url(url, **options)
+
+
+def connect(url: str, *, name: str, max_connections: int) -> Redis:
+    """A client over a pool of its own."""
+    pool = open_pool(url, name=name, max_connections=max_connections)
+    return cast("Redis", redis.asyncio.Redis.from_pool(pool))
+
+
+class Script:
+    """A Lua script, sent once and then called by its hash."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Redis, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:  # noqa: ANN401  (the caller knows what its script returns)
+        try:
+            return await client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await client.execute_command("EVAL", self.text, len(keys), *keys, *args)
+
+    def queue(self, pipe: Pipeline, keys: Sequence[str], args: Sequence[Argument]) -> None:
+        """Add a call to a pipeline. Its reply is a NoScriptError where `load` is needed first."""
+        pipe.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+
+    async def load(self, client: Redis) -> None:
+        await client.execute_command("SCRIPT", "LOAD", self.text)
+
+
+__all__ = ["REDIS_AWAY", "NoScriptError", "Redis", "Script", "connect", "open_pool"]

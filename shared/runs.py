@@ -1,0 +1,136 @@
+"""The run: one answer being made, from the accepted request to its visible end.
+
+    queued ──▶ running ──▶ succeeded
+      │           ├──────▶ failed
+      │           └──────▶ cancelled
+      └──────▶ failed | cancelled
+
+A run's hash is written by its creator, then only by the scripts of `shared/stream.py`, which keep
+the state in step with the log.
+"""
+
+import secrets
+import time
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared import keys
+from shared.errors import IllegalTransition
+from shared.redis import Redis, Script
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return not _TRANSITIONS[self]
+
+    def to(self, target: "RunState") -> "RunState":
+        """The target, if a run may go there from here.
+
+        Raises:
+            IllegalTransition: if it may not.
+        """
+        if target not in _TRANSITIONS[self]:
+            raise IllegalTransition(f"a run cannot go from {self} to {target}")
+        return target
+
+
+_ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
+    RunState.RUNNING: _ENDS,
+    RunState.SUCCEEDED: frozenset(),
+    RunState.FAILED: frozenset(),
+    RunState.CANCELLED: frozenset(),
+}
+
+
+def new_run_id() -> str:
+    """20 characters, 120 random bits."""
+    return secrets.token_urlsafe(15)
+
+
+class Run(BaseModel):
+    """A run as its hash holds it. Times are Unix milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    chat_id: str
+    owner: str
+    #: The id of the assistant's message, the same on every replay and every connection.
+    message_id: str
+    agent: str
+    model: str
+    request_id: str
+    state: RunState = RunState.QUEUED
+    #: How often a worker took the run over; the fence of the log.
+    attempts: int = 0
+    #: Attempts that ended in a failure that may be tried again.
+    failures: int = 0
+    #: Attempts that ended in a shutdown, and cost the run nothing.
+    handovers: int = 0
+    #: How often a stop was asked for; recorded before anybody is told.
+    cancel: int = 0
+    #: Why a failed run failed; a code of `worker/failures.py`.
+    error: str | None = None
+    created_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
+    started_at: int | None = None
+    ended_at: int | None = None
+
+    def to_hash(self) -> dict[str, str]:
+        fields = self.model_dump(mode="json", exclude_none=True)
+        return {name: str(value) for name, value in fields.items()}
+
+
+class RunStore:
+    """The runs' hashes in Redis."""
+
+    def __init__(self, redis: Redis, *, live_ttl: float) -> None:
+        self._redis = redis
+        self._live_ttl_ms = int(live_ttl * 1000)
+
+    async def create(self, run: Run) -> None:
+        fields = [text for pair in run.to_hash().items() for text in pair]
+        await _CREATE.run(self._redis, [keys.run(run.id)], [self._live_ttl_ms, *fields])
+
+    async def get(self, run_id: str) -> Run | None:
+        fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
+        if b"id" not in fields:
+            return None
+        return Run.model_validate({k.decode(): v.decode() for k, v in fields.items()})
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a run that was never accepted."""
+        await self._redis.execute_command("DEL", keys.run(run_id))
+
+    async def request_cancel(self, run_id: str) -> None:
+        """Record the stop. Whoever writes to the log next is told."""
+        await self._add(run_id, "cancel")
+
+    async def count_failure(self, run_id: str) -> None:
+        await self._add(run_id, "failures")
+
+    async def count_handover(self, run_id: str) -> None:
+        await self._add(run_id, "handovers")
+
+    async def _add(self, run_id: str, field: str) -> None:
+        await _ADD.run(self._redis, [keys.run(run_id)], [field])
+
+
+#: A hash that has expired must not come back as a fragment without a TTL.
+_ADD = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end
+""")
+
+_CREATE = Script("""
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+""")

@@ -1,0 +1,34 @@
+"""What all tests share: one real Valkey server a session, empty at the start of each test."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+
+from shared.redis import Redis
+from tests.processes import Valkey
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Generator[Valkey]:
+    server = Valkey()
+    server.start()
+    asyncio.run(server.ready())
+    yield server
+    asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncGenerator[Redis]:
+    """A client of an empty server. Whatever a test leaves behind must have a TTL."""
+    client = valkey.client()
+    await client.execute_command("FLUSHALL")
+    yield client
+    await _check_that_keys_expire(client)
+    await client.aclose()
+
+
+async def _check_that_keys_expire(client: Redis) -> None:
+    names: list[bytes] = await client.execute_command("KEYS", "*")
+    eternal = [name for name in names if await client.execute_command("PTTL", name) == -1]
+    assert not eternal, f"keys without a TTL: {eternal}"

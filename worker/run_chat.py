@@ -1,0 +1,235 @@
+"""The job `run_chat`: make one run's answer, whatever happens on the way.
+
+Each attempt takes the run over, goes on from what the log already shows, and ends in one of:
+closed (finish, error or abort: exactly one, and `[DONE]`), tried again after a pause, handed over
+(this worker is going away), or lost (another worker has it: this one is silent).
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import structlog
+from arq.worker import RetryJob
+from pydantic import ValidationError
+
+from shared.errors import StreamClosed, StreamError
+from shared.events import Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
+from shared.jobs import RunChat
+from shared.logs import bind, where
+from shared.runs import RunState, RunStore
+from shared.settings import RunSettings
+from shared.stream import Closure, EventStream, Takeover, read_all
+from shared.transcript import Transcript
+from worker.agents.chat import ChatAgent
+from worker.failures import CRASHED, DROPPED, TIMED_OUT, UNREADABLE, Failure, failure_of
+from worker.running import Interrupt, RunInProgress, Running
+from worker.writer import GroupCommit, RunWriter
+
+log = structlog.stdlib.get_logger()
+
+_T = TypeVar("_T")
+
+#: The pause before try n is a random part of `base * 2**n` seconds, up to the cap: full jitter.
+_BACKOFF_BASE = 0.5
+_BACKOFF_CAP = 8.0
+
+
+class ChatRunner:
+    """What the job needs, put together once a process."""
+
+    def __init__(
+        self,
+        *,
+        stream: EventStream,
+        commit: GroupCommit,
+        runs: RunStore,
+        running: Running,
+        agents: dict[str, ChatAgent],
+        settings: RunSettings,
+    ) -> None:
+        self._stream = stream
+        self._commit = commit
+        self._runs = runs
+        self._running = running
+        self._agents = agents
+        self._settings = settings
+
+    async def __call__(self, ctx: dict[str, Any], args: dict[str, Any]) -> None:
+        try:
+            job = RunChat.model_validate(args)
+        except ValidationError:
+            await self.drop(ctx["job_id"], UNREADABLE)
+            return
+        with (
+            bind(run_id=job.run_id, request_id=job.request_id),
+            self._running.enter(job.run_id) as progress,
+        ):
+            try:
+                while not await self._attempt(job, progress):
+                    pass
+            except StreamClosed:
+                log.info("run.already_ended")
+            except StreamError as error:
+                log.warning("run.lost", reason=type(error).__name__)
+            except Exception as error:
+                # The job stays on the queue, and its next attempt counts this one as a crash.
+                log.error("run.broken", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold prompts)
+                raise RetryJob from error
+
+    async def drop(self, run_id: str, failure: Failure = DROPPED) -> None:
+        """End a run whose job cannot be run."""
+        with bind(run_id=run_id), self._running.enter(run_id) as progress:
+            try:
+                attempt = await self._begin(run_id, progress)
+                await attempt.fail(failure)
+            except StreamError:
+                log.info("run.already_ended")
+
+    async def _attempt(self, job: RunChat, progress: RunInProgress) -> bool:
+        """Whether the run needs no further attempt here."""
+        attempt = await self._begin(job.run_id, progress)
+        try:
+            return await self._make_answer(job, attempt)
+        except asyncio.CancelledError:
+            await self._interrupted(job.run_id, attempt)
+            return True
+
+    async def _begin(self, run_id: str, progress: RunInProgress) -> "_Attempt":
+        takeover = await self._stream.take_over(run_id)
+        entries = await read_all(self._stream, run_id) if takeover.offset else []
+        log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset)
+        transcript = Transcript.of(entries)
+        return _Attempt(self._stream, self._commit, run_id, takeover, transcript, progress)
+
+    async def _make_answer(self, job: RunChat, attempt: "_Attempt") -> bool:
+        takeover = attempt.takeover
+        if not takeover.offset:
+            attempt.writer.write(Start(message_id=job.message_id))
+        if takeover.cancelled:
+            await attempt.abort()
+        elif takeover.crashes > self._settings.max_crashes:
+            await attempt.fail(CRASHED)
+        else:
+            return await self._ask_agent(job, attempt)
+        return True
+
+    async def _ask_agent(self, job: RunChat, attempt: "_Attempt") -> bool:
+        left = self._settings.timeout_seconds - attempt.takeover.elapsed
+        try:
+            async with asyncio.timeout(left):
+                agent = self._agents[job.agent]
+                reason = await agent.answer(job, attempt.transcript, attempt.writer)
+        except StreamError:
+            raise
+        except TimeoutError:
+            await attempt.fail(TIMED_OUT)
+        except Exception as error:  # noqa: BLE001  (every accepted run reaches an end)
+            return await self._failed(job.run_id, attempt, error, left)
+        else:
+            await attempt.finish(reason)
+        return True
+
+    async def _failed(
+        self, run_id: str, attempt: "_Attempt", error: Exception, left: float
+    ) -> bool:
+        """Pause before the next attempt, or end the run with the error."""
+        failure = failure_of(error)
+        failures = attempt.takeover.failures
+        log.warning("run.failed_attempt", code=failure.code, error=type(error).__name__)
+        pause = _pause(failures, failure)
+        if not failure.retried or failures >= self._settings.max_retries or pause >= left:
+            await attempt.fail(failure)
+            return True
+        await attempt.writer.drain()
+        await self._runs.count_failure(run_id)
+        await asyncio.sleep(pause)
+        return False
+
+    async def _interrupted(self, run_id: str, attempt: "_Attempt") -> None:
+        """The task was cancelled: by a stop, by the loss of the run, or by the worker's end."""
+        match attempt.progress.interrupt:
+            case Interrupt.STOP:
+                await attempt.abort()
+            case Interrupt.LOST:
+                log.warning("run.lost", reason="lease")
+            case None:
+                await attempt.hand_over()
+                await self._runs.count_handover(run_id)
+                log.info("run.handed_over")
+                raise asyncio.CancelledError
+
+
+class _Attempt:
+    """One attempt's hold on a run: its writer, and the ways to end."""
+
+    def __init__(
+        self,
+        stream: EventStream,
+        commit: GroupCommit,
+        run_id: str,
+        takeover: Takeover,
+        transcript: Transcript,
+        progress: RunInProgress,
+    ) -> None:
+        self.takeover = takeover
+        #: What earlier attempts have shown.
+        self.transcript = transcript
+        self.progress = progress
+        self.writer = RunWriter(
+            commit,
+            run_id,
+            attempt=takeover.attempt,
+            offset=takeover.offset,
+            on_refused=lambda: progress.cancel(Interrupt.LOST),
+            on_cancel=lambda: progress.cancel(Interrupt.STOP),
+        )
+        self._stream = stream
+        self._run_id = run_id
+
+    async def finish(self, reason: FinishReason) -> None:
+        closure = Closure(RunState.SUCCEEDED)
+        await self._close(self.writer.close([Finish(finish_reason=reason)], closure), closure)
+
+    async def abort(self) -> None:
+        closure = Closure(RunState.CANCELLED)
+        await self._close(self._break_off([Abort()], closure), closure)
+
+    async def fail(self, failure: Failure) -> None:
+        detail = Data(type="data-error", data={"code": failure.code}, transient=True)
+        closure = Closure(RunState.FAILED, failure.code)
+        error = Error(error_text=failure.text)
+        await self._close(self._break_off([detail, error], closure), closure)
+
+    async def hand_over(self) -> None:
+        """Write what is held: the next attempt goes on from there."""
+        self.progress.closing = True
+        await _uninterrupted(self.writer.drain())
+
+    async def _break_off(self, ending: list[StreamEvent], closure: Closure) -> None:
+        """End what the log shows as open, then the run."""
+        await self.writer.drain()
+        shown = Transcript.of(await read_all(self._stream, self._run_id))
+        await self.writer.close([*shown.closing(), *ending], closure)
+
+    async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
+        self.progress.closing = True
+        await _uninterrupted(closing)
+        log.info("run.ended", state=closure.state, error=closure.error)
+
+
+async def _uninterrupted(work: Awaitable[_T]) -> _T:
+    """Finish what was begun, even when the task is cancelled meanwhile; then be cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+def _pause(failures: int, failure: Failure) -> float:
+    if failure.retry_after is not None:
+        return failure.retry_after
+    return random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2**failures))  # noqa: S311

@@ -1,0 +1,51 @@
+"""The runs that this process works on, and how they are interrupted."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import Enum
+
+
+class Interrupt(Enum):
+    #: Somebody asked for the run to be stopped.
+    STOP = "stop"
+    #: Another worker has the run: not a word more from this one.
+    LOST = "lost"
+
+
+class RunInProgress:
+    """The task of a run. The first interrupt counts; once it is closing the run, none does."""
+
+    def __init__(self, task: asyncio.Task[object]) -> None:
+        self._task = task
+        self.interrupt: Interrupt | None = None
+        self.closing = False
+
+    def cancel(self, interrupt: Interrupt) -> None:
+        if self.interrupt is None and not self.closing:
+            self.interrupt = interrupt
+            self._task.cancel()
+
+
+class Running:
+    def __init__(self) -> None:
+        self._runs: dict[str, RunInProgress] = {}
+
+    def __iter__(self) -> Generator[str]:
+        yield from list(self._runs)
+
+    @contextmanager
+    def enter(self, run_id: str) -> Generator[RunInProgress]:
+        """Make the current task the run's, for as long as the context lasts."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  (coroutines run in tasks)
+        self._runs[run_id] = run = RunInProgress(task)
+        try:
+            yield run
+        finally:
+            del self._runs[run_id]
+
+    def cancel(self, run_id: str, interrupt: Interrupt) -> None:
+        """Interrupt a run, if this process works on it."""
+        if (run := self._runs.get(run_id)) is not None:
+            run.cancel(interrupt)
