@@ -1,6 +1,6 @@
 # `make dev` and `make test` need nothing but Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test check lint types layers format hooks lock bench clean
+.PHONY: help install dev test check lint types layers format hooks lock docs bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -53,6 +53,9 @@ hooks: $(INSTALLED) ## Run `make check` before every commit
 lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --all-extras --upgrade pyproject.toml -o requirements.lock
+
+docs: $(INSTALLED) ## Write docs/configuration.md anew from the settings
+	$(BIN)/python -m mamba.settings_table > docs/configuration.md
 
 bench: $(INSTALLED) ## Measure against a direct answer (minutes)
 	$(BIN)/python -m bench

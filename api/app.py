@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from api import chats, health, models, problems
 from api.process import open_process
@@ -16,6 +17,9 @@ from shared.settings import Settings
 log = structlog.stdlib.get_logger()
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+_LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -33,9 +37,20 @@ def create_app(settings: Settings) -> FastAPI:
         description="Queued, resumable, crash-proof answers for AI chat.",
         version="0.1.0",
         lifespan=lifespan,
-        middleware=[Middleware(RequestIdMiddleware)],
+        middleware=[_cors(settings), Middleware(RequestIdMiddleware)],
     )
     problems.install(app)
     for module in (chats, models, health):
         app.include_router(module.router)
     return app
+
+
+def _cors(settings: Settings) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=settings.server.cors_origins,
+        allow_origin_regex=_LOCAL_ORIGIN,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=["x-chat-id", "x-run-id", "x-request-id"],
+    )

@@ -4,31 +4,90 @@ What a newer client adds (keys, part types) is left out; what is known but wrong
 the name of its field.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import Request
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
+from shared import data_url
 from shared import messages as normalised
 from shared.agents import AGENT_NAMES
 from shared.errors import InvalidRequest, TooLarge
 from shared.settings import LimitSettings
 from shared.tools import DISPLAY_TOOL_NAMES
 
-#: Marks the tags of the union below in an error's location: they are no part of the body.
-_TAG = "part:"
+#: Marks the tags of the unions below in an error's location: they are no part of the body.
+_TAG = "as:"
+#: Objects and lists within each other in a tool's input or output. The job that carries them to
+#: the worker adds some, and JSON parsers give up at 200.
+_MAX_DEPTH = 100
+_NESTING = (dict, list)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+def _at_most(limit: Literal["messages", "parts"]) -> BeforeValidator:
+    """Refuse a longer list before any of it is read; the setting of this name says how long."""
+
+    def check(value: object, info: ValidationInfo) -> object:
+        limits = cast("LimitSettings", info.context) or LimitSettings()
+        most: int = getattr(limits, limit)
+        if _length(value) > most:
+            raise PydanticCustomError("too_large", f"At most {most:,} {limit}.")  # pyright: ignore[reportArgumentType]  (a template without fields)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _length(value: object) -> int:
+    return len(cast("list[object]", value)) if isinstance(value, list) else 0
+
+
+def _shallow(value: object) -> object:
+    if _deeper_than(_MAX_DEPTH, value):
+        raise PydanticCustomError("too_deep", "Nested too deep.")
+    return value
+
+
+def _deeper_than(depth: int, value: object) -> bool:
+    if type(value) not in _NESTING:
+        return False
+    held = cast("dict[str, Any] | list[Any]", value)
+    inner: Iterable[Any] = held.values() if isinstance(held, dict) else held
+    # Most children are plain: a call for each of them would cost more than the parsing.
+    nested = (child for child in inner if type(child) in _NESTING)
+    return not depth or any(_deeper_than(depth - 1, child) for child in nested)
+
+
+def _readable(url: str) -> str:
+    try:
+        if url.startswith("data:"):
+            data_url.content(url)
+    except ValueError:
+        raise PydanticCustomError("data_url", "A data: URL that cannot be decoded.") from None
+    return url
+
+
+#: A body of millions of wrong items must not become millions of errors.
+_FAIL_FAST = Field(fail_fast=True)
+_Nested = Annotated[Any, AfterValidator(_shallow)]
 
 
 class _Body(BaseModel):
@@ -51,7 +110,7 @@ class _Reasoning(_Text):
 
 class _File(_Body):
     media_type: Name
-    url: Annotated[str, StringConstraints(pattern=r"^(data:|https?://)")]
+    url: Annotated[str, StringConstraints(pattern=r"^(data:|https?://)"), AfterValidator(_readable)]
     filename: str | None = None
 
     def normal(self) -> normalised.Part | None:
@@ -67,9 +126,9 @@ class _Tool(_Body):
     type: str
     tool_call_id: Name
     tool_name: Name | None = None
-    state: str = ""
-    input: Any = None
-    output: Any = None
+    state: str | None = None
+    input: _Nested = None
+    output: _Nested = None
     error_text: str | None = None
     approval: _Approval | None = None
 
@@ -132,13 +191,20 @@ _Part = Annotated[
 ]
 
 
+_Parts = Annotated[list[_Part], _FAIL_FAST, _at_most("parts")]
+_Content = Annotated[
+    Annotated[str, Tag(f"{_TAG}text")] | Annotated[_Parts, Tag(f"{_TAG}parts")],
+    Discriminator(lambda value: f"{_TAG}parts" if isinstance(value, list) else f"{_TAG}text"),
+]
+
+
 class UIMessage(_Body):
     """A message: the AI SDK's `parts`, or plain `content`."""
 
     id: str | None = None
     role: Literal["system", "user", "assistant"]
-    content: str | list[_Part] | None = None
-    parts: list[_Part] | None = None
+    content: _Content | None = None
+    parts: _Parts | None = None
 
     def normal(self) -> normalised.Message:
         raw = self.parts if self.parts is not None else self.content
@@ -150,12 +216,16 @@ class UIMessage(_Body):
 
 class ChatRequest(_Body):
     id: str | None = Field(default=None, min_length=1, description="The chat's id")
-    messages: list[UIMessage] = Field(min_length=1, description="The whole history, oldest first")
+    messages: Annotated[list[UIMessage], _FAIL_FAST, _at_most("messages")] = Field(
+        min_length=1, description="The whole history, oldest first"
+    )
     model: Name | None = Field(default=None, description="`provider/model`, or a bare name")
     agent: str | None = Field(default=None, description="Who answers; the ChatAgent by default")
-    tools: list[str] | None = Field(default=None, description="Display tools to enable, by name")
-    supersede: bool = Field(
-        default=False, description="Stop the chat's live run, if there is one, and answer this"
+    tools: Annotated[list[str], _FAIL_FAST] | None = Field(
+        default=None, description="Display tools to enable, by name"
+    )
+    supersede: bool | None = Field(
+        default=None, description="Stop the chat's live run, if there is one, and answer this"
     )
 
     def history(self) -> tuple[normalised.Message, ...]:
@@ -179,7 +249,7 @@ async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequ
     """
     body = await _read_body(request, limits.body_bytes)
     try:
-        chat = ChatRequest.model_validate_json(body)
+        chat = ChatRequest.model_validate_json(body, context=limits)
     except ValidationError as error:
         raise _refusal(error) from None
     for check in _CHECKS:
@@ -210,7 +280,8 @@ def _refusal(error: ValidationError) -> InvalidRequest:
         return InvalidRequest(
             "messages: Send the whole history; this server does not hold it.", field=field
         )
-    return InvalidRequest(f"{field or 'body'}: {first['msg']}", field=field or None)
+    kind = TooLarge if first["type"] == "too_large" else InvalidRequest
+    return kind(f"{field or 'body'}: {first['msg']}", field=field or None)
 
 
 def _field(location: tuple[int | str, ...]) -> str:
@@ -219,26 +290,23 @@ def _field(location: tuple[int | str, ...]) -> str:
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif not step.startswith((_TAG, "str", "list[")):
+        elif not step.startswith(_TAG):
             path += f".{step}" if path else step
     return path
 
 
-def _check_sizes(chat: ChatRequest, limits: LimitSettings) -> None:
+def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
     _check_id("id", chat.id, limits)
-    if len(chat.messages) > limits.messages:
-        raise TooLarge(f"messages: At most {limits.messages:,} messages.", field="messages")
     for index, message in enumerate(chat.messages):
         _check_id(f"messages[{index}].id", message.id, limits)
-        parts = message.parts or message.content or ()
-        if not isinstance(parts, str) and len(parts) > limits.parts:
-            field = f"messages[{index}].parts"
-            raise TooLarge(f"{field}: At most {limits.parts:,} parts.", field=field)
 
 
 def _check_id(field: str, value: str | None, limits: LimitSettings) -> None:
     if value is not None and len(value) > limits.id_chars:
         raise InvalidRequest(f"{field}: At most {limits.id_chars} characters.", field=field)
+    if value is not None and _CONTROL.search(value):
+        # No URL's path can carry them: the chat could not be followed.
+        raise InvalidRequest(f"{field}: Control characters are not allowed.", field=field)
 
 
 def _check_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
@@ -262,7 +330,7 @@ def _check_last(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG0
 
 
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
-    _check_sizes,
+    _check_ids,
     _check_names,
     _check_last,
 )

@@ -1,5 +1,6 @@
 """The chat routes: ask, follow, stop."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
@@ -16,6 +17,9 @@ from shared.runs import RunState
 from shared.stream import START
 
 router = APIRouter(tags=["chat"])
+
+#: How long a request waits for a Redis that says nothing; longer than a worker may take to stop.
+_REDIS_SECONDS = 8.0
 
 ChatId = Annotated[str, Path(min_length=1, max_length=256, description="The chat's id")]
 LastEventId = Annotated[
@@ -58,7 +62,8 @@ class Stopped(BaseModel):
 async def ask(request: Request, process: CurrentProcess, caller: Caller) -> Response:
     """Accept a chat, and stream its answer. The run goes on if the client goes away."""
     chat = await read_chat_request(request, process.settings.limits)
-    run = await process.runs.accept(caller, chat, request_id_of(request.scope))
+    async with asyncio.timeout(_REDIS_SECONDS):
+        run = await process.runs.accept(caller, chat, request_id_of(request.scope))
     return process.relay(run)
 
 
@@ -79,10 +84,11 @@ async def follow(
 ) -> Response:
     """Follow the chat's newest answer, from its start or after a cursor; ended ones too."""
     cursor = _cursor(last_event_id)
-    run = await process.runs.find(caller, chat_id, cursor)
     after = cursor.cursor if cursor else START
-    if run is None or (run.state.ended and not await process.runs.has_more(run, after)):
-        return Response(status_code=204)
+    async with asyncio.timeout(_REDIS_SECONDS):
+        run = await process.runs.find(caller, chat_id, cursor)
+        if run is None or (run.state.ended and not await process.runs.has_more(run, after)):
+            return Response(status_code=204)
     return process.relay(run, after)
 
 
@@ -92,10 +98,11 @@ async def follow(
 )
 async def stop(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
     """Stop the chat's answer. What was said stays, and the stream ends in `abort`."""
-    run = await process.runs.find(caller, chat_id)
-    if run is None:
-        raise NotFound
-    ended = await process.runs.stop(run)
+    async with asyncio.timeout(_REDIS_SECONDS):
+        run = await process.runs.find(caller, chat_id)
+        if run is None:
+            raise NotFound
+        ended = await process.runs.stop(run)
     return Stopped(run_id=ended.id, state=ended.state)
 
 

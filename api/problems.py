@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.request_id import request_id_of
@@ -89,6 +90,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
     for error in REDIS_AWAY:
         app.add_exception_handler(error, _on_redis_away)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_error)
 
 
@@ -130,8 +132,15 @@ async def _on_redis_away(request: Request, error: Exception) -> Response:
     return await _on_refusal(request, Unavailable())
 
 
+async def _on_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """The client left before its request was whole: nobody reads this."""
+    return Response(status_code=400)
+
+
 async def _on_error(request: Request, error: Exception) -> Response:
     log.error("request.failed", error=type(error).__name__, where=where(error))
-    return problem_response(
-        request_id_of(request.scope), 500, "internal_error", "Something went wrong on our side."
-    )
+    request_id = request_id_of(request.scope)
+    # This answer is made outside of the middleware that names all others.
+    headers = {"x-request-id": request_id}
+    detail = "Something went wrong on our side."
+    return problem_response(request_id, 500, "internal_error", detail, headers=headers)

@@ -13,6 +13,7 @@ from shared.errors import CursorExpired, NotFound, RunInProgress
 from shared.events import Abort, Error, StreamEvent
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
+from shared.redis import REDIS_AWAY
 from shared.runs import Run, RunState, RunStore, new_run_id
 from shared.stream import Closure, Cursor, EventStream
 
@@ -54,7 +55,7 @@ class RunService:
             model=chat.model or self._default_model,
             request_id=request_id,
         )
-        newest = await self._make_way(run, supersede=chat.supersede) if chat.id else None
+        newest = await self._make_way(run, supersede=bool(chat.supersede)) if chat.id else None
         await self._runs.create(run)
         if not await self._queue.enqueue(_job(run, chat), owner=run.owner, after=newest):
             await self._runs.delete(run_id)
@@ -109,9 +110,12 @@ class RunService:
 
     async def settle(self, run_id: str) -> bool:
         """End a run that nobody works on any more. False if there is no such run."""
-        run = await self._runs.get(run_id)
-        if run is not None and not run.state.ended:
-            await self._settle(run)
+        try:
+            run = await self._runs.get(run_id)
+            if run is not None and not run.state.ended:
+                await self._settle(run)
+        except REDIS_AWAY:
+            return True  # nobody can tell: ask again at the next heartbeat
         return run is not None
 
     async def _settle(self, run: Run) -> bool:

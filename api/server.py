@@ -1,6 +1,7 @@
 """The API process under uvicorn."""
 
 import math
+import signal
 
 import uvicorn
 
@@ -12,6 +13,8 @@ from shared.settings import Settings
 def serve(settings: Settings) -> None:
     """Run the API until SIGTERM or SIGINT; then end its streams and return."""
     logs.configure(settings.logging)
+    # uvicorn handles it, then raises it once more: that one shall not spoil the exit code.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     uvicorn.run(
         create_app(settings),
         host=settings.server.host,

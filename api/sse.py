@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
+from urllib.parse import quote
 
 import structlog
 from starlette.responses import Response
@@ -63,7 +64,8 @@ class RelayResponse(Response):
     """Follows a run to its end, or until the client or this process goes away.
 
     `settle` is called in silences: it ends the run if nobody works on it any more, and says False
-    if there is no run left to follow.
+    if there is no run left to follow. Headers hold ASCII only: `x-chat-id` is the chat's id as it
+    stands in the path of its URLs.
     """
 
     def __init__(
@@ -77,7 +79,8 @@ class RelayResponse(Response):
         heartbeat_seconds: float,
         settle: Callable[[str], Awaitable[bool]],
     ) -> None:
-        super().__init__(None, 200, headers={**_HEADERS, "x-run-id": run_id, "x-chat-id": chat_id})
+        ids = {"x-run-id": run_id, "x-chat-id": quote(chat_id, safe="!*'()")}
+        super().__init__(None, 200, headers={**_HEADERS, **ids})
         del self.headers["content-length"]
         self._follower = follower
         self._draining = draining

@@ -15,11 +15,15 @@ def welcome(host: str, port: int, *, demo: bool) -> str:
 Mamba Server is ready at http://{place}, its documentation at http://{place}/docs
 {DEMO if demo else ""}
 Ask it something:
-  curl -N {place}/chat -H 'content-type: application/json' \
--d '{{"messages":[{{"role":"user","content":"Hello"}}]}}'
+  {_chat(place, '"messages":[{"role":"user","content":"Hello"}]')}
 
-Lose the connection, and follow the same answer again from its start:
-  curl -N {place}/chat/<chat id>/stream
+Name the chat, break off with Ctrl-C, and come back to the same answer:
+  {_chat(place, '"id":"first","messages":[{"role":"user","content":"Count to 200"}]')}
+  curl -N {place}/chat/first/stream
 
-Ctrl-C ends all of it.
+Ctrl-C here ends all of it.
 """
+
+
+def _chat(place: str, body: str) -> str:
+    return f"curl -N {place}/chat -H 'content-type: application/json' -d '{{{body}}}'"

@@ -5,7 +5,7 @@ that an older client would reject, no `null` for an optional key. Source of the 
 `UIMessageChunk` in the `ai` package.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,7 @@ from pydantic import (
     model_serializer,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticSerializationError, to_json
 
 FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
 
@@ -30,8 +31,28 @@ class Event(BaseModel):
     )
 
     def encode(self) -> bytes:
-        """The JSON that goes on the wire. It never contains a newline."""
-        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+        """The JSON that goes on the wire. It never contains a newline.
+
+        Half a surrogate pair, which a model may send and UTF-8 cannot say, becomes U+FFFD.
+        """
+        try:
+            return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+        except PydanticSerializationError:
+            fields = self.model_dump(exclude_none=True)
+            return to_json(_sayable(fields), inf_nan_mode="null")
+
+
+def _sayable(value: Any) -> Any:  # noqa: ANN401  (any JSON)
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            fields = cast("dict[Any, Any]", value)
+            return {_sayable(key): _sayable(item) for key, item in fields.items()}
+        case list() | tuple():
+            return [_sayable(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 class _Nullable(Event):

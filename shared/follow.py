@@ -15,6 +15,8 @@ from shared.redis import REDIS_AWAY
 from shared.stream import START, Cursor, Entry, EventStream
 from shared.subscriber import Subscriber
 
+_RETRY_SECONDS = 0.2
+
 
 class Follower:
     """One a process."""
@@ -72,7 +74,13 @@ class Following:
             await self._bell.wait()
         self._bell.clear()
         entries = self._take_held()
-        return entries if entries or not self._behind else await self._catch_up()
+        if entries or not self._behind:
+            return entries
+        try:
+            return await self._catch_up()
+        except REDIS_AWAY:
+            await asyncio.sleep(_RETRY_SECONDS)
+            return []
 
     def _take_held(self) -> list[Entry]:
         """What was published, up to a hole: the rest is in the log."""
@@ -94,10 +102,10 @@ class Following:
         self._behind = False
         try:
             page = await self._stream.read(self.run_id, self.cursor)
-        except REDIS_AWAY:
+        except BaseException:
+            # A cancelled reader, too, still has to catch up.
             self._behind = True
-            await asyncio.sleep(0.2)
-            return []
+            raise
         if page.more:
             self._fall_behind()
         if page.entries:

@@ -8,13 +8,19 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = str | int | float | bytes
 
-#: What a Redis that is away, restarting or loading looks like from here.
-REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
+#: What a Redis that is away, restarting, loading, failing over or full looks like from here.
+REDIS_AWAY = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    OSError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
 
 
 class Pipeline(Protocol):

@@ -10,11 +10,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableError
+from yaml import YAMLError
 
 from shared.errors import SettingsError
 
@@ -28,6 +31,9 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     host: str = Field(default="127.0.0.1", description="Address the API binds")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API binds")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="Origins of browsers, beside those on localhost; a JSON list"
+    )
     heartbeat_seconds: Seconds = Field(default=15, description="Longest silence on a stream")
     shutdown_delay_seconds: float = Field(
         default=0, ge=0, description="SIGTERM: serving, yet not ready"
@@ -117,8 +123,9 @@ class Settings(BaseSettings):
             env_settings,
             _OpenAIVariables(settings_cls),
             dotenv_settings,
-            YamlConfigSettingsSource(settings_cls, Path("config.local.yaml")),
-            YamlConfigSettingsSource(settings_cls, Path("config/config.yaml")),
+            _OpenAIFile(settings_cls),
+            _YamlFile(settings_cls, Path("config.local.yaml")),
+            _YamlFile(settings_cls, Path("config/config.yaml")),
         )
 
 
@@ -129,6 +136,22 @@ class _OpenAIVariables(EnvSettingsSource):
         names = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_API_BASE_URL"}
         found = {key: self.env_vars.get(name.lower()) for key, name in names.items()}
         return {"openai": {key: value for key, value in found.items() if value}}
+
+
+class _OpenAIFile(_OpenAIVariables, DotEnvSettingsSource):
+    """The same names in `~/mamba.env`."""
+
+
+class _YamlFile(YamlConfigSettingsSource):
+    """A file of ours alone: a section in it that nobody knows is a mistake."""
+
+    def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
+        try:
+            super().__init__(settings_cls, path)
+        except (YAMLError, AttributeError, TypeError, ValueError) as error:
+            raise SettingsError(f"{path} cannot be read: {error}") from None
+        if unknown := sorted(self.yaml_data.keys() - settings_cls.model_fields.keys()):
+            raise SettingsError(f"{path} has unknown sections: {', '.join(unknown)}")
 
 
 def load_settings() -> Settings:
@@ -145,3 +168,5 @@ def load_settings() -> Settings:
             for problem in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("The settings are wrong:\n  " + "\n  ".join(lines)) from None
+    except UnreadableError as error:
+        raise SettingsError(f"The settings are wrong:\n  {error}") from None

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from shared import keys
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.events import DONE
-from shared.redis import NoScriptError, Redis, Script
+from shared.redis import REDIS_AWAY, NoScriptError, Redis, Script
 from shared.runs import RunState
 
 #: Entries, fences included, that one read fetches at most.
@@ -138,6 +138,9 @@ class RedisEventStream:
         if any(isinstance(reply, NoScriptError) for reply in replies):
             await _APPEND.load(self._redis)
             replies = await self._send(appends)
+        for reply in replies:
+            if isinstance(reply, REDIS_AWAY):
+                raise reply
         return [_verdict(reply) for reply in replies]
 
     async def _send(self, appends: Sequence[Append]) -> list[object]:
@@ -160,11 +163,16 @@ class RedisEventStream:
 
     async def read(self, run_id: str, after: Cursor = START) -> Page:
         first = f"({after.attempt}-{after.offset}" if after.offset else "-"
-        raw: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
-            "XRANGE", keys.stream(run_id), first, "+", "COUNT", PAGE
-        )
-        entries = (_entry(entry_id, fields) for entry_id, fields in raw)
-        return Page([entry for entry in entries if entry.offset > after.offset], len(raw) == PAGE)
+        while True:
+            raw: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
+                "XRANGE", keys.stream(run_id), first, "+", "COUNT", PAGE
+            )
+            entries = [entry for entry in map(_entry, raw) if entry.offset > after.offset]
+            more = len(raw) == PAGE
+            if entries or not more:
+                return Page(entries, more)
+            # The cursor's attempt is older than its entry: the place is further on.
+            first = f"({raw[-1][0].decode()}"
 
 
 async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
@@ -191,7 +199,8 @@ def _verdict(reply: object) -> bool | Exception:
             return reply == 1
 
 
-def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+def _entry(raw: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:
+    entry_id, fields = raw
     attempt, _, offset = entry_id.partition(b"-")
     return Entry(int(attempt), int(offset), fields[b"d"])
 
@@ -232,7 +241,8 @@ for i = offset + 1 - first + head, #ARGV do
   redis.call('XADD', KEYS[1], id, 'd', ARGV[i])
   lines[#lines + 1] = id .. ' ' .. ARGV[i]
 end
-if #lines == 0 then return 0 end
+local cancelled = count(KEYS[2], 'cancel') > 0 and 1 or 0
+if #lines == 0 then return cancelled end
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[2], 'state', ARGV[4], 'ended_at', string.format('%d', now()))
   if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'error', ARGV[5]) end
@@ -240,8 +250,7 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 redis.call('PUBLISH', KEYS[1], table.concat(lines, '\\n'))
-if count(KEYS[2], 'cancel') > 0 then return 1 end
-return 0
+return cancelled
 """
 )
 

@@ -9,13 +9,14 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, cast
 
 import hiredis
 import structlog
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from shared.background import Background
 from shared.redis import REDIS_AWAY, Argument
 
 log = structlog.stdlib.get_logger()
@@ -36,7 +37,7 @@ class Listener(Protocol):
         ...
 
 
-class Subscriber:
+class Subscriber(Background):
     """Use as an async context manager; it keeps itself connected until left."""
 
     def __init__(self, url: str, *, name: str) -> None:
@@ -45,17 +46,6 @@ class Subscriber:
         self._listeners: dict[bytes, set[Listener]] = {}
         self._subscribed: set[bytes] = set()
         self._connection: _Connection | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._stay_connected(), name="subscriber")
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     def add(self, channel: str, listener: Listener) -> None:
         """Listen to a channel. `on_gap` tells when the subscription stands."""
@@ -72,7 +62,6 @@ class Subscriber:
         listeners = self._listeners.get(name, set())
         listeners.discard(listener)
         if not listeners and self._listeners.pop(name, None) is not None:
-            self._subscribed.discard(name)
             self._send("UNSUBSCRIBE", name)
 
     def _send(self, *command: Argument) -> None:
@@ -89,8 +78,10 @@ class Subscriber:
             self._subscribed.add(channel)
             for listener in listeners:
                 listener.on_gap()
+        elif kind == b"unsubscribe":
+            self._subscribed.discard(channel)
 
-    async def _stay_connected(self) -> None:
+    async def _run(self) -> None:
         failures = 0
         while True:
             try:
@@ -163,7 +154,8 @@ class _Connection(asyncio.Protocol):
         while not self.closed.is_set() and loop.time() - self._heard < _SILENCE_SECONDS:
             self.send("PING")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.closed.wait(), _PING_SECONDS)
+                async with asyncio.timeout(_PING_SECONDS):
+                    await self.closed.wait()
 
     def close(self) -> None:
         if self._transport is not None:
@@ -179,15 +171,22 @@ async def _connect(
         if "path" in options:
             await loop.create_unix_connection(lambda: connection, options["path"])
         else:
-            tls = ssl.create_default_context() if "connection_class" in options else None
             host, port = options.get("host", "localhost"), options.get("port", 6379)
-            await loop.create_connection(lambda: connection, host, port, ssl=tls)
+            await loop.create_connection(lambda: connection, host, port, ssl=_tls(options))
         try:
             await _greet(connection, options, name)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
+    """As redis-py reads the URL, so that where the pool can connect, this can too."""
+    if options.get("connection_class") is not SSLConnection:
+        return None
+    named = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    return SSLConnection(**named).ssl_context.get()
 
 
 async def _greet(connection: _Connection, options: dict[str, Any], name: str) -> None:

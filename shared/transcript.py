@@ -5,7 +5,7 @@ A new attempt goes on from it, and whoever closes a run ends the open parts by i
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.events import (
     DONE,
@@ -58,6 +58,7 @@ class ToolCall:
 
 
 Part = Text | Reasoning | ToolCall
+_Part = TypeVar("_Part", Text, Reasoning, ToolCall)
 
 
 @dataclass(slots=True)
@@ -73,8 +74,9 @@ class Step:
 
     @property
     def calls(self) -> list[ToolCall]:
-        """The tool calls whose arguments are whole."""
-        return [part for part in self.parts if isinstance(part, ToolCall) and part.called]
+        """The tool calls whose arguments are whole: all, as soon as the first has been made."""
+        calls = [part for part in self.parts if isinstance(part, ToolCall)]
+        return calls if any(call.called for call in calls) else []
 
 
 @dataclass(slots=True)
@@ -117,10 +119,14 @@ class Transcript:
                 self.steps[-1].parts.append(Text(event.id))
             case ReasoningStart():
                 self.steps[-1].parts.append(Reasoning(event.id))
-            case TextDelta() | ReasoningDelta():
-                self._open(event.id).text += event.delta
-            case TextEnd() | ReasoningEnd():
-                self._open(event.id).open = False
+            case TextDelta():
+                self._part(Text, event.id).text += event.delta
+            case ReasoningDelta():
+                self._part(Reasoning, event.id).text += event.delta
+            case TextEnd():
+                self._part(Text, event.id).open = False
+            case ReasoningEnd():
+                self._part(Reasoning, event.id).open = False
             case _:
                 self._add_tool_event(event)
 
@@ -129,33 +135,25 @@ class Transcript:
             case ToolInputStart():
                 self.steps[-1].parts.append(ToolCall(event.tool_call_id, event.tool_name))
             case ToolInputDelta():
-                self._call(event.tool_call_id).input_text += event.input_text_delta
+                self._part(ToolCall, event.tool_call_id).input_text += event.input_text_delta
             case ToolInputAvailable():
-                call = self._call(event.tool_call_id)
+                call = self._part(ToolCall, event.tool_call_id)
                 call.called, call.input = True, event.input
             case ToolInputError():
-                call = self._call(event.tool_call_id)
+                call = self._part(ToolCall, event.tool_call_id)
                 call.called, call.input = True, event.input
                 call.answered, call.error = True, event.error_text
             case ToolOutputAvailable():
-                call = self._call(event.tool_call_id)
+                call = self._part(ToolCall, event.tool_call_id)
                 call.answered, call.output = True, event.output
             case ToolOutputError():
-                call = self._call(event.tool_call_id)
+                call = self._part(ToolCall, event.tool_call_id)
                 call.answered, call.error = True, event.error_text
             case _:
                 pass
 
-    def _open(self, part_id: str) -> Text | Reasoning:
+    def _part(self, kind: type[_Part], part_id: str) -> _Part:
+        """The newest part of a kind with this id: ids are unique among one kind only."""
         return next(
-            part
-            for part in reversed(self.parts)
-            if not isinstance(part, ToolCall) and part.id == part_id
-        )
-
-    def _call(self, call_id: str) -> ToolCall:
-        return next(
-            part
-            for part in reversed(self.parts)
-            if isinstance(part, ToolCall) and part.id == call_id
+            part for part in reversed(self.parts) if isinstance(part, kind) and part.id == part_id
         )

@@ -21,9 +21,7 @@ class Failure:
 TIMED_OUT = Failure("run_timeout", "The answer took too long and was stopped.")
 CRASHED = Failure("crash_budget", "The answer was interrupted too often and was given up.")
 DROPPED = Failure("dropped", "The answer waited too long in the queue and was given up.")
-UNREADABLE = Failure(
-    "unreadable_job", "The answer was asked for in a way this server is too old for."
-)
+UNREADABLE = Failure("unreadable_job", "The server is too old for what it was asked.")
 INTERNAL = Failure("internal_error", "Something went wrong on our side.")
 
 #: The first class that fits decides: the narrow ones stand before the wide.
@@ -91,6 +89,10 @@ _TABLE: tuple[tuple[type[Exception], Failure], ...] = (
 )
 
 
+#: Every failure there is, once each; `docs/errors.md` lists them.
+ALL = frozenset(f for _, f in _TABLE) | {TIMED_OUT, CRASHED, DROPPED, UNREADABLE, INTERNAL}
+
+
 def failure_of(error: Exception) -> Failure:
     """How a run's error is shown and handled."""
     for kind, failure in _TABLE:
@@ -98,9 +100,9 @@ def failure_of(error: Exception) -> Failure:
             return _with_delay(failure, error)
     status = getattr(error, "status_code", None)
     if isinstance(error, exceptions.ModelAPIError):
-        return Failure(
-            "model_error", "The model's server failed.", retried=status in _RETRIED_STATUSES
-        )
+        retried = status in _RETRIED_STATUSES
+        failure = Failure("model_error", "The model's server failed.", retried=retried)
+        return _with_delay(failure, error)
     return INTERNAL
 
 

@@ -1,9 +1,7 @@
 """The request's messages, as pydantic-ai takes them."""
 
-import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from pydantic_ai.messages import (
     AudioUrl,
@@ -22,6 +20,7 @@ from pydantic_ai.messages import (
     VideoUrl,
 )
 
+from shared import data_url
 from shared import messages as chat
 
 _URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
@@ -95,12 +94,18 @@ def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:
 
 def _file(part: chat.FilePart) -> UserContent:
     if part.url.startswith("data:"):
-        return BinaryContent(_data_url_bytes(part.url), media_type=part.media_type)
+        content = data_url.content(part.url)
+        if part.media_type.startswith("text/"):
+            content = _as_utf8(content)
+        return BinaryContent(content, media_type=part.media_type)
     kind = _URL_KINDS.get(part.media_type.partition("/")[0], DocumentUrl)
     return kind(part.url, media_type=part.media_type)
 
 
-def _data_url_bytes(url: str) -> bytes:
-    """The content of a `data:` URL (RFC 2397)."""
-    head, _, body = url.partition(",")
-    return base64.b64decode(body) if head.endswith(";base64") else unquote_to_bytes(body)
+def _as_utf8(text: bytes) -> bytes:
+    """Spreadsheets still export Latin-1; a text that is not UTF-8 would end the run."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1").encode()
+    return text

@@ -64,6 +64,10 @@ class LeasedWorker(Worker):
         self._on_lost = on_lost
         self._on_dropped = on_dropped
         self._changed = asyncio.Event()
+        #: Held from a claim until what was claimed has started.
+        self._taking = asyncio.Lock()
+        #: Jobs whose tasks are about to end: their leases are given back, or soon will be.
+        self._released: set[str] = set()
 
     async def run_until(self, stop: asyncio.Event, *, drain_seconds: float) -> None:
         """Serve until told to stop; then take nothing new, and let running jobs end in time.
@@ -74,9 +78,10 @@ class LeasedWorker(Worker):
         renewing = self.loop.create_task(self._renew_leases(), name="lease-renewal")
         stopping = self.loop.create_task(stop.wait(), name="stop")
         try:
-            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                await serving
+            await asyncio.wait([serving, renewing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in (serving, renewing):
+                if task.done():
+                    await task
             await self._drain(drain_seconds)
         finally:
             for task in (serving, renewing, stopping):
@@ -88,15 +93,21 @@ class LeasedWorker(Worker):
     async def _drain(self, seconds: float) -> None:
         self.allow_pick_jobs = False
         self._changed.set()
-        running = list(self.tasks.values())
+        async with self._taking:
+            running = list(self.tasks.values())
         log.info("worker.draining", running=len(running), seconds=seconds)
         if running and seconds:
             await asyncio.wait(running, timeout=seconds)
-        left = [task for task in self.tasks.values() if not task.done()]
-        for task in left:
+        left = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
+        for task in left.values():
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=_HANDOVER_SECONDS)
+            await asyncio.wait(left.values(), timeout=_HANDOVER_SECONDS)
+        for job_id, task in left.items():
+            if task.cancelled():  # before arq had begun with it: nobody has put it back
+                with suppress(*REDIS_AWAY):
+                    await self._release(job_id, finish=False)
+        self._collect_ended()
         log.info("worker.drained", handed_over=len(left))
 
     async def main(self) -> None:
@@ -110,15 +121,25 @@ class LeasedWorker(Worker):
                 await asyncio.sleep(self.poll_delay_s)
 
     async def _poll_iteration(self) -> None:
+        async with self._taking:
+            await self._take_jobs()
+        self._collect_ended()
+        await self.heart_beat()
+
+    async def _take_jobs(self) -> None:
         while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
             asked = min(free, _CLAIM)
             claimed = await self._claim(asked)
             for job_id in claimed:
-                await self._start(job_id)
+                if not self._runs(job_id):
+                    await self._start(job_id)
             if len(claimed) < asked:
                 break
-        self._collect_ended()
-        await self.heart_beat()
+
+    def _runs(self, job_id: str) -> bool:
+        """A process that stood still finds its own leases run out, and claims its own jobs."""
+        task = self.tasks.get(job_id)
+        return task is not None and not task.done() and job_id not in self._released
 
     async def _claim(self, count: int) -> list[str]:
         claimed: list[bytes] = await _CLAIM_DUE.run(
@@ -131,6 +152,7 @@ class LeasedWorker(Worker):
     async def _start(self, job_id: str) -> None:
         await self.sem.acquire()
         self.job_counter += 1
+        self._released.discard(job_id)
         task = self.loop.create_task(self.run_job(job_id, 0))
         task.add_done_callback(self._on_ended)
         self.tasks[job_id] = task
@@ -144,6 +166,7 @@ class LeasedWorker(Worker):
             if not task.done():
                 continue
             del self.tasks[job_id]
+            self._released.discard(job_id)
             if not task.cancelled() and (error := task.exception()) is not None:
                 # Its lease runs out and the job starts again, here or elsewhere.
                 log.error("worker.job_broken", run_id=job_id, error=repr(error))
@@ -159,12 +182,13 @@ class LeasedWorker(Worker):
             return
         self._changed.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), self.poll_delay_s)
+            async with asyncio.timeout(self.poll_delay_s):
+                await self._changed.wait()
 
     async def _renew_leases(self) -> None:
         while True:
             await asyncio.sleep(self._lease_ms / 3000)
-            held = [job_id for job_id, task in self.tasks.items() if not task.done()]
+            held = [job_id for job_id in self.tasks if self._runs(job_id)]
             if not held:
                 continue
             try:
@@ -175,9 +199,10 @@ class LeasedWorker(Worker):
                 )
             except REDIS_AWAY:
                 continue
-            for job_id in lost:
-                log.warning("worker.lease_lost", run_id=job_id.decode())
-                self._on_lost(job_id.decode())
+            for job_id in (lost_id.decode() for lost_id in lost):
+                if self._runs(job_id):
+                    log.warning("worker.lease_lost", run_id=job_id)
+                    self._on_lost(job_id)
 
     async def finish_job(self, job_id: str, finish: bool, *_: Any, **__: Any) -> None:  # noqa: FBT001
         await self._release(job_id, finish=finish)
@@ -188,17 +213,11 @@ class LeasedWorker(Worker):
 
     async def _release(self, job_id: str, *, finish: bool) -> None:
         """Take the job off the queue, or put it back as due; only while the lease is ours."""
-        await _RELEASE.run(
-            self._redis,
-            [
-                self.queue_name,
-                keys.wake(self.queue_name),
-                keys.lease(job_id),
-                keys.job(job_id),
-                keys.tries(job_id),
-            ],
-            [job_id, self._id, "done" if finish else "due", _TOKEN_TTL_MS],
-        )
+        queue = self.queue_name
+        names = [queue, keys.wake(queue), keys.lease(job_id), keys.job(job_id), keys.tries(job_id)]
+        outcome = "done" if finish else "due"
+        self._released.add(job_id)
+        await _RELEASE.run(self._redis, names, [job_id, self._id, outcome, _TOKEN_TTL_MS])
 
 
 _TOKEN_TTL_MS = 60_000

@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Generator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -44,15 +44,15 @@ def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    async with AsyncExitStack() as stack:
-        worker = await _compose(settings, worker_id, stack)
-        await _wait_for_redis(cast("Redis", worker.pool))
-        log.info("worker.started", worker_id=worker_id, demo=settings.openai.demo)
-        if settings.openai.demo:
-            log.warning("worker.demo_model", hint="set OPENAI_API_KEY or MAMBA_OPENAI__BASE_URL")
-        _tune_garbage_collection()
-        stop = asyncio.Event()
-        with _on_signal(stop):
+    stop = asyncio.Event()
+    with _on_signal(stop):
+        async with AsyncExitStack() as stack:
+            worker = await _compose(settings, worker_id, stack)
+            await _wait_for_redis(cast("Redis", worker.pool), stop)
+            log.info("worker.started", worker_id=worker_id, demo=settings.openai.demo)
+            if settings.openai.demo:
+                log.warning("worker.demo_model", hint="set OPENAI_API_KEY for a real one")
+            _tune_garbage_collection()
             await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
 
 
@@ -91,13 +91,15 @@ async def _compose(settings: Settings, worker_id: str, stack: AsyncExitStack) ->
     )
 
 
-async def _wait_for_redis(redis: Redis) -> None:
-    while True:
+async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
+    while not stop.is_set():
         try:
             await redis.execute_command("PING")
         except REDIS_AWAY as error:
             log.warning("worker.redis_away", error=str(error))
-            await asyncio.sleep(1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await stop.wait()
         else:
             return
 

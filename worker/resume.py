@@ -66,7 +66,7 @@ def _messages(step: Step) -> list[ModelMessage]:
 
 
 def _call(call: ToolCall) -> ToolCallPart:
-    return ToolCallPart(call.name, call.input, call.id)
+    return ToolCallPart(call.name, call.input if call.called else call.input_text, call.id)
 
 
 def _answer(call: ToolCall) -> ToolReturnPart | None:

@@ -14,7 +14,8 @@ import structlog
 from arq.worker import RetryJob
 from pydantic import ValidationError
 
-from shared.errors import StreamClosed, StreamError
+from shared.closing import close_run
+from shared.errors import Fenced, StreamClosed, StreamError
 from shared.events import Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.jobs import RunChat
 from shared.logs import bind, where
@@ -34,6 +35,8 @@ _T = TypeVar("_T")
 #: The pause before try n is a random part of `base * 2**n` seconds, up to the cap: full jitter.
 _BACKOFF_BASE = 0.5
 _BACKOFF_CAP = 8.0
+#: The pause after an attempt that broke by a mistake of ours, or for want of Redis.
+_BROKEN_SECONDS = 0.5
 
 
 class ChatRunner:
@@ -56,57 +59,62 @@ class ChatRunner:
         self._agents = agents
         self._settings = settings
 
-    async def __call__(self, ctx: dict[str, Any], args: dict[str, Any]) -> None:
-        try:
-            job = RunChat.model_validate(args)
-        except ValidationError:
-            await self.drop(ctx["job_id"], UNREADABLE)
-            return
-        with (
-            bind(run_id=job.run_id, request_id=job.request_id),
-            self._running.enter(job.run_id) as progress,
-        ):
+    async def __call__(self, ctx: dict[str, Any], args: object = None, *_: Any, **__: Any) -> None:
+        job = _read(args)
+        run_id = job.run_id if job else ctx["job_id"]
+        with bind(run_id=run_id), self._running.enter(run_id) as progress:
             try:
-                while not await self._attempt(job, progress):
-                    pass
+                if job is None:
+                    await self.drop(run_id, UNREADABLE)
+                else:
+                    await self._answer(job, progress)
             except StreamClosed:
                 log.info("run.already_ended")
             except StreamError as error:
+                # Whoever has the lease goes on: another worker, or this one in its next attempt.
                 log.warning("run.lost", reason=type(error).__name__)
+                raise RetryJob from error
             except Exception as error:
                 # The job stays on the queue, and its next attempt counts this one as a crash.
                 log.error("run.broken", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold prompts)
+                await asyncio.sleep(_BROKEN_SECONDS)
                 raise RetryJob from error
 
     async def drop(self, run_id: str, failure: Failure = DROPPED) -> None:
         """End a run whose job cannot be run."""
-        with bind(run_id=run_id), self._running.enter(run_id) as progress:
-            try:
-                attempt = await self._begin(run_id, progress)
-                await attempt.fail(failure)
-            except StreamError:
-                log.info("run.already_ended")
+        run = await self._runs.get(run_id)
+        closure = Closure(RunState.FAILED, failure.code)
+        if run is not None and await close_run(self._stream, run, _ending(failure), closure):
+            log.info("run.ended", run_id=run_id, state=closure.state, error=closure.error)
+
+    async def _answer(self, job: RunChat, progress: RunInProgress) -> None:
+        with bind(request_id=job.request_id):
+            while not await self._attempt(job, progress):
+                pass
 
     async def _attempt(self, job: RunChat, progress: RunInProgress) -> bool:
         """Whether the run needs no further attempt here."""
-        attempt = await self._begin(job.run_id, progress)
+        beginning = asyncio.ensure_future(self._begin(job, progress))
         try:
-            return await self._make_answer(job, attempt)
+            return await self._make_answer(job, await asyncio.shield(beginning))
         except asyncio.CancelledError:
-            await self._interrupted(job.run_id, attempt)
+            # Even an attempt that had only just begun has its number: its end has to be counted.
+            await self._interrupted(job.run_id, await beginning)
             return True
 
-    async def _begin(self, run_id: str, progress: RunInProgress) -> "_Attempt":
+    async def _begin(self, job: RunChat, progress: RunInProgress) -> "_Attempt":
+        run_id = job.run_id
         takeover = await self._stream.take_over(run_id)
         entries = await read_all(self._stream, run_id) if takeover.offset else []
         log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset)
         transcript = Transcript.of(entries)
-        return _Attempt(self._stream, self._commit, run_id, takeover, transcript, progress)
+        attempt = _Attempt(self._stream, self._commit, run_id, takeover, transcript, progress)
+        if not takeover.offset:
+            attempt.writer.write(Start(message_id=job.message_id))
+        return attempt
 
     async def _make_answer(self, job: RunChat, attempt: "_Attempt") -> bool:
         takeover = attempt.takeover
-        if not takeover.offset:
-            attempt.writer.write(Start(message_id=job.message_id))
         if takeover.cancelled:
             await attempt.abort()
         elif takeover.crashes > self._settings.max_crashes:
@@ -117,16 +125,17 @@ class ChatRunner:
 
     async def _ask_agent(self, job: RunChat, attempt: "_Attempt") -> bool:
         left = self._settings.timeout_seconds - attempt.takeover.elapsed
+        limit = asyncio.timeout(left)
         try:
-            async with asyncio.timeout(left):
+            async with limit:
                 agent = self._agents[job.agent]
                 reason = await agent.answer(job, attempt.transcript, attempt.writer)
         except StreamError:
             raise
-        except TimeoutError:
-            await attempt.fail(TIMED_OUT)
         except Exception as error:  # noqa: BLE001  (every accepted run reaches an end)
-            return await self._failed(job.run_id, attempt, error, left)
+            if not limit.expired():
+                return await self._failed(job.run_id, attempt, error, left)
+            await attempt.fail(TIMED_OUT)
         else:
             await attempt.finish(reason)
         return True
@@ -143,8 +152,9 @@ class ChatRunner:
             await attempt.fail(failure)
             return True
         await attempt.writer.drain()
-        await self._runs.count_failure(run_id)
         await asyncio.sleep(pause)
+        # Not before: an attempt that is handed over in its pause must not count twice.
+        await self._runs.count_failure(run_id)
         return False
 
     async def _interrupted(self, run_id: str, attempt: "_Attempt") -> None:
@@ -153,7 +163,7 @@ class ChatRunner:
             case Interrupt.STOP:
                 await attempt.abort()
             case Interrupt.LOST:
-                log.warning("run.lost", reason="lease")
+                raise Fenced
             case None:
                 await attempt.hand_over()
                 await self._runs.count_handover(run_id)
@@ -197,10 +207,8 @@ class _Attempt:
         await self._close(self._break_off([Abort()], closure), closure)
 
     async def fail(self, failure: Failure) -> None:
-        detail = Data(type="data-error", data={"code": failure.code}, transient=True)
         closure = Closure(RunState.FAILED, failure.code)
-        error = Error(error_text=failure.text)
-        await self._close(self._break_off([detail, error], closure), closure)
+        await self._close(self._break_off(_ending(failure), closure), closure)
 
     async def hand_over(self) -> None:
         """Write what is held: the next attempt goes on from there."""
@@ -217,6 +225,18 @@ class _Attempt:
         self.progress.closing = True
         await _uninterrupted(closing)
         log.info("run.ended", state=closure.state, error=closure.error)
+
+
+def _read(args: object) -> RunChat | None:
+    try:
+        return RunChat.model_validate(args)
+    except ValidationError:
+        return None
+
+
+def _ending(failure: Failure) -> list[StreamEvent]:
+    detail = Data(type="data-error", data={"code": failure.code}, transient=True)
+    return [detail, Error(error_text=failure.text)]
 
 
 async def _uninterrupted(work: Awaitable[_T]) -> _T:

@@ -43,7 +43,8 @@ class Running:
         try:
             yield run
         finally:
-            del self._runs[run_id]
+            if self._runs.get(run_id) is run:
+                del self._runs[run_id]
 
     def cancel(self, run_id: str, interrupt: Interrupt) -> None:
         """Interrupt a run, if this process works on it."""

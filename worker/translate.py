@@ -49,13 +49,20 @@ class Translator:
         parts = transcript.parts
         self._emit = emit
         self._step_open = transcript.step_open
+        #: The open step has made its calls: the next request to the model begins another.
+        self._step_asked = transcript.step_open and bool(transcript.steps[-1].calls)
         self._texts = sum(isinstance(part, Text) for part in parts)
         self._reasonings = sum(isinstance(part, Reasoning) for part in parts)
         #: The open parts of the current response, by their index in it.
         self._open: dict[int, str] = {}
         self._resumed_text = next((p.id for p in parts if isinstance(p, Text) and p.open), None)
         #: Calls whose arguments broke off while they were shown, and those that are shown whole.
-        self._orphans = [p for p in parts if isinstance(p, ToolCall) and not p.called]
+        self._orphans = [
+            part
+            for step in transcript.steps
+            for part in step.parts
+            if isinstance(part, ToolCall) and not step.calls
+        ]
         self._called = {p.id for p in parts if isinstance(p, ToolCall) and p.called}
         for part in parts:
             if isinstance(part, Reasoning) and part.open:
@@ -66,7 +73,9 @@ class Translator:
         self._invalid: set[str] = set()
 
     def start_step(self) -> None:
-        """A model request begins; an open step is gone on with."""
+        """A model request begins; an open step is gone on with, if it has not made its calls."""
+        if self._step_asked:
+            self.end_step()
         if not self._step_open:
             self._emit(StartStep())
             self._step_open = True
@@ -91,7 +100,7 @@ class Translator:
     def end_step(self) -> None:
         if self._step_open:
             self._emit(FinishStep())
-            self._step_open = False
+            self._step_open = self._step_asked = False
 
     def on_model_event(self, event: AgentStreamEvent) -> None:
         match event:
@@ -186,9 +195,13 @@ class Translator:
     def _on_call(self, event: FunctionToolCallEvent) -> None:
         call = event.part
         self._calls[call.tool_call_id] = call
+        # Some models use an id again in a later step: what was known of it is over.
+        self._invalid.discard(call.tool_call_id)
         if event.args_valid is False:
             self._invalid.add(call.tool_call_id)
-        if event.args_valid is False or call.tool_call_id in self._called:
+            return
+        if call.tool_call_id in self._called:
+            self._called.remove(call.tool_call_id)
             return
         self._emit(
             ToolInputAvailable(

@@ -7,11 +7,10 @@ an entry and no added wait; busy, larger entries and less work.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Self
 
 import structlog
 
+from shared.background import Background
 from shared.events import DONE, StreamEvent, joined
 from shared.redis import REDIS_AWAY
 from shared.stream import Append, Closure, EventStream
@@ -25,36 +24,26 @@ _HELD_EVENTS = 512
 _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
-class GroupCommit:
-    """One a process: use as an async context manager."""
+class GroupCommit(Background):
+    """One a process."""
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
         self._waiting: dict[RunWriter, None] = {}
         self._bell = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._commit_all(), name="group-commit")
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     def submit(self, writer: "RunWriter") -> None:
         self._waiting[writer] = None
         self._bell.set()
 
-    async def _commit_all(self) -> None:
+    async def _run(self) -> None:
         while True:
             await self._bell.wait()
             self._bell.clear()
-            writers, self._waiting = list(self._waiting), {}
-            verdicts = await self._append([writer.take() for writer in writers])
-            for writer, verdict in zip(writers, verdicts, strict=True):
+            waiting, self._waiting = self._waiting, {}
+            appends = {writer: append for writer in waiting if (append := _take(writer))}
+            verdicts = await self._append([*appends.values()])
+            for writer, verdict in zip(appends, verdicts, strict=True):
                 writer.settle(verdict)
 
     async def _append(self, appends: list[Append]) -> list[bool | Exception]:
@@ -152,6 +141,8 @@ class RunWriter:
         return append
 
     def settle(self, verdict: bool | Exception) -> None:  # noqa: FBT001  (the log's own reply)
+        if self._refusal is not None:
+            return
         if isinstance(verdict, Exception):
             self._refusal = verdict
             self._written.set()
@@ -161,6 +152,15 @@ class RunWriter:
             self._written.set()
         if verdict:
             self._on_cancel()
+
+
+def _take(writer: RunWriter) -> Append | None:
+    """What a run has to write. One that cannot be written must not hold up the others."""
+    try:
+        return writer.take()
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is this run's alone)
+        writer.settle(error)
+        return None
 
 
 def _join(last: StreamEvent, event: StreamEvent) -> StreamEvent | None:

@@ -1,14 +1,20 @@
-"""The house that end-to-end tests live in: a Valkey, two APIs, two workers, a scripted upstream."""
+"""The houses that end-to-end tests live in: real processes around a scripted upstream."""
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 
+import pytest
 import pytest_asyncio
 
+from shared import keys
+from shared.redis import Redis
 from tests.e2e.ai_client.driver import AiClient
-from tests.processes import Api, Valkey, Worker, start_all, stop_all
+from tests.e2e.wire import Wire, open_wire
+from tests.processes import Api, Process, Valkey, Worker, start_all, stop_all
 from tests.upstream.client import Upstream
+from tests.wait import until
 
 
 @dataclass
@@ -16,7 +22,7 @@ class House:
     valkey: Valkey
     upstream: Upstream
     apis: list[Api]
-    workers: list[Worker]
+    workers: list[Worker] = field(default_factory=list[Worker])
 
     @property
     def chat(self) -> str:
@@ -27,6 +33,47 @@ class House:
     def other_chat(self) -> str:
         """The second API's chat route."""
         return f"{self.apis[1].url}/chat"
+
+    @asynccontextmanager
+    async def redis(self) -> AsyncGenerator[Redis]:
+        client = self.valkey.client()
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+    async def run(self, run_id: str) -> dict[str, str]:
+        """The run's hash."""
+        async with self.redis() as redis:
+            fields: dict[bytes, bytes] = await redis.execute_command("HGETALL", keys.run(run_id))
+        return {name.decode(): value.decode() for name, value in fields.items()}
+
+    async def holder(self, run_id: str, workers: Sequence[Worker]) -> Worker:
+        """The one that has the run."""
+        async with self.redis() as redis:
+            worker_id: bytes = await until(lambda: redis.execute_command("GET", keys.lease(run_id)))
+        pid = int(worker_id.split(b"-")[-2])
+        return next(worker for worker in workers if worker.child.pid == pid)
+
+    @asynccontextmanager
+    async def staff(self, count: int = 1, **settings: object) -> AsyncGenerator[list[Worker]]:
+        """Workers of this house, for as long as the context lasts; how they end is no matter."""
+        env = {f"MAMBA_{name}": str(value) for name, value in settings.items()}
+        url = self.upstream.base_url
+        workers = [Worker(self.valkey.url, url, env) for _ in range(count)]
+        async with AsyncExitStack() as stack:
+            for worker in workers:
+                worker.start()
+                stack.push_async_callback(end, worker)
+            for worker in workers:
+                await worker.ready()
+            yield workers
+
+
+async def end(process: Process) -> None:
+    """Kill a process, if it is still there, and let go of its output."""
+    await process.kill()
+    await process.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -42,14 +89,60 @@ async def ai() -> AsyncGenerator[AiClient]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def wire() -> AsyncGenerator[Wire]:
+    async with open_wire() as wire:
+        yield wire
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def house(upstream: Upstream) -> AsyncGenerator[House]:
-    """Shared by all tests that break nothing in it."""
+    """Two APIs and two workers, shared by all tests that break nothing in it."""
+    async with _two_apis(upstream) as house, house.staff(2) as house.workers:
+        yield house
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vacant_house(upstream: Upstream) -> AsyncGenerator[House]:
+    """Two APIs that beat often, and no worker."""
+    async with _two_apis(upstream, MAMBA_SERVER__HEARTBEAT_SECONDS="0.2") as house:
+        yield house
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def vacant(vacant_house: House) -> AsyncGenerator[House]:
+    """The same without a job: each test brings its own workers."""
+    async with emptied(vacant_house):
+        yield vacant_house
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name of this test's own, for its chat and its model."""
+    return f"{request.node.name}-{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def emptied(house: House) -> AsyncGenerator[None]:
+    """Without any key at the start; all that are there at the end must have a TTL."""
+    async with house.redis() as redis:
+        await redis.execute_command("FLUSHALL")
+        yield
+        await _check_that_keys_expire(redis)
+
+
+async def _check_that_keys_expire(redis: Redis) -> None:
+    names: list[bytes] = await redis.execute_command("KEYS", "*")
+    eternal = [name for name in names if await redis.execute_command("PTTL", name) == -1]
+    assert not eternal, f"keys without a TTL: {eternal}"
+
+
+@asynccontextmanager
+async def _two_apis(upstream: Upstream, **env: str) -> AsyncGenerator[House]:
     valkey = Valkey()
     await start_all(valkey)
-    apis = [Api(valkey.url), Api(valkey.url)]
-    workers = [Worker(valkey.url, upstream.base_url), Worker(valkey.url, upstream.base_url)]
+    apis = [Api(valkey.url, env), Api(valkey.url, env)]
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stop_all, valkey)
-        stack.push_async_callback(stop_all, *apis, *workers)
-        await start_all(*apis, *workers)
-        yield House(valkey, upstream, apis, workers)
+        stack.push_async_callback(stop_all, *apis)
+        await start_all(*apis)
+        yield House(valkey, upstream, apis)

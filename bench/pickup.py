@@ -1,0 +1,58 @@
+"""From the enqueue to the run's first event in its log, as a follower sees it."""
+
+import statistics
+import time
+
+from shared.follow import Follower
+from shared.jobs import JobQueue, RunChat
+from shared.messages import Message, TextPart
+from shared.redis import connect
+from shared.runs import Run, RunStore, new_run_id
+from shared.stream import RedisEventStream
+from shared.subscriber import Subscriber
+
+RUNS = 200
+_TTL = 60.0
+
+
+async def pickup(redis_url: str) -> tuple[float, float]:
+    """p50 and p99 in milliseconds; the worker is idle in between."""
+    redis = connect(redis_url, name="bench", max_connections=4)
+    stream = RedisEventStream(redis, live_ttl=_TTL, retention=_TTL)
+    runs, queue = RunStore(redis, live_ttl=_TTL), JobQueue(redis, live_ttl=_TTL)
+    async with Subscriber(redis_url, name="bench") as subscriber:
+        follower = Follower(stream, subscriber, max_bytes=1_000_000)
+        times = sorted([await _once(runs, queue, follower) for _ in range(RUNS)])
+    await redis.aclose()
+    return statistics.median(times) * 1000, times[int(RUNS * 0.99)] * 1000
+
+
+async def _once(runs: RunStore, queue: JobQueue, follower: Follower) -> float:
+    run = Run(
+        id=new_run_id(),
+        chat_id=new_run_id(),
+        owner="bench",
+        message_id="m",
+        agent="chat",
+        model="short",
+        request_id="bench",
+    )
+    job = RunChat(
+        run_id=run.id,
+        chat_id=run.chat_id,
+        message_id=run.message_id,
+        request_id=run.request_id,
+        agent=run.agent,
+        model=run.model,
+        messages=(Message(role="user", parts=(TextPart(text="Go"),)),),
+    )
+    await runs.create(run)
+    with follower.follow(run.id) as following:
+        start = time.perf_counter()
+        await queue.enqueue(job, owner=run.owner, after=None)
+        while not (entries := await following.read()):
+            pass
+        picked_up = time.perf_counter() - start
+        while not entries or not entries[-1].ends:
+            entries = await following.read()
+    return picked_up

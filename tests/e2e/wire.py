@@ -1,0 +1,237 @@
+"""The API as plain HTTP: what passes on the wire, event by event."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx
+
+Json = dict[str, Any]
+
+DONE = "[DONE]"
+
+
+class Event(NamedTuple):
+    """`id` is the cursor to come back with: `<attempt>-<offset>@<run>`; empty off the log."""
+
+    id: str
+    data: str
+
+    @property
+    def attempt(self) -> int:
+        return int(self.id.partition("-")[0])
+
+    @property
+    def offset(self) -> int:
+        return int(self.id.partition("@")[0].partition("-")[2])
+
+    @property
+    def run_id(self) -> str:
+        return self.id.partition("@")[2]
+
+    @property
+    def chunk(self) -> Json:
+        return json.loads(self.data)
+
+
+class Stream:
+    """An answer that is coming in."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self.comments: list[str] = []
+        self._blocks = _blocks(response)
+
+    @property
+    def run_id(self) -> str:
+        return self.response.headers["x-run-id"]
+
+    async def read(self, count: int) -> list[Event]:
+        """The next events; fewer where the stream ends."""
+        events: list[Event] = []
+        while len(events) < count and (event := await self._next()) is not None:
+            events.append(event)
+        return events
+
+    async def until(self, kind: str) -> list[Event]:
+        """The events up to the first of this type."""
+        events: list[Event] = []
+        while (event := await self._next()) is not None:
+            events.append(event)
+            if event.data != DONE and event.chunk["type"] == kind:
+                return events
+        raise AssertionError(f"no {kind} in {events}")
+
+    async def rest(self) -> list[Event]:
+        """All events to the end of the body."""
+        return await self.read(1_000_000)
+
+    async def comment(self) -> str:
+        """The next comment, which comes before any event."""
+        block = await anext(self._blocks)
+        assert block.startswith(":"), block
+        return block
+
+    async def _next(self) -> Event | None:
+        async for block in self._blocks:
+            if (event := _event(block)) is not None:
+                return event
+            self.comments.append(block)
+        return None
+
+
+class Wire:
+    """One client for all APIs; nothing of it reconnects or retries."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    @asynccontextmanager
+    async def ask(
+        self, chat_url: str, chat: str, *, text: str = "Hi", **body: Any
+    ) -> AsyncGenerator[Stream]:
+        async with self._client.stream("POST", chat_url, json=_asked(chat, text, body)) as response:
+            yield await _stream(response)
+
+    @asynccontextmanager
+    async def follow(
+        self, chat_url: str, chat: str, *, after: str | None = None
+    ) -> AsyncGenerator[Stream]:
+        headers = {"last-event-id": after} if after else {}
+        async with self._client.stream("GET", _of(chat_url, chat, "stream"), headers=headers) as r:
+            yield await _stream(r)
+
+    async def answer(self, chat_url: str, chat: str, **body: Any) -> list[Event]:
+        """Ask, and read the whole answer."""
+        async with self.ask(chat_url, chat, **body) as stream:
+            return await stream.rest()
+
+    async def replay(self, chat_url: str, chat: str, *, after: str | None = None) -> list[Event]:
+        """The chat's newest answer to its end."""
+        async with self.follow(chat_url, chat, after=after) as stream:
+            return await stream.rest()
+
+    async def post(self, chat_url: str, chat: str, **body: Any) -> httpx.Response:
+        """Ask, where no stream is expected."""
+        return await self._client.post(chat_url, json=_asked(chat, "Hi", body))
+
+    async def get(self, chat_url: str, chat: str, *, after: str | None = None) -> httpx.Response:
+        """Follow, where no stream is expected."""
+        headers = {"last-event-id": after} if after else {}
+        return await self._client.get(_of(chat_url, chat, "stream"), headers=headers)
+
+    async def stop(self, chat_url: str, chat: str) -> httpx.Response:
+        return await self._client.post(_of(chat_url, chat, "stop"))
+
+    async def status(self, url: str) -> int:
+        return (await self._client.get(url)).status_code
+
+
+@asynccontextmanager
+async def open_wire() -> AsyncGenerator[Wire]:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(
+        timeout=60, limits=limits, verify=False, trust_env=False
+    ) as client:
+        yield Wire(client)
+
+
+def chunks(events: Iterable[Event]) -> list[Json]:
+    return [event.chunk for event in events if event.data != DONE]
+
+
+def types(events: Iterable[Event]) -> list[str]:
+    return [chunk["type"] for chunk in chunks(events)]
+
+
+def text(events: Iterable[Event]) -> str:
+    return "".join(c["delta"] for c in chunks(events) if c["type"] == "text-delta")
+
+
+def message_id(events: Iterable[Event]) -> str:
+    [start] = [chunk for chunk in chunks(events) if chunk["type"] == "start"]
+    return start["messageId"]
+
+
+def error_code(events: Iterable[Event]) -> str:
+    """What an app is told beside the `error` chunk."""
+    [detail] = [chunk for chunk in chunks(events) if chunk["type"] == "data-error"]
+    assert detail["transient"] is True
+    return detail["data"]["code"]
+
+
+def check_whole(events: list[Event], *, ending: str = "finish") -> None:
+    """Every rule that an AI SDK client holds a complete answer to."""
+    assert [event.offset for event in events] == list(range(1, len(events) + 1))
+    assert events[-1].data == DONE
+    kinds = types(events)
+    assert len(kinds) == len(events) - 1
+    assert kinds[0] == "start"
+    assert kinds.count("start") == 1
+    assert [kind for kind in kinds if kind in ("finish", "error", "abort")] == [ending]
+    assert kinds[-1] == ending
+    _check_parts(chunks(events))
+
+
+def _check_parts(answer: Iterable[Json]) -> None:
+    open_parts: set[str] = set()
+    calls: dict[str, str] = {}
+    for chunk in answer:
+        kind, _, event = chunk["type"].rpartition("-")
+        match kind, event:
+            case "text" | "reasoning", "start":
+                assert chunk["id"] not in open_parts
+                open_parts.add(chunk["id"])
+            case "text" | "reasoning", "delta":
+                assert chunk["id"] in open_parts
+            case "text" | "reasoning", "end":
+                open_parts.remove(chunk["id"])
+            case "tool-input", "start":
+                assert chunk["toolCallId"] not in calls
+                calls[chunk["toolCallId"]] = "streaming"
+            case "tool-input", "delta":
+                assert calls[chunk["toolCallId"]] == "streaming"
+            case "tool-input", _:
+                assert calls[chunk["toolCallId"]] == "streaming"
+                calls[chunk["toolCallId"]] = "called"
+            case "tool-output", _:
+                assert calls[chunk["toolCallId"]] == "called"
+                calls[chunk["toolCallId"]] = "answered"
+            case "finish", "step":
+                assert not open_parts
+            case _:
+                pass
+    assert not open_parts
+
+
+async def _stream(response: httpx.Response) -> Stream:
+    if response.status_code != 200:
+        await response.aread()
+    assert response.status_code == 200, f"{response.status_code} {response.text}"
+    return Stream(response)
+
+
+async def _blocks(response: httpx.Response) -> AsyncIterator[str]:
+    """What stands between empty lines. Not `aiter_lines`: it cuts at U+2028 too."""
+    held = b""
+    async for piece in response.aiter_bytes():
+        *blocks, held = (held + piece).split(b"\n\n")
+        for block in blocks:
+            yield block.decode()
+    assert not held, held
+
+
+def _event(block: str) -> Event | None:
+    fields = dict(line.split(": ", 1) for line in block.split("\n") if line[:1] not in (":", "r"))
+    return Event(fields.get("id", ""), fields["data"]) if fields else None
+
+
+def _asked(chat: str, text: str, body: Json) -> Json:
+    message = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": text}]}
+    return {"id": chat, "messages": [message], "trigger": "submit-message", **body}
+
+
+def _of(chat_url: str, chat: str, what: str) -> str:
+    return f"{chat_url}/{quote(chat, safe='')}/{what}"

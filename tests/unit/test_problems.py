@@ -1,0 +1,112 @@
+"""Errors become statuses in one place, in one shape."""
+
+import json
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+
+from api import problems
+from api.request_id import RequestIdMiddleware
+from shared import errors
+
+ROWS: list[tuple[Exception, int, str]] = [
+    (errors.InvalidRequest(), 422, "invalid_request"),
+    (errors.TooLarge(), 413, "too_large"),
+    (errors.NotFound(), 404, "not_found"),
+    (errors.RunInProgress(), 409, "run_in_progress"),
+    (errors.CursorExpired(), 410, "cursor_expired"),
+    (errors.Unavailable(), 503, "unavailable"),
+    (RedisConnectionError("secret"), 503, "unavailable"),
+    (RedisTimeoutError("secret"), 503, "unavailable"),
+    (TimeoutError("secret"), 503, "unavailable"),
+    (HTTPException(404), 404, "not_found"),
+    (HTTPException(405), 405, "method_not_allowed"),
+    (ValueError("secret"), 500, "internal_error"),
+]
+
+
+class Site:
+    """An application that fails as it is told."""
+
+    def __init__(self) -> None:
+        self.error: Exception = errors.NotFound()
+        self.app = FastAPI(middleware=[Middleware(RequestIdMiddleware)])
+        problems.install(self.app)
+        self.app.add_api_route("/", self._fail)
+        self.app.add_api_route("/number/{number}", self._take)
+
+    async def _fail(self) -> None:
+        raise self.error
+
+    async def _take(self, number: int) -> int:
+        return number
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+async def client(site: Site) -> AsyncGenerator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(site.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.mark.parametrize(("error", "status", "code"), ROWS, ids=lambda row: type(row).__name__)
+async def test_each_error_has_its_status_and_the_one_shape(
+    site: Site, client: httpx.AsyncClient, error: Exception, status: int, code: str
+) -> None:
+    site.error = error
+
+    response = await client.get("/", headers={"x-request-id": "mine"})
+
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers.get_list("x-request-id") == ["mine"]
+    assert ("retry-after" in response.headers) == (status == 503)
+    problem = response.json()
+    assert set(problem) == {"type", "title", "status", "code", "detail", "request_id"}
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert (problem["type"], problem["request_id"]) == ("about:blank", "mine")
+    assert problem["title"] != "Error"
+    assert "secret" not in response.text
+
+
+async def test_a_refusal_names_its_field(site: Site, client: httpx.AsyncClient) -> None:
+    site.error = errors.InvalidRequest("messages[0].role: No.", field="messages[0].role")
+
+    problem = (await client.get("/")).json()
+
+    assert (problem["field"], problem["detail"]) == ("messages[0].role", "messages[0].role: No.")
+
+
+async def test_a_parameter_that_does_not_fit_is_named(client: httpx.AsyncClient) -> None:
+    response = await client.get("/number/one")
+
+    assert response.status_code == 422
+    assert response.json()["field"] == "number"
+
+
+async def test_a_client_that_left_is_no_error_of_ours(
+    site: Site, client: httpx.AsyncClient
+) -> None:
+    site.error = ClientDisconnect()
+
+    assert (await client.get("/")).status_code == 400
+
+
+def test_every_documented_refusal_has_the_one_shape() -> None:
+    documented = problems.responses(404, 409, 410, 413, 422, 503)
+
+    schemas = {json.dumps(response["content"]) for response in documented.values()}
+    assert len(schemas) == 1
+    assert "request_id" in schemas.pop()
