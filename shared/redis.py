@@ -1,5 +1,6 @@
 """The edge to Redis: how a process connects, and how its scripts are called."""
 
+import socket
 from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any, Protocol, Self, cast
@@ -12,6 +13,10 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = str | int | float | bytes
+
+#: A connection whose other end is gone is given up after about 15 s. Not by `socket_timeout`:
+#: redis-py would send under `asyncio.wait_for`, which on Python 3.11 can swallow a cancellation.
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
 #: What a Redis that is away, restarting, loading, failing over or full looks like from here.
 REDIS_AWAY = (
@@ -48,11 +53,17 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
         "max_connections": max_connections,
         "timeout": None,
         "socket_connect_timeout": 5,
-        "socket_keepalive": True,
         "retry": Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError],
     }
+    if not url.startswith("unix:"):
+        options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
     return cast("Any", redis.asyncio.BlockingConnectionPool).from_url(url, **options)
+
+
+def _keepalive_options() -> dict[int, int]:
+    """What this platform has of them."""
+    return {getattr(socket, k): v for k, v in _KEEPALIVE.items() if hasattr(socket, k)}
 
 
 def connect(url: str, *, name: str, max_connections: int) -> Redis:

@@ -4,8 +4,11 @@ A new attempt goes on from it, and whoever closes a run ends the open parts by i
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from shared.events import (
     DONE,
@@ -85,10 +88,12 @@ class Transcript:
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Transcript":
+        """Fold a log. What a newer worker has said, and this one does not know, is passed over."""
         transcript = cls()
         for entry in entries:
             if entry.data != DONE:
-                transcript.add(decode(entry.data))
+                with suppress(ValidationError):
+                    transcript.add(decode(entry.data))
         return transcript
 
     @property

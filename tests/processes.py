@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -42,8 +42,9 @@ class Process:
 
     @property
     def output(self) -> str:
-        self._output.seek(0)
-        return self._output.read().decode(errors="replace")
+        # Not by reading on: the child writes at this file's one offset.
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
 
     def start(self) -> Self:
         self._child = subprocess.Popen(
@@ -88,25 +89,14 @@ class Process:
 class Valkey(Process):
     """An empty server on a free port. With `data` it keeps every write there across restarts."""
 
-    def __init__(self, *, data: Path | None = None) -> None:
+    def __init__(self, *, data: Path | None = None, options: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        base = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         keep = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(data)]
         none = ["--appendonly", "no", "--dir", tempfile.gettempdir()]
-        super().__init__(
-            valkey_binary(),
-            *(
-                "--port",
-                str(self.port),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--loglevel",
-                "warning",
-            ),
-            *(keep if data else none),
-        )
+        command = [valkey_binary(), *base, "--loglevel", "warning", *(keep if data else none)]
+        super().__init__(*command, *options)
 
     def client(self) -> Redis:
         return connect(self.url, name="test", max_connections=8)

@@ -20,7 +20,7 @@ class Failure:
 
 TIMED_OUT = Failure("run_timeout", "The answer took too long and was stopped.")
 CRASHED = Failure("crash_budget", "The answer was interrupted too often and was given up.")
-DROPPED = Failure("dropped", "The answer waited too long in the queue and was given up.")
+DROPPED = Failure("dropped", "The answer could not be started and was given up.")
 UNREADABLE = Failure("unreadable_job", "The server is too old for what it was asked.")
 INTERNAL = Failure("internal_error", "Something went wrong on our side.")
 
@@ -81,6 +81,10 @@ _TABLE: tuple[tuple[type[Exception], Failure], ...] = (
     (
         exceptions.OutputTokenLimitExceeded,
         Failure("output_limit", "The answer reached the model's length limit."),
+    ),
+    (
+        exceptions.UserError,
+        Failure("unsupported_content", "The model cannot take a part of this conversation."),
     ),
     (
         exceptions.UnexpectedModelBehavior,

@@ -6,7 +6,7 @@ import pytest
 from shared import keys
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.events import DONE
-from shared.redis import Redis
+from shared.redis import REDIS_AWAY, Redis
 from shared.runs import RunState
 from shared.stream import PAGE, Append, Closure, Cursor, Entry, read_all
 from shared.subscriber import Subscriber
@@ -609,6 +609,23 @@ async def test_the_writes_survive_a_server_that_has_forgotten_the_scripts(
     )
 
     assert verdicts == [False, False]
+    assert await texts(redis_only, run_id) == [b"a", b"b"]
+
+
+async def test_a_server_that_is_full_is_away_and_has_written_nothing(
+    redis: Redis, redis_only: House
+) -> None:
+    run_id, _ = await redis_only.taken()
+    append = Append(run_id, 1, 1, [b"a", b"b"])
+    await redis.execute_command("CONFIG", "SET", "maxmemory", 1)
+    try:
+        with pytest.raises(REDIS_AWAY):
+            await redis_only.stream.append(append)
+    finally:
+        await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
+
+    assert await texts(redis_only, run_id) == []
+    assert await written(redis_only, append) is False
     assert await texts(redis_only, run_id) == [b"a", b"b"]
 
 

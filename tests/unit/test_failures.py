@@ -36,7 +36,7 @@ ROWS: list[tuple[Exception, str, bool]] = [
     (exceptions.ModelAPIError("m", SECRET), "model_error", False),
     (ValueError(SECRET), "internal_error", False),
     (KeyError(SECRET), "internal_error", False),
-    (exceptions.UserError(SECRET), "internal_error", False),
+    (exceptions.UserError(SECRET), "unsupported_content", False),
 ]
 
 

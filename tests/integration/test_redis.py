@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+from shared.redis import connect
+from tests.processes import Valkey, stop_all
+
+
+@pytest.mark.parametrize("scheme", ["redis", "unix"])
+async def test_a_server_is_reached_by_tcp_and_by_socket(tmp_path: Path, scheme: str) -> None:
+    server = Valkey(data=tmp_path, options=["--unixsocket", str(tmp_path / "socket")])
+    server.start()
+    await server.ready()
+    url = server.url if scheme == "redis" else f"unix://{tmp_path / 'socket'}?db=0"
+    client = connect(url, name="me", max_connections=2)
+
+    info = await client.execute_command("CLIENT INFO")
+
+    assert info["name"] == "me"
+    await client.aclose()
+    await stop_all(server)
