@@ -3,9 +3,9 @@
 ANYWHERE = {"127.0.0.1", "0.0.0.0", "::", "::1", "localhost"}
 
 DEMO = """
-The built-in demo model answers. For a real one, start it like this:
-  OPENAI_API_KEY=sk-… mamba dev
-  OPENAI_API_BASE_URL=http://localhost:11434/v1 mamba dev    (any OpenAI-compatible endpoint)
+The built-in demo model answers. For a real one, start this again with one of these set:
+  OPENAI_API_KEY=sk-…
+  OPENAI_API_BASE_URL=http://localhost:11434/v1    (any OpenAI-compatible endpoint)
 """
 
 
