@@ -37,7 +37,11 @@ def create_app(settings: Settings) -> FastAPI:
         description="Queued, resumable, crash-proof answers for AI chat.",
         version="0.1.0",
         lifespan=lifespan,
-        middleware=[_cors(settings), Middleware(RequestIdMiddleware)],
+        middleware=[
+            _cors(settings),
+            Middleware(RequestIdMiddleware),
+            Middleware(problems.ProblemMiddleware),
+        ],
     )
     problems.install(app)
     for module in (chats, models, health):

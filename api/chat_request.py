@@ -4,8 +4,9 @@ What a newer client adds (keys, part types) is left out; what is known but wrong
 the name of its field.
 """
 
+import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import Request
@@ -37,6 +38,9 @@ _TAG = "as:"
 #: the worker adds some, and JSON parsers give up at 200.
 _MAX_DEPTH = 100
 _NESTING = (dict, list)
+#: Counted in the raw body, before it is parsed: millions of them would hold up all streams.
+_MAX_BRACKETS = 400_000
+_BODY_SECONDS = 30
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -206,6 +210,10 @@ class UIMessage(_Body):
     content: _Content | None = None
     parts: _Parts | None = None
 
+    def tool_parts(self) -> Iterator[_Tool]:
+        raw = self.parts if self.parts is not None else self.content
+        return (part for part in raw or () if isinstance(part, _Tool))
+
     def normal(self) -> normalised.Message:
         raw = self.parts if self.parts is not None else self.content
         if isinstance(raw, str):
@@ -240,6 +248,31 @@ class ChatRequest(_Body):
         return last.id if last.role == "assistant" else None
 
 
+def _check_values(chat: ChatRequest, limits: LimitSettings) -> None:
+    left = limits.values
+    for index, message in enumerate(chat.messages):
+        for part in message.tool_parts():
+            left -= _count(part.input, left) + _count(part.output, left)
+            if left < 0:
+                field = f"messages[{index}]"
+                raise TooLarge(
+                    f"{field}: Tool inputs and outputs may hold {limits.values:,} values in all.",
+                    field=field,
+                )
+
+
+def _count(value: object, most: int) -> int:
+    """The values in a value, itself included; some number above `most` where there are more."""
+    total, waiting = 0, [value]
+    while waiting and total <= most:
+        held = waiting.pop()
+        total += 1
+        if type(held) in _NESTING:
+            nested = cast("dict[str, Any] | list[Any]", held)
+            waiting.extend(nested.values() if isinstance(nested, dict) else nested)
+    return total
+
+
 async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequest:
     """Read and check the body.
 
@@ -247,7 +280,13 @@ async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequ
         TooLarge: before a body over the limit is read whole.
         InvalidRequest: naming the first field that is wrong, and what would be right.
     """
-    body = await _read_body(request, limits.body_bytes)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await _read_body(request, limits.body_bytes)
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not arrive within {_BODY_SECONDS} seconds.") from None
+    if body.count(b"{") + body.count(b"[") > _MAX_BRACKETS:
+        raise TooLarge(f"The body holds more than {_MAX_BRACKETS:,} objects and lists.")
     try:
         chat = ChatRequest.model_validate_json(body, context=limits)
     except ValidationError as error:
@@ -332,5 +371,6 @@ def _check_last(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG0
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_names,
+    _check_values,
     _check_last,
 )

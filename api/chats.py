@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from api import problems
 from api.chat_request import ChatRequest, read_chat_request
 from api.principal import Caller
-from api.process import CurrentProcess
+from api.process import CurrentProcess, Process
 from api.request_id import request_id_of
 from api.sse import ClientCursor, parse_cursor
 from shared.errors import InvalidRequest, NotFound
@@ -21,7 +21,7 @@ router = APIRouter(tags=["chat"])
 #: How long a request waits for a Redis that says nothing; longer than a worker may take to stop.
 _REDIS_SECONDS = 8.0
 
-ChatId = Annotated[str, Path(min_length=1, max_length=256, description="The chat's id")]
+ChatId = Annotated[str, Path(min_length=1, description="The chat's id")]
 LastEventId = Annotated[
     str | None,
     Header(description="The `id:` of the last event that arrived", examples=["1-57@9f3kq0Zr7"]),
@@ -83,12 +83,13 @@ async def follow(
     last_event_id: LastEventId = None,
 ) -> Response:
     """Follow the chat's newest answer, from its start or after a cursor; ended ones too."""
+    _check_id(chat_id, process)
     cursor = _cursor(last_event_id)
-    after = cursor.cursor if cursor else START
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.runs.find(caller, chat_id, cursor)
-        if run is None or (run.state.ended and not await process.runs.has_more(run, after)):
-            return Response(status_code=204)
+        after = await process.runs.place(run, cursor.cursor if cursor else START) if run else None
+    if run is None or after is None:
+        return Response(status_code=204)
     return process.relay(run, after)
 
 
@@ -98,12 +99,19 @@ async def follow(
 )
 async def stop(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
     """Stop the chat's answer. What was said stays, and the stream ends in `abort`."""
+    _check_id(chat_id, process)
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.runs.find(caller, chat_id)
         if run is None:
             raise NotFound
         ended = await process.runs.stop(run)
     return Stopped(run_id=ended.id, state=ended.state)
+
+
+def _check_id(chat_id: str, process: Process) -> None:
+    longest = process.settings.limits.id_chars
+    if len(chat_id) > longest:
+        raise InvalidRequest(f"chat_id: At most {longest} characters.", field="chat_id")
 
 
 def _cursor(text: str | None) -> ClientCursor | None:

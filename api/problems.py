@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.request_id import request_id_of
 from shared.errors import (
@@ -91,7 +92,6 @@ def install(app: FastAPI) -> None:
     for error in REDIS_AWAY:
         app.add_exception_handler(error, _on_redis_away)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(Exception, _on_error)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -137,10 +137,27 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:  # noq
     return Response(status_code=400)
 
 
-async def _on_error(request: Request, error: Exception) -> Response:
-    log.error("request.failed", error=type(error).__name__, where=where(error))
-    request_id = request_id_of(request.scope)
-    # This answer is made outside of the middleware that names all others.
-    headers = {"x-request-id": request_id}
-    detail = "Something went wrong on our side."
-    return problem_response(request_id, 500, "internal_error", detail, headers=headers)
+class ProblemMiddleware:
+    """Answers a mistake of ours, and logs where it was made, but not the words that it holds."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            log.error("request.failed", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold prompts)
+            if not started:  # else the server resets the connection: the response is not whole
+                detail = "Something went wrong on our side."
+                problem = problem_response(request_id_of(scope), 500, "internal_error", detail)
+                await problem(scope, receive, send)

@@ -8,9 +8,9 @@ from api.chat_request import ChatRequest
 from api.principal import Principal
 from api.sse import ClientCursor
 from shared.agents import CHAT_AGENT
-from shared.closing import close_run
-from shared.errors import CursorExpired, NotFound, RunInProgress
-from shared.events import Abort, Error, StreamEvent
+from shared.closing import LOST, close_run
+from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress
+from shared.events import Abort, StreamEvent
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
 from shared.redis import REDIS_AWAY
@@ -21,6 +21,8 @@ log = structlog.stdlib.get_logger()
 
 #: How long a worker may take to end a run that it was told to stop.
 _STOP_SECONDS = 5.0
+#: How long a heartbeat waits to hear whether somebody works on a run.
+_SETTLE_SECONDS = 2.0
 
 
 class RunService:
@@ -93,9 +95,21 @@ class RunService:
             raise NotFound
         return run
 
-    async def has_more(self, run: Run, after: Cursor) -> bool:
-        """Whether the run's log holds anything after a cursor."""
-        return bool((await self._stream.read(run.id, after)).entries)
+    async def place(self, run: Run, after: Cursor) -> Cursor | None:
+        """Where to follow a run from; None if it has ended there.
+
+        Raises:
+            InvalidRequest: if its log has not come so far: the cursor is another's.
+        """
+        tail = await self._stream.tail(run.id)
+        if after.offset > tail.offset:
+            raise InvalidRequest(
+                "Last-Event-ID: The answer has not come so far. Is it of another one?",
+                field="Last-Event-ID",
+            )
+        if run.state.ended and after.offset == tail.offset:
+            return None
+        return after if after.attempt <= tail.attempt else Cursor(0, after.offset)
 
     async def stop(self, run: Run) -> Run:
         """End a run, and return when it has ended. The partial answer stays; ended runs stay so."""
@@ -111,10 +125,11 @@ class RunService:
     async def settle(self, run_id: str) -> bool:
         """End a run that nobody works on any more. False if there is no such run."""
         try:
-            run = await self._runs.get(run_id)
-            if run is not None and not run.state.ended:
-                await self._settle(run)
-        except REDIS_AWAY:
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                run = await self._runs.get(run_id)
+                if run is not None and not run.state.ended:
+                    await self._settle(run)
+        except (*REDIS_AWAY, TimeoutError):
             return True  # nobody can tell: ask again at the next heartbeat
         return run is not None
 
@@ -127,8 +142,7 @@ class RunService:
             return False
         if await self._queue.queued(run.id):
             return True
-        error = Error(error_text="The answer was lost: its job is no longer in the queue.")
-        await self._end(run, [error], Closure(RunState.FAILED, "lost"))
+        await self._end(run, LOST, Closure(RunState.FAILED, "lost"))
         return False
 
     async def _end(self, run: Run, ending: list[StreamEvent], closure: Closure) -> None:

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.draining import Draining
-from shared.events import DONE, Error
+from shared.closing import LOST
+from shared.events import DONE
 from shared.follow import Follower, Following
 from shared.stream import START, Cursor, Entry
 
@@ -32,7 +33,7 @@ _HEADERS = {
 }
 _OPEN = b": stream-open\n\n"
 _HEARTBEAT = b": keep-alive\n\n"
-_GONE = b"data: " + Error(error_text="The answer was lost.").encode() + b"\n\ndata: [DONE]\n\n"
+_GONE = b"".join(b"data: %b\n\n" % data for data in (*(e.encode() for e in LOST), DONE))
 _CURSOR = re.compile(
     r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
 )

@@ -25,12 +25,12 @@ from shared.settings import Settings, load_settings
 
 READY_SECONDS = 30
 REDIS_SECONDS = 10
+#: What development wants where nobody has said otherwise.
 DEFAULTS = {
-    "MAMBA_LOGGING__FORMAT": "console",
-    "MAMBA_SERVER__HOST": "127.0.0.1",
-    "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS": "2",
-    "MAMBA_WORKER__DRAIN_SECONDS": "2",
-    "PYTHONUNBUFFERED": "1",
+    ("logging", "format"): "console",
+    ("server", "host"): "127.0.0.1",
+    ("server", "shutdown_grace_seconds"): "2",
+    ("worker", "drain_seconds"): "2",
 }
 
 
@@ -65,16 +65,29 @@ def run() -> int:
 
 
 def _plan(settings: Settings) -> Plan:
-    environment = {**DEFAULTS, **os.environ}
-    host = environment["MAMBA_SERVER__HOST"]
     port = settings.server.port or free_port()
     openai = settings.openai
     demo = openai.demo or not (openai.api_key or openai.base_url)
-    environment["MAMBA_SERVER__PORT"] = str(port)
-    environment["MAMBA_OPENAI__DEMO"] = str(demo).lower()
-    redis_url = settings.redis.url if environment.get("MAMBA_REDIS__URL") else ""
+    environment = {
+        **os.environ,
+        **_defaults(settings),
+        "MAMBA_SERVER__PORT": str(port),
+        "MAMBA_OPENAI__DEMO": str(demo).lower(),
+        "PYTHONUNBUFFERED": "1",
+    }
+    host = environment.get("MAMBA_SERVER__HOST", settings.server.host)
+    redis_url = settings.redis.url if "url" in settings.redis.model_fields_set else ""
     valkey = "" if redis_url else valkey_binary()
     return Plan(host, port, demo, redis_url, valkey, environment)
+
+
+def _defaults(settings: Settings) -> dict[str, str]:
+    """As variables, for the children: those that no source of the settings names."""
+    return {
+        f"MAMBA_{section}__{name}".upper(): value
+        for (section, name), value in DEFAULTS.items()
+        if name not in getattr(settings, section).model_fields_set
+    }
 
 
 async def _run(plan: Plan) -> None:

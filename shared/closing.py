@@ -1,10 +1,19 @@
 """Ending a run that nobody works on: by whoever notices, with the one terminal event."""
 
 from shared.errors import StreamClosed
-from shared.events import DONE, Start, StreamEvent
+from shared.events import DONE, Data, Error, Start, StreamEvent
 from shared.runs import Run
 from shared.stream import Append, Closure, EventStream, read_all
 from shared.transcript import Transcript
+
+
+def failure_ending(code: str, text: str) -> list[StreamEvent]:
+    """How each failed run ends: a code for apps to switch on, then the text to read."""
+    return [Data(type="data-error", data={"code": code}, transient=True), Error(error_text=text)]
+
+
+#: The end of a run whose job is gone: the code `lost`.
+LOST = failure_ending("lost", "The answer was lost: its job is no longer in the queue.")
 
 
 async def close_run(

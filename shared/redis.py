@@ -9,7 +9,13 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import (
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = str | int | float | bytes
@@ -26,6 +32,17 @@ REDIS_AWAY = (
     OutOfMemoryError,
     ReadOnlyError,
 )
+
+
+#: Replies that say the same in words of the server's own.
+_AWAY_REPLIES = ("NOREPLICAS", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN")
+
+
+def away(error: Exception) -> Exception:
+    """The error, as one of REDIS_AWAY where it says that this server cannot serve right now."""
+    if isinstance(error, ResponseError) and str(error).startswith(_AWAY_REPLIES):
+        return RedisConnectionError(str(error))
+    return error
 
 
 class Pipeline(Protocol):
@@ -81,6 +98,12 @@ class Script:
 
     async def run(self, client: Redis, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:  # noqa: ANN401  (the caller knows what its script returns)
         try:
+            return await self._call(client, keys, args)
+        except ResponseError as error:
+            raise away(error) from error
+
+    async def _call(self, client: Redis, keys: Sequence[str], args: Sequence[Argument]) -> object:
+        try:
             return await client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await client.execute_command("EVAL", self.text, len(keys), *keys, *args)
@@ -93,4 +116,13 @@ class Script:
         await client.execute_command("SCRIPT", "LOAD", self.text)
 
 
-__all__ = ["REDIS_AWAY", "NoScriptError", "Redis", "Script", "connect", "open_pool"]
+__all__ = [
+    "REDIS_AWAY",
+    "NoScriptError",
+    "Redis",
+    "RedisError",
+    "Script",
+    "away",
+    "connect",
+    "open_pool",
+]

@@ -45,14 +45,18 @@ class ServerSettings(_Section):
 
 class RedisSettings(_Section):
     url: str = Field(
-        default="redis://localhost:6379/0", description="redis://, rediss:// or unix://"
+        default="redis://localhost:6379/0",
+        pattern=r"^(redis|rediss|unix)://",
+        description="redis://, rediss:// or unix://",
     )
     max_connections: int = Field(default=16, ge=2, description="Connections a process may open")
 
 
 class OpenAISettings(_Section):
     api_key: SecretStr | None = Field(default=None, description="Also read from OPENAI_API_KEY")
-    base_url: str | None = Field(default=None, description="Also OPENAI_API_BASE_URL")
+    base_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="Also OPENAI_API_BASE_URL"
+    )
     default_model: str = Field(default="gpt-4o", description="Model of requests that name none")
     timeout_seconds: Seconds = Field(default=60, description="Longest silence of the endpoint")
     demo: bool = Field(default=False, description="Answer with the built-in demo model")
@@ -78,6 +82,7 @@ class LimitSettings(_Section):
     body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, description="Largest request body")
     messages: int = Field(default=1000, ge=1, description="Messages in a request")
     parts: int = Field(default=1000, ge=1, description="Parts in a message")
+    values: int = Field(default=50_000, ge=1, description="JSON values in all tools' data")
     id_chars: int = Field(default=256, ge=16, description="Length of a chat's or message's id")
     follower_bytes: int = Field(
         default=1024 * 1024, ge=65_536, description="Unsent bytes a slow client holds"

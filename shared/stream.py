@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from shared import keys
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.events import DONE
-from shared.redis import REDIS_AWAY, NoScriptError, Redis, Script
+from shared.redis import REDIS_AWAY, NoScriptError, Redis, Script, away
 from shared.runs import RunState
 
 #: Entries, fences included, that one read fetches at most.
@@ -117,6 +117,10 @@ class EventStream(Protocol):
         """The entries after a cursor; fences are left out."""
         ...
 
+    async def tail(self, run_id: str) -> Cursor:
+        """The place after the last entry."""
+        ...
+
 
 class RedisEventStream:
     def __init__(self, redis: Redis, *, live_ttl: float, retention: float) -> None:
@@ -139,8 +143,8 @@ class RedisEventStream:
             await _APPEND.load(self._redis)
             replies = await self._send(appends)
         for reply in replies:
-            if isinstance(reply, REDIS_AWAY):
-                raise reply
+            if isinstance(reply, Exception) and isinstance(error := away(reply), REDIS_AWAY):
+                raise error
         return [_verdict(reply) for reply in replies]
 
     async def _send(self, appends: Sequence[Append]) -> list[object]:
@@ -173,6 +177,15 @@ class RedisEventStream:
                 return Page(entries, more)
             # The cursor's attempt is older than its entry: the place is further on.
             first = f"({raw[-1][0].decode()}"
+
+    async def tail(self, run_id: str) -> Cursor:
+        newest: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
+            "XREVRANGE", keys.stream(run_id), "+", "-", "COUNT", 1
+        )
+        if not newest:
+            return START
+        last = _entry(newest[0])
+        return Cursor(last.attempt, last.offset or int(last.data))  # a fence says what it follows
 
 
 async def read_all(stream: EventStream, run_id: str) -> list[Entry]:

@@ -17,7 +17,7 @@ from arq.connections import ArqRedis
 from arq.worker import Function, Worker
 
 from shared import keys
-from shared.redis import REDIS_AWAY, Redis, Script
+from shared.redis import REDIS_AWAY, Redis, RedisError, Script
 
 log = structlog.stdlib.get_logger()
 
@@ -116,7 +116,7 @@ class LeasedWorker(Worker):
             try:
                 await self._poll_iteration()
                 await self._wait_for_work()
-            except REDIS_AWAY as error:
+            except (*REDIS_AWAY, RedisError) as error:
                 log.warning("worker.redis_away", error=str(error))
                 await asyncio.sleep(self.poll_delay_s)
 
@@ -197,7 +197,7 @@ class LeasedWorker(Worker):
                     [self.queue_name],
                     [self._lease_ms, keys.lease(""), self._id, *held],
                 )
-            except REDIS_AWAY:
+            except (*REDIS_AWAY, RedisError):
                 continue
             for job_id in (lost_id.decode() for lost_id in lost):
                 if self._runs(job_id):

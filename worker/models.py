@@ -1,10 +1,13 @@
 """The models, by name: an OpenAI-compatible endpoint's, or the built-in demo."""
 
+import re
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import TypeVar
 
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.types.chat import ChatCompletionChunk
 from pydantic import ValidationError
 from pydantic_ai.models import Model
@@ -16,6 +19,8 @@ from shared.settings import OpenAISettings
 from worker.demo import demo_model
 
 _T = TypeVar("_T")
+
+_END = re.compile(r'^\[DONE\]|"finish_reason": ?"|^\{"error"')
 
 
 class Models:
@@ -56,11 +61,29 @@ def _client(settings: OpenAISettings) -> AsyncOpenAI:
     )
 
 
+class _WholeStreams(SSEDecoder):
+    """Tells an answer from one that broke off, which the SDK takes for whole.
+
+    A stream that has ended in good order says so: by a finish reason, or by `[DONE]`.
+    """
+
+    async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
+        whole = False
+        async for event in super().aiter_bytes(iterator):
+            whole = whole or _END.search(event.data) is not None
+            yield event
+        if not whole:
+            raise httpx2.RemoteProtocolError("the stream ended before the answer did")
+
+
 class _QuickOpenAI(AsyncOpenAI):
     """Validates streamed chunks by pydantic, which takes a fifth of the SDK's own way.
 
     What does not fit the schema, as of a lenient endpoint, goes the SDK's way as before.
     """
+
+    def _make_sse_decoder(self) -> SSEDecoder:
+        return _WholeStreams()
 
     def _process_response_data(
         self, *, data: object, cast_to: type[_T], response: httpx2.Response

@@ -14,9 +14,9 @@ import structlog
 from arq.worker import RetryJob
 from pydantic import ValidationError
 
-from shared.closing import close_run
+from shared.closing import close_run, failure_ending
 from shared.errors import Fenced, StreamClosed, StreamError
-from shared.events import Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
+from shared.events import Abort, Finish, FinishReason, Start, StreamEvent
 from shared.jobs import RunChat
 from shared.logs import bind, where
 from shared.runs import RunState, RunStore
@@ -163,6 +163,9 @@ class ChatRunner:
             case Interrupt.STOP:
                 await attempt.abort()
             case Interrupt.LOST:
+                # This worker stands: that it was slow must not count as a crash of the run.
+                if attempt.writer.blameless:
+                    await self._runs.count_handover(run_id)
                 raise Fenced
             case None:
                 await attempt.hand_over()
@@ -235,8 +238,7 @@ def _read(args: object) -> RunChat | None:
 
 
 def _ending(failure: Failure) -> list[StreamEvent]:
-    detail = Data(type="data-error", data={"code": failure.code}, transient=True)
-    return [detail, Error(error_text=failure.text)]
+    return failure_ending(failure.code, failure.text)
 
 
 async def _uninterrupted(work: Awaitable[_T]) -> _T:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from shared.background import Background
+from shared.errors import Fenced
 from shared.events import DONE, StreamEvent, joined
 from shared.redis import REDIS_AWAY
 from shared.stream import Append, Closure, EventStream
@@ -88,6 +89,11 @@ class RunWriter:
         self._refusal: Exception | None = None
         self._written = asyncio.Event()
         self._written.set()
+
+    @property
+    def blameless(self) -> bool:
+        """Whether nothing that was written here was refused, but for a newer writer's sake."""
+        return self._refusal is None or isinstance(self._refusal, Fenced)
 
     def write(self, event: StreamEvent) -> None:
         """Hand an event over; it is written as soon as Redis takes it.

@@ -219,6 +219,26 @@ async def test_a_malformed_cursor_is_refused(
     assert refusal.json()["field"] == "Last-Event-ID"
 
 
+@pytest.mark.parametrize("cursor", ["1-99999", "9-99999"])
+async def test_a_cursor_past_the_end_of_the_log_is_refused(
+    house: House, wire: Wire, model: str, cursor: str
+) -> None:
+    await wire.answer(house.chat, model, model=model)
+
+    refusal = await wire.get(house.chat, model, after=cursor)
+
+    assert refusal.status_code == 422
+    assert refusal.json()["field"] == "Last-Event-ID"
+
+
+async def test_the_offset_of_a_cursor_decides_whatever_its_attempt(
+    house: House, wire: Wire, model: str
+) -> None:
+    canonical = await wire.answer(house.chat, model, model=model)
+
+    assert await wire.replay(house.chat, model, after="7-5") == canonical[5:]
+
+
 async def test_another_chats_cursor_is_refused(house: House, wire: Wire, model: str) -> None:
     answer = await wire.answer(house.chat, model, model=model)
 

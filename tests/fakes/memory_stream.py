@@ -71,6 +71,10 @@ class MemoryEventStream:
         rest = self.logs.get(run_id, [])[after.offset :]
         return Page(rest[:PAGE], more=len(rest) > PAGE)
 
+    async def tail(self, run_id: str) -> Cursor:
+        run = self.runs.get(run_id)
+        return Cursor(run.attempts if run else 0, len(self.logs.get(run_id, [])))
+
     def _change(self, run_id: str, **fields: object) -> None:
         self.runs[run_id] = self.runs[run_id].model_copy(update=fields)
 

@@ -590,3 +590,21 @@ async def test_a_redis_that_is_away_at_a_stop_does_not_keep_the_worker() -> None
             await hand.leave()
     await redis.aclose()
     await stop_all(valkey)
+
+
+async def test_a_server_that_refuses_writes_does_not_end_a_worker(hall: Hall, redis: Redis) -> None:
+    hand = hall.hire("a", at_once, poll_seconds=0.05)
+    await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        await until(lambda: refused_writes(redis))
+    finally:
+        await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
+
+    await hall.enqueue("one")
+
+    await until_true(lambda: "one" in hand.begun)
+
+
+async def refused_writes(redis: Redis) -> bool:
+    errors: dict[str, object] = await redis.execute_command("INFO", "errorstats")
+    return "errorstat_NOREPLICAS" in errors

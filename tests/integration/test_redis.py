@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.redis import connect
+from shared.redis import REDIS_AWAY, Redis, Script, connect
 from tests.processes import Valkey, stop_all
 
 
@@ -19,3 +19,15 @@ async def test_a_server_is_reached_by_tcp_and_by_socket(tmp_path: Path, scheme: 
     assert info["name"] == "me"
     await client.aclose()
     await stop_all(server)
+
+
+async def test_a_server_that_refuses_writes_for_now_counts_as_away(redis: Redis) -> None:
+    script = Script("return redis.call('SET', KEYS[1], '1', 'PX', 60000)")
+    await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        with pytest.raises(REDIS_AWAY, match="NOREPLICAS"):
+            await script.run(redis, ["key"])
+    finally:
+        await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
+
+    assert await script.run(redis, ["key"]) in (b"OK", "OK", True)

@@ -138,7 +138,8 @@ ACCEPTED = {
     "a number of 4,000 digits": tool_part('{"a":' + "9" * 4000 + "}"),
     "a NUL in a text": chat({"role": "user", "content": "a\0b"}),
     "an input nested 90 deep": tool_part("[" * 90 + "]" * 90),
-    "an input of 2 MB": tool_part("[" + "0," * MB + "0]"),
+    "an input of 2 MB": tool_part('"' + "0," * MB + '"'),
+    "an input of 40,000 values": tool_part("[" + "0," * 40_000 + "0]"),
     "an emoji as a pair of surrogates": chat({"role": "user", "content": "\U0001f600"}),
 }
 
@@ -541,3 +542,16 @@ async def test_a_redis_that_hangs_makes_no_request_hang() -> None:
             return (await post(client, chat())).status_code == 200
 
         assert await until(accepted)
+
+
+@pytest.mark.parametrize(
+    "values", ["[" + "0," * 60_000 + "0]", "[" + "{}," * 60_000 + "0]", "[" + "{}," * MB + "0]"]
+)
+async def test_more_values_than_a_worker_can_look_through_are_too_large(
+    client: httpx.AsyncClient, redis: Redis, values: str
+) -> None:
+    response = await post(client, tool_part(values))
+
+    assert response.status_code == 413
+    assert response.json()["code"] == "too_large"
+    assert await redis.execute_command("ZCARD", keys.QUEUE) == 0

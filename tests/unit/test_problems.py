@@ -37,7 +37,9 @@ class Site:
 
     def __init__(self) -> None:
         self.error: Exception = errors.NotFound()
-        self.app = FastAPI(middleware=[Middleware(RequestIdMiddleware)])
+        self.app = FastAPI(
+            middleware=[Middleware(RequestIdMiddleware), Middleware(problems.ProblemMiddleware)]
+        )
         problems.install(self.app)
         self.app.add_api_route("/", self._fail)
         self.app.add_api_route("/number/{number}", self._take)
