@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pydantic_ai import exceptions
 
-#: Status codes that are worth another try where pydantic-ai knows no better.
-_RETRIED_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+#: Client errors that are worth another try, where pydantic-ai knows no better.
+_RETRIED_STATUSES = frozenset({408, 409, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ TIMED_OUT = Failure("run_timeout", "The answer took too long and was stopped.")
 CRASHED = Failure("crash_budget", "The answer was interrupted too often and was given up.")
 DROPPED = Failure("dropped", "The answer could not be started and was given up.")
 UNREADABLE = Failure("unreadable_job", "The server is too old for what it was asked.")
+_REJECTED = Failure("model_rejected", "The model refused the request.")
+_FAILED = Failure("model_error", "The model's server failed.", retried=True)
 INTERNAL = Failure("internal_error", "Something went wrong on our side.")
 
 #: The first class that fits decides: the narrow ones stand before the wide.
@@ -38,10 +40,7 @@ _TABLE: tuple[tuple[type[Exception], Failure], ...] = (
         exceptions.ModelUnavailableError,
         Failure("model_unavailable", "The model is not available right now.", retried=True),
     ),
-    (
-        exceptions.ModelServerError,
-        Failure("model_error", "The model's server failed.", retried=True),
-    ),
+    (exceptions.ModelServerError, _FAILED),
     (
         exceptions.ModelRequestTimeout,
         Failure("model_timeout", "The model did not answer in time.", retried=True),
@@ -66,10 +65,7 @@ _TABLE: tuple[tuple[type[Exception], Failure], ...] = (
         exceptions.ModelNotFoundError,
         Failure("model_not_found", "There is no such model."),
     ),
-    (
-        exceptions.ModelRequestRejectedError,
-        Failure("model_rejected", "The model refused the request."),
-    ),
+    (exceptions.ModelRequestRejectedError, _REJECTED),
     (
         exceptions.ContentFilterError,
         Failure("content_filter", "The answer was withheld by the model's content filter."),
@@ -102,11 +98,10 @@ def failure_of(error: Exception) -> Failure:
     for kind, failure in _TABLE:
         if isinstance(error, kind):
             return _with_delay(failure, error)
-    status = getattr(error, "status_code", None)
     if isinstance(error, exceptions.ModelAPIError):
-        retried = status in _RETRIED_STATUSES
-        failure = Failure("model_error", "The model's server failed.", retried=retried)
-        return _with_delay(failure, error)
+        status: int | None = getattr(error, "status_code", None)
+        refused = status is not None and status < 500 and status not in _RETRIED_STATUSES
+        return _with_delay(_REJECTED if refused else _FAILED, error)
     return INTERNAL
 
 
