@@ -86,7 +86,7 @@ async def test_an_answer_whose_run_is_lost_ends_in_an_error(
         await redis.execute_command("FLUSHALL")
         events = await stream.rest()
 
-    assert types(events) == ["error"]
+    assert types(events) == ["data-error", "error"]
     assert events[-1].data == DONE
 
 
