@@ -30,9 +30,8 @@ from pydantic_ai.models.function import (
 )
 from pydantic_core import to_json
 
+from worker.resume import CONTINUE_PROMPT
 from worker.tools.examples import EXAMPLES
-
-CONTINUE_PREFIX = "Continue your previous answer"
 
 INTRODUCTION = (
     "I am the demo model of Mamba Server: no API key is configured, so no real model answers."
@@ -102,7 +101,7 @@ class _Turn:
                 return self
 
     def _after_prompt(self, text: str) -> "_Turn":
-        if text.startswith(CONTINUE_PREFIX):
+        if text == CONTINUE_PROMPT:
             return self
         return _Turn(number=self.number + 1, prompt=text)
 

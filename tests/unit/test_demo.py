@@ -24,12 +24,12 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
 
-from worker.demo import CONTINUE_PREFIX, LONGEST_COUNT, demo_model
+from worker.demo import LONGEST_COUNT, demo_model
+from worker.resume import CONTINUE_PROMPT
 from worker.tools.display import DISPLAY_TOOLS, display_tools
 from worker.tools.examples import EXAMPLES
 
 ALL_TOOLS = tuple(DISPLAY_TOOLS)
-CONTINUE = f"{CONTINUE_PREFIX} exactly where it broke off."
 
 
 class Streamed:
@@ -204,7 +204,7 @@ def broken_off(prompt: str, *partials: str) -> list[ModelMessage]:
     history: list[ModelMessage] = [ModelRequest([UserPromptPart(prompt)])]
     for partial in partials:
         history.append(ModelResponse([TextPart(partial)]))
-        history.append(ModelRequest([UserPromptPart(CONTINUE)]))
+        history.append(ModelRequest([UserPromptPart(CONTINUE_PROMPT)]))
     return history
 
 
@@ -229,7 +229,7 @@ async def test_an_answer_may_break_off_twice() -> None:
 async def test_the_request_to_continue_may_come_as_the_prompt() -> None:
     whole = await say("Hello")
 
-    run = await stream(CONTINUE, history=broken_off("Hello", whole[:20])[:-1])
+    run = await stream(CONTINUE_PROMPT, history=broken_off("Hello", whole[:20])[:-1])
 
     assert whole[:20] + "".join(run.text) == whole
 
@@ -267,7 +267,7 @@ async def test_the_closing_words_after_a_tool_go_on_too() -> None:
     assert isinstance(closing, TextPart)
 
     partial = ModelResponse([TextPart(closing.content[:15])])
-    run = await stream(CONTINUE, ALL_TOOLS, [*history, partial])
+    run = await stream(CONTINUE_PROMPT, ALL_TOOLS, [*history, partial])
 
     assert closing.content[:15] + "".join(run.text) == closing.content
 
