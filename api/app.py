@@ -12,6 +12,7 @@ from api import chats, health, models, problems
 from api.process import open_process
 from api.request_id import RequestIdMiddleware
 from shared import logs
+from shared.live_settings import LiveSettings
 from shared.settings import Settings
 
 log = structlog.stdlib.get_logger()
@@ -23,12 +24,14 @@ _LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
 
 
 def create_app(settings: Settings) -> FastAPI:
+    live = LiveSettings(settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         logs.configure(settings.logging)
         if settings.server.host not in _LOOPBACK:
             log.warning("api.open_to_all", host=settings.server.host, auth="none")
-        async with open_process(settings) as app.state.process:
+        async with open_process(live) as app.state.process:
             log.info("api.started", demo=settings.openai.demo)
             yield
 

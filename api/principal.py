@@ -6,7 +6,10 @@ from fastapi import Depends
 
 
 class Principal(NamedTuple):
+    #: Whose chats these are; unique over tenants and issuers.
     owner: str
+    #: What it may do beside its own chats.
+    scopes: frozenset[str] = frozenset()
 
 
 def anonymous() -> Principal:

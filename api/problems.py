@@ -15,11 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.request_id import request_id_of
 from shared.errors import (
     CursorExpired,
+    Forbidden,
     InvalidRequest,
     NotFound,
+    RateLimited,
     Refusal,
     RunInProgress,
     TooLarge,
+    Unauthenticated,
     Unavailable,
 )
 from shared.logs import where
@@ -28,21 +31,29 @@ from shared.redis import REDIS_AWAY
 log = structlog.stdlib.get_logger()
 
 _STATUSES: Mapping[type, int] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
     InvalidRequest: 422,
     TooLarge: 413,
     NotFound: 404,
     RunInProgress: 409,
     CursorExpired: 410,
+    RateLimited: 429,
     Unavailable: 503,
 }
 _TITLES = {
     400: "Bad request",
+    401: "Not authenticated",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    406: "Not acceptable",
     409: "Conflict",
     410: "Gone",
     413: "Too large",
+    415: "Unsupported media type",
     422: "Not valid",
+    429: "Too many requests",
     500: "Internal error",
     503: "Unavailable",
 }

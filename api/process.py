@@ -13,6 +13,7 @@ from api.run_service import RunService
 from api.sse import RelayResponse
 from shared.follow import Follower
 from shared.jobs import JobQueue
+from shared.live_settings import LiveSettings
 from shared.redis import Redis, connect
 from shared.runs import Run, RunStore
 from shared.settings import Settings
@@ -22,11 +23,15 @@ from shared.subscriber import Subscriber
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    settings: Settings
+    live: LiveSettings
     redis: Redis
     follower: Follower
     runs: RunService
     draining: Draining
+
+    @property
+    def settings(self) -> Settings:
+        return self.live.now
 
     def relay(self, run: Run, after: Cursor = START) -> RelayResponse:
         """Follow a run from a cursor on, to one client."""
@@ -42,9 +47,9 @@ class Process:
 
 
 @asynccontextmanager
-async def open_process(settings: Settings) -> AsyncGenerator[Process]:
+async def open_process(live: LiveSettings) -> AsyncGenerator[Process]:
     async with AsyncExitStack() as stack:
-        process = await _compose(settings, stack)
+        process = await _compose(live, stack)
         stack.enter_context(process.draining.on_signal())
         # What start-up made stays: never scan it again. Full scans stall every stream.
         gc.collect()
@@ -53,7 +58,8 @@ async def open_process(settings: Settings) -> AsyncGenerator[Process]:
         yield process
 
 
-async def _compose(settings: Settings, stack: AsyncExitStack) -> Process:
+async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
+    settings = live.now
     url, name = settings.redis.url, "mamba-api"
     redis = connect(url, name=name, max_connections=settings.redis.max_connections)
     stack.push_async_callback(redis.aclose)
@@ -66,10 +72,10 @@ async def _compose(settings: Settings, stack: AsyncExitStack) -> Process:
         queue=JobQueue(redis, live_ttl=live_ttl),
         stream=stream,
         follower=follower,
-        default_model=settings.openai.default_model,
+        live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
-    return Process(settings, redis, follower, runs, draining)
+    return Process(live, redis, follower, runs, draining)
 
 
 def _process_of(request: Request) -> Process:

@@ -13,6 +13,7 @@ from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress
 from shared.events import Abort, StreamEvent
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
+from shared.live_settings import LiveSettings
 from shared.redis import REDIS_AWAY
 from shared.runs import Run, RunState, RunStore, new_run_id
 from shared.stream import Closure, Cursor, EventStream
@@ -33,13 +34,13 @@ class RunService:
         queue: JobQueue,
         stream: EventStream,
         follower: Follower,
-        default_model: str,
+        live: LiveSettings,
     ) -> None:
         self._runs = runs
         self._queue = queue
         self._stream = stream
         self._follower = follower
-        self._default_model = default_model
+        self._live = live
 
     async def accept(self, principal: Principal, chat: ChatRequest, request_id: str) -> Run:
         """Create the run, queue its job, wake a worker.
@@ -54,7 +55,7 @@ class RunService:
             owner=principal.owner,
             message_id=chat.continued_message_id or f"msg_{run_id}",
             agent=chat.agent or CHAT_AGENT,
-            model=chat.model or self._default_model,
+            model=chat.model or self._live.now.openai.default_model,
             request_id=request_id,
         )
         newest = await self._make_way(run, supersede=bool(chat.supersede)) if chat.id else None

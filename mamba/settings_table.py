@@ -1,17 +1,17 @@
 """`docs/configuration.md`, made from the settings: `make docs` writes it, a test compares it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import to_json
+from pydantic_core import PydanticUndefined, to_json
 
 from shared.settings import Settings
 
 _HEAD = """# Configuration
 
-Made from `shared/settings.py` by `make docs`; do not edit.
+Made from `shared/settings/` by `make docs`; do not edit.
 
 Highest first: the environment variables below, the same names in `~/mamba.env`, then
 `config.local.yaml` and `config/config.yaml` (nested: `server: {port: 8000}`), then the defaults. A
@@ -28,20 +28,32 @@ def page() -> str:
 
 
 def _rows() -> Iterator[str]:
-    for section, field in Settings.model_fields.items():
-        model = field.annotation
-        assert isinstance(model, type)  # noqa: S101  (each section is a model)
-        assert issubclass(model, BaseModel)  # noqa: S101
-        for name, setting in model.model_fields.items():
-            variable = f"MAMBA_{section}__{name}".upper()
-            yield f"| `{variable}` | {_default(setting)} | {setting.description} |"
+    for name, field in Settings.model_fields.items():
+        yield from _of(f"MAMBA_{name}".upper(), field)
+
+
+def _of(variable: str, field: FieldInfo) -> Iterator[str]:
+    """A row for a setting; those of its own settings for a section, or for a table of sections."""
+    section = _section(field.annotation)
+    if section is None:
+        yield f"| `{variable}` | {_default(field)} | {field.description} |"
+        return
+    step = {dict: "__<NAME>", tuple: "__<N>"}.get(get_origin(field.annotation) or object, "")
+    for name, inner in section.model_fields.items():
+        yield from _of(f"{variable}{step}__{name.upper()}", inner)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401  (a type, or a form of one)
+    """The section that a setting is, or holds in a dict or a tuple."""
+    kinds = [annotation, *get_args(annotation)]
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
 def _default(setting: FieldInfo) -> str:
     value: Any = setting.default
-    return (
-        "" if value is None else f"`{value if isinstance(value, str) else to_json(value).decode()}`"
-    )
+    if value is None or value is PydanticUndefined:
+        return ""
+    return f"`{value if isinstance(value, str) else to_json(value).decode()}`"
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 MambaError
 ├── SettingsError               the settings are wrong: the process does not start
 ├── Refusal                     a request that is turned down before a run exists
+│   ├── Unauthenticated
+│   ├── Forbidden
 │   ├── InvalidRequest
 │   │   └── TooLarge
 │   ├── NotFound
 │   ├── RunInProgress
 │   ├── CursorExpired
+│   ├── RateLimited
 │   └── Unavailable
 ├── StreamError                 the event stream said no to a writer
 │   ├── Fenced
@@ -43,6 +46,18 @@ class Refusal(MambaError):
         self.field = field
 
 
+class Unauthenticated(Refusal):
+    """Send a valid key or token."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Refusal):
+    """The key or token does not allow that."""
+
+    code = "forbidden"
+
+
 class InvalidRequest(Refusal):
     """The request is not valid."""
 
@@ -71,6 +86,12 @@ class CursorExpired(Refusal):
     """The answer this cursor belongs to is no longer kept. Nothing was generated anew."""
 
     code = "cursor_expired"
+
+
+class RateLimited(Refusal):
+    """Too many requests. Try again later."""
+
+    code = "rate_limited"
 
 
 class Unavailable(Refusal):

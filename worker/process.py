@@ -17,6 +17,7 @@ from arq.worker import func
 
 from shared import keys, logs
 from shared.jobs import RUN_CHAT, dump_job, load_job
+from shared.live_settings import LiveSettings
 from shared.redis import REDIS_AWAY, Redis, open_pool
 from shared.runs import RunStore
 from shared.settings import Settings
@@ -47,7 +48,7 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     with _on_signal(stop):
         async with AsyncExitStack() as stack:
-            worker = await _compose(settings, worker_id, stack)
+            worker = await _compose(LiveSettings(settings), worker_id, stack)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
             log.info("worker.started", worker_id=worker_id, demo=settings.openai.demo)
             if settings.openai.demo:
@@ -56,7 +57,8 @@ async def _serve(settings: Settings) -> None:
             await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
 
 
-async def _compose(settings: Settings, worker_id: str, stack: AsyncExitStack) -> LeasedWorker:
+async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) -> LeasedWorker:
+    settings = live.now
     name = f"mamba-worker:{worker_id}"
     pool = open_pool(settings.redis.url, name=name, max_connections=settings.redis.max_connections)
     arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)

@@ -1,0 +1,44 @@
+"""The settings: read once at start, frozen, handed down from each process's composition root.
+
+Highest first: `MAMBA_*` environment (nested by `__`), `~/mamba.env`, `config.local.yaml`,
+`config/config.yaml`, the defaults below.
+"""
+
+from shared.settings.auth import ApiKeySettings, AuthSettings, JwtSettings
+from shared.settings.load import Settings, load_settings
+from shared.settings.providers import (
+    ModelProfileSettings,
+    ModelSettings,
+    OpenAISettings,
+    ProviderSettings,
+)
+from shared.settings.sections import (
+    HealthSettings,
+    LimitSettings,
+    LoggingSettings,
+    RedisSettings,
+    RunSettings,
+    ServerSettings,
+    TitleSettings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "ApiKeySettings",
+    "AuthSettings",
+    "HealthSettings",
+    "JwtSettings",
+    "LimitSettings",
+    "LoggingSettings",
+    "ModelProfileSettings",
+    "ModelSettings",
+    "OpenAISettings",
+    "ProviderSettings",
+    "RedisSettings",
+    "RunSettings",
+    "ServerSettings",
+    "Settings",
+    "TitleSettings",
+    "WorkerSettings",
+    "load_settings",
+]

@@ -1,0 +1,85 @@
+"""The plain sections of the settings."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.settings.section import Seconds, Section
+
+
+class ServerSettings(Section):
+    host: str = Field(default="127.0.0.1", description="Address the API binds")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the API binds")
+    workers: int = Field(default=1, ge=1, description="API processes that share the port")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="Origins of browsers, beside those on localhost; a JSON list"
+    )
+    heartbeat_seconds: Seconds = Field(default=15, description="Longest silence on a stream")
+    shutdown_delay_seconds: float = Field(
+        default=0, ge=0, description="SIGTERM: serving, yet not ready"
+    )
+    shutdown_grace_seconds: Seconds = Field(
+        default=10, description="SIGTERM: wait for open responses"
+    )
+
+
+class RedisSettings(Section):
+    url: str = Field(
+        default="redis://localhost:6379/0",
+        pattern=r"^(redis|rediss|unix)://",
+        description="redis://, rediss:// or unix://",
+    )
+    max_connections: int = Field(default=16, ge=2, description="Connections a process may open")
+
+
+class RunSettings(Section):
+    timeout_seconds: Seconds = Field(default=300, description="Longest time from start to end")
+    max_retries: int = Field(default=3, ge=0, description="Failures a run survives")
+    max_crashes: int = Field(default=5, ge=0, description="Workers a run may lose")
+    max_steps: int = Field(default=20, ge=1, description="Model requests a run may make")
+    retention_seconds: Seconds = Field(default=3600, description="Replay of ended runs")
+    live_ttl_seconds: Seconds = Field(default=86_400, description="Longest wait in the queue")
+
+
+class WorkerSettings(Section):
+    concurrency: int = Field(default=256, ge=1, description="Runs at once in one worker process")
+    lease_seconds: Seconds = Field(default=3, description="A dead worker is noticed after")
+    poll_seconds: Seconds = Field(default=0.5, description="Fallback poll of the queue")
+    drain_seconds: float = Field(default=30, ge=0, description="SIGTERM: time for running answers")
+
+
+class LimitSettings(Section):
+    body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, description="Largest request body")
+    messages: int = Field(default=1000, ge=1, description="Messages in a request")
+    parts: int = Field(default=1000, ge=1, description="Parts in a message")
+    values: int = Field(default=50_000, ge=1, description="JSON values in all tools' data")
+    id_chars: int = Field(default=256, ge=16, description="Length of a chat's or message's id")
+    follower_bytes: int = Field(
+        default=1024 * 1024, ge=65_536, description="Unsent bytes a slow client holds"
+    )
+    requests_per_minute: int = Field(
+        default=0, ge=0, description="Runs an owner may start a minute; 0: as many as they like"
+    )
+    burst: int = Field(default=10, ge=1, description="Runs an owner may start at once within that")
+    live_runs: int = Field(default=0, ge=0, description="Live runs of an owner; 0: no limit")
+    queue_depth: int = Field(default=10_000, ge=1, description="Waiting runs, then new ones: 429")
+
+
+class LoggingSettings(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Log level"
+    )
+    format: Literal["json", "console"] = Field(default="json", description="JSON lines, or text")
+    include_body: bool = Field(default=False, description="Log request bodies, prompts and all")
+
+
+class HealthSettings(Section):
+    openai_check_enabled: bool = Field(default=True, description="Ask the model endpoints too")
+    interval_seconds: Seconds = Field(default=30, description="Age of an answer to ask again")
+    timeout_seconds: Seconds = Field(default=5, description="Longest wait for an endpoint")
+
+
+class TitleSettings(Section):
+    max_length: int = Field(default=50, ge=10, le=200, description="Characters of a title")
+    timeout_seconds: Seconds = Field(default=10, description="Longest wait for the model")
+    model: str | None = Field(default=None, description="Model for titles; unset: the default")
