@@ -22,6 +22,9 @@ of the key. Times are in seconds.
 |---|---|---|
 """
 
+#: How a variable's name goes on below a table, and a list, of sections.
+_STEPS: dict[object, str] = {dict: "__<NAME>", tuple: "__<N>"}
+
 
 def page() -> str:
     return _HEAD + "\n".join(_rows()) + "\n"
@@ -38,7 +41,7 @@ def _of(variable: str, field: FieldInfo) -> Iterator[str]:
     if section is None:
         yield f"| `{variable}` | {_default(field)} | {field.description} |"
         return
-    step = {dict: "__<NAME>", tuple: "__<N>"}.get(get_origin(field.annotation) or object, "")
+    step = _STEPS.get(get_origin(field.annotation), "")
     for name, inner in section.model_fields.items():
         yield from _of(f"{variable}{step}__{name.upper()}", inner)
 

@@ -10,6 +10,8 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 
 QUEUE = "mamba:queue"
 WORKERS = "mamba:worker:*"
+#: Hash: the newest report of each provider, by its name.
+PROVIDERS = "mamba:providers"
 
 
 def run(run_id: str) -> str:
