@@ -59,5 +59,8 @@ def _cors(settings: Settings) -> Middleware:
         allow_origin_regex=_LOCAL_ORIGIN,
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
-        expose_headers=["x-chat-id", "x-run-id", "x-request-id"],
+        expose_headers=[
+            *("x-chat-id", "x-run-id", "x-request-id"),
+            *("retry-after", "ratelimit", "ratelimit-policy"),
+        ],
     )

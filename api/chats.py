@@ -7,7 +7,9 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from api import problems
+from api.allowance_headers import allowance_headers
 from api.chat_request import ChatRequest, read_chat_request
+from api.idempotency_key import IdempotencyKey
 from api.principal import Caller
 from api.process import CurrentProcess, Process
 from api.request_id import request_id_of
@@ -56,15 +58,21 @@ class Stopped(BaseModel):
 @router.post(
     "/chat",
     response_class=Response,
-    responses={**_STREAM, **problems.responses(409, 413, 422, 503)},
+    responses={**_STREAM, **problems.responses(409, 413, 422, 429, 503)},
     openapi_extra=_BODY,
 )
-async def ask(request: Request, process: CurrentProcess, caller: Caller) -> Response:
+async def ask(
+    request: Request, process: CurrentProcess, caller: Caller, idempotency_key: IdempotencyKey
+) -> Response:
     """Accept a chat, and stream its answer. The run goes on if the client goes away."""
     chat = await read_chat_request(request, process.settings.limits)
     async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.runs.accept(caller, chat, request_id_of(request.scope))
-    return process.relay(run)
+        run, allowance = await process.runs.accept(
+            caller, chat, request_id_of(request.scope), idempotency_key
+        )
+    response = process.relay(run)
+    response.headers.update(allowance_headers(allowance))
+    return response
 
 
 @router.get(

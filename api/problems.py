@@ -12,16 +12,17 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.allowance_headers import allowance_headers
 from api.request_id import request_id_of
 from shared.errors import (
     CursorExpired,
     Forbidden,
     InvalidRequest,
     NotFound,
-    RateLimited,
     Refusal,
     RunInProgress,
     TooLarge,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
@@ -38,7 +39,7 @@ _STATUSES: Mapping[type, int] = {
     NotFound: 404,
     RunInProgress: 409,
     CursorExpired: 410,
-    RateLimited: 429,
+    TooManyRequests: 429,
     Unavailable: 503,
 }
 _TITLES = {
@@ -114,10 +115,20 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
     status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
-    headers = {"retry-after": "1"} if status == 503 else None
     return problem_response(
-        request_id_of(request.scope), status, error.code, str(error), error.field, headers
+        request_id_of(request.scope),
+        status,
+        error.code,
+        str(error),
+        error.field,
+        _headers(error, status),
     )
+
+
+def _headers(error: Refusal, status: int) -> dict[str, str]:
+    if isinstance(error, TooManyRequests):
+        return {"retry-after": str(error.retry_after), **allowance_headers(error.allowance)}
+    return {"retry-after": "1"} if status == 503 else {}
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

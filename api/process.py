@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, Request
 from api.draining import Draining
 from api.run_service import RunService
 from api.sse import RelayResponse
+from shared.admission import Admission
 from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
@@ -69,7 +70,8 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     follower = Follower(stream, subscriber, max_bytes=settings.limits.follower_bytes)
     runs = RunService(
         runs=RunStore(redis, live_ttl=live_ttl),
-        queue=JobQueue(redis, live_ttl=live_ttl),
+        admission=Admission(redis, live_ttl=live_ttl),
+        queue=JobQueue(redis),
         stream=stream,
         follower=follower,
         live=live,

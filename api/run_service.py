@@ -1,13 +1,16 @@
 """What the API does with runs: accept, find, stop, and end the ones that nobody works on."""
 
 import asyncio
+from typing import NamedTuple
 
 import structlog
 
 from api.chat_request import ChatRequest
 from api.principal import Principal
 from api.sse import ClientCursor
+from shared.admission import Admission, Admitted, Idempotency
 from shared.agents import CHAT_AGENT
+from shared.allowance import Allowance
 from shared.closing import LOST, close_run
 from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress
 from shared.events import Abort, StreamEvent
@@ -26,30 +29,58 @@ _STOP_SECONDS = 5.0
 _SETTLE_SECONDS = 2.0
 
 
+class Accepted(NamedTuple):
+    run: Run
+    #: What is left of the owner's rate, where there is one.
+    allowance: Allowance | None
+
+
 class RunService:
     def __init__(
         self,
         *,
         runs: RunStore,
+        admission: Admission,
         queue: JobQueue,
         stream: EventStream,
         follower: Follower,
         live: LiveSettings,
     ) -> None:
         self._runs = runs
+        self._admission = admission
         self._queue = queue
         self._stream = stream
         self._follower = follower
         self._live = live
 
-    async def accept(self, principal: Principal, chat: ChatRequest, request_id: str) -> Run:
-        """Create the run, queue its job, wake a worker.
+    async def accept(
+        self,
+        principal: Principal,
+        chat: ChatRequest,
+        request_id: str,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Let the run in, queue its job, wake a worker.
 
         Raises:
             RunInProgress: if the chat's answer is still being made, and is not to be superseded.
+            TooManyRequests: if a limit is reached.
+            IdempotencyMismatch: if the key was used for another request.
         """
+        run = self._new_run(principal, chat, request_id)
+        idempotency = _idempotency(idempotency_key, chat)
+        admitted = await self._admit(run, chat, idempotency)
+        if admitted.run_id != run.id:
+            log.info("run.asked_again", run_id=admitted.run_id)
+            return Accepted(await self._known(admitted.run_id), admitted.allowance)
+        log.info("run.accepted", run_id=run.id, agent=run.agent, messages=len(chat.messages))
+        if admitted.superseded:
+            await self._supersede(admitted.superseded, run)
+        return Accepted(run, admitted.allowance)
+
+    def _new_run(self, principal: Principal, chat: ChatRequest, request_id: str) -> Run:
         run_id = new_run_id()
-        run = Run(
+        return Run(
             id=run_id,
             chat_id=chat.id or f"chat_{run_id}",
             owner=principal.owner,
@@ -58,25 +89,39 @@ class RunService:
             model=chat.model or self._live.now.openai.default_model,
             request_id=request_id,
         )
-        newest = await self._make_way(run, supersede=bool(chat.supersede)) if chat.id else None
-        await self._runs.create(run)
-        if not await self._queue.enqueue(_job(run, chat), owner=run.owner, after=newest):
-            await self._runs.delete(run_id)
-            raise RunInProgress
-        log.info("run.accepted", run_id=run_id, agent=run.agent, messages=len(chat.messages))
+
+    async def _admit(
+        self, run: Run, chat: ChatRequest, idempotency: Idempotency | None
+    ) -> Admitted:
+        for _ in range(2):
+            outcome = await self._admission.admit(
+                run,
+                _job(run, chat),
+                self._live.now.limits,
+                supersede=bool(chat.supersede),
+                idempotency=idempotency,
+            )
+            if isinstance(outcome, Admitted):
+                return outcome
+            occupant = await self._runs.get(outcome.run_id)
+            if occupant is not None and not occupant.state.ended and await self._settle(occupant):
+                break
+        raise RunInProgress
+
+    async def _known(self, run_id: str) -> Run:
+        run = await self._runs.get(run_id)
+        if run is None:
+            raise CursorExpired
         return run
 
-    async def _make_way(self, run: Run, *, supersede: bool) -> str | None:
-        """The id of the chat's newest run, which has ended."""
-        newest = await self._queue.latest(run.owner, run.chat_id)
-        live = await self._runs.get(newest) if newest else None
-        if live is None or live.state.ended:
-            return newest
-        if supersede:
-            await self.stop(live)
-        elif await self._settle(live):
-            raise RunInProgress
-        return newest
+    async def _supersede(self, run_id: str, by: Run) -> None:
+        """Stop a run, then let the next begin. Its stop is recorded: nothing here need succeed."""
+        try:
+            if (superseded := await self._runs.get(run_id)) is not None:
+                await self.stop(superseded)
+            await self._queue.release(by.id)
+        except REDIS_AWAY as error:
+            log.warning("run.supersede_unheard", run_id=run_id, error=type(error).__name__)
 
     async def find(
         self, principal: Principal, chat_id: str, cursor: ClientCursor | None = None
@@ -172,3 +217,10 @@ def _job(run: Run, chat: ChatRequest) -> RunChat:
         tools=tuple(dict.fromkeys(chat.tools or ())),
         messages=chat.history(),
     )
+
+
+def _idempotency(key: str | None, chat: ChatRequest) -> Idempotency | None:
+    """The request as it was understood: what a proxy changes in its bytes is no other request."""
+    if key is None:
+        return None
+    return Idempotency.of(key, chat.model_dump_json(exclude_unset=True).encode())

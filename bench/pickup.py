@@ -3,11 +3,13 @@
 import statistics
 import time
 
+from shared.admission import Admission
 from shared.follow import Follower
-from shared.jobs import JobQueue, RunChat
+from shared.jobs import RunChat
 from shared.messages import Message, TextPart
 from shared.redis import connect
-from shared.runs import Run, RunStore, new_run_id
+from shared.runs import Run, new_run_id
+from shared.settings import LimitSettings
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber
 
@@ -19,15 +21,15 @@ async def pickup(redis_url: str) -> tuple[float, float]:
     """p50 and p99 in milliseconds; the worker is idle in between."""
     redis = connect(redis_url, name="bench", max_connections=4)
     stream = RedisEventStream(redis, live_ttl=_TTL, retention=_TTL)
-    runs, queue = RunStore(redis, live_ttl=_TTL), JobQueue(redis, live_ttl=_TTL)
+    admission = Admission(redis, live_ttl=_TTL)
     async with Subscriber(redis_url, name="bench") as subscriber:
         follower = Follower(stream, subscriber, max_bytes=1_000_000)
-        times = sorted([await _once(runs, queue, follower) for _ in range(RUNS)])
+        times = sorted([await _once(admission, follower) for _ in range(RUNS)])
     await redis.aclose()
     return statistics.median(times) * 1000, times[int(RUNS * 0.99)] * 1000
 
 
-async def _once(runs: RunStore, queue: JobQueue, follower: Follower) -> float:
+async def _once(admission: Admission, follower: Follower) -> float:
     run = Run(
         id=new_run_id(),
         chat_id=new_run_id(),
@@ -46,10 +48,9 @@ async def _once(runs: RunStore, queue: JobQueue, follower: Follower) -> float:
         model=run.model,
         messages=(Message(role="user", parts=(TextPart(text="Go"),)),),
     )
-    await runs.create(run)
     with follower.follow(run.id) as following:
         start = time.perf_counter()
-        await queue.enqueue(job, owner=run.owner, after=None)
+        await admission.admit(run, job, LimitSettings())
         while not (entries := await following.read()):
             pass
         picked_up = time.perf_counter() - start

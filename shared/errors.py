@@ -6,11 +6,15 @@ MambaError
 │   ├── Unauthenticated
 │   ├── Forbidden
 │   ├── InvalidRequest
-│   │   └── TooLarge
+│   │   ├── TooLarge
+│   │   └── IdempotencyMismatch
 │   ├── NotFound
 │   ├── RunInProgress
 │   ├── CursorExpired
-│   ├── RateLimited
+│   ├── TooManyRequests
+│   │   ├── RateLimited
+│   │   ├── TooManyRuns
+│   │   └── QueueFull
 │   └── Unavailable
 ├── StreamError                 the event stream said no to a writer
 │   ├── Fenced
@@ -23,6 +27,9 @@ A class's docstring is its default message. HTTP statuses are chosen at the API'
 """
 
 import inspect
+from math import ceil
+
+from shared.allowance import Allowance
 
 
 class MambaError(Exception):
@@ -70,6 +77,15 @@ class TooLarge(InvalidRequest):
     code = "too_large"
 
 
+class IdempotencyMismatch(InvalidRequest):
+    """Idempotency-Key: It was used for another request. Send a new key with a new request."""
+
+    code = "idempotency_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__(field="Idempotency-Key")
+
+
 class NotFound(Refusal):
     """There is no such chat."""
 
@@ -88,10 +104,41 @@ class CursorExpired(Refusal):
     code = "cursor_expired"
 
 
-class RateLimited(Refusal):
-    """Too many requests. Try again later."""
+class TooManyRequests(Refusal):
+    """There are too many requests."""
+
+    code = "too_many_requests"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after: float,
+        allowance: Allowance | None = None,
+    ) -> None:
+        self.retry_after = max(1, ceil(retry_after))
+        self.allowance = allowance
+        unit = "second" if self.retry_after == 1 else "seconds"
+        said = message or inspect.getdoc(type(self))
+        super().__init__(f"{said} Try again in {self.retry_after} {unit}.")
+
+
+class RateLimited(TooManyRequests):
+    """The rate of new answers is too high."""
 
     code = "rate_limited"
+
+
+class TooManyRuns(TooManyRequests):
+    """Too many of your answers are being made at once."""
+
+    code = "too_many_runs"
+
+
+class QueueFull(TooManyRequests):
+    """The server has too much to do right now."""
+
+    code = "queue_full"
 
 
 class Unavailable(Refusal):

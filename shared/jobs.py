@@ -4,7 +4,7 @@ On the queue a job is arq's own, so that arq's tools can read it; JSON on both s
 """
 
 import time
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from arq.jobs import serialize_job
 from pydantic import BaseModel, ConfigDict
@@ -17,8 +17,8 @@ from shared.redis import Redis, Script
 #: The kind of the job; a name on the queue that never changes.
 RUN_CHAT = "run_chat"
 
-#: Wake-up tokens that a queue holds at most: beyond it workers are busy, and need no waking.
-_WAKE_CAP = 1000
+#: Jobs that are not due yet, of which `depth` looks whether a worker has them.
+_LOOK = 1000
 
 
 class RunChat(BaseModel):
@@ -41,12 +41,28 @@ dump_job = to_json
 load_job = from_json
 
 
-class JobQueue:
-    """The sending side of the queue."""
+def queued_payload(job: RunChat) -> bytes:
+    """The job as it stands in the queue."""
+    now_ms = time.time_ns() // 1_000_000
+    args = (job.model_dump(mode="json"),)
+    return serialize_job(RUN_CHAT, args, {}, None, now_ms, serializer=dump_job)
 
-    def __init__(self, redis: Redis, *, live_ttl: float, queue: str = keys.QUEUE) -> None:
+
+class Depth(NamedTuple):
+    """A queue's jobs: due and waiting for a worker, held by one, or not due yet."""
+
+    waiting: int
+    running: int
+    deferred: int
+    #: How long the oldest of the waiting ones has been due.
+    oldest_wait_ms: int
+
+
+class JobQueue:
+    """The queue as seen from outside the workers; `shared/admission.py` puts runs on it."""
+
+    def __init__(self, redis: Redis, *, queue: str = keys.QUEUE) -> None:
         self._redis = redis
-        self._ttl_ms = int(live_ttl * 1000)
         self._queue = queue
 
     async def latest(self, owner: str, chat_id: str) -> str | None:
@@ -54,20 +70,19 @@ class JobQueue:
         run_id: bytes | None = await self._redis.execute_command("GET", keys.chat(owner, chat_id))
         return run_id.decode() if run_id else None
 
-    async def enqueue(self, job: RunChat, *, owner: str, after: str | None) -> bool:
-        """Accept a run: make it the chat's newest, queue its job and wake a worker, in one step.
+    async def release(self, run_id: str) -> None:
+        """Make a job due that waited for another run to end, unless a worker has it."""
+        names = [self._queue, keys.wake(self._queue), keys.lease(run_id)]
+        await _MAKE_DUE.run(self._redis, names, [run_id, _TOKEN_TTL_MS])
 
-        False, and nothing has changed, if the chat's newest run is no longer `after`.
+    async def depth(self) -> Depth:
+        """How much stands in the queue, in O(log n).
+
+        Only of the 1,000 that are due last it is looked up whether a worker has them, the others
+        among those that are not due count as running.
         """
-        queue, now_ms = self._queue, time.time_ns() // 1_000_000
-        args = (job.model_dump(mode="json"),)
-        payload = serialize_job(RUN_CHAT, args, {}, None, now_ms, serializer=dump_job)
-        accepted = await _ENQUEUE.run(
-            self._redis,
-            [keys.chat(owner, job.chat_id), keys.job(job.run_id), queue, keys.wake(queue)],
-            [after or "", job.run_id, payload, self._ttl_ms, _WAKE_CAP],
-        )
-        return accepted == 1
+        reply: list[int] = await _DEPTH.run(self._redis, [self._queue], [keys.lease(""), _LOOK])
+        return Depth(*reply)
 
     async def leased_by(self, run_id: str) -> str | None:
         """The id of the worker that has the run right now."""
@@ -90,18 +105,38 @@ class JobQueue:
         await self._redis.execute_command("PUBLISH", keys.worker(worker_id), order)
 
 
-#: KEYS chat, job, queue, wake; ARGV expected run, run, job, TTL, cap. Scores are Redis' own time:
-#: clients' clocks differ. Called again after a lost reply, it changes nothing.
-_ENQUEUE = Script("""
-local newest = redis.call('GET', KEYS[1]) or ''
-if newest == ARGV[2] then return 1 end
-if newest ~= ARGV[1] then return 0 end
+_TOKEN_TTL_MS = 60_000
+
+_NOW = """
 local time = redis.call('TIME')
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
-redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
-redis.call('ZADD', KEYS[3], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
-if redis.call('LLEN', KEYS[4]) < tonumber(ARGV[5]) then redis.call('LPUSH', KEYS[4], '1') end
-redis.call('PEXPIRE', KEYS[3], ARGV[4])
-redis.call('PEXPIRE', KEYS[4], ARGV[4])
-return 1
-""")
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+#: KEYS queue, wake, lease; ARGV job, token's TTL.
+_MAKE_DUE = Script(
+    _NOW
+    + """
+local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not due or tonumber(due) <= now or redis.call('EXISTS', KEYS[3]) == 1 then return end
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('LPUSH', KEYS[2], '1')
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+"""
+)
+
+#: KEYS queue; ARGV lease key prefix, how many leases to look for. A lease pushes its job's score
+#: out by seconds at most: what is deferred stands behind.
+_DEPTH = Script(
+    _NOW
+    + """
+local waiting = redis.call('ZCOUNT', KEYS[1], '-inf', now)
+local later = redis.call('ZCARD', KEYS[1]) - waiting
+local wait = 0
+if waiting > 0 then wait = now - redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] end
+if later == 0 then return {waiting, 0, 0, wait} end
+local last = redis.call('ZRANGE', KEYS[1], -math.min(later, ARGV[2]), -1)
+for i, id in ipairs(last) do last[i] = ARGV[1] .. id end
+local deferred = #last - redis.call('EXISTS', unpack(last))
+return {waiting, later - deferred, deferred, wait}
+"""
+)

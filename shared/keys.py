@@ -26,7 +26,22 @@ def stream(run_id: str) -> str:
 
 def chat(owner: str, chat_id: str) -> str:
     """String: the id of the newest run of an owner's chat. Hashed: both parts are foreign text."""
-    return f"mamba:chat:{sha256(f'{len(owner)}:{owner}:{chat_id}'.encode()).hexdigest()}"
+    return f"mamba:chat:{_digest(owner, chat_id)}"
+
+
+def rate(owner: str) -> str:
+    """String: when the owner's token bucket is full again, in microseconds."""
+    return f"mamba:owner:{_digest(owner)}:rate"
+
+
+def live_runs(owner: str) -> str:
+    """Zset: the owner's live runs, by the time they were let in."""
+    return f"mamba:owner:{_digest(owner)}:live"
+
+
+def idempotency(owner: str, key: str) -> str:
+    """Hash: the run that a request with this key led to, and what it asked for."""
+    return f"mamba:idempotency:{_digest(owner, key)}"
 
 
 def wake(queue: str) -> str:
@@ -50,3 +65,7 @@ def lease(run_id: str) -> str:
 
 def tries(run_id: str) -> str:
     return f"{retry_key_prefix}{run_id}"
+
+
+def _digest(owner: str, rest: str = "") -> str:
+    return sha256(f"{len(owner)}:{owner}:{rest}".encode()).hexdigest()

@@ -5,7 +5,7 @@
       │           └──────▶ cancelled
       └──────▶ failed | cancelled
 
-A run's hash is written by its creator, then only by the scripts of `shared/stream.py`, which keep
+A run's hash is written by its admission, then only by the scripts of `shared/stream.py`, which keep
 the state in step with the log.
 """
 
@@ -106,10 +106,6 @@ class RunStore:
         if b"id" not in fields:
             return None
         return Run.model_validate({k.decode(): v.decode() for k, v in fields.items()})
-
-    async def delete(self, run_id: str) -> None:
-        """Forget a run that was never accepted."""
-        await self._redis.execute_command("DEL", keys.run(run_id))
 
     async def request_cancel(self, run_id: str) -> None:
         """Record the stop. Whoever writes to the log next is told."""

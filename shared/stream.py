@@ -259,6 +259,8 @@ if #lines == 0 then return cancelled end
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[2], 'state', ARGV[4], 'ended_at', string.format('%d', now()))
   if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'error', ARGV[5]) end
+  local ended = redis.call('HMGET', KEYS[2], 'live_runs', 'id')
+  if ended[1] then redis.call('ZREM', ended[1], ended[2]) end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])

@@ -61,8 +61,12 @@ class LimitSettings(Section):
         default=0, ge=0, description="Runs an owner may start a minute; 0: as many as they like"
     )
     burst: int = Field(default=10, ge=1, description="Runs an owner may start at once within that")
-    live_runs: int = Field(default=0, ge=0, description="Live runs of an owner; 0: no limit")
-    queue_depth: int = Field(default=10_000, ge=1, description="Waiting runs, then new ones: 429")
+    live_runs: int = Field(
+        default=0, ge=0, description="Waiting and running runs of an owner; 0: no limit"
+    )
+    queue_depth: int = Field(
+        default=10_000, ge=0, description="Runs of all owners that may wait; 0: no limit"
+    )
 
 
 class LoggingSettings(Section):

@@ -7,11 +7,14 @@ from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool
 
 from shared import keys
-from shared.jobs import RUN_CHAT, JobQueue, RunChat, dump_job, load_job
+from shared.admission import Admission
+from shared.jobs import RUN_CHAT, Depth, JobQueue, RunChat, dump_job, load_job
 from shared.messages import FilePart, Message, TextPart, ToolPart
 from shared.redis import Redis, open_pool
+from shared.settings import LimitSettings
 from shared.subscriber import Subscriber
 from tests.fakes.recorder import Recorder
+from tests.fakes.runs import job_of, new_run
 from tests.processes import Valkey
 
 OWNER = "owner-1"
@@ -21,167 +24,18 @@ LIVE_TTL = 600
 
 @pytest.fixture
 def queue(redis: Redis) -> JobQueue:
-    return JobQueue(redis, live_ttl=LIVE_TTL)
+    return JobQueue(redis)
 
 
-def job(run_id: str, *, chat_id: str = CHAT, text: str = "Hello") -> RunChat:
-    return RunChat(
-        run_id=run_id,
-        chat_id=chat_id,
-        message_id=f"msg-{run_id}",
-        request_id="request-1",
-        agent="chat",
-        model="gpt-4o",
-        messages=(Message(role="user", parts=(TextPart(text=text),)),),
-    )
-
-
-async def waiting(redis: Redis) -> list[bytes]:
-    return await redis.execute_command("ZRANGE", keys.QUEUE, 0, -1)
-
-
-async def tokens(redis: Redis) -> int:
-    return await redis.execute_command("LLEN", keys.wake(keys.QUEUE))
-
-
-async def everything(redis: Redis) -> dict[bytes, bytes]:
-    names: list[bytes] = sorted(await redis.execute_command("KEYS", "*"))
-    return {name: await redis.execute_command("DUMP", name) for name in names}
-
-
-# Accepting a run
-
-
-async def test_an_accepted_run_is_the_chats_newest_and_queued(
-    redis: Redis, queue: JobQueue
-) -> None:
-    assert await queue.latest(OWNER, CHAT) is None
-
-    assert await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-
-    assert await queue.latest(OWNER, CHAT) == "run-1"
-    assert await queue.queued("run-1")
-    assert await waiting(redis) == [b"run-1"]
-    assert await tokens(redis) == 1
-
-
-async def test_a_run_follows_the_one_it_was_meant_to_follow(queue: JobQueue) -> None:
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-
-    assert await queue.enqueue(job("run-2"), owner=OWNER, after="run-1")
-
-    assert await queue.latest(OWNER, CHAT) == "run-2"
-
-
-@pytest.mark.parametrize("after", [None, "run-0", "run-10", ""])
-async def test_a_run_that_came_too_late_changes_nothing(
-    redis: Redis, queue: JobQueue, after: str | None
-) -> None:
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-    before = await everything(redis)
-
-    assert not await queue.enqueue(job("run-2"), owner=OWNER, after=after)
-
-    assert await everything(redis) == before
-    assert not await queue.queued("run-2")
-
-
-async def test_a_run_after_one_that_is_forgotten_is_refused(queue: JobQueue) -> None:
-    assert not await queue.enqueue(job("run-2"), owner=OWNER, after="run-1")
-
-
-async def test_of_two_at_once_one_wins_and_the_other_leaves_no_trace(
-    redis: Redis, queue: JobQueue
-) -> None:
-    for turn in range(20):
-        newest = await queue.latest(OWNER, CHAT)
-        rivals = [f"run-{turn}-{name}" for name in "ab"]
-        accepted = await asyncio.gather(
-            *(queue.enqueue(job(run_id), owner=OWNER, after=newest) for run_id in rivals)
-        )
-        winner, loser = rivals if accepted[0] else reversed(rivals)
-
-        assert sorted(accepted) == [False, True]
-        assert await queue.latest(OWNER, CHAT) == winner
-        assert await queue.queued(winner)
-        assert not await queue.queued(loser)
-        assert await redis.execute_command("EXISTS", keys.job(loser)) == 0
-    assert await tokens(redis) == 20
-
-
-async def test_the_same_run_again_after_a_lost_reply_changes_nothing(
-    redis: Redis, queue: JobQueue
-) -> None:
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-    before = await everything(redis)
-
-    assert await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-
-    assert await everything(redis) == before
-
-
-async def test_chats_of_different_owners_do_not_meet(queue: JobQueue) -> None:
-    await queue.enqueue(job("run-1"), owner="anna", after=None)
-
-    assert await queue.enqueue(job("run-2"), owner="bert", after=None)
-
-    assert await queue.latest("anna", CHAT) == "run-1"
-    assert await queue.latest("bert", CHAT) == "run-2"
-
-
-async def test_no_owner_can_name_a_chat_into_anothers(queue: JobQueue) -> None:
-    await queue.enqueue(job("run-1", chat_id="b:c"), owner="a", after=None)
-
-    assert await queue.latest("a:b", "c") is None
-    assert await queue.latest("", "a:b:c") is None
-
-
-async def test_tokens_are_capped(
-    redis: Redis, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.jobs._WAKE_CAP", 3)
-
-    for number in range(5):
-        run = job(f"run-{number}", chat_id=f"chat-{number}")
-        await queue.enqueue(run, owner=OWNER, after=None)
-
-    assert await tokens(redis) == 3
-    assert len(await waiting(redis)) == 5
-
-
-async def test_every_key_lives_as_long_as_a_run_may_wait(redis: Redis, queue: JobQueue) -> None:
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-
-    names: list[bytes] = await redis.execute_command("KEYS", "*")
-    assert len(names) == 4
-    for name in names:
-        left: int = await redis.execute_command("PTTL", name)
-        assert LIVE_TTL * 1000 - 30_000 < left <= LIVE_TTL * 1000
-
-
-async def test_the_queue_is_ordered_by_the_servers_clock(redis: Redis, queue: JobQueue) -> None:
-    seconds, micros = await redis.execute_command("TIME")
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-    await queue.enqueue(job("run-2", chat_id="chat-2"), owner=OWNER, after=None)
-
-    score = float(await redis.execute_command("ZSCORE", keys.QUEUE, "run-1"))
-
-    assert await waiting(redis) == [b"run-1", b"run-2"]
-    assert 0 <= score - (int(seconds) * 1000 + int(micros) // 1000) < 10_000
-
-
-async def test_a_server_that_has_forgotten_the_script_is_told_it_again(
-    redis: Redis, queue: JobQueue
-) -> None:
-    await redis.execute_command("SCRIPT", "FLUSH")
-
-    assert await queue.enqueue(job("run-1"), owner=OWNER, after=None)
+async def admit(redis: Redis, name: str, *, chat_id: str = CHAT) -> None:
+    run = new_run(name, owner=OWNER, chat_id=chat_id)
+    await Admission(redis, live_ttl=LIVE_TTL).admit(run, job_of(run), LimitSettings())
 
 
 # Reading a job
 
 
-async def test_arq_reads_the_job(valkey: Valkey, queue: JobQueue) -> None:
+async def test_arq_reads_the_job(valkey: Valkey, redis: Redis) -> None:
     sent = RunChat(
         run_id="run-1",
         chat_id=CHAT,
@@ -206,7 +60,7 @@ async def test_arq_reads_the_job(valkey: Valkey, queue: JobQueue) -> None:
             ),
         ),
     )
-    await queue.enqueue(sent, owner=OWNER, after=None)
+    await Admission(redis, live_ttl=LIVE_TTL).admit(new_run("run-1"), sent, LimitSettings())
 
     pool = open_pool(valkey.url, name="arq", max_connections=2)
     [found] = await arq_on(pool).queued_jobs(queue_name=keys.QUEUE)
@@ -223,8 +77,8 @@ def arq_on(pool: BlockingConnectionPool) -> ArqRedis:
     return ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
 
 
-async def test_a_job_is_never_pickled(redis: Redis, queue: JobQueue) -> None:
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
+async def test_a_job_is_never_pickled(redis: Redis) -> None:
+    await admit(redis, "run-1")
 
     payload = cast("bytes", await redis.execute_command("GET", keys.job("run-1")))
 
@@ -233,9 +87,10 @@ async def test_a_job_is_never_pickled(redis: Redis, queue: JobQueue) -> None:
 
 
 def test_a_job_of_a_newer_sender_is_read_without_what_is_unknown() -> None:
-    fields = job("run-1").model_dump(mode="json") | {"temperature": 1}
+    sent = job_of(new_run("run-1"))
+    fields = sent.model_dump(mode="json") | {"temperature": 1}
 
-    assert RunChat.model_validate(fields) == job("run-1")
+    assert RunChat.model_validate(fields) == sent
 
 
 # A job's life
@@ -250,8 +105,8 @@ async def test_the_worker_that_has_a_run_is_known(redis: Redis, queue: JobQueue)
 
 
 async def test_a_job_that_was_removed_is_gone(redis: Redis, queue: JobQueue) -> None:
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
-    await queue.enqueue(job("run-2", chat_id="chat-2"), owner=OWNER, after=None)
+    await admit(redis, "run-1")
+    await admit(redis, "run-2", chat_id="chat-2")
     await redis.execute_command("SET", keys.tries("run-1"), 2, "PX", 10_000)
 
     await queue.remove("run-1")
@@ -263,8 +118,8 @@ async def test_a_job_that_was_removed_is_gone(redis: Redis, queue: JobQueue) -> 
     assert await redis.execute_command("EXISTS", keys.job("run-2")) == 1
 
 
-async def test_removing_a_job_leaves_the_chats_newest_run(queue: JobQueue) -> None:
-    await queue.enqueue(job("run-1"), owner=OWNER, after=None)
+async def test_removing_a_job_leaves_the_chats_newest_run(redis: Redis, queue: JobQueue) -> None:
+    await admit(redis, "run-1")
 
     await queue.remove("run-1")
 
@@ -288,3 +143,80 @@ async def test_an_order_reaches_the_worker_it_is_for(
 
 async def test_an_order_for_a_worker_that_is_gone_is_no_mistake(queue: JobQueue) -> None:
     await queue.tell("worker-1", "stop run-1")
+
+
+# How much stands in the queue
+
+
+async def test_an_empty_queue_has_no_depth(queue: JobQueue) -> None:
+    assert await queue.depth() == Depth(0, 0, 0, 0)
+
+
+async def test_waiting_running_and_deferred_jobs_are_counted_apart(
+    redis: Redis, queue: JobQueue
+) -> None:
+    await put(redis, "oldest", due=-5000)
+    await put(redis, "old", due=-2000)
+    for name in ("running-1", "running-2", "running-3"):
+        await put(redis, name, due=3000)
+        await redis.execute_command("SET", keys.lease(name), "worker-1", "PX", 10_000)
+    await put(redis, "later", due=60_000)
+
+    waiting, running, deferred, oldest_wait_ms = await queue.depth()
+
+    assert (waiting, running, deferred) == (2, 3, 1)
+    assert 5000 <= oldest_wait_ms < 60_000
+
+
+async def test_a_job_whose_worker_died_waits_again(redis: Redis, queue: JobQueue) -> None:
+    await put(redis, "job", due=-1)
+    await redis.execute_command("SET", keys.lease("job"), "worker-1", "PX", 10_000)
+
+    assert (await queue.depth()).waiting == 1
+
+
+async def test_of_very_many_running_jobs_the_last_are_looked_at(
+    redis: Redis, queue: JobQueue
+) -> None:
+    for number in range(1500):
+        await put(redis, f"job-{number:04}", due=3000)
+        await redis.execute_command("SET", keys.lease(f"job-{number:04}"), "w", "PX", 60_000)
+    await put(redis, "later", due=90_000)
+
+    assert await queue.depth() == Depth(0, 1500, 1, 0)
+
+
+# A job that waits for another run to end
+
+
+async def test_a_released_job_is_due_and_wakes_a_worker(redis: Redis, queue: JobQueue) -> None:
+    await put(redis, "job", due=60_000)
+
+    await queue.release("job")
+    await queue.release("job")
+
+    assert (await queue.depth()).waiting == 1
+    assert await redis.execute_command("LLEN", keys.wake(keys.QUEUE)) == 1
+
+
+async def test_a_job_that_a_worker_has_is_not_released(redis: Redis, queue: JobQueue) -> None:
+    await put(redis, "job", due=60_000)
+    await redis.execute_command("SET", keys.lease("job"), "worker-1", "PX", 10_000)
+
+    await queue.release("job")
+
+    assert (await queue.depth()).running == 1
+
+
+async def test_a_job_that_is_gone_does_not_come_back(queue: JobQueue) -> None:
+    await queue.release("job")
+
+    assert not await queue.queued("job")
+
+
+async def put(redis: Redis, name: str, *, due: int) -> None:
+    """A job in the queue, due in so many milliseconds."""
+    seconds, micros = await redis.execute_command("TIME")
+    now = int(seconds) * 1000 + int(micros) // 1000
+    await redis.execute_command("ZADD", keys.QUEUE, now + due, name)
+    await redis.execute_command("PEXPIRE", keys.QUEUE, LIVE_TTL * 1000)

@@ -12,8 +12,11 @@ from arq.connections import ArqRedis
 from arq.worker import RetryJob, func
 
 from shared import keys
-from shared.jobs import RUN_CHAT, JobQueue, RunChat, dump_job, load_job
+from shared.admission import Admission
+from shared.jobs import RUN_CHAT, JobQueue, dump_job, load_job
 from shared.redis import REDIS_AWAY, Redis, open_pool
+from shared.settings import LimitSettings
+from tests.fakes.runs import job_of, new_run
 from tests.processes import Valkey, start_all, stop_all
 from tests.wait import until
 from worker.leased import LeasedWorker
@@ -24,18 +27,6 @@ POLL = 10.0
 PROMPT = 2.0
 
 Work = Callable[[str], Awaitable[None]]
-
-
-def job(name: str) -> RunChat:
-    return RunChat(
-        run_id=name,
-        chat_id=f"chat-{name}",
-        message_id="msg",
-        request_id="req",
-        agent="chat",
-        model="m",
-        messages=(),
-    )
 
 
 async def nothing() -> None: ...
@@ -122,7 +113,8 @@ class Hall:
         self.redis = redis
         self._url = url
         self._stack = stack
-        self._queue = JobQueue(redis, live_ttl=600)
+        self._queue = JobQueue(redis)
+        self._admission = Admission(redis, live_ttl=600)
 
     def connect(self, name: str) -> ArqRedis:
         pool = open_pool(self._url, name=name, max_connections=32)
@@ -143,7 +135,8 @@ class Hall:
 
     async def enqueue(self, *names: str) -> None:
         for name in names:
-            assert await self._queue.enqueue(job(name), owner="me", after=None)
+            run = new_run(name, chat_id=f"chat-{name}")
+            await self._admission.admit(run, job_of(run), LimitSettings())
 
     async def holder(self, name: str) -> str | None:
         return await self._queue.leased_by(name)
@@ -357,7 +350,7 @@ async def test_a_job_taken_off_the_queue_is_lost_to_its_worker(hall: Hall) -> No
     await hall.enqueue("job")
     await until_true(lambda: hand.begun == ["job"])
 
-    await JobQueue(hall.redis, live_ttl=600).remove("job")
+    await JobQueue(hall.redis).remove("job")
 
     await until_true(lambda: hand.lost == ["job"])
     await until(hall.clean)

@@ -22,6 +22,9 @@ ROWS: list[tuple[Exception, int, str]] = [
     (errors.NotFound(), 404, "not_found"),
     (errors.RunInProgress(), 409, "run_in_progress"),
     (errors.CursorExpired(), 410, "cursor_expired"),
+    (errors.RateLimited(retry_after=2.1), 429, "rate_limited"),
+    (errors.TooManyRuns(retry_after=2.1), 429, "too_many_runs"),
+    (errors.QueueFull(retry_after=2.1), 429, "queue_full"),
     (errors.Unavailable(), 503, "unavailable"),
     (RedisConnectionError("secret"), 503, "unavailable"),
     (RedisTimeoutError("secret"), 503, "unavailable"),
@@ -74,7 +77,7 @@ async def test_each_error_has_its_status_and_the_one_shape(
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers.get_list("x-request-id") == ["mine"]
-    assert ("retry-after" in response.headers) == (status == 503)
+    assert response.headers.get("retry-after") == {503: "1", 429: "3"}.get(status)
     problem = response.json()
     assert set(problem) == {"type", "title", "status", "code", "detail", "request_id"}
     assert (problem["status"], problem["code"]) == (status, code)
@@ -89,6 +92,15 @@ async def test_a_refusal_names_its_field(site: Site, client: httpx.AsyncClient) 
     problem = (await client.get("/")).json()
 
     assert (problem["field"], problem["detail"]) == ("messages[0].role", "messages[0].role: No.")
+
+
+async def test_a_mismatch_names_its_header(site: Site, client: httpx.AsyncClient) -> None:
+    site.error = errors.IdempotencyMismatch()
+
+    problem = (await client.get("/")).json()
+
+    assert (problem["status"], problem["code"]) == (422, "idempotency_mismatch")
+    assert problem["field"] == "Idempotency-Key"
 
 
 async def test_a_parameter_that_does_not_fit_is_named(client: httpx.AsyncClient) -> None:
@@ -107,7 +119,7 @@ async def test_a_client_that_left_is_no_error_of_ours(
 
 
 def test_every_documented_refusal_has_the_one_shape() -> None:
-    documented = problems.responses(404, 409, 410, 413, 422, 503)
+    documented = problems.responses(404, 409, 410, 413, 422, 429, 503)
 
     schemas = {json.dumps(response["content"]) for response in documented.values()}
     assert len(schemas) == 1

@@ -98,14 +98,6 @@ async def test_a_field_of_a_newer_version_is_no_obstacle(redis: Redis, runs: Run
     assert await runs.get("run-1") == run
 
 
-async def test_a_run_that_was_never_accepted_is_forgotten(runs: RunStore) -> None:
-    await runs.create(new_run("run-1"))
-
-    await runs.delete("run-1")
-
-    assert await runs.get("run-1") is None
-
-
 async def test_what_happened_to_a_run_is_counted(runs: RunStore) -> None:
     await runs.create(new_run("run-1"))
 
