@@ -1,240 +1,48 @@
-"""The body of `POST /chat`: what every AI SDK client from 5 to 7 sends, and plain messages.
+"""The body of `POST /chat`: read within its limits, and checked.
 
-What a newer client adds (keys, part types) is left out; what is known but wrong is refused with
-the name of its field.
+What is wrong is refused with the name of its field, and what would be right.
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Callable
+from typing import Annotated, Any, Self, cast
 
 from fastapi import Request
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    ValidationInfo,
-)
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError, model_validator
 
-from shared import data_url
+from api.chat_message import FAIL_FAST, NESTING, TAG, Body, Name, UIMessage, at_most
+from api.ids import check_chat_id, check_id
 from shared import messages as normalised
-from shared.agents import AGENT_NAMES
+from shared.agents import AGENT_NAMES, CHAT_AGENT
 from shared.errors import InvalidRequest, TooLarge
 from shared.settings import LimitSettings
 from shared.tools import DISPLAY_TOOL_NAMES
 
-#: Marks the tags of the unions below in an error's location: they are no part of the body.
-_TAG = "as:"
-#: Objects and lists within each other in a tool's input or output. The job that carries them to
-#: the worker adds some, and JSON parsers give up at 200.
-_MAX_DEPTH = 100
-_NESTING = (dict, list)
 #: Counted in the raw body, before it is parsed: millions of them would hold up all streams.
 _MAX_BRACKETS = 400_000
 _BODY_SECONDS = 30
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-
-
-def _at_most(limit: Literal["messages", "parts"]) -> BeforeValidator:
-    """Refuse a longer list before any of it is read; the setting of this name says how long."""
-
-    def check(value: object, info: ValidationInfo) -> object:
-        limits = cast("LimitSettings", info.context) or LimitSettings()
-        most: int = getattr(limits, limit)
-        if _length(value) > most:
-            raise PydanticCustomError("too_large", f"At most {most:,} {limit}.")  # pyright: ignore[reportArgumentType]  (a template without fields)
-        return value
-
-    return BeforeValidator(check)
-
-
-def _length(value: object) -> int:
-    return len(cast("list[object]", value)) if isinstance(value, list) else 0
-
-
-def _shallow(value: object) -> object:
-    if _deeper_than(_MAX_DEPTH, value):
-        raise PydanticCustomError("too_deep", "Nested too deep.")
-    return value
-
-
-def _deeper_than(depth: int, value: object) -> bool:
-    if type(value) not in _NESTING:
-        return False
-    held = cast("dict[str, Any] | list[Any]", value)
-    inner: Iterable[Any] = held.values() if isinstance(held, dict) else held
-    # Most children are plain: a call for each of them would cost more than the parsing.
-    nested = (child for child in inner if type(child) in _NESTING)
-    return not depth or any(_deeper_than(depth - 1, child) for child in nested)
-
-
-def _readable(url: str) -> str:
-    try:
-        if url.startswith("data:"):
-            data_url.content(url)
-    except ValueError:
-        raise PydanticCustomError("data_url", "A data: URL that cannot be decoded.") from None
-    return url
-
-
-#: A body of millions of wrong items must not become millions of errors.
-_FAIL_FAST = Field(fail_fast=True)
-_Nested = Annotated[Any, AfterValidator(_shallow)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, extra="ignore"
-    )
-
-
-class _Text(_Body):
-    text: str
-
-    def normal(self) -> normalised.Part | None:
-        return normalised.TextPart(text=self.text)
-
-
-class _Reasoning(_Text):
-    def normal(self) -> normalised.Part | None:
-        return normalised.ReasoningPart(text=self.text)
-
-
-class _File(_Body):
-    media_type: Name
-    url: Annotated[str, StringConstraints(pattern=r"^(data:|https?://)"), AfterValidator(_readable)]
-    filename: str | None = None
-
-    def normal(self) -> normalised.Part | None:
-        return normalised.FilePart(media_type=self.media_type, url=self.url, filename=self.filename)
-
-
-class _Approval(_Body):
-    approved: bool | None = None
-    reason: str | None = None
-
-
-class _Tool(_Body):
-    type: str
-    tool_call_id: Name
-    tool_name: Name | None = None
-    state: str | None = None
-    input: _Nested = None
-    output: _Nested = None
-    error_text: str | None = None
-    approval: _Approval | None = None
-
-    def normal(self) -> normalised.Part | None:
-        """The call with its result; a call that has none says nothing to a model."""
-        error = self._error()
-        if self.state != "output-available" and error is None:
-            return None
-        return normalised.ToolPart(
-            tool_call_id=self.tool_call_id,
-            tool_name=self.tool_name or self.type.removeprefix("tool-"),
-            input=self.input if isinstance(cast("object", self.input), dict) else {},
-            output=self.output,
-            error_text=error,
-        )
-
-    def _error(self) -> str | None:
-        if self.state == "output-error":
-            return self.error_text or "The tool failed."
-        denied = self.approval is not None and self.approval.approved is False
-        if self.state == "output-denied" or denied:
-            return (self.approval and self.approval.reason) or "The user denied this call."
-        return None
-
-
-class _StepStart(_Body):
-    def normal(self) -> normalised.Part | None:
-        return normalised.StepStart()
-
-
-class _Unknown(_Body):
-    def normal(self) -> normalised.Part | None:
-        return None
-
-
-_KNOWN = ("text", "reasoning", "file", "step-start")
-
-
-def _tag(part: Any) -> str:  # noqa: ANN401  (anything that JSON can hold)
-    kind = part.get("type") if isinstance(part, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if not isinstance(kind, str):
-        return ""
-    if kind.startswith("tool-") or kind == "dynamic-tool":
-        return f"{_TAG}tool"
-    return f"{_TAG}{kind}" if kind in _KNOWN else f"{_TAG}unknown"
-
-
-_Part = Annotated[
-    Annotated[_Text, Tag(f"{_TAG}text")]
-    | Annotated[_Reasoning, Tag(f"{_TAG}reasoning")]
-    | Annotated[_File, Tag(f"{_TAG}file")]
-    | Annotated[_StepStart, Tag(f"{_TAG}step-start")]
-    | Annotated[_Tool, Tag(f"{_TAG}tool")]
-    | Annotated[_Unknown, Tag(f"{_TAG}unknown")],
-    Discriminator(
-        _tag,
-        custom_error_type="part_type",
-        custom_error_message='A part is an object with a "type"',
-    ),
-]
-
-
-_Parts = Annotated[list[_Part], _FAIL_FAST, _at_most("parts")]
-_Content = Annotated[
-    Annotated[str, Tag(f"{_TAG}text")] | Annotated[_Parts, Tag(f"{_TAG}parts")],
-    Discriminator(lambda value: f"{_TAG}parts" if isinstance(value, list) else f"{_TAG}text"),
-]
-
-
-class UIMessage(_Body):
-    """A message: the AI SDK's `parts`, or plain `content`."""
-
-    id: str | None = None
-    role: Literal["system", "user", "assistant"]
-    content: _Content | None = None
-    parts: _Parts | None = None
-
-    def tool_parts(self) -> Iterator[_Tool]:
-        raw = self.parts if self.parts is not None else self.content
-        return (part for part in raw or () if isinstance(part, _Tool))
-
-    def normal(self) -> normalised.Message:
-        raw = self.parts if self.parts is not None else self.content
-        if isinstance(raw, str):
-            return normalised.Message(role=self.role, parts=(normalised.TextPart(text=raw),))
-        parts = (part.normal() for part in raw or ())
-        return normalised.Message(role=self.role, parts=tuple(p for p in parts if p is not None))
-
-
-class ChatRequest(_Body):
+class ChatRequest(Body):
     id: str | None = Field(default=None, min_length=1, description="The chat's id")
-    messages: Annotated[list[UIMessage], _FAIL_FAST, _at_most("messages")] = Field(
+    messages: Annotated[list[UIMessage], FAIL_FAST, at_most("messages")] = Field(
         min_length=1, description="The whole history, oldest first"
     )
     model: Name | None = Field(default=None, description="`provider/model`, or a bare name")
     agent: str | None = Field(default=None, description="Who answers; the ChatAgent by default")
-    tools: Annotated[list[str], _FAIL_FAST] | None = Field(
-        default=None, description="Display tools to enable, by name"
+    tools: Annotated[list[str], FAIL_FAST] | None = Field(
+        default=None,
+        description="Display tools to enable, by name; ignored where an `agent` brings its own",
     )
     supersede: bool | None = Field(
         default=None, description="Stop the chat's live run, if there is one, and answer this"
     )
+
+    @model_validator(mode="after")
+    def _leave_agents_their_own_tools(self) -> Self:
+        if self.agent not in (None, CHAT_AGENT):
+            self.tools = None
+        return self
 
     def history(self) -> tuple[normalised.Message, ...]:
         """The messages in the one shape, without those that say nothing."""
@@ -251,8 +59,8 @@ class ChatRequest(_Body):
 def _check_values(chat: ChatRequest, limits: LimitSettings) -> None:
     left = limits.values
     for index, message in enumerate(chat.messages):
-        for part in message.tool_parts():
-            left -= _count(part.input, left) + _count(part.output, left)
+        for value in message.tool_values():
+            left -= _count(value, left)
             if left < 0:
                 field = f"messages[{index}]"
                 raise TooLarge(
@@ -267,7 +75,7 @@ def _count(value: object, most: int) -> int:
     while waiting and total <= most:
         held = waiting.pop()
         total += 1
-        if type(held) in _NESTING:
+        if type(held) in NESTING:
             nested = cast("dict[str, Any] | list[Any]", held)
             waiting.extend(nested.values() if isinstance(nested, dict) else nested)
     return total
@@ -317,7 +125,9 @@ def _refusal(error: ValidationError) -> InvalidRequest:
     field = _field(first["loc"])
     if field == "messages" and first["type"] == "missing":
         return InvalidRequest(
-            "messages: Send the whole history; this server does not hold it.", field=field
+            "messages: Field required. Send the whole history, the newest message last:"
+            " this server does not hold it.",
+            field=field,
         )
     kind = TooLarge if first["type"] == "too_large" else InvalidRequest
     return kind(f"{field or 'body'}: {first['msg']}", field=field or None)
@@ -329,23 +139,15 @@ def _field(location: tuple[int | str, ...]) -> str:
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif not step.startswith(_TAG):
+        elif not step.startswith(TAG):
             path += f".{step}" if path else step
     return path
 
 
 def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
-    _check_id("id", chat.id, limits)
+    check_chat_id("id", chat.id, limits)
     for index, message in enumerate(chat.messages):
-        _check_id(f"messages[{index}].id", message.id, limits)
-
-
-def _check_id(field: str, value: str | None, limits: LimitSettings) -> None:
-    if value is not None and len(value) > limits.id_chars:
-        raise InvalidRequest(f"{field}: At most {limits.id_chars} characters.", field=field)
-    if value is not None and _CONTROL.search(value):
-        # No URL's path can carry them: the chat could not be followed.
-        raise InvalidRequest(f"{field}: Control characters are not allowed.", field=field)
+        check_id(f"messages[{index}].id", message.id, limits)
 
 
 def _check_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001

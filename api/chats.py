@@ -6,14 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, Field
 
-from api import problems
+from api import problems, wire_schema
 from api.allowance_headers import allowance_headers
-from api.chat_request import ChatRequest, read_chat_request
+from api.chat_request import read_chat_request
 from api.idempotency_key import IdempotencyKey
+from api.ids import EARLIER_NAME, check_id
 from api.principal import Caller
-from api.process import CurrentProcess, Process
+from api.process import CurrentProcess
 from api.request_id import request_id_of
 from api.sse import ClientCursor, parse_cursor
+from api.wires import AskedWire
 from shared.errors import InvalidRequest, NotFound
 from shared.runs import RunState
 from shared.stream import START
@@ -31,23 +33,41 @@ LastEventId = Annotated[
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The answer, as the AI SDK's UI message stream.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "The answer, as the AI SDK's UI message stream; or on the basic wire, to"
+        " who sends `Accept: text/event-stream; profile=basic`.",
+        "content": wire_schema.event_streams(),
     }
 }
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": ChatRequest.model_json_schema(by_alias=True),
-                "examples": {
-                    "plain": {"value": {"messages": [{"role": "user", "content": "Hello"}]}},
-                },
-            }
-        },
-    }
+_ASK: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {**_STREAM, **problems.responses(406, 409, 413, 422, 429, 503)},
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": wire_schema.chat_request(),
+                    "example": {"messages": [{"role": "user", "content": "Hello"}]},
+                }
+            },
+        }
+    },
 }
+_FOLLOW: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        **_STREAM,
+        204: {"description": "There is nothing to follow, or nothing after this cursor."},
+        **problems.responses(404, 406, 410, 422, 503),
+    },
+}
+_STOP: dict[str, Any] = {"responses": problems.responses(404, 422, 503)}
+#: Routes are matched in the order in which they are made, from the function up: these go first.
+_EARLIER = f"/chat/{EARLIER_NAME}"
+_EARLIER_STREAM, _EARLIER_STOP = (
+    f"{_EARLIER}/{{chat_id:path}}/{end}" for end in ("stream", "stop")
+)
+_EARLIER_SUMMARY = "The earlier name of `{}`, for clients that know it"
 
 
 class Stopped(BaseModel):
@@ -55,14 +75,14 @@ class Stopped(BaseModel):
     state: RunState = Field(description="The final state of the run")
 
 
-@router.post(
-    "/chat",
-    response_class=Response,
-    responses={**_STREAM, **problems.responses(409, 413, 422, 429, 503)},
-    openapi_extra=_BODY,
-)
+@router.post("/chat", **_ASK)
+@router.post(_EARLIER, summary=_EARLIER_SUMMARY.format("POST /chat"), **_ASK)
 async def ask(
-    request: Request, process: CurrentProcess, caller: Caller, idempotency_key: IdempotencyKey
+    request: Request,
+    process: CurrentProcess,
+    caller: Caller,
+    wire: AskedWire,
+    idempotency_key: IdempotencyKey,
 ) -> Response:
     """Accept a chat, and stream its answer. The run goes on if the client goes away."""
     chat = await read_chat_request(request, process.settings.limits)
@@ -70,56 +90,46 @@ async def ask(
         run, allowance = await process.runs.accept(
             caller, chat, request_id_of(request.scope), idempotency_key
         )
-    response = process.relay(run)
+    response = process.relay(run, wire)
     response.headers.update(allowance_headers(allowance))
     return response
 
 
+@router.get("/chat/{chat_id:path}/stream", **_FOLLOW)
 @router.get(
-    "/chat/{chat_id:path}/stream",
-    response_class=Response,
-    responses={
-        **_STREAM,
-        204: {"description": "There is nothing to follow, or nothing after this cursor."},
-        **problems.responses(404, 410, 422, 503),
-    },
+    f"{_EARLIER}/{{chat_id:path}}/stream",
+    summary=_EARLIER_SUMMARY.format("GET /chat/{chat_id}/stream"),
+    **_FOLLOW,
 )
 async def follow(
     process: CurrentProcess,
     caller: Caller,
+    wire: AskedWire,
     chat_id: ChatId,
     last_event_id: LastEventId = None,
 ) -> Response:
     """Follow the chat's newest answer, from its start or after a cursor; ended ones too."""
-    _check_id(chat_id, process)
+    check_id("chat_id", chat_id, process.settings.limits)
     cursor = _cursor(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.runs.find(caller, chat_id, cursor)
         after = await process.runs.place(run, cursor.cursor if cursor else START) if run else None
     if run is None or after is None:
         return Response(status_code=204)
-    return process.relay(run, after)
+    return process.relay(run, wire, after)
 
 
-@router.post(
-    "/chat/{chat_id:path}/stop",
-    responses=problems.responses(404, 422, 503),
-)
+@router.post("/chat/{chat_id:path}/stop", **_STOP)
+@router.post(_EARLIER_STOP, summary=_EARLIER_SUMMARY.format("POST /chat/{chat_id}/stop"), **_STOP)
 async def stop(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
     """Stop the chat's answer. What was said stays, and the stream ends in `abort`."""
-    _check_id(chat_id, process)
+    check_id("chat_id", chat_id, process.settings.limits)
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.runs.find(caller, chat_id)
         if run is None:
             raise NotFound
         ended = await process.runs.stop(run)
     return Stopped(run_id=ended.id, state=ended.state)
-
-
-def _check_id(chat_id: str, process: Process) -> None:
-    longest = process.settings.limits.id_chars
-    if len(chat_id) > longest:
-        raise InvalidRequest(f"chat_id: At most {longest} characters.", field="chat_id")
 
 
 def _cursor(text: str | None) -> ClientCursor | None:

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, Request
 from api.draining import Draining
 from api.run_service import RunService
 from api.sse import RelayResponse
+from api.wires import Wire
 from shared.admission import Admission
 from shared.follow import Follower
 from shared.jobs import JobQueue
@@ -34,14 +35,15 @@ class Process:
     def settings(self) -> Settings:
         return self.live.now
 
-    def relay(self, run: Run, after: Cursor = START) -> RelayResponse:
-        """Follow a run from a cursor on, to one client."""
+    def relay(self, run: Run, wire: Wire, after: Cursor = START) -> RelayResponse:
+        """Follow a run from a cursor on, to one client, on the wire it asked for."""
         return RelayResponse(
             self.follower,
             self.draining,
             run_id=run.id,
             chat_id=run.chat_id,
             after=after,
+            wire=wire,
             heartbeat_seconds=self.settings.server.heartbeat_seconds,
             settle=self.runs.settle,
         )

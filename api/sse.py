@@ -1,8 +1,9 @@
 """The relay: a run's log to one client, as server-sent events.
 
-Each event carries `id: <attempt>-<offset>@<run>`, the cursor that a client comes back with. The
-bytes of the log go out as they are. Heartbeats are comments: an unknown chunk would be fatal to the
-AI SDK. A relay that cannot go on resets the connection: a clean end is, to the SDK, a whole answer.
+Each event carries `id: <attempt>-<offset>@<run>`, the cursor that a client comes back with, on
+every wire. The bytes of the log go out as they are, unless the wire is a view. Heartbeats are
+comments: an unknown chunk would be fatal to the AI SDK. A relay that cannot go on resets the
+connection: a clean end is, to the SDK, a whole answer.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.draining import Draining
+from api.wires import UI_MESSAGE, Wire
 from shared.closing import LOST
 from shared.events import DONE
 from shared.follow import Follower, Following
@@ -25,15 +27,14 @@ from shared.stream import START, Cursor, Entry
 log = structlog.stdlib.get_logger()
 
 _HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache, no-transform",
     "connection": "keep-alive",
-    "x-vercel-ai-ui-message-stream": "v1",
+    "vary": "Accept",
     "x-accel-buffering": "no",
 }
 _OPEN = b": stream-open\n\n"
 _HEARTBEAT = b": keep-alive\n\n"
-_GONE = b"".join(b"data: %b\n\n" % data for data in (*(e.encode() for e in LOST), DONE))
+_LOST = [Entry(0, 0, data) for data in (*(event.encode() for event in LOST), DONE)]
 _CURSOR = re.compile(
     r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
 )
@@ -77,16 +78,19 @@ class RelayResponse(Response):
         run_id: str,
         chat_id: str,
         after: Cursor = START,
+        wire: Wire = UI_MESSAGE,
         heartbeat_seconds: float,
         settle: Callable[[str], Awaitable[bool]],
     ) -> None:
         ids = {"x-run-id": run_id, "x-chat-id": quote(chat_id, safe="!*'()")}
-        super().__init__(None, 200, headers={**_HEADERS, **ids})
+        headers = {"content-type": wire.content_type, **wire.headers, **_HEADERS, **ids}
+        super().__init__(None, 200, headers=headers)
         del self.headers["content-length"]
         self._follower = follower
         self._draining = draining
         self._run_id = run_id
         self._after = after
+        self._view = wire.view() if wire.view else None
         self._heartbeat_seconds = heartbeat_seconds
         self._settle = settle
         self._gone = False
@@ -97,7 +101,7 @@ class RelayResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await _send_body(send, _OPEN)
         with (
-            self._follower.follow(self._run_id, self._after) as following,
+            self._follower.follow(self._run_id, self._first) as following,
             self._draining.watch(following.ring),
         ):
             watching = asyncio.create_task(self._watch(receive, following))
@@ -115,7 +119,7 @@ class RelayResponse(Response):
                 # The response stays unfinished, so that the server resets the connection.
                 await _send_body(send, b"retry: %d\n\n" % random.randint(100, 1000))  # noqa: S311
                 return
-            entries = await following.read()
+            entries = self._shown(await following.read())
             if entries:
                 self._silent = False
                 last = entries[-1].data == DONE
@@ -126,8 +130,23 @@ class RelayResponse(Response):
                 self._silent = False
                 await _send_body(send, _HEARTBEAT)
                 if not await self._settle(self._run_id):
-                    await _send_body(send, _GONE, more=False)
+                    await _send_body(send, self._lost(), more=False)
                     return
+
+    @property
+    def _first(self) -> Cursor:
+        """Where the log is read from. A view's events need what came before the cursor."""
+        return START if self._view else self._after
+
+    def _shown(self, entries: list[Entry]) -> list[Entry]:
+        """The entries as this client reads them."""
+        if self._view is None:
+            return entries
+        return [entry for entry in self._view(entries) if entry.offset > self._after.offset]
+
+    def _lost(self) -> bytes:
+        entries = self._view(_LOST) if self._view else _LOST
+        return b"".join(b"data: %b\n\n" % entry.data for entry in entries)
 
     async def _watch(self, receive: Receive, following: Following) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -8,6 +8,7 @@ MambaError
 │   ├── InvalidRequest
 │   │   ├── TooLarge
 │   │   └── IdempotencyMismatch
+│   ├── NotAcceptable
 │   ├── NotFound
 │   ├── RunInProgress
 │   ├── CursorExpired
@@ -84,6 +85,12 @@ class IdempotencyMismatch(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__(field="Idempotency-Key")
+
+
+class NotAcceptable(Refusal):
+    """There is no answer of a kind that the request accepts."""
+
+    code = "not_acceptable"
 
 
 class NotFound(Refusal):

@@ -55,13 +55,13 @@ def _sayable(value: Any) -> Any:  # noqa: ANN401  (any JSON)
             return value
 
 
-class _Nullable(Event):
+class Nullable(Event):
     """An event one of whose required keys may be `null`."""
 
     @model_serializer(mode="wrap")
     def _keep_null(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = handler(self)
-        for key in ("input", "output", "data"):
+        for key in ("input", "output", "data", "args", "result"):
             if key in type(self).model_fields:
                 fields.setdefault(key, None)
         return fields
@@ -124,14 +124,14 @@ class ToolInputDelta(Event):
     input_text_delta: str
 
 
-class ToolInputAvailable(_Nullable):
+class ToolInputAvailable(Nullable):
     type: Literal["tool-input-available"] = "tool-input-available"
     tool_call_id: str
     tool_name: str
     input: Any
 
 
-class ToolInputError(_Nullable):
+class ToolInputError(Nullable):
     type: Literal["tool-input-error"] = "tool-input-error"
     tool_call_id: str
     tool_name: str
@@ -139,7 +139,7 @@ class ToolInputError(_Nullable):
     error_text: str
 
 
-class ToolOutputAvailable(_Nullable):
+class ToolOutputAvailable(Nullable):
     type: Literal["tool-output-available"] = "tool-output-available"
     tool_call_id: str
     output: Any
@@ -172,7 +172,7 @@ class File(Event):
     media_type: str
 
 
-class Data(_Nullable):
+class Data(Nullable):
     """An extension: `data-NAME`. A transient one reaches only the client's `onData`."""
 
     type: str
