@@ -90,16 +90,23 @@ class Wire:
 
     @asynccontextmanager
     async def ask(
-        self, chat_url: str, chat: str, *, text: str = "Hi", **body: Any
+        self,
+        chat_url: str,
+        chat: str,
+        *,
+        text: str = "Hi",
+        accept: str | None = None,
+        **body: Any,
     ) -> AsyncGenerator[Stream]:
-        async with self._client.stream("POST", chat_url, json=_asked(chat, text, body)) as response:
+        asked, headers = _asked(chat, text, body), _headers(accept=accept)
+        async with self._client.stream("POST", chat_url, json=asked, headers=headers) as response:
             yield await _stream(response)
 
     @asynccontextmanager
     async def follow(
-        self, chat_url: str, chat: str, *, after: str | None = None
+        self, chat_url: str, chat: str, *, after: str | None = None, accept: str | None = None
     ) -> AsyncGenerator[Stream]:
-        headers = {"last-event-id": after} if after else {}
+        headers = _headers(last_event_id=after, accept=accept)
         async with self._client.stream("GET", _of(chat_url, chat, "stream"), headers=headers) as r:
             yield await _stream(r)
 
@@ -108,9 +115,11 @@ class Wire:
         async with self.ask(chat_url, chat, **body) as stream:
             return await stream.rest()
 
-    async def replay(self, chat_url: str, chat: str, *, after: str | None = None) -> list[Event]:
+    async def replay(
+        self, chat_url: str, chat: str, *, after: str | None = None, accept: str | None = None
+    ) -> list[Event]:
         """The chat's newest answer to its end."""
-        async with self.follow(chat_url, chat, after=after) as stream:
+        async with self.follow(chat_url, chat, after=after, accept=accept) as stream:
             return await stream.rest()
 
     async def post(self, chat_url: str, chat: str, **body: Any) -> httpx.Response:
@@ -119,7 +128,7 @@ class Wire:
 
     async def get(self, chat_url: str, chat: str, *, after: str | None = None) -> httpx.Response:
         """Follow, where no stream is expected."""
-        headers = {"last-event-id": after} if after else {}
+        headers = _headers(last_event_id=after)
         return await self._client.get(_of(chat_url, chat, "stream"), headers=headers)
 
     async def stop(self, chat_url: str, chat: str) -> httpx.Response:
@@ -226,6 +235,10 @@ async def _blocks(response: httpx.Response) -> AsyncIterator[str]:
 def _event(block: str) -> Event | None:
     fields = dict(line.split(": ", 1) for line in block.split("\n") if line[:1] not in (":", "r"))
     return Event(fields.get("id", ""), fields["data"]) if fields else None
+
+
+def _headers(**headers: str | None) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items() if value}
 
 
 def _asked(chat: str, text: str, body: Json) -> Json:

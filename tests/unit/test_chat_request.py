@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from api import chat_request
 from api.chat_request import ChatRequest, read_chat_request
 from shared.errors import InvalidRequest, TooLarge
 from shared.messages import FilePart, Message, Part, ReasoningPart, StepStart, TextPart, ToolPart
@@ -152,6 +153,105 @@ async def test_a_request_that_goes_on_with_a_message_says_which() -> None:
     assert (await read({"messages": [own, {**HI, "id": "m2"}]})).continued_message_id is None
 
 
+CALL_4: dict[str, Any] = {"toolCallId": "k", "toolName": "f", "args": {"a": 1}}
+MADE_4: dict[str, Any] = {**CALL_4, "state": "result", "result": [1]}
+TOOL = ToolPart(**DONE, output=[1])
+
+
+@pytest.mark.parametrize(
+    "given", [{"toolInvocation": MADE_4}, MADE_4, {"toolInvocation": {**MADE_4, "step": 0, "x": 1}}]
+)
+async def test_a_tool_invocation_with_its_result_is_a_call(given: dict[str, Any]) -> None:
+    assert await normal_parts({"type": "tool-invocation", **given}) == (TOOL,)
+
+
+@pytest.mark.parametrize("state", ["call", "partial-call"])
+async def test_a_tool_invocation_without_a_result_is_left_out(state: str) -> None:
+    invocation = {**CALL_4, "state": state}
+
+    for given in ({"toolInvocation": invocation}, invocation):
+        assert await normal_parts({"type": "tool-invocation", **given}) == ()
+
+
+@pytest.mark.parametrize(("result", "error"), [("boom", "boom"), ({"code": 1}, "The tool failed.")])
+async def test_a_tool_invocation_that_failed_is_a_failed_call(result: Any, error: str) -> None:
+    part = {"type": "tool-invocation", **MADE_4, "result": result, "isError": True}
+
+    assert await normal_parts(part) == (ToolPart(**DONE, error_text=error),)
+
+
+async def test_a_tool_may_be_named_invocation() -> None:
+    part = {**CALL, "type": "tool-invocation", "state": "output-available", "output": [1]}
+
+    assert await normal_parts(part) == (TOOL.model_copy(update={"tool_name": "invocation"}),)
+
+
+async def test_invocations_beside_the_text_are_calls_before_it() -> None:
+    second = {**MADE_4, "toolCallId": "l", "step": 1}
+    pending = {**CALL_4, "toolCallId": "m", "state": "call", "step": 2}
+    message = {
+        "role": "assistant",
+        "content": "There.",
+        "toolInvocations": [pending, second, MADE_4],
+    }
+
+    assert (await normal(message)).parts == (
+        TOOL,
+        StepStart(),
+        TOOL.model_copy(update={"tool_call_id": "l"}),
+        StepStart(),
+        TextPart(text="There."),
+    )
+
+
+async def test_parts_go_before_invocations_beside_them() -> None:
+    message = {
+        "role": "assistant",
+        "content": "old",
+        "parts": [{"type": "tool-invocation", "toolInvocation": MADE_4}],
+        "toolInvocations": [MADE_4],
+    }
+
+    assert (await normal(message)).parts == (TOOL,)
+
+
+async def test_files_and_reasoning_of_earlier_clients_are_kept() -> None:
+    assert await normal_parts(
+        {"type": "reasoning", "reasoning": "hm", "details": []},
+        {"type": "file", "mimeType": "text/plain", "data": "aGk="},
+    ) == (
+        ReasoningPart(text="hm"),
+        FilePart(media_type="text/plain", url="data:text/plain;base64,aGk="),
+    )
+    attachments = [
+        {"name": "a", "contentType": "text/plain", "url": "data:,a"},
+        {"url": "https://b"},
+    ]
+    message = {**HI, "experimental_attachments": attachments}
+    assert (await normal(message)).parts == (
+        FilePart(media_type="text/plain", url="data:,a", filename="a"),
+        FilePart(media_type="application/octet-stream", url="https://b"),
+        TextPart(text="Hi"),
+    )
+
+
+async def test_content_is_taken_where_the_parts_are_empty() -> None:
+    assert (await normal({**HI, "parts": []})).parts == (TextPart(text="Hi"),)
+
+
+async def test_no_agent_is_the_same_as_none() -> None:
+    assert (await read({"messages": [HI], "agent": None, "tools": None})).agent is None
+
+
+async def test_an_agent_with_tools_of_its_own_is_sent_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_request, "AGENT_NAMES", ("chat", "research"))
+
+    for tools in (["generateCard"], ["no such tool"]):
+        assert (await read({"messages": [HI], "agent": "research", "tools": tools})).tools is None
+    own = await read({"messages": [HI], "agent": "chat", "tools": ["generateCard"]})
+    assert own.tools == ["generateCard"]
+
+
 def part(value: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}, value]}]}
 
@@ -179,6 +279,35 @@ REFUSED: list[tuple[Any, str | None]] = [
     (part({"type": "tool-f"}), "messages[0].parts[1].toolCallId"),
     (part({"type": "tool-f", "toolCallId": 1}), "messages[0].parts[1].toolCallId"),
     (part({**CALL, "approval": {"approved": "?"}}), "messages[0].parts[1].approval.approved"),
+    (
+        part({"type": "tool-invocation", "toolInvocation": 1}),
+        "messages[0].parts[1].toolInvocation",
+    ),
+    (
+        part({"type": "tool-invocation", "toolInvocation": {"state": "call", "toolCallId": "k"}}),
+        "messages[0].parts[1].toolInvocation.toolName",
+    ),
+    (
+        part({"type": "tool-invocation", "toolInvocation": {**MADE_4, "state": "done"}}),
+        "messages[0].parts[1].toolInvocation.state",
+    ),
+    (
+        part({"type": "tool-invocation", "toolName": "f", "state": "call"}),
+        "messages[0].parts[1].toolCallId",
+    ),
+    (
+        {"messages": [{**HI, "toolInvocations": [MADE_4, {**MADE_4, "toolName": 1}]}]},
+        "messages[0].toolInvocations[1].toolName",
+    ),
+    ({"messages": [{**HI, "toolInvocations": {}}]}, "messages[0].toolInvocations"),
+    (
+        {"messages": [{**HI, "experimental_attachments": [{"url": "a.txt"}]}]},
+        "messages[0].experimental_attachments[0].url",
+    ),
+    (
+        part({"type": "file", "mimeType": "text/plain", "data": "?"}),
+        "messages[0].parts[1].data",
+    ),
     (part({"type": "file", "url": "data:,"}), "messages[0].parts[1].mediaType"),
     (file(None), FILE_URL),
     (file(""), FILE_URL),
@@ -192,6 +321,7 @@ REFUSED: list[tuple[Any, str | None]] = [
     ({"messages": [HI], "id": ""}, "id"),
     ({"messages": [HI], "id": "i" * 17}, "id"),
     ({"messages": [HI], "id": "a\nb"}, "id"),
+    ({"messages": [HI], "id": "completions/a"}, "id"),
     ({"messages": [{**HI, "id": "i" * 17}]}, "messages[0].id"),
     ({"messages": [HI], "model": ""}, "model"),
     ({"messages": [HI], "agent": "nobody"}, "agent"),
@@ -223,6 +353,13 @@ async def test_the_whole_history_is_asked_for() -> None:
     assert "whole history" in str(await refusal({"id": "a", "message": HI}))
 
 
+async def test_a_newest_message_alone_is_refused_with_what_to_send() -> None:
+    error = await refusal({"id": "a", "message": HI})
+
+    assert error.field == "messages"
+    assert "this server does not hold it" in str(error)
+
+
 async def test_whoever_names_what_there_is_not_is_told_what_there_is() -> None:
     assert "There are: chat." in str(await refusal({"messages": [HI], "agent": "x"}))
     assert "generateForm, generateChart" in str(await refusal({"messages": [HI], "tools": ["x"]}))
@@ -232,6 +369,7 @@ TOO_LARGE = [
     ({"messages": [HI] * 6}, "messages"),
     ({"messages": [{"role": "user", "parts": [{"type": "x"}] * 5}]}, "messages[0].parts"),
     ({"messages": [HI, {"role": "user", "content": [0] * 5}]}, "messages[1].content"),
+    ({"messages": [{**HI, "toolInvocations": [0] * 5}]}, "messages[0].toolInvocations"),
 ]
 
 
@@ -278,3 +416,5 @@ async def test_nested_arguments_have_a_floor() -> None:
 
     error = await refusal(part({**CALL, "output": {"a": [[nested]]}}))
     assert error.field == "messages[0].parts[1].output"
+    error = await refusal(part({"type": "tool-invocation", **MADE_4, "result": [[nested]]}))
+    assert error.field == "messages[0].parts[1].result"
