@@ -4,98 +4,18 @@ What a newer client adds (keys, part types) is left out; what is known but wrong
 the name of its field.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationInfo,
-)
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic import AliasChoices, Discriminator, Field, Tag
 
-from shared import data_url
+from api.body import FAIL_FAST, Body, FileUrl, Name, Nested, at_most
+from api.earlier_parts import Attachment, InlineFile, Invocation, ToolInvocation
 from shared import messages as normalised
-from shared.settings import LimitSettings
 
 #: Marks the tags of the unions below in an error's location: they are no part of the body.
 TAG = "as:"
-#: Objects and lists within each other in a tool's input or output. The job that carries them to
-#: the worker adds some, and JSON parsers give up at 200.
-_MAX_DEPTH = 100
-NESTING = (dict, list)
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-
-
-def at_most(limit: Literal["messages", "parts"]) -> BeforeValidator:
-    """Refuse a longer list before any of it is read; the setting of this name says how long."""
-
-    def check(value: object, info: ValidationInfo) -> object:
-        limits = cast("LimitSettings", info.context) or LimitSettings()
-        most: int = getattr(limits, limit)
-        if _length(value) > most:
-            raise PydanticCustomError("too_large", f"At most {most:,} {limit}.")  # pyright: ignore[reportArgumentType]  (a template without fields)
-        return value
-
-    return BeforeValidator(check)
-
-
-def _length(value: object) -> int:
-    return len(cast("list[object]", value)) if isinstance(value, list) else 0
-
-
-def _shallow(value: object) -> object:
-    if _deeper_than(_MAX_DEPTH, value):
-        raise PydanticCustomError("too_deep", "Nested too deep.")
-    return value
-
-
-def _deeper_than(depth: int, value: object) -> bool:
-    if type(value) not in NESTING:
-        return False
-    held = cast("dict[str, Any] | list[Any]", value)
-    inner: Iterable[Any] = held.values() if isinstance(held, dict) else held
-    # Most children are plain: a call for each of them would cost more than the parsing.
-    nested = (child for child in inner if type(child) in NESTING)
-    return not depth or any(_deeper_than(depth - 1, child) for child in nested)
-
-
-def _readable(url: str) -> str:
-    try:
-        if url.startswith("data:"):
-            data_url.content(url)
-    except ValueError:
-        raise PydanticCustomError("data_url", "A data: URL that cannot be decoded.") from None
-    return url
-
-
-def _base64(text: str) -> str:
-    _readable(f"data:;base64,{text}")
-    return text
-
-
-FileUrl = Annotated[
-    str, StringConstraints(pattern=r"^(data:|https?://)"), AfterValidator(_readable)
-]
-#: A body of millions of wrong items must not become millions of errors.
-FAIL_FAST = Field(fail_fast=True)
-_Nested = Annotated[Any, AfterValidator(_shallow)]
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, extra="ignore"
-    )
 
 
 class _Text(Body):
@@ -121,28 +41,6 @@ class _File(Body):
         return normalised.FilePart(media_type=self.media_type, url=self.url, filename=self.filename)
 
 
-class _InlineFile(Body):
-    """A file of the AI SDK 4."""
-
-    mime_type: Name
-    data: Annotated[str, AfterValidator(_base64)]
-
-    def normal(self) -> normalised.Part | None:
-        url = f"data:{self.mime_type};base64,{self.data}"
-        return normalised.FilePart(media_type=self.mime_type, url=url)
-
-
-class _Attachment(Body):
-    """What the AI SDK 4 puts beside a message's text."""
-
-    url: FileUrl
-    content_type: Name = "application/octet-stream"
-    name: str | None = None
-
-    def normal(self) -> normalised.Part:
-        return normalised.FilePart(media_type=self.content_type, url=self.url, filename=self.name)
-
-
 class _Approval(Body):
     approved: bool | None = None
     reason: str | None = None
@@ -153,8 +51,8 @@ class _Tool(Body):
     tool_call_id: Name
     tool_name: Name | None = None
     state: str | None = None
-    input: _Nested = None
-    output: _Nested = None
+    input: Nested = None
+    output: Nested = None
     error_text: str | None = None
     approval: _Approval | None = None
 
@@ -178,39 +76,6 @@ class _Tool(Body):
         if self.state == "output-denied" or denied:
             return (self.approval and self.approval.reason) or "The user denied this call."
         return None
-
-
-class _Invocation(Body):
-    """A tool call of the AI SDK 4."""
-
-    state: Literal["partial-call", "call", "result"]
-    tool_call_id: Name
-    tool_name: Name
-    args: _Nested = None
-    result: _Nested = None
-    #: As the basic wire says it.
-    is_error: bool | None = None
-    step: int = 0
-
-    def normal(self) -> normalised.Part | None:
-        """The call with its result; a call that has none says nothing to a model."""
-        if self.state != "result":
-            return None
-        error = self.result if isinstance(self.result, str) else "The tool failed."
-        return normalised.ToolPart(
-            tool_call_id=self.tool_call_id,
-            tool_name=self.tool_name,
-            input=self.args if isinstance(cast("object", self.args), dict) else {},
-            output=None if self.is_error else self.result,
-            error_text=error if self.is_error else None,
-        )
-
-
-class _ToolInvocation(Body):
-    tool_invocation: _Invocation
-
-    def normal(self) -> normalised.Part | None:
-        return self.tool_invocation.normal()
 
 
 class _StepStart(Body):
@@ -252,10 +117,10 @@ _Part = Annotated[
     | Annotated[_Reasoning, Tag(f"{TAG}reasoning")]
     | Annotated[_File, Tag(f"{TAG}file")]
     | Annotated[_StepStart, Tag(f"{TAG}step-start")]
-    | Annotated[_InlineFile, Tag(f"{TAG}inline-file")]
+    | Annotated[InlineFile, Tag(f"{TAG}inline-file")]
     | Annotated[_Tool, Tag(f"{TAG}tool")]
-    | Annotated[_Invocation, Tag(f"{TAG}invocation")]
-    | Annotated[_ToolInvocation, Tag(f"{TAG}tool-invocation")]
+    | Annotated[Invocation, Tag(f"{TAG}invocation")]
+    | Annotated[ToolInvocation, Tag(f"{TAG}tool-invocation")]
     | Annotated[_Unknown, Tag(f"{TAG}unknown")],
     Discriminator(
         _tag,
@@ -279,20 +144,20 @@ class UIMessage(Body):
     role: Literal["system", "user", "assistant"]
     content: _Content | None = None
     parts: _Parts | None = None
-    tool_invocations: Annotated[list[_Invocation], FAIL_FAST, at_most("parts")] | None = Field(
+    tool_invocations: Annotated[list[Invocation], FAIL_FAST, at_most("parts")] | None = Field(
         default=None, description="The AI SDK 4's; left out where there are `parts`"
     )
-    experimental_attachments: Annotated[list[_Attachment], FAIL_FAST, at_most("parts")] | None = (
+    experimental_attachments: Annotated[list[Attachment], FAIL_FAST, at_most("parts")] | None = (
         Field(default=None, alias="experimental_attachments", description="The AI SDK 4's")
     )
 
     def tool_values(self) -> Iterator[object]:
         """The inputs and outputs of the message's tool calls."""
         for part in (*self._raw_parts(), *(self.tool_invocations or ())):
-            call = part.tool_invocation if isinstance(part, _ToolInvocation) else part
+            call = part.tool_invocation if isinstance(part, ToolInvocation) else part
             if isinstance(call, _Tool):
                 yield from (call.input, call.output)
-            elif isinstance(call, _Invocation):
+            elif isinstance(call, Invocation):
                 yield from (call.args, call.result)
 
     def normal(self) -> normalised.Message:
@@ -314,5 +179,5 @@ class UIMessage(Body):
             yield from (*made, normalised.StepStart()) if made else ()
 
 
-def _step(call: _Invocation) -> int:
+def _step(call: Invocation) -> int:
     return call.step

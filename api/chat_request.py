@@ -10,7 +10,8 @@ from typing import Annotated, Any, Self, cast
 from fastapi import Request
 from pydantic import Field, ValidationError, model_validator
 
-from api.chat_message import FAIL_FAST, NESTING, TAG, Body, Name, UIMessage, at_most
+from api.body import FAIL_FAST, NESTING, Body, Name, at_most
+from api.chat_message import TAG, UIMessage
 from api.ids import check_chat_id, check_id
 from shared import messages as normalised
 from shared.agents import AGENT_NAMES, CHAT_AGENT

@@ -181,7 +181,7 @@ async def test_the_commands_of_the_wires_page_are_answered(house: House) -> None
     await house.upstream.script("gpt-4o", [[{"text": ["Hello"]}]])
     ask, resume = re.findall(r"```sh\n(.*?)```", WIRES.read_text(), re.DOTALL)
 
-    whole, rest = (await type_in(command, house) for command in (ask, resume))
+    whole, rest = await type_in(ask, house), await type_in(resume, house)
 
     _, hello, *after = whole.removesuffix("\n\n").split("\n\n")
     assert hello.startswith("id: 1-4@")

@@ -305,6 +305,10 @@ REFUSED: list[tuple[Any, str | None]] = [
         "messages[0].experimental_attachments[0].url",
     ),
     (
+        part({"type": "file", "mimeType": "a,b", "data": ""}),
+        "messages[0].parts[1].mimeType",
+    ),
+    (
         part({"type": "file", "mimeType": "text/plain", "data": "?"}),
         "messages[0].parts[1].data",
     ),

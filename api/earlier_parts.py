@@ -1,0 +1,60 @@
+"""What messages of the AI SDK 4 hold and later ones do not."""
+
+from typing import Annotated, Literal, cast
+
+from pydantic import StringConstraints
+
+from api.body import Base64, Body, FileUrl, Name, Nested
+from shared import messages as normalised
+
+
+class Invocation(Body):
+    state: Literal["partial-call", "call", "result"]
+    tool_call_id: Name
+    tool_name: Name
+    args: Nested = None
+    result: Nested = None
+    #: As the basic wire says it.
+    is_error: bool | None = None
+    step: int = 0
+
+    def normal(self) -> normalised.Part | None:
+        """The call with its result; a call that has none says nothing to a model."""
+        if self.state != "result":
+            return None
+        error = self.result if isinstance(self.result, str) else "The tool failed."
+        return normalised.ToolPart(
+            tool_call_id=self.tool_call_id,
+            tool_name=self.tool_name,
+            input=self.args if isinstance(cast("object", self.args), dict) else {},
+            output=None if self.is_error else self.result,
+            error_text=error if self.is_error else None,
+        )
+
+
+class ToolInvocation(Body):
+    tool_invocation: Invocation
+
+    def normal(self) -> normalised.Part | None:
+        return self.tool_invocation.normal()
+
+
+class InlineFile(Body):
+    #: It stands before the first comma of a `data:` URL.
+    mime_type: Annotated[str, StringConstraints(pattern=r"^[^,]{1,256}$")]
+    data: Base64
+
+    def normal(self) -> normalised.Part | None:
+        url = f"data:{self.mime_type};base64,{self.data}"
+        return normalised.FilePart(media_type=self.mime_type, url=url)
+
+
+class Attachment(Body):
+    """A file that stands beside a message's text."""
+
+    url: FileUrl
+    content_type: Name = "application/octet-stream"
+    name: str | None = None
+
+    def normal(self) -> normalised.Part:
+        return normalised.FilePart(media_type=self.content_type, url=self.url, filename=self.name)
