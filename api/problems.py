@@ -62,6 +62,10 @@ _TITLES = {
 }
 
 
+def status_of(refusal: Refusal) -> int:
+    return next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
+
+
 class Problem(BaseModel):
     """What every refusal looks like. `detail` is for people, `code` for programs."""
 
@@ -116,7 +120,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
-    status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+    status = status_of(error)
     return problem_response(
         request_id_of(request.scope),
         status,

@@ -11,7 +11,7 @@ from api.sse import ClientCursor
 from shared.admission import Admission, Admitted, Idempotency
 from shared.agents import CHAT_AGENT
 from shared.allowance import Allowance
-from shared.closing import LOST, close_run
+from shared.closing import close_run, lost_ending
 from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress
 from shared.events import Abort, StreamEvent
 from shared.follow import Follower
@@ -188,7 +188,7 @@ class RunService:
             return False
         if await self._queue.queued(run.id):
             return True
-        await self._end(run, LOST, Closure(RunState.FAILED, "lost"))
+        await self._end(run, lost_ending(run.request_id), Closure(RunState.FAILED, "lost"))
         return False
 
     async def _end(self, run: Run, ending: list[StreamEvent], closure: Closure) -> None:

@@ -18,8 +18,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.draining import Draining
+from api.request_id import request_id_of
 from api.wires import UI_MESSAGE, Wire
-from shared.closing import LOST
+from shared.closing import lost_ending
 from shared.events import DONE
 from shared.follow import Follower, Following
 from shared.stream import START, Cursor, Entry
@@ -34,7 +35,6 @@ _HEADERS = {
 }
 _OPEN = b": stream-open\n\n"
 _HEARTBEAT = b": keep-alive\n\n"
-_LOST = [Entry(0, 0, data) for data in (*(event.encode() for event in LOST), DONE)]
 _CURSOR = re.compile(
     r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
 )
@@ -53,13 +53,6 @@ def parse_cursor(text: str) -> ClientCursor | None:
     if match is None:
         return None
     return ClientCursor(Cursor(int(match["attempt"]), int(match["offset"])), match["run"])
-
-
-def encode_sse(entries: Iterable[Entry], run_id: bytes) -> bytes:
-    return b"".join(
-        b"id: %d-%d@%b\ndata: %b\n\n" % (entry.attempt, entry.offset, run_id, entry.data)
-        for entry in entries
-    )
 
 
 class RelayResponse(Response):
@@ -97,7 +90,7 @@ class RelayResponse(Response):
         #: A heartbeat is due.
         self._silent = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await _send_body(send, _OPEN)
         with (
@@ -107,12 +100,12 @@ class RelayResponse(Response):
             watching = asyncio.create_task(self._watch(receive, following))
             beating = asyncio.create_task(self._beat(following))
             try:
-                await self._relay(following, send)
+                await self._relay(following, send, request_id_of(scope))
             finally:
                 watching.cancel()
                 beating.cancel()
 
-    async def _relay(self, following: Following, send: Send) -> None:
+    async def _relay(self, following: Following, send: Send, request_id: str) -> None:
         run_id = self._run_id.encode()
         while not self._gone:
             if self._draining.begun:
@@ -130,7 +123,7 @@ class RelayResponse(Response):
                 self._silent = False
                 await _send_body(send, _HEARTBEAT)
                 if not await self._settle(self._run_id):
-                    await _send_body(send, self._lost(), more=False)
+                    await _send_body(send, self._lost(request_id), more=False)
                     return
 
     @property
@@ -144,8 +137,11 @@ class RelayResponse(Response):
             return entries
         return [entry for entry in self._view(entries) if entry.offset > self._after.offset]
 
-    def _lost(self) -> bytes:
-        entries = self._view(_LOST) if self._view else _LOST
+    def _lost(self, request_id: str) -> bytes:
+        ending = [*(event.encode() for event in lost_ending(request_id)), DONE]
+        entries = [Entry(0, 0, data) for data in ending]
+        if self._view is not None:
+            entries = self._view(entries)
         return b"".join(b"data: %b\n\n" % entry.data for entry in entries)
 
     async def _watch(self, receive: Receive, following: Following) -> None:

@@ -6,14 +6,22 @@ from shared.runs import Run
 from shared.stream import Append, Closure, EventStream, read_all
 from shared.transcript import Transcript
 
-
-def failure_ending(code: str, text: str) -> list[StreamEvent]:
-    """How each failed run ends: a code for apps to switch on, then the text to read."""
-    return [Data(type="data-error", data={"code": code}, transient=True), Error(error_text=text)]
+#: What the reader of an answer is told whose job is gone; its code is `lost`.
+LOST_TEXT = "The answer was lost: its job is no longer in the queue."
 
 
-#: The end of a run whose job is gone: the code `lost`.
-LOST = failure_ending("lost", "The answer was lost: its job is no longer in the queue.")
+def failure_ending(code: str, text: str, *, request_id: str, retryable: bool) -> list[StreamEvent]:
+    """How each failed run ends: what apps can switch on and look for, then the text to read.
+
+    `retryable` says whether asking again may help.
+    """
+    detail = {"code": code, "requestId": request_id, "retryable": retryable}
+    return [Data(type="data-error", data=detail, transient=True), Error(error_text=text)]
+
+
+def lost_ending(request_id: str) -> list[StreamEvent]:
+    """The end of a run whose job is gone."""
+    return failure_ending("lost", LOST_TEXT, request_id=request_id, retryable=True)
 
 
 async def close_run(

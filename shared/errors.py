@@ -21,7 +21,9 @@ MambaError
 │   ├── Fenced
 │   ├── StreamClosed
 │   └── StreamGap
-└── IllegalTransition
+└── ModelSilent                 a model is given up on, in the middle of its answer or before it
+    ├── FirstTokenTimeout
+    └── SilenceTimeout
 
 A class's docstring is its default message. HTTP statuses are chosen at the API's edge alone
 (`api/problems.py`); what a failed run tells its reader is `worker/failures.py`.
@@ -170,5 +172,13 @@ class StreamGap(StreamError):
     """Entries before this one are missing from the log."""
 
 
-class IllegalTransition(MambaError):
-    """A run cannot go from this state to that one."""
+class ModelSilent(MambaError):
+    """The model says nothing."""
+
+
+class FirstTokenTimeout(ModelSilent):
+    """The model did not begin its answer in time."""
+
+
+class SilenceTimeout(ModelSilent):
+    """The model fell silent in the middle of its answer."""

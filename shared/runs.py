@@ -16,7 +16,6 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared import keys
-from shared.errors import IllegalTransition
 from shared.redis import Redis, Script
 
 
@@ -29,27 +28,10 @@ class RunState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return not _TRANSITIONS[self]
-
-    def to(self, target: "RunState") -> "RunState":
-        """The target, if a run may go there from here.
-
-        Raises:
-            IllegalTransition: if it may not.
-        """
-        if target not in _TRANSITIONS[self]:
-            raise IllegalTransition(f"a run cannot go from {self} to {target}")
-        return target
+        return self in _ENDS
 
 
 _ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
-_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
-    RunState.RUNNING: _ENDS,
-    RunState.SUCCEEDED: frozenset(),
-    RunState.FAILED: frozenset(),
-    RunState.CANCELLED: frozenset(),
-}
 
 
 def new_run_id() -> str:
@@ -109,21 +91,30 @@ class RunStore:
 
     async def request_cancel(self, run_id: str) -> None:
         """Record the stop. Whoever writes to the log next is told."""
-        await self._add(run_id, "cancel")
+        await _CANCEL.run(self._redis, [keys.run(run_id)])
 
-    async def count_failure(self, run_id: str) -> None:
-        await self._add(run_id, "failures")
+    async def count_failure(self, run_id: str, attempt: int) -> None:
+        """Record that an attempt failed."""
+        await self._count(run_id, attempt, "failures")
 
-    async def count_handover(self, run_id: str) -> None:
-        await self._add(run_id, "handovers")
+    async def count_handover(self, run_id: str, attempt: int) -> None:
+        """Record that an attempt was handed over."""
+        await self._count(run_id, attempt, "handovers")
 
-    async def _add(self, run_id: str, field: str) -> None:
-        await _ADD.run(self._redis, [keys.run(run_id)], [field])
+    async def _count(self, run_id: str, attempt: int, field: str) -> None:
+        await _COUNT.run(self._redis, [keys.run(run_id)], [field, f"end:{attempt}"])
 
 
 #: A hash that has expired must not come back as a fragment without a TTL.
-_ADD = Script("""
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end
+_CANCEL = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], 'cancel', 1) end
+""")
+
+#: KEYS run; ARGV counter, the attempt's mark. An attempt ends once, however often it is told.
+_COUNT = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[1]) == 1 then
+  redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+end
 """)
 
 _CREATE = Script("""

@@ -6,6 +6,7 @@ fence `<attempt>-0`; from then on the log refuses the old writer, for ever. Appe
 entries again changes nothing. The last entry of an ended run is `[DONE]`, and closure is final.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -129,8 +130,9 @@ class RedisEventStream:
         self._retention = str(int(retention * 1000))
 
     async def take_over(self, run_id: str) -> Takeover:
+        nonce = secrets.token_hex(8)  # redis-py sends the command again where the reply was lost
         reply: list[int] | None = await _TAKE_OVER.run(
-            self._redis, [keys.stream(run_id), keys.run(run_id)], [self._live_ttl]
+            self._redis, [keys.stream(run_id), keys.run(run_id)], [self._live_ttl, nonce]
         )
         if not reply:
             raise StreamClosed
@@ -269,17 +271,21 @@ return cancelled
 """
 )
 
-#: KEYS log, run; ARGV TTL. Nothing if the run has ended or is unknown.
+#: KEYS log, run; ARGV TTL, nonce. Nothing if the run has ended or is unknown. Called again with the
+#: same nonce, it is the same attempt.
 _TAKE_OVER = Script(
     _TAIL
     + """
 local state = redis.call('HGET', KEYS[2], 'state')
 if state ~= 'queued' and state ~= 'running' then return false end
 local _, offset = tail(KEYS[1])
-local attempt = redis.call('HINCRBY', KEYS[2], 'attempts', 1)
+local attempt = count(KEYS[2], 'attempts')
 local time = now()
-redis.call('XADD', KEYS[1], attempt .. '-0', 'd', string.format('%d', offset))
-redis.call('HSET', KEYS[2], 'state', 'running')
+if redis.call('HGET', KEYS[2], 'taken_by') ~= ARGV[2] then
+  attempt = redis.call('HINCRBY', KEYS[2], 'attempts', 1)
+  redis.call('XADD', KEYS[1], attempt .. '-0', 'd', string.format('%d', offset))
+  redis.call('HSET', KEYS[2], 'state', 'running', 'taken_by', ARGV[2])
+end
 redis.call('HSETNX', KEYS[2], 'started_at', string.format('%d', time))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[1])

@@ -51,7 +51,8 @@ def _client(settings: OpenAISettings) -> AsyncOpenAI:
             "No model is configured. Set OPENAI_API_KEY, or MAMBA_OPENAI__BASE_URL to any "
             "OpenAI-compatible endpoint, or MAMBA_OPENAI__DEMO=true to try without one."
         )
-    timeout = httpx2.Timeout(settings.timeout_seconds, connect=5.0)
+    # How long a model may be silent is measured in its tokens (worker/pace.py), not in bytes.
+    timeout = httpx2.Timeout(None, connect=settings.connect_timeout_seconds)
     return _QuickOpenAI(
         api_key=key or "none",
         base_url=settings.base_url,

@@ -27,6 +27,7 @@ from worker.agents.chat import ChatAgent
 from worker.leased import LeasedWorker
 from worker.models import Models
 from worker.orders import Orders
+from worker.pace import max_retries_of, pace_of
 from worker.run_chat import ChatRunner
 from worker.running import Interrupt, Running
 from worker.writer import GroupCommit
@@ -76,8 +77,15 @@ async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) ->
         commit=await stack.enter_async_context(GroupCommit(stream)),
         runs=runs,
         running=running,
-        agents={"chat": ChatAgent(models, max_steps=settings.run.max_steps)},
+        agents={
+            "chat": ChatAgent(
+                models,
+                max_steps=settings.run.max_steps,
+                pace=lambda model: pace_of(live.now, model),
+            )
+        },
         settings=settings.run,
+        max_retries=lambda model: max_retries_of(live.now, model),
     )
     orders = await stack.enter_async_context(Orders(runs, running))
     subscriber.add(keys.worker(worker_id), orders)

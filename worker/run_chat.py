@@ -7,7 +7,7 @@ closed (finish, error or abort: exactly one, and `[DONE]`), tried again after a 
 
 import asyncio
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
@@ -24,6 +24,7 @@ from shared.settings import RunSettings
 from shared.stream import Closure, EventStream, Takeover, read_all
 from shared.transcript import Transcript
 from worker.agents.chat import ChatAgent
+from worker.backoff import pause_after
 from worker.failures import CRASHED, DROPPED, TIMED_OUT, UNREADABLE, Failure, failure_of
 from worker.running import Interrupt, RunInProgress, Running
 from worker.writer import GroupCommit, RunWriter
@@ -32,9 +33,6 @@ log = structlog.stdlib.get_logger()
 
 _T = TypeVar("_T")
 
-#: The pause before try n is a random part of `base * 2**n` seconds, up to the cap: full jitter.
-_BACKOFF_BASE = 0.5
-_BACKOFF_CAP = 8.0
 #: The pause after an attempt that broke by a mistake of ours, or for want of Redis.
 _BROKEN_SECONDS = 0.5
 
@@ -51,6 +49,7 @@ class ChatRunner:
         running: Running,
         agents: dict[str, ChatAgent],
         settings: RunSettings,
+        max_retries: Callable[[str], int],
     ) -> None:
         self._stream = stream
         self._commit = commit
@@ -58,6 +57,9 @@ class ChatRunner:
         self._running = running
         self._agents = agents
         self._settings = settings
+        #: By the name of the model.
+        self._max_retries = max_retries
+        self._dice = random.SystemRandom()
 
     async def __call__(self, ctx: dict[str, Any], args: object = None, *_: Any, **__: Any) -> None:
         job = _read(args)
@@ -83,8 +85,10 @@ class ChatRunner:
     async def drop(self, run_id: str, failure: Failure = DROPPED) -> None:
         """End a run whose job cannot be run."""
         run = await self._runs.get(run_id)
+        if run is None:
+            return
         closure = Closure(RunState.FAILED, failure.code)
-        if run is not None and await close_run(self._stream, run, _ending(failure), closure):
+        if await close_run(self._stream, run, _ending(failure, run.request_id), closure):
             log.info("run.ended", run_id=run_id, state=closure.state, error=closure.error)
 
     async def _answer(self, job: RunChat, progress: RunInProgress) -> None:
@@ -108,7 +112,7 @@ class ChatRunner:
         entries = await read_all(self._stream, run_id) if takeover.offset else []
         log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset)
         transcript = Transcript.of(entries)
-        attempt = _Attempt(self._stream, self._commit, run_id, takeover, transcript, progress)
+        attempt = _Attempt(self._stream, self._commit, job, takeover, transcript, progress)
         if not takeover.offset:
             attempt.writer.write(Start(message_id=job.message_id))
         return attempt
@@ -124,8 +128,7 @@ class ChatRunner:
         return True
 
     async def _ask_agent(self, job: RunChat, attempt: "_Attempt") -> bool:
-        left = self._settings.timeout_seconds - attempt.takeover.elapsed
-        limit = asyncio.timeout(left)
+        limit = asyncio.timeout(self._settings.timeout_seconds - attempt.takeover.elapsed)
         try:
             async with limit:
                 agent = self._agents[job.agent]
@@ -134,27 +137,27 @@ class ChatRunner:
             raise
         except Exception as error:  # noqa: BLE001  (every accepted run reaches an end)
             if not limit.expired():
-                return await self._failed(job.run_id, attempt, error, left)
+                return await self._failed(job, attempt, error, _left(limit))
             await attempt.fail(TIMED_OUT)
         else:
             await attempt.finish(reason)
         return True
 
     async def _failed(
-        self, run_id: str, attempt: "_Attempt", error: Exception, left: float
+        self, job: RunChat, attempt: "_Attempt", error: Exception, left: float
     ) -> bool:
         """Pause before the next attempt, or end the run with the error."""
         failure = failure_of(error)
         failures = attempt.takeover.failures
         log.warning("run.failed_attempt", code=failure.code, error=type(error).__name__)
-        pause = _pause(failures, failure)
-        if not failure.retried or failures >= self._settings.max_retries or pause >= left:
+        pause = pause_after(failures, failure.retry_after, self._dice)
+        if not failure.retried or failures >= self._max_retries(job.model) or pause >= left:
             await attempt.fail(failure)
             return True
         await attempt.writer.drain()
         await asyncio.sleep(pause)
         # Not before: an attempt that is handed over in its pause must not count twice.
-        await self._runs.count_failure(run_id)
+        await self._runs.count_failure(job.run_id, attempt.takeover.attempt)
         return False
 
     async def _interrupted(self, run_id: str, attempt: "_Attempt") -> None:
@@ -165,11 +168,11 @@ class ChatRunner:
             case Interrupt.LOST:
                 # This worker stands: that it was slow must not count as a crash of the run.
                 if attempt.writer.blameless:
-                    await self._runs.count_handover(run_id)
+                    await self._runs.count_handover(run_id, attempt.takeover.attempt)
                 raise Fenced
             case None:
                 await attempt.hand_over()
-                await self._runs.count_handover(run_id)
+                await self._runs.count_handover(run_id, attempt.takeover.attempt)
                 log.info("run.handed_over")
                 raise asyncio.CancelledError
 
@@ -181,7 +184,7 @@ class _Attempt:
         self,
         stream: EventStream,
         commit: GroupCommit,
-        run_id: str,
+        job: RunChat,
         takeover: Takeover,
         transcript: Transcript,
         progress: RunInProgress,
@@ -192,14 +195,14 @@ class _Attempt:
         self.progress = progress
         self.writer = RunWriter(
             commit,
-            run_id,
+            job.run_id,
             attempt=takeover.attempt,
             offset=takeover.offset,
             on_refused=lambda: progress.cancel(Interrupt.LOST),
             on_cancel=lambda: progress.cancel(Interrupt.STOP),
         )
         self._stream = stream
-        self._run_id = run_id
+        self._job = job
 
     async def finish(self, reason: FinishReason) -> None:
         closure = Closure(RunState.SUCCEEDED)
@@ -211,7 +214,7 @@ class _Attempt:
 
     async def fail(self, failure: Failure) -> None:
         closure = Closure(RunState.FAILED, failure.code)
-        await self._close(self._break_off(_ending(failure), closure), closure)
+        await self._close(self._break_off(_ending(failure, self._job.request_id), closure), closure)
 
     async def hand_over(self) -> None:
         """Write what is held: the next attempt goes on from there."""
@@ -221,7 +224,7 @@ class _Attempt:
     async def _break_off(self, ending: list[StreamEvent], closure: Closure) -> None:
         """End what the log shows as open, then the run."""
         await self.writer.drain()
-        shown = Transcript.of(await read_all(self._stream, self._run_id))
+        shown = Transcript.of(await read_all(self._stream, self._job.run_id))
         await self.writer.close([*shown.closing(), *ending], closure)
 
     async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
@@ -237,8 +240,15 @@ def _read(args: object) -> RunChat | None:
         return None
 
 
-def _ending(failure: Failure) -> list[StreamEvent]:
-    return failure_ending(failure.code, failure.text)
+def _ending(failure: Failure, request_id: str) -> list[StreamEvent]:
+    retryable = failure.retryable
+    return failure_ending(failure.code, failure.text, request_id=request_id, retryable=retryable)
+
+
+def _left(limit: asyncio.Timeout) -> float:
+    when = limit.when()
+    assert when is not None  # noqa: S101  (each run has a limit)
+    return when - asyncio.get_running_loop().time()
 
 
 async def _uninterrupted(work: Awaitable[_T]) -> _T:
@@ -249,9 +259,3 @@ async def _uninterrupted(work: Awaitable[_T]) -> _T:
     except asyncio.CancelledError:
         await task
         raise
-
-
-def _pause(failures: int, failure: Failure) -> float:
-    if failure.retry_after is not None:
-        return failure.retry_after
-    return random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2**failures))  # noqa: S311

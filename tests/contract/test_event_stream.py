@@ -410,16 +410,27 @@ async def test_a_requested_stop_comes_back_from_the_take_over(house: House) -> N
 
 async def test_earlier_attempts_are_counted_by_how_they_ended(house: House) -> None:
     run_id, _ = await house.taken()
-    await house.runs.count_failure(run_id)
+    await house.runs.count_failure(run_id, 1)
     await house.stream.take_over(run_id)
-    await house.runs.count_handover(run_id)
+    await house.runs.count_handover(run_id, 2)
     await house.stream.take_over(run_id)
-    await house.runs.count_handover(run_id)
+    await house.runs.count_handover(run_id, 3)
     await house.stream.take_over(run_id)
 
     takeover = await house.stream.take_over(run_id)
 
     assert (takeover.failures, takeover.handovers, takeover.crashes) == (1, 2, 1)
+
+
+async def test_an_attempt_ends_once_however_often_it_is_told(house: House) -> None:
+    run_id, _ = await house.taken()
+    await house.runs.count_failure(run_id, 1)
+    await house.runs.count_failure(run_id, 1)
+    await house.runs.count_handover(run_id, 1)
+
+    takeover = await house.stream.take_over(run_id)
+
+    assert (takeover.failures, takeover.handovers, takeover.crashes) == (1, 0, 0)
 
 
 async def test_the_time_runs_from_the_first_take_over(house: House) -> None:
@@ -587,12 +598,9 @@ async def test_a_refused_write_does_not_prolong_an_ended_run(
 
 
 async def test_a_count_does_not_bring_an_expired_run_back(redis: Redis, redis_only: House) -> None:
-    for count in (
-        redis_only.runs.request_cancel,
-        redis_only.runs.count_failure,
-        redis_only.runs.count_handover,
-    ):
-        await count("expired")
+    await redis_only.runs.request_cancel("expired")
+    await redis_only.runs.count_failure("expired", 1)
+    await redis_only.runs.count_handover("expired", 1)
 
     assert await redis.execute_command("EXISTS", keys.run("expired")) == 0
 

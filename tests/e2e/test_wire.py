@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.e2e.conftest import House
-from tests.e2e.wire import DONE, Wire, check_whole, text, types
+from tests.e2e.wire import DONE, Wire, check_whole, error_detail, text, types
 from tests.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -87,6 +87,8 @@ async def test_an_answer_whose_run_is_lost_ends_in_an_error(
         events = await stream.rest()
 
     assert types(events) == ["data-error", "error"]
+    request_id = stream.response.headers["x-request-id"]
+    assert error_detail(events) == {"code": "lost", "requestId": request_id, "retryable": True}
     assert events[-1].data == DONE
 
 

@@ -166,9 +166,13 @@ def message_id(events: Iterable[Event]) -> str:
 
 def error_code(events: Iterable[Event]) -> str:
     """What an app is told beside the `error` chunk."""
+    return error_detail(events)["code"]
+
+
+def error_detail(events: Iterable[Event]) -> Json:
     [detail] = [chunk for chunk in chunks(events) if chunk["type"] == "data-error"]
     assert detail["transient"] is True
-    return detail["data"]["code"]
+    return detail["data"]
 
 
 def check_whole(events: list[Event], *, ending: str = "finish") -> None:

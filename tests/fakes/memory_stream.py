@@ -14,6 +14,7 @@ class MemoryEventStream:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.logs: dict[str, list[Entry]] = {}
+        self._ended: set[tuple[str, int]] = set()
 
     async def create(self, run: Run) -> None:
         self.runs[run.id] = run
@@ -25,11 +26,13 @@ class MemoryEventStream:
     async def request_cancel(self, run_id: str) -> None:
         self._change(run_id, cancel=self.runs[run_id].cancel + 1)
 
-    async def count_failure(self, run_id: str) -> None:
-        self._change(run_id, failures=self.runs[run_id].failures + 1)
+    async def count_failure(self, run_id: str, attempt: int) -> None:
+        if self._first_end(run_id, attempt):
+            self._change(run_id, failures=self.runs[run_id].failures + 1)
 
-    async def count_handover(self, run_id: str) -> None:
-        self._change(run_id, handovers=self.runs[run_id].handovers + 1)
+    async def count_handover(self, run_id: str, attempt: int) -> None:
+        if self._first_end(run_id, attempt):
+            self._change(run_id, handovers=self.runs[run_id].handovers + 1)
 
     async def take_over(self, run_id: str) -> Takeover:
         run = self.runs.get(run_id)
@@ -74,6 +77,11 @@ class MemoryEventStream:
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)
         return Cursor(run.attempts if run else 0, len(self.logs.get(run_id, [])))
+
+    def _first_end(self, run_id: str, attempt: int) -> bool:
+        known = (run_id, attempt) in self._ended
+        self._ended.add((run_id, attempt))
+        return not known
 
     def _change(self, run_id: str, **fields: object) -> None:
         self.runs[run_id] = self.runs[run_id].model_copy(update=fields)

@@ -33,10 +33,11 @@ from shared.settings import OpenAISettings, RunSettings
 from shared.stream import Append, Closure, RedisEventStream, Takeover, read_all
 from tests.upstream.client import Upstream
 from tests.wait import until
-from worker import run_chat
+from worker import backoff, run_chat
 from worker.agents import chat
 from worker.agents.chat import ChatAgent
 from worker.models import Models
+from worker.pace import Pace
 from worker.resume import CONTINUE_PROMPT
 from worker.run_chat import ChatRunner
 from worker.running import Interrupt, Running
@@ -87,9 +88,14 @@ class Desk:
     runs: RunStore
     running: Running = field(default_factory=Running)
     settings: RunSettings = field(default_factory=RunSettings)
+    pace: Pace = field(default_factory=lambda: Pace(first_token=60, silence=60))
 
     def runner(self, *turns: Sequence[Piece], models: Models | None = None) -> ChatRunner:
-        agent = ChatAgent(models or ScriptedModels(*turns), max_steps=self.settings.max_steps)
+        agent = ChatAgent(
+            models or ScriptedModels(*turns),
+            max_steps=self.settings.max_steps,
+            pace=lambda _: self.pace,
+        )
         return ChatRunner(
             stream=self.stream,
             commit=self.commit,
@@ -97,6 +103,7 @@ class Desk:
             running=self.running,
             agents={"chat": agent},
             settings=self.settings,
+            max_retries=lambda _: self.settings.max_retries,
         )
 
     async def run(self, *turns: Sequence[Piece]) -> None:
@@ -183,7 +190,7 @@ async def desk(redis: Redis) -> AsyncGenerator[Desk]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_chat, "_BACKOFF_BASE", 0.0)
+    monkeypatch.setattr(backoff, "_BASE_SECONDS", 0.0)
     monkeypatch.setattr(run_chat, "_BROKEN_SECONDS", 0.0)
 
 
@@ -307,7 +314,7 @@ async def test_a_model_that_asks_for_more_time_than_there_is_fails_at_once(desk:
 async def test_a_model_that_asks_for_time_gets_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_chat, "_BACKOFF_BASE", 1000.0)
+    monkeypatch.setattr(backoff, "_BASE_SECONDS", 1000.0)
     error = exceptions.ModelRateLimitError("m", "no", retry_after=0)
 
     await desk.run([error], ["Hello"])
@@ -608,7 +615,7 @@ async def test_a_job_that_cannot_be_read_is_kept_while_redis_is_away(
 async def test_a_failure_to_count_a_failure_is_tried_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_: str) -> None:
+    async def broken(_: str, __: int) -> None:
         raise RedisConnectionError("away")
 
     with monkeypatch.context() as patch:

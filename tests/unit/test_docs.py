@@ -1,24 +1,77 @@
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import httpx2
+import pytest
+from openai import AsyncOpenAI
+from pydantic_ai import Agent
+from pydantic_ai.exceptions import ModelAPIError
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from api.problems import status_of
 from mamba.settings_table import page
+from shared.closing import LOST_TEXT
+from shared.errors import Refusal
 from worker import failures
 
 ROOT = Path(__file__).parents[2]
+ERRORS = (ROOT / "docs/errors.md").read_text()
+
+
+class Row(NamedTuple):
+    code: str
+    #: Statuses and classes of errors.
+    origin: str
+    text: str
+    retried: bool
+    retryable: bool
+
+
+FAILED = [
+    Row(code, origin, text, bool(retried), bool(retryable))
+    for code, origin, text, retried, retryable in re.findall(
+        r"^\| `(\w+)` \| (.+?) \| (.+?) \| (yes)? *\| (yes)? *\|$", ERRORS, re.MULTILINE
+    )
+]
 
 
 def test_the_configuration_page_is_made_from_the_settings() -> None:
     assert (ROOT / "docs/configuration.md").read_text() == page()
 
 
-def test_the_errors_page_has_each_failure_as_the_code_has_it() -> None:
-    failed = (ROOT / "docs/errors.md").read_text().partition("## Failed answers")[2]
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (yes)? *\|$", failed, re.MULTILINE)
+def test_the_errors_page_has_each_refusal_as_the_code_has_it() -> None:
+    refused = ERRORS.partition("## Failed answers")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\d+) \|", refused, re.MULTILINE)
 
-    documented = {code: (text, bool(retried)) for code, text, retried in rows}
-    assert "lost" in documented
-    del documented["lost"]
-    assert documented == {f.code: (f.text, f.retried) for f in failures.ALL}
+    assert {(code, kind, int(status)) for code, kind, status in rows} == {
+        (kind.code, kind.__name__, status_of(kind())) for kind in _below(Refusal)
+    }
+
+
+def test_the_errors_page_has_each_failure_as_the_code_has_it() -> None:
+    documented = {row.code: row[2:] for row in FAILED}
+    known = {f.code: (f.text, f.retried, f.retryable) for f in failures.ALL}
+
+    assert documented == {**known, "lost": (LOST_TEXT, False, True)}
+
+
+def test_the_errors_page_has_each_class_in_its_row() -> None:
+    documented = {
+        kind: row.code for row in FAILED for kind in re.findall(r"`([A-Z]\w+)`", row.origin)
+    }
+
+    assert documented == {kind.__name__: f.code for kind, f in failures.CLASSES.items()}
+
+
+@pytest.mark.parametrize("status", range(400, 600))
+async def test_the_errors_page_has_each_status_in_its_row(status: int) -> None:
+    said = {int(one): row.code for row in reversed(FAILED) for one in _statuses(row.origin)}
+    other = "model_rejected" if status < 500 else "model_error"
+
+    assert await _code_of(status) == said.get(status, other)
 
 
 def test_every_file_that_the_readme_and_the_docs_link_to_exists() -> None:
@@ -26,3 +79,27 @@ def test_every_file_that_the_readme_and_the_docs_link_to_exists() -> None:
         links = re.findall(r"\]\(([^)#:]+)\)", page_path.read_text())
         missing = [link for link in links if not (page_path.parent / link).exists()]
         assert not missing, page_path
+
+
+def _below(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def _statuses(origin: str) -> list[str]:
+    """Those that stand alone: not "429 with" a code that makes them another's."""
+    return re.findall(r"\b(\d{3})\b(?! with)", origin)
+
+
+async def _code_of(status: int) -> str:
+    """What a model's refusal becomes, by way of the client and of pydantic-ai."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(status, json={"error": {}}))
+    async with httpx2.AsyncClient(transport=transport) as http:
+        client = AsyncOpenAI(
+            base_url="http://model.test", api_key="k", max_retries=0, http_client=http
+        )
+        model = OpenAIChatModel("m", provider=OpenAIProvider(openai_client=client))
+        with pytest.raises(ModelAPIError) as caught:
+            await Agent(model).run("Hi")
+    return failures.failure_of(caught.value).code

@@ -1,8 +1,12 @@
 """What becomes of each error."""
 
+import aiohttp
 import pytest
 from pydantic_ai import exceptions
+from pydantic_ai.messages import DocumentUrl
+from pydantic_ai.models import download_item
 
+from shared.errors import FirstTokenTimeout, SilenceTimeout
 from worker.failures import ALL, INTERNAL, failure_of
 
 SECRET = "sk-secret"
@@ -30,8 +34,17 @@ ROWS: list[tuple[Exception, str, bool]] = [
     (exceptions.OutputTokenLimitExceeded(SECRET), "output_limit", False),
     (exceptions.UnexpectedModelBehavior(SECRET), "model_misbehaved", False),
     (http_error(400), "model_rejected", False),
-    (http_error(408), "model_error", True),
-    (http_error(429), "model_error", True),
+    (http_error(408), "model_timeout", True),
+    (http_error(409), "model_error", True),
+    (http_error(413), "model_rejected", False),
+    (http_error(501), "model_rejected", False),
+    (http_error(504), "model_timeout", True),
+    (FirstTokenTimeout(), "first_token_timeout", True),
+    (SilenceTimeout(), "silence_timeout", True),
+    (exceptions.ModelTimeoutError("m", SECRET, phase="connect"), "connect_timeout", True),
+    (exceptions.ModelTimeoutError("m", SECRET, phase="read"), "model_timeout", True),
+    (aiohttp.ClientPayloadError(SECRET), "model_error", True),
+    (http_error(429), "rate_limited", True),
     (http_error(503), "model_error", True),
     (exceptions.ModelAPIError("m", SECRET), "model_error", True),
     (ValueError(SECRET), "internal_error", False),
@@ -50,6 +63,33 @@ def test_each_error_has_its_code(error: Exception, code: str, *, retried: bool) 
 @pytest.mark.parametrize("error", [row[0] for row in ROWS], ids=lambda error: type(error).__name__)
 def test_no_errors_own_words_are_shown(error: Exception) -> None:
     assert SECRET not in repr(failure_of(error))
+
+
+def test_a_refused_connection_is_no_time_out() -> None:
+    """The HTTP client says that it is one."""
+    error = exceptions.ModelTimeoutError("m", SECRET, phase="connect")
+    error.__cause__ = aiohttp.ClientConnectionError("refused")
+    slow = exceptions.ModelTimeoutError("m", SECRET, phase="connect")
+    slow.__cause__ = aiohttp.ConnectionTimeoutError("slow")
+
+    assert failure_of(error).code == "model_unreachable"
+    assert failure_of(slow).code == "connect_timeout"
+
+
+async def test_a_file_that_may_not_be_fetched_is_named_as_such() -> None:
+    with pytest.raises(ValueError, match="private") as caught:
+        await download_item(DocumentUrl("http://127.0.0.1/a.pdf"), "bytes")
+
+    assert failure_of(caught.value).code == "file_unavailable"
+
+
+def test_a_chain_of_models_is_tried_again_for_the_one_that_may_do_better() -> None:
+    busy, wrong = exceptions.ModelRateLimitError("m", SECRET), http_error(400)
+    group = exceptions.FallbackExceptionGroup("all failed", [busy, wrong])
+    hopeless = exceptions.FallbackExceptionGroup("all failed", [wrong, wrong])
+
+    assert failure_of(group).code == "rate_limited"
+    assert failure_of(hopeless).code == "model_rejected"
 
 
 def test_an_error_nobody_knows_is_ours() -> None:

@@ -49,6 +49,9 @@ class Answer:
                 yield completion.pieces(pieces)
             self.received.sent += sum(map(is_text, pieces))
         if cut:
+            while self.failure.comments:
+                yield b": processing\n\n"
+                await asyncio.sleep(0.02)
             await self._break_off()
         yield completion.closing(self.turn) if streamed else completion.whole(self.turn)
 

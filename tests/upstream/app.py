@@ -79,11 +79,29 @@ class Hangup(Response):
         await reset(Request(scope, receive, send))
 
 
+class Silence(Response):
+    """No answer at all: the connection stays open until the client gives it up."""
+
+    def __init__(self, received: Received) -> None:
+        super().__init__()
+        self._received = received
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._received.outcome = "client-closed"
+
+
 def _answer(request: Request, received: Received, play: Play) -> Response:
     failure = play.failure()
     if failure.cut_before_headers:
         received.outcome = "cut"
         return Hangup()
+    if failure.silent_before_headers:
+        return Silence(received)
+    if failure.raw is not None:
+        received.outcome = "finished"
+        return Response(failure.raw, media_type="text/event-stream")
     if failure.status:
         return _refusal(failure, failure.status)
     at = place(received.body["messages"])
@@ -97,6 +115,8 @@ def _answer(request: Request, received: Received, play: Play) -> Response:
 def _refusal(failure: Failure, status: int) -> Response:
     if failure.body is None:
         return _error(status, f"scripted failure {status}", headers=failure.headers)
+    if isinstance(failure.body, str):
+        return Response(failure.body, status, failure.headers, media_type="text/html")
     return JSONResponse(failure.body, status, failure.headers)
 
 

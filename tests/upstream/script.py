@@ -62,9 +62,14 @@ class Failure(Strict):
     status: int | None = None
     headers: dict[str, str] = {}
     body: Any = None
+    #: An answer of status 200 with these bytes as its stream.
+    raw: str | None = None
     cut_before_headers: bool = False
+    silent_before_headers: bool = False
     cut_after: int | None = None
     silence_after: int | None = None
+    #: What breaks the silence all the time, and says nothing.
+    comments: bool = False
 
 
 Action = Text | Words | Reasoning | Tool | Sleep | Wait | Finish

@@ -1,5 +1,7 @@
 """The ChatAgent: a model, the display tools that the request enables, and no opinions."""
 
+from collections.abc import Callable
+
 from pydantic_ai import Agent, FunctionToolset, UsageLimits
 from pydantic_ai.messages import FinishReason as ModelFinishReason
 
@@ -8,6 +10,7 @@ from shared.jobs import RunChat
 from shared.transcript import Transcript
 from worker.history import history_of
 from worker.models import Models
+from worker.pace import Pace, paced
 from worker.resume import beginning
 from worker.tools.display import display_tools
 from worker.translate import Translator
@@ -23,8 +26,10 @@ _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
 
 
 class ChatAgent:
-    def __init__(self, models: Models, *, max_steps: int) -> None:
+    def __init__(self, models: Models, *, max_steps: int, pace: Callable[[str], Pace]) -> None:
         self._models = models
+        #: By the name of the model.
+        self._pace = pace
         self._agent = Agent(name="chat")
         self._limits = UsageLimits(request_limit=max_steps)
 
@@ -46,7 +51,7 @@ class ChatAgent:
             async for node in run:
                 if Agent.is_model_request_node(node):
                     translator.start_step()
-                    async with node.stream(run.ctx) as events:
+                    async with paced(node.stream(run.ctx), self._pace(job.model)) as events:
                         async for event in events:
                             translator.on_model_event(event)
                             await writer.room()
