@@ -45,6 +45,7 @@ _TIMEOUT = Failure("model_timeout", "The model did not answer in time.", retried
 _BUSY = Failure("rate_limited", "The model is getting too many requests.", retried=True)
 _UNREACHABLE = Failure("model_unreachable", "The model cannot be reached.", retried=True)
 _UNAVAILABLE = Failure("model_unavailable", "The model is not available right now.", retried=True)
+_UNSUPPORTED = Failure("unsupported_content", "The model cannot take a part of this conversation.")
 
 #: Statuses that mean something else than the class which pydantic-ai gives them.
 STATUSES: dict[int, Failure] = {
@@ -88,9 +89,8 @@ CLASSES: dict[type[Exception], Failure] = {
     exceptions.OutputTokenLimitExceeded: Failure(
         "output_limit", "The answer reached the model's length limit."
     ),
-    exceptions.UserError: Failure(
-        "unsupported_content", "The model cannot take a part of this conversation."
-    ),
+    exceptions.UserError: _UNSUPPORTED,
+    NotImplementedError: _UNSUPPORTED,
     exceptions.UnexpectedModelBehavior: Failure(
         "model_misbehaved", "The model's answer could not be understood."
     ),
