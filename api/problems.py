@@ -62,8 +62,8 @@ _TITLES = {
 }
 
 
-def status_of(refusal: Refusal) -> int:
-    return next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
+def status_of(kind: type[Refusal]) -> int:
+    return next(_STATUSES[base] for base in kind.__mro__ if base in _STATUSES)
 
 
 class Problem(BaseModel):
@@ -120,7 +120,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
-    status = status_of(error)
+    status = status_of(type(error))
     return problem_response(
         request_id_of(request.scope),
         status,

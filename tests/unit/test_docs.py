@@ -14,7 +14,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from api.problems import status_of
 from mamba.settings_table import page
 from shared.closing import LOST_TEXT
-from shared.errors import Refusal
+from shared.errors import Refusal, TooManyRequests
 from worker import failures
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,9 @@ def test_the_errors_page_has_each_refusal_as_the_code_has_it() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\d+) \|", refused, re.MULTILINE)
 
     assert {(code, kind, int(status)) for code, kind, status in rows} == {
-        (kind.code, kind.__name__, status_of(kind())) for kind in _below(Refusal)
+        (kind.code, kind.__name__, status_of(kind))
+        for kind in _below(Refusal)
+        if kind is not TooManyRequests  # it is only the base of the three
     }
 
 
