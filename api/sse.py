@@ -55,6 +55,13 @@ def parse_cursor(text: str) -> ClientCursor | None:
     return ClientCursor(Cursor(int(match["attempt"]), int(match["offset"])), match["run"])
 
 
+def encode_sse(entries: Iterable[Entry], run_id: bytes) -> bytes:
+    return b"".join(
+        b"id: %d-%d@%b\ndata: %b\n\n" % (entry.attempt, entry.offset, run_id, entry.data)
+        for entry in entries
+    )
+
+
 class RelayResponse(Response):
     """Follows a run to its end, or until the client or this process goes away.
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from api.basic_wire import BasicView
 from shared import events
-from shared.closing import LOST
+from shared.closing import LOST_TEXT, lost_ending
 from shared.events import DONE, Event
 from shared.stream import Entry
 
@@ -120,9 +120,7 @@ def test_calls_at_once_keep_their_own_arguments() -> None:
 
 
 def test_an_error_has_the_code_and_the_text() -> None:
-    text = "The answer was lost: its job is no longer in the queue."
-
-    assert seen(*LOST) == [{"type": "error", "error": text, "code": "lost"}]
+    assert seen(*lost_ending("req-1")) == [{"type": "error", "error": LOST_TEXT, "code": "lost"}]
 
 
 def test_what_a_newer_worker_says_is_left_out() -> None:
@@ -152,7 +150,9 @@ any_event = st.one_of(
     st.builds(events.ToolOutputAvailable, tool_call_id=names, output=json_values),
     st.builds(events.ToolOutputError, tool_call_id=names, error_text=st.text(max_size=3)),
 )
-endings = st.sampled_from([[events.Finish(finish_reason="stop")], [events.Abort()], LOST])
+endings = st.sampled_from(
+    [[events.Finish(finish_reason="stop")], [events.Abort()], lost_ending("req-1")]
+)
 
 
 def cut(entries: Sequence[Entry], pages: list[int]) -> list[list[Entry]]:
