@@ -1,6 +1,6 @@
 """The FastAPI application."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -23,15 +23,17 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -> FastAPI:
+    """The app; `load` reads its settings anew when they have changed. Without it they stay."""
     live = LiveSettings(settings)
+    live.on_change(lambda changed: logs.configure(changed.logging))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         logs.configure(settings.logging)
         if settings.server.host not in _LOOPBACK:
             log.warning("api.open_to_all", host=settings.server.host, auth="none")
-        async with open_process(live) as app.state.process:
+        async with open_process(live, load) as app.state.process:
             log.info("api.started", demo=settings.openai.demo)
             yield
 

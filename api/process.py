@@ -1,7 +1,7 @@
 """The API process: what it holds, put together once in its lifespan."""
 
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -17,6 +17,7 @@ from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
 from shared.redis import Redis, connect
+from shared.reload import Reload
 from shared.runs import Run, RunStore
 from shared.settings import Settings
 from shared.stream import START, Cursor, RedisEventStream
@@ -50,9 +51,14 @@ class Process:
 
 
 @asynccontextmanager
-async def open_process(live: LiveSettings) -> AsyncGenerator[Process]:
+async def open_process(
+    live: LiveSettings, load: Callable[[], Settings] | None = None
+) -> AsyncGenerator[Process]:
+    """What the process holds; with `load` its settings are read anew when they change."""
     async with AsyncExitStack() as stack:
         process = await _compose(live, stack)
+        if load is not None:
+            await stack.enter_async_context(Reload(live, load=load))
         stack.enter_context(process.draining.on_signal())
         # What start-up made stays: never scan it again. Full scans stall every stream.
         gc.collect()
@@ -70,6 +76,11 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     live_ttl = settings.run.live_ttl_seconds
     stream = RedisEventStream(redis, live_ttl=live_ttl, retention=settings.run.retention_seconds)
     follower = Follower(stream, subscriber, max_bytes=settings.limits.follower_bytes)
+
+    def resize(changed: Settings) -> None:
+        follower.max_bytes = changed.limits.follower_bytes
+
+    live.on_change(resize)
     runs = RunService(
         runs=RunStore(redis, live_ttl=live_ttl),
         admission=Admission(redis, live_ttl=live_ttl),

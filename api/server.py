@@ -2,6 +2,9 @@
 
 import math
 import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
@@ -10,13 +13,18 @@ from shared import logs
 from shared.settings import Settings
 
 
-def serve(settings: Settings) -> None:
-    """Run the API until SIGTERM or SIGINT; then end its streams and return."""
+def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:
+    """Run the API until SIGTERM or SIGINT; then end its streams and return.
+
+    `load` reads the settings, now and when they change. A `listener` is the file descriptor of a
+    listening socket that was opened by the parent, which shares it among its children.
+    """
+    settings = load()
     logs.configure(settings.logging)
     # uvicorn handles it, then raises it once more: that one shall not spoil the exit code.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    uvicorn.run(
-        create_app(settings),
+    signal.signal(signal.SIGTERM, _leave)
+    config = uvicorn.Config(
+        create_app(settings, load),
         host=settings.server.host,
         port=settings.server.port,
         loop="uvloop",
@@ -26,3 +34,10 @@ def serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.server.shutdown_grace_seconds),
     )
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # the SIGINT that ended it, raised once more
+        server.run(None if listener is None else [socket.socket(fileno=listener)])
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)

@@ -52,7 +52,7 @@ class Children:
     ) -> "Child":
         """Start a process; each line of its output goes to `show`, the last ones are kept."""
         process = await asyncio.create_subprocess_exec(
-            *_tethered(command),
+            *tethered(command),
             env=environment,
             stdin=DEVNULL,
             stdout=PIPE,
@@ -118,7 +118,8 @@ async def _lines(output: asyncio.StreamReader) -> AsyncIterator[str]:
         yield rest.decode(errors="replace")
 
 
-def _tethered(command: tuple[str, ...]) -> tuple[str, ...]:
+def tethered(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command of a process that ends when this one does, where the system can do that."""
     if sys.platform != "linux":
         return command
     script = str(Path(tether.__file__))

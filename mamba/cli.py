@@ -3,7 +3,9 @@
 Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage, settings or installation.
 """
 
+import os
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -66,13 +68,27 @@ def dev() -> None:
 
 
 @app.command(epilog="Example: MAMBA_SERVER__PORT=9000 MAMBA_REDIS__URL=redis://redis mamba api")
-def api() -> None:
-    """Serve the HTTP API until SIGTERM."""
+def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) -> None:
+    """Serve the HTTP API until SIGTERM.
+
+    With MAMBA_SERVER__WORKERS above 1 that many processes share the port. SIGHUP reads the settings
+    anew, as does a change of their files.
+    """
+    _outlive_hangups()
+    code = 0
     with _readable("api"):
-        from api.server import serve  # noqa: PLC0415
         from shared.settings import load_settings  # noqa: PLC0415
 
-        serve(load_settings())
+        settings = load_settings()
+        if listener is None and settings.server.workers > 1:
+            from mamba import replicas  # noqa: PLC0415
+
+            code = replicas.serve(settings)
+        else:
+            from api.server import serve  # noqa: PLC0415
+
+            serve(load_settings, listener=listener)
+    raise typer.Exit(code)
 
 
 @app.command(epilog="Example: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker")
@@ -80,12 +96,45 @@ def worker() -> None:
     """Answer the queued chats until SIGTERM.
 
     Running answers may finish first; what outlasts the drain is handed over to another worker.
+    SIGHUP reads the settings anew, as does a change of their files.
     """
+    _outlive_hangups()
     with _readable("worker"):
         from shared.settings import load_settings  # noqa: PLC0415
         from worker.process import serve  # noqa: PLC0415
 
         serve(load_settings())
+
+
+@app.command(
+    epilog="Examples: mamba config --changed, mamba config --json | jq '.settings[].source'"
+)
+def config(
+    *,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only those that some source sets.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Check the settings and show where each comes from.
+
+    Secrets are not shown. Exit code 2 if a setting is wrong or unknown, and each of those is named.
+    """
+    with _readable("config"):
+        from mamba.effective import effective, in_columns, in_json  # noqa: PLC0415
+        from shared.settings import read_settings  # noqa: PLC0415
+
+        rows = [row for row in effective(read_settings()) if row.source or not changed]
+        typer.echo(in_json(rows) if as_json else in_columns(rows, color=_has_colors()))
+
+
+def _has_colors() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _outlive_hangups() -> None:
+    """SIGHUP means: read the settings anew. Until that is heard they are read anyway."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @contextmanager

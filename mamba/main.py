@@ -18,4 +18,4 @@ def _app() -> "FastAPI":
     from api.app import create_app  # noqa: PLC0415
     from shared.settings import load_settings  # noqa: PLC0415
 
-    return create_app(load_settings())
+    return create_app(load_settings(), load_settings)

@@ -13,6 +13,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(parent: int, command: list[str]) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the command says what it means to it
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
     if os.getppid() != parent:  # it was gone before the signal was asked for
         sys.exit(1)

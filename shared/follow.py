@@ -24,13 +24,14 @@ class Follower:
     def __init__(self, stream: EventStream, subscriber: Subscriber, *, max_bytes: int) -> None:
         self._stream = stream
         self._subscriber = subscriber
-        self._max_bytes = max_bytes
+        #: What each reader from now on may hold.
+        self.max_bytes = max_bytes
 
     @contextmanager
     def follow(self, run_id: str, after: Cursor = START) -> Generator["Following"]:
         """Follow a run's log from a cursor on, for as long as the context lasts."""
         channel = keys.stream(run_id)
-        following = Following(self._stream, run_id, after, self._max_bytes)
+        following = Following(self._stream, run_id, after, self.max_bytes)
         self._subscriber.add(channel, following)
         try:
             yield following

@@ -2,7 +2,12 @@
 
 from collections.abc import Callable
 
+import structlog
+
+from shared.logs import where
 from shared.settings import Settings
+
+log = structlog.stdlib.get_logger()
 
 
 class LiveSettings:
@@ -18,4 +23,7 @@ class LiveSettings:
         """Put new settings in force, for all who read them from here."""
         self.now = settings
         for listener in self._listeners:
-            listener(settings)
+            try:
+                listener(settings)
+            except Exception as error:  # noqa: BLE001  (the others have to hear of them too)
+                log.error("settings.unheard", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold keys)

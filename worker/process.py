@@ -19,6 +19,7 @@ from shared import keys, logs
 from shared.jobs import RUN_CHAT, dump_job, load_job
 from shared.live_settings import LiveSettings
 from shared.redis import REDIS_AWAY, Redis, open_pool
+from shared.reload import Reload
 from shared.runs import RunStore
 from shared.settings import Settings
 from shared.stream import RedisEventStream
@@ -49,7 +50,10 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     with _on_signal(stop):
         async with AsyncExitStack() as stack:
-            worker = await _compose(LiveSettings(settings), worker_id, stack)
+            live = LiveSettings(settings)
+            live.on_change(lambda changed: logs.configure(changed.logging))
+            await stack.enter_async_context(Reload(live))
+            worker = await _compose(live, worker_id, stack)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
             log.info("worker.started", worker_id=worker_id, demo=settings.openai.demo)
             if settings.openai.demo:
@@ -84,7 +88,7 @@ async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) ->
                 pace=lambda model: pace_of(live.now, model),
             )
         },
-        settings=settings.run,
+        settings=lambda: live.now.run,
         max_retries=lambda model: max_retries_of(live.now, model),
     )
     orders = await stack.enter_async_context(Orders(runs, running))

@@ -48,7 +48,7 @@ class ChatRunner:
         runs: RunStore,
         running: Running,
         agents: dict[str, ChatAgent],
-        settings: RunSettings,
+        settings: Callable[[], RunSettings],
         max_retries: Callable[[str], int],
     ) -> None:
         self._stream = stream
@@ -121,14 +121,14 @@ class ChatRunner:
         takeover = attempt.takeover
         if takeover.cancelled:
             await attempt.abort()
-        elif takeover.crashes > self._settings.max_crashes:
+        elif takeover.crashes > self._settings().max_crashes:
             await attempt.fail(CRASHED)
         else:
             return await self._ask_agent(job, attempt)
         return True
 
     async def _ask_agent(self, job: RunChat, attempt: "_Attempt") -> bool:
-        limit = asyncio.timeout(self._settings.timeout_seconds - attempt.takeover.elapsed)
+        limit = asyncio.timeout(self._settings().timeout_seconds - attempt.takeover.elapsed)
         try:
             async with limit:
                 agent = self._agents[job.agent]

@@ -1,11 +1,17 @@
 """The settings: read once at start, frozen, handed down from each process's composition root.
 
 Highest first: `MAMBA_*` environment (nested by `__`), `~/mamba.env`, `config.local.yaml`,
-`config/config.yaml`, the defaults below.
+`config/config.yaml`, the defaults of the sections.
 """
 
 from shared.settings.auth import ApiKeySettings, AuthSettings, JwtSettings
-from shared.settings.load import Settings, load_settings
+from shared.settings.load import (
+    Reading,
+    Settings,
+    load_settings,
+    read_settings,
+    settings_files,
+)
 from shared.settings.providers import (
     ModelProfileSettings,
     ModelSettings,
@@ -34,6 +40,7 @@ __all__ = [
     "ModelSettings",
     "OpenAISettings",
     "ProviderSettings",
+    "Reading",
     "RedisSettings",
     "RunSettings",
     "ServerSettings",
@@ -41,4 +48,6 @@ __all__ = [
     "TitleSettings",
     "WorkerSettings",
     "load_settings",
+    "read_settings",
+    "settings_files",
 ]

@@ -1,22 +1,23 @@
-"""The settings' sources, and how they are read."""
+"""All settings, and how they are put together from their sources.
 
+Highest first: the environment, `~/mamba.env`, `config.local.yaml`, `config/config.yaml`, the
+defaults of the sections.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
-from pydantic_settings import SettingsError as UnreadableError
-from yaml import YAMLError
+from pydantic import AfterValidator, Field, ValidationError
 
 from shared.errors import SettingsError
 from shared.settings.auth import AuthSettings
+from shared.settings.names import Key, dotted
 from shared.settings.providers import ModelSettings, OpenAISettings, ProviderSettings
+from shared.settings.section import Section
 from shared.settings.sections import (
     HealthSettings,
     LimitSettings,
@@ -27,23 +28,28 @@ from shared.settings.sections import (
     TitleSettings,
     WorkerSettings,
 )
+from shared.settings.source import Problem, Source, read_env_file, read_variables, read_yaml
+from shared.settings.tree import Tree, merged, with_lists
+
+ENV_FILE = "~/mamba.env"
+YAML_FILES = (Path("config.local.yaml"), Path("config/config.yaml"))
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="MAMBA_",
-        env_nested_delimiter="__",
-        env_ignore_empty=True,
-        env_file=Path("~/mamba.env").expanduser(),
-        frozen=True,
-        extra="ignore",
-    )
+def _not_openai(name: str) -> str:
+    if name == "openai":
+        raise ValueError("this one is configured under openai")
+    return name
 
+
+ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$"), AfterValidator(_not_openai)]
+
+
+class Settings(Section):
     server: ServerSettings = ServerSettings()
     redis: RedisSettings = RedisSettings()
     auth: AuthSettings = AuthSettings()
     openai: OpenAISettings = OpenAISettings()
-    providers: dict[str, ProviderSettings] = Field(
+    providers: dict[ProviderName, ProviderSettings] = Field(
         default={}, description="Further OpenAI-compatible endpoints, by name"
     )
     models: ModelSettings = ModelSettings()
@@ -54,64 +60,86 @@ class Settings(BaseSettings):
     title: TitleSettings = TitleSettings()
     logging: LoggingSettings = LoggingSettings()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (the base class calls by name)
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (
-            init_settings,
-            env_settings,
-            _OpenAIVariables(settings_cls),
-            dotenv_settings,
-            _OpenAIFile(settings_cls),
-            _YamlFile(settings_cls, Path("config.local.yaml")),
-            _YamlFile(settings_cls, Path("config/config.yaml")),
-        )
 
+@dataclass(frozen=True)
+class Reading:
+    """The settings, and the sources that they were put together from, highest first."""
 
-class _OpenAIVariables(EnvSettingsSource):
-    """`OPENAI_API_KEY` and `OPENAI_API_BASE_URL`, the names that the whole field knows."""
+    settings: Settings
+    sources: tuple[Source, ...]
 
-    def __call__(self) -> dict[str, dict[str, str]]:
-        names = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_API_BASE_URL"}
-        found = {key: self.env_vars.get(name.lower()) for key, name in names.items()}
-        return {"openai": {key: value for key, value in found.items() if value}}
+    def origin(self, key: Key) -> str | None:
+        """Where a setting comes from: a variable, a file; None: the defaults."""
+        return next(filter(None, (source.origin(key) for source in self.sources)), None)
 
-
-class _OpenAIFile(_OpenAIVariables, DotEnvSettingsSource):
-    """The same names in `~/mamba.env`."""
-
-
-class _YamlFile(YamlConfigSettingsSource):
-    """A file of ours alone: a section in it that nobody knows is a mistake."""
-
-    def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
-        try:
-            super().__init__(settings_cls, path)
-        except (YAMLError, AttributeError, TypeError, ValueError) as error:
-            raise SettingsError(f"{path} cannot be read: {error}") from None
-        if unknown := sorted(self.yaml_data.keys() - settings_cls.model_fields.keys()):
-            raise SettingsError(f"{path} has unknown sections: {', '.join(unknown)}")
+    def old_name(self, key: Key) -> Key | None:
+        """The old name that it is set by, if it is."""
+        source = next((source for source in self.sources if source.origin(key)), None)
+        return source.renamed.get(key) if source else None
 
 
 def load_settings() -> Settings:
     """Read the settings from all their sources.
 
     Raises:
-        SettingsError: naming each wrong key and what is wrong with it.
+        SettingsError: naming each wrong key, where it was set and what is wrong with it.
     """
+    return read_settings().settings
+
+
+def read_settings() -> Reading:
+    """The settings, and where each comes from.
+
+    Raises:
+        SettingsError: naming each wrong key, where it was set and what is wrong with it.
+    """
+    sources = tuple(_sources())
+    problems = [problem for source in sources for problem in source.problems]
+    tree: object = Tree()
+    for source in reversed(sources):
+        tree = merged(tree, source.tree)
     try:
-        return Settings()
+        settings = Settings.model_validate(with_lists(tree, Settings))
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        ]
-        raise SettingsError("The settings are wrong:\n  " + "\n  ".join(lines)) from None
-    except UnreadableError as error:
-        raise SettingsError(f"The settings are wrong:\n  {error}") from None
+        problems += _wrong_values(error, sources)
+    else:
+        if not problems:
+            return Reading(settings, sources)
+    lines = sorted({str(problem) for problem in problems})
+    raise SettingsError("The settings are wrong:\n  " + "\n  ".join(lines)) from None
+
+
+def settings_files() -> tuple[Path, ...]:
+    """The files that settings are read from, whether they are there or not."""
+    return (*YAML_FILES, *filter(None, [_env_file()]))
+
+
+def _sources() -> Iterator[Source]:
+    yield read_variables(Settings, os.environ)
+    if path := _env_file():
+        yield read_env_file(Settings, path, ENV_FILE)
+    for path in YAML_FILES:
+        yield read_yaml(Settings, path)
+
+
+def _env_file() -> Path | None:
+    """None for a user who has no home, as in some containers."""
+    with suppress(RuntimeError):
+        return Path(ENV_FILE).expanduser()
+    return None
+
+
+def _wrong_values(error: ValidationError, sources: tuple[Source, ...]) -> Iterator[Problem]:
+    for wrong in error.errors(include_url=False, include_input=False, include_context=False):
+        key = tuple(str(part) for part in wrong["loc"] if part != "[key]")
+        text = wrong["msg"].removeprefix("Value error, ")
+        yield Problem(dotted(key), text, _nearest_origin(key, sources))
+
+
+def _nearest_origin(key: Key, sources: tuple[Source, ...]) -> str:
+    """Where a key is set, or the section that lacks it."""
+    for length in range(len(key), 0, -1):
+        for source in sources:
+            if origin := source.origin(key[:length]):
+                return origin
+    return ""

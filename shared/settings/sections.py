@@ -4,32 +4,34 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.settings.section import Seconds, Section
+from shared.settings.section import AtStart, Seconds, Section
 
 
 class ServerSettings(Section):
-    host: str = Field(default="127.0.0.1", description="Address the API binds")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port the API binds")
-    workers: int = Field(default=1, ge=1, description="API processes that share the port")
-    cors_origins: tuple[str, ...] = Field(
+    host: AtStart[str] = Field(default="127.0.0.1", description="Address the API binds")
+    port: AtStart[int] = Field(default=8000, ge=0, le=65535, description="Port the API binds")
+    workers: AtStart[int] = Field(default=1, ge=1, description="API processes that share the port")
+    cors_origins: AtStart[tuple[str, ...]] = Field(
         default=(), description="Origins of browsers, beside those on localhost; a JSON list"
     )
     heartbeat_seconds: Seconds = Field(default=15, description="Longest silence on a stream")
-    shutdown_delay_seconds: float = Field(
+    shutdown_delay_seconds: AtStart[float] = Field(
         default=0, ge=0, description="SIGTERM: serving, yet not ready"
     )
-    shutdown_grace_seconds: Seconds = Field(
+    shutdown_grace_seconds: AtStart[Seconds] = Field(
         default=10, description="SIGTERM: wait for open responses"
     )
 
 
 class RedisSettings(Section):
-    url: str = Field(
+    url: AtStart[str] = Field(
         default="redis://localhost:6379/0",
         pattern=r"^(redis|rediss|unix)://",
         description="redis://, rediss:// or unix://",
     )
-    max_connections: int = Field(default=16, ge=2, description="Connections a process may open")
+    max_connections: AtStart[int] = Field(
+        default=16, ge=2, description="Connections a process may open"
+    )
 
 
 class RunSettings(Section):
@@ -37,15 +39,21 @@ class RunSettings(Section):
     max_retries: int = Field(default=3, ge=0, description="Failures a run survives")
     max_crashes: int = Field(default=5, ge=0, description="Workers a run may lose")
     max_steps: int = Field(default=20, ge=1, description="Model requests a run may make")
-    retention_seconds: Seconds = Field(default=3600, description="Replay of ended runs")
-    live_ttl_seconds: Seconds = Field(default=86_400, description="Longest wait in the queue")
+    retention_seconds: AtStart[Seconds] = Field(default=3600, description="Replay of ended runs")
+    live_ttl_seconds: AtStart[Seconds] = Field(
+        default=86_400, description="Longest wait in the queue"
+    )
 
 
 class WorkerSettings(Section):
-    concurrency: int = Field(default=256, ge=1, description="Runs at once in one worker process")
-    lease_seconds: Seconds = Field(default=3, description="A dead worker is noticed after")
-    poll_seconds: Seconds = Field(default=0.5, description="Fallback poll of the queue")
-    drain_seconds: float = Field(default=30, ge=0, description="SIGTERM: time for running answers")
+    concurrency: AtStart[int] = Field(
+        default=256, ge=1, description="Runs at once in one worker process"
+    )
+    lease_seconds: AtStart[Seconds] = Field(default=3, description="A dead worker is noticed after")
+    poll_seconds: AtStart[Seconds] = Field(default=0.5, description="Fallback poll of the queue")
+    drain_seconds: AtStart[float] = Field(
+        default=30, ge=0, description="SIGTERM: time for running answers"
+    )
 
 
 class LimitSettings(Section):

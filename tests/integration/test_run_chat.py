@@ -102,7 +102,7 @@ class Desk:
             runs=self.runs,
             running=self.running,
             agents={"chat": agent},
-            settings=self.settings,
+            settings=lambda: self.settings,
             max_retries=lambda _: self.settings.max_retries,
         )
 

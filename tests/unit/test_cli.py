@@ -1,8 +1,10 @@
+import json
 import os
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -30,7 +32,7 @@ def test_help_names_every_command_and_the_way_in() -> None:
     result = runner.invoke(app, ["--help"])
 
     assert result.exit_code == 0
-    for expected in ("dev", "api", "worker", "--version", "mamba dev"):
+    for expected in ("dev", "api", "worker", "config", "--version", "mamba dev"):
         assert expected in result.output
 
 
@@ -38,12 +40,12 @@ def test_no_command_shows_the_help() -> None:
     assert runner.invoke(app, []).output == runner.invoke(app, ["--help"]).output
 
 
-@pytest.mark.parametrize("command", ["dev", "api", "worker"])
+@pytest.mark.parametrize("command", ["dev", "api", "worker", "config"])
 def test_each_command_shows_an_example(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
 
     assert result.exit_code == 0
-    assert "Example:" in result.output
+    assert "Example" in result.output
     assert f"mamba {command}" in result.output
 
 
@@ -61,7 +63,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert "serve" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["dev"], ["api"], ["worker"], []])
+@pytest.mark.parametrize("arguments", [["dev"], ["api"], ["worker"], ["config"], []])
 def test_wrong_settings_are_named_on_stderr_without_a_traceback(
     arguments: list[str], tmp_path: Path
 ) -> None:
@@ -122,3 +124,84 @@ def test_the_app_is_built_once_for_uvicorn(tmp_path: Path) -> None:
     )
 
     assert result.stdout == "FastAPI True\n", result.stderr
+
+
+# mamba config
+
+
+SECRETS = {
+    "OPENAI_API_KEY": "sk-very-secret-0123456789",
+    "MAMBA_AUTH__API_KEY": "another-secret-0123456789",
+    "MAMBA_REDIS__URL": "redis://user:secret-password@redis:1/0?password=secret-password",
+    "MAMBA_PROVIDERS__GROQ__BASE_URL": "https://me:secret-password@groq/v1",
+    "MAMBA_PROVIDERS__GROQ__HEADERS": '{"Authorization": "Bearer secret-password"}',
+}
+
+
+def shown(result: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    assert result.returncode == 0, result.stderr
+    return {row["key"]: row for row in json.loads(result.stdout)["settings"]}
+
+
+def test_config_shows_each_setting_and_where_it_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "config.local.yaml").write_text("limits: {messages: 7}\nopenai: {model: m}")
+    (tmp_path / "mamba.env").write_text("MAMBA_TITLE__MAX_LENGTH=20")
+
+    rows = shown(
+        python("-m", "mamba", "config", "--json", home=tmp_path, MAMBA_SERVER__PORT="9000")
+    )
+
+    def row(key: str) -> tuple[object, object, object]:
+        return rows[key]["value"], rows[key]["source"], rows[key]["old_name"]
+
+    assert row("server.port") == (9000, "MAMBA_SERVER__PORT", None)
+    assert row("title.max_length") == (20, "MAMBA_TITLE__MAX_LENGTH in ~/mamba.env", None)
+    assert row("limits.messages") == (7, "config.local.yaml", None)
+    assert row("openai.default_model") == ("m", "config.local.yaml", "openai.model")
+    assert row("logging.level") == ("INFO", None, None)
+    assert rows["logging.level"]["live"]
+    assert not rows["server.port"]["live"]
+
+
+def test_config_shows_only_what_is_set_where_that_is_asked(tmp_path: Path) -> None:
+    changed = ("-m", "mamba", "config", "--changed")
+
+    result = python(*changed, home=tmp_path, MAMBA_SERVER__PORT="9000", MAMBA_OPENAI__MODEL="m")
+
+    assert result.stdout == (
+        "server.port           9000  MAMBA_SERVER__PORT\n"
+        "openai.default_model  m     MAMBA_OPENAI__MODEL; the old name is openai.model\n"
+    )
+    assert python(*changed, home=tmp_path).stdout == "All settings are the defaults.\n"
+
+
+def test_config_aligns_its_columns_and_has_no_colours_in_a_pipe(tmp_path: Path) -> None:
+    result = python("-m", "mamba", "config", home=tmp_path, MAMBA_LOGGING__LEVEL="DEBUG")
+
+    lines = result.stdout.splitlines()
+    assert "\x1b" not in result.stdout
+    [level] = [line for line in lines if line.startswith("logging.level ")]
+    [port] = [line for line in lines if line.startswith("server.port ")]
+    assert level.index("MAMBA_LOGGING__LEVEL") == port.index("default")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--changed"]])
+def test_config_shows_no_part_of_a_secret(tmp_path: Path, options: list[str]) -> None:
+    result = python("-m", "mamba", "config", *options, home=tmp_path, **SECRETS)
+
+    assert result.returncode == 0, result.stderr
+    assert "secret" not in result.stdout.replace("auth.jwt.secret", "")
+    assert "**********" in result.stdout
+    assert "redis:1/0" in result.stdout
+
+
+def test_config_names_every_mistake(tmp_path: Path) -> None:
+    (tmp_path / "config.local.yaml").write_text("servr: {}")
+
+    result = python("-m", "mamba", "config", home=tmp_path, MAMBA_SERVER__PORT="many", **SECRETS)
+
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "servr: there is no such setting" in result.stderr
+    assert "server.port: Input should be a valid integer" in result.stderr
+    assert "secret" not in result.stderr

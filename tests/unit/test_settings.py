@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from shared.errors import SettingsError
 from shared.settings import Settings, load_settings
 
-KEY = "sk-very-secret"
+KEY = "sk-very-secret-0123456789"
+OTHER_KEY = "sk-another-0123456789abc"
 
 
 class Folder:
@@ -34,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     for name in list(os.environ):
         if name.startswith(("MAMBA_", "OPENAI_")):
             monkeypatch.delenv(name)
-    monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "mamba.env")
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return Folder(tmp_path)
 
@@ -114,6 +115,15 @@ def test_an_empty_file_says_nothing(folder: Folder, text: str) -> None:
     assert load_settings() == Settings()
 
 
+def test_a_user_without_a_home_has_no_file_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: Path) -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+
+    assert load_settings() == Settings()
+
+
 def test_the_file_in_the_home_folder_is_read(folder: Folder) -> None:
     folder.env("MAMBA_SERVER__PORT=1234")
     program = "from shared.settings import load_settings; print(load_settings().server.port)"
@@ -171,66 +181,251 @@ def test_ours_goes_before_openais_and_the_environment_before_files(
     assert keys == ["yaml", "file-openai", "file-mamba", "env-openai", "env-mamba"]
 
 
+# Tables and lists
+
+
+def test_providers_are_merged_from_files_and_the_environment(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common("providers: {groq: {base_url: 'http://common/v1', models: [a]}}")
+    folder.local("providers: {groq: {models: [b, c]}, local: {base_url: 'http://local/v1'}}")
+    folder.env("MAMBA_PROVIDERS__GROQ__PROFILE__IMAGES=false")
+    monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__BASE_URL", "http://env/v1")
+    monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__HEADERS", '{"X-Team": "a"}')
+
+    providers = load_settings().providers
+
+    assert sorted(providers) == ["groq", "local"]
+    groq = providers["groq"]
+    assert (groq.base_url, groq.models, groq.profile.images) == (
+        "http://env/v1",
+        ("b", "c"),
+        False,
+    )
+    assert groq.headers["X-Team"].get_secret_value() == "a"
+
+
+def test_fallbacks_keep_the_names_of_models_as_they_are(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common("models: {fallbacks: {openai/gpt-4o: [groq/Llama-3]}}")
+    monkeypatch.setenv("MAMBA_MODELS__FALLBACKS", '{"openai/GPT-5": ["openai/gpt-4o"]}')
+
+    assert load_settings().models.fallbacks == {
+        "openai/gpt-4o": ("groq/Llama-3",),
+        "openai/GPT-5": ("openai/gpt-4o",),
+    }
+
+
+def test_a_list_replaces_that_of_a_lower_source(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common(f"auth: {{api_keys: [{{name: a, key: {KEY}}}, {{name: b, key: {OTHER_KEY}}}]}}")
+    monkeypatch.setenv("MAMBA_AUTH__API_KEYS", f'[{{"name": "c", "key": "{KEY}"}}]')
+
+    assert [key.name for key in load_settings().auth.api_keys] == ["c"]
+
+
+def test_one_place_of_a_list_may_come_from_the_environment(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common(f"auth: {{api_keys: [{{name: a}}, {{name: b, key: {OTHER_KEY}}}]}}")
+    monkeypatch.setenv("MAMBA_AUTH__API_KEYS__0__KEY", KEY)
+
+    first, second = load_settings().auth.api_keys
+
+    assert first.key
+    assert first.key.get_secret_value() == KEY
+    assert (first.name, second.name) == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["Groq", "a.b", "a b", "openai"])
+def test_a_provider_has_a_plain_name_that_is_not_taken(folder: Folder, name: str) -> None:
+    folder.common(f"providers: {{'{name}': {{base_url: 'http://x/v1'}}}}")
+
+    with pytest.raises(SettingsError, match=rf"providers\.{name}: .*config/config\.yaml"):
+        load_settings()
+
+
+# Old names
+
+
+def test_old_names_are_read_from_every_source(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common("server: {timeout_seconds: 7}")
+    folder.local("openai: {model: m}")
+    folder.env(f"MAMBA_AUTH__API_KEY={KEY}")
+    settings = load_settings()
+    [key] = settings.auth.api_keys
+
+    assert settings.run.timeout_seconds == 7
+    assert settings.openai.default_model == "m"
+    assert (key.name, key.key and key.key.get_secret_value()) == ("default", KEY)
+
+    monkeypatch.setenv("MAMBA_OPENAI__MODEL", "n")
+    assert load_settings().openai.default_model == "n"
+
+
+def test_an_old_name_goes_before_todays_of_a_lower_source(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common("openai: {default_model: low}")
+    monkeypatch.setenv("MAMBA_OPENAI__MODEL", "high")
+
+    assert load_settings().openai.default_model == "high"
+
+
+def test_both_names_in_one_source_are_a_mistake(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common("openai: {model: a, default_model: b}")
+    monkeypatch.setenv("MAMBA_SERVER__TIMEOUT_SECONDS", "1")
+    monkeypatch.setenv("MAMBA_RUN__TIMEOUT_SECONDS", "2")
+
+    assert mistakes() == [
+        (
+            "openai.model: is the old name of openai.default_model, which is set too: keep that one"
+            " (config/config.yaml)"
+        ),
+        (
+            "server.timeout_seconds: is the old name of MAMBA_RUN__TIMEOUT_SECONDS, which is set"
+            " too: keep that one (MAMBA_SERVER__TIMEOUT_SECONDS)"
+        ),
+    ]
+
+
 # Mistakes
 
 
-def test_an_unknown_key_is_named(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.common("redis: {ur: 1}")
-    folder.env("MAMBA_RUN__RETRIES=1")
-    monkeypatch.setenv("MAMBA_SERVER__PRT", "1")
-
+def mistakes() -> list[str]:
     with pytest.raises(SettingsError) as raised:
         load_settings()
-
-    for key in ("redis.ur", "run.retries", "server.prt"):
-        assert f"  {key}: Extra inputs are not permitted" in str(raised.value)
-
-
-def test_an_unknown_section_of_a_file_is_named(folder: Folder) -> None:
-    folder.local("servr: {port: 1}")
-
-    with pytest.raises(SettingsError, match=r"^config\.local\.yaml has unknown sections: servr$"):
-        load_settings()
-
-
-def test_every_wrong_value_is_named_with_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAMBA_SERVER__PORT", "70000")
-    monkeypatch.setenv("MAMBA_LOGGING__LEVEL", "LOUD")
-    monkeypatch.setenv("MAMBA_RUN__TIMEOUT_SECONDS", "0")
-
-    with pytest.raises(SettingsError) as raised:
-        load_settings()
-
     first, *lines = str(raised.value).splitlines()
     assert first == "The settings are wrong:"
-    assert sorted(lines) == [
-        "  logging.level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
-        "  run.timeout_seconds: Input should be greater than 0",
-        "  server.port: Input should be less than or equal to 65535",
+    return [line.removeprefix("  ") for line in lines]
+
+
+def test_all_unknown_keys_are_named_with_their_source_and_the_nearest(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common("redis: {ur: 1}\nservr: {port: 1}")
+    folder.local("port: 1\nauth: {api_keys: [{nam: a}]}\nnonsense: {}")
+    folder.env("MAMBA_RUN__RETRIES=1")
+    monkeypatch.setenv("MAMBA_SERVER__PRT", "1")
+    monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__BASE_ULR", "http://x")
+    monkeypatch.setenv("MAMBA_SERVER", '{"hots": "x"}')
+
+    assert mistakes() == [
+        (
+            "MAMBA_PROVIDERS__GROQ__BASE_ULR: there is no such setting; did you mean"
+            " MAMBA_PROVIDERS__GROQ__BASE_URL?"
+        ),
+        (
+            "MAMBA_RUN__RETRIES: there is no such setting; did you mean MAMBA_RUN__MAX_RETRIES?"
+            " (~/mamba.env)"
+        ),
+        "MAMBA_SERVER__PRT: there is no such setting; did you mean MAMBA_SERVER__PORT?",
+        (
+            "auth.api_keys.0.nam: there is no such setting; did you mean auth.api_keys.0.name?"
+            " (config.local.yaml)"
+        ),
+        "auth.api_keys.0.name: Field required (config.local.yaml)",
+        "nonsense: there is no such setting (config.local.yaml)",
+        "port: there is no such setting; did you mean server.port? (config.local.yaml)",
+        "redis.ur: there is no such setting; did you mean redis.url? (config/config.yaml)",
+        "server.hots: there is no such setting; did you mean server.host? (MAMBA_SERVER)",
+        "servr: there is no such setting; did you mean server? (config/config.yaml)",
+    ]
+
+
+def test_all_wrong_values_are_named_with_their_source(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.common("logging: {level: LOUD}")
+    folder.env("MAMBA_RUN__TIMEOUT_SECONDS=0")
+    monkeypatch.setenv("MAMBA_SERVER__PORT", "70000")
+    monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__API_KEY", "k")
+    monkeypatch.setenv("MAMBA_SERVER__CORS_ORIGINS", "[1")
+
+    assert mistakes() == [
+        "logging.level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (config/config.yaml)",
+        "providers.groq.base_url: Field required (MAMBA_PROVIDERS__GROQ__API_KEY)",
+        (
+            "run.timeout_seconds: Input should be greater than 0"
+            " (MAMBA_RUN__TIMEOUT_SECONDS in ~/mamba.env)"
+        ),
+        "server.cors_origins: must be JSON, but is not at character 3 (MAMBA_SERVER__CORS_ORIGINS)",
+        "server.port: Input should be less than or equal to 65535 (MAMBA_SERVER__PORT)",
+    ]
+
+
+@pytest.mark.parametrize("text", ["server: [1", "\x00", "server: {port: 1}: 2", f"a: *{KEY}"])
+def test_a_file_that_cannot_be_read_is_named_but_not_quoted(folder: Folder, text: str) -> None:
+    folder.common(text)
+    folder.local("servr: {}")
+
+    common, local = mistakes()
+
+    assert common.startswith("config/config.yaml: cannot be read: ")
+    assert local.startswith("servr: ")
+    assert KEY not in common
+
+
+@pytest.mark.parametrize("text", ["- 1", "just words", "7"])
+def test_a_file_without_sections_is_named(folder: Folder, text: str) -> None:
+    folder.common(text)
+
+    [line] = mistakes()
+
+    assert line.startswith("config/config.yaml: must hold sections")
+
+
+def test_a_folder_in_a_files_place_is_named(folder: Folder) -> None:
+    (folder.path / "config.local.yaml").mkdir()
+    (folder.path / "mamba.env").write_bytes(b"\xff")
+
+    assert mistakes() == [
+        "config.local.yaml: cannot be read: Is a directory",
+        "~/mamba.env: cannot be read: it is not UTF-8 text",
     ]
 
 
 @pytest.mark.parametrize(
-    "text", ["server: [1", "- 1", "just words", "1: 2", "\x00", "server: {port: 1}: 2"]
+    ("name", "value"),
+    [
+        ("MAMBA_ROOT_PREFIX", "/opt/micromamba"),
+        ("MAMBA_EXE", "/opt/micromamba/bin/mamba"),
+        ("MAMBA_API_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("MAMBA_SERVER_PORT", "tcp://10.0.0.1:8000"),
+        ("MAMBA_SERVER_SERVICE_HOST", "10.0.0.1"),
+        ("OTHER_SERVER__PORT", "1"),
+    ],
 )
-def test_a_file_that_cannot_be_read_is_named(folder: Folder, text: str) -> None:
-    folder.common(text)
+def test_a_variable_of_another_program_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
 
-    with pytest.raises(SettingsError, match=r"^config/config\.yaml cannot be read: "):
-        load_settings()
-
-
-def test_a_section_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAMBA_SERVER", '{"port": 1')
-
-    with pytest.raises(SettingsError, match=r'wrong:\n .*"server"'):
-        load_settings()
+    assert load_settings() == Settings()
 
 
-def test_a_variable_of_another_program_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAMBA_ROOT_PREFIX", "/opt/micromamba")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAMBA_SERVER_PORT", "MAMBA_SERVER__PORT"),
+        ("MAMBA_AUTH__JWT_ISSUER", "MAMBA_AUTH__JWT__ISSUER"),
+        ("MAMBA__SERVER__PORT", "MAMBA_SERVER__PORT"),
+        ("MAMBA_PROT__SERVER", None),
+    ],
+)
+def test_a_variable_with_a_misplaced_underscore_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str | None
+) -> None:
+    monkeypatch.setenv(name, "1")
 
-    load_settings()
+    hint = f"; did you mean {meant}?" if meant else ""
+    assert mistakes() == [f"{name}: there is no such setting{hint}"]
 
 
 # Secrets
@@ -251,7 +446,9 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "**********" in repr(settings)
 
 
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "MAMBA_OPENAI", "MAMBA_OPENAI__DEMO"])
+@pytest.mark.parametrize(
+    "name", ["OPENAI_API_KEY", "MAMBA_OPENAI", "MAMBA_OPENAI__DEMO", "MAMBA_SERVER__PORT__X"]
+)
 def test_a_secret_is_not_shown_by_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f'{{"api_key": ["{KEY}"]')
     monkeypatch.setenv("MAMBA_SERVER__PORT", "70000")

@@ -1,0 +1,241 @@
+"""The settings' sources: files and the environment, each read into one tree.
+
+A source never raises: what is wrong with it is one of its problems, so that all are told at once.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import BaseModel
+
+from shared.settings.names import (
+    DELIMITER,
+    PREFIX,
+    Key,
+    all_keys,
+    dotted,
+    find,
+    is_compound,
+    is_nested,
+    nearest,
+    step,
+    variable,
+)
+from shared.settings.renamed import RENAMED
+from shared.settings.tree import Tree, by_place, is_tree, look_up, put, take
+
+#: The names that the whole field knows.
+_OPENAI = {
+    "OPENAI_API_KEY": ("openai", "api_key"),
+    "OPENAI_API_BASE_URL": ("openai", "base_url"),
+}
+#: What Kubernetes puts into `MAMBA_SERVER_PORT` beside a service that is called mamba-server.
+_SERVICE_LINK = re.compile(r"^(tcp|udp|sctp)://")
+#: A YAML parser's words about what it read; the file may hold keys.
+_QUOTED = re.compile(r"'[^'<][^']+'")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one setting, or with how several go together, and where it was set."""
+
+    what: str
+    text: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.what}: " if self.what else ""
+        return f"{what}{self.text}" + (f" ({self.source})" if self.source else "")
+
+
+@dataclass
+class Source:
+    """One file, or the environment."""
+
+    #: The file's path as it is shown; empty for the environment.
+    file: str = ""
+    tree: Tree = field(default_factory=dict[str, object])
+    #: Which variable set a key. None of them in YAML.
+    variables: dict[Key, str] = field(default_factory=dict[Key, str])
+    #: The keys that were set by an old name, and that name.
+    renamed: dict[Key, Key] = field(default_factory=dict[Key, Key])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def origin(self, key: Key) -> str | None:
+        """Where this source sets a key; None if it does not."""
+        if look_up(self.tree, key) is None:
+            return None
+        name = self._variable(key)
+        return f"{name} in {self.file}" if name and self.file else name or self.file
+
+    def spelled(self, key: Key) -> str:
+        """A key as this source would write it."""
+        return variable(key) if self.variables else dotted(key)
+
+    def _variable(self, key: Key) -> str:
+        for length in range(len(key), 0, -1):
+            if name := self.variables.get(key[:length]):
+                return name
+        inner = sorted(name for k, name in self.variables.items() if k[: len(key)] == key)
+        return inner[0] if inner else ""
+
+
+def read_yaml(root: type[BaseModel], path: Path) -> Source:
+    """A file of sections; one that is not there says nothing."""
+    source = Source(file=str(path))
+    try:
+        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return source
+    except OSError as error:
+        source.problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+        return source
+    except (yaml.YAMLError, ValueError) as error:
+        source.problems.append(Problem(str(path), f"cannot be read: {_yaml_reason(error)}"))
+        return source
+    named = _named(content, root)
+    if is_tree(named):
+        source.tree = named
+    elif content is not None:
+        source.problems.append(Problem(str(path), "must hold sections, such as: server: {port: 1}"))
+    return _checked(source, root)
+
+
+def read_env_file(root: type[BaseModel], path: Path, shown: str) -> Source:
+    """A file of variables; those of other programs are let be."""
+    try:
+        found = dotenv_values(path, encoding="utf-8") if path.exists() else {}
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        return Source(file=shown, problems=[Problem(shown, f"cannot be read: {reason}")])
+    return read_variables(root, {name: value or "" for name, value in found.items()}, file=shown)
+
+
+def read_variables(
+    root: type[BaseModel], environment: Mapping[str, str], *, file: str = ""
+) -> Source:
+    """The variables that are ours: a section's, or with `__` in them. An empty one is unset."""
+    source = Source(file=file)
+    for name, key in _ours(root, environment, source):
+        source.variables[key] = name
+        _set(source, root, key, environment[name])
+    return _checked(source, root)
+
+
+def _ours(
+    root: type[BaseModel], environment: Mapping[str, str], source: Source
+) -> Iterator[tuple[str, Key]]:
+    """Variables and their keys, so ordered that what is to go before comes after."""
+    found = {
+        name: _key_of(name)
+        for name, value in environment.items()
+        if name.upper().startswith(PREFIX) and value
+    }
+    for name, key in _OPENAI.items():
+        if environment.get(name):
+            yield name, key
+    for name, key in sorted(found.items(), key=lambda pair: (len(pair[1]), pair[0].isupper())):
+        if len(key) > 1 or find(root, key) is not None:
+            yield name, key
+        elif meant := _too_few_underscores(root, name, environment[name]):
+            source.problems.append(_unknown(name, meant, source.file))
+
+
+def _key_of(name: str) -> Key:
+    return tuple(name.upper().removeprefix(PREFIX).lower().split(DELIMITER))
+
+
+def _too_few_underscores(root: type[BaseModel], name: str, value: str) -> str | None:
+    if _SERVICE_LINK.match(value):
+        return None
+    flat = name.upper()
+    return next((v for v in map(variable, all_keys(root)) if v.replace("__", "_") == flat), None)
+
+
+def _set(source: Source, root: type[BaseModel], key: Key, text: str) -> None:
+    name, annotation = source.variables[key], find(root, key)
+    if annotation is None and key not in RENAMED:
+        close = nearest(root, key)
+        source.problems.append(_unknown(name, variable(close) if close else None, source.file))
+    elif annotation is None or not is_compound(annotation):
+        put(source.tree, key, text)
+    else:
+        try:
+            put(source.tree, key, _named(json.loads(text), annotation))
+        except json.JSONDecodeError as error:
+            reason = f"must be JSON, but is not at character {error.pos + 1}"
+            source.problems.append(Problem(dotted(key), reason, _place(name, source.file)))
+
+
+def _checked(source: Source, root: type[BaseModel]) -> Source:
+    """The source with today's names, without the keys that nobody knows: those are its problems."""
+    for old in RENAMED:
+        _rename(source, old)
+    for key in list(_unknown_keys(source.tree, root)):
+        origin = source.origin(key) or ""
+        close = nearest(root, key)
+        source.problems.append(_unknown(dotted(key), dotted(close) if close else None, origin))
+        take(source.tree, key)
+    return source
+
+
+def _rename(source: Source, old: Key) -> None:
+    new, write = RENAMED[old]
+    if (value := take(source.tree, old)) is None:
+        return
+    name = source.variables.pop(old, "")
+    if look_up(source.tree, new) is not None:
+        text = f"is the old name of {source.spelled(new)}, which is set too: keep that one"
+        source.problems.append(Problem(dotted(old), text, _place(name, source.file)))
+        return
+    put(source.tree, new, write(value))
+    source.renamed[new] = old
+    if name:
+        source.variables[new] = name
+
+
+def _unknown(what: str, meant: str | None, origin: str) -> Problem:
+    hint = f"; did you mean {meant}?" if meant else ""
+    return Problem(what, f"there is no such setting{hint}", origin)
+
+
+def _unknown_keys(tree: Tree, annotation: object, above: Key = ()) -> Iterator[Key]:
+    for name, value in tree.items():
+        inner = step(annotation, name)
+        if inner is None:
+            yield (*above, name)
+        elif is_nested(inner):
+            yield from _unknown_keys(by_place(value), inner, (*above, name))
+
+
+def _named(content: object, annotation: object) -> object:
+    """Content whose keys are all words, and whose empty sections (`openai:`) say nothing."""
+    if isinstance(content, list):
+        return [_named(row, step(annotation, "0")) for row in cast("list[object]", content)]
+    if not isinstance(content, dict):
+        return content
+    named = {str(name): value for name, value in cast("dict[object, object]", content).items()}
+    return {
+        name: _named(value, step(annotation, name))
+        for name, value in named.items()
+        if value is not None or not is_nested(step(annotation, name))
+    }
+
+
+def _place(name: str, file: str) -> str:
+    return f"{name} in {file}" if name and file else name or file
+
+
+def _yaml_reason(error: Exception) -> str:
+    """What is wrong and where, without a word of the file's."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        problem = _QUOTED.sub("…", error.problem or "it is not YAML")
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+    return "it is not YAML text"
