@@ -9,6 +9,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api import chats, health, models, problems
+from api.auth.anonymous import LOCAL_ORIGIN, is_loopback
+from api.auth.gate import Gate
+from api.auth.middleware import AuthMiddleware
+from api.auth.public import document
+from api.json_bodies import JsonBodiesMiddleware
 from api.process import open_process
 from api.request_id import RequestIdMiddleware
 from shared import logs
@@ -17,21 +22,21 @@ from shared.settings import Settings
 
 log = structlog.stdlib.get_logger()
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-_LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
-
 
 def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -> FastAPI:
-    """The app; `load` reads its settings anew when they have changed. Without it they stay."""
+    """The app; `load` reads its settings anew when they have changed. Without it they stay.
+
+    Raises:
+        SettingsError: if a key that tokens are checked with cannot be read.
+    """
     live = LiveSettings(settings)
     live.on_change(lambda changed: logs.configure(changed.logging))
+    gate = Gate(live)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         logs.configure(settings.logging)
-        if settings.server.host not in _LOOPBACK:
+        if settings.auth.mode == "none" and not is_loopback(settings.server.host):
             log.warning("api.open_to_all", host=settings.server.host, auth="none")
         async with open_process(live, load) as app.state.process:
             log.info("api.started", demo=settings.openai.demo)
@@ -46,11 +51,14 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
             _cors(settings),
             Middleware(RequestIdMiddleware),
             Middleware(problems.ProblemMiddleware),
+            Middleware(AuthMiddleware, gate=gate),
+            Middleware(JsonBodiesMiddleware),
         ],
     )
     problems.install(app)
     for module in (chats, models, health):
         app.include_router(module.router)
+    document(app)
     return app
 
 
@@ -58,11 +66,11 @@ def _cors(settings: Settings) -> Middleware:
     return Middleware(
         CORSMiddleware,
         allow_origins=settings.server.cors_origins,
-        allow_origin_regex=_LOCAL_ORIGIN,
+        allow_origin_regex=LOCAL_ORIGIN,
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
         expose_headers=[
-            *("x-chat-id", "x-run-id", "x-request-id"),
+            *("x-chat-id", "x-run-id", "x-request-id", "www-authenticate"),
             *("retry-after", "ratelimit", "ratelimit-policy"),
         ],
     )

@@ -40,7 +40,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 _ASK: dict[str, Any] = {
     "response_class": Response,
-    "responses": {**_STREAM, **problems.responses(406, 409, 413, 422, 429, 503)},
+    "responses": {**_STREAM, **problems.responses(406, 409, 413, 415, 422, 429, 503)},
     "openapi_extra": {
         "requestBody": {
             "required": True,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.allowance_headers import allowance_headers
+from api.auth.refused import challenge
 from api.request_id import request_id_of
 from shared.errors import (
     CursorExpired,
@@ -26,6 +27,7 @@ from shared.errors import (
     TooManyRequests,
     Unauthenticated,
     Unavailable,
+    UnsupportedMediaType,
 )
 from shared.logs import where
 from shared.redis import REDIS_AWAY
@@ -37,6 +39,7 @@ _STATUSES: Mapping[type, int] = {
     Forbidden: 403,
     InvalidRequest: 422,
     TooLarge: 413,
+    UnsupportedMediaType: 415,
     NotFound: 404,
     NotAcceptable: 406,
     RunInProgress: 409,
@@ -118,22 +121,24 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _TITLES[status], "content": content} for status in statuses}
 
 
+def refuse(scope: Scope, refusal: Refusal) -> Response:
+    status = status_of(type(refusal))
+    headers = _headers(refusal, status)
+    return problem_response(
+        request_id_of(scope), status, refusal.code, str(refusal), refusal.field, headers
+    )
+
+
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
-    status = status_of(type(error))
-    return problem_response(
-        request_id_of(request.scope),
-        status,
-        error.code,
-        str(error),
-        error.field,
-        _headers(error, status),
-    )
+    return refuse(request.scope, error)
 
 
 def _headers(error: Refusal, status: int) -> dict[str, str]:
     if isinstance(error, TooManyRequests):
         return {"retry-after": str(error.retry_after), **allowance_headers(error.allowance)}
+    if asked := challenge(error):
+        return {"www-authenticate": asked}
     return {"retry-after": "1"} if status == 503 else {}
 
 

@@ -15,6 +15,8 @@ export interface ResilientFetchOptions {
   tries?: number;
   /** Where a POST's answer is taken up again. Default `{api}/{chatId}/stream`. */
   streamUrl?: (api: string, chatId: string) => string;
+  /** Laid over the request's own headers at each attempt: a token that is still valid then. */
+  headers?: () => HeadersInit | Promise<HeadersInit>;
   /** Called before each attempt. */
   onReconnect?: (reconnect: Reconnect) => void;
 }

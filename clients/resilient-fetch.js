@@ -104,6 +104,8 @@ class Run {
 
   async connect() {
     const { url, headers, ...init } = this.request;
+    const fresh = new Headers(await this.settings.headers?.());
+    for (const [name, value] of fresh) headers.set(name, value);
     if (this.lastId !== undefined) headers.set('last-event-id', this.lastId);
     this.settings.onReconnect?.({ attempt: this.failures, lastEventId: this.lastId });
     return this.settings.fetch(url, { ...init, headers }).catch(() => {});

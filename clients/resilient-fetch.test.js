@@ -111,6 +111,25 @@ test('a refusal is reported in its own words', async () => {
   await assert.rejects(text(fetch), /token expired/);
 });
 
+test('a key or a token goes along, and a fresh one takes its place', async () => {
+  const answers = () => [stream([START, BREAK]), stream([DELTA, BREAK]), stream([DONE])];
+  const key = { ...POST, headers: new Headers({ 'x-api-key': 'k', authorization: 'Bearer x' }) };
+  const kept = over(answers());
+  await text(kept.fetch, key);
+  assert.deepEqual(
+    kept.requests.map(({ headers }) => [headers['x-api-key'], headers.authorization]),
+    Array(3).fill(['k', 'Bearer x']),
+  );
+
+  let number = 0;
+  const fresh = over(answers(), { headers: async () => ({ authorization: `Bearer ${++number}` }) });
+  await text(fresh.fetch, key);
+  assert.deepEqual(
+    fresh.requests.map(({ headers }) => [headers['x-api-key'], headers.authorization]),
+    [['k', 'Bearer x'], ['k', 'Bearer 1'], ['k', 'Bearer 2']],
+  );
+});
+
 test('tries again as often as it was told, and anew after each event', async () => {
   const away = () => new Response('', { status: 503 });
   const [first, second] = [stream([START, BREAK]), stream([DELTA, BREAK])];

@@ -128,6 +128,25 @@ def config(
         typer.echo(in_json(rows) if as_json else in_columns(rows, color=_has_colors()))
 
 
+@app.command(epilog="Example: mamba key my-app")
+def key(
+    name: Annotated[
+        str, typer.Argument(help="Names the key in logs; the owner of the chats it opens.")
+    ],
+) -> None:
+    """Make an API key, and show it once with the settings that let it in.
+
+    They hold only its hash: who reads them cannot ask with it.
+    """
+    from mamba.key import entry  # noqa: PLC0415
+    from shared.api_key import new_api_key  # noqa: PLC0415
+
+    made = new_api_key()
+    typer.echo("# The key, shown this once:", err=True)
+    typer.echo(made)
+    typer.echo(f"\n# What lets it in, for config.local.yaml:\n{entry(name, made)}", err=True)
+
+
 def _has_colors() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 

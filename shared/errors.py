@@ -9,6 +9,7 @@ MambaError
 │   │   ├── TooLarge
 │   │   └── IdempotencyMismatch
 │   ├── NotAcceptable
+│   ├── UnsupportedMediaType
 │   ├── NotFound
 │   ├── RunInProgress
 │   ├── CursorExpired
@@ -93,6 +94,12 @@ class NotAcceptable(Refusal):
     """There is no answer of a kind that the request accepts."""
 
     code = "not_acceptable"
+
+
+class UnsupportedMediaType(Refusal):
+    """The body must be JSON, and say so: send it with `content-type: application/json`."""
+
+    code = "unsupported_media_type"
 
 
 class NotFound(Refusal):

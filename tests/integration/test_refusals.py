@@ -25,6 +25,7 @@ BODIES = {
 }
 HI = {"role": "user", "content": "Hi"}
 MB = 1024 * 1024
+HEAD = "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -462,7 +463,7 @@ async def test_a_content_length_that_is_none_is_a_bad_request(
     api: Api, redis: Redis, length: str
 ) -> None:
     async with connected(api) as (reader, writer):
-        head = f"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+        head = HEAD + f"content-length: {length}\r\n\r\n"
         writer.write(head.encode() + chat())
 
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
@@ -471,7 +472,7 @@ async def test_a_content_length_that_is_none_is_a_bad_request(
 
 async def test_a_content_length_over_the_limit_is_refused_before_the_body(api: Api) -> None:
     async with connected(api) as (reader, writer):
-        writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999999\r\n\r\n{")
+        writer.write(f"{HEAD}content-length: 9999999999\r\n\r\n{{".encode())
 
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
 
@@ -480,7 +481,7 @@ async def test_a_body_that_breaks_off_leaves_nothing(
     api: Api, client: httpx.AsyncClient, redis: Redis
 ) -> None:
     async with connected(api) as (_, writer):
-        writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\n" + chat())
+        writer.write(f"{HEAD}content-length: 5000\r\n\r\n".encode() + chat())
         await writer.drain()
 
     assert (await client.get("/health/live")).status_code == 200

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mamba.cli import app
+from shared.api_key import hash_of
 
 runner = CliRunner()
 
@@ -32,7 +33,7 @@ def test_help_names_every_command_and_the_way_in() -> None:
     result = runner.invoke(app, ["--help"])
 
     assert result.exit_code == 0
-    for expected in ("dev", "api", "worker", "config", "--version", "mamba dev"):
+    for expected in ("dev", "api", "worker", "config", "key", "--version", "mamba dev"):
         assert expected in result.output
 
 
@@ -40,7 +41,7 @@ def test_no_command_shows_the_help() -> None:
     assert runner.invoke(app, []).output == runner.invoke(app, ["--help"]).output
 
 
-@pytest.mark.parametrize("command", ["dev", "api", "worker", "config"])
+@pytest.mark.parametrize("command", ["dev", "api", "worker", "config", "key"])
 def test_each_command_shows_an_example(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
 
@@ -124,6 +125,39 @@ def test_the_app_is_built_once_for_uvicorn(tmp_path: Path) -> None:
     )
 
     assert result.stdout == "FastAPI True\n", result.stderr
+
+
+def test_a_key_is_made_with_the_settings_that_let_it_in(tmp_path: Path) -> None:
+    made = python("-m", "mamba", "key", 'my "app": 1', home=tmp_path)
+
+    key = made.stdout.strip()
+    assert made.returncode == 0
+    assert key.startswith("mk_")
+    assert key not in made.stderr
+    (tmp_path / "config.local.yaml").write_text(made.stderr)
+    read = python(
+        "-c",
+        "from shared.settings import load_settings; auth = load_settings().auth;"
+        "print(auth.mode, auth.api_keys[0].name, auth.api_keys[0].digest)",
+        home=tmp_path,
+    )
+    assert read.stdout == f'api_key my "app": 1 {hash_of(key)}\n', read.stderr
+
+
+def test_wrong_keys_of_authentication_end_the_api_with_the_fix(tmp_path: Path) -> None:
+    result = python(
+        "-m",
+        "mamba",
+        "api",
+        home=tmp_path,
+        MAMBA_AUTH__MODE="jwt",
+        MAMBA_AUTH__JWT__PUBLIC_KEY_FILE="/nowhere.pem",
+    )
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        "auth.jwt.public_key_file: /nowhere.pem cannot be read: No such file or directory.\n"
+    )
 
 
 # mamba config

@@ -19,6 +19,9 @@ from shared import errors
 ROWS: list[tuple[Exception, int, str]] = [
     (errors.InvalidRequest(), 422, "invalid_request"),
     (errors.TooLarge(), 413, "too_large"),
+    (errors.Unauthenticated(), 401, "unauthenticated"),
+    (errors.Forbidden(), 403, "forbidden"),
+    (errors.UnsupportedMediaType(), 415, "unsupported_media_type"),
     (errors.NotFound(), 404, "not_found"),
     (errors.RunInProgress(), 409, "run_in_progress"),
     (errors.CursorExpired(), 410, "cursor_expired"),

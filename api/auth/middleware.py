@@ -1,0 +1,41 @@
+"""Nothing gets past it without a principal: not a route, and not a byte of a body."""
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api import problems
+from api.auth.gate import Gate
+from api.auth.public import is_open
+from api.auth.refused import Foreign, Refused
+from shared.errors import Refusal
+from shared.logs import bind
+
+log = structlog.stdlib.get_logger()
+
+
+class AuthMiddleware:
+    """Leaves the request's principal in `scope["state"]["principal"]`."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or is_open(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            principal = await self._gate.identify(scope)
+        except Refusal as refusal:
+            _log(refusal)
+            await problems.refuse(scope, refusal)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["principal"] = principal
+        with bind(owner=principal.owner):
+            await self._app(scope, receive, send)
+
+
+def _log(refusal: Refusal) -> None:
+    reason = refusal.reason if isinstance(refusal, Refused | Foreign) else refusal.code
+    key = {"key": refusal.key} if isinstance(refusal, Refused) and refusal.key else {}
+    log.info("auth.refused", reason=reason, **key)

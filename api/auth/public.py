@@ -1,0 +1,53 @@
+"""What is open to everybody, and what the API's document says of the rest.
+
+`/docs` is open: it describes this open server to whoever has its address and shows nobody's chats.
+To try a route there one enters a key or token first.
+"""
+
+from typing import Any, cast
+
+from fastapi import FastAPI
+from starlette.types import Scope
+
+from api import problems
+
+_PUBLIC = ("/health", "/docs", "/redoc", "/openapi.json")
+
+_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A JSON Web Token, or an API key, as the server is set up.",
+    },
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+}
+
+
+def is_public(path: str) -> bool:
+    return any(path == public or path.startswith(f"{public}/") for public in _PUBLIC)
+
+
+def is_open(scope: Scope) -> bool:
+    return is_public(scope["path"].removeprefix(scope.get("root_path", "")))
+
+
+def document(app: FastAPI) -> None:
+    """Let the application's own document say how callers prove who they are, by the same rule."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _secure(make())
+        return make()
+
+    app.openapi = openapi
+
+
+def _secure(schema: dict[str, Any]) -> None:
+    schema.setdefault("components", {})["securitySchemes"] = _SCHEMES
+    paths = cast("dict[str, dict[str, dict[str, Any]]]", schema["paths"])
+    refusals = {str(status): said for status, said in problems.responses(401, 403).items()}
+    for path, operations in paths.items():
+        for operation in () if is_public(path) else operations.values():
+            operation["security"] = [{name: []} for name in _SCHEMES]
+            operation["responses"] = {**refusals, **operation["responses"]}

@@ -1,0 +1,94 @@
+"""What a caller brings: keys that sign, tokens, and a request's scope."""
+
+import json
+import time
+from typing import Any, NamedTuple
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+Json = dict[str, Any]
+SECRET = "a secret of more than thirty-two bytes"
+_Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+class Pair(NamedTuple):
+    algorithm: str
+    private: _Private
+
+    @property
+    def public_pem(self) -> str:
+        public = self.private.public_key()
+        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+    @property
+    def private_pem(self) -> str:
+        form = PrivateFormat.PKCS8
+        return self.private.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+
+    def jwk(self, kid: str | None = None, **more: Any) -> Json:
+        kind = jwt.get_algorithm_by_name(self.algorithm)
+        named = {"kid": kid} if kid else {}
+        return {**kind.to_jwk(self.private.public_key(), as_dict=True), **named, **more}
+
+    def token(self, claims: Json | None = None, *, headers: Json | None = None) -> str:
+        claims = good_claims() if claims is None else claims
+        # Below `jwt.encode`, which makes no claims that a foreign issuer should not make either.
+        payload = json.dumps(claims).encode()
+        return jwt.api_jws.encode(payload, self.private, self.algorithm, headers=headers)
+
+
+def rsa_pair(bits: int = 2048, algorithm: str = "RS256") -> Pair:
+    return Pair(algorithm, rsa.generate_private_key(65537, bits))
+
+
+#: Made once: an RSA key takes a while.
+RSA, OTHER_RSA = rsa_pair(), rsa_pair()
+P256 = Pair("ES256", ec.generate_private_key(ec.SECP256R1()))
+PAIRS = [
+    RSA,
+    Pair("RS384", RSA.private),
+    Pair("RS512", RSA.private),
+    P256,
+    Pair("ES384", ec.generate_private_key(ec.SECP384R1())),
+    Pair("ES512", ec.generate_private_key(ec.SECP521R1())),
+    Pair("EdDSA", ed25519.Ed25519PrivateKey.generate()),
+]
+
+
+def good_claims(**more: Any) -> Json:
+    """For an hour; None takes a claim away."""
+    claims = {"sub": "ann", "exp": int(time.time()) + 3600, **more}
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+def secret_token(claims: Json | None = None, algorithm: str = "HS256", secret: str = SECRET) -> str:
+    return jwt.encode(good_claims() if claims is None else claims, secret, algorithm)
+
+
+def request(
+    *headers: tuple[str, str],
+    method: str = "GET",
+    server: str = "10.0.0.1",
+    **named: str,
+) -> Json:
+    """The scope of a request with these headers."""
+    pairs = [*headers, *((name.replace("_", "-"), value) for name, value in named.items())]
+    return {
+        "type": "http",
+        "method": method,
+        "path": "/models",
+        "server": (server, 8000),
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in pairs],
+        "state": {},
+    }
+
+
+def with_token(token: str) -> Json:
+    return request(authorization=f"Bearer {token}")
