@@ -54,8 +54,9 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --all-extras --upgrade pyproject.toml -o requirements.lock
 
-docs: $(INSTALLED) ## Write docs/configuration.md anew from the settings
+docs: $(INSTALLED) ## Write docs/configuration.md and docs/openapi.json anew from the code
 	$(BIN)/python -m mamba.settings_table > docs/configuration.md
+	$(BIN)/python -m mamba.openapi > docs/openapi.json
 
 bench: $(INSTALLED) ## Measure against a direct answer (minutes)
 	$(BIN)/python -m bench

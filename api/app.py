@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import chats, health, models, problems
+from api import chats, health, models, openapi, problems, reference
 from api.auth.anonymous import LOCAL_ORIGIN, is_loopback
 from api.auth.gate import Gate
 from api.auth.middleware import AuthMiddleware
@@ -16,6 +16,7 @@ from api.auth.public import document
 from api.json_bodies import JsonBodiesMiddleware
 from api.process import open_process
 from api.request_id import RequestIdMiddleware
+from api.request_log import RequestLogMiddleware
 from shared import logs
 from shared.live_settings import LiveSettings
 from shared.settings import Settings
@@ -36,6 +37,8 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         logs.configure(settings.logging)
+        _warn_of_bodies(settings)
+        live.on_change(_warn_of_bodies)
         if settings.auth.mode == "none" and not is_loopback(settings.server.host):
             log.warning("api.open_to_all", host=settings.server.host, auth="none")
         async with open_process(live, load) as app.state.process:
@@ -47,19 +50,29 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         description="Queued, resumable, crash-proof answers for AI chat.",
         version="0.1.0",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
         middleware=[
             _cors(settings),
             Middleware(RequestIdMiddleware),
+            Middleware(RequestLogMiddleware, live),
             Middleware(problems.ProblemMiddleware),
             Middleware(AuthMiddleware, gate=gate),
             Middleware(JsonBodiesMiddleware),
         ],
     )
-    problems.install(app)
+    for part in (problems, openapi, reference):
+        part.install(app)
     for module in (chats, models, health):
         app.include_router(module.router)
     document(app)
     return app
+
+
+def _warn_of_bodies(settings: Settings) -> None:
+    if settings.logging.include_body:
+        log.warning("api.bodies_logged", hint="prompts are in the logs: logging.include_body")
 
 
 def _cors(settings: Settings) -> Middleware:

@@ -71,8 +71,8 @@ _EARLIER_SUMMARY = "The earlier name of `{}`, for clients that know it"
 
 
 class Stopped(BaseModel):
-    run_id: str
-    state: RunState = Field(description="The final state of the run")
+    run_id: str = Field(examples=["8vGQ2kZ1xkqkJwqfJ0yR"])
+    state: RunState = Field(description="The final state of the run", examples=["cancelled"])
 
 
 @router.post("/chat", **_ASK)

@@ -7,6 +7,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -21,10 +22,13 @@ from shared.errors import (
     InvalidRequest,
     NotAcceptable,
     NotFound,
+    QueueFull,
+    RateLimited,
     Refusal,
     RunInProgress,
     TooLarge,
     TooManyRequests,
+    TooManyRuns,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -69,6 +73,21 @@ def status_of(kind: type[Refusal]) -> int:
     return next(_STATUSES[base] for base in kind.__mro__ if base in _STATUSES)
 
 
+#: What the document shows of each status.
+_EXAMPLES: dict[int, tuple[Refusal, ...]] = {
+    401: (Unauthenticated(),),
+    403: (Forbidden(),),
+    404: (NotFound(),),
+    409: (RunInProgress(),),
+    410: (CursorExpired(),),
+    413: (TooLarge("The body is larger than 8,388,608 bytes."),),
+    422: (InvalidRequest("messages: Field required", field="messages"),),
+    429: (RateLimited(retry_after=3), TooManyRuns(retry_after=3), QueueFull(retry_after=3)),
+    503: (Unavailable(),),
+}
+_MISTAKE = ("internal_error", "Something went wrong on our side.")
+
+
 class Problem(BaseModel):
     """What every refusal looks like. `detail` is for people, `code` for programs."""
 
@@ -89,6 +108,17 @@ def problem_response(
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    return Response(
+        to_json(_problem(request_id, status, code, detail, field)),
+        status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def _problem(
+    request_id: str, status: int, code: str, detail: str, field: str | None
+) -> dict[str, Any]:
     problem = Problem(
         type="about:blank",
         title=_TITLES.get(status, "Error"),
@@ -98,12 +128,7 @@ def problem_response(
         field=field,
         request_id=request_id,
     )
-    return Response(
-        problem.model_dump_json(exclude_none=True),
-        status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    return problem.model_dump(exclude_none=True)
 
 
 def install(app: FastAPI) -> None:
@@ -116,9 +141,19 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route's document says of its refusals."""
-    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-    return {status: {"description": _TITLES[status], "content": content} for status in statuses}
+    """What a route's document says of its refusals: one schema, and an example of each."""
+    return {status: _response(status) for status in statuses}
+
+
+def _response(status: int) -> dict[str, Any]:
+    shown = [(error.code, str(error), error.field) for error in _EXAMPLES.get(status, ())]
+    examples = {
+        code: {"value": _problem("req_6Jt0vXh1Qq2", status, code, detail, field)}
+        for code, detail, field in shown or [(*_MISTAKE, None)]
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema, "examples": examples}}
+    return {"description": _TITLES[status], "content": content}
 
 
 def refuse(scope: Scope, refusal: Refusal) -> Response:
@@ -191,6 +226,5 @@ class ProblemMiddleware:
                 raise
             log.error("request.failed", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold prompts)
             if not started:  # else the server resets the connection: the response is not whole
-                detail = "Something went wrong on our side."
-                problem = problem_response(request_id_of(scope), 500, "internal_error", detail)
+                problem = problem_response(request_id_of(scope), 500, *_MISTAKE)
                 await problem(scope, receive, send)

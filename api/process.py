@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, FastAPI, Request
 
+from api.components import ComponentChecks
 from api.draining import Draining
 from api.run_service import RunService
 from api.sse import RelayResponse
@@ -31,6 +32,7 @@ class Process:
     follower: Follower
     runs: RunService
     draining: Draining
+    checks: ComponentChecks
 
     @property
     def settings(self) -> Settings:
@@ -90,7 +92,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
-    return Process(live, redis, follower, runs, draining)
+    return Process(live, redis, follower, runs, draining, ComponentChecks(redis, live))
 
 
 def _process_of(request: Request) -> Process:

@@ -19,9 +19,9 @@ from mamba.console import complain, say
 from mamba.interrupts import Interrupted, Interrupts, heard_interrupts
 from mamba.valkey import embedded_valkey, free_port, valkey_binary
 from mamba.welcome import welcome
-from shared import keys
 from shared.redis import Redis, connect
 from shared.settings import Settings, load_settings
+from shared.workers import Workers
 
 READY_SECONDS = 30
 REDIS_SECONDS = 10
@@ -212,19 +212,12 @@ async def _redis_answers(redis: Redis) -> bool:
     return True
 
 
-async def _worker_joined(redis: Redis, before: set[bytes]) -> bool:
+async def _worker_joined(redis: Redis, before: set[str]) -> bool:
     return bool(await _workers(redis) - before)
 
 
-async def _workers(redis: Redis) -> set[bytes]:
-    found, cursor = set[bytes](), 0
-    while True:
-        cursor, names = await redis.execute_command(
-            "SCAN", cursor, "MATCH", keys.WORKERS, "COUNT", 1000
-        )
-        found.update(names)
-        if cursor == 0:
-            return found
+async def _workers(redis: Redis) -> set[str]:
+    return {worker.id for worker in await Workers(redis).alive()}
 
 
 def _client(url: str) -> Redis:

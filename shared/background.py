@@ -39,5 +39,6 @@ class Background:
 
 def _on_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("background.died", task=task.get_name(), error=repr(error), where=where(error))
+        kind = type(error).__name__
+        log.critical("background.died", task=task.get_name(), error=kind, where=where(error))
         os.kill(os.getpid(), signal.SIGTERM)

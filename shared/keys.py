@@ -9,7 +9,8 @@ from hashlib import sha256
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
 QUEUE = "mamba:queue"
-WORKERS = "mamba:worker:*"
+#: Sorted set: the ids of the workers, by when they count as gone.
+WORKERS = "mamba:workers"
 #: Hash: the newest report of each provider, by its name.
 PROVIDERS = "mamba:providers"
 
@@ -52,6 +53,11 @@ def wake(queue: str) -> str:
 def worker(worker_id: str) -> str:
     """String: a live worker's health line. Its name is also the channel it takes orders on."""
     return f"mamba:worker:{worker_id}"
+
+
+def worker_record(worker_id: str) -> str:
+    """String: what a live worker says of itself."""
+    return f"mamba:worker:{worker_id}:record"
 
 
 def job(run_id: str) -> str:

@@ -17,6 +17,7 @@ from arq.connections import ArqRedis
 from arq.worker import Function, Worker
 
 from shared import keys
+from shared.logs import where
 from shared.redis import REDIS_AWAY, Redis, RedisError, Script
 
 log = structlog.stdlib.get_logger()
@@ -169,7 +170,8 @@ class LeasedWorker(Worker):
             self._released.discard(job_id)
             if not task.cancelled() and (error := task.exception()) is not None:
                 # Its lease runs out and the job starts again, here or elsewhere.
-                log.error("worker.job_broken", run_id=job_id, error=repr(error))
+                broken = type(error).__name__
+                log.error("worker.job_broken", run_id=job_id, error=broken, where=where(error))
 
     async def _wait_for_work(self) -> None:
         """Until a token, a free place or the poll's time."""

@@ -24,11 +24,13 @@ from shared.runs import RunStore
 from shared.settings import Settings
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber
+from shared.workers import Workers
 from worker.agents.chat import ChatAgent
 from worker.leased import LeasedWorker
 from worker.models import Models
 from worker.orders import Orders
 from worker.pace import max_retries_of, pace_of
+from worker.presence import Presence
 from worker.run_chat import ChatRunner
 from worker.running import Interrupt, Running
 from worker.writer import GroupCommit
@@ -59,7 +61,9 @@ async def _serve(settings: Settings) -> None:
             if settings.openai.demo:
                 log.warning("worker.demo_model", hint="set OPENAI_API_KEY for a real one")
             _tune_garbage_collection()
-            await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
+            presence = Presence(Workers(cast("Redis", worker.pool)), worker, worker_id=worker_id)
+            async with presence:
+                await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
 
 
 async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) -> LeasedWorker:

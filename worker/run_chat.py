@@ -7,6 +7,7 @@ closed (finish, error or abort: exactly one, and `[DONE]`), tried again after a 
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -110,7 +111,7 @@ class ChatRunner:
         run_id = job.run_id
         takeover = await self._stream.take_over(run_id)
         entries = await read_all(self._stream, run_id) if takeover.offset else []
-        log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset)
+        log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset, agent=job.agent)
         transcript = Transcript.of(entries)
         attempt = _Attempt(self._stream, self._commit, job, takeover, transcript, progress)
         if not takeover.offset:
@@ -203,6 +204,7 @@ class _Attempt:
         )
         self._stream = stream
         self._job = job
+        self._began = time.monotonic()
 
     async def finish(self, reason: FinishReason) -> None:
         closure = Closure(RunState.SUCCEEDED)
@@ -230,7 +232,13 @@ class _Attempt:
     async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
         self.progress.closing = True
         await _uninterrupted(closing)
-        log.info("run.ended", state=closure.state, error=closure.error)
+        log.info(
+            "run.ended",
+            state=closure.state,
+            error=closure.error,
+            attempt=self.takeover.attempt,
+            duration_ms=round((self.takeover.elapsed + time.monotonic() - self._began) * 1000),
+        )
 
 
 def _read(args: object) -> RunChat | None:

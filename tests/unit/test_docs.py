@@ -1,4 +1,6 @@
+import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +14,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from api.problems import status_of
+from mamba import openapi
 from mamba.settings_table import page
 from shared.closing import LOST_TEXT
 from shared.errors import Refusal, TooManyRequests
@@ -85,6 +88,25 @@ def test_every_file_that_the_readme_and_the_docs_link_to_exists() -> None:
         assert not missing, page_path
 
 
+def test_the_openapi_document_is_made_from_the_routes() -> None:
+    assert (ROOT / "docs/openapi.json").read_text() == openapi.page(), "run: make docs"
+
+
+def test_the_logs_page_has_each_event_with_its_level_and_its_fields() -> None:
+    logged: dict[str, set[str]] = defaultdict(set)
+    for event, level, fields in _log_calls():
+        logged[event].add(level)
+        row = re.search(
+            rf"^\| `{re.escape(event)}` \| (.+?) \| (.*?) ?\| ", _logs_page(), re.MULTILINE
+        )
+        assert row, f"docs/logs.md has no row for {event}"
+        assert level in row[1] or level == "log", (event, level)
+        assert fields <= set(re.findall(r"`(\w+)`", row[2])), (event, fields)
+
+    documented = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", _logs_page(), re.MULTILINE)
+    assert sorted(documented) == sorted(logged)
+
+
 def _below(kind: type[Refusal]) -> Iterator[type[Refusal]]:
     for one in kind.__subclasses__():
         yield one
@@ -107,3 +129,22 @@ async def _code_of(status: int) -> str:
         with pytest.raises(ModelAPIError) as caught:
             await Agent(model).run("Hi")
     return failures.failure_of(caught.value).code
+
+
+def _logs_page() -> str:
+    return (ROOT / "docs/logs.md").read_text()
+
+
+def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
+    """Each call of a module's `log`: the event's name, the method, the named fields."""
+    for package in ("api", "worker", "shared", "mamba"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)):
+                        names = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                        assert names, f"{path}:{node.lineno}: an event's name is a constant"
+                        fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+                        yield str(names[0]), level, fields
+                    case _:
+                        pass

@@ -1,72 +1,151 @@
-"""What the API's own document says."""
+"""The document says enough for a client to be made from it, and for a reader to try each route."""
 
+import importlib.util
 import json
 import re
-from typing import Any, get_args
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from api.app import create_app
-from api.basic_wire import BasicEvent
+from mamba import openapi
 from shared import events
-from shared.settings import Settings
+from shared.events import Data, Error, Finish, SourceUrl, TextDelta, ToolInputAvailable
 
-DOCUMENT = create_app(Settings()).openapi()
-UI_MESSAGE, BASIC = "text/event-stream", "text/event-stream; profile=basic"
-ASKED = [("/chat", "post"), ("/chat/completions", "post"), ("/chat/{chat_id}/stream", "get")]
-
-
-def content(path: str, method: str) -> dict[str, Any]:
-    return DOCUMENT["paths"][path][method]["responses"]["200"]["content"]
+DOCUMENT: dict[str, Any] = json.loads(openapi.page())
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+PROBLEM = "application/problem+json"
 
 
-def names(media_type: dict[str, Any]) -> set[str]:
-    """The types of events that a schema has."""
-    kinds = [
-        kind["properties"]["type"]
-        for kind in media_type["schema"]["contentSchema"]["items"]["oneOf"]
-    ]
-    return {kind.get("const", "data-*") for kind in kinds}
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
 
 
-@pytest.mark.parametrize(("path", "method"), ASKED)
-def test_an_answer_is_documented_on_both_wires(path: str, method: str) -> None:
-    documented = content(path, method)
-
-    assert set(documented) == {UI_MESSAGE, BASIC}
-    union = get_args(get_args(events.StreamEvent)[0])
-    assert len(names(documented[UI_MESSAGE])) == len(union)
-    kinds = {kind.model_fields["type"].default for kind in get_args(get_args(BasicEvent)[0])}
-    assert names(documented[BASIC]) == kinds
-    for media_type in documented.values():
-        assert media_type["example"].startswith(": stream-open\n\nid: 1-")
-        assert media_type["example"].endswith("data: [DONE]\n\n")
-
-
-def test_an_events_schema_names_what_is_always_there() -> None:
-    kinds = content("/chat", "post")[BASIC]["schema"]["contentSchema"]["items"]["oneOf"]
-    required = {kind["properties"]["type"]["const"]: kind["required"] for kind in kinds}
-
-    assert required == {
-        "text-delta": ["type", "textDelta"],
-        "tool-call": ["type", "toolCallId", "toolName", "args"],
-        "tool-result": ["type", "toolCallId", "toolName", "args", "result"],
-        "finish": ["type", "finishReason"],
-        "error": ["type", "error", "code"],
-    }
+def every(value: Any, key: str) -> Iterator[Any]:
+    """All that stands under a key, wherever it is."""
+    if isinstance(value, dict):
+        if key in value:
+            yield value[key]
+        for inner in value.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from every(inner, key)
+    elif isinstance(value, list):
+        for inner in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from every(inner, key)
 
 
 def test_every_reference_leads_somewhere() -> None:
-    references = re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(DOCUMENT))
-    for reference in references:
+    found = set(every(DOCUMENT, "$ref"))
+    assert "#/components/schemas/Problem" in found
+    for reference in found:
         place: Any = DOCUMENT
-        for step in reference.split("/"):
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in place, reference
             place = place[step]
 
 
-def test_the_earlier_name_says_that_it_is_one() -> None:
-    earlier = DOCUMENT["paths"]["/chat/completions"]["post"]
+def test_every_operation_is_named_as_a_function_is_and_described() -> None:
+    names = [operation["operationId"] for _, operation in operations()]
 
-    assert "earlier name of `POST /chat`" in earlier["summary"]
-    assert "deprecated" not in earlier
-    assert earlier["requestBody"] == DOCUMENT["paths"]["/chat"]["post"]["requestBody"]
+    assert len(set(names)) == len(names)
+    for name, operation in operations():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"]), name
+        assert operation["description"], name
+        assert operation["tags"], name
+        assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}, name
+
+
+def test_every_refusal_is_the_one_problem_with_an_example() -> None:
+    for name, operation in operations():
+        assert "500" in operation["responses"], name
+        for status, response in operation["responses"].items():
+            assert "x-request-id" in response["headers"], (name, status)
+            if status.startswith("2") or PROBLEM not in response.get("content", {}):
+                continue
+            said = response["content"][PROBLEM]
+            assert said["schema"] == {"$ref": "#/components/schemas/Problem"}, (name, status)
+            for code, example in said["examples"].items():
+                assert example["value"]["code"] == code
+                assert str(example["value"]["status"]) == status
+
+
+def test_a_stream_names_its_headers_and_its_events() -> None:
+    for name, operation in operations():
+        ok = operation["responses"]["200"]
+        if "text/event-stream" not in ok["content"]:
+            continue
+        assert {"x-run-id", "x-chat-id"} <= set(ok["headers"]), name
+        example = ok["content"]["text/event-stream"]["example"]
+        datas = re.findall(r"^data: (.+)$", example, re.MULTILINE)
+        assert datas.pop() == "[DONE]"
+        assert [events.decode(data.encode()).type for data in datas][-1] == "finish"
+
+
+def test_the_document_is_free_of_private_names() -> None:
+    assert not [name for name in SCHEMAS if name.startswith("_")]
+    assert "$defs" not in json.dumps(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """Python models that a generator made from the document alone."""
+    folder = tmp_path_factory.mktemp("client")
+    source, made = folder / "openapi.json", folder / "mamba_models.py"
+    source.write_text(openapi.page())
+    command = [
+        *(sys.executable, "-m", "datamodel_code_generator", "--input", str(source)),
+        *("--input-file-type", "openapi", "--output", str(made)),
+        *("--output-model-type", "pydantic_v2.BaseModel", "--disable-timestamp"),
+        *("--target-python-version", "3.11", "--snake-case-field"),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return load(made)
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TextDelta(id="t1", delta="Hi"),
+        ToolInputAvailable(tool_call_id="c", tool_name="f", input=None),
+        SourceUrl(source_id="s", url="https://a.example"),
+        Data(type="data-error", data={"code": "lost"}, transient=True),
+        Error(error_text="Oh"),
+        Finish(finish_reason="stop"),
+    ],
+    ids=lambda event: event.type,
+)
+def test_a_generated_client_reads_the_events(models: ModuleType, event: events.StreamEvent) -> None:
+    read = models.StreamEvent.model_validate_json(event.encode())
+
+    dumped = read.model_dump_json(by_alias=True, exclude_unset=True)
+    assert json.loads(dumped) == json.loads(event.encode())
+    assert type(read.root).__name__ == f"{type(event).__name__}Event"
+
+
+def test_a_generated_client_says_what_the_server_takes(models: ModuleType) -> None:
+    for example in DOCUMENT["paths"]["/chat"]["post"]["requestBody"]["content"]["application/json"][
+        "examples"
+    ].values():
+        asked = models.ChatRequest.model_validate(example["value"])
+        assert asked.messages[0].role.value == "user"
+
+
+def test_a_generated_client_reads_a_refusal(models: ModuleType) -> None:
+    refusals = DOCUMENT["paths"]["/chat"]["post"]["responses"]["409"]["content"][PROBLEM]
+    for example in refusals["examples"].values():
+        assert models.Problem.model_validate(example["value"]).code == "run_in_progress"
