@@ -14,7 +14,7 @@ from api.body import FAIL_FAST, NESTING, Body, Name, at_most
 from api.chat_message import TAG, UIMessage
 from api.ids import check_chat_id, check_id
 from shared import messages as normalised
-from shared.agents import AGENT_NAMES, CHAT_AGENT
+from shared.agents import CHAT_AGENT
 from shared.errors import InvalidRequest, TooLarge
 from shared.settings import LimitSettings
 from shared.tools import DISPLAY_TOOL_NAMES
@@ -30,7 +30,7 @@ class ChatRequest(Body):
         min_length=1, description="The whole history, oldest first"
     )
     model: Name | None = Field(default=None, description="`provider/model`, or a bare name")
-    agent: str | None = Field(default=None, description="Who answers; the ChatAgent by default")
+    agent: Name | None = Field(default=None, description="Who answers; the ChatAgent by default")
     tools: Annotated[list[str], FAIL_FAST] | None = Field(
         default=None,
         description="Display tools to enable, by name; ignored where an `agent` brings its own",
@@ -152,10 +152,6 @@ def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
 
 
 def _check_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
-    if chat.agent is not None and chat.agent not in AGENT_NAMES:
-        raise InvalidRequest(
-            f"agent: There is no such agent. There are: {', '.join(AGENT_NAMES)}.", field="agent"
-        )
     for index, name in enumerate(chat.tools or ()):
         if name not in DISPLAY_TOOL_NAMES:
             field = f"tools[{index}]"

@@ -8,12 +8,15 @@ from typing import Annotated, cast
 
 from fastapi import Depends, FastAPI, Request
 
+from api.agent_directory import AgentDirectory
 from api.components import ComponentChecks
 from api.draining import Draining
 from api.run_service import RunService
 from api.sse import RelayResponse
 from api.wires import Wire
 from shared.admission import Admission
+from shared.agent_catalogue import AgentCatalogue
+from shared.agent_file import AgentFile
 from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
@@ -30,6 +33,7 @@ class Process:
     live: LiveSettings
     redis: Redis
     follower: Follower
+    agents: AgentDirectory
     runs: RunService
     draining: Draining
     checks: ComponentChecks
@@ -83,7 +87,10 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         follower.max_bytes = changed.limits.follower_bytes
 
     live.on_change(resize)
+    catalogue = AgentCatalogue(redis, live_ttl=live_ttl)
+    agents = AgentDirectory(catalogue, AgentFile(settings.agents))
     runs = RunService(
+        agents=agents,
         runs=RunStore(redis, live_ttl=live_ttl),
         admission=Admission(redis, live_ttl=live_ttl),
         queue=JobQueue(redis),
@@ -92,7 +99,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
-    return Process(live, redis, follower, runs, draining, ComponentChecks(redis, live))
+    return Process(live, redis, follower, agents, runs, draining, ComponentChecks(redis, live))
 
 
 def _process_of(request: Request) -> Process:

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import structlog
 
+from api.agent_directory import AgentDirectory
 from api.chat_request import ChatRequest
 from api.principal import Principal
 from api.sse import ClientCursor
 from shared.admission import Admission, Admitted, Idempotency
-from shared.agents import CHAT_AGENT
+from shared.agents import CHAT_AGENT, AgentCard
 from shared.allowance import Allowance
 from shared.closing import close_run, lost_ending
 from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress
@@ -39,6 +40,7 @@ class RunService:
     def __init__(
         self,
         *,
+        agents: AgentDirectory,
         runs: RunStore,
         admission: Admission,
         queue: JobQueue,
@@ -46,6 +48,7 @@ class RunService:
         follower: Follower,
         live: LiveSettings,
     ) -> None:
+        self._agents = agents
         self._runs = runs
         self._admission = admission
         self._queue = queue
@@ -63,11 +66,13 @@ class RunService:
         """Let the run in, queue its job, wake a worker.
 
         Raises:
+            InvalidRequest: if there is no such agent.
             RunInProgress: if the chat's answer is still being made, and is not to be superseded.
             TooManyRequests: if a limit is reached.
             IdempotencyMismatch: if the key was used for another request.
         """
-        run = self._new_run(principal, chat, request_id)
+        agent = await self._agents.find(chat.agent or CHAT_AGENT)
+        run = self._new_run(principal, chat, agent, request_id)
         idempotency = _idempotency(idempotency_key, chat)
         admitted = await self._admit(run, chat, idempotency)
         if admitted.run_id != run.id:
@@ -78,15 +83,18 @@ class RunService:
             await self._supersede(admitted.superseded, run)
         return Accepted(run, admitted.allowance)
 
-    def _new_run(self, principal: Principal, chat: ChatRequest, request_id: str) -> Run:
+    def _new_run(
+        self, principal: Principal, chat: ChatRequest, agent: AgentCard, request_id: str
+    ) -> Run:
         run_id = new_run_id()
         return Run(
             id=run_id,
             chat_id=chat.id or f"chat_{run_id}",
             owner=principal.owner,
             message_id=chat.continued_message_id or f"msg_{run_id}",
-            agent=chat.agent or CHAT_AGENT,
-            model=chat.model or self._live.now.openai.default_model,
+            agent=agent.name,
+            queue=agent.queue,
+            model=agent.model or chat.model or self._live.now.openai.default_model,
             request_id=request_id,
         )
 
@@ -119,7 +127,7 @@ class RunService:
         try:
             if (superseded := await self._runs.get(run_id)) is not None:
                 await self.stop(superseded)
-            await self._queue.release(by.id)
+            await self._queue.release(by.id, queue=by.queue)
         except REDIS_AWAY as error:
             log.warning("run.supersede_unheard", run_id=run_id, error=type(error).__name__)
 
@@ -186,7 +194,7 @@ class RunService:
         if run.cancel:
             await self._end(run, [Abort()], Closure(RunState.CANCELLED))
             return False
-        if await self._queue.queued(run.id):
+        if await self._queue.queued(run.id, queue=run.queue):
             return True
         await self._end(run, lost_ending(run.request_id), Closure(RunState.FAILED, "lost"))
         return False
@@ -194,7 +202,7 @@ class RunService:
     async def _end(self, run: Run, ending: list[StreamEvent], closure: Closure) -> None:
         if await close_run(self._stream, run, ending, closure):
             log.info("run.ended", run_id=run.id, state=closure.state, error=closure.error)
-            await self._queue.remove(run.id)
+            await self._queue.remove(run.id, queue=run.queue)
 
     async def _wait_for_end(self, run: Run) -> None:
         try:

@@ -60,10 +60,9 @@ class Occupied:
 
 
 class Admission:
-    def __init__(self, redis: Redis, *, live_ttl: float, queue: str = keys.QUEUE) -> None:
+    def __init__(self, redis: Redis, *, live_ttl: float) -> None:
         self._redis = redis
         self._ttl_ms = int(live_ttl * 1000)
-        self._queue = queue
 
     async def admit(
         self,
@@ -104,12 +103,13 @@ class Admission:
         return _outcome(reply, limits)
 
     def _keys(self, run: Run, idempotency: Idempotency | None) -> list[str]:
+        queue = keys.queue(run.queue)
         return [
             keys.chat(run.owner, run.chat_id),
             keys.run(run.id),
             keys.job(run.id),
-            self._queue,
-            keys.wake(self._queue),
+            queue,
+            keys.wake(queue),
             keys.rate(run.owner),
             keys.live_runs(run.owner),
             *([keys.idempotency(run.owner, idempotency.key)] if idempotency else []),

@@ -1,4 +1,65 @@
-"""The agents a request may name: what the API checks against, and each worker has."""
+"""The agents: who can be asked, and within which limits. Workers make them, the API names them."""
 
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.keys import MAIN_QUEUE
+from shared.tools import DISPLAY_TOOL_NAMES
+
+AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AgentLimits(_Model):
+    """What one run may take, over all its attempts; `None`: what the `run` settings allow.
+
+    `seconds` and `steps` only tighten those settings. `cost` is in US dollars, and holds where the
+    prices of the model are known.
+    """
+
+    seconds: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    cost: Decimal | None = Field(default=None, gt=0)
+
+
+class AgentRetries(_Model):
+    """How often a failed attempt is made anew; `None`: as often as the settings say.
+
+    Once something was shown, the next attempt continues it, or the run fails.
+    """
+
+    max_retries: int | None = Field(default=None, ge=0)
+    after_output: Literal["continue", "fail"] = "continue"
+
+
+class AgentCard(BaseModel):
+    """What is told of an agent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: AgentName
+    description: str = ""
+    #: The model that it always asks; None: the request's, or the default one.
+    model: str | None = None
+    tools: tuple[str, ...] = ()
+    queue: AgentName = MAIN_QUEUE
+    limits: AgentLimits = AgentLimits()
+
+
+#: The agent of requests that name none.
 CHAT_AGENT = "chat"
-AGENT_NAMES = (CHAT_AGENT,)
+
+#: Those that each worker has, so that the API need not hear of them first.
+BUILT_IN = (
+    AgentCard(
+        name=CHAT_AGENT,
+        description="Answers with any model, and shows what the request's display tools can.",
+        tools=DISPLAY_TOOL_NAMES,
+    ),
+)

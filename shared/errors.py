@@ -2,6 +2,7 @@
 
 MambaError
 ├── SettingsError               the settings are wrong: the process does not start
+├── AgentNotOffered             an agent says that it cannot work here
 ├── Refusal                     a request that is turned down before a run exists
 │   ├── Unauthenticated
 │   ├── Forbidden
@@ -45,6 +46,10 @@ class MambaError(Exception):
 
 class SettingsError(MambaError):
     """The settings are wrong."""
+
+
+class AgentNotOffered(MambaError):
+    """The agent cannot work here."""
 
 
 class Refusal(MambaError):

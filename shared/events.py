@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Discriminator,
+    Field,
     SerializerFunctionWrapHandler,
     Tag,
     TypeAdapter,
@@ -175,7 +176,7 @@ class File(Event):
 class Data(Nullable):
     """An extension: `data-NAME`. A transient one reaches only the client's `onData`."""
 
-    type: str
+    type: str = Field(pattern=r"^data-.")
     data: Any
     id: str | None = None
     transient: bool | None = None
@@ -233,6 +234,9 @@ StreamEvent = Annotated[
     | Annotated[Finish, Tag("finish")],
     Discriminator(_tag),
 ]
+
+#: What a tool may show beside its result.
+Extra = SourceUrl | SourceDocument | File | Data
 
 TerminalEvent = Finish | Error | Abort
 

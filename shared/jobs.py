@@ -59,29 +59,30 @@ class Depth(NamedTuple):
 
 
 class JobQueue:
-    """The queue as seen from outside the workers; `shared/admission.py` puts runs on it."""
+    """The queues as seen from outside the workers; `shared/admission.py` puts runs on them."""
 
-    def __init__(self, redis: Redis, *, queue: str = keys.QUEUE) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._queue = queue
 
     async def latest(self, owner: str, chat_id: str) -> str | None:
         """The id of the chat's newest run."""
         run_id: bytes | None = await self._redis.execute_command("GET", keys.chat(owner, chat_id))
         return run_id.decode() if run_id else None
 
-    async def release(self, run_id: str) -> None:
+    async def release(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
         """Make a job due that waited for another run to end, unless a worker has it."""
-        names = [self._queue, keys.wake(self._queue), keys.lease(run_id)]
+        zset = keys.queue(queue)
+        names = [zset, keys.wake(zset), keys.lease(run_id)]
         await _MAKE_DUE.run(self._redis, names, [run_id, _TOKEN_TTL_MS])
 
-    async def depth(self) -> Depth:
+    async def depth(self, queue: str = keys.MAIN_QUEUE) -> Depth:
         """How much stands in the queue, in O(log n).
 
         Only of the 1,000 that are due last it is looked up whether a worker has them, the others
         among those that are not due count as running.
         """
-        reply: list[int] = await _DEPTH.run(self._redis, [self._queue], [keys.lease(""), _LOOK])
+        names, args = [keys.queue(queue)], [keys.lease(""), _LOOK]
+        reply: list[int] = await _DEPTH.run(self._redis, names, args)
         return Depth(*reply)
 
     async def leased_by(self, run_id: str) -> str | None:
@@ -89,14 +90,14 @@ class JobQueue:
         worker: bytes | None = await self._redis.execute_command("GET", keys.lease(run_id))
         return worker.decode() if worker else None
 
-    async def queued(self, run_id: str) -> bool:
+    async def queued(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> bool:
         """Whether the run's job still stands in the queue, waiting or running."""
-        return await self._redis.execute_command("ZSCORE", self._queue, run_id) is not None
+        return await self._redis.execute_command("ZSCORE", keys.queue(queue), run_id) is not None
 
-    async def remove(self, run_id: str) -> None:
+    async def remove(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
         """Take back the job of a run that has ended."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("ZREM", self._queue, run_id)
+            pipe.execute_command("ZREM", keys.queue(queue), run_id)
             pipe.execute_command("DEL", keys.job(run_id), keys.tries(run_id))
             await pipe.execute()
 

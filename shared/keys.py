@@ -11,8 +11,12 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 QUEUE = "mamba:queue"
 #: Sorted set: the ids of the workers, by when they count as gone.
 WORKERS = "mamba:workers"
+#: The name of that queue among the agents' own.
+MAIN_QUEUE = "main"
 #: Hash: the newest report of each provider, by its name.
 PROVIDERS = "mamba:providers"
+#: Hash: the newest card of each agent that workers offer, by its name.
+AGENTS = "mamba:agents"
 
 
 def run(run_id: str) -> str:
@@ -43,6 +47,11 @@ def live_runs(owner: str) -> str:
 def idempotency(owner: str, key: str) -> str:
     """Hash: the run that a request with this key led to, and what it asked for."""
     return f"mamba:idempotency:{_digest(owner, key)}"
+
+
+def queue(name: str) -> str:
+    """Zset: the jobs of a queue, by due time."""
+    return QUEUE if name == MAIN_QUEUE else f"{QUEUE}s:{name}"
 
 
 def wake(queue: str) -> str:

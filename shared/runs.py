@@ -52,6 +52,8 @@ class Run(BaseModel):
     agent: str
     model: str
     request_id: str
+    #: The queue that its job stands in; a name, not a key.
+    queue: str = keys.MAIN_QUEUE
     state: RunState = RunState.QUEUED
     #: How often a worker took the run over; the fence of the log.
     attempts: int = 0
@@ -104,6 +106,20 @@ class RunStore:
     async def _count(self, run_id: str, attempt: int, field: str) -> None:
         await _COUNT.run(self._redis, [keys.run(run_id)], [field, f"end:{attempt}"])
 
+    async def hand_back(self, run_id: str) -> float | None:
+        """The seconds since a worker first could not begin with the run; None if it has ended."""
+        waited_ms: int | None = await _HAND_BACK.run(self._redis, [keys.run(run_id)])
+        return None if waited_ms is None else waited_ms / 1000
+
+    async def record_usage(self, run_id: str, attempt: int, usage: str) -> None:
+        """What an attempt has used so far; each attempt has a field of its own."""
+        await _RECORD.run(self._redis, [keys.run(run_id)], [f"usage:{attempt}", usage])
+
+    async def usages(self, run_id: str) -> list[str]:
+        """What each attempt has used."""
+        fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
+        return [value.decode() for name, value in fields.items() if name.startswith(b"usage:")]
+
 
 #: A hash that has expired must not come back as a fragment without a TTL.
 _CANCEL = Script("""
@@ -115,6 +131,25 @@ _COUNT = Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[1]) == 1 then
   redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
 end
+""")
+
+_RECORD = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+""")
+
+#: The time of the first hand-back is kept for as long as no attempt begins in between.
+_HAND_BACK = Script("""
+local state = redis.call('HGET', KEYS[1], 'state')
+if state ~= 'queued' and state ~= 'running' then return false end
+local attempts = redis.call('HGET', KEYS[1], 'attempts')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local before, since = string.match(redis.call('HGET', KEYS[1], 'unbegun') or '', '(%d+) (%d+)')
+if before ~= attempts then
+  since = now
+  redis.call('HSET', KEYS[1], 'unbegun', attempts .. ' ' .. string.format('%d', now))
+end
+return now - since
 """)
 
 _CREATE = Script("""

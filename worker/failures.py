@@ -33,6 +33,10 @@ CRASHED = Failure(
     "crash_budget", "The answer was interrupted too often and was given up.", passing=True
 )
 DROPPED = Failure("dropped", "The answer could not be started and was given up.", passing=True)
+UNKNOWN_AGENT = Failure("unknown_agent", "The agent is not available right now.", passing=True)
+INTERRUPTED = Failure(
+    "interrupted", "The answer was interrupted, and cannot be gone on with.", passing=True
+)
 UNREADABLE = Failure("unreadable_job", "The server is too old for what it was asked.")
 INTERNAL = Failure("internal_error", "Something went wrong on our side.")
 NO_FILE = Failure("file_unavailable", "A file of this conversation could not be fetched.")
@@ -84,7 +88,7 @@ CLASSES: dict[type[Exception], Failure] = {
         "content_filter", "The answer was withheld by the model's content filter."
     ),
     exceptions.UsageLimitExceeded: Failure(
-        "usage_limit", "The answer reached its limit of steps or tokens."
+        "usage_limit", "The answer reached its limit of steps, tokens or cost."
     ),
     exceptions.OutputTokenLimitExceeded: Failure(
         "output_limit", "The answer reached the model's length limit."
@@ -101,7 +105,7 @@ CLASSES: dict[type[Exception], Failure] = {
 #: Every failure there is, once each; `docs/errors.md` lists them.
 ALL = frozenset(
     {*CLASSES.values(), *STATUSES.values(), NO_FILE, NO_CONNECTION}
-    | {TIMED_OUT, CRASHED, DROPPED, UNREADABLE, INTERNAL}
+    | {TIMED_OUT, CRASHED, DROPPED, UNKNOWN_AGENT, INTERRUPTED, UNREADABLE, INTERNAL}
 )
 
 #: Where pydantic-ai fetches the files that a conversation names by address.

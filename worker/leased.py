@@ -8,7 +8,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -29,7 +29,11 @@ _HANDOVER_SECONDS = 5
 
 
 class LeasedWorker(Worker):
-    """`on_lost` is told the job whose lease went to another; `on_dropped` the job arq gave up."""
+    """Serves any number of queues, each by turns.
+
+    `on_lost` is told the job whose lease went to another; `on_dropped` the job arq gave up.
+    `queues` is asked at each claim: which there are may change.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class LeasedWorker(Worker):
         poll_seconds: float,
         on_lost: Callable[[str], None],
         on_dropped: Callable[[str], Awaitable[None]],
+        queues: Callable[[], Sequence[str]] = lambda: (keys.QUEUE,),
     ) -> None:
         super().__init__(
             [function],
@@ -64,6 +69,10 @@ class LeasedWorker(Worker):
         self._lease_ms = int(lease_seconds * 1000)
         self._on_lost = on_lost
         self._on_dropped = on_dropped
+        self._queues = queues
+        self._turn = 0
+        #: The queue of each job that was claimed.
+        self._queue_of: dict[str, str] = {}
         self._changed = asyncio.Event()
         #: Held from a claim until what was claimed has started.
         self._taking = asyncio.Lock()
@@ -143,12 +152,21 @@ class LeasedWorker(Worker):
         return task is not None and not task.done() and job_id not in self._released
 
     async def _claim(self, count: int) -> list[str]:
-        claimed: list[bytes] = await _CLAIM_DUE.run(
+        queues = self._by_turns()
+        claimed: list[list[bytes]] = await _CLAIM_DUE.run(
             self._redis,
-            [self.queue_name, keys.wake(self.queue_name)],
+            [*queues, *map(keys.wake, queues)],
             [self._lease_ms, count, keys.lease(""), self._id],
         )
-        return [job_id.decode() for job_id in claimed]
+        for queue, job_id in claimed:
+            self._queue_of[job_id.decode()] = queue.decode()
+        return [job_id.decode() for _, job_id in claimed]
+
+    def _by_turns(self) -> list[str]:
+        """The queues, another one first each time."""
+        queues = self._queues()
+        self._turn = (self._turn + 1) % len(queues)
+        return [*queues[self._turn :], *queues[: self._turn]]
 
     async def _start(self, job_id: str) -> None:
         await self.sem.acquire()
@@ -168,6 +186,7 @@ class LeasedWorker(Worker):
                 continue
             del self.tasks[job_id]
             self._released.discard(job_id)
+            self._queue_of.pop(job_id, None)
             if not task.cancelled() and (error := task.exception()) is not None:
                 # Its lease runs out and the job starts again, here or elsewhere.
                 broken = type(error).__name__
@@ -176,11 +195,10 @@ class LeasedWorker(Worker):
     async def _wait_for_work(self) -> None:
         """Until a token, a free place or the poll's time."""
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
-            token = await self._redis.execute_command(
-                "BLPOP", keys.wake(self.queue_name), self.poll_delay_s
-            )
+            wakes = [keys.wake(queue) for queue in self._queues()]
+            token = await self._redis.execute_command("BLPOP", *wakes, self.poll_delay_s)
             if token and not self.allow_pick_jobs:
-                await _PASS_ON.run(self._redis, [keys.wake(self.queue_name)], [_TOKEN_TTL_MS])
+                await _PASS_ON.run(self._redis, [token[0].decode()], [_TOKEN_TTL_MS])
             return
         self._changed.clear()
         with suppress(TimeoutError):
@@ -190,21 +208,23 @@ class LeasedWorker(Worker):
     async def _renew_leases(self) -> None:
         while True:
             await asyncio.sleep(self._lease_ms / 3000)
-            held = [job_id for job_id in self.tasks if self._runs(job_id)]
-            if not held:
-                continue
-            try:
-                lost: list[bytes] = await _RENEW.run(
-                    self._redis,
-                    [self.queue_name],
-                    [self._lease_ms, keys.lease(""), self._id, *held],
-                )
-            except (*REDIS_AWAY, RedisError):
-                continue
-            for job_id in (lost_id.decode() for lost_id in lost):
-                if self._runs(job_id):
-                    log.warning("worker.lease_lost", run_id=job_id)
-                    self._on_lost(job_id)
+            for queue, held in self._held():
+                with suppress(*REDIS_AWAY, RedisError):
+                    await self._renew(queue, held)
+
+    def _held(self) -> Iterator[tuple[str, list[str]]]:
+        """The jobs that run here, by their queues."""
+        running = [job_id for job_id in self.tasks if self._runs(job_id)]
+        for queue in {self._queue_of[job_id] for job_id in running}:
+            yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
+
+    async def _renew(self, queue: str, held: list[str]) -> None:
+        args = [self._lease_ms, keys.lease(""), self._id, *held]
+        lost: list[bytes] = await _RENEW.run(self._redis, [queue], args)
+        for job_id in (lost_id.decode() for lost_id in lost):
+            if self._runs(job_id):
+                log.warning("worker.lease_lost", run_id=job_id)
+                self._on_lost(job_id)
 
     async def finish_job(self, job_id: str, finish: bool, *_: Any, **__: Any) -> None:  # noqa: FBT001
         await self._release(job_id, finish=finish)
@@ -215,7 +235,7 @@ class LeasedWorker(Worker):
 
     async def _release(self, job_id: str, *, finish: bool) -> None:
         """Take the job off the queue, or put it back as due; only while the lease is ours."""
-        queue = self.queue_name
+        queue = self._queue_of.get(job_id, self.queue_name)
         names = [queue, keys.wake(queue), keys.lease(job_id), keys.job(job_id), keys.tries(job_id)]
         outcome = "done" if finish else "due"
         self._released.add(job_id)
@@ -229,19 +249,30 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-#: KEYS queue, wake; ARGV lease, count, lease key prefix, worker. Where nothing due is left, the
-#: tokens are spent.
+#: KEYS queues, then their wakes; ARGV lease, count, lease key prefix, worker. Takes one job of each
+#: queue in turn, and returns pairs of queue and job. Where nothing due is left, tokens are spent.
 _CLAIM_DUE = Script(
     _NOW
     + """
-local count = tonumber(ARGV[2])
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, count)
-for _, id in ipairs(due) do
-  redis.call('ZADD', KEYS[1], now + ARGV[1], id)
-  redis.call('SET', ARGV[3] .. id, ARGV[4], 'PX', ARGV[1])
+local count, queues = tonumber(ARGV[2]), #KEYS / 2
+local due, claimed = {}, {}
+for q = 1, queues do
+  due[q] = redis.call('ZRANGEBYSCORE', KEYS[q], '-inf', now, 'LIMIT', 0, count)
 end
-if #due < count then redis.call('DEL', KEYS[2]) end
-return due
+for row = 1, count do
+  for q = 1, queues do
+    local id = due[q][row]
+    if id and #claimed < count then
+      redis.call('ZADD', KEYS[q], now + ARGV[1], id)
+      redis.call('SET', ARGV[3] .. id, ARGV[4], 'PX', ARGV[1])
+      claimed[#claimed + 1] = {KEYS[q], id}
+    end
+  end
+end
+if #claimed < count then
+  for q = 1, queues do redis.call('DEL', KEYS[queues + q]) end
+end
+return claimed
 """
 )
 

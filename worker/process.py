@@ -16,6 +16,7 @@ from arq.connections import ArqRedis
 from arq.worker import func
 
 from shared import keys, logs
+from shared.agent_catalogue import AgentCatalogue
 from shared.jobs import RUN_CHAT, dump_job, load_job
 from shared.live_settings import LiveSettings
 from shared.redis import REDIS_AWAY, Redis, open_pool
@@ -25,11 +26,12 @@ from shared.settings import Settings
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber
 from shared.workers import Workers
-from worker.agents.chat import ChatAgent
+from worker.agents.offered import OfferedAgents
+from worker.agents.publisher import AgentPublisher
 from worker.leased import LeasedWorker
 from worker.models import Models
 from worker.orders import Orders
-from worker.pace import max_retries_of, pace_of
+from worker.pace import max_retries_of
 from worker.presence import Presence
 from worker.run_chat import ChatRunner
 from worker.running import Interrupt, Running
@@ -80,18 +82,15 @@ async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) ->
     stream = RedisEventStream(redis, live_ttl=live_ttl, retention=settings.run.retention_seconds)
     running = Running()
     runs = RunStore(redis, live_ttl=live_ttl)
+    agents = await stack.enter_async_context(OfferedAgents(live, models))
+    catalogue = AgentCatalogue(redis, live_ttl=live_ttl)
+    await stack.enter_async_context(AgentPublisher(agents, catalogue))
     runner = ChatRunner(
         stream=stream,
         commit=await stack.enter_async_context(GroupCommit(stream)),
         runs=runs,
         running=running,
-        agents={
-            "chat": ChatAgent(
-                models,
-                max_steps=settings.run.max_steps,
-                pace=lambda model: pace_of(live.now, model),
-            )
-        },
+        agents=agents,
         settings=lambda: live.now.run,
         max_retries=lambda model: max_retries_of(live.now, model),
     )
@@ -106,6 +105,7 @@ async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) ->
         poll_seconds=settings.worker.poll_seconds,
         on_lost=lambda run_id: running.cancel(run_id, Interrupt.LOST),
         on_dropped=runner.drop,
+        queues=agents.queues,
     )
 
 

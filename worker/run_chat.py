@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from arq.worker import RetryJob
@@ -24,10 +24,20 @@ from shared.runs import RunState, RunStore
 from shared.settings import RunSettings
 from shared.stream import Closure, EventStream, Takeover, read_all
 from shared.transcript import Transcript
-from worker.agents.chat import ChatAgent
+from worker.answer import Answerer
 from worker.backoff import pause_after
-from worker.failures import CRASHED, DROPPED, TIMED_OUT, UNREADABLE, Failure, failure_of
+from worker.failures import (
+    CRASHED,
+    DROPPED,
+    INTERRUPTED,
+    TIMED_OUT,
+    UNKNOWN_AGENT,
+    UNREADABLE,
+    Failure,
+    failure_of,
+)
 from worker.running import Interrupt, RunInProgress, Running
+from worker.usage import UsageMeter
 from worker.writer import GroupCommit, RunWriter
 
 log = structlog.stdlib.get_logger()
@@ -36,6 +46,12 @@ _T = TypeVar("_T")
 
 #: The pause after an attempt that broke by a mistake of ours, or for want of Redis.
 _BROKEN_SECONDS = 0.5
+#: How long a worker keeps a run whose agent it does not know, before it puts it back for others.
+_UNKNOWN_SECONDS = 0.3
+
+
+class Agents(Protocol):
+    def get(self, name: str, /) -> Answerer | None: ...
 
 
 class ChatRunner:
@@ -48,7 +64,7 @@ class ChatRunner:
         commit: GroupCommit,
         runs: RunStore,
         running: Running,
-        agents: dict[str, ChatAgent],
+        agents: Agents,
         settings: Callable[[], RunSettings],
         max_retries: Callable[[str], int],
     ) -> None:
@@ -85,21 +101,50 @@ class ChatRunner:
 
     async def drop(self, run_id: str, failure: Failure = DROPPED) -> None:
         """End a run whose job cannot be run."""
+        await self._end(run_id, failure)
+
+    async def _end(self, run_id: str, failure: Failure | None) -> None:
+        """End a run that is in no attempt; without a failure it was stopped."""
         run = await self._runs.get(run_id)
         if run is None:
             return
-        closure = Closure(RunState.FAILED, failure.code)
-        if await close_run(self._stream, run, _ending(failure, run.request_id), closure):
+        ending: list[StreamEvent] = [Abort()]
+        if failure:
+            ending = _ending(failure, run.request_id)
+        closure = Closure(RunState.FAILED, failure.code) if failure else Closure(RunState.CANCELLED)
+        if await close_run(self._stream, run, ending, closure):
             log.info("run.ended", run_id=run_id, state=closure.state, error=closure.error)
 
     async def _answer(self, job: RunChat, progress: RunInProgress) -> None:
         with bind(request_id=job.request_id):
-            while not await self._attempt(job, progress):
+            agent = self._agents.get(job.agent)
+            if agent is None:
+                await self._hand_back(job, progress)
+                return
+            while not await self._attempt(job, agent, progress):
                 pass
 
-    async def _attempt(self, job: RunChat, progress: RunInProgress) -> bool:
+    async def _hand_back(self, job: RunChat, progress: RunInProgress) -> None:
+        """Leave a run to a worker that knows its agent: an older or a newer one, in a roll-out."""
+        waited = await self._runs.hand_back(job.run_id)
+        if waited is None:
+            raise StreamClosed
+        log.warning("run.unknown_agent", agent=job.agent, waited=waited)
+        if waited >= self._settings().agent_wait_seconds:
+            await self.drop(job.run_id, UNKNOWN_AGENT)
+            return
+        try:
+            await asyncio.sleep(random.uniform(0.5, 1) * _UNKNOWN_SECONDS)  # noqa: S311
+        except asyncio.CancelledError:
+            if progress.interrupt is not Interrupt.STOP:
+                raise
+            await self._end(job.run_id, None)
+            return
+        raise RetryJob
+
+    async def _attempt(self, job: RunChat, agent: Answerer, progress: RunInProgress) -> bool:
         """Whether the run needs no further attempt here."""
-        beginning = asyncio.ensure_future(self._begin(job, progress))
+        beginning = asyncio.ensure_future(self._begin(job, agent, progress))
         try:
             return await self._make_answer(job, await asyncio.shield(beginning))
         except asyncio.CancelledError:
@@ -107,13 +152,21 @@ class ChatRunner:
             await self._interrupted(job.run_id, await beginning)
             return True
 
-    async def _begin(self, job: RunChat, progress: RunInProgress) -> "_Attempt":
+    async def _begin(self, job: RunChat, agent: Answerer, progress: RunInProgress) -> "_Attempt":
         run_id = job.run_id
         takeover = await self._stream.take_over(run_id)
         entries = await read_all(self._stream, run_id) if takeover.offset else []
         log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset, agent=job.agent)
         transcript = Transcript.of(entries)
-        attempt = _Attempt(self._stream, self._commit, job, takeover, transcript, progress)
+        attempt = _Attempt(
+            self._stream,
+            self._commit,
+            job,
+            agent=agent,
+            takeover=takeover,
+            transcript=transcript,
+            progress=progress,
+        )
         if not takeover.offset:
             attempt.writer.write(Start(message_id=job.message_id))
         return attempt
@@ -124,16 +177,20 @@ class ChatRunner:
             await attempt.abort()
         elif takeover.crashes > self._settings().max_crashes:
             await attempt.fail(CRASHED)
+        elif attempt.transcript.parts and not attempt.continues:
+            await attempt.fail(INTERRUPTED)
         else:
             return await self._ask_agent(job, attempt)
         return True
 
     async def _ask_agent(self, job: RunChat, attempt: "_Attempt") -> bool:
-        limit = asyncio.timeout(self._settings().timeout_seconds - attempt.takeover.elapsed)
+        seconds = self._settings().timeout_seconds
+        seconds = min(seconds, attempt.agent.definition.limits.seconds or seconds)
+        limit = asyncio.timeout(seconds - attempt.takeover.elapsed)
         try:
             async with limit:
-                agent = self._agents[job.agent]
-                reason = await agent.answer(job, attempt.transcript, attempt.writer)
+                meter = UsageMeter(self._runs, job.run_id, attempt.takeover.attempt)
+                reason = await attempt.agent.answer(job, attempt.transcript, attempt.writer, meter)
         except StreamError:
             raise
         except Exception as error:  # noqa: BLE001  (every accepted run reaches an end)
@@ -152,14 +209,23 @@ class ChatRunner:
         failures = attempt.takeover.failures
         log.warning("run.failed_attempt", code=failure.code, error=type(error).__name__)
         pause = pause_after(failures, failure.retry_after, self._dice)
-        if not failure.retried or failures >= self._max_retries(job.model) or pause >= left:
+        if not failure.retried or failures >= self._retries(job, attempt) or pause >= left:
             await attempt.fail(failure)
             return True
         await attempt.writer.drain()
+        if not attempt.continues and (await attempt.shown()).parts:
+            await attempt.fail(failure)
+            return True
         await asyncio.sleep(pause)
         # Not before: an attempt that is handed over in its pause must not count twice.
         await self._runs.count_failure(job.run_id, attempt.takeover.attempt)
         return False
+
+    def _retries(self, job: RunChat, attempt: "_Attempt") -> int:
+        """How many failures the run survives."""
+        definition = attempt.agent.definition
+        own = definition.retries.max_retries
+        return self._max_retries(definition.model or job.model) if own is None else own
 
     async def _interrupted(self, run_id: str, attempt: "_Attempt") -> None:
         """The task was cancelled: by a stop, by the loss of the run, or by the worker's end."""
@@ -186,10 +252,13 @@ class _Attempt:
         stream: EventStream,
         commit: GroupCommit,
         job: RunChat,
+        *,
+        agent: Answerer,
         takeover: Takeover,
         transcript: Transcript,
         progress: RunInProgress,
     ) -> None:
+        self.agent = agent
         self.takeover = takeover
         #: What earlier attempts have shown.
         self.transcript = transcript
@@ -205,6 +274,15 @@ class _Attempt:
         self._stream = stream
         self._job = job
         self._began = time.monotonic()
+
+    @property
+    def continues(self) -> bool:
+        """Whether an attempt goes on with what an earlier one has shown."""
+        return self.agent.definition.retries.after_output == "continue"
+
+    async def shown(self) -> Transcript:
+        """What the log shows by now."""
+        return Transcript.of(await read_all(self._stream, self._job.run_id))
 
     async def finish(self, reason: FinishReason) -> None:
         closure = Closure(RunState.SUCCEEDED)
@@ -226,7 +304,7 @@ class _Attempt:
     async def _break_off(self, ending: list[StreamEvent], closure: Closure) -> None:
         """End what the log shows as open, then the run."""
         await self.writer.drain()
-        shown = Transcript.of(await read_all(self._stream, self._job.run_id))
+        shown = await self.shown()
         await self.writer.close([*shown.closing(), *ending], closure)
 
     async def _close(self, closing: Awaitable[None], closure: Closure) -> None:

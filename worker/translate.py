@@ -3,13 +3,14 @@
 The ids of parts are counted over the whole run, so that every attempt names them alike.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 from pydantic_ai.messages import (
     AgentStreamEvent,
     FunctionToolCallEvent,
     FunctionToolResultEvent,
+    ModelResponse,
     PartDeltaEvent,
     PartEndEvent,
     PartStartEvent,
@@ -19,14 +20,20 @@ from pydantic_ai.messages import (
     ThinkingPartDelta,
     ToolCallPart,
     ToolCallPartDelta,
+    ToolReturnPart,
 )
 from pydantic_core import to_json, to_jsonable_python
 
 from shared.events import (
+    Data,
+    Extra,
+    File,
     FinishStep,
     ReasoningDelta,
     ReasoningEnd,
     ReasoningStart,
+    SourceDocument,
+    SourceUrl,
     StartStep,
     StreamEvent,
     TextDelta,
@@ -96,6 +103,12 @@ class Translator:
                 )
             )
         self._orphans.clear()
+
+    def name_calls(self, response: ModelResponse) -> None:
+        """Give the calls of a response the ids that clients know them by, in every attempt."""
+        for part in response.parts:
+            if isinstance(part, ToolCallPart):
+                part.tool_call_id = self._call_ids.pop(part.tool_call_id, part.tool_call_id)
 
     def end_step(self) -> None:
         if self._step_open:
@@ -205,7 +218,7 @@ class Translator:
             return
         self._emit(
             ToolInputAvailable(
-                tool_call_id=self._shown_id(call.tool_call_id),
+                tool_call_id=call.tool_call_id,
                 tool_name=call.tool_name,
                 input=call.args_as_dict(),
             )
@@ -213,12 +226,11 @@ class Translator:
 
     def _on_result(self, event: FunctionToolResultEvent) -> None:
         part = event.part
-        shown_id = self._shown_id(part.tool_call_id)
         if part.tool_call_id in self._invalid:
             call = self._calls[part.tool_call_id]
             self._emit(
                 ToolInputError(
-                    tool_call_id=shown_id,
+                    tool_call_id=part.tool_call_id,
                     tool_name=call.tool_name,
                     input=call.args,
                     error_text=_text(part.content),
@@ -226,12 +238,30 @@ class Translator:
             )
         elif part.outcome == "success":
             output = to_jsonable_python(part.content, fallback=str)
-            self._emit(ToolOutputAvailable(tool_call_id=shown_id, output=output))
+            self._emit(ToolOutputAvailable(tool_call_id=part.tool_call_id, output=output))
+            for extra in _extras(part):
+                self._emit(extra)
         else:
-            self._emit(ToolOutputError(tool_call_id=shown_id, error_text=_text(part.content)))
+            error_text = _text(part.content)
+            self._emit(ToolOutputError(tool_call_id=part.tool_call_id, error_text=error_text))
 
-    def _shown_id(self, call_id: str) -> str:
-        return self._call_ids.get(call_id, call_id)
+
+def _extras(part: ToolReturnPart) -> Iterator[Extra]:
+    """What a tool shows beside its result.
+
+    It is handed over in one go with the result, and so written in one append: a log has both or
+    neither, and a call that has its result is not made again.
+    """
+    shown: object = part.metadata
+    for extra in cast("Iterable[object]", shown) if isinstance(shown, list | tuple) else ():
+        match extra:
+            case Data():
+                data = to_jsonable_python(extra.data, fallback=str)
+                yield extra.model_copy(update={"data": data})
+            case SourceUrl() | SourceDocument() | File():
+                yield extra
+            case _:
+                pass
 
 
 def _text(content: object) -> str:

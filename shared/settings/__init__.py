@@ -4,6 +4,7 @@ Highest first: `MAMBA_*` environment (nested by `__`), `~/mamba.env`, `config.lo
 `config/config.yaml`, the defaults of the sections.
 """
 
+from shared.settings.agents import AgentSettings
 from shared.settings.auth import ApiKeySettings, AuthSettings, JwtSettings
 from shared.settings.load import (
     Reading,
@@ -30,6 +31,7 @@ from shared.settings.sections import (
 )
 
 __all__ = [
+    "AgentSettings",
     "ApiKeySettings",
     "AuthSettings",
     "HealthSettings",

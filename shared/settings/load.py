@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationError
 
 from shared.errors import SettingsError
+from shared.settings.agents import AgentSettings
 from shared.settings.auth import AuthSettings
 from shared.settings.names import Key, dotted
 from shared.settings.providers import ModelSettings, OpenAISettings, ProviderSettings
@@ -53,6 +54,7 @@ class Settings(Section):
         default={}, description="Further OpenAI-compatible endpoints, by name"
     )
     models: ModelSettings = ModelSettings()
+    agents: AgentSettings = AgentSettings()
     run: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
     limits: LimitSettings = LimitSettings()

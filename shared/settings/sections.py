@@ -39,6 +39,9 @@ class RunSettings(Section):
     max_retries: int = Field(default=3, ge=0, description="Failures a run survives")
     max_crashes: int = Field(default=5, ge=0, description="Workers a run may lose")
     max_steps: int = Field(default=20, ge=1, description="Model requests a run may make")
+    agent_wait_seconds: Seconds = Field(
+        default=30, description="Longest wait for a worker that knows the agent"
+    )
     retention_seconds: AtStart[Seconds] = Field(default=3600, description="Replay of ended runs")
     live_ttl_seconds: AtStart[Seconds] = Field(
         default=86_400, description="Longest wait in the queue"
@@ -51,6 +54,9 @@ class WorkerSettings(Section):
     )
     lease_seconds: AtStart[Seconds] = Field(default=3, description="A dead worker is noticed after")
     poll_seconds: AtStart[Seconds] = Field(default=0.5, description="Fallback poll of the queue")
+    queues: AtStart[tuple[str, ...]] = Field(
+        default=(), description="Queues it serves, `main` among them; all of its agents if empty"
+    )
     drain_seconds: AtStart[float] = Field(
         default=30, ge=0, description="SIGTERM: time for running answers"
     )

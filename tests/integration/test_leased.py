@@ -133,9 +133,9 @@ class Hall:
         hand.begin(drain_seconds=drain_seconds)
         return hand
 
-    async def enqueue(self, *names: str) -> None:
+    async def enqueue(self, *names: str, queue: str = keys.MAIN_QUEUE) -> None:
         for name in names:
-            run = new_run(name, chat_id=f"chat-{name}")
+            run = new_run(name, chat_id=f"chat-{name}").model_copy(update={"queue": queue})
             await self._admission.admit(run, job_of(run), LimitSettings())
 
     async def holder(self, name: str) -> str | None:
@@ -601,3 +601,68 @@ async def test_a_server_that_refuses_writes_does_not_end_a_worker(hall: Hall, re
 async def refused_writes(redis: Redis) -> bool:
     errors: dict[str, object] = await redis.execute_command("INFO", "errorstats")
     return "errorstat_NOREPLICAS" in errors
+
+
+BOTH = [keys.QUEUE, keys.queue("slow")]
+
+
+async def test_a_worker_serves_its_queues_and_no_other(hall: Hall) -> None:
+    main = hall.hire("main", at_once)
+    slow = hall.hire("slow", at_once, queues=lambda: [keys.queue("slow")])
+    await hall.idle(2)
+
+    async with asyncio.timeout(PROMPT):
+        await hall.enqueue("one", queue="slow")
+        await hall.enqueue("two")
+        await until_true(lambda: slow.begun == ["one"] and main.begun == ["two"])
+
+
+async def test_a_long_queue_does_not_keep_a_short_one_waiting(hall: Hall) -> None:
+    await hall.enqueue(*(f"main-{number}" for number in range(20)))
+    await hall.enqueue("slow-1", "slow-2", queue="slow")
+    gate = asyncio.Event()
+
+    hand = hall.hire("worker", until_set(gate), queues=lambda: BOTH, concurrency=4)
+    await until_true(lambda: len(hand.begun) == 4)
+    assert {"slow-1", "slow-2"} <= set(hand.begun)
+
+    gate.set()
+    await until(hall.clean)
+    assert len(hand.begun) == len(set(hand.begun)) == 22
+
+
+async def test_one_place_at_a_time_goes_round_the_queues(hall: Hall) -> None:
+    await hall.enqueue(*(f"main-{number}" for number in range(6)))
+    await hall.enqueue("slow-1", "slow-2", queue="slow")
+
+    hand = hall.hire("worker", at_once, queues=lambda: BOTH, concurrency=1)
+    await until(hall.clean)
+
+    assert {"slow-1", "slow-2"} <= set(hand.begun[:5])
+
+
+async def test_the_leases_of_all_queues_are_renewed(hall: Hall) -> None:
+    hand = hall.hire("worker", for_ever, queues=lambda: BOTH)
+    other = hall.hire("other", for_ever, queues=lambda: BOTH, poll_seconds=0.05)
+    await hall.enqueue("one")
+    await hall.enqueue("two", queue="slow")
+    await until_true(lambda: len(hand.begun + other.begun) == 2)
+
+    renewed = time.monotonic() + 2 * LEASE
+    await until_true(lambda: time.monotonic() > renewed)
+
+    assert sorted(hand.begun + other.begun) == ["one", "two"]
+    assert not hand.lost + other.lost
+
+
+async def test_a_job_that_is_put_back_stays_in_its_queue(hall: Hall) -> None:
+    first = hall.hire("first", for_ever, queues=lambda: BOTH)
+    await hall.enqueue("job", queue="slow")
+    await until_true(lambda: first.begun == ["job"])
+
+    second = hall.hire("second", at_once, queues=lambda: [keys.queue("slow")])
+    await first.leave()
+
+    await until_true(lambda: second.begun == ["job"])
+    await until(hall.clean)
+    assert not await hall.redis.execute_command("ZCARD", keys.queue("slow"))

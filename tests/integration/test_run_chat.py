@@ -9,13 +9,14 @@ from collections.abc import (
     Generator,
     Sequence,
 )
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from arq.worker import RetryJob
 from pydantic import SecretStr
-from pydantic_ai import Tool, exceptions
+from pydantic_ai import Agent, Tool, exceptions
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
@@ -33,9 +34,11 @@ from shared.settings import OpenAISettings, RunSettings
 from shared.stream import Append, Closure, RedisEventStream, Takeover, read_all
 from tests.upstream.client import Upstream
 from tests.wait import until
+from worker import answer as engine
 from worker import backoff, run_chat
-from worker.agents import chat
-from worker.agents.chat import ChatAgent
+from worker.agents.chat import chat
+from worker.agents.definition import AgentDefinition, AnyAgent
+from worker.answer import Answerer
 from worker.models import Models
 from worker.pace import Pace
 from worker.resume import CONTINUE_PROMPT
@@ -89,21 +92,27 @@ class Desk:
     running: Running = field(default_factory=Running)
     settings: RunSettings = field(default_factory=RunSettings)
     pace: Pace = field(default_factory=lambda: Pace(first_token=60, silence=60))
+    definition: AgentDefinition = chat
+    agent: AnyAgent = field(default_factory=lambda: Agent(name="chat"))
 
     def runner(self, *turns: Sequence[Piece], models: Models | None = None) -> ChatRunner:
-        agent = ChatAgent(
-            models or ScriptedModels(*turns),
-            max_steps=self.settings.max_steps,
-            pace=lambda _: self.pace,
-        )
         return ChatRunner(
             stream=self.stream,
             commit=self.commit,
             runs=self.runs,
             running=self.running,
-            agents={"chat": agent},
+            agents={self.definition.name: self.answerer(models or ScriptedModels(*turns))},
             settings=lambda: self.settings,
             max_retries=lambda _: self.settings.max_retries,
+        )
+
+    def answerer(self, models: Models) -> Answerer:
+        return Answerer(
+            self.definition,
+            self.agent,
+            models,
+            max_steps=lambda: self.settings.max_steps,
+            pace=lambda _: self.pace,
         )
 
     async def run(self, *turns: Sequence[Piece]) -> None:
@@ -192,6 +201,7 @@ async def desk(redis: Redis) -> AsyncGenerator[Desk]:
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "_BASE_SECONDS", 0.0)
     monkeypatch.setattr(run_chat, "_BROKEN_SECONDS", 0.0)
+    monkeypatch.setattr(run_chat, "_UNKNOWN_SECONDS", 0.0)
 
 
 async def test_an_answer_is_streamed_and_the_run_succeeds(desk: Desk) -> None:
@@ -574,10 +584,55 @@ async def test_a_dropped_job_ends_its_run_and_closes_what_is_open(desk: Desk) ->
     assert error_code(log) == "dropped"
 
 
-async def test_an_unknown_agent_is_an_error_of_ours(desk: Desk) -> None:
-    await start(desk.runner(["never"]), agent="nobody")
+async def test_a_run_of_an_unknown_agent_is_left_to_a_worker_that_knows_it(desk: Desk) -> None:
+    for _ in range(3):
+        with pytest.raises(RetryJob):
+            await start(desk.runner(["never"]), agent="nobody")
 
-    assert error_code(await desk.log()) == "internal_error"
+    assert (await desk.now()).attempts == 0
+    await desk.run(["Hello"])
+    assert said(await desk.log()) == "Hello"
+
+
+async def test_a_run_of_an_agent_that_nobody_knows_fails_in_the_end(desk: Desk) -> None:
+    desk.settings = RunSettings(agent_wait_seconds=0.05)
+    runner = desk.runner(["never"])
+
+    async def ended() -> bool:
+        with suppress(RetryJob):
+            await start(runner, agent="nobody")
+        return (await desk.now()).state.ended
+
+    await until(ended)
+
+    assert error_code(await desk.log()) == "unknown_agent"
+    await start(runner, agent="nobody")
+
+
+async def test_the_wait_for_an_agent_begins_anew_once_somebody_had_known_it(desk: Desk) -> None:
+    await desk.runs.hand_back(RUN)
+    await desk.redis.execute_command("HSET", f"mamba:run:{{{RUN}}}", "unbegun", "0 1")
+    assert (await desk.runs.hand_back(RUN) or 0) > 30
+
+    await desk.stream.take_over(RUN)
+
+    assert await desk.runs.hand_back(RUN) == 0
+
+
+async def test_a_run_is_stopped_while_it_waits_for_an_agent(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_chat, "_UNKNOWN_SECONDS", 100.0)
+    task = asyncio.create_task(start(desk.runner(["never"]), agent="nobody"))
+
+    async def waiting() -> bool:
+        return bool(await desk.redis.execute_command("HEXISTS", f"mamba:run:{{{RUN}}}", "unbegun"))
+
+    await until(waiting)
+    desk.running.cancel(RUN, Interrupt.STOP)
+    await task
+
+    assert kinds(await desk.log()) == ["start", "abort"]
 
 
 async def test_what_nobody_expected_is_tried_again_as_a_crash(
@@ -864,7 +919,7 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def tools(_: object) -> list[Tool]:
         return [Tool(make, name=TOOL, max_retries=3)]
 
-    monkeypatch.setattr(chat, "display_tools", tools)
+    monkeypatch.setattr(engine, "display_tools", tools)
     return made
 
 

@@ -135,13 +135,18 @@ def _logs_page() -> str:
     return (ROOT / "docs/logs.md").read_text()
 
 
+_LEVELS = ("debug", "info", "warning", "error", "critical", "log")
+
+
 def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
     """Each call of a module's `log`: the event's name, the method, the named fields."""
     for package in ("api", "worker", "shared", "mamba"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 match node:
-                    case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)):
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)) if (
+                        level in _LEVELS
+                    ):
                         names = [a.value for a in node.args if isinstance(a, ast.Constant)]
                         assert names, f"{path}:{node.lineno}: an event's name is a constant"
                         fields = {keyword.arg for keyword in node.keywords if keyword.arg}

@@ -241,7 +241,7 @@ def any_event(text: st.SearchStrategy[str]) -> st.SearchStrategy[StreamEvent]:
         built(File, url=text, media_type=text),
         built(
             Data,
-            type=st.text().map("data-".__add__),
+            type=st.text(min_size=1).map("data-".__add__),
             data=json_value,
             id=maybe_text,
             transient=st.none() | st.booleans(),

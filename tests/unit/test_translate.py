@@ -1,5 +1,6 @@
 """pydantic-ai's events become the stream's."""
 
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic_ai.messages import (
     FinalResultEvent,
     FunctionToolCallEvent,
     FunctionToolResultEvent,
+    ModelResponse,
     ModelResponsePart,
     PartDeltaEvent,
     PartEndEvent,
@@ -22,10 +24,13 @@ from pydantic_ai.messages import (
 )
 
 from shared.events import (
+    Data,
+    Error,
     FinishStep,
     ReasoningDelta,
     ReasoningEnd,
     ReasoningStart,
+    SourceUrl,
     StartStep,
     StreamEvent,
     TextDelta,
@@ -308,9 +313,30 @@ def test_a_call_that_broke_off_is_taken_up_under_its_old_name() -> None:
         PartEndEvent(index=0, part=ToolCallPart("f", '{"n":1}', "new")),
     )
     tape.translator.end_response()
-    tape.tools(called("new"), returned("new"))
+    response = ModelResponse(parts=[ToolCallPart("f", '{"n":1}', "new")])
+    tape.translator.name_calls(response)
 
+    assert [call.tool_call_id for call in response.tool_calls] == ["c"]
+    tape.tools(called("c"), returned("c"))
     assert tape.said == [INPUT, OUTPUT]
+
+
+def test_what_a_tool_shows_beside_its_result_follows_it() -> None:
+    source = SourceUrl(source_id="s", url="https://example.com")
+    card = Data(type="data-card", data={"at": PurePath("/tmp")})
+    metadata = [source, card, Error(error_text="no"), "no"]
+    part = ToolReturnPart("f", "ok", "c", metadata=metadata)
+
+    tape = Tape().tools(called(), FunctionToolResultEvent(part=part))
+
+    assert tape.said == [INPUT, OUTPUT, source, Data(type="data-card", data={"at": "/tmp"})]
+
+
+@pytest.mark.parametrize("metadata", [None, {"a": 1}, "text", 7])
+def test_other_metadata_of_a_tool_is_not_shown(metadata: Any) -> None:
+    part = ToolReturnPart("f", "ok", "c", metadata=metadata)
+
+    assert Tape().tools(called(), FunctionToolResultEvent(part=part)).said == [INPUT, OUTPUT]
 
 
 def test_a_call_that_broke_off_and_is_not_made_again_is_ended() -> None:

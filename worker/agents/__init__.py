@@ -1,0 +1,30 @@
+"""What an agent of your own is made with. `docs/agents.md` shows how."""
+
+from pydantic_ai import ToolReturn
+
+from shared.agents import AgentLimits, AgentRetries
+from shared.errors import AgentNotOffered
+from shared.events import Data, File, SourceDocument, SourceUrl
+from worker.agents.definition import (
+    AgentContext,
+    AgentDefinition,
+    AgentRun,
+    call_key,
+    register_agent,
+)
+
+__all__ = [
+    "AgentContext",
+    "AgentDefinition",
+    "AgentLimits",
+    "AgentNotOffered",
+    "AgentRetries",
+    "AgentRun",
+    "Data",
+    "File",
+    "SourceDocument",
+    "SourceUrl",
+    "ToolReturn",
+    "call_key",
+    "register_agent",
+]

@@ -1,0 +1,13 @@
+"""Installed packages that bring agents: a module and its metadata, in a folder of their own."""
+
+from pathlib import Path
+
+
+def install(site: Path, name: str, module: str, *, entry: str | None = None) -> None:
+    """Put a package `name` 1.0 into the folder, whose entry point names its module, or `entry`."""
+    (site / f"{name}.py").write_text(module)
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    points = f"[mamba.agents]\n{name} = {entry or name}\n"
+    (info / "entry_points.txt").write_text(points)

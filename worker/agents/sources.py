@@ -1,0 +1,103 @@
+"""Where agents come from: this package, installed packages, and the file."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+import structlog
+from pydantic_ai import Agent
+
+from shared.agent_file import FileAgent
+from shared.errors import SettingsError
+from shared.logs import where
+from worker.agents.definition import AgentContext, AgentDefinition, AgentRun
+from worker.tools.display import DISPLAY_TOOLS
+
+log = structlog.stdlib.get_logger()
+
+#: The entry-point group of packages that bring agents: each names a module, or one definition.
+GROUP = "mamba.agents"
+
+_BUILT_IN = ("worker.agents.chat",)
+
+#: The tools that the file may give an agent, by name.
+FILE_TOOLS = DISPLAY_TOOLS
+
+
+def built_in() -> list[AgentDefinition]:
+    return [definition for name in _BUILT_IN for definition in _definitions(import_module(name))]
+
+
+def installed() -> list[AgentDefinition]:
+    """The agents of installed packages. One that cannot be loaded is logged, and not offered."""
+    found: list[AgentDefinition] = []
+    for point in entry_points(group=GROUP):
+        try:
+            found += _loaded(point)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is this package's alone)
+            log.error(  # noqa: TRY400  (a traceback of somebody else's may hold anything)
+                "agents.entry_point_broken",
+                entry_point=f"{point.name} = {point.value}",
+                package=_package(point),
+                error=repr(error),
+                where=where(error),
+            )
+    return found
+
+
+def from_file(agents: Sequence[FileAgent], path: Path) -> list[AgentDefinition]:
+    """The agents that a file describes.
+
+    Raises:
+        SettingsError: if one names a tool that is not there.
+    """
+    return [_described(agent, f"agents[{index}]", path) for index, agent in enumerate(agents)]
+
+
+def _loaded(point: EntryPoint) -> list[AgentDefinition]:
+    loaded: object = point.load()
+    if isinstance(loaded, ModuleType):
+        found = list(_definitions(loaded))
+    else:
+        found = [loaded] if isinstance(loaded, AgentDefinition) else []
+    if not found:
+        raise SettingsError("There is no agent made with @register_agent in it.")
+    origin = f"entry point {point.name} = {point.value} of {_package(point)}"
+    return [replace(definition, origin=origin) for definition in found]
+
+
+def _definitions(module: ModuleType) -> Iterator[AgentDefinition]:
+    return (value for value in vars(module).values() if isinstance(value, AgentDefinition))
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+
+
+def _described(agent: FileAgent, place: str, path: Path) -> AgentDefinition:
+    for index, name in enumerate(agent.tools):
+        if name not in FILE_TOOLS:
+            raise SettingsError(
+                f"{path} is wrong:\n  {place}.tools[{index}]: There is no tool {name!r}. "
+                f"There are: {', '.join(FILE_TOOLS)}."
+            )
+
+    def build(_: AgentContext) -> Agent[AgentRun, str]:
+        tools = [FILE_TOOLS[name] for name in agent.tools]
+        return Agent(
+            name=agent.name, instructions=agent.instructions, tools=tools, deps_type=AgentRun
+        )
+
+    return AgentDefinition(
+        agent.name,
+        build,
+        agent.description,
+        agent.model,
+        agent.limits,
+        agent.retries,
+        agent.queue,
+        origin=f"{path}, {place}",
+    )

@@ -1,0 +1,113 @@
+"""The engine: one attempt at an answer, by any agent.
+
+It goes on from what the log already shows, writes what the model and the tools do as the run's
+events, and holds the run to its agent's limits over all attempts.
+"""
+
+from collections.abc import Callable
+
+from pydantic_ai import Agent, FunctionToolset, UsageLimits
+from pydantic_ai.messages import FinishReason as ModelFinishReason
+from pydantic_ai.models import Model
+from pydantic_ai.toolsets import AbstractToolset
+
+from shared.events import FinishReason
+from shared.jobs import RunChat
+from shared.transcript import Transcript
+from worker.agents.definition import AgentDefinition, AgentRun, AnyAgent
+from worker.history import history_of
+from worker.models import Models
+from worker.pace import Pace, paced
+from worker.resume import beginning
+from worker.tools.display import display_tools
+from worker.translate import Translator
+from worker.usage import UsageMeter
+from worker.writer import RunWriter
+
+_FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content-filter",
+    "tool_call": "tool-calls",
+    "error": "error",
+}
+
+
+class Answerer:
+    """An agent that is ready to answer."""
+
+    def __init__(
+        self,
+        definition: AgentDefinition,
+        agent: AnyAgent,
+        models: Models,
+        *,
+        max_steps: Callable[[], int],
+        pace: Callable[[str], Pace],
+    ) -> None:
+        self.definition = definition
+        self.agent = agent
+        self._models = models
+        self._max_steps = max_steps
+        #: By the name of the model.
+        self._pace = pace
+
+    async def answer(
+        self, job: RunChat, transcript: Transcript, writer: RunWriter, meter: UsageMeter
+    ) -> FinishReason:
+        """Write the answer, or what is missing of it, and say why it ended."""
+        translator = Translator(transcript, writer.write)
+        start = beginning(history_of(job.messages), transcript)
+        limits, pace = self._limits(), self._pace(self.definition.model or job.model)
+        reason: ModelFinishReason | None = None
+        if start.complete:
+            return "stop"
+        async with self.agent.iter(
+            start.prompt,
+            message_history=start.history,
+            deferred_tool_results=start.pending,
+            deps=AgentRun(job.run_id, job.chat_id, job.request_id),
+            model=self._model(job),
+            toolsets=self._display_tools(job),
+            usage_limits=limits,
+            usage=await meter.begin(transcript, limits),
+        ) as run:
+            async for node in run:
+                if Agent.is_model_request_node(node):
+                    translator.start_step()
+                    async with paced(node.stream(run.ctx), pace) as events:
+                        async for event in events:
+                            translator.on_model_event(event)
+                            await writer.room()
+                    translator.end_response()
+                elif Agent.is_call_tools_node(node):
+                    await meter.record(run.usage)
+                    reason = node.model_response.finish_reason
+                    if start.prompt and not node.model_response.parts:
+                        break  # there was nothing left to say
+                    translator.name_calls(node.model_response)
+                    async with node.stream(run.ctx) as tool_events:
+                        async for event in tool_events:
+                            translator.on_tool_event(event)
+                    translator.end_step()
+        translator.end_step()
+        return _FINISH_REASONS.get(reason, "other") if reason else "stop"
+
+    def _limits(self) -> UsageLimits:
+        limits, steps = self.definition.limits, self._max_steps()
+        return UsageLimits(
+            request_limit=min(steps, limits.steps or steps),
+            total_tokens_limit=limits.tokens,
+            cost_limit=limits.cost,
+        )
+
+    def _model(self, job: RunChat) -> Model | None:
+        """The definition's model, the one that the agent was built with, or the request's."""
+        if self.definition.model is None and self.agent.model is not None:
+            return None
+        return self._models.get(self.definition.model or job.model)
+
+    def _display_tools(self, job: RunChat) -> list[AbstractToolset[AgentRun]] | None:
+        if not (self.definition.display_tools and job.tools):
+            return None
+        return [FunctionToolset(display_tools(job.tools))]
