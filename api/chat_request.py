@@ -5,10 +5,10 @@ What is wrong is refused with the name of its field, and what would be right.
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Self, TypeVar, cast
 
 from fastapi import Request
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from api.body import FAIL_FAST, NESTING, Body, Name, at_most
 from api.chat_message import TAG, UIMessage
@@ -22,6 +22,9 @@ from shared.tools import DISPLAY_TOOL_NAMES
 #: Counted in the raw body, before it is parsed: millions of them would hold up all streams.
 _MAX_BRACKETS = 400_000
 _BODY_SECONDS = 30
+
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class ChatRequest(Body):
@@ -83,7 +86,15 @@ def _count(value: object, most: int) -> int:
 
 
 async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequest:
-    """Read and check the body.
+    """Read and check the body; raises as `read_body_of` does."""
+    chat = await read_body_of(ChatRequest, request, limits)
+    for check in _CHECKS:
+        check(chat, limits)
+    return chat
+
+
+async def read_body_of(kind: type[_Kind], request: Request, limits: LimitSettings) -> _Kind:
+    """Read the body, as what it should be.
 
     Raises:
         TooLarge: before a body over the limit is read whole.
@@ -97,12 +108,9 @@ async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequ
     if body.count(b"{") + body.count(b"[") > _MAX_BRACKETS:
         raise TooLarge(f"The body holds more than {_MAX_BRACKETS:,} objects and lists.")
     try:
-        chat = ChatRequest.model_validate_json(body, context=limits)
+        return kind.model_validate_json(body, context=limits)
     except ValidationError as error:
         raise _refusal(error) from None
-    for check in _CHECKS:
-        check(chat, limits)
-    return chat
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

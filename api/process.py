@@ -11,8 +11,10 @@ from fastapi import Depends, FastAPI, Request
 from api.agent_directory import AgentDirectory
 from api.components import ComponentChecks
 from api.draining import Draining
+from api.model_list import ModelList
 from api.run_service import RunService
 from api.sse import RelayResponse
+from api.title_service import TitleService
 from api.wires import Wire
 from shared.admission import Admission
 from shared.agent_catalogue import AgentCatalogue
@@ -26,6 +28,7 @@ from shared.runs import Run, RunStore
 from shared.settings import Settings
 from shared.stream import START, Cursor, RedisEventStream
 from shared.subscriber import Subscriber
+from shared.titles import TitleBoard
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Process:
     follower: Follower
     agents: AgentDirectory
     runs: RunService
+    titles: TitleService
+    models: ModelList
     draining: Draining
     checks: ComponentChecks
 
@@ -87,19 +92,30 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         follower.max_bytes = changed.limits.follower_bytes
 
     live.on_change(resize)
+    queue = JobQueue(redis)
     catalogue = AgentCatalogue(redis, live_ttl=live_ttl)
     agents = AgentDirectory(catalogue, AgentFile(settings.agents))
     runs = RunService(
         agents=agents,
         runs=RunStore(redis, live_ttl=live_ttl),
         admission=Admission(redis, live_ttl=live_ttl),
-        queue=JobQueue(redis),
+        queue=queue,
         stream=stream,
         follower=follower,
         live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
-    return Process(live, redis, follower, agents, runs, draining, ComponentChecks(redis, live))
+    return Process(
+        live,
+        redis,
+        follower,
+        agents=agents,
+        runs=runs,
+        titles=TitleService(queue, TitleBoard(redis), subscriber, live),
+        models=ModelList(live, redis),
+        draining=draining,
+        checks=ComponentChecks(redis, live),
+    )
 
 
 def _process_of(request: Request) -> Process:

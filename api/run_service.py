@@ -18,6 +18,7 @@ from shared.events import Abort, StreamEvent
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
 from shared.live_settings import LiveSettings
+from shared.providers import requested_model
 from shared.redis import REDIS_AWAY
 from shared.runs import Run, RunState, RunStore, new_run_id
 from shared.stream import Closure, Cursor, EventStream
@@ -66,7 +67,7 @@ class RunService:
         """Let the run in, queue its job, wake a worker.
 
         Raises:
-            InvalidRequest: if there is no such agent.
+            InvalidRequest: if there is no such agent, or the model may not be named.
             RunInProgress: if the chat's answer is still being made, and is not to be superseded.
             TooManyRequests: if a limit is reached.
             IdempotencyMismatch: if the key was used for another request.
@@ -94,7 +95,7 @@ class RunService:
             message_id=chat.continued_message_id or f"msg_{run_id}",
             agent=agent.name,
             queue=agent.queue,
-            model=agent.model or chat.model or self._live.now.openai.default_model,
+            model=agent.model or requested_model(self._live.now, chat.model),
             request_id=request_id,
         )
 

@@ -19,6 +19,7 @@ from mamba.console import complain, say
 from mamba.interrupts import Interrupted, Interrupts, heard_interrupts
 from mamba.valkey import embedded_valkey, free_port, valkey_binary
 from mamba.welcome import welcome
+from shared.providers import answers
 from shared.redis import Redis, connect
 from shared.settings import Settings, load_settings
 from shared.workers import Workers
@@ -67,7 +68,7 @@ def run() -> int:
 def _plan(settings: Settings) -> Plan:
     port = settings.server.port or free_port()
     openai = settings.openai
-    demo = openai.demo or not (openai.api_key or openai.base_url)
+    demo = openai.demo or not answers(settings)
     environment = {
         **os.environ,
         **_defaults(settings),

@@ -27,7 +27,8 @@ MambaError
     ├── FirstTokenTimeout
     └── SilenceTimeout
 
-A class's docstring is its default message. HTTP statuses are chosen at the API's edge alone
+`worker/backends/errors.py` adds those of the model endpoints. A class's docstring is its default
+message. HTTP statuses are chosen at the API's edge alone
 (`api/problems.py`); what a failed run tells its reader is `worker/failures.py`.
 """
 

@@ -14,8 +14,9 @@ from shared import keys
 from shared.messages import Message
 from shared.redis import Redis, Script
 
-#: The kind of the job; a name on the queue that never changes.
+#: The kinds of job; names on the queue that never change.
 RUN_CHAT = "run_chat"
+GENERATE_TITLE = "generate_title"
 
 #: Jobs that are not due yet, of which `depth` looks whether a worker has them.
 _LOOK = 1000
@@ -37,15 +38,30 @@ class RunChat(BaseModel):
     messages: tuple[Message, ...]
 
 
+class GenerateTitle(BaseModel):
+    """What `generate_title` is called with. It is kept for as long as somebody waits for it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = 1
+    title_id: str
+    request_id: str
+    model: str
+    max_length: int
+    #: The beginning of the conversation.
+    excerpt: str
+
+
 dump_job = to_json
 load_job = from_json
 
 
-def queued_payload(job: RunChat) -> bytes:
+def queued_payload(job: RunChat | GenerateTitle) -> bytes:
     """The job as it stands in the queue."""
     now_ms = time.time_ns() // 1_000_000
+    kind = RUN_CHAT if isinstance(job, RunChat) else GENERATE_TITLE
     args = (job.model_dump(mode="json"),)
-    return serialize_job(RUN_CHAT, args, {}, None, now_ms, serializer=dump_job)
+    return serialize_job(kind, args, {}, None, now_ms, serializer=dump_job)
 
 
 class Depth(NamedTuple):
@@ -63,6 +79,12 @@ class JobQueue:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+
+    async def enqueue_title(self, job: GenerateTitle, *, seconds: float) -> None:
+        """Queue a title. A worker that comes to it later finds nothing: nobody waits for it."""
+        names = [keys.job(job.title_id), keys.QUEUE, keys.wake(keys.QUEUE)]
+        payload = queued_payload(job)
+        await _ENQUEUE_SHORT.run(self._redis, names, [job.title_id, payload, int(seconds * 1000)])
 
     async def latest(self, owner: str, chat_id: str) -> str | None:
         """The id of the chat's newest run."""
@@ -95,7 +117,7 @@ class JobQueue:
         return await self._redis.execute_command("ZSCORE", keys.queue(queue), run_id) is not None
 
     async def remove(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
-        """Take back the job of a run that has ended."""
+        """Take back a job that nobody waits for any more."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("ZREM", keys.queue(queue), run_id)
             pipe.execute_command("DEL", keys.job(run_id), keys.tries(run_id))
@@ -112,6 +134,22 @@ _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+
+#: KEYS job, queue, wake; ARGV job's id, job, its TTL. Called again, it changes nothing.
+_ENQUEUE_SHORT = Script(
+    _NOW
+    + """
+if redis.call('EXISTS', KEYS[1]) == 1 then return end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+if redis.call('LLEN', KEYS[3]) < 1000 then redis.call('LPUSH', KEYS[3], '1') end
+for n = 2, 3 do
+  if redis.call('PTTL', KEYS[n]) < tonumber(ARGV[3]) then
+    redis.call('PEXPIRE', KEYS[n], ARGV[3])
+  end
+end
+"""
+)
 
 #: KEYS queue, wake, lease; ARGV job, token's TTL.
 _MAKE_DUE = Script(

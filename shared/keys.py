@@ -17,6 +17,8 @@ MAIN_QUEUE = "main"
 PROVIDERS = "mamba:providers"
 #: Hash: the newest card of each agent that workers offer, by its name.
 AGENTS = "mamba:agents"
+#: String: the worker whose turn it is to ask the providers.
+PROBE_TURN = "mamba:providers:turn"
 
 
 def run(run_id: str) -> str:
@@ -52,6 +54,11 @@ def idempotency(owner: str, key: str) -> str:
 def queue(name: str) -> str:
     """Zset: the jobs of a queue, by due time."""
     return QUEUE if name == MAIN_QUEUE else f"{QUEUE}s:{name}"
+
+
+def title(title_id: str) -> str:
+    """String: a title that was made. Its name is also the channel that it is published on."""
+    return f"mamba:title:{title_id}"
 
 
 def wake(queue: str) -> str:

@@ -37,7 +37,7 @@ class LeasedWorker(Worker):
 
     def __init__(
         self,
-        function: Function,
+        functions: Sequence[Function],
         *,
         worker_id: str,
         redis: ArqRedis,
@@ -49,7 +49,7 @@ class LeasedWorker(Worker):
         queues: Callable[[], Sequence[str]] = lambda: (keys.QUEUE,),
     ) -> None:
         super().__init__(
-            [function],
+            functions,
             queue_name=keys.QUEUE,
             redis_pool=redis,
             max_jobs=concurrency,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
-from shared.settings import OpenAISettings, ProviderSettings, Settings
+from shared.providers import ModelName, fallback_chain, model_name, providers_of
+from shared.settings import ProviderSettings, Settings
 
 _T = TypeVar("_T")
 
@@ -25,14 +26,22 @@ class Pace:
 
 
 def pace_of(settings: Settings, model: str) -> Pace:
-    """The pace that the settings ask of a `provider/model`, or of a bare name."""
-    endpoint = _endpoint(settings, model)
-    return Pace(endpoint.first_token_timeout_seconds, endpoint.timeout_seconds)
+    """The pace that the settings ask of a `provider/model`, or of a bare name.
+
+    With fall-backs each model has its own time to begin, one after the other.
+    """
+    chain = [
+        _provider(settings, name) for name in fallback_chain(settings, model_name(settings, model))
+    ]
+    return Pace(
+        sum(provider.first_token_timeout_seconds for provider in chain),
+        max(provider.timeout_seconds for provider in chain),
+    )
 
 
 def max_retries_of(settings: Settings, model: str) -> int:
     """How many failures of this model a run survives."""
-    own = _endpoint(settings, model).max_retries
+    own = _provider(settings, model_name(settings, model)).max_retries
     return settings.run.max_retries if own is None else own
 
 
@@ -94,6 +103,5 @@ class _Paced(Generic[_T]):
         return event
 
 
-def _endpoint(settings: Settings, model: str) -> OpenAISettings | ProviderSettings:
-    provider, _, name = model.partition("/")
-    return settings.providers.get(provider, settings.openai) if name else settings.openai
+def _provider(settings: Settings, name: ModelName) -> ProviderSettings:
+    return providers_of(settings)[name.provider].settings

@@ -17,7 +17,7 @@ from arq.worker import func
 
 from shared import keys, logs
 from shared.agent_catalogue import AgentCatalogue
-from shared.jobs import RUN_CHAT, dump_job, load_job
+from shared.jobs import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.live_settings import LiveSettings
 from shared.redis import REDIS_AWAY, Redis, open_pool
 from shared.reload import Reload
@@ -25,14 +25,17 @@ from shared.runs import RunStore
 from shared.settings import Settings
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber
+from shared.titles import TitleBoard
 from shared.workers import Workers
 from worker.agents.offered import OfferedAgents
 from worker.agents.publisher import AgentPublisher
+from worker.generate_title import TitleRunner
 from worker.leased import LeasedWorker
 from worker.models import Models
 from worker.orders import Orders
 from worker.pace import max_retries_of
 from worker.presence import Presence
+from worker.probe import Probe
 from worker.run_chat import ChatRunner
 from worker.running import Interrupt, Running
 from worker.writer import GroupCommit
@@ -76,7 +79,7 @@ async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) ->
     stack.push_async_callback(arq.aclose, close_connection_pool=True)
     redis = cast("Redis", arq)
     live_ttl = settings.run.live_ttl_seconds
-    models = Models(settings.openai)
+    models = Models(live)
     stack.push_async_callback(models.close)
     subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
     stream = RedisEventStream(redis, live_ttl=live_ttl, retention=settings.run.retention_seconds)
@@ -94,10 +97,15 @@ async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) ->
         settings=lambda: live.now.run,
         max_retries=lambda model: max_retries_of(live.now, model),
     )
+    titles = TitleRunner(TitleBoard(redis), models, running, live)
+    await stack.enter_async_context(Probe(redis, live, worker_id))
     orders = await stack.enter_async_context(Orders(runs, running))
     subscriber.add(keys.worker(worker_id), orders)
     return LeasedWorker(
-        func(cast("WorkerCoroutine", runner.__call__), name=RUN_CHAT),
+        [
+            func(cast("WorkerCoroutine", runner.__call__), name=RUN_CHAT),
+            func(cast("WorkerCoroutine", titles.__call__), name=GENERATE_TITLE),
+        ],
         worker_id=worker_id,
         redis=arq,
         concurrency=settings.worker.concurrency,

@@ -9,15 +9,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from shared import providers as known
 from shared.errors import SettingsError
 from shared.settings.agents import AgentSettings
 from shared.settings.auth import AuthSettings
 from shared.settings.names import Key, dotted
-from shared.settings.providers import ModelSettings, OpenAISettings, ProviderSettings
+from shared.settings.providers import (
+    ModelSettings,
+    OpenAISettings,
+    ProviderName,
+    ProviderSettings,
+)
 from shared.settings.section import Section
 from shared.settings.sections import (
     HealthSettings,
@@ -36,15 +42,6 @@ ENV_FILE = "~/mamba.env"
 YAML_FILES = (Path("config.local.yaml"), Path("config/config.yaml"))
 
 
-def _not_openai(name: str) -> str:
-    if name == "openai":
-        raise ValueError("this one is configured under openai")
-    return name
-
-
-ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$"), AfterValidator(_not_openai)]
-
-
 class Settings(Section):
     server: ServerSettings = ServerSettings()
     redis: RedisSettings = RedisSettings()
@@ -61,6 +58,12 @@ class Settings(Section):
     health: HealthSettings = HealthSettings()
     title: TitleSettings = TitleSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    @model_validator(mode="after")
+    def _check_providers(self) -> Self:
+        if problem := known.mistake(self):
+            raise ValueError(problem)
+        return self
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,9 @@ def _wrong_values(error: ValidationError, sources: tuple[Source, ...]) -> Iterat
     for wrong in error.errors(include_url=False, include_input=False, include_context=False):
         key = tuple(str(part) for part in wrong["loc"] if part != "[key]")
         text = wrong["msg"].removeprefix("Value error, ")
+        if not key:  # what is wrong with several settings together begins with the key of one
+            named, _, text = text.partition(": ")
+            key = tuple(named.split("."))
         yield Problem(dotted(key), text, _nearest_origin(key, sources))
 
 

@@ -64,7 +64,7 @@ class Hand:
         self.work = work
         settings = {"concurrency": 20, "lease_seconds": LEASE, "poll_seconds": POLL, **options}
         self.worker = Tapped(
-            func(cast("Any", self._run), name=RUN_CHAT),
+            [func(cast("Any", self._run), name=RUN_CHAT)],
             worker_id=name,
             redis=arq,
             on_lost=self._on_lost,

@@ -27,10 +27,11 @@ from shared.closing import close_run
 from shared.events import Abort, Error, Event, Finish, Start, StreamEvent, TextDelta, decode
 from shared.events import Data as DataEvent
 from shared.jobs import RunChat
+from shared.live_settings import LiveSettings
 from shared.messages import Message, TextPart
 from shared.redis import Redis
 from shared.runs import Run, RunState, RunStore
-from shared.settings import OpenAISettings, RunSettings
+from shared.settings import OpenAISettings, RunSettings, Settings
 from shared.stream import Append, Closure, RedisEventStream, Takeover, read_all
 from tests.upstream.client import Upstream
 from tests.wait import until
@@ -57,7 +58,7 @@ class ScriptedModels(Models):
     """One model, whose requests are answered by these turns in order, then by the last."""
 
     def __init__(self, *turns: Sequence[Piece]) -> None:
-        super().__init__(OpenAISettings(demo=True))
+        super().__init__(LiveSettings(Settings(openai=OpenAISettings(demo=True))))
         self.turns = list(turns)
         self.requests: list[list[ModelMessage]] = []
         self._model = FunctionModel(stream_function=self._stream)
@@ -902,7 +903,7 @@ def upstream() -> Generator[Upstream]:
 @pytest.fixture
 async def models(upstream: Upstream) -> AsyncGenerator[Models]:
     settings = OpenAISettings(base_url=upstream.base_url, api_key=SecretStr("k"))
-    models = Models(settings)
+    models = Models(LiveSettings(Settings(openai=settings)))
     yield models
     await models.close()
 

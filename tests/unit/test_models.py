@@ -14,14 +14,19 @@ from pydantic_ai import Agent
 from pydantic_ai.models.function import FunctionModel
 
 from shared.errors import SettingsError
-from shared.settings import OpenAISettings
-from worker import models as models_module
+from shared.live_settings import LiveSettings
+from shared.settings import OpenAISettings, Settings
+from worker.backends import client as client_module
 from worker.failures import failure_of
 from worker.models import Models
 
 URL = "https://model.test/v1/chat/completions"
 KEY = "sk-very-secret"
-SETTINGS = OpenAISettings(api_key=SecretStr(KEY), base_url="https://model.test/v1")
+SETTINGS = Settings(openai=OpenAISettings(api_key=SecretStr(KEY), base_url="https://model.test/v1"))
+
+
+def live(openai: OpenAISettings) -> LiveSettings:
+    return LiveSettings(Settings(openai=openai))
 
 
 @pytest.fixture
@@ -51,12 +56,12 @@ def wire(upstream: respx.Router, monkeypatch: pytest.MonkeyPatch) -> None:
     def client(**_: Any) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
 
-    monkeypatch.setattr(models_module, "DefaultAioHttpClient", client)
+    monkeypatch.setattr(client_module, "DefaultAioHttpClient", client)
 
 
 @pytest.fixture
 async def models(wire: None) -> AsyncGenerator[Models]:  # noqa: ARG001
-    models = Models(SETTINGS)
+    models = Models(LiveSettings(SETTINGS))
     yield models
     await models.close()
 
@@ -207,7 +212,7 @@ async def test_the_key_is_in_no_repr(models: Models) -> None:
 
 
 async def test_the_demo_answers_for_every_name() -> None:
-    models = Models(OpenAISettings(demo=True))
+    models = Models(live(OpenAISettings(demo=True)))
 
     assert isinstance(models.get("openai/gpt-4o"), FunctionModel)
     assert models.get("a") is models.get("b")
@@ -220,11 +225,11 @@ async def test_a_model_is_made_once(models: Models) -> None:
 
 def test_nothing_configured_says_what_to_configure() -> None:
     with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
-        Models(OpenAISettings())
+        Models(live(OpenAISettings()))
 
 
 async def test_a_base_url_alone_is_enough() -> None:
-    models = Models(OpenAISettings(base_url="https://model.test/v1"))
+    models = Models(live(OpenAISettings(base_url="https://model.test/v1")))
 
     assert models.get("m")
     await models.close()

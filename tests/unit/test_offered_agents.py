@@ -67,7 +67,8 @@ def offered(file: Path | None = None, queues: tuple[str, ...] = ()) -> OfferedAg
         openai=OpenAISettings(demo=True),
         worker=WorkerSettings(queues=queues),
     )
-    return OfferedAgents(LiveSettings(settings), Models(settings.openai))
+    live = LiveSettings(settings)
+    return OfferedAgents(live, Models(live))
 
 
 def names(agents: OfferedAgents) -> list[str]:

@@ -339,18 +339,26 @@ def test_all_unknown_keys_are_named_with_their_source_and_the_nearest(
     ]
 
 
+def test_what_is_wrong_with_settings_together_is_named_with_its_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__API_KEY", "k")
+
+    [mistake] = mistakes()
+    assert mistake.startswith("providers.groq.base_url: Set it;")
+    assert mistake.endswith("(MAMBA_PROVIDERS__GROQ__API_KEY)")
+
+
 def test_all_wrong_values_are_named_with_their_source(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common("logging: {level: LOUD}")
     folder.env("MAMBA_RUN__TIMEOUT_SECONDS=0")
     monkeypatch.setenv("MAMBA_SERVER__PORT", "70000")
-    monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__API_KEY", "k")
     monkeypatch.setenv("MAMBA_SERVER__CORS_ORIGINS", "[1")
 
     assert mistakes() == [
         "logging.level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (config/config.yaml)",
-        "providers.groq.base_url: Field required (MAMBA_PROVIDERS__GROQ__API_KEY)",
         (
             "run.timeout_seconds: Input should be greater than 0"
             " (MAMBA_RUN__TIMEOUT_SECONDS in ~/mamba.env)"

@@ -1,10 +1,11 @@
 import pytest
 from openai._streaming import ServerSentEvent
 
-from worker.models import _WholeStreams  # pyright: ignore[reportPrivateUsage]
+from worker.backends.client import WholeStreams
 
 TEXT = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+EMPTY_REASON = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":""}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 ERROR = b'data: {"error":{"message":"overloaded"}}\n\n'
 
@@ -14,7 +15,7 @@ async def events_of(*chunks: bytes) -> list[ServerSentEvent]:
         for chunk in chunks:
             yield chunk
 
-    return [event async for event in _WholeStreams().aiter_bytes(body())]
+    return [event async for event in WholeStreams().aiter_bytes(body())]
 
 
 @pytest.mark.parametrize("ending", [STOP + DONE, STOP, DONE, ERROR])
@@ -22,7 +23,7 @@ async def test_an_answer_that_says_that_it_has_ended_is_whole(ending: bytes) -> 
     assert (await events_of(TEXT, ending))[0].data.startswith("{")
 
 
-@pytest.mark.parametrize("chunks", [(TEXT,), (TEXT, TEXT), ()])
+@pytest.mark.parametrize("chunks", [(TEXT,), (TEXT, TEXT), (EMPTY_REASON,), ()])
 async def test_an_answer_that_just_ends_has_broken_off(chunks: tuple[bytes, ...]) -> None:
     with pytest.raises(Exception, match="ended before"):
         await events_of(*chunks)

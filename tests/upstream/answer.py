@@ -1,7 +1,7 @@
 """Plays a turn to the client that asked for it, as well as the script lets it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 
 from tests.upstream.completion import Completion
 from tests.upstream.connection import reset
+from tests.upstream.quirks import Quirk, Quirks
 from tests.upstream.script import Failure
 from tests.upstream.stage import Received
 from tests.upstream.turn import Hold, Pause, Piece, Step, Turn, is_text
@@ -23,6 +24,7 @@ class Answer:
     received: Received
     turn: Turn
     failure: Failure
+    quirks: Sequence[Quirk] = ()
 
     def response(self) -> StreamingResponse:
         if self.received.body.get("stream"):
@@ -31,8 +33,9 @@ class Answer:
 
     async def _watched(self) -> AsyncIterator[bytes]:
         try:
+            quirks = Quirks(self.quirks) if self.quirks else None
             async for written in self._written():
-                yield written
+                yield quirks.rewrite(written) if quirks else written
             self.received.outcome = "finished"
         finally:
             if self.received.outcome == "open":

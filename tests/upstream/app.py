@@ -109,7 +109,7 @@ def _answer(request: Request, received: Received, play: Play) -> Response:
         turn = play.turn(at.turn).after(at.partial)
     except DivergedError as error:
         return _error(500, str(error))
-    return Answer(request, received, turn, failure).response()
+    return Answer(request, received, turn, failure, play.quirks).response()
 
 
 def _refusal(failure: Failure, status: int) -> Response:

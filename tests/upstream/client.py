@@ -11,6 +11,8 @@ from typing import Any, Literal, Self, TypedDict
 
 import httpx
 
+from tests.upstream.quirks import Quirk
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,9 +45,11 @@ class Upstream:
         name: str,
         turns: Sequence[Sequence[dict[str, Any]]],
         failures: Sequence[dict[str, Any]] = (),
+        quirks: Sequence[Quirk] = (),
     ) -> None:
         """What the model `name` answers from now on; replaces its script, keeps its requests."""
-        await self._call("PUT", f"/scripts/{name}", {"turns": turns, "failures": failures})
+        script = {"turns": turns, "failures": failures, "quirks": quirks}
+        await self._call("PUT", f"/scripts/{name}", script)
 
     async def requests(self, name: str) -> list[Received]:
         return await self._call("GET", f"/requests/{name}")

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tests.upstream.quirks import Quirk
+
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,3 +80,4 @@ Action = Text | Words | Reasoning | Tool | Sleep | Wait | Finish
 class Script(Strict):
     turns: list[list[Action]] = Field(min_length=1)
     failures: list[Failure] = []
+    quirks: list[Quirk] = []

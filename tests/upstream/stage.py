@@ -23,6 +23,7 @@ class Play:
     def __init__(self, script: Script) -> None:
         self._turns = [Turn.of(actions) for actions in script.turns]
         self._failures = deque(script.failures)
+        self.quirks = script.quirks
         self._closed = deque(hold for turn in self._turns for hold in turn.holds)
 
     def turn(self, number: int) -> Turn:

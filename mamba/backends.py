@@ -1,0 +1,29 @@
+"""The backends by the name that code of yours imports them by: `docs/models.md` shows how."""
+
+from worker.backends import (
+    AuthenticationError,
+    ModelBackendError,
+    ModelProfile,
+    ModelResponse,
+    OpenAICompatibleBackend,
+    RateLimitError,
+    StreamChunk,
+    create_lmstudio_backend,
+    create_ollama_backend,
+    create_vllm_backend,
+    get_profile,
+)
+
+__all__ = [
+    "AuthenticationError",
+    "ModelBackendError",
+    "ModelProfile",
+    "ModelResponse",
+    "OpenAICompatibleBackend",
+    "RateLimitError",
+    "StreamChunk",
+    "create_lmstudio_backend",
+    "create_ollama_backend",
+    "create_vllm_backend",
+    "get_profile",
+]

@@ -1,0 +1,25 @@
+"""Models behind servers that speak OpenAI's format, for Python: `docs/models.md` shows how."""
+
+from worker.backends.errors import AuthenticationError, ModelBackendError, RateLimitError
+from worker.backends.local import (
+    create_lmstudio_backend,
+    create_ollama_backend,
+    create_vllm_backend,
+)
+from worker.backends.openai_compatible import OpenAICompatibleBackend
+from worker.backends.profile import ModelProfile, get_profile
+from worker.backends.response import ModelResponse, StreamChunk
+
+__all__ = [
+    "AuthenticationError",
+    "ModelBackendError",
+    "ModelProfile",
+    "ModelResponse",
+    "OpenAICompatibleBackend",
+    "RateLimitError",
+    "StreamChunk",
+    "create_lmstudio_backend",
+    "create_ollama_backend",
+    "create_vllm_backend",
+    "get_profile",
+]

@@ -1,0 +1,33 @@
+"""Backends of the servers that people run themselves, at the ports they listen on by default."""
+
+from typing import Any
+
+from shared.providers import BUILT_IN
+from worker.backends.openai_compatible import OpenAICompatibleBackend
+
+
+def create_ollama_backend(
+    model: str, *, base_url: str = BUILT_IN["ollama"][1], **options: Any
+) -> OpenAICompatibleBackend:
+    """A model that Ollama serves, such as `llama3.2`. Options are the backend's own."""
+    return OpenAICompatibleBackend(model, base_url=base_url, kind="ollama", **options)
+
+
+def create_vllm_backend(
+    model: str,
+    *,
+    base_url: str = BUILT_IN["vllm"][1],
+    api_key: str | None = None,
+    **options: Any,
+) -> OpenAICompatibleBackend:
+    """A model that vLLM serves, such as `meta-llama/Llama-3.2-3B-Instruct`."""
+    return OpenAICompatibleBackend(
+        model, base_url=base_url, api_key=api_key, kind="vllm", **options
+    )
+
+
+def create_lmstudio_backend(
+    model: str = "local-model", *, base_url: str = BUILT_IN["lmstudio"][1], **options: Any
+) -> OpenAICompatibleBackend:
+    """The model that LM Studio has loaded, whatever it is called."""
+    return OpenAICompatibleBackend(model, base_url=base_url, kind="lmstudio", **options)
