@@ -62,4 +62,18 @@ BUILT_IN = (
         description="Answers with any model, and shows what the request's display tools can.",
         tools=DISPLAY_TOOL_NAMES,
     ),
+    AgentCard(
+        name="code_review",
+        description="Reviews code, files and diffs: bugs, security, complexity, duplicates.",
+        tools=("list_files", "analyze_complexity", "find_problems", "report_finding"),
+    ),
+    AgentCard(
+        name="research",
+        description="Answers from your notes and, where that is configured, the web; cites them.",
+        tools=("search_notes", "read_note"),
+    ),
 )
+
+
+def built_in_card(name: str) -> AgentCard:
+    return next(card for card in BUILT_IN if card.name == name)

@@ -97,7 +97,7 @@ def _file(part: chat.FilePart) -> UserContent:
         content = data_url.content(part.url)
         if part.media_type.startswith("text/"):
             content = _as_utf8(content)
-        return BinaryContent(content, media_type=part.media_type)
+        return BinaryContent(content, media_type=part.media_type, identifier=part.filename)
     kind = _URL_KINDS.get(part.media_type.partition("/")[0], DocumentUrl)
     return kind(part.url, media_type=part.media_type)
 

@@ -19,6 +19,7 @@ from shared.settings.providers import (
     OpenAISettings,
     ProviderSettings,
 )
+from shared.settings.research import ResearchSettings
 from shared.settings.sections import (
     HealthSettings,
     LimitSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "ProviderSettings",
     "Reading",
     "RedisSettings",
+    "ResearchSettings",
     "RunSettings",
     "ServerSettings",
     "Settings",

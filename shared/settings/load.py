@@ -24,6 +24,7 @@ from shared.settings.providers import (
     ProviderName,
     ProviderSettings,
 )
+from shared.settings.research import ResearchSettings
 from shared.settings.section import Section
 from shared.settings.sections import (
     HealthSettings,
@@ -57,6 +58,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     title: TitleSettings = TitleSettings()
+    research: ResearchSettings = ResearchSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @model_validator(mode="after")

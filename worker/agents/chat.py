@@ -2,12 +2,10 @@
 
 from pydantic_ai import Agent
 
-from shared.agents import BUILT_IN, CHAT_AGENT
+from shared.agents import CHAT_AGENT, built_in_card
 from worker.agents.definition import AgentContext, AgentRun, register_agent
 
-[_CARD] = [card for card in BUILT_IN if card.name == CHAT_AGENT]
 
-
-@register_agent(CHAT_AGENT, description=_CARD.description, display_tools=True)
+@register_agent(CHAT_AGENT, description=built_in_card(CHAT_AGENT).description, display_tools=True)
 def chat(_: AgentContext) -> Agent[AgentRun, str]:
     return Agent(name=CHAT_AGENT, deps_type=AgentRun)

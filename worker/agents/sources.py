@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger()
 #: The entry-point group of packages that bring agents: each names a module, or one definition.
 GROUP = "mamba.agents"
 
-_BUILT_IN = ("worker.agents.chat",)
+_BUILT_IN = ("worker.agents.chat", "worker.agents.code_review", "worker.agents.research")
 
 #: The tools that the file may give an agent, by name.
 FILE_TOOLS = DISPLAY_TOOLS

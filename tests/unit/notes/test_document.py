@@ -1,0 +1,60 @@
+from worker.notes.document import passages_of
+
+
+def test_a_markdown_document_is_cut_at_its_headings() -> None:
+    text = "Intro\n\n# Guide\nAbove\n## First step\nDo it\n### Detail\nMore\n## Last\nDone\n"
+    passages = passages_of("guide/start.md", text)
+
+    assert [(p.id, p.heading, p.text) for p in passages] == [
+        ("guide/start.md#guide", "", "Intro"),
+        ("guide/start.md#guide-2", "Guide", "Above"),
+        ("guide/start.md#first-step", "Guide > First step", "Do it"),
+        ("guide/start.md#detail", "Guide > First step > Detail", "More"),
+        ("guide/start.md#last", "Guide > Last", "Done"),
+    ]
+    assert {p.title for p in passages} == {"Guide"}
+
+
+def test_front_matter_gives_the_title_and_is_no_text() -> None:
+    [passage] = passages_of("a.md", '---\ntags: [x]\ntitle: "The plan"\n---\nBody\n')
+
+    assert (passage.title, passage.text) == ("The plan", "Body")
+
+
+def test_a_comment_in_a_code_block_is_no_heading() -> None:
+    [passage] = passages_of("a.md", "# Run\n```sh\n# not a heading\nmake\n```\nafter\n")
+
+    assert "# not a heading" in passage.text
+    assert "after" in passage.text
+
+
+def test_html_is_read_as_its_reader_sees_it() -> None:
+    page = (
+        "<html><head><title>Prices</title><style>p{}</style></head><body><nav>Home</nav>"
+        "<h1>Plans</h1><p>The <b>small</b> plan costs 5 €.</p><script>track()</script></body>"
+    )
+    [passage] = passages_of("prices.html", page)
+
+    assert (passage.title, passage.heading) == ("Prices", "Plans")
+    assert passage.text == "The **small** plan costs 5 €."
+
+
+def test_plain_text_has_no_headings() -> None:
+    [passage] = passages_of("notes/todo.txt", "# this is no heading\nbuy milk")
+
+    assert (passage.title, passage.heading) == ("todo", "")
+    assert passage.text.startswith("# this")
+
+
+def test_a_long_section_is_split_between_paragraphs() -> None:
+    text = "# Long\n" + "\n\n".join(f"Paragraph {n}. " + "word " * 100 for n in range(20))
+    passages = passages_of("long.md", text)
+
+    assert len(passages) > 3
+    assert all(p.text.startswith("Paragraph") and len(p.text) <= 2100 for p in passages)
+    assert [p.id for p in passages[:3]] == ["long.md#long", "long.md#long-2", "long.md#long-3"]
+
+
+def test_an_empty_document_has_no_passages() -> None:
+    for name in ("a.md", "a.html", "a.txt"):
+        assert passages_of(name, "") == []

@@ -1,0 +1,201 @@
+from itertools import pairwise
+
+import pytest
+
+from worker.review.analysis import analyse
+from worker.review.findings import ORDER, Finding
+from worker.review.language import language_of
+from worker.review.rules import RULES
+from worker.review.source import Fragment, Source
+
+TANGLE = "def tangle(a, b):\n" + "".join(
+    f"    if a == {n} and b:\n        return {n}\n" for n in range(9)
+)
+PASSAGE = "\n".join(f"    total_{n} = price[{n}] * amount + rate({n}, tax)" for n in range(10))
+
+
+def source(path: str, text: str, *, changed: frozenset[int] | None = None) -> Source:
+    language = language_of(path)
+    return Source(
+        path=path,
+        language=language.name if language else None,
+        fragments=(Fragment(start=1, text=text),),
+        changed=changed,
+    )
+
+
+def hunk(path: str, start: int, text: str) -> Source:
+    language = language_of(path)
+    changed = frozenset(range(start, start + text.count("\n") + 1))
+    return Source(
+        path=path,
+        language=language.name if language else None,
+        fragments=(Fragment(start=start, text=text),),
+        whole=False,
+        changed=changed,
+    )
+
+
+def findings(*sources: Source) -> list[Finding]:
+    return list(analyse(sources).findings)
+
+
+def rules(*sources: Source) -> set[str]:
+    return {finding.rule for finding in findings(*sources)}
+
+
+CLEAN = {
+    "clean.py": "def add(left: int, right: int) -> int:\n    return left + right\n",
+    "clean.ts": "export const add = (a: number, b: number): number => a + b;\n"
+    "if (add(1, 2) === 3) { run(); }\nif (x == null) { run(); }\n"
+    "try { run(); } catch { /* nobody listens */ }\nel.innerHTML = '<b>fixed</b>';\n",
+    "clean.go": "package a\n\nfunc add(a, b int) (int, error) {\n\tx, err := f()\n"
+    "\tif err != nil {\n\t\treturn 0, err\n\t}\n\treturn a + b + x, nil\n}\n",
+    "clean.rs": "fn add(a: i32, b: i32) -> i32 { a + b }\n",
+    "clean.java": 'class A { boolean f(String a) { return "x".equals(a); } }\n',
+    "clean.c": "int add(int a, int b) { if (a == b) { return a; } return a + b; }\n",
+    "clean.cpp": "int add(int a, int b) { if (a == b) { return a; } return a + b; }\n",
+    "clean.sh": 'rm -rf "${FOLDER:?}/x"\necho done\n',
+    "clean.kt": "fun add(a: Int, b: Int): Int = a + b\n",
+    "clean.rb": "def add(a, b)\n  a + b\nend\n",
+    "clean.php": "<?php function add($a, $b) { return $a + $b; }\n",
+    "clean.cs": "class A { int Add(int a, int b) { return a + b; } }\n",
+    "clean.tsx": "const a = <b>{text}</b>;\n",
+}
+
+WRONG = {
+    "shape:eval": ("a.ts", "eval(text)"),
+    "shape:new-function": ("a.js", "const f = new Function('a', text)"),
+    "shape:inner-html": ("a.js", "node.innerHTML = text"),
+    "shape:document-write": ("a.js", "document.write(text)"),
+    "shape:dangerous-html": ("a.tsx", "const a = <b dangerouslySetInnerHTML={{__html: x}} />"),
+    "shape:empty-catch": ("A.java", "class A { void f() { try { g(); } catch (E e) { } } }"),
+    "shape:assignment-in-condition": ("a.c", "void f() { if (a = 1) { g(); } }"),
+    "shape:loose-equality": ("a.js", "if (a == 1) { f() }"),
+    "shape:compares-with-nan": ("a.js", "if (a === NaN) { f() }"),
+    "shape:debugger": ("a.js", "debugger"),
+    "shape:async-foreach": ("a.ts", "xs.forEach(async (x) => { await f(x) })"),
+    "shape:sql-from-text": ("a.ts", "db.query(`SELECT * FROM t WHERE id = ${id}`)"),
+    "shape:ignored-error": ("a.go", "package a\nfunc f() { x, _ := g(); use(x) }"),
+    "shape:empty-error-check": ("a.go", "package a\nfunc f() { if err != nil {} }"),
+    "shape:unwrap": ("a.rs", "fn f() { g().unwrap(); }"),
+    "shape:unsafe": ("a.rs", "fn f() { unsafe { g() } }"),
+    "shape:prints-stack-trace": ("A.java", "class A { void f() { e.printStackTrace(); } }"),
+    "shape:compares-texts-by-identity": ("A.java", 'class A { boolean f() { return a == "x"; } }'),
+    "shape:gets": ("a.c", "void f() { gets(line); }"),
+    "shape:unbounded-copy": ("a.cpp", "void f() { strcpy(a, b); }"),
+    "shape:shell-command": ("a.c", "void f() { system(text); }"),
+    "shape:force-unwrap": ("a.kt", "fun f() { g(a!!) }"),
+    "shape:pipe-to-shell": ("a.sh", "curl -s https://x.test/i | sh"),
+    "shape:removes-a-variable": ("a.sh", "rm -rf $FOLDER/x"),
+    "shape:syntax": ("a.js", "function ( {"),
+}
+
+
+@pytest.mark.parametrize("path", CLEAN)
+def test_clean_code_has_no_findings(path: str) -> None:
+    assert findings(source(path, CLEAN[path])) == []
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_each_shape_is_found_where_it_is(rule: str) -> None:
+    path, text = WRONG[rule]
+
+    assert rule in rules(source(path, text))
+
+
+def test_each_rule_has_an_example() -> None:
+    assert {f"shape:{rule.name}" for rule in RULES} | {"shape:syntax"} == WRONG.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.cpp", "void f() { if (a = 1) { g(); } }"),
+        ("a.tsx", "if (a = 1) { g() }"),
+        ("a.cs", "class A { void F() { try { G(); } catch (E e) { } } }"),
+        ("a.php", "<?php try { f(); } catch (E $e) { }"),
+        ("a.php", "<?php eval($text);"),
+        ("a.rb", "eval(text)"),
+        ("a.sh", "eval $text"),
+    ],
+)
+def test_the_shapes_that_languages_share_are_found_in_each(path: str, text: str) -> None:
+    assert findings(source(path, text))
+
+
+def test_python_is_linted() -> None:
+    text = "import subprocess\n\n\ndef run(line, seen=[]):\n    subprocess.run(line, shell=True)\n"
+    found = {finding.rule: finding for finding in findings(source("a.py", text))}
+
+    assert found["ruff:B006"].line == 4
+    assert found["ruff:S602"].category == "security"
+    assert found["ruff:S602"].severity == "high"
+
+
+def test_a_comment_does_not_silence_the_review() -> None:
+    assert "ruff:S307" in rules(source("a.py", "print(eval(input()))  # noqa\n"))
+
+
+def test_a_part_of_a_file_is_not_blamed_for_what_stands_elsewhere() -> None:
+    part = "        self.total += tax(item)\n        return [x for x in range(9)]\n"
+
+    assert rules(hunk("a.py", 40, part)) <= {"ruff:C416"}
+    [found] = findings(hunk("a.py", 40, "        eval(line)\n"))
+    assert (found.rule, found.line) == ("ruff:S307", 40)
+
+
+def test_a_tangled_function_is_named_with_its_complexity() -> None:
+    report = analyse([source("a.py", TANGLE)])
+
+    [function] = report.files[0].functions
+    assert (function.name, function.complexity, function.parameters) == ("tangle", 19, 2)
+    [found] = [f for f in report.findings if f.rule == "metrics:complexity"]
+    assert found.severity == "medium"
+    assert "tangle" in found.message
+    assert report.files[0].maintainability is not None
+
+
+def test_functions_of_other_languages_are_measured_too() -> None:
+    text = "function deep(a) { if (a) { for (;;) { while (a) { if (a) { switch (a) { } } } } } }\n"
+    report = analyse([source("a.ts", text)])
+
+    [function] = report.files[0].functions
+    assert (function.name, function.nesting) == ("deep", 5)
+    assert [f.rule for f in report.findings] == ["metrics:nesting"]
+
+
+def test_code_that_stands_twice_is_found_across_files() -> None:
+    one = f"def one(price, amount, rate, tax):\n{PASSAGE}\n"
+    two = f"def two(price, amount, rate, tax):\n{PASSAGE}\n"
+    found = [
+        f for f in findings(source("a.py", one), source("b.py", two)) if f.rule == "duplication"
+    ]
+
+    [repeated] = found
+    assert (repeated.path, repeated.line) == ("b.py", 1)
+    assert repeated.message.startswith("These lines repeat a.py:1-")
+
+
+def test_of_a_diff_only_what_changed_is_found() -> None:
+    text = "print(eval(input()))\n\n\nprint(eval(input()))\n"
+    report = analyse([source("a.py", text, changed=frozenset({4}))])
+
+    assert {finding.line for finding in report.findings} == {4}
+    assert report.left_out == 1
+
+
+def test_the_gravest_come_first() -> None:
+    text = "import os\n\n\ndef f(seen=[]):\n    return eval(seen)\n"
+    severities = [ORDER[f.severity] for f in findings(source("a.py", text))]
+
+    assert len(set(severities)) == 3
+    assert all(before <= after for before, after in pairwise(severities))
+
+
+@pytest.mark.parametrize(
+    "text", ["def f(:\n", "((((" * 5000, "\x00", "", "x = '\ud7ff'\n", "f" * 100_000]
+)
+def test_what_cannot_be_parsed_is_no_fault_of_the_review(text: str) -> None:
+    for path in ("a.py", "a.ts", "a.c", "a.json", "a.unknown"):
+        assert analyse([source(path, text)]).files[0].path == path

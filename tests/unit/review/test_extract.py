@@ -1,0 +1,115 @@
+from textwrap import dedent
+
+from worker.review.extract import Sources
+from worker.review.source import Source
+
+DIFF = """\
+diff --git a/app/cart.py b/app/cart.py
+--- a/app/cart.py
++++ b/app/cart.py
+@@ -10,4 +10,5 @@ def total(cart):
+     total = 0
+-    for item in cart:
++    for item in cart.items:
++        check(item)
+         total += item.price
+     return total
+"""
+
+
+def found_in(text: str) -> list[Source]:
+    sources = Sources()
+    sources.add_text(text)
+    return sources.all()
+
+
+def test_a_fenced_block_is_a_file_of_its_language() -> None:
+    [source] = found_in("Is this right?\n```py\nx = 1\n```\nThanks")
+
+    assert (source.path, source.language) == ("block-1.py", "python")
+    assert source.fragments[0].text == "x = 1\n"
+    assert source.whole
+
+
+def test_a_block_takes_the_name_that_its_info_string_gives() -> None:
+    infos = ('ts title="src/cart.ts"', "ts src/cart.ts", "ts:src/cart.ts", "src/cart.ts")
+
+    assert [found_in(f"```{info}\nx\n```")[0].path for info in infos] == ["src/cart.ts"] * 4
+    assert {found_in(f"```{info}\nx\n```")[0].language for info in infos} == {"typescript"}
+
+
+def test_a_longer_fence_holds_a_shorter_one() -> None:
+    [source] = found_in("~~~~md\n```py\nx\n```\n~~~~\n```py\ny = 1\n```")
+
+    assert source.fragments[0].text == "y = 1\n"
+
+
+def test_a_block_of_no_known_language_and_no_name_is_not_code() -> None:
+    assert found_in("```\nsome output\n```") == []
+    assert found_in("```mermaid\ngraph\n```") == []
+
+
+def test_a_block_that_was_never_closed_still_counts() -> None:
+    [source] = found_in("```js\nconst a = 1\n")
+
+    assert source.fragments[0].text == "const a = 1\n"
+
+
+def test_a_diff_gives_the_new_lines_their_numbers_and_says_which_changed() -> None:
+    for text in (DIFF, f"Please review:\n{DIFF}", f"```diff\n{DIFF}```", f"```\n{DIFF}```"):
+        [source] = found_in(text)
+
+        assert (source.path, source.language) == ("app/cart.py", "python")
+        assert source.changed == {11, 12}
+        assert not source.whole
+        [fragment] = source.fragments
+        assert (fragment.start, fragment.end) == (10, 14)
+        assert "cart.items" in fragment.text
+        assert "in cart:" not in fragment.text
+
+
+def test_a_diff_that_adds_a_file_holds_it_whole() -> None:
+    [source] = found_in("--- /dev/null\n+++ b/new.go\n@@ -0,0 +1,2 @@\n+package a\n+var b int\n")
+
+    assert source.whole
+    assert source.changed == {1, 2}
+
+
+def test_a_removed_file_and_a_broken_diff_hold_nothing() -> None:
+    assert found_in("--- a/old.go\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-package a\n") == []
+    assert found_in("```diff\n--- a/x.py\n+++ b/x.py\n@@ -1,9 +1,9 @@\n what\n```") == []
+
+
+def test_a_file_that_is_also_there_whole_is_reviewed_whole_for_what_changed() -> None:
+    whole = "\n" * 9 + dedent("""\
+            total = 0
+            for item in cart.items:
+                check(item)
+    """)
+    for first in (True, False):
+        sources = Sources()
+        if first:
+            sources.add_file("app/cart.py", whole)
+        sources.add_text(DIFF)
+        if not first:
+            sources.add_file("app/cart.py", whole)
+
+        [source] = sources.all()
+        assert source.whole
+        assert source.changed == {11, 12}
+
+
+def test_a_patch_file_is_read_as_a_diff() -> None:
+    sources = Sources()
+    sources.add_file("fix.patch", DIFF)
+
+    assert [source.path for source in sources.all()] == ["app/cart.py"]
+
+
+def test_a_later_version_of_a_file_replaces_the_earlier() -> None:
+    sources = Sources()
+    sources.add_file("a.py", "x = 1")
+    sources.add_file("a.py", "x = 2")
+
+    [source] = sources.all()
+    assert source.fragments[0].text == "x = 2"

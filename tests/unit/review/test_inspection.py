@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from worker.review import inspection
+from worker.review.inspection import InspectionFailed, inspect_sources
+from worker.review.source import Fragment, Source
+
+
+def python(text: str, path: str = "a.py") -> Source:
+    return Source(path=path, language="python", fragments=(Fragment(start=1, text=text),))
+
+
+async def test_the_analysis_is_made_by_a_process_of_its_own() -> None:
+    report = await inspect_sources([python("print(eval(input()))\n")])
+
+    assert [finding.rule for finding in report.findings] == ["ruff:S307"]
+
+
+async def test_the_code_is_read_and_never_run(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    await inspect_sources([python(f"open({str(mark)!r}, 'w').close()\n")])
+
+    assert not mark.exists()
+
+
+async def test_too_much_code_is_refused() -> None:
+    with pytest.raises(InspectionFailed, match="1,000,000 characters"):
+        await inspect_sources([python("x" * 1_000_001)])
+    with pytest.raises(InspectionFailed, match="200 files"):
+        await inspect_sources([python("x", f"{n}.py") for n in range(201)])
+
+
+async def test_an_analysis_that_takes_too_long_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inspection, "_SECONDS", 0.01)
+
+    with pytest.raises(InspectionFailed):
+        await inspect_sources([python("x = 1\n")])

@@ -1,0 +1,36 @@
+"""The research agent: it answers from the operator's notes and the web, and cites what it read."""
+
+from pathlib import Path
+
+from pydantic_ai import Agent
+
+from shared.agents import built_in_card
+from worker.agents.definition import AgentContext, AgentRun, register_agent
+from worker.notes import index as notes
+from worker.notes.index import NotesIndex
+from worker.tools.notes import note_tools
+
+_CORPUS = Path(notes.__file__).parent / "corpus"
+
+_INSTRUCTIONS = """\
+You research a question and answer it from sources.
+
+- Search first, with the words that the answer would hold; search again with other words when the
+  results do not fit. Prefer the notes to the web: they are the operator's own.
+- Read a source before you use it. Say nothing that none of them says; where they are silent or
+  disagree, say that.
+- Answer in the user's language, the conclusion first, briefly. Behind each statement cite its
+  source by its title in square brackets, such as [Backups: Schedule].
+"""
+
+
+@register_agent("research", description=built_in_card("research").description)
+async def research(context: AgentContext) -> Agent[AgentRun, str]:
+    settings = context.live.now.research
+    index = await context.open(NotesIndex(settings.notes_folder or _CORPUS))
+    tools = note_tools(index)
+    if settings.web_search != "none" or settings.fetch_pages:
+        from worker.tools.web import web_tools  # noqa: PLC0415  (a second, for those who use it)
+
+        tools += web_tools(settings)
+    return Agent(name="research", instructions=_INSTRUCTIONS, tools=tools, deps_type=AgentRun)

@@ -1,0 +1,26 @@
+"""`python -m worker.review`: a list of sources on stdin, the report on stdout, both as JSON.
+
+A process of its own: code that takes a parser minutes or gigabytes costs no other answer anything.
+"""
+
+import resource
+import sys
+
+from pydantic import TypeAdapter
+
+from worker.review.analysis import analyse
+from worker.review.source import Source
+
+_CPU_SECONDS = 30
+_MEMORY_BYTES = 1024**3
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    sources = TypeAdapter(list[Source]).validate_json(sys.stdin.buffer.read())
+    sys.stdout.write(analyse(sources).model_dump_json())
+
+
+if __name__ == "__main__":
+    main()

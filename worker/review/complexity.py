@@ -1,0 +1,97 @@
+"""How large and how tangled functions are: radon for Python, lizard for the other languages."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from radon import complexity, metrics
+
+from worker.review.findings import FileMetrics, Finding, Function, Severity
+from worker.review.language import PYTHON, language_named
+from worker.review.lizard_edge import functions
+from worker.review.source import Fragment, Source
+
+#: Above the first a finding is low, above the second medium, above the third high.
+_STEPS: dict[str, tuple[int, int, int]] = {
+    "complexity": (10, 15, 25),
+    "length": (60, 100, 200),
+    "parameters": (6, 9, 14),
+    "nesting": (4, 5, 7),
+}
+_WORDS = {
+    "complexity": "has a cyclomatic complexity of {value}; up to {most} is easy to test",
+    "length": "is {value} lines long; up to {most} can be read at one go",
+    "parameters": "takes {value} parameters; more than {most} are mixed up easily",
+    "nesting": "nests control structures {value} deep; up to {most} can be followed",
+}
+_SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
+
+
+def measure(source: Source) -> FileMetrics:
+    """The functions of a source, in their order."""
+    found = [f for fragment in source.fragments for f in _functions(source, fragment)]
+    maintainability = None
+    if source.language == PYTHON.name and source.whole:
+        maintainability = _maintainability(source.fragments[0].text)
+    return FileMetrics(
+        path=source.path,
+        language=source.language,
+        lines=source.lines,
+        functions=tuple(found),
+        maintainability=maintainability,
+    )
+
+
+def too_complex(measured: FileMetrics) -> Iterator[Finding]:
+    """A finding for each measure of a function that is over its bound."""
+    for function in measured.functions:
+        for measure_name, steps in _STEPS.items():
+            value: int = getattr(function, measure_name)
+            if value > steps[0]:
+                over = sum(value > step for step in steps)
+                words = _WORDS[measure_name].format(value=value, most=steps[0])
+                yield Finding(
+                    path=measured.path,
+                    line=function.line,
+                    end_line=function.end_line,
+                    severity=_SEVERITIES[over - 1],
+                    category="complexity",
+                    rule=f"metrics:{measure_name}",
+                    message=f"{function.name} {words}.",
+                )
+
+
+def _functions(source: Source, fragment: Fragment) -> Iterator[Function]:
+    language = language_named(source.language or "")
+    if language is None or not language.measured:
+        return
+    shift = fragment.start - 1
+    exact = _radon(fragment.text) if language is PYTHON else {}
+    for info in functions(f"source.{language.extensions[0]}", fragment.text):
+        yield Function(
+            name=info.name,
+            line=info.start_line + shift,
+            end_line=info.end_line + shift,
+            complexity=exact.get(info.start_line, info.cyclomatic_complexity),
+            length=info.nloc,
+            parameters=info.parameter_count,
+            nesting=info.max_nested_structures,
+        )
+
+
+def _radon(text: str) -> dict[int, int]:
+    """The complexity of each Python function, by its first line; none where it cannot be parsed."""
+    try:
+        blocks: list[Any] = cast("Any", complexity).cc_visit(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    found = [block for block in blocks if block.letter != "C"]
+    for function in found:
+        found.extend(function.closures)
+    return {function.lineno: function.complexity for function in found}
+
+
+def _maintainability(text: str) -> float | None:
+    try:
+        return round(float(cast("Any", metrics).mi_visit(text, multi=True)), 1)
+    except (SyntaxError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,106 @@
+"""What ruff finds in Python code. It reads the code, and never runs it."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import dedent
+from typing import Any, NamedTuple
+
+from ruff.__main__ import find_ruff_bin
+
+from worker.review.findings import Category, Finding, Severity
+from worker.review.language import PYTHON
+from worker.review.source import Fragment, Source
+
+_SECONDS = 20
+_RULES = "F,B,S,E7,E9,PLE,PLW,ASYNC,BLE,C4,SIM,PERF,RET,RUF,UP006,UP007"
+#: Matters of taste, and `assert`, which tests are made of.
+_IGNORED = "S101,RUF001,RUF002,RUF003,RUF012,SIM108,RET505,PLW2901,PLW0603"
+#: Not to be known from a part of a file: what it imports, and what is named elsewhere.
+_WHOLE_FILES_ONLY = ("F401", "F704", "F706", "F811", "F821", "F822", "invalid-syntax")
+
+#: The first prefix that fits decides.
+_KINDS: tuple[tuple[str, Severity, Category], ...] = (
+    ("invalid-syntax", "high", "syntax"),
+    ("E9", "high", "syntax"),
+    ("SIM", "low", "style"),
+    ("S1", "medium", "security"),
+    ("S", "high", "security"),
+    ("F821", "high", "bug"),
+    ("F401", "low", "style"),
+    ("F", "medium", "bug"),
+    ("PLE", "high", "bug"),
+    ("B", "medium", "bug"),
+    ("PLW", "medium", "bug"),
+    ("ASYNC", "medium", "bug"),
+    ("E722", "medium", "bug"),
+    ("RUF006", "medium", "bug"),
+    ("", "low", "style"),
+)
+
+
+class _Piece(NamedTuple):
+    source: Source
+    fragment: Fragment
+
+
+def lint(sources: Sequence[Source]) -> Iterator[Finding]:
+    pieces = [
+        _Piece(source, fragment)
+        for source in sources
+        if source.language == PYTHON.name
+        for fragment in source.fragments
+    ]
+    if not pieces:
+        return
+    for problem in _ruff([dedent(piece.fragment.text) for piece in pieces]):
+        piece = pieces[int(Path(problem["filename"]).stem)]
+        if piece.source.whole or problem["code"] not in _WHOLE_FILES_ONLY:
+            yield _finding(piece, problem)
+
+
+def _ruff(texts: list[str]) -> list[dict[str, Any]]:
+    with TemporaryDirectory() as folder:
+        for number, text in enumerate(texts):
+            (Path(folder) / f"{number}.py").write_text(text, errors="replace")
+        done = subprocess.run(  # noqa: S603  (ruff's own program, over files that we wrote)
+            [
+                find_ruff_bin(),
+                "check",
+                "--isolated",
+                "--no-cache",
+                "--quiet",
+                "--exit-zero",
+                "--ignore-noqa",
+                "--output-format=json",
+                f"--select={_RULES}",
+                f"--ignore={_IGNORED}",
+                folder,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=True,
+            timeout=_SECONDS,
+        )
+    return json.loads(done.stdout)
+
+
+def _finding(piece: _Piece, problem: dict[str, Any]) -> Finding:
+    code: str = problem["code"] or "invalid-syntax"
+    severity, category = _kind(code)
+    shift = piece.fragment.start - 1
+    return Finding(
+        path=piece.source.path,
+        line=problem["location"]["row"] + shift,
+        end_line=problem["end_location"]["row"] + shift,
+        severity=severity,
+        category=category,
+        rule=f"ruff:{code}",
+        message=problem["message"],
+    )
+
+
+def _kind(code: str) -> tuple[Severity, Category]:
+    return next((kind[1], kind[2]) for kind in _KINDS if code.startswith(kind[0]))

@@ -1,0 +1,159 @@
+"""The tools of a code review, over the code that the conversation holds. None runs any of it."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_ai import ModelRetry, RunContext, Tool, ToolReturn
+from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, UserPromptPart
+from typing_extensions import TypedDict
+
+from shared.events import Data
+from worker.agents.definition import AgentRun
+from worker.review.extract import Sources
+from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
+from worker.review.inspection import InspectionFailed, inspect_sources
+from worker.review.source import Source
+from worker.tools.arguments import Arguments
+from worker.tools.card import Badge, Card, Fact
+from worker.tools.schema import CompactSchema
+
+_TONES: dict[Severity, str] = {"high": "danger", "medium": "warning", "low": "info"}
+
+
+_Path = Annotated[str | None, Field(description="One file; all where it is left out.")]
+
+
+class ReviewedFile(TypedDict):
+    path: str
+    language: str | None
+    lines: int
+    #: How many of them are new or changed; None where nothing says.
+    changed_lines: int | None
+
+
+class ReviewFinding(Arguments):
+    """One thing to change."""
+
+    path: str
+    line: int
+    end_line: int | None = None
+    severity: Severity
+    category: Category
+    title: str
+    """A few words."""
+    explanation: str
+    """What is wrong, and what comes of it."""
+    suggestion: str | None = None
+    """How to put it right; code where it helps."""
+
+
+async def list_files(context: RunContext[AgentRun]) -> list[ReviewedFile]:
+    """List the code that there is to review: files, diffs and blocks of the conversation."""
+    return [_listed(source) for source in sources_of(context.messages)]
+
+
+async def analyze_complexity(
+    context: RunContext[AgentRun], path: _Path = None
+) -> list[FileMetrics]:
+    """Measure each function: cyclomatic complexity, length, parameters, nesting."""
+    return list((await _inspected(context, path)).files)
+
+
+async def find_problems(context: RunContext[AgentRun], path: _Path = None) -> list[Finding]:
+    """Find bugs, security holes, tangles, duplicates and syntax errors by static analysis.
+
+    Of a diff only what concerns the changed lines is found. Check each finding against the code
+    before you report it.
+    """
+    return list((await _inspected(context, path)).findings)
+
+
+async def report_finding(context: RunContext[AgentRun], finding: ReviewFinding) -> ToolReturn:
+    """Show the user a finding of the review as a card. Call it once for each finding."""
+    source = _named(sources_of(context.messages), finding.path)
+    if not _has_line(source, finding.line):
+        raise ModelRetry(f"{finding.path} has no line {finding.line}. Take one that is there.")
+    card = Data(
+        type="data-card",
+        id=f"{finding.path}:{finding.line}:{finding.title}",
+        data=_card(finding).wire(),
+    )
+    return ToolReturn(finding.wire(), metadata=[card])
+
+
+REVIEW_TOOLS: tuple[Tool[AgentRun], ...] = (
+    Tool(list_files, schema_generator=CompactSchema),
+    Tool(analyze_complexity, schema_generator=CompactSchema),
+    Tool(find_problems, schema_generator=CompactSchema),
+    Tool(report_finding, schema_generator=CompactSchema),
+)
+
+
+def sources_of(messages: list[ModelMessage]) -> list[Source]:
+    """The code in what the user has sent, the newest version of each file.
+
+    Raises:
+        ModelRetry: if there is none.
+    """
+    sources = Sources()
+    for message in messages:
+        for part in message.parts if isinstance(message, ModelRequest) else ():
+            if isinstance(part, UserPromptPart):
+                _add(sources, part)
+    found = sources.all()
+    if not found:
+        raise ModelRetry("The conversation holds no code. Ask the user for it.")
+    return found
+
+
+def _add(sources: Sources, prompt: UserPromptPart) -> None:
+    for content in [prompt.content] if isinstance(prompt.content, str) else prompt.content:
+        if isinstance(content, str):
+            sources.add_text(content)
+        elif isinstance(content, BinaryContent) and content.media_type.startswith("text/"):
+            sources.add_file(content.identifier, content.data.decode(errors="replace"))
+
+
+async def _inspected(context: RunContext[AgentRun], path: str | None) -> Report:
+    sources = sources_of(context.messages)
+    try:
+        return await inspect_sources([_named(sources, path)] if path else sources)
+    except InspectionFailed as error:
+        raise ModelRetry(str(error)) from error
+
+
+def _named(sources: list[Source], path: str) -> Source:
+    for source in sources:
+        if source.path == path:
+            return source
+    raise ModelRetry(f"There is no {path!r}. There are: {', '.join(s.path for s in sources)}.")
+
+
+def _has_line(source: Source, line: int) -> bool:
+    return any(fragment.start <= line <= fragment.end for fragment in source.fragments)
+
+
+def _listed(source: Source) -> ReviewedFile:
+    return ReviewedFile(
+        path=source.path,
+        language=source.language,
+        lines=source.lines,
+        changed_lines=None if source.changed is None else len(source.changed),
+    )
+
+
+def _card(finding: ReviewFinding) -> Card:
+    place = f"{finding.path}:{finding.line}"
+    last = finding.end_line
+    body = finding.explanation
+    if finding.suggestion:
+        body = f"{body}\n\n**Suggestion**\n\n{finding.suggestion}"
+    return Card(
+        title=finding.title,
+        subtitle=f"{place}-{last}" if last and last != finding.line else place,
+        body=body,
+        badges=[
+            Badge.model_validate({"label": finding.severity, "tone": _TONES[finding.severity]})
+        ],
+        facts=[Fact(label="Category", value=finding.category)],
+    )

@@ -1,0 +1,119 @@
+"""The tools over the web: search it by a configured provider, and read its pages.
+
+They are pydantic-ai's own, which resolve each host (after each redirect too) and refuse private
+addresses; here each page that was read becomes a source of the answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import httpx2
+from ddgs.exceptions import DDGSException
+from pydantic_ai import ModelRetry, Tool, ToolReturn
+from pydantic_ai.common_tools import duckduckgo
+from pydantic_ai.common_tools.tavily import tavily_search_tool
+from pydantic_ai.common_tools.web_fetch import web_fetch_tool
+from tavily import AsyncTavilyClient
+from tavily.errors import (
+    BadRequestError,
+    ForbiddenError,
+    InvalidAPIKeyError,
+    UsageLimitExceededError,
+)
+from tavily.errors import TimeoutError as TavilyTimeoutError
+from typing_extensions import TypedDict
+
+from shared.events import SourceUrl
+from shared.settings import ResearchSettings
+
+_MAX_RESULTS = 6
+_PAGE_CHARS = 20_000
+_PAGE_BYTES = 5 * 1024 * 1024
+_SEARCH_FAILURES = (
+    httpx2.HTTPError,
+    DDGSException,
+    OSError,
+    BadRequestError,
+    ForbiddenError,
+    InvalidAPIKeyError,
+    UsageLimitExceededError,
+    TavilyTimeoutError,
+)
+
+
+class FoundPage(TypedDict):
+    url: str
+    title: str
+    excerpt: str
+
+
+def web_tools(settings: ResearchSettings) -> list[Tool]:
+    """What the settings allow: nothing, a search, reading, or both."""
+    tools: list[Tool] = []
+    if settings.web_search != "none":
+        tools.append(_search_tool(settings))
+    if settings.fetch_pages:
+        tools.append(_fetch_tool(settings))
+    return tools
+
+
+def _search_tool(settings: ResearchSettings) -> Tool:
+    search = _provider(settings)
+
+    async def search_web(query: str) -> ToolReturn:
+        """Search the web. Returns excerpts of pages, the best first."""
+        try:
+            found = [_found(result) for result in await search(query)]
+        except _SEARCH_FAILURES as error:
+            # Their messages may hold the key or its address.
+            raise ModelRetry(f"The search failed ({type(error).__name__}).") from error
+        cited = [] if settings.fetch_pages else [_source(p["url"], p["title"]) for p in found]
+        return ToolReturn(found, metadata=cited)
+
+    return Tool(search_web)
+
+
+def _provider(settings: ResearchSettings) -> Callable[[str], Awaitable[list[dict[str, Any]]]]:
+    if settings.web_search == "duckduckgo":
+        return cast("Any", duckduckgo).duckduckgo_search_tool(max_results=_MAX_RESULTS).function
+    key = settings.tavily_api_key.get_secret_value() if settings.tavily_api_key else ""
+    client = AsyncTavilyClient(key, api_base_url=settings.tavily_base_url)
+    return cast("Any", tavily_search_tool(client=client, max_results=_MAX_RESULTS).function)
+
+
+def _found(result: dict[str, Any]) -> FoundPage:
+    """Tavily and DuckDuckGo name the same things differently."""
+    return FoundPage(
+        url=result.get("url") or result["href"],
+        title=result["title"],
+        excerpt=result.get("content") or result.get("body") or "",
+    )
+
+
+def _fetch_tool(settings: ResearchSettings) -> Tool:
+    fetch = cast("Any", _page_reader(settings).function)
+
+    async def fetch_page(url: str) -> ToolReturn:
+        """Read a web page, as Markdown. The user sees it as a source of your answer."""
+        page = await fetch(url)
+        if not isinstance(page, dict):
+            raise ModelRetry("That is no page of text.")
+        fetched = cast("dict[str, str]", page)
+        return ToolReturn(fetched, metadata=[_source(url, fetched["title"])])
+
+    return Tool(fetch_page)
+
+
+def _page_reader(settings: ResearchSettings) -> Tool:
+    return web_fetch_tool(
+        max_content_length=_PAGE_CHARS,
+        allow_local_urls=settings.private_addresses,
+        timeout=round(settings.fetch_timeout_seconds),
+        max_download_bytes=_PAGE_BYTES,
+        allowed_domains=list(settings.allowed_domains) or None,
+        blocked_domains=list(settings.blocked_domains) or None,
+    )
+
+
+def _source(url: str, title: str) -> SourceUrl:
+    return SourceUrl(source_id=url, url=url, title=title or None)
