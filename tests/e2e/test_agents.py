@@ -139,7 +139,9 @@ async def test_the_agents_are_listed(agency: Agency) -> None:
 
     listed = await agency.agents()
 
-    assert list(listed) == ["chat", "library", "marks", "poet", "weather"]
+    assert list(listed) == [
+        *("chat", "code_review", "library", "marks", "poet", "research", "weather")
+    ]
     assert [name for name, agent in listed.items() if agent["default"]] == ["chat"]
     assert listed["weather"] == {
         "name": "weather",

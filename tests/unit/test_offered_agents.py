@@ -71,13 +71,16 @@ def offered(file: Path | None = None, queues: tuple[str, ...] = ()) -> OfferedAg
     return OfferedAgents(live, Models(live))
 
 
+BUILT_IN = ["chat", "code_review", "research"]
+
+
 def names(agents: OfferedAgents) -> list[str]:
     return [card.name for card in agents.cards()]
 
 
 async def test_the_chat_agent_is_always_there() -> None:
     async with offered() as agents:
-        [card] = agents.cards()
+        card = agents.cards()[0]
 
     assert (card.name, card.tools, card.queue) == ("chat", DISPLAY_TOOL_NAMES, "main")
 
@@ -86,7 +89,7 @@ async def test_an_installed_package_brings_agents_and_what_they_open_is_closed(s
     install(site, "weather_one", WEATHER)
 
     async with offered() as agents:
-        _, card = agents.cards()
+        *_, card = agents.cards()
         assert (card.name, card.tools, card.queue) == ("weather", ("look",), "slow")
         assert card.description == "Tells the weather."
         assert OPENED == ["open"]
@@ -98,7 +101,7 @@ async def test_an_entry_point_may_name_one_agent(site: Path) -> None:
     install(site, "weather_two", WEATHER, entry="weather_two:weather")
 
     async with offered() as agents:
-        assert names(agents) == ["chat", "weather"]
+        assert names(agents) == [*BUILT_IN, "weather"]
 
 
 BROKEN = {
@@ -118,7 +121,7 @@ async def test_a_broken_package_is_logged_and_the_others_are_offered(
 
     with capture_logs() as logs:
         async with offered() as agents:
-            assert names(agents) == ["chat"]
+            assert names(agents) == BUILT_IN
 
     [line] = [line for line in logs if line["event"] == "agents.entry_point_broken"]
     assert line["package"] == f"{name} 1.0"
@@ -176,22 +179,22 @@ async def test_the_file_brings_agents_and_a_change_of_it_is_taken_over(tmp_path:
     file.write_text("agents: [{name: poet, instructions: Rhyme., tools: [generateCard]}]")
 
     async with offered(file) as agents:
-        assert names(agents) == ["chat", "poet"]
-        assert agents.cards()[1].tools == ("generateCard",)
+        assert names(agents) == [*BUILT_IN, "poet"]
+        assert agents.cards()[-1].tools == ("generateCard",)
         old = agents.get("poet")
         await agents.reload()
         assert agents.get("poet") is old
 
         file.write_text("agents: [{name: cook, instructions: Cook.}]")
         await agents.reload()
-        assert names(agents) == ["chat", "cook"]
+        assert names(agents) == [*BUILT_IN, "cook"]
 
         file.write_text("agents: [{name: cook}]")
         os.utime(file, (1, 1))
         with capture_logs() as logs:
             await agents.reload()
         assert "agents[0].instructions" in logs[0]["error"]
-        assert names(agents) == ["chat", "cook"]
+        assert names(agents) == [*BUILT_IN, "cook"]
 
 
 async def test_a_wrong_file_ends_the_start(tmp_path: Path, site: Path) -> None:
@@ -215,7 +218,7 @@ async def test_a_worker_tells_of_the_agents_whose_queues_it_serves(tmp_path: Pat
         assert names(agents) == ["poet"]
         assert agents.queues() == ["mamba:queues:slow"]
     async with offered(file, ("main",)) as agents:
-        assert names(agents) == ["chat"]
+        assert names(agents) == BUILT_IN
         assert agents.get("poet")
 
 
