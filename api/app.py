@@ -12,7 +12,6 @@ from api import agents, chats, health, models, openapi, problems, reference, tit
 from api.auth.anonymous import LOCAL_ORIGIN, is_loopback
 from api.auth.gate import Gate
 from api.auth.middleware import AuthMiddleware
-from api.auth.public import document
 from api.json_bodies import JsonBodiesMiddleware
 from api.process import open_process
 from api.request_id import RequestIdMiddleware
@@ -66,7 +65,6 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         part.install(app)
     for module in (chats, titles, models, agents, health):
         app.include_router(module.router)
-    document(app)
     return app
 
 

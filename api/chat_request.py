@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, Self, TypeVar, cast
 
 from fastapi import Request
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, WithJsonSchema, model_validator
 
 from api.body import FAIL_FAST, NESTING, Body, Name, at_most
 from api.chat_message import TAG, UIMessage
-from api.ids import check_chat_id, check_id
+from api.ids import ID_PATTERN, check_chat_id, check_id
 from shared import messages as normalised
-from shared.agents import CHAT_AGENT
+from shared.agents import BUILT_IN, CHAT_AGENT
 from shared.errors import InvalidRequest, TooLarge
 from shared.settings import LimitSettings
 from shared.tools import DISPLAY_TOOL_NAMES
@@ -25,16 +25,27 @@ _BODY_SECONDS = 30
 
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
+#: The document says which there are; another one is refused further on, in words.
+_ToolName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(DISPLAY_TOOL_NAMES)})]
 
 
 class ChatRequest(Body):
-    id: str | None = Field(default=None, min_length=1, description="The chat's id")
+    id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The chat's id",
+        json_schema_extra={"pattern": ID_PATTERN},
+    )
     messages: Annotated[list[UIMessage], FAIL_FAST, at_most("messages")] = Field(
         min_length=1, description="The whole history, oldest first"
     )
     model: Name | None = Field(default=None, description="`provider/model`, or a bare name")
-    agent: Name | None = Field(default=None, description="Who answers; the ChatAgent by default")
-    tools: Annotated[list[str], FAIL_FAST] | None = Field(
+    agent: Name | None = Field(
+        default=None,
+        description="Who answers, as `GET /agents` names it; the ChatAgent by default",
+        examples=[agent.name for agent in BUILT_IN],
+    )
+    tools: Annotated[list[_ToolName], FAIL_FAST] | None = Field(
         default=None,
         description="Display tools to enable, by name; ignored where an `agent` brings its own",
     )

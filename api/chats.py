@@ -10,13 +10,14 @@ from api import problems, wire_schema
 from api.allowance_headers import allowance_headers
 from api.chat_request import read_chat_request
 from api.idempotency_key import IdempotencyKey
-from api.ids import EARLIER_NAME, check_id
+from api.ids import EARLIER_NAME, ID_PATTERN, check_id
 from api.principal import Caller
 from api.process import CurrentProcess
 from api.request_id import request_id_of
-from api.sse import ClientCursor, parse_cursor
+from api.request_schema import CHAT_BODY
+from api.sse import CURSOR_PATTERN, ClientCursor, parse_cursor
 from api.wires import AskedWire
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import IdempotencyMismatch, InvalidRequest, NotFound
 from shared.runs import RunState
 from shared.stream import START
 
@@ -25,33 +26,27 @@ router = APIRouter(tags=["chat"])
 #: How long a request waits for a Redis that says nothing; longer than a worker may take to stop.
 _REDIS_SECONDS = 8.0
 
-ChatId = Annotated[str, Path(min_length=1, description="The chat's id")]
+ChatId = Annotated[
+    str,
+    Path(min_length=1, description="The chat's id", json_schema_extra={"pattern": ID_PATTERN}),
+]
 LastEventId = Annotated[
     str | None,
-    Header(description="The `id:` of the last event that arrived", examples=["1-57@9f3kq0Zr7"]),
+    Header(
+        description="The `id:` of the last event that arrived",
+        examples=["1-57@9f3kq0Zr7"],
+        json_schema_extra={"pattern": CURSOR_PATTERN},
+    ),
 ]
 
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The answer, as the AI SDK's UI message stream; or on the basic wire, to"
-        " who sends `Accept: text/event-stream; profile=basic`.",
-        "content": wire_schema.event_streams(),
-    }
-}
+_STREAM = wire_schema.answer()
 _ASK: dict[str, Any] = {
     "response_class": Response,
-    "responses": {**_STREAM, **problems.responses(406, 409, 413, 415, 422, 429, 503)},
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": wire_schema.chat_request(),
-                    "example": {"messages": [{"role": "user", "content": "Hello"}]},
-                }
-            },
-        }
+    "responses": {
+        **_STREAM,
+        **problems.responses(406, 409, 413, 415, 422, 429, 503, also=(IdempotencyMismatch(),)),
     },
+    "openapi_extra": CHAT_BODY,
 }
 _FOLLOW: dict[str, Any] = {
     "response_class": Response,
@@ -61,13 +56,17 @@ _FOLLOW: dict[str, Any] = {
         **problems.responses(404, 406, 410, 422, 503),
     },
 }
-_STOP: dict[str, Any] = {"responses": problems.responses(404, 422, 503)}
+_STOP: dict[str, Any] = {"responses": problems.responses(404, 415, 422, 503)}
 #: Routes are matched in the order in which they are made, from the function up: these go first.
 _EARLIER = f"/chat/{EARLIER_NAME}"
 _EARLIER_STREAM, _EARLIER_STOP = (
     f"{_EARLIER}/{{chat_id:path}}/{end}" for end in ("stream", "stop")
 )
-_EARLIER_SUMMARY = "The earlier name of `{}`, for clients that know it"
+
+
+def _earlier(name: str, operation_id: str) -> dict[str, Any]:
+    summary = f"The earlier name of `{name}`, for clients that know it"
+    return {"summary": summary, "operation_id": operation_id}
 
 
 class Stopped(BaseModel):
@@ -76,8 +75,8 @@ class Stopped(BaseModel):
 
 
 @router.post("/chat", **_ASK)
-@router.post(_EARLIER, summary=_EARLIER_SUMMARY.format("POST /chat"), **_ASK)
-async def ask(
+@router.post(_EARLIER, **_earlier("POST /chat", "send_chat_completion"), **_ASK)
+async def send_chat(
     request: Request,
     process: CurrentProcess,
     caller: Caller,
@@ -97,11 +96,11 @@ async def ask(
 
 @router.get("/chat/{chat_id:path}/stream", **_FOLLOW)
 @router.get(
-    f"{_EARLIER}/{{chat_id:path}}/stream",
-    summary=_EARLIER_SUMMARY.format("GET /chat/{chat_id}/stream"),
+    _EARLIER_STREAM,
+    **_earlier("GET /chat/{chat_id}/stream", "follow_chat_completion"),
     **_FOLLOW,
 )
-async def follow(
+async def follow_chat(
     process: CurrentProcess,
     caller: Caller,
     wire: AskedWire,
@@ -120,8 +119,10 @@ async def follow(
 
 
 @router.post("/chat/{chat_id:path}/stop", **_STOP)
-@router.post(_EARLIER_STOP, summary=_EARLIER_SUMMARY.format("POST /chat/{chat_id}/stop"), **_STOP)
-async def stop(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
+@router.post(
+    _EARLIER_STOP, **_earlier("POST /chat/{chat_id}/stop", "stop_chat_completion"), **_STOP
+)
+async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
     """Stop the chat's answer. What was said stays, and the stream ends in `abort`."""
     check_id("chat_id", chat_id, process.settings.limits)
     async with asyncio.timeout(_REDIS_SECONDS):

@@ -11,7 +11,8 @@ from fastapi import Depends, Header
 from shared.errors import InvalidRequest
 
 _LONGEST = 255
-_KEY = re.compile(r"[\x20-\x7e]+")
+_PATTERN = rf"^[\x20-\x7e]{{1,{_LONGEST}}}$"
+_KEY = re.compile(_PATTERN)
 
 
 def read_idempotency_key(
@@ -21,12 +22,13 @@ def read_idempotency_key(
             description="A text of your own for this one request, best a UUID. Sent again with the "
             "same body it leads to the same answer; nothing is asked for twice.",
             examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+            json_schema_extra={"pattern": _PATTERN},
         ),
     ] = None,
 ) -> str | None:
     if idempotency_key is None:
         return None
-    if len(idempotency_key) > _LONGEST or not _KEY.fullmatch(idempotency_key):
+    if not _KEY.fullmatch(idempotency_key):
         raise InvalidRequest(
             f"Idempotency-Key: Send 1 to {_LONGEST} printable ASCII characters, best a UUID.",
             field="Idempotency-Key",

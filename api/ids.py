@@ -7,6 +7,8 @@ from shared.settings import LimitSettings
 
 #: No URL's path can carry them: the chat could not be followed.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: As the document says it.
+ID_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 #: The earlier name of `/chat` ends in it: in a path, the rest would be taken for the chat's id.
 EARLIER_NAME = "completions"
 

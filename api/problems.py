@@ -1,6 +1,6 @@
 """The API's one error shape (RFC 9457), and the one place where an error becomes a status."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -69,23 +69,25 @@ _TITLES = {
 }
 
 
-def status_of(kind: type[Refusal]) -> int:
-    return next(_STATUSES[base] for base in kind.__mro__ if base in _STATUSES)
-
-
 #: What the document shows of each status.
 _EXAMPLES: dict[int, tuple[Refusal, ...]] = {
     401: (Unauthenticated(),),
     403: (Forbidden(),),
     404: (NotFound(),),
+    406: (NotAcceptable(),),
     409: (RunInProgress(),),
     410: (CursorExpired(),),
     413: (TooLarge("The body is larger than 8,388,608 bytes."),),
+    415: (UnsupportedMediaType(),),
     422: (InvalidRequest("messages: Field required", field="messages"),),
     429: (RateLimited(retry_after=3), TooManyRuns(retry_after=3), QueueFull(retry_after=3)),
     503: (Unavailable(),),
 }
 _MISTAKE = ("internal_error", "Something went wrong on our side.")
+
+
+def status_of(kind: type[Refusal]) -> int:
+    return next(_STATUSES[base] for base in kind.__mro__ if base in _STATUSES)
 
 
 class Problem(BaseModel):
@@ -140,20 +142,29 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route's document says of its refusals: one schema, and an example of each."""
-    return {status: _response(status) for status in statuses}
+def responses(*statuses: int, also: Sequence[Refusal] = ()) -> dict[int | str, dict[str, Any]]:
+    """What a route's document says of its refusals: one schema, and an example of each.
+
+    `also` are those that this route alone answers.
+    """
+    return {status: _response(status, also) for status in statuses}
 
 
-def _response(status: int) -> dict[str, Any]:
-    shown = [(error.code, str(error), error.field) for error in _EXAMPLES.get(status, ())]
+def _response(status: int, also: Sequence[Refusal]) -> dict[str, Any]:
     examples = {
         code: {"value": _problem("req_6Jt0vXh1Qq2", status, code, detail, field)}
-        for code, detail, field in shown or [(*_MISTAKE, None)]
+        for code, detail, field in _shown(status, also)
     }
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {"application/problem+json": {"schema": schema, "examples": examples}}
     return {"description": _TITLES[status], "content": content}
+
+
+def _shown(status: int, also: Sequence[Refusal]) -> list[tuple[str, str, str | None]]:
+    if status == 500:
+        return [(*_MISTAKE, None)]
+    own = (error for error in also if status_of(type(error)) == status)
+    return [(error.code, str(error), error.field) for error in (*_EXAMPLES[status], *own)]
 
 
 def refuse(scope: Scope, refusal: Refusal) -> Response:

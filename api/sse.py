@@ -38,6 +38,8 @@ _HEARTBEAT = b": keep-alive\n\n"
 _CURSOR = re.compile(
     r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
 )
+#: As the document says it: JSON Schema names no groups.
+CURSOR_PATTERN = r"^[0-9]{1,9}-[0-9]{1,9}(@[A-Za-z0-9_-]{1,64})?$"
 
 
 class ClientCursor(NamedTuple):

@@ -13,6 +13,7 @@ from api import problems
 from api.body import FAIL_FAST, Name, at_most
 from api.chat_message import UIMessage
 from api.chat_request import read_body_of
+from api.component_schemas import reference
 from api.principal import Caller
 from api.process import CurrentProcess
 from api.request_id import request_id_of
@@ -59,7 +60,7 @@ _BODY = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": TitleRequest.model_json_schema(by_alias=True),
+                "schema": reference("TitleRequest"),
                 "examples": {
                     "plain": {"value": {"messages": [{"role": "user", "content": "Hello"}]}},
                 },
@@ -69,7 +70,7 @@ _BODY = {
 }
 
 
-@router.post("/title/generate", responses=problems.responses(413, 422), openapi_extra=_BODY)
+@router.post("/title/generate", responses=problems.responses(413, 415, 422), openapi_extra=_BODY)
 async def generate_title(request: Request, process: CurrentProcess, caller: Caller) -> Title:  # noqa: ARG001  (who asks must be known)
     """Name a chat, in one line. There always is a title, whatever becomes of the model."""
     asked = await read_body_of(TitleRequest, request, process.settings.limits)

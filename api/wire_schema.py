@@ -1,12 +1,12 @@
-"""What the API's document says of its bodies and of the wires: schemas and examples."""
+"""What the API's document says of an answer: each wire with its events and an example."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from api.basic_wire import BasicEvent, BasicView
-from api.chat_request import ChatRequest
+from api.component_schemas import TEMPLATE, Schema, components, reference, require_type
 from api.sse import encode_sse
 from api.wires import BASIC, EVENT_STREAM
 from shared.events import (
@@ -43,64 +43,64 @@ _EXAMPLE: list[StreamEvent] = [
 ]
 
 
-def chat_request() -> dict[str, Any]:
-    return inlined(ChatRequest.model_json_schema(by_alias=True))
-
-
-def event_streams() -> dict[str, Any]:
-    """The `content` of a response: each wire with the schema of its events and one example."""
+def answer() -> dict[int | str, Schema]:
+    """A `200` that streams an answer, for a route's `responses`."""
     log = [Entry(1, offset, event.encode()) for offset, event in enumerate(_EXAMPLE, 1)]
     log.append(Entry(1, len(log) + 1, DONE))
     return {
-        EVENT_STREAM: _content(TypeAdapter(StreamEvent), log),
-        f"{EVENT_STREAM}; profile={BASIC.profile}": _content(
-            TypeAdapter(BasicEvent), BasicView()(log)
-        ),
+        200: {
+            "description": (
+                "The answer, as the AI SDK's UI message stream; or on the basic wire, to who sends"
+                f" `Accept: {EVENT_STREAM}; profile={BASIC.profile}`. Each event's `data` is a"
+                " `StreamEvent` or a `BasicEvent`, and the last one is `[DONE]`; its `id` is the"
+                " cursor to come back with in `Last-Event-ID`. Comments are heartbeats."
+            ),
+            "headers": {
+                name: {"$ref": f"#/components/headers/{name}"} for name in ("x-run-id", "x-chat-id")
+            },
+            "content": {
+                EVENT_STREAM: _content("StreamEvent", log),
+                f"{EVENT_STREAM}; profile={BASIC.profile}": _content(
+                    "BasicEvent", BasicView()(log)
+                ),
+            },
+        }
     }
 
 
-def _content(events: TypeAdapter[Any], example: Sequence[Entry]) -> dict[str, Any]:
+def event_schemas() -> Schema:
+    """Both unions, each event a schema of its own: `TextDeltaEvent`, and `BasicTextDeltaEvent`."""
+    stream: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent)
+    basic: TypeAdapter[BasicEvent] = TypeAdapter(BasicEvent)
+    return {**_union("StreamEvent", stream), **_union("BasicEvent", basic, "Basic")}
+
+
+def _union(name: str, events: TypeAdapter[Any], prefix: str = "") -> Schema:
+    schema = events.json_schema(by_alias=True, ref_template=TEMPLATE)
+    for kind, made in schema["$defs"].items():
+        require_type(made, {"pattern": "^data-"} if kind == "Data" else None)
+    return components(name, schema, lambda kind: f"{prefix}{kind}Event")
+
+
+def _content(event: str, example: Sequence[Entry]) -> Schema:
     return {
-        "schema": {
-            "type": "string",
-            "description": "Server-sent events. The `data` of each is one of these, as JSON;"
-            " that of the last is `[DONE]`.",
-            "contentMediaType": EVENT_STREAM,
-            "contentSchema": {
-                "type": "array",
-                "items": _event_schema(events),
+        # A key of OpenAPI 3.2, for one server-sent event; readers of 3.1 leave it out.
+        "itemSchema": {
+            "type": "object",
+            "required": ["data"],
+            "properties": {
+                "id": {"type": "string", "description": "The cursor", "examples": [f"1-57@{_RUN}"]},
+                "data": {
+                    "anyOf": [
+                        {"const": "[DONE]"},
+                        {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": reference(event),
+                        },
+                    ]
+                },
             },
         },
         "example": ": stream-open\n\n" + encode_sse(example, _RUN.encode()).decode(),
     }
-
-
-def _event_schema(events: TypeAdapter[Any]) -> dict[str, Any]:
-    schema = inlined(events.json_schema())
-    for kind in schema["oneOf"]:
-        # It has a default here, and is always there on the wire.
-        kind["required"] = list(dict.fromkeys(["type", *kind.get("required", ())]))
-    return schema
-
-
-def inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with its `$defs` in their places: a `$ref` means the whole document to OpenAPI.
-
-    None of ours is recursive.
-    """
-    definitions = cast("dict[str, Any]", schema.pop("$defs", {}))
-
-    def resolve(node: object) -> Any:  # noqa: ANN401  (any JSON)
-        match node:
-            case {"$ref": str(reference)}:
-                return resolve(definitions[reference.removeprefix("#/$defs/")])
-            case dict():
-                fields = cast("dict[str, Any]", node)
-                # Its mapping is by reference; each event names its own type.
-                return {k: resolve(v) for k, v in fields.items() if k != "discriminator"}
-            case list():
-                return [resolve(item) for item in cast("list[Any]", node)]
-            case _:
-                return node
-
-    return resolve(schema)

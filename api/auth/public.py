@@ -6,7 +6,6 @@ To try a route there one enters a key or token first.
 
 from typing import Any, cast
 
-from fastapi import FastAPI
 from starlette.types import Scope
 
 from api import problems
@@ -31,23 +30,16 @@ def is_open(scope: Scope) -> bool:
     return is_public(scope["path"].removeprefix(scope.get("root_path", "")))
 
 
-def document(app: FastAPI) -> None:
-    """Let the application's own document say how callers prove who they are, by the same rule."""
-    make = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            _secure(make())
-        return make()
-
-    app.openapi = openapi
-
-
-def _secure(schema: dict[str, Any]) -> None:
-    schema.setdefault("components", {})["securitySchemes"] = _SCHEMES
-    paths = cast("dict[str, dict[str, dict[str, Any]]]", schema["paths"])
-    refusals = {str(status): said for status, said in problems.responses(401, 403).items()}
+def secure(document: dict[str, Any]) -> None:
+    """Say in the API's document how callers prove who they are, by the same rule."""
+    document.setdefault("components", {})["securitySchemes"] = _SCHEMES
+    paths = cast("dict[str, dict[str, dict[str, Any]]]", document["paths"])
     for path, operations in paths.items():
         for operation in () if is_public(path) else operations.values():
             operation["security"] = [{name: []} for name in _SCHEMES]
-            operation["responses"] = {**refusals, **operation["responses"]}
+            operation["responses"] = {**_refusals(), **operation["responses"]}
+
+
+def _refusals() -> dict[str, Any]:
+    """What the gate answers: also that it cannot tell, where it does not reach a key set."""
+    return {str(status): said for status, said in problems.responses(401, 403, 503).items()}

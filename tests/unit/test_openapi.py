@@ -12,9 +12,15 @@ from typing import Any
 
 import pytest
 
+from api import basic_wire
+from api.auth.public import is_public
+from api.problems import status_of
+from api.sse import parse_cursor
 from mamba import openapi
 from shared import events
+from shared.errors import Refusal, TooManyRequests
 from shared.events import Data, Error, Finish, SourceUrl, TextDelta, ToolInputAvailable
+from shared.tools import DISPLAY_TOOL_NAMES
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.page())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
@@ -69,21 +75,73 @@ def test_every_refusal_is_the_one_problem_with_an_example() -> None:
                 continue
             said = response["content"][PROBLEM]
             assert said["schema"] == {"$ref": "#/components/schemas/Problem"}, (name, status)
+            assert said["examples"], (name, status)
             for code, example in said["examples"].items():
                 assert example["value"]["code"] == code
                 assert str(example["value"]["status"]) == status
 
 
-def test_a_stream_names_its_headers_and_its_events() -> None:
-    for name, operation in operations():
-        ok = operation["responses"]["200"]
-        if "text/event-stream" not in ok["content"]:
-            continue
-        assert {"x-run-id", "x-chat-id"} <= set(ok["headers"]), name
-        example = ok["content"]["text/event-stream"]["example"]
-        datas = re.findall(r"^data: (.+)$", example, re.MULTILINE)
-        assert datas.pop() == "[DONE]"
-        assert [events.decode(data.encode()).type for data in datas][-1] == "finish"
+def refusals() -> Iterator[type[Refusal]]:
+    """Those that a request can get: `TooManyRequests` is only the base of the three."""
+    waiting = [Refusal]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            waiting.append(kind)
+            if kind.__module__ == Refusal.__module__ and kind is not TooManyRequests:
+                yield kind
+
+
+def test_every_refusal_there_is_has_an_example_under_its_status() -> None:
+    shown = {
+        (code, int(status))
+        for _, operation in operations()
+        for status, response in operation["responses"].items()
+        for code in response.get("content", {}).get(PROBLEM, {}).get("examples", {})
+    }
+
+    refused = {(kind.code, status_of(kind)) for kind in refusals()}
+    assert shown == refused | {("internal_error", 500)}
+
+
+def test_what_the_gate_asks_and_answers_is_said_of_every_route_behind_it() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for operation in methods.values():
+            assert ("security" in operation) == (not is_public(path)), path
+            if not is_public(path):
+                assert {"401", "403", "503"} <= operation["responses"].keys(), path
+
+
+def test_what_is_generated_from_the_document_gets_as_far_as_it_says() -> None:
+    asked = SCHEMAS["ChatRequest"]["properties"]
+    assert asked["tools"]["anyOf"][0]["items"]["enum"] == list(DISPLAY_TOOL_NAMES)
+    headers = {
+        parameter["name"]: parameter["schema"]
+        for _, operation in operations()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "header"
+    }
+    assert re.fullmatch(headers["idempotency-key"]["pattern"], "8e03978e-40d5")
+
+
+@pytest.mark.parametrize(
+    "text", ["1-57", "1-57@9f3kq0Zr7", "1-5@a_b-c", "1-", "1-5@", "1234567890-1", "1-5@é", "1-٣"]
+)
+def test_a_cursor_is_what_the_document_says(text: str) -> None:
+    follow = DOCUMENT["paths"]["/chat/{chat_id}/stream"]["get"]
+    [said] = [p["schema"] for p in follow["parameters"] if p["name"] == "last-event-id"]
+
+    assert bool(re.search(said["pattern"], text)) == (parse_cursor(text) is not None)
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/{chat_id}/stream", "/chat/{chat_id}/stop"])
+def test_an_earlier_name_is_the_same_operation_by_another_name(path: str) -> None:
+    earlier = DOCUMENT["paths"][path.replace("/chat", "/chat/completions", 1)]
+    for method, operation in DOCUMENT["paths"][path].items():
+        other = earlier[method]
+        assert f"earlier name of `{method.upper()} {path}`" in other["summary"]
+        assert "deprecated" not in other
+        differing = {key for key in operation if operation[key] != other[key]}
+        assert differing == {"summary", "operationId"}
 
 
 def test_the_document_is_free_of_private_names() -> None:
@@ -130,11 +188,32 @@ def load(path: Path) -> ModuleType:
     ids=lambda event: event.type,
 )
 def test_a_generated_client_reads_the_events(models: ModuleType, event: events.StreamEvent) -> None:
-    read = models.StreamEvent.model_validate_json(event.encode())
+    assert_read(models.StreamEvent, event, f"{type(event).__name__}Event")
+
+
+def assert_read(union: Any, event: events.Event, kind: str) -> None:
+    read = union.model_validate_json(event.encode())
 
     dumped = read.model_dump_json(by_alias=True, exclude_unset=True)
     assert json.loads(dumped) == json.loads(event.encode())
-    assert type(read.root).__name__ == f"{type(event).__name__}Event"
+    assert type(read.root).__name__ == kind
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        basic_wire.TextDelta(text_delta="Hi"),
+        basic_wire.ToolCall(tool_call_id="c", tool_name="f", args=None),
+        basic_wire.ToolResult(tool_call_id="c", tool_name="f", args={}, result="Oh", is_error=True),
+        basic_wire.Error(error="Oh", code="lost"),
+        basic_wire.Finish(finish_reason="cancelled"),
+    ],
+    ids=lambda event: event.type,
+)
+def test_a_generated_client_reads_the_basic_events(
+    models: ModuleType, event: basic_wire.BasicEvent
+) -> None:
+    assert_read(models.BasicEvent, event, f"Basic{type(event).__name__}Event")
 
 
 def test_a_generated_client_says_what_the_server_takes(models: ModuleType) -> None:
