@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from api import problems, wire_schema
 from api.allowance_headers import allowance_headers
@@ -32,11 +32,8 @@ ChatId = Annotated[
 ]
 LastEventId = Annotated[
     str | None,
-    Header(
-        description="The `id:` of the last event that arrived",
-        examples=["1-57@9f3kq0Zr7"],
-        json_schema_extra={"pattern": CURSOR_PATTERN},
-    ),
+    Header(description="The `id:` of the last event that arrived"),
+    WithJsonSchema({"type": "string", "pattern": CURSOR_PATTERN, "examples": ["1-57@9f3kq0Zr7"]}),
 ]
 
 _STREAM = wire_schema.answer()

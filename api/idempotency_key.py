@@ -7,10 +7,12 @@ import re
 from typing import Annotated
 
 from fastapi import Depends, Header
+from pydantic import WithJsonSchema
 
 from shared.errors import InvalidRequest
 
 _LONGEST = 255
+_EXAMPLE = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 _PATTERN = rf"^[\x20-\x7e]{{1,{_LONGEST}}}$"
 _KEY = re.compile(_PATTERN)
 
@@ -21,9 +23,8 @@ def read_idempotency_key(
         Header(
             description="A text of your own for this one request, best a UUID. Sent again with the "
             "same body it leads to the same answer; nothing is asked for twice.",
-            examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
-            json_schema_extra={"pattern": _PATTERN},
         ),
+        WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": [_EXAMPLE]}),
     ] = None,
 ) -> str | None:
     if idempotency_key is None:
