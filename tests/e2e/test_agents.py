@@ -140,7 +140,8 @@ async def test_the_agents_are_listed(agency: Agency) -> None:
     listed = await agency.agents()
 
     assert list(listed) == [
-        *("chat", "code_review", "library", "marks", "poet", "research", "weather")
+        *("chat", "code_review", "research"),
+        *("library", "marks", "poet", "weather"),
     ]
     assert [name for name, agent in listed.items() if agent["default"]] == ["chat"]
     assert listed["weather"] == {
@@ -199,7 +200,9 @@ async def test_an_unknown_agent_is_told_which_there_are(agency: Agency, wire: Wi
 
     assert refused.status_code == 422
     assert refused.json()["field"] == "agent"
-    assert refused.json()["detail"].endswith("There are: chat, library, marks, poet, weather.")
+    assert refused.json()["detail"].endswith(
+        "There are: chat, code_review, research, library, marks, poet, weather."
+    )
 
 
 async def test_an_agent_that_is_added_to_the_file_answers_without_a_restart(

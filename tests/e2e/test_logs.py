@@ -63,7 +63,8 @@ async def ask(
     client: httpx.AsyncClient, request_id: str, content: dict[str, Any] | bytes
 ) -> httpx.Response:
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return await client.post("/chat", content=data, headers={"x-request-id": request_id})
+    headers = {"x-request-id": request_id, "content-type": "application/json"}
+    return await client.post("/chat", content=data, headers=headers)
 
 
 async def has_line(process: Process, event: str, request_id: str) -> None:

@@ -5,6 +5,7 @@ later message, replaces the earlier.
 """
 
 import re
+from itertools import takewhile
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
@@ -21,6 +22,7 @@ _BLOCK = re.compile(
 _DIFF = re.compile(r"^(?:diff --git |--- \S.*\n\+\+\+ )", re.MULTILINE)
 #: `title=app.py`, `app.py` or `lang:app.py` in an info string.
 _FILENAME = re.compile(r"(?:^|[\s:=\"'{])(?P<name>[\w@./+-]*\w\.\w{1,8})(?=[\s\"'}]|$)")
+_HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@", re.MULTILINE)
 _DIFF_WORDS = ("diff", "patch", "udiff")
 
 
@@ -54,11 +56,11 @@ class Sources:
     def add_diff(self, text: str) -> None:
         """A unified diff, as git and diff write it. What cannot be read as one is left out."""
         try:
-            patches = PatchSet.from_string(text)
+            patches = PatchSet.from_string(_recounted(text))
         except UnidiffParseError:
             return
         for patch in patches:
-            if not patch.is_removed_file and not patch.is_binary_file:
+            if len(patch) and not patch.is_removed_file and not patch.is_binary_file:
                 self._put_patch(patch)
 
     def _add_block(self, info: str, text: str) -> None:
@@ -99,6 +101,28 @@ class Sources:
     def _put(self, source: Source) -> None:
         before = self._found.get(source.path)
         self._found[source.path] = _joined(before, source) if before else source
+
+
+def _recounted(diff: str) -> str:
+    """With the lengths that the hunks have: people cut diffs short, and models cannot count."""
+    head, *hunks = _HUNK.split(diff)
+    if not hunks:
+        return diff
+    starts_and_bodies = zip(hunks[::3], hunks[1::3], hunks[2::3], strict=True)
+    return head + "".join(_hunk(*one) for one in starts_and_bodies)
+
+
+def _hunk(old_start: str, new_start: str, rest: str) -> str:
+    title, _, below = rest.partition("\n")
+    body = list(takewhile(_in_hunk, below.splitlines(keepends=True)))
+    after = below[sum(map(len, body)) :]
+    old = sum(not line.startswith(("+", "\\")) for line in body)
+    new = sum(not line.startswith(("-", "\\")) for line in body)
+    return f"@@ -{old_start},{old} +{new_start},{new} @@{title}\n{''.join(body)}{after}"
+
+
+def _in_hunk(line: str) -> bool:
+    return line[:1] in " +-\\\n" and not line.startswith("--- ")
 
 
 def _fragment(hunk: Hunk) -> Fragment:

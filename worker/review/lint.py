@@ -1,8 +1,10 @@
 """What ruff finds in Python code. It reads the code, and never runs it."""
 
+import ast
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -20,6 +22,9 @@ _RULES = "F,B,S,E7,E9,PLE,PLW,ASYNC,BLE,C4,SIM,PERF,RET,RUF,UP006,UP007"
 _IGNORED = "S101,RUF001,RUF002,RUF003,RUF012,SIM108,RET505,PLW2901,PLW0603"
 #: Not to be known from a part of a file: what it imports, and what is named elsewhere.
 _WHOLE_FILES_ONLY = ("F401", "F704", "F706", "F811", "F821", "F822", "invalid-syntax")
+
+#: Lines at either end of a hunk that may be left out, so that the rest can be parsed.
+_CONTEXT = 7
 
 #: The first prefix that fits decides.
 _KINDS: tuple[tuple[str, Severity, Category], ...] = (
@@ -48,7 +53,7 @@ class _Piece(NamedTuple):
 
 def lint(sources: Sequence[Source]) -> Iterator[Finding]:
     pieces = [
-        _Piece(source, fragment)
+        _Piece(source, fragment if source.whole else _parseable(fragment))
         for source in sources
         if source.language == PYTHON.name
         for fragment in source.fragments
@@ -59,6 +64,24 @@ def lint(sources: Sequence[Source]) -> Iterator[Finding]:
         piece = pieces[int(Path(problem["filename"]).stem)]
         if piece.source.whole or problem["code"] not in _WHOLE_FILES_ONLY:
             yield _finding(piece, problem)
+
+
+def _parseable(fragment: Fragment) -> Fragment:
+    """The most of a hunk that is Python: it may begin or end in the middle of a statement."""
+    lines = fragment.text.splitlines(keepends=True)
+    for first, last in sorted(product(range(_CONTEXT), repeat=2), key=sum):
+        text = "".join(lines[first : len(lines) - last])
+        if _parses(dedent(text)):
+            return Fragment(start=fragment.start + first, text=text)
+    return fragment
+
+
+def _parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _ruff(texts: list[str]) -> list[dict[str, Any]]:

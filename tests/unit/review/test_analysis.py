@@ -145,6 +145,16 @@ def test_a_part_of_a_file_is_not_blamed_for_what_stands_elsewhere() -> None:
     assert (found.rule, found.line) == ("ruff:S307", 40)
 
 
+def test_a_part_that_ends_in_the_middle_of_a_function_is_linted_up_to_there() -> None:
+    part = (
+        "            return 1\n        rate = eval(rates)\n        return rate\n"
+        "\n    def empty(self):\n"
+    )
+    found = findings(hunk("a.py", 40, part))
+
+    assert [(f.rule, f.line) for f in found] == [("ruff:S307", 41)]
+
+
 def test_a_tangled_function_is_named_with_its_complexity() -> None:
     report = analyse([source("a.py", TANGLE)])
 

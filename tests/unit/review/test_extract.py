@@ -68,6 +68,15 @@ def test_a_diff_gives_the_new_lines_their_numbers_and_says_which_changed() -> No
         assert "in cart:" not in fragment.text
 
 
+def test_the_lines_of_a_hunk_count_and_not_what_its_header_says() -> None:
+    wrong = DIFF.replace("-10,4 +10,5", "-10,9 +10,2") + DIFF.replace("cart.py", "till.py")
+
+    assert [(s.path, s.changed) for s in found_in(wrong)] == [
+        ("app/cart.py", {11, 12}),
+        ("app/till.py", {11, 12}),
+    ]
+
+
 def test_a_diff_that_adds_a_file_holds_it_whole() -> None:
     [source] = found_in("--- /dev/null\n+++ b/new.go\n@@ -0,0 +1,2 @@\n+package a\n+var b int\n")
 
@@ -77,7 +86,7 @@ def test_a_diff_that_adds_a_file_holds_it_whole() -> None:
 
 def test_a_removed_file_and_a_broken_diff_hold_nothing() -> None:
     assert found_in("--- a/old.go\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-package a\n") == []
-    assert found_in("```diff\n--- a/x.py\n+++ b/x.py\n@@ -1,9 +1,9 @@\n what\n```") == []
+    assert found_in("```diff\n--- a/x.py\n+++ b/x.py\n@@ what @@\n what\n```") == []
 
 
 def test_a_file_that_is_also_there_whole_is_reviewed_whole_for_what_changed() -> None:
