@@ -8,12 +8,19 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from enum import Enum
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 OURS = {"api", "mamba", "shared", "worker"}
+
+
+class Role(Enum):
+    API = "api"
+    WORKER = "worker"
+
 
 app = typer.Typer(
     help="Mamba Server: queued, resumable, crash-proof answers for Vercel AI SDK clients.",
@@ -145,6 +152,18 @@ def key(
     typer.echo("# The key, shown this once:", err=True)
     typer.echo(made)
     typer.echo(f"\n# What lets it in, for config.local.yaml:\n{entry(name, made)}", err=True)
+
+
+@app.command(epilog="Example: mamba probe worker")
+def probe(role: Annotated[Role, typer.Argument(help="What this container runs.")]) -> None:
+    """Exit 0 if the API or the worker of this container is well, 1 if it is not."""
+    with _readable(role.value):
+        from mamba.probe import api_is_well, worker_is_well  # noqa: PLC0415
+        from shared.settings import load_settings  # noqa: PLC0415
+
+        is_well = api_is_well if role is Role.API else worker_is_well
+        if not is_well(load_settings()):
+            raise typer.Exit(1)
 
 
 def _has_colors() -> bool:

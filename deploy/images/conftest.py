@@ -1,0 +1,5 @@
+"""One Valkey, as in the rest of the tests."""
+
+from tests.conftest import valkey
+
+__all__ = ["valkey"]

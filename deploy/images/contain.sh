@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs a command as Kubernetes would with the chart's security context: read-only root, a /tmp, uid
+# 1000, no privilege to gain, process 1 of its own. Usage: contain.sh ROOT HOSTNAME DIRECTORY COMMAND...
+set -euo pipefail
+
+inside='
+mount --make-rprivate /
+mount --bind "$1" "$1"
+mount --rbind /dev "$1/dev"
+mount -t proc proc "$1/proc"
+mount -t tmpfs tmpfs "$1/tmp"
+mount -o remount,bind,ro "$1"
+hostname "$2"
+root=$1 directory=$3
+shift 3
+exec chroot --userspec=1000:1000 --groups=1000 "$root" /bin/sh -c \
+    "cd \"\$0\" && exec setpriv --no-new-privs \"\$@\"" "$directory" "$@"
+'
+exec unshare --mount --uts --pid --fork --kill-child bash -ec "$inside" contain "$@"

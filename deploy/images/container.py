@@ -1,0 +1,90 @@
+"""An image's process, run without a daemon: the way Kubernetes would with the chart's values."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.processes import Process
+
+CONTAIN = Path(__file__).with_name("contain.sh")
+
+
+@dataclass(frozen=True)
+class Image:
+    root: Path
+    config: Mapping[str, Any]
+    health: tuple[str, ...]
+    layer_ids: tuple[str, ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict(variable.split("=", 1) for variable in self.config["Env"])
+
+
+@contextmanager
+def mounted(name: str) -> Generator[Image]:
+    """The image's files and what it says of itself, while the context lasts."""
+    container = _buildah("from", "--pull-never", name)
+    try:
+        described = json.loads(_buildah("inspect", "--type", "image", name))
+        yield Image(
+            Path(_buildah("mount", container)),
+            described["OCIv1"]["config"],
+            tuple(described["Docker"]["config"]["Healthcheck"]["Test"][1:]),
+            tuple(described["OCIv1"]["rootfs"]["diff_ids"]),
+        )
+    finally:
+        _buildah("rm", container)
+
+
+def _buildah(*arguments: str) -> str:
+    command = ["buildah", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+class Container(Process):
+    """Process 1 of an image, with nothing in its environment but the image's own and `env`."""
+
+    def __init__(self, image: Image, hostname: str, env: Mapping[str, str]) -> None:
+        self._image, self._hostname, self._settings = image, hostname, env
+        command = [*image.config["Entrypoint"], *image.config["Cmd"]]
+        super().__init__(*_contained(image, hostname, env, command))
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(_only_child(self.child.pid), number)
+
+    def end(self) -> None:
+        """Kill it, if it is still there, and let go of its output."""
+        self.child.kill()
+        self.child.wait()
+        self._output.close()
+
+    async def is_healthy(self) -> bool:
+        return await is_healthy(self._image, self._hostname, self._settings)
+
+
+async def is_healthy(image: Image, hostname: str, env: Mapping[str, str]) -> bool:
+    """What the image's own health check says in a container of that name."""
+    command = _contained(image, hostname, env, image.health)
+    child = await asyncio.create_subprocess_exec(*command)
+    return await child.wait() == 0
+
+
+def _contained(
+    image: Image, hostname: str, env: Mapping[str, str], command: Sequence[str]
+) -> list[str]:
+    variables = [f"{name}={value}" for name, value in {**image.environment, **env}.items()]
+    place = [str(image.root), hostname, image.config["WorkingDir"]]
+    return [str(CONTAIN), *place, "env", "-i", *variables, *command]
+
+
+def _only_child(pid: int) -> int:
+    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
