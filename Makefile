@@ -1,12 +1,14 @@
 # `make dev` and `make test` need nothing but Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test check lint types layers format hooks lock docs bench clean
+.PHONY: help install dev test check lint types layers format hooks lock image-locks docs golden images bench clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -51,12 +53,25 @@ hooks: $(INSTALLED) ## Run `make check` before every commit
 	$(BIN)/pre-commit install
 
 lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-annotate --all-extras --upgrade pyproject.toml -o requirements.lock
+	$(COMPILE) --all-extras --upgrade pyproject.toml -o requirements.lock
+	$(MAKE) image-locks
 
-docs: $(INSTALLED) ## Write docs/configuration.md and docs/openapi.json anew from the code
+# What each image installs: parts of the one lock, in the same versions and hashes.
+image-locks: $(INSTALLED)
+	$(COMPILE) --extra api -c requirements.lock pyproject.toml -o requirements-api.lock
+	$(COMPILE) --extra worker -c requirements.lock pyproject.toml -o requirements-worker.lock
+	echo hatchling | $(COMPILE) -c requirements.lock - -o requirements-build.lock
+
+docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's values
 	$(BIN)/python -m mamba.settings_table > docs/configuration.md
 	$(BIN)/python -m mamba.openapi > docs/openapi.json
+	$(BIN)/python -m deploy.chart
+
+golden: $(INSTALLED) ## Write anew what the chart is compared with
+	$(BIN)/python -m tests.deploy.golden
+
+images: $(INSTALLED) ## Build both images without a daemon, run them, ask them (minutes, as root)
+	$(BIN)/pytest deploy/images
 
 bench: $(INSTALLED) ## Measure against a direct answer (minutes)
 	$(BIN)/python -m bench

@@ -95,7 +95,9 @@ class Valkey(Process):
         base = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         keep = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(data)]
         none = ["--appendonly", "no", "--dir", tempfile.gettempdir()]
-        command = [valkey_binary(), *base, "--loglevel", "warning", *(keep if data else none)]
+        # Any other server of the same protocol may be named, such as a Redis.
+        server = os.environ.get("MAMBA_TEST_STORE") or valkey_binary()
+        command = [server, *base, "--loglevel", "warning", *(keep if data else none)]
         super().__init__(*command, *options)
 
     def client(self) -> Redis:

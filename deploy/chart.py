@@ -1,0 +1,160 @@
+"""What is made of the chart's values.yaml: its schema, and the table in its README.
+
+`make docs` writes both. The schema of `config` is that of our own settings, so that Helm refuses a
+wrong one before any pod sees it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.settings import Settings
+
+CHART = Path(__file__).parents[1] / "helm" / "mamba-server"
+VALUES = CHART / "values.yaml"
+SCHEMA = CHART / "values.schema.json"
+README = CHART / "README.md"
+
+_TABLE = "<!-- values -->\n"
+_NULLABLE = {"worker.drainSeconds": "number"}
+_CHOICES = {
+    "image.pullPolicy": ["Always", "IfNotPresent", "Never"],
+    "api.service.type": ["ClusterIP", "NodePort", "LoadBalancer"],
+    "worker.autoscaling.kind": ["auto", "keda", "hpa"],
+    "worker.autoscaling.trigger": ["redis", "prometheus"],
+}
+_PATTERNS = {
+    "redis.url": r"^$|^(redis|rediss|unix)://",
+    "valkey.memory": r"^[0-9]+(Mi|Gi)$",
+    "worker.autoscaling.redis.address": r"^$|^[^:/]+:[0-9]+$",
+}
+_TYPES: dict[type, dict[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer", "minimum": 0},
+    list: {"type": "array"},
+    dict: {"type": "object"},
+}
+#: A number of pods or percent, in Kubernetes' own form.
+_COUNT_OR_PERCENT = {"api.pdb.maxUnavailable", "worker.pdb.maxUnavailable"}
+
+
+@dataclass(frozen=True)
+class Value:
+    path: str
+    default: Any
+    description: str
+
+
+def values() -> list[Value]:
+    """Every value that a comment of its own describes, in the file's order."""
+    return list(_values(VALUES.read_text()))
+
+
+def load_values() -> dict[str, Any]:
+    """The values themselves, as Helm has them."""
+    return yaml.safe_load(VALUES.read_text())
+
+
+def schema() -> str:
+    """values.schema.json."""
+    found = [value for value in values() if not value.path.startswith("config.")]
+    root = _section(found, "")
+    worker = root["properties"]["worker"]
+    root["properties"] |= {"config": _settings(), "global": {"type": "object"}}
+    root["properties"]["pools"] = {
+        "type": "object",
+        "propertyNames": {"pattern": "^[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?$"},
+        "additionalProperties": {"anyOf": [{"type": "null"}, worker]},
+    }
+    definitions = Settings.model_json_schema()["$defs"]
+    whole = {"$schema": "http://json-schema.org/draft-07/schema#", **root, "$defs": definitions}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def readme() -> str:
+    """The README, with a new table."""
+    before, _, after = README.read_text().partition(_TABLE)
+    _, _, after = after.partition(_TABLE)
+    return f"{before}{_TABLE}{_table()}{_TABLE}{after}"
+
+
+def _values(text: str) -> Iterator[Value]:
+    tree, path = yaml.safe_load(text), list[str]()
+    description = ""
+    for line in text.splitlines():
+        if comment := re.match(r" *# -- (.*)", line):
+            description = comment[1]
+        elif key := re.match(r"( *)([\w.-]+):", line):
+            path[len(key[1]) // 2 :] = [key[2]]
+            if description:
+                yield Value(".".join(path), _at(tree, path), description)
+            description = ""
+
+
+def _at(tree: Any, path: list[str]) -> Any:  # noqa: ANN401  (whatever YAML holds)
+    for name in path:
+        tree = tree[name]
+    return tree
+
+
+def _section(found: list[Value], prefix: str) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for value in found:
+        name, _, rest = value.path.removeprefix(prefix).partition(".")
+        if rest and name not in properties:
+            inner = f"{prefix}{name}."
+            own = [other for other in found if other.path.startswith(inner)]
+            properties[name] = _section(own, inner)
+        elif not rest:
+            properties[name] = {**_type(value), "description": value.description}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _type(value: Value) -> dict[str, Any]:
+    if value.path in _NULLABLE:
+        return {"type": [_NULLABLE[value.path], "null"], "minimum": 0}
+    if value.path in _COUNT_OR_PERCENT:
+        return {"type": ["integer", "string"]}
+    if isinstance(value.default, str):
+        return {"type": "string", **_limits(value.path)}
+    return _TYPES[type(value.default)]
+
+
+def _limits(path: str) -> dict[str, Any]:
+    if path in _CHOICES:
+        return {"enum": _CHOICES[path]}
+    return {"pattern": _PATTERNS[path]} if path in _PATTERNS else {}
+
+
+def _settings() -> dict[str, Any]:
+    described = Settings.model_json_schema()
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": described["properties"],
+        "required": ["server", "worker"],
+    }
+
+
+def _table() -> str:
+    rows = (
+        f"| `{value.path}` | {_shown(value.default)} | {value.description} |" for value in values()
+    )
+    return "\n".join(["| value | default | |", "|---|---|---|", *rows]) + "\n"
+
+
+def _shown(default: Any) -> str:  # noqa: ANN401
+    if default in ("", None):
+        return ""
+    text = default if isinstance(default, str) else json.dumps(default)
+    return f"`{text}`"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema())
+    README.write_text(readme())

@@ -1,0 +1,59 @@
+{{- define "mamba.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "mamba.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "mamba.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "mamba.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "mamba.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "mamba.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end }}
+
+{{- /* What selects the pods of a component: these never change. Takes root, component, pool. */ -}}
+{{- define "mamba.selector" -}}
+app.kubernetes.io/name: {{ include "mamba.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- with .pool }}
+mamba-server/pool: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- /* Of pods: without versions, so that a release of the chart alone rolls none. */ -}}
+{{- define "mamba.podLabels" -}}
+{{ include "mamba.selector" . }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- with .values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "mamba.labels" -}}
+{{ include "mamba.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: mamba-server
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Takes root, image. */ -}}
+{{- define "mamba.image" -}}
+{{- $tagged := printf "%s:%s" .image (default .root.Chart.AppVersion .root.Values.image.tag) -}}
+{{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $tagged }}
+{{- end }}

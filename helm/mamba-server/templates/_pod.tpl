@@ -1,0 +1,142 @@
+{{- /* The settings that a process reads at its start only, which a change of rolls the pods. */ -}}
+{{- define "mamba.atStart.api" -}}
+{{- $config := .Values.config -}}
+{{- $run := pick (default dict $config.run) "retention_seconds" "live_ttl_seconds" -}}
+{{- dict "server" (omit (default dict $config.server) "heartbeat_seconds") "redis" (default dict $config.redis) "run" $run | toJson -}}
+{{- end }}
+
+{{- define "mamba.atStart.worker" -}}
+{{- $config := .Values.config -}}
+{{- $run := pick (default dict $config.run) "retention_seconds" "live_ttl_seconds" -}}
+{{- dict "worker" (default dict $config.worker) "redis" (default dict $config.redis) "run" $run | toJson -}}
+{{- end }}
+
+{{- /* A grace period is made of the drain's own times: a variable that changed these would belie it. */ -}}
+{{- define "mamba.env.check" -}}
+{{- $derived := list "MAMBA_SERVER__PORT" "MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS" "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS" "MAMBA_WORKER__DRAIN_SECONDS" "MAMBA_REDIS__URL" -}}
+{{- range concat (list) .values.env -}}
+{{- if has .name $derived -}}
+{{- fail (printf "%s cannot be set by env: the chart derives other things from it. See config, redis and worker.drainSeconds in values.yaml" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $_ := .root.Values.secret.values -}}
+{{- if has $name $derived -}}
+{{- fail (printf "%s cannot be set by secret.values: see config, redis and worker.drainSeconds in values.yaml" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "mamba.annotations" -}}
+checksum/at-start: {{ .atStart | sha256sum }}
+checksum/secret: {{ include "mamba.secret.content" .root | sha256sum }}
+{{- with .values.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* What a pod of either component has around its container. */ -}}
+{{- define "mamba.pod" -}}
+serviceAccountName: {{ include "mamba.serviceAccount" .root }}
+automountServiceAccountToken: false
+# Else variables such as MAMBA_SERVER_PORT would be there, in the names of settings.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 1000
+  runAsGroup: 1000
+  fsGroup: 1000
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .values.spreadOver }}
+topologySpreadConstraints:
+  {{- range . }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "mamba.selector" $ | nindent 8 }}
+  {{- end }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumes:
+  # As a folder: a file mounted by its subPath would never be updated.
+  - name: config
+    configMap:
+      name: {{ include "mamba.fullname" .root }}
+  - name: tmp
+    emptyDir:
+      sizeLimit: 64Mi
+{{- end }}
+
+{{- define "mamba.container" -}}
+image: {{ include "mamba.image" (dict "root" .root "image" .values.image) }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+resources:
+  {{- toYaml .values.resources | nindent 2 }}
+volumeMounts:
+  - name: config
+    mountPath: /srv/mamba/config
+    readOnly: true
+  - name: tmp
+    mountPath: /tmp
+{{- end }}
+
+{{- define "mamba.env" -}}
+- name: MAMBA_REDIS__URL
+  valueFrom:
+    secretKeyRef:
+      {{- if .root.Values.redis.existingSecret.name }}
+      name: {{ .root.Values.redis.existingSecret.name }}
+      key: {{ .root.Values.redis.existingSecret.key }}
+      {{- else }}
+      name: {{ include "mamba.fullname" .root }}-redis
+      key: url
+      {{- end }}
+{{- with .values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "mamba.envFrom" -}}
+{{- if or .Values.secret.existing .Values.secret.values -}}
+envFrom:
+  {{- with .Values.secret.existing }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
+  {{- if .Values.secret.values }}
+  - secretRef:
+      name: {{ include "mamba.fullname" . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "mamba.secret.content" -}}
+{{- dict "values" .Values.secret.values "redis" (include "mamba.redis.url" .) | toJson -}}
+{{- end }}

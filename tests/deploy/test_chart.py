@@ -1,0 +1,301 @@
+"""The chart, rendered by Helm with many values, and what a cluster would make of it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import kubernetes_validate
+import pytest
+
+from deploy import chart
+from mamba.valkey import valkey_binary
+from shared import keys
+from shared.redis import REDIS_AWAY, connect
+from tests.deploy.helm import CASES, CHART, KEDA, ROOT, Case, RefusedError, objects, template
+from tests.processes import Process, free_port
+from tests.wait import until
+
+#: What KEDA and the Prometheus operator define, and what each of it must have.
+CUSTOM = {
+    "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"},
+    "TriggerAuthentication": {"secretTargetRef"},
+    "ServiceMonitor": {"selector", "endpoints"},
+    "PrometheusRule": {"groups"},
+}
+VERSIONS = ("1.25", "1.31", "1.37")
+REDIS = ("--set", "redis.url=redis://redis:6379/0")
+
+Object = dict[str, Any]
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def of_kind(rendered: str, kind: str) -> dict[str, Object]:
+    """The objects of a kind, by what their names have behind the release's."""
+    found = (o for o in objects(rendered) if o["kind"] == kind)
+    return {o["metadata"]["name"].removeprefix("mamba-mamba-server").lstrip("-"): o for o in found}
+
+
+def pods(rendered: str) -> Iterator[Object]:
+    for found in objects(rendered):
+        if found["kind"] == "Pod":
+            yield found["spec"]
+        elif template := found.get("spec", {}).get("template"):
+            yield template["spec"]
+
+
+def env(deployment: Object) -> dict[str, str | None]:
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable.get("value") for variable in container["env"]}
+
+
+def checksum(deployment: Object) -> str:
+    return deployment["spec"]["template"]["metadata"]["annotations"]["checksum/at-start"]
+
+
+def grace(deployment: Object) -> int:
+    return deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+
+
+@every_case
+def test_each_rendering_is_the_one_that_was_agreed_on(case: Case) -> None:
+    assert case.render() == case.golden.read_text(), "meant? then: make golden"
+
+
+@every_case
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_object_is_valid_in_every_kubernetes_it_is_for(case: Case, version: str) -> None:
+    for found in objects(case.golden.read_text()):
+        if found["kind"] in CUSTOM:
+            assert CUSTOM[found["kind"]] <= found["spec"].keys()
+        else:
+            kubernetes_validate.validate(found, version, strict=True)
+
+
+@every_case
+def test_each_pod_meets_the_restricted_standard(case: Case) -> None:
+    for pod in pods(case.golden.read_text()):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+@every_case
+def test_no_two_objects_have_one_name_and_all_names_fit(case: Case) -> None:
+    names = [(o["kind"], o["metadata"]["name"]) for o in objects(case.golden.read_text())]
+
+    assert len(names) == len(set(names))
+    assert all(len(name) <= 63 for _, name in names)
+
+
+@every_case
+def test_what_selects_pods_finds_some(case: Case) -> None:
+    rendered = case.golden.read_text()
+    labels = [
+        o["spec"]["template"]["metadata"]["labels"].items()
+        for o in objects(rendered)
+        if o["kind"] in ("Deployment", "StatefulSet")
+    ]
+    for found in objects(rendered):
+        spec = found.get("spec", {})
+        selector = {
+            "Service": spec.get("selector"),
+            "PodDisruptionBudget": spec.get("selector", {}).get("matchLabels"),
+            "NetworkPolicy": spec.get("podSelector", {}).get("matchLabels"),
+        }.get(found["kind"])
+        if selector:
+            assert any(selector.items() <= other for other in labels), found["metadata"]["name"]
+
+
+def test_a_pod_may_take_as_long_to_go_as_its_drain_takes() -> None:
+    values = (
+        "config.server.shutdown_delay_seconds=8",
+        "config.server.shutdown_grace_seconds=20",
+        "config.worker.drain_seconds=90",
+        "pools.slow.drainSeconds=600",
+    )
+    deployments = of_kind(template(*REDIS, "--set", ",".join(values)), "Deployment")
+
+    assert grace(deployments["api"]) == 8 + 20 + 5
+    assert grace(deployments["worker-main"]) == 90 + 15
+    assert grace(deployments["worker-slow"]) == 600 + 15
+    assert env(deployments["worker-slow"])["MAMBA_WORKER__DRAIN_SECONDS"] == "600"
+    assert "MAMBA_WORKER__DRAIN_SECONDS" not in env(deployments["worker-main"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "rolled"),
+    [
+        ("logging.level=DEBUG", set[str]()),
+        ("limits.requests_per_minute=9", set[str]()),
+        ("server.heartbeat_seconds=5", set[str]()),
+        ("server.shutdown_grace_seconds=11", {"api"}),
+        ("server.port=9000", {"api"}),
+        ("worker.concurrency=9", {"worker-main"}),
+        ("run.retention_seconds=60", {"api", "worker-main"}),
+        ("redis.max_connections=9", {"api", "worker-main"}),
+    ],
+)
+def test_a_setting_rolls_the_pods_that_read_it_at_their_start_alone(
+    setting: str, rolled: set[str]
+) -> None:
+    before = of_kind(template(*REDIS), "Deployment")
+    after = of_kind(template(*REDIS, "--set", f"config.{setting}"), "Deployment")
+
+    assert {name for name in before if checksum(before[name]) != checksum(after[name])} == rolled
+    unchanged = {name for name in before if before[name] == after[name]}
+    assert unchanged == before.keys() - rolled
+
+
+def test_keda_counts_the_queue_that_the_code_fills() -> None:
+    rendered = Case("pools", (KEDA,)).golden.read_text()
+    scaled = of_kind(rendered, "ScaledObject")
+
+    [trigger] = scaled["worker-main"]["spec"]["triggers"]
+    assert trigger["metadata"]["listName"] == keys.QUEUE
+    assert trigger["metadata"]["address"] == "redis.stores:6380"
+    assert trigger["metadata"]["enableTLS"] == "true"
+    assert trigger["metadata"]["databaseIndex"] == "3"
+    deep = scaled["worker-deep"]["spec"]
+    assert [t["metadata"]["listName"] for t in deep["triggers"]] == [
+        "mamba:queues:research",
+        "mamba:queues:code-review",
+    ]
+    assert deep["advanced"]["scalingModifiers"]["formula"] == "queue_0 + queue_1"
+    assert deep["minReplicaCount"] == 0
+    assert "worker-fixed" not in scaled
+
+
+def test_a_pool_that_is_scaled_has_no_count_of_its_own() -> None:
+    deployments = of_kind(Case("pools").golden.read_text(), "Deployment")
+
+    assert "replicas" not in deployments["worker-main"]["spec"]
+    assert deployments["worker-fixed"]["spec"]["replicas"] == 3
+    assert deployments.keys() == {"api", "worker-main", "worker-deep", "worker-fixed"}
+    assert env(deployments["worker-deep"])["MAMBA_WORKER__QUEUES"] == '["research","code-review"]'
+
+
+def test_no_secret_of_the_values_stands_where_others_may_read_it() -> None:
+    for case in CASES:
+        for found in objects(case.golden.read_text()):
+            if found["kind"] != "Secret":
+                assert not re.search("s3cret|sk-test", str(found)), found["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["worker.replicas=1"], "Set exactly one of redis.url"),
+        (["redis.url=redis://a", "valkey.enabled=true"], "Set exactly one of redis.url"),
+        (["redis.url=http://a"], "redis.url: Does not match pattern"),
+        (["redis.url=redis://a", "config.server.prot=1"], "Additional property prot"),
+        (["redis.url=redis://a", "config.run.max_steps=0"], "config.run.max_steps: Must be"),
+        (["redis.url=redis://a", "worker.replica=1"], "Additional property replica"),
+        (["redis.url=redis://a", "pools.a.replica=1"], "Additional property replica"),
+        (["redis.url=redis://a", "pools.A_b.replicas=1"], "Property name of"),
+        (
+            ["redis.url=redis://a", "worker.env[0].name=MAMBA_WORKER__DRAIN_SECONDS"],
+            "MAMBA_WORKER__DRAIN_SECONDS cannot be set by env",
+        ),
+        (
+            ["redis.url=redis://a", "secret.values.MAMBA_REDIS__URL=redis://b"],
+            "MAMBA_REDIS__URL cannot be set by secret.values",
+        ),
+        (["redis.url=redis://a", "api.ingress.enabled=true"], "needs api.ingress.hosts"),
+        (
+            [
+                "redis.existingSecret.name=a",
+                "worker.autoscaling.enabled=true",
+                "worker.autoscaling.kind=keda",
+            ],
+            "needs worker.autoscaling.redis.address",
+        ),
+        (
+            [
+                "redis.url=redis://a:b%40c@d",
+                "worker.autoscaling.enabled=true",
+                "worker.autoscaling.kind=keda",
+            ],
+            "percent-encoded",
+        ),
+        (
+            [
+                "redis.url=redis://a",
+                "worker.autoscaling.enabled=true",
+                "worker.autoscaling.minReplicas=0",
+            ],
+            "minReplicas 0 needs KEDA",
+        ),
+    ],
+)
+def test_wrong_values_are_refused_with_their_name(values: list[str], said: str) -> None:
+    with pytest.raises(RefusedError, match=re.escape(said)):
+        template(*(word for value in values for word in ("--set", value)))
+
+
+def test_what_is_made_of_the_values_is_up_to_date() -> None:
+    assert chart.schema() == chart.SCHEMA.read_text(), "make docs"
+    assert chart.readme() == chart.README.read_text(), "make docs"
+
+
+def test_each_value_is_described() -> None:
+    described = {value.path for value in chart.values()}
+
+    def undescribed(tree: Object, prefix: str) -> Iterator[str]:
+        for name, value in tree.items():
+            path = f"{prefix}{name}"
+            if path in described:
+                continue
+            if isinstance(value, dict) and value:
+                yield from undescribed(cast("Object", value), f"{path}.")
+            else:
+                yield path
+
+    tree = chart.load_values()
+    assert list(undescribed(tree, "")) == []
+
+
+def test_the_chart_has_the_version_of_the_package() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    [version] = re.findall(r'^version = "(.*)"', project, re.MULTILINE)
+    text = (CHART / "Chart.yaml").read_text()
+
+    assert f"\nversion: {version}\n" in text
+    assert f'\nappVersion: "{version}"\n' in text
+
+
+async def test_the_bundled_valkey_starts_with_its_arguments_and_drops_nothing(
+    tmp_path: Path,
+) -> None:
+    valkey = of_kind(Case("trial").golden.read_text(), "StatefulSet")["valkey"]
+    [container] = valkey["spec"]["template"]["spec"]["containers"]
+    port = str(free_port())
+    arguments = [a.replace("--dir /data", f"--dir {tmp_path}") for a in container["args"]]
+    server = Process(valkey_binary(), *arguments, "--port", port).start()
+    client = connect(f"redis://127.0.0.1:{port}/0", name="test", max_connections=2)
+
+    async def setting(name: str) -> str:
+        [_, value] = await client.execute_command("CONFIG", "GET", name)
+        return value.decode()
+
+    async def answers() -> bool:
+        try:
+            return bool(await client.execute_command("PING"))
+        except REDIS_AWAY:
+            return False
+
+    try:
+        await until(answers)
+        assert await setting("appendonly") == "yes"
+        assert await setting("maxmemory-policy") == "noeviction"
+        assert await setting("maxmemory") == str(256 * 1024 * 1024)
+        assert await setting("save") == ""
+    finally:
+        await client.aclose()
+        await server.stop()

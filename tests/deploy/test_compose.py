@@ -1,0 +1,86 @@
+"""docker-compose.yml: valid, ordered by health, and in agreement with images and settings."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.settings import ServerSettings, WorkerSettings
+from tests.deploy.helm import ROOT
+from tests.deploy.tools import tool
+
+FILE = ROOT / "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return yaml.safe_load(FILE.read_text())["services"]
+
+
+def test_it_meets_the_compose_specification() -> None:
+    tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(FILE))
+
+
+def test_each_file_that_it_names_exists(services: dict[str, Any]) -> None:
+    for service in services.values():
+        mounts = [v.partition(":")[0] for v in service.get("volumes", []) if v.startswith(".")]
+        build = service.get("build", {}).get("dockerfile")
+        for name in [*mounts, *([build] if build else [])]:
+            assert (ROOT / name).exists(), name
+
+
+def test_the_api_comes_up_after_what_it_needs(services: dict[str, Any]) -> None:
+    healthy = {"condition": "service_healthy"}
+
+    assert services["worker"]["depends_on"] == {"valkey": healthy}
+    assert services["api"]["depends_on"] == {"valkey": healthy, "worker": healthy}
+    assert services["worker"]["deploy"]["replicas"] == 2
+    assert "healthcheck" in services["valkey"]
+
+
+def test_a_container_may_take_as_long_to_go_as_its_drain_takes(services: dict[str, Any]) -> None:
+    server, worker = ServerSettings(), WorkerSettings()
+
+    leave = server.shutdown_delay_seconds + server.shutdown_grace_seconds
+    assert seconds(services["api"]["stop_grace_period"]) > leave
+    assert seconds(services["worker"]["stop_grace_period"]) >= worker.drain_seconds + 5 + 10
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+def test_only_this_machine_is_served_unless_one_says_otherwise(services: dict[str, Any]) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+
+    assert len(ports) == 3
+    assert all("127.0.0.1:" in port for port in ports)
+
+
+@pytest.mark.parametrize(
+    ("variables", "demo"),
+    [
+        ({}, "true"),
+        ({"OPENAI_API_KEY": "sk-test"}, ""),
+        ({"OPENAI_API_BASE_URL": "http://ollama:11434/v1"}, ""),
+        ({"MAMBA_OPENAI__DEMO": "false"}, "false"),
+    ],
+)
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_the_demo_model_answers_where_there_is_neither_key_nor_address(
+    services: dict[str, Any], tmp_path: Path, role: str, variables: dict[str, str], demo: str
+) -> None:
+    mamba = tmp_path / "mamba"
+    mamba.write_text('#!/bin/sh\necho "$@ $MAMBA_OPENAI__DEMO"\n')
+    mamba.chmod(0o755)
+    # Compose hands over each of the variables, empty where nobody has set it.
+    names = ("OPENAI_API_KEY", "OPENAI_API_BASE_URL", "MAMBA_OPENAI__DEMO")
+    environment = {**dict.fromkeys(names, ""), **variables, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    service = services[role]
+    command = [word.replace("$$", "$") for word in [*service["entrypoint"], *service["command"]]]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"{role} {demo}\n"

@@ -1,0 +1,97 @@
+"""What the images are made of. That they build and answer is tested by `make images`."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.helm import ROOT
+from tests.deploy.tools import tool
+
+ROLES = ("api", "worker")
+FILES = [ROOT / f"Dockerfile.{role}" for role in ROLES]
+
+
+def packages(lock: Path) -> dict[str, str]:
+    """Name and version of each package of a lock file, with its hashes."""
+    entries = re.split(r"\n(?=\S)", lock.read_text().strip())
+    return {entry.partition("==")[0]: entry.partition("==")[2] for entry in entries}
+
+
+def pins(lock: Path) -> dict[str, tuple[str, frozenset[str]]]:
+    """Version and hashes, without the conditions under which a package is wanted."""
+    return {
+        name: (rest.split()[0].rstrip(";"), frozenset(re.findall("sha256:[0-9a-f]{64}", rest)))
+        for name, rest in packages(lock).items()
+    }
+
+
+@pytest.mark.parametrize("part", [*ROLES, "build"])
+def test_each_part_of_the_lock_agrees_with_the_whole(part: str) -> None:
+    own, whole = pins(ROOT / f"requirements-{part}.lock"), pins(ROOT / "requirements.lock")
+
+    assert own
+    differing = {name for name, pin in own.items() if whole.get(name) != pin}
+    assert not differing, "make image-locks"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_part_of_the_lock_has_what_its_role_asks_for(role: str) -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    everywhere = project.partition("\ndependencies = [")[2].partition("\n]")[0]
+    extra = project.partition(f"\n{role} = [")[2].partition("\n]")[0]
+    wanted = set(re.findall(r'^ +"([a-z0-9-]+)', everywhere + extra, re.MULTILINE))
+
+    assert wanted <= packages(ROOT / f"requirements-{role}.lock").keys(), "make image-locks"
+
+
+def test_the_api_has_no_models_package_and_the_worker_no_http_server() -> None:
+    api, worker = (packages(ROOT / f"requirements-{role}.lock").keys() for role in ROLES)
+
+    assert not {"openai", "pydantic-ai-slim"} & api
+    assert not {"fastapi", "starlette", "uvicorn"} & worker
+
+
+def test_no_lock_says_where_packages_come_from() -> None:
+    for lock in ROOT.glob("requirements*.lock"):
+        assert not re.search(r"^--|://", lock.read_text(), re.MULTILINE), lock.name
+
+
+def test_the_dockerfiles_are_clean() -> None:
+    tool("hadolint", *map(str, FILES))
+
+
+def test_both_are_made_alike() -> None:
+    builds = [
+        file.read_text().partition("AS build\n")[2].partition("\nFROM")[0].replace(role, "ROLE")
+        for role, file in zip(ROLES, FILES, strict=True)
+    ]
+    alike = [re.sub(r"COPY \w+ \w+\n", "", build) for build in builds]
+    assert alike[0] == alike[1]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_is_nobody_and_hears_its_signals_itself(role: str) -> None:
+    text = (ROOT / f"Dockerfile.{role}").read_text()
+
+    assert "\nUSER 1000:1000\n" in text
+    assert '\nENTRYPOINT ["mamba"]\n' in text
+    assert f'\nCMD ["{role}"]\n' in text
+    assert f'CMD ["mamba", "probe", "{role}"]' in text
+
+
+def test_only_what_the_images_need_is_sent_to_the_build() -> None:
+    allowed = {
+        line.removeprefix("!").partition("/")[0]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    copied = {
+        name.partition("/")[0]
+        for file in FILES
+        for line in re.findall(r"^COPY (?!--from)(.*) \S+$", file.read_text(), re.MULTILINE)
+        for name in line.split()
+    }
+    locks = {name for name in copied if name.endswith(".lock")}
+    assert copied - locks <= allowed
+    assert {"api", "mamba", "shared", "worker"} <= copied
