@@ -10,9 +10,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/mamba-server
 tarball=$cache/base-$release.tar
 
 mkdir -p "$cache"
-if [[ ! -s $tarball ]]; then
-    # `check-gpg` and the archive's keys are apt's own.
-    mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
+if [[ ! -f $tarball ]]; then
+    mmdebstrap --quiet --format=tar --variant=minbase --include=python3,python3-venv,ca-certificates \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' "$release" "$tarball.part"
     mv "$tarball.part" "$tarball"
@@ -21,5 +20,10 @@ fi
 container=$(buildah from scratch)
 trap 'buildah rm "$container" >/dev/null' EXIT
 buildah add --quiet "$container" "$tarball" / >/dev/null
+suits='import sys; sys.exit(sys.version_info < (3, 11))'
+buildah run --isolation chroot "$container" python3 -c "$suits" || {
+    echo "The Python of $release is older than 3.11: build the images on a newer release." >&2
+    exit 1
+}
 buildah config --env PATH=/usr/local/bin:/usr/bin:/bin "$container"
 buildah commit --quiet "$container" "$name" >/dev/null

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds both images with buildah, which needs no daemon. Usage: build.sh BASE [OPTION of buildah]...
-# pip in the build finds the index that this machine's own pip uses.
+# pip in the build finds the packages that this machine's own pip finds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -8,14 +8,21 @@ base=$1
 shift
 config=$(mktemp)
 trap 'rm -f "$config"' EXIT
-{
-    echo '[global]'
-    python3 -m pip config list | sed -n "s/^global\.\([a-z-]*\)='\(.*\)'$/\1 = \2/p"
-} >"$config"
+
+# As `name = value`; a variable overrides a file.
+echo '[global]' >"$config"
+.venv/bin/python -m pip config list |
+    sed -n "s/^\(:env:\|global\)\.\([a-z-]*\)='\(.*\)'$/\2 = \3/p" |
+    sort --key=1,1 --unique --stable >>"$config"
+
+mounts=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
+for word in $(sed 's/.* = //' "$config"); do
+    folder=${word#file://}
+    [[ -d $folder ]] && mounts+=(--volume "$folder:$folder:ro")
+done
 
 for role in api worker; do
     buildah build --quiet --format docker --isolation chroot --network host --timestamp 0 \
-        --build-arg BASE="$base" --secret id=pip.conf,src="$config" \
-        --volume /etc/ssl/certs:/etc/ssl/certs:ro "$@" \
+        --build-arg BASE="$base" --secret id=pip.conf,src="$config" "${mounts[@]}" "$@" \
         --file "Dockerfile.$role" --tag "mamba-server/$role" .
 done

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="session")
-def built() -> None:
+def built(store: None) -> None:  # noqa: ARG001
     missing = [tool for tool in NEEDED if not shutil.which(tool)]
     if missing:
         pytest.fail(f"missing: {' '.join(missing)} (on Debian: apt install {' '.join(missing)})")
