@@ -18,6 +18,7 @@ echo '[global]' >"$config"
 mounts=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
 for word in $(sed 's/.* = //' "$config"); do
     folder=${word#file://}
+    folder=${folder%/simple} # beside which an index keeps its files
     [[ -d $folder ]] && mounts+=(--volume "$folder:$folder:ro")
 done
 

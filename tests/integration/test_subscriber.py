@@ -95,8 +95,8 @@ async def test_a_wrong_password_is_tried_until_it_is_right(own: Valkey, admin: R
     await admin.execute_command("CONFIG", "SET", "requirepass", "old")
 
     async def refused_twice() -> bool:
-        log = await admin.execute_command("INFO", "stats")
-        return log["acl_access_denied_auth"] >= 2
+        errors = await admin.execute_command("INFO", "errorstats")
+        return errors.get("errorstat_WRONGPASS", {"count": 0})["count"] >= 2
 
     async with listening(f"redis://:new@127.0.0.1:{own.port}") as listener:
         await until(refused_twice)
