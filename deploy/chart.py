@@ -1,7 +1,7 @@
-"""What is made of the chart's values.yaml: its schema, and the table in its README.
+"""What is made for the chart of its values.yaml and of our settings: `make docs` writes it.
 
-`make docs` writes both. The schema of `config` is that of our own settings, so that Helm refuses a
-wrong one before any pod sees it.
+The schema of `config` is that of the settings, so that Helm refuses a wrong one before any pod
+sees it.
 """
 
 import json
@@ -14,12 +14,17 @@ from typing import Any
 import yaml
 
 from shared.settings import Settings
+from shared.settings.names import is_section
+from shared.settings.section import is_live
 
 CHART = Path(__file__).parents[1] / "helm" / "mamba-server"
 VALUES = CHART / "values.yaml"
+AT_START = CHART / "at-start.json"
 SCHEMA = CHART / "values.schema.json"
 README = CHART / "README.md"
 
+#: Sections that one component alone reads.
+_READERS = {"server": ["api"], "worker": ["worker"], "research": ["worker"]}
 _TABLE = "<!-- values -->\n"
 _NULLABLE = {"worker.drainSeconds": "number"}
 _CHOICES = {
@@ -74,6 +79,17 @@ def schema() -> str:
     definitions = Settings.model_json_schema()["$defs"]
     whole = {"$schema": "http://json-schema.org/draft-07/schema#", **root, "$defs": definitions}
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def at_start() -> str:
+    """at-start.json: by component, the settings a change of which waits for the next start."""
+    read: dict[str, dict[str, list[str]]] = {"api": {}, "worker": {}}
+    for section, field in Settings.model_fields.items():
+        fields = field.annotation.model_fields if is_section(field.annotation) else {}
+        names = [name for name, setting in fields.items() if not is_live(setting)]
+        for component in _READERS.get(section, read) if names else ():
+            read[component][section] = names
+    return json.dumps(read, indent=1) + "\n"
 
 
 def readme() -> str:
@@ -157,4 +173,5 @@ def _shown(default: Any) -> str:  # noqa: ANN401
 
 if __name__ == "__main__":
     SCHEMA.write_text(schema())
+    AT_START.write_text(at_start())
     README.write_text(readme())

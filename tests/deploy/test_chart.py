@@ -138,7 +138,9 @@ def test_a_pod_may_take_as_long_to_go_as_its_drain_takes() -> None:
         ("server.shutdown_grace_seconds=11", {"api"}),
         ("server.port=9000", {"api"}),
         ("worker.concurrency=9", {"worker-main"}),
+        ("research.web_search=duckduckgo", {"worker-main"}),
         ("run.retention_seconds=60", {"api", "worker-main"}),
+        ("run.max_steps=9", set[str]()),
         ("redis.max_connections=9", {"api", "worker-main"}),
     ],
 )
@@ -163,10 +165,6 @@ def test_keda_counts_the_queue_that_the_code_fills() -> None:
     assert trigger["metadata"]["enableTLS"] == "true"
     assert trigger["metadata"]["databaseIndex"] == "3"
     deep = scaled["worker-deep"]["spec"]
-    assert [t["metadata"]["listName"] for t in deep["triggers"]] == [
-        "mamba:queues:research",
-        "mamba:queues:code-review",
-    ]
     assert deep["advanced"]["scalingModifiers"]["formula"] == "queue_0 + queue_1"
     assert deep["minReplicaCount"] == 0
     assert "worker-fixed" not in scaled
@@ -179,6 +177,22 @@ def test_a_pool_that_is_scaled_has_no_count_of_its_own() -> None:
     assert deployments["worker-fixed"]["spec"]["replicas"] == 3
     assert deployments.keys() == {"api", "worker-main", "worker-deep", "worker-fixed"}
     assert env(deployments["worker-deep"])["MAMBA_WORKER__QUEUES"] == '["research","code-review"]'
+
+
+def test_the_queues_of_pools_are_spelled_as_the_code_spells_them() -> None:
+    scaled = of_kind(Case("pools").golden.read_text(), "ScaledObject")["worker-deep"]["spec"]
+
+    names = [trigger["metadata"]["listName"] for trigger in scaled["triggers"]]
+    assert names == [keys.queue("research"), keys.queue("code-review")]
+    assert keys.queue("main") == "mamba:queue"
+
+
+def test_agents_are_a_file_beside_the_settings() -> None:
+    rendered = template(*REDIS, "--set", "agents.agents.poet.instructions=Rhyme.")
+    files = of_kind(rendered, "ConfigMap")[""]["data"]
+
+    assert files["agents.yaml"] == "agents:\n  poet:\n    instructions: Rhyme.\n"
+    assert "agents.yaml" not in of_kind(template(*REDIS), "ConfigMap")[""]["data"]
 
 
 def test_no_secret_of_the_values_stands_where_others_may_read_it() -> None:
@@ -241,6 +255,7 @@ def test_wrong_values_are_refused_with_their_name(values: list[str], said: str) 
 
 def test_what_is_made_of_the_values_is_up_to_date() -> None:
     assert chart.schema() == chart.SCHEMA.read_text(), "make docs"
+    assert chart.at_start() == chart.AT_START.read_text(), "make docs"
     assert chart.readme() == chart.README.read_text(), "make docs"
 
 

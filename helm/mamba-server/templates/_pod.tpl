@@ -1,14 +1,19 @@
-{{- /* The settings that a process reads at its start only, which a change of rolls the pods. */ -}}
-{{- define "mamba.atStart.api" -}}
-{{- $config := .Values.config -}}
-{{- $run := pick (default dict $config.run) "retention_seconds" "live_ttl_seconds" -}}
-{{- dict "server" (omit (default dict $config.server) "heartbeat_seconds") "redis" (default dict $config.redis) "run" $run | toJson -}}
-{{- end }}
-
-{{- define "mamba.atStart.worker" -}}
-{{- $config := .Values.config -}}
-{{- $run := pick (default dict $config.run) "retention_seconds" "live_ttl_seconds" -}}
-{{- dict "worker" (default dict $config.worker) "redis" (default dict $config.redis) "run" $run | toJson -}}
+{{- /* The settings that a component reads at its start only, a change of which rolls its pods.
+Takes root, component. */ -}}
+{{- define "mamba.atStart" -}}
+{{- $root := .root -}}
+{{- $read := dict -}}
+{{- range $section, $names := get ($root.Files.Get "at-start.json" | fromJson) .component -}}
+{{- $own := default dict (get $root.Values.config $section) -}}
+{{- $picked := dict -}}
+{{- range $names -}}
+{{- if hasKey $own . -}}
+{{- $_ := set $picked . (get $own .) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $read $section $picked -}}
+{{- end -}}
+{{- toJson $read -}}
 {{- end }}
 
 {{- /* A grace period is made of the drain's own times: a variable that changed these would belie it. */ -}}
@@ -27,7 +32,7 @@
 {{- end }}
 
 {{- define "mamba.annotations" -}}
-checksum/at-start: {{ .atStart | sha256sum }}
+checksum/at-start: {{ include "mamba.atStart" . | sha256sum }}
 checksum/secret: {{ include "mamba.secret.content" .root | sha256sum }}
 {{- with .values.podAnnotations }}
 {{ toYaml . }}
