@@ -188,10 +188,10 @@ def test_the_queues_of_pools_are_spelled_as_the_code_spells_them() -> None:
 
 
 def test_agents_are_a_file_beside_the_settings() -> None:
-    rendered = template(*REDIS, "--set", "agents.agents.poet.instructions=Rhyme.")
+    rendered = template(*REDIS, "--set", "agents[0].name=poet,agents[0].instructions=Rhyme.")
     files = of_kind(rendered, "ConfigMap")[""]["data"]
 
-    assert files["agents.yaml"] == "agents:\n  poet:\n    instructions: Rhyme.\n"
+    assert files["agents.yaml"] == "agents:\n- instructions: Rhyme.\n  name: poet\n"
     assert "agents.yaml" not in of_kind(template(*REDIS), "ConfigMap")[""]["data"]
 
 
