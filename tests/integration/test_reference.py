@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from api.app import create_app
 from shared.settings import Settings
-from tests.browser import BrowserMissingError, addresses, find_browser, shown
+from tests.browser import chromium
+from tests.browser.chromium import ChromiumMissingError, find_chromium
+from tests.browser.page import addresses, shown
 from tests.processes import Api, Valkey
 
 OPERATIONS = ("send_chat", "follow_chat", "stop_chat")
@@ -32,11 +35,11 @@ async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
     ("page", "mark"), [("/docs", "operations-chat-{}"), ("/redoc", "tag/chat/operation/{}")]
 )
 async def test_a_browser_shows_every_chat_route(api: Api, page: str, mark: str) -> None:
-    document = await asyncio.to_thread(shown, f"{api.url}{page}")
+    marks = [mark.format(operation) for operation in OPERATIONS]
+    document = await asyncio.to_thread(shown, f"{api.url}{page}", *marks)
 
-    for operation in OPERATIONS:
-        assert mark.format(operation) in document, document[:3000]
-    assert "Mamba Server" in document
+    for shown_mark in (*marks, "Mamba Server"):
+        assert shown_mark in document, document[:3000]
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
@@ -68,9 +71,19 @@ async def test_behind_a_prefix_the_pages_ask_below_it() -> None:
     assert all(file.startswith("/assistant/docs/static/") for file in addresses(text))
 
 
-def test_a_missing_browser_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("MAMBA_CHROMIUM", raising=False)
+def test_a_browser_that_is_named_and_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMBA_CHROMIUM", "no-such-browser")
 
-    with pytest.raises(BrowserMissingError, match="apt-get install chromium"):
-        find_browser()
+    with pytest.raises(ChromiumMissingError, match="MAMBA_CHROMIUM"):
+        find_chromium()
+
+
+def test_where_none_is_installed_the_browser_of_npm_shows_pages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MAMBA_CHROMIUM", raising=False)
+    monkeypatch.setattr(chromium, "_NAMES", ())
+    page = tmp_path / "page.html"
+    page.write_text("<body><script>document.body.append(6 * 7)</script></body>")
+
+    assert "42</body>" in shown(page.as_uri(), "42</body>")
