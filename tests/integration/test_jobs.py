@@ -179,7 +179,7 @@ async def test_of_very_many_running_jobs_the_last_are_looked_at(
     redis: Redis, queue: JobQueue
 ) -> None:
     for number in range(1500):
-        await put(redis, f"job-{number:04}", due=3000)
+        await put(redis, f"job-{number:04}", due=60_000)
         await redis.execute_command("SET", keys.lease(f"job-{number:04}"), "w", "PX", 60_000)
     await put(redis, "later", due=90_000)
 
