@@ -23,7 +23,7 @@ from worker.backends import (
     create_ollama_backend,
     create_vllm_backend,
 )
-from worker.failures import failure_of
+from worker.failures import FAILED, failure_of
 
 KEY = "sk-very-secret"
 HI = [{"role": "user", "content": "Hi"}]
@@ -293,6 +293,60 @@ async def test_an_error_inside_a_stream_is_an_error(
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
     assert failure_of(failed.value).retried
+
+
+NONSENSE = {
+    "a list": "[1, 2]",
+    "a number": "5",
+    "nothing": "null",
+    "a text": '"hello"',
+    "choices that are a text": '{"choices": "x"}',
+    "choices that are an object": '{"choices": {"a": 1}}',
+    "a choice that is a number": '{"choices": [1]}',
+    "a delta that is a number": '{"choices": [{"index": 0, "delta": 5}]}',
+    "content that is a number": '{"choices": [{"index": 0, "delta": {"content": 5}}]}',
+    "a refusal that is a list": '{"choices": [{"index": 0, "delta": {"refusal": [1]}}]}',
+    "a call that is a number": '{"choices": [{"index": 0, "delta": {"tool_calls": [3]}}]}',
+    "a function that is a text": '{"choices": [{"delta": {"tool_calls": [{"function": "f"}]}}]}',
+    "a name that is a list": (
+        '{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": ["a"]}}]}}]}'
+    ),
+    "an index that is a list": (
+        '{"choices": [{"delta": {"tool_calls": [{"index": [0], "function": {"name": "a"}}]}}]}'
+    ),
+    "an end that is a list": '{"choices": [{"delta": {}, "finish_reason": ["stop"]}]}',
+    "usage that is a text": '{"choices": [], "usage": "much"}',
+    "usage that is no number": '{"choices": [], "usage": {"prompt_tokens": "many"}}',
+}
+
+
+@pytest.mark.parametrize("chunk", NONSENSE.values(), ids=NONSENSE)
+async def test_a_chunk_of_the_wrong_shape_is_the_endpoints_error_and_tried_again(
+    upstream: Upstream, backend: OpenAICompatibleBackend, chunk: str
+) -> None:
+    raw = {"raw": f'data: {chunk}\n\ndata: {{"choices": []}}\n\ndata: [DONE]\n\n'}
+    await upstream.script("m", [HELLO], [raw, raw])
+
+    with pytest.raises(ModelBackendError) as caught:
+        await chunks_of(backend)
+    assert caught.value.retryable
+
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+        async with Agent(backend.chat_model()).run_stream("Hi") as result:
+            await result.get_output()
+    assert failure_of(failed.value) is FAILED
+
+
+@pytest.mark.parametrize("created", ['"2026-01-01"', "1e300", "[]", "null"])
+async def test_when_a_chunk_says_it_was_made_matters_to_nobody(
+    upstream: Upstream, backend: OpenAICompatibleBackend, created: str
+) -> None:
+    said = '"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]'
+    raw = {"raw": f'data: {{"created": {created}, {said}}}\n\ndata: [DONE]\n\n'}
+    await upstream.script("m", [HELLO], [raw])
+
+    async with Agent(backend.chat_model()).run_stream("Hi") as result:
+        assert await result.get_output() == "Hello"
 
 
 async def test_many_streams_share_the_connections_of_one_backend(

@@ -6,15 +6,19 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TypeVar
 
 import httpx2
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import APIError, AsyncOpenAI, DefaultAioHttpClient
 from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.types.chat import ChatCompletionChunk
 from pydantic import ValidationError
+
+from worker.backends.chunk import is_readable
 
 _T = TypeVar("_T")
 
 #: What the client sends where an endpoint wants no key: it cannot do without.
 NO_KEY = "none"
+
+_UNREADABLE = "The endpoint sent a chunk that cannot be read."
 
 _END = re.compile(r'^\[DONE\]|"finish_reason": ?"[^"]|^\{\s*"error"')
 #: How vLLM once said that it failed, in the middle of an answer.
@@ -63,7 +67,8 @@ class WholeStreams(SSEDecoder):
 class _QuickOpenAI(AsyncOpenAI):
     """Validates streamed chunks by pydantic, which takes a fifth of the SDK's own way.
 
-    What does not fit the schema, as of a lenient endpoint, goes the SDK's way as before.
+    What does not fit the schema, as of a lenient endpoint, goes the SDK's way as before: it builds
+    whatever it is given. What nobody could read then is an error of the endpoint.
     """
 
     def _make_sse_decoder(self) -> SSEDecoder:
@@ -76,5 +81,6 @@ class _QuickOpenAI(AsyncOpenAI):
             try:
                 return cast_to.model_validate(data)
             except ValidationError:
-                pass
+                if not is_readable(data):
+                    raise APIError(_UNREADABLE, response.request, body=None) from None
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)

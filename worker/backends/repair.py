@@ -4,7 +4,8 @@ Servers that speak its format differ in small things, which tear answers apart f
 
 - `<think>` stands in the text, in any cut, where the chat template knows no field for reasoning;
 - several tool calls share one index, or have none (Ollama, some gateways);
-- a call's arguments are an object in place of its JSON text.
+- a call's arguments are an object in place of its JSON text;
+- the time it was made is no time. Nobody needs it, so nobody gets it.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -26,6 +27,7 @@ async def repaired(
     thinking, calls = _Thinking(), _Calls()
     last: ChatCompletionChunk | None = None
     async for chunk in chunks:
+        chunk.created = 0
         delta = chunk.choices[0].delta if chunk.choices else None
         if delta is None:
             yield chunk

@@ -1,0 +1,50 @@
+"""What of a streamed chunk has to be right for anybody to read it.
+
+Servers leave out or add what they like, and that is taken; a text where a list belongs is not.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def is_readable(chunk: object) -> bool:
+    """Whether a chunk that is not quite as OpenAI's are can be read all the same."""
+    try:
+        _Chunk.model_validate(chunk)
+    except ValidationError:
+        return False
+    return True
+
+
+class _Function(BaseModel):
+    name: str | None = None
+    arguments: str | dict[str, Any] | list[Any] | None = None
+
+
+class _Call(BaseModel):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(BaseModel):
+    content: str | list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(BaseModel):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class _Chunk(BaseModel):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
