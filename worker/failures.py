@@ -8,6 +8,7 @@ import aiohttp
 from pydantic_ai import exceptions
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
+from worker.retry_after import retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,15 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, exceptions.FallbackExceptionGroup):
         return _of_several(error)
     failure = _row(error)
-    delay = getattr(error, "retry_after", None)
-    if not failure.retried or not isinstance(delay, int | float):
+    if not failure.retried or not isinstance(error, exceptions.ModelAPIError):
         return failure
-    return replace(failure, retry_after=float(delay))
+    return replace(failure, retry_after=_pause_asked_by(error))
+
+
+def _pause_asked_by(error: exceptions.ModelAPIError) -> float | None:
+    headers = error.headers if isinstance(error, exceptions.ModelHTTPError) else None
+    asked = retry_after(headers) if headers else None
+    return error.retry_after if asked is None else asked
 
 
 def _of_several(errors: exceptions.FallbackExceptionGroup) -> Failure:

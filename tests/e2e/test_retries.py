@@ -77,6 +77,10 @@ ROWS: dict[str, Row] = {
     "422": Row("model_rejected", refusal(422)),
     "429": Row("rate_limited", refusal(429)),
     "429 for now": Row("rate_limited", refusal(429, retry_after="0")),
+    "429 for a fraction": Row("rate_limited", refusal(429, retry_after="0.02")),
+    "429 for longer by a fraction": Row(
+        "rate_limited", refusal(429, retry_after="3600.5"), asked=1
+    ),
     "429 for some milliseconds": Row("rate_limited", refusal(429, retry_after_ms="20")),
     "429 until a date": Row("rate_limited", refusal(429, retry_after=SOON)),
     "429 for longer than the run": Row("rate_limited", refusal(429, retry_after="3600"), asked=1),
@@ -93,6 +97,7 @@ ROWS: dict[str, Row] = {
     "a rate limit in the stream": Row(
         "rate_limited", in_stream('{"error": {"message": "", "code": "rate_limit_exceeded"}}')
     ),
+    "a list for a chunk": Row("model_error", in_stream("[1, 2]")),
     "no JSON": Row("model_error", in_stream("secret")),
     "no stream": Row("model_unreachable", {"raw": "<html>secret</html>"}),
     "a reset before the answer": Row("model_unreachable", {"cut_before_headers": True}),

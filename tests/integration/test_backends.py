@@ -334,7 +334,7 @@ async def test_a_chunk_of_the_wrong_shape_is_the_endpoints_error_and_tried_again
     with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
-    assert failure_of(failed.value) is FAILED
+    assert failure_of(failed.value) == FAILED
 
 
 @pytest.mark.parametrize("created", ['"2026-01-01"', "1e300", "[]", "null"])

@@ -8,13 +8,14 @@ The messages are our own words: what an endpoint answers may hold the prompt, or
 """
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import httpx2
 import openai
 
 from shared.errors import MambaError
+from worker.retry_after import retry_after
 
 #: Refusals that may not be repeated next time.
 _RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
@@ -125,17 +126,8 @@ def _rate_limit(error: openai.RateLimitError, model: str | None) -> RateLimitErr
         model=model,
         retryable=not spent,
         cause=error,
-        retry_after=_retry_after(error.response.headers),
+        retry_after=retry_after(error.response.headers),
     )
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[name]) * unit)
-        except (KeyError, ValueError):
-            continue
-    return None
 
 
 def _strike(error: Exception, secrets: tuple[str, ...]) -> None:
