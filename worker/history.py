@@ -22,6 +22,7 @@ from pydantic_ai.messages import (
 
 from shared import data_url
 from shared import messages as chat
+from shared.media_types import is_text
 
 _URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
 
@@ -95,7 +96,7 @@ def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:
 def _file(part: chat.FilePart) -> UserContent:
     if part.url.startswith("data:"):
         content = data_url.content(part.url)
-        if part.media_type.startswith("text/"):
+        if is_text(part.media_type):
             content = _as_utf8(content)
         return BinaryContent(content, media_type=part.media_type, identifier=part.filename)
     kind = _URL_KINDS.get(part.media_type.partition("/")[0], DocumentUrl)

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from pydantic_ai import Agent, FunctionToolset
-from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPartDelta, ThinkingPart
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import (
+    AudioUrl,
+    BinaryContent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPartDelta,
+    ThinkingPart,
+)
 from pydantic_ai.messages import ThinkingPartDelta as ThinkingDelta
 
 from tests.processes import free_port
@@ -347,6 +355,39 @@ async def test_when_a_chunk_says_it_was_made_matters_to_nobody(
 
     async with Agent(backend.chat_model()).run_stream("Hi") as result:
         assert await result.get_output() == "Hello"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        BinaryContent(b"", media_type="application/x-foo"),
+        BinaryContent(b"", media_type="nonsense"),
+        BinaryContent(b"", media_type="a/b/c"),
+        BinaryContent(b"", media_type="audio/ogg"),
+        BinaryContent(b"", media_type="audio/nonsense"),
+        AudioUrl("https://a.test/x", media_type="audio/ogg"),
+        BinaryContent(b"", media_type="video/mp4"),
+    ],
+    ids=str,
+)
+async def test_a_file_that_no_endpoint_takes_is_refused_in_words(
+    backend: OpenAICompatibleBackend, file: BinaryContent | AudioUrl
+) -> None:
+    with pytest.raises(UserError) as refused:
+        await Agent(backend.chat_model()).run(["What is it?", file])
+
+    assert failure_of(refused.value).code == "unsupported_content"
+
+
+@pytest.mark.parametrize("media_type", ["audio/wav", "image/png", "application/pdf", "text/csv"])
+async def test_a_file_that_endpoints_take_is_sent(
+    upstream: Upstream, backend: OpenAICompatibleBackend, media_type: str
+) -> None:
+    await upstream.script("m", [HELLO])
+
+    answer = await Agent(backend.chat_model()).run(["?", BinaryContent(b"a", media_type=media_type)])
+
+    assert answer.output == "Hello"
 
 
 async def test_many_streams_share_the_connections_of_one_backend(

@@ -128,6 +128,13 @@ def test_a_data_url_is_read(url: str, content: bytes) -> None:
     assert user_content(part) == [BinaryContent(content, media_type="text/plain")]
 
 
+@pytest.mark.parametrize("media_type", ["text/csv", "application/json", "image/svg+xml"])
+def test_a_text_that_is_not_utf_8_is_made_so(media_type: str) -> None:
+    part = chat.FilePart(media_type=media_type, url="data:,%E9")
+
+    assert user_content(part) == [BinaryContent("é".encode(), media_type=media_type)]
+
+
 @pytest.mark.parametrize(
     ("media_type", "kind"),
     [

@@ -7,6 +7,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionChunk
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import (
+    AudioUrl,
     BinaryContent,
     DocumentUrl,
     ImageUrl,
@@ -21,7 +22,10 @@ from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.providers import Provider
 from pydantic_ai.settings import ModelSettings
 
+from shared.media_types import is_text
 from worker.backends.repair import repaired
+
+_SENDABLE_AUDIO = ("audio/mpeg", "audio/wav")
 
 
 class ChatModel(OpenAIChatModel):
@@ -65,7 +69,12 @@ class ChatModel(OpenAIChatModel):
         return super().prepare_messages(messages, model_request_parameters)
 
     def _check(self, content: UserContent) -> None:
-        """Refuse here what the endpoint would answer with an error that nobody understands."""
+        """Refuse here what the endpoint would answer with an error that nobody understands.
+
+        And what OpenAI's format has no place for, at which pydantic-ai breaks.
+        """
+        if isinstance(content, BinaryContent | AudioUrl) and not _is_sendable(content):
+            raise UserError("The model takes no files of this type.")
         kind = ""
         if isinstance(content, ImageUrl) or (
             isinstance(content, BinaryContent) and content.is_image
@@ -77,6 +86,12 @@ class ChatModel(OpenAIChatModel):
             kind = "document"
         if kind and not self.profile.get(f"supports_{kind}_input", True):
             raise UserError(f"The model takes no {kind}s.")
+
+
+def _is_sendable(content: BinaryContent | AudioUrl) -> bool:
+    if isinstance(content, AudioUrl) or content.is_audio:
+        return content.media_type in _SENDABLE_AUDIO
+    return content.is_image or content.is_document or is_text(content.media_type)
 
 
 class _RepairedResponse(OpenAIStreamedResponse):
