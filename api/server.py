@@ -9,6 +9,7 @@ from contextlib import suppress
 import uvicorn
 
 from api.app import create_app
+from api.connection import Connection
 from shared import logs
 from shared.settings import Settings
 
@@ -28,7 +29,7 @@ def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:
         host=settings.server.host,
         port=settings.server.port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         access_log=False,
         log_config=None,
         server_header=False,

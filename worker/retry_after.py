@@ -1,4 +1,4 @@
-"""When a model's server asks to be left alone: `retry-after-ms`, or `Retry-After` (RFC 9110, 10.2.3).
+"""How long a model's server asks to be left alone: `retry-after-ms`, `Retry-After` (RFC 9110).
 
 Seconds are whole by the RFC; many servers write a fraction all the same.
 """

@@ -385,7 +385,8 @@ async def test_a_file_that_endpoints_take_is_sent(
 ) -> None:
     await upstream.script("m", [HELLO])
 
-    answer = await Agent(backend.chat_model()).run(["?", BinaryContent(b"a", media_type=media_type)])
+    file = BinaryContent(b"a", media_type=media_type)
+    answer = await Agent(backend.chat_model()).run(["What is it?", file])
 
     assert answer.output == "Hello"
 

@@ -470,6 +470,13 @@ async def test_a_content_length_that_is_none_is_a_bad_request(
     assert await nothing_is_left(redis)
 
 
+async def test_a_head_without_an_end_is_refused(api: Api) -> None:
+    async with connected(api) as (reader, writer):
+        writer.write(f"{HEAD}x: {'a' * 1_000_000}".encode())
+
+        assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+
+
 async def test_a_content_length_over_the_limit_is_refused_before_the_body(api: Api) -> None:
     async with connected(api) as (reader, writer):
         writer.write(f"{HEAD}content-length: 9999999999\r\n\r\n{{".encode())
