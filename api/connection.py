@@ -1,7 +1,8 @@
 """A client's connection, on which a request's head has an end.
 
 uvicorn waits for it without a limit of its own, in time or in size: whoever reaches the port, with
-or without a key, could hold connections and fill the memory. Where bodies are read they have theirs.
+or without a key, could hold connections and fill the memory. Bodies are limited where
+they are read.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ from shared.agents import BUILT_IN, AgentCard, AgentLimits, AgentName, AgentRetr
 from shared.errors import SettingsError
 from shared.keys import MAIN_QUEUE
 from shared.settings import AgentSettings
+from shared.settings.yaml_text import read_yaml_text
 
 _Text = Annotated[str, Field(min_length=1)]
 
@@ -76,8 +77,8 @@ class AgentFile:
         if self._seen == () and not self._required:
             return ()
         try:
-            content: Any = yaml.safe_load(self.path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            content: Any = read_yaml_text(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise SettingsError(f"{self.path} cannot be read: {error}") from None
         try:
             agents = _File.model_validate({} if content is None else content).agents

@@ -1,8 +1,6 @@
 """What a media type (RFC 6838) says of a file."""
 
-_TEXTS = frozenset(
-    f"application/{name}" for name in ("json", "xml", "yaml", "x-yaml", "toml")
-)
+_TEXTS = frozenset(f"application/{name}" for name in ("json", "xml", "yaml", "x-yaml", "toml"))
 
 
 def is_text(media_type: str) -> bool:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
+from shared.settings.address import Address
 from shared.settings.section import Seconds, Section
 
 #: Whose server an endpoint is: what it does in its own way.
@@ -54,7 +55,7 @@ class ModelProfileSettings(Section):
 class ProviderSettings(Section):
     """One OpenAI-compatible endpoint; its models are `<name>/<model>`."""
 
-    base_url: str | None = Field(
+    base_url: Address | None = Field(
         default=None,
         pattern=r"^https?://",
         description="Base URL, up to and with `/v1`; a built-in provider's own where unset",
@@ -79,7 +80,7 @@ class ProviderSettings(Section):
 
 class OpenAISettings(Section):
     api_key: SecretStr | None = Field(default=None, description="Also read from OPENAI_API_KEY")
-    base_url: str | None = Field(
+    base_url: Address | None = Field(
         default=None, pattern=r"^https?://", description="Also OPENAI_API_BASE_URL"
     )
     default_model: str = Field(

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from shared.settings.address import Address
 from shared.settings.section import AtStart, Seconds, Section
 
 
@@ -24,7 +25,7 @@ class ServerSettings(Section):
 
 
 class RedisSettings(Section):
-    url: AtStart[str] = Field(
+    url: AtStart[Address] = Field(
         default="redis://localhost:6379/0",
         pattern=r"^(redis|rediss|unix)://",
         description="redis://, rediss:// or unix://",

@@ -29,6 +29,7 @@ from shared.settings.names import (
 )
 from shared.settings.renamed import RENAMED
 from shared.settings.tree import Tree, by_place, is_tree, look_up, put, take
+from shared.settings.yaml_text import read_yaml_text
 
 #: The names that the whole field knows.
 _OPENAI = {
@@ -90,7 +91,7 @@ def read_yaml(root: type[BaseModel], path: Path) -> Source:
     """A file of sections; one that is not there says nothing."""
     source = Source(file=str(path))
     try:
-        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: object = read_yaml_text(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return source
     except OSError as error:

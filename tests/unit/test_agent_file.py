@@ -70,6 +70,8 @@ MISTAKES = {
     "agents: 7": "agents: Input should be",
     "7": "the file: Input should be",
     "agents: [": "cannot be read",
+    "agents: 2026-99-99": "cannot be read",
+    "agents: []\nagents: []": "this key stands here twice",
     "agents: [{name: p, instructions: x}, {name: p, instructions: x}]": (
         "agents[1].name: There is an agent 'p' already: agents[0].name"
     ),

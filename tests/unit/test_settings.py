@@ -389,6 +389,71 @@ def test_a_file_without_sections_is_named(folder: Folder, text: str) -> None:
     assert line.startswith("config/config.yaml: must hold sections")
 
 
+LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("server:\n  port: 1\n  port: 2", "line 3, column 3: this key stands here twice"),
+        ("server:\n  port: 1\nserver:\n  host: a", "line 3, column 1: this key stands"),
+        ("server: &a\n  port: *a", "a value holds itself"),
+        (f"a0: &a0 [x]\n{LAUGHS}", "too many values"),
+        ("server: " + "[" * 5000 + "]" * 5000, "config.local.yaml: cannot be read"),
+    ],
+    ids=["a key", "a section", "itself", "laughs", "deep"],
+)
+def test_what_a_file_says_twice_or_without_an_end_is_a_mistake(
+    folder: Folder, text: str, reason: str
+) -> None:
+    folder.local(text)
+
+    with pytest.raises(SettingsError, match=reason):
+        load_settings()
+
+
+def test_anchors_and_merges_are_read(folder: Folder) -> None:
+    folder.local(
+        "server: &a {port: 1, host: a}\n"
+        "run: {timeout_seconds: &s 7}\n"
+        "health: {timeout_seconds: *s}\n"
+    )
+    folder.common("server:\n  <<: {port: 2, workers: 3}\n  workers: 4\n")
+
+    settings = load_settings()
+
+    assert (settings.server.port, settings.server.workers) == (1, 4)
+    assert (settings.run.timeout_seconds, settings.health.timeout_seconds) == (7, 7)
+
+
+@pytest.mark.parametrize("seconds", [".inf", ".nan", "1e999"])
+def test_a_time_has_an_end(folder: Folder, seconds: str) -> None:
+    folder.local(f"run: {{timeout_seconds: {seconds}}}\nworker: {{drain_seconds: {seconds}}}")
+
+    with pytest.raises(SettingsError, match=r"run\.timeout_seconds.*\n.*worker\.drain_seconds"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("MAMBA_REDIS__URL", "redis://:pw9/x@host/0"),
+        ("MAMBA_REDIS__URL", "redis://host:port"),
+        ("MAMBA_REDIS__URL", "redis://[::1"),
+        ("MAMBA_OPENAI__BASE_URL", "https://host:99999/v1"),
+        ("MAMBA_PROVIDERS__X__BASE_URL", "http://u:pw9#x@host/v1"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_named_and_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    monkeypatch.setenv(name, address)
+
+    with pytest.raises(SettingsError, match=rf"%2F .*\({name}\)") as caught:
+        load_settings()
+    assert "pw9" not in str(caught.value)
+
+
 def test_a_folder_in_a_files_place_is_named(folder: Folder) -> None:
     (folder.path / "config.local.yaml").mkdir()
     (folder.path / "mamba.env").write_bytes(b"\xff")

@@ -1,0 +1,20 @@
+"""Addresses of other servers, which may hold a password."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+
+def _check(address: str) -> str:
+    """What cannot be taken apart fails here, and not where it would be quoted in a log."""
+    try:
+        urlsplit(address).port  # noqa: B018  (raises)
+    except ValueError:
+        raise ValueError(
+            "Not an address that can be read. In a password write / # ? @ as %2F %23 %3F %40."
+        ) from None
+    return address
+
+
+Address = Annotated[str, AfterValidator(_check)]
