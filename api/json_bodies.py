@@ -16,17 +16,22 @@ class JsonBodiesMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _acceptable(Headers(scope=scope)):
-            await problems.refuse(scope, UnsupportedMediaType())(scope, receive, send)
+        refusal = _refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        if refusal is not None:
+            await problems.refuse(scope, refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def _acceptable(headers: Headers) -> bool:
-    """Whether there is no body, or one of JSON."""
+def _refusal(headers: Headers) -> UnsupportedMediaType | None:
+    """None where there is no body, or a plain one of JSON."""
     if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
-        return True
+        return None
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or (
+    if kind != "application/json" and not (
         kind.startswith("application/") and kind.endswith("+json")
-    )
+    ):
+        return UnsupportedMediaType()
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return UnsupportedMediaType("The body is compressed: send it without `content-encoding`.")
+    return None

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import jwt
+from jwt.types import Options
 from starlette.types import Scope
 
 from api.auth.credentials import bearer
@@ -26,6 +27,8 @@ _MISTAKES: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
     (jwt.InvalidSignatureError, "signature", "The token's signature is wrong."),
 )
 _LONGEST_NAME = 256
+#: Some issuers number their users; what an owner's name may be is said below.
+_OPTIONS: Options = {"verify_sub": False, "verify_jti": False}
 
 
 class KeySource(Protocol):
@@ -73,6 +76,7 @@ class Tokens:
                 audience=settings.audience or None,
                 issuer=settings.issuer,
                 leeway=settings.leeway_seconds,
+                options=_OPTIONS,
             )
         except jwt.PyJWTError as error:
             raise _refused(error) from None

@@ -210,6 +210,15 @@ async def test_a_body_that_is_not_json_is_refused_unread(kind: str | None) -> No
     assert "content-type: application/json" in response.json()["detail"]
 
 
+async def test_a_compressed_body_is_refused_in_words() -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    async with client_of(create_app(Settings())) as client:
+        response = await client.post("/chat", content=b"\x1f\x8b", headers=headers)
+
+    assert response.status_code == 415
+    assert "without `content-encoding`" in response.json()["detail"]
+
+
 async def test_a_body_of_unknown_length_is_a_body() -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"{}"

@@ -85,6 +85,7 @@ async def test_a_token_of_each_shared_secret_is_taken(algorithm: str) -> None:
         ({"owner_claim": "user.id"}, {"user": {"id": "u1"}}, owner_id("jwt", "u1")),
         ({"owner_claim": "https://a.b/id"}, {"https://a.b/id": "x"}, owner_id("jwt", "x")),
         ({"owner_claim": "user_id"}, {"user_id": 42}, owner_id("jwt", "42")),
+        ({}, {"sub": 42, "jti": 7}, owner_id("jwt", "42")),
         ({"tenant_claim": "org"}, {"org": "acme"}, owner_id("jwt", "ann", "acme")),
     ],
 )
@@ -141,6 +142,7 @@ REFUSED: dict[str, tuple[Json, Json, str]] = {
     "without an owner": ({}, {"sub": None}, "claim"),
     "with an empty owner": ({}, {"sub": ""}, "claim"),
     "with an owner that is a list": ({"owner_claim": "id"}, {"id": ["ann"]}, "claim"),
+    "with a subject that is a list": ({}, {"sub": ["ann"]}, "claim"),
     "with an owner that is true": ({"owner_claim": "id"}, {"id": True}, "claim"),
     "with an owner that is endless": ({}, {"sub": "a" * 300}, "claim"),
     "with an owner of half a character": ({}, {"sub": "\ud800"}, "malformed"),
