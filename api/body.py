@@ -62,7 +62,7 @@ def _deeper_than(depth: int, value: object) -> bool:
 def _readable(url: str) -> str:
     try:
         if url.startswith("data:"):
-            data_url.content(url)
+            data_url.check(url)
     except ValueError:
         raise PydanticCustomError("data_url", "A data: URL that cannot be decoded.") from None
     return url
