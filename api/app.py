@@ -9,9 +9,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api import agents, chats, health, models, openapi, problems, reference, titles
-from api.auth.anonymous import LOCAL_ORIGIN, is_loopback
+from api.auth.anonymous import LOCAL_ORIGIN
 from api.auth.gate import Gate
 from api.auth.middleware import AuthMiddleware
+from api.auth.weakness import warn_of_weakness
 from api.json_bodies import JsonBodiesMiddleware
 from api.process import open_process
 from api.request_id import RequestIdMiddleware
@@ -38,8 +39,8 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         logs.configure(settings.logging)
         _warn_of_bodies(settings)
         live.on_change(_warn_of_bodies)
-        if settings.auth.mode == "none" and not is_loopback(settings.server.host):
-            log.warning("api.open_to_all", host=settings.server.host, auth="none")
+        warn_of_weakness(settings)
+        live.on_change(warn_of_weakness)
         async with open_process(live, load) as app.state.process:
             log.info("api.started", demo=settings.openai.demo)
             yield

@@ -47,6 +47,9 @@ class Gate:
             # A file that is half written, or gone, says the same: nothing.
             log.error("auth.change_refused", error="auth.mode is none: that takes a restart")
             return
+        if before.mode == after.mode == "api_key" and not after.api_keys:
+            log.error("auth.change_refused", error="auth.api_keys is empty: that takes a restart")
+            return
         try:
             self._mode = self._build(after)
         except SettingsError as error:

@@ -25,8 +25,10 @@ Algorithm = Literal[
     "EdDSA",
 ]
 
-#: A shorter key may be guessed, and then its plain digest may be turned back.
-_SHORTEST_KEY = 20
+#: A shorter key is refused.
+_SHORTEST_KEY = 8
+#: A shorter one may be guessed, and then its plain digest may be turned back: it is warned of.
+_GOOD_KEY = 20
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -58,6 +60,10 @@ class ApiKeySettings(Section):
                 "`mamba key NAME` makes a good one."
             )
         return self
+
+    @property
+    def may_be_guessed(self) -> bool:
+        return self.key is not None and len(self.key.get_secret_value()) < _GOOD_KEY
 
     @property
     def digest(self) -> str:
@@ -147,10 +153,6 @@ class AuthSettings(Section):
             raise _wrong(f"auth.api_keys: several are named {_listed(names)}; give each a name.")
         if _repeated(entry.digest for entry in self.api_keys):
             raise _wrong("auth.api_keys: two entries hold the same key; give each a key.")
-        if self.mode == "api_key" and not self.api_keys:
-            raise _wrong(
-                "auth.mode is api_key, but auth.api_keys is empty. `mamba key NAME` makes an entry."
-            )
         if self.mode == "jwt":
             self.jwt.check()
         return self

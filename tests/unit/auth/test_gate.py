@@ -86,6 +86,24 @@ async def test_mode_none_takes_a_restart() -> None:
     assert logs[0]["event"] == "auth.change_refused"
 
 
+async def test_keys_that_all_vanish_take_a_restart() -> None:
+    live = LiveSettings(keyed(OLD))
+    gate = Gate(live)
+
+    with capture_logs() as logs:
+        live.replace(settings(mode="api_key"))
+
+    assert await comes_in(gate, with_key(OLD))
+    assert "auth.api_keys is empty" in logs[0]["error"]
+
+
+async def test_without_a_key_nobody_comes_in() -> None:
+    gate = Gate(LiveSettings(settings(mode="api_key")))
+
+    for scope in (request(), with_key(OLD), with_key("")):
+        assert not await comes_in(gate, scope)
+
+
 async def test_settings_that_cannot_be_leave_the_keys_at_hand(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(RSA.public_pem)
     live = LiveSettings(pem(tmp_path / "key.pem"))
