@@ -2,6 +2,7 @@
 
 from worker.backends import (
     AuthenticationError,
+    ModelBackend,
     ModelBackendError,
     ModelProfile,
     ModelResponse,
@@ -16,6 +17,7 @@ from worker.backends import (
 
 __all__ = [
     "AuthenticationError",
+    "ModelBackend",
     "ModelBackendError",
     "ModelProfile",
     "ModelResponse",

@@ -191,6 +191,45 @@ async def test_health_is_whether_somebody_answers(upstream: Upstream) -> None:
         assert not await away.health_check()
 
 
+@pytest.mark.parametrize(("status", "healthy"), [(401, True), (403, True), (500, False)])
+async def test_an_endpoint_that_refuses_the_key_is_there(status: int, *, healthy: bool) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        address = f"http://127.0.0.1:{port}/v1"
+        async with OpenAICompatibleBackend("m", base_url=address, api_key=KEY) as backend:
+            assert await backend.health_check() is healthy
+
+
+async def test_a_stream_is_asked_for_as_documented(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+    await upstream.script("m", [HELLO])
+
+    await chunks_of(backend, tools=[tool], temperature=0.5, max_tokens=9, seed=7)
+
+    body = (await upstream.requests("m"))[-1]["body"]
+    assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.5, 9, 7)
+    assert (body["tools"], body["stream"]) == ([tool], True)
+
+
+async def test_a_closed_backend_asks_nobody_any_more(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    await upstream.script("m", [HELLO])
+    await backend.complete(HI)
+
+    await backend.close()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await backend.complete(HI)
+
+
 async def test_the_factories_know_the_servers_and_their_ports() -> None:
     made = [create_ollama_backend("a"), create_vllm_backend("b/c"), create_lmstudio_backend()]
 

@@ -6,12 +6,14 @@ from worker.backends.local import (
     create_ollama_backend,
     create_vllm_backend,
 )
+from worker.backends.model_backend import ModelBackend
 from worker.backends.openai_compatible import OpenAICompatibleBackend
 from worker.backends.profile import ModelProfile, get_profile
 from worker.backends.response import ModelResponse, StreamChunk
 
 __all__ = [
     "AuthenticationError",
+    "ModelBackend",
     "ModelBackendError",
     "ModelProfile",
     "ModelResponse",

@@ -16,19 +16,15 @@ from shared.settings.providers import Kind
 from worker.backends.chat_model import ChatModel
 from worker.backends.endpoint import Endpoint
 from worker.backends.errors import AuthenticationError, ModelBackendError, mapped
+from worker.backends.model_backend import Message, ModelBackend, Tool
 from worker.backends.profile import ModelProfile, get_profile
 from worker.backends.repair import REASONING, repaired
 from worker.backends.response import ModelResponse, StreamChunk, Usage
 
-#: A message as OpenAI writes it: `role`, `content`, and what goes with them.
-Message = dict[str, Any]
-#: A tool as OpenAI writes it: `type`, `function: {name, description, parameters}`.
-Tool = dict[str, Any]
-
 _HEALTH_SECONDS = 5.0
 
 
-class OpenAICompatibleBackend:
+class OpenAICompatibleBackend(ModelBackend):
     """One model at one endpoint. Close it, or use it as an async context manager.
 
     `timeout` is the longest silence of the endpoint, in seconds. `profile` says what the model can

@@ -1,0 +1,97 @@
+"""Code that was written for the backends of the reference runs as it is, but for the import."""
+
+import inspect
+
+import pytest
+from pydantic import SecretStr
+
+from mamba.backends import (
+    AuthenticationError,
+    ModelBackend,
+    ModelBackendError,
+    OpenAICompatibleBackend,
+    RateLimitError,
+    create_lmstudio_backend,
+    create_ollama_backend,
+    create_vllm_backend,
+    get_profile,
+)
+
+ASKED = {"messages": ..., "tools": None, "temperature": None, "max_tokens": None, "kwargs": ...}
+
+
+def parameters(called: object) -> dict[str, object]:
+    """Each parameter with its default, `...` for none."""
+    assert callable(called)
+    found = inspect.signature(called).parameters.values()
+    return {p.name: ... if p.default is p.empty else p.default for p in found if p.name != "self"}
+
+
+def test_the_constructor_takes_what_is_documented() -> None:
+    documented = {
+        "model": ...,
+        "base_url": "https://api.openai.com/v1",
+        "api_key": None,
+        "timeout": 60.0,
+        "profile": None,
+    }
+
+    assert parameters(OpenAICompatibleBackend).items() >= documented.items()
+
+
+@pytest.mark.parametrize("method", ["complete", "stream"])
+def test_a_question_takes_what_is_documented(method: str) -> None:
+    assert parameters(getattr(OpenAICompatibleBackend, method)) == ASKED
+
+
+def test_the_factories_take_what_is_documented() -> None:
+    ollama, vllm = parameters(create_ollama_backend), parameters(create_vllm_backend)
+    lmstudio = parameters(create_lmstudio_backend)
+
+    assert (ollama["model"], ollama["base_url"]) == (..., "http://localhost:11434/v1")
+    assert (vllm["model"], vllm["base_url"]) == (..., "http://localhost:8000/v1")
+    assert vllm["api_key"] is None
+    assert lmstudio["model"] == "local-model"
+    assert lmstudio["base_url"] == "http://localhost:1234/v1"
+
+
+async def test_the_factories_pass_further_options_on() -> None:
+    profile = get_profile("gpt-4o")
+    for create in (create_ollama_backend, create_vllm_backend, create_lmstudio_backend):
+        backend = create("m", timeout=5.0, profile=profile)
+        assert backend.profile is profile
+        await backend.close()
+
+
+async def test_a_backend_tells_its_name_model_and_profile() -> None:
+    profile = get_profile("llama3.2")
+    plain = OpenAICompatibleBackend("gpt-4o")
+    other = OpenAICompatibleBackend(
+        model="my-model",
+        base_url="http://localhost:8000/v1",
+        api_key="optional-key",
+        profile=profile,
+    )
+
+    assert isinstance(plain, ModelBackend)
+    assert (plain.name, plain.model, plain.profile) == ("openai", "gpt-4o", get_profile("gpt-4o"))
+    assert (other.name, other.model) == ("openai_compatible", "my-model")
+    assert other.profile is profile
+    for backend in (plain, other):
+        await backend.close()
+
+
+@pytest.mark.parametrize("key", [None, "plain", SecretStr("secret")], ids=str)
+async def test_a_key_may_be_missing_a_text_or_a_secret(key: SecretStr | str | None) -> None:
+    async with OpenAICompatibleBackend("m", api_key=key) as backend:
+        assert "plain" not in repr(backend)
+
+
+def test_an_error_says_what_is_documented() -> None:
+    cause = OSError("gone")
+    error = ModelBackendError("Request failed", model="m", retryable=True, cause=cause)
+
+    assert (str(error), error.model, error.retryable) == ("Request failed", "m", True)
+    assert error.cause is cause
+    assert issubclass(RateLimitError, ModelBackendError)
+    assert issubclass(AuthenticationError, ModelBackendError)

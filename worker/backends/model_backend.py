@@ -1,0 +1,50 @@
+"""What a backend is to code that does not care whose."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol, runtime_checkable
+
+from worker.backends.profile import ModelProfile
+from worker.backends.response import ModelResponse, StreamChunk
+
+#: A message as OpenAI writes it: `role`, `content`, and what goes with them.
+Message = dict[str, Any]
+#: A tool as OpenAI writes it: `type`, `function: {name, description, parameters}`.
+Tool = dict[str, Any]
+
+
+@runtime_checkable
+class ModelBackend(Protocol):
+    """One model, asked from Python. Its methods raise ModelBackendError and what is below it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def profile(self) -> ModelProfile: ...
+
+    async def complete(
+        self,
+        messages: list[Message],
+        *,
+        tools: list[Tool] | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        **kwargs: Any,
+    ) -> ModelResponse: ...
+
+    def stream(
+        self,
+        messages: list[Message],
+        *,
+        tools: list[Tool] | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[StreamChunk]: ...
+
+    async def health_check(self) -> bool: ...
+
+    async def close(self) -> None: ...
