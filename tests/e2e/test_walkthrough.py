@@ -1,5 +1,6 @@
 """The commands, files and requests that the reference prints, as a user types them."""
 
+import asyncio
 import json
 import shlex
 import signal
@@ -103,12 +104,13 @@ def said(stream: str) -> str:
 async def test_the_printed_curl_is_answered(house: House, path: str) -> None:
     command = ASK.format(path=path).replace("http://localhost:8000", house.apis[0].url)
 
-    answer = subprocess.run(
-        ["bash", "-c", f"{command} --silent"], capture_output=True, text=True, timeout=30, check=True
+    curl = await asyncio.create_subprocess_exec(
+        "bash", "-c", f"{command} --silent", stdout=subprocess.PIPE
     )
+    printed, _ = await curl.communicate()
 
-    assert said(answer.stdout) == "Hello"
-    assert answer.stdout.endswith("data: [DONE]\n\n")
+    assert said(printed.decode()) == "Hello"
+    assert printed.endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.usefixtures("upstream_answers")
