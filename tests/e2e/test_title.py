@@ -8,6 +8,7 @@ import pytest
 
 from shared import keys
 from tests.e2e.conftest import House
+from tests.processes import Api, start_all, stop_all
 from tests.upstream.quirks import SERVERS
 from tests.wait import until
 
@@ -70,6 +71,30 @@ async def test_where_no_worker_is_the_first_message_is_the_title(vacant: House) 
 
     assert response.json()["source"] == "fallback"
     assert not await left_over(vacant)
+
+
+async def test_the_settings_say_which_model_names_a_chat_and_how_long_it_may_take(
+    house: House, name: str
+) -> None:
+    env = {
+        "MAMBA_TITLE__MODEL": name,
+        "MAMBA_TITLE__MAX_LENGTH": "12",
+        "MAMBA_TITLE__TIMEOUT_SECONDS": "3",
+    }
+    turn = [{"text": ["Queues in Python"]}]
+    await house.upstream.script(name, [turn])
+    api = Api(house.valkey.url, env)
+    try:
+        await start_all(api)
+        async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
+            made = await client.post("/title/generate", json={"messages": [HI]})
+            await house.upstream.script(name, [[{"wait": True}, *turn]])
+            late = await client.post("/title/generate", json={"messages": [HI]})
+    finally:
+        await stop_all(api)
+
+    assert made.json() == {"title": "Queues in…", "source": "model"}
+    assert late.json()["source"] == "fallback"
 
 
 async def test_whoever_goes_away_cancels_the_model(house: House, name: str) -> None:

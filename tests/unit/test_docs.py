@@ -88,6 +88,14 @@ def test_every_file_that_the_readme_and_the_docs_link_to_exists() -> None:
         assert not missing, page_path
 
 
+def test_every_path_that_the_architecture_page_names_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = re.findall(r"`((?:api|worker|shared|mamba|helm)/[\w/.]*)`", text)
+
+    assert len(named) > 50
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
 def test_the_openapi_document_is_made_from_the_routes() -> None:
     assert (ROOT / "docs/openapi.json").read_text() == openapi.page(), "run: make docs"
 
