@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -104,12 +105,58 @@ async def test_another_worker_asks_when_the_first_is_gone(redis: Redis, upstream
 
 async def test_it_can_be_turned_off(redis: Redis, upstream: Upstream) -> None:
     off = HealthSettings(openai_check_enabled=False, interval_seconds=0.01)
-    probe = Probe(redis, LiveSettings(settings(upstream, health=off)), "w1")
+    live = _Watched(settings(upstream, health=off))
 
-    async with probe:
-        await redis.execute_command("PING")
+    async with Probe(redis, live, "w1"):
+        await live.reads(3)
 
     assert not await redis.execute_command("KEYS", "*")
+
+
+class _Watched(LiveSettings):
+    """Knows how often the settings were looked at: once in each round of a probe that is off."""
+
+    def __init__(self, given: Settings) -> None:
+        self._looks = asyncio.Semaphore(0)
+        super().__init__(given)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "now":
+            self._looks.release()
+        return super().__getattribute__(name)
+
+    async def reads(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            for _ in range(count):
+                await self._looks.acquire()
+
+
+async def test_an_endpoint_that_dawdles_is_given_up_in_time(redis: Redis) -> None:
+    """Each byte is in time, the answer never."""
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        while not gone.is_set():
+            writer.write(b" ")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), 0.02)
+        writer.close()
+        closed.set()
+
+    gone, closed = asyncio.Event(), asyncio.Event()
+
+    async with await asyncio.start_server(dawdle, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        openai = OpenAISettings(api_key=SecretStr(KEY), base_url=f"http://127.0.0.1:{port}/v1")
+        brief = HealthSettings(timeout_seconds=0.2)
+        async with asyncio.timeout(10):
+            await Probe(redis, LiveSettings(Settings(openai=openai, health=brief)), "w1").ask_all()
+        gone.set()
+        await closed.wait()
+
+    report = (await reports_of(redis, "openai"))["openai"]
+    assert (report.healthy, report.error) == (False, "model_timeout")
 
 
 async def listed(redis: Redis, given: Settings) -> list[tuple[str, str, bool]]:
