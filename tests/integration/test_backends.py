@@ -1,7 +1,7 @@
 """A backend and a real server over HTTP, which speaks as the servers out there do."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 import pytest
@@ -382,6 +382,45 @@ async def test_a_chunk_of_the_wrong_shape_is_the_endpoints_error_and_tried_again
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
     assert failure_of(failed.value) == FAILED
+
+
+@pytest.mark.parametrize("chunk", ["[" * 5000 + "]" * 5000, "9" * 5000, "secret"])
+async def test_what_is_no_json_to_us_is_the_endpoints_error_without_a_word_of_it(
+    upstream: Upstream, backend: OpenAICompatibleBackend, chunk: str
+) -> None:
+    raw = {"raw": f'data: {{"choices": {chunk}}}\n\ndata: [DONE]\n\n'}
+    await upstream.script("m", [HELLO], [raw, raw])
+
+    with pytest.raises(ModelBackendError):
+        await chunks_of(backend)
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+        async with Agent(backend.chat_model()).run_stream("Hi") as result:
+            await result.get_output()
+    assert failure_of(failed.value) == FAILED
+
+
+async def test_half_a_character_in_a_tool_call_breaks_nothing(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    half = r"\ud800"
+    function = f'"function": {{"name": "say", "arguments": "{{\\"text\\": \\"{half}\\"}}"}}'
+    call = f'{{"index": 0, "id": "c{half}", {function}}}'
+    chunk = f'{{"choices": [{{"delta": {{"tool_calls": [{call}]}}, "finish_reason": "tool_calls"}}]}}'
+    await upstream.script("m", [HELLO], [{"raw": f"data: {chunk}\n\ndata: [DONE]\n\n"}])
+    said: list[str] = []
+    tools = FunctionToolset([say_into(said)])
+
+    async with Agent(backend.chat_model(), toolsets=[tools]).run_stream("Hi") as result:
+        assert await result.get_output() == "Hello"
+    assert said == ["?"]
+
+
+def say_into(said: list[str]) -> Callable[[str], str]:
+    def say(text: str) -> str:
+        said.append(text)
+        return text
+
+    return say
 
 
 @pytest.mark.parametrize("created", ['"2026-01-01"', "1e300", "[]", "null"])

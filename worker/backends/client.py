@@ -59,9 +59,18 @@ class WholeStreams(SSEDecoder):
             if _OLD_ERROR.match(event.data):
                 event = ServerSentEvent(data=json.dumps({"error": event.json()}))  # noqa: PLW2901
             whole = whole or _END.search(event.data) is not None
-            yield event
+            yield _Readable(event=event.event, data=event.data, id=event.id, retry=event.retry)
         if not whole:
             raise httpx2.RemoteProtocolError("the stream ended before the answer did")
+
+
+class _Readable(ServerSentEvent):
+    def json(self) -> object:
+        """Nested without an end, or with numbers of thousands of digits, is no JSON to us."""
+        try:
+            return super().json()
+        except (RecursionError, ValueError):
+            raise json.JSONDecodeError("the chunk is no JSON", "", 0) from None
 
 
 class _QuickOpenAI(AsyncOpenAI):

@@ -127,6 +127,7 @@ class _Calls:
         self._count = 0
 
     def placed(self, delta: ChoiceDeltaToolCall) -> ChoiceDeltaToolCall:
+        _make_whole(delta)
         call = self._newest.get(delta.index)
         name = delta.function.name if delta.function else None
         if call is None or call.is_followed_by(delta.id, name):
@@ -160,3 +161,16 @@ def _write_arguments(delta: ChoiceDeltaToolCall) -> None:
     arguments: object = delta.function.arguments if delta.function else None
     if delta.function and isinstance(arguments, dict | list):
         delta.function.arguments = to_json(arguments).decode()
+
+
+def _make_whole(delta: ChoiceDeltaToolCall) -> None:
+    """Half a character (a lone surrogate, as JSON can say it) can be sent back to no server."""
+    delta.id = _whole(delta.id)
+    if delta.function:
+        delta.function.name = _whole(delta.function.name)
+        if isinstance(delta.function.arguments, str):
+            delta.function.arguments = _whole(delta.function.arguments)
+
+
+def _whole(text: str | None) -> str | None:
+    return text and text.encode(errors="replace").decode()
