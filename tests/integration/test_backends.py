@@ -405,7 +405,8 @@ async def test_half_a_character_in_a_tool_call_breaks_nothing(
     half = r"\ud800"
     function = f'"function": {{"name": "say", "arguments": "{{\\"text\\": \\"{half}\\"}}"}}'
     call = f'{{"index": 0, "id": "c{half}", {function}}}'
-    chunk = f'{{"choices": [{{"delta": {{"tool_calls": [{call}]}}, "finish_reason": "tool_calls"}}]}}'
+    choice = f'{{"delta": {{"tool_calls": [{call}]}}, "finish_reason": "tool_calls"}}'
+    chunk = f'{{"choices": [{choice}]}}'
     await upstream.script("m", [HELLO], [{"raw": f"data: {chunk}\n\ndata: [DONE]\n\n"}])
     said: list[str] = []
     tools = FunctionToolset([say_into(said)])
