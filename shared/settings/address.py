@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 
 
 def _check(address: str) -> str:
@@ -18,3 +18,4 @@ def _check(address: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_check)]
+HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://"), AfterValidator(_check)]

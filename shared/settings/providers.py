@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from shared.settings.address import Address
+from shared.settings.address import HttpAddress
 from shared.settings.section import Seconds, Section
 
 #: Whose server an endpoint is: what it does in its own way.
@@ -55,9 +55,8 @@ class ModelProfileSettings(Section):
 class ProviderSettings(Section):
     """One OpenAI-compatible endpoint; its models are `<name>/<model>`."""
 
-    base_url: Address | None = Field(
+    base_url: HttpAddress | None = Field(
         default=None,
-        pattern=r"^https?://",
         description="Base URL, up to and with `/v1`; a built-in provider's own where unset",
     )
     kind: Kind | None = Field(
@@ -80,9 +79,7 @@ class ProviderSettings(Section):
 
 class OpenAISettings(Section):
     api_key: SecretStr | None = Field(default=None, description="Also read from OPENAI_API_KEY")
-    base_url: Address | None = Field(
-        default=None, pattern=r"^https?://", description="Also OPENAI_API_BASE_URL"
-    )
+    base_url: HttpAddress | None = Field(default=None, description="Also OPENAI_API_BASE_URL")
     default_model: str = Field(
         default="gpt-4o",
         min_length=1,
