@@ -81,6 +81,11 @@ async def test_a_backend_tells_its_name_model_and_profile() -> None:
         await backend.close()
 
 
+async def test_a_slash_at_the_end_of_the_address_is_dropped() -> None:
+    async with OpenAICompatibleBackend("m", base_url="http://localhost:1/v1/") as backend:
+        assert "http://localhost:1/v1'" in repr(backend)
+
+
 @pytest.mark.parametrize("key", [None, "plain", SecretStr("secret")], ids=str)
 async def test_a_key_may_be_missing_a_text_or_a_secret(key: SecretStr | str | None) -> None:
     async with OpenAICompatibleBackend("m", api_key=key) as backend:

@@ -4,7 +4,7 @@ import ast
 import re
 import tomllib
 from functools import cache
-from importlib.metadata import requires
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,6 +81,24 @@ def test_the_tools_are_the_documented_ones() -> None:
         assert f"{tool}>" in needed.replace(" ", "") or f"{tool} " in needed, tool
     assert PROJECT["build-system"]["build-backend"] == "hatchling.build"
     assert PROJECT["tool"]["pytest"]["ini_options"]["asyncio_mode"] == "auto"
+
+
+PACKAGES = {
+    "fastapi": (0, 115),
+    "pydantic": (2, 10),
+    "pydantic-ai-slim": (0, 0, 49),
+    "httpx": (0, 28),
+    "uvicorn": (0, 32),
+    "pyjwt": (0,),
+}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_packages_are_the_documented_ones_or_newer(package: str) -> None:
+    installed = tuple(int(part) for part in re.findall(r"\d+", version(package))[:3])
+
+    assert any(re.match(rf"{package}\b", line) for line in requires("mamba-server") or ())
+    assert installed >= PACKAGES[package]
 
 
 def test_pydantic_ai_is_pinned() -> None:
