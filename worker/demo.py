@@ -30,8 +30,8 @@ from pydantic_ai.models.function import (
 )
 from pydantic_core import to_json
 
+from shared.display.examples import EXAMPLES
 from worker.resume import CONTINUE_PROMPT
-from worker.tools.examples import EXAMPLES
 
 INTRODUCTION = (
     "I am the demo model of Mamba Server: no API key is configured, so no real model answers."

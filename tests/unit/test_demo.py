@@ -24,10 +24,10 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
 
+from shared.display.examples import EXAMPLES
 from worker.demo import LONGEST_COUNT, demo_model
 from worker.resume import CONTINUE_PROMPT
 from worker.tools.display import DISPLAY_TOOLS, display_tools
-from worker.tools.examples import EXAMPLES
 
 ALL_TOOLS = tuple(DISPLAY_TOOLS)
 

@@ -16,13 +16,13 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.profiles.openai import OpenAIJsonSchemaTransformer
 
+from shared.display.card import Card
+from shared.display.chart import Chart
+from shared.display.code import Code
+from shared.display.examples import EXAMPLES
+from shared.display.form import Form
 from shared.tools import DISPLAY_TOOL_NAMES
-from worker.tools.card import Card
-from worker.tools.chart import Chart
-from worker.tools.code import Code
 from worker.tools.display import DISPLAY_TOOLS, display_tools
-from worker.tools.examples import EXAMPLES
-from worker.tools.form import Form
 
 Json = dict[str, Any]
 
@@ -174,6 +174,19 @@ OPTIONS = [{"value": "a", "label": "A"}, {"value": "b", "label": "B"}]
         ({"type": "multi-select", "options": OPTIONS, "default": ["a", "c"]}, "a, b; not c"),
         ({"type": "multi-select", "options": OPTIONS, "minItems": 2, "maxItems": 1}, "maxItems"),
         ({"type": "file", "maxBytes": 0}, "maxBytes"),
+        ({"type": "text", "pattern": "[a-z"}, "not a regular expression: unterminated"),
+        ({"type": "text", "pattern": "(a"}, "not a regular expression: missing )"),
+        ({"type": "text", "minLength": 3, "default": "ab"}, "the default's length: 3 is more"),
+        ({"type": "text", "maxLength": 1, "default": "ab"}, "maxLength: 2 is more than 1"),
+        ({"type": "multi-select", "options": OPTIONS, "minItems": 3}, "number of options: 3"),
+        (
+            {"type": "multi-select", "options": OPTIONS, "maxItems": 1, "default": ["a", "b"]},
+            "number of defaults and maxItems: 2",
+        ),
+        ({"type": "multi-select", "options": OPTIONS, "default": ["a", "a"]}, "more than once: a"),
+        ({"type": "time", "min": "18:00", "max": "9:00"}, "max"),
+        ({"type": "time", "min": "18:00", "max": "09:00"}, "min and max: 18:00:00 is more"),
+        ({"type": "time", "min": "18:00", "default": "17:00"}, "min and default"),
     ],
 )
 async def test_a_form_field_that_contradicts_itself_is_explained(field: Json, words: str) -> None:
@@ -186,9 +199,80 @@ async def test_field_names_must_be_unique() -> None:
     assert "more than once: when" in await complaint("generateForm", arguments)
 
 
+@pytest.mark.parametrize("pattern", [r"(?<year>\d{4})-\k<year>", r"\p{L}+", "[a-z]+", r"^\+?\d+$"])
+async def test_a_pattern_may_be_anything_that_javascript_reads(pattern: str) -> None:
+    content = await shown("generateForm", form(type="text", pattern=pattern))
+
+    assert content["fields"][0]["pattern"] == pattern
+
+
+async def test_a_time_is_that_of_a_clock() -> None:
+    field = form(type="time", min="09:00:00.5Z", default="10:00+02:00", max="18:00")
+
+    [time] = (await shown("generateForm", field))["fields"]
+
+    assert (time["min"], time["default"], time["max"]) == ("09:00:00", "10:00:00", "18:00:00")
+
+
+EARLIER: list[Json] = [
+    {"type": "select", "name": "diet", "label": "Diet", "options": OPTIONS},
+    {"type": "multi-select", "name": "extras", "label": "Extras", "options": OPTIONS},
+    {"type": "checkbox", "name": "guest", "label": "Guest"},
+    {"type": "number", "name": "count", "label": "Count"},
+    {"type": "text", "name": "city", "label": "City"},
+    {"type": "file", "name": "photo", "label": "Photo"},
+]
+
+
+def conditional(field: str, equals: Any) -> Json:
+    condition = {"field": field, "equals": equals}
+    shown = {"type": "text", "name": "more", "label": "More", "visibleWhen": condition}
+    return {"title": "Form", "fields": [*EARLIER, shown, {**shown, "name": "last"}]}
+
+
+@pytest.mark.parametrize(
+    ("field", "equals"),
+    [("diet", "a"), ("extras", "b"), ("guest", True), ("count", 3), ("city", "Rome")],
+)
+async def test_a_field_may_depend_on_an_earlier_one(field: str, equals: Any) -> None:
+    content = await shown("generateForm", conditional(field, equals))
+
+    condition = content["fields"][-1]["visibleWhen"]
+    assert condition == {"field": field, "equals": equals}
+    assert type(condition["equals"]) is type(equals)
+
+
+@pytest.mark.parametrize(
+    ("field", "equals", "words"),
+    [
+        ("diet", "c", "diet is never 'c'"),
+        ("extras", "c", "extras is never 'c'"),
+        ("guest", "yes", "guest is never 'yes'"),
+        ("count", "3", "count is never '3'"),
+        ("city", 3, "city is never 3"),
+        ("photo", "a.png", "photo is never"),
+        ("last", "a", "must name a field that stands before it, not 'last'"),
+        ("more", "a", "must name a field that stands before it, not 'more'"),
+    ],
+)
+async def test_a_condition_that_nothing_fulfils_is_explained(
+    field: str, equals: Any, words: str
+) -> None:
+    assert words in await complaint("generateForm", conditional(field, equals))
+
+
 SHORT = {"name": "Sales", "values": [1, 2]}
 POINTS = {"name": "Cars", "points": [{"x": 1, "y": 2}]}
+GAPS = {"name": "Sales", "values": [1, None]}
 ABC = ["a", "b", "c"]
+
+
+def timed(kind: str, *categories: str) -> Json:
+    return chart(kind, categories=list(categories), categoryType="time", series=[SHORT])
+
+
+def axis(**axis: Any) -> Json:
+    return chart("bar", categories=["a", "b"], series=[SHORT], yAxis=axis)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +289,16 @@ ABC = ["a", "b", "c"]
         (chart("pie", categories=["a"], series=[{"name": "P", "values": [-1]}]), "negative"),
         (chart("pie", categories=["a"], series=[]), "series"),
         (chart("radar", categories=["a", "b"], series=[SHORT]), "scatter"),
+        (chart("pie", categories=["a", "b"], series=[GAPS]), "a pie chart has no gaps"),
+        (chart("pie", categories=["a", "b"], series=[SHORT], xAxis={}), "has no xAxis"),
+        (chart("line", categories=["a", "b"], series=[SHORT], horizontal=True), "works with bar"),
+        (timed("line", "monday", "tuesday"), "'monday' is no ISO date"),
+        (timed("line", "2026-01-02", "2026-01-01"), "must ascend"),
+        (timed("bar", "2026-01-01", "2026-01-01"), "must ascend, each once"),
+        (timed("pie", "2026-01-01", "2026-01-02"), "does not work with pie"),
+        (axis(format="currency", unit="euro"), "ISO 4217"),
+        (axis(min=3, max=2), "min and max: 3 is more"),
+        (axis(decimals=7), "decimals"),
     ],
 )
 async def test_a_chart_whose_series_do_not_fit_is_explained(arguments: Json, words: str) -> None:
@@ -217,6 +311,41 @@ async def test_a_scatter_chart_has_points_and_a_pie_has_slices() -> None:
 
     assert scatter["series"] == [POINTS]
     assert pie["series"] == [SHORT]
+
+
+async def test_a_line_may_have_gaps_and_a_time_axis() -> None:
+    arguments = timed("line", "2026-01-01", "2026-01-01T12:00:00+01:00")
+
+    content = await shown("generateChart", {**arguments, "series": [GAPS]})
+
+    assert content["series"][0]["values"] == [1, None]
+    assert content["categories"] == arguments["categories"]
+
+
+async def test_an_axis_says_how_its_numbers_are_written() -> None:
+    content = await shown("generateChart", axis(format="currency", unit="EUR", decimals=2, min=0))
+
+    assert content["yAxis"] == {"unit": "EUR", "format": "currency", "decimals": 2, "min": 0}
+
+
+async def test_a_diff_without_a_change_is_explained() -> None:
+    arguments = {"language": "python", "code": "a", "before": "a"}
+
+    assert "leave it out where nothing changed" in await complaint("generateCode", arguments)
+
+
+async def test_a_card_has_one_primary_action_at_most() -> None:
+    action = {"type": "reply", "label": "Yes", "text": "Yes", "style": "primary"}
+
+    words = await complaint("generateCard", {"title": "Card", "actions": [action, action]})
+
+    assert "at most one action is primary" in words
+
+
+async def test_a_submitted_action_has_a_name_that_programs_can_switch_on() -> None:
+    action = {"type": "submit", "label": "Book", "name": "book it"}
+
+    assert "name" in await complaint("generateCard", {"title": "Card", "actions": [action]})
 
 
 async def test_highlighted_lines_must_be_lines_of_the_code() -> None:
@@ -280,7 +409,8 @@ async def test_a_card_shows_only_pictures_of_the_web() -> None:
         (
             "generateChart",
             {"type", "title", "series"},
-            {"description", "categories", "xAxis", "yAxis", "stacked"},
+            {"description", "categories", "categoryType"}
+            | {"xAxis", "yAxis", "stacked", "horizontal"},
         ),
         (
             "generateCode",
@@ -310,8 +440,9 @@ def test_the_schema_is_short_and_fit_for_openai(name: str) -> None:
     text = json.dumps(OpenAIJsonSchemaTransformer(definition.parameters_json_schema).walk())
 
     assert definition.description
-    assert len(text) < 5000
-    assert "null" not in text
+    assert len(text) < 6500
+    assert '{"type": "null"}' not in text
+    assert '"default": null' not in text
     assert "_" not in json.dumps(list(definition.parameters_json_schema["properties"]))
 
 

@@ -7,15 +7,15 @@ from pydantic_ai import ModelRetry, RunContext, Tool, ToolReturn
 from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, UserPromptPart
 from typing_extensions import TypedDict
 
+from shared.display.arguments import Arguments
+from shared.display.card import Badge, Card, Fact
+from shared.display.schema import CompactSchema
 from shared.events import Data
 from worker.agents.definition import AgentRun
 from worker.review.extract import Sources
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
 from worker.review.inspection import InspectionFailed, inspect_sources
 from worker.review.source import Source
-from worker.tools.arguments import Arguments
-from worker.tools.card import Badge, Card, Fact
-from worker.tools.schema import CompactSchema
 
 _TONES: dict[Severity, str] = {"high": "danger", "medium": "warning", "low": "info"}
 

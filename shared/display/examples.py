@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from pydantic import AnyUrl
 
-from worker.tools.arguments import Arguments
-from worker.tools.card import Badge, Card, Fact, LinkAction, Media, ReplyAction
-from worker.tools.chart import Axis, Chart, Series
-from worker.tools.code import Code
-from worker.tools.form import CheckboxField, ChoiceField, Form, NumberField, Option, TextField
+from shared.display.arguments import Arguments
+from shared.display.card import Badge, Card, Fact, LinkAction, Media, ReplyAction
+from shared.display.chart import Axis, Chart, Series
+from shared.display.code import Code
+from shared.display.form import CheckboxField, ChoiceField, Form, NumberField, Option, TextField
 
 FORM = Form(
     title="Book a table",

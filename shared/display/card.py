@@ -1,8 +1,8 @@
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from worker.tools.arguments import Arguments, LinkUrl, WebUrl
+from shared.display.arguments import Arguments, LinkUrl, WebUrl
 
 
 class Card(Arguments):
@@ -13,9 +13,17 @@ class Card(Arguments):
     """Markdown."""
     badges: "list[Badge] | None" = None
     facts: "list[Fact] | None" = None
-    actions: "list[Action] | None" = None
+    actions: "list[Action] | None" = Field(default=None, max_length=6)
+    """Buttons below the text; at most one is primary."""
     layout: Literal["vertical", "horizontal"] = "vertical"
     """Where the media stands: above the text, or beside it."""
+
+    @model_validator(mode="after")
+    def _one_action_comes_first(self) -> Self:
+        primary = [action.label for action in self.actions or () if action.style == "primary"]
+        if len(primary) > 1:
+            raise ValueError(f"at most one action is primary, not {', '.join(primary)}")
+        return self
 
 
 class Media(Arguments):
@@ -59,7 +67,7 @@ class SubmitAction(_Action):
     """Hands a named action to the application."""
 
     type: Literal["submit"]
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")
     values: dict[str, str] | None = None
 
 

@@ -1,9 +1,10 @@
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_ai.tools import GenerateToolJsonSchema
+"""The JSON Schemas (draft 2020-12) of display tools: for models, and for whoever renders them."""
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 
-class CompactSchema(GenerateToolJsonSchema):
+class CompactSchema(GenerateJsonSchema):
     """A JSON Schema of few tokens: no titles, and what is optional is left out, never null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
@@ -20,6 +21,20 @@ class CompactSchema(GenerateToolJsonSchema):
         json_schema = super().tagged_union_schema(schema)
         json_schema.pop("discriminator", None)
         return json_schema
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False
+
+    def field_is_required(
+        self,
+        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
+        total: bool,  # noqa: FBT001  (as it is called)
+    ) -> bool:
+        """What is shown has its defaults filled in: only what would be null may be missing."""
+        inner = field["schema"]
+        if self.mode == "serialization" and inner["type"] == "default":
+            return inner.get("default") is not None
+        return super().field_is_required(field, total)
 
 
 def _without(json_schema: JsonSchemaValue, key: str, value: object) -> JsonSchemaValue:
