@@ -58,7 +58,12 @@ class AgentDirectory:
     def _merged(self) -> list[AgentCard]:
         """The file's word counts for more than a worker's that has perhaps not read it yet."""
         self._reread()
-        cards = {card.name: card for card in [*BUILT_IN, *self._offered, *self._described]}
+        told = {card.name: card.own_tools for card in self._offered}
+        described = [
+            card.model_copy(update={"own_tools": told.get(card.name, ())})
+            for card in self._described
+        ]
+        cards = {card.name: card for card in [*BUILT_IN, *self._offered, *described]}
         first = [cards.pop(card.name) for card in BUILT_IN]
         return [*first, *(cards[name] for name in sorted(cards))]
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import agents, chats, health, models, openapi, problems, reference, titles
+from api import agents, chats, health, models, openapi, problems, reference, titles, tools
 from api.auth.anonymous import LOCAL_ORIGIN
 from api.auth.gate import Gate
 from api.auth.middleware import AuthMiddleware
@@ -64,7 +64,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     )
     for part in (problems, openapi, reference):
         part.install(app)
-    for module in (chats, titles, models, agents, health):
+    for module in (chats, titles, models, agents, tools, health):
         app.include_router(module.router)
     return app
 

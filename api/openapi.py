@@ -22,6 +22,7 @@ _TAGS = [
     {"name": "titles", "description": "Name a chat."},
     {"name": "models", "description": "What can be asked."},
     {"name": "agents", "description": "Who can be asked."},
+    {"name": "tools", "description": "What is called, and what it shows, as JSON Schemas."},
     {"name": "health", "description": "For the platform that keeps the processes."},
 ]
 _SERVERS = [{"url": "/", "description": "This server"}]

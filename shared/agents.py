@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.keys import MAIN_QUEUE
-from shared.tools import DISPLAY_TOOL_NAMES
+from shared.tools import DISPLAY_TOOL_NAMES, ToolCard
 
 AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 
@@ -48,6 +48,8 @@ class AgentCard(BaseModel):
     #: The model that it always asks; None: the request's, or the default one.
     model: str | None = None
     tools: tuple[str, ...] = ()
+    #: More of those that are no display tools; only workers know it.
+    own_tools: tuple[ToolCard, ...] = ()
     queue: AgentName = MAIN_QUEUE
     limits: AgentLimits = AgentLimits()
 

@@ -114,7 +114,7 @@ class Client:
     async def call(self, route: Route, headers: Json) -> httpx.Response:
         """A parameter that is not known here needs a rule in the tests below."""
         body: Json = {"json": {}} if route.method in ("POST", "PUT", "PATCH") else {}
-        path = route.path.format(chat_id=CHAT)
+        path = route.path.format(chat_id=CHAT, name="generateCard")
         return await self.send(route.method, path, headers=headers, **body)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import Agent, RunContext
@@ -34,10 +34,17 @@ class AgentContext:
         self.live = live
         self.models = models
         self._stack = stack
+        self._shared: dict[str, object] = {}
 
     async def open(self, resource: AbstractAsyncContextManager[_T]) -> _T:
         """Enter a resource of the agent: it stays open until the worker ends."""
         return await self._stack.enter_async_context(resource)
+
+    async def share(self, name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -> _T:
+        """Enter a resource once, for all agents that ask for it by this name."""
+        if name not in self._shared:
+            self._shared[name] = await self.open(make())
+        return cast("_T", self._shared[name])
 
 
 AnyAgent = Agent[Any, Any]

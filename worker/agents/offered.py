@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import Any, Self
 
 import structlog
-from pydantic_ai import FunctionToolset
+from pydantic_ai import FunctionToolset, Tool
 from pydantic_ai.toolsets import AbstractToolset
 
 from shared import keys
@@ -16,7 +16,7 @@ from shared.agents import AgentCard
 from shared.errors import AgentNotOffered, SettingsError
 from shared.live_settings import LiveSettings
 from shared.logs import where
-from shared.tools import DISPLAY_TOOL_NAMES
+from shared.tools import DISPLAY_TOOL_NAMES, ToolCard
 from worker.agents.definition import AgentContext, AgentDefinition, AnyAgent
 from worker.agents.sources import built_in, from_file, installed
 from worker.answer import Answerer
@@ -95,7 +95,7 @@ class OfferedAgents:
         return sorted(answerer.definition.queue for answerer in self._all())
 
     def _read_file(self) -> list[AgentDefinition]:
-        described = from_file(self._file.read(), self._file.path)
+        described = from_file(self._file.read(), self._file.path, self._live.now.research)
         _by_name([*self._fixed.values(), *described])
         return described
 
@@ -153,20 +153,38 @@ def _card(answerer: Answerer) -> AgentCard:
         name=definition.name,
         description=definition.description,
         model=definition.model,
-        tools=_tools(answerer),
+        tools=_tool_names(answerer),
+        own_tools=tuple(
+            _tool_card(tool) for tool in _tools(answerer) if tool.name not in DISPLAY_TOOL_NAMES
+        ),
         queue=definition.queue,
         limits=definition.limits,
     )
 
 
-def _tools(answerer: Answerer) -> tuple[str, ...]:
-    """The names that are known before a run: those of functions."""
-    names: list[str] = [*DISPLAY_TOOL_NAMES] if answerer.definition.display_tools else []
+def _tool_names(answerer: Answerer) -> tuple[str, ...]:
+    requested = DISPLAY_TOOL_NAMES if answerer.definition.display_tools else ()
+    return (*requested, *(tool.name for tool in _tools(answerer)))
+
+
+def _tools(answerer: Answerer) -> list[Tool[Any]]:
+    """Those that are known before a run: functions."""
+    found: list[Tool[Any]] = []
 
     def add(toolset: AbstractToolset[Any]) -> None:
         if isinstance(toolset, FunctionToolset):
-            names.extend(toolset.tools)
+            found.extend(toolset.tools.values())
 
     for toolset in answerer.agent.toolsets:
         toolset.apply(add)
-    return tuple(names)
+    return found
+
+
+def _tool_card(tool: Tool[Any]) -> ToolCard:
+    told = tool.tool_def
+    return ToolCard(
+        name=tool.name,
+        description=told.description or "",
+        input_schema=told.parameters_json_schema,
+        output_schema=told.return_schema or None,
+    )

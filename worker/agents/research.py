@@ -1,16 +1,10 @@
 """The research agent: it answers from the operator's notes and the web, and cites what it read."""
 
-from pathlib import Path
-
 from pydantic_ai import Agent
 
 from shared.agents import built_in_card
 from worker.agents.definition import AgentContext, AgentRun, register_agent
-from worker.notes import index as notes
-from worker.notes.index import NotesIndex
-from worker.tools.notes import note_tools
-
-_CORPUS = Path(notes.__file__).parent / "corpus"
+from worker.agents.file_tools import configured_web_tools, shared_note_tools
 
 _INSTRUCTIONS = """\
 You research a question and answer it from sources.
@@ -26,11 +20,5 @@ You research a question and answer it from sources.
 
 @register_agent("research", description=built_in_card("research").description)
 async def research(context: AgentContext) -> Agent[AgentRun, str]:
-    settings = context.live.now.research
-    index = await context.open(NotesIndex(settings.notes_folder or _CORPUS))
-    tools = note_tools(index)
-    if settings.web_search != "none" or settings.fetch_pages:
-        from worker.tools.web import web_tools  # noqa: PLC0415  (a second, for those who use it)
-
-        tools += web_tools(settings)
+    tools = [*await shared_note_tools(context), *configured_web_tools(context)]
     return Agent(name="research", instructions=_INSTRUCTIONS, tools=tools, deps_type=AgentRun)

@@ -13,8 +13,9 @@ from pydantic_ai import Agent
 from shared.agent_file import FileAgent
 from shared.errors import SettingsError
 from shared.logs import where
+from shared.settings import ResearchSettings
 from worker.agents.definition import AgentContext, AgentDefinition, AgentRun
-from worker.tools.display import DISPLAY_TOOLS
+from worker.agents.file_tools import complaint, tools_named
 
 log = structlog.stdlib.get_logger()
 
@@ -22,9 +23,6 @@ log = structlog.stdlib.get_logger()
 GROUP = "mamba.agents"
 
 _BUILT_IN = ("worker.agents.chat", "worker.agents.code_review", "worker.agents.research")
-
-#: The tools that the file may give an agent, by name.
-FILE_TOOLS = DISPLAY_TOOLS
 
 
 def built_in() -> list[AgentDefinition]:
@@ -48,13 +46,22 @@ def installed() -> list[AgentDefinition]:
     return found
 
 
-def from_file(agents: Sequence[FileAgent], path: Path) -> list[AgentDefinition]:
+def from_file(
+    agents: Sequence[FileAgent], path: Path, settings: ResearchSettings
+) -> list[AgentDefinition]:
     """The agents that a file describes.
 
     Raises:
-        SettingsError: if one names a tool that is not there.
+        SettingsError: if one names a tool that is not there, or that the settings leave out.
     """
-    return [_described(agent, f"agents[{index}]", path) for index, agent in enumerate(agents)]
+    described: list[AgentDefinition] = []
+    for index, agent in enumerate(agents):
+        place = f"agents[{index}]"
+        for number, name in enumerate(agent.tools):
+            if said := complaint(name, settings):
+                raise SettingsError(f"{path} is wrong:\n  {place}.tools[{number}]: {said}")
+        described.append(_described(agent, f"{path}, {place}"))
+    return described
 
 
 def _loaded(point: EntryPoint) -> list[AgentDefinition]:
@@ -77,16 +84,9 @@ def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
 
 
-def _described(agent: FileAgent, place: str, path: Path) -> AgentDefinition:
-    for index, name in enumerate(agent.tools):
-        if name not in FILE_TOOLS:
-            raise SettingsError(
-                f"{path} is wrong:\n  {place}.tools[{index}]: There is no tool {name!r}. "
-                f"There are: {', '.join(FILE_TOOLS)}."
-            )
-
-    def build(_: AgentContext) -> Agent[AgentRun, str]:
-        tools = [FILE_TOOLS[name] for name in agent.tools]
+def _described(agent: FileAgent, origin: str) -> AgentDefinition:
+    async def build(context: AgentContext) -> Agent[AgentRun, str]:
+        tools = await tools_named(agent.tools, context)
         return Agent(
             name=agent.name, instructions=agent.instructions, tools=tools, deps_type=AgentRun
         )
@@ -99,5 +99,5 @@ def _described(agent: FileAgent, place: str, path: Path) -> AgentDefinition:
         agent.limits,
         agent.retries,
         agent.queue,
-        origin=f"{path}, {place}",
+        origin=origin,
     )

@@ -29,7 +29,7 @@ def note_tools(index: NotesIndex) -> list[Tool]:
         """Search the notes. Returns excerpts, the best first; read what you want to use."""
         return [_found(hit) for hit in await index.search(query, _LIMIT)]
 
-    async def read_note(id: str) -> ToolReturn:  # noqa: A002  (the model's word for it)
+    async def read_note(id: str) -> ToolReturn[ReadNote]:  # noqa: A002  (the model's word for it)
         """Read a note that a search has found. The user sees it as a source of your answer."""
         passage = await index.read(id)
         if passage is None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 from pydantic_ai import ModelRetry, RunContext, Tool, ToolReturn
 from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, UserPromptPart
 from typing_extensions import TypedDict
@@ -68,7 +68,9 @@ async def find_problems(context: RunContext[AgentRun], path: _Path = None) -> li
     return list((await _inspected(context, path)).findings)
 
 
-async def report_finding(context: RunContext[AgentRun], finding: ReviewFinding) -> ToolReturn:
+async def report_finding(
+    context: RunContext[AgentRun], finding: ReviewFinding
+) -> ToolReturn[dict[str, JsonValue]]:
     """Show the user a finding of the review as a card. Call it once for each finding."""
     source = _named(sources_of(context.messages), finding.path)
     if not _has_line(source, finding.line):

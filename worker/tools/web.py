@@ -47,6 +47,13 @@ class FoundPage(TypedDict):
     excerpt: str
 
 
+class ReadPage(TypedDict):
+    url: str
+    title: str
+    #: Markdown.
+    content: str
+
+
 def web_tools(settings: ResearchSettings) -> list[Tool]:
     """What the settings allow: nothing, a search, reading, or both."""
     tools: list[Tool] = []
@@ -60,7 +67,7 @@ def web_tools(settings: ResearchSettings) -> list[Tool]:
 def _search_tool(settings: ResearchSettings) -> Tool:
     search = _provider(settings)
 
-    async def search_web(query: str) -> ToolReturn:
+    async def search_web(query: str) -> ToolReturn[list[FoundPage]]:
         """Search the web. Returns excerpts of pages, the best first."""
         try:
             found = [_found(result) for result in await search(query)]
@@ -93,12 +100,12 @@ def _found(result: dict[str, Any]) -> FoundPage:
 def _fetch_tool(settings: ResearchSettings) -> Tool:
     fetch = cast("Any", _page_reader(settings).function)
 
-    async def fetch_page(url: str) -> ToolReturn:
+    async def fetch_page(url: str) -> ToolReturn[ReadPage]:
         """Read a web page, as Markdown. The user sees it as a source of your answer."""
         page = await fetch(url)
         if not isinstance(page, dict):
             raise ModelRetry("That is no page of text.")
-        fetched = cast("dict[str, str]", page)
+        fetched = cast("ReadPage", page)
         return ToolReturn(fetched, metadata=[_source(url, fetched["title"])])
 
     return Tool(fetch_page)
