@@ -76,6 +76,7 @@ def _base64(text: str) -> str:
 FileUrl = Annotated[
     str, StringConstraints(pattern=r"^(data:|https?://)"), AfterValidator(_readable)
 ]
+MediaType = Annotated[str, StringConstraints(max_length=256)]
 Base64 = Annotated[str, AfterValidator(_base64)]
 #: A body of millions of wrong items must not become millions of errors.
 FAIL_FAST = Field(fail_fast=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AliasChoices, Discriminator, Field, Tag
 
-from api.body import FAIL_FAST, Body, FileUrl, Name, Nested, at_most
+from api.body import FAIL_FAST, Body, FileUrl, MediaType, Name, Nested, at_most
 from api.earlier_parts import Attachment, InlineFile, Invocation, ToolInvocation
 from shared import messages as normalised
 
@@ -33,11 +33,12 @@ class _Reasoning(Body):
 
 
 class _File(Body):
-    media_type: Name
+    #: Empty where a browser knows none by the file's name.
+    media_type: MediaType
     url: FileUrl
     filename: str | None = None
 
-    def normal(self) -> normalised.Part | None:
+    def normal(self) -> normalised.FilePart:
         return normalised.FilePart(media_type=self.media_type, url=self.url, filename=self.filename)
 
 
@@ -160,8 +161,22 @@ class UIMessage(Body):
             elif isinstance(call, Invocation):
                 yield from (call.args, call.result)
 
+    def files(self) -> Iterator[tuple[str, normalised.FilePart]]:
+        """The files that a user sends, each with the path of its field."""
+        if self.role != "user":
+            return
+        held = "parts" if self.parts else "content"
+        named = {held: self._raw_parts(), "experimental_attachments": self._attachments()}
+        for name, parts in named.items():
+            for index, part in enumerate(parts):
+                if isinstance(part, (_File, InlineFile, Attachment)):
+                    yield f"{name}[{index}]", part.normal()
+
+    def _attachments(self) -> Sequence[Attachment]:
+        return self.experimental_attachments or ()
+
     def normal(self) -> normalised.Message:
-        attached = (file.normal() for file in self.experimental_attachments or ())
+        attached = (file.normal() for file in self._attachments())
         calls = () if self.parts else self._calls_beside()
         parts = (part.normal() for part in self._raw_parts())
         said = tuple(part for part in parts if part is not None)

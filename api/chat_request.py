@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, WithJsonSchema, model_va
 
 from api.body import FAIL_FAST, NESTING, Body, Name, at_most
 from api.chat_message import TAG, UIMessage
+from api.files import check_count, check_file
 from api.ids import ID_PATTERN, check_chat_id, check_id
 from shared import messages as normalised
 from shared.agents import BUILT_IN, CHAT_AGENT
@@ -180,6 +181,14 @@ def _check_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG
             )
 
 
+def _check_files(chat: ChatRequest, limits: LimitSettings) -> None:
+    for index, message in enumerate(chat.messages):
+        files = list(message.files())
+        check_count(len(files), f"messages[{index}]", limits)
+        for path, part in files:
+            check_file(part, f"messages[{index}].{path}", limits)
+
+
 def _check_last(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
     if not chat.messages[-1].normal().parts:
         field = f"messages[{len(chat.messages) - 1}]"
@@ -190,5 +199,6 @@ _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_names,
     _check_values,
+    _check_files,
     _check_last,
 )

@@ -17,7 +17,7 @@ from api.request_id import request_id_of
 from api.request_schema import CHAT_BODY
 from api.sse import CURSOR_PATTERN, ClientCursor, parse_cursor
 from api.wires import AskedWire
-from shared.errors import IdempotencyMismatch, InvalidRequest, NotFound
+from shared.errors import IdempotencyMismatch, InvalidRequest, NotFound, UnsupportedContent
 from shared.runs import RunState
 from shared.stream import START
 
@@ -37,11 +37,18 @@ LastEventId = Annotated[
 ]
 
 _STREAM = wire_schema.answer()
+_REFUSALS = (
+    IdempotencyMismatch(),
+    UnsupportedContent(
+        "messages[0].parts[0].mediaType: Files of application/zip are not taken.",
+        field="messages[0].parts[0].mediaType",
+    ),
+)
 _ASK: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         **_STREAM,
-        **problems.responses(406, 409, 413, 415, 422, 429, 503, also=(IdempotencyMismatch(),)),
+        **problems.responses(406, 409, 413, 415, 422, 429, 503, also=_REFUSALS),
     },
     "openapi_extra": CHAT_BODY,
 }

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, cast
 
 from pydantic import StringConstraints
 
-from api.body import Base64, Body, FileUrl, Name, Nested
+from api.body import Base64, Body, FileUrl, MediaType, Name, Nested
 from shared import messages as normalised
 
 
@@ -44,7 +44,7 @@ class InlineFile(Body):
     mime_type: Annotated[str, StringConstraints(pattern=r"^[^,]{1,256}$")]
     data: Base64
 
-    def normal(self) -> normalised.Part | None:
+    def normal(self) -> normalised.FilePart:
         url = f"data:{self.mime_type};base64,{self.data}"
         return normalised.FilePart(media_type=self.mime_type, url=url)
 
@@ -53,8 +53,8 @@ class Attachment(Body):
     """A file that stands beside a message's text."""
 
     url: FileUrl
-    content_type: Name = "application/octet-stream"
+    content_type: MediaType = "application/octet-stream"
     name: str | None = None
 
-    def normal(self) -> normalised.Part:
+    def normal(self) -> normalised.FilePart:
         return normalised.FilePart(media_type=self.content_type, url=self.url, filename=self.name)

@@ -8,6 +8,7 @@ MambaError
 │   ├── Forbidden
 │   ├── InvalidRequest
 │   │   ├── TooLarge
+│   │   ├── UnsupportedContent
 │   │   └── IdempotencyMismatch
 │   ├── NotAcceptable
 │   ├── UnsupportedMediaType
@@ -85,6 +86,12 @@ class TooLarge(InvalidRequest):
     """The request is too large."""
 
     code = "too_large"
+
+
+class UnsupportedContent(InvalidRequest):
+    """A file is of a kind that is not taken."""
+
+    code = "unsupported_content"
 
 
 class IdempotencyMismatch(InvalidRequest):

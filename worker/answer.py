@@ -13,8 +13,10 @@ from pydantic_ai.toolsets import AbstractToolset
 
 from shared.events import FinishReason
 from shared.jobs import RunChat
+from shared.settings import LimitSettings
 from shared.transcript import Transcript
 from worker.agents.definition import AgentDefinition, AgentRun, AnyAgent
+from worker.files import with_files
 from worker.history import history_of
 from worker.models import Models
 from worker.pace import Pace, paced
@@ -44,6 +46,7 @@ class Answerer:
         *,
         max_steps: Callable[[], int],
         pace: Callable[[str], Pace],
+        file_bytes: Callable[[], int] = lambda: LimitSettings().file_bytes,
     ) -> None:
         self.definition = definition
         self.agent = agent
@@ -51,13 +54,16 @@ class Answerer:
         self._max_steps = max_steps
         #: By the name of the model.
         self._pace = pace
+        #: Of a file that stands at an address.
+        self._file_bytes = file_bytes
 
     async def answer(
         self, job: RunChat, transcript: Transcript, writer: RunWriter, meter: UsageMeter
     ) -> FinishReason:
         """Write the answer, or what is missing of it, and say why it ended."""
         translator = Translator(transcript, writer.write)
-        start = beginning(history_of(job.messages), transcript)
+        history = await with_files(history_of(job.messages), self._file_bytes())
+        start = beginning(history, transcript)
         limits, pace = self._limits(), self._pace(self.definition.model or job.model)
         reason: ModelFinishReason | None = None
         if start.complete:

@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic_ai.messages import (
     AudioUrl,
-    BinaryContent,
     DocumentUrl,
     ImageUrl,
     ModelMessage,
@@ -22,7 +21,8 @@ from pydantic_ai.messages import (
 
 from shared import data_url
 from shared import messages as chat
-from shared.media_types import is_text
+from shared.media_types import declared
+from worker.files import binary
 
 _URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
 
@@ -95,18 +95,7 @@ def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:
 
 def _file(part: chat.FilePart) -> UserContent:
     if part.url.startswith("data:"):
-        content = data_url.content(part.url)
-        if is_text(part.media_type):
-            content = _as_utf8(content)
-        return BinaryContent(content, media_type=part.media_type, identifier=part.filename)
-    kind = _URL_KINDS.get(part.media_type.partition("/")[0], DocumentUrl)
-    return kind(part.url, media_type=part.media_type)
-
-
-def _as_utf8(text: bytes) -> bytes:
-    """Spreadsheets still export Latin-1; a text that is not UTF-8 would end the run."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return text.decode("latin-1").encode()
-    return text
+        return binary(data_url.content(part.url), part.media_type, part.filename)
+    media_type = declared(part.media_type)
+    kind = _URL_KINDS.get(media_type.partition("/")[0], DocumentUrl)
+    return kind(part.url, media_type=media_type, identifier=part.filename)

@@ -67,6 +67,16 @@ class LimitSettings(Section):
     body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, description="Largest request body")
     messages: int = Field(default=1000, ge=1, description="Messages in a request")
     parts: int = Field(default=1000, ge=1, description="Parts in a message")
+    files: int = Field(default=10, ge=0, description="Files in a message")
+    file_bytes: int = Field(default=5 * 1024 * 1024, ge=1, description="Largest file")
+    media_types: tuple[str, ...] = Field(
+        default=(
+            "text/*",
+            *("image/png", "image/jpeg", "image/webp", "image/gif"),
+            "application/pdf",
+        ),
+        description="Kinds of files; `text/*` are all that read as text, as JSON",
+    )
     values: int = Field(default=50_000, ge=1, description="JSON values in all tools' data")
     id_chars: int = Field(default=256, ge=16, description="Length of a chat's or message's id")
     follower_bytes: int = Field(

@@ -122,6 +122,7 @@ class OfferedAgents:
             self._models,
             max_steps=lambda: live.now.run.max_steps,
             pace=lambda model: pace_of(live.now, model),
+            file_bytes=lambda: live.now.limits.file_bytes,
         )
 
 

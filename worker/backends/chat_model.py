@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable
 from dataclasses import replace
 
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk, ChatCompletionContentPartParam
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import (
     AudioUrl,
@@ -25,7 +25,9 @@ from pydantic_ai.settings import ModelSettings
 from shared.media_types import is_text
 from worker.backends.repair import repaired
 
-_SENDABLE_AUDIO = ("audio/mpeg", "audio/wav")
+#: What chat completions know by name, beside images.
+_DOCUMENTS = ("application/pdf",)
+_AUDIO = ("audio/wav", "audio/mpeg")
 
 
 class ChatModel(OpenAIChatModel):
@@ -69,34 +71,40 @@ class ChatModel(OpenAIChatModel):
         return super().prepare_messages(messages, model_request_parameters)
 
     def _check(self, content: UserContent) -> None:
-        """Refuse here what the endpoint would answer with an error that nobody understands.
-
-        And what OpenAI's format has no place for, at which pydantic-ai breaks.
-        """
-        if isinstance(content, BinaryContent | AudioUrl) and not _is_sendable(content):
-            raise UserError("The model takes no files of this type.")
-        kind = ""
-        if isinstance(content, ImageUrl) or (
-            isinstance(content, BinaryContent) and content.is_image
-        ):
-            kind = "image"
-        elif isinstance(content, DocumentUrl) or (
-            isinstance(content, BinaryContent) and content.is_document
-        ):
-            kind = "document"
+        """Refuse here what the endpoint would answer with an error that nobody understands."""
+        kind = _kind(content)
+        if kind == "file":
+            raise UserError("The model takes no files of this kind.")
         if kind and not self.profile.get(f"supports_{kind}_input", True):
             raise UserError(f"The model takes no {kind}s.")
 
-
-def _is_sendable(content: BinaryContent | AudioUrl) -> bool:
-    if isinstance(content, AudioUrl) or content.is_audio:
-        return content.media_type in _SENDABLE_AUDIO
-    return content.is_image or content.is_document or is_text(content.media_type)
+    async def _map_binary_content_item(self, item: BinaryContent) -> ChatCompletionContentPartParam:
+        mapped = await super()._map_binary_content_item(item)
+        if mapped["type"] == "file" and item.identifier.endswith(f".{item.format}"):
+            mapped["file"]["filename"] = item.identifier
+        return mapped
 
 
 class _RepairedResponse(OpenAIStreamedResponse):
     def _validate_response(self) -> AsyncIterable[ChatCompletionChunk]:
         return repaired(super()._validate_response())
+
+
+def _kind(content: UserContent) -> str | None:
+    """What a model has to be able to take; `file` for what none can, None for texts."""
+    if isinstance(content, ImageUrl):
+        return "image"
+    if isinstance(content, DocumentUrl):
+        return "document"
+    if isinstance(content, AudioUrl):
+        return None if content.media_type in _AUDIO else "file"
+    if not isinstance(content, BinaryContent) or is_text(content.media_type):
+        return None
+    if content.media_type in _AUDIO:
+        return None
+    if content.media_type in _DOCUMENTS:
+        return "document"
+    return "image" if content.is_image else "file"
 
 
 def _user_contents(messages: list[ModelMessage]) -> list[UserContent]:

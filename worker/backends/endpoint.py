@@ -18,7 +18,7 @@ from shared.settings.providers import Kind
 from worker.backends.chat_model import ChatModel
 from worker.backends.client import NO_KEY, open_client
 from worker.backends.errors import mapped
-from worker.backends.profile import habits
+from worker.backends.profile import habits, senses
 
 
 class Endpoint:
@@ -64,7 +64,7 @@ class Endpoint:
 
         `profile` says where it differs from what its name and its server tell.
         """
-        told = merge_profile(self._habits, profile)
+        told = merge_profile(merge_profile(self._habits, senses(model)), profile)
         return ChatModel(
             model, endpoint=self, provider=self._provider, profile=told, settings=settings
         )

@@ -71,9 +71,19 @@ _PROFILES = {
         _local("llama-3.1", 131_072),
         _local("llama-3.2", 131_072),
         _local("llama-3.3", 131_072),
+        _local("llama-3.2-11b-vision", 131_072, vision=True),
+        _local("llama-3.2-90b-vision", 131_072, vision=True),
         _local("qwen2.5", 32_768),
+        _local("qwen2.5vl", 32_768, vision=True),
+        _local("qwen2.5-vl", 32_768, vision=True),
+        _local("qwen2.5-omni", 32_768, vision=True),
         _local("qwen3", 40_960),
+        _local("qwen3-vl", 131_072, vision=True),
+        _local("qwen3-omni", 32_768, vision=True),
         _local("mistral", 32_768),
+        _local("mistral-small", 131_072, vision=True),
+        _local("mistral-medium", 131_072, vision=True),
+        _local("mistral-large", 131_072, vision=True),
         _local("gemma3", 131_072, tools=False, vision=True),
         _local("deepseek-r1", 131_072, tools=False),
         _local("gpt-oss", 131_072),
@@ -87,15 +97,35 @@ def get_profile(model: str) -> ModelProfile:
 
     An unknown model gets a careful one: a short context, no images; tools, as most take them now.
     """
-    bare = model.rpartition("/")[2].lower()
-    known = max((name for name in _PROFILES if bare.startswith(name)), key=len, default=None)
-    if known is None:
+    if (known := _known(model)) is None:
         return ModelProfile(model, "unknown", context_window=8192, max_output_tokens=2048)
-    return replace(_PROFILES[known], name=model)
+    return replace(known, name=model)
+
+
+def _known(model: str) -> ModelProfile | None:
+    bare = model.rpartition("/")[2].lower()
+    name = max((name for name in _PROFILES if bare.startswith(name)), key=len, default=None)
+    return None if name is None else _PROFILES[name]
+
+
+def senses(model: str) -> PydanticProfile:
+    """That a model which is known by its name sees nothing; of the others nobody can tell."""
+    known = _known(model)
+    if known is None or known.supports_vision or _is_later(model, than=known.name):
+        return PydanticProfile()
+    return PydanticProfile(supports_image_input=False)
+
+
+def _is_later(model: str, *, than: str) -> bool:
+    """Whether it is of a newer family, such as `qwen3.5` than `qwen3`."""
+    rest = model.rpartition("/")[2].lower().removeprefix(than)
+    return rest[:1] == "." or rest[:1].isdigit()
 
 
 def habits(kind: Kind) -> PydanticProfile:
     """What a server does in its own way for all its models, beyond what pydantic-ai knows of it."""
+    if kind == "vllm":
+        return OpenAIModelProfile(openai_chat_supports_document_input=False)
     if kind not in ("ollama", "lmstudio"):
         return PydanticProfile()
     return OpenAIModelProfile(

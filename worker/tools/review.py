@@ -11,6 +11,7 @@ from shared.display.arguments import Arguments
 from shared.display.card import Badge, Card, Fact
 from shared.display.schema import CompactSchema
 from shared.events import Data
+from shared.media_types import is_text
 from worker.agents.definition import AgentRun
 from worker.review.extract import Sources
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
@@ -112,7 +113,7 @@ def _add(sources: Sources, prompt: UserPromptPart) -> None:
     for content in [prompt.content] if isinstance(prompt.content, str) else prompt.content:
         if isinstance(content, str):
             sources.add_text(content)
-        elif isinstance(content, BinaryContent) and content.media_type.startswith("text/"):
+        elif isinstance(content, BinaryContent) and is_text(content.media_type):
             sources.add_file(content.identifier, content.data.decode(errors="replace"))
 
 
