@@ -7,6 +7,7 @@ addresses; here each page that was read becomes a source of the answer.
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import httpx
 import httpx2
 from ddgs.exceptions import DDGSException
 from pydantic_ai import ModelRetry, Tool, ToolReturn
@@ -29,8 +30,12 @@ from shared.settings import ResearchSettings
 _MAX_RESULTS = 6
 _PAGE_CHARS = 20_000
 _PAGE_BYTES = 5 * 1024 * 1024
+#: Tavily's client raises those of httpx, the others those of httpx2; nonsense is no JSON.
 _SEARCH_FAILURES = (
+    httpx.HTTPError,
     httpx2.HTTPError,
+    ValueError,
+    KeyError,
     DDGSException,
     OSError,
     BadRequestError,
