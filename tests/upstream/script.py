@@ -33,6 +33,8 @@ class ToolCall(Strict):
     name: str
     arguments: str
     pieces: int = Field(default=1, ge=1)
+    #: A wait, as `Wait` is one, after so many of them.
+    held_after: int | None = Field(default=None, ge=1)
 
 
 class Tool(Strict):

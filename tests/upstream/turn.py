@@ -142,7 +142,9 @@ def _tool(call: ToolCall, index: int) -> Iterator[Piece]:
     }
     yield Piece("tool", "", encode({"tool_calls": [opening]}))
     marks = [len(call.arguments) * n // call.pieces for n in range(call.pieces + 1)]
-    for start, end in pairwise(marks):
+    for number, (start, end) in enumerate(pairwise(marks)):
+        if number == call.held_after:
+            yield Hold(asyncio.Event())
         part = call.arguments[start:end]
         delta = {"index": index, "function": {"arguments": part}}
         yield Piece("tool", part, encode({"tool_calls": [delta]}))
