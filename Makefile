@@ -65,6 +65,7 @@ image-locks: $(INSTALLED)
 docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's values
 	$(BIN)/python -m mamba.settings_table > docs/configuration.md
 	$(BIN)/python -m mamba.openapi > docs/openapi.json
+	$(BIN)/python -m mamba.display_types > clients/display-tools.d.ts
 	$(BIN)/python -m deploy.chart
 
 golden: $(INSTALLED) ## Write anew what the chart is compared with

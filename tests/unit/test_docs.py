@@ -14,7 +14,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from api.problems import status_of
-from mamba import openapi
+from mamba import display_types, openapi
 from mamba.settings_table import page
 from shared.closing import LOST_TEXT
 from shared.errors import Refusal, TooManyRequests
@@ -161,3 +161,11 @@ def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
                         yield str(names[0]), level, fields
                     case _:
                         pass
+
+
+def test_the_display_tools_types_are_made_from_their_schemas() -> None:
+    types = (ROOT / "clients/display-tools.d.ts").read_text()
+
+    assert types == display_types.page(), "run: make docs"
+    names = re.findall(r"^export interface (\w+)", types, re.MULTILINE)
+    assert len(names) == len(set(names))

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -208,6 +208,45 @@ async def test_a_wrong_file_ends_the_start(tmp_path: Path, site: Path) -> None:
     with pytest.raises(SettingsError, match=r"weather_five.*, and .*agents\.yaml, agents\[0\]"):
         await offered(file).__aenter__()
     assert not OPENED
+
+
+@pytest.mark.parametrize("tool", ["search_web", "fetch_page"])
+async def test_a_tool_that_the_settings_leave_out_ends_the_start(tmp_path: Path, tool: str) -> None:
+    file = tmp_path / "agents.yaml"
+    file.write_text(f"agents: [{{name: p, instructions: x, tools: [{tool}]}}]")
+
+    with pytest.raises(SettingsError, match=rf"tools\[0\]: {tool} needs the setting research"):
+        await offered(file).__aenter__()
+
+
+async def test_the_file_may_name_the_built_in_agents_tools(tmp_path: Path) -> None:
+    file = tmp_path / "agents.yaml"
+    tools = ["read_note", "generateCard", "list_files", "read_note"]
+    file.write_text(f"agents: [{{name: p, instructions: x, tools: {tools}}}]")
+
+    async with offered(file) as agents:
+        *_, card = agents.cards()
+
+    assert card.tools == ("read_note", "generateCard", "list_files")
+    assert [tool.name for tool in card.own_tools] == ["read_note", "list_files"]
+    assert all(tool.description and tool.output_schema for tool in card.own_tools)
+
+
+async def test_what_agents_share_is_opened_once_and_closed() -> None:
+    opened: list[str] = []
+
+    @asynccontextmanager
+    async def resource() -> AsyncGenerator[str]:
+        opened.append("open")
+        yield "index"
+        opened.append("closed")
+
+    live = LiveSettings(Settings(openai=OpenAISettings(demo=True)))
+    async with AsyncExitStack() as stack:
+        context = AgentContext(live, Models(live), stack)
+        assert [await context.share("notes", resource) for _ in range(2)] == ["index"] * 2
+        assert opened == ["open"]
+    assert opened == ["open", "closed"]
 
 
 async def test_a_worker_tells_of_the_agents_whose_queues_it_serves(tmp_path: Path) -> None:
