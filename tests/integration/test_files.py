@@ -140,7 +140,11 @@ async def test_a_private_address_is_never_asked(url: str) -> None:
 @pytest.fixture
 def public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take this machine's own addresses for public ones."""
-    monkeypatch.setattr(_ssrf, "is_private_ip", lambda _: False)
+
+    def is_private(_: str) -> bool:
+        return False
+
+    monkeypatch.setattr(_ssrf, "is_private_ip", is_private)
 
 
 @pytest.mark.usefixtures("public")

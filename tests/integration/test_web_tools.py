@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from pydantic_ai import Agent
+from pydantic_ai import Agent, _ssrf
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
@@ -53,8 +53,14 @@ def tavily(pages: Pages, **more: Any) -> ResearchSettings:
     )
 
 
-def reading(**more: Any) -> ResearchSettings:
-    return ResearchSettings(fetch_pages=True, **{"private_addresses": True, **more})
+def reading(*, private_addresses: bool = True, **more: Any) -> ResearchSettings:
+    return ResearchSettings(fetch_pages=True, private_addresses=private_addresses, **more)
+
+
+def markdown(result: ToolReturnPart) -> str:
+    """The content of a page that was read."""
+    read: Any = result.content
+    return read["content"]
 
 
 async def call(settings: ResearchSettings, name: str, **arguments: Any) -> ToolReturnPart:
@@ -106,9 +112,8 @@ async def test_where_pages_are_read_only_these_are_cited(pages: Pages) -> None:
     assert searched.metadata == []
     url = f"{pages.url}/page"
     assert read.metadata == [SourceUrl(source_id=url, url=url, title="Snakes")]
-    assert isinstance(read.content, dict)
-    assert "Fast." in str(read.content["content"])
-    assert "<p>" not in str(read.content)
+    assert "Fast." in markdown(read)
+    assert "<p>" not in markdown(read)
 
 
 @pytest.mark.parametrize(
@@ -193,14 +198,12 @@ async def test_a_redirect_to_a_forbidden_address_is_refused(pages: Pages) -> Non
 async def test_a_redirect_to_a_private_address_is_refused(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pydantic_ai import _ssrf  # noqa: PLC0415
-
     async with Pages({"/away": ("location", f"{pages.url}/page".encode())}) as public:
         seen: list[str] = []
 
-        def is_private(_: str) -> bool:
+        def is_private(address: str) -> bool:
             """Only the first address is taken for a public one."""
-            seen.append(_)
+            seen.append(address)
             return len(seen) > 1
 
         monkeypatch.setattr(_ssrf, "is_private_ip", is_private)
@@ -236,5 +239,4 @@ async def test_a_long_page_is_cut(pages: Pages) -> None:
 
     result = await call(reading(), "fetch_page", url=f"{pages.url}/long")
 
-    assert isinstance(result.content, dict)
-    assert len(str(result.content["content"])) < 21_000
+    assert len(markdown(result)) < 21_000

@@ -133,7 +133,7 @@ def _reasoning(text: str) -> Piece:
     return Piece("reasoning", text, encode({"reasoning_content": text}))
 
 
-def _tool(call: ToolCall, index: int) -> Iterator[Piece]:
+def _tool(call: ToolCall, index: int) -> Iterator[Piece | Hold]:
     opening = {
         "index": index,
         "id": call.id,
