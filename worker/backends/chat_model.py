@@ -91,16 +91,22 @@ class _RepairedResponse(OpenAIStreamedResponse):
 
 
 def _kind(content: UserContent) -> str | None:
-    """What a model has to be able to take; `file` for what none can, None for texts."""
-    if isinstance(content, ImageUrl):
-        return "image"
-    if isinstance(content, DocumentUrl):
-        return "document"
-    if isinstance(content, AudioUrl):
-        return None if content.media_type in _AUDIO else "file"
-    if not isinstance(content, BinaryContent) or is_text(content.media_type):
-        return None
-    if content.media_type in _AUDIO:
+    """What a model has to be able to take; `file` for what none can, None for what all can try."""
+    match content:
+        case ImageUrl():
+            return "image"
+        case DocumentUrl():
+            return "document"
+        case AudioUrl():
+            return None if content.media_type in _AUDIO else "file"
+        case BinaryContent():
+            return _binary_kind(content)
+        case _:
+            return None
+
+
+def _binary_kind(content: BinaryContent) -> str | None:
+    if is_text(content.media_type) or content.media_type in _AUDIO:
         return None
     if content.media_type in _DOCUMENTS:
         return "document"
