@@ -8,7 +8,18 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import agents, chats, health, models, openapi, problems, reference, titles, tools
+from api import (
+    agents,
+    chats,
+    health,
+    models,
+    openapi,
+    problems,
+    reference,
+    scrape,
+    titles,
+    tools,
+)
 from api.auth.anonymous import LOCAL_ORIGIN
 from api.auth.gate import Gate
 from api.auth.middleware import AuthMiddleware
@@ -58,13 +69,13 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
             Middleware(RequestIdMiddleware),
             Middleware(RequestLogMiddleware, live),
             Middleware(problems.ProblemMiddleware),
-            Middleware(AuthMiddleware, gate=gate),
+            Middleware(AuthMiddleware, gate=gate, live=live),
             Middleware(JsonBodiesMiddleware),
         ],
     )
     for part in (problems, openapi, reference):
         part.install(app)
-    for module in (chats, titles, models, agents, tools, health):
+    for module in (chats, titles, models, agents, tools, health, scrape):
         app.include_router(module.router)
     return app
 

@@ -18,6 +18,9 @@ from shared.redis import REDIS_AWAY, Redis, RedisError
 from shared.settings import Settings
 from shared.workers import Workers
 
+#: All others are model endpoints, by name.
+OWN_COMPONENTS = ("redis", "queue", "workers")
+
 Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
 #: How old the answer to a prober may be.
@@ -104,8 +107,10 @@ class ComponentChecks:
         if settings.openai.demo:
             checks["openai"] = Component(status="healthy", detail="The built-in demo model.")
         # A provider may have the name of another component.
-        own = ("redis", "queue", "workers")
-        return {f"provider:{name}" if name in own else name: c for name, c in checks.items()}
+        return {
+            f"provider:{name}" if name in OWN_COMPONENTS else name: component
+            for name, component in checks.items()
+        }
 
     async def _reports(self, names: list[str], settings: Settings) -> dict[str, ProviderReport]:
         if not settings.health.openai_check_enabled:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.allowance_headers import allowance_headers
 from api.auth.refused import challenge
+from api.metrics import count_refusal
 from api.request_id import request_id_of
 from shared.errors import (
     CursorExpired,
@@ -168,6 +169,7 @@ def _shown(status: int, also: Sequence[Refusal]) -> list[tuple[str, str, str | N
 
 
 def refuse(scope: Scope, refusal: Refusal) -> Response:
+    count_refusal(refusal.code)
     status = status_of(type(refusal))
     headers = _headers(refusal, status)
     return problem_response(

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from fastapi import Depends, FastAPI, Request
 
 from api.agent_directory import AgentDirectory
+from api.cluster import Cluster
 from api.components import ComponentChecks
 from api.draining import Draining
 from api.model_list import ModelList
@@ -22,6 +23,7 @@ from shared.agent_file import AgentFile
 from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
+from shared.metrics import MODELS
 from shared.redis import Redis, connect
 from shared.reload import Reload
 from shared.runs import Run, RunStore
@@ -42,6 +44,7 @@ class Process:
     models: ModelList
     draining: Draining
     checks: ComponentChecks
+    cluster: Cluster
 
     @property
     def settings(self) -> Settings:
@@ -80,6 +83,7 @@ async def open_process(
 
 async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     settings = live.now
+    MODELS.learn(settings.openai.default_model)
     url, name = settings.redis.url, "mamba-api"
     redis = connect(url, name=name, max_connections=settings.redis.max_connections)
     stack.push_async_callback(redis.aclose)
@@ -105,6 +109,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
+    checks = ComponentChecks(redis, live)
     return Process(
         live,
         redis,
@@ -114,7 +119,8 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         titles=TitleService(queue, TitleBoard(redis), subscriber, live),
         models=ModelList(live, redis),
         draining=draining,
-        checks=ComponentChecks(redis, live),
+        checks=checks,
+        cluster=Cluster(redis, agents, checks),
     )
 
 

@@ -12,12 +12,13 @@ from typing import cast
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import Answered, count_request
 from shared.live_settings import LiveSettings
 
 log = structlog.stdlib.get_logger()
 
 #: Asked every few seconds by the platform, for ever.
-_PROBES = ("/health", "/health/live", "/health/ready")
+_PROBES = ("/health", "/health/live", "/health/ready", "/metrics")
 _BODY_CHARS = 16 * 1024
 _DATA_URL = re.compile(r"(data:[\w.+/\\-]{0,100})[^\"\s]*")
 
@@ -39,7 +40,7 @@ class RequestLogMiddleware:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         finally:
-            exchange.log_end()
+            exchange.tell_end()
 
 
 class _Exchange:
@@ -53,6 +54,9 @@ class _Exchange:
         self._body: list[bytes] = []
         self._began = time.perf_counter()
         self._status = 0
+        #: Until the response began.
+        self._seconds: float | None = None
+        self._streams = False
         self._sent_bytes = 0
         self._ended = False
         self._client_gone = False
@@ -69,18 +73,27 @@ class _Exchange:
         # Before it goes out: a client that has its whole answer finds it in the log.
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            if _is_stream(message["headers"]):
+            self._seconds = time.perf_counter() - self._began
+            self._streams = _is_stream(message["headers"])
+            if self._streams:
                 log.info("stream.opened", **self._facts())
         elif not message.get("more_body", False):
             self._ended = True
         self._sent_bytes += len(message.get("body", b""))
         await self._send(message)
 
-    def log_end(self) -> None:
+    def tell_end(self) -> None:
+        self._count()
         probe = self._route in _PROBES and self._status < 400
         level = logging.DEBUG if probe else logging.INFO
         facts = {**self._facts(), "bytes": self._sent_bytes, "outcome": self._outcome}
         log.log(level, "request.finished", **facts)
+
+    def _count(self) -> None:
+        stream = self._outcome if self._streams else None
+        count_request(
+            Answered(self._scope["method"], self._route, self._status, self._seconds, stream)
+        )
 
     def _facts(self) -> dict[str, object]:
         return {

@@ -7,6 +7,7 @@ import structlog
 
 from api.agent_directory import AgentDirectory
 from api.chat_request import ChatRequest
+from api.metrics import count_accepted
 from api.principal import Principal
 from api.sse import ClientCursor
 from shared.admission import Admission, Admitted, Idempotency
@@ -18,6 +19,7 @@ from shared.events import Abort, StreamEvent
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
 from shared.live_settings import LiveSettings
+from shared.metrics import count_closed
 from shared.providers import requested_model
 from shared.redis import REDIS_AWAY
 from shared.runs import Run, RunState, RunStore, new_run_id
@@ -79,6 +81,7 @@ class RunService:
         if admitted.run_id != run.id:
             log.info("run.asked_again", run_id=admitted.run_id)
             return Accepted(await self._known(admitted.run_id), admitted.allowance)
+        count_accepted(run.agent)
         log.info("run.accepted", run_id=run.id, agent=run.agent, messages=len(chat.messages))
         if admitted.superseded:
             await self._supersede(admitted.superseded, run)
@@ -203,6 +206,7 @@ class RunService:
     async def _end(self, run: Run, ending: list[StreamEvent], closure: Closure) -> None:
         if await close_run(self._stream, run, ending, closure):
             log.info("run.ended", run_id=run.id, state=closure.state, error=closure.error)
+            count_closed(run, closure.state, closure.error)
             await self._queue.remove(run.id, queue=run.queue)
 
     async def _wait_for_end(self, run: Run) -> None:

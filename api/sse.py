@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.draining import Draining
+from api.metrics import STREAM_CLIENTS
 from api.request_id import request_id_of
 from api.wires import UI_MESSAGE, Wire
 from shared.closing import lost_ending
@@ -103,6 +104,7 @@ class RelayResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await _send_body(send, _OPEN)
         with (
+            STREAM_CLIENTS.track_inprogress(),
             self._follower.follow(self._run_id, self._first) as following,
             self._draining.watch(following.ring),
         ):

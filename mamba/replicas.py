@@ -10,15 +10,20 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from asyncio.subprocess import Process
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 import structlog
+from prometheus_client.multiprocess import (
+    mark_process_dead,  # pyright: ignore[reportUnknownVariableType]  (its parameters have no types)
+)
 
 from mamba.children import tethered
 from shared import logs
 from shared.errors import SettingsError
+from shared.metrics import METRICS_FOLDER
 from shared.settings import Settings
 
 log = structlog.stdlib.get_logger()
@@ -39,14 +44,15 @@ def serve(settings: Settings) -> int:
         SettingsError: if the address cannot be bound.
     """
     logs.configure(settings.logging)
-    with _listen(settings) as listener:
-        return asyncio.run(Replicas(settings, listener).run())
+    with _listen(settings) as listener, _shared_metrics() as folder:
+        return asyncio.run(Replicas(settings, listener, folder).run())
 
 
 class Replicas:
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, metrics: str) -> None:
         self._settings = settings.server
         self._listener = listener
+        self._metrics = metrics
         self._alive: dict[int, Process] = {}
         self._leaving = asyncio.Event()
         self._code = 0
@@ -89,6 +95,7 @@ class Replicas:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(fd,),
                 process_group=0,
+                env={**os.environ, METRICS_FOLDER: self._metrics},
             )
         except OSError as error:  # no memory or descriptors: those that are there go on serving
             log.error("api.process_not_started", error=error.strerror)  # noqa: TRY400  (its message says it all)
@@ -98,6 +105,7 @@ class Replicas:
             process.terminate()
         code = await process.wait()
         del self._alive[process.pid]
+        mark_process_dead(process.pid, self._metrics)
         return process.pid, code
 
     async def _end(self, keeping: list[asyncio.Task[None]]) -> None:
@@ -126,6 +134,16 @@ class Replicas:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _shared_metrics() -> Generator[str]:
+    """Where the processes keep what they count: any of them tells the sum, of dead ones too."""
+    if given := os.environ.get(METRICS_FOLDER):
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="mamba-metrics-") as folder:
+        yield folder
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -239,7 +239,8 @@ if depth > 0 and redis.call('ZCOUNT', KEYS[4], '-inf', now) >= depth then
 end
 
 local due = now
-redis.call('HSET', KEYS[2], 'live_runs', KEYS[7], unpack(ARGV, 12))
+redis.call('HSET', KEYS[2], 'live_runs', KEYS[7], 'let_in_at', string.format('%d', now),
+  unpack(ARGV, 12))
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)
 redis.call('SET', KEYS[3], ARGV[2], 'PX', ttl)
 if superseded ~= '' then

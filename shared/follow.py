@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from shared import keys
+from shared.metrics import CATCH_UPS, HOLES
 from shared.redis import REDIS_AWAY
 from shared.stream import START, Cursor, Entry, EventStream
 from shared.subscriber import Subscriber
@@ -49,7 +50,8 @@ class Following:
         self._max_bytes = max_bytes
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
-        self._behind = False
+        #: Why the log has to be read; None: it need not.
+        self._behind: str | None = None
         self._bell = asyncio.Event()
 
     def on_message(self, message: bytes) -> None:
@@ -58,11 +60,11 @@ class Following:
         self._held.append(message)
         self._held_bytes += len(message)
         if self._held_bytes > self._max_bytes:
-            self._fall_behind()
+            self._fall_behind("slow")
         self._bell.set()
 
     def on_gap(self) -> None:
-        self._fall_behind()
+        self._fall_behind("subscribed")
         self._bell.set()
 
     def ring(self) -> None:
@@ -90,7 +92,7 @@ class Following:
             for line in self._held.popleft().split(b"\n"):
                 entry = _parse(line)
                 if entry.offset > self.cursor.offset + 1:
-                    self._fall_behind()
+                    self._fall_behind("missed")
                     return entries
                 if entry.offset > self.cursor.offset:
                     entries.append(entry)
@@ -100,23 +102,31 @@ class Following:
 
     async def _catch_up(self) -> list[Entry]:
         # What is published from here on is held, and joined to the page by its offsets.
-        self._behind = False
+        reason, self._behind = self._behind, None
         try:
             page = await self._stream.read(self.run_id, self.cursor)
         except BaseException:
             # A cancelled reader, too, still has to catch up.
-            self._behind = True
+            self._behind = reason
             raise
+        CATCH_UPS.labels(reason).inc()
         if page.more:
-            self._fall_behind()
+            self._fall_behind("more")
         if page.entries:
+            _count_holes(self.cursor, page.entries)
             self.cursor = page.entries[-1].cursor
         return page.entries
 
-    def _fall_behind(self) -> None:
-        self._behind = True
+    def _fall_behind(self, reason: str) -> None:
+        self._behind = reason
         self._held.clear()
         self._held_bytes = 0
+
+
+def _count_holes(after: Cursor, entries: list[Entry]) -> None:
+    """A log has none: whatever is counted here was lost."""
+    if missing := entries[-1].offset - after.offset - len(entries):
+        HOLES.inc(missing)
 
 
 def _parse(line: bytes) -> Entry:

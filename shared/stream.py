@@ -57,7 +57,8 @@ class Takeover(NamedTuple):
     """What a new attempt finds.
 
     `offset` is the last one in the log, `elapsed` the seconds since the run first started,
-    `failures` and `handovers` how many earlier attempts ended so.
+    `failures` and `handovers` how many earlier attempts ended so, `waited` the seconds from the
+    run's admission to its first start.
     """
 
     attempt: int
@@ -66,6 +67,7 @@ class Takeover(NamedTuple):
     elapsed: float
     failures: int
     handovers: int
+    waited: float = 0.0
 
     @property
     def crashes(self) -> int:
@@ -136,8 +138,16 @@ class RedisEventStream:
         )
         if not reply:
             raise StreamClosed
-        attempt, offset, cancelled, elapsed_ms, failures, handovers = reply
-        return Takeover(attempt, offset, bool(cancelled), elapsed_ms / 1000, failures, handovers)
+        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms = reply
+        return Takeover(
+            attempt,
+            offset,
+            bool(cancelled),
+            elapsed_ms / 1000,
+            failures,
+            handovers,
+            waited_ms / 1000,
+        )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:
         replies = await self._send(appends)
@@ -289,8 +299,9 @@ end
 redis.call('HSETNX', KEYS[2], 'started_at', string.format('%d', time))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[1])
-local elapsed = time - count(KEYS[2], 'started_at')
-return {attempt, offset, count(KEYS[2], 'cancel'), elapsed,
-  count(KEYS[2], 'failures'), count(KEYS[2], 'handovers')}
+local started = count(KEYS[2], 'started_at')
+local let_in = redis.call('HGET', KEYS[2], 'let_in_at') or started
+return {attempt, offset, count(KEYS[2], 'cancel'), time - started,
+  count(KEYS[2], 'failures'), count(KEYS[2], 'handovers'), started - let_in}
 """
 )

@@ -19,6 +19,7 @@ from arq.worker import Function, Worker
 from shared import keys
 from shared.logs import where
 from shared.redis import REDIS_AWAY, Redis, RedisError, Script
+from worker.metrics import LEASES_LOST
 
 log = structlog.stdlib.get_logger()
 
@@ -224,6 +225,7 @@ class LeasedWorker(Worker):
         for job_id in (lost_id.decode() for lost_id in lost):
             if self._runs(job_id):
                 log.warning("worker.lease_lost", run_id=job_id)
+                LEASES_LOST.inc()
                 self._on_lost(job_id)
 
     async def finish_job(self, job_id: str, finish: bool, *_: Any, **__: Any) -> None:  # noqa: FBT001

@@ -19,6 +19,7 @@ from shared import keys, logs
 from shared.agent_catalogue import AgentCatalogue
 from shared.jobs import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.live_settings import LiveSettings
+from shared.metrics import MODELS
 from shared.redis import REDIS_AWAY, Redis, open_pool
 from shared.reload import Reload
 from shared.runs import RunStore
@@ -31,6 +32,8 @@ from worker.agents.offered import OfferedAgents
 from worker.agents.publisher import AgentPublisher
 from worker.generate_title import TitleRunner
 from worker.leased import LeasedWorker
+from worker.metrics import DRAINING, PLACES, RUNNING
+from worker.metrics_port import metrics_port
 from worker.models import Models
 from worker.orders import Orders
 from worker.pace import max_retries_of
@@ -62,6 +65,8 @@ async def _serve(settings: Settings) -> None:
             await stack.enter_async_context(Reload(live))
             worker = await _compose(live, worker_id, stack)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
+            _show(worker)
+            stack.enter_context(metrics_port(settings.worker))
             log.info("worker.started", worker_id=worker_id, demo=settings.openai.demo)
             if settings.openai.demo:
                 log.warning("worker.demo_model", hint="set OPENAI_API_KEY for a real one")
@@ -73,6 +78,7 @@ async def _serve(settings: Settings) -> None:
 
 async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) -> LeasedWorker:
     settings = live.now
+    MODELS.learn(settings.openai.default_model)
     name = f"mamba-worker:{worker_id}"
     pool = open_pool(settings.redis.url, name=name, max_connections=settings.redis.max_connections)
     arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
@@ -128,6 +134,13 @@ async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
                     await stop.wait()
         else:
             return
+
+
+def _show(worker: LeasedWorker) -> None:
+    """Let the metrics tell how busy it is."""
+    PLACES.set(worker.max_jobs)
+    RUNNING.set_function(lambda: worker.job_counter)
+    DRAINING.set_function(lambda: not worker.allow_pick_jobs)
 
 
 def _tune_garbage_collection() -> None:

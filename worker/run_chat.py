@@ -20,6 +20,7 @@ from shared.errors import Fenced, StreamClosed, StreamError
 from shared.events import Abort, Finish, FinishReason, Start, StreamEvent
 from shared.jobs import RunChat
 from shared.logs import bind, where
+from shared.metrics import AGENTS, count_closed, count_run
 from shared.runs import RunState, RunStore
 from shared.settings import RunSettings
 from shared.stream import Closure, EventStream, Takeover, read_all
@@ -35,6 +36,13 @@ from worker.failures import (
     UNREADABLE,
     Failure,
     failure_of,
+)
+from worker.metrics import (
+    ATTEMPTS,
+    ATTEMPTS_BEGUN,
+    RUN_WAIT,
+    count_duration,
+    count_first_token,
 )
 from worker.running import Interrupt, RunInProgress, Running
 from worker.usage import UsageMeter
@@ -92,9 +100,11 @@ class ChatRunner:
             except StreamError as error:
                 # Whoever has the lease goes on: another worker, or this one in its next attempt.
                 log.warning("run.lost", reason=type(error).__name__)
+                ATTEMPTS.labels("lost").inc()
                 raise RetryJob from error
             except Exception as error:
                 # The job stays on the queue, and its next attempt counts this one as a crash.
+                ATTEMPTS.labels("broken").inc()
                 log.error("run.broken", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold prompts)
                 await asyncio.sleep(_BROKEN_SECONDS)
                 raise RetryJob from error
@@ -114,6 +124,7 @@ class ChatRunner:
         closure = Closure(RunState.FAILED, failure.code) if failure else Closure(RunState.CANCELLED)
         if await close_run(self._stream, run, ending, closure):
             log.info("run.ended", run_id=run_id, state=closure.state, error=closure.error)
+            count_closed(run, closure.state, closure.error)
 
     async def _answer(self, job: RunChat, progress: RunInProgress) -> None:
         with bind(request_id=job.request_id):
@@ -156,6 +167,7 @@ class ChatRunner:
         run_id = job.run_id
         takeover = await self._stream.take_over(run_id)
         entries = await read_all(self._stream, run_id) if takeover.offset else []
+        _count_beginning(job, takeover)
         log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset, agent=job.agent)
         transcript = Transcript.of(entries)
         attempt = _Attempt(
@@ -189,7 +201,7 @@ class ChatRunner:
         limit = asyncio.timeout(seconds - attempt.takeover.elapsed)
         try:
             async with limit:
-                meter = UsageMeter(self._runs, job.run_id, attempt.takeover.attempt)
+                meter = UsageMeter(self._runs, job.run_id, attempt.takeover.attempt, job.model)
                 reason = await attempt.agent.answer(job, attempt.transcript, attempt.writer, meter)
         except StreamError:
             raise
@@ -219,6 +231,7 @@ class ChatRunner:
         await asyncio.sleep(pause)
         # Not before: an attempt that is handed over in its pause must not count twice.
         await self._runs.count_failure(job.run_id, attempt.takeover.attempt)
+        ATTEMPTS.labels("failed").inc()
         return False
 
     def _retries(self, job: RunChat, attempt: "_Attempt") -> int:
@@ -241,6 +254,7 @@ class ChatRunner:
                 await attempt.hand_over()
                 await self._runs.count_handover(run_id, attempt.takeover.attempt)
                 log.info("run.handed_over")
+                ATTEMPTS.labels("handed_over").inc()
                 raise asyncio.CancelledError
 
 
@@ -270,6 +284,7 @@ class _Attempt:
             offset=takeover.offset,
             on_refused=lambda: progress.cancel(Interrupt.LOST),
             on_cancel=lambda: progress.cancel(Interrupt.STOP),
+            on_content=None if transcript.parts else self._on_content,
         )
         self._stream = stream
         self._job = job
@@ -310,13 +325,26 @@ class _Attempt:
     async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
         self.progress.closing = True
         await _uninterrupted(closing)
+        job, seconds = self._job, self._elapsed
         log.info(
             "run.ended",
             state=closure.state,
             error=closure.error,
             attempt=self.takeover.attempt,
-            duration_ms=round((self.takeover.elapsed + time.monotonic() - self._began) * 1000),
+            duration_ms=round(seconds * 1000),
         )
+        ATTEMPTS.labels("ended").inc()
+        count_run(job.agent, job.model, closure.state, closure.error)
+        count_duration(job.agent, job.model, seconds)
+
+    @property
+    def _elapsed(self) -> float:
+        """Seconds since the run first started."""
+        return self.takeover.elapsed + time.monotonic() - self._began
+
+    def _on_content(self) -> None:
+        waited = self.takeover.waited + self._elapsed
+        count_first_token(self._job.agent, self._job.model, waited)
 
 
 def _read(args: object) -> RunChat | None:
@@ -324,6 +352,13 @@ def _read(args: object) -> RunChat | None:
         return RunChat.model_validate(args)
     except ValidationError:
         return None
+
+
+def _count_beginning(job: RunChat, takeover: Takeover) -> None:
+    AGENTS.learn(job.agent)
+    ATTEMPTS_BEGUN.inc()
+    if takeover.attempt == 1:
+        RUN_WAIT.observe(takeover.waited)
 
 
 def _ending(failure: Failure, request_id: str) -> list[StreamEvent]:

@@ -10,6 +10,7 @@ from pydantic_ai.usage import RunUsage
 from shared.redis import REDIS_AWAY
 from shared.runs import RunStore
 from shared.transcript import Transcript
+from worker.metrics import count_usage
 
 log = structlog.stdlib.get_logger()
 
@@ -22,12 +23,14 @@ class UsageMeter:
     What a model request used that broke off is not known: endpoints tell it at the end.
     """
 
-    def __init__(self, runs: RunStore, run_id: str, attempt: int) -> None:
+    def __init__(self, runs: RunStore, run_id: str, attempt: int, model: str) -> None:
         self._runs = runs
         self._run_id = run_id
         self._attempt = attempt
         self._before = RunUsage()
         self._recorded = False
+        self._model = model
+        self._counted = RunUsage()
 
     async def begin(self, transcript: Transcript, limits: UsageLimits) -> RunUsage:
         """What earlier attempts have used."""
@@ -38,10 +41,13 @@ class UsageMeter:
                     self._before.incr(_usage.validate_json(text))
         made = sum(step.finished or bool(step.calls) for step in transcript.steps)
         self._before.requests = made
+        self._counted = self._before + RunUsage()
         return self._before + RunUsage()
 
     async def record(self, usage: RunUsage) -> None:
-        """Keep what has been used until now, where a limit asks for it."""
+        """Count what has been used until now, and keep it, where a limit asks for it."""
+        count_usage(self._model, usage - self._counted)
+        self._counted = usage + RunUsage()
         if not self._recorded:
             return
         used = usage - self._before

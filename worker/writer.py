@@ -11,10 +11,19 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from shared.background import Background
-from shared.errors import Fenced
-from shared.events import DONE, StreamEvent, joined
+from shared.errors import Fenced, StreamClosed, StreamGap
+from shared.events import (
+    DONE,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolInputAvailable,
+    ToolInputStart,
+    joined,
+)
 from shared.redis import REDIS_AWAY
 from shared.stream import Append, Closure, EventStream
+from worker.metrics import APPEND, REFUSED
 
 log = structlog.stdlib.get_logger()
 
@@ -22,6 +31,10 @@ log = structlog.stdlib.get_logger()
 _ENTRY_CHARS = 4096
 #: Events a run may hold unwritten before its model has to wait for Redis.
 _HELD_EVENTS = 512
+#: Of an append that the log refuses, for the metrics.
+_REASONS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
+#: What a reader sees first.
+_CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
 _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -52,7 +65,8 @@ class GroupCommit(Background):
         failures = 0
         while True:
             try:
-                verdicts = await self._stream.append(*appends)
+                with APPEND.time():
+                    verdicts = await self._stream.append(*appends)
             except REDIS_AWAY as error:
                 delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
                 failures += 1
@@ -65,7 +79,8 @@ class GroupCommit(Background):
 class RunWriter:
     """The one writer of a run in one attempt.
 
-    `on_refused` is called once when the log refuses it, `on_cancel` when a stop was asked for.
+    `on_refused` is called once when the log refuses it, `on_cancel` when a stop was asked for,
+    `on_content` once, when the first thing to see is about to be written.
     """
 
     def __init__(
@@ -77,6 +92,7 @@ class RunWriter:
         offset: int,
         on_refused: Callable[[], None],
         on_cancel: Callable[[], None],
+        on_content: Callable[[], None] | None = None,
     ) -> None:
         self._commit = commit
         self._run_id = run_id
@@ -84,6 +100,7 @@ class RunWriter:
         self._next = offset + 1
         self._on_refused = on_refused
         self._on_cancel = on_cancel
+        self._on_content = on_content
         self._held: list[StreamEvent] = []
         self._closure: Closure | None = None
         self._refusal: Exception | None = None
@@ -138,6 +155,9 @@ class RunWriter:
 
     def take(self) -> Append:
         """What the next pipeline carries."""
+        if self._on_content and any(isinstance(event, _CONTENT) for event in self._held):
+            self._on_content()
+            self._on_content = None
         entries = [event.encode() for event in self._held]
         if self._closure is not None:
             entries.append(DONE)
@@ -151,6 +171,7 @@ class RunWriter:
             return
         if isinstance(verdict, Exception):
             self._refusal = verdict
+            REFUSED.labels(_REASONS.get(type(verdict), "other")).inc()
             self._written.set()
             self._on_refused()
             return

@@ -8,6 +8,7 @@ from api.auth.gate import Gate
 from api.auth.public import is_open
 from api.auth.refused import Foreign, Refused
 from shared.errors import Refusal
+from shared.live_settings import LiveSettings
 from shared.logs import bind
 
 log = structlog.stdlib.get_logger()
@@ -16,12 +17,13 @@ log = structlog.stdlib.get_logger()
 class AuthMiddleware:
     """Leaves the request's principal in `scope["state"]["principal"]`."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, live: LiveSettings) -> None:
         self._app = app
         self._gate = gate
+        self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_open(scope):
+        if scope["type"] != "http" or is_open(scope, self._live.now):
             await self._app(scope, receive, send)
             return
         try:

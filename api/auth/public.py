@@ -9,6 +9,7 @@ from typing import Any, cast
 from starlette.types import Scope
 
 from api import problems
+from shared.settings import Settings
 
 _PUBLIC = ("/health", "/docs", "/redoc", "/openapi.json")
 
@@ -26,8 +27,9 @@ def is_public(path: str) -> bool:
     return any(path == public or path.startswith(f"{public}/") for public in _PUBLIC)
 
 
-def is_open(scope: Scope) -> bool:
-    return is_public(scope["path"].removeprefix(scope.get("root_path", "")))
+def is_open(scope: Scope, settings: Settings) -> bool:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return is_public(path) or (path == "/metrics" and settings.metrics.public)
 
 
 def secure(document: dict[str, Any]) -> None:

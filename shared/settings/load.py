@@ -30,6 +30,7 @@ from shared.settings.sections import (
     HealthSettings,
     LimitSettings,
     LoggingSettings,
+    MetricsSettings,
     RedisSettings,
     RunSettings,
     ServerSettings,
@@ -60,6 +61,7 @@ class Settings(Section):
     title: TitleSettings = TitleSettings()
     research: ResearchSettings = ResearchSettings()
     logging: LoggingSettings = LoggingSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")
     def _check_providers(self) -> Self:

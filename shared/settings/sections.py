@@ -61,6 +61,12 @@ class WorkerSettings(Section):
     drain_seconds: AtStart[float] = Field(
         default=30, ge=0, description="SIGTERM: time for running answers"
     )
+    metrics_port: AtStart[int] = Field(
+        default=0, ge=0, le=65535, description="Port of its `/metrics`, or the next free; 0: none"
+    )
+    metrics_host: AtStart[str] = Field(
+        default="127.0.0.1", description="Address that port is bound to"
+    )
 
 
 class LimitSettings(Section):
@@ -91,6 +97,12 @@ class LimitSettings(Section):
     )
     queue_depth: int = Field(
         default=10_000, ge=0, description="Runs of all owners that may wait; 0: no limit"
+    )
+
+
+class MetricsSettings(Section):
+    public: bool = Field(
+        default=False, description="`/metrics` for everybody, and not for operators alone"
     )
 
 

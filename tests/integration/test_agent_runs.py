@@ -163,13 +163,13 @@ async def test_what_nobody_limits_is_not_recorded(desk: Desk) -> None:
 async def test_a_meter_adds_up_the_attempts(desk: Desk) -> None:
     limits = UsageLimits(total_tokens_limit=1000)
     for attempt in (1, 2):
-        meter = UsageMeter(desk.runs, RUN, attempt)
+        meter = UsageMeter(desk.runs, RUN, attempt, "m")
         usage = await meter.begin(transcript := Transcript(), limits)
         usage.incr(RunUsage(input_tokens=10, output_tokens=5))
         await meter.record(usage)
         await meter.record(usage)
 
-    total = await UsageMeter(desk.runs, RUN, 3).begin(transcript, limits)
+    total = await UsageMeter(desk.runs, RUN, 3, "m").begin(transcript, limits)
     assert (total.input_tokens, total.output_tokens, total.requests) == (20, 10, 0)
 
 

@@ -42,10 +42,9 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 
 
 def small_app(settings: Settings) -> FastAPI:
-    gate = Gate(LiveSettings(settings))
-    app = FastAPI(
-        middleware=[Middleware(RequestIdMiddleware), Middleware(AuthMiddleware, gate=gate)]
-    )
+    live = LiveSettings(settings)
+    gate = Middleware(AuthMiddleware, gate=Gate(live), live=live)
+    app = FastAPI(middleware=[Middleware(RequestIdMiddleware), gate])
     problems.install(app)
 
     @app.get("/me")
