@@ -3,18 +3,15 @@
 Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage, settings or installation.
 """
 
-import os
 import signal
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import Enum
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-OURS = {"api", "mamba", "shared", "worker"}
+from mamba import operate
+from mamba.readable import has_colors, readable
 
 
 class Role(Enum):
@@ -29,6 +26,12 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text, whose examples can be copied
     pretty_exceptions_enable=False,  # its tracebacks print local variables, and those hold keys
 )
+
+workers = typer.Typer(
+    epilog="Example: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker"
+)
+app.add_typer(workers, name="worker")
+operate.install(app, workers)
 
 
 def main() -> None:
@@ -64,7 +67,7 @@ def dev() -> None:
     answers) and no Redis (an embedded Valkey is started, unless MAMBA_REDIS__URL names a server).
     """
     try:
-        with _readable("dev"):
+        with readable("dev"):
             from mamba.dev import run  # noqa: PLC0415
 
             code = run()
@@ -83,7 +86,7 @@ def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) ->
     """
     _outlive_hangups()
     code = 0
-    with _readable("api"):
+    with readable("api"):
         from shared.settings import load_settings  # noqa: PLC0415
 
         settings = load_settings()
@@ -98,15 +101,17 @@ def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) ->
     raise typer.Exit(code)
 
 
-@app.command(epilog="Example: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker")
-def worker() -> None:
+@workers.callback(invoke_without_command=True)
+def worker(context: typer.Context) -> None:
     """Answer the queued chats until SIGTERM.
 
     Running answers may finish first; what outlasts the drain is handed over to another worker.
     SIGHUP reads the settings anew, as does a change of their files.
     """
+    if context.invoked_subcommand is not None:
+        return
     _outlive_hangups()
-    with _readable("worker"):
+    with readable("worker"):
         from shared.settings import load_settings  # noqa: PLC0415
         from worker.process import serve  # noqa: PLC0415
 
@@ -127,12 +132,12 @@ def config(
 
     Secrets are not shown. Exit code 2 if a setting is wrong or unknown, and each of those is named.
     """
-    with _readable("config"):
+    with readable("config"):
         from mamba.effective import effective, in_columns, in_json  # noqa: PLC0415
         from shared.settings import read_settings  # noqa: PLC0415
 
         rows = [row for row in effective(read_settings()) if row.source or not changed]
-        typer.echo(in_json(rows) if as_json else in_columns(rows, color=_has_colors()))
+        typer.echo(in_json(rows) if as_json else in_columns(rows, color=has_colors()))
 
 
 @app.command(epilog="Example: mamba key my-app")
@@ -157,7 +162,7 @@ def key(
 @app.command(epilog="Example: mamba probe worker")
 def probe(role: Annotated[Role, typer.Argument(help="What this container runs.")]) -> None:
     """Exit 0 if the API or the worker of this container is well, 1 if it is not."""
-    with _readable(role.value):
+    with readable(role.value):
         from mamba.probe import api_is_well, worker_is_well  # noqa: PLC0415
         from shared.settings import load_settings  # noqa: PLC0415
 
@@ -166,33 +171,6 @@ def probe(role: Annotated[Role, typer.Argument(help="What this container runs.")
             raise typer.Exit(1)
 
 
-def _has_colors() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-
 def _outlive_hangups() -> None:
     """SIGHUP means: read the settings anew. Until that is heard they are read anyway."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-@contextmanager
-def _readable(extra: str) -> Generator[None]:
-    """Turn what the user can put right into a paragraph on stderr and exit code 2."""
-    from shared.errors import SettingsError  # noqa: PLC0415
-
-    try:
-        yield
-    except SettingsError as error:
-        raise _wrong(str(error)) from None
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in OURS:
-            raise
-        raise _wrong(
-            f"mamba {extra} needs the package {missing!r}: install mamba-server[{extra}]"
-        ) from None
-
-
-def _wrong(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(2)

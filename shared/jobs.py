@@ -4,7 +4,7 @@ On the queue a job is arq's own, so that arq's tools can read it; JSON on both s
 """
 
 import time
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from arq.jobs import serialize_job
 from pydantic import BaseModel, ConfigDict
@@ -97,6 +97,15 @@ class JobQueue:
         names = [zset, keys.wake(zset), keys.lease(run_id)]
         await _MAKE_DUE.run(self._redis, names, [run_id, _TOKEN_TTL_MS])
 
+    async def requeue(
+        self, run_id: str, *, queue: str = keys.MAIN_QUEUE
+    ) -> Literal["due", "held", "gone"]:
+        """Make a job due, also one that has left its queue: not while a worker holds it."""
+        zset = keys.queue(queue)
+        names = [zset, keys.wake(zset), keys.lease(run_id), keys.job(run_id)]
+        reply: bytes = await _REQUEUE.run(self._redis, names, [run_id, _TOKEN_TTL_MS])
+        return cast("Literal['due', 'held', 'gone']", reply.decode())
+
     async def depth(self, queue: str = keys.MAIN_QUEUE) -> Depth:
         """How much stands in the queue, in O(log n).
 
@@ -160,6 +169,21 @@ if not due or tonumber(due) <= now or redis.call('EXISTS', KEYS[3]) == 1 then re
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('LPUSH', KEYS[2], '1')
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
+"""
+)
+
+#: KEYS queue, wake, lease, job; ARGV job's id, token's TTL. The queue lives as long as the job.
+_REQUEUE = Script(
+    _NOW
+    + """
+local ttl = redis.call('PTTL', KEYS[4])
+if ttl < 0 then return 'gone' end
+if redis.call('EXISTS', KEYS[3]) == 1 then return 'held' end
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+if redis.call('PTTL', KEYS[1]) < ttl then redis.call('PEXPIRE', KEYS[1], ttl) end
+redis.call('LPUSH', KEYS[2], '1')
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 'due'
 """
 )
 

@@ -1,6 +1,7 @@
 """Orders to this worker, by the channel of its name. A lost one is found in the runs' hashes."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from shared.background import Background
@@ -10,15 +11,20 @@ from worker.running import Interrupt, Running
 
 
 class Orders(Background):
-    def __init__(self, runs: RunStore, running: Running) -> None:
+    """`drain` is called where the worker is to end."""
+
+    def __init__(self, runs: RunStore, running: Running, drain: Callable[[], None]) -> None:
         self._runs = runs
         self._running = running
+        self._drain = drain
         self._gap = asyncio.Event()
 
     def on_message(self, message: bytes) -> None:
         order, _, run_id = message.decode().partition(" ")
         if order == "stop":
             self._running.cancel(run_id, Interrupt.STOP)
+        elif order == "drain":
+            self._drain()
 
     def on_gap(self) -> None:
         self._gap.set()

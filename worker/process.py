@@ -63,7 +63,7 @@ async def _serve(settings: Settings) -> None:
             live = LiveSettings(settings)
             live.on_change(lambda changed: logs.configure(changed.logging))
             await stack.enter_async_context(Reload(live))
-            worker = await _compose(live, worker_id, stack)
+            worker = await _compose(live, worker_id, stack, stop)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
             _show(worker)
             stack.enter_context(metrics_port(settings.worker))
@@ -76,7 +76,9 @@ async def _serve(settings: Settings) -> None:
                 await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
 
 
-async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) -> LeasedWorker:
+async def _compose(
+    live: LiveSettings, worker_id: str, stack: AsyncExitStack, stop: asyncio.Event
+) -> LeasedWorker:
     settings = live.now
     MODELS.learn(settings.openai.default_model)
     name = f"mamba-worker:{worker_id}"
@@ -105,7 +107,7 @@ async def _compose(live: LiveSettings, worker_id: str, stack: AsyncExitStack) ->
     )
     titles = TitleRunner(TitleBoard(redis), models, running, live)
     await stack.enter_async_context(Probe(redis, live, worker_id))
-    orders = await stack.enter_async_context(Orders(runs, running))
+    orders = await stack.enter_async_context(Orders(runs, running, stop.set))
     subscriber.add(keys.worker(worker_id), orders)
     return LeasedWorker(
         [

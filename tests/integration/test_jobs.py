@@ -118,6 +118,34 @@ async def test_a_job_that_was_removed_is_gone(redis: Redis, queue: JobQueue) -> 
     assert await redis.execute_command("EXISTS", keys.job("run-2")) == 1
 
 
+@pytest.mark.parametrize(
+    "command", [("ZREM", keys.QUEUE, "run-1"), ("ZADD", keys.QUEUE, 9e15, "run-1")]
+)
+async def test_a_job_that_left_its_queue_or_waits_for_another_time_is_made_due(
+    redis: Redis, queue: JobQueue, command: tuple[str | float, ...]
+) -> None:
+    await admit(redis, "run-1")
+    await redis.execute_command(*command)
+    await redis.execute_command("DEL", keys.wake(keys.QUEUE))
+    assert (await queue.depth()).waiting == 0
+
+    assert await queue.requeue("run-1") == "due"
+
+    assert (await queue.depth()).waiting == 1
+    assert await redis.execute_command("LLEN", keys.wake(keys.QUEUE)) == 1
+
+
+async def test_a_job_that_a_worker_holds_or_that_is_gone_is_not_made_due(
+    redis: Redis, queue: JobQueue
+) -> None:
+    await admit(redis, "run-1")
+    await redis.execute_command("SET", keys.lease("run-1"), "worker-1", "PX", 10_000)
+
+    assert await queue.requeue("run-1") == "held"
+    assert await queue.requeue("run-2") == "gone"
+    assert not await queue.queued("run-2")
+
+
 async def test_removing_a_job_leaves_the_chats_newest_run(redis: Redis, queue: JobQueue) -> None:
     await admit(redis, "run-1")
 

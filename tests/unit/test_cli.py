@@ -33,7 +33,7 @@ def test_help_names_every_command_and_the_way_in() -> None:
     result = runner.invoke(app, ["--help"])
 
     assert result.exit_code == 0
-    for expected in ("dev", "api", "worker", "config", "key", "--version", "mamba dev"):
+    for expected in ("dev", "api", "worker", "queue", "run", "doctor", "--version", "mamba dev"):
         assert expected in result.output
 
 
@@ -41,9 +41,15 @@ def test_no_command_shows_the_help() -> None:
     assert runner.invoke(app, []).output == runner.invoke(app, ["--help"]).output
 
 
-@pytest.mark.parametrize("command", ["dev", "api", "worker", "config", "key"])
+COMMANDS = [
+    *("dev", "api", "worker", "config", "key", "queue", "doctor"),
+    *("run", "run show", "run stop", "run requeue", "worker list", "worker drain"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_shows_an_example(command: str) -> None:
-    result = runner.invoke(app, [command, "--help"])
+    result = runner.invoke(app, [*command.split(), "--help"])
 
     assert result.exit_code == 0
     assert "Example" in result.output

@@ -1,0 +1,161 @@
+"""`mamba doctor`: what is wrong with the house, and what to do about it."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Literal, NamedTuple
+
+from mamba.house import House, address, opened
+from mamba.readable import CommandFailed
+from mamba.table import GREEN, PLAIN, RED, YELLOW
+from shared.errors import SettingsError
+from shared.provider_reports import ProviderReports
+from shared.providers import answers, configured
+from shared.redis import REDIS_AWAY, RedisError
+from shared.settings import Settings, load_settings
+
+_OLDEST_REDIS = 7
+_SKEW_SECONDS = 1.0
+_LONG_WAIT_MS = 10_000
+
+_COLORS = {"ok": GREEN, "warning": YELLOW, "wrong": RED}
+
+
+class Finding(NamedTuple):
+    part: str
+    status: Literal["ok", "warning", "wrong"]
+    said: str
+    #: What to do about it.
+    cure: str = ""
+
+
+async def diagnose(*, as_json: bool, color: bool) -> bool:
+    """Tell all findings, each as it comes; whether nothing is wrong."""
+    findings: list[Finding] = []
+    async for finding in _findings():
+        findings.append(finding)
+        if not as_json:
+            print(_line(finding, color=color), flush=True)
+    if as_json:
+        print(json.dumps([finding._asdict() for finding in findings]))
+    return all(finding.status != "wrong" for finding in findings)
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        yield Finding("settings", "wrong", str(error), "put them right; docs/configuration.md")
+        return
+    yield Finding("settings", "ok", "can be read")
+    for finding in _of_settings(settings):
+        yield finding
+    try:
+        async with opened(settings) as house:
+            for check in (_redis, _clock, _workers, _queues, _providers):
+                for finding in await check(house):
+                    yield finding
+    except CommandFailed as failure:
+        yield Finding("redis", "wrong", str(failure), "start it, or set redis.url to where it is")
+
+
+def _of_settings(settings: Settings) -> list[Finding]:
+    found: list[Finding] = []
+    if not (settings.openai.demo or answers(settings)):
+        found.append(Finding("model", "wrong", "no model is configured", "set OPENAI_API_KEY"))
+    if settings.openai.demo:
+        said, cure = "the built-in demo model answers", "set OPENAI_API_KEY for a real one"
+        found.append(Finding("model", "warning", said, cure))
+    if settings.auth.mode == "none" and settings.server.host in ("0.0.0.0", "::"):
+        said = f"everybody who reaches {settings.server.host} may ask, as one and the same"
+        found.append(Finding("auth", "warning", said, "set auth.mode; docs/authentication.md"))
+    return found
+
+
+async def _redis(house: House) -> list[Finding]:
+    try:
+        told: dict[str, Any] = await house.redis.execute_command("INFO")
+    except REDIS_AWAY:
+        raise
+    except RedisError:
+        return [Finding("redis", "warning", "answers, and does not tell of itself")]
+    version = str(told.get("valkey_version") or told.get("redis_version", "0"))
+    new_enough = int(version.partition(".")[0]) >= _OLDEST_REDIS
+    found = [
+        Finding(
+            "redis",
+            "ok" if new_enough else "wrong",
+            f"version {version} at {address(house.settings)}",
+            "" if new_enough else f"take Redis or Valkey {_OLDEST_REDIS} or newer",
+        )
+    ]
+    policy = str(told.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        said = f"when its memory is full it throws keys away ({policy}), and answers with them"
+        limited = bool(told.get("maxmemory"))
+        cure = "set maxmemory-policy to noeviction"
+        found.append(Finding("redis", "wrong" if limited else "warning", said, cure))
+    if not told.get("aof_enabled"):
+        said = "keeps nothing through a restart: answers that are being made would be lost"
+        found.append(Finding("redis", "warning", said, "set appendonly to yes"))
+    return found
+
+
+async def _clock(house: House) -> list[Finding]:
+    before = time.time()
+    seconds, micros = await house.redis.execute_command("TIME")
+    skew = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+    if abs(skew) < _SKEW_SECONDS:
+        return [Finding("clock", "ok", f"{abs(skew) * 1000:.0f} ms apart from Redis'")]
+    said = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} Redis'"
+    return [Finding("clock", "wrong", said, "run NTP on both machines; tokens expire by it")]
+
+
+async def _workers(house: House) -> list[Finding]:
+    alive = [worker for worker in await house.workers.alive() if not worker.draining]
+    if not alive:
+        return [Finding("workers", "wrong", "none is alive: no chat is answered", "mamba worker")]
+    running = sum(worker.running for worker in alive)
+    places = sum(worker.concurrency for worker in alive)
+    said = f"{len(alive)} alive, {running} of {places} places taken"
+    if running >= places:
+        return [Finding("workers", "warning", said, "start more of them")]
+    return [Finding("workers", "ok", said)]
+
+
+async def _queues(house: House) -> list[Finding]:
+    found: list[Finding] = []
+    for queue in await house.queues():
+        depth = await house.queue.depth(queue)
+        said = f"{depth.waiting} waiting, {depth.running} running, {depth.deferred} deferred"
+        if depth.oldest_wait_ms > _LONG_WAIT_MS:
+            said += f"; the oldest waits for {depth.oldest_wait_ms / 1000:.0f} s"
+            cure = "start more workers; does one serve this queue (worker.queues)?"
+            found.append(Finding(f"queue {queue}", "wrong", said, cure))
+        else:
+            found.append(Finding(f"queue {queue}", "ok", said))
+    return found
+
+
+async def _providers(house: House) -> list[Finding]:
+    settings = house.settings
+    names = [] if settings.openai.demo else [one.name for one in configured(settings)]
+    reports = {one.name: one for one in await ProviderReports(house.redis, ttl=1).read(names)}
+    return [_provider(name, reports) for name in names]
+
+
+def _provider(name: str, reports: dict[str, Any]) -> Finding:
+    report, part = reports.get(name), f"provider {name}"
+    if report is None:
+        return Finding(part, "warning", "no worker has reported on it yet")
+    if not report.healthy:
+        return Finding(part, "wrong", f"fails: {report.error}", "see its row in docs/errors.md")
+    return Finding(part, "ok", f"answers in {report.latency_ms:.0f} ms")
+
+
+def _line(finding: Finding, *, color: bool) -> str:
+    status = f"{finding.status:8}"
+    if color:
+        status = f"{_COLORS[finding.status]}{status}{PLAIN}"
+    cure = f"\n          → {finding.cure}" if finding.cure else ""
+    return f"{status}  {finding.part}: {finding.said}{cure}"

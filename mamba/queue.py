@@ -1,0 +1,73 @@
+"""`mamba queue`: what waits, what runs, and for how long."""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from mamba.house import House
+from mamba.table import ago, in_columns
+from shared.jobs import Depth
+from shared.live_runs import LiveRun
+
+_WATCH_SECONDS = 2.0
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+async def show(house: House, *, most: int, as_json: bool, color: bool) -> None:
+    print(await _page(house, most, as_json=as_json, color=color))
+
+
+async def watch(house: House, *, most: int, as_json: bool, color: bool) -> None:
+    """Show it again and again: on a terminal in one place, else one after the other."""
+    while True:
+        page = await _page(house, most, as_json=as_json, color=color)
+        print(f"{_CLEAR}{page}" if sys.stdout.isatty() and not as_json else page, flush=True)
+        await asyncio.sleep(_WATCH_SECONDS)
+
+
+async def _page(house: House, most: int, *, as_json: bool, color: bool) -> str:
+    depths = {queue: await house.queue.depth(queue) for queue in await house.queues()}
+    live = [run for queue in depths for run in await house.live_runs.first(queue, most)][:most]
+    now = await _now(house)
+    if as_json:
+        return json.dumps({"queues": _queues_json(depths), "runs": [_run_json(r) for r in live]})
+    return f"{_queues(depths, color=color)}\n\n{_runs(live, now, color=color)}"
+
+
+async def _now(house: House) -> int:
+    """Redis' own time, in milliseconds: what is due is due by it."""
+    seconds, micros = await house.redis.execute_command("TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _queues(depths: dict[str, Depth], *, color: bool) -> str:
+    rows = [(name, *depth[:3], ago(depth.oldest_wait_ms)) for name, depth in depths.items()]
+    return in_columns(("QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"), rows, color=color)
+
+
+def _runs(live: list[LiveRun], now: int, *, color: bool) -> str:
+    if not live:
+        return "No run waits, and none runs."
+    heads = ("RUN", "STATE", "AGENT", "MODEL", "ATTEMPTS", "AGE", "WORKER")
+    return in_columns(heads, [_row(one, now) for one in live], color=color)
+
+
+def _row(one: LiveRun, now: int) -> tuple[object, ...]:
+    run = one.run
+    age = ago(now - run.created_at)
+    return (run.id, _state(one, now), run.agent, run.model, run.attempts, age, one.worker or "-")
+
+
+def _state(one: LiveRun, now: int) -> str:
+    if one.worker:
+        return "running"
+    return "waiting" if one.due_at <= now else "deferred"
+
+
+def _queues_json(depths: dict[str, Depth]) -> list[dict[str, Any]]:
+    return [{"queue": name, **depth._asdict()} for name, depth in depths.items()]
+
+
+def _run_json(one: LiveRun) -> dict[str, Any]:
+    return {**one.run.model_dump(mode="json"), "worker": one.worker, "due_at": one.due_at}
