@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from shared import events as log
+from shared.answers import DENIED
 from shared.events import DONE, FinishReason
 from shared.events import Event as _Event
 from shared.stream import Entry
@@ -114,6 +115,8 @@ class BasicView:
                 return self._result(event.tool_call_id, event.output)
             case log.ToolOutputError():
                 return self._result(event.tool_call_id, event.error_text, is_error=True)
+            case log.ToolOutputDenied():
+                return self._result(event.tool_call_id, DENIED, is_error=True)
             case _:
                 return None
 

@@ -6,13 +6,14 @@ the name of its field.
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import AliasChoices, Discriminator, Field, Tag
 
 from api.body import FAIL_FAST, Body, FileUrl, MediaType, Name, Nested, at_most
 from api.earlier_parts import Attachment, InlineFile, Invocation, ToolInvocation
 from shared import messages as normalised
+from shared.answers import DENIED, Answer
 
 #: Marks the tags of the unions below in an error's location: they are no part of the body.
 TAG = "as:"
@@ -57,6 +58,10 @@ class _Tool(Body):
     error_text: str | None = None
     approval: _Approval | None = None
 
+    @property
+    def name(self) -> str:
+        return self.tool_name or self.type.removeprefix("tool-")
+
     def normal(self) -> normalised.Part | None:
         """The call with its result; a call that has none says nothing to a model."""
         error = self._error()
@@ -64,7 +69,7 @@ class _Tool(Body):
             return None
         return normalised.ToolPart(
             tool_call_id=self.tool_call_id,
-            tool_name=self.tool_name or self.type.removeprefix("tool-"),
+            tool_name=self.name,
             input=self.input if isinstance(cast("object", self.input), dict) else {},
             output=self.output,
             error_text=error,
@@ -75,8 +80,19 @@ class _Tool(Body):
             return self.error_text or "The tool failed."
         denied = self.approval is not None and self.approval.approved is False
         if self.state == "output-denied" or denied:
-            return (self.approval and self.approval.reason) or "The user denied this call."
+            return (self.approval and self.approval.reason) or DENIED
         return None
+
+    def answer(self) -> Answer | None:
+        """What the client says came of the call, or whether it may be made."""
+        if self.state == "approval-responded":
+            given = self.approval
+            if given is None or given.approved is None:
+                return None
+            return Answer(approved=given.approved, reason=given.reason)
+        if self.state == "output-available":
+            return Answer(output=self.output)
+        return Answer(error=self._error()) if self.state == "output-error" else None
 
 
 class _StepStart(Body):
@@ -138,6 +154,15 @@ _Content = Annotated[
 ]
 
 
+class Claim(NamedTuple):
+    """What a client says of a call, and where in the message."""
+
+    place: str
+    call_id: str
+    tool: str
+    answer: Answer
+
+
 class UIMessage(Body):
     """A message: the AI SDK's `parts`, or plain `content`; before 4.2, calls stood beside it."""
 
@@ -181,6 +206,30 @@ class UIMessage(Body):
         parts = (part.normal() for part in self._raw_parts())
         said = tuple(part for part in parts if part is not None)
         return normalised.Message(role=self.role, parts=(*attached, *calls, *said))
+
+    @property
+    def steps(self) -> int:
+        return sum(isinstance(part, _StepStart) for part in self._raw_parts())
+
+    def claims(self) -> Iterator["Claim"]:
+        """The answers to the calls of the message's last step."""
+        for place, call in self._last_calls():
+            answer = call.answer()
+            if answer is not None:
+                yield Claim(place, call.tool_call_id, call.name, answer)
+
+    def _last_calls(self) -> Iterator[tuple[str, _Tool | Invocation]]:
+        parts = self._raw_parts()
+        begins = [index for index, part in enumerate(parts) if isinstance(part, _StepStart)]
+        for index, part in enumerate(parts):
+            call = part.tool_invocation if isinstance(part, ToolInvocation) else part
+            if index >= max(begins, default=0) and isinstance(call, _Tool | Invocation):
+                yield f"parts[{index}]", call
+        beside = () if self.parts else self.tool_invocations or ()
+        last = max(map(_step, beside), default=0)
+        for index, call in enumerate(beside):
+            if call.step == last:
+                yield f"toolInvocations[{index}]", call
 
     def _raw_parts(self) -> Sequence[_Part]:
         raw = self.parts or self.content or ()

@@ -11,7 +11,8 @@ from fastapi import Request
 from pydantic import BaseModel, Field, ValidationError, WithJsonSchema, model_validator
 
 from api.body import FAIL_FAST, NESTING, Body, Name, at_most
-from api.chat_message import TAG, UIMessage
+from api.chat_message import TAG, Claim, UIMessage
+from api.client_tool import MOST, ClientTool
 from api.files import check_count, check_file
 from api.ids import ID_PATTERN, check_chat_id, check_id
 from shared import messages as normalised
@@ -50,6 +51,18 @@ class ChatRequest(Body):
         default=None,
         description="Display tools to enable, by name; ignored where an `agent` brings its own",
     )
+    client_tools: Annotated[list[ClientTool], FAIL_FAST] | None = Field(
+        default=None,
+        max_length=MOST,
+        description="Tools of the client: it makes their calls, and sends the results",
+    )
+    sdk_version: int | None = Field(
+        default=None,
+        ge=4,
+        le=99,
+        description="The AI SDK's major version. From 6 on a call can be put before the user; by"
+        " default it cannot, and what needs approval is denied",
+    )
     supersede: bool | None = Field(
         default=None, description="Stop the chat's live run, if there is one, and answer this"
     )
@@ -64,6 +77,33 @@ class ChatRequest(Body):
         """The messages in the one shape, without those that say nothing."""
         normal = (message.normal() for message in self.messages)
         return tuple(message for message in normal if message.parts)
+
+    def history_before(self, steps: int) -> tuple[normalised.Message, ...]:
+        """What stands before the last `steps` steps of the last message, an assistant's."""
+        *_, last = self.messages
+        kept = last.steps - steps
+        parts: list[normalised.Part] = []
+        for part in last.normal().parts:
+            kept -= isinstance(part, normalised.StepStart)
+            if kept < 0:
+                break
+            parts.append(part)
+        normal = [message.normal() for message in self.messages[:-1]]
+        normal.append(normalised.Message(role="assistant", parts=tuple(parts)))
+        return tuple(message for message in normal if message.parts)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the client can put a call before its user."""
+        return (self.sdk_version or 0) >= 6
+
+    def claims(self) -> list[Claim]:
+        """The answers in the last message, if it is the assistant's: to calls of its last step."""
+        last = self.messages[-1]
+        if last.role != "assistant":
+            return []
+        field = f"messages[{len(self.messages) - 1}]"
+        return [claim._replace(place=f"{field}.{claim.place}") for claim in last.claims()]
 
     @property
     def continued_message_id(self) -> str | None:
@@ -181,6 +221,15 @@ def _check_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG
             )
 
 
+def _check_client_tools(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
+    names: set[str] = set()
+    for index, tool in enumerate(chat.client_tools or ()):
+        if tool.name in names:
+            field = f"clientTools[{index}].name"
+            raise InvalidRequest(f"{field}: There are two of this name.", field=field)
+        names.add(tool.name)
+
+
 def _check_files(chat: ChatRequest, limits: LimitSettings) -> None:
     for index, message in enumerate(chat.messages):
         files = list(message.files())
@@ -190,7 +239,7 @@ def _check_files(chat: ChatRequest, limits: LimitSettings) -> None:
 
 
 def _check_last(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
-    if not chat.messages[-1].normal().parts:
+    if not chat.messages[-1].normal().parts and not chat.claims():
         field = f"messages[{len(chat.messages) - 1}]"
         raise InvalidRequest(f"{field}: The last message says nothing.", field=field)
 
@@ -198,6 +247,7 @@ def _check_last(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG0
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_names,
+    _check_client_tools,
     _check_values,
     _check_files,
     _check_last,

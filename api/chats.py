@@ -17,7 +17,14 @@ from api.request_id import request_id_of
 from api.request_schema import CHAT_BODY
 from api.sse import CURSOR_PATTERN, ClientCursor, parse_cursor
 from api.wires import AskedWire
-from shared.errors import IdempotencyMismatch, InvalidRequest, NotFound, UnsupportedContent
+from shared.errors import (
+    IdempotencyMismatch,
+    InvalidRequest,
+    NotFound,
+    NotPending,
+    PendingExpired,
+    UnsupportedContent,
+)
 from shared.runs import RunState
 from shared.stream import START
 
@@ -39,6 +46,8 @@ LastEventId = Annotated[
 _STREAM = wire_schema.answer()
 _REFUSALS = (
     IdempotencyMismatch(),
+    NotPending(),
+    PendingExpired(),
     UnsupportedContent(
         "messages[0].parts[0].mediaType: Files of application/zip are not taken.",
         field="messages[0].parts[0].mediaType",
@@ -48,7 +57,7 @@ _ASK: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         **_STREAM,
-        **problems.responses(406, 409, 413, 415, 422, 429, 503, also=_REFUSALS),
+        **problems.responses(406, 409, 410, 413, 415, 422, 429, 503, also=_REFUSALS),
     },
     "openapi_extra": CHAT_BODY,
 }
@@ -93,7 +102,7 @@ async def send_chat(
         run, allowance = await process.runs.accept(
             caller, chat, request_id_of(request.scope), idempotency_key
         )
-    response = process.relay(run, wire)
+        response = await process.relay(run, wire)
     response.headers.update(allowance_headers(allowance))
     return response
 
@@ -117,9 +126,9 @@ async def follow_chat(
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.runs.find(caller, chat_id, cursor)
         after = await process.runs.place(run, cursor.cursor if cursor else START) if run else None
-    if run is None or after is None:
-        return Response(status_code=204)
-    return process.relay(run, wire, after)
+        if run is None or after is None:
+            return Response(status_code=204)
+        return await process.relay(run, wire, after, rebuild=cursor is None)
 
 
 @router.post("/chat/{chat_id:path}/stop", **_STOP)

@@ -6,6 +6,7 @@ from pydantic import StringConstraints
 
 from api.body import Base64, Body, FileUrl, MediaType, Name, Nested
 from shared import messages as normalised
+from shared.answers import Answer
 
 
 class Invocation(Body):
@@ -22,14 +23,26 @@ class Invocation(Body):
         """The call with its result; a call that has none says nothing to a model."""
         if self.state != "result":
             return None
-        error = self.result if isinstance(self.result, str) else "The tool failed."
         return normalised.ToolPart(
             tool_call_id=self.tool_call_id,
             tool_name=self.tool_name,
             input=self.args if isinstance(cast("object", self.args), dict) else {},
             output=None if self.is_error else self.result,
-            error_text=error if self.is_error else None,
+            error_text=self._error if self.is_error else None,
         )
+
+    @property
+    def name(self) -> str:
+        return self.tool_name
+
+    @property
+    def _error(self) -> str:
+        return self.result if isinstance(self.result, str) else "The tool failed."
+
+    def answer(self) -> Answer | None:
+        if self.state != "result":
+            return None
+        return Answer(error=self._error) if self.is_error else Answer(output=self.result)
 
 
 class ToolInvocation(Body):

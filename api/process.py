@@ -50,8 +50,14 @@ class Process:
     def settings(self) -> Settings:
         return self.live.now
 
-    def relay(self, run: Run, wire: Wire, after: Cursor = START) -> RelayResponse:
-        """Follow a run from a cursor on, to one client, on the wire it asked for."""
+    async def relay(
+        self, run: Run, wire: Wire, after: Cursor = START, *, rebuild: bool = False
+    ) -> RelayResponse:
+        """Follow a run from a cursor on, to one client, on the wire it asked for.
+
+        A client that holds nothing of the message has it rebuilt, where earlier runs began it.
+        """
+        known = not run.earlier or not (rebuild or wire.view)
         return RelayResponse(
             self.follower,
             self.draining,
@@ -61,6 +67,8 @@ class Process:
             wire=wire,
             heartbeat_seconds=self.settings.server.heartbeat_seconds,
             settle=self.runs.settle,
+            earlier=() if known else await self.runs.earlier(run),
+            rebuild=rebuild,
         )
 
 

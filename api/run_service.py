@@ -7,14 +7,15 @@ import structlog
 
 from api.agent_directory import AgentDirectory
 from api.chat_request import ChatRequest
+from api.continuation import Continuation, Continuations
 from api.metrics import count_accepted
 from api.principal import Principal
 from api.sse import ClientCursor
-from shared.admission import Admission, Admitted, Idempotency
+from shared.admission import Admission, Admitted, Idempotency, Overtaken
 from shared.agents import CHAT_AGENT, AgentCard
 from shared.allowance import Allowance
 from shared.closing import close_run, lost_ending
-from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress
+from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, RunInProgress
 from shared.events import Abort, StreamEvent
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
@@ -23,7 +24,7 @@ from shared.metrics import count_closed
 from shared.providers import requested_model
 from shared.redis import REDIS_AWAY
 from shared.runs import Run, RunState, RunStore, new_run_id
-from shared.stream import Closure, Cursor, EventStream
+from shared.stream import Closure, Cursor, Entry, EventStream
 
 log = structlog.stdlib.get_logger()
 
@@ -58,6 +59,7 @@ class RunService:
         self._stream = stream
         self._follower = follower
         self._live = live
+        self._continuations = Continuations(runs, queue, stream)
 
     async def accept(
         self,
@@ -73,11 +75,17 @@ class RunService:
             RunInProgress: if the chat's answer is still being made, and is not to be superseded.
             TooManyRequests: if a limit is reached.
             IdempotencyMismatch: if the key was used for another request.
+            NotPending, PendingExpired: if it answers calls that do not wait, or are not kept.
         """
-        agent = await self._agents.find(chat.agent or CHAT_AGENT)
-        run = self._new_run(principal, chat, agent, request_id)
         idempotency = _idempotency(idempotency_key, chat)
-        admitted = await self._admit(run, chat, idempotency)
+        if idempotency and (again := await self._asked_again(principal, chat, idempotency)):
+            return Accepted(again, None)
+        continued = await self._continuations.of(principal.owner, chat)
+        named = continued.run.agent if continued else chat.agent or CHAT_AGENT
+        agent = await self._agents.find(named)
+        _check_client_tools(chat, agent)
+        run = self._new_run(principal, chat, agent, request_id, continued)
+        admitted = await self._admit(run, _job(run, chat, continued), chat, idempotency)
         if admitted.run_id != run.id:
             log.info("run.asked_again", run_id=admitted.run_id)
             return Accepted(await self._known(admitted.run_id), admitted.allowance)
@@ -87,10 +95,37 @@ class RunService:
             await self._supersede(admitted.superseded, run)
         return Accepted(run, admitted.allowance)
 
+    async def _asked_again(
+        self, principal: Principal, chat: ChatRequest, idempotency: Idempotency
+    ) -> Run | None:
+        """The run of an answer that comes again: by now the calls have it."""
+        if not chat.claims():
+            return None
+        run_id = await self._admission.known(principal.owner, idempotency)
+        return await self._runs.get(run_id) if run_id else None
+
     def _new_run(
-        self, principal: Principal, chat: ChatRequest, agent: AgentCard, request_id: str
+        self,
+        principal: Principal,
+        chat: ChatRequest,
+        agent: AgentCard,
+        request_id: str,
+        continued: Continuation | None,
     ) -> Run:
         run_id = new_run_id()
+        if continued is not None:
+            earlier = continued.run
+            return Run(
+                id=run_id,
+                chat_id=earlier.chat_id,
+                owner=earlier.owner,
+                message_id=earlier.message_id,
+                agent=agent.name,
+                queue=agent.queue,
+                model=earlier.model,
+                request_id=request_id,
+                continues=" ".join((*earlier.earlier, earlier.id)),
+            )
         return Run(
             id=run_id,
             chat_id=chat.id or f"chat_{run_id}",
@@ -103,18 +138,20 @@ class RunService:
         )
 
     async def _admit(
-        self, run: Run, chat: ChatRequest, idempotency: Idempotency | None
+        self, run: Run, job: RunChat, chat: ChatRequest, idempotency: Idempotency | None
     ) -> Admitted:
         for _ in range(2):
             outcome = await self._admission.admit(
                 run,
-                _job(run, chat),
+                job,
                 self._live.now.limits,
                 supersede=bool(chat.supersede),
                 idempotency=idempotency,
             )
             if isinstance(outcome, Admitted):
                 return outcome
+            if isinstance(outcome, Overtaken):
+                raise NotPending
             occupant = await self._runs.get(outcome.run_id)
             if occupant is not None and not occupant.state.ended and await self._settle(occupant):
                 break
@@ -152,6 +189,10 @@ class RunService:
         if run is not None and (run.owner, run.chat_id) != (principal.owner, chat_id):
             raise NotFound
         return run
+
+    async def earlier(self, run: Run) -> list[Entry] | None:
+        """What the runs that this one continues have said; None if that is no longer kept."""
+        return await self._continuations.logs(run, own=False)
 
     async def place(self, run: Run, after: Cursor) -> Cursor | None:
         """Where to follow a run from; None if it has ended there.
@@ -219,7 +260,14 @@ class RunService:
             log.warning("run.stop_unheard", run_id=run.id)
 
 
-def _job(run: Run, chat: ChatRequest) -> RunChat:
+def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:
+    for index, tool in enumerate(chat.client_tools or ()):
+        if tool.name in agent.tools:
+            field = f"clientTools[{index}].name"
+            raise InvalidRequest(f"{field}: The agent has a tool of this name.", field=field)
+
+
+def _job(run: Run, chat: ChatRequest, continued: Continuation | None) -> RunChat:
     return RunChat(
         run_id=run.id,
         chat_id=run.chat_id,
@@ -228,7 +276,11 @@ def _job(run: Run, chat: ChatRequest) -> RunChat:
         agent=run.agent,
         model=run.model,
         tools=tuple(dict.fromkeys(chat.tools or ())),
-        messages=chat.history(),
+        messages=chat.history_before(continued.steps) if continued else chat.history(),
+        client_tools=tuple(tool.normal() for tool in chat.client_tools or ()),
+        approvals=chat.asks,
+        continues=run.earlier,
+        answers=continued.answers if continued else {},
     )
 
 

@@ -9,7 +9,7 @@ connection: a clean end is, to the SDK, a whole answer.
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.draining import Draining
 from api.metrics import STREAM_CLIENTS
+from api.prelude import Shortened, message_events
 from api.request_id import request_id_of
 from api.wires import UI_MESSAGE, Wire
 from shared.closing import lost_ending
@@ -69,7 +70,9 @@ class RelayResponse(Response):
     """Follows a run to its end, or until the client or this process goes away.
 
     `settle` is called in silences: it ends the run if nobody works on it any more, and says False
-    if there is no run left to follow. Headers hold ASCII only: `x-chat-id` is the chat's id as it
+    if there is no run left to follow. `earlier` is what the message's earlier runs have said, or
+    None where that is lost; it is sent behind the `start` of a client that has to `rebuild` the
+    message. Headers hold ASCII only: `x-chat-id` is the chat's id as it
     stands in the path of its URLs.
     """
 
@@ -84,6 +87,8 @@ class RelayResponse(Response):
         wire: Wire = UI_MESSAGE,
         heartbeat_seconds: float,
         settle: Callable[[str], Awaitable[bool]],
+        earlier: Sequence[Entry] | None = (),
+        rebuild: bool = False,
     ) -> None:
         ids = {"x-run-id": run_id, "x-chat-id": quote(chat_id, safe="!*'()")}
         headers = {"content-type": wire.content_type, **wire.headers, **_HEADERS, **ids}
@@ -94,6 +99,11 @@ class RelayResponse(Response):
         self._run_id = run_id
         self._after = after
         self._view = wire.view() if wire.view else None
+        said = message_events(earlier or ())
+        if self._view is not None:  # it has to know the calls
+            said = self._view(said)
+        self._rebuilt = said if rebuild else []
+        self._shorten = Shortened() if rebuild and earlier is None else None
         self._heartbeat_seconds = heartbeat_seconds
         self._settle = settle
         self._gone = False
@@ -144,9 +154,18 @@ class RelayResponse(Response):
 
     def _shown(self, entries: list[Entry]) -> list[Entry]:
         """The entries as this client reads them."""
-        if self._view is None:
-            return entries
-        return [entry for entry in self._view(entries) if entry.offset > self._after.offset]
+        shown = entries
+        if self._shorten is not None:
+            shown = self._shorten(shown)
+        if self._view is not None:
+            shown = [entry for entry in self._view(shown) if entry.offset > self._after.offset]
+        return self._opened(entries[0], shown) if entries and self._rebuilt else shown
+
+    def _opened(self, start: Entry, shown: list[Entry]) -> list[Entry]:
+        """With what the earlier runs have said, behind the `start` and under its id."""
+        rebuilt, self._rebuilt = [start._replace(data=e.data) for e in self._rebuilt], []
+        at = int(start in shown)
+        return [*shown[:at], *rebuilt, *shown[at:]]
 
     def _lost(self, request_id: str) -> bytes:
         ending = [*(event.encode() for event in lost_ending(request_id)), DONE]

@@ -22,6 +22,7 @@ export function resilientFetch(options = {}) {
     const url = isEventStream(response) && resumeUrl(input, init, response, settings);
     if (!url) return response;
     const run = new Run(resumption(url, init, life.signal), settings);
+    run.lastId = beginningOf(init, response);
     return new Response(bodyOf(run.events(response), life), response);
   };
 }
@@ -112,6 +113,12 @@ class Run {
   }
 }
 
+/** The place before the first event of what was asked: a replay would show earlier parts again. */
+function beginningOf(init, response) {
+  const runId = isPost(init) && response.headers.get('x-run-id');
+  return runId ? `0-0@${runId}` : undefined;
+}
+
 /** The text of a body, in pieces that end where an event ends. */
 async function* wholeEvents(body) {
   const reader = body.getReader();
@@ -159,10 +166,13 @@ function resumption(url, init, signal) {
 }
 
 function resumeUrl(input, init, response, settings) {
-  const isPost = (init.method ?? 'GET').toUpperCase() === 'POST';
-  if (!isPost) return String(input);
+  if (!isPost(init)) return String(input);
   const chatId = idOf(init.body) ?? response.headers.get('x-chat-id');
   return chatId && settings.streamUrl(String(input), chatId);
+}
+
+function isPost(init) {
+  return (init.method ?? 'GET').toUpperCase() === 'POST';
 }
 
 function idOf(body) {

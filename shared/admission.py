@@ -53,6 +53,13 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Another run of the chat has come, after the one that was to be continued."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Occupied:
     """The chat has a live run, which was not to be superseded."""
 
@@ -72,8 +79,8 @@ class Admission:
         *,
         supersede: bool = False,
         idempotency: Idempotency | None = None,
-    ) -> Admitted | Occupied:
-        """Let a run in.
+    ) -> Admitted | Occupied | Overtaken:
+        """Let a run in. The logs of the runs that it continues are kept as long as its own.
 
         Raises:
             RateLimited: if its owner has started too many runs.
@@ -93,6 +100,8 @@ class Admission:
                 int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
                 idempotency.fingerprint if idempotency else "",
                 keys.run("%s"),
+                keys.stream("%s"),
+                run.continues,
                 limits.requests_per_minute,
                 limits.burst,
                 limits.live_runs,
@@ -115,8 +124,24 @@ class Admission:
             *([keys.idempotency(run.owner, idempotency.key)] if idempotency else []),
         ]
 
+    async def known(self, owner: str, idempotency: Idempotency) -> str | None:
+        """The run that a request with this key has led to.
 
-def _outcome(reply: list[bytes | int], limits: LimitSettings) -> Admitted | Occupied:
+        Raises:
+            IdempotencyMismatch: if the key was used for another request.
+        """
+        used: list[bytes | None] = await self._redis.execute_command(
+            "HMGET", keys.idempotency(owner, idempotency.key), "run", "fingerprint"
+        )
+        run_id, fingerprint = used
+        if run_id is None or fingerprint is None:
+            return None
+        if fingerprint.decode() != idempotency.fingerprint:
+            raise IdempotencyMismatch
+        return run_id.decode()
+
+
+def _outcome(reply: list[bytes | int], limits: LimitSettings) -> Admitted | Occupied | Overtaken:
     verdict, run_id, superseded, number = reply
     match verdict:
         case b"admitted":
@@ -124,6 +149,8 @@ def _outcome(reply: list[bytes | int], limits: LimitSettings) -> Admitted | Occu
             return Admitted(_text(run_id), other, _rate(int(number), limits))
         case b"occupied":
             return Occupied(_text(run_id))
+        case b"overtaken":
+            return Overtaken(_text(run_id))
         case b"rate":
             raise _rate_limited(int(number), limits)
         case b"runs":
@@ -175,7 +202,8 @@ def _patience(age_ms: int) -> float:
 
 #: KEYS chat, run, job, queue, wake, rate, live runs, idempotency (if there is a key).
 #: ARGV run, job, TTL, wake cap, milliseconds to wait for a superseded run (0: none may be),
-#: fingerprint or '', a run's key as a format, runs a minute, burst, live runs, depth, run's fields.
+#: fingerprint or '', a run's key and its log's as formats, the runs that it continues, runs a
+#: minute, burst, live runs, depth, run's fields.
 #: Returns verdict, run, superseded run or '', and a number: what is spent of the rate in µs, or the
 #: age of the oldest in ms. Times are Redis' own: clients' clocks differ.
 #: The rate is a token bucket, kept as the time at which it is full again (GCRA).
@@ -185,9 +213,9 @@ local ttl = tonumber(ARGV[3])
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
-local interval = ARGV[8] == '0' and 0 or 60000000 / ARGV[8]
+local interval = ARGV[10] == '0' and 0 or 60000000 / ARGV[10]
 local full = tonumber(redis.call('GET', KEYS[6]) or '0')
-local spent = math.max(0, math.min(full - micros, interval * ARGV[9]))
+local spent = math.max(0, math.min(full - micros, interval * ARGV[11]))
 local function field(id, name)
   return redis.call('HGET', string.format(ARGV[7], id), name) or ''
 end
@@ -209,10 +237,14 @@ if KEYS[8] then
 end
 
 local newest = redis.call('GET', KEYS[1])
+local continued = string.match(ARGV[9], '%S+$')
+if continued and newest ~= continued then
+  return {newest and live(newest) and 'occupied' or 'overtaken', newest or '', '', 0}
+end
 local superseded = newest and live(newest) and newest or ''
 if superseded ~= '' and ARGV[5] == '0' then return {'occupied', superseded, '', 0} end
 
-if interval > 0 and spent > interval * (ARGV[9] - 1) + 1 then
+if interval > 0 and spent > interval * (ARGV[11] - 1) + 1 then
   return {'rate', '', '', math.ceil(spent)}
 end
 
@@ -221,7 +253,7 @@ local function count()
   if superseded ~= '' and redis.call('ZSCORE', KEYS[7], superseded) then others = others - 1 end
   return others
 end
-local most = tonumber(ARGV[10])
+local most = tonumber(ARGV[12])
 if most > 0 and count() >= most then
   for _, id in ipairs(redis.call('ZRANGE', KEYS[7], 0, 15)) do
     if not live(id) then redis.call('ZREM', KEYS[7], id) end
@@ -232,7 +264,7 @@ if most > 0 and count() >= most then
   end
 end
 
-local depth = tonumber(ARGV[11])
+local depth = tonumber(ARGV[13])
 if depth > 0 and redis.call('ZCOUNT', KEYS[4], '-inf', now) >= depth then
   local oldest = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
   return {'queue', '', '', now - oldest[2]}
@@ -240,7 +272,7 @@ end
 
 local due = now
 redis.call('HSET', KEYS[2], 'live_runs', KEYS[7], 'let_in_at', string.format('%d', now),
-  unpack(ARGV, 12))
+  unpack(ARGV, 14))
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)
 redis.call('SET', KEYS[3], ARGV[2], 'PX', ttl)
 if superseded ~= '' then
@@ -249,6 +281,10 @@ if superseded ~= '' then
   redis.call('HINCRBY', string.format(ARGV[7], superseded), 'cancel', 1)
 elseif redis.call('LLEN', KEYS[5]) < tonumber(ARGV[4]) then
   redis.call('LPUSH', KEYS[5], '1')
+end
+for id in string.gmatch(ARGV[9], '%S+') do
+  redis.call('PEXPIRE', string.format(ARGV[7], id), ttl)
+  redis.call('PEXPIRE', string.format(ARGV[8], id), ttl)
 end
 redis.call('ZADD', KEYS[4], due, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - ttl)

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from shared.agents import BUILT_IN, AgentCard, AgentLimits, AgentName, AgentRetries
 from shared.errors import SettingsError
@@ -32,9 +40,21 @@ class FileAgent(BaseModel):
     instructions: _Text
     model: _Text | None = None
     tools: tuple[str, ...] = ()
+    #: Those of its tools that are called only when the user has said yes.
+    approval: tuple[str, ...] = ()
     limits: AgentLimits = AgentLimits()
     retries: AgentRetries = AgentRetries()
     queue: AgentName = MAIN_QUEUE
+
+    @field_validator("approval")
+    @classmethod
+    def _of_its_tools(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in names:
+            if name not in info.data.get("tools", ()):
+                raise PydanticCustomError(
+                    "approval", "{name} is none of its tools.", {"name": repr(name)}
+                )
+        return names
 
     @property
     def card(self) -> AgentCard:

@@ -14,6 +14,8 @@ MambaError
 │   ├── UnsupportedMediaType
 │   ├── NotFound
 │   ├── RunInProgress
+│   ├── NotPending
+│   ├── PendingExpired
 │   ├── CursorExpired
 │   ├── TooManyRequests
 │   │   ├── RateLimited
@@ -125,6 +127,18 @@ class RunInProgress(Refusal):
     """The chat's answer is still being made. Follow it, stop it, or send `"supersede": true`."""
 
     code = "run_in_progress"
+
+
+class NotPending(Refusal):
+    """The call does not wait for an answer: it has one, or was never made."""
+
+    code = "not_pending"
+
+
+class PendingExpired(Refusal):
+    """The calls that this answers are no longer kept. Ask again, in a message of the user's."""
+
+    code = "pending_expired"
 
 
 class CursorExpired(Refusal):

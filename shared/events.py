@@ -1,8 +1,9 @@
 """The events of a run: the chunks of the AI SDK's UI message stream, as they go on the wire.
 
 This is the default profile, accepted by every `ai` package from 5.0.100 to 7: no key and no type
-that an older client would reject, no `null` for an optional key. Source of the rules: the schema of
-`UIMessageChunk` in the `ai` package.
+that an older client would reject, no `null` for an optional key. The two events of approval are
+newer (`ai` 6), and in no log whose client has not said that it knows them. Source of the rules: the
+schema of `UIMessageChunk` in the `ai` package.
 """
 
 from typing import Annotated, Any, Literal, cast
@@ -152,6 +153,21 @@ class ToolOutputError(Event):
     error_text: str
 
 
+class ToolApprovalRequest(Event):
+    """Since `ai` 6: the call is made when the user has said yes."""
+
+    type: Literal["tool-approval-request"] = "tool-approval-request"
+    approval_id: str
+    tool_call_id: str
+
+
+class ToolOutputDenied(Event):
+    """Since `ai` 6: the user has said no."""
+
+    type: Literal["tool-output-denied"] = "tool-output-denied"
+    tool_call_id: str
+
+
 class SourceUrl(Event):
     type: Literal["source-url"] = "source-url"
     source_id: str
@@ -224,6 +240,8 @@ StreamEvent = Annotated[
     | Annotated[ToolInputError, Tag("tool-input-error")]
     | Annotated[ToolOutputAvailable, Tag("tool-output-available")]
     | Annotated[ToolOutputError, Tag("tool-output-error")]
+    | Annotated[ToolApprovalRequest, Tag("tool-approval-request")]
+    | Annotated[ToolOutputDenied, Tag("tool-output-denied")]
     | Annotated[SourceUrl, Tag("source-url")]
     | Annotated[SourceDocument, Tag("source-document")]
     | Annotated[File, Tag("file")]

@@ -7,12 +7,14 @@ import time
 from typing import Literal, NamedTuple, cast
 
 from arq.jobs import serialize_job
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
 from shared import keys
+from shared.answers import Answer
 from shared.messages import Message
 from shared.redis import Redis, Script
+from shared.tools import ClientTool
 
 #: The kinds of job; names on the queue that never change.
 RUN_CHAT = "run_chat"
@@ -35,7 +37,15 @@ class RunChat(BaseModel):
     agent: str
     model: str
     tools: tuple[str, ...] = ()
+    #: What it answers; of a continued message, what stood before it.
     messages: tuple[Message, ...]
+    client_tools: tuple[ClientTool, ...] = ()
+    #: Whether the client can put a call before the user.
+    approvals: bool = False
+    #: The runs that have made the message so far, oldest first, and what the client has answered
+    #: to the calls that the last of them ended with, by the call's id.
+    continues: tuple[str, ...] = ()
+    answers: dict[str, Answer] = Field(default_factory=dict[str, Answer])
 
 
 class GenerateTitle(BaseModel):

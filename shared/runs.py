@@ -52,6 +52,8 @@ class Run(BaseModel):
     agent: str
     model: str
     request_id: str
+    #: The runs that have made this message so far, oldest first, with blanks between them.
+    continues: str = ""
     #: The queue that its job stands in; a name, not a key.
     queue: str = keys.MAIN_QUEUE
     state: RunState = RunState.QUEUED
@@ -68,6 +70,11 @@ class Run(BaseModel):
     created_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
     started_at: int | None = None
     ended_at: int | None = None
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """The runs that this one continues, oldest first."""
+        return tuple(self.continues.split())
 
     def to_hash(self) -> dict[str, str]:
         fields = self.model_dump(mode="json", exclude_none=True)

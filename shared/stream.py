@@ -7,7 +7,7 @@ entries again changes nothing. The last entry of an ended run is `[DONE]`, and c
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -208,6 +208,11 @@ async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
         page = await stream.read(run_id, entries[-1].cursor)
         entries += page.entries
     return entries
+
+
+async def read_each(stream: EventStream, run_ids: Iterable[str]) -> list[Entry]:
+    """Everything that several logs hold, one after the other."""
+    return [entry for run_id in run_ids for entry in await read_all(stream, run_id)]
 
 
 def _verdict(reply: object) -> bool | Exception:

@@ -1,15 +1,17 @@
 """What a run's log says so far, folded: the steps, their parts, and what is still open.
 
-A new attempt goes on from it, and whoever closes a run ends the open parts by it.
+A new attempt goes on from it, and whoever closes a run ends the open parts by it. Runs that have
+made one message, each going on from the answers to the calls of the one before, are one transcript.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from shared.answers import DENIED, Answer
 from shared.events import (
     DONE,
     FinishStep,
@@ -21,11 +23,13 @@ from shared.events import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolApprovalRequest,
     ToolInputAvailable,
     ToolInputDelta,
     ToolInputError,
     ToolInputStart,
     ToolOutputAvailable,
+    ToolOutputDenied,
     ToolOutputError,
     decode,
 )
@@ -58,6 +62,10 @@ class ToolCall:
     answered: bool = False
     output: Any = None
     error: str | None = None
+    #: Set where the call was put before the user.
+    approval_id: str | None = None
+    #: What the client has answered to it.
+    answer: Answer | None = None
 
 
 Part = Text | Reasoning | ToolCall
@@ -81,24 +89,54 @@ class Step:
         calls = [part for part in self.parts if isinstance(part, ToolCall)]
         return calls if any(call.called for call in calls) else []
 
+    @property
+    def missing(self) -> list[ToolCall]:
+        """The calls without a result."""
+        return [call for call in self.calls if not call.answered]
+
 
 @dataclass(slots=True)
 class Transcript:
     steps: list[Step] = field(default_factory=list[Step])
+    #: How many of its parts are of earlier runs.
+    earlier: int = 0
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Transcript":
-        """Fold a log. What a newer worker has said, and this one does not know, is passed over."""
+        """Fold a log."""
         transcript = cls()
+        transcript.fold(entries)
+        return transcript
+
+    @classmethod
+    def continuing(cls, earlier: Iterable[Entry], answers: Mapping[str, Answer]) -> "Transcript":
+        """Fold the logs of earlier runs, and put the answers to the calls that these ended with."""
+        transcript = cls.of(earlier)
+        for call in transcript.pending:
+            call.answer = answers.get(call.id)
+        transcript.earlier = len(transcript.parts)
+        return transcript
+
+    def fold(self, entries: Iterable[Entry]) -> None:
+        """Go on with a log. What this version does not know is passed over."""
         for entry in entries:
             if entry.data != DONE:
-                with suppress(ValidationError):
-                    transcript.add(decode(entry.data))
-        return transcript
+                with suppress(ValidationError, LookupError):
+                    self.add(decode(entry.data))
 
     @property
     def parts(self) -> list[Part]:
         return [part for step in self.steps for part in step.parts]
+
+    @property
+    def shown(self) -> bool:
+        """Whether the last run has shown anything of its own."""
+        return len(self.parts) > self.earlier
+
+    @property
+    def pending(self) -> list[ToolCall]:
+        """The calls that a run which succeeded has left to its client."""
+        return self.steps[-1].missing if self.steps and self.steps[-1].finished else []
 
     @property
     def step_open(self) -> bool:
@@ -154,11 +192,19 @@ class Transcript:
             case ToolOutputError():
                 call = self._part(ToolCall, event.tool_call_id)
                 call.answered, call.error = True, event.error_text
+            case ToolApprovalRequest():
+                call = self._part(ToolCall, event.tool_call_id)
+                call.approval_id, call.answer = event.approval_id, None
+            case ToolOutputDenied():
+                call = self._part(ToolCall, event.tool_call_id)
+                reason = call.answer and call.answer.reason
+                call.answered, call.error = True, reason or DENIED
             case _:
                 pass
 
     def _part(self, kind: type[_Part], part_id: str) -> _Part:
         """The newest part of a kind with this id: ids are unique among one kind only."""
-        return next(
-            part for part in reversed(self.parts) if isinstance(part, kind) and part.id == part_id
-        )
+        for part in reversed(self.parts):
+            if isinstance(part, kind) and part.id == part_id:
+                return part
+        raise LookupError(part_id)

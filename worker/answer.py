@@ -5,8 +5,18 @@ events, and holds the run to its agent's limits over all attempts.
 """
 
 from collections.abc import Callable
+from typing import Any
 
-from pydantic_ai import Agent, FunctionToolset, UsageLimits
+from pydantic_ai import (
+    Agent,
+    DeferredToolRequests,
+    DeferredToolResults,
+    FunctionToolset,
+    RunContext,
+    ToolDenied,
+    UsageLimits,
+)
+from pydantic_ai.capabilities import HandleDeferredToolCalls
 from pydantic_ai.messages import FinishReason as ModelFinishReason
 from pydantic_ai.models import Model
 from pydantic_ai.toolsets import AbstractToolset
@@ -21,6 +31,7 @@ from worker.history import history_of
 from worker.models import Models
 from worker.pace import Pace, paced
 from worker.resume import beginning
+from worker.tools.client import ClientToolset
 from worker.tools.display import display_tools
 from worker.translate import Translator
 from worker.usage import UsageMeter
@@ -33,6 +44,11 @@ _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
     "tool_call": "tool-calls",
     "error": "error",
 }
+
+#: What the model is told where nobody can be asked.
+CANNOT_ASK = (
+    "This call was denied: it needs the user's approval, and the user's app cannot ask for it."
+)
 
 
 class Answerer:
@@ -61,20 +77,22 @@ class Answerer:
         self, job: RunChat, transcript: Transcript, writer: RunWriter, meter: UsageMeter
     ) -> FinishReason:
         """Write the answer, or what is missing of it, and say why it ended."""
-        translator = Translator(transcript, writer.write)
+        translator = Translator(transcript, writer.write, asks=job.approvals)
         history = await with_files(history_of(job.messages), self._file_bytes())
         start = beginning(history, transcript)
         limits, pace = self._limits(), self._pace(self.definition.model or job.model)
         reason: ModelFinishReason | None = None
         if start.complete:
-            return "stop"
+            return "tool-calls" if start.pending else "stop"
         async with self.agent.iter(
             start.prompt,
             message_history=start.history,
-            deferred_tool_results=start.pending,
+            output_type=self._output_type(),
+            deferred_tool_results=start.approved,
             deps=AgentRun(job.run_id, job.chat_id, job.request_id),
             model=self._model(job),
-            toolsets=self._display_tools(job),
+            toolsets=self._request_tools(job),
+            capabilities=None if job.approvals else [HandleDeferredToolCalls(_deny)],
             usage_limits=limits,
             usage=await meter.begin(transcript, limits),
         ) as run:
@@ -97,6 +115,8 @@ class Answerer:
                             translator.on_tool_event(event)
                     translator.end_step()
         translator.end_step()
+        if run.result is not None and isinstance(run.result.output, DeferredToolRequests):
+            return "tool-calls"
         return _FINISH_REASONS.get(reason, "other") if reason else "stop"
 
     def _limits(self) -> UsageLimits:
@@ -113,7 +133,21 @@ class Answerer:
             return None
         return self._models.get(self.definition.model or job.model)
 
-    def _display_tools(self, job: RunChat) -> list[AbstractToolset[AgentRun]] | None:
-        if not (self.definition.display_tools and job.tools):
-            return None
-        return [FunctionToolset(display_tools(job.tools))]
+    def _output_type(self) -> list[type[Any]] | None:
+        """A text, or calls for the client. An agent that checks its texts cannot have others."""
+        checked: object = getattr(self.agent, "_output_validators", None)
+        return None if checked else [str, DeferredToolRequests]
+
+    def _request_tools(self, job: RunChat) -> list[AbstractToolset[AgentRun]] | None:
+        """Those that the request enables, and those that it brings."""
+        toolsets: list[AbstractToolset[AgentRun]] = []
+        if self.definition.display_tools and job.tools:
+            toolsets.append(FunctionToolset(display_tools(job.tools)))
+        if job.client_tools:
+            toolsets.append(ClientToolset(job.client_tools))
+        return toolsets or None
+
+
+def _deny(_: RunContext[AgentRun], requests: DeferredToolRequests) -> DeferredToolResults | None:
+    denied = {call.tool_call_id: ToolDenied(CANNOT_ASK) for call in requests.approvals}
+    return DeferredToolResults(approvals={**denied}) if denied else None

@@ -1,9 +1,11 @@
 """Where an attempt starts: from the request alone, or from what earlier attempts have shown.
 
 Completed steps are kept, and no completed tool is called again. A text that broke off is given to
-the model as its own, with the wish to go on from there.
+the model as its own, with the wish to go on from there. Calls that the client has answered have
+their results, or are approved: nothing else is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic_ai import DeferredToolResults
@@ -25,10 +27,12 @@ class Beginning:
     history: list[ModelMessage]
     #: Set where a text has to be continued.
     prompt: str | None = None
-    #: Set where some calls of a step have their results, and the others are still to be made.
-    pending: DeferredToolResults | None = None
+    #: Set where the calls of a step that have no result yet are to be made, as approved.
+    approved: DeferredToolResults | None = None
     #: Nothing is left to ask the model: only the end of the stream is missing.
     complete: bool = False
+    #: The run ends with calls that its client has to answer.
+    pending: bool = False
 
 
 def beginning(history: list[ModelMessage], transcript: Transcript) -> Beginning:
@@ -37,23 +41,37 @@ def beginning(history: list[ModelMessage], transcript: Transcript) -> Beginning:
     *done, last = transcript.steps
     for step in done:
         history = [*history, *_messages(step)]
-    if last.finished:
-        history = [*history, *_messages(last)]
-        return Beginning(history, complete=not last.calls)
-    return _within(history, last)
+    if not last.finished:
+        return _within(history, last)
+    if last.calls:
+        return _after_calls(history, last)
+    return Beginning([*history, *_messages(last)], complete=True)
 
 
 def _within(history: list[ModelMessage], step: Step) -> Beginning:
     """Go on in the middle of a step."""
     if step.calls:
-        answered = any(call.answered for call in step.calls)
-        missing = {call.id: True for call in step.calls if not call.answered}
-        pending = DeferredToolResults(approvals=dict(missing)) if answered and missing else None
-        return Beginning([*history, *_messages(step)], pending=pending)
+        return _after_calls(history, step)
     if step.text:
         said = ModelResponse(parts=[TextPart(step.text)])
         return Beginning([*history, said], CONTINUE_PROMPT)
     return Beginning(history, _prompt_after(history))
+
+
+def _after_calls(history: list[ModelMessage], step: Step) -> Beginning:
+    """Make the calls that have no result yet; or ask for the next step."""
+    missing = step.missing
+    approved = [call for call in missing if call.answer and call.answer.approved]
+    if missing and len(approved) == len(missing):
+        results = DeferredToolResults(approvals={call.id: True for call in approved})
+        return Beginning([*history, *_messages(step)], approved=results)
+    if missing and step.finished:
+        return Beginning(history, complete=True, pending=True)
+    made = [call for call in step.calls if call.answered]
+    if not (missing and made):
+        return Beginning([*history, *_messages(step)])
+    # A result beside a call would say that the call is approved: they are given as two steps.
+    return Beginning([*history, *_step(step.text, made), *_step("", missing)])
 
 
 def _prompt_after(history: list[ModelMessage]) -> str | None:
@@ -62,7 +80,11 @@ def _prompt_after(history: list[ModelMessage]) -> str | None:
 
 
 def _messages(step: Step) -> list[ModelMessage]:
-    return tool_step(step.text, [(_call(call), _answer(call)) for call in step.calls])
+    return _step(step.text, step.calls)
+
+
+def _step(text: str, calls: Sequence[ToolCall]) -> list[ModelMessage]:
+    return tool_step(text, [(_call(call), _answer(call)) for call in calls])
 
 
 def _call(call: ToolCall) -> ToolCallPart:

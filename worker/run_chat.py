@@ -8,7 +8,7 @@ closed (finish, error or abort: exactly one, and `[DONE]`), tried again after a 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -23,7 +23,7 @@ from shared.logs import bind, where
 from shared.metrics import AGENTS, count_closed, count_run
 from shared.runs import RunState, RunStore
 from shared.settings import RunSettings
-from shared.stream import Closure, EventStream, Takeover, read_all
+from shared.stream import Closure, Entry, EventStream, Takeover, read_all, read_each
 from shared.transcript import Transcript
 from worker.answer import Answerer
 from worker.backoff import pause_after
@@ -169,18 +169,20 @@ class ChatRunner:
         entries = await read_all(self._stream, run_id) if takeover.offset else []
         _count_beginning(job, takeover)
         log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset, agent=job.agent)
-        transcript = Transcript.of(entries)
+        earlier = await read_each(self._stream, job.continues)
         attempt = _Attempt(
             self._stream,
             self._commit,
             job,
             agent=agent,
             takeover=takeover,
-            transcript=transcript,
+            earlier=earlier,
+            entries=entries,
             progress=progress,
         )
         if not takeover.offset:
             attempt.writer.write(Start(message_id=job.message_id))
+        attempt.tell_answers()
         return attempt
 
     async def _make_answer(self, job: RunChat, attempt: "_Attempt") -> bool:
@@ -189,7 +191,7 @@ class ChatRunner:
             await attempt.abort()
         elif takeover.crashes > self._settings().max_crashes:
             await attempt.fail(CRASHED)
-        elif attempt.transcript.parts and not attempt.continues:
+        elif attempt.transcript.shown and not attempt.continues:
             await attempt.fail(INTERRUPTED)
         else:
             return await self._ask_agent(job, attempt)
@@ -201,7 +203,13 @@ class ChatRunner:
         limit = asyncio.timeout(seconds - attempt.takeover.elapsed)
         try:
             async with limit:
-                meter = UsageMeter(self._runs, job.run_id, attempt.takeover.attempt, job.model)
+                meter = UsageMeter(
+                    self._runs,
+                    job.run_id,
+                    attempt.takeover.attempt,
+                    job.model,
+                    earlier=job.continues,
+                )
                 reason = await attempt.agent.answer(job, attempt.transcript, attempt.writer, meter)
         except StreamError:
             raise
@@ -225,7 +233,7 @@ class ChatRunner:
             await attempt.fail(failure)
             return True
         await attempt.writer.drain()
-        if not attempt.continues and (await attempt.shown()).parts:
+        if not attempt.continues and (await attempt.shown()).shown:
             await attempt.fail(failure)
             return True
         await asyncio.sleep(pause)
@@ -269,13 +277,12 @@ class _Attempt:
         *,
         agent: Answerer,
         takeover: Takeover,
-        transcript: Transcript,
+        earlier: Sequence[Entry],
+        entries: Sequence[Entry],
         progress: RunInProgress,
     ) -> None:
         self.agent = agent
         self.takeover = takeover
-        #: What earlier attempts have shown.
-        self.transcript = transcript
         self.progress = progress
         self.writer = RunWriter(
             commit,
@@ -284,11 +291,14 @@ class _Attempt:
             offset=takeover.offset,
             on_refused=lambda: progress.cancel(Interrupt.LOST),
             on_cancel=lambda: progress.cancel(Interrupt.STOP),
-            on_content=None if transcript.parts else self._on_content,
+            on_content=None if Transcript.of(entries).parts else self._on_content,
         )
         self._stream = stream
         self._job = job
+        self._earlier = earlier
         self._began = time.monotonic()
+        #: What earlier attempts have shown, and the runs that this one continues.
+        self.transcript = self._folded(entries)
 
     @property
     def continues(self) -> bool:
@@ -297,7 +307,19 @@ class _Attempt:
 
     async def shown(self) -> Transcript:
         """What the log shows by now."""
-        return Transcript.of(await read_all(self._stream, self._job.run_id))
+        return self._folded(await read_all(self._stream, self._job.run_id))
+
+    def _folded(self, entries: Sequence[Entry]) -> Transcript:
+        transcript = Transcript.continuing(self._earlier, self._job.answers)
+        transcript.fold(entries)
+        return transcript
+
+    def tell_answers(self) -> None:
+        """Write what the client has answered, but for approvals: those calls are made now."""
+        for call in self.transcript.pending:
+            if call.answer and (event := call.answer.event(call.id)):
+                self.writer.write(event)
+                self.transcript.add(event)
 
     async def finish(self, reason: FinishReason) -> None:
         closure = Closure(RunState.SUCCEEDED)

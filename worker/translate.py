@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pydantic_ai.messages import (
     AgentStreamEvent,
+    DeferredToolRequestsEvent,
     FunctionToolCallEvent,
     FunctionToolResultEvent,
     ModelResponse,
@@ -39,6 +40,7 @@ from shared.events import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolApprovalRequest,
     ToolInputAvailable,
     ToolInputDelta,
     ToolInputError,
@@ -50,9 +52,18 @@ from shared.transcript import Reasoning, Text, ToolCall, Transcript
 
 
 class Translator:
-    """Feeds `emit` with the stream's events, going on from a transcript."""
+    """Feeds `emit` with the stream's events, going on from a transcript.
 
-    def __init__(self, transcript: Transcript, emit: Callable[[StreamEvent], None]) -> None:
+    With `asks`, a call that needs approval is put before the user.
+    """
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        emit: Callable[[StreamEvent], None],
+        *,
+        asks: bool = False,
+    ) -> None:
         parts = transcript.parts
         self._emit = emit
         self._step_open = transcript.step_open
@@ -70,6 +81,11 @@ class Translator:
             for part in step.parts
             if isinstance(part, ToolCall) and not step.calls
         ]
+        self._asks = asks
+        #: Calls that wait for the user already.
+        self._asked = {
+            p.id for p in parts if isinstance(p, ToolCall) and p.approval_id and not p.answer
+        }
         self._called = {p.id for p in parts if isinstance(p, ToolCall) and p.called}
         for part in parts:
             if isinstance(part, Reasoning) and part.open:
@@ -132,6 +148,9 @@ class Translator:
                 self._on_call(event)
             case FunctionToolResultEvent():
                 self._on_result(event)
+            case DeferredToolRequestsEvent():
+                for call in event.requests.approvals if self._asks else ():
+                    self._ask(call.tool_call_id)
             case _:
                 pass
 
@@ -223,6 +242,12 @@ class Translator:
                 input=call.args_as_dict(),
             )
         )
+
+    def _ask(self, call_id: str) -> None:
+        """The id of an approval is its call's: a call waits for one at a time."""
+        if call_id not in self._asked:
+            self._asked.add(call_id)
+            self._emit(ToolApprovalRequest(approval_id=f"approval-{call_id}", tool_call_id=call_id))
 
     def _on_result(self, event: FunctionToolResultEvent) -> None:
         part = event.part

@@ -1,5 +1,6 @@
 """What a run has used, over all its attempts: a crash must not give it a new budget."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -23,8 +24,18 @@ class UsageMeter:
     What a model request used that broke off is not known: endpoints tell it at the end.
     """
 
-    def __init__(self, runs: RunStore, run_id: str, attempt: int, model: str) -> None:
+    def __init__(
+        self,
+        runs: RunStore,
+        run_id: str,
+        attempt: int,
+        model: str,
+        *,
+        earlier: Sequence[str] = (),
+    ) -> None:
         self._runs = runs
+        #: The runs that this one continues: they share its limits.
+        self._earlier = earlier
         self._run_id = run_id
         self._attempt = attempt
         self._before = RunUsage()
@@ -35,8 +46,9 @@ class UsageMeter:
     async def begin(self, transcript: Transcript, limits: UsageLimits) -> RunUsage:
         """What earlier attempts have used."""
         self._recorded = limits.has_token_limits() or limits.cost_limit is not None
-        if self._recorded and self._attempt > 1:
-            for text in await self._runs.usages(self._run_id):
+        runs = [*self._earlier, *([self._run_id] if self._attempt > 1 else [])]
+        for run_id in runs if self._recorded else ():
+            for text in await self._runs.usages(run_id):
                 with suppress(ValidationError):
                     self._before.incr(_usage.validate_json(text))
         made = sum(step.finished or bool(step.calls) for step in transcript.steps)

@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 import pytest
 
 from shared import keys
-from shared.admission import Admission, Admitted, Idempotency, Occupied
+from shared.admission import Admission, Admitted, Idempotency, Occupied, Overtaken
 from shared.allowance import Allowance
 from shared.errors import IdempotencyMismatch, QueueFull, RateLimited, TooManyRequests, TooManyRuns
 from shared.events import DONE
@@ -50,7 +50,7 @@ class Door:
         supersede: bool = False,
         idempotency: Idempotency | None = None,
         **limits: Unpack[Limits],
-    ) -> Admitted | Occupied:
+    ) -> Admitted | Occupied | Overtaken:
         run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
         return await self.admission.admit(
             run,

@@ -45,6 +45,8 @@ NOTHING: list[Event] = [
     events.ToolInputError(tool_call_id="k", tool_name="f", input="{", error_text="bad"),
     events.ToolOutputAvailable(tool_call_id="another run's", output=1),
     events.ToolOutputError(tool_call_id="another run's", error_text="bad"),
+    events.ToolApprovalRequest(approval_id="a", tool_call_id="k"),
+    events.ToolOutputDenied(tool_call_id="another run's"),
     events.SourceUrl(source_id="s", url="https://a.example"),
     events.SourceDocument(source_id="s", media_type="text/plain", title="t"),
     events.File(url="data:,", media_type="text/plain"),

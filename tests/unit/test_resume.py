@@ -86,15 +86,14 @@ def test_a_call_that_was_not_answered_is_made() -> None:
     found = start(Step([Text("t", "Hel"), call(1)]))
 
     assert added(found) == ["Hel", 'call-1({"n":1})']
-    assert (found.prompt, found.pending) == (None, None)
+    assert (found.prompt, found.approved) == (None, None)
 
 
 def test_of_some_calls_only_the_missing_are_made() -> None:
     found = start(Step([call(1, answered=True), call(2)]))
 
-    assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})', "call-1=ok:success"]
-    assert found.pending
-    assert found.pending.approvals == {"call-2": True}
+    assert added(found) == ['call-1({"n":1})', "call-1=ok:success", 'call-2({"n":1})']
+    assert found.approved is None
 
 
 def test_a_call_that_was_shown_whole_but_not_announced_is_made_too() -> None:
@@ -107,7 +106,7 @@ def test_answered_calls_are_not_made_again() -> None:
     found = start(Step([call(1, answered=True)]))
 
     assert added(found) == ['call-1({"n":1})', "call-1=ok:success"]
-    assert (found.prompt, found.pending, found.complete) == (None, None, False)
+    assert (found.prompt, found.approved, found.complete) == (None, None, False)
 
 
 def test_a_failed_call_is_told_to_the_model() -> None:

@@ -1,6 +1,7 @@
 """Where agents come from: this package, installed packages, and the file."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -86,7 +87,9 @@ def _package(point: EntryPoint) -> str:
 
 def _described(agent: FileAgent, origin: str) -> AgentDefinition:
     async def build(context: AgentContext) -> Agent[AgentRun, str]:
-        tools = await tools_named(agent.tools, context)
+        tools = [copy(tool) for tool in await tools_named(agent.tools, context)]
+        for tool in tools:
+            tool.requires_approval = tool.name in agent.approval
         return Agent(
             name=agent.name, instructions=agent.instructions, tools=tools, deps_type=AgentRun
         )

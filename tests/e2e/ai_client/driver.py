@@ -108,6 +108,18 @@ class AiClient:
         """A page that is opened while its answer may be under way."""
         return await self._run(op="resume", ai=ai, api=api, chat=chat, **options)
 
+    async def answer(
+        self,
+        *,
+        ai: Version,
+        api: str,
+        chat: str,
+        answers: dict[str, Json],
+        **options: Unpack[Options],
+    ) -> Result:
+        """A page with calls that wait: `{approved, reason}`, `{output}` or `{error}` by call."""
+        return await self._run(op="answer", ai=ai, api=api, chat=chat, answers=answers, **options)
+
     async def regenerate(
         self,
         *,

@@ -58,9 +58,41 @@ export class Scenario {
     const { op, text, message_id: messageId } = this.#command;
     if (op === 'send') return this.#chat.sendMessage({ text });
     if (op === 'resume') return this.#chat.resumeStream();
+    if (op === 'answer') return this.#answer();
     if (op === 'regenerate') return this.#chat.regenerate(messageId ? { messageId } : {});
     throw new Error(`unknown op ${op}`);
   }
+
+  /** The user answers the calls that wait; the SDK sends the answers by itself. */
+  async #answer() {
+    for (const [toolCallId, { approved, reason, output, error }] of this.#answers()) {
+      const part = this.#chat.messages.at(-1).parts.find((p) => p.toolCallId === toolCallId);
+      const tool = part.type.replace(/^tool-/, '');
+      if (approved !== undefined) {
+        await this.#chat.addToolApprovalResponse({ id: part.approval.id, approved, reason });
+      } else if (error !== undefined) {
+        await this.#chat.addToolOutput({ tool, toolCallId, state: 'output-error', errorText: error });
+      } else {
+        await this.#chat.addToolOutput({ tool, toolCallId, output });
+      }
+    }
+    await this.#settled();
+  }
+
+  #answers() {
+    return Object.entries(this.#command.answers);
+  }
+
+  /** What the SDK sends by itself, it does not wait for. */
+  async #settled() {
+    do await sleep(20);
+    while (['submitted', 'streaming'].includes(this.#chat.status));
+  }
+
+  #isComplete = (chat) => {
+    const approved = this.#ai.lastAssistantMessageIsCompleteWithApprovalResponses?.(chat);
+    return approved || this.#ai.lastAssistantMessageIsCompleteWithToolCalls(chat);
+  };
 
   #isCut() {
     return this.#chat.status === 'error' && this.#chat.error instanceof TypeError;
@@ -94,6 +126,7 @@ export class Scenario {
       id: this.#command.chat,
       messages,
       transport: this.#transport,
+      sendAutomaticallyWhen: this.#command.answers ? this.#isComplete : undefined,
       onFinish: ({ isAbort, isDisconnect, isError, finishReason }) => {
         this.#finishes.push({ isAbort, isDisconnect, isError, finishReason });
       },

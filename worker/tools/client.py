@@ -1,0 +1,36 @@
+"""The tools that a request's client has: the model calls them, the run ends, the client answers."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from pydantic_ai import ExternalToolset, RunContext, ToolDefinition
+from pydantic_ai.toolsets import ToolsetTool
+from pydantic_core import SchemaValidator, core_schema
+
+from shared.tools import ClientTool
+from worker.agents.definition import AgentRun
+
+_ARGUMENTS = SchemaValidator(core_schema.dict_schema(core_schema.str_schema()))
+_RETRIES = 3
+
+
+class ClientToolset(ExternalToolset[AgentRun]):
+    """Arguments that are no object go back to the model; the rest is the client's to check."""
+
+    def __init__(self, tools: Iterable[ClientTool]) -> None:
+        super().__init__([_definition(tool) for tool in tools])
+
+    async def get_tools(self, ctx: RunContext[AgentRun]) -> dict[str, ToolsetTool[AgentRun]]:
+        tools = await super().get_tools(ctx)
+        return {
+            name: replace(tool, args_validator=_ARGUMENTS, max_retries=_RETRIES)
+            for name, tool in tools.items()
+        }
+
+
+def _definition(tool: ClientTool) -> ToolDefinition:
+    schema: dict[str, Any] = {"type": "object", "properties": {}, **tool.input_schema}
+    return ToolDefinition(
+        name=tool.name, description=tool.description or None, parameters_json_schema=schema
+    )
