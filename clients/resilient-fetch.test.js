@@ -77,6 +77,12 @@ test('a character may be split between two reads', async () => {
   assert.equal(await text(fetch), DELTA + DONE);
 });
 
+test('an answer of which nothing came is taken up at its beginning', async () => {
+  const { fetch, requests } = over([stream([BREAK], { 'x-run-id': 'r' }), stream([START, DONE])]);
+  assert.equal(await text(fetch), START + DONE);
+  assert.equal(requests[1].headers['last-event-id'], '0-0@r');
+});
+
 test('the chat id may come from the answer', async () => {
   const { fetch, requests } = over([stream([BREAK], { 'x-chat-id': 'c1' }), stream([DONE])]);
   await text(fetch, { ...POST, body: '{"messages":[]}' });

@@ -1,4 +1,4 @@
-"""Calls that wait for the user's yes: the answer ends with them, and the yes begins the next run."""
+"""Calls that wait for the user's yes: the answer ends with them, the yes begins the next run."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -102,11 +103,18 @@ async def office(
     try:
         await start_all(api)
         await office.hire()
+        await until(lambda: offered(api))
         yield office
     finally:
         for worker in office.workers:
             await end(worker)
         await stop_all(api, valkey)
+
+
+async def offered(api: Api) -> bool:
+    async with httpx.AsyncClient() as client:
+        listed = (await client.get(f"{api.url}/agents")).json()["agents"]
+    return "clerk" in [agent["name"] for agent in listed]
 
 
 def call(call_id: str, path: str, name: str = "delete") -> Json:
@@ -200,7 +208,11 @@ async def test_several_calls_are_decided_one_by_one(
 @versions
 @pytest.mark.parametrize("approved", [None, True, False])
 async def test_a_page_that_is_loaded_anew_shows_the_whole_message(
-    office: Office, ai: AiClient, name: str, version: Version, approved: bool | None
+    office: Office,
+    ai: AiClient,
+    name: str,
+    version: Version,
+    approved: bool | None,  # noqa: FBT001
 ) -> None:
     page = await asked(office, ai, name, version, call("c0", "x", "look"), call("c1", name))
     if approved is not None:
@@ -441,7 +453,7 @@ async def test_the_replay_of_a_continued_answer_resumes_after_its_start(
     replayed = await wire.replay(office.chat, name)
     own = [event for event in replayed if event.offset > 1]
 
-    assert [event.id for event in replayed if event.offset == 1] == [posted[0].id] * 6
+    assert [event.id for event in replayed if event.offset == 1] == [posted[0].id] * 7
     assert own == posted[1:]
     assert chunks(replayed)[0] == chunks(posted)[0]
     assert await wire.replay(office.chat, name, after=posted[0].id) == own

@@ -129,7 +129,11 @@ async def test_a_servers_tool_in_the_same_step_keeps_its_result(
 @versions
 @pytest.mark.parametrize("answered", [False, True])
 async def test_a_page_that_is_loaded_anew_shows_the_whole_message(
-    house: House, ai: AiClient, name: str, version: Version, answered: bool
+    house: House,
+    ai: AiClient,
+    name: str,
+    version: Version,
+    answered: bool,  # noqa: FBT001
 ) -> None:
     page, body = await asked(house, ai, name, version, call())
     if answered:
@@ -162,12 +166,12 @@ async def test_the_basic_wire_calls_and_is_answered(house: House, wire: Wire, na
     assert (called["type"], called["args"]) == ("tool-call", {"exact": True})
     assert finished == {"type": "finish", "finishReason": "tool-calls"}
     made = {"state": "result", "toolCallId": "c1", "toolName": "getLocation", "args": {}}
-    message = {
+    message: Json = {
         "role": "assistant",
         "content": "",
         "toolInvocations": [{**made, "result": "Lisbon"}],
     }
-    messages = [{"role": "user", "content": "Where?"}, message]
+    messages: list[Json] = [{"role": "user", "content": "Where?"}, message]
     async with wire.ask(house.chat, name, accept=basic, **body, messages=messages) as stream:
         result, said, _ = [event.chunk for event in (await stream.rest())[:-1]]
 

@@ -11,6 +11,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
+from shared.answers import Answer
 from shared.transcript import Reasoning, Step, Text, ToolCall, Transcript
 from worker.resume import CONTINUE_PROMPT, Beginning, beginning
 
@@ -132,3 +133,30 @@ def test_after_a_finished_step_with_calls_the_model_is_asked() -> None:
 
 def test_after_a_finished_text_only_the_end_is_missing() -> None:
     assert start(Step([Text("t", "Hello", open=False)], finished=True)).complete
+
+
+def answered(number: int, answer: Answer) -> ToolCall:
+    found = call(number)
+    found.answer = answer
+    return found
+
+
+def test_approved_calls_are_made_as_approved() -> None:
+    yes = Answer(approved=True)
+    found = start(Step([answered(1, yes), call(2, answered=True)], finished=True))
+
+    assert found.approved
+    assert found.approved.approvals == {"call-1": True}
+    assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})', "call-2=ok:success"]
+
+
+def test_no_call_is_approved_because_another_one_is() -> None:
+    found = start(Step([answered(1, Answer(approved=True)), call(2)]))
+
+    assert found.approved is None
+
+
+def test_a_run_that_ended_with_calls_for_its_client_only_closes() -> None:
+    found = start(Step([call(1, answered=True), call(2)], finished=True))
+
+    assert (found.complete, found.pending, found.approved) == (True, True, None)

@@ -1,5 +1,6 @@
 import pytest
 
+from shared.answers import Answer
 from shared.events import (
     DONE,
     Abort,
@@ -15,11 +16,13 @@ from shared.events import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolApprovalRequest,
     ToolInputAvailable,
     ToolInputDelta,
     ToolInputError,
     ToolInputStart,
     ToolOutputAvailable,
+    ToolOutputDenied,
     ToolOutputError,
 )
 from shared.stream import Entry
@@ -223,3 +226,95 @@ def test_after_what_closes_it_nothing_is_open() -> None:
 
     assert closed.closing() == []
     assert not closed.step_open
+
+
+# Several runs of one message
+
+
+def log(*events: StreamEvent) -> list[Entry]:
+    return [Entry(1, offset, event.encode()) for offset, event in enumerate(events, start=1)]
+
+
+WAITING = [
+    *BEGIN,
+    *called("server"),
+    ToolOutputAvailable(tool_call_id="server", output=1),
+    *called("client"),
+    *called("asked"),
+    ToolApprovalRequest(approval_id="a", tool_call_id="asked"),
+    FinishStep(),
+    Finish(finish_reason="tool-calls"),
+]
+
+
+def test_calls_without_a_result_are_pending_when_their_step_has_finished() -> None:
+    assert [call.id for call in transcript(*WAITING).pending] == ["client", "asked"]
+    assert transcript(*WAITING[:-2]).pending == []
+    assert transcript(*BEGIN, FinishStep()).pending == []
+    assert transcript().pending == []
+
+
+def test_only_a_call_that_was_put_before_the_user_has_an_approval() -> None:
+    approvals = {call.id: call.approval_id for call in transcript(*WAITING).steps[0].calls}
+
+    assert approvals == {"server": None, "client": None, "asked": "a"}
+
+
+def test_answers_are_put_to_pending_calls_alone() -> None:
+    yes = Answer(approved=True)
+
+    folded = Transcript.continuing(log(*WAITING), {"server": yes, "asked": yes})
+
+    assert [call.answer for call in folded.steps[0].calls] == [None, None, yes]
+    assert not folded.shown
+
+
+def test_a_later_run_goes_on_in_the_same_transcript() -> None:
+    answers = {"asked": Answer(approved=False, reason="No.")}
+    folded = Transcript.continuing(log(*WAITING), answers)
+
+    folded.fold(
+        log(
+            Start(message_id="m"),
+            ToolOutputAvailable(tool_call_id="client", output=2),
+            ToolOutputDenied(tool_call_id="asked"),
+        )
+    )
+
+    assert folded.pending == []
+    assert [(call.output, call.error) for call in folded.steps[0].calls] == [
+        *((1, None), (2, None), (None, "No."))
+    ]
+    assert not folded.shown
+
+    folded.fold(log(StartStep(), TextStart(id="text-1")))
+
+    assert folded.shown
+    assert len(folded.steps) == 2
+
+
+def test_an_id_that_is_used_again_later_is_another_call() -> None:
+    folded = Transcript.continuing(log(*WAITING), {"client": Answer(output=2)})
+
+    folded.fold(log(StartStep(), *called("client"), FinishStep()))
+
+    assert [call.answer for call in folded.pending] == [None]
+
+
+def test_results_of_calls_that_no_log_has_are_passed_over() -> None:
+    folded = transcript(Start(message_id="m"), ToolOutputDenied(tool_call_id="x"), StartStep())
+
+    assert len(folded.steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "event"),
+    [
+        (Answer(approved=True), None),
+        (Answer(approved=False), ToolOutputDenied(tool_call_id="c")),
+        (Answer(output=None), ToolOutputAvailable(tool_call_id="c", output=None)),
+        (Answer(error="Oh"), ToolOutputError(tool_call_id="c", error_text="Oh")),
+    ],
+)
+def test_the_log_says_what_was_answered(answer: Answer, event: StreamEvent | None) -> None:
+    assert answer.event("c") == event
