@@ -47,6 +47,8 @@ def clerk(context: AgentContext) -> Agent[AgentRun, str]:
 
     @agent.tool_plain
     async def look(path: str) -> str:
+        while path.startswith("slow") and not (FOLDER / path).exists():
+            await asyncio.sleep(0.01)
         return f"seen {path}"
 
     return agent
@@ -458,3 +460,27 @@ async def test_the_replay_of_a_continued_answer_resumes_after_its_start(
     assert chunks(replayed)[0] == chunks(posted)[0]
     assert await wire.replay(office.chat, name, after=posted[0].id) == own
     assert await wire.replay(office.chat, name, after=f"0-0@{posted[0].run_id}") == posted
+
+
+async def test_a_killed_worker_approves_nothing(office: Office, wire: Wire, name: str) -> None:
+    slow = f"slow-{name}"
+    calls = [call("c0", "x", "look"), call("c1", slow, "look"), call("c2", name)]
+    await office.upstream.script(name, [calls, [{"text": ["Done."]}]])
+
+    async with wire.ask(office.chat, name, **body_of(name)) as stream:
+        events = await stream.until("tool-output-available")
+        await end(office.workers[-1])
+        await office.hire()
+        (office.folder / slow).touch()
+        events += await stream.rest()
+
+    check_whole(events)
+    assert types(events)[-2:] == ["finish-step", "finish"]
+    assert types(events).count("tool-output-available") == 2
+    assert types(events).count("tool-approval-request") == 1
+    assert office.deleted(name) == []
+
+    posted = await wire.answer(office.chat, name, **body_of(name), messages=history(response("c2")))
+    assert text(posted) == "Done."
+    assert office.deleted(name) == [name]
+    assert len(await tool_results(office, name)) == 3

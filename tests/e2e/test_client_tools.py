@@ -1,7 +1,9 @@
 """Tools of the client: the answer ends with their calls, and their results begin the next run."""
 
+from functools import partial
 from typing import Any, get_args
 
+import httpx
 import pytest
 
 from tests.e2e.ai_client.driver import AiClient, Json, Result, Version
@@ -165,7 +167,7 @@ async def test_the_basic_wire_calls_and_is_answered(house: House, wire: Wire, na
         called, finished = [event.chunk for event in (await stream.rest())[:-1]]
     assert (called["type"], called["args"]) == ("tool-call", {"exact": True})
     assert finished == {"type": "finish", "finishReason": "tool-calls"}
-    made = {"state": "result", "toolCallId": "c1", "toolName": "getLocation", "args": {}}
+    made: Json = {"state": "result", "toolCallId": "c1", "toolName": "getLocation", "args": {}}
     message: Json = {
         "role": "assistant",
         "content": "",
@@ -187,3 +189,46 @@ async def test_the_basic_wire_calls_and_is_answered(house: House, wire: Wire, na
         event.chunk["type"] for event in (await wire.replay(house.chat, name, accept=basic))[:-1]
     ]
     assert replayed == ["tool-call", "tool-result", "text-delta", "finish"]
+
+
+async def test_a_name_that_the_agent_has_is_refused(house: House, wire: Wire, name: str) -> None:
+    refused = await wire.post(house.chat, name, clientTools=[{**LOCATION, "name": "generateCard"}])
+
+    assert (refused.status_code, refused.json()["field"]) == (422, "clientTools[0].name")
+
+
+@versions
+async def test_a_stop_in_the_middle_of_a_tools_input_and_the_next_question(
+    house: House, ai: AiClient, name: str, version: Version
+) -> None:
+    body: Json = {"model": name, "clientTools": [LOCATION]}
+    await house.upstream.script(name, [[call(), {"wait": True}]])
+    ask = partial(ai.send, ai=version, api=house.chat, chat=name, body=body)
+
+    stopped = await ask(text="Where am I?", stop_after=4)
+    assert [part["state"] for part in tools(stopped)] == ["input-streaming"]
+    await house.upstream.script(name, [[{"text": ["Well."]}]])
+    again = await ask(text="Go on", messages=stopped.messages)
+
+    assert (again.status, again.error, again.text) == ("ready", None, "Well.")
+
+
+async def test_a_result_that_is_sent_again_with_its_key_is_the_same_run(
+    house: House, wire: Wire, name: str
+) -> None:
+    await house.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
+    asked: Json = {"id": name, "model": name, "clientTools": [LOCATION]}
+    await wire.answer(house.chat, name, **asked)
+    part = {"type": "tool-getLocation", "toolCallId": "c1", "state": "output-available"}
+    said: Json = {"role": "assistant", "parts": [{**part, "input": {}, "output": "Lisbon"}]}
+    messages: list[Json] = [{"role": "user", "content": "Where?"}, said]
+    body: Json = {**asked, "messages": messages}
+    headers = {"idempotency-key": name}
+
+    async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
+        first, second = [await client.post(house.chat, json=body) for _ in range(2)]
+        other = await client.post(house.chat, json={**body, "model": "other"})
+
+    assert first.status_code == second.status_code == 200
+    assert first.headers["x-run-id"] == second.headers["x-run-id"]
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")

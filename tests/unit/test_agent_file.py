@@ -34,6 +34,7 @@ def test_an_agent_is_its_name_and_instructions_and_what_else_is_said(tmp_path: P
             instructions: Rhyme.
             model: openai/m
             tools: [generateCard]
+            approval: [generateCard]
             limits: {seconds: 60, steps: 5, tokens: 1000, cost: 0.5}
             retries: {max_retries: 0, after_output: fail}
             queue: slow
@@ -43,6 +44,7 @@ def test_an_agent_is_its_name_and_instructions_and_what_else_is_said(tmp_path: P
     card = agent.card
     assert (card.name, card.description, card.model) == ("poet", "In verse.", "openai/m")
     assert (card.tools, card.queue, card.limits.steps) == (("generateCard",), "slow", 5)
+    assert agent.approval == ("generateCard",)
     assert (agent.instructions, agent.retries.after_output) == ("Rhyme.", "fail")
 
 
