@@ -30,7 +30,7 @@ from worker.files import with_files
 from worker.history import history_of
 from worker.models import Models
 from worker.pace import Pace, paced
-from worker.resume import beginning
+from worker.resume import beginning, rejoin
 from worker.tools.client import ClientToolset
 from worker.tools.display import display_tools
 from worker.translate import Translator
@@ -80,6 +80,7 @@ class Answerer:
         translator = Translator(transcript, writer.write, asks=job.approvals)
         history = await with_files(history_of(job.messages), self._file_bytes())
         start = beginning(history, transcript)
+        split = start.split
         limits, pace = self._limits(), self._pace(self.definition.model or job.model)
         reason: ModelFinishReason | None = None
         if start.complete:
@@ -98,6 +99,9 @@ class Answerer:
         ) as run:
             async for node in run:
                 if Agent.is_model_request_node(node):
+                    if split:
+                        rejoin(run.ctx.state.message_history, node.request)
+                        split = False
                     translator.start_step()
                     async with paced(node.stream(run.ctx), pace) as events:
                         async for event in events:

@@ -6,10 +6,17 @@ their results, or are approved: nothing else is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic_ai import DeferredToolResults
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+)
 
 from shared.transcript import Step, ToolCall, Transcript
 from worker.history import tool_return, tool_step
@@ -33,6 +40,8 @@ class Beginning:
     complete: bool = False
     #: The run ends with calls that its client has to answer.
     pending: bool = False
+    #: The calls of the last step stand in two: those with results, and those that are to be made.
+    split: bool = False
 
 
 def beginning(history: list[ModelMessage], transcript: Transcript) -> Beginning:
@@ -71,7 +80,18 @@ def _after_calls(history: list[ModelMessage], step: Step) -> Beginning:
     if not (missing and made):
         return Beginning([*history, *_messages(step)])
     # A result beside a call would say that the call is approved: they are given as two steps.
-    return Beginning([*history, *_step(step.text, made), *_step("", missing)])
+    halves = [*_step(step.text, made), *_step("", missing)]
+    return Beginning([*history, *halves], split=True)
+
+
+def rejoin(history: list[ModelMessage], request: ModelRequest) -> None:
+    """Make one step of a split one, now that `request` holds the results that were missing."""
+    match history[-3:]:
+        case [ModelResponse() as said, ModelRequest() as results, ModelResponse() as rest]:
+            history[-3:] = [replace(said, parts=[*said.parts, *rest.parts])]
+            request.parts = [*results.parts, *request.parts]
+        case _:
+            pass
 
 
 def _prompt_after(history: list[ModelMessage]) -> str | None:

@@ -23,6 +23,8 @@ BODIES = {
     path.stem: path.read_bytes()
     for path in sorted((Path(__file__).parent.parent / "bodies").glob("*.json"))
 }
+#: The only one that answers a call; the others are of chats that go on.
+ANSWER = BODIES.pop("deny")
 HI = {"role": "user", "content": "Hi"}
 MB = 1024 * 1024
 HEAD = "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -88,6 +90,15 @@ async def post(client: httpx.AsyncClient, body: bytes | AsyncIterator[bytes]) ->
         if response.status_code != 200:
             await response.aread()
         return response
+
+
+async def test_a_real_clients_answer_to_a_call_that_is_not_kept_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await post(client, ANSWER)
+
+    assert (response.status_code, response.json()["code"]) == (410, "pending_expired")
+    assert response.json()["field"] == "messages[1].parts[1]"
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())

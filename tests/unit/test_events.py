@@ -30,11 +30,13 @@ from shared.events import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolApprovalRequest,
     ToolInputAvailable,
     ToolInputDelta,
     ToolInputError,
     ToolInputStart,
     ToolOutputAvailable,
+    ToolOutputDenied,
     ToolOutputError,
     decode,
     joined,
@@ -85,6 +87,14 @@ WIRE: list[tuple[StreamEvent, dict[str, Any]]] = [
     (
         ToolOutputError(tool_call_id="c", error_text="no"),
         {"type": "tool-output-error", "toolCallId": "c", "errorText": "no"},
+    ),
+    (
+        ToolApprovalRequest(approval_id="a", tool_call_id="c"),
+        {"type": "tool-approval-request", "approvalId": "a", "toolCallId": "c"},
+    ),
+    (
+        ToolOutputDenied(tool_call_id="c"),
+        {"type": "tool-output-denied", "toolCallId": "c"},
     ),
     (
         SourceUrl(source_id="s", url="https://a.b", title="A"),
@@ -236,6 +246,8 @@ def any_event(text: st.SearchStrategy[str]) -> st.SearchStrategy[StreamEvent]:
         built(ToolInputError, **call, tool_name=text, input=json_value, error_text=text),
         built(ToolOutputAvailable, **call, output=json_value),
         built(ToolOutputError, **call, error_text=text),
+        built(ToolApprovalRequest, **call, approval_id=text),
+        built(ToolOutputDenied, **call),
         built(SourceUrl, source_id=text, url=text, title=maybe_text),
         built(SourceDocument, source_id=text, media_type=text, title=text, filename=maybe_text),
         built(File, url=text, media_type=text),

@@ -13,7 +13,7 @@ from pydantic_ai.messages import (
 
 from shared.answers import Answer
 from shared.transcript import Reasoning, Step, Text, ToolCall, Transcript
-from worker.resume import CONTINUE_PROMPT, Beginning, beginning
+from worker.resume import CONTINUE_PROMPT, Beginning, beginning, rejoin
 
 ASKED: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Hi")])]
 ANSWERED: list[ModelMessage] = [*ASKED, ModelResponse(parts=[TextPart("Hel")])]
@@ -160,3 +160,14 @@ def test_a_run_that_ended_with_calls_for_its_client_only_closes() -> None:
     found = start(Step([call(1, answered=True), call(2)], finished=True))
 
     assert (found.complete, found.pending, found.approved) == (True, True, None)
+
+
+def test_a_step_in_halves_becomes_one_when_the_missing_results_are_there() -> None:
+    found = start(Step([Text("t", "Hel"), call(1, answered=True), call(2)]))
+    request = ModelRequest(parts=[ToolReturnPart("f", "late", "call-2")])
+
+    rejoin(found.history, request)
+
+    assert found.split
+    assert added(found) == ["Hel", 'call-1({"n":1})', 'call-2({"n":1})']
+    assert [_plain(part) for part in request.parts] == ["call-1=ok:success", "call-2=late:success"]
