@@ -54,8 +54,7 @@ class Continuations:
         if run.state is not RunState.SUCCEEDED or not transcript.pending:
             return _nothing(answers, NotPending)
         field = f"messages[{len(chat.messages) - 1}]"
-        answered = _checked(transcript, claims, answers, field)
-        return Continuation(run, answered, len(transcript.steps))
+        return Continuation(run, _checked(transcript, claims, field), len(transcript.steps))
 
     async def logs(self, run: Run, *, own: bool = True) -> list[Entry] | None:
         """What the runs of a message have said; None if the log of one is no longer kept."""
@@ -79,17 +78,13 @@ def _nothing(answers: Sequence[Claim], refusal: type[NotPending | PendingExpired
         raise refusal(field=answers[0].place)
 
 
-def _checked(
-    transcript: Transcript, claims: Sequence[Claim], answers: Sequence[Claim], field: str
-) -> dict[str, Answer]:
+def _checked(transcript: Transcript, claims: Sequence[Claim], field: str) -> dict[str, Answer]:
+    """The answers to all calls that wait. Results that the logs have already are passed over."""
     pending = {call.id: call for call in transcript.pending}
-    for claim in answers:
-        call = pending.get(claim.call_id)
-        if call is None or not _fits(call, claim.answer):
-            raise NotPending(field=claim.place)
-    known = {call.id for call in transcript.steps[-1].calls}
+    known = {part.id for part in transcript.parts if isinstance(part, ToolCall)}
     for claim in claims:
-        if claim.call_id not in known:
+        decides = claim.answer.approved is not None
+        if claim.call_id not in pending and (decides or claim.call_id not in known):
             raise NotPending(field=claim.place)
     given = {claim.call_id: claim.answer for claim in claims if claim.call_id in pending}
     for call in pending.values():

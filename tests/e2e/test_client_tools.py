@@ -232,3 +232,24 @@ async def test_a_result_that_is_sent_again_with_its_key_is_the_same_run(
     assert first.status_code == second.status_code == 200
     assert first.headers["x-run-id"] == second.headers["x-run-id"]
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+
+
+async def test_results_of_earlier_steps_may_stand_beside_the_answer(
+    house: House, wire: Wire, name: str
+) -> None:
+    turns = [[call("c0", "generateCard", CARD)], [call("c1")], [{"text": ["In Lisbon."]}]]
+    await house.upstream.script(name, turns)
+    body: Json = {"model": name, "clientTools": [LOCATION], "tools": ["generateCard"]}
+    await wire.answer(house.chat, name, **body)
+    made: Json = {"state": "result", "toolName": "getLocation", "args": {}, "result": "Lisbon"}
+    calls = [{**made, "toolCallId": call_id} for call_id in ("c0", "c1")]
+    message: Json = {"role": "assistant", "content": "", "toolInvocations": calls}
+    messages: list[Json] = [{"role": "user", "content": "Where?"}, message]
+
+    answer = await wire.answer(house.chat, name, **body, messages=messages)
+
+    assert types(answer)[:3] == ["start", "tool-output-available", "start-step"]
+    sent = (await house.upstream.requests(name))[-1]["body"]["messages"]
+    results = [message["content"] for message in sent if message["role"] == "tool"]
+    assert "Lisbon" in results[1]
+    assert results[0] != results[1]
