@@ -13,10 +13,11 @@ from api.cluster import Cluster
 from api.components import ComponentChecks
 from api.draining import Draining
 from api.model_list import ModelList
+from api.places import Places, Waiting
 from api.run_service import RunService
 from api.sse import RelayResponse
 from api.title_service import TitleService
-from api.wires import Wire
+from api.wires import UI_MESSAGE, Wire
 from shared.admission import Admission
 from shared.agent_catalogue import AgentCatalogue
 from shared.agent_file import AgentFile
@@ -26,7 +27,7 @@ from shared.live_settings import LiveSettings
 from shared.metrics import MODELS
 from shared.redis import Redis, connect
 from shared.reload import Reload
-from shared.runs import Run, RunStore
+from shared.runs import Run, RunState, RunStore
 from shared.settings import Settings
 from shared.stream import START, Cursor, RedisEventStream
 from shared.subscriber import Subscriber
@@ -42,6 +43,7 @@ class Process:
     runs: RunService
     titles: TitleService
     models: ModelList
+    places: Places
     draining: Draining
     checks: ComponentChecks
     cluster: Cluster
@@ -58,6 +60,7 @@ class Process:
         A client that holds nothing of the message has it rebuilt, where earlier runs began it.
         """
         known = not run.earlier or not (rebuild or wire.view)
+        waits = run.state is RunState.QUEUED and wire is UI_MESSAGE
         return RelayResponse(
             self.follower,
             self.draining,
@@ -69,6 +72,7 @@ class Process:
             settle=self.runs.settle,
             earlier=() if known else await self.runs.earlier(run),
             rebuild=rebuild,
+            waiting=Waiting(self.places, run) if waits else None,
         )
 
 
@@ -126,6 +130,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         runs=runs,
         titles=TitleService(queue, TitleBoard(redis), subscriber, live),
         models=ModelList(live, redis),
+        places=await stack.enter_async_context(Places(queue)),
         draining=draining,
         checks=checks,
         cluster=Cluster(redis, agents, checks),

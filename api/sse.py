@@ -10,6 +10,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.draining import Draining
 from api.metrics import STREAM_CLIENTS
+from api.places import Waiting
 from api.prelude import Shortened, message_events
 from api.request_id import request_id_of
 from api.wires import UI_MESSAGE, Wire
@@ -72,8 +74,8 @@ class RelayResponse(Response):
     `settle` is called in silences: it ends the run if nobody works on it any more, and says False
     if there is no run left to follow. `earlier` is what the message's earlier runs have said, or
     None where that is lost; it is sent behind the `start` of a client that has to `rebuild` the
-    message. Headers hold ASCII only: `x-chat-id` is the chat's id as it
-    stands in the path of its URLs.
+    message. `waiting` tells where a queued run stands. Headers hold ASCII only: `x-chat-id` is the
+    chat's id as it stands in the path of its URLs.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class RelayResponse(Response):
         settle: Callable[[str], Awaitable[bool]],
         earlier: Sequence[Entry] | None = (),
         rebuild: bool = False,
+        waiting: Waiting | None = None,
     ) -> None:
         ids = {"x-run-id": run_id, "x-chat-id": quote(chat_id, safe="!*'()")}
         headers = {"content-type": wire.content_type, **wire.headers, **_HEADERS, **ids}
@@ -106,6 +109,7 @@ class RelayResponse(Response):
         self._shorten = Shortened() if rebuild and earlier is None else None
         self._heartbeat_seconds = heartbeat_seconds
         self._settle = settle
+        self._waiting = waiting
         self._gone = False
         #: A heartbeat is due.
         self._silent = False
@@ -117,6 +121,7 @@ class RelayResponse(Response):
             STREAM_CLIENTS.track_inprogress(),
             self._follower.follow(self._run_id, self._first) as following,
             self._draining.watch(following.ring),
+            self._waiting.until_left(following.ring) if self._waiting else nullcontext(),
         ):
             watching = asyncio.create_task(self._watch(receive, following))
             beating = asyncio.create_task(self._beat(following))
@@ -136,16 +141,25 @@ class RelayResponse(Response):
             entries = self._shown(await following.read())
             if entries:
                 self._silent = False
+                self._begin()
                 last = entries[-1].data == DONE
                 await _send_body(send, encode_sse(entries, run_id), more=not last)
                 if last:
                     return
-            elif self._silent:
+                continue
+            if place := self._waiting and self._waiting.news():
+                await _send_body(send, place)
+            if self._silent:
                 self._silent = False
                 await _send_body(send, _HEARTBEAT)
                 if not await self._settle(self._run_id):
                     await _send_body(send, self._lost(request_id), more=False)
                     return
+
+    def _begin(self) -> None:
+        if self._waiting is not None:
+            self._waiting.leave()
+            self._waiting = None
 
     @property
     def _first(self) -> Cursor:

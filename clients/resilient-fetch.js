@@ -5,6 +5,8 @@
 
 const DONE = /^data: ?\[DONE\]/m;
 const TERMINAL = /^data: ?(\[DONE\]|\{"type":"(finish|abort|error)"[,}])/m;
+/** An event of the answer, not of the wait for it. */
+const ANSWER = /^data:(?! ?\{"type":"data-queue")/m;
 const EVENT_END = /\r?\n\r?\n/g;
 
 export function resilientFetch(options = {}) {
@@ -72,7 +74,7 @@ class Run {
     this.terminal ||= TERMINAL.test(events);
     this.done ||= DONE.test(events);
     if (!/^data:/m.test(events)) return;
-    this.forwarded = true;
+    this.forwarded ||= ANSWER.test(events);
     this.failures = 0;
   }
 

@@ -46,6 +46,13 @@ async function text(fetch, init = POST) {
   return response.text();
 }
 
+test('takes up a wait in the queue that broke off, from the start', async () => {
+  const place = 'data: {"type":"data-queue","data":{"position":1,"waiting":1}}\n\n';
+  const { fetch, requests } = over([stream([place, BREAK]), stream([START, FINISH, DONE])]);
+  assert.equal(await text(fetch), place + START + FINISH + DONE);
+  assert.equal(requests[1].headers['last-event-id'], undefined);
+});
+
 test('takes the answer up after the last whole event', async () => {
   const { fetch, requests } = over([
     stream([START + DELTA.slice(0, 20), BREAK]),

@@ -4,6 +4,7 @@ On the queue a job is arq's own, so that arq's tools can read it; JSON on both s
 """
 
 import time
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
 from arq.jobs import serialize_job
@@ -22,6 +23,8 @@ GENERATE_TITLE = "generate_title"
 
 #: Jobs that are not due yet, of which `depth` looks whether a worker has them.
 _LOOK = 1000
+#: Jobs whose places are looked up in one script, so that it stays below a millisecond.
+_PLACES = 1000
 
 
 class RunChat(BaseModel):
@@ -84,6 +87,13 @@ class Depth(NamedTuple):
     oldest_wait_ms: int
 
 
+class Place(NamedTuple):
+    """Where a job stands among those of its queue that wait for a worker, counted from 1."""
+
+    position: int
+    waiting: int
+
+
 class JobQueue:
     """The queues as seen from outside the workers; `shared/admission.py` puts runs on them."""
 
@@ -125,6 +135,18 @@ class JobQueue:
         names, args = [keys.queue(queue)], [keys.lease(""), _LOOK]
         reply: list[int] = await _DEPTH.run(self._redis, names, args)
         return Depth(*reply)
+
+    async def places(
+        self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
+    ) -> list[Place | None]:
+        """The place of each run; None for those that do not wait for a worker."""
+        places: list[Place | None] = []
+        for start in range(0, len(run_ids), _PLACES):
+            asked = run_ids[start : start + _PLACES]
+            reply: list[int] = await _FIND_PLACES.run(self._redis, [keys.queue(queue)], asked)
+            waiting, *positions = reply
+            places += [Place(position, waiting) if position else None for position in positions]
+        return places
 
     async def leased_by(self, run_id: str) -> str | None:
         """The id of the worker that has the run right now."""
@@ -211,5 +233,20 @@ local last = redis.call('ZRANGE', KEYS[1], -math.min(later, ARGV[2]), -1)
 for i, id in ipairs(last) do last[i] = ARGV[1] .. id end
 local deferred = #last - redis.call('EXISTS', unpack(last))
 return {waiting, later - deferred, deferred, wait}
+"""
+)
+
+#: KEYS queue; ARGV jobs. Returns how many wait, and the position of each job among them, or 0. What
+#: is leased or deferred has its score in the future, and stands behind all that wait.
+_FIND_PLACES = Script(
+    _NOW
+    + """
+local waiting = redis.call('ZCOUNT', KEYS[1], '-inf', now)
+local reply = {waiting}
+for i, id in ipairs(ARGV) do
+  local rank = redis.call('ZRANK', KEYS[1], id)
+  reply[i + 1] = rank and rank < waiting and rank + 1 or 0
+end
+return reply
 """
 )

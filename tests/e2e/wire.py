@@ -35,6 +35,11 @@ class Event(NamedTuple):
     def chunk(self) -> Json:
         return json.loads(self.data)
 
+    @property
+    def is_place(self) -> bool:
+        """It is no event of the log, but tells where the run stands in the queue."""
+        return not self.id and self.data != DONE and self.chunk["type"] == "data-queue"
+
 
 class Stream:
     """An answer that is coming in."""
@@ -42,6 +47,8 @@ class Stream:
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
         self.comments: list[str] = []
+        #: Where the run stood in the queue, as often as that was told.
+        self.places: list[Json] = []
         self._blocks = _blocks(response)
 
     @property
@@ -68,17 +75,35 @@ class Stream:
         """All events to the end of the body."""
         return await self.read(1_000_000)
 
+    async def place(self) -> Json:
+        """The next place in the queue, which comes before any event."""
+        while not self.places:
+            await self._before_events()
+        return self.places.pop(0)
+
     async def comment(self) -> str:
         """The next comment, which comes before any event."""
+        while not (block := await self._before_events()).startswith(":"):
+            pass
+        return block
+
+    async def _before_events(self) -> str:
+        """The next comment or place."""
         block = await anext(self._blocks)
-        assert block.startswith(":"), block
+        if (event := _event(block)) is not None:
+            assert event.is_place, block
+            self.places.append(event.chunk)
         return block
 
     async def _next(self) -> Event | None:
         async for block in self._blocks:
-            if (event := _event(block)) is not None:
+            event = _event(block)
+            if event is None:
+                self.comments.append(block)
+            elif event.is_place:
+                self.places.append(event.chunk)
+            else:
                 return event
-            self.comments.append(block)
         return None
 
 

@@ -8,7 +8,7 @@ from redis.asyncio import BlockingConnectionPool
 
 from shared import keys
 from shared.admission import Admission
-from shared.jobs import RUN_CHAT, Depth, JobQueue, RunChat, dump_job, load_job
+from shared.jobs import RUN_CHAT, Depth, JobQueue, Place, RunChat, dump_job, load_job
 from shared.messages import FilePart, Message, TextPart, ToolPart
 from shared.redis import Redis, open_pool
 from shared.settings import LimitSettings
@@ -212,6 +212,32 @@ async def test_of_very_many_running_jobs_the_last_are_looked_at(
     await put(redis, "later", due=90_000)
 
     assert await queue.depth() == Depth(0, 1500, 1, 0)
+
+
+# Places
+
+
+async def test_those_that_wait_have_places_in_the_order_they_are_due(
+    redis: Redis, queue: JobQueue
+) -> None:
+    for name, due in {"second": -10, "first": -20, "leased": 3000, "later": 60_000}.items():
+        await put(redis, name, due=due)
+
+    places = await queue.places(["first", "second", "leased", "later", "gone"])
+
+    assert places == [Place(1, 2), Place(2, 2), None, None, None]
+
+
+async def test_the_places_of_very_many_are_found(redis: Redis, queue: JobQueue) -> None:
+    names = [f"job-{number:04}" for number in range(2500)]
+    for number, name in enumerate(names):
+        await put(redis, name, due=number - 10_000)
+
+    assert await queue.places(names) == [Place(n + 1, 2500) for n in range(2500)]
+
+
+async def test_nobody_asks_for_no_place(queue: JobQueue) -> None:
+    assert await queue.places([]) == []
 
 
 # A job that waits for another run to end

@@ -84,6 +84,8 @@ class Result(BaseModel):
     chunks: list[list[Json]]
     requests: list[Request]
     finishes: list[Finish]
+    #: What `onData` was told.
+    data: list[Json]
     no_active_stream: bool
 
 

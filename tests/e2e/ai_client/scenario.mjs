@@ -14,6 +14,7 @@ export class Scenario {
   #wire;
   #transport;
   #finishes = [];
+  #data = [];
   #chunks = 0;
   #stopped;
 
@@ -127,6 +128,7 @@ export class Scenario {
       messages,
       transport: this.#transport,
       sendAutomaticallyWhen: this.#command.answers ? this.#isComplete : undefined,
+      onData: (part) => this.#data.push(part),
       onFinish: ({ isAbort, isDisconnect, isError, finishReason }) => {
         this.#finishes.push({ isAbort, isDisconnect, isError, finishReason });
       },
@@ -159,6 +161,7 @@ export class Scenario {
       chunks,
       requests,
       finishes: this.#finishes,
+      data: this.#data,
       no_active_stream: requests.findLast(({ method }) => method === 'GET')?.status === 204,
     };
   }

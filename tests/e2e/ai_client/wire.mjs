@@ -72,7 +72,8 @@ function tapped(body, { cut, life, signal, note }) {
       try {
         const { done, value } = await events.next();
         if (done) return controller.close();
-        for (const [, data] of value.matchAll(/^data: ?(.*)$/gm)) {
+        // A place in the queue is told beside the answer, and when it likes: it counts for nothing.
+        for (const [, data] of value.matchAll(/^data: ?(?!\{"type":"data-queue")(\S.*)$/gm)) {
           note(data);
           count += 1;
         }
