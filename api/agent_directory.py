@@ -35,6 +35,10 @@ class AgentDirectory:
             await self._ask()
         return self._merged()
 
+    async def queues(self) -> set[str]:
+        """The names of the agents' queues."""
+        return {card.queue for card in await self.all()}
+
     async def find(self, name: str) -> AgentCard:
         """The agent of this name.
 

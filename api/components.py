@@ -7,10 +7,13 @@ in time. Details are read by anybody: they name no address and no key.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from api.agent_directory import AgentDirectory
+from shared import keys
 from shared.backlog import read_backlog
 from shared.live_settings import LiveSettings
 from shared.provider_reports import ProviderReport, ProviderReports
@@ -44,9 +47,10 @@ Components = dict[str, Component]
 class ComponentChecks:
     """One a process."""
 
-    def __init__(self, redis: Redis, live: LiveSettings) -> None:
+    def __init__(self, redis: Redis, live: LiveSettings, agents: AgentDirectory) -> None:
         self._redis = redis
         self._live = live
+        self._agents = agents
         self._workers = Workers(redis)
         self._look: asyncio.Task[Components] | None = None
         self._looked_at = 0.0
@@ -69,24 +73,40 @@ class ComponentChecks:
 
     async def _look_around(self) -> Components:
         settings = self._live.now
-        redis, queue, workers, providers = await asyncio.gather(
+        redis, queue, workers, others, providers = await asyncio.gather(
             _timed(self._ping),
             _timed(lambda: self._queue(settings)),
             _timed(self._working),
+            self._other_queues(settings),
             self._providers(settings),
         )
         self._looked_at = time.monotonic()
-        return {**providers, "redis": redis, "queue": queue, "workers": workers}
+        return {**providers, "redis": redis, "queue": queue, **others, "workers": workers}
 
     async def _ping(self) -> Component:
         await self._redis.execute_command("PING")
         return Component(status="healthy")
 
-    async def _queue(self, settings: Settings) -> Component:
-        backlog = await read_backlog(self._redis)
+    async def _other_queues(self, settings: Settings) -> Components:
+        """`queue:NAME`, for each that agents or models have beside the main one."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                names = await self._agents.queues() | set(settings.models.queues.values())
+        except (*REDIS_AWAY, RedisError, TimeoutError):
+            return {}
+        others = sorted(names - {keys.MAIN_QUEUE})
+        looks = [_timed(partial(self._queue, settings, name)) for name in others]
+        found = await asyncio.gather(*looks)
+        return {f"queue:{name}": queue for name, queue in zip(others, found, strict=True)}
+
+    async def _queue(self, settings: Settings, name: str = keys.MAIN_QUEUE) -> Component:
+        backlog = await read_backlog(self._redis, keys.queue(name))
         detail = f"{backlog.waiting} waiting, {backlog.taken} taken"
         if backlog.waiting:
             detail += f", the oldest waits for {backlog.oldest_ms / 1000:.1f} s"
+        alive = await self._workers.alive()
+        if alive and not any(one.serves(keys.queue(name)) for one in alive if not one.draining):
+            detail += ", no worker serves it"
         full = backlog.waiting >= settings.limits.queue_depth
         slow = full or backlog.oldest_ms > _LONG_WAIT_MS
         return Component(status="degraded" if slow else "healthy", detail=detail)

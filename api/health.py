@@ -46,7 +46,8 @@ class Health(BaseModel):
         description="unhealthy: no chat can be answered; degraded: some wait, or fail"
     )
     components: dict[str, Component] = Field(
-        description="`redis`, `queue`, `workers`, and each model endpoint by its name"
+        description="`redis`, `queue`, each further queue as `queue:NAME`, `workers`, and each "
+        "model endpoint by its name"
     )
 
 

@@ -121,7 +121,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
-    checks = ComponentChecks(redis, live)
+    checks = ComponentChecks(redis, live, agents)
     return Process(
         live,
         redis,

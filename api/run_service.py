@@ -19,11 +19,13 @@ from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, R
 from shared.events import Abort, StreamEvent
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
+from shared.keys import MAIN_QUEUE
 from shared.live_settings import LiveSettings
 from shared.metrics import count_closed
-from shared.providers import requested_model
+from shared.providers import model_name, queue_of, requested_model
 from shared.redis import REDIS_AWAY
 from shared.runs import Run, RunState, RunStore, new_run_id
+from shared.settings import Settings
 from shared.stream import Closure, Cursor, Entry, EventStream
 
 log = structlog.stdlib.get_logger()
@@ -112,7 +114,7 @@ class RunService:
         request_id: str,
         continued: Continuation | None,
     ) -> Run:
-        run_id = new_run_id()
+        run_id, settings = new_run_id(), self._live.now
         if continued is not None:
             earlier = continued.run
             return Run(
@@ -121,19 +123,20 @@ class RunService:
                 owner=earlier.owner,
                 message_id=earlier.message_id,
                 agent=agent.name,
-                queue=agent.queue,
+                queue=_queue(settings, agent, earlier.model),
                 model=earlier.model,
                 request_id=request_id,
                 continues=" ".join((*earlier.earlier, earlier.id)),
             )
+        model = agent.model or requested_model(settings, chat.model)
         return Run(
             id=run_id,
             chat_id=chat.id or f"chat_{run_id}",
             owner=principal.owner,
             message_id=chat.continued_message_id or f"msg_{run_id}",
             agent=agent.name,
-            queue=agent.queue,
-            model=agent.model or requested_model(self._live.now, chat.model),
+            queue=_queue(settings, agent, model),
+            model=model,
             request_id=request_id,
         )
 
@@ -265,6 +268,13 @@ def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:
         if tool.name in agent.tools:
             field = f"clientTools[{index}].name"
             raise InvalidRequest(f"{field}: The agent has a tool of this name.", field=field)
+
+
+def _queue(settings: Settings, agent: AgentCard, model: str) -> str:
+    """An agent's own queue goes before its model's."""
+    if agent.queue != MAIN_QUEUE:
+        return agent.queue
+    return queue_of(settings, model_name(settings, model))
 
 
 def _job(run: Run, chat: ChatRequest, continued: Continuation | None) -> RunChat:

@@ -88,6 +88,7 @@ models:
   allowed: ["openai/gpt-4*", "groq/*"]
   fallbacks:
     openai/gpt-4o: [groq/llama-3.3-70b-versatile]
+  queues: {"ollama/*": local}
 """,
 }
 _NOTES = {

@@ -23,7 +23,7 @@ GENERATE_TITLE = "generate_title"
 
 #: Jobs that are not due yet, of which `depth` looks whether a worker has them.
 _LOOK = 1000
-#: Jobs whose places are looked up in one script, so that it stays below a millisecond.
+#: Jobs whose places are looked up in one script, so that it takes a millisecond.
 _PLACES = 1000
 
 

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.errors import InvalidRequest
+from shared.keys import MAIN_QUEUE
 from shared.settings.providers import Kind, OpenAISettings, ProviderSettings
 
 if TYPE_CHECKING:
@@ -80,7 +81,13 @@ def allowed(settings: "Settings", name: ModelName) -> bool:
     patterns = settings.models.allowed
     if not patterns or name == default_model(settings):
         return True
-    return any(fnmatchcase(str(name), str(model_name(settings, p))) for p in patterns)
+    return any(_fits(settings, name, pattern) for pattern in patterns)
+
+
+def queue_of(settings: "Settings", name: ModelName) -> str:
+    """The queue of runs that ask this model: the first pattern that fits decides."""
+    routes = settings.models.queues.items()
+    return next((queue for p, queue in routes if _fits(settings, name, p)), MAIN_QUEUE)
 
 
 def requested_model(settings: "Settings", name: str | None, *, field: str = "model") -> str:
@@ -141,6 +148,10 @@ def _loop(settings: "Settings") -> list[ModelName] | None:
         return None
 
     return next((found for start in table if (found := search([start]))), None)
+
+
+def _fits(settings: "Settings", name: ModelName, pattern: str) -> bool:
+    return fnmatchcase(str(name), str(model_name(settings, pattern)))
 
 
 def _split(settings: "Settings", name: str) -> ModelName | None:

@@ -22,11 +22,16 @@ class WorkerRecord(BaseModel):
     pid: int
     started_at: int
     queue: str
+    #: The keys of the queues that it serves; empty of a worker that does not say.
+    queues: tuple[str, ...] = ()
     #: Runs it works on, and how many it would take.
     running: int
     concurrency: int
     #: Takes nothing new: it is on its way out.
     draining: bool = False
+
+    def serves(self, queue: str) -> bool:
+        return queue in self.queues or not self.queues
 
 
 class Workers:

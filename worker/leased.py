@@ -70,7 +70,7 @@ class LeasedWorker(Worker):
         self._lease_ms = int(lease_seconds * 1000)
         self._on_lost = on_lost
         self._on_dropped = on_dropped
-        self._queues = queues
+        self.queues = queues
         self._turn = 0
         #: The queue of each job that was claimed.
         self._queue_of: dict[str, str] = {}
@@ -165,7 +165,7 @@ class LeasedWorker(Worker):
 
     def _by_turns(self) -> list[str]:
         """The queues, another one first each time."""
-        queues = self._queues()
+        queues = self.queues()
         self._turn = (self._turn + 1) % len(queues)
         return [*queues[self._turn :], *queues[: self._turn]]
 
@@ -196,7 +196,7 @@ class LeasedWorker(Worker):
     async def _wait_for_work(self) -> None:
         """Until a token, a free place or the poll's time."""
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
-            wakes = [keys.wake(queue) for queue in self._queues()]
+            wakes = [keys.wake(queue) for queue in self.queues()]
             token = await self._redis.execute_command("BLPOP", *wakes, self.poll_delay_s)
             if token and not self.allow_pick_jobs:
                 await _PASS_ON.run(self._redis, [token[0].decode()], [_TOKEN_TTL_MS])

@@ -43,6 +43,7 @@ class Presence(Background):
             pid=os.getpid(),
             started_at=self._started_at,
             queue=keys.QUEUE,
+            queues=tuple(self._worker.queues()),
             running=self._worker.job_counter,
             concurrency=self._worker.max_jobs,
             draining=not self._worker.allow_pick_jobs,

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
+from shared.agents import AgentName
 from shared.settings.address import HttpAddress
 from shared.settings.section import Seconds, Section
 
@@ -107,4 +108,8 @@ class ModelSettings(Section):
     )
     fallbacks: dict[str, tuple[str, ...]] = Field(
         default={}, description="Models to ask next, by the model that failed"
+    )
+    queues: dict[str, AgentName] = Field(
+        default={},
+        description="Queue of a model's runs, by patterns; the first that fits, `main` if none",
     )

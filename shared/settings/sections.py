@@ -56,7 +56,8 @@ class WorkerSettings(Section):
     lease_seconds: AtStart[Seconds] = Field(default=3, description="A dead worker is noticed after")
     poll_seconds: AtStart[Seconds] = Field(default=0.5, description="Fallback poll of the queue")
     queues: AtStart[tuple[str, ...]] = Field(
-        default=(), description="Queues it serves, `main` among them; all of its agents if empty"
+        default=(),
+        description="Queues it serves, such as `main`; if empty all, of agents and models",
     )
     drain_seconds: AtStart[float] = Field(
         default=30, ge=0, description="SIGTERM: time for running answers"

@@ -10,15 +10,19 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from api.agent_directory import AgentDirectory
 from api.app import create_app
 from api.components import ComponentChecks
 from shared import keys
+from shared.agent_catalogue import AgentCatalogue
+from shared.agent_file import AgentFile
 from shared.live_settings import LiveSettings
 from shared.provider_reports import ProviderReport, ProviderReports
 from shared.redis import Redis
 from shared.settings import (
     HealthSettings,
     LimitSettings,
+    ModelSettings,
     OpenAISettings,
     ProviderSettings,
     RedisSettings,
@@ -178,6 +182,31 @@ async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) ->
     assert body["components"]["queue"]["status"] == "degraded"
 
 
+async def test_each_queue_is_told_apart_and_whether_somebody_serves_it(
+    redis: Redis, valkey: Valkey
+) -> None:
+    main_only = record("w").model_copy(update={"queues": (keys.QUEUE,)})
+    await Workers(redis).renew(main_only)
+    seconds, _ = await redis.execute_command("TIME")
+    await redis.execute_command("ZADD", keys.queue("local"), (int(seconds) - 60) * 1000, "job")
+    await redis.execute_command("PEXPIRE", keys.queue("local"), 60_000)
+    routed = ModelSettings(queues={"ollama/*": "local", "vllm/*": "idle", "*": "main"})
+
+    async with client_of(settings(valkey, models=routed)) as client:
+        body = (await client.get("/health")).json()
+
+    queues = {name: c for name, c in body["components"].items() if name.startswith("queue")}
+    assert body["status"] == "degraded"
+    assert {name: queue["status"] for name, queue in queues.items()} == {
+        "queue": "healthy",
+        "queue:idle": "healthy",
+        "queue:local": "degraded",
+    }
+    assert queues["queue"]["detail"] == "0 waiting, 0 taken"
+    assert queues["queue:idle"]["detail"] == "0 waiting, 0 taken, no worker serves it"
+    assert queues["queue:local"]["detail"].startswith("1 waiting, 0 taken, the oldest waits for")
+
+
 async def test_a_redis_that_says_nothing_is_unhealthy_in_bounded_time(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
@@ -210,9 +239,15 @@ def counting(redis: Redis) -> Counting:
     return Counting(redis)
 
 
+def checks_over(counting: Counting, settings: Settings) -> ComponentChecks:
+    redis = cast("Redis", counting)
+    agents = AgentDirectory(AgentCatalogue(redis, live_ttl=60), AgentFile(settings.agents))
+    return ComponentChecks(redis, LiveSettings(settings), agents)
+
+
 async def test_one_look_serves_all_who_ask(counting: Counting) -> None:
     hour = Settings(health=HealthSettings(interval_seconds=3600))
-    checks = ComponentChecks(cast("Redis", counting), LiveSettings(hour))
+    checks = checks_over(counting, hour)
 
     found = await asyncio.gather(*(checks.components() for _ in range(50)))
     found.append(await checks.components())
@@ -222,7 +257,7 @@ async def test_one_look_serves_all_who_ask(counting: Counting) -> None:
 
 
 async def test_a_prober_that_leaves_takes_the_look_from_nobody(counting: Counting) -> None:
-    checks = ComponentChecks(cast("Redis", counting), LiveSettings(Settings()))
+    checks = checks_over(counting, Settings())
     leaving = asyncio.create_task(checks.components())
     staying = asyncio.create_task(checks.components())
     await asyncio.sleep(0)

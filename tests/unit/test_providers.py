@@ -9,6 +9,7 @@ from shared.providers import (
     fallback_chain,
     model_name,
     providers_of,
+    queue_of,
     requested_model,
 )
 from shared.settings import ModelSettings, OpenAISettings, ProviderSettings, Settings
@@ -105,6 +106,27 @@ def test_what_a_list_does_not_allow_is_refused_by_its_field(name: str) -> None:
 
 def test_a_pattern_without_a_provider_is_of_the_default_one() -> None:
     assert requested_model(settings(allowed=("gpt-*",)), "openai/gpt-5") == "openai/gpt-5"
+
+
+@pytest.mark.parametrize(
+    ("name", "queue"),
+    [
+        ("gpt-4o", "quick"),
+        ("openai/gpt-4", "slow"),
+        ("ollama/llama3.2:3b", "local"),
+        ("vllm/x", "main"),
+    ],
+)
+def test_the_first_pattern_that_fits_names_a_models_queue(name: str, queue: str) -> None:
+    routes = {"gpt-4o*": "quick", "ollama/*": "local", "gpt-*": "slow", "openai/*": "other"}
+    routed = Settings(models=ModelSettings(queues=routes))
+
+    assert queue_of(routed, model_name(routed, name)) == queue
+
+
+def test_a_queues_name_is_plain() -> None:
+    with pytest.raises(ValidationError, match="queues"):
+        ModelSettings(queues={"ollama/*": "Local Queue"})
 
 
 def test_fall_backs_follow_one_another_each_once() -> None:

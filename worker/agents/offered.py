@@ -64,8 +64,10 @@ class OfferedAgents:
         return self._described.get(name) or self._built.get(name)
 
     def queues(self) -> Sequence[str]:
-        """The queues to serve, as keys: those of the settings, or those of all agents."""
-        names = self._live.now.worker.queues or [keys.MAIN_QUEUE, *self._own_queues()]
+        """The queues to serve, as keys: those of the settings, or all of agents and models."""
+        settings = self._live.now
+        all_there_are = [keys.MAIN_QUEUE, *self._own_queues(), *settings.models.queues.values()]
+        names = settings.worker.queues or all_there_are
         return [keys.queue(name) for name in dict.fromkeys(names)]
 
     def cards(self) -> list[AgentCard]:
