@@ -170,7 +170,7 @@ async def _reachable(redis: Redis, url: str) -> None:
             await _until(partial(_redis_answers, redis))
     except TimeoutError:
         place = urlsplit(url)
-        where = f"{place.hostname}:{place.port}" if place.hostname else place.path
+        where = place.netloc.rpartition("@")[2] or place.path
         raise DevError(f"no Redis answers at {where}; see MAMBA_REDIS__URL") from None
 
 

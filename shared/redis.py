@@ -6,6 +6,7 @@ from hashlib import sha1
 from typing import Any, Protocol, Self, cast
 
 import redis.asyncio
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -17,6 +18,8 @@ from redis.exceptions import (
     ResponseError,
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.sentinel import is_sentinel, sentinel_options
 
 Argument = str | int | float | bytes
 
@@ -75,7 +78,12 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
     }
     if not url.startswith("unix:"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
-    return cast("Any", redis.asyncio.BlockingConnectionPool).from_url(url, **options)
+    return cast("Any", redis.asyncio.BlockingConnectionPool)(**connection_options(url), **options)
+
+
+def connection_options(url: str) -> dict[str, Any]:
+    """How a URL's server is reached, in redis-py's words; with `sentinels` where they are asked."""
+    return sentinel_options(url) if is_sentinel(url) else dict(parse_url(url))
 
 
 def _keepalive_options() -> dict[int, int]:
@@ -124,5 +132,6 @@ __all__ = [
     "Script",
     "away",
     "connect",
+    "connection_options",
     "open_pool",
 ]

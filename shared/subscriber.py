@@ -13,11 +13,12 @@ from typing import Any, Protocol, cast
 
 import hiredis
 import structlog
-from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.background import Background
-from shared.redis import REDIS_AWAY, Argument
+from shared.redis import REDIS_AWAY, Argument, connection_options
+from shared.sentinel import Sentinels
 
 log = structlog.stdlib.get_logger()
 
@@ -41,7 +42,7 @@ class Subscriber(Background):
     """Use as an async context manager; it keeps itself connected until left."""
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._options: dict[str, Any] = dict(parse_url(url))
+        self._options = connection_options(url)
         self._name = name
         self._listeners: dict[bytes, set[Listener]] = {}
         self._subscribed: set[bytes] = set()
@@ -171,7 +172,7 @@ async def _connect(
         if "path" in options:
             await loop.create_unix_connection(lambda: connection, options["path"])
         else:
-            host, port = options.get("host", "localhost"), options.get("port", 6379)
+            host, port = await _address(options)
             await loop.create_connection(lambda: connection, host, port, ssl=_tls(options))
         try:
             await _greet(connection, options, name)
@@ -181,9 +182,16 @@ async def _connect(
     return connection
 
 
+async def _address(options: dict[str, Any]) -> tuple[str, int]:
+    sentinels: Sentinels | None = options.get("sentinels")
+    if sentinels is not None:
+        return await sentinels.primary()
+    return options.get("host", "localhost"), options.get("port", 6379)
+
+
 def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
     """As redis-py reads the URL, so that where the pool can connect, this can too."""
-    if options.get("connection_class") is not SSLConnection:
+    if not issubclass(options.get("connection_class", object), SSLConnection):
         return None
     named = {name: value for name, value in options.items() if name.startswith("ssl_")}
     return SSLConnection(**named).ssl_context.get()

@@ -27,8 +27,8 @@ class ServerSettings(Section):
 class RedisSettings(Section):
     url: AtStart[Address] = Field(
         default="redis://localhost:6379/0",
-        pattern=r"^(redis|rediss|unix)://",
-        description="redis://, rediss:// or unix://",
+        pattern=r"^((redis|rediss|unix)://|sentinels?://[^/]+/[^/?]+)",
+        description="redis://, rediss:// or unix://; sentinel://host,host/service",
     )
     max_connections: AtStart[int] = Field(
         default=16, ge=2, description="Connections a process may open"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared.redis import Redis, connect
+from shared.redis import REDIS_AWAY, Redis, connect
 from shared.subscriber import Subscriber
 from tests.fakes.proxy import Proxy
 from tests.fakes.recorder import Recorder
@@ -125,6 +125,29 @@ async def test_tls_as_the_pool_understands_it(
 
         async with listening(url) as listener:
             assert await hears(listener, redis)
+
+
+async def test_a_certificate_of_ones_own(valkey: Valkey, redis: Redis, tmp_path: Path) -> None:
+    tls, own = self_signed(tmp_path), f"{tmp_path}/cert.pem"
+    tls.load_verify_locations(own)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    async with Proxy(valkey.port, tls=tls) as proxy:
+        url = f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={own}"
+        with pytest.raises(REDIS_AWAY):
+            await ping(url)
+        url += f"&ssl_certfile={own}&ssl_keyfile={tmp_path}/key.pem"
+        assert await ping(url)
+
+        async with listening(url) as listener:
+            assert await hears(listener, redis)
+
+
+async def ping(url: str) -> object:
+    pool = connect(url, name="test", max_connections=2)
+    try:
+        return await pool.execute_command("PING")
+    finally:
+        await pool.aclose()
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(
