@@ -253,7 +253,7 @@ def any_event(text: st.SearchStrategy[str]) -> st.SearchStrategy[StreamEvent]:
         built(File, url=text, media_type=text),
         built(
             Data,
-            type=st.text(min_size=1).map("data-".__add__),
+            type=st.from_regex(r"data-[a-z0-9-]+", fullmatch=True),
             data=json_value,
             id=maybe_text,
             transient=st.none() | st.booleans(),
