@@ -1,5 +1,6 @@
 """The code review agent: a diff's planted findings are found, and nothing in a clean one."""
 
+import asyncio
 import json
 from base64 import b64encode
 
@@ -93,6 +94,37 @@ async def test_the_planted_findings_of_a_diff_are_found_and_shown_as_cards(
     assert (card["title"], card["subtitle"]) == ("Text becomes code", "shop/cart.py:22")
     assert card["badges"] == [{"label": "high", "tone": "danger"}]
     assert parts["text"]["text"] == "Not yet."
+
+
+@pytest.mark.parametrize("version", ["5", "6", "7"])
+async def test_a_page_reloaded_at_any_moment_shows_the_review_whole(
+    house: House, ai: AiClient, name: str, version: Version
+) -> None:
+    await house.upstream.script(
+        name,
+        [
+            [call(1, "find_problems", {})],
+            [call(2, "report_finding", FINDING)],
+            [{"text": ["Not ", "yet."]}],
+        ],
+    )
+
+    async def reload(cut: int) -> None:
+        page = await ai.send(
+            ai=version,
+            api=house.chat,
+            chat=f"{name}-{cut}",
+            text=PLANTED,
+            body={"model": name, "agent": "code_review"},
+            cut_after=cut,
+            on_cut="reload",
+        )
+        assert (page.error, page.status, page.text) == (None, "ready", "Not yet.")
+        assert page.message is not None
+        cards = [part for part in page.message["parts"] if part["type"] == "data-card"]
+        assert [card["data"]["title"] for card in cards] == ["Text becomes code"]
+
+    await asyncio.gather(*map(reload, range(1, 16)))
 
 
 async def test_a_clean_diff_has_no_findings(house: House, ai: AiClient, name: str) -> None:

@@ -1,5 +1,7 @@
 """The research agent: it finds the note that holds the answer, reads it, and cites it."""
 
+import asyncio
+
 import pytest
 
 from tests.e2e.ai_client.driver import AiClient, Version
@@ -43,6 +45,37 @@ async def test_an_answer_cites_the_note_that_holds_it(
     assert parts[-1]["text"] == answer_text
     third = (await house.upstream.requests(name))[-1]["body"]["messages"]
     assert "Another worker then takes the run over" in str(third[-1]["content"]).replace("\\n", " ")
+
+
+@pytest.mark.parametrize("version", ["5", "6", "7"])
+async def test_a_page_reloaded_at_any_moment_shows_the_research_whole(
+    house: House, ai: AiClient, name: str, version: Version
+) -> None:
+    await house.upstream.script(
+        name,
+        [
+            [call(1, "search_notes", '{"query": "worker killed"}')],
+            [call(2, "read_note", f'{{"id": "{NOTE}"}}')],
+            [{"text": ["Another worker ", "goes on."]}],
+        ],
+    )
+
+    async def reload(cut: int) -> None:
+        page = await ai.send(
+            ai=version,
+            api=house.chat,
+            chat=f"{name}-{cut}",
+            text=QUESTION,
+            body={"model": name, "agent": "research"},
+            cut_after=cut,
+            on_cut="reload",
+        )
+        assert (page.error, page.status, page.text) == (None, "ready", "Another worker goes on.")
+        assert page.message is not None
+        sources = [p for p in page.message["parts"] if p["type"] == "source-document"]
+        assert [source["sourceId"] for source in sources] == [NOTE]
+
+    await asyncio.gather(*map(reload, range(1, 16)))
 
 
 async def test_a_note_that_is_not_there_is_a_fault_that_the_model_can_mend(
