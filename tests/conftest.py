@@ -1,12 +1,19 @@
 """What all tests share: one real Valkey server a session, empty at the start of each test."""
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
 from shared.redis import Redis
 from tests.processes import Valkey
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores these, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
