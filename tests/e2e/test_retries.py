@@ -42,6 +42,9 @@ def calls(tool: str) -> list[list[Json]]:
     ]
 
 
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
+
+
 def file(url: str, media_type: str) -> Json:
     parts = [
         {"type": "file", "url": url, "mediaType": media_type},
@@ -59,6 +62,7 @@ class Row:
     turns: list[list[Json]] = field(default_factory=lambda: HELLO)
     asked: int | None = None
     body: Json = field(default_factory=dict[str, Any])
+    provider: str = ""
 
     @property
     def requests(self) -> int:
@@ -112,8 +116,8 @@ ROWS: dict[str, Row] = {
     "a file of ours": Row(
         "file_unavailable", asked=0, body=file("http://127.0.0.1:1/a.pdf", "application/pdf")
     ),
-    "a film": Row(
-        "unsupported_content", asked=0, body=file("data:video/mp4;base64,AAAA", "video/mp4")
+    "an image for a model that sees none": Row(
+        "unsupported_content", asked=0, body=file(PIXEL, "image/gif"), provider="blind/"
     ),
 }
 
@@ -123,7 +127,13 @@ async def busy_house(vacant_house: House) -> AsyncGenerator[House]:
     """One worker that tries a failure again once."""
     async with (
         emptied(vacant_house),
-        vacant_house.staff(RUN__MAX_RETRIES=1, RUN__MAX_STEPS=3, RUN__TIMEOUT_SECONDS=10),
+        vacant_house.staff(
+            RUN__MAX_RETRIES=1,
+            RUN__MAX_STEPS=3,
+            RUN__TIMEOUT_SECONDS=10,
+            PROVIDERS__BLIND__BASE_URL=vacant_house.upstream.base_url,
+            PROVIDERS__BLIND__PROFILE__IMAGES="false",
+        ),
     ):
         yield vacant_house
 
@@ -135,7 +145,8 @@ async def test_a_failure_is_told_and_tried_again_as_the_table_says(
     model = name.replace(" ", "-")
     await busy_house.upstream.script(model, row.turns, [row.failure] * 2 if row.failure else [])
 
-    async with wire.ask(busy_house.chat, name, model=model, **row.body) as stream:
+    about: Json = {"model": f"{row.provider}{model}", **row.body}
+    async with wire.ask(busy_house.chat, name, **about) as stream:
         events = await stream.rest()
 
     check_whole(events, ending="error")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import mamba.backends
-from shared.providers import fallback_chain, model_name, providers_of, requested_model
+from shared.providers import fallback_chain, model_name, providers_of, queue_of, requested_model
 from shared.settings import Settings
 from tests.upstream.client import Upstream
 
@@ -30,13 +30,14 @@ def upstream() -> Generator[Upstream]:
 
 
 def test_its_settings_are_what_it_says_they_are() -> None:
-    own, chosen, told = (Settings(**block) for block in YAML)
+    own, chosen, routed, told = (Settings(**block) for block in YAML)
 
     assert providers_of(own)["ollama"].base_url == "http://gpu-1:11434/v1"
     assert providers_of(own)["gateway"].configured
     assert str(model_name(own, "gpt-4o")) == "gateway/gpt-4o"
     assert requested_model(chosen, "gpt-4o-mini") == "gpt-4o-mini"
     assert len(fallback_chain(chosen, model_name(chosen, "gpt-4o"))) == 3
+    assert queue_of(routed, model_name(routed, "ollama/llama3.2")) == "local"
     assert providers_of(told)["tiny"].settings.profile.tools is False
 
 

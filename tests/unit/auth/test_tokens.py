@@ -128,8 +128,8 @@ def test_the_owners_of_two_modes_are_two() -> None:
 NOW = int(time.time())
 REFUSED: dict[str, tuple[Json, Json, str]] = {
     "expired": ({}, {"exp": NOW - 60}, "expired"),
-    "not yet valid": ({}, {"nbf": NOW + 60}, "not_yet_valid"),
-    "issued in the future": ({}, {"iat": NOW + 600}, "not_yet_valid"),
+    "not yet valid": ({}, {"nbf": NOW + 86_400}, "not_yet_valid"),
+    "issued in the future": ({}, {"iat": NOW + 86_400}, "not_yet_valid"),
     "for another audience": ({"audience": ("me",)}, {"aud": "you"}, "audience"),
     "for an audience, where none is set": ({}, {"aud": "you"}, "audience"),
     "for no audience": ({"audience": ("me",)}, {}, "claim"),
