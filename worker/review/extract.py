@@ -13,10 +13,11 @@ from unidiff.patch import Hunk, PatchedFile, PatchSet
 from worker.review.language import language_named, language_of
 from worker.review.source import Fragment, Source
 
-#: A fenced block (CommonMark 4.5): its fence, its info string, its text.
+#: A fenced block (CommonMark 4.5): its fence, its info string, its text. Nothing is tried twice:
+#: a line of blanks behind a fence would take hours.
 _BLOCK = re.compile(
-    r"^ {0,3}(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n"
-    r"(?P<text>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)",
+    r"^ {0,3}(?P<fence>`{3,}+|~{3,}+)(?P<info>[^\n`]*+)\n"
+    r"(?P<text>.*?)(?:^ {0,3}(?P=fence)[`~]*+[ \t]*+$|\Z)",
     re.MULTILINE | re.DOTALL,
 )
 _DIFF = re.compile(r"^(?:diff --git |--- \S.*\n\+\+\+ )", re.MULTILINE)
@@ -57,7 +58,7 @@ class Sources:
         """A unified diff, as git and diff write it. What cannot be read as one is left out."""
         try:
             patches = PatchSet.from_string(_recounted(text))
-        except UnidiffParseError:
+        except (UnidiffParseError, ValueError):  # a line number may have too many digits
             return
         for patch in patches:
             if len(patch) and not patch.is_removed_file and not patch.is_binary_file:

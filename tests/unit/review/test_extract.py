@@ -122,3 +122,15 @@ def test_a_later_version_of_a_file_replaces_the_earlier() -> None:
 
     [source] = sources.all()
     assert source.fragments[0].text == "x = 2"
+
+
+def test_a_long_line_of_blanks_or_tildes_behind_a_fence_is_read_once() -> None:
+    """Tried at each length it would take hours."""
+    assert found_in(f"```{' ' * 1_000_000}`\n") == []
+    assert found_in(f"{'~' * 1_000_000}`") == []
+
+
+def test_a_diff_whose_line_numbers_are_absurd_is_left_out() -> None:
+    digits = "9" * 5000
+
+    assert found_in(DIFF.replace("+10,5", f"+{digits},5")) == []
