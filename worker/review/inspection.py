@@ -1,8 +1,12 @@
 """The analysis, from a worker's event loop: in a process of its own, bounded in time and size."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from tempfile import TemporaryDirectory
 
 from pydantic import TypeAdapter
 
@@ -31,6 +35,12 @@ async def inspect_sources(sources: Sequence[Source]) -> Report:
         raise InspectionFailed(
             f"At most {MAX_FILES} files and {MAX_CHARS:,} characters can be reviewed at once."
         )
+    with TemporaryDirectory() as folder:
+        return Report.model_validate_json(await _analysed(sources, folder))
+
+
+async def _analysed(sources: Sequence[Source], folder: str) -> bytes:
+    """The analysis' output. What it has begun or written ends with it, however it ends."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -38,6 +48,8 @@ async def inspect_sources(sources: Sequence[Source]) -> Report:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": folder},
+        start_new_session=True,
     )
     try:
         async with asyncio.timeout(_SECONDS):
@@ -45,9 +57,9 @@ async def inspect_sources(sources: Sequence[Source]) -> Report:
     except TimeoutError:
         raise InspectionFailed from None
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        with suppress(ProcessLookupError):  # its linter outlives it, where it has died
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
     if process.returncode:
         raise InspectionFailed
-    return Report.model_validate_json(output)
+    return output

@@ -1,5 +1,6 @@
 """The tools of a code review, over the code that the conversation holds. None runs any of it."""
 
+import asyncio
 from typing import Annotated
 
 from pydantic import Field, JsonValue
@@ -50,7 +51,7 @@ class ReviewFinding(Arguments):
 
 async def list_files(context: RunContext[AgentRun]) -> list[ReviewedFile]:
     """List the code that there is to review: files, diffs and blocks of the conversation."""
-    return [_listed(source) for source in sources_of(context.messages)]
+    return [_listed(source) for source in await _sources(context)]
 
 
 async def analyze_complexity(
@@ -73,7 +74,7 @@ async def report_finding(
     context: RunContext[AgentRun], finding: ReviewFinding
 ) -> ToolReturn[dict[str, JsonValue]]:
     """Show the user a finding of the review as a card. Call it once for each finding."""
-    source = _named(sources_of(context.messages), finding.path)
+    source = _named(await _sources(context), finding.path)
     if not _has_line(source, finding.line):
         raise ModelRetry(f"{finding.path} has no line {finding.line}. Take one that is there.")
     card = Data(
@@ -117,8 +118,13 @@ def _add(sources: Sources, prompt: UserPromptPart) -> None:
             sources.add_file(content.identifier, content.data.decode(errors="replace"))
 
 
+async def _sources(context: RunContext[AgentRun]) -> list[Source]:
+    """Megabytes of diffs take a second: the worker's other runs go on meanwhile."""
+    return await asyncio.to_thread(sources_of, context.messages)
+
+
 async def _inspected(context: RunContext[AgentRun], path: str | None) -> Report:
-    sources = sources_of(context.messages)
+    sources = await _sources(context)
     try:
         return await inspect_sources([_named(sources, path)] if path else sources)
     except InspectionFailed as error:

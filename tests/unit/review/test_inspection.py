@@ -1,10 +1,16 @@
+import asyncio
+import os
+import sys
+import tempfile
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from worker.review import inspection
 from worker.review.inspection import InspectionFailed, inspect_sources
 from worker.review.source import Fragment, Source
+from tests.wait import until
 
 
 def python(text: str, path: str = "a.py") -> Source:
@@ -38,3 +44,46 @@ async def test_an_analysis_that_takes_too_long_is_given_up(
 
     with pytest.raises(InspectionFailed):
         await inspect_sources([python("x = 1\n")])
+
+
+async def test_an_analysis_that_is_broken_off_leaves_no_process_and_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    alive, program, folder = tmp_path / "alive", tmp_path / "program", tmp_path / "temporary"
+    os.mkfifo(alive)
+    folder.mkdir()
+    script = f"""\
+        #!/bin/sh
+        mktemp -d && exec 3> {alive}
+        sleep 600 & wait
+    """
+    program.write_text(dedent(script))
+    program.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(sys, "executable", str(program))
+    reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+
+    async def written() -> bool:
+        return _is_written_to(reader)
+
+    async def let_go() -> bool:
+        return not _is_written_to(reader)
+
+    inspecting = asyncio.create_task(inspect_sources([python("x = 1\n")]))
+    await until(written)
+
+    inspecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await inspecting
+
+    await until(let_go)
+    os.close(reader)
+    assert list(folder.iterdir()) == []
+
+
+def _is_written_to(fifo: int) -> bool:
+    """Whether a process has it open."""
+    try:
+        return os.read(fifo, 1) != b""
+    except BlockingIOError:
+        return True

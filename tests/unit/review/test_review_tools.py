@@ -1,0 +1,30 @@
+import asyncio
+
+from pydantic_ai import RunContext
+from pydantic_ai.messages import ModelRequest, UserPromptPart
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.usage import RunUsage
+
+from worker.agents.definition import AgentRun
+from worker.tools.review import list_files
+
+
+async def test_other_runs_go_on_while_the_code_is_looked_for() -> None:
+    turns = 0
+
+    async def other_run() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    said = ModelRequest(parts=[UserPromptPart("```py\nx = 1\n```")])
+    deps = AgentRun("run", "chat", "request")
+    context = RunContext(deps=deps, model=TestModel(), usage=RunUsage(), messages=[said])
+    other = asyncio.create_task(other_run())
+
+    [file] = await list_files(context)
+
+    other.cancel()
+    assert file["path"] == "block-1.py"
+    assert turns
