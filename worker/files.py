@@ -15,6 +15,9 @@ from shared.media_types import UNKNOWN, WrongMediaType, as_utf8, is_text, media_
 _SECONDS = 20
 #: Requests at once, of one conversation.
 _TOGETHER = 4
+#: A conversation's files may hold as much as so many of the largest: an address costs its sender
+#: nothing, and its content is the worker's memory.
+_LARGEST = 10
 
 
 def binary(content: bytes, said: str, name: str | None) -> BinaryContent:
@@ -35,9 +38,11 @@ async def with_files(messages: list[ModelMessage], max_bytes: int) -> list[Model
     """The messages with the content of each file in place of its address.
 
     Raises:
-        Exception: of pydantic-ai's `_ssrf`: an address that is private, away or too large.
+        Exception: of pydantic-ai's `_ssrf`: an address that is private, away or too large, or
+            beyond what the files may hold together.
     """
     fetching = asyncio.Semaphore(_TOGETHER)
+    left = _LARGEST * max_bytes
 
     async def fetched(message: ModelMessage) -> ModelMessage:
         if not isinstance(message, ModelRequest) or not _has_addresses(message):
@@ -51,16 +56,24 @@ async def with_files(messages: list[ModelMessage], max_bytes: int) -> list[Model
         return replace(message, parts=parts)
 
     async def content(item: object) -> object:
+        nonlocal left
         if not isinstance(item, FileUrl):
             return item
         async with fetching:
-            response = await safe_download(item.url, timeout=_SECONDS, max_bytes=max_bytes)
+            most = max(0, min(max_bytes, left))
+            response = await safe_download(item.url, timeout=_SECONDS, max_bytes=most)
+        left -= len(response.content)
         said = item.media_type
         if said == UNKNOWN:
             said = response.headers.get("content-type", "")
         return binary(response.content, said, item.identifier)
 
-    return list(await asyncio.gather(*map(fetched, messages)))
+    tasks = [asyncio.create_task(fetched(message)) for message in messages]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:  # one has failed, perhaps: nobody is asked for the others
+            task.cancel()
 
 
 def _has_addresses(message: ModelRequest) -> bool:

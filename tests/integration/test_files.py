@@ -178,3 +178,19 @@ async def test_a_file_that_is_too_large_gone_or_no_image_is_an_error() -> None:
             codes.append(failure_of(raised.value).code)
 
     assert codes == ["file_unavailable", "file_unavailable", "unsupported_content"]
+
+
+@pytest.mark.usefixtures("public")
+async def test_the_files_of_a_conversation_have_a_limit_together() -> None:
+    """The addresses of a thousand large files are a small request."""
+    async with Pages({"/a": ("image/png", PNG + b"x" * (1000 - len(PNG)))}) as p:
+        ten = conversation(f"{p.url}/a") * 10
+        assert len(await with_files(ten, 1000)) == 10
+        with pytest.raises(ValueError, match="maximum size") as raised:
+            await with_files(ten * 10, 1000)
+        await asyncio.sleep(0)  # for those that were cancelled
+        fetching = [task for task in asyncio.all_tasks() if "with_files" in repr(task)]
+
+    assert fetching == []
+    assert len(p.asked) < 30
+    assert failure_of(raised.value).code == "file_unavailable"
