@@ -74,6 +74,7 @@ async def with_files(messages: list[ModelMessage], max_bytes: int) -> list[Model
     finally:
         for task in tasks:  # one has failed, perhaps: nobody is asked for the others
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _has_addresses(message: ModelRequest) -> bool:
