@@ -98,6 +98,24 @@ async def test_a_client_that_can_ask_says_its_version(
     assert (await read({**continued(STEP), **MESSAGE, "sdkVersion": version})).asks is asks
 
 
+def doubling(ref: str, *, at: str = "$defs") -> dict[str, Any]:
+    """A schema of a few lines that is millions when each `$ref` is replaced by what it names."""
+
+    def twice(name: int) -> dict[str, Any]:
+        return {"properties": {side: {"$ref": ref.format(name)} for side in "ab"}}
+
+    return {**twice(0), at: {**{str(n): twice(n + 1) for n in range(20)}, "20": {}}}
+
+
+async def test_a_tool_of_the_client_may_use_definitions_and_recursion() -> None:
+    pair = {"properties": {"left": {"$ref": "#/$defs/tree"}, "right": {"$ref": "#/$defs/tree"}}}
+    schema = {"properties": {"tree": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": pair}}
+    point = {"properties": {"a": {"items": [{}]}, "b": {"$ref": "#/properties/a/items/0"}}}
+    tools = [client_tool(inputSchema=schema), client_tool(name="draw", inputSchema=point)]
+
+    assert len((await read({**MESSAGE, "clientTools": tools})).client_tools or ()) == 2
+
+
 @pytest.mark.parametrize(
     ("tools", "field"),
     [
@@ -108,6 +126,9 @@ async def test_a_client_that_can_ask_says_its_version(
         ([{"name": "locate"}], "clientTools[0].inputSchema"),
         ([client_tool(inputSchema={"type": "string"})], "clientTools[0].inputSchema"),
         ([client_tool(inputSchema={"title": "x" * 16_384})], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema=doubling("#/$defs/{}"))], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema=doubling("{}"))], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema=doubling("#/~0/{}", at="~"))], "clientTools[0].inputSchema"),
         ([client_tool(name=f"t{n}") for n in range(65)], "clientTools"),
     ],
 )

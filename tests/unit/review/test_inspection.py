@@ -7,10 +7,10 @@ from textwrap import dedent
 
 import pytest
 
+from tests.wait import until
 from worker.review import inspection
 from worker.review.inspection import InspectionFailed, inspect_sources
 from worker.review.source import Fragment, Source
-from tests.wait import until
 
 
 def python(text: str, path: str = "a.py") -> Source:
