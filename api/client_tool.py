@@ -31,7 +31,7 @@ def _refers_to_more(most: int, schema: dict[str, Any]) -> bool:
     while waiting and most >= 0:
         value, within = waiting.pop()
         most -= bool(within)
-        inner: Any = value.values() if isinstance(value, dict) else value
+        inner = cast("list[Any]", [*value.values()] if isinstance(value, dict) else value)
         waiting.extend((child, within) for child in inner if type(child) in NESTING)
         ref = cast("dict[str, Any]", value).get("$ref") if isinstance(value, dict) else None
         if isinstance(ref, str) and ref not in within:

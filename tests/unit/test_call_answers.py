@@ -110,7 +110,9 @@ def doubling(ref: str, *, at: str = "$defs") -> dict[str, Any]:
 async def test_a_tool_of_the_client_may_use_definitions_and_recursion() -> None:
     pair = {"properties": {"left": {"$ref": "#/$defs/tree"}, "right": {"$ref": "#/$defs/tree"}}}
     schema = {"properties": {"tree": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": pair}}
-    point = {"properties": {"a": {"items": [{}]}, "b": {"$ref": "#/properties/a/items/0"}}}
+    point: dict[str, Any] = {
+        "properties": {"a": {"items": [{}]}, "b": {"$ref": "#/properties/a/items/0"}}
+    }
     tools = [client_tool(inputSchema=schema), client_tool(name="draw", inputSchema=point)]
 
     assert len((await read({**MESSAGE, "clientTools": tools})).client_tools or ()) == 2
