@@ -18,6 +18,8 @@ MAX_CHARS = 1_000_000
 _SECONDS = 45.0
 
 _SOURCES = TypeAdapter(Sequence[Source])
+#: A model may ask for any number of analyses in one step; each takes a core and up to a gigabyte.
+_SLOTS = asyncio.Semaphore(2)
 
 
 class InspectionFailed(Exception):
@@ -35,8 +37,10 @@ async def inspect_sources(sources: Sequence[Source]) -> Report:
         raise InspectionFailed(
             f"At most {MAX_FILES} files and {MAX_CHARS:,} characters can be reviewed at once."
         )
-    with TemporaryDirectory() as folder:
-        return Report.model_validate_json(await _analysed(sources, folder))
+    async with _SLOTS:
+        with TemporaryDirectory() as folder:
+            output = await _analysed(sources, folder)
+    return Report.model_validate_json(output)
 
 
 async def _analysed(sources: Sequence[Source], folder: str) -> bytes:

@@ -4,6 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -87,3 +88,24 @@ def _is_written_to(fifo: int) -> bool:
         return os.read(fifo, 1) != b""
     except BlockingIOError:
         return True
+
+
+async def test_a_worker_analyses_two_at_once_and_the_others_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running: list[int] = []
+    begin = asyncio.create_subprocess_exec
+    under_way: set[asyncio.subprocess.Process] = set()
+
+    async def counted(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await begin(*command, **options)
+        under_way.difference_update([p for p in under_way if p.returncode is not None])
+        under_way.add(process)
+        running.append(len(under_way))
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
+    await asyncio.gather(*(inspect_sources([python("x = 1\n")]) for _ in range(4)))
+
+    assert len(running) == 4
+    assert max(running) == 2
