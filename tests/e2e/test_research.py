@@ -40,7 +40,7 @@ async def test_an_answer_cites_the_note_that_holds_it(
     assert search["output"][0]["id"] == NOTE
     [source] = [part for part in parts if part["type"] == "source-document"]
     assert source["sourceId"] == NOTE
-    assert source["title"] == "Workers: Workers > When a worker is killed"
+    assert source["title"] == "Workers: When a worker is killed"
     assert (source["filename"], source["mediaType"]) == ("workers.md", "text/markdown")
     assert parts[-1]["text"] == answer_text
     third = (await house.upstream.requests(name))[-1]["body"]["messages"]

@@ -38,13 +38,19 @@ def note_tools(index: NotesIndex) -> list[Tool]:
         source = SourceDocument(
             source_id=passage.id,
             media_type=_media_type(path),
-            title=f"{title}: {heading}" if heading and heading != title else title,
+            title=_cited(title, heading),
             filename=path,
         )
         note = ReadNote(id=passage.id, title=title, heading=heading, text=text)
         return ToolReturn(note, metadata=[source])
 
     return [Tool(search_notes), Tool(read_note)]
+
+
+def _cited(title: str, heading: str) -> str:
+    """`Workers: When one is killed`; a first heading is often the title once more."""
+    below = heading.removeprefix(title).removeprefix(" > ")
+    return f"{title}: {below}" if below else title
 
 
 def _found(hit: Hit) -> FoundNote:
