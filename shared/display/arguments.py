@@ -41,6 +41,13 @@ def check_order(low: Ordered | None, high: Ordered | None, names: str) -> None:
         raise ValueError(f"{names}: {low} is more than {high}")
 
 
+def check_range(low: Ordered | None, default: Ordered | None, high: Ordered | None) -> None:
+    """Raise ValueError where a field's limits are upside down, or its default is beyond them."""
+    check_order(low, high, "min and max")
+    check_order(low, default, "min and default")
+    check_order(default, high, "default and max")
+
+
 def check_unique(values: Sequence[str], what: str) -> None:
     """Raise ValueError naming the values that stand more than once."""
     twice = sorted({value for value in values if values.count(value) > 1})

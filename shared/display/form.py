@@ -12,7 +12,13 @@ from pydantic import (
     model_validator,
 )
 
-from shared.display.arguments import Arguments, Number, check_order, check_unique
+from shared.display.arguments import (
+    Arguments,
+    Number,
+    check_order,
+    check_range,
+    check_unique,
+)
 
 
 class Form(Arguments):
@@ -113,9 +119,7 @@ class NumberField(_Field):
 
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> Self:
-        check_order(self.min, self.max, "min and max")
-        check_order(self.min, self.default, "min and default")
-        check_order(self.default, self.max, "default and max")
+        check_range(self.min, self.default, self.max)
         return self
 
     def may_equal(self, value: object) -> bool:
@@ -202,9 +206,7 @@ class DateField(_Field):
 
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> Self:
-        check_order(self.min, self.max, "min and max")
-        check_order(self.min, self.default, "min and default")
-        check_order(self.default, self.max, "default and max")
+        check_range(self.min, self.default, self.max)
         return self
 
 
@@ -224,9 +226,7 @@ class TimeField(_Field):
 
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> Self:
-        check_order(self.min, self.max, "min and max")
-        check_order(self.min, self.default, "min and default")
-        check_order(self.default, self.max, "default and max")
+        check_range(self.min, self.default, self.max)
         return self
 
 
