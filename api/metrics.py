@@ -25,6 +25,12 @@ STREAM_CLIENTS = Gauge(
 _STREAMS = Counter("mamba_streams", "Streams that have ended, by how.", ("outcome",))
 
 
+def clients_now() -> int:
+    """How many clients follow a run at this process, also where several share their metrics."""
+    [family] = STREAM_CLIENTS.collect()
+    return round(sum(sample.value for sample in family.samples))
+
+
 class Answered(NamedTuple):
     """A request and its response, at their end."""
 

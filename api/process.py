@@ -12,6 +12,7 @@ from api.agent_directory import AgentDirectory
 from api.cluster import Cluster
 from api.components import ComponentChecks
 from api.draining import Draining
+from api.metrics import clients_now
 from api.model_list import ModelList
 from api.places import Places, Waiting
 from api.run_service import RunService
@@ -21,13 +22,19 @@ from api.wires import UI_MESSAGE, Wire
 from shared.admission import Admission
 from shared.agent_catalogue import AgentCatalogue
 from shared.agent_file import AgentFile
+from shared.apis import ApiRecord, Apis
+from shared.failed_runs import FailedRuns
 from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
 from shared.metrics import MODELS
+from shared.overview import Observatory
+from shared.presence import Identity, Presence
 from shared.redis import Redis, connect
 from shared.reload import Reload
 from shared.runs import Run, RunState, RunStore
+from shared.samples import Samples
+from shared.sampling import Sampling
 from shared.settings import Settings
 from shared.stream import START, Cursor, RedisEventStream
 from shared.subscriber import Subscriber
@@ -46,6 +53,7 @@ class Process:
     places: Places
     draining: Draining
     checks: ComponentChecks
+    observatory: Observatory
     cluster: Cluster
 
     @property
@@ -114,6 +122,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     runs = RunService(
         agents=agents,
         runs=RunStore(redis, live_ttl=live_ttl),
+        failed_runs=FailedRuns(redis, retention=settings.run.retention_seconds),
         admission=Admission(redis, live_ttl=live_ttl),
         queue=queue,
         stream=stream,
@@ -122,6 +131,8 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
     checks = ComponentChecks(redis, live, agents)
+    observatory = _observatory(redis, live, agents)
+    await _appear(redis, observatory, stack)
     return Process(
         live,
         redis,
@@ -133,8 +144,31 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         places=await stack.enter_async_context(Places(queue)),
         draining=draining,
         checks=checks,
-        cluster=Cluster(redis, agents, checks),
+        observatory=observatory,
+        cluster=Cluster(observatory, checks),
     )
+
+
+def _observatory(redis: Redis, live: LiveSettings, agents: AgentDirectory) -> Observatory:
+    run = live.now.run
+
+    async def queues() -> set[str]:
+        return await agents.queues() | {*live.now.models.queues.values()}
+
+    return Observatory(
+        redis, queues, live_ttl=run.live_ttl_seconds, retention=run.retention_seconds
+    )
+
+
+async def _appear(redis: Redis, observatory: Observatory, stack: AsyncExitStack) -> None:
+    """Be seen by whoever looks at the house, and take part in making its samples."""
+    identity = Identity()
+
+    def describe() -> ApiRecord:
+        return ApiRecord(**dict(identity.record()), clients=clients_now())
+
+    await stack.enter_async_context(Presence(Apis(redis), describe))
+    await stack.enter_async_context(Sampling(Samples(redis), observatory, identity.id))
 
 
 def _process_of(request: Request) -> Process:

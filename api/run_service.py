@@ -17,6 +17,7 @@ from shared.allowance import Allowance
 from shared.closing import close_run, lost_ending
 from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, RunInProgress
 from shared.events import Abort, StreamEvent
+from shared.failed_runs import FailedRuns
 from shared.follow import Follower
 from shared.jobs import JobQueue, RunChat
 from shared.keys import MAIN_QUEUE
@@ -48,6 +49,7 @@ class RunService:
         *,
         agents: AgentDirectory,
         runs: RunStore,
+        failed_runs: FailedRuns,
         admission: Admission,
         queue: JobQueue,
         stream: EventStream,
@@ -56,6 +58,7 @@ class RunService:
     ) -> None:
         self._agents = agents
         self._runs = runs
+        self._failed_runs = failed_runs
         self._admission = admission
         self._queue = queue
         self._stream = stream
@@ -251,6 +254,8 @@ class RunService:
         if await close_run(self._stream, run, ending, closure):
             log.info("run.ended", run_id=run.id, state=closure.state, error=closure.error)
             count_closed(run, closure.state, closure.error)
+            if closure.state is RunState.FAILED:
+                await self._failed_runs.add(run.id)
             await self._queue.remove(run.id, queue=run.queue)
 
     async def _wait_for_end(self, run: Run) -> None:

@@ -125,8 +125,7 @@ async def _workers(house: House) -> list[Finding]:
 
 async def _queues(house: House) -> list[Finding]:
     found: list[Finding] = []
-    for queue in await house.queues():
-        depth = await house.queue.depth(queue)
+    for queue, depth in (await house.queue.depths(await house.queues())).items():
         said = f"{depth.waiting} waiting, {depth.running} running, {depth.deferred} deferred"
         if depth.oldest_wait_ms > _LONG_WAIT_MS:
             said += f"; the oldest waits for {depth.oldest_wait_ms / 1000:.0f} s"

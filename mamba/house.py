@@ -52,9 +52,9 @@ class House:
         )
 
     async def queues(self) -> list[str]:
-        """Their names: the main one first, then those of the agents that workers offer."""
+        """Their names: the main one first, then those of the agents and models."""
         catalogue = AgentCatalogue(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
-        named = {card.queue for card in await catalogue.read()} | {*self.settings.worker.queues}
+        named = await catalogue.queues(self.settings)
         return [keys.MAIN_QUEUE, *sorted(named - {keys.MAIN_QUEUE})]
 
 

@@ -27,7 +27,7 @@ async def watch(house: House, *, most: int, as_json: bool, color: bool) -> None:
 
 
 async def _page(house: House, most: int, *, as_json: bool, color: bool) -> str:
-    depths = {queue: await house.queue.depth(queue) for queue in await house.queues()}
+    depths = await house.queue.depths(await house.queues())
     live = [run for queue in depths for run in await house.live_runs.first(queue, most)][:most]
     now = await _now(house)
     if as_json:
@@ -56,13 +56,7 @@ def _runs(live: list[LiveRun], now: int, *, color: bool) -> str:
 def _row(one: LiveRun, now: int) -> tuple[object, ...]:
     run = one.run
     age = ago(now - run.created_at)
-    return (run.id, _state(one, now), run.agent, run.model, run.attempts, age, one.worker or "-")
-
-
-def _state(one: LiveRun, now: int) -> str:
-    if one.worker:
-        return "running"
-    return "waiting" if one.due_at <= now else "deferred"
+    return (run.id, one.state(now), run.agent, run.model, run.attempts, age, one.worker or "-")
 
 
 def _queues_json(depths: dict[str, Depth]) -> list[dict[str, Any]]:

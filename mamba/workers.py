@@ -7,7 +7,8 @@ from functools import partial
 from mamba.house import House, until
 from mamba.readable import CommandFailed
 from mamba.table import ago, in_columns
-from shared.workers import ALIVE_SECONDS, WorkerRecord
+from shared.presence import ALIVE_SECONDS
+from shared.workers import WorkerRecord
 
 
 async def show(house: House, *, as_json: bool, color: bool) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from shared import keys
 from shared.agents import AgentCard
 from shared.redis import Redis, Script
+from shared.settings import Settings
 
 #: How long the last word about an agent holds while other workers stand.
 KEPT_SECONDS = 600
@@ -31,6 +32,11 @@ class AgentCatalogue:
         fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.AGENTS)
         cards = (_card(said.partition(b" ")[2]) for said in fields.values())
         return [card for card in cards if card is not None]
+
+    async def queues(self, settings: Settings) -> set[str]:
+        """The names of the queues that agents have, and of those that the settings name."""
+        named = {*settings.models.queues.values(), *settings.worker.queues}
+        return named | {card.queue for card in await self.read()}
 
 
 def _card(text: bytes) -> AgentCard | None:

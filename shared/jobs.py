@@ -132,9 +132,13 @@ class JobQueue:
         Only of the 1,000 that are due last it is looked up whether a worker has them, the others
         among those that are not due count as running.
         """
-        names, args = [keys.queue(queue)], [keys.lease(""), _LOOK]
-        reply: list[int] = await _DEPTH.run(self._redis, names, args)
-        return Depth(*reply)
+        return (await self.depths([queue]))[queue]
+
+    async def depths(self, queues: Sequence[str]) -> dict[str, Depth]:
+        """The depth of each of these queues, in one round trip."""
+        names, args = [keys.queue(queue) for queue in queues], [keys.lease(""), _LOOK]
+        reply: list[list[int]] = await _DEPTHS.run(self._redis, names, args)
+        return {name: Depth(*depth) for name, depth in zip(queues, reply, strict=True)}
 
     async def places(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
@@ -219,20 +223,25 @@ return 'due'
 """
 )
 
-#: KEYS queue; ARGV lease key prefix, how many leases to look for. A lease pushes its job's score
+#: KEYS queues; ARGV lease key prefix, how many leases to look for. A lease pushes its job's score
 #: out by seconds at most: what is deferred stands behind.
-_DEPTH = Script(
+_DEPTHS = Script(
     _NOW
     + """
-local waiting = redis.call('ZCOUNT', KEYS[1], '-inf', now)
-local later = redis.call('ZCARD', KEYS[1]) - waiting
-local wait = 0
-if waiting > 0 then wait = now - redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] end
-if later == 0 then return {waiting, 0, 0, wait} end
-local last = redis.call('ZRANGE', KEYS[1], -math.min(later, ARGV[2]), -1)
-for i, id in ipairs(last) do last[i] = ARGV[1] .. id end
-local deferred = #last - redis.call('EXISTS', unpack(last))
-return {waiting, later - deferred, deferred, wait}
+local function depth(queue)
+  local waiting = redis.call('ZCOUNT', queue, '-inf', now)
+  local later = redis.call('ZCARD', queue) - waiting
+  local wait = 0
+  if waiting > 0 then wait = now - redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2] end
+  if later == 0 then return {waiting, 0, 0, wait} end
+  local last = redis.call('ZRANGE', queue, -math.min(later, ARGV[2]), -1)
+  for i, id in ipairs(last) do last[i] = ARGV[1] .. id end
+  local deferred = #last - redis.call('EXISTS', unpack(last))
+  return {waiting, later - deferred, deferred, wait}
+end
+local depths = {}
+for i, queue in ipairs(KEYS) do depths[i] = depth(queue) end
+return depths
 """
 )
 

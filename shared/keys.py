@@ -11,6 +11,8 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 QUEUE = "mamba:queue"
 #: Sorted set: the ids of the workers, by when they count as gone.
 WORKERS = "mamba:workers"
+#: Sorted set: the ids of the API processes, by when they count as gone.
+APIS = "mamba:apis"
 #: The name of that queue among the agents' own.
 MAIN_QUEUE = "main"
 #: Hash: the newest report of each provider, by its name.
@@ -19,6 +21,14 @@ PROVIDERS = "mamba:providers"
 AGENTS = "mamba:agents"
 #: String: the worker whose turn it is to ask the providers.
 PROBE_TURN = "mamba:providers:turn"
+#: Stream: the house every few seconds, for an hour.
+SAMPLES = "mamba:samples"
+#: String: the process whose turn it is to add a sample.
+SAMPLE_TURN = "mamba:samples:turn"
+#: String: what each process had counted at the last sample.
+SAMPLED = "mamba:samples:totals"
+#: List: the ids of the runs that failed, the newest first.
+FAILED = "mamba:failed"
 
 
 def run(run_id: str) -> str:
@@ -56,6 +66,11 @@ def queue(name: str) -> str:
     return QUEUE if name == MAIN_QUEUE else f"{QUEUE}s:{name}"
 
 
+def queue_name(key: str) -> str:
+    """The name of the queue that has this key."""
+    return MAIN_QUEUE if key == QUEUE else key.removeprefix(f"{QUEUE}s:")
+
+
 def title(title_id: str) -> str:
     """String: a title that was made. Its name is also the channel that it is published on."""
     return f"mamba:title:{title_id}"
@@ -74,6 +89,16 @@ def worker(worker_id: str) -> str:
 def worker_record(worker_id: str) -> str:
     """String: what a live worker says of itself."""
     return f"mamba:worker:{worker_id}:record"
+
+
+def api_record(api_id: str) -> str:
+    """String: what a live API process says of itself."""
+    return f"mamba:api:{api_id}:record"
+
+
+def totals_left(process_id: str) -> str:
+    """String: what a process had counted when it left, for a short while."""
+    return f"mamba:totals:{process_id}"
 
 
 def job(run_id: str) -> str:

@@ -4,11 +4,14 @@ The queues are their index: a run's job stands in its queue from the admission t
 not. Nothing else has to be kept in step with them.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from shared import keys
 from shared.redis import Redis, Script
 from shared.runs import Run, RunStore
+
+LiveState = Literal["waiting", "running", "deferred"]
 
 
 class LiveRun(NamedTuple):
@@ -18,6 +21,12 @@ class LiveRun(NamedTuple):
     #: When its job is due; past: it waits. Unix milliseconds, by Redis' clock.
     due_at: int
 
+    def state(self, now: int) -> LiveState:
+        """What it does at a time by Redis' clock."""
+        if self.worker:
+            return "running"
+        return "waiting" if self.due_at <= now else "deferred"
+
 
 class LiveRuns:
     def __init__(self, redis: Redis, *, live_ttl: float) -> None:
@@ -26,11 +35,25 @@ class LiveRuns:
 
     async def first(self, queue: str, count: int) -> list[LiveRun]:
         """Those of a queue that are due first, `count` at most."""
-        names, args = [keys.queue(queue)], [count, keys.lease("")]
-        found: list[list[bytes]] = await _FIRST.run(self._redis, names, args)
-        rows = [(job.decode(), worker.decode(), int(due)) for job, due, worker in found]
-        runs = [(await self._runs.get(job), worker, due) for job, worker, due in rows]
-        return [LiveRun(run, worker or None, due) for run, worker, due in runs if run is not None]
+        return await self._find(_FIRST, [queue], count)
+
+    async def both(self, queues: Sequence[str], count: int) -> list[LiveRun]:
+        """Of all these queues `count` at most: those that wait longest, and those not due yet.
+
+        The latter are those that workers have, and the deferred ones. Where there are enough of
+        both they are half and half: neither hides the other.
+        """
+        return await self._find(_BOTH, queues, count)
+
+    async def _find(self, script: Script, queues: Sequence[str], count: int) -> list[LiveRun]:
+        names, args = [keys.queue(queue) for queue in queues], [count, keys.lease("")]
+        found: list[list[bytes]] = await script.run(self._redis, names, args)
+        runs = await self._runs.find([job.decode() for job, _, _ in found])
+        return [
+            LiveRun(runs[job.decode()], worker.decode() or None, int(due))
+            for job, due, worker in found
+            if job.decode() in runs
+        ]
 
 
 #: KEYS queue; ARGV count, lease key prefix. Triples of job, due time and its worker's id or ''.
@@ -41,5 +64,33 @@ for i = 1, #jobs, 2 do
   local worker = redis.call('GET', ARGV[2] .. jobs[i]) or ''
   found[#found + 1] = {jobs[i], string.format('%.0f', jobs[i + 1]), worker}
 end
+return found
+""")
+
+#: KEYS queues; ARGV count, lease key prefix. The same triples, of all queues, by due time.
+_BOTH = Script("""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local count = tonumber(ARGV[1])
+local function first(from, to)
+  local jobs = {}
+  for _, queue in ipairs(KEYS) do
+    local found = redis.call('ZRANGEBYSCORE', queue, from, to, 'WITHSCORES', 'LIMIT', 0, count)
+    for i = 1, #found, 2 do jobs[#jobs + 1] = {found[i], tonumber(found[i + 1])} end
+  end
+  table.sort(jobs, function(a, b) return a[2] < b[2] end)
+  return jobs
+end
+local waiting, later = first('-inf', now), first('(' .. string.format('%.0f', now), '+inf')
+local waits = math.min(#waiting, math.max(math.floor(count / 2), count - #later))
+local found = {}
+local function take(jobs, many)
+  for i = 1, math.min(#jobs, many) do
+    local worker = redis.call('GET', ARGV[2] .. jobs[i][1]) or ''
+    found[#found + 1] = {jobs[i][1], string.format('%.0f', jobs[i][2]), worker}
+  end
+end
+take(waiting, waits)
+take(later, count - waits)
 return found
 """)

@@ -11,6 +11,7 @@ the state in step with the log.
 
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -93,10 +94,15 @@ class RunStore:
         await _CREATE.run(self._redis, [keys.run(run.id)], [self._live_ttl_ms, *fields])
 
     async def get(self, run_id: str) -> Run | None:
-        fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
-        if b"id" not in fields:
-            return None
-        return Run.model_validate({k.decode(): v.decode() for k, v in fields.items()})
+        return _run(await self._redis.execute_command("HGETALL", keys.run(run_id)))
+
+    async def find(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Those of these runs that are known, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.execute_command("HGETALL", keys.run(run_id))
+            found = [_run(fields) for fields in await pipe.execute()]
+        return {run.id: run for run in found if run is not None}
 
     async def request_cancel(self, run_id: str) -> None:
         """Record the stop. Whoever writes to the log next is told."""
@@ -126,6 +132,12 @@ class RunStore:
         """What each attempt has used."""
         fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
         return [value.decode() for name, value in fields.items() if name.startswith(b"usage:")]
+
+
+def _run(fields: Mapping[bytes, bytes]) -> Run | None:
+    if b"id" not in fields:
+        return None
+    return Run.model_validate({k.decode(): v.decode() for k, v in fields.items()})
 
 
 #: A hash that has expired must not come back as a fragment without a TTL.

@@ -2,10 +2,7 @@
 
 import asyncio
 import gc
-import os
-import secrets
 import signal
-import socket
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
@@ -17,12 +14,17 @@ from arq.worker import func
 
 from shared import keys, logs
 from shared.agent_catalogue import AgentCatalogue
+from shared.failed_runs import FailedRuns
 from shared.jobs import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.live_settings import LiveSettings
 from shared.metrics import MODELS
+from shared.overview import Observatory
+from shared.presence import Identity, Presence
 from shared.redis import REDIS_AWAY, Redis, open_pool
 from shared.reload import Reload
 from shared.runs import RunStore
+from shared.samples import Samples
+from shared.sampling import Sampling
 from shared.settings import Settings
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber
@@ -37,7 +39,7 @@ from worker.metrics_port import metrics_port
 from worker.models import Models
 from worker.orders import Orders
 from worker.pace import max_retries_of
-from worker.presence import Presence
+from worker.presence import description
 from worker.probe import Probe
 from worker.run_chat import ChatRunner
 from worker.running import Interrupt, Running
@@ -56,23 +58,26 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    identity = Identity()
     stop = asyncio.Event()
     with _on_signal(stop):
         async with AsyncExitStack() as stack:
             live = LiveSettings(settings)
             live.on_change(lambda changed: logs.configure(changed.logging))
             await stack.enter_async_context(Reload(live))
-            worker = await _compose(live, worker_id, stack, stop)
+            worker = await _compose(live, identity.id, stack, stop)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
             _show(worker)
             stack.enter_context(metrics_port(settings.worker))
-            log.info("worker.started", worker_id=worker_id, demo=settings.openai.demo)
+            log.info("worker.started", worker_id=identity.id, demo=settings.openai.demo)
             if settings.openai.demo:
                 log.warning("worker.demo_model", hint="set OPENAI_API_KEY for a real one")
             _tune_garbage_collection()
-            presence = Presence(Workers(cast("Redis", worker.pool)), worker, worker_id=worker_id)
-            async with presence:
+            redis = cast("Redis", worker.pool)
+            async with (
+                Presence(Workers(redis), description(worker, identity)),
+                _sampling(redis, live, identity.id),
+            ):
                 await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
 
 
@@ -100,6 +105,7 @@ async def _compose(
         stream=stream,
         commit=await stack.enter_async_context(GroupCommit(stream)),
         runs=runs,
+        failed_runs=FailedRuns(redis, retention=settings.run.retention_seconds),
         running=running,
         agents=agents,
         settings=lambda: live.now.run,
@@ -123,6 +129,19 @@ async def _compose(
         on_dropped=runner.drop,
         queues=agents.queues,
     )
+
+
+def _sampling(redis: Redis, live: LiveSettings, worker_id: str) -> Sampling:
+    run = live.now.run
+    catalogue = AgentCatalogue(redis, live_ttl=run.live_ttl_seconds)
+
+    async def queues() -> set[str]:
+        return await catalogue.queues(live.now)
+
+    observatory = Observatory(
+        redis, queues, live_ttl=run.live_ttl_seconds, retention=run.retention_seconds
+    )
+    return Sampling(Samples(redis), observatory, worker_id)
 
 
 async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from shared.closing import close_run, failure_ending
 from shared.errors import Fenced, StreamClosed, StreamError
 from shared.events import Abort, Finish, FinishReason, Start, StreamEvent
+from shared.failed_runs import FailedRuns
 from shared.jobs import RunChat
 from shared.logs import bind, where
 from shared.metrics import AGENTS, count_closed, count_run
@@ -71,6 +72,7 @@ class ChatRunner:
         stream: EventStream,
         commit: GroupCommit,
         runs: RunStore,
+        failed_runs: FailedRuns,
         running: Running,
         agents: Agents,
         settings: Callable[[], RunSettings],
@@ -79,6 +81,7 @@ class ChatRunner:
         self._stream = stream
         self._commit = commit
         self._runs = runs
+        self._failed_runs = failed_runs
         self._running = running
         self._agents = agents
         self._settings = settings
@@ -125,6 +128,8 @@ class ChatRunner:
         if await close_run(self._stream, run, ending, closure):
             log.info("run.ended", run_id=run_id, state=closure.state, error=closure.error)
             count_closed(run, closure.state, closure.error)
+            if failure:
+                await self._failed_runs.add(run_id)
 
     async def _answer(self, job: RunChat, progress: RunInProgress) -> None:
         with bind(request_id=job.request_id):
@@ -179,6 +184,7 @@ class ChatRunner:
             earlier=earlier,
             entries=entries,
             progress=progress,
+            failed_runs=self._failed_runs,
         )
         if not takeover.offset:
             attempt.writer.write(Start(message_id=job.message_id))
@@ -280,6 +286,7 @@ class _Attempt:
         earlier: Sequence[Entry],
         entries: Sequence[Entry],
         progress: RunInProgress,
+        failed_runs: FailedRuns,
     ) -> None:
         self.agent = agent
         self.takeover = takeover
@@ -294,6 +301,7 @@ class _Attempt:
             on_content=None if Transcript.of(entries).parts else self._on_content,
         )
         self._stream = stream
+        self._failed_runs = failed_runs
         self._job = job
         self._earlier = earlier
         self._began = time.monotonic()
@@ -358,6 +366,8 @@ class _Attempt:
         ATTEMPTS.labels("ended").inc()
         count_run(job.agent, job.model, closure.state, closure.error)
         count_duration(job.agent, job.model, seconds)
+        if closure.state is RunState.FAILED:
+            await self._failed_runs.add(job.run_id)
 
     @property
     def _elapsed(self) -> float:

@@ -43,6 +43,11 @@ class Proxy:
         self._open = asyncio.Event()
         self._open.set()
 
+    def stand_still(self) -> None:
+        """Nothing comes through any more; new connections are accepted, and wait."""
+        self.fall_silent()
+        self._answering.clear()
+
     def hang_up(self) -> None:
         """End the connections there are; new ones are accepted, and wait."""
         self._answering.clear()
@@ -67,9 +72,10 @@ class Proxy:
                 writer.transport.abort()
                 return
         self.accepted += 1
+        self._writers.add(writer)
         await self._answering.wait()
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        self._writers |= {writer, far_writer}
+        self._writers.add(far_writer)
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             self._pipes.add(asyncio.create_task(_pipe(source, sink, self._open)))
 

@@ -26,6 +26,7 @@ from shared import events
 from shared.closing import close_run
 from shared.events import Abort, Error, Event, Finish, Start, StreamEvent, TextDelta, decode
 from shared.events import Data as DataEvent
+from shared.failed_runs import FailedRuns
 from shared.jobs import RunChat
 from shared.live_settings import LiveSettings
 from shared.messages import Message, TextPart
@@ -101,6 +102,7 @@ class Desk:
             stream=self.stream,
             commit=self.commit,
             runs=self.runs,
+            failed_runs=FailedRuns(self.redis, retention=60),
             running=self.running,
             agents={self.definition.name: self.answerer(models or ScriptedModels(*turns))},
             settings=lambda: self.settings,

@@ -38,7 +38,7 @@ async def test_a_worker_that_leaves_is_gone_at_once(redis: Redis) -> None:
     await workers.renew(record("a"))
     await workers.renew(record("b"))
 
-    await workers.remove("a")
+    await workers.leave(record("a"))
 
     assert [worker.id for worker in await workers.alive()] == ["b"]
 
