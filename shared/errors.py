@@ -26,6 +26,7 @@ MambaError
 │   ├── Fenced
 │   ├── StreamClosed
 │   └── StreamGap
+├── FileTimeout                 a file's server, or several, took too long
 └── ModelSilent                 a model is given up on, in the middle of its answer or before it
     ├── FirstTokenTimeout
     └── SilenceTimeout
@@ -204,6 +205,10 @@ class StreamClosed(StreamError):
 
 class StreamGap(StreamError):
     """Entries before this one are missing from the log."""
+
+
+class FileTimeout(MambaError):
+    """A file of this conversation did not arrive in time."""
 
 
 class ModelSilent(MambaError):

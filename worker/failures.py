@@ -7,7 +7,7 @@ from types import TracebackType
 import aiohttp
 from pydantic_ai import exceptions
 
-from shared.errors import FirstTokenTimeout, SilenceTimeout
+from shared.errors import FileTimeout, FirstTokenTimeout, SilenceTimeout
 from worker.retry_after import retry_after
 
 
@@ -93,6 +93,9 @@ CLASSES: dict[type[Exception], Failure] = {
     ),
     exceptions.OutputTokenLimitExceeded: Failure(
         "output_limit", "The answer reached the model's length limit."
+    ),
+    FileTimeout: Failure(
+        "file_timeout", "A file of this conversation took too long to fetch.", passing=True
     ),
     exceptions.UserError: _UNSUPPORTED,
     NotImplementedError: _UNSUPPORTED,

@@ -10,9 +10,13 @@ from pydantic_ai._ssrf import safe_download
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import BinaryContent, FileUrl, ModelMessage, ModelRequest, UserPromptPart
 
+from shared.errors import FileTimeout
 from shared.media_types import UNKNOWN, WrongMediaType, as_utf8, is_text, media_type_of
 
+#: For a file, its redirects and names included: a server that sends a byte at a time is slow too.
 _SECONDS = 20
+#: For all of a conversation's.
+_SECONDS_IN_ALL = 60
 #: Requests at once, of one conversation.
 _TOGETHER = 4
 #: A conversation's files may hold as much as so many of the largest: an address costs its sender
@@ -38,9 +42,18 @@ async def with_files(messages: list[ModelMessage], max_bytes: int) -> list[Model
     """The messages with the content of each file in place of its address.
 
     Raises:
+        FileTimeout: if one, or all together, take too long.
         Exception: of pydantic-ai's `_ssrf`: an address that is private, away or too large, or
             beyond what the files may hold together.
     """
+    try:
+        async with asyncio.timeout(_SECONDS_IN_ALL):
+            return await _fetched(messages, max_bytes)
+    except TimeoutError:
+        raise FileTimeout from None
+
+
+async def _fetched(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
     fetching = asyncio.Semaphore(_TOGETHER)
     left = _LARGEST * max_bytes
 
@@ -61,7 +74,8 @@ async def with_files(messages: list[ModelMessage], max_bytes: int) -> list[Model
             return item
         async with fetching:
             most = max(0, min(max_bytes, left))
-            response = await safe_download(item.url, timeout=_SECONDS, max_bytes=most)
+            async with asyncio.timeout(_SECONDS):
+                response = await safe_download(item.url, timeout=_SECONDS, max_bytes=most)
         left -= len(response.content)
         said = item.media_type
         if said == UNKNOWN:

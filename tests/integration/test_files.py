@@ -12,10 +12,12 @@ from pydantic_ai import _ssrf
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import BinaryContent, ImageUrl, ModelRequest, UserPromptPart
 
+from shared.errors import FileTimeout
 from shared.messages import FilePart, Message, TextPart
 from tests.fakes.pages import Pages
 from tests.processes import Api, Valkey
 from tests.unit.test_media_types import JPEG, PDF, PNG, WEBP, ZIP
+from worker import files
 from worker.failures import failure_of
 from worker.files import with_files
 from worker.history import history_of
@@ -178,6 +180,32 @@ async def test_a_file_that_is_too_large_gone_or_no_image_is_an_error() -> None:
             codes.append(failure_of(raised.value).code)
 
     assert codes == ["file_unavailable", "file_unavailable", "unsupported_content"]
+
+
+@pytest.mark.usefixtures("public")
+@pytest.mark.parametrize("limit", ["_SECONDS", "_SECONDS_IN_ALL"])
+async def test_a_server_that_sends_a_byte_at_a_time_holds_no_worker(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(files, limit, 0.5)
+    dripping: list[asyncio.Task[Any] | None] = []
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dripping.append(asyncio.current_task())
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(FileTimeout) as raised:
+            await with_files(conversation(f"http://127.0.0.1:{port}/a"), 1_000_000)
+        await asyncio.gather(*filter(None, dripping))
+
+    assert failure_of(raised.value).code == "file_timeout"
 
 
 @pytest.mark.usefixtures("public")
