@@ -12,6 +12,7 @@ from shared import keys
 from shared.agent_catalogue import AgentCatalogue
 from shared.jobs import JobQueue
 from shared.live_runs import LiveRuns
+from shared.overview import Observatory
 from shared.redis import REDIS_AWAY, Redis, RedisError, connect
 from shared.runs import RunStore
 from shared.settings import Settings, load_settings
@@ -51,6 +52,16 @@ class House:
             self.redis, live_ttl=run.live_ttl_seconds, retention=run.retention_seconds
         )
 
+    def observatory(self) -> Observatory:
+        """One to keep: it shares its looks."""
+        run = self.settings.run
+        return Observatory(
+            self.redis,
+            self.queues,
+            live_ttl=run.live_ttl_seconds,
+            retention=run.retention_seconds,
+        )
+
     async def queues(self) -> list[str]:
         """Their names: the main one first, then those of the agents and models."""
         catalogue = AgentCatalogue(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
@@ -75,16 +86,24 @@ def in_house(work: Callable[[House], Awaitable[_T]]) -> _T:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[House]:
+    async with unasked(settings) as house:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await house.redis.execute_command("PING")
+            yield house
+        except (*REDIS_AWAY, RedisError, TimeoutError) as error:
+            raise CommandFailed(f"No Redis answers at {address(settings)}: {error}") from None
+
+
+@asynccontextmanager
+async def unasked(settings: Settings) -> AsyncGenerator[House]:
+    """The house, whether its Redis answers or not."""
     try:
         redis = connect(settings.redis.url, name="mamba-operator", max_connections=4)
     except ValueError as error:
         raise CommandFailed(f"redis.url is wrong: {error}") from None
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await redis.execute_command("PING")
         yield House(settings, redis)
-    except (*REDIS_AWAY, RedisError, TimeoutError) as error:
-        raise CommandFailed(f"No Redis answers at {address(settings)}: {error}") from None
     finally:
         await redis.aclose()
 

@@ -23,6 +23,9 @@ run = typer.Typer(
 
 def install(app: typer.Typer, worker: typer.Typer) -> None:
     app.command(epilog="Examples: mamba queue --watch, mamba queue --json | jq '.queues'")(queue)
+    app.command(
+        epilog="Examples: mamba top --interval 5, mamba top --once, mamba top --json | jq '.queues'"
+    )(top)
     app.command(epilog="Example: mamba doctor || echo 'not well'")(doctor)
     app.add_typer(run, name="run")
     worker.command("list", epilog="Example: mamba worker list --json")(list_workers)
@@ -43,6 +46,36 @@ def queue(
         _do(lambda house: show(house, most=most, as_json=as_json, color=has_colors()))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def top(
+    *,
+    interval: Annotated[
+        float | None,
+        typer.Option("--interval", min=1, max=60, help="Seconds between two looks; 2 unless told."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="One picture, and exit.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="As JSON, for programs; with --interval a line each time."),
+    ] = False,
+) -> None:
+    """Watch the house live: queues, workers, runs, rates, failures.
+
+    Keys: q quits, p pauses, the arrows select a run, x stops it. Where the output is no terminal
+    one picture is printed.
+    """
+    from mamba.top import watch  # noqa: PLC0415
+    from shared.settings import load_settings  # noqa: PLC0415
+
+    with readable():
+        settings = load_settings()
+        if as_json:
+            watch.print_json(settings, interval)
+        elif once or not watch.is_possible():
+            watch.print_once(settings)
+        else:
+            watch.live(settings, interval or watch.INTERVAL_SECONDS)
 
 
 def doctor(*, as_json: Json = False) -> None:

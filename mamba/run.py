@@ -27,7 +27,15 @@ async def show(house: House, run_id: str, *, as_json: bool) -> None:
 
 
 async def stop(house: House, run_id: str) -> None:
-    """Stop a run as its user would: what was said stays, and its reader sees the end."""
+    print(f"{run_id} is {await end(house, run_id)}.")
+
+
+async def end(house: House, run_id: str) -> RunState:
+    """Stop a run as its user would: what was said stays, and its reader sees the end.
+
+    Raises:
+        CommandFailed: if there is no such run, or it has ended.
+    """
     run = await _get(house, run_id)
     _check_live(run)
     await house.runs.request_cancel(run_id)
@@ -37,7 +45,7 @@ async def stop(house: House, run_id: str) -> None:
     closure = Closure(RunState.CANCELLED)
     if await close_run(house.stream, run, [Abort()], closure):
         await house.queue.remove(run_id, queue=run.queue)
-    print(f"{run_id} is {(await _get(house, run_id)).state}.")
+    return (await _get(house, run_id)).state
 
 
 async def requeue(house: House, run_id: str) -> None:

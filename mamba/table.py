@@ -7,7 +7,7 @@ BOLD, RED, GREEN, YELLOW, PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m",
 
 def in_columns(heads: Sequence[str], rows: Sequence[Sequence[object]], *, color: bool) -> str:
     """The heads and the rows, aligned; numbers to the right."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
     right = [
         all(isinstance(cell, int | float) for cell in column) if rows else False
@@ -17,6 +17,11 @@ def in_columns(heads: Sequence[str], rows: Sequence[Sequence[object]], *, color:
     if color:
         lines[0] = f"{BOLD}{lines[0]}{PLAIN}"
     return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: a name may come from whoever asks."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
 def ago(milliseconds: float) -> str:
