@@ -46,12 +46,17 @@ async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
+#: What an API process says of itself, whoever asks it what.
+OF_THE_PROCESS = (b"mamba:api", b"mamba:samples", b"mamba:totals:")
+
+
 async def queued(redis: Redis) -> int:
     return await redis.execute_command("ZCARD", keys.QUEUE)
 
 
 async def nothing_is_left(redis: Redis) -> bool:
-    return not await redis.execute_command("KEYS", "*")
+    names: list[bytes] = await redis.execute_command("KEYS", "*")
+    return all(name.startswith(OF_THE_PROCESS) for name in names)
 
 
 def chat(*messages: Any, **more: Any) -> bytes:
