@@ -7,12 +7,14 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from api.components import OWN_COMPONENTS, ComponentChecks
+from shared.live_settings import LiveSettings
 from shared.overview import HouseLook, Observatory, QueueLook, RedisLook
 
 #: Each gauge: its name, what it says, its labels.
 GAUGES = (
     ("mamba_queue_runs", "Runs in a queue, by state.", ("queue", "state")),
     ("mamba_queue_oldest_wait_seconds", "Since when the oldest waiting run is due.", ("queue",)),
+    ("mamba_queue_limit", "Runs that may wait in a queue; 0: no limit.", ()),
     ("mamba_workers", "Workers that are alive, by state.", ("state",)),
     ("mamba_workers_runs", "Runs that all workers work on.", ()),
     ("mamba_workers_places", "Runs that those workers that do not drain take at most.", ()),
@@ -30,14 +32,20 @@ _Values = dict[str, list[tuple[tuple[str, ...], float]]]
 class Cluster:
     """One a process."""
 
-    def __init__(self, observatory: Observatory, checks: ComponentChecks) -> None:
+    def __init__(
+        self, observatory: Observatory, checks: ComponentChecks, live: LiveSettings
+    ) -> None:
         self._observatory = observatory
+        self._live = live
         self._checks = checks
 
     async def gauges(self) -> list[Metric]:
         """As they were a few seconds ago at most. Without Redis there is little to tell."""
         house, providers = await asyncio.gather(self._observatory.house(), self._of_providers())
-        values: _Values = {"mamba_redis_up": [((), house.redis.up)]}
+        values: _Values = {
+            "mamba_redis_up": [((), house.redis.up)],
+            "mamba_queue_limit": [((), self._live.now.limits.queue_depth)],
+        }
         if house.redis.up:
             values |= _of_redis(house.redis) | _of_queues(house.queues) | _of_workers(house)
         return [*_families(values | providers)]

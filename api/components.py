@@ -107,7 +107,7 @@ class ComponentChecks:
         alive = await self._workers.alive()
         if alive and not any(one.serves(keys.queue(name)) for one in alive if not one.draining):
             detail += ", no worker serves it"
-        full = backlog.waiting >= settings.limits.queue_depth
+        full = 0 < settings.limits.queue_depth <= backlog.waiting
         slow = full or backlog.oldest_ms > _LONG_WAIT_MS
         return Component(status="degraded" if slow else "healthy", detail=detail)
 

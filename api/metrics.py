@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared.errors import QueueFull
 from shared.metrics import AGENTS
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -23,6 +24,11 @@ STREAM_CLIENTS = Gauge(
     "mamba_stream_clients", "Clients that follow a run now.", multiprocess_mode="livesum"
 )
 _STREAMS = Counter("mamba_streams", "Streams that have ended, by how.", ("outcome",))
+
+# What an alert counts from its first time on must have been 0 before.
+_REFUSALS.labels(QueueFull.code)
+for _outcome in ("complete", "client_gone", "cut"):
+    _STREAMS.labels(_outcome)
 
 
 def clients_now() -> int:

@@ -27,7 +27,7 @@ from shared.failed_runs import FailedRuns
 from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
-from shared.metrics import MODELS
+from shared.metrics import MODELS, tell_start
 from shared.overview import Observatory
 from shared.presence import Identity, Presence
 from shared.redis import Redis, connect
@@ -89,6 +89,7 @@ async def open_process(
     live: LiveSettings, load: Callable[[], Settings] | None = None
 ) -> AsyncGenerator[Process]:
     """What the process holds; with `load` its settings are read anew when they change."""
+    tell_start()
     async with AsyncExitStack() as stack:
         process = await _compose(live, stack)
         if load is not None:
@@ -145,7 +146,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         draining=draining,
         checks=checks,
         observatory=observatory,
-        cluster=Cluster(observatory, checks),
+        cluster=Cluster(observatory, checks, live),
     )
 
 

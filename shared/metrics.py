@@ -7,9 +7,10 @@ writes to files in `PROMETHEUS_MULTIPROC_DIR`, and any of them tells the sum.
 
 import os
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 
 import prometheus_client
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Metric
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -54,6 +55,20 @@ RUNS = Counter("mamba_runs", "Runs that have ended.", ("agent", "model", "outcom
 RUN_ERRORS = Counter("mamba_run_errors", "Runs that have failed, by their code.", ("code",))
 CATCH_UPS = Counter("mamba_stream_catch_ups", "Reads of a log to catch up with it.", ("reason",))
 HOLES = Counter("mamba_stream_holes", "Offsets that a log lacks: events that were lost.")
+SETTINGS_LOADED = Gauge(
+    "mamba_settings_loaded",
+    "1 while what the settings' files say is in force; 0: they are wrong, and the old ones hold.",
+    multiprocess_mode="livemin",
+)
+_BUILD = Gauge(
+    "mamba_build_info", "1, with the version that runs.", ("version",), multiprocess_mode="livemax"
+)
+
+
+def tell_start() -> None:
+    """Tell which version this process is of, and that its settings are in force."""
+    _BUILD.labels(version("mamba-server")).set(1)
+    SETTINGS_LOADED.set(1)
 
 
 def count_run(agent: str, model: str, state: RunState, error: str | None) -> None:

@@ -12,6 +12,7 @@ from shared.background import Background
 from shared.errors import SettingsError
 from shared.live_settings import LiveSettings
 from shared.logs import where
+from shared.metrics import SETTINGS_LOADED
 from shared.settings import Settings, load_settings, settings_files
 from shared.settings.change import changed, with_live
 from shared.settings.names import Key, dotted
@@ -67,10 +68,13 @@ class Reload(Background):
         try:
             new = self._load()
         except SettingsError as error:
+            SETTINGS_LOADED.set(0)
             log.error("settings.refused", problem=str(error))  # noqa: TRY400  (its message says it all)
         except Exception as error:  # noqa: BLE001  (the old settings are in force, and serve)
+            SETTINGS_LOADED.set(0)
             log.error("settings.refused", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold keys)
         else:
+            SETTINGS_LOADED.set(1)
             self._apply(new, told=told)
 
     def _apply(self, new: Settings, *, told: bool) -> None:

@@ -58,7 +58,7 @@ class Takeover(NamedTuple):
 
     `offset` is the last one in the log, `elapsed` the seconds since the run first started,
     `failures` and `handovers` how many earlier attempts ended so, `waited` the seconds from the
-    run's admission to its first start.
+    run's admission to its first start, `queue` the name of the queue that it waited in.
     """
 
     attempt: int
@@ -68,6 +68,7 @@ class Takeover(NamedTuple):
     failures: int
     handovers: int
     waited: float = 0.0
+    queue: str = keys.MAIN_QUEUE
 
     @property
     def crashes(self) -> int:
@@ -133,12 +134,12 @@ class RedisEventStream:
 
     async def take_over(self, run_id: str) -> Takeover:
         nonce = secrets.token_hex(8)  # redis-py sends the command again where the reply was lost
-        reply: list[int] | None = await _TAKE_OVER.run(
+        reply: tuple[int, int, int, int, int, int, int, bytes] | None = await _TAKE_OVER.run(
             self._redis, [keys.stream(run_id), keys.run(run_id)], [self._live_ttl, nonce]
         )
         if not reply:
             raise StreamClosed
-        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms = reply
+        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms, queue = reply
         return Takeover(
             attempt,
             offset,
@@ -147,6 +148,7 @@ class RedisEventStream:
             failures,
             handovers,
             waited_ms / 1000,
+            queue.decode(),
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:
@@ -307,6 +309,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[1])
 local started = count(KEYS[2], 'started_at')
 local let_in = redis.call('HGET', KEYS[2], 'let_in_at') or started
 return {attempt, offset, count(KEYS[2], 'cancel'), time - started,
-  count(KEYS[2], 'failures'), count(KEYS[2], 'handovers'), started - let_in}
+  count(KEYS[2], 'failures'), count(KEYS[2], 'handovers'), started - let_in,
+  redis.call('HGET', KEYS[2], 'queue')}
 """
 )

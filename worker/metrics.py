@@ -8,7 +8,10 @@ from pydantic_ai.usage import RunUsage
 from shared.metrics import AGENTS, MODELS, QUICK_SECONDS, SECONDS
 
 RUN_WAIT = Histogram(
-    "mamba_run_wait_seconds", "From a run's admission to its first start.", buckets=SECONDS
+    "mamba_run_wait_seconds",
+    "From a run's admission to its first start.",
+    ("queue",),
+    buckets=SECONDS,
 )
 _FIRST_TOKEN = Histogram(
     "mamba_run_first_token_seconds",
@@ -34,6 +37,13 @@ APPEND = Histogram(
 RUNNING = Gauge("mamba_worker_runs", "Runs that this worker works on.")
 PLACES = Gauge("mamba_worker_places", "Runs that this worker would work on at most.")
 DRAINING = Gauge("mamba_worker_draining", "1 while this worker takes nothing new.")
+
+
+# What an alert counts from its first time on must have been 0 before.
+for _reason in ("fenced", "closed", "gap", "other"):
+    REFUSED.labels(_reason)
+for _outcome in ("ended", "failed", "handed_over", "lost", "broken"):
+    ATTEMPTS.labels(_outcome)
 
 
 def count_first_token(agent: str, model: str, seconds: float) -> None:

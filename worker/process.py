@@ -17,7 +17,7 @@ from shared.agent_catalogue import AgentCatalogue
 from shared.failed_runs import FailedRuns
 from shared.jobs import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.live_settings import LiveSettings
-from shared.metrics import MODELS
+from shared.metrics import MODELS, tell_start
 from shared.overview import Observatory
 from shared.presence import Identity, Presence
 from shared.redis import REDIS_AWAY, Redis, open_pool
@@ -60,6 +60,7 @@ def serve(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     identity = Identity()
     stop = asyncio.Event()
+    tell_start()
     with _on_signal(stop):
         async with AsyncExitStack() as stack:
             live = LiveSettings(settings)

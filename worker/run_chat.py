@@ -390,7 +390,7 @@ def _count_beginning(job: RunChat, takeover: Takeover) -> None:
     AGENTS.learn(job.agent)
     ATTEMPTS_BEGUN.inc()
     if takeover.attempt == 1:
-        RUN_WAIT.observe(takeover.waited)
+        RUN_WAIT.labels(takeover.queue).observe(takeover.waited)
 
 
 def _ending(failure: Failure, request_id: str) -> list[StreamEvent]:

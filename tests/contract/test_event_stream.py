@@ -86,6 +86,13 @@ async def test_a_take_over_makes_the_run_running(house: House) -> None:
     assert run.ended_at is None
 
 
+async def test_a_take_over_knows_the_queue_that_the_run_waited_in(house: House) -> None:
+    run = new_run().model_copy(update={"queue": "research"})
+    await house.runs.create(run)
+
+    assert (await house.stream.take_over(run.id)).queue == "research"
+
+
 async def test_a_take_over_in_the_middle_goes_on_at_the_next_offset(house: House) -> None:
     run_id, _ = await house.taken()
     await house.stream.append(Append(run_id, 1, 1, [b"a", b"b"]))

@@ -101,7 +101,7 @@ async def test_a_worker_tells_of_the_answers_it_made(vacant: House, wire: Wire, 
     assert house["mamba_stream_clients",] == 1
     assert house["mamba_runs_accepted_total", "chat"] >= 1
     assert after["mamba_runs_total", "chat", name, "succeeded"] == 1
-    assert after["mamba_run_wait_seconds_count",] == 1
+    assert after["mamba_run_wait_seconds_count", "main"] == 1
     assert after["mamba_run_first_token_seconds_count", "chat", name] == 1
     assert after["mamba_run_duration_seconds_count", "chat", name] == 1
     assert after["mamba_attempts_total", "ended"] == 1
@@ -138,12 +138,12 @@ async def test_an_answer_that_lost_its_worker_is_one_run_and_two_attempts(
             await vacant.upstream.release(name)
             events += await stream.rest()
             after = await until(
-                told(at(port), lambda found: ("mamba_attempts_total", "ended") in found)
+                told(at(port), lambda found: found["mamba_attempts_total", "ended"] == 1)
             )
 
     check_whole(events)
     assert after["mamba_attempts_begun_total",] == 1
-    assert after["mamba_run_wait_seconds_count",] == 0
+    assert ("mamba_run_wait_seconds_count", "main") not in after
     assert ("mamba_run_first_token_seconds_count", "chat", name) not in after
 
 

@@ -49,6 +49,7 @@ class MemoryEventStream:
             elapsed=(now - started) / 1000,
             failures=run.failures,
             handovers=run.handovers,
+            queue=run.queue,
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:

@@ -182,6 +182,15 @@ async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) ->
     assert body["components"]["queue"]["status"] == "degraded"
 
 
+async def test_a_queue_without_a_limit_is_never_full(redis: Redis, valkey: Valkey) -> None:
+    await Workers(redis).renew(record("w"))
+
+    async with client_of(settings(valkey, limits=LimitSettings(queue_depth=0))) as client:
+        body = (await client.get("/health")).json()
+
+    assert body["components"]["queue"]["status"] == "healthy"
+
+
 async def test_each_queue_is_told_apart_and_whether_somebody_serves_it(
     redis: Redis, valkey: Valkey
 ) -> None:

@@ -1,6 +1,7 @@
 """`GET /metrics` of the API: who may read it, and that it tells the truth."""
 
 import asyncio
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from shared.redis import Redis
 from shared.settings import (
     HealthSettings,
     LimitSettings,
+    ModelSettings,
     RedisSettings,
 )
 from shared.workers import Workers
@@ -85,6 +87,35 @@ async def test_the_workers_redis_and_the_providers_are_told(redis: Redis, valkey
     assert told["mamba_redis_memory_limit_bytes",] == 0
     assert told["mamba_provider_up", "openai"] == 0
     assert told["mamba_provider_latency_seconds", "openai"] == pytest.approx(0.15)
+
+
+async def test_queues_of_models_are_told_with_those_of_agents_and_their_limit(
+    redis: Redis, valkey: Valkey
+) -> None:
+    seconds, _ = await redis.execute_command("TIME")
+    await redis.execute_command("ZADD", keys.queue("local"), (int(seconds) - 60) * 1000, "job")
+    await redis.execute_command("PEXPIRE", keys.queue("local"), 60_000)
+    routed = ModelSettings(queues={"ollama/*": "local"})
+
+    limits = LimitSettings(queue_depth=7)
+    async with client_of(settings(valkey, models=routed, limits=limits)) as client:
+        told = await read(client)
+
+    assert told["mamba_queue_runs", "local", "waiting"] == 1
+    assert told["mamba_queue_oldest_wait_seconds", "local"] >= 60
+    assert told["mamba_queue_runs", "main", "waiting"] == 0
+    assert told["mamba_queue_limit",] == 7
+
+
+async def test_each_process_tells_its_version_and_that_its_settings_are_in_force(
+    redis: Redis,  # noqa: ARG001
+    valkey: Valkey,
+) -> None:
+    async with client_of(settings(valkey)) as client:
+        told = await read(client)
+
+    assert told["mamba_build_info", version("mamba-server")] == 1
+    assert told["mamba_settings_loaded",] == 1
 
 
 async def test_a_redis_that_says_nothing_is_told_in_bounded_time(valkey: Valkey) -> None:

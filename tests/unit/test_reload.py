@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from shared import reload
@@ -135,9 +136,11 @@ async def test_wrong_settings_are_refused_as_a_whole_until_they_are_right(folder
         file.write_text(f"limits: {{messages: 2}}\nopenai: {{api_kye: {KEY}}}")
         line = await event(logs, "settings.refused")
         assert live.now == Settings()
+        assert REGISTRY.get_sample_value("mamba_settings_loaded") == 0
         file.write_text("limits: {messages: 3}")
         await messages(live, 3)
 
+    assert REGISTRY.get_sample_value("mamba_settings_loaded") == 1
     assert "openai.api_kye: there is no such setting" in line["problem"]
     assert "openai.api_key" in line["problem"]
     assert KEY not in str(logs)
