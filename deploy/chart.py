@@ -37,6 +37,9 @@ _PATTERNS = {
     "redis.url": r"^$|^(redis|rediss|unix)://",
     "valkey.memory": r"^[0-9]+(Mi|Gi)$",
     "worker.autoscaling.redis.address": r"^$|^[^:/]+:[0-9]+$",
+    "metrics.serviceMonitor.interval": r"^([0-9]+[smh])+$",
+    "metrics.podMonitor.interval": r"^([0-9]+[smh])+$",
+    "metrics.rules.thresholds.noWorkersFor": r"^([0-9]+[smh])+$",
 }
 _TYPES: dict[type, dict[str, Any]] = {
     bool: {"type": "boolean"},
@@ -44,6 +47,7 @@ _TYPES: dict[type, dict[str, Any]] = {
     list: {"type": "array"},
     dict: {"type": "object"},
 }
+_THRESHOLDS = "metrics.rules.thresholds."
 #: A number of pods or percent, in Kubernetes' own form.
 _COUNT_OR_PERCENT = {"api.pdb.maxUnavailable", "worker.pdb.maxUnavailable"}
 
@@ -136,6 +140,8 @@ def _type(value: Value) -> dict[str, Any]:
         return {"type": [_NULLABLE[value.path], "null"], "minimum": 0}
     if value.path in _COUNT_OR_PERCENT:
         return {"type": ["integer", "string"]}
+    if value.path.startswith(_THRESHOLDS) and not isinstance(value.default, str):
+        return {"type": "number", "minimum": 0}
     if isinstance(value.default, str):
         return {"type": "string", **_limits(value.path)}
     return _TYPES[type(value.default)]

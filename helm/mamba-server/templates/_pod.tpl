@@ -19,14 +19,17 @@ Takes root, component. */ -}}
 {{- /* A grace period is made of the drain's own times: a variable that changed these would belie it. */ -}}
 {{- define "mamba.env.check" -}}
 {{- $derived := list "MAMBA_SERVER__PORT" "MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS" "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS" "MAMBA_WORKER__DRAIN_SECONDS" "MAMBA_REDIS__URL" -}}
+{{- if include "mamba.worker.metrics" .root -}}
+{{- $derived = concat $derived (list "MAMBA_WORKER__METRICS_PORT" "MAMBA_WORKER__METRICS_HOST") -}}
+{{- end -}}
 {{- range concat (list) .values.env -}}
 {{- if has .name $derived -}}
-{{- fail (printf "%s cannot be set by env: the chart derives other things from it. See config, redis and worker.drainSeconds in values.yaml" .name) -}}
+{{- fail (printf "%s cannot be set by env: the chart derives other things from it. See config, redis, worker.drainSeconds and metrics.workerPort in values.yaml" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $_ := .root.Values.secret.values -}}
 {{- if has $name $derived -}}
-{{- fail (printf "%s cannot be set by secret.values: see config, redis and worker.drainSeconds in values.yaml" $name) -}}
+{{- fail (printf "%s cannot be set by secret.values: see config, redis, worker.drainSeconds and metrics.workerPort in values.yaml" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
@@ -34,6 +37,12 @@ Takes root, component. */ -}}
 {{- define "mamba.annotations" -}}
 checksum/at-start: {{ include "mamba.atStart" . | sha256sum }}
 checksum/secret: {{ include "mamba.secret.content" .root | sha256sum }}
+{{- if .root.Values.metrics.annotations }}
+{{- $port := ternary .root.Values.config.server.port .root.Values.metrics.workerPort (eq .component "api") }}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ $port | quote }}
+prometheus.io/path: {{ .root.Values.metrics.path }}
+{{- end }}
 {{- with .values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}

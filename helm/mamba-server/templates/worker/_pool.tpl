@@ -17,6 +17,11 @@
 {{- end -}}
 {{- end }}
 
+{{- /* Whether workers tell their metrics: true, or nothing. */ -}}
+{{- define "mamba.worker.metrics" -}}
+{{- if or .Values.metrics.podMonitor.enabled .Values.metrics.annotations }}true{{ end -}}
+{{- end }}
+
 {{- /* keda, hpa, or nothing. */ -}}
 {{- define "mamba.pool.scaler" -}}
 {{- $scaling := .values.autoscaling -}}
