@@ -1,0 +1,109 @@
+"""A house as Prometheus sees it, for promtool: all is well in it, but for what a case changes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MINUTES = 75
+#: When it is looked at which alerts fire.
+AT = 70
+
+#: What a series tells each minute: a gauge "3", a counter that grows "+60" a minute, or samples as
+#: promtool writes them. None: there is no such series.
+Values = str | None
+Series = Mapping[str, Values]
+
+API = {
+    "up": "1",
+    "mamba_redis_up": "1",
+    "mamba_redis_latency_seconds": "0.001",
+    "mamba_redis_memory_bytes": "100000000",
+    "mamba_redis_memory_limit_bytes": "1000000000",
+    'mamba_queue_runs{queue="main",state="waiting"}': "0",
+    'mamba_queue_runs{queue="main",state="running"}': "20",
+    'mamba_queue_oldest_wait_seconds{queue="main"}': "0",
+    "mamba_queue_limit": "10000",
+    'mamba_workers{state="serving"}': "2",
+    'mamba_workers{state="draining"}': "0",
+    "mamba_workers_runs": "20",
+    "mamba_workers_places": "512",
+    'mamba_provider_up{provider="openai"}': "1",
+    "mamba_settings_loaded": "1",
+    'mamba_build_info{version="0.1.0"}': "1",
+    'mamba_http_requests_total{method="POST",route="/chat",status="200"}': "+60",
+    'mamba_http_requests_total{method="POST",route="/chat",status="500"}': "0",
+    'mamba_http_request_duration_seconds_bucket{method="POST",route="/chat",le="0.1"}': "+60",
+    'mamba_http_request_duration_seconds_bucket{method="POST",route="/chat",le="10"}': "+60",
+    'mamba_http_request_duration_seconds_bucket{method="POST",route="/chat",le="+Inf"}': "+60",
+    'mamba_http_request_duration_seconds_count{method="POST",route="/chat"}': "+60",
+    'mamba_http_refusals_total{code="queue_full"}': "0",
+    'mamba_streams_total{outcome="complete"}': "+60",
+    'mamba_streams_total{outcome="cut"}': "0",
+    "mamba_stream_holes_total": "0",
+}
+
+WORKER = {
+    "up": "1",
+    "process_start_time_seconds": "1700000000",
+    "mamba_settings_loaded": "1",
+    'mamba_build_info{version="0.1.0"}': "1",
+    "mamba_worker_places": "256",
+    'mamba_runs_total{agent="chat",model="gpt",outcome="succeeded"}': "+60",
+    'mamba_runs_total{agent="chat",model="gpt",outcome="failed"}': "0",
+    'mamba_run_wait_seconds_bucket{queue="main",le="0.05"}': "+60",
+    'mamba_run_wait_seconds_bucket{queue="main",le="10"}': "+60",
+    'mamba_run_wait_seconds_bucket{queue="main",le="30"}': "+60",
+    'mamba_run_wait_seconds_bucket{queue="main",le="+Inf"}': "+60",
+    'mamba_run_wait_seconds_count{queue="main"}': "+60",
+    'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="1"}': "+60",
+    'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="20"}': "+60",
+    'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="60"}': "+60",
+    'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="+Inf"}': "+60",
+    'mamba_run_first_token_seconds_count{agent="chat",model="gpt"}': "+60",
+    "mamba_attempts_begun_total": "+60",
+    'mamba_attempts_total{outcome="ended"}': "+60",
+    'mamba_attempts_total{outcome="failed"}': "0",
+    'mamba_attempts_total{outcome="broken"}': "0",
+    "mamba_leases_lost_total": "0",
+    'mamba_appends_refused_total{reason="gap"}': "0",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What differs from a house where all is well, and which alerts fire, with their labels.
+
+    `api` differs at both API processes, `api_b` at the second one alone.
+    """
+
+    name: str
+    fires: tuple[str, ...] = ()
+    api: Series = field(default_factory=dict[str, Values])
+    api_b: Series = field(default_factory=dict[str, Values])
+    worker: Series = field(default_factory=dict[str, Values])
+
+    def series(self) -> list[dict[str, str]]:
+        """As `input_series` of a promtool test."""
+        processes = (
+            ("mamba-api", "a", {**API, **self.api}),
+            ("mamba-api", "b", {**API, **self.api, **self.api_b}),
+            ("mamba-worker", "w", {**WORKER, **self.worker}),
+        )
+        return [
+            {"series": _labelled(series, job, instance), "values": _samples(values)}
+            for job, instance, told in processes
+            for series, values in told.items()
+            if values is not None
+        ]
+
+
+def _labelled(series: str, job: str, instance: str) -> str:
+    name, _, labels = series.removesuffix("}").partition("{")
+    return f'{name}{{job="{job}",instance="{instance}",{labels}}}'
+
+
+def _samples(values: str) -> str:
+    if "x" in values:
+        return values
+    if values.startswith("+"):
+        return f"0{values}x{MINUTES}"
+    return f"{values}+0x{MINUTES}"

@@ -1,0 +1,82 @@
+"""The alerts: one source, valid, and each fires when it should and only then. By promtool."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy import alerts
+from tests.deploy.alert_cases import CASES
+from tests.deploy.alert_house import AT, Case
+from tests.deploy.helm import ROOT
+from tests.deploy.prometheus import find
+
+FOLDER = alerts.ALERTS.parent
+#: Labels that tell one firing alert from another.
+LABELS = "alertname, instance, queue, provider, code, model"
+
+
+def promtool(*arguments: str | Path) -> None:
+    command = [find("promtool"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load(alerts.ALERTS.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_the_file_is_made_of_the_charts_with_the_thresholds_of_its_values() -> None:
+    assert alerts.alerts() == alerts.ALERTS.read_text(), "make docs"
+
+
+def test_prometheus_takes_its_configuration_and_the_alerts() -> None:
+    promtool("check", "config", FOLDER / "prometheus.yml")
+    promtool("check", "rules", "--lint=all", "--lint-fatal", alerts.ALERTS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_these_alerts_fire_and_no_others(case: Case, tmp_path: Path) -> None:
+    expected = [{"labels": _labels(alert), "value": 1} for alert in case.fires]
+    look = {
+        "expr": f'count by ({LABELS}) (ALERTS{{alertstate="firing"}})',
+        "eval_time": f"{AT}m",
+        "exp_samples": expected,
+    }
+    test = {"interval": "1m", "input_series": case.series(), "promql_expr_test": [look]}
+    file = tmp_path / "test.yml"
+    given = {"rule_files": [str(alerts.ALERTS)], "evaluation_interval": "2m", "tests": [test]}
+    file.write_text(yaml.safe_dump(given))
+
+    promtool("test", "rules", file)
+
+
+def _labels(alert: str) -> str:
+    name, _, labels = alert.removesuffix("}").partition("{")
+    return f'{{alertname="{name}",{labels}}}'
+
+
+def test_each_alert_is_seen_to_fire() -> None:
+    fired = {alert.partition("{")[0] for case in CASES for alert in case.fires}
+
+    assert fired == {rule["alert"] for rule in rules()}
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_each_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
+    assert re.fullmatch(r"Mamba([A-Z][a-z]+)+", rule["alert"])
+    assert rule["labels"] in ({"severity": "critical"}, {"severity": "warning"})
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"].endswith(f"#{rule['alert'].lower()}")
+    assert rule["annotations"]["summary"].endswith(".")
+
+
+def test_each_alert_has_its_recipe_and_each_recipe_its_alert() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    recipes = re.findall(r"^### (Mamba\w+)$", page, re.MULTILINE)
+
+    assert sorted(recipes) == sorted(rule["alert"] for rule in rules())
