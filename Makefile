@@ -68,6 +68,7 @@ docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's
 	$(BIN)/python -m mamba.display_types > clients/display-tools.d.ts
 	$(BIN)/python -m deploy.chart
 	$(BIN)/python -m deploy.alerts
+	$(BIN)/python -m deploy.dashboards
 
 golden: $(INSTALLED) ## Write anew what the chart is compared with
 	$(BIN)/python -m tests.deploy.golden
