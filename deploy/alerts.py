@@ -20,8 +20,9 @@ _HEADER = """\
 
 
 def alerts() -> str:
-    rules = load_values()["metrics"]["rules"]
-    values = {**rules["thresholds"], "runbook": rules["runbook"], "scope": _SCOPE}
+    metrics = load_values()["metrics"]
+    thresholds: dict[str, object] = metrics["rules"]["thresholds"]
+    values = {**thresholds, "runbook": metrics["runbook"], "scope": _SCOPE}
     _, _, groups = SOURCE.read_text().partition("\ngroups:")
     filled = re.sub(r"\$\{(\w+)\}", lambda name: str(values[name[1]]), groups)
     return f"{_HEADER}groups:{filled}"

@@ -99,7 +99,7 @@ WAITS = Row(
             {"{{queue}} {{state}}": f"max by (queue, state) (mamba_queue_runs{{{_QUEUE}}})"},
         ),
         Panel(
-            "Oldest wait",
+            "Oldest wait by queue",
             "How long the oldest waiting run of each queue has been due. A line that climbs at "
             "45°: nobody takes any.",
             {"{{queue}}": f"max by (queue) (mamba_queue_oldest_wait_seconds{{{_QUEUE}}})"},
@@ -130,7 +130,7 @@ WAITS = Row(
             },
         ),
         Panel(
-            "Workers",
+            "Workers by state",
             "Alive, by state. Draining ones take nothing new.",
             {"{{state}}": f"max by (state) (mamba_workers{{{SCOPE}}})"},
         ),

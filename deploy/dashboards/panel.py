@@ -220,7 +220,7 @@ def _links() -> Iterator[dict[str, Any]]:
     }
     yield {
         "type": "link",
-        "title": "Runbook (docs/operations.md)",
+        "title": "Runbook",
         "icon": "doc",
         "url": "${runbook}",
         "targetBlank": True,

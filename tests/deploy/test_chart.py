@@ -21,6 +21,7 @@ CUSTOM = {
     "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"},
     "TriggerAuthentication": {"secretTargetRef"},
     "ServiceMonitor": {"selector", "endpoints"},
+    "PodMonitor": {"selector", "podMetricsEndpoints"},
     "PrometheusRule": {"groups"},
 }
 VERSIONS = ("1.25", "1.31", "1.37")
@@ -106,6 +107,7 @@ def test_what_selects_pods_finds_some(case: Case) -> None:
         spec = found.get("spec", {})
         selector = {
             "Service": spec.get("selector"),
+            "PodMonitor": spec.get("selector", {}).get("matchLabels"),
             "PodDisruptionBudget": spec.get("selector", {}).get("matchLabels"),
             "NetworkPolicy": spec.get("podSelector", {}).get("matchLabels"),
         }.get(found["kind"])
@@ -222,6 +224,22 @@ def test_no_secret_of_the_values_stands_where_others_may_read_it() -> None:
             "MAMBA_REDIS__URL cannot be set by secret.values",
         ),
         (["redis.url=redis://a", "api.ingress.enabled=true"], "needs api.ingress.hosts"),
+        (
+            [
+                "redis.url=redis://a",
+                "metrics.podMonitor.enabled=true",
+                "worker.env[0].name=MAMBA_WORKER__METRICS_PORT",
+            ],
+            "MAMBA_WORKER__METRICS_PORT cannot be set by env",
+        ),
+        (
+            ["redis.url=redis://a", "metrics.rules.thresholds.failures=many"],
+            "metrics.rules.thresholds.failures: Invalid type",
+        ),
+        (
+            ["redis.url=redis://a", "metrics.rules.thresholds.noWorkersFor=soon"],
+            "metrics.rules.thresholds.noWorkersFor: Does not match pattern",
+        ),
         (
             [
                 "redis.existingSecret.name=a",

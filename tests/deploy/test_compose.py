@@ -59,6 +59,33 @@ def test_only_this_machine_is_served_unless_one_says_otherwise(services: dict[st
     assert all("127.0.0.1:" in port for port in ports)
 
 
+def test_prometheus_scrapes_every_worker_where_it_listens(services: dict[str, Any]) -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    asked = {
+        lookup["names"][0]: (scrape["job_name"], str(lookup["port"]))
+        for scrape in config["scrape_configs"]
+        for lookup in scrape["dns_sd_configs"]
+    }
+    worker = services["worker"]["environment"]
+
+    assert worker["MAMBA_WORKER__METRICS_HOST"] == "0.0.0.0"  # noqa: S104
+    assert asked == {
+        "api": ("mamba-api", str(ServerSettings().port)),
+        "worker": ("mamba-worker", worker["MAMBA_WORKER__METRICS_PORT"]),
+    }
+    assert "ports" not in services["worker"]
+    assert config["rule_files"] == ["alerts.yml"]
+
+
+def test_grafana_finds_its_dashboards(services: dict[str, Any]) -> None:
+    provider = yaml.safe_load((ROOT / "deploy/grafana/dashboards/mamba.yml").read_text())
+    [path] = [one["options"]["path"] for one in provider["providers"]]
+    mounted = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
+
+    [folder] = [source for source, target in mounted.items() if target == path]
+    assert len(list((ROOT / folder).glob("*.json"))) == 3
+
+
 @pytest.mark.parametrize(
     ("variables", "demo"),
     [

@@ -1,0 +1,149 @@
+"""What the chart has for Prometheus and Grafana: ports that are reached, alerts, dashboards."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy import alerts
+from shared.settings import WorkerSettings
+from tests.deploy.helm import CHART, Case, template
+from tests.deploy.test_alerts import promtool
+from tests.deploy.test_chart import REDIS, Object, env, of_kind
+
+#: What a ConfigMap may hold.
+MEBIBYTE = 1024 * 1024
+
+
+def rule_of(rendered: str) -> list[dict[str, Any]]:
+    return of_kind(rendered, "PrometheusRule")[""]["spec"]["groups"]
+
+
+def rules_by_name(groups: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def enabled(*names: str) -> list[str]:
+    return [*REDIS, *(word for name in names for word in ("--set", f"metrics.{name}"))]
+
+
+def container(deployment: Object) -> Object:
+    [found] = deployment["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_prometheus_takes_the_alerts_of_every_release(tmp_path: Path) -> None:
+    for rendered in (
+        Case("everything").golden.read_text(),
+        template(*enabled("rules.enabled=true")),
+    ):
+        groups = rule_of(rendered)
+        file = tmp_path / "rules.yml"
+        file.write_text(yaml.safe_dump({"groups": groups}))
+        promtool("check", "rules", "--lint=all", "--lint-fatal", file)
+        assert "${" not in file.read_text()
+
+
+def test_the_alerts_are_those_that_are_tested_for_this_release_alone() -> None:
+    ours = rules_by_name(rule_of(template(*enabled("rules.enabled=true"))))
+    tested = rules_by_name(yaml.safe_load(alerts.ALERTS.read_text())["groups"])
+
+    scope = 'namespace="chat",job=~"mamba-mamba-server(-worker)?"'
+    assert ours.keys() == tested.keys()
+    for name, rule in ours.items():
+        generic = tested[name]
+        assert rule["expr"].replace(scope, 'job=~"mamba-(api|worker)"') == generic["expr"]
+        assert rule["annotations"] == generic["annotations"]
+        assert rule.get("for") == generic.get("for")
+        assert rule["labels"] == {**generic["labels"], "namespace": "chat"}
+
+
+def test_alerts_are_as_the_values_say() -> None:
+    groups = rule_of(Case("everything").golden.read_text())
+    rules = rules_by_name(groups)
+
+    assert "MambaVersionsDiffer" not in rules
+    assert "> 30\n" in rules["MambaQueueStuck"]["expr"].replace(" and", "\n")
+    assert "> 0.02" in rules["MambaRedisSlow"]["expr"]
+    assert rules["MambaNoWorkers"]["for"] == "10m"
+    assert rules["MambaNoWorkers"]["labels"]["team"] == "chat"
+    assert rules["MambaNoWorkers"]["annotations"]["runbook_url"] == (
+        "https://runbooks.example.com/mamba#mambanoworkers"
+    )
+    assert groups[-1]["rules"] == [{"alert": "Mine", "expr": "vector(1)"}]
+
+
+def test_prometheus_may_be_named_by_labels_of_its_own() -> None:
+    rendered = template(*enabled("rules.enabled=true", 'rules.selector=job="chat"'))
+
+    assert 'absent(mamba_redis_up{job="chat"})' in rendered
+    assert "mamba-mamba-server(-worker)" not in rendered
+
+
+def test_the_jobs_that_alerts_look_at_are_those_that_the_monitors_make() -> None:
+    rendered = Case("everything").golden.read_text()
+    [api_job] = [name for name in of_kind(rendered, "Service") if not name]
+    [endpoint] = of_kind(rendered, "PodMonitor")["worker"]["spec"]["podMetricsEndpoints"]
+    [relabeling] = endpoint["relabelings"]
+    looked_at = re.findall(r'job=~"([^"]+)"', rendered)
+
+    # A ServiceMonitor's job is the name of the Service.
+    for job in (f"mamba-mamba-server{api_job}", relabeling["replacement"]):
+        assert all(re.fullmatch(pattern, job) for pattern in looked_at)
+
+
+@pytest.mark.parametrize("switch", ["podMonitor.enabled=true", "annotations=true"])
+def test_workers_open_the_port_that_prometheus_asks(switch: str) -> None:
+    deployments = of_kind(template(*enabled(switch, "workerPort=9900")), "Deployment")
+    worker = deployments["worker-main"]
+
+    assert container(worker)["ports"] == [{"name": "metrics", "containerPort": 9900}]
+    assert env(worker)["MAMBA_WORKER__METRICS_PORT"] == "9900"
+    assert env(worker)["MAMBA_WORKER__METRICS_HOST"] == "0.0.0.0"  # noqa: S104
+    assert {"metrics_port", "metrics_host"} <= WorkerSettings.model_fields.keys()
+
+
+def test_without_them_workers_open_no_port() -> None:
+    worker = of_kind(template(*REDIS), "Deployment")["worker-main"]
+
+    assert "ports" not in container(worker)
+    assert "MAMBA_WORKER__METRICS_PORT" not in env(worker)
+
+
+def test_annotations_name_the_port_of_each_pod() -> None:
+    deployments = of_kind(Case("pools").golden.read_text(), "Deployment")
+
+    for name, deployment in deployments.items():
+        annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+        [port] = container(deployment)["ports"]
+        assert annotations["prometheus.io/scrape"] == "true"
+        assert annotations["prometheus.io/port"] == str(port["containerPort"]), name
+
+
+def test_the_network_lets_prometheus_in_and_nobody_else_to_the_workers() -> None:
+    policies = of_kind(Case("everything").golden.read_text(), "NetworkPolicy")
+    monitoring = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    }
+
+    [api] = policies["api"]["spec"]["ingress"]
+    [worker] = policies["worker"]["spec"]["ingress"]
+    assert monitoring in api["from"]
+    assert worker == {"ports": [{"port": "metrics"}], "from": [monitoring]}
+    closed = of_kind(template(*REDIS, "--set", "networkPolicy.enabled=true"), "NetworkPolicy")
+    assert closed["worker"]["spec"]["ingress"] == []
+
+
+def test_grafana_gets_every_dashboard_with_the_way_to_the_runbook() -> None:
+    rendered = template(*enabled("dashboards.enabled=true", "runbook=https://runbooks.example.com"))
+    held = of_kind(rendered, "ConfigMap")["dashboards"]["data"]
+    files = {file.name: file.read_text() for file in (CHART / "dashboards").glob("*.json")}
+
+    assert len(files) == 3
+    assert held == {
+        name: text.replace("docs/operations.md", "https://runbooks.example.com")
+        for name, text in files.items()
+    }
+    assert sum(map(len, held.values())) < MEBIBYTE

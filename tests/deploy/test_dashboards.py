@@ -1,0 +1,150 @@
+"""The dashboards: up to date, readable by Grafana, and of metrics that there are."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy import alerts
+from deploy.dashboards.files import FOLDER, dashboards
+from tests.deploy.helm import ROOT
+from tests.deploy.test_alerts import promtool
+from tests.unit.test_metrics import defined
+
+Json = dict[str, Any]
+
+#: Units as Grafana names them.
+UNITS = {"short", "s", "ops", "reqps", "bytes", "percentunit", "currencyUSD"}
+#: What Prometheus gives to each series, histograms have, and alerts.
+GIVEN = {"namespace", "job", "instance", "le", "alertname", "alertstate"}
+#: Metrics that are not of our own.
+OTHERS = {
+    "up",
+    "ALERTS",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+}
+#: Of Grafana's own variables, what they may stand for.
+BUILT_IN = {"__rate_interval": "5m", "__range": "3h"}
+
+every_dashboard = pytest.mark.parametrize("name", dashboards())
+
+
+def load(name: str) -> Json:
+    return json.loads((FOLDER / name).read_text())
+
+
+def panels(name: str) -> list[Json]:
+    return [panel for panel in load(name)["panels"] if panel["type"] != "row"]
+
+
+def expressions(name: str) -> list[str]:
+    """As Prometheus gets them: all variables stand for all values."""
+    found = [target["expr"] for panel in panels(name) for target in panel["targets"]]
+    return [re.sub(r"\$(\w+)", lambda v: BUILT_IN.get(v[1], ".*"), text) for text in found]
+
+
+def all_expressions() -> list[str]:
+    groups = yaml.safe_load(alerts.ALERTS.read_text())["groups"]
+    of_alerts = [rule["expr"] for group in groups for rule in group["rules"]]
+    return [*of_alerts, *(text for name in dashboards() for text in expressions(name))]
+
+
+def test_the_files_are_made_of_the_code() -> None:
+    files = {file.name: file.read_text() for file in FOLDER.glob("*.json")}
+
+    assert files == dashboards(), "make docs"
+
+
+@every_dashboard
+def test_prometheus_can_read_every_query(name: str, tmp_path: Path) -> None:
+    records = [
+        {"record": f"panel:query:{n}", "expr": text} for n, text in enumerate(expressions(name))
+    ]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": records}]}))
+
+    promtool("check", "rules", file)
+
+
+def labels_of_metrics() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {name: set() for name in OTHERS}
+    for name, (kind, labels) in defined().items():
+        names = [f"{name}_{end}" for end in ("bucket", "count", "sum")]
+        found |= {each: set(labels) for each in (names if kind == "histogram" else [name])}
+    return found
+
+
+@pytest.mark.parametrize("expression", all_expressions())
+def test_every_metric_and_label_is_one_that_there_is(expression: str) -> None:
+    known = labels_of_metrics()
+    bare = re.sub(r'"[^"]*"', '""', expression)
+    selectors = re.findall(r"([A-Za-z_]\w+)\{([^}]*)\}", bare)
+    used = set[str]()
+
+    assert selectors, "a query of nothing"
+    for metric, matchers in selectors:
+        assert metric in known
+        assert set(re.findall(r"(\w+)=", matchers)) <= known[metric] | GIVEN, metric
+        used |= known[metric]
+    for labels in re.findall(r"(?:by|on) \(([^)]*)\)", bare):
+        assert set(re.findall(r"\w+", labels)) <= used | GIVEN
+
+
+@pytest.mark.parametrize("expression", all_expressions())
+def test_what_all_api_processes_tell_alike_is_never_added_up(expression: str) -> None:
+    house = r"mamba_(?:queue_\w+|workers\w*|redis_\w+|provider_\w+)"
+
+    assert not re.search(rf"(?:sum|count)(?: by \([^)]*\))? \({house}", expression)
+    assert not re.search(rf"(?:sum|count)\({house}", expression)
+
+
+@every_dashboard
+def test_panels_lie_beside_each_other_within_the_page(name: str) -> None:
+    places = [panel["gridPos"] for panel in load(name)["panels"]]
+
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in itertools.combinations(places, 2):
+        apart_x = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        apart_y = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert apart_x or apart_y, (one, other)
+
+
+@every_dashboard
+def test_each_panel_says_what_it_shows_in_which_unit(name: str) -> None:
+    dashboard = load(name)
+    ids = [panel["id"] for panel in dashboard["panels"]]
+
+    assert len(ids) == len(set(ids))
+    assert len({panel["title"] for panel in panels(name)}) == len(panels(name))
+    for panel in panels(name):
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+        assert steps[0] is None
+        assert steps[1:] == sorted(steps[1:])
+
+
+@every_dashboard
+def test_each_variable_that_is_used_is_there_and_each_that_is_there_is_used(name: str) -> None:
+    text = (FOLDER / name).read_text()
+    there = {variable["name"] for variable in load(name)["templating"]["list"]}
+
+    used = set(re.findall(r"\$\{?(\w+)", text)) - BUILT_IN.keys() - {"__all"}
+    assert used == there
+
+
+def test_dashboards_lead_to_each_other_and_to_the_runbook() -> None:
+    for name in dashboards():
+        dashboard = load(name)
+        assert dashboard["uid"] == name.removesuffix(".json")
+        [others, runbook] = dashboard["links"]
+        assert set(others["tags"]) <= set(dashboard["tags"])
+        assert runbook["url"] == "${runbook}"
+    assert (ROOT / "docs/operations.md").exists()
