@@ -101,7 +101,7 @@ def test_workers_open_the_port_that_prometheus_asks(switch: str) -> None:
 
     assert container(worker)["ports"] == [{"name": "metrics", "containerPort": 9900}]
     assert env(worker)["MAMBA_WORKER__METRICS_PORT"] == "9900"
-    assert env(worker)["MAMBA_WORKER__METRICS_HOST"] == "0.0.0.0"  # noqa: S104
+    assert env(worker)["MAMBA_WORKER__METRICS_HOST"] == "0.0.0.0"
     assert {"metrics_port", "metrics_host"} <= WorkerSettings.model_fields.keys()
 
 

@@ -68,7 +68,7 @@ def test_prometheus_scrapes_every_worker_where_it_listens(services: dict[str, An
     }
     worker = services["worker"]["environment"]
 
-    assert worker["MAMBA_WORKER__METRICS_HOST"] == "0.0.0.0"  # noqa: S104
+    assert worker["MAMBA_WORKER__METRICS_HOST"] == "0.0.0.0"
     assert asked == {
         "api": ("mamba-api", str(ServerSettings().port)),
         "worker": ("mamba-worker", worker["MAMBA_WORKER__METRICS_PORT"]),

@@ -43,10 +43,16 @@ def panels(name: str) -> list[Json]:
     return [panel for panel in load(name)["panels"] if panel["type"] != "row"]
 
 
-def expressions(name: str) -> list[str]:
+def queries(panel: Json) -> list[str]:
     """As Prometheus gets them: all variables stand for all values."""
-    found = [target["expr"] for panel in panels(name) for target in panel["targets"]]
-    return [re.sub(r"\$(\w+)", lambda v: BUILT_IN.get(v[1], ".*"), text) for text in found]
+    return [
+        re.sub(r"\$(\w+)", lambda v: BUILT_IN.get(v[1], ".*"), target["expr"])
+        for target in panel["targets"]
+    ]
+
+
+def expressions(name: str) -> list[str]:
+    return [text for panel in panels(name) for text in queries(panel)]
 
 
 def all_expressions() -> list[str]:
