@@ -58,8 +58,8 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
 
 # What each image installs: parts of the one lock, in the same versions and hashes.
 image-locks: $(INSTALLED)
-	$(COMPILE) --extra api -c requirements.lock pyproject.toml -o requirements-api.lock
-	$(COMPILE) --extra worker -c requirements.lock pyproject.toml -o requirements-worker.lock
+	$(COMPILE) --extra api --extra tracing -c requirements.lock pyproject.toml -o requirements-api.lock
+	$(COMPILE) --extra worker --extra tracing -c requirements.lock pyproject.toml -o requirements-worker.lock
 	echo hatchling | $(COMPILE) -c requirements.lock - -o requirements-build.lock
 
 docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's values
