@@ -28,7 +28,7 @@ from api.json_bodies import JsonBodiesMiddleware
 from api.process import open_process
 from api.request_id import RequestIdMiddleware
 from api.request_log import RequestLogMiddleware
-from shared import logs
+from shared import logs, tracing
 from shared.live_settings import LiveSettings
 from shared.settings import Settings
 
@@ -61,12 +61,15 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         description="Queued, resumable, crash-proof answers for AI chat.",
         version="0.1.0",
         lifespan=lifespan,
+        # Its own spans would hold paths, which hold chats' ids, and queries.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=openapi.operation_id,
         middleware=[
             _cors(settings),
             Middleware(RequestIdMiddleware),
+            *_tracing(),
             Middleware(RequestLogMiddleware, live),
             Middleware(problems.ProblemMiddleware),
             Middleware(AuthMiddleware, gate=gate, live=live),
@@ -83,6 +86,14 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
 def _warn_of_bodies(settings: Settings) -> None:
     if settings.logging.include_body:
         log.warning("api.bodies_logged", hint="prompts are in the logs: logging.include_body")
+
+
+def _tracing() -> list[Middleware]:
+    if (tracer := tracing.active()) is None:
+        return []
+    from api.request_trace import TracingMiddleware  # noqa: PLC0415
+
+    return [Middleware(TracingMiddleware, tracer)]
 
 
 def _cors(settings: Settings) -> Middleware:

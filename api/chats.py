@@ -16,6 +16,7 @@ from api.process import CurrentProcess
 from api.request_id import request_id_of
 from api.request_schema import CHAT_BODY
 from api.sse import CURSOR_PATTERN, ClientCursor, parse_cursor
+from api.tracing import name_run
 from api.wires import AskedWire
 from shared.errors import (
     IdempotencyMismatch,
@@ -142,6 +143,7 @@ async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) ->
         run = await process.runs.find(caller, chat_id)
         if run is None:
             raise NotFound
+        name_run(run)
         ended = await process.runs.stop(run)
     return Stopped(run_id=ended.id, state=ended.state)
 

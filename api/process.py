@@ -18,6 +18,7 @@ from api.places import Places, Waiting
 from api.run_service import RunService
 from api.sse import RelayResponse
 from api.title_service import TitleService
+from api.tracing import name_run
 from api.wires import UI_MESSAGE, Wire
 from shared.admission import Admission
 from shared.agent_catalogue import AgentCatalogue
@@ -67,6 +68,7 @@ class Process:
 
         A client that holds nothing of the message has it rebuilt, where earlier runs began it.
         """
+        name_run(run)
         known = not run.earlier or not (rebuild or wire.view)
         waits = run.state is RunState.QUEUED and wire is UI_MESSAGE
         return RelayResponse(

@@ -18,7 +18,7 @@ from shared.live_settings import LiveSettings
 log = structlog.stdlib.get_logger()
 
 #: Asked every few seconds by the platform, for ever.
-_PROBES = ("/health", "/health/live", "/health/ready", "/metrics")
+PROBES = ("/health", "/health/live", "/health/ready", "/metrics")
 _BODY_CHARS = 16 * 1024
 _DATA_URL = re.compile(r"(data:[\w.+/\\-]{0,100})[^\"\s]*")
 
@@ -74,7 +74,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._seconds = time.perf_counter() - self._began
-            self._streams = _is_stream(message["headers"])
+            self._streams = is_stream(message["headers"])
             if self._streams:
                 log.info("stream.opened", **self._facts())
         elif not message.get("more_body", False):
@@ -84,7 +84,7 @@ class _Exchange:
 
     def tell_end(self) -> None:
         self._count()
-        probe = self._route in _PROBES and self._status < 400
+        probe = self._route in PROBES and self._status < 400
         level = logging.DEBUG if probe else logging.INFO
         facts = {**self._facts(), "bytes": self._sent_bytes, "outcome": self._outcome}
         log.log(level, "request.finished", **facts)
@@ -105,9 +105,7 @@ class _Exchange:
 
     @property
     def _route(self) -> str | None:
-        """The template of the route that took the request; none did where it is None."""
-        route = cast("object", self._scope.get("route"))
-        return getattr(route, "path_format", None) or getattr(route, "path", None)
+        return route_of(self._scope)
 
     @property
     def _outcome(self) -> str:
@@ -125,7 +123,13 @@ class _Exchange:
             self._body.clear()
 
 
-def _is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+def route_of(scope: Scope) -> str | None:
+    """The template of the route that took the request; none did where it is None."""
+    route = cast("object", scope.get("route"))
+    return getattr(route, "path_format", None) or getattr(route, "path", None)
+
+
+def is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     kinds = (value for name, value in headers if name.lower() == b"content-type")
     return any(kind.startswith(b"text/event-stream") for kind in kinds)
 

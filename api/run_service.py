@@ -11,6 +11,7 @@ from api.continuation import Continuation, Continuations
 from api.metrics import count_accepted
 from api.principal import Principal
 from api.sse import ClientCursor
+from api.tracing import enqueueing
 from shared.admission import Admission, Admitted, Idempotency, Overtaken
 from shared.agents import CHAT_AGENT, AgentCard
 from shared.allowance import Allowance
@@ -19,7 +20,7 @@ from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, R
 from shared.events import Abort, StreamEvent
 from shared.failed_runs import FailedRuns
 from shared.follow import Follower
-from shared.jobs import JobQueue, RunChat
+from shared.jobs import RUN_CHAT, JobQueue, RunChat
 from shared.keys import MAIN_QUEUE
 from shared.live_settings import LiveSettings
 from shared.metrics import count_closed
@@ -90,7 +91,10 @@ class RunService:
         agent = await self._agents.find(named)
         _check_client_tools(chat, agent)
         run = self._new_run(principal, chat, agent, request_id, continued)
-        admitted = await self._admit(run, _job(run, chat, continued), chat, idempotency)
+        with enqueueing(RUN_CHAT, run.id, run.queue, after=continued and continued.run) as trace:
+            run = run.model_copy(update={"traceparent": trace.get("traceparent")})
+            job = _job(run, chat, continued, trace)
+            admitted = await self._admit(run, job, chat, idempotency)
         if admitted.run_id != run.id:
             log.info("run.asked_again", run_id=admitted.run_id)
             return Accepted(await self._known(admitted.run_id), admitted.allowance)
@@ -282,7 +286,9 @@ def _queue(settings: Settings, agent: AgentCard, model: str) -> str:
     return queue_of(settings, model_name(settings, model))
 
 
-def _job(run: Run, chat: ChatRequest, continued: Continuation | None) -> RunChat:
+def _job(
+    run: Run, chat: ChatRequest, continued: Continuation | None, trace: dict[str, str]
+) -> RunChat:
     return RunChat(
         run_id=run.id,
         chat_id=run.chat_id,
@@ -296,6 +302,7 @@ def _job(run: Run, chat: ChatRequest, continued: Continuation | None) -> RunChat
         approvals=chat.asks,
         continues=run.earlier,
         answers=continued.answers if continued else {},
+        trace=trace,
     )
 
 

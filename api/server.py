@@ -12,6 +12,7 @@ from api.app import create_app
 from api.connection import Connection
 from shared import logs
 from shared.settings import Settings
+from shared.tracing import tracing
 
 
 def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:
@@ -24,6 +25,11 @@ def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:
     logs.configure(settings.logging)
     # uvicorn handles it, then raises it once more: that one shall not spoil the exit code.
     signal.signal(signal.SIGTERM, _leave)
+    with tracing("mamba-api"):
+        _run(settings, load, listener)
+
+
+def _run(settings: Settings, load: Callable[[], Settings], listener: int | None) -> None:
     config = uvicorn.Config(
         create_app(settings, load),
         host=settings.server.host,

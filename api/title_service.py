@@ -7,8 +7,9 @@ from contextlib import suppress
 
 import structlog
 
+from api.tracing import enqueueing
 from shared import keys
-from shared.jobs import GenerateTitle, JobQueue
+from shared.jobs import GENERATE_TITLE, GenerateTitle, JobQueue
 from shared.live_settings import LiveSettings
 from shared.messages import Message, TextPart
 from shared.providers import requested_model
@@ -64,7 +65,9 @@ class TitleService:
         answer: GeneratedTitle | None = None
         try:
             async with asyncio.timeout(seconds):
-                await self._queue.enqueue_title(job, seconds=seconds)
+                with enqueueing(GENERATE_TITLE, job.title_id, keys.MAIN_QUEUE) as trace:
+                    traced = job.model_copy(update={"trace": trace})
+                    await self._queue.enqueue_title(traced, seconds=seconds)
                 answer = await self._wait(job.title_id, waiting)
         except (*REDIS_AWAY, TimeoutError) as error:
             log.warning("title.not_in_time", error=type(error).__name__)

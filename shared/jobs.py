@@ -49,6 +49,8 @@ class RunChat(BaseModel):
     #: to the calls that the last of them ended with, by the call's id.
     continues: tuple[str, ...] = ()
     answers: dict[str, Answer] = Field(default_factory=dict[str, Answer])
+    #: Its place in a trace, where there is one: W3C's headers (`shared/tracing/`).
+    trace: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class GenerateTitle(BaseModel):
@@ -63,6 +65,8 @@ class GenerateTitle(BaseModel):
     max_length: int
     #: The beginning of the conversation.
     excerpt: str
+    #: As above.
+    trace: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 dump_job = to_json

@@ -1,6 +1,7 @@
 """Structured logs: one event name, a constant, and fields. No prompt and no secret is a field.
 
-`bind` puts ids (run, request) on every line that the current task logs from then on.
+`bind` puts ids (run, request) on every line that the current task logs from then on. While traces
+are made, a line has the current span's too.
 """
 
 import logging
@@ -9,6 +10,7 @@ import traceback
 
 import structlog
 
+from shared import tracing
 from shared.settings import LoggingSettings
 
 bind = structlog.contextvars.bound_contextvars
@@ -18,6 +20,7 @@ def configure(settings: LoggingSettings) -> None:
     """Send our logs and the libraries' to stderr in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -43,6 +46,11 @@ def configure(settings: LoggingSettings) -> None:
     # arq logs each job's arguments, which hold the prompts, at INFO; so does httpx each URL.
     for name in ("arq", "httpx", "httpx2", "openai"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+
+
+def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    event.update(tracing.ids())
+    return event
 
 
 def where(error: BaseException) -> str:

@@ -68,6 +68,8 @@ class Run(BaseModel):
     cancel: int = 0
     #: Why a failed run failed; a code of `worker/failures.py`.
     error: str | None = None
+    #: Where its trace began, where there is one: W3C's `traceparent`.
+    traceparent: str | None = None
     created_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
     started_at: int | None = None
     ended_at: int | None = None
@@ -128,6 +130,14 @@ class RunStore:
         """What an attempt has used so far; each attempt has a field of its own."""
         await _RECORD.run(self._redis, [keys.run(run_id)], [f"usage:{attempt}", usage])
 
+    async def trade_trace(self, run_id: str, mine: str) -> str | None:
+        """Leave how to tell of this attempt if it ends without a word; what the last one left.
+
+        An attempt that tells of its own end leaves nothing.
+        """
+        left: bytes | None = await _TRADE.run(self._redis, [keys.run(run_id)], [mine])
+        return left.decode() if left else None
+
     async def usages(self, run_id: str) -> list[str]:
         """What each attempt has used."""
         fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
@@ -154,6 +164,14 @@ end
 
 _RECORD = Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+""")
+
+_TRADE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local left = redis.call('HGET', KEYS[1], 'trace')
+if ARGV[1] == '' then redis.call('HDEL', KEYS[1], 'trace')
+else redis.call('HSET', KEYS[1], 'trace', ARGV[1]) end
+return left
 """)
 
 #: The time of the first hand-back is kept for as long as no attempt begins in between.

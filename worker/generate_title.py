@@ -11,9 +11,11 @@ from shared.jobs import GenerateTitle
 from shared.live_settings import LiveSettings
 from shared.logs import bind
 from shared.titles import GeneratedTitle, TitleBoard, tidy
+from shared.tracing import Span
 from worker.failures import failure_of
 from worker.models import Models
 from worker.running import Running
+from worker.tracing import traced_title
 
 log = structlog.stdlib.get_logger()
 
@@ -46,15 +48,17 @@ class TitleRunner:
         with (
             bind(title_id=job.title_id, request_id=job.request_id),
             self._running.enter(job.title_id) as progress,
+            traced_title(job) as span,
         ):
             try:
-                await self._board.put(job.title_id, GeneratedTitle(title=await self._ask(job)))
+                title = await self._ask(job, span)
+                await self._board.put(job.title_id, GeneratedTitle(title=title))
             except asyncio.CancelledError:
                 if progress.interrupt is None:
                     raise  # the worker's end: another may still be in time
                 log.info("title.stopped")
 
-    async def _ask(self, job: GenerateTitle) -> str | None:
+    async def _ask(self, job: GenerateTitle, span: Span) -> str | None:
         if self._models.demo:
             return None
         words = max(2, job.max_length // _CHARS_PER_WORD)
@@ -67,6 +71,8 @@ class TitleRunner:
                     usage_limits=UsageLimits(request_limit=1),
                 )
         except Exception as error:  # noqa: BLE001  (a title is not worth more than a line)
-            log.warning("title.failed", code=failure_of(error).code, error=type(error).__name__)
+            code = failure_of(error).code
+            log.warning("title.failed", code=code, error=type(error).__name__)
+            span.fail(code)
             return None
         return tidy(answer.output, job.max_length) or None

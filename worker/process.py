@@ -29,6 +29,7 @@ from shared.settings import Settings
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber
 from shared.titles import TitleBoard
+from shared.tracing import active, tracing
 from shared.workers import Workers
 from worker.agents.offered import OfferedAgents
 from worker.agents.publisher import AgentPublisher
@@ -54,7 +55,16 @@ log = structlog.stdlib.get_logger()
 def serve(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT; then drain and return."""
     logs.configure(settings.logging)
-    uvloop.run(_serve(settings))
+    with tracing("mamba-worker"):
+        _trace_agents()
+        uvloop.run(_serve(settings))
+
+
+def _trace_agents() -> None:
+    if (tracer := active()) is not None:
+        from worker.agent_trace import trace_agents  # noqa: PLC0415
+
+        trace_agents(tracer)
 
 
 async def _serve(settings: Settings) -> None:

@@ -46,6 +46,7 @@ from worker.metrics import (
     count_first_token,
 )
 from worker.running import Interrupt, RunInProgress, Running
+from worker.tracing import TracedAttempt, traced_attempt
 from worker.usage import UsageMeter
 from worker.writer import GroupCommit, RunWriter
 
@@ -160,17 +161,21 @@ class ChatRunner:
 
     async def _attempt(self, job: RunChat, agent: Answerer, progress: RunInProgress) -> bool:
         """Whether the run needs no further attempt here."""
-        beginning = asyncio.ensure_future(self._begin(job, agent, progress))
-        try:
-            return await self._make_answer(job, await asyncio.shield(beginning))
-        except asyncio.CancelledError:
-            # Even an attempt that had only just begun has its number: its end has to be counted.
-            await self._interrupted(job.run_id, await beginning)
-            return True
+        async with traced_attempt(job, self._runs) as traced:
+            beginning = asyncio.ensure_future(self._begin(job, agent, progress, traced))
+            try:
+                return await self._make_answer(job, await asyncio.shield(beginning))
+            except asyncio.CancelledError:
+                # Even one that had only just begun has its number: its end has to be counted.
+                await self._interrupted(job.run_id, await beginning)
+                return True
 
-    async def _begin(self, job: RunChat, agent: Answerer, progress: RunInProgress) -> "_Attempt":
+    async def _begin(
+        self, job: RunChat, agent: Answerer, progress: RunInProgress, traced: TracedAttempt
+    ) -> "_Attempt":
         run_id = job.run_id
         takeover = await self._stream.take_over(run_id)
+        await traced.begin(takeover)
         entries = await read_all(self._stream, run_id) if takeover.offset else []
         _count_beginning(job, takeover)
         log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset, agent=job.agent)
@@ -185,6 +190,7 @@ class ChatRunner:
             entries=entries,
             progress=progress,
             failed_runs=self._failed_runs,
+            traced=traced,
         )
         if not takeover.offset:
             attempt.writer.write(Start(message_id=job.message_id))
@@ -242,6 +248,7 @@ class ChatRunner:
         if not attempt.continues and (await attempt.shown()).shown:
             await attempt.fail(failure)
             return True
+        attempt.traced.fail(failure.code)
         await asyncio.sleep(pause)
         # Not before: an attempt that is handed over in its pause must not count twice.
         await self._runs.count_failure(job.run_id, attempt.takeover.attempt)
@@ -287,10 +294,12 @@ class _Attempt:
         entries: Sequence[Entry],
         progress: RunInProgress,
         failed_runs: FailedRuns,
+        traced: TracedAttempt,
     ) -> None:
         self.agent = agent
         self.takeover = takeover
         self.progress = progress
+        self.traced = traced
         self.writer = RunWriter(
             commit,
             job.run_id,
@@ -363,6 +372,7 @@ class _Attempt:
             attempt=self.takeover.attempt,
             duration_ms=round(seconds * 1000),
         )
+        self.traced.close(closure)
         ATTEMPTS.labels("ended").inc()
         count_run(job.agent, job.model, closure.state, closure.error)
         count_duration(job.agent, job.model, seconds)

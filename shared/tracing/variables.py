@@ -1,0 +1,104 @@
+"""OpenTelemetry's own variables: whether they ask for traces, and where to.
+
+The SDK reads them all (queue sizes, headers, certificates, resource); here stand those that decide
+whether it is started, and those whose mistakes it would pass over.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_ENDPOINT, _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+_DEFAULT_ENDPOINT = "http://localhost:4318"
+_EXPORTERS = ("otlp", "console")
+_PROTOCOL = "http/protobuf"
+_SAMPLERS = ("always_on", "always_off", "traceidratio")
+
+
+class TracingRefused(ValueError):
+    """The variables ask for what cannot be done; the message names one, and the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the variables ask for."""
+
+    #: Of `otlp` and `console`, at least one.
+    exporters: tuple[str, ...]
+    #: Where `otlp` sends the spans to.
+    endpoint: str
+
+    @property
+    def shown_endpoint(self) -> str | None:
+        """The endpoint as it may be shown: without who logs in there."""
+        if "otlp" not in self.exporters:
+            return None
+        url = urlsplit(self.endpoint)
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def plan_of(environment: Mapping[str, str]) -> Plan | None:
+    """What is asked for; None: nothing. An endpoint is enough, or `OTEL_TRACES_EXPORTER`.
+
+    Raises:
+        TracingRefused: if it cannot be done so.
+    """
+    told = {name: value.strip() for name, value in environment.items() if value.strip()}
+    named = told.get("OTEL_TRACES_EXPORTER", "otlp" if _has_endpoint(told) else "none")
+    exporters = tuple(dict.fromkeys(name.strip().lower() for name in named.split(",")))
+    if told.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporters == ("none",):
+        return None
+    if unknown := [name for name in exporters if name not in _EXPORTERS]:
+        raise TracingRefused(
+            f"OTEL_TRACES_EXPORTER: {unknown[0]!r} is not among otlp, console and none"
+        )
+    _check_sampler(told)
+    if "otlp" in exporters:
+        _check_protocol(told)
+    return Plan(exporters, _endpoint(told))
+
+
+def _has_endpoint(told: Mapping[str, str]) -> bool:
+    return _ENDPOINT in told or _TRACES_ENDPOINT in told
+
+
+def _endpoint(told: Mapping[str, str]) -> str:
+    name = _TRACES_ENDPOINT if _TRACES_ENDPOINT in told else _ENDPOINT
+    url = told.get(name, _DEFAULT_ENDPOINT)
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise TracingRefused(f"{name} is no URL: write it as http://collector:4318")
+    return url if name == _TRACES_ENDPOINT else f"{url.removesuffix('/')}/v1/traces"
+
+
+def _check_protocol(told: Mapping[str, str]) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if name in told:
+            if told[name] != _PROTOCOL:
+                raise TracingRefused(
+                    f"{name}: {told[name]!r} is not spoken here: leave it at {_PROTOCOL}, "
+                    "which collectors take at port 4318"
+                )
+            return
+
+
+def _check_sampler(told: Mapping[str, str]) -> None:
+    sampler = told.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").lower()
+    if sampler.removeprefix("parentbased_") not in _SAMPLERS:
+        names = ", ".join(_SAMPLERS)
+        raise TracingRefused(
+            f"OTEL_TRACES_SAMPLER: {sampler!r} is not among {names}, each also as parentbased_…"
+        )
+    if sampler.endswith("traceidratio") and not _is_ratio(told.get("OTEL_TRACES_SAMPLER_ARG", "1")):
+        raise TracingRefused("OTEL_TRACES_SAMPLER_ARG: write a number from 0 to 1")
+
+
+def _is_ratio(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
