@@ -81,9 +81,12 @@ class Collector:
         [enqueued] = await self.find(
             lambda s: s.kind == "producer" and s.attributes["messaging.message.id"] == run_id
         )
-        for name in names:
-            await self.find(lambda s: (s.trace_id, s.name) == (enqueued.trace_id, name))
-        return [span for span in self.spans if span.trace_id == enqueued.trace_id]
+
+        async def probe() -> list[Told]:
+            trace = [span for span in self.spans if span.trace_id == enqueued.trace_id]
+            return trace if {*names} <= {span.name for span in trace} else []
+
+        return await until(probe, seconds=20)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         collector = self

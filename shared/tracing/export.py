@@ -2,7 +2,9 @@
 
 import logging
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 import structlog
@@ -13,19 +15,18 @@ from shared.tracing.cleaning import clean
 
 log = structlog.stdlib.get_logger()
 
-_EXPORTING = "opentelemetry.exporter"
-
 
 class SdkLog(logging.Handler):
     """Hears what the SDK logs. Its lines may hold an endpoint's words, or the headers' keys.
 
-    What an exporter says becomes the kind of its failure; the rest is told once, without values.
+    What an export says becomes the kind of its failure; the rest is told once, without values.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._kinds: list[str] = []
         self._told: set[str] = set()
+        #: What an export that this thread makes has said so far.
+        self._exporting = threading.local()
 
     @classmethod
     def install(cls, logger: logging.Logger) -> Self:
@@ -39,17 +40,21 @@ class SdkLog(logging.Handler):
         return handler
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith(_EXPORTING):
-            self._kinds.extend(_kinds_of(record))
+        kinds: list[str] | None = getattr(self._exporting, "kinds", None)
+        if kinds is not None:
+            kinds.extend(_kinds_of(record))
         elif (said := str(record.msg)) not in self._told:
             self._told.add(said)
             log.warning("tracing.sdk_warned", said=_without_values(said))
 
-    def take_kind(self) -> str | None:
-        """What an exporter said since it was last asked: the first thing that says anything."""
-        kind = next(iter(self._kinds), None)
-        self._kinds.clear()
-        return kind
+    @contextmanager
+    def heard(self) -> Generator[list[str]]:
+        """The kinds of failures that this thread's export tells of, the first of them first."""
+        self._exporting.kinds = kinds = list[str]()
+        try:
+            yield kinds
+        finally:
+            self._exporting.kinds = None
 
 
 class CarefulExporter(SpanExporter):
@@ -61,18 +66,18 @@ class CarefulExporter(SpanExporter):
         self._failed: set[str] = set()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self._told.take_kind()
-        try:
-            result = self._exporter.export([clean(span) for span in spans])
-        except Exception as error:  # noqa: BLE001  (the SDK would log its message)
-            self._fail(type(error).__name__, len(spans))
-            return SpanExportResult.FAILURE
+        with self._told.heard() as kinds:
+            try:
+                result = self._exporter.export([clean(span) for span in spans])
+            except Exception as error:  # noqa: BLE001  (the SDK would log its message)
+                result = SpanExportResult.FAILURE
+                kinds.append(type(error).__name__)
         if result is SpanExportResult.SUCCESS:
             if self._failed:
                 self._failed.clear()
                 log.info("tracing.export_recovered")
         else:
-            self._fail(self._told.take_kind() or "timeout", len(spans))
+            self._fail(kinds[0] if kinds else "timeout", len(spans))
         return result
 
     def shutdown(self) -> None:

@@ -29,7 +29,7 @@ def create_app() -> Starlette:
         return JSONResponse({"object": "list", "data": entries})
 
     async def complete(request: Request) -> Response:
-        received = stage.receive(await request.json())
+        received = stage.receive(await request.json(), request.headers)
         model = received.body["model"]
         play = stage.plays.get(model)
         response = _answer(request, received, play) if play else _unknown(model)

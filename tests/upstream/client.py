@@ -22,6 +22,8 @@ class Received(TypedDict):
     body: dict[str, Any]
     outcome: Literal["open", "finished", "cut", "refused", "client-closed"]
     sent: int
+    #: The names of its headers.
+    headers: list[str]
 
 
 class Upstream:

@@ -1,7 +1,8 @@
 """The scripts the server plays and the requests it got."""
 
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tests.upstream.script import Failure, Script
@@ -15,6 +16,8 @@ class Received:
     body: dict[str, Any]
     outcome: Outcome = "open"
     sent: int = 0
+    #: The names of its headers.
+    headers: list[str] = field(default_factory=list[str])
 
 
 class Play:
@@ -42,8 +45,8 @@ class Stage:
         self.plays: dict[str, Play] = {}
         self.requests: defaultdict[str, list[Received]] = defaultdict(list)
 
-    def receive(self, body: dict[str, Any]) -> Received:
-        received = Received(body)
+    def receive(self, body: dict[str, Any], headers: Iterable[str]) -> Received:
+        received = Received(body, headers=list(headers))
         self.requests[body["model"]].append(received)
         return received
 
