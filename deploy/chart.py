@@ -34,6 +34,8 @@ _CHOICES = {
     "worker.autoscaling.trigger": ["redis", "prometheus"],
 }
 _PATTERNS = {
+    "tracing.endpoint": r"^$|^https?://",
+    "tracing.sampler": r"^$|^(parentbased_)?(always_on|always_off|traceidratio)$",
     "redis.url": r"^$|^(redis|rediss|unix)://",
     "valkey.memory": r"^[0-9]+(Mi|Gi)$",
     "worker.autoscaling.redis.address": r"^$|^[^:/]+:[0-9]+$",

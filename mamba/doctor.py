@@ -1,8 +1,10 @@
 """`mamba doctor`: what is wrong with the house, and what to do about it."""
 
 import json
+import os
 import time
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from mamba.house import House, address, opened
@@ -13,6 +15,7 @@ from shared.provider_reports import ProviderReports
 from shared.providers import answers, configured
 from shared.redis import REDIS_AWAY, RedisError
 from shared.settings import Settings, load_settings
+from shared.tracing.variables import TracingRefused, plan_of
 
 _OLDEST_REDIS = 7
 _SKEW_SECONDS = 1.0
@@ -48,7 +51,7 @@ async def _findings() -> AsyncIterator[Finding]:
         yield Finding("settings", "wrong", str(error), "put them right; docs/configuration.md")
         return
     yield Finding("settings", "ok", "can be read")
-    for finding in _of_settings(settings):
+    for finding in (*_of_settings(settings), _tracing()):
         yield finding
     try:
         async with opened(settings) as house:
@@ -70,6 +73,20 @@ def _of_settings(settings: Settings) -> list[Finding]:
         said = f"everybody who reaches {settings.server.host} may ask, as one and the same"
         found.append(Finding("auth", "warning", said, "set auth.mode; docs/authentication.md"))
     return found
+
+
+def _tracing() -> Finding:
+    """By the variables of this process: those of the others may be others."""
+    try:
+        plan = plan_of(os.environ)
+    except TracingRefused as error:
+        return Finding("tracing", "warning", str(error), "put it right; docs/tracing.md")
+    if plan is None:
+        return Finding("tracing", "ok", "off")
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        cure = "pip install 'mamba-server[tracing]'"
+        return Finding("tracing", "warning", "asked for, and its packages are missing", cure)
+    return Finding("tracing", "ok", f"on: spans go to {plan.shown_endpoint or 'the console'}")
 
 
 async def _redis(house: House) -> list[Finding]:

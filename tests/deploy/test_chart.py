@@ -332,3 +332,16 @@ async def test_the_bundled_valkey_starts_with_its_arguments_and_drops_nothing(
     finally:
         await client.aclose()
         await server.stop()
+
+
+def test_traces_go_where_the_values_say_and_their_way_is_open() -> None:
+    more = ("--set", "networkPolicy.enabled=true", *REDIS)
+    on = template("--set", "tracing.endpoint=http://collector:4318/v1", *more)
+    off = template(*more)
+
+    for name, deployment in of_kind(on, "Deployment").items():
+        assert env(deployment)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318/v1", name
+    for policy in of_kind(on, "NetworkPolicy").values():
+        assert {"ports": [{"port": 4318}]} in policy["spec"]["egress"]
+    assert "OTEL_" not in off
+    assert "4318" not in off
