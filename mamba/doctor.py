@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
@@ -51,7 +51,7 @@ async def _findings() -> AsyncIterator[Finding]:
         yield Finding("settings", "wrong", str(error), "put them right; docs/configuration.md")
         return
     yield Finding("settings", "ok", "can be read")
-    for finding in (*_of_settings(settings), _tracing()):
+    for finding in (*_of_settings(settings), traced(os.environ)):
         yield finding
     try:
         async with opened(settings) as house:
@@ -75,10 +75,10 @@ def _of_settings(settings: Settings) -> list[Finding]:
     return found
 
 
-def _tracing() -> Finding:
+def traced(environment: Mapping[str, str]) -> Finding:
     """By the variables of this process: those of the others may be others."""
     try:
-        plan = plan_of(os.environ)
+        plan = plan_of(environment)
     except TracingRefused as error:
         return Finding("tracing", "warning", str(error), "put it right; docs/tracing.md")
     if plan is None:

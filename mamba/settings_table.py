@@ -45,6 +45,9 @@ The settings are wrong:
   server.port: Input should be less than or equal to 65535 (config.local.yaml)
 ```
 
+OpenTelemetry's variables (`OTEL_…`) are its own, and read from the environment alone: see
+[tracing.md](tracing.md).
+
 Of the environment a variable that begins with `MAMBA_` is read as a setting if it has two
 underscores in a row after that, or names a whole section. Others belong to other programs
 (`MAMBA_ROOT_PREFIX`, `MAMBA_API_PORT_8000_TCP`), but for one that is a setting with too few

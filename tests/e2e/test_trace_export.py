@@ -37,9 +37,7 @@ async def both_leave(house: House) -> Sequence[float]:
     return took
 
 
-@pytest.mark.parametrize(
-    ("mood", "kind"), [("away", "ConnectionError"), ("hangs", "timeout")]
-)
+@pytest.mark.parametrize(("mood", "kind"), [("away", "ConnectionError"), ("hangs", "timeout")])
 async def test_a_collector_that_does_not_take_them_costs_a_line(
     upstream: Upstream, name: str, mood: Literal["away", "hangs"], kind: str
 ) -> None:

@@ -68,7 +68,7 @@ def test_the_page_is_about_all_of_it() -> None:
 def test_uv_installs_all_of_it() -> None:
     """`uv sync` installs the group `dev`, which is the extra `dev`, which is all the others."""
     assert PROJECT["dependency-groups"]["dev"] == ["mamba-server[dev]"]
-    assert "mamba-server[api,worker]" in PROJECT["project"]["optional-dependencies"]["dev"]
+    assert "mamba-server[api,worker,tracing]" in PROJECT["project"]["optional-dependencies"]["dev"]
 
 
 def test_pytest_measures_coverage(pytestconfig: pytest.Config) -> None:
