@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from mamba.house import House, address
 from mamba.readable import CommandFailed
@@ -31,7 +32,7 @@ class Session:
         self._console = console
         self._interval = interval
         self._observatory = house.observatory()
-        self._seen = Overview()
+        self._seen: Overview | None = None
         self._view = View(address(house.settings))
         #: The run that is to be stopped, once the question is answered.
         self._asked: str | None = None
@@ -65,12 +66,17 @@ class Session:
     async def _draw(self, screen: Live, looking: asyncio.Task[None]) -> None:
         """Each time something is new, until this is left or suspended."""
         while not (self._leaving or self._suspended):
-            width, height = self._console.size
-            screen.update(Group(*picture(self._seen, self._view, width, height)), refresh=True)
+            screen.update(Group(*self._lines()), refresh=True)
             await self._woken.wait()
             self._woken.clear()
             if looking.done():
                 looking.result()
+
+    def _lines(self) -> list[Text]:
+        width, height = self._console.size
+        if self._seen is None:
+            return [Text(f"Looking at {self._view.where} …"[:width])]
+        return picture(self._seen, self._view, width, height)
 
     @contextmanager
     def _screen(self) -> Generator[Live]:
@@ -117,7 +123,7 @@ class Session:
     def _select(self, key: str) -> None:
         """Another of the live runs; none beyond either end."""
         self._view.said = ""
-        ids = [run.id for run in self._seen.live]
+        ids = [run.id for run in self._seen.live] if self._seen else []
         if key == "escape" or not ids:
             self._view.selected = None
             return
