@@ -30,7 +30,7 @@ from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
 from shared.metrics import MODELS, tell_start
 from shared.overview import Observatory
-from shared.presence import Identity, Presence
+from shared.presence import Identity, Presence, Record
 from shared.redis import Redis, connect
 from shared.reload import Reload
 from shared.runs import Run, RunState, RunStore
@@ -167,10 +167,10 @@ async def _appear(redis: Redis, observatory: Observatory, stack: AsyncExitStack)
     """Be seen by whoever looks at the house, and take part in making its samples."""
     identity = Identity()
 
-    def describe() -> ApiRecord:
-        return ApiRecord(**dict(identity.record()), clients=clients_now())
+    def describe(process: Record) -> ApiRecord:
+        return ApiRecord(**dict(process), clients=clients_now())
 
-    await stack.enter_async_context(Presence(Apis(redis), describe))
+    await stack.enter_async_context(Presence(Apis(redis), identity, describe))
     await stack.enter_async_context(Sampling(Samples(redis), observatory, identity.id))
 
 

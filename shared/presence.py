@@ -105,34 +105,43 @@ class Identity:
         self._started_at, self._began = time.time_ns() // 1_000_000, time.monotonic()
         self._counted = Counted()
 
-    def record(self) -> Record:
+    async def record(self) -> Record:
+        """As it is now. A thread adds up what was counted: it is milliseconds for many labels."""
+        totals = await asyncio.to_thread(self._counted.totals)
         return Record(
             id=self.id,
             host=self._host,
             pid=self._pid,
             started_at=self._started_at,
             up_ms=round((time.monotonic() - self._began) * 1000),
-            totals=self._counted.totals(),
+            totals=totals,
         )
 
 
 class Presence(Background, Generic[RecordT]):
     """Renews a record for as long as the context lasts, and takes it back at its end."""
 
-    def __init__(self, register: Register[RecordT], describe: Callable[[], RecordT]) -> None:
+    def __init__(
+        self,
+        register: Register[RecordT],
+        identity: Identity,
+        describe: Callable[[Record], RecordT],
+    ) -> None:
         self._register = register
+        self._identity = identity
+        #: Adds what it is that this process does.
         self._describe = describe
 
     async def __aexit__(self, *exc_info: object) -> None:
         await super().__aexit__(*exc_info)
         with suppress(*REDIS_AWAY, RedisError, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._register.leave(self._describe())
+                await self._register.leave(self._describe(await self._identity.record()))
 
     async def _run(self) -> None:
         while True:
             with suppress(*REDIS_AWAY, RedisError):
-                await self._register.renew(self._describe())
+                await self._register.renew(self._describe(await self._identity.record()))
             await asyncio.sleep(ALIVE_SECONDS / 3)
 
 

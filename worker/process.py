@@ -5,6 +5,7 @@ import gc
 import signal
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -40,7 +41,7 @@ from worker.metrics_port import metrics_port
 from worker.models import Models
 from worker.orders import Orders
 from worker.pace import max_retries_of
-from worker.presence import description
+from worker.presence import describe
 from worker.probe import Probe
 from worker.run_chat import ChatRunner
 from worker.running import Interrupt, Running
@@ -86,7 +87,7 @@ async def _serve(settings: Settings) -> None:
             _tune_garbage_collection()
             redis = cast("Redis", worker.pool)
             async with (
-                Presence(Workers(redis), description(worker, identity)),
+                Presence(Workers(redis), identity, partial(describe, worker)),
                 _sampling(redis, live, identity.id),
             ):
                 await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
