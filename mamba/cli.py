@@ -3,6 +3,7 @@
 Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage, settings or installation.
 """
 
+import os
 import signal
 from enum import Enum
 from importlib.metadata import version
@@ -88,7 +89,9 @@ def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) ->
     code = 0
     with readable("api"):
         from shared.settings import load_settings  # noqa: PLC0415
+        from shared.tracing.variables import check_propagators  # noqa: PLC0415
 
+        check_propagators(os.environ)
         settings = load_settings()
         if listener is None and settings.server.workers > 1:
             from mamba import replicas  # noqa: PLC0415
@@ -113,6 +116,9 @@ def worker(context: typer.Context) -> None:
     _outlive_hangups()
     with readable("worker"):
         from shared.settings import load_settings  # noqa: PLC0415
+        from shared.tracing.variables import check_propagators  # noqa: PLC0415
+
+        check_propagators(os.environ)
         from worker.process import serve  # noqa: PLC0415
 
         serve(load_settings())

@@ -6,7 +6,10 @@ whether it is started, and those whose mistakes it would pass over.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from urllib.parse import urlsplit
+
+from shared.errors import SettingsError
 
 _ENDPOINT, _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _DEFAULT_ENDPOINT = "http://localhost:4318"
@@ -56,6 +59,23 @@ def plan_of(environment: Mapping[str, str]) -> Plan | None:
     if "otlp" in exporters:
         _check_protocol(told)
     return Plan(exporters, _endpoint(told))
+
+
+def check_propagators(environment: Mapping[str, str]) -> None:
+    """Before the libraries read them at their import, which one they do not know would break.
+
+    Raises:
+        SettingsError: if one is not installed.
+    """
+    told = environment.get("OTEL_PROPAGATORS", "").strip()
+    if not told:
+        return
+    known = entry_points(group="opentelemetry_propagator").names | {"none"}
+    if unknown := {name.strip() for name in told.split(",")} - known:
+        raise SettingsError(
+            f"OTEL_PROPAGATORS: {min(unknown)!r} is not among those installed: "
+            f"{', '.join(sorted(known))}."
+        )
 
 
 def _has_endpoint(told: Mapping[str, str]) -> bool:

@@ -1,6 +1,7 @@
 import pytest
 
-from shared.tracing.variables import Plan, TracingRefused, plan_of
+from shared.errors import SettingsError
+from shared.tracing.variables import Plan, TracingRefused, check_propagators, plan_of
 
 COLLECTOR = "http://collector:4318"
 
@@ -85,3 +86,13 @@ def test_an_endpoint_is_shown_without_who_logs_in_there() -> None:
 
     assert Plan(("otlp",), url).shown_endpoint == "https://collector:4318/v1/traces"
     assert Plan(("console",), url).shown_endpoint is None
+
+
+@pytest.mark.parametrize("told", ["", "none", "tracecontext", "tracecontext, baggage"])
+def test_a_propagator_that_is_installed_may_be_named(told: str) -> None:
+    check_propagators({"OTEL_PROPAGATORS": told})
+
+
+def test_a_propagator_that_is_not_installed_is_named_before_it_breaks_an_import() -> None:
+    with pytest.raises(SettingsError, match=r"OTEL_PROPAGATORS: 'b4' is not among .*tracecontext"):
+        check_propagators({"OTEL_PROPAGATORS": "tracecontext,b4"})
