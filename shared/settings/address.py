@@ -9,7 +9,9 @@ from pydantic import AfterValidator, StringConstraints
 def _check(address: str) -> str:
     """What cannot be taken apart fails here, and not where it would be quoted in a log."""
     try:
-        urlsplit(address).port  # noqa: B018  (raises)
+        parts = urlsplit(address)
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            urlsplit(f"//{host}").port  # noqa: B018  (raises)
     except ValueError:
         raise ValueError(
             "Not an address that can be read. In a password write / # ? @ as %2F %23 %3F %40."

@@ -454,6 +454,19 @@ def test_an_address_that_cannot_be_read_is_named_and_not_quoted(
     assert "pw9" not in str(caught.value)
 
 
+def test_an_address_may_name_several_hosts_with_their_ports(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "sentinel://u:pw@one:26379,two:26380,[::1]:26381/house/0"
+    monkeypatch.setenv("MAMBA_REDIS__URL", url)
+
+    assert load_settings().redis.url == url
+
+    monkeypatch.setenv("MAMBA_REDIS__URL", "sentinel://one:26379,two:port/house")
+    with pytest.raises(SettingsError, match="Not an address"):
+        load_settings()
+
+
 def test_a_folder_in_a_files_place_is_named(folder: Folder) -> None:
     (folder.path / "config.local.yaml").mkdir()
     (folder.path / "mamba.env").write_bytes(b"\xff")
