@@ -7,6 +7,7 @@ MEANINGS = {
     "crash_budget": "its workers died too often",
     "dropped": "arq gave the job up",
     "file_unavailable": "a file of the chat could not be fetched",
+    "file_timeout": "a file of the chat took too long to fetch",
     "first_token_timeout": "no first token in time",
     "internal_error": "a mistake of ours: see the log",
     "interrupted": "its worker was lost, and it must not go on",
