@@ -1,5 +1,6 @@
 """`data:` URLs, as browsers, libraries and mischief write them."""
 
+import sys
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from shared import data_url
 
 
-@given(st.text(alphabet="%0aFg é~"))
+@given(st.text(alphabet="%0aFgh =\r\n\x18é~"))
 def test_escapes_are_read_as_python_reads_them(body: str) -> None:
     assert data_url.content(f"data:text/plain,{body}") == unquote_to_bytes(body)
 
@@ -37,3 +38,21 @@ def is_good(look: Callable[[str], object], url: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def test_no_python_runs_for_each_escape() -> None:
+    """Millions of them would hold up the process's other streams for a second or two."""
+    body, calls = "%41a%" * 1000, 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        content = data_url.content(f"data:,{body}")
+    finally:
+        sys.setprofile(None)
+
+    assert content == b"Aa%" * 1000
+    assert calls < 100
