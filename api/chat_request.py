@@ -4,7 +4,7 @@ What is wrong is refused with the name of its field, and what would be right.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Self, TypeVar, cast
 
 from fastapi import Request
@@ -22,7 +22,9 @@ from shared.settings import LimitSettings
 from shared.tools import DISPLAY_TOOL_NAMES
 
 #: Counted in the raw body, before it is parsed: millions of them would hold up all streams.
-_MAX_BRACKETS = 400_000
+_MAX_BRACKETS = 200_000
+#: Bytes of a body that is read in a thread, a few milliseconds at a time: others stream meanwhile.
+_LARGE = 65_536
 _BODY_SECONDS = 30
 
 
@@ -139,14 +141,16 @@ def _count(value: object, most: int) -> int:
 
 async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequest:
     """Read and check the body; raises as `read_body_of` does."""
-    chat = await read_body_of(ChatRequest, request, limits)
-    for check in _CHECKS:
-        check(chat, limits)
-    return chat
+    return await read_body_of(ChatRequest, request, limits, *_CHECKS)
 
 
-async def read_body_of(kind: type[_Kind], request: Request, limits: LimitSettings) -> _Kind:
-    """Read the body, as what it should be.
+async def read_body_of(
+    kind: type[_Kind],
+    request: Request,
+    limits: LimitSettings,
+    *checks: Callable[[_Kind, LimitSettings], None],
+) -> _Kind:
+    """Read the body, as what it should be, and check that.
 
     Raises:
         TooLarge: before a body over the limit is read whole.
@@ -159,10 +163,24 @@ async def read_body_of(kind: type[_Kind], request: Request, limits: LimitSetting
         raise InvalidRequest(f"The body did not arrive within {_BODY_SECONDS} seconds.") from None
     if body.count(b"{") + body.count(b"[") > _MAX_BRACKETS:
         raise TooLarge(f"The body holds more than {_MAX_BRACKETS:,} objects and lists.")
+    if len(body) < _LARGE:
+        return _understood(kind, body, limits, checks)
+    return await asyncio.to_thread(_understood, kind, body, limits, checks)
+
+
+def _understood(
+    kind: type[_Kind],
+    body: bytes,
+    limits: LimitSettings,
+    checks: Iterable[Callable[[_Kind, LimitSettings], None]],
+) -> _Kind:
     try:
-        return kind.model_validate_json(body, context=limits)
+        understood = kind.model_validate_json(body, context=limits)
     except ValidationError as error:
         raise _refusal(error) from None
+    for check in checks:
+        check(understood, limits)
+    return understood
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
