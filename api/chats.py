@@ -24,6 +24,8 @@ from shared.errors import (
     NotFound,
     NotPending,
     PendingExpired,
+    QueueFull,
+    TooManyRuns,
     UnsupportedContent,
 )
 from shared.runs import RunState
@@ -49,6 +51,8 @@ _REFUSALS = (
     IdempotencyMismatch(),
     NotPending(),
     PendingExpired(),
+    TooManyRuns(retry_after=3),
+    QueueFull(retry_after=3),
     UnsupportedContent(
         "messages[0].parts[0].mediaType: Files of application/zip are not taken.",
         field="messages[0].parts[0].mediaType",

@@ -25,13 +25,11 @@ from shared.errors import (
     NotFound,
     NotPending,
     PendingExpired,
-    QueueFull,
     RateLimited,
     Refusal,
     RunInProgress,
     TooLarge,
     TooManyRequests,
-    TooManyRuns,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -85,7 +83,7 @@ _EXAMPLES: dict[int, tuple[Refusal, ...]] = {
     413: (TooLarge("The body is larger than 8,388,608 bytes."),),
     415: (UnsupportedMediaType(),),
     422: (InvalidRequest("messages: Field required", field="messages"),),
-    429: (RateLimited(retry_after=3), TooManyRuns(retry_after=3), QueueFull(retry_after=3)),
+    429: (RateLimited(retry_after=3),),
     503: (Unavailable(),),
 }
 _MISTAKE = ("internal_error", "Something went wrong on our side.")

@@ -142,7 +142,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         follower,
         agents=agents,
         runs=runs,
-        titles=TitleService(queue, TitleBoard(redis), subscriber, live),
+        titles=TitleService(redis, queue, TitleBoard(redis), subscriber, live),
         models=ModelList(live, redis),
         places=await stack.enter_async_context(Places(queue)),
         draining=draining,

@@ -9,11 +9,13 @@ import structlog
 
 from api.tracing import enqueueing
 from shared import keys
+from shared.allowance import Allowance
 from shared.jobs import GENERATE_TITLE, GenerateTitle, JobQueue
 from shared.live_settings import LiveSettings
 from shared.messages import Message, TextPart
 from shared.providers import requested_model
-from shared.redis import REDIS_AWAY
+from shared.rate import take_title
+from shared.redis import REDIS_AWAY, Redis
 from shared.subscriber import Subscriber
 from shared.titles import UNTITLED, GeneratedTitle, TitleBoard, tidy
 
@@ -28,12 +30,30 @@ _REDIS_SECONDS = 1.0
 
 class TitleService:
     def __init__(
-        self, queue: JobQueue, board: TitleBoard, subscriber: Subscriber, live: LiveSettings
+        self,
+        redis: Redis,
+        queue: JobQueue,
+        board: TitleBoard,
+        subscriber: Subscriber,
+        live: LiveSettings,
     ) -> None:
+        self._redis = redis
         self._queue = queue
         self._board = board
         self._subscriber = subscriber
         self._live = live
+
+    async def allow(self, owner: str) -> Allowance | None:
+        """Count a title against its owner's rate; without Redis no model is asked, nor this.
+
+        Raises:
+            RateLimited: if the owner has asked for too many.
+        """
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                return await take_title(self._redis, owner, self._live.now.limits)
+        except (*REDIS_AWAY, TimeoutError):
+            return None
 
     async def make(
         self, messages: Sequence[Message], model: str | None, request_id: str

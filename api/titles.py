@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.requests import ClientDisconnect
 
 from api import problems
+from api.allowance_headers import allowance_headers
 from api.body import FAIL_FAST, Name, at_most
 from api.chat_message import UIMessage
 from api.chat_request import read_body_of
@@ -70,10 +71,16 @@ _BODY = {
 }
 
 
-@router.post("/title/generate", responses=problems.responses(413, 415, 422), openapi_extra=_BODY)
-async def generate_title(request: Request, process: CurrentProcess, caller: Caller) -> Title:  # noqa: ARG001  (who asks must be known)
+@router.post(
+    "/title/generate", responses=problems.responses(413, 415, 422, 429), openapi_extra=_BODY
+)
+async def generate_title(
+    request: Request, response: Response, process: CurrentProcess, caller: Caller
+) -> Title:
     """Name a chat, in one line. There always is a title, whatever becomes of the model."""
     asked = await read_body_of(TitleRequest, request, process.settings.limits)
+    allowance = await process.titles.allow(caller.owner)
+    response.headers.update(allowance_headers(allowance))
     making = process.titles.make(asked.conversation(), asked.model, request_id_of(request.scope))
     title, by_model = await _unless_gone(request, making)
     return Title(title=title, source="model" if by_model else "fallback")

@@ -11,9 +11,9 @@ owner's rate, the owner's live runs, the queue. Only a run that is let in spends
 from dataclasses import dataclass
 from hashlib import sha256
 
-from shared import keys
+from shared import keys, rate
 from shared.allowance import Allowance
-from shared.errors import IdempotencyMismatch, QueueFull, RateLimited, TooManyRuns
+from shared.errors import IdempotencyMismatch, QueueFull, TooManyRuns
 from shared.jobs import RunChat, queued_payload
 from shared.redis import Redis, Script
 from shared.runs import Run
@@ -146,13 +146,13 @@ def _outcome(reply: list[bytes | int], limits: LimitSettings) -> Admitted | Occu
     match verdict:
         case b"admitted":
             other = _text(superseded) or None
-            return Admitted(_text(run_id), other, _rate(int(number), limits))
+            return Admitted(_text(run_id), other, rate.left("runs", int(number), limits))
         case b"occupied":
             return Occupied(_text(run_id))
         case b"overtaken":
             return Overtaken(_text(run_id))
         case b"rate":
-            raise _rate_limited(int(number), limits)
+            raise rate.exceeded("runs", int(number), limits)
         case b"runs":
             raise _too_many_runs(int(number), limits)
         case b"queue":
@@ -163,27 +163,6 @@ def _outcome(reply: list[bytes | int], limits: LimitSettings) -> Admitted | Occu
 
 def _text(reply: bytes | int) -> str:
     return reply.decode() if isinstance(reply, bytes) else str(reply)
-
-
-def _rate(spent_us: int, limits: LimitSettings) -> Allowance | None:
-    """What is left of the rate, of which so many microseconds' worth is spent."""
-    if not limits.requests_per_minute:
-        return None
-    interval, spent = 60 / limits.requests_per_minute, spent_us / 1e6
-    window = interval * limits.burst
-    # A microsecond is lost to rounding: it must not cost a whole run.
-    remaining = max(0, int((window - spent + 2e-6) / interval))
-    return Allowance("runs", limits.burst, remaining, window, spent)
-
-
-def _rate_limited(spent_us: int, limits: LimitSettings) -> RateLimited:
-    interval = 60 / limits.requests_per_minute
-    wait = max(0.0, spent_us / 1e6 - interval * (limits.burst - 1))
-    return RateLimited(
-        f"At most {limits.requests_per_minute:,} answers a minute may be asked for.",
-        retry_after=wait,
-        allowance=_rate(spent_us, limits),
-    )
 
 
 def _too_many_runs(oldest_ms: int, limits: LimitSettings) -> TooManyRuns:

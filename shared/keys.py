@@ -51,6 +51,11 @@ def rate(owner: str) -> str:
     return f"mamba:owner:{_digest(owner)}:rate"
 
 
+def title_rate(owner: str) -> str:
+    """String: as `rate`, of the owner's titles."""
+    return f"mamba:owner:{_digest(owner)}:title-rate"
+
+
 def live_runs(owner: str) -> str:
     """Zset: the owner's live runs, by the time they were let in."""
     return f"mamba:owner:{_digest(owner)}:live"

@@ -90,9 +90,9 @@ class LimitSettings(Section):
         default=1024 * 1024, ge=65_536, description="Unsent bytes a slow client holds"
     )
     requests_per_minute: int = Field(
-        default=0, ge=0, description="Runs an owner may start a minute; 0: as many as they like"
+        default=0, ge=0, description="Runs, and titles, of an owner a minute; 0: no limit"
     )
-    burst: int = Field(default=10, ge=1, description="Runs an owner may start at once within that")
+    burst: int = Field(default=10, ge=1, description="How many of either at once within that")
     live_runs: int = Field(
         default=0, ge=0, description="Waiting and running runs of an owner; 0: no limit"
     )

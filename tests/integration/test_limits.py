@@ -91,6 +91,38 @@ async def test_the_rate_is_told_with_each_answer_and_with_the_refusal(
     assert await queued(redis) == 2
 
 
+@pytest.mark.usefixtures("redis")
+async def test_titles_have_a_rate_of_their_own(valkey: Valkey) -> None:
+    """A chat that is named costs no answer, and an answer no title."""
+
+    async def name(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("/title/generate", json={"message": "\n"})
+
+    async with open_apis(valkey, count=2, requests_per_minute=2, burst=2) as [client, other]:
+        first, second, third = [await name(c) for c in (client, other, client)]
+        run = await post(client)
+
+    assert [r.status_code for r in (first, second, third, run)] == [200, 200, 429, 200]
+    assert first.headers["ratelimit-policy"] == '"titles";q=2;w=60'
+    assert first.headers["ratelimit"] == '"titles";r=1;t=30'
+    assert run.headers["ratelimit"] == '"runs";r=1;t=30'
+    wait = int(third.headers["retry-after"])
+    assert 1 <= wait <= 30
+    assert third.headers["ratelimit"].startswith('"titles";r=0;t=')
+    refusal = problem(third)
+    assert (refusal["code"], refusal["detail"]) == (
+        "rate_limited",
+        f"At most 2 titles a minute may be asked for. Try again in {wait} seconds.",
+    )
+
+
+async def test_without_a_rate_titles_are_not_counted(clients: list[httpx.AsyncClient]) -> None:
+    named = [await clients[0].post("/title/generate", json={"message": "\n"}) for _ in range(12)]
+
+    assert {response.status_code for response in named} == {200}
+    assert "ratelimit" not in named[0].headers
+
+
 async def test_a_refused_client_that_waits_as_told_is_let_in(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, requests_per_minute=120, burst=1) as [client]:
         await post(client)
