@@ -26,6 +26,7 @@ class Agent(BaseModel):
     description: str
     model: str | None = Field(description="The model it always asks; null: the request's")
     tools: list[str] = Field(description="Those known beforehand")
+    display_tools: bool = Field(description="Whether it takes a request's `tools`")
     queue: str
     limits: Limits = Field(description="Of a run; null: what the settings allow")
     default: bool = Field(description="Whether it answers requests that name none")
@@ -49,6 +50,7 @@ def _agent(card: AgentCard) -> Agent:
         description=card.description,
         model=card.model,
         tools=list(card.tools),
+        display_tools=card.display_tools,
         queue=card.queue,
         limits=Limits.model_validate(card.limits.model_dump()),
         default=card.name == CHAT_AGENT,

@@ -5,10 +5,10 @@ What is wrong is refused with the name of its field, and what would be right.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Self, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Request
-from pydantic import BaseModel, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
 from api.body import FAIL_FAST, NESTING, Body, Name, at_most
 from api.chat_message import TAG, Claim, UIMessage
@@ -16,7 +16,7 @@ from api.client_tool import MOST, ClientTool
 from api.files import check_count, check_file
 from api.ids import ID_PATTERN, check_chat_id, check_id
 from shared import messages as normalised
-from shared.agents import BUILT_IN, CHAT_AGENT
+from shared.agents import BUILT_IN
 from shared.errors import InvalidRequest, TooLarge
 from shared.settings import LimitSettings
 from shared.tools import DISPLAY_TOOL_NAMES
@@ -51,7 +51,7 @@ class ChatRequest(Body):
     )
     tools: Annotated[list[_ToolName], FAIL_FAST] | None = Field(
         default=None,
-        description="Display tools to enable, by name; ignored where an `agent` brings its own",
+        description="Display tools to enable, by name; ignored by agents that take none",
     )
     client_tools: Annotated[list[ClientTool], FAIL_FAST] | None = Field(
         default=None,
@@ -69,11 +69,20 @@ class ChatRequest(Body):
         default=None, description="Stop the chat's live run, if there is one, and answer this"
     )
 
-    @model_validator(mode="after")
-    def _leave_agents_their_own_tools(self) -> Self:
-        if self.agent not in (None, CHAT_AGENT):
-            self.tools = None
-        return self
+    def display_tools(self) -> tuple[str, ...]:
+        """Those that it names, once each.
+
+        Raises:
+            InvalidRequest: if there is none of such a name.
+        """
+        for index, name in enumerate(self.tools or ()):
+            if name not in DISPLAY_TOOL_NAMES:
+                field = f"tools[{index}]"
+                known = ", ".join(DISPLAY_TOOL_NAMES)
+                raise InvalidRequest(
+                    f"{field}: There is no such tool. There are: {known}.", field=field
+                )
+        return tuple(dict.fromkeys(self.tools or ()))
 
     def history(self) -> tuple[normalised.Message, ...]:
         """The messages in the one shape, without those that say nothing."""
@@ -229,16 +238,6 @@ def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
         check_id(f"messages[{index}].id", message.id, limits)
 
 
-def _check_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
-    for index, name in enumerate(chat.tools or ()):
-        if name not in DISPLAY_TOOL_NAMES:
-            field = f"tools[{index}]"
-            known = ", ".join(DISPLAY_TOOL_NAMES)
-            raise InvalidRequest(
-                f"{field}: There is no such tool. There are: {known}.", field=field
-            )
-
-
 def _check_client_tools(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
     names: set[str] = set()
     for index, tool in enumerate(chat.client_tools or ()):
@@ -264,7 +263,6 @@ def _check_last(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG0
 
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
-    _check_names,
     _check_client_tools,
     _check_values,
     _check_files,

@@ -90,10 +90,11 @@ class RunService:
         named = continued.run.agent if continued else chat.agent or CHAT_AGENT
         agent = await self._agents.find(named)
         _check_client_tools(chat, agent)
+        tools = _display_tools(chat, agent)
         run = self._new_run(principal, chat, agent, request_id, continued)
         with enqueueing(RUN_CHAT, run.id, run.queue, after=continued and continued.run) as trace:
             run = run.model_copy(update={"traceparent": trace.get("traceparent")})
-            job = _job(run, chat, continued, trace)
+            job = _job(run, chat, tools, continued, trace)
             admitted = await self._admit(run, job, chat, idempotency)
         if admitted.run_id != run.id:
             log.info("run.asked_again", run_id=admitted.run_id)
@@ -286,8 +287,18 @@ def _queue(settings: Settings, agent: AgentCard, model: str) -> str:
     return queue_of(settings, model_name(settings, model))
 
 
+def _display_tools(chat: ChatRequest, agent: AgentCard) -> tuple[str, ...]:
+    # An older worker's card of the chat agent does not say so.
+    takes_them = agent.display_tools or agent.name == CHAT_AGENT
+    return chat.display_tools() if takes_them else ()
+
+
 def _job(
-    run: Run, chat: ChatRequest, continued: Continuation | None, trace: dict[str, str]
+    run: Run,
+    chat: ChatRequest,
+    tools: tuple[str, ...],
+    continued: Continuation | None,
+    trace: dict[str, str],
 ) -> RunChat:
     return RunChat(
         run_id=run.id,
@@ -296,7 +307,7 @@ def _job(
         request_id=run.request_id,
         agent=run.agent,
         model=run.model,
-        tools=tuple(dict.fromkeys(chat.tools or ())),
+        tools=tools,
         messages=chat.history_before(continued.steps) if continued else chat.history(),
         client_tools=tuple(tool.normal() for tool in chat.client_tools or ()),
         approvals=chat.asks,

@@ -50,6 +50,8 @@ class AgentCard(BaseModel):
     tools: tuple[str, ...] = ()
     #: More of those that are no display tools; only workers know it.
     own_tools: tuple[ToolCard, ...] = ()
+    #: Whether it has the display tools that a request names; the others leave these alone.
+    display_tools: bool = False
     queue: AgentName = MAIN_QUEUE
     limits: AgentLimits = AgentLimits()
 
@@ -63,6 +65,7 @@ BUILT_IN = (
         name=CHAT_AGENT,
         description="Answers with any model, and shows what the request's display tools can.",
         tools=DISPLAY_TOOL_NAMES,
+        display_tools=True,
     ),
     AgentCard(
         name="code_review",

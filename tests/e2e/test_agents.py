@@ -44,7 +44,7 @@ def mark(name, context):
     with (FOLDER / "marks").open("a") as file:
         file.write(f"{name} {call_key(context)}\\n")
 
-@register_agent("marks", description="Leaves marks.")
+@register_agent("marks", description="Leaves marks.", display_tools=True)
 def marks(context: AgentContext) -> Agent[AgentRun, str]:
     agent = Agent(deps_type=AgentRun)
 
@@ -149,6 +149,7 @@ async def test_the_agents_are_listed(agency: Agency) -> None:
         "description": "Says what to wear.",
         "model": None,
         "tools": ["forecast"],
+        "display_tools": False,
         "queue": "main",
         "limits": {"seconds": None, "steps": 8, "tokens": None, "cost": None},
         "default": False,
@@ -265,3 +266,34 @@ def message(events: list[Event]) -> list[Json]:
     """What a client shows: the chunks but for the deltas' cuts and the message's id."""
     kept = [c for c in chunks(events) if not c["type"].endswith("-delta") and c["type"] != "start"]
     return [*kept, {"text": text(events)}]
+
+
+async def test_an_agent_has_the_requests_display_tools_if_it_takes_them(
+    agency: Agency, wire: Wire, name: str
+) -> None:
+    assert (await agency.until_offered("marks"))["display_tools"]
+    assert not (await agency.until_offered("weather"))["display_tools"]
+
+    for agent in ("marks", "weather"):
+        model = f"{name}-{agent}"
+        await agency.upstream.script(model, [[{"text": ["Hi"]}]])
+        asked = {"model": model, "agent": agent, "tools": ["generateForm"]}
+        check_whole(await wire.answer(agency.chat, model, **asked))
+
+    offered = [
+        [tool["function"]["name"] for tool in request["body"]["tools"]]
+        for agent in ("marks", "weather")
+        for request in await agency.upstream.requests(f"{name}-{agent}")
+    ]
+    assert sorted(offered[0]) == ["generateForm", "quick", "slow"]
+    assert offered[1] == ["forecast"]
+
+
+async def test_a_tool_that_there_is_not_is_refused_where_tools_are_taken(
+    agency: Agency, wire: Wire, name: str
+) -> None:
+    await agency.until_offered("marks")
+
+    refused = await wire.post(agency.chat, name, agent="marks", tools=["none"])
+
+    assert (refused.status_code, refused.json()["field"]) == (422, "tools[0]")

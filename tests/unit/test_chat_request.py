@@ -242,12 +242,12 @@ async def test_no_agent_is_the_same_as_none() -> None:
     assert (await read({"messages": [HI], "agent": None, "tools": None})).agent is None
 
 
-async def test_an_agent_with_tools_of_its_own_is_sent_none() -> None:
+async def test_each_display_tool_is_enabled_once() -> None:
+    named = ["generateCard", "generateForm", "generateCard"]
 
-    for tools in (["generateCard"], ["no such tool"]):
-        assert (await read({"messages": [HI], "agent": "research", "tools": tools})).tools is None
-    own = await read({"messages": [HI], "agent": "chat", "tools": ["generateCard"]})
-    assert own.tools == ["generateCard"]
+    chat = await read({"messages": [HI], "tools": named})
+
+    assert chat.display_tools() == ("generateCard", "generateForm")
 
 
 def part(value: Any) -> dict[str, Any]:
@@ -329,7 +329,6 @@ REFUSED: list[tuple[Any, str | None]] = [
     ({"messages": [HI], "agent": ""}, "agent"),
     ({"messages": [HI], "tools": {}}, "tools"),
     ({"messages": [HI], "tools": ["generateCard", 1]}, "tools[1]"),
-    ({"messages": [HI], "tools": ["generateCard", "x"]}, "tools[1]"),
     ({"messages": [HI], "supersede": "?"}, "supersede"),
     ({"messages": [HI, {"role": "user", "content": None}]}, "messages[1]"),
 ]
@@ -363,7 +362,11 @@ async def test_a_newest_message_alone_is_refused_with_what_to_send() -> None:
 
 
 async def test_whoever_names_what_there_is_not_is_told_what_there_is() -> None:
-    assert "generateForm, generateChart" in str(await refusal({"messages": [HI], "tools": ["x"]}))
+    chat = await read({"messages": [HI], "tools": ["generateCard", "x"]})
+
+    with pytest.raises(InvalidRequest, match="generateForm, generateChart") as refused:
+        chat.display_tools()
+    assert refused.value.field == "tools[1]"
 
 
 TOO_LARGE = [

@@ -160,6 +160,7 @@ def _card(answerer: Answerer) -> AgentCard:
         own_tools=tuple(
             _tool_card(tool) for tool in _tools(answerer) if tool.name not in DISPLAY_TOOL_NAMES
         ),
+        display_tools=definition.display_tools,
         queue=definition.queue,
         limits=definition.limits,
     )
