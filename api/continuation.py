@@ -10,6 +10,7 @@ from typing import NamedTuple
 from api.chat_message import Claim
 from api.chat_request import ChatRequest
 from shared.answers import Answer
+from shared.closing import CLOSED_UNBEGUN
 from shared.errors import InvalidRequest, NotPending, PendingExpired
 from shared.jobs import JobQueue
 from shared.runs import Run, RunState, RunStore
@@ -51,7 +52,7 @@ class Continuations:
         if run is None or logs is None:
             return _nothing(answers, PendingExpired)
         transcript = Transcript.of(logs)
-        if run.state is not RunState.SUCCEEDED or not transcript.pending:
+        if not _may_be_answered(run) or not transcript.pending:
             return _nothing(answers, NotPending)
         field = f"messages[{len(chat.messages) - 1}]"
         return Continuation(run, _checked(transcript, claims, field), len(transcript.steps))
@@ -65,6 +66,16 @@ class Continuations:
                 return None
             entries += said
         return entries
+
+
+def _may_be_answered(run: Run) -> bool:
+    """Whether the calls that wait in the run's log, or in those before it, are still to be made.
+
+    Of a run that failed that is sure only if no worker ever began it: that an approved call was
+    begun is not in the log. Whoever closed the run took it over, once.
+    """
+    unbegun = run.attempts == 1 and run.error in CLOSED_UNBEGUN
+    return run.state is RunState.SUCCEEDED or unbegun
 
 
 def _answers(chat: ChatRequest, claims: Sequence[Claim]) -> list[Claim]:

@@ -6,6 +6,9 @@ from shared.runs import Run
 from shared.stream import Append, Closure, EventStream, read_all
 from shared.transcript import Transcript
 
+#: Errors of runs that were closed outside of any attempt: of those that had none before, too.
+CLOSED_UNBEGUN = frozenset({"lost", "dropped", "unknown_agent", "unreadable_job"})
+
 #: What the reader of an answer is told whose job is gone; its code is `lost`.
 LOST_TEXT = "The answer was lost: its job is no longer in the queue."
 
