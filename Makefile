@@ -1,6 +1,6 @@
 # `make dev` and `make test` need nothing but Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test check lint types layers format hooks lock image-locks docs golden images bench clean
+.PHONY: help install dev test console check lint types layers format hooks lock image-locks docs golden images bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,10 +27,15 @@ $(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
 
 install: $(INSTALLED) ## Make .venv with the `mamba` command in it
 
+console: $(INSTALLED) ## Build the operator's console, the page at /ops (needs npm, which .venv brings)
+	$(BIN)/python -m web
+
 dev: $(INSTALLED) ## Start Valkey, the API and a worker, and answer chats on 127.0.0.1:8000
+	@$(BIN)/python -m web --if-possible
 	@$(BIN)/mamba dev
 
 test: $(INSTALLED) ## Run the whole suite
+	@$(BIN)/python -m web --if-possible
 	$(BIN)/pytest
 
 check: lint types layers ## Lint, types and layers
@@ -80,4 +85,4 @@ bench: $(INSTALLED) ## Measure against a direct answer (minutes)
 	$(BIN)/python -m bench
 
 clean: ## Remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) api/console/built web/ops/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis

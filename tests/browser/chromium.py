@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e.ai_client.node import find_node
+from web.node import find_node
 
 _FOLDER = Path(__file__).parent
 _UNPACKED = _FOLDER / "node_modules" / ".chromium"

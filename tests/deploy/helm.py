@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.ai_client.node import find_node
+from web.node import find_node
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

