@@ -17,11 +17,15 @@ MambaError
 │   ├── NotPending
 │   ├── PendingExpired
 │   ├── CursorExpired
+│   ├── RunEnded
+│   ├── RunHeld
+│   ├── JobGone
 │   ├── TooManyRequests
 │   │   ├── RateLimited
 │   │   ├── TooManyRuns
 │   │   └── QueueFull
 │   └── Unavailable
+│       └── WorkerUnheard
 ├── StreamError                 the event stream said no to a writer
 │   ├── Fenced
 │   ├── StreamClosed
@@ -148,6 +152,24 @@ class CursorExpired(Refusal):
     code = "cursor_expired"
 
 
+class RunEnded(Refusal):
+    """The run has ended."""
+
+    code = "run_ended"
+
+
+class RunHeld(Refusal):
+    """A worker works on the run."""
+
+    code = "run_held"
+
+
+class JobGone(Refusal):
+    """The run's job is gone."""
+
+    code = "job_gone"
+
+
 class TooManyRequests(Refusal):
     """There are too many requests."""
 
@@ -189,6 +211,12 @@ class Unavailable(Refusal):
     """The service cannot take requests right now. Try again in a moment."""
 
     code = "unavailable"
+
+
+class WorkerUnheard(Unavailable):
+    """The worker did not listen. Send its process SIGTERM."""
+
+    code = "worker_unheard"
 
 
 class StreamError(MambaError):

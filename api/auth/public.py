@@ -1,7 +1,8 @@
 """What is open to everybody, and what the API's document says of the rest.
 
 `/docs` is open: it describes this open server to whoever has its address and shows nobody's chats.
-To try a route there one enters a key or token first.
+To try a route there one enters a key or token first. The console's page is open likewise, and shows
+nothing of the house until an operator has entered one.
 """
 
 from typing import Any, cast
@@ -11,7 +12,8 @@ from starlette.types import Scope
 from api import problems
 from shared.settings import Settings
 
-_PUBLIC = ("/health", "/docs", "/redoc", "/openapi.json")
+_PUBLIC = ("/health", "/docs", "/redoc", "/openapi.json", "/ops/assets")
+_PAGES = ("/ops", "/ops/")
 
 _SCHEMES = {
     "bearer": {
@@ -24,7 +26,7 @@ _SCHEMES = {
 
 
 def is_public(path: str) -> bool:
-    return any(path == public or path.startswith(f"{public}/") for public in _PUBLIC)
+    return path in _PAGES or any(path == public or path.startswith(f"{public}/") for public in _PUBLIC)
 
 
 def is_open(scope: Scope, settings: Settings) -> bool:

@@ -29,7 +29,7 @@ _DOCUMENT = "document.documentElement.outerHTML"
 
 def shown(url: str, *marks: str) -> str:
     """The page's document, as soon as all the marks are in it; as it is then, if they never are."""
-    with _browser() as browser:
+    with open_browser() as browser:
         page = browser.open(url)
         deadline = time.monotonic() + _SECONDS
         document = ""
@@ -47,7 +47,7 @@ def addresses(document: str) -> set[str]:
     return set(re.findall(loading, document))
 
 
-class _Browser:
+class Browser:
     """Speaks the Chrome DevTools Protocol over a pair of pipes: JSON, each message ended by NUL."""
 
     def __init__(self, requests: int, replies: int) -> None:
@@ -55,27 +55,37 @@ class _Browser:
         self._replies = replies
         self._count = 0
         self._read = b""
+        #: What the pages have said unasked, where a domain of the protocol is enabled.
+        self.told: list[dict[str, Any]] = []
 
     def open(self, url: str) -> str:
         """The session of a new page that is on its way to the URL."""
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        page: str = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._call("Page.navigate", page, url=url)
+        page = self.new_page()
+        self.call("Page.navigate", page, url=url)
         return page
+
+    def new_page(self) -> str:
+        """The session of an empty page."""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        session: str = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        return session
 
     def evaluate(self, page: str, expression: str) -> Any:
         """None while the page has nothing to say, as between two documents."""
-        reply = self._call("Runtime.evaluate", page, expression=expression, returnByValue=True)
+        reply = self.call(
+            "Runtime.evaluate", page, expression=expression, returnByValue=True, awaitPromise=True
+        )
         return reply.get("result", {}).get("value")
 
-    def _call(self, method: str, session: str | None = None, **params: object) -> dict[str, Any]:
+    def call(self, method: str, session: str | None = None, **params: object) -> dict[str, Any]:
+        """A command's result."""
         self._count += 1
         message: dict[str, object] = {"id": self._count, "method": method, "params": params}
         if session:
             message["sessionId"] = session
         os.write(self._requests, json.dumps(message).encode() + b"\0")
         while (reply := self._next()).get("id") != self._count:
-            pass
+            self.told.append(reply)
         return reply.get("result", {})
 
     def _next(self) -> dict[str, Any]:
@@ -89,7 +99,7 @@ class _Browser:
 
 
 @contextmanager
-def _browser() -> Generator[_Browser]:
+def open_browser() -> Generator[Browser]:
     chromium = find_chromium()
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
@@ -98,6 +108,7 @@ def _browser() -> Generator[_Browser]:
             *(sys.executable, "-c", _EXEC, str(theirs_in), str(theirs_out)),
             *(chromium.path, "--headless", "--no-sandbox", "--disable-gpu"),
             *("--disable-dev-shm-usage", f"--user-data-dir={profile}", "--remote-debugging-pipe"),
+            "--accept-lang=en-US",  # a machine without a locale makes one that no page knows
             # Every name but this machine's is unknown: what a page loads from elsewhere is missing.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ]
@@ -110,7 +121,7 @@ def _browser() -> Generator[_Browser]:
         os.close(theirs_in)
         os.close(theirs_out)
         try:
-            yield _Browser(ours_out, ours_in)
+            yield Browser(ours_out, ours_in)
         finally:
             process.kill()
             process.wait()

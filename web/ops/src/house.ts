@@ -20,8 +20,8 @@ export const overview = signal<Overview | null>(null);
 /** When it came; by this machine's clock. */
 export const seenAt = signal(0);
 export const samples = signal<Sample[]>([]);
-/** What the server says that it cannot see. */
-export const unseen = signal<string | null>(null);
+/** The server does not reach Redis: the rest is as it last was. */
+export const blind = computed(() => overview.value?.redis.up === false);
 
 export const waiting = computed(() => total((queue) => queue.waiting));
 export const running = computed(() => total((queue) => queue.running));
@@ -35,6 +35,8 @@ export async function follow(): Promise<never> {
   for (;;) {
     try {
       await connect(() => (pause = FIRST_PAUSE_MS));
+      await sleep(FIRST_PAUSE_MS / 2);
+      continue; // The server ended it in good order: another may go on.
     } catch (error) {
       if (error instanceof Refused && refused.value) {
         link.value = 'connecting';
@@ -70,11 +72,6 @@ async function connect(onLive: () => void): Promise<void> {
       if (event.type === 'overview') {
         take(JSON.parse(event.data) as Overview);
         onLive();
-      } else if (event.type === 'unseen') {
-        batch(() => {
-          link.value = 'live';
-          unseen.value = (JSON.parse(event.data) as { detail: string }).detail;
-        });
       }
     }
   } finally {
@@ -86,8 +83,7 @@ async function connect(onLive: () => void): Promise<void> {
 function take(seen: Overview): void {
   batch(() => {
     link.value = 'live';
-    unseen.value = null;
-    seenAt.value = Date.now();
+    if (seen.redis.up) seenAt.value = Date.now();
     samples.value = merged(samples.value, seen);
     overview.value = seen;
   });

@@ -112,6 +112,7 @@ function draw(box: HTMLDivElement, props: Props, hovered: Signal<number | null>)
       { ...axis, space: 64, size: 26, values: (_, at) => at.map((each) => clock(each)) },
       { ...axis, size: 52, space: 34, values: (_, at) => at.map((each) => props.read(each)) },
     ],
+    bands: bands(props),
     series: [{}, ...drawn(props).map(({ colour: name }) => series(props, colour(name)))],
     hooks: {
       setCursor: [(plot) => (hovered.value = under(plot))],
@@ -125,8 +126,13 @@ function series({ stacked }: Props, colour: string): uPlot.Series {
     stroke: colour,
     width: 1.5,
     points: { show: false },
-    ...(stacked ? { fill: colour } : {}),
+    ...(stacked ? { fill: `${colour}66` } : {}),
   };
+}
+
+/** What is stacked is filled down to the next line only. */
+function bands({ lines, stacked }: Props): uPlot.Band[] {
+  return stacked ? lines.slice(1).map((_, index) => ({ series: [index + 1, index + 2] })) : [];
 }
 
 /** Where the pointer is, in Unix ms. */

@@ -35,7 +35,7 @@ const CHARTS: Kind[] = [
     ],
   },
   {
-    title: 'Answers per second',
+    title: 'Answers / s',
     stacked: true,
     read: format.rate,
     lines: [
@@ -61,9 +61,9 @@ const CHARTS: Kind[] = [
     ],
   },
   {
-    title: 'Tokens per second',
+    title: 'Tokens / s',
     read: format.rate,
-    lines: [line('output tokens', 'tokens', (sample) => sample.tokens)],
+    lines: [line('output', 'tokens', (sample) => sample.tokens)],
   },
 ];
 

@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { forgetKey, hasKey, refused } from '../access';
 import * as format from '../format';
-import { link, overview, reconnect, retryAt, seenAt, unseen } from '../house';
+import { blind, link, overview, reconnect, retryAt, seenAt } from '../house';
 import { openRun } from '../place';
 import { nextTheme, theme } from '../theme';
 import { Charts } from './charts';
@@ -19,7 +19,7 @@ import { Strip } from './strip';
 export function Console() {
   if (refused.value) return <SignIn problem={refused.value} />;
   const seen = overview.value;
-  const stale = seen && (link.value === 'lost' || unseen.value);
+  const stale = seen && (link.value === 'lost' || blind.value);
   return (
     <>
       <Head />
@@ -89,7 +89,7 @@ function Link() {
 function Banner() {
   const now = useSignal(Date.now());
   const lost = link.value === 'lost';
-  const away = unseen.value;
+  const away = blind.value;
   useEffect(() => {
     if (!lost && !away) return;
     now.value = Date.now();
@@ -103,7 +103,7 @@ function Banner() {
     <div class="banner">
       <Icon name="warn" />
       <p>
-        <span role="alert">{lost ? 'The connection to the server is lost.' : away}</span> {old}
+        <span role="alert">{lost ? 'The connection to the server is lost.' : 'The server does not reach Redis.'}</span> {old}
       </p>
       {lost && (
         <>

@@ -2,7 +2,7 @@
 
 import { useComputed } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import type { Answer, Part } from '../chunks';
+import type { Part } from '../chunks';
 import { meaning } from '../codes';
 import { Following } from '../following';
 import * as format from '../format';
@@ -137,19 +137,14 @@ function Said({ following, ended }: { following: Following; ended: boolean }) {
           {events} events{following.broken.value && !answer.end && ', waiting to reconnect'}
         </span>
       </h3>
-      <div class="said" ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label="Answer">
+      <div class={ended || answer.end ? 'said' : 'said live'} ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label="Answer">
         {answer.parts.map((part) => (
           <Shown key={part.id} part={part} />
         ))}
         {!answer.parts.length && <p class="muted">{ended ? 'It said nothing.' : 'Nothing has been said yet.'}</p>}
-        {!ended && !isOver(answer) && <span class="caret" aria-hidden="true" />}
       </div>
     </>
   );
-}
-
-function isOver(answer: Answer): boolean {
-  return answer.end !== '';
 }
 
 function Shown({ part }: { part: Part }) {

@@ -4,6 +4,7 @@ import * as format from '../format';
 import { askToDrain } from '../orders';
 import { runLink } from '../place';
 import type { Overview, RunLook, WorkerLook } from '../wire';
+import { Icon } from './icons';
 import { NoWorkers } from './runs';
 
 const MOST_RUNS = 6;
@@ -45,7 +46,10 @@ function Worker({ worker, runs, now }: { worker: WorkerLook; runs: RunLook[]; no
           </p>
         </div>
         {worker.draining ? (
-          <span class="state warn">draining</span>
+          <span class="state warn">
+            <Icon name="warn" />
+            draining
+          </span>
         ) : (
           <button type="button" class="quiet" onClick={() => askToDrain(worker.id)}>
             Drain

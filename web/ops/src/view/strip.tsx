@@ -1,6 +1,6 @@
 /** The numbers that matter, each with its state as a colour, a picture and a word. */
 
-import { deferred, overview, running, samples, unseen, waiting } from '../house';
+import { deferred, overview, running, samples, waiting } from '../house';
 import * as format from '../format';
 import type { Overview, Sample } from '../wire';
 import { Icon } from './icons';
@@ -16,6 +16,8 @@ interface Number {
 }
 
 const MINUTE = 60_000;
+/** A wait that users notice. */
+const LONG_MS = 5_000;
 
 export function Strip() {
   const seen = overview.value;
@@ -65,17 +67,21 @@ function waitingNow(seen: Overview): Number {
   if (!waiting.value) return { label, value, state: 'ok', word: 'nobody waits' };
   if (!seen.workers.length) return { label, value, state: 'bad', word: 'for a worker to come' };
   const word = deferred.value ? `and ${format.count(deferred.value)} deferred` : 'for a place';
-  return { label, value, state: 'warn', word };
+  return { label, value, state: longest(seen) < LONG_MS ? 'ok' : 'warn', word };
 }
 
 function oldestWait(seen: Overview): Number {
   const label = 'Oldest wait';
-  const longest = Math.max(0, ...seen.queues.map((queue) => queue.oldest_wait_ms));
   if (!waiting.value) return { label, value: '0 s', state: 'ok', word: 'picked up at once' };
-  const value = format.age(longest);
-  if (longest < 5_000) return { label, value, state: 'ok', word: 'short' };
-  if (longest < 30_000) return { label, value, state: 'warn', word: 'noticed by users' };
+  const wait = longest(seen);
+  const value = format.age(wait);
+  if (wait < LONG_MS) return { label, value, state: 'ok', word: 'short' };
+  if (wait < 6 * LONG_MS) return { label, value, state: 'warn', word: 'noticed by users' };
   return { label, value, state: 'bad', word: 'too long' };
+}
+
+function longest(seen: Overview): number {
+  return Math.max(0, ...seen.queues.map((queue) => queue.oldest_wait_ms));
 }
 
 function runningNow(seen: Overview): Number {
@@ -116,7 +122,7 @@ function failures(lately: Sample[]): Number {
   const share = mean(lately.map((sample) => sample.failed)) / all;
   const value = format.percent(share);
   const state = share > 0.2 ? 'bad' : share > 0.02 ? 'warn' : 'ok';
-  return { label, value, state, word: 'of 5 minutes' };
+  return { label, value, state, word: 'of the last 5 min' };
 }
 
 function firstToken(lately: Sample[]): Number {
@@ -130,7 +136,7 @@ function firstToken(lately: Sample[]): Number {
 
 function redis({ redis: seen }: Overview): Number {
   const label = 'Redis';
-  if (!seen.up || unseen.value) return { label, value: 'away', state: 'bad', word: 'not reached' };
+  if (!seen.up) return { label, value: 'away', state: 'bad', word: 'not reached' };
   const value = seen.latency_ms === null ? 'up' : `${+seen.latency_ms.toPrecision(2)} ms`;
   const [used, limit] = [seen.memory_bytes ?? 0, seen.memory_limit_bytes ?? 0];
   if (!limit) return { label, value, state: 'ok', word: `${format.bytes(used)} used` };
