@@ -24,6 +24,7 @@ from api.auth.anonymous import LOCAL_ORIGIN
 from api.auth.gate import Gate
 from api.auth.middleware import AuthMiddleware
 from api.auth.weakness import warn_of_weakness
+from api.console import page, routes
 from api.json_bodies import JsonBodiesMiddleware
 from api.process import open_process
 from api.request_id import RequestIdMiddleware
@@ -78,7 +79,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     )
     for part in (problems, openapi, reference):
         part.install(app)
-    for module in (chats, titles, models, agents, tools, health, scrape):
+    for module in (chats, titles, models, agents, tools, health, scrape, page, routes):
         app.include_router(module.router)
     return app
 

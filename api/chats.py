@@ -127,7 +127,7 @@ async def follow_chat(
 ) -> Response:
     """Follow the chat's newest answer, from its start or after a cursor; ended ones too."""
     check_id("chat_id", chat_id, process.settings.limits)
-    cursor = _cursor(last_event_id)
+    cursor = cursor_of(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.runs.find(caller, chat_id, cursor)
         after = await process.runs.place(run, cursor.cursor if cursor else START) if run else None
@@ -148,11 +148,11 @@ async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) ->
         if run is None:
             raise NotFound
         name_run(run)
-        ended = await process.runs.stop(run)
+        ended = await process.orders.stop(run)
     return Stopped(run_id=ended.id, state=ended.state)
 
 
-def _cursor(text: str | None) -> ClientCursor | None:
+def cursor_of(text: str | None) -> ClientCursor | None:
     if text is None or not text.strip():
         return None
     cursor = parse_cursor(text)

@@ -29,6 +29,7 @@ from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_settings import LiveSettings
 from shared.metrics import MODELS, tell_start
+from shared.orders import Orders
 from shared.overview import Observatory
 from shared.presence import Identity, Presence, Record
 from shared.redis import Redis, connect
@@ -40,6 +41,7 @@ from shared.settings import Settings
 from shared.stream import START, Cursor, RedisEventStream
 from shared.subscriber import Subscriber
 from shared.titles import TitleBoard
+from shared.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Process:
     follower: Follower
     agents: AgentDirectory
     runs: RunService
+    orders: Orders
     titles: TitleService
     models: ModelList
     places: Places
@@ -122,14 +125,22 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     queue = JobQueue(redis)
     catalogue = AgentCatalogue(redis, live_ttl=live_ttl)
     agents = AgentDirectory(catalogue, AgentFile(settings.agents))
-    runs = RunService(
-        agents=agents,
-        runs=RunStore(redis, live_ttl=live_ttl),
-        failed_runs=FailedRuns(redis, retention=settings.run.retention_seconds),
-        admission=Admission(redis, live_ttl=live_ttl),
+    store = RunStore(redis, live_ttl=live_ttl)
+    orders = Orders(
+        runs=store,
         queue=queue,
         stream=stream,
         follower=follower,
+        workers=Workers(redis),
+        failed_runs=FailedRuns(redis, retention=settings.run.retention_seconds),
+    )
+    runs = RunService(
+        agents=agents,
+        runs=store,
+        admission=Admission(redis, live_ttl=live_ttl),
+        queue=queue,
+        stream=stream,
+        orders=orders,
         live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
@@ -142,6 +153,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         follower,
         agents=agents,
         runs=runs,
+        orders=orders,
         titles=TitleService(redis, queue, TitleBoard(redis), subscriber, live),
         models=ModelList(live, redis),
         places=await stack.enter_async_context(Places(queue)),

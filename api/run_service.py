@@ -15,15 +15,13 @@ from api.tracing import enqueueing
 from shared.admission import Admission, Admitted, Idempotency, Overtaken
 from shared.agents import CHAT_AGENT, AgentCard
 from shared.allowance import Allowance
-from shared.closing import close_run, lost_ending
+from shared.closing import lost_ending
 from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, RunInProgress
-from shared.events import Abort, StreamEvent
-from shared.failed_runs import FailedRuns
-from shared.follow import Follower
+from shared.events import Abort
 from shared.jobs import RUN_CHAT, JobQueue, RunChat
 from shared.keys import MAIN_QUEUE
 from shared.live_settings import LiveSettings
-from shared.metrics import count_closed
+from shared.orders import Orders
 from shared.providers import model_name, queue_of, requested_model
 from shared.redis import REDIS_AWAY
 from shared.runs import Run, RunState, RunStore, new_run_id
@@ -32,8 +30,6 @@ from shared.stream import Closure, Cursor, Entry, EventStream
 
 log = structlog.stdlib.get_logger()
 
-#: How long a worker may take to end a run that it was told to stop.
-_STOP_SECONDS = 5.0
 #: How long a heartbeat waits to hear whether somebody works on a run.
 _SETTLE_SECONDS = 2.0
 
@@ -50,20 +46,18 @@ class RunService:
         *,
         agents: AgentDirectory,
         runs: RunStore,
-        failed_runs: FailedRuns,
         admission: Admission,
         queue: JobQueue,
         stream: EventStream,
-        follower: Follower,
+        orders: Orders,
         live: LiveSettings,
     ) -> None:
         self._agents = agents
         self._runs = runs
-        self._failed_runs = failed_runs
         self._admission = admission
         self._queue = queue
         self._stream = stream
-        self._follower = follower
+        self._orders = orders
         self._live = live
         self._continuations = Continuations(runs, queue, stream)
 
@@ -178,7 +172,7 @@ class RunService:
         """Stop a run, then let the next begin. Its stop is recorded: nothing here need succeed."""
         try:
             if (superseded := await self._runs.get(run_id)) is not None:
-                await self.stop(superseded)
+                await self._orders.stop(superseded)
             await self._queue.release(by.id, queue=by.queue)
         except REDIS_AWAY as error:
             log.warning("run.supersede_unheard", run_id=run_id, error=type(error).__name__)
@@ -221,17 +215,6 @@ class RunService:
             return None
         return after if after.attempt <= tail.attempt else Cursor(0, after.offset)
 
-    async def stop(self, run: Run) -> Run:
-        """End a run, and return when it has ended. The partial answer stays; ended runs stay so."""
-        if run.state.ended:
-            return run
-        await self._runs.request_cancel(run.id)
-        if worker_id := await self._queue.leased_by(run.id):
-            await self._queue.tell(worker_id, f"stop {run.id}")
-            await self._wait_for_end(run)
-        await self._end(run, [Abort()], Closure(RunState.CANCELLED))
-        return await self._runs.get(run.id) or run
-
     async def settle(self, run_id: str) -> bool:
         """End a run that nobody works on any more. False if there is no such run."""
         try:
@@ -248,29 +231,12 @@ class RunService:
         if await self._queue.leased_by(run.id):
             return True
         if run.cancel:
-            await self._end(run, [Abort()], Closure(RunState.CANCELLED))
+            await self._orders.end(run, [Abort()], Closure(RunState.CANCELLED))
             return False
         if await self._queue.queued(run.id, queue=run.queue):
             return True
-        await self._end(run, lost_ending(run.request_id), Closure(RunState.FAILED, "lost"))
+        await self._orders.end(run, lost_ending(run.request_id), Closure(RunState.FAILED, "lost"))
         return False
-
-    async def _end(self, run: Run, ending: list[StreamEvent], closure: Closure) -> None:
-        if await close_run(self._stream, run, ending, closure):
-            log.info("run.ended", run_id=run.id, state=closure.state, error=closure.error)
-            count_closed(run, closure.state, closure.error)
-            if closure.state is RunState.FAILED:
-                await self._failed_runs.add(run.id)
-            await self._queue.remove(run.id, queue=run.queue)
-
-    async def _wait_for_end(self, run: Run) -> None:
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                with self._follower.follow(run.id) as following:
-                    while not any(entry.ends for entry in await following.read()):
-                        pass
-        except TimeoutError:
-            log.warning("run.stop_unheard", run_id=run.id)
 
 
 def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:

@@ -8,20 +8,26 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mamba.readable import CommandFailed
-from shared import keys
+from shared import keys, logs
 from shared.agent_catalogue import AgentCatalogue
+from shared.failed_runs import FailedRuns
+from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.live_runs import LiveRuns
+from shared.orders import Orders
 from shared.overview import Observatory
 from shared.redis import REDIS_AWAY, Redis, RedisError, connect
 from shared.runs import RunStore
 from shared.settings import Settings, load_settings
 from shared.stream import RedisEventStream
+from shared.subscriber import Subscriber
 from shared.workers import Workers
 
 _T = TypeVar("_T")
 
 _CONNECT_SECONDS = 5.0
+#: By which Redis lists an operator's connections.
+_NAME = "mamba-operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,20 @@ class House:
             retention=run.retention_seconds,
         )
 
+    @asynccontextmanager
+    async def orders(self) -> AsyncGenerator[Orders]:
+        """What can be ordered here. Raises a Refusal for what cannot."""
+        async with Subscriber(self.settings.redis.url, name=_NAME) as subscriber:
+            most = self.settings.limits.follower_bytes
+            yield Orders(
+                runs=self.runs,
+                queue=self.queue,
+                stream=self.stream,
+                follower=Follower(self.stream, subscriber, max_bytes=most),
+                workers=self.workers,
+                failed_runs=FailedRuns(self.redis, retention=self.settings.run.retention_seconds),
+            )
+
     async def queues(self) -> list[str]:
         """Their names: the main one first, then those of the agents and models."""
         catalogue = AgentCatalogue(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
@@ -98,25 +118,15 @@ async def opened(settings: Settings) -> AsyncGenerator[House]:
 @asynccontextmanager
 async def unasked(settings: Settings) -> AsyncGenerator[House]:
     """The house, whether its Redis answers or not."""
+    logs.configure(settings.logging.model_copy(update={"level": "WARNING"}))
     try:
-        redis = connect(settings.redis.url, name="mamba-operator", max_connections=4)
+        redis = connect(settings.redis.url, name=_NAME, max_connections=4)
     except ValueError as error:
         raise CommandFailed(f"redis.url is wrong: {error}") from None
     try:
         yield House(settings, redis)
     finally:
         await redis.aclose()
-
-
-async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float) -> bool:
-    """Wait for what other processes do; whether they did it in time."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not await holds():  # noqa: ASYNC110  (nothing here can ring)
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        return False
-    return True
 
 
 def address(settings: Settings) -> str:

@@ -20,13 +20,13 @@ def readable(extra: str = "") -> Generator[None]:
 
     `extra` is what has to be installed for the command.
     """
-    from shared.errors import SettingsError  # noqa: PLC0415
+    from shared.errors import Refusal, SettingsError  # noqa: PLC0415
 
     try:
         yield
     except SettingsError as error:
         raise _ended(str(error), 2) from None
-    except CommandFailed as error:
+    except (CommandFailed, Refusal) as error:
         raise _ended(str(error), 1) from None
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]

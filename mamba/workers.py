@@ -2,12 +2,10 @@
 
 import json
 import time
-from functools import partial
 
-from mamba.house import House, until
+from mamba.house import House
 from mamba.readable import CommandFailed
 from mamba.table import ago, in_columns
-from shared.presence import ALIVE_SECONDS
 from shared.workers import WorkerRecord
 
 
@@ -24,22 +22,10 @@ async def show(house: House, *, as_json: bool, color: bool) -> None:
 
 
 async def drain(house: House, worker_id: str) -> None:
-    """Have a worker end as at SIGTERM: its answers may finish, or are handed over.
-
-    Raises:
-        CommandFailed: if there is no such worker, or it does not listen.
-    """
-    if worker_id not in {worker.id for worker in await house.workers.alive()}:
-        raise CommandFailed(f"No worker {worker_id!r} is alive. Those that are: mamba worker list")
-    await house.queue.tell(worker_id, "drain")
-    if not await until(partial(_leaves, house, worker_id), seconds=ALIVE_SECONDS):
-        raise CommandFailed(f"{worker_id} did not listen. Send its process SIGTERM.")
+    """Have a worker end as at SIGTERM: its answers may finish, or are handed over."""
+    async with house.orders() as orders:
+        await orders.drain(worker_id)
     print(f"{worker_id} takes nothing new, and ends.")
-
-
-async def _leaves(house: House, worker_id: str) -> bool:
-    alive = {worker.id: worker for worker in await house.workers.alive()}
-    return worker_id not in alive or alive[worker_id].draining
 
 
 def _row(worker: WorkerRecord) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """What can be ordered of a running house: stop or requeue a run, drain a worker.
 
-The API orders for a chat's owner and for the console, the commands for whoever sits at the terminal.
+The API orders for a chat's owner and for the console, the commands for who sits at the terminal.
 """
 
 import asyncio
@@ -13,12 +13,14 @@ import structlog
 from shared.closing import close_run
 from shared.errors import JobGone, NotFound, RunEnded, RunHeld, WorkerUnheard
 from shared.events import Abort, StreamEvent
+from shared.failed_runs import FailedRuns
 from shared.follow import Follower
 from shared.jobs import JobQueue
 from shared.metrics import count_closed
+from shared.presence import ALIVE_SECONDS
 from shared.runs import Run, RunState, RunStore
 from shared.stream import Closure, EventStream
-from shared.workers import ALIVE_SECONDS, Workers
+from shared.workers import Workers
 
 log = structlog.stdlib.get_logger()
 
@@ -35,12 +37,14 @@ class Orders:
         stream: EventStream,
         follower: Follower,
         workers: Workers,
+        failed_runs: FailedRuns,
     ) -> None:
         self._runs = runs
         self._queue = queue
         self._stream = stream
         self._follower = follower
         self._workers = workers
+        self._failed_runs = failed_runs
 
     async def find(self, run_id: str) -> Run:
         """Raises NotFound if there is no such run."""
@@ -79,6 +83,8 @@ class Orders:
         if await close_run(self._stream, run, ending, closure):
             log.info("run.ended", run_id=run.id, state=closure.state, error=closure.error)
             count_closed(run, closure.state, closure.error)
+            if closure.state is RunState.FAILED:
+                await self._failed_runs.add(run.id)
             await self._queue.remove(run.id, queue=run.queue)
 
     async def requeue(self, run_id: str) -> Run:
@@ -94,7 +100,8 @@ class Orders:
             case "held":
                 worker = await self._queue.leased_by(run_id)
                 raise RunHeld(
-                    f"Worker {worker} works on it. To move it elsewhere: mamba worker drain {worker}"
+                    f"Worker {worker} works on it."
+                    f" To move it elsewhere: mamba worker drain {worker}"
                 )
             case "gone":
                 raise JobGone(f"Its job is gone. End it: mamba run stop {run_id}")
@@ -109,9 +116,7 @@ class Orders:
             WorkerUnheard: if it does not listen.
         """
         if worker_id not in {worker.id for worker in await self._workers.alive()}:
-            raise NotFound(
-                f"No worker {worker_id!r} is alive. Those that are: mamba worker list"
-            )
+            raise NotFound(f"No worker {worker_id!r} is alive. Those that are: mamba worker list")
         await self._queue.tell(worker_id, "drain")
         if not await _until(partial(self._leaves, worker_id), seconds=ALIVE_SECONDS):
             raise WorkerUnheard(f"{worker_id} did not listen. Send its process SIGTERM.")

@@ -1,4 +1,4 @@
-"""`python -m web`: build the console. With `--if-possible` a machine without Node.js goes without."""
+"""`python -m web`: build the console. With `--if-possible` a machine without npm goes without."""
 
 import subprocess
 import sys

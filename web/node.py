@@ -49,7 +49,7 @@ class Node:
 
     @property
     def _environment(self) -> dict[str, str]:
-        """npm's own scripts look for `node` on the path."""
+        """Scripts of npm look for `node` on the path."""
         return os.environ | {"PATH": f"{self.path.parent}{os.pathsep}{os.environ['PATH']}"}
 
 

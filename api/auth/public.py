@@ -26,7 +26,9 @@ _SCHEMES = {
 
 
 def is_public(path: str) -> bool:
-    return path in _PAGES or any(path == public or path.startswith(f"{public}/") for public in _PUBLIC)
+    return path in _PAGES or any(
+        path == public or path.startswith(f"{public}/") for public in _PUBLIC
+    )
 
 
 def is_open(scope: Scope, settings: Settings) -> bool:

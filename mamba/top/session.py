@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.text import Text
 
 from mamba.house import House, address
-from mamba.readable import CommandFailed
 from mamba.run import end
 from mamba.top.charts import MINUTES
 from mamba.top.keyboard import listening
 from mamba.top.picture import View, picture
+from shared.errors import Refusal
 from shared.overview import Overview
 from shared.redis import REDIS_AWAY, RedisError
 from shared.samples import SAMPLE_SECONDS
@@ -146,7 +146,7 @@ class Session:
         self._view.said = f"{run_id} is being stopped …"
         try:
             self._view.said = f"{run_id} is {await end(self._house, run_id)}."
-        except CommandFailed as failure:
+        except Refusal as failure:
             self._view.said = str(failure)
         except (*REDIS_AWAY, RedisError) as error:
             self._view.said = f"{run_id} was not stopped: {error}"

@@ -67,7 +67,9 @@ class Browser:
     def new_page(self) -> str:
         """The session of an empty page."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session: str = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        session: str = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         return session
 
     def evaluate(self, page: str, expression: str) -> Any:
