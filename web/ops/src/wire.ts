@@ -15,7 +15,7 @@ export interface WorkerLook {
   id: string;
   host: string;
   pid: number;
-  started_at: number;
+  up_ms: number;
   queue: string;
   queues: string[];
   running: number;
@@ -27,7 +27,7 @@ export interface ApiLook {
   id: string;
   host: string;
   pid: number;
-  started_at: number;
+  up_ms: number;
   clients: number;
 }
 

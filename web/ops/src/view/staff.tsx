@@ -22,7 +22,6 @@ export function Workers({ seen }: { seen: Overview }) {
           <Worker
             key={worker.id}
             worker={worker}
-            now={seen.at}
             runs={seen.live.filter((run) => run.worker === worker.id)}
           />
         ))}
@@ -31,7 +30,7 @@ export function Workers({ seen }: { seen: Overview }) {
   );
 }
 
-function Worker({ worker, runs, now }: { worker: WorkerLook; runs: RunLook[]; now: number }) {
+function Worker({ worker, runs }: { worker: WorkerLook; runs: RunLook[] }) {
   const used = worker.concurrency ? worker.running / worker.concurrency : 0;
   const state = used >= 1 ? 'bad' : used > 0.85 ? 'warn' : 'ok';
   return (
@@ -42,7 +41,7 @@ function Worker({ worker, runs, now }: { worker: WorkerLook; runs: RunLook[]; no
             {worker.id}
           </p>
           <p class="muted">
-            up {format.age(now - worker.started_at)} · serves {served(worker)}
+            up {format.age(worker.up_ms)} · serves {served(worker)}
           </p>
         </div>
         {worker.draining ? (
@@ -147,7 +146,7 @@ export function Apis({ seen }: { seen: Overview }) {
             <span class="id" title={api.id}>
               {api.id}
             </span>
-            <span class="muted">up {format.age(seen.at - api.started_at)}</span>
+            <span class="muted">up {format.age(api.up_ms)}</span>
             <span>
               {api.clients === 1 ? '1 stream' : `${format.count(api.clients)} streams`}
             </span>
