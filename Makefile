@@ -1,6 +1,6 @@
 # `make dev` and `make test` need nothing but Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test console check lint types layers format hooks lock image-locks docs golden images bench clean
+.PHONY: help install dev test console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -78,6 +78,9 @@ docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's
 
 golden: $(INSTALLED) ## Write anew what the chart is compared with
 	$(BIN)/python -m tests.deploy.golden
+
+pictures: $(INSTALLED) ## Take the console's pictures in docs/images anew (minutes)
+	$(BIN)/python -m tests.browser.pictures
 
 images: $(INSTALLED) ## Build both images without a daemon, run them, ask them (minutes, as root)
 	$(BIN)/pytest deploy/images

@@ -12,7 +12,8 @@ The built-in demo model answers. For a real one, start this again with one of th
 def welcome(host: str, port: int, *, demo: bool) -> str:
     place = f"{'localhost' if host in ANYWHERE else host}:{port}"
     return f"""
-Mamba Server is ready at http://{place}, its documentation at http://{place}/docs
+Mamba Server is ready at http://{place}, its documentation at http://{place}/docs,
+its console at http://{place}/ops
 {DEMO if demo else ""}
 Ask it something:
   {_chat(place, '"messages":[{"role":"user","content":"Hello"}]')}

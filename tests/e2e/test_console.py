@@ -175,7 +175,7 @@ async def test_a_run_that_waits_for_another_time_is_requeued(
         window.click("dialog button", "Requeue the run")
         window.shows("is due in the queue main.", ".toast")
         window.shows("waiting", ".runs")
-        assert window.until("document.title") == "(1) Mamba console"
+        window.until("document.title === '(1) Mamba console'")
 
 
 async def test_a_worker_is_drained(window: Window, vacant: House) -> None:

@@ -1,4 +1,5 @@
 import ast
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -169,3 +170,12 @@ def test_the_display_tools_types_are_made_from_their_schemas() -> None:
     assert types == display_types.page(), "run: make docs"
     names = re.findall(r"^export interface (\w+)", types, re.MULTILINE)
     assert len(names) == len(set(names))
+
+
+def test_the_console_says_of_each_failure_what_the_errors_page_says() -> None:
+    codes: dict[str, list[str]] = json.loads((ROOT / "web/ops/src/codes.json").read_text())
+
+    assert {code: means for code, (means, _) in codes.items()} == {
+        row.code: row.text for row in FAILED
+    }
+    assert all(remedy.endswith(".") for _, remedy in codes.values())
