@@ -67,10 +67,13 @@ class Browser:
     def new_page(self) -> str:
         """The session of an empty page."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session: str = self.call("Target.attachToTarget", targetId=target, flatten=True)[
-            "sessionId"
-        ]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        session: str = attached["sessionId"]
         return session
+
+    def close(self, page: str) -> None:
+        """Close a page; its connections end with it."""
+        self.call("Page.close", page)
 
     def evaluate(self, page: str, expression: str) -> Any:
         """None while the page has nothing to say, as between two documents."""

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.browser.page import open_browser
-from tests.browser.window import Window
+from tests.browser.window import Window, open_window
 from tests.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.upstream.client import Upstream
 from web.page import build
@@ -34,8 +34,10 @@ async def main() -> None:
         env = {"MAMBA_WORKER__CONCURRENCY": "12"}
         api = Api(valkey.url)
         workers = [Worker(valkey.url, upstream.base_url, env) for _ in range(2)]
-        await start_all(api, *workers)
-        stack.push_async_callback(stop_all, api, *workers)
+        for process in (api, *workers):
+            process.start()
+            stack.push_async_callback(stop_all, process)
+            await process.ready()
         for model in MODELS:
             await upstream.script(model, [[{"sleep": 0.3}, {"words": 160, "delay": 0.06}]])
         await upstream.script("gpt-4", [[{"words": 1}]], FAILURES * 3)
@@ -67,17 +69,12 @@ async def work(api: Api, at: int) -> None:
 def take(api: Api) -> None:
     with open_browser() as browser:
         for scheme in ("light", "dark"):
-            window = Window(browser)
-            window.size(1440, 1120)
-            window.colours(scheme)
-            window.visit(f"{api.url}/ops")
-            window.click(".switch button", "5 min")
-            window.until("document.querySelectorAll('.runs tbody tr').length > 5")
-            save(window, f"console-{scheme}")
-        window.size(1440, 900)
-        window.click(".runs .row-link")
-        window.until("document.querySelector('.said')?.innerText.length > 400")
-        save(window, "console-run")
+            with open_window(browser, 1440, 1120) as window:
+                window.colours(scheme)
+                window.visit(f"{api.url}/ops")
+                window.click(".switch button", "5 min")
+                window.until("document.querySelectorAll('.runs tbody tr').length > 5")
+                save(window, f"console-{scheme}")
 
 
 def save(window: Window, name: str) -> None:

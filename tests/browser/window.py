@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.browser.page import Browser, open_browser
+from tests.browser.page import Browser
 
 _SECONDS = 30
 _DOMAINS = ("Page", "Runtime", "Log", "Network", "Audits")
@@ -22,6 +22,9 @@ class Window:
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
         return self._browser.call(method, self._session, **params)
+
+    def close(self) -> None:
+        self._browser.close(self._session)
 
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
@@ -113,8 +116,11 @@ class Window:
 
 
 @contextmanager
-def open_window(width: int = 1440, height: int = 900) -> Generator[Window]:
-    with open_browser() as browser:
-        window = Window(browser)
-        window.size(width, height)
+def open_window(browser: Browser, width: int = 1440, height: int = 900) -> Generator[Window]:
+    """It is closed behind: a browser has six connections to a server, and a console holds one."""
+    window = Window(browser)
+    window.size(width, height)
+    try:
         yield window
+    finally:
+        window.close()

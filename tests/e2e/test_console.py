@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +13,7 @@ from shared.api_key import hash_of, new_api_key
 from shared.redis import Redis
 from shared.runs import Run, RunStore
 from tests.browser.page import Browser, open_browser
-from tests.browser.window import Window
+from tests.browser.window import Window, open_window
 from tests.e2e.conftest import House, end
 from tests.e2e.wire import Json, Stream, Wire
 from tests.processes import Api, start_all, stop_all
@@ -46,13 +46,12 @@ def browser() -> Generator[Browser]:
 @pytest.fixture
 def window(browser: Browser, vacant: House) -> Generator[Window]:
     """A window that shows the console of an empty house; it has nothing to complain of."""
-    window = Window(browser)
-    window.size(1440, 900)
-    window.visit(f"{vacant.apis[0].url}/ops")
-    window.shows("Live", ".link")
-    yield window
-    assert window.complaints() == []
-    assert all(url.startswith(vacant.apis[0].url) for url in window.asked())
+    with open_window(browser) as window:
+        window.visit(f"{vacant.apis[0].url}/ops")
+        window.shows("Live", ".link")
+        yield window
+        assert window.complaints() == []
+        assert all(url.startswith(vacant.apis[0].url) for url in window.asked())
 
 
 @asynccontextmanager
@@ -79,12 +78,12 @@ async def violations(window: Window) -> list[str]:
     window.value(AXE.read_text())
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     run = f"axe.run(document, {{runOnly: {json.dumps(tags)}}})"
-    found = window.value(
+    found: Any = window.value(
         f"{run}.then(({{violations}}) => violations.map(({{id, nodes}}) =>"
         " `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))"
     )
-    assert isinstance(found, list)
-    return found
+    assert isinstance(found, list), "axe has not run"
+    return cast("list[str]", found)
 
 
 async def test_an_empty_house_says_what_to_do(window: Window) -> None:
@@ -267,19 +266,19 @@ async def test_it_asks_for_a_key_and_says_which_one_does(browser: Browser, vacan
     api = Api(vacant.valkey.url, KEYED)
     await start_all(api)
     try:
-        window = Window(browser)
-        window.visit(f"{api.url}/ops")
-        window.shows("The server asks who you are")
-        for wrong, said in (("nonsense", "The API key is not known"), (USER, "'operator'")):
-            enter(window, wrong)
-            window.shows(said, "[role=alert]")
-        enter(window, OPERATOR)
-        window.shows("Live", ".link")
-        window.visit(f"{api.url}/ops")
-        window.shows("Live", ".link")
-        window.click("[aria-label='Sign out']")
-        window.shows("The server asks who you are")
-        assert await violations(window) == []
+        with open_window(browser) as window:
+            window.visit(f"{api.url}/ops")
+            window.shows("The server asks who you are")
+            for wrong, said in (("nonsense", "The API key is not known"), (USER, "'operator'")):
+                enter(window, wrong)
+                window.shows(said, "[role=alert]")
+            enter(window, OPERATOR)
+            window.shows("Live", ".link")
+            window.visit(f"{api.url}/ops")
+            window.shows("Live", ".link")
+            window.click("[aria-label='Sign out']")
+            window.shows("The server asks who you are")
+            assert await violations(window) == []
     finally:
         await stop_all(api)
 
@@ -297,17 +296,16 @@ async def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
 ) -> None:
     api = Api(vacant.valkey.url)
     await start_all(api)
-    window = Window(browser)
     try:
-        window.visit(f"{api.url}/ops")
-        window.shows("Live", ".link")
-        await api.kill()
-        window.shows("The connection to the server is lost.", ".banner")
-        window.until("!!document.querySelector('main.stale')")
-        assert await violations(window) == []
-        api.start()
-        await api.ready()
-        window.shows("Live", ".link")
-        window.until("!document.querySelector('.banner, main.stale')")
+        with open_window(browser) as window:
+            window.visit(f"{api.url}/ops")
+            window.shows("Live", ".link")
+            await api.kill()
+            window.shows("The connection to the server is lost.", ".banner")
+            window.until("!!document.querySelector('main.stale')")
+            api.start()
+            await api.ready()
+            window.shows("Live", ".link")
+            window.until("!document.querySelector('.banner, main.stale')")
     finally:
         await end(api)
