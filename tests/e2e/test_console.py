@@ -254,11 +254,8 @@ async def test_a_narrow_screen_scrolls_in_one_direction(
         window.click(".runs .row-link", stream.run_id)
         window.shows("Hel", ".said")
         assert window.value(fits)
-        box = window.value(
-            "(({x, right}) => [x, right])(document.querySelector('.panel').getBoundingClientRect())"
-        )
-        assert box[0] >= 0
-        assert box[1] <= width
+        box = "document.querySelector('.panel').getBoundingClientRect()"
+        window.until(f"{box}.x >= 0 && {box}.right <= {width}")
         await vacant.upstream.release(name)
 
 
