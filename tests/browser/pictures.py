@@ -80,7 +80,7 @@ def take(api: Api) -> None:
 def save(window: Window, name: str) -> None:
     window.value("new Promise(drawn => setTimeout(drawn, 1500))")
     IMAGES.mkdir(exist_ok=True)
-    (IMAGES / f"{name}.png").write_bytes(window.picture())
+    (IMAGES / f"{name}.webp").write_bytes(window.picture())
 
 
 if __name__ == "__main__":

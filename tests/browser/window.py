@@ -88,8 +88,9 @@ class Window:
             self.call("Input.dispatchKeyEvent", type=kind, **named, **said)
 
     def picture(self) -> bytes:
-        """What is seen, as PNG."""
-        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+        """What is seen, as WebP."""
+        taken = self.call("Page.captureScreenshot", format="webp", quality=85)
+        return base64.b64decode(taken["data"])
 
     def told(self, method: str) -> list[dict[str, Any]]:
         """The parameters of each event of that name so far."""

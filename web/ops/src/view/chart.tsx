@@ -29,6 +29,8 @@ interface Props {
 /** Samples come every 5 seconds: further apart, none was taken between them. */
 const GAP_MS = 12_500;
 const HEIGHT = 148;
+/** How far ticks may be apart, in seconds. */
+const MINUTES = [60, 120, 300, 600, 900];
 const CURSORS = 'console';
 
 export function Chart(props: Props) {
@@ -109,7 +111,7 @@ function draw(box: HTMLDivElement, props: Props, hovered: Signal<number | null>)
     cursor: { sync: { key: CURSORS }, points: { size: 6 }, drag: { x: false, y: false } },
     scales: { x: { time: true, auto: false }, y: { range: (_, __, max) => [0, top(max)] } },
     axes: [
-      { ...axis, space: 64, size: 26, values: (_, at) => at.map((each) => clock(each)) },
+      { ...axis, space: 64, size: 26, incrs: MINUTES, values: (_, at) => at.map((each) => clock(each)) },
       { ...axis, size: 52, space: 34, values: (_, at) => at.map((each) => props.read(each)) },
     ],
     bands: bands(props),
