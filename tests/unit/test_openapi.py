@@ -18,13 +18,15 @@ from api.problems import status_of
 from api.sse import parse_cursor
 from mamba import openapi
 from shared import events
-from shared.errors import Refusal, TooManyRequests
+from shared.errors import JobGone, Refusal, RunEnded, RunHeld, TooManyRequests, WorkerUnheard
 from shared.events import Data, Error, Finish, SourceUrl, TextDelta, ToolInputAvailable
 from shared.tools import DISPLAY_TOOL_NAMES
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.page())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 PROBLEM = "application/problem+json"
+#: An operator alone gets these, from routes that are not in the document.
+OF_ORDERS = (RunEnded, RunHeld, JobGone, WorkerUnheard)
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -82,12 +84,12 @@ def test_every_refusal_is_the_one_problem_with_an_example() -> None:
 
 
 def refusals() -> Iterator[type[Refusal]]:
-    """Those that a request can get: `TooManyRequests` is only the base of the three."""
+    """Those that a client can get: `TooManyRequests` is only the base of the three."""
     waiting = [Refusal]
     while waiting:
         for kind in waiting.pop().__subclasses__():
             waiting.append(kind)
-            if kind.__module__ == Refusal.__module__ and kind is not TooManyRequests:
+            if kind.__module__ == Refusal.__module__ and kind not in (TooManyRequests, *OF_ORDERS):
                 yield kind
 
 
