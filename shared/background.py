@@ -23,11 +23,17 @@ class Background:
     _task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        return self.start()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    def start(self) -> Self:
         self._task = asyncio.create_task(self._run(), name=type(self).__name__)
         self._task.add_done_callback(_on_end)
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
+    async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError, Exception):

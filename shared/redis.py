@@ -1,7 +1,7 @@
 """The edge to Redis: how a process connects, and how its scripts are called."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from typing import Any, Protocol, Self, cast
 
@@ -38,7 +38,10 @@ REDIS_AWAY = (
 
 
 #: Replies that say the same in words of the server's own.
-_AWAY_REPLIES = ("NOREPLICAS", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN")
+_AWAY_REPLIES = (
+    *("NOREPLICAS", "MISCONF", "CLUSTERDOWN", "MASTERDOWN"),
+    *("TRYAGAIN", "MOVED ", "ASK "),  # of a cluster whose keys are on their way for too long
+)
 
 
 def away(error: Exception) -> Exception:
@@ -68,6 +71,13 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
 
     When it is full a caller waits; no connection more is opened.
     """
+    return pool_of(connection_options(url), name=name, max_connections=max_connections)
+
+
+def pool_of(
+    server: Mapping[str, Any], *, name: str, max_connections: int
+) -> redis.asyncio.BlockingConnectionPool:
+    """The same for a server in redis-py's words."""
     options: dict[str, Any] = {
         "client_name": name,
         "max_connections": max_connections,
@@ -76,9 +86,9 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
         "retry": Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError],
     }
-    if not url.startswith("unix:"):
+    if "path" not in server:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
-    return cast("Any", redis.asyncio.BlockingConnectionPool)(**connection_options(url), **options)
+    return cast("Any", redis.asyncio.BlockingConnectionPool)(**server, **options)
 
 
 def connection_options(url: str) -> dict[str, Any]:
@@ -116,12 +126,12 @@ class Script:
         except NoScriptError:
             return await client.execute_command("EVAL", self.text, len(keys), *keys, *args)
 
-    def queue(self, pipe: Pipeline, keys: Sequence[str], args: Sequence[Argument]) -> None:
-        """Add a call to a pipeline. Its reply is a NoScriptError where `load` is needed first."""
-        pipe.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
-
-    async def load(self, client: Redis) -> None:
-        await client.execute_command("SCRIPT", "LOAD", self.text)
+    def queue(
+        self, pipe: Pipeline, keys: Sequence[str], args: Sequence[Argument], *, whole: bool = False
+    ) -> None:
+        """Add a call to a pipeline. Where its reply is a NoScriptError, send it `whole`."""
+        call = ("EVAL", self.text) if whole else ("EVALSHA", self.sha)
+        pipe.execute_command(*call, len(keys), *keys, *args)
 
 
 __all__ = [

@@ -9,13 +9,15 @@ entries again changes nothing. The last entry of an ended run is `[DONE]`, and c
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from shared import keys
+from shared.cluster import ClusterClient
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.events import DONE
-from shared.redis import REDIS_AWAY, NoScriptError, Redis, Script, away
+from shared.redis import REDIS_AWAY, NoScriptError, Redis, away
 from shared.runs import RunState
+from shared.stream_scripts import APPEND, APPEND_SHARDED, TAKE_OVER
 
 #: Entries, fences included, that one read fetches at most.
 PAGE = 1000
@@ -58,7 +60,8 @@ class Takeover(NamedTuple):
 
     `offset` is the last one in the log, `elapsed` the seconds since the run first started,
     `failures` and `handovers` how many earlier attempts ended so, `waited` the seconds from the
-    run's admission to its first start, `queue` the name of the queue that it waited in.
+    run's admission to its first start, `queue` the name of the queue that it waited in, `supersedes`
+    the run that is to end for this one.
     """
 
     attempt: int
@@ -69,6 +72,7 @@ class Takeover(NamedTuple):
     handovers: int
     waited: float = 0.0
     queue: str = keys.MAIN_QUEUE
+    supersedes: str = ""
 
     @property
     def crashes(self) -> int:
@@ -125,21 +129,27 @@ class EventStream(Protocol):
         """The place after the last entry."""
         ...
 
+    def lane(self, run_id: str) -> str:
+        """Where the log is: appends to those of other lanes need not wait for it."""
+        ...
+
 
 class RedisEventStream:
     def __init__(self, redis: Redis, *, live_ttl: float, retention: float) -> None:
         self._redis = redis
+        self._cluster = redis if isinstance(redis, ClusterClient) else None
+        self._script = APPEND_SHARDED if self._cluster else APPEND
         self._live_ttl = str(int(live_ttl * 1000))
         self._retention = str(int(retention * 1000))
 
     async def take_over(self, run_id: str) -> Takeover:
         nonce = secrets.token_hex(8)  # redis-py sends the command again where the reply was lost
-        reply: tuple[int, int, int, int, int, int, int, bytes] | None = await _TAKE_OVER.run(
+        reply: list[Any] | None = await TAKE_OVER.run(
             self._redis, [keys.stream(run_id), keys.run(run_id)], [self._live_ttl, nonce]
         )
         if not reply:
             raise StreamClosed
-        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms, queue = reply
+        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms, queue, other = reply
         return Takeover(
             attempt,
             offset,
@@ -149,24 +159,43 @@ class RedisEventStream:
             handovers,
             waited_ms / 1000,
             queue.decode(),
+            other.decode(),
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:
         replies = await self._send(appends)
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            await _APPEND.load(self._redis)
-            replies = await self._send(appends)
+            replies = await self._send(appends, whole=True)
         for reply in replies:
             if isinstance(reply, Exception) and isinstance(error := away(reply), REDIS_AWAY):
                 raise error
-        return [_verdict(reply) for reply in replies]
+        verdicts = [_verdict(reply) for reply in replies]
+        if self._cluster is not None:
+            written = [a for a, v in zip(appends, verdicts, strict=True) if isinstance(v, bool)]
+            await self._publish_moving(self._cluster, written)
+        return verdicts
 
-    async def _send(self, appends: Sequence[Append]) -> list[object]:
+    async def _send(self, appends: Sequence[Append], *, whole: bool = False) -> list[object]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for append in appends:
                 names = [keys.stream(append.run_id), keys.run(append.run_id)]
-                _APPEND.queue(pipe, names, self._append_args(append))
+                self._script.queue(pipe, names, self._append_args(append), whole=whole)
             return await pipe.execute(raise_on_error=False)
+
+    async def _publish_moving(self, cluster: ClusterClient, appends: Sequence[Append]) -> None:
+        """Tell where the followers are: a log on its way has published to nobody at its new node.
+
+        What fails here is made good by the next subscription, which is a gap to them.
+        """
+        moving = [append for append in appends if cluster.moves(keys.stream(append.run_id))]
+        if not moving:
+            return
+        async with cluster.pipeline(transaction=False) as pipe:
+            for append in moving:
+                numbered = enumerate(append.entries, start=append.first)
+                lines = (b"%d-%d %b" % (append.attempt, offset, data) for offset, data in numbered)
+                pipe.execute_command("SPUBLISH", keys.stream(append.run_id), b"\n".join(lines))
+            await pipe.execute(raise_on_error=False)
 
     def _append_args(self, append: Append) -> list[str | int | bytes]:
         closure = append.closure
@@ -200,6 +229,9 @@ class RedisEventStream:
             return START
         last = _entry(newest[0])
         return Cursor(last.attempt, last.offset or int(last.data))  # a fence says what it follows
+
+    def lane(self, run_id: str) -> str:
+        return str(self._cluster.owner(keys.stream(run_id))) if self._cluster else ""
 
 
 async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
@@ -235,81 +267,3 @@ def _entry(raw: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:
     entry_id, fields = raw
     attempt, _, offset = entry_id.partition(b"-")
     return Entry(int(attempt), int(offset), fields[b"d"])
-
-
-#: `tail` returns the log's attempt, its last offset and whether it is closed. A fence, whose own
-#: offset is 0, carries the offset that it follows.
-_TAIL = """
-local function tail(log)
-  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-  if not last then return 0, 0, false end
-  local attempt, offset = string.match(last[1], '(%d+)-(%d+)')
-  if offset == '0' then offset = last[2][2] end
-  return tonumber(attempt), tonumber(offset), last[2][2] == '[DONE]'
-end
-local function count(run, field)
-  return tonumber(redis.call('HGET', run, field) or '0')
-end
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-"""
-
-#: KEYS log, run; ARGV attempt, first offset, TTL, state to end in or '', error or '', entries.
-#: Publishes what is new as lines `<id> <event>` on the channel named as the log.
-_APPEND = Script(
-    _TAIL
-    + """
-local attempt, first = tonumber(ARGV[1]), tonumber(ARGV[2])
-local at, offset, closed = tail(KEYS[1])
-if at > attempt then return 'fenced' end
-if at < attempt or first > offset + 1 then return 'gap' end
-local head = 6
-if closed and first + #ARGV - head > offset then return 'closed' end
-local lines = {}
-for i = offset + 1 - first + head, #ARGV do
-  local id = attempt .. '-' .. string.format('%d', first + i - head)
-  redis.call('XADD', KEYS[1], id, 'd', ARGV[i])
-  lines[#lines + 1] = id .. ' ' .. ARGV[i]
-end
-local cancelled = count(KEYS[2], 'cancel') > 0 and 1 or 0
-if #lines == 0 then return cancelled end
-if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[2], 'state', ARGV[4], 'ended_at', string.format('%d', now()))
-  if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'error', ARGV[5]) end
-  local ended = redis.call('HMGET', KEYS[2], 'live_runs', 'id')
-  if ended[1] then redis.call('ZREM', ended[1], ended[2]) end
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
-redis.call('PUBLISH', KEYS[1], table.concat(lines, '\\n'))
-return cancelled
-"""
-)
-
-#: KEYS log, run; ARGV TTL, nonce. Nothing if the run has ended or is unknown. Called again with the
-#: same nonce, it is the same attempt.
-_TAKE_OVER = Script(
-    _TAIL
-    + """
-local state = redis.call('HGET', KEYS[2], 'state')
-if state ~= 'queued' and state ~= 'running' then return false end
-local _, offset = tail(KEYS[1])
-local attempt = count(KEYS[2], 'attempts')
-local time = now()
-if redis.call('HGET', KEYS[2], 'taken_by') ~= ARGV[2] then
-  attempt = redis.call('HINCRBY', KEYS[2], 'attempts', 1)
-  redis.call('XADD', KEYS[1], attempt .. '-0', 'd', string.format('%d', offset))
-  redis.call('HSET', KEYS[2], 'state', 'running', 'taken_by', ARGV[2])
-end
-redis.call('HSETNX', KEYS[2], 'started_at', string.format('%d', time))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[1])
-local started = count(KEYS[2], 'started_at')
-local let_in = redis.call('HGET', KEYS[2], 'let_in_at') or started
-return {attempt, offset, count(KEYS[2], 'cancel'), time - started,
-  count(KEYS[2], 'failures'), count(KEYS[2], 'handovers'), started - let_in,
-  redis.call('HGET', KEYS[2], 'queue')}
-"""
-)

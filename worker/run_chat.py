@@ -176,6 +176,8 @@ class ChatRunner:
         run_id = job.run_id
         takeover = await self._stream.take_over(run_id)
         await traced.begin(takeover)
+        if takeover.supersedes:  # whoever let this run in may have died before it told the other
+            await self._runs.request_cancel(takeover.supersedes)
         entries = await read_all(self._stream, run_id) if takeover.offset else []
         _count_beginning(job, takeover)
         log.info("run.attempt", attempt=takeover.attempt, offset=takeover.offset, agent=job.agent)

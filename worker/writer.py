@@ -3,10 +3,13 @@
 The first event leaves at once. While a pipeline is in flight, what arrives on any run is held, and
 successive deltas of one part are joined; the next pipeline carries it all. Idle, that is one token
 an entry and no added wait; busy, larger entries and less work.
+
+Logs that are at different nodes of a cluster have a lane each: a node that is away holds up its own.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Self
 
 import structlog
 
@@ -38,8 +41,30 @@ _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
 _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
-class GroupCommit(Background):
-    """One a process."""
+class GroupCommit:
+    """One a process. Use as an async context manager."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._lanes: dict[str, _Lane] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        for lane in self._lanes.values():
+            await lane.stop()
+
+    def lane(self, run_id: str) -> "_Lane":
+        """The one that a run keeps to for a whole attempt, wherever its log may move."""
+        name = self._stream.lane(run_id)
+        if name not in self._lanes:
+            self._lanes[name] = _Lane(self._stream).start()
+        return self._lanes[name]
+
+
+class _Lane(Background):
+    """Runs that are written in one pipeline at a time."""
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
@@ -94,7 +119,7 @@ class RunWriter:
         on_cancel: Callable[[], None],
         on_content: Callable[[], None] | None = None,
     ) -> None:
-        self._commit = commit
+        self._lane = commit.lane(run_id)
         self._run_id = run_id
         self._attempt = attempt
         self._next = offset + 1
@@ -125,7 +150,7 @@ class RunWriter:
         else:
             self._held.append(event)
         self._written.clear()
-        self._commit.submit(self)
+        self._lane.submit(self)
 
     async def room(self) -> None:
         """Wait while too much is unwritten."""

@@ -341,8 +341,8 @@ async def test_a_server_that_restarts_is_found_again() -> None:
 
 @pytest.fixture
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.subscriber._PING_SECONDS", 0.05)
-    monkeypatch.setattr("shared.subscriber._SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("shared.push_connection._PING_SECONDS", 0.05)
+    monkeypatch.setattr("shared.push_connection._SILENCE_SECONDS", 0.3)
 
 
 @pytest.mark.usefixtures("impatience")

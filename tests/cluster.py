@@ -1,0 +1,169 @@
+"""A Redis Cluster of real processes on loopback, for tests."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.cluster import ClusterClient
+from shared.slots import Address, slot_of
+from tests.processes import Process, Valkey, free_port
+from tests.wait import until
+
+_SLOTS = 16384
+#: After so long a silence a node is taken for dead.
+_NODE_TIMEOUT_MS = "1500"
+
+
+class Node(Valkey):
+    def __init__(self, folder: Path) -> None:
+        bus = free_port()
+        super().__init__(
+            options=[
+                *("--cluster-enabled", "yes", "--cluster-port", str(bus)),
+                *("--cluster-config-file", str(folder / f"nodes-{bus}.conf")),
+                *("--cluster-node-timeout", _NODE_TIMEOUT_MS),
+                *("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"),
+            ]
+        )
+        self.bus = bus
+
+    async def ask(self, *command: str | int) -> object:
+        client = self.client()
+        try:
+            return await client.execute_command(*command)
+        finally:
+            await client.aclose()
+
+    async def id(self) -> str:
+        found = await self.ask("CLUSTER", "MYID")
+        assert isinstance(found, bytes)
+        return found.decode()
+
+    @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.port)
+
+
+@dataclass
+class Cluster:
+    primaries: list[Node]
+    replicas: list[Node] = field(default_factory=list[Node])
+
+    @property
+    def url(self) -> str:
+        return "cluster://" + ",".join(str(node.address) for node in self.primaries)
+
+    def client(self) -> ClusterClient:
+        return ClusterClient(self.url, name="test", max_connections=8)
+
+    async def owner(self, key: str) -> Node:
+        """The node that has the key, by the word of one that is alive."""
+        node = await self._owner(self.primaries + self.replicas, slot_of(key))
+        assert node is not None
+        return node
+
+    async def _owner(self, nodes: Sequence[Node], slot: int) -> Node | None:
+        for node in nodes:
+            if node.child.poll() is None:
+                told = await node.ask("CLUSTER", "SLOTS")
+                assert isinstance(told, list)
+                ports = [row[2][1] for row in told if row[0] <= slot <= row[1]]
+                return next((one for one in nodes if [one.port] == ports), None)
+        return None
+
+    async def flush(self) -> None:
+        for node in self.primaries:
+            await node.ask("FLUSHALL")
+
+    async def agree_on(self, key: str, owner: Node) -> None:
+        """Until every node alive knows who has the key."""
+
+        async def probe() -> bool:
+            alive = [n for n in self.primaries + self.replicas if n.child.poll() is None]
+            others = [*self.primaries, *self.replicas]
+            found = [await self._owner([n, *others], slot_of(key)) for n in alive]
+            return all(one is owner for one in found)
+
+        await until(probe, seconds=30)
+
+
+@asynccontextmanager
+async def cluster(folder: Path, *, replicas: int = 0) -> AsyncGenerator[Cluster]:
+    """Three primaries that share the slots, the first so many with a replica each."""
+    nodes = [Node(folder) for _ in range(3 + replicas)]
+    async with AsyncExitStack() as stack:
+        for node in nodes:
+            node.start()
+            stack.push_async_callback(_end, node)
+        await asyncio.gather(*(node.ready() for node in nodes))
+        primaries, spare = nodes[:3], nodes[3:]
+        for number, node in enumerate(primaries):
+            first, last = _SLOTS * number // 3, _SLOTS * (number + 1) // 3 - 1
+            await node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            await node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for one in nodes:
+            for other in nodes:
+                if one is not other:
+                    await one.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
+        for node in nodes:
+            await until(lambda node=node: _sees(node, len(nodes)), seconds=30)
+        for primary, replica in zip(primaries, spare, strict=False):
+            await replica.ask("CLUSTER", "REPLICATE", await primary.id())
+            await until(lambda replica=replica: _in_step(replica), seconds=30)
+        yield Cluster(primaries, spare)
+
+
+async def _sees(node: Node, count: int) -> bool:
+    """Whether it knows of all nodes, and of an owner for each slot."""
+    told = await node.ask("CLUSTER", "INFO")
+    fields = told if isinstance(told, dict) else _fields(told)
+    return (
+        fields["cluster_state"] == "ok"
+        and int(fields["cluster_known_nodes"]) == count
+        and int(fields["cluster_slots_ok"]) == _SLOTS
+    )
+
+
+async def _in_step(replica: Node) -> bool:
+    told = await replica.ask("INFO", "replication")
+    assert isinstance(told, dict)
+    return told["role"] == "slave" and told["master_link_status"] == "up"
+
+
+def _fields(told: object) -> dict[str, str]:
+    assert isinstance(told, bytes)
+    return dict(line.split(":", 1) for line in told.decode().split())
+
+
+async def _end(process: Process) -> None:
+    await process.kill()
+    await process.stop()
+
+
+async def migrate(cluster: Cluster, key: str, *, settle: bool = True) -> Node:
+    """Move the slot of a key, with all it holds, to the next primary: who has it then.
+
+    Without `settle` it stays on its way: its keys are there, and the slot is not.
+    """
+    slot, source = slot_of(key), await cluster.owner(key)
+    primaries = cluster.primaries
+    target = primaries[(primaries.index(source) + 1) % len(primaries)]
+    await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", await source.id())
+    await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", await target.id())
+    found = await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
+    assert isinstance(found, list)
+    names = [name.decode() for name in found]
+    if names:
+        await source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names)
+    if settle:
+        await give(cluster, slot, target)
+    return target
+
+
+async def give(cluster: Cluster, slot: int, target: Node) -> None:
+    """End the way of a slot: from now on it is the target's."""
+    name = await target.id()
+    for node in (target, *(one for one in cluster.primaries if one is not target)):
+        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
