@@ -1,7 +1,7 @@
 """Every Redis key there is. Nothing else spells one; every key has a TTL from its first write.
 
-A run's keys share the hash tag `{run id}`, so that they live on one node of a cluster. The queue's
-own keys (`arq:…`) are arq's: they stay on the queue's node, with the chat pointers.
+A run's two keys share the hash tag `{run id}`, so that they live on one node of a cluster. All
+others stay on the queue's node; the queue's own (`arq:…`) are arq's.
 """
 
 from hashlib import sha256
@@ -39,6 +39,11 @@ def run(run_id: str) -> str:
 def stream(run_id: str) -> str:
     """Stream: the run's log. Its name is also the channel that each append is published on."""
     return f"mamba:run:{{{run_id}}}:stream"
+
+
+def admitted(run_id: str) -> str:
+    """String: what a run supersedes that was let in. Only where runs are apart from the queue."""
+    return f"mamba:admitted:{run_id}"
 
 
 def chat(owner: str, chat_id: str) -> str:

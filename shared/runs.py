@@ -11,13 +11,14 @@ the state in step with the log.
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared import keys
-from shared.redis import Redis, Script
+from shared.redis import Argument, Redis, Script
 
 
 class RunState(StrEnum):
@@ -83,6 +84,10 @@ class Run(BaseModel):
         fields = self.model_dump(mode="json", exclude_none=True)
         return {name: str(value) for name, value in fields.items()}
 
+    def to_fields(self) -> list[str]:
+        """Names and values by turns, as Redis takes them."""
+        return [text for pair in self.to_hash().items() for text in pair]
+
 
 class RunStore:
     """The runs' hashes in Redis."""
@@ -92,8 +97,34 @@ class RunStore:
         self._live_ttl_ms = int(live_ttl * 1000)
 
     async def create(self, run: Run) -> None:
-        fields = [text for pair in run.to_hash().items() for text in pair]
-        await _CREATE.run(self._redis, [keys.run(run.id)], [self._live_ttl_ms, *fields])
+        """Make a run, as if it were let in now. One that is there stays as it is."""
+        await _CREATE.run(self._redis, [keys.run(run.id)], [self._live_ttl_ms, *run.to_fields()])
+
+    async def forget(self, run_id: str) -> None:
+        await self._redis.execute_command("DEL", keys.run(run_id))
+
+    async def keep(self, run_ids: Iterable[str]) -> None:
+        """Have runs and their logs live as long as one that is let in now."""
+        names = [name(run_id) for run_id in run_ids for name in (keys.run, keys.stream)]
+        await self._each([("PEXPIRE", name, self._live_ttl_ms) for name in names])
+
+    async def states(self, run_ids: Sequence[str]) -> dict[str, RunState | None]:
+        """The state of each; None if it is not kept."""
+        found = await self._each([("HGET", keys.run(run_id), "state") for run_id in run_ids])
+        states = [RunState(state.decode()) if state else None for state in found]
+        return dict(zip(run_ids, states, strict=True))
+
+    async def name_superseded(self, run_id: str, superseded: str) -> None:
+        """Have a run say which one is to end for it."""
+        await _RECORD.run(self._redis, [keys.run(run_id)], ["supersedes", superseded])
+
+    async def _each(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        if not commands:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return await pipe.execute()
 
     async def get(self, run_id: str) -> Run | None:
         return _run(await self._redis.execute_command("HGETALL", keys.run(run_id)))
@@ -190,6 +221,9 @@ return now - since
 """)
 
 _CREATE = Script("""
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+if redis.call('EXISTS', KEYS[1]) == 1 then return end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'let_in_at', string.format('%d', now), unpack(ARGV, 2))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shared.cluster import ClusterClient
 from shared.slots import Address, slot_of
@@ -29,7 +30,7 @@ class Node(Valkey):
         )
         self.bus = bus
 
-    async def ask(self, *command: str | int) -> object:
+    async def ask(self, *command: str | int) -> Any:
         client = self.client()
         try:
             return await client.execute_command(*command)
@@ -37,8 +38,7 @@ class Node(Valkey):
             await client.aclose()
 
     async def id(self) -> str:
-        found = await self.ask("CLUSTER", "MYID")
-        assert isinstance(found, bytes)
+        found: bytes = await self.ask("CLUSTER", "MYID")
         return found.decode()
 
     @property
@@ -67,8 +67,7 @@ class Cluster:
     async def _owner(self, nodes: Sequence[Node], slot: int) -> Node | None:
         for node in nodes:
             if node.child.poll() is None:
-                told = await node.ask("CLUSTER", "SLOTS")
-                assert isinstance(told, list)
+                told: list[Any] = await node.ask("CLUSTER", "SLOTS")
                 ports = [row[2][1] for row in told if row[0] <= slot <= row[1]]
                 return next((one for one in nodes if [one.port] == ports), None)
         return None
@@ -117,8 +116,8 @@ async def cluster(folder: Path, *, replicas: int = 0) -> AsyncGenerator[Cluster]
 
 async def _sees(node: Node, count: int) -> bool:
     """Whether it knows of all nodes, and of an owner for each slot."""
-    told = await node.ask("CLUSTER", "INFO")
-    fields = told if isinstance(told, dict) else _fields(told)
+    told: bytes = await node.ask("CLUSTER", "INFO")
+    fields = dict(line.split(":", 1) for line in told.decode().split())
     return (
         fields["cluster_state"] == "ok"
         and int(fields["cluster_known_nodes"]) == count
@@ -127,14 +126,8 @@ async def _sees(node: Node, count: int) -> bool:
 
 
 async def _in_step(replica: Node) -> bool:
-    told = await replica.ask("INFO", "replication")
-    assert isinstance(told, dict)
+    told: dict[str, Any] = await replica.ask("INFO", "replication")
     return told["role"] == "slave" and told["master_link_status"] == "up"
-
-
-def _fields(told: object) -> dict[str, str]:
-    assert isinstance(told, bytes)
-    return dict(line.split(":", 1) for line in told.decode().split())
 
 
 async def _end(process: Process) -> None:
@@ -152,8 +145,7 @@ async def migrate(cluster: Cluster, key: str, *, settle: bool = True) -> Node:
     target = primaries[(primaries.index(source) + 1) % len(primaries)]
     await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", await source.id())
     await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", await target.id())
-    found = await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
-    assert isinstance(found, list)
+    found: list[bytes] = await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
     names = [name.decode() for name in found]
     if names:
         await source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names)

@@ -4,7 +4,7 @@ The first event leaves at once. While a pipeline is in flight, what arrives on a
 successive deltas of one part are joined; the next pipeline carries it all. Idle, that is one token
 an entry and no added wait; busy, larger entries and less work.
 
-Logs that are at different nodes of a cluster have a lane each: a node that is away holds up its own.
+Logs at different nodes of a cluster have a lane each: a node that is away holds up its own.
 """
 
 import asyncio
