@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -9,6 +10,10 @@ from prometheus_client.core import GaugeMetricFamily
 from api.components import OWN_COMPONENTS, ComponentChecks
 from shared.live_settings import LiveSettings
 from shared.overview import HouseLook, Observatory, QueueLook, RedisLook
+from shared.redis import REDIS_AWAY, RedisError
+from shared.stores import Stores
+
+_LOOK_SECONDS = 2.0
 
 #: Each gauge: its name, what it says, its labels.
 GAUGES = (
@@ -22,6 +27,9 @@ GAUGES = (
     ("mamba_redis_latency_seconds", "How long a round trip took.", ()),
     ("mamba_redis_memory_bytes", "Memory that Redis uses.", ()),
     ("mamba_redis_memory_limit_bytes", "What it may use; 0: no limit.", ()),
+    ("mamba_streams_up", "1 while a node that has logs answers.", ("node",)),
+    ("mamba_streams_memory_bytes", "Memory that such a node uses.", ("node",)),
+    ("mamba_streams_memory_limit_bytes", "What it may use; 0: no limit.", ("node",)),
     ("mamba_provider_up", "1 while a model endpoint answers as it should.", ("provider",)),
     ("mamba_provider_latency_seconds", "How long its list of models took.", ("provider",)),
 )
@@ -33,22 +41,47 @@ class Cluster:
     """One a process."""
 
     def __init__(
-        self, observatory: Observatory, checks: ComponentChecks, live: LiveSettings
+        self,
+        stores: Stores,
+        observatory: Observatory,
+        checks: ComponentChecks,
+        live: LiveSettings,
     ) -> None:
+        self._stores = stores
         self._observatory = observatory
         self._live = live
         self._checks = checks
 
     async def gauges(self) -> list[Metric]:
         """As they were a few seconds ago at most. Without Redis there is little to tell."""
-        house, providers = await asyncio.gather(self._observatory.house(), self._of_providers())
+        house, streams, providers = await asyncio.gather(
+            self._observatory.house(), self._of_streams(), self._of_providers()
+        )
         values: _Values = {
             "mamba_redis_up": [((), house.redis.up)],
             "mamba_queue_limit": [((), self._live.now.limits.queue_depth)],
         }
         if house.redis.up:
             values |= _of_redis(house.redis) | _of_queues(house.queues) | _of_workers(house)
-        return [*_families(values | providers)]
+        return [*_families(values | streams | providers)]
+
+    async def _of_streams(self) -> _Values:
+        """By node, where the logs are apart."""
+        if not self._stores.apart:
+            return {}
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                told = await self._stores.each_log_node("INFO", "memory")
+        except (*REDIS_AWAY, RedisError, TimeoutError):
+            return {}
+        up = {(node,): cast("dict[str, int]", info) for node, info in told.items() if _tells(info)}
+        return {
+            "mamba_streams_up": [((node,), (node,) in up) for node in told],
+            "mamba_streams_memory_bytes": [(n, info["used_memory"]) for n, info in up.items()],
+            "mamba_streams_memory_limit_bytes": [
+                (n, info.get("maxmemory", 0)) for n, info in up.items()
+            ],
+        }
 
     async def _of_providers(self) -> _Values:
         components = await self._checks.components()
@@ -62,6 +95,10 @@ class Cluster:
                 seconds = component.latency_ms / 1000
                 values["mamba_provider_latency_seconds"].append((label, seconds))
         return values
+
+
+def _tells(info: object) -> bool:
+    return isinstance(info, dict) and "used_memory" in info
 
 
 def _of_redis(redis: RedisLook) -> _Values:

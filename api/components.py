@@ -17,12 +17,13 @@ from shared import keys
 from shared.backlog import read_backlog
 from shared.live_settings import LiveSettings
 from shared.provider_reports import ProviderReport, ProviderReports
-from shared.redis import REDIS_AWAY, Redis, RedisError
+from shared.redis import REDIS_AWAY, RedisError
 from shared.settings import Settings
+from shared.stores import Stores
 from shared.workers import Workers
 
 #: All others are model endpoints, by name.
-OWN_COMPONENTS = ("redis", "queue", "workers")
+OWN_COMPONENTS = ("redis", "streams", "queue", "workers")
 
 Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
@@ -47,11 +48,12 @@ Components = dict[str, Component]
 class ComponentChecks:
     """One a process."""
 
-    def __init__(self, redis: Redis, live: LiveSettings, agents: AgentDirectory) -> None:
-        self._redis = redis
+    def __init__(self, stores: Stores, live: LiveSettings, agents: AgentDirectory) -> None:
+        self._stores = stores
+        self._redis = stores.queue
         self._live = live
         self._agents = agents
-        self._workers = Workers(redis)
+        self._workers = Workers(stores.queue)
         self._look: asyncio.Task[Components] | None = None
         self._looked_at = 0.0
 
@@ -73,19 +75,35 @@ class ComponentChecks:
 
     async def _look_around(self) -> Components:
         settings = self._live.now
-        redis, queue, workers, others, providers = await asyncio.gather(
+        redis, streams, queue, workers, others, providers = await asyncio.gather(
             _timed(self._ping),
+            self._streams(),
             _timed(lambda: self._queue(settings)),
             _timed(self._working),
             self._other_queues(settings),
             self._providers(settings),
         )
         self._looked_at = time.monotonic()
-        return {**providers, "redis": redis, "queue": queue, **others, "workers": workers}
+        ours = {"redis": redis, **streams, "queue": queue, **others, "workers": workers}
+        return {**providers, **ours}
 
     async def _ping(self) -> Component:
         await self._redis.execute_command("PING")
         return Component(status="healthy")
+
+    async def _streams(self) -> Components:
+        """`streams`, where the logs are apart."""
+        return {"streams": await _timed(self._log_nodes)} if self._stores.apart else {}
+
+    async def _log_nodes(self) -> Component:
+        replies = await self._stores.each_log_node("PING")
+        away = sum(isinstance(reply, Exception) for reply in replies.values())
+        if away or self._stores.uncovered:
+            detail = f"{away} of {len(replies)} nodes do not answer"
+            detail += f", {self._stores.uncovered} slots have none" * bool(self._stores.uncovered)
+            status = "unhealthy" if away == len(replies) else "degraded"
+            return Component(status=status, detail=detail)
+        return Component(status="healthy", detail=f"{len(replies)} nodes")
 
     async def _other_queues(self, settings: Settings) -> Components:
         """`queue:NAME`, for each that agents or models have beside the main one."""

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 _PING_SECONDS = 2.0
 #: Without these no chat is answered. A model that is away fails chats, in words; it refuses none.
-_NEEDED = ("redis", "workers")
+_NEEDED = ("redis", "streams", "workers")
 
 _EXAMPLE = {
     "status": "healthy",
@@ -46,8 +46,8 @@ class Health(BaseModel):
         description="unhealthy: no chat can be answered; degraded: some wait, or fail"
     )
     components: dict[str, Component] = Field(
-        description="`redis`, `queue`, each further queue as `queue:NAME`, `workers`, and each "
-        "model endpoint by its name"
+        description="`redis`, `streams` where the logs are apart, `queue`, each further queue as "
+        "`queue:NAME`, `workers`, and each model endpoint by its name"
     )
 
 
@@ -93,14 +93,16 @@ async def ready(process: CurrentProcess) -> Probe:
         raise Unavailable("This process is shutting down.")
     try:
         async with asyncio.timeout(_PING_SECONDS):
-            await process.redis.execute_command("PING")
+            await process.stores.queue.execute_command("PING")
+            if process.stores.apart:
+                await process.stores.each_log_node("PING")
     except (*REDIS_AWAY, TimeoutError):
         raise Unavailable("Redis cannot be reached.") from None
     return Probe()
 
 
 def _overall(components: Components) -> Literal["healthy", "degraded", "unhealthy"]:
-    if any(components[name].status == "unhealthy" for name in _NEEDED):
+    if any(components[name].status == "unhealthy" for name in _NEEDED if name in components):
         return "unhealthy"
     unwell = any(c.status in ("degraded", "unhealthy") for c in components.values())
     return "degraded" if unwell else "healthy"

@@ -20,7 +20,6 @@ from api.sse import RelayResponse
 from api.title_service import TitleService
 from api.tracing import name_run
 from api.wires import UI_MESSAGE, Wire
-from shared.admission import Admission
 from shared.agent_catalogue import AgentCatalogue
 from shared.agent_file import AgentFile
 from shared.apis import ApiRecord, Apis
@@ -34,11 +33,12 @@ from shared.overview import Observatory
 from shared.presence import Identity, Presence, Record
 from shared.redis import Redis, connect
 from shared.reload import Reload
-from shared.runs import Run, RunState, RunStore
+from shared.runs import Run, RunState
 from shared.samples import Samples
 from shared.sampling import Sampling
 from shared.settings import Settings
-from shared.stream import START, Cursor, RedisEventStream
+from shared.stores import Stores, open_stores, open_subscriptions
+from shared.stream import START, Cursor
 from shared.subscriber import Subscriber
 from shared.titles import TitleBoard
 from shared.workers import Workers
@@ -47,7 +47,7 @@ from shared.workers import Workers
 @dataclass(frozen=True, slots=True)
 class Process:
     live: LiveSettings
-    redis: Redis
+    stores: Stores
     follower: Follower
     agents: AgentDirectory
     runs: RunService
@@ -114,20 +114,21 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     redis = connect(url, name=name, max_connections=settings.redis.max_connections)
     stack.push_async_callback(redis.aclose)
     subscriber = await stack.enter_async_context(Subscriber(url, name=name))
-    live_ttl = settings.run.live_ttl_seconds
-    stream = RedisEventStream(redis, live_ttl=live_ttl, retention=settings.run.retention_seconds)
-    follower = Follower(stream, subscriber, max_bytes=settings.limits.follower_bytes)
+    most = settings.redis.max_connections
+    stores = open_stores(settings, redis, stack, name=name, max_connections=most)
+    logs = await open_subscriptions(settings, stores, subscriber, stack, name=name)
+    stream = stores.stream
+    follower = Follower(stream, logs, max_bytes=settings.limits.follower_bytes)
 
     def resize(changed: Settings) -> None:
         follower.max_bytes = changed.limits.follower_bytes
 
     live.on_change(resize)
     queue = JobQueue(redis)
-    catalogue = AgentCatalogue(redis, live_ttl=live_ttl)
+    catalogue = AgentCatalogue(redis, live_ttl=settings.run.live_ttl_seconds)
     agents = AgentDirectory(catalogue, AgentFile(settings.agents))
-    store = RunStore(redis, live_ttl=live_ttl)
     orders = Orders(
-        runs=store,
+        runs=stores.runs,
         queue=queue,
         stream=stream,
         follower=follower,
@@ -136,20 +137,20 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     )
     runs = RunService(
         agents=agents,
-        runs=store,
-        admission=Admission(redis, live_ttl=live_ttl),
+        runs=stores.runs,
+        admission=stores.admission,
         queue=queue,
         stream=stream,
         orders=orders,
         live=live,
     )
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
-    checks = ComponentChecks(redis, live, agents)
-    observatory = _observatory(redis, live, agents)
+    checks = ComponentChecks(stores, live, agents)
+    observatory = _observatory(stores, live, agents)
     await _appear(redis, observatory, stack)
     return Process(
         live,
-        redis,
+        stores,
         follower,
         agents=agents,
         runs=runs,
@@ -160,19 +161,15 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         draining=draining,
         checks=checks,
         observatory=observatory,
-        cluster=Cluster(observatory, checks, live),
+        cluster=Cluster(stores, observatory, checks, live),
     )
 
 
-def _observatory(redis: Redis, live: LiveSettings, agents: AgentDirectory) -> Observatory:
-    run = live.now.run
-
+def _observatory(stores: Stores, live: LiveSettings, agents: AgentDirectory) -> Observatory:
     async def queues() -> set[str]:
         return await agents.queues() | {*live.now.models.queues.values()}
 
-    return Observatory(
-        redis, queues, live_ttl=run.live_ttl_seconds, retention=run.retention_seconds
-    )
+    return Observatory(stores, queues)
 
 
 async def _appear(redis: Redis, observatory: Observatory, stack: AsyncExitStack) -> None:

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from importlib.util import find_spec
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from mamba.house import House, address, opened
 from mamba.readable import CommandFailed
@@ -55,7 +55,7 @@ async def _findings() -> AsyncIterator[Finding]:
         yield finding
     try:
         async with opened(settings) as house:
-            for check in (_redis, _clock, _workers, _queues, _providers):
+            for check in (_redis, _streams, _clock, _workers, _queues, _providers):
                 for finding in await check(house):
                     yield finding
     except CommandFailed as failure:
@@ -91,30 +91,46 @@ def traced(environment: Mapping[str, str]) -> Finding:
 
 async def _redis(house: House) -> list[Finding]:
     try:
-        told: dict[str, Any] = await house.redis.execute_command("INFO")
+        told: object = await house.redis.execute_command("INFO")
     except REDIS_AWAY:
         raise
-    except RedisError:
-        return [Finding("redis", "warning", "answers, and does not tell of itself")]
-    version = str(told.get("valkey_version") or told.get("redis_version", "0"))
+    except RedisError as error:
+        told = error
+    return _server("redis", address(house.settings.redis.url), told)
+
+
+async def _streams(house: House) -> list[Finding]:
+    """The nodes of the logs, where they are apart."""
+    if not house.stores.apart:
+        return []
+    nodes = await house.stores.each_log_node("INFO")
+    place = address(house.settings.redis.streams_url)
+    found = [one for node, told in nodes.items() for one in _server("streams", node or place, told)]
+    if slots := house.stores.uncovered:
+        said, cure = f"no node has {slots} of the slots", "see CLUSTER NODES; bring the node back"
+        found.append(Finding("streams", "wrong", said, cure))
+    return found
+
+
+def _server(part: str, place: str, told: object) -> list[Finding]:
+    """What a server tells of itself."""
+    if isinstance(told, REDIS_AWAY):
+        return [Finding(part, "wrong", f"{place} does not answer: {told}", "bring it back")]
+    if not isinstance(told, dict):
+        return [Finding(part, "warning", f"{place} answers, and does not tell of itself")]
+    info = cast("dict[str, Any]", told)
+    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     new_enough = int(version.partition(".")[0]) >= _OLDEST_REDIS
-    found = [
-        Finding(
-            "redis",
-            "ok" if new_enough else "wrong",
-            f"version {version} at {address(house.settings)}",
-            "" if new_enough else f"take Redis or Valkey {_OLDEST_REDIS} or newer",
-        )
-    ]
-    policy = str(told.get("maxmemory_policy", "noeviction"))
+    cure = "" if new_enough else f"take Redis or Valkey {_OLDEST_REDIS} or newer"
+    found = [Finding(part, "ok" if new_enough else "wrong", f"version {version} at {place}", cure)]
+    policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
         said = f"when its memory is full it throws keys away ({policy}), and answers with them"
-        limited = bool(told.get("maxmemory"))
         cure = "set maxmemory-policy to noeviction"
-        found.append(Finding("redis", "wrong" if limited else "warning", said, cure))
-    if not told.get("aof_enabled"):
+        found.append(Finding(part, "wrong" if info.get("maxmemory") else "warning", said, cure))
+    if not info.get("aof_enabled"):
         said = "keeps nothing through a restart: answers that are being made would be lost"
-        found.append(Finding("redis", "warning", said, "set appendonly to yes"))
+        found.append(Finding(part, "warning", said, "set appendonly to yes"))
     return found
 
 

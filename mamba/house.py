@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from shared.overview import Observatory
 from shared.redis import REDIS_AWAY, Redis, RedisError, connect
 from shared.runs import RunStore
 from shared.settings import Settings, load_settings
+from shared.stores import Stores, open_stores, open_subscriptions
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber
 from shared.workers import Workers
@@ -33,7 +34,12 @@ _NAME = "mamba-operator"
 @dataclass(frozen=True, slots=True)
 class House:
     settings: Settings
-    redis: Redis
+    stores: Stores
+
+    @property
+    def redis(self) -> Redis:
+        """The queue's node."""
+        return self.stores.queue
 
     @property
     def queue(self) -> JobQueue:
@@ -45,33 +51,28 @@ class House:
 
     @property
     def runs(self) -> RunStore:
-        return RunStore(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
+        return self.stores.runs
 
     @property
     def live_runs(self) -> LiveRuns:
-        return LiveRuns(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
+        return self.stores.live_runs
 
     @property
     def stream(self) -> RedisEventStream:
-        run = self.settings.run
-        return RedisEventStream(
-            self.redis, live_ttl=run.live_ttl_seconds, retention=run.retention_seconds
-        )
+        return self.stores.stream
 
     def observatory(self) -> Observatory:
         """One to keep: it shares its looks."""
-        run = self.settings.run
-        return Observatory(
-            self.redis,
-            self.queues,
-            live_ttl=run.live_ttl_seconds,
-            retention=run.retention_seconds,
-        )
+        return Observatory(self.stores, self.queues)
 
     @asynccontextmanager
     async def orders(self) -> AsyncGenerator[Orders]:
         """What can be ordered here. Raises a Refusal for what cannot."""
-        async with Subscriber(self.settings.redis.url, name=_NAME) as subscriber:
+        async with AsyncExitStack() as stack:
+            own = await stack.enter_async_context(Subscriber(self.settings.redis.url, name=_NAME))
+            subscriber = await open_subscriptions(
+                self.settings, self.stores, own, stack, name=_NAME
+            )
             most = self.settings.limits.follower_bytes
             yield Orders(
                 runs=self.runs,
@@ -110,26 +111,39 @@ async def opened(settings: Settings) -> AsyncGenerator[House]:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await house.redis.execute_command("PING")
+                if house.stores.apart:
+                    await house.stores.each_log_node("PING")
             yield house
         except (*REDIS_AWAY, RedisError, TimeoutError) as error:
-            raise CommandFailed(f"No Redis answers at {address(settings)}: {error}") from None
+            urls = filter(None, (settings.redis.url, settings.redis.streams_url))
+            places = " and ".join(address(url) for url in urls)
+            raise CommandFailed(f"No Redis answers at {places}: {error}") from None
 
 
 @asynccontextmanager
 async def unasked(settings: Settings) -> AsyncGenerator[House]:
     """The house, whether its Redis answers or not."""
     logs.configure(settings.logging.model_copy(update={"level": "WARNING"}))
+    name, most = _NAME, 4
     try:
-        redis = connect(settings.redis.url, name=_NAME, max_connections=4)
+        queue = connect(settings.redis.url, name=name, max_connections=most)
     except ValueError as error:
         raise CommandFailed(f"redis.url is wrong: {error}") from None
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(queue.aclose)
+        yield House(settings, _stores(settings, queue, stack, name=name, max_connections=most))
+
+
+def _stores(
+    settings: Settings, queue: Redis, stack: AsyncExitStack, *, name: str, max_connections: int
+) -> Stores:
     try:
-        yield House(settings, redis)
-    finally:
-        await redis.aclose()
+        return open_stores(settings, queue, stack, name=name, max_connections=max_connections)
+    except ValueError as error:
+        raise CommandFailed(f"redis.streams_url is wrong: {error}") from None
 
 
-def address(settings: Settings) -> str:
+def address(url: str) -> str:
     """Where Redis is, without who logs in there."""
-    place = urlsplit(settings.redis.url)
-    return f"{place.hostname}:{place.port or 6379}" if place.hostname else place.path
+    place = urlsplit(url)
+    return place.netloc.rpartition("@")[2] or place.path

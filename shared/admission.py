@@ -149,12 +149,12 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | Overt
     verdict, run_id, superseded, number = reply
     match verdict:
         case b"admitted":
-            other = _text(superseded) or None
-            return Admitted(_text(run_id), other, rate.left("runs", int(number), limits))
+            other = text_of(superseded) or None
+            return Admitted(text_of(run_id), other, rate.left("runs", int(number), limits))
         case b"occupied":
-            return Occupied(_text(run_id))
+            return Occupied(text_of(run_id))
         case b"overtaken":
-            return Overtaken(_text(run_id))
+            return Overtaken(text_of(run_id))
         case b"rate":
             raise rate.exceeded("runs", int(number), limits)
         case b"runs":
@@ -165,7 +165,7 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | Overt
             raise IdempotencyMismatch
 
 
-def _text(reply: bytes | int) -> str:
+def text_of(reply: bytes | int) -> str:
     return reply.decode() if isinstance(reply, bytes) else str(reply)
 
 

@@ -1,11 +1,10 @@
 """Admission where the runs are on other servers than the queue, such as a cluster.
 
-The queue's node decides, in one script, and queues the job in the same step: what is let in has its
-job. A job must have its run: so the run is made before, once nothing speaks against it, and is taken
+The queue's node decides, in one script, and queues the job in the same step: what is let in has a
+job. A job must have its run: so the run is made before, once nothing speaks against it, and taken
 back where something does by then. Whoever dies in between leaves a run that nobody knows of, until
-its TTL. What the script has to know of other runs it asks for (`look`), and it is told: that a run
-has ended is final, so that what was read stays true; should the chat have got another run since, the
-script asks again.
+its TTL. What the script has to know of other runs it asks for, and it is told. That a run has ended
+is final, so that what was read stays true; has the chat another run by now, the script asks anew.
 
 The stop of a superseded run is recorded after the other was let in: a refusal has stopped nothing.
 The new run names it from the start, and whoever begins with the new one records it once more.
@@ -14,7 +13,7 @@ The new run names it from the start, and whoever begins with the new one records
 import structlog
 
 from shared import keys
-from shared.admission import Admission, Reply
+from shared.admission import Admission, Reply, text_of
 from shared.admission_scripts import ADMIT_APART
 from shared.redis import REDIS_AWAY, Argument, Redis
 from shared.runs import Run, RunStore
@@ -42,12 +41,10 @@ class AdmissionApart(Admission):
             reply: Reply = await ADMIT_APART.run(self._redis, names, [*args, *own])
             verdict, text, other, _ = reply
             if verdict == b"make":
-                made = await self._make(
-                    run, made, other.decode() if isinstance(other, bytes) else ""
-                )
+                made = await self._make(run, made, text_of(other))
             if verdict not in (b"look", b"make"):
                 break
-            known |= await self._look(text.decode().split() if isinstance(text, bytes) else [])
+            known |= await self._look(text_of(text).split())
         await self._settle(run, reply, made=made is not None)
         return reply
 
@@ -70,10 +67,10 @@ class AdmissionApart(Admission):
     async def _settle(self, run: Run, reply: Reply, *, made: bool) -> None:
         """What is left to do once the queue's node has decided. None of it need succeed."""
         verdict, run_id, superseded, _ = reply
-        let_in = verdict == b"admitted" and run_id == run.id.encode()
+        let_in = verdict == b"admitted" and text_of(run_id) == run.id
         try:
-            if let_in and isinstance(superseded, bytes) and superseded:
-                await self._runs.request_cancel(superseded.decode())
+            if let_in and (other := text_of(superseded)):
+                await self._runs.request_cancel(other)
             if made and not let_in:
                 await self._runs.forget(run.id)
         except REDIS_AWAY as error:

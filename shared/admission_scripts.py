@@ -5,8 +5,8 @@ A live run whose closing was missed is found among the oldest, which ended ones 
 
 from shared.redis import Script
 
-#: KEYS chat, mark of a run that was let in, job, queue, wake, rate, live runs, idempotency (if there
-#: is a key).
+#: KEYS chat, mark of a run that was let in, job, queue, wake, rate, live runs, idempotency (if
+#: there is a key).
 #: ARGV run, job, TTL, wake cap, milliseconds to wait for a superseded run (0: none may be),
 #: fingerprint or '', the runs that it continues, runs a minute, burst, live runs, depth; then the
 #: script's own.
@@ -24,8 +24,8 @@ local spent = math.max(0, math.min(full - micros, interval * ARGV[9]))
 local superseded = ''
 """
 
-#: What it needs of its prelude: `kept`, `live` and `ended` of a run; `supersedes`, the one that this
-#: run was let in for; `record`, which makes the run.
+#: What it needs of its prelude: `kept`, `live` and `ended` of a run; `supersedes`, the one that
+#: this run was let in for; `record`, which makes the run.
 _DECIDE = """
 local function admitted(id, other)
   return {'admitted', id, other, math.ceil(spent)}
@@ -138,10 +138,11 @@ return refusal() or enter()
 """
 )
 
-#: The runs are elsewhere: what is known of them is told, and what is not is asked for. The mark is a
-#: string of its own, for as long as a lost reply may be asked for again; it holds what is superseded.
-#: ARGV what is known as `<run>=<live | ended | gone>`, whether this run is made, the one that it says
-#: to supersede, a job's key as a format, the mark's TTL.
+#: The runs are elsewhere: what is known of them is told, and what is not is asked for. The mark is
+#: a string of its own, for as long as a call whose reply was lost may come again; it holds the run
+#: that is superseded. A run whose job is gone is not live, though its end was not told here.
+#: ARGV what is known as `<run>=<live | ended | gone>`, whether this run is made, the one that it
+#: says to supersede, a job's key as a format, the mark's TTL.
 #: Two more verdicts: `look` and `make`, with the runs to look at, and the one to be superseded.
 ADMIT_APART = Script(
     _HEAD

@@ -14,7 +14,7 @@ from shared import keys
 from shared.metrics import CATCH_UPS, HOLES
 from shared.redis import REDIS_AWAY
 from shared.stream import START, Cursor, Entry, EventStream
-from shared.subscriber import Subscriber
+from shared.subscriber import Subscriptions
 
 _RETRY_SECONDS = 0.2
 
@@ -22,7 +22,7 @@ _RETRY_SECONDS = 0.2
 class Follower:
     """One a process."""
 
-    def __init__(self, stream: EventStream, subscriber: Subscriber, *, max_bytes: int) -> None:
+    def __init__(self, stream: EventStream, subscriber: Subscriptions, *, max_bytes: int) -> None:
         self._stream = stream
         self._subscriber = subscriber
         #: What each reader from now on may hold.

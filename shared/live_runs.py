@@ -29,9 +29,9 @@ class LiveRun(NamedTuple):
 
 
 class LiveRuns:
-    def __init__(self, redis: Redis, *, live_ttl: float) -> None:
+    def __init__(self, redis: Redis, runs: RunStore) -> None:
         self._redis = redis
-        self._runs = RunStore(redis, live_ttl=live_ttl)
+        self._runs = runs
 
     async def first(self, queue: str, count: int) -> list[LiveRun]:
         """Those of a queue that are due first, `count` at most."""

@@ -15,10 +15,11 @@ from shared import keys
 from shared.apis import ApiRecord, Apis
 from shared.failed_runs import FailedRuns
 from shared.jobs import JobQueue
-from shared.live_runs import LiveRun, LiveRuns
-from shared.redis import REDIS_AWAY, Redis, RedisError
-from shared.runs import Run, RunStore
+from shared.live_runs import LiveRun
+from shared.redis import REDIS_AWAY, RedisError
+from shared.runs import Run
 from shared.samples import SAMPLES_KEPT, Sample, Samples
+from shared.stores import Stores
 from shared.workers import WorkerRecord, Workers
 
 #: Runs of either kind that a look finds at most.
@@ -120,21 +121,13 @@ _SeenT = TypeVar("_SeenT", bound=HouseLook)
 class Observatory:
     """One a process. `queues` names those to look at, beside the main one and the workers' own."""
 
-    def __init__(
-        self,
-        redis: Redis,
-        queues: Callable[[], Awaitable[Iterable[str]]],
-        *,
-        live_ttl: float,
-        retention: float,
-    ) -> None:
-        self._redis = redis
+    def __init__(self, stores: Stores, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
+        redis = self._redis = stores.queue
         self._named = queues
         self._queue = JobQueue(redis)
         self._workers, self._apis = Workers(redis), Apis(redis)
-        self._runs = RunStore(redis, live_ttl=live_ttl)
-        self._live = LiveRuns(redis, live_ttl=live_ttl)
-        self._failed = FailedRuns(redis, retention=retention)
+        self._runs, self._live = stores.runs, stores.live_runs
+        self._failed = FailedRuns(redis, retention=stores.retention)
         self._samples = Samples(redis)
         self._house = _Shared(self._look_around, HouseLook())
         self._all = _Shared(self._look_closely, Overview())

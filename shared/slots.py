@@ -53,6 +53,11 @@ class Slots:
         """All that have slots."""
         return sorted({owner for owner in self._owners if owner})
 
+    @property
+    def uncovered(self) -> int:
+        """How many slots nobody has."""
+        return self._owners.count(None)
+
     def owner(self, slot: int) -> Address | None:
         return self._owners[slot]
 

@@ -60,8 +60,8 @@ class Takeover(NamedTuple):
 
     `offset` is the last one in the log, `elapsed` the seconds since the run first started,
     `failures` and `handovers` how many earlier attempts ended so, `waited` the seconds from the
-    run's admission to its first start, `queue` the name of the queue that it waited in, `supersedes`
-    the run that is to end for this one.
+    run's admission to its first start, `queue` the name of the queue that it waited in,
+    `supersedes` the run that is to end for this one.
     """
 
     attempt: int

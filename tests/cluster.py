@@ -1,15 +1,17 @@
 """A Redis Cluster of real processes on loopback, for tests."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shared.cluster import ClusterClient
 from shared.slots import Address, slot_of
-from tests.processes import Process, Valkey, free_port
+from tests.processes import Valkey, free_port
 from tests.wait import until
 
 _SLOTS = 16384
@@ -76,6 +78,23 @@ class Cluster:
         for node in self.primaries:
             await node.ask("FLUSHALL")
 
+    async def names(self) -> list[bytes]:
+        """All keys there are."""
+        return [name for node in self.primaries for name in await node.ask("KEYS", "*")]
+
+    async def names_without_ttl(self) -> list[bytes]:
+        return [
+            name
+            for node in self.primaries
+            for name in await node.ask("KEYS", "*")
+            if await node.ask("PTTL", name.decode()) == -1
+        ]
+
+    async def end(self) -> None:
+        for node in self.primaries + self.replicas:
+            await node.kill()
+            await node.stop()
+
     async def agree_on(self, key: str, owner: Node) -> None:
         """Until every node alive knows who has the key."""
 
@@ -88,30 +107,55 @@ class Cluster:
         await until(probe, seconds=30)
 
 
+async def start(folder: Path, *, replicas: int = 0) -> Cluster:
+    """Three primaries that share the slots, the first so many with a replica each."""
+    nodes = [Node(folder).start() for _ in range(3 + replicas)]
+    found = Cluster(nodes[:3], nodes[3:])
+    await asyncio.gather(*(node.ready() for node in nodes))
+    for number, node in enumerate(found.primaries):
+        first, last = _SLOTS * number // 3, _SLOTS * (number + 1) // 3 - 1
+        await node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        await node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+    for one, other in itertools.permutations(nodes, 2):
+        await one.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
+    for node in nodes:
+        await until(partial(_sees, node, len(nodes)), seconds=30)
+    for primary, replica in zip(found.primaries, found.replicas, strict=False):
+        await replica.ask("CLUSTER", "REPLICATE", await primary.id())
+        await until(partial(_in_step, replica), seconds=30)
+    return found
+
+
 @asynccontextmanager
 async def cluster(folder: Path, *, replicas: int = 0) -> AsyncGenerator[Cluster]:
-    """Three primaries that share the slots, the first so many with a replica each."""
-    nodes = [Node(folder) for _ in range(3 + replicas)]
-    async with AsyncExitStack() as stack:
-        for node in nodes:
-            node.start()
-            stack.push_async_callback(_end, node)
-        await asyncio.gather(*(node.ready() for node in nodes))
-        primaries, spare = nodes[:3], nodes[3:]
-        for number, node in enumerate(primaries):
-            first, last = _SLOTS * number // 3, _SLOTS * (number + 1) // 3 - 1
-            await node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            await node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
-        for one in nodes:
-            for other in nodes:
-                if one is not other:
-                    await one.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
-        for node in nodes:
-            await until(lambda node=node: _sees(node, len(nodes)), seconds=30)
-        for primary, replica in zip(primaries, spare, strict=False):
-            await replica.ask("CLUSTER", "REPLICATE", await primary.id())
-            await until(lambda replica=replica: _in_step(replica), seconds=30)
-        yield Cluster(primaries, spare)
+    """One of a test's own, which it may break."""
+    own = await start(folder, replicas=replicas)
+    try:
+        yield own
+    finally:
+        await own.end()
+
+
+class SharedCluster:
+    """One for many tests, none of which breaks it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._cluster: Cluster | None = None
+
+    @asynccontextmanager
+    async def emptied(self) -> AsyncGenerator[Cluster]:
+        """It must be left without keys that have no TTL."""
+        if self._cluster is None:
+            self._cluster = await start(self._folder)
+        await self._cluster.flush()
+        yield self._cluster
+        eternal = await self._cluster.names_without_ttl()
+        assert not eternal, f"keys without a TTL: {eternal}"
+
+    async def end(self) -> None:
+        if self._cluster is not None:
+            await self._cluster.end()
 
 
 async def _sees(node: Node, count: int) -> bool:
@@ -128,11 +172,6 @@ async def _sees(node: Node, count: int) -> bool:
 async def _in_step(replica: Node) -> bool:
     told: dict[str, Any] = await replica.ask("INFO", "replication")
     return told["role"] == "slave" and told["master_link_status"] == "up"
-
-
-async def _end(process: Process) -> None:
-    await process.kill()
-    await process.stop()
 
 
 async def migrate(cluster: Cluster, key: str, *, settle: bool = True) -> Node:

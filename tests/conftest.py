@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 
 from shared.redis import Redis
+from tests.cluster import Cluster, SharedCluster
 from tests.processes import Valkey
 
 
@@ -33,6 +34,21 @@ async def redis(valkey: Valkey) -> AsyncGenerator[Redis]:
     yield client
     await _check_that_keys_expire(client)
     await client.aclose()
+
+
+@pytest.fixture(scope="session")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Generator[SharedCluster]:
+    """The one of the session, started by the first test that wants it."""
+    shared = SharedCluster(tmp_path_factory.mktemp("cluster"))
+    yield shared
+    asyncio.run(shared.end())
+
+
+@pytest.fixture
+async def cluster(clusters: SharedCluster) -> AsyncGenerator[Cluster]:
+    """Empty. Whatever a test leaves behind must have a TTL."""
+    async with clusters.emptied() as cluster:
+        yield cluster
 
 
 async def _check_that_keys_expire(client: Redis) -> None:

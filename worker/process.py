@@ -23,11 +23,10 @@ from shared.overview import Observatory
 from shared.presence import Identity, Presence
 from shared.redis import REDIS_AWAY, Redis, open_pool
 from shared.reload import Reload
-from shared.runs import RunStore
 from shared.samples import Samples
 from shared.sampling import Sampling
 from shared.settings import Settings
-from shared.stream import RedisEventStream
+from shared.stores import Stores, open_stores
 from shared.subscriber import Subscriber
 from shared.titles import TitleBoard
 from shared.tracing import active, tracing
@@ -77,7 +76,7 @@ async def _serve(settings: Settings) -> None:
             live = LiveSettings(settings)
             live.on_change(lambda changed: logs.configure(changed.logging))
             await stack.enter_async_context(Reload(live))
-            worker = await _compose(live, identity.id, stack, stop)
+            worker, stores = await _compose(live, identity.id, stack, stop)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
             _show(worker)
             stack.enter_context(metrics_port(settings.worker))
@@ -88,14 +87,14 @@ async def _serve(settings: Settings) -> None:
             redis = cast("Redis", worker.pool)
             async with (
                 Presence(Workers(redis), identity, partial(describe, worker)),
-                _sampling(redis, live, identity.id),
+                _sampling(stores, live, identity.id),
             ):
                 await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
 
 
 async def _compose(
     live: LiveSettings, worker_id: str, stack: AsyncExitStack, stop: asyncio.Event
-) -> LeasedWorker:
+) -> tuple[LeasedWorker, Stores]:
     settings = live.now
     MODELS.learn(settings.openai.default_model)
     name = f"mamba-worker:{worker_id}"
@@ -103,15 +102,15 @@ async def _compose(
     arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
     stack.push_async_callback(arq.aclose, close_connection_pool=True)
     redis = cast("Redis", arq)
-    live_ttl = settings.run.live_ttl_seconds
     models = Models(live)
     stack.push_async_callback(models.close)
     subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
-    stream = RedisEventStream(redis, live_ttl=live_ttl, retention=settings.run.retention_seconds)
+    most = settings.redis.max_connections
+    stores = open_stores(settings, redis, stack, name=name, max_connections=most)
+    stream, runs = stores.stream, stores.runs
     running = Running()
-    runs = RunStore(redis, live_ttl=live_ttl)
     agents = await stack.enter_async_context(OfferedAgents(live, models))
-    catalogue = AgentCatalogue(redis, live_ttl=live_ttl)
+    catalogue = AgentCatalogue(redis, live_ttl=settings.run.live_ttl_seconds)
     await stack.enter_async_context(AgentPublisher(agents, catalogue))
     runner = ChatRunner(
         stream=stream,
@@ -127,7 +126,7 @@ async def _compose(
     await stack.enter_async_context(Probe(redis, live, worker_id))
     orders = await stack.enter_async_context(Orders(runs, running, stop.set))
     subscriber.add(keys.worker(worker_id), orders)
-    return LeasedWorker(
+    worker = LeasedWorker(
         [
             func(cast("WorkerCoroutine", runner.__call__), name=RUN_CHAT),
             func(cast("WorkerCoroutine", titles.__call__), name=GENERATE_TITLE),
@@ -141,19 +140,16 @@ async def _compose(
         on_dropped=runner.drop,
         queues=agents.queues,
     )
+    return worker, stores
 
 
-def _sampling(redis: Redis, live: LiveSettings, worker_id: str) -> Sampling:
-    run = live.now.run
-    catalogue = AgentCatalogue(redis, live_ttl=run.live_ttl_seconds)
+def _sampling(stores: Stores, live: LiveSettings, worker_id: str) -> Sampling:
+    catalogue = AgentCatalogue(stores.queue, live_ttl=stores.live_ttl)
 
     async def queues() -> set[str]:
         return await catalogue.queues(live.now)
 
-    observatory = Observatory(
-        redis, queues, live_ttl=run.live_ttl_seconds, retention=run.retention_seconds
-    )
-    return Sampling(Samples(redis), observatory, worker_id)
+    return Sampling(Samples(stores.queue), Observatory(stores, queues), worker_id)
 
 
 async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:

@@ -79,9 +79,9 @@ async def _once(settings: Settings) -> None:
     async with opened(settings) as house:
         seen = await house.observatory().look(samples=SAMPLES)
         if not seen.redis.up:
-            raise CommandFailed(f"No Redis answers at {address(settings)}.")
+            raise CommandFailed(f"No Redis answers at {address(settings.redis.url)}.")
     console = _console()
-    lines = picture(seen, View(address(settings)), console.width, None)
+    lines = picture(seen, View(address(settings.redis.url)), console.width, None)
     console.print(Text("\n").join(lines), soft_wrap=True)
 
 

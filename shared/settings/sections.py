@@ -30,6 +30,11 @@ class RedisSettings(Section):
         pattern=r"^((redis|rediss|unix)://|sentinels?://[^/]+/[^/?]+)",
         description="redis://, rediss:// or unix://; sentinel://host,host/service",
     )
+    streams_url: AtStart[Address] = Field(
+        default="",
+        pattern=r"^$|^((redis|rediss|unix)://|clusters?://[^/]+|sentinels?://[^/]+/[^/?]+)",
+        description="Runs and their logs apart from the queue: also cluster://host,host",
+    )
     max_connections: AtStart[int] = Field(
         default=16, ge=2, description="Connections a process may open"
     )

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 import pytest
 
@@ -10,6 +11,7 @@ from shared.redis import REDIS_AWAY, Redis
 from shared.runs import RunState
 from shared.stream import PAGE, Append, Closure, Cursor, Entry, read_all
 from shared.subscriber import Subscriber
+from tests.cluster import SharedCluster
 from tests.contract.house import (
     LIVE_TTL,
     RETENTION,
@@ -26,9 +28,14 @@ from tests.wait import until
 SUCCEEDED = Closure(RunState.SUCCEEDED)
 
 
-@pytest.fixture(params=["memory", "valkey", "fakeredis"])
-async def house(request: pytest.FixtureRequest, redis: Redis) -> AsyncGenerator[House]:
+@pytest.fixture(params=["memory", "valkey", "fakeredis", "cluster"])
+async def house(
+    request: pytest.FixtureRequest, redis: Redis, clusters: SharedCluster
+) -> AsyncGenerator[House]:
     match request.param:
+        case "cluster":
+            async with clusters.emptied() as cluster, aclosing(cluster.client()) as client:
+                yield redis_house(client)
         case "memory":
             yield memory_house()
         case "fakeredis":

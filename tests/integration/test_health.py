@@ -28,6 +28,7 @@ from shared.settings import (
     RedisSettings,
     Settings,
 )
+from shared.stores import Stores
 from shared.workers import Workers
 from tests.fakes.proxy import Proxy
 from tests.integration.test_workers import record
@@ -251,7 +252,8 @@ def counting(redis: Redis) -> Counting:
 def checks_over(counting: Counting, settings: Settings) -> ComponentChecks:
     redis = cast("Redis", counting)
     agents = AgentDirectory(AgentCatalogue(redis, live_ttl=60), AgentFile(settings.agents))
-    return ComponentChecks(redis, LiveSettings(settings), agents)
+    stores = Stores(redis, redis, live_ttl=60, retention=60)
+    return ComponentChecks(stores, LiveSettings(settings), agents)
 
 
 async def test_one_look_serves_all_who_ask(counting: Counting) -> None:

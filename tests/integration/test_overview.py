@@ -9,6 +9,7 @@ from shared.failed_runs import FailedRuns
 from shared.overview import MOST_RUNS, Observatory
 from shared.redis import Redis, connect
 from shared.runs import Run, RunState, RunStore
+from shared.stores import Stores
 from shared.workers import Workers
 from tests.fakes.proxy import Proxy
 from tests.integration.test_samples import no_others, now_ms, observatory
@@ -61,7 +62,7 @@ async def test_queues_are_those_that_are_named_and_those_that_workers_serve(redi
     await Workers(redis).renew(serving)
     await put(redis, "r", -30, queue="workers")
 
-    seen = await Observatory(redis, named, live_ttl=60, retention=60).look()
+    seen = await Observatory(Stores(redis, redis, live_ttl=60, retention=60), named).look()
 
     assert [(queue.name, queue.waiting) for queue in seen.queues] == [
         ("main", 0),
@@ -187,7 +188,7 @@ async def test_without_redis_the_last_picture_is_told_again(valkey: Valkey, redi
     await put(redis, "r", -1)
     async with Proxy(valkey.port) as proxy:
         through = connect(f"redis://127.0.0.1:{proxy.port}/0", name="test", max_connections=2)
-        eye = Observatory(through, no_others, live_ttl=60, retention=60)
+        eye = Observatory(Stores(through, through, live_ttl=60, retention=60), no_others)
         before = await eye.look()
         proxy.stand_still()
 

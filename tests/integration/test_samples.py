@@ -13,6 +13,7 @@ from shared.overview import HouseLook, Observatory
 from shared.redis import Redis
 from shared.samples import SAMPLES_KEPT, Sample, Samples, Seen
 from shared.sampling import Sampling, make_sample
+from shared.stores import Stores
 from shared.totals import Totals
 from shared.workers import WorkerRecord, Workers
 from tests.integration.test_workers import record
@@ -24,7 +25,7 @@ async def no_others() -> Iterable[str]:
 
 
 def observatory(redis: Redis) -> Observatory:
-    return Observatory(redis, no_others, live_ttl=60, retention=60)
+    return Observatory(Stores(redis, redis, live_ttl=60, retention=60), no_others)
 
 
 def sampling(redis: Redis, process_id: str = "sampler") -> Sampling:
