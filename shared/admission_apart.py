@@ -69,9 +69,15 @@ class AdmissionApart(Admission):
         verdict, run_id, superseded, _ = reply
         let_in = verdict == b"admitted" and text_of(run_id) == run.id
         try:
-            if let_in and (other := text_of(superseded)):
-                await self._runs.request_cancel(other)
+            if let_in and superseded:
+                await self._stop(text_of(superseded))
             if made and not let_in:
                 await self._runs.forget(run.id)
         except REDIS_AWAY as error:
             log.warning("run.half_admitted", run_id=run.id, error=type(error).__name__)
+
+    async def _stop(self, run_id: str) -> None:
+        """Record that it is to stop, unless that is known."""
+        run = await self._runs.get(run_id)
+        if run is not None and not run.cancel:
+            await self._runs.request_cancel(run_id)
