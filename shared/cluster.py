@@ -44,7 +44,7 @@ class ClusterClient:
         Raises:
             ValueError: if the URL names no host, or a database.
         """
-        self.options, self._seeds = _parse(url)
+        self.options, self.seeds = _parse(url)
         self.slots = Slots()
         self._name = name
         self._max_connections = max_connections
@@ -107,7 +107,7 @@ class ClusterClient:
         """In any order: a node that is cut off from the rest must not be asked first each time."""
         known = self.slots.nodes
         yield from random.sample(known, len(known))
-        yield from (seed for seed in self._seeds if seed not in known)
+        yield from (seed for seed in self.seeds if seed not in known)
 
     async def _ask(self, node: Address, *command: Argument) -> object:
         try:
