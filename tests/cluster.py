@@ -20,15 +20,19 @@ _NODE_TIMEOUT_MS = "1500"
 
 
 class Node(Valkey):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
         bus = free_port()
+        data = folder / f"data-{bus}" if keeps else None
+        if data:
+            data.mkdir()
         super().__init__(
+            data=data,
             options=[
                 *("--cluster-enabled", "yes", "--cluster-port", str(bus)),
                 *("--cluster-config-file", str(folder / f"nodes-{bus}.conf")),
                 *("--cluster-node-timeout", _NODE_TIMEOUT_MS),
                 *("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"),
-            ]
+            ],
         )
         self.bus = bus
 
@@ -107,9 +111,12 @@ class Cluster:
         await until(probe, seconds=30)
 
 
-async def start(folder: Path, *, replicas: int = 0) -> Cluster:
-    """Three primaries that share the slots, the first so many with a replica each."""
-    nodes = [Node(folder).start() for _ in range(3 + replicas)]
+async def start(folder: Path, *, replicas: int = 0, keeps: bool = False) -> Cluster:
+    """Three primaries that share the slots, the first so many with a replica each.
+
+    Those that `keep` have all that was written when they come back.
+    """
+    nodes = [Node(folder, keeps=keeps).start() for _ in range(3 + replicas)]
     found = Cluster(nodes[:3], nodes[3:])
     await asyncio.gather(*(node.ready() for node in nodes))
     for number, node in enumerate(found.primaries):
@@ -127,9 +134,11 @@ async def start(folder: Path, *, replicas: int = 0) -> Cluster:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, *, replicas: int = 0) -> AsyncGenerator[Cluster]:
+async def cluster(
+    folder: Path, *, replicas: int = 0, keeps: bool = False
+) -> AsyncGenerator[Cluster]:
     """One of a test's own, which it may break."""
-    own = await start(folder, replicas=replicas)
+    own = await start(folder, replicas=replicas, keeps=keeps)
     try:
         yield own
     finally:
@@ -172,6 +181,13 @@ async def _sees(node: Node, count: int) -> bool:
 async def _in_step(replica: Node) -> bool:
     told: dict[str, Any] = await replica.ask("INFO", "replication")
     return told["role"] == "slave" and told["master_link_status"] == "up"
+
+
+async def in_step(primary: Node, replica: Node) -> bool:
+    """Whether the replica has all that was written."""
+    written: dict[str, int] = await primary.ask("INFO", "replication")
+    copied: dict[str, int] = await replica.ask("INFO", "replication")
+    return written["master_repl_offset"] == copied["slave_repl_offset"]
 
 
 async def migrate(cluster: Cluster, key: str, *, settle: bool = True) -> Node:

@@ -145,7 +145,7 @@ async def test_keys_that_stay_torn_apart_are_away(cluster: Cluster, client: Clus
     await write(client, "{torn}", "a")
     target = await migrate(cluster, "{torn}", settle=False)
 
-    with pytest.raises(REDIS_AWAY, match="TRYAGAIN|ASK"):
+    with pytest.raises(REDIS_AWAY, match=r"TRYAGAIN|ASK"):
         await READ.run(client, ["{torn}", "{torn}:never"])
     await give(cluster, slot_of("{torn}"), target)
 
