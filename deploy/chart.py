@@ -36,7 +36,8 @@ _CHOICES = {
 _PATTERNS = {
     "tracing.endpoint": r"^$|^https?://",
     "tracing.sampler": r"^$|^(parentbased_)?(always_on|always_off|traceidratio)$",
-    "redis.url": r"^$|^(redis|rediss|unix)://",
+    "redis.url": r"^$|^(redis|rediss|unix)://|^sentinels?://[^/]+/[^/?]+",
+    "redis.streamsUrl": r"^$|^((redis|rediss|unix)://|clusters?://[^/?]+|sentinels?://[^/]+/[^/?]+)",
     "valkey.memory": r"^[0-9]+(Mi|Gi)$",
     "worker.autoscaling.redis.address": r"^$|^[^:/]+:[0-9]+$",
     "metrics.serviceMonitor.interval": r"^([0-9]+[smh])+$",

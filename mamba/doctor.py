@@ -104,7 +104,7 @@ async def _streams(house: House) -> list[Finding]:
     if not house.stores.apart:
         return []
     nodes = await house.stores.each_log_node("INFO")
-    place = address(house.settings.redis.streams_url)
+    place = address(house.settings.redis.streams_url or house.settings.redis.url)
     found = [one for node, told in nodes.items() for one in _server("streams", node or place, told)]
     if slots := house.stores.uncovered:
         said, cure = f"no node has {slots} of the slots", "see CLUSTER NODES; bring the node back"

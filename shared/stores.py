@@ -87,4 +87,5 @@ async def open_subscriptions(
         return queue
     if isinstance(stores.logs, ClusterClient):
         return await stack.enter_async_context(ClusterSubscriber(stores.logs, name=name))
-    return await stack.enter_async_context(Subscriber(settings.redis.streams_url, name=name))
+    url = settings.redis.streams_url or settings.redis.url
+    return await stack.enter_async_context(Subscriber(url, name=name))

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,19 +64,22 @@ class Cluster:
     def client(self) -> ClusterClient:
         return ClusterClient(self.url, name="test", max_connections=8)
 
+    @property
+    def alive(self) -> list[Node]:
+        return [one for one in self.primaries + self.replicas if one.child.poll() is None]
+
     async def owner(self, key: str) -> Node:
         """The node that has the key, by the word of one that is alive."""
-        node = await self._owner(self.primaries + self.replicas, slot_of(key))
-        assert node is not None
-        return node
+        port = await _owner(self.alive[0], slot_of(key))
+        return next(one for one in self.primaries + self.replicas if one.port == port)
 
-    async def _owner(self, nodes: Sequence[Node], slot: int) -> Node | None:
-        for node in nodes:
-            if node.child.poll() is None:
-                told: list[Any] = await node.ask("CLUSTER", "SLOTS")
-                ports = [row[2][1] for row in told if row[0] <= slot <= row[1]]
-                return next((one for one in nodes if [one.port] == ports), None)
-        return None
+    async def agree_on(self, slot: int, owner: Node) -> None:
+        """Until every node knows who has the slot."""
+
+        async def probe() -> bool:
+            return {await _owner(node, slot) for node in self.alive} == {owner.port}
+
+        await until(probe, seconds=30)
 
     async def flush(self) -> None:
         for node in self.primaries:
@@ -98,17 +101,6 @@ class Cluster:
         for node in self.primaries + self.replicas:
             await node.kill()
             await node.stop()
-
-    async def agree_on(self, key: str, owner: Node) -> None:
-        """Until every node alive knows who has the key."""
-
-        async def probe() -> bool:
-            alive = [n for n in self.primaries + self.replicas if n.child.poll() is None]
-            others = [*self.primaries, *self.replicas]
-            found = [await self._owner([n, *others], slot_of(key)) for n in alive]
-            return all(one is owner for one in found)
-
-        await until(probe, seconds=30)
 
 
 async def start(folder: Path, *, replicas: int = 0, keeps: bool = False) -> Cluster:
@@ -143,6 +135,12 @@ async def cluster(
         yield own
     finally:
         await own.end()
+
+
+async def _owner(node: Node, slot: int) -> int | None:
+    """The port of the slot's owner, as a node sees it."""
+    told: list[Any] = await node.ask("CLUSTER", "SLOTS")
+    return next((row[2][1] for row in told if row[0] <= slot <= row[1]), None)
 
 
 class SharedCluster:
@@ -214,3 +212,4 @@ async def give(cluster: Cluster, slot: int, target: Node) -> None:
     name = await target.id()
     for node in (target, *(one for one in cluster.primaries if one is not target)):
         await node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
+    await cluster.agree_on(slot, target)

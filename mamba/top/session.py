@@ -33,7 +33,7 @@ class Session:
         self._interval = interval
         self._observatory = house.observatory()
         self._seen: Overview | None = None
-        self._view = View(address(house.settings))
+        self._view = View(address(house.settings.redis.url))
         #: The run that is to be stopped, once the question is answered.
         self._asked: str | None = None
         self._stopping: set[asyncio.Task[None]] = set()

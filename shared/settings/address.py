@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 
 def _check(address: str) -> str:
@@ -19,5 +19,25 @@ def _check(address: str) -> str:
     return address
 
 
-Address = Annotated[str, AfterValidator(_check)]
+def _check_one(address: object) -> object:
+    if isinstance(address, str) and address.startswith(("cluster://", "clusters://")):
+        raise ValueError("The queue stays on one node: name a cluster in redis.streams_url.")
+    return address
+
+
+#: Where one server is, itself or by its Sentinels.
+QueueAddress = Annotated[
+    str,
+    BeforeValidator(_check_one),
+    StringConstraints(pattern=r"^((redis|rediss|unix)://|sentinels?://[^/]+/[^/?]+)"),
+    AfterValidator(_check),
+]
+#: The same, or a cluster, which has no database but 0.
+StreamsAddress = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^((redis|rediss|unix)://|clusters?://[^/?]+(/0?)?(\?|$)|sentinels?://[^/]+/[^/?]+)"
+    ),
+    AfterValidator(_check),
+]
 HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://"), AfterValidator(_check)]

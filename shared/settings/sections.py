@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.settings.address import Address
+from shared.settings.address import QueueAddress, StreamsAddress
 from shared.settings.section import AtStart, Seconds, Section
 
 
@@ -25,14 +25,12 @@ class ServerSettings(Section):
 
 
 class RedisSettings(Section):
-    url: AtStart[Address] = Field(
+    url: AtStart[QueueAddress] = Field(
         default="redis://localhost:6379/0",
-        pattern=r"^((redis|rediss|unix)://|sentinels?://[^/]+/[^/?]+)",
         description="redis://, rediss:// or unix://; sentinel://host,host/service",
     )
-    streams_url: AtStart[Address] = Field(
-        default="",
-        pattern=r"^$|^((redis|rediss|unix)://|clusters?://[^/]+|sentinels?://[^/]+/[^/?]+)",
+    streams_url: AtStart[StreamsAddress | None] = Field(
+        default=None,
         description="Runs and their logs apart from the queue: also cluster://host,host",
     )
     max_connections: AtStart[int] = Field(

@@ -60,6 +60,7 @@ CASES = (
     Case("existing-secrets.without-keda"),
     Case("pools", (KEDA,)),
     Case("everything", (KEDA,)),
+    Case("cluster", (KEDA,)),
 )
 
 

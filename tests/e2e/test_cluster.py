@@ -198,16 +198,20 @@ async def test_answers_are_whole_though_their_slots_move_all_the_time(
     house = cluster_house
     await house.upstream.script(name, [[{"words": 150, "delay": 0.02}]])
 
-    async def answer(number: int) -> None:
-        async with wire.ask(house.chat, f"{name}-{number}", model=name) as stream:
-            events = await stream.until("text-delta")
-            for _ in range(3):
-                await migrate(house.cluster, keys.stream(events[0].run_id))
-            events += await stream.rest()
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(wire.ask(house.chat, f"{name}-{n}", model=name))
+            for n in range(4)
+        ]
+        seen = [await stream.until("text-delta") for stream in streams]
+        for events in seen * 3:
+            await migrate(house.cluster, keys.stream(events[0].run_id))
+        for events, stream in zip(seen, streams, strict=True):
+            events.extend(await stream.rest())
+
+    for events in seen:
         check_whole(events)
         assert text(events).split() == [f"w{n}" for n in range(150)]
-
-    await asyncio.gather(*map(answer, range(4)))
 
 
 async def test_followers_see_the_whole_answer_when_the_primary_of_its_log_dies(

@@ -467,6 +467,31 @@ def test_an_address_may_name_several_hosts_with_their_ports(
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "url", "said"),
+    [
+        ("URL", "cluster://one:6379", "The queue stays on one node"),
+        ("STREAMS_URL", "cluster://one:6379/1", "should match pattern"),
+        ("STREAMS_URL", "one:6379", "should match pattern"),
+        ("STREAMS_URL", "cluster://one:port", "Not an address"),
+    ],
+)
+def test_a_cluster_is_for_the_streams_and_has_no_databases(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str, said: str
+) -> None:
+    monkeypatch.setenv(f"MAMBA_REDIS__{name}", url)
+
+    with pytest.raises(SettingsError, match=said):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["cluster://u:p@one:1,two:2/0?ssl_ca_certs=/a", "redis://one"])
+def test_the_streams_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("MAMBA_REDIS__STREAMS_URL", url)
+
+    assert load_settings().redis.streams_url == url
+
+
 def test_a_folder_in_a_files_place_is_named(folder: Folder) -> None:
     (folder.path / "config.local.yaml").mkdir()
     (folder.path / "mamba.env").write_bytes(b"\xff")

@@ -18,7 +18,7 @@ Takes root, component. */ -}}
 
 {{- /* A grace period is made of the drain's own times: a variable that changed these would belie it. */ -}}
 {{- define "mamba.env.check" -}}
-{{- $derived := list "MAMBA_SERVER__PORT" "MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS" "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS" "MAMBA_WORKER__DRAIN_SECONDS" "MAMBA_REDIS__URL" -}}
+{{- $derived := list "MAMBA_SERVER__PORT" "MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS" "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS" "MAMBA_WORKER__DRAIN_SECONDS" "MAMBA_REDIS__URL" "MAMBA_REDIS__STREAMS_URL" -}}
 {{- if include "mamba.worker.metrics" .root -}}
 {{- $derived = concat $derived (list "MAMBA_WORKER__METRICS_PORT" "MAMBA_WORKER__METRICS_HOST") -}}
 {{- end -}}
@@ -132,6 +132,18 @@ volumeMounts:
       name: {{ include "mamba.fullname" .root }}-redis
       key: url
       {{- end }}
+{{- if or .root.Values.redis.streamsUrl .root.Values.redis.existingSecret.streamsKey }}
+- name: MAMBA_REDIS__STREAMS_URL
+  valueFrom:
+    secretKeyRef:
+      {{- if .root.Values.redis.existingSecret.streamsKey }}
+      name: {{ .root.Values.redis.existingSecret.name }}
+      key: {{ .root.Values.redis.existingSecret.streamsKey }}
+      {{- else }}
+      name: {{ include "mamba.fullname" .root }}-streams
+      key: url
+      {{- end }}
+{{- end }}
 {{- include "mamba.tracing" .root }}
 {{- with .values.env }}
 {{ toYaml . }}
@@ -178,5 +190,5 @@ envFrom:
 {{- end }}
 
 {{- define "mamba.secret.content" -}}
-{{- dict "values" .Values.secret.values "redis" (include "mamba.redis.url" .) | toJson -}}
+{{- dict "values" .Values.secret.values "redis" (include "mamba.redis.url" .) "streams" .Values.redis.streamsUrl | toJson -}}
 {{- end }}

@@ -15,6 +15,11 @@ redis://{{ include "mamba.fullname" . }}-valkey:6379/0
 {{- if ne (int $ways) 1 -}}
 {{- fail "Set exactly one of redis.url, redis.existingSecret.name and (for trials) valkey.enabled=true" -}}
 {{- end -}}
+{{- with .Values.redis.existingSecret }}
+{{- if and .streamsKey (or (not .name) $.Values.redis.streamsUrl) -}}
+{{- fail "redis.existingSecret.streamsKey is a key of redis.existingSecret.name, in place of redis.streamsUrl" -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* What KEDA needs to know of it. */ -}}
@@ -34,7 +39,7 @@ address: {{ ternary $parts.host (printf "%s:6379" $parts.host) (regexMatch ":[0-
 enableTLS: {{ eq $parts.scheme "rediss" | quote }}
 databaseIndex: {{ default "0" (trimPrefix "/" $parts.path) | quote }}
 {{- else }}
-{{- fail "KEDA's Redis trigger needs worker.autoscaling.redis.address (host:port), as the URL is in a Secret of yours or a socket; or set worker.autoscaling.trigger=prometheus" }}
+{{- fail "KEDA's Redis trigger needs worker.autoscaling.redis.address (host:port), as the URL is in a Secret of yours, a socket or Sentinels'; or set worker.autoscaling.trigger=prometheus" }}
 {{- end }}
 {{- end }}
 
@@ -43,4 +48,16 @@ databaseIndex: {{ default "0" (trimPrefix "/" $parts.path) | quote }}
 {{- if and .Values.redis.url (hasPrefix "redis" .Values.redis.url) -}}
 {{- (urlParse .Values.redis.url).userinfo -}}
 {{- end -}}
+{{- end }}
+
+{{- /* The ports that a URL leads to, with blanks between. A primary that Sentinels name has the usual one. */ -}}
+{{- define "mamba.redis.ports" -}}
+{{- $url := . -}}
+{{- $usual := ternary "26379" "6379" (hasPrefix "sentinel" $url) -}}
+{{- $ports := list -}}
+{{- range splitList "," (regexReplaceAll "[/?].*$" (regexReplaceAll "^[a-z]+://([^/]*@)?" $url "") "") -}}
+{{- $ports = append $ports (default $usual (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .))) -}}
+{{- end -}}
+{{- if hasPrefix "sentinel" $url }}{{ $ports = append $ports "6379" }}{{ end -}}
+{{- join " " $ports -}}
 {{- end }}
