@@ -29,29 +29,32 @@ HELLO: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo", "
 
 
 class ClusterHouse:
-    """The queue on one server, the logs on a cluster, an API and workers."""
+    """The queue on one server, the logs on a cluster, an API and a worker."""
 
-    def __init__(self, cluster: Cluster, queue: Valkey, upstream: Upstream, workers: int) -> None:
+    def __init__(self, cluster: Cluster, queue: Valkey, upstream: Upstream) -> None:
         self.cluster = cluster
+        self.queue = queue
         self.upstream = upstream
         self.env = {
             "MAMBA_REDIS__STREAMS_URL": cluster.url,
             "MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2",
         }
-        self.queue = queue
         self.api = Api(queue.url, self.env)
-        self.workers = [Worker(queue.url, upstream.base_url, self.env) for _ in range(workers)]
+        self.worker = self._new_worker()
+
+    def _new_worker(self) -> Worker:
+        return Worker(self.queue.url, self.upstream.base_url, self.env)
+
+    async def replace_worker(self) -> None:
+        """Kill it; another takes its place."""
+        await end(self.worker)
+        self.worker = self._new_worker()
+        self.worker.start()
+        await self.worker.ready()
 
     @property
     def chat(self) -> str:
         return f"{self.api.url}/chat"
-
-    async def holder(self, run_id: str) -> Worker:
-        """The worker that has the run."""
-        async with aclosing(self.queue.client()) as redis:
-            worker = await until(lambda: redis.execute_command("GET", keys.lease(run_id)))
-        pid = int(worker.split(b"-")[-2])
-        return next(one for one in self.workers if one.child.pid == pid)
 
     def mamba(self, *command: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **self.env, "MAMBA_REDIS__URL": self.queue.url, "OPENAI_API_KEY": "x"}
@@ -60,18 +63,15 @@ class ClusterHouse:
 
 
 @asynccontextmanager
-async def opened(
-    cluster: Cluster, upstream: Upstream, *, workers: int = 1
-) -> AsyncGenerator[ClusterHouse]:
+async def opened(cluster: Cluster, upstream: Upstream) -> AsyncGenerator[ClusterHouse]:
     queue = Valkey()
-    house = ClusterHouse(cluster, queue, upstream, workers)
+    house = ClusterHouse(cluster, queue, upstream)
     async with AsyncExitStack() as stack:
-        await start_all(queue)
-        stack.push_async_callback(end, queue)
-        for process in (house.api, *house.workers):
-            process.start()
-            stack.push_async_callback(end, process)
-        await asyncio.gather(house.api.ready(), *(worker.ready() for worker in house.workers))
+        stack.push_async_callback(lambda: end(house.worker))
+        for process in (queue, house.api, house.worker):
+            await start_all(process)
+            if process is not house.worker:
+                stack.push_async_callback(end, process)
         yield house
 
 
@@ -88,7 +88,7 @@ async def own(tmp_path: Path, upstream: Upstream) -> AsyncGenerator[ClusterHouse
     """One to break: its first primary has a replica, and all keep what was written."""
     async with (
         clusters_of.cluster(tmp_path, replicas=1, keeps=True) as cluster,
-        opened(cluster, upstream, workers=2) as house,
+        opened(cluster, upstream) as house,
     ):
         yield house
 
@@ -114,18 +114,20 @@ async def test_chats_are_answered_and_replayed_and_their_logs_are_on_the_cluster
 
 
 async def test_a_killed_workers_answer_goes_on_elsewhere(
-    own: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, wire: Wire, name: str
 ) -> None:
-    await own.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo world"]}]])
-    async with wire.ask(own.chat, name, model=name) as stream:
+    house = cluster_house
+    await house.upstream.script(name, HELLO)
+    async with wire.ask(house.chat, name, model=name) as stream:
         events = await stream.until("text-delta")
-        await (await own.holder(events[0].run_id)).kill()
-        await own.upstream.until(name, lambda received: len(received) == 2)
-        await own.upstream.release(name)
+        await house.replace_worker()
+        await house.upstream.until(name, lambda received: len(received) == 2)
+        await house.upstream.release(name)
         events += await stream.rest()
 
     check_whole(events)
-    assert await wire.replay(own.chat, name) == events
+    assert {event.attempt for event in events} == {1, 2}
+    assert await wire.replay(house.chat, name) == events
 
 
 async def test_a_dropped_client_resumes_from_its_last_event(

@@ -60,7 +60,7 @@ def test_no_label_is_an_id_or_somebodys() -> None:
     labels = {label for _, names in defined().values() for label in names}
 
     allowed = {"agent", "model", "outcome", "code", "reason", "method", "route", "status"}
-    assert labels <= allowed | {"kind", "queue", "state", "provider", "version"}
+    assert labels <= allowed | {"kind", "queue", "state", "provider", "version", "node"}
 
 
 def test_a_name_that_nobody_knows_is_other() -> None:
