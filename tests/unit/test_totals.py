@@ -20,7 +20,7 @@ def test_totals_are_what_was_counted_since_whatever_was_counted_before() -> None
         for model in ("m", "n")[:times]:
             count_run("chat", model, state, None)
     count_usage("m", RunUsage(input_tokens=1000, output_tokens=70))
-    RUN_WAIT.observe(0.3)
+    RUN_WAIT.labels("mamba:queue").observe(0.3)
     count_first_token("chat", "m", 0.3)
     count_first_token("chat", "n", 1e6)
 
