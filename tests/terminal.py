@@ -27,6 +27,8 @@ class Terminal:
     def __init__(self, width: int, height: int, *command: str, env: Mapping[str, str]) -> None:
         self._command = command
         self._env = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "", **env}
+        for size in ("COLUMNS", "LINES"):
+            self._env.pop(size, None)  # of another terminal
         self._master, self._slave = pty.openpty()
         self.resize(width, height)
         self.before = self.modes

@@ -59,7 +59,18 @@ async def test_a_key_that_has_expired_is_refused_and_named_to_the_log() -> None:
     assert (raised.value.reason, raised.value.key) == ("expired", "old")
 
 
-@pytest.mark.parametrize("key", ["", "wrong", PLAIN[:-1], PLAIN + "x", hash_of(HASHED), "é", "*"])
+ANY_OTHER = {
+    "none": "",
+    "wrong": "wrong",
+    "too short": PLAIN[:-1],
+    "too long": PLAIN + "x",
+    "its hash": hash_of(HASHED),
+    "no ASCII": "é",
+    "a pattern": "*",
+}
+
+
+@pytest.mark.parametrize("key", ANY_OTHER.values(), ids=ANY_OTHER.keys())
 async def test_any_other_key_is_refused_without_a_word_of_it(key: str) -> None:
     with pytest.raises(Refused) as raised:
         await KEYS.identify(request(x_api_key=key))

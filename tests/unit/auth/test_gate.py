@@ -181,7 +181,10 @@ async def test_another_key_in_the_file_is_taken_without_a_restart(file: Path) ->
     assert not await comes_in(gate, with_token(RSA.token()))
 
 
-@pytest.mark.parametrize("text", [None, "", "half a key", RSA.private_pem], ids=str)
+UNREADABLE = {"gone": None, "empty": "", "half": "half a key", "private": RSA.private_pem}
+
+
+@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE.keys())
 async def test_a_file_that_has_become_unreadable_changes_nothing(
     file: Path, text: str | None
 ) -> None:

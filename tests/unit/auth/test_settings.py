@@ -96,7 +96,7 @@ RIGHT: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("auth", RIGHT, ids=str)
+@pytest.mark.parametrize("auth", RIGHT)
 def test_settings_that_fit_are_taken(auth: dict[str, Any]) -> None:
     assert Settings(auth=auth).auth.mode == auth["mode"]  # pyright: ignore[reportArgumentType]  (as a file has it)
 

@@ -220,14 +220,14 @@ async def test_a_keys_kind_must_fit_the_algorithm() -> None:
     assert await reason(verifier, P256.token()) == "signing_key"
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
-        *("", "x", "..", "a.b.c", "e30.e30.e30", "é.é.é"),
-        *(RSA.token()[:-20], RSA.token() + ".x"),
-        *(forged("RS256", kid=7), forged("RS256", crit=["x"]), forged("RS256", b64=False)),
-    ],
-)
+NO_TOKENS = [
+    *("", "x", "..", "a.b.c", "e30.e30.e30", "é.é.é"),
+    *(RSA.token()[:-20], RSA.token() + ".x"),
+    *(forged("RS256", kid=7), forged("RS256", crit=["x"]), forged("RS256", b64=False)),
+]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS, ids=range(len(NO_TOKENS)))
 async def test_what_is_no_token_is_refused(token: str) -> None:
     assert await reason(tokens(), token) in ("malformed", "algorithm", "signature")
 
