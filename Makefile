@@ -36,7 +36,7 @@ dev: $(INSTALLED) ## Start Valkey, the API and a worker, and answer chats on 127
 
 test: $(INSTALLED) ## Run the whole suite
 	@$(BIN)/python -m web --if-possible
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 check: lint types layers ## Lint, types and layers
 

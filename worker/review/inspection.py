@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 from tempfile import TemporaryDirectory
@@ -45,25 +46,41 @@ async def inspect_sources(sources: Sequence[Source]) -> Report:
 
 async def _analysed(sources: Sequence[Source], folder: str) -> bytes:
     """The analysis' output. What it has begun or written ends with it, however it ends."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "worker.review",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": folder},
-        start_new_session=True,
-    )
+    process = await _begun(folder)
     try:
         async with asyncio.timeout(_SECONDS):
             output, _ = await process.communicate(_SOURCES.dump_json(sources))
     except TimeoutError:
         raise InspectionFailed from None
     finally:
-        with suppress(ProcessLookupError):  # its linter outlives it, where it has died
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await _end(process)
     if process.returncode:
         raise InspectionFailed
     return output
+
+
+async def _begun(folder: str) -> Process:
+    """The process, or none: asyncio ends one whose start is cancelled, but not what it began."""
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "worker.review",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": folder},
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end(await starting)
+        raise
+
+
+async def _end(process: Process) -> None:
+    with suppress(ProcessLookupError):  # its linter outlives it, where it has died
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.communicate()  # reads to the end, so that its pipes are closed

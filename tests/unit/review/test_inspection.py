@@ -47,8 +47,11 @@ async def test_an_analysis_that_takes_too_long_is_given_up(
         await inspect_sources([python("x = 1\n")])
 
 
+@pytest.mark.parametrize("while_it_starts", [False, True])
 async def test_an_analysis_that_is_broken_off_leaves_no_process_and_no_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    while_it_starts: bool,  # noqa: FBT001
 ) -> None:
     alive, program, folder = tmp_path / "alive", tmp_path / "program", tmp_path / "temporary"
     os.mkfifo(alive)
@@ -70,10 +73,21 @@ async def test_an_analysis_that_is_broken_off_leaves_no_process_and_no_file(
     async def let_go() -> bool:
         return not _is_written_to(reader)
 
+    begin, started = asyncio.create_subprocess_exec, asyncio.Event()
+
+    async def begun(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await begin(*command, **options)
+        await started.wait()
+        return process
+
+    if while_it_starts:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", begun)
     inspecting = asyncio.create_task(inspect_sources([python("x = 1\n")]))
     await until(written)
 
     inspecting.cancel()
+    await asyncio.sleep(0)
+    started.set()
     with pytest.raises(asyncio.CancelledError):
         await inspecting
 
