@@ -56,7 +56,7 @@ def _runs(live: list[LiveRun], now: int, *, color: bool) -> str:
 def _row(one: LiveRun, now: int) -> tuple[object, ...]:
     run = one.run
     age = ago(now - run.created_at)
-    return (run.id, one.state(now), run.agent, run.model, run.attempts, age, one.worker or "-")
+    return (run.id, one.state, run.agent, run.model, run.attempts, age, one.worker or "-")
 
 
 def _queues_json(depths: dict[str, Depth]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ not. Nothing else has to be kept in step with them.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from shared import keys
 from shared.redis import Redis, Script
@@ -20,12 +20,7 @@ class LiveRun(NamedTuple):
     worker: str | None
     #: When its job is due; past: it waits. Unix milliseconds, by Redis' clock.
     due_at: int
-
-    def state(self, now: int) -> LiveState:
-        """What it does at a time by Redis' clock."""
-        if self.worker:
-            return "running"
-        return "waiting" if self.due_at <= now else "deferred"
+    state: LiveState
 
 
 class LiveRuns:
@@ -47,30 +42,42 @@ class LiveRuns:
 
     async def _find(self, script: Script, queues: Sequence[str], count: int) -> list[LiveRun]:
         names, args = [keys.queue(queue) for queue in queues], [count, keys.lease("")]
-        found: list[list[bytes]] = await script.run(self._redis, names, args)
-        runs = await self._runs.find([job.decode() for job, _, _ in found])
+        told: list[list[bytes]] = await script.run(self._redis, names, args)
+        found = [[word.decode() for word in words] for words in told]
+        runs = await self._runs.find([job for job, *_ in found])
         return [
-            LiveRun(runs[job.decode()], worker.decode() or None, int(due))
-            for job, due, worker in found
-            if job.decode() in runs
+            LiveRun(runs[job], worker or None, int(due), cast("LiveState", state))
+            for job, due, worker, state in found
+            if job in runs
         ]
 
 
-#: KEYS queue; ARGV count, lease key prefix. Triples of job, due time and its worker's id or ''.
-_FIRST = Script("""
-local jobs = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')
-local found = {}
-for i = 1, #jobs, 2 do
-  local worker = redis.call('GET', ARGV[2] .. jobs[i]) or ''
-  found[#found + 1] = {jobs[i], string.format('%.0f', jobs[i + 1]), worker}
-end
-return found
-""")
-
-#: KEYS queues; ARGV count, lease key prefix. The same triples, of all queues, by due time.
-_BOTH = Script("""
+#: Tells of a job: its id, its due time, its worker's id or '', and what it does.
+_TOLD = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function told(id, due)
+  local worker = redis.call('GET', ARGV[2] .. id) or ''
+  local state = worker ~= '' and 'running' or due <= now and 'waiting' or 'deferred'
+  return {id, string.format('%.0f', due), worker, state}
+end
+"""
+
+#: KEYS queue; ARGV count, lease key prefix.
+_FIRST = Script(
+    _TOLD
+    + """
+local jobs = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')
+local found = {}
+for i = 1, #jobs, 2 do found[#found + 1] = told(jobs[i], tonumber(jobs[i + 1])) end
+return found
+"""
+)
+
+#: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time.
+_BOTH = Script(
+    _TOLD
+    + """
 local count = tonumber(ARGV[1])
 local function first(from, to)
   local jobs = {}
@@ -85,12 +92,10 @@ local waiting, later = first('-inf', now), first('(' .. string.format('%.0f', no
 local waits = math.min(#waiting, math.max(math.floor(count / 2), count - #later))
 local found = {}
 local function take(jobs, many)
-  for i = 1, math.min(#jobs, many) do
-    local worker = redis.call('GET', ARGV[2] .. jobs[i][1]) or ''
-    found[#found + 1] = {jobs[i][1], string.format('%.0f', jobs[i][2]), worker}
-  end
+  for i = 1, math.min(#jobs, many) do found[#found + 1] = told(jobs[i][1], jobs[i][2]) end
 end
 take(waiting, waits)
 take(later, count - waits)
 return found
-""")
+"""
+)

@@ -230,7 +230,7 @@ class _Shared(Generic[_SeenT]):
 
 
 def _live(one: LiveRun, now: int) -> RunLook:
-    return _run(one.run, now, one.state(now), one.worker)
+    return _run(one.run, now, one.state, one.worker)
 
 
 def _ended(run: Run, now: int) -> RunLook:

@@ -103,6 +103,19 @@ async def test_live_runs_are_told_by_what_they_do_and_without_their_owner(redis:
     assert "secret" not in seen.model_dump_json()
 
 
+async def test_a_run_that_came_since_the_house_was_looked_at_waits_like_any_other(
+    redis: Redis,
+) -> None:
+    both = observatory(redis)
+    await both.house()
+    await asyncio.sleep(0.01)
+    await put(redis, "new", 0)
+
+    [one] = (await both.look()).live
+
+    assert one.state == "waiting"
+
+
 async def test_runs_that_wait_do_not_hide_those_that_are_made(redis: Redis) -> None:
     for number in range(MOST_RUNS + 10):
         await put(redis, f"waits-{number}", -100 + number)
