@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from string import ascii_letters, digits
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,9 +37,12 @@ class RunState(StrEnum):
 _ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
 
 
+_ALPHABET = ascii_letters + digits
+
+
 def new_run_id() -> str:
-    """20 characters, 120 random bits."""
-    return secrets.token_urlsafe(15)
+    """20 letters and digits, 119 random bits: a command must not take one for an option."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(20))
 
 
 class Run(BaseModel):
