@@ -215,12 +215,18 @@ class RunService:
             return None
         return after if after.attempt <= tail.attempt else Cursor(0, after.offset)
 
-    async def settle(self, run_id: str) -> bool:
-        """End a run that nobody works on any more. False if there is no such run."""
+    async def settle(self, run_id: str, at: Cursor) -> bool:
+        """End a run that nobody works on any more. False if nothing is left to follow from there.
+
+        That is so where there is no such run; and where Redis has lost what a reader has seen, and
+        the run has ended before that place.
+        """
         try:
             async with asyncio.timeout(_SETTLE_SECONDS):
                 run = await self._runs.get(run_id)
-                if run is not None and not run.state.ended:
+                if run is not None and run.state.ended:
+                    return (await self._stream.tail(run_id)).offset > at.offset
+                if run is not None:
                     await self._settle(run)
         except (*REDIS_AWAY, TimeoutError):
             return True  # nobody can tell: ask again at the next heartbeat

@@ -72,10 +72,10 @@ class RelayResponse(Response):
     """Follows a run to its end, or until the client or this process goes away.
 
     `settle` is called in silences: it ends the run if nobody works on it any more, and says False
-    if there is no run left to follow. `earlier` is what the message's earlier runs have said, or
-    None where that is lost; it is sent behind the `start` of a client that has to `rebuild` the
-    message. `waiting` tells where a queued run stands. Headers hold ASCII only: `x-chat-id` is the
-    chat's id as it stands in the path of its URLs.
+    if nothing is left to follow from the reader's place. `earlier` is what the message's earlier
+    runs have said, or None where that is lost; it is sent behind the `start` of a client that has
+    to `rebuild` the message. `waiting` tells where a queued run stands. Headers hold ASCII only:
+    `x-chat-id` is the chat's id as it stands in the path of its URLs.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class RelayResponse(Response):
         after: Cursor = START,
         wire: Wire = UI_MESSAGE,
         heartbeat_seconds: float,
-        settle: Callable[[str], Awaitable[bool]],
+        settle: Callable[[str, Cursor], Awaitable[bool]],
         earlier: Sequence[Entry] | None = (),
         rebuild: bool = False,
         waiting: Waiting | None = None,
@@ -152,7 +152,7 @@ class RelayResponse(Response):
             if self._silent:
                 self._silent = False
                 await _send_body(send, _HEARTBEAT)
-                if not await self._settle(self._run_id):
+                if not await self._settle(self._run_id, following.cursor):
                     await _send_body(send, self._lost(request_id), more=False)
                     return
 

@@ -29,6 +29,8 @@ _PORT = 6379
 _SCHEMES = {"cluster": "redis", "clusters": "rediss"}
 #: A node that says nothing for so long is passed over where others can be asked.
 _ANSWER_SECONDS = 1.0
+#: One that hangs is given up: another may have taken its slots over, which it cannot tell.
+_SILENCE_SECONDS = 15.0
 #: Before a command is sent again whose keys are elsewhere, or on their way.
 _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -163,17 +165,23 @@ class ClusterClient:
         prefix: list[Command] = [("ASKING",)] if asking else []
         commands = [command for one in sendings for command in (*prefix, one.command)]
         try:
-            if len(commands) == 1:
-                replies = [await self._client(node).execute_command(*commands[0])]
-            else:
-                async with self._client(node).pipeline(transaction=False) as pipe:
-                    for command in commands:
-                        pipe.execute_command(*command)
-                    replies = await pipe.execute(raise_on_error=False)
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                replies = await self._replies(node, commands)
+        except TimeoutError:
+            replies = [RedisConnectionError(f"{node} does not answer.")] * len(commands)
         except (*REDIS_AWAY, RedisError) as error:
             replies = [error] * len(commands)
         for one, reply in zip(sendings, replies[asking :: 1 + asking], strict=True):
             one.take(reply)
+
+    async def _replies(self, node: Address, commands: Sequence[Command]) -> list[Any]:
+        client = self._client(node)
+        if len(commands) == 1:
+            return [await client.execute_command(*commands[0])]
+        async with client.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return await pipe.execute(raise_on_error=False)
 
 
 @dataclass(slots=True)

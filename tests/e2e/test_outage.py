@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from shared import keys
 from tests.e2e.ai_client.driver import AiClient
 from tests.e2e.conftest import House, end
-from tests.e2e.wire import Wire, check_whole, text
+from tests.e2e.wire import DONE, Wire, check_whole, error_code, text
 from tests.processes import Api, Valkey, start_all
 from tests.upstream.client import Upstream
 from tests.wait import until
@@ -63,3 +64,22 @@ async def test_answers_survive_a_restart_of_redis(
 
 async def _is_ready(wire: Wire, api: Api, status: int) -> bool:
     return await wire.status(f"{api.url}/health/ready") == status
+
+
+async def test_who_has_read_past_what_redis_has_kept_sees_an_end(
+    durable: House, wire: Wire, name: str
+) -> None:
+    await durable.upstream.script(name, [[{"words": 20, "delay": 0.02}, {"wait": True}]])
+    async with durable.redis() as redis, wire.ask(durable.chat, name, model=name) as stream:
+        while "w19" not in (await stream.read(1))[0].data:
+            pass
+        log = keys.stream(stream.run_id)
+        for number, _ in (await redis.execute_command("XRANGE", log, "-", "+"))[5:]:
+            await redis.execute_command("XDEL", log, number)
+
+        assert (await wire.stop(durable.chat, name)).json()["state"] == "cancelled"
+
+        end = await stream.rest()
+
+    assert error_code(end) == "lost"
+    assert end[-1].data == DONE

@@ -232,6 +232,22 @@ async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: Cluster
         hanging.send(signal.SIGCONT)
 
 
+async def test_a_primary_that_hangs_is_left_once_a_replica_has_taken_over(
+    own: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.cluster._SILENCE_SECONDS", 0.5)
+    async with aclosing(own.client()) as client:
+        name = await at(client, own.primaries[0].address)
+        await write(client, name, "kept")
+        await until(lambda: _in_step(own))
+
+        own.primaries[0].send(signal.SIGSTOP)
+
+        await until(lambda: _serves(client, name), seconds=30)
+        assert client.owner(name) == own.replicas[0].address
+        assert await client.execute_command("GET", name) == b"kept"
+
+
 async def test_where_no_seed_answers_the_cluster_is_away() -> None:
     client = ClusterClient("cluster://127.0.0.1:1,127.0.0.1:2", name="test", max_connections=1)
 

@@ -56,7 +56,7 @@ class Relay:
         assert pieces[:2] == [b"", OPEN]
         return b"".join(pieces[2:])
 
-    async def _settle(self, run_id: str) -> bool:
+    async def _settle(self, run_id: str, _: Cursor) -> bool:
         self.settled = True
         return run_id != "run"
 
