@@ -21,6 +21,12 @@ _OLDEST_REDIS = 7
 _SKEW_SECONDS = 1.0
 _LONG_WAIT_MS = 10_000
 
+#: What to do about a node of a cluster where one server should be.
+_ALONE = {
+    "redis": "set redis.url to a server that is none",
+    "streams": "write cluster:// in redis.streams_url",
+}
+
 _COLORS = {"ok": GREEN, "warning": YELLOW, "wrong": RED}
 
 
@@ -59,7 +65,7 @@ async def _findings() -> AsyncIterator[Finding]:
                 for finding in await check(house):
                     yield finding
     except CommandFailed as failure:
-        yield Finding("redis", "wrong", str(failure), "start it, or set redis.url to where it is")
+        yield Finding("redis", "wrong", str(failure), "start it, or put that setting right")
 
 
 def _of_settings(settings: Settings) -> list[Finding]:
@@ -105,15 +111,17 @@ async def _streams(house: House) -> list[Finding]:
         return []
     nodes = await house.stores.each_log_node("INFO")
     place = address(house.settings.redis.streams_url or house.settings.redis.url)
-    found = [one for node, told in nodes.items() for one in _server("streams", node or place, told)]
+    found: list[Finding] = []
+    for node, told in nodes.items():
+        found += _server("streams", node or place, told, alone=not node)
     if slots := house.stores.uncovered:
         said, cure = f"no node has {slots} of the slots", "see CLUSTER NODES; bring the node back"
         found.append(Finding("streams", "wrong", said, cure))
     return found
 
 
-def _server(part: str, place: str, told: object) -> list[Finding]:
-    """What a server tells of itself."""
+def _server(part: str, place: str, told: object, *, alone: bool = True) -> list[Finding]:
+    """What a server tells of itself, which is to have all keys where it is `alone`."""
     if isinstance(told, REDIS_AWAY):
         return [Finding(part, "wrong", f"{place} does not answer: {told}", "bring it back")]
     if not isinstance(told, dict):
@@ -123,6 +131,9 @@ def _server(part: str, place: str, told: object) -> list[Finding]:
     new_enough = int(version.partition(".")[0]) >= _OLDEST_REDIS
     cure = "" if new_enough else f"take Redis or Valkey {_OLDEST_REDIS} or newer"
     found = [Finding(part, "ok" if new_enough else "wrong", f"version {version} at {place}", cure)]
+    if alone and info.get("cluster_enabled"):
+        said = f"{place} is a node of a cluster, and has only a part of the keys"
+        found.append(Finding(part, "wrong", said, _ALONE[part]))
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
         said = f"when its memory is full it throws keys away ({policy}), and answers with them"

@@ -108,16 +108,24 @@ def in_house(work: Callable[[House], Awaitable[_T]]) -> _T:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[House]:
     async with unasked(settings) as house:
+        own, streams = settings.redis.url, settings.redis.streams_url
+        await _greet("redis.url", own, house.redis.execute_command("PING"))
+        if streams:
+            await _greet("redis.streams_url", streams, house.stores.each_log_node("PING"))
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await house.redis.execute_command("PING")
-                if house.stores.apart:
-                    await house.stores.each_log_node("PING")
             yield house
         except (*REDIS_AWAY, RedisError, TimeoutError) as error:
-            urls = filter(None, (settings.redis.url, settings.redis.streams_url))
-            places = " and ".join(address(url) for url in urls)
+            places = " or ".join(address(url) for url in (own, streams) if url)
             raise CommandFailed(f"No Redis answers at {places}: {error}") from None
+
+
+async def _greet(setting: str, url: str, greeting: Awaitable[object]) -> None:
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await greeting
+    except (*REDIS_AWAY, RedisError, TimeoutError) as error:
+        said = str(error) or "it says nothing"
+        raise CommandFailed(f"No Redis answers at {address(url)} ({setting}): {said}") from None
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from shared.redis import REDIS_AWAY, Argument, Redis, RedisError, away, pool_of
 from shared.slots import Address, Redirect, Slots, redirect_in, slot_of
 
 _PORT = 6379
+_FORM = "cluster://: name its nodes and no database, as cluster://one:6379,two:6379"
 _SCHEMES = {"cluster": "redis", "clusters": "rediss"}
 #: A node that says nothing for so long is passed over where others can be asked.
 _ANSWER_SECONDS = 1.0
@@ -44,7 +45,7 @@ class ClusterClient:
         """At most `max_connections` to each node.
 
         Raises:
-            ValueError: if the URL names no host, or a database.
+            ValueError: if the URL names no host, a database, or an unknown parameter.
         """
         self.options, self.seeds = _parse(url)
         self.slots = Slots()
@@ -52,6 +53,7 @@ class ClusterClient:
         self._max_connections = max_connections
         self._clients: dict[Address, Redis] = {}
         self._look: asyncio.Task[Exception | None] | None = None
+        self._new_pool(self.seeds[0])  # which refuses what no node could be asked with
 
     async def execute_command(self, *args: Argument) -> Any:  # noqa: ANN401  (any reply)
         [reply] = await self.send([args])
@@ -103,6 +105,10 @@ class ClusterClient:
                 self.slots.learn(cast("list[list[Any]]", reply), node)
                 return None
             said = reply if isinstance(reply, Exception) else "no node has slots"
+            if "cluster support disabled" in str(said):
+                said = (
+                    f"{node} is no node of a cluster; where one server has the logs, write redis://"
+                )
         return RedisConnectionError(f"The cluster cannot be asked: {said}")
 
     def _known(self) -> Iterator[Address]:
@@ -122,10 +128,13 @@ class ClusterClient:
 
     def _client(self, node: Address) -> Redis:
         if node not in self._clients:
-            server = {**self.options, "host": node.host, "port": node.port}
-            pool = pool_of(server, name=self._name, max_connections=self._max_connections)
+            pool = self._new_pool(node)
             self._clients[node] = cast("Redis", redis.asyncio.Redis.from_pool(pool))
         return self._clients[node]
+
+    def _new_pool(self, node: Address) -> redis.asyncio.BlockingConnectionPool:
+        server = {**self.options, "host": node.host, "port": node.port}
+        return pool_of(server, name=self._name, max_connections=self._max_connections)
 
     async def send(self, commands: Sequence[Command]) -> list[object]:
         """The reply to each, or its error. Each node gets its own at once, in one round trip."""
@@ -255,11 +264,12 @@ def _parse(url: str) -> tuple[dict[str, Any], list[Address]]:
     credentials, _, hosts = parts.netloc.rpartition("@")
     seeds = [_seed(host) for host in hosts.split(",") if host]
     if not seeds or parts.path.strip("/") not in ("", "0"):
-        raise ValueError(
-            "cluster://: name its nodes and no database, as cluster://one:6379,two:6379"
-        )
+        raise ValueError(_FORM)
     plain = f"{_SCHEMES[parts.scheme]}://{credentials}@node/0?{parts.query}"
-    return dict(parse_url(plain)), seeds
+    options = dict(parse_url(plain))
+    if options["db"] or not all(seed.host for seed in seeds):
+        raise ValueError(_FORM)
+    return options, seeds
 
 
 def _seed(host: str) -> Address:

@@ -77,7 +77,11 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
 def pool_of(
     server: Mapping[str, Any], *, name: str, max_connections: int
 ) -> redis.asyncio.BlockingConnectionPool:
-    """The same for a server in redis-py's words."""
+    """The same for a server in redis-py's words.
+
+    Raises:
+        ValueError: if there is a word that it does not know, or that is not for others to set.
+    """
     options: dict[str, Any] = {
         "client_name": name,
         "max_connections": max_connections,
@@ -88,7 +92,13 @@ def pool_of(
     }
     if "path" not in server:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
-    return cast("Any", redis.asyncio.BlockingConnectionPool)(**server, **options)
+    try:
+        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**server, **options)
+        pool.make_connection()  # connects nothing, and takes the same parameters
+    except TypeError as error:
+        *_, name, _ = str(error).split("'")
+        raise ValueError(f"The parameter {name} cannot be set in the URL.") from None
+    return pool
 
 
 def connection_options(url: str) -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """Addresses of other servers, which may hold a password."""
 
+import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+_STREAMS = re.compile(
+    r"(redis|rediss|unix)://|clusters?://[^/?]+(/0?)?(\?|$)|sentinels?://[^/]+/[^/?]+"
+)
 
 
 def _check(address: str) -> str:
@@ -25,19 +30,37 @@ def _check_one(address: object) -> object:
     return address
 
 
+def _check_streams(address: str) -> str:
+    if not _STREAMS.match(address):
+        raise ValueError(
+            "Write cluster://host:6379,host:6379 without a database, or what redis.url may be."
+        )
+    return address
+
+
+def _check_parameters(address: str) -> str:
+    """By the client itself, which would fail later and without the setting's name."""
+    if urlsplit(address).query:
+        from shared.cluster import ClusterClient, is_cluster  # noqa: PLC0415  (rarely needed)
+        from shared.redis import connect  # noqa: PLC0415
+
+        (ClusterClient if is_cluster(address) else connect)(address, name="", max_connections=1)
+    return address
+
+
 #: Where one server is, itself or by its Sentinels.
 QueueAddress = Annotated[
     str,
     BeforeValidator(_check_one),
     StringConstraints(pattern=r"^((redis|rediss|unix)://|sentinels?://[^/]+/[^/?]+)"),
     AfterValidator(_check),
+    AfterValidator(_check_parameters),
 ]
 #: The same, or a cluster, which has no database but 0.
 StreamsAddress = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^((redis|rediss|unix)://|clusters?://[^/?]+(/0?)?(\?|$)|sentinels?://[^/]+/[^/?]+)"
-    ),
+    AfterValidator(_check_streams),
     AfterValidator(_check),
+    AfterValidator(_check_parameters),
 ]
 HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://"), AfterValidator(_check)]

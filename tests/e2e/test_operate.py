@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from shared import keys
+from tests.cluster import SharedCluster
 from tests.e2e.conftest import House
 from tests.e2e.wire import Json, Stream, Wire, check_whole
 from tests.processes import ROOT, Process
@@ -250,8 +251,23 @@ async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(house: H
 
     assert wrong.code == away.code == 1
     assert "server.port" in wrong.out
-    assert "No Redis answers at 127.0.0.1:1" in away.out
+    assert "No Redis answers at 127.0.0.1:1 (redis.url)" in away.out
     assert "secret" not in away.out
+
+
+async def test_the_doctor_names_a_server_and_a_cluster_in_each_others_place(
+    house: House, clusters: SharedCluster
+) -> None:
+    async with clusters.emptied() as cluster:
+        node = f"redis://{cluster.primaries[0].address}"
+        single = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=node)
+    server = f"cluster://user:secret@127.0.0.1:{house.valkey.port}"
+    none = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=server)
+
+    assert "is a node of a cluster" in single.out
+    assert "→ write cluster:// in redis.streams_url" in single.out
+    assert "redis.streams_url" in none.out
+    assert "secret" not in none.out
 
 
 @pytest.mark.parametrize("arguments", [("queue",), ("run", "show", "x"), ("worker", "list")])

@@ -471,8 +471,9 @@ def test_an_address_may_name_several_hosts_with_their_ports(
     ("name", "url", "said"),
     [
         ("URL", "cluster://one:6379", "The queue stays on one node"),
-        ("STREAMS_URL", "cluster://one:6379/1", "should match pattern"),
-        ("STREAMS_URL", "one:6379", "should match pattern"),
+        ("STREAMS_URL", "cluster://one:6379/1", "without a database"),
+        ("STREAMS_URL", "cluster://one:6379?db=1", "no database"),
+        ("STREAMS_URL", "one:6379", "Write cluster://"),
         ("STREAMS_URL", "cluster://one:port", "Not an address"),
     ],
 )
@@ -485,7 +486,20 @@ def test_a_cluster_is_for_the_streams_and_has_no_databases(
         load_settings()
 
 
-@pytest.mark.parametrize("url", ["cluster://u:p@one:1,two:2/0?ssl_ca_certs=/a", "redis://one"])
+@pytest.mark.parametrize("name", ["URL", "STREAMS_URL"])
+@pytest.mark.parametrize("parameter", ["nonsense", "max_connections", "socket_timeout"])
+def test_a_parameter_that_the_client_does_not_take_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, parameter: str
+) -> None:
+    url = f"redis://u:pw9@one?{parameter}=some"
+    monkeypatch.setenv(f"MAMBA_REDIS__{name}", url.replace("some", "4" if "max" in url else "some"))
+
+    with pytest.raises(SettingsError, match=rf"{parameter}.*MAMBA_REDIS__{name}") as caught:
+        load_settings()
+    assert "pw9" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["clusters://u:p@one:1,two:2/0?ssl_ca_certs=/a", "redis://one"])
 def test_the_streams_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MAMBA_REDIS__STREAMS_URL", url)
 
