@@ -254,10 +254,6 @@ class ClusterPipeline:
         return replies
 
 
-def is_cluster(url: str) -> bool:
-    return urlsplit(url).scheme in _SCHEMES
-
-
 def _parse(url: str) -> tuple[dict[str, Any], list[Address]]:
     """What every connection has in common, in redis-py's words; and the seeds."""
     parts = urlsplit(url)

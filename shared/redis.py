@@ -4,6 +4,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from typing import Any, Protocol, Self, cast
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.asyncio.connection import parse_url
@@ -106,6 +107,10 @@ def connection_options(url: str) -> dict[str, Any]:
     return sentinel_options(url) if is_sentinel(url) else dict(parse_url(url))
 
 
+def is_cluster(url: str) -> bool:
+    return urlsplit(url).scheme in ("cluster", "clusters")
+
+
 def _keepalive_options() -> dict[int, int]:
     """What this platform has of them."""
     return {getattr(socket, k): v for k, v in _KEEPALIVE.items() if hasattr(socket, k)}
@@ -153,5 +158,6 @@ __all__ = [
     "away",
     "connect",
     "connection_options",
+    "is_cluster",
     "open_pool",
 ]

@@ -73,8 +73,8 @@ class Slots:
             node = Address(asked.host if host == "?" else host, int(primary[1]))
             owners[first : last + 1] = [node] * (last + 1 - first)
         if owners != self._owners:
+            self._moving = {slot for slot in self._moving if owners[slot] == self._owners[slot]}
             self._owners = owners
-            self._moving.clear()
             self._tell()
 
     def follow(self, redirect: Redirect) -> None:

@@ -1,18 +1,22 @@
-"""Where things are: all on one server, or the runs and their logs apart from the queue."""
+"""Where things are: all on one server, or the runs and their logs apart from the queue.
+
+What is for the latter alone is imported where it is so.
+"""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.admission import Admission
-from shared.admission_apart import AdmissionApart
-from shared.cluster import ClusterClient, is_cluster
-from shared.cluster_subscriber import ClusterSubscriber
 from shared.live_runs import LiveRuns
-from shared.redis import Argument, Redis, connect
+from shared.redis import Argument, Redis, connect, is_cluster
 from shared.runs import RunStore
 from shared.settings import Settings
 from shared.stream import RedisEventStream
 from shared.subscriber import Subscriber, Subscriptions
+
+if TYPE_CHECKING:
+    from shared.cluster import ClusterClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Stores:
     logs: Redis
     live_ttl: float
     retention: float
+    #: `logs` once more, where it is a cluster.
+    cluster: "ClusterClient | None" = None
 
     @property
     def apart(self) -> bool:
@@ -34,14 +40,14 @@ class Stores:
         Raises:
             REDIS_AWAY: if none can be asked.
         """
-        if isinstance(self.logs, ClusterClient):
-            return {str(node): said for node, said in (await self.logs.each(*command)).items()}
+        if self.cluster:
+            return {str(node): said for node, said in (await self.cluster.each(*command)).items()}
         return {"": await self.logs.execute_command(*command)}
 
     @property
     def uncovered(self) -> int:
         """Slots of the logs that no node has, as far as was told last."""
-        return self.logs.slots.uncovered if isinstance(self.logs, ClusterClient) else 0
+        return self.cluster.slots.uncovered if self.cluster else 0
 
     @property
     def runs(self) -> RunStore:
@@ -49,11 +55,15 @@ class Stores:
 
     @property
     def stream(self) -> RedisEventStream:
-        return RedisEventStream(self.logs, live_ttl=self.live_ttl, retention=self.retention)
+        return RedisEventStream(
+            self.logs, live_ttl=self.live_ttl, retention=self.retention, cluster=self.cluster
+        )
 
     @property
     def admission(self) -> Admission:
         if self.apart:
+            from shared.admission_apart import AdmissionApart  # noqa: PLC0415
+
             return AdmissionApart(self.queue, self.runs, live_ttl=self.live_ttl)
         return Admission(self.queue, live_ttl=self.live_ttl)
 
@@ -70,13 +80,23 @@ def open_stores(
     Raises:
         ValueError: if `redis.streams_url` cannot be understood.
     """
-    logs, url = queue, settings.redis.streams_url
-    if url:
-        kind = ClusterClient if is_cluster(url) else connect
-        logs = kind(url, name=name, max_connections=max_connections)
+    logs, cluster, url = queue, None, settings.redis.streams_url
+    if url and is_cluster(url):
+        from shared.cluster import ClusterClient  # noqa: PLC0415
+
+        logs = cluster = ClusterClient(url, name=name, max_connections=max_connections)
+    elif url:
+        logs = connect(url, name=name, max_connections=max_connections)
+    if logs is not queue:
         stack.push_async_callback(logs.aclose)
     run = settings.run
-    return Stores(queue, logs, live_ttl=run.live_ttl_seconds, retention=run.retention_seconds)
+    return Stores(
+        queue,
+        logs,
+        live_ttl=run.live_ttl_seconds,
+        retention=run.retention_seconds,
+        cluster=cluster,
+    )
 
 
 async def open_subscriptions(
@@ -85,7 +105,9 @@ async def open_subscriptions(
     """To the channels of the logs, given the subscriber of the queue's node."""
     if not stores.apart:
         return queue
-    if isinstance(stores.logs, ClusterClient):
-        return await stack.enter_async_context(ClusterSubscriber(stores.logs, name=name))
+    if stores.cluster:
+        from shared.cluster_subscriber import ClusterSubscriber  # noqa: PLC0415
+
+        return await stack.enter_async_context(ClusterSubscriber(stores.cluster, name=name))
     url = settings.redis.streams_url or settings.redis.url
     return await stack.enter_async_context(Subscriber(url, name=name))

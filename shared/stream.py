@@ -9,15 +9,17 @@ entries again changes nothing. The last entry of an ended run is `[DONE]`, and c
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shared import keys
-from shared.cluster import ClusterClient
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.events import DONE
 from shared.redis import REDIS_AWAY, NoScriptError, Redis, away
 from shared.runs import RunState
 from shared.stream_scripts import APPEND, APPEND_SHARDED, TAKE_OVER
+
+if TYPE_CHECKING:
+    from shared.cluster import ClusterClient
 
 #: Entries, fences included, that one read fetches at most.
 PAGE = 1000
@@ -135,9 +137,18 @@ class EventStream(Protocol):
 
 
 class RedisEventStream:
-    def __init__(self, redis: Redis, *, live_ttl: float, retention: float) -> None:
+    """`cluster` is the same as `redis`, where that is one."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        live_ttl: float,
+        retention: float,
+        cluster: "ClusterClient | None" = None,
+    ) -> None:
         self._redis = redis
-        self._cluster = redis if isinstance(redis, ClusterClient) else None
+        self._cluster = cluster
         self._script = APPEND_SHARDED if self._cluster else APPEND
         self._live_ttl = str(int(live_ttl * 1000))
         self._retention = str(int(retention * 1000))
@@ -182,7 +193,7 @@ class RedisEventStream:
                 self._script.queue(pipe, names, self._append_args(append), whole=whole)
             return await pipe.execute(raise_on_error=False)
 
-    async def _publish_moving(self, cluster: ClusterClient, appends: Sequence[Append]) -> None:
+    async def _publish_moving(self, cluster: "ClusterClient", appends: Sequence[Append]) -> None:
         """Tell where the followers are: a log on its way has published to nobody at its new node.
 
         What fails here is made good by the next subscription, which is a gap to them.

@@ -1,6 +1,7 @@
 """Addresses of other servers, which may hold a password."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -41,11 +42,18 @@ def _check_streams(address: str) -> str:
 def _check_parameters(address: str) -> str:
     """By the client itself, which would fail later and without the setting's name."""
     if urlsplit(address).query:
-        from shared.cluster import ClusterClient, is_cluster  # noqa: PLC0415  (rarely needed)
-        from shared.redis import connect  # noqa: PLC0415
-
-        (ClusterClient if is_cluster(address) else connect)(address, name="", max_connections=1)
+        _client(address)(address, name="", max_connections=1)
     return address
+
+
+def _client(address: str) -> Callable[..., object]:
+    from shared.redis import connect, is_cluster  # noqa: PLC0415  (rarely needed)
+
+    if not is_cluster(address):
+        return connect
+    from shared.cluster import ClusterClient  # noqa: PLC0415
+
+    return ClusterClient
 
 
 #: Where one server is, itself or by its Sentinels.

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, cast
 
 from fakeredis import FakeAsyncRedis
 
+from shared.cluster import ClusterClient
 from shared.redis import Redis
 from shared.runs import Run, RunStore
 from shared.stream import EventStream, RedisEventStream, Takeover
@@ -45,7 +46,8 @@ def memory_house() -> House:
 
 
 def redis_house(redis: Redis) -> House:
-    stream = RedisEventStream(redis, live_ttl=LIVE_TTL, retention=RETENTION)
+    cluster = redis if isinstance(redis, ClusterClient) else None
+    stream = RedisEventStream(redis, live_ttl=LIVE_TTL, retention=RETENTION, cluster=cluster)
     return House(stream, RunStore(redis, live_ttl=LIVE_TTL))
 
 

@@ -124,7 +124,8 @@ async def door(
 
 
 def stores(queue: Redis, logs: Redis) -> Stores:
-    return Stores(queue, logs, live_ttl=LIVE_TTL, retention=LIVE_TTL)
+    cluster = logs if isinstance(logs, ClusterClient) else None
+    return Stores(queue, logs, live_ttl=LIVE_TTL, retention=LIVE_TTL, cluster=cluster)
 
 
 def admitted(name: str) -> Admitted:

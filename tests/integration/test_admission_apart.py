@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared import keys
 from shared.admission import Admitted, Occupied
 from shared.admission_apart import AdmissionApart
+from shared.cluster import ClusterClient
 from shared.jobs import JobQueue
 from shared.redis import Argument, Redis
 from shared.runs import RunState, RunStore
@@ -59,12 +60,12 @@ class Dying:
 
 
 class Door:
-    def __init__(self, queue: Redis, logs: Redis) -> None:
+    def __init__(self, queue: Redis, logs: ClusterClient) -> None:
         self.redis = queue
         self.logs = logs
         self.queue = JobQueue(queue)
         self.runs = Away(logs)
-        self.stream = RedisEventStream(logs, live_ttl=TTL, retention=TTL)
+        self.stream = RedisEventStream(logs, live_ttl=TTL, retention=TTL, cluster=logs)
 
     async def admit(
         self, name: str, *, queue: Any = None, supersede: bool = False, live_runs: int = 0

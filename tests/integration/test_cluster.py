@@ -10,7 +10,7 @@ import pytest
 
 from shared.cluster import ClusterClient
 from shared.redis import REDIS_AWAY, Script
-from shared.slots import Address, Slots, slot_of
+from shared.slots import Address, Redirect, Slots, slot_of
 from shared.stores import Stores
 from shared.stream import Append
 from tests import cluster as clusters_of
@@ -214,7 +214,7 @@ async def _in_step(cluster: Cluster) -> bool:
 
 async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: Cluster) -> None:
     async with aclosing(own.client()) as client:
-        stores = Stores(client, client, live_ttl=60, retention=60)
+        stores = Stores(client, client, live_ttl=60, retention=60, cluster=client)
         runs = [new_run() for _ in range(20)]
         for run in runs:
             await stores.runs.create(run)
@@ -289,6 +289,19 @@ def test_a_url_names_seeds_and_what_all_nodes_are_asked_with() -> None:
 def test_a_url_without_a_node_or_with_a_database_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="name its nodes and no database"):
         ClusterClient(url, name="test", max_connections=2)
+
+
+def test_a_slot_stays_on_its_way_until_it_has_another_owner() -> None:
+    here, there = Address("here", 1), Address("there", 1)
+    slots = Slots()
+    slots.learn([[0, 2, [b"here", 1]]], here)
+    slots.follow(Redirect(0, there, once=True))
+
+    slots.learn([[0, 1, [b"here", 1]], [2, 2, [b"there", 1]]], here)
+    assert slots.moves(0)
+
+    slots.learn([[0, 0, [b"there", 1]], [1, 1, [b"here", 1]], [2, 2, [b"there", 1]]], here)
+    assert not slots.moves(0)
 
 
 def test_a_node_without_a_name_is_the_one_that_was_asked() -> None:

@@ -123,6 +123,17 @@ def test_importing_the_app_module_builds_nothing(tmp_path: Path) -> None:
     assert result.stdout == "False\n", result.stderr
 
 
+def test_nothing_of_a_cluster_is_imported_where_there_is_none(tmp_path: Path) -> None:
+    result = python(
+        "-c",
+        "import sys, mamba.main, worker.process; mamba.main.app;"
+        "print([name for name in sys.modules if 'cluster' in name and name[:6] == 'shared'])",
+        home=tmp_path,
+    )
+
+    assert result.stdout == "[]\n", result.stderr
+
+
 def test_the_app_is_built_once_for_uvicorn(tmp_path: Path) -> None:
     result = python(
         "-c",
