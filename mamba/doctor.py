@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 from mamba.house import House, address, opened
 from mamba.readable import CommandFailed
 from mamba.table import GREEN, PLAIN, RED, YELLOW
+from shared import keys
 from shared.errors import SettingsError
 from shared.provider_reports import ProviderReports
 from shared.providers import answers, configured
@@ -117,7 +118,20 @@ async def _streams(house: House) -> list[Finding]:
     if slots := house.stores.uncovered:
         said, cure = f"no node has {slots} of the slots", "see CLUSTER NODES; bring the node back"
         found.append(Finding("streams", "wrong", said, cure))
-    return found
+    return found + await _channels(house)
+
+
+async def _channels(house: House) -> list[Finding]:
+    """Whether what is written can be published: else nobody is told of it, and no answer ends."""
+    publish = "SPUBLISH" if house.stores.cluster else "PUBLISH"
+    try:
+        await house.stores.logs.execute_command(publish, keys.stream("doctor"), "")
+    except REDIS_AWAY:
+        return []  # which was told by its node
+    except RedisError as error:
+        cure = "give the user of redis.streams_url its channels, &mamba:*"
+        return [Finding("streams", "wrong", str(error), cure)]
+    return []
 
 
 def _server(part: str, place: str, told: object, *, alone: bool = True) -> list[Finding]:

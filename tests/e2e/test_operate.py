@@ -255,19 +255,27 @@ async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(house: H
     assert "secret" not in away.out
 
 
-async def test_the_doctor_names_a_server_and_a_cluster_in_each_others_place(
+async def test_the_doctor_names_streams_that_are_of_another_kind_or_cannot_be_told_of(
     house: House, clusters: SharedCluster
 ) -> None:
     async with clusters.emptied() as cluster:
         node = f"redis://{cluster.primaries[0].address}"
         single = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=node)
+        for one in cluster.primaries:
+            rules = ("on", ">secret", "~mamba:*", "resetchannels", "+@all")
+            await one.ask("ACL", "SETUSER", "mute", *rules)
+        as_mute = cluster.url.replace("//", "//mute:secret@")
+        mute = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=as_mute)
+        for one in cluster.primaries:
+            await one.ask("ACL", "DELUSER", "mute")
     server = f"cluster://user:secret@127.0.0.1:{house.valkey.port}"
     none = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=server)
 
     assert "is a node of a cluster" in single.out
     assert "→ write cluster:// in redis.streams_url" in single.out
     assert "redis.streams_url" in none.out
-    assert "secret" not in none.out
+    assert "→ give the user of redis.streams_url its channels, &mamba:*" in mute.out
+    assert "secret" not in none.out + mute.out
 
 
 @pytest.mark.parametrize("arguments", [("queue",), ("run", "show", "x"), ("worker", "list")])
