@@ -1,20 +1,25 @@
 """The houses that end-to-end tests live in: real processes around a scripted upstream."""
 
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from shared import keys
 from shared.redis import Redis
+from shared.runs import Run, RunStore
+from tests.browser.page import Browser, open_browser
 from tests.e2e.ai_client.driver import AiClient
 from tests.e2e.wire import Wire, open_wire
 from tests.processes import Api, Process, Valkey, Worker, start_all, stop_all
 from tests.upstream.client import Upstream
 from tests.wait import until
+from web.page import build
 
 
 @dataclass
@@ -70,6 +75,16 @@ class House:
             yield workers
 
 
+async def put(redis: Redis, **fields: Any) -> Run:
+    """A run that waits in the queue, as nobody would have let it in."""
+    given = {"id": "hostile", "chat_id": "c", "owner": "o", "message_id": "m", "request_id": "r"}
+    run = Run.model_validate({"agent": "chat", "model": "m", **given, **fields})
+    await RunStore(redis, live_ttl=600).create(run)
+    await redis.execute_command("ZADD", keys.QUEUE, time.time() * 1000 - 90_000, run.id)
+    await redis.execute_command("PEXPIRE", keys.QUEUE, 600_000)
+    return run
+
+
 async def end(process: Process) -> None:
     """Kill a process, if it is still there, and let go of its output."""
     await process.kill()
@@ -113,6 +128,14 @@ async def vacant(vacant_house: House) -> AsyncGenerator[House]:
     """The same without a job: each test brings its own workers."""
     async with emptied(vacant_house):
         yield vacant_house
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    """A real browser, and the console that it is to show."""
+    build()
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

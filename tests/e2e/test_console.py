@@ -10,19 +10,28 @@ import pytest
 
 from shared import keys
 from shared.api_key import hash_of, new_api_key
-from shared.redis import Redis
-from shared.runs import Run, RunStore
-from tests.browser.page import Browser, open_browser
+from shared.samples import Sample
+from tests.browser.page import Browser
 from tests.browser.window import Window, open_window
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import House, put
 from tests.e2e.wire import Json, Stream, Wire
 from tests.processes import Api, start_all, stop_all
-from web.page import SOURCE, build
+from web.page import SOURCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+#: The words that do not fit where they stand.
+CUT = """[
+  ...[...document.querySelectorAll('.number .word')]
+    .filter(word => word.scrollWidth > word.clientWidth).map(word => word.innerText),
+  ...[...document.querySelectorAll('.search input')].filter(input => {
+    const context = document.createElement('canvas').getContext('2d');
+    context.font = getComputedStyle(input).font;
+    return context.measureText(input.placeholder).width > input.clientWidth;
+  }).map(input => input.placeholder),
+]"""
 AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 USER, OPERATOR = new_api_key(), new_api_key()
 KEYED = {
@@ -34,13 +43,6 @@ KEYED = {
         ]
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    build()
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -61,16 +63,6 @@ async def answering(house: House, wire: Wire, name: str) -> AsyncGenerator[Strea
     async with wire.ask(house.chat, name, model=name) as stream:
         await stream.until("text-delta")
         yield stream
-
-
-async def put(redis: Redis, **fields: Any) -> Run:
-    """A run that waits in the queue, as nobody would have let it in."""
-    given = {"id": "hostile", "chat_id": "c", "owner": "o", "message_id": "m", "request_id": "r"}
-    run = Run.model_validate({"agent": "chat", "model": "m", **given, **fields})
-    await RunStore(redis, live_ttl=60).create(run)
-    await redis.execute_command("ZADD", keys.QUEUE, time.time() * 1000 - 90_000, run.id)
-    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
-    return run
 
 
 async def violations(window: Window) -> list[str]:
@@ -129,6 +121,50 @@ async def test_the_charts_are_drawn(window: Window, vacant: House, wire: Wire, n
         await vacant.upstream.release(name)
 
 
+async def test_what_was_measured_once_is_seen_on_its_chart(window: Window, vacant: House) -> None:
+    drawn = """(() => {
+      const canvas = document.querySelector('[data-chart="First token"] canvas');
+      const style = getComputedStyle(document.documentElement).getPropertyValue('--high');
+      const [r, g, b] = style.trim().slice(1).match(/../g).map(two => parseInt(two, 16));
+      const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      let found = 0;
+      for (let at = 0; at < data.length; at += 4)
+        found += data[at] === r && data[at + 1] === g && data[at + 2] === b && data[at + 3] === 255;
+      return found; })()"""
+    sample: Any = dict.fromkeys(Sample.model_fields, 0) | {"at": time.time_ns() // 1_000_000}
+    sample |= {"first_token_p50_ms": 400, "first_token_p95_ms": 900, "wait_p50_ms": None}
+    async with vacant.redis() as redis:
+        fields = ["sample", json.dumps(sample)]
+        await redis.execute_command("XADD", keys.SAMPLES, "*", *fields)
+        await redis.execute_command("PEXPIRE", keys.SAMPLES, 600_000)
+    window.shows("400 ms", '[data-number="First token"]')
+    window.until(f"{drawn} >= 4")
+
+
+async def test_no_label_of_an_axis_is_there_twice(window: Window, vacant: House) -> None:
+    """Spies on what is written on each canvas since it was last cleared."""
+    spy = """(() => {
+      const pen = CanvasRenderingContext2D.prototype, {clearRect, fillText} = pen;
+      pen.clearRect = function (...box) { this.canvas.words = []; clearRect.apply(this, box); };
+      pen.fillText = function (word, ...at) {
+        (this.canvas.words ??= []).push(word);
+        fillText.call(this, word, ...at);
+      };
+    })()"""
+    axes = "[...document.querySelectorAll('.chart canvas')].map(canvas => canvas.words ?? [])"
+    async with vacant.redis() as redis:
+        await put(redis)
+    window.call("Page.addScriptToEvaluateOnNewDocument", source=spy)
+    window.visit(f"{vacant.apis[0].url}/ops")
+    window.shows("1", '[data-chart="Queue"] dl div:nth-child(2) dd')
+    for minutes in ("5 min", "15 min", "1 h"):
+        window.click(".switch button", minutes)
+        window.shows(minutes, ".switch [aria-pressed=true]")
+        window.until(f"{axes}.length === 5 && {axes}.every(words => words.length > 3)")
+        for words in window.value(axes):
+            assert len(set(words)) == len(words)
+
+
 async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end(
     window: Window, vacant: House, wire: Wire, name: str
 ) -> None:
@@ -160,6 +196,8 @@ async def test_a_failed_run_says_its_code_and_what_to_do(
         window.shows("Set a key that is good", ".failures")
         window.click(".failures .row-link")
         window.shows("Code: model_auth", ".said")
+        state = "document.querySelector('.panel-bar .state')"
+        assert window.value(f"getComputedStyle({state}).display") == "flex"
 
 
 async def test_a_run_that_waits_for_another_time_is_requeued(
@@ -180,6 +218,8 @@ async def test_a_run_that_waits_for_another_time_is_requeued(
 async def test_a_worker_is_drained(window: Window, vacant: House) -> None:
     async with vacant.staff(1) as [worker]:
         window.click(".workers button", "Drain")
+        window.until("document.querySelector('dialog .id').innerText.length > 0")
+        assert window.text("dialog .id") == window.text(".worker-head .id")
         window.click("dialog button", "Drain the worker")
         window.shows("takes nothing new, and ends.", ".toast")
 
@@ -242,15 +282,20 @@ async def test_the_switch_goes_before_the_system(window: Window) -> None:
     window.click("[aria-label='Colours: dark']")
 
 
-@pytest.mark.parametrize("width", [360, 768])
-async def test_a_narrow_screen_scrolls_in_one_direction(
+@pytest.mark.parametrize("width", [360, 768, 1440])
+async def test_a_screen_scrolls_in_one_direction_and_cuts_no_words_off(
     window: Window, vacant: House, wire: Wire, name: str, width: int
 ) -> None:
-    window.size(width, 800, phone=True)
+    window.size(width, 800, phone=width < 1000)
     fits = "document.documentElement.scrollWidth <= innerWidth"
     async with vacant.staff(1), answering(vacant, wire, name) as stream:
         window.shows(stream.run_id, ".runs")
+        window.shows("places", ".strip")
         assert window.value(fits)
+        assert window.value(CUT) == []
+        window.value("document.querySelector('.charts').scrollIntoView()")
+        under = "document.querySelector('.charts').getBoundingClientRect().top"
+        assert window.value(f"{under} >= document.querySelector('.head').offsetHeight")
         window.click(".runs .row-link", stream.run_id)
         window.shows("Hel", ".said")
         assert window.value(fits)
@@ -266,9 +311,14 @@ async def test_it_asks_for_a_key_and_says_which_one_does(browser: Browser, vacan
         with open_window(browser) as window:
             window.visit(f"{api.url}/ops")
             window.shows("The server asks who you are")
-            for wrong, said in (("nonsense", "The API key is not known"), (USER, "'operator'")):
+            for wrong, said in (
+                ("nonsense", "The API key is not known"),
+                ("“quoted”", "is made of plain letters"),
+                (USER, "'operator'"),
+            ):
                 enter(window, wrong)
                 window.shows(said, "[role=alert]")
+                window.until("document.activeElement.id === 'key'")
             enter(window, OPERATOR)
             window.shows("Live", ".link")
             window.visit(f"{api.url}/ops")
@@ -286,23 +336,3 @@ def enter(window: Window, key: str) -> None:
     window.value("document.querySelector('#key').select()")
     window.type(key)
     window.press("Enter")
-
-
-async def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
-    browser: Browser, vacant: House
-) -> None:
-    api = Api(vacant.valkey.url)
-    await start_all(api)
-    try:
-        with open_window(browser) as window:
-            window.visit(f"{api.url}/ops")
-            window.shows("Live", ".link")
-            await api.kill()
-            window.shows("The connection to the server is lost.", ".banner")
-            window.until("!!document.querySelector('main.stale')")
-            api.start()
-            await api.ready()
-            window.shows("Live", ".link")
-            window.until("!document.querySelector('.banner, main.stale')")
-    finally:
-        await end(api)

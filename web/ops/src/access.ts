@@ -7,6 +7,15 @@ import { signal } from '@preact/signals';
 import type { Problem } from './wire';
 
 const KEPT = 'mamba.console.key';
+/** What a header can hold. */
+const SENDABLE = /^[\x21-\x7e]+$/;
+const UNSENDABLE: Problem = {
+  title: 'Unauthorized',
+  status: 401,
+  code: 'unauthorized',
+  detail: 'A key or token is made of plain letters, digits and signs, without spaces: this is none.',
+  request_id: '',
+};
 
 /** Why nothing is shown: no key, a wrong one, or one without the scope. */
 export const refused = signal<Problem | null>(null);
@@ -33,13 +42,19 @@ export function forgetKey(): void {
 export async function ask(path: string, options: RequestInit = {}): Promise<Response> {
   const headers = new Headers(options.headers);
   const key = sessionStorage.getItem(KEPT);
-  if (key !== null) headers.set('authorization', `Bearer ${key}`);
+  if (key !== null) {
+    if (!SENDABLE.test(key)) throw refuse(UNSENDABLE);
+    headers.set('authorization', `Bearer ${key}`);
+  }
   const address = new URL(`ops/${path}`, document.baseURI);
   const response = await fetch(address, { ...options, headers, cache: 'no-store' });
   if (response.ok) return response;
-  const problem = await problemOf(response);
+  throw refuse(await problemOf(response));
+}
+
+function refuse(problem: Problem): Refused {
   if (problem.status === 401 || problem.status === 403) refused.value = problem;
-  throw new Refused(problem);
+  return new Refused(problem);
 }
 
 export async function askJson<T>(path: string, options: RequestInit = {}): Promise<T> {

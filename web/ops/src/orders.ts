@@ -1,10 +1,12 @@
 /** What an operator may order. Each is asked about first, and its result is told. */
 
 import { signal } from '@preact/signals';
-import { askJson } from './access';
+import { askJson, Refused } from './access';
 
 export interface Question {
   title: string;
+  /** The id of the run or worker. */
+  of: string;
   text: string;
   yes: string;
   /** Does it, and says what has become of it. */
@@ -19,6 +21,8 @@ export interface Result {
 export const question = signal<Question | null>(null);
 export const result = signal<Result | null>(null);
 
+const UNANSWERED = 'The server did not answer: see whether it has been done before you order it again.';
+
 interface Told {
   detail: string;
 }
@@ -26,6 +30,7 @@ interface Told {
 export function askToStop(id: string): void {
   question.value = {
     title: 'Stop this run?',
+    of: id,
     text: 'What was said stays. Its reader sees the end, and it cannot be resumed.',
     yes: 'Stop the run',
     run: () => order(`runs/${encodeURIComponent(id)}/stop`),
@@ -35,6 +40,7 @@ export function askToStop(id: string): void {
 export function askToRequeue(id: string): void {
   question.value = {
     title: 'Make this run due now?',
+    of: id,
     text: 'For a run that waits for another time, or whose job has left its queue. A worker takes it next.',
     yes: 'Requeue the run',
     run: () => order(`runs/${encodeURIComponent(id)}/requeue`),
@@ -44,6 +50,7 @@ export function askToRequeue(id: string): void {
 export function askToDrain(id: string): void {
   question.value = {
     title: 'Drain this worker?',
+    of: id,
     text: 'It takes nothing new, and its process ends: its answers finish, or go on elsewhere.',
     yes: 'Drain the worker',
     run: () => order(`workers/${encodeURIComponent(id)}/drain`),
@@ -54,7 +61,8 @@ export async function carryOut(asked: Question): Promise<void> {
   try {
     result.value = { text: await asked.run(), bad: false };
   } catch (error) {
-    result.value = { text: error instanceof Error ? error.message : String(error), bad: true };
+    const text = error instanceof Refused ? error.message : UNANSWERED;
+    result.value = { text, bad: true };
   }
 }
 

@@ -19,6 +19,8 @@ interface Props {
   title: string;
   lines: Line[];
   read: (value: number) => string;
+  /** Its ticks are: read to the next whole number, halves would be there twice. */
+  whole?: boolean;
   stacked?: boolean;
   wide?: boolean;
   samples: Sample[];
@@ -31,6 +33,7 @@ const GAP_MS = 12_500;
 const HEIGHT = 148;
 /** How far ticks may be apart, in seconds. */
 const MINUTES = [60, 120, 300, 600, 900];
+const WHOLE = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((each) => each * 10 ** power)).flat();
 const CURSORS = 'console';
 
 export function Chart(props: Props) {
@@ -112,7 +115,7 @@ function draw(box: HTMLDivElement, props: Props, hovered: Signal<number | null>)
     scales: { x: { time: true, auto: false }, y: { range: (_, __, max) => [0, top(max)] } },
     axes: [
       { ...axis, space: 64, size: 26, incrs: MINUTES, values: (_, at) => at.map((each) => clock(each)) },
-      { ...axis, size: 52, space: 34, values: (_, at) => at.map((each) => props.read(each)) },
+      { ...axis, ...(props.whole && { incrs: WHOLE }), size: 52, space: 34, values: (_, at) => at.map((each) => props.read(each)) },
     ],
     bands: bands(props),
     series: [{}, ...drawn(props).map(({ colour: name }) => series(props, colour(name)))],
@@ -127,9 +130,15 @@ function series({ stacked }: Props, colour: string): uPlot.Series {
   return {
     stroke: colour,
     width: 1.5,
-    points: { show: false },
+    points: { show: false, filter: (plot, index) => alone(plot.data[index] ?? []), size: 4, fill: colour },
     ...(stacked ? { fill: `${colour}66` } : {}),
   };
+}
+
+/** Where the values without a neighbour are: no line leads to them. */
+function alone(values: uPlot.AlignedData[number]): number[] {
+  const missing = (at: number) => (values[at] ?? null) === null;
+  return [...values.keys()].filter((at) => !missing(at) && missing(at - 1) && missing(at + 1));
 }
 
 /** What is stacked is filled down to the next line only. */

@@ -16,6 +16,7 @@ interface Kind {
   title: string;
   lines: Line[];
   read: (value: number) => string;
+  whole?: boolean;
   stacked?: boolean;
   wide?: boolean;
 }
@@ -28,6 +29,7 @@ const CHARTS: Kind[] = [
     wide: true,
     stacked: true,
     read: format.count,
+    whole: true,
     lines: [
       line('running', 'running', (sample) => sample.running),
       line('waiting', 'waiting', (sample) => sample.waiting),
@@ -47,6 +49,7 @@ const CHARTS: Kind[] = [
   {
     title: 'Wait for a worker',
     read: format.span,
+    whole: true,
     lines: [
       line('p95', 'high', (sample) => sample.wait_p95_ms),
       line('p50', 'half', (sample) => sample.wait_p50_ms),
@@ -55,6 +58,7 @@ const CHARTS: Kind[] = [
   {
     title: 'First token',
     read: format.span,
+    whole: true,
     lines: [
       line('p95', 'high', (sample) => sample.first_token_p95_ms),
       line('p50', 'half', (sample) => sample.first_token_p50_ms),

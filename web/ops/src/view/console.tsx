@@ -34,8 +34,8 @@ export function Console() {
               <FailedRuns seen={seen} />
             </div>
             <div>
-              <Workers seen={seen} />
               <Queues seen={seen} />
+              <Workers seen={seen} />
               <Apis seen={seen} />
             </div>
           </div>

@@ -9,7 +9,7 @@ const SHOWN_MS = 8_000;
 
 export function Confirm() {
   const asked = question.value;
-  return asked && <Asking key={asked.title} asked={asked} />;
+  return asked && <Asking key={`${asked.title} ${asked.of}`} asked={asked} />;
 }
 
 function Asking({ asked }: { asked: Question }) {
@@ -19,11 +19,12 @@ function Asking({ asked }: { asked: Question }) {
   const yes = async () => {
     busy.value = true;
     await carryOut(asked);
-    question.value = null;
+    if (question.value === asked) question.value = null; // another may have been asked meanwhile
   };
   return (
     <dialog ref={dialog} aria-labelledby="asked" onClose={() => (question.value = null)}>
       <h2 id="asked">{asked.title}</h2>
+      <p class="id">{asked.of}</p>
       <p>{asked.text}</p>
       <div class="answers">
         <button type="button" onClick={() => dialog.current?.close()} disabled={busy.value} autofocus>

@@ -108,7 +108,7 @@ function attempts(run: Run): string {
 function Failed({ code }: { code: string }) {
   const { means, remedy } = meaning(code);
   return (
-    <div class="failed">
+    <div class="problem">
       <p>
         <code class="code">{code}</code> {means}
       </p>
@@ -134,7 +134,8 @@ function Said({ following, ended }: { following: Following; ended: boolean }) {
       <h3 class="said-head">
         Answer
         <span class="count">
-          {events} events{following.broken.value && !answer.end && ', waiting to reconnect'}
+          {events} {events.value === '1' ? 'event' : 'events'}
+          {following.broken.value && !answer.end && ', waiting to reconnect'}
         </span>
       </h3>
       <div class={ended || answer.end ? 'said' : 'said live'} ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label="Answer">

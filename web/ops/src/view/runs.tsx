@@ -9,6 +9,7 @@ import type { Overview, RunLook } from '../wire';
 import { Icon, type IconName } from './icons';
 
 const STATES = ['all', 'waiting', 'running', 'deferred'] as const;
+const LONGEST_ID = 16;
 const wanted = signal<(typeof STATES)[number]>('all');
 const words = signal('');
 
@@ -114,12 +115,19 @@ function RunTable({ runs }: { runs: RunLook[] }) {
               {run.attempts}
             </td>
             <td class="right">{format.age(run.age_ms)}</td>
-            <td class="id worker">{run.worker ?? format.NONE}</td>
+            <td class="id worker" title={run.worker ?? ''}>
+              {run.worker ? tail(run.worker) : format.NONE}
+            </td>
           </tr>
         ))}
       </tbody>
     </table>
   );
+}
+
+/** Workers of one deployment begin alike: what tells them apart is at the end. */
+function tail(id: string): string {
+  return id.length > LONGEST_ID ? `…${id.slice(1 - LONGEST_ID)}` : id;
 }
 
 /** Covers its row, so that all of it can be clicked. */
@@ -176,7 +184,7 @@ function Failure({ run, now }: { run: RunLook; now: number }) {
         <code class="code">{code}</code>
         <RunLink run={run} />
         <span class="muted">
-          {run.agent} · {run.model} · {run.attempts === 1 ? '1 attempt' : `${run.attempts} attempts`}
+          <bdi>{run.agent}</bdi> · <bdi>{run.model}</bdi> · {run.attempts === 1 ? '1 attempt' : `${run.attempts} attempts`}
         </span>
         <time class="muted" title={run.ended_at ? format.dateTime(run.ended_at) : ''}>
           {run.ended_at ? `${format.age(now - run.ended_at)} ago` : ''}

@@ -1,12 +1,15 @@
 /** Asks for a key or token, and says why the one at hand does not do. */
 
 import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { forgetKey, hasKey, refused, useKey } from '../access';
 import { reconnect } from '../house';
 import type { Problem } from '../wire';
 
 export function SignIn({ problem }: { problem: Problem }) {
   const key = useSignal('');
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   const asked = problem.status === 401 && !hasKey.value;
   const submit = (event: Event) => {
     event.preventDefault();
@@ -26,7 +29,7 @@ export function SignIn({ problem }: { problem: Problem }) {
         {asked ? (
           <p>The server asks who you are. The console needs the scope <code>operator</code>.</p>
         ) : (
-          <div class="failed" role="alert">
+          <div class="problem" role="alert">
             <p>{problem.detail}</p>
             <Remedy problem={problem} />
           </div>
@@ -39,7 +42,7 @@ export function SignIn({ problem }: { problem: Problem }) {
           spellcheck={false}
           value={key.value}
           onInput={(event) => (key.value = event.currentTarget.value)}
-          autofocus
+          ref={field}
         />
         <p class="muted">It stays in this tab, until the tab is closed or you sign out.</p>
         <button type="submit" class="primary">

@@ -30,7 +30,7 @@ export function Strip() {
           <p class="value">{value}</p>
           <p class="word">
             <Icon name={state} />
-            {word}
+            <span>{word}</span>
           </p>
         </div>
       ))}
@@ -64,9 +64,10 @@ function numbersOf(seen: Overview): Number[] {
 function waitingNow(seen: Overview): Number {
   const label = 'Waiting';
   const value = format.count(waiting.value);
-  if (!waiting.value) return { label, value, state: 'ok', word: 'nobody waits' };
+  const later = deferred.value && `${format.count(deferred.value)} deferred`;
+  if (!waiting.value) return { label, value, state: 'ok', word: later || 'nobody waits' };
   if (!seen.workers.length) return { label, value, state: 'bad', word: 'for a worker to come' };
-  const word = deferred.value ? `and ${format.count(deferred.value)} deferred` : 'for a place';
+  const word = later ? `and ${later}` : 'for a place';
   return { label, value, state: longest(seen) < LONG_MS ? 'ok' : 'warn', word };
 }
 
@@ -90,7 +91,7 @@ function runningNow(seen: Overview): Number {
   const value = `${format.count(running.value)} / ${format.count(places)}`;
   if (!places) return { label, value, state: 'none', word: 'no places' };
   const used = running.value / places;
-  const word = `${format.percent(used)} of the places`;
+  const word = `${format.percent(used)} of places`;
   return { label, value, state: used >= 1 ? 'bad' : used > 0.85 ? 'warn' : 'ok', word };
 }
 
@@ -118,7 +119,7 @@ function answers(lately: Sample[], now: number): Number {
 function failures(lately: Sample[]): Number {
   const label = 'Failed';
   const all = mean(lately.map(ended));
-  if (!all) return { label, value: format.NONE, state: 'none', word: 'no answers in 5 min' };
+  if (!all) return { label, value: format.NONE, state: 'none', word: 'none in 5 min' };
   const share = mean(lately.map((sample) => sample.failed)) / all;
   const value = format.percent(share);
   const state = share > 0.2 ? 'bad' : share > 0.02 ? 'warn' : 'ok';
