@@ -33,7 +33,7 @@ export class Following {
     try {
       this.run.value = await askJson<Run>(this.path, { signal: this.aborting.signal });
     } catch (error) {
-      if (error instanceof Refused && !this.run.value) this.problem.value = error.message;
+      if (lasting(error) && !this.run.value) this.problem.value = error.message;
     }
   }
 
@@ -46,7 +46,7 @@ export class Following {
       try {
         if (await this.read()) break;
       } catch (error) {
-        if (error instanceof Refused && error.problem.status < 500) {
+        if (lasting(error)) {
           if (!refused.value) this.problem.value = error.message;
           return;
         }
@@ -85,4 +85,9 @@ export class Following {
       batch(() => (this.answer.value = { ...this.held }));
     }, 50);
   }
+}
+
+/** Whether asking again would bring the same. */
+function lasting(error: unknown): error is Refused {
+  return error instanceof Refused && error.problem.status < 500;
 }

@@ -20,8 +20,8 @@ export const overview = signal<Overview | null>(null);
 /** When it came; by this machine's clock. */
 export const seenAt = signal(0);
 export const samples = signal<Sample[]>([]);
-/** The server does not reach Redis: the rest is as it last was. */
-export const blind = computed(() => overview.value?.redis.up === false);
+/** The server does not reach Redis: what is shown is as it last was. */
+export const blind = signal(false);
 
 export const waiting = computed(() => total((queue) => queue.waiting));
 export const running = computed(() => total((queue) => queue.running));
@@ -34,9 +34,10 @@ export async function follow(): Promise<never> {
   let pause = FIRST_PAUSE_MS;
   for (;;) {
     try {
-      await connect(() => (pause = FIRST_PAUSE_MS));
-      await sleep(FIRST_PAUSE_MS / 2);
-      continue; // The server ended it in good order: another may go on.
+      if (await connect(() => (pause = FIRST_PAUSE_MS))) {
+        await sleep(FIRST_PAUSE_MS / 2);
+        continue; // The server ended it in good order: another may go on.
+      }
     } catch (error) {
       if (error instanceof Refused && refused.value) {
         link.value = 'connecting';
@@ -57,9 +58,11 @@ export function reconnect(): void {
   wake();
 }
 
-async function connect(onLive: () => void): Promise<void> {
+/** Whether anything came before it ended: a process that drains, or a proxy's own page, says nothing. */
+async function connect(onLive: () => void): Promise<boolean> {
   const aborting = new AbortController();
   let timer = 0;
+  let heard = false;
   const listen = () => {
     clearTimeout(timer);
     timer = setTimeout(() => aborting.abort(), SILENCE_MS);
@@ -72,8 +75,10 @@ async function connect(onLive: () => void): Promise<void> {
       if (event.type === 'overview') {
         take(JSON.parse(event.data) as Overview);
         onLive();
+        heard = true;
       }
     }
+    return heard;
   } finally {
     clearTimeout(timer);
     aborting.abort();
@@ -83,9 +88,14 @@ async function connect(onLive: () => void): Promise<void> {
 function take(seen: Overview): void {
   batch(() => {
     link.value = 'live';
+    blind.value = !seen.redis.up;
     if (seen.redis.up) seenAt.value = Date.now();
-    samples.value = merged(samples.value, seen);
-    overview.value = seen;
+    // A process that has never reached Redis knows of nothing: what is known stays.
+    if (!seen.at) overview.value = overview.value && { ...overview.value, redis: seen.redis };
+    else {
+      samples.value = merged(samples.value, seen);
+      overview.value = seen;
+    }
   });
 }
 
