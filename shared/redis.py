@@ -1,13 +1,15 @@
 """The edge to Redis: how a process connects, and how its scripts are called."""
 
+import asyncio
 import socket
 from collections.abc import Mapping, Sequence
+from functools import cache
 from hashlib import sha1
 from typing import Any, Protocol, Self, cast
 from urllib.parse import urlsplit
 
 import redis.asyncio
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -24,8 +26,11 @@ from shared.sentinel import is_sentinel, sentinel_options
 
 Argument = str | int | float | bytes
 
-#: A connection whose other end is gone is given up after about 15 s. Not by `socket_timeout`:
-#: redis-py would send under `asyncio.wait_for`, which on Python 3.11 can swallow a cancellation.
+#: A server that hangs is given up: another may have taken its place, which it cannot tell. Not by
+#: `socket_timeout`: redis-py would send under `asyncio.wait_for`, which on Python 3.11 can swallow
+#: a cancellation.
+_SILENCE_SECONDS = 15.0
+#: A connection whose other end is gone is given up after the same time.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
 #: What a Redis that is away, restarting, loading, failing over or full looks like from here.
@@ -86,6 +91,7 @@ def pool_of(
     options: dict[str, Any] = {
         "client_name": name,
         "max_connections": max_connections,
+        "connection_class": _impatient(server.get("connection_class", Connection)),
         "timeout": None,
         "socket_connect_timeout": 5,
         "retry": Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
@@ -94,7 +100,7 @@ def pool_of(
     if "path" not in server:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
     try:
-        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**server, **options)
+        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**{**server, **options})
         pool.make_connection()  # connects nothing, and takes the same parameters
     except TypeError as error:
         *_, name, _ = str(error).split("'")
@@ -109,6 +115,23 @@ def connection_options(url: str) -> dict[str, Any]:
 
 def is_cluster(url: str) -> bool:
     return urlsplit(url).scheme in ("cluster", "clusters")
+
+
+class _Impatient:
+    """A connection that is given up where a reply takes too long."""
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  (redis-py's)
+        connection = cast("Any", super())
+        try:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                return await connection.read_response(*args, **options)
+        except TimeoutError:  # what was cancelled has closed the connection
+            raise RedisTimeoutError("Redis says nothing.") from None
+
+
+@cache
+def _impatient(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(kind.__name__, (_Impatient, kind), {})
 
 
 def _keepalive_options() -> dict[int, int]:

@@ -1,5 +1,6 @@
-"""The primary dies in the middle of an answer, and its replica takes over."""
+"""The primary dies in the middle of an answer, or hangs, and its replica takes over."""
 
+import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -22,8 +23,9 @@ async def pair(tmp_path: Path) -> AsyncGenerator[Watched]:
         yield pair
 
 
+@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hangs"])
 async def test_an_answer_survives_a_fail_over(
-    pair: Watched, upstream: Upstream, wire: Wire, name: str
+    pair: Watched, upstream: Upstream, wire: Wire, name: str, fate: signal.Signals
 ) -> None:
     api = Api(pair.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
     worker = Worker(pair.url, upstream.base_url)
@@ -34,7 +36,7 @@ async def test_an_answer_survives_a_fail_over(
         async with wire.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
             await pair.in_step()
-            await pair.primary.kill()
+            pair.primary.send(fate)
             await upstream.release(name)
             events += await stream.rest()
 
