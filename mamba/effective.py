@@ -17,6 +17,8 @@ from shared.settings.section import is_live
 MASK = "**********"
 #: A longer value shifts its own line alone.
 _WIDEST = 40
+#: A parameter of a URL, such as `sentinel_password`.
+_HIDDEN = r"(?:\w*password|\w*token|\w*secret|(?:\w*_)?key)"
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -106,8 +108,9 @@ def _sections_in(value: object) -> dict[str, BaseModel]:
 
 
 def _without_login(text: str) -> str:
-    text = re.sub(r"://[^@]*@(?=[^@]*$)", f"://{MASK}@", text)
-    return re.sub(r"([?&](?:password|token|key|api_key)=)[^&]*", rf"\1{MASK}", text)
+    # A password may hold an @ itself: the last one ends it.
+    text = re.sub(r"://.*@", f"://{MASK}@", text, flags=re.DOTALL)
+    return re.sub(rf"([?&]{_HIDDEN}=)[^&]*", rf"\1{MASK}", text, flags=re.IGNORECASE)
 
 
 def _line(row: Effective, keys: int, values: int, *, color: bool) -> str:

@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import (
+    AuthenticationError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -88,10 +89,12 @@ def pool_of(
     Raises:
         ValueError: if there is a word that it does not know, or that is not for others to set.
     """
+    kind = server.get("connection_class", Connection)
+    told = {word: value for word, value in server.items() if word != "connection_class"}
     options: dict[str, Any] = {
         "client_name": name,
         "max_connections": max_connections,
-        "connection_class": _impatient(server.get("connection_class", Connection)),
+        "connection_class": _impatient(kind),
         "timeout": None,
         "socket_connect_timeout": 5,
         "retry": Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
@@ -100,7 +103,7 @@ def pool_of(
     if "path" not in server:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
     try:
-        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**{**server, **options})
+        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**told, **options)
         pool.make_connection()  # connects nothing, and takes the same parameters
     except TypeError as error:
         *_, name, _ = str(error).split("'")
@@ -174,6 +177,7 @@ class Script:
 
 __all__ = [
     "REDIS_AWAY",
+    "AuthenticationError",
     "NoScriptError",
     "Redis",
     "RedisError",

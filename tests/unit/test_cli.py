@@ -246,6 +246,35 @@ def test_config_shows_no_part_of_a_secret(tmp_path: Path, options: list[str]) ->
     assert "redis:1/0" in result.stdout
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:an@secret@redis:1/0",
+        "sentinel://:secret@one:1/mamba/0?sentinel_password=secret",
+        "redis://redis:1/0?db=1&password=secret",
+    ],
+)
+def test_config_shows_no_part_of_a_password(tmp_path: Path, url: str) -> None:
+    result = python(
+        "-m", "mamba", "config", "--changed", home=tmp_path, MAMBA_REDIS__STREAMS_URL=url
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert "**********" in result.stdout
+    assert "secret" not in result.stdout
+
+
+@pytest.mark.parametrize("query", ["foo=secret", "socket_timeout=secret", "port=1&se=cret"])
+def test_a_parameter_that_a_connection_does_not_take_is_named_as_a_mistake(
+    tmp_path: Path, query: str
+) -> None:
+    result = python("-m", "mamba", "config", home=tmp_path, MAMBA_REDIS__URL=f"redis://h?{query}")
+
+    assert result.returncode == 2
+    assert "redis.url" in result.stderr
+    assert "secret" not in result.stderr
+
+
 def test_config_names_every_mistake(tmp_path: Path) -> None:
     (tmp_path / "config.local.yaml").write_text("servr: {}")
 
