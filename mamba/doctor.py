@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, cast
 
 from mamba.house import House, address, opened
-from mamba.readable import CommandFailed
+from mamba.readable import CommandFailed, told
 from mamba.table import GREEN, PLAIN, RED, YELLOW
+from mamba.top.levels import LATENCY, SHARE
 from shared import keys
 from shared.errors import SettingsError
 from shared.provider_reports import ProviderReports
@@ -21,6 +22,9 @@ from shared.tracing.variables import TracingRefused, plan_of
 _OLDEST_REDIS = 7
 _SKEW_SECONDS = 1.0
 _LONG_WAIT_MS = 10_000
+#: Of so many round trips the fastest counts: a pause of this process is not Redis'.
+_TRIPS = 3
+_URLS = {"redis": "redis.url", "streams": "redis.streams_url"}
 
 #: What to do about a node of a cluster where one server should be.
 _ALONE = {
@@ -45,9 +49,9 @@ async def diagnose(*, as_json: bool, color: bool) -> bool:
     async for finding in _findings():
         findings.append(finding)
         if not as_json:
-            print(_line(finding, color=color), flush=True)
+            told(_line(finding, color=color))
     if as_json:
-        print(json.dumps([finding._asdict() for finding in findings]))
+        told(json.dumps([finding._asdict() for finding in findings]))
     return all(finding.status != "wrong" for finding in findings)
 
 
@@ -62,7 +66,7 @@ async def _findings() -> AsyncIterator[Finding]:
         yield finding
     try:
         async with opened(settings) as house:
-            for check in (_redis, _streams, _clock, _workers, _queues, _providers):
+            for check in (_redis, _round_trip, _streams, _clock, _workers, _queues, _providers):
                 for finding in await check(house):
                     yield finding
     except CommandFailed as failure:
@@ -98,12 +102,24 @@ def traced(environment: Mapping[str, str]) -> Finding:
 
 async def _redis(house: House) -> list[Finding]:
     try:
-        told: object = await house.redis.execute_command("INFO")
+        reply: object = await house.redis.execute_command("INFO")
     except REDIS_AWAY:
         raise
     except RedisError as error:
-        told = error
-    return _server("redis", address(house.settings.redis.url), told)
+        reply = error
+    return _server("redis", address(house.settings.redis.url), reply)
+
+
+async def _round_trip(house: House) -> list[Finding]:
+    trips: list[float] = []
+    for _ in range(_TRIPS):
+        began = time.perf_counter()
+        await house.redis.execute_command("PING")
+        trips.append((time.perf_counter() - began) * 1000)
+    if (latency := min(trips)) < LATENCY.yellow:
+        return []
+    said = f"a round trip takes {latency:.0f} ms: every answer waits for it"
+    return [Finding("redis", "warning", said, "MambaRedisSlow in docs/operations.md")]
 
 
 async def _streams(house: House) -> list[Finding]:
@@ -113,8 +129,8 @@ async def _streams(house: House) -> list[Finding]:
     nodes = await house.stores.each_log_node("INFO")
     place = address(house.settings.redis.streams_url or house.settings.redis.url)
     found: list[Finding] = []
-    for node, told in nodes.items():
-        found += _server("streams", node or place, told, alone=not node)
+    for node, reply in nodes.items():
+        found += _server("streams", node or place, reply, alone=not node)
     if slots := house.stores.uncovered:
         said, cure = f"no node has {slots} of the slots", "see CLUSTER NODES; bring the node back"
         found.append(Finding("streams", "wrong", said, cure))
@@ -134,13 +150,13 @@ async def _channels(house: House) -> list[Finding]:
     return []
 
 
-def _server(part: str, place: str, told: object, *, alone: bool = True) -> list[Finding]:
+def _server(part: str, place: str, reply: object, *, alone: bool = True) -> list[Finding]:
     """What a server tells of itself, which is to have all keys where it is `alone`."""
-    if isinstance(told, REDIS_AWAY):
-        return [Finding(part, "wrong", f"{place} does not answer: {told}", "bring it back")]
-    if not isinstance(told, dict):
+    if isinstance(reply, REDIS_AWAY):
+        return [Finding(part, "wrong", f"{place} does not answer: {reply}", "bring it back")]
+    if not isinstance(reply, dict):
         return [Finding(part, "warning", f"{place} answers, and does not tell of itself")]
-    info = cast("dict[str, Any]", told)
+    info = cast("dict[str, Any]", reply)
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     new_enough = int(version.partition(".")[0]) >= _OLDEST_REDIS
     cure = "" if new_enough else f"take Redis or Valkey {_OLDEST_REDIS} or newer"
@@ -153,6 +169,15 @@ def _server(part: str, place: str, told: object, *, alone: bool = True) -> list[
         said = f"when its memory is full it throws keys away ({policy}), and answers with them"
         cure = "set maxmemory-policy to noeviction"
         found.append(Finding(part, "wrong" if info.get("maxmemory") else "warning", said, cure))
+    if info.get("role") == "slave":
+        said = "is a replica: nothing can be written"
+        found.append(Finding(part, "wrong", said, f"name its primary in {_URLS[part]}"))
+    used, limit = info.get("used_memory", 0), info.get("maxmemory", 0)
+    if limit and used >= SHARE.yellow * limit:
+        said = f"{used / limit:.0%} of its memory is used; full it takes no chat"
+        status = "wrong" if used >= SHARE.red * limit else "warning"
+        cure = "raise maxmemory, or shorten run.retention_seconds"
+        found.append(Finding(part, status, said, cure))
     if not info.get("aof_enabled"):
         said = "keeps nothing through a restart: answers that are being made would be lost"
         found.append(Finding(part, "warning", said, "set appendonly to yes"))

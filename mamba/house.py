@@ -16,7 +16,7 @@ from shared.jobs import JobQueue
 from shared.live_runs import LiveRuns
 from shared.orders import Orders
 from shared.overview import Observatory
-from shared.redis import REDIS_AWAY, Redis, RedisError, connect
+from shared.redis import REDIS_AWAY, AuthenticationError, Redis, RedisError, connect
 from shared.runs import RunStore
 from shared.settings import Settings, load_settings
 from shared.stores import Stores, open_stores, open_subscriptions
@@ -26,7 +26,8 @@ from shared.workers import Workers
 
 _T = TypeVar("_T")
 
-_CONNECT_SECONDS = 5.0
+#: A Redis that says nothing for so long is away.
+ANSWER_SECONDS = 5.0
 #: By which Redis lists an operator's connections.
 _NAME = "mamba-operator"
 
@@ -116,16 +117,20 @@ async def opened(settings: Settings) -> AsyncGenerator[House]:
             yield house
         except (*REDIS_AWAY, RedisError, TimeoutError) as error:
             places = " or ".join(address(url) for url in (own, streams) if url)
-            raise CommandFailed(f"No Redis answers at {places}: {error}") from None
+            why = str(error) or f"not a word for {ANSWER_SECONDS:.0f} s"
+            raise CommandFailed(f"No Redis answers at {places}: {why}") from None
 
 
 async def _greet(setting: str, url: str, greeting: Awaitable[object]) -> None:
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
+        async with asyncio.timeout(ANSWER_SECONDS):
             await greeting
+    except AuthenticationError as error:
+        place = f"{address(url)} ({setting})"
+        raise CommandFailed(f"{place} lets nobody in like that: {error}") from None
     except (*REDIS_AWAY, RedisError, TimeoutError) as error:
-        said = str(error) or "it says nothing"
-        raise CommandFailed(f"No Redis answers at {address(url)} ({setting}): {said}") from None
+        why = str(error) or f"not a word for {ANSWER_SECONDS:.0f} s"
+        raise CommandFailed(f"No Redis answers at {address(url)} ({setting}): {why}") from None
 
 
 @asynccontextmanager

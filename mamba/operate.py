@@ -86,8 +86,9 @@ def doctor(*, as_json: Json = False) -> None:
     """
     from mamba.doctor import diagnose  # noqa: PLC0415
 
-    if not asyncio.run(diagnose(as_json=as_json, color=has_colors())):
-        raise typer.Exit(1)
+    with readable():
+        if not asyncio.run(diagnose(as_json=as_json, color=has_colors())):
+            raise typer.Exit(1)
 
 
 @run.command("show", epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR --json")

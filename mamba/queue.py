@@ -5,7 +5,8 @@ import json
 import sys
 from typing import Any
 
-from mamba.house import House
+from mamba.house import ANSWER_SECONDS, House
+from mamba.readable import told
 from mamba.table import ago, in_columns
 from shared.jobs import Depth
 from shared.live_runs import LiveRun
@@ -15,24 +16,27 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 
 async def show(house: House, *, most: int, as_json: bool, color: bool) -> None:
-    print(await _page(house, most, as_json=as_json, color=color))
+    told(await _page(house, most, as_json=as_json, color=color))
 
 
 async def watch(house: House, *, most: int, as_json: bool, color: bool) -> None:
     """Show it again and again: on a terminal in one place, else one after the other."""
     while True:
-        page = await _page(house, most, as_json=as_json, color=color)
-        print(f"{_CLEAR}{page}" if sys.stdout.isatty() and not as_json else page, flush=True)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            page = await _page(house, most, as_json=as_json, color=color)
+        if not told(f"{_CLEAR}{page}" if sys.stdout.isatty() and not as_json else page):
+            return
         await asyncio.sleep(_WATCH_SECONDS)
 
 
 async def _page(house: House, most: int, *, as_json: bool, color: bool) -> str:
     depths = await house.queue.depths(await house.queues())
-    live = [run for queue in depths for run in await house.live_runs.first(queue, most)][:most]
+    live = await house.live_runs.both(list(depths), most)
     now = await _now(house)
     if as_json:
         return json.dumps({"queues": _queues_json(depths), "runs": [_run_json(r) for r in live]})
-    return f"{_queues(depths, color=color)}\n\n{_runs(live, now, color=color)}"
+    runs = _runs(live, now, sum(sum(depth[:3]) for depth in depths.values()), color=color)
+    return f"{_queues(depths, color=color)}\n\n{runs}"
 
 
 async def _now(house: House) -> int:
@@ -46,11 +50,12 @@ def _queues(depths: dict[str, Depth], *, color: bool) -> str:
     return in_columns(("QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"), rows, color=color)
 
 
-def _runs(live: list[LiveRun], now: int, *, color: bool) -> str:
+def _runs(live: list[LiveRun], now: int, count: int, *, color: bool) -> str:
     if not live:
         return "No run waits, and none runs."
     heads = ("RUN", "STATE", "AGENT", "MODEL", "ATTEMPTS", "AGE", "WORKER")
-    return in_columns(heads, [_row(one, now) for one in live], color=color)
+    shown = in_columns(heads, [_row(one, now) for one in live], color=color)
+    return f"{shown}\n… and {count - len(live)} more (--most)" if count > len(live) else shown
 
 
 def _row(one: LiveRun, now: int) -> tuple[object, ...]:

@@ -37,6 +37,23 @@ def readable(extra: str = "") -> Generator[None]:
         ) from None
 
 
+def told(text: str) -> bool:
+    """Print it at once. False where nobody reads any more, as below `head`.
+
+    Raises:
+        CommandFailed: if it cannot be written.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # The interpreter flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return False
+        raise CommandFailed(f"The output cannot be written: {error.strerror}.") from None
+    return True
+
+
 def has_colors() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 

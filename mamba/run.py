@@ -3,6 +3,8 @@
 import json
 
 from mamba.house import House
+from mamba.readable import told
+from mamba.table import printable
 from shared.runs import RunState
 
 
@@ -10,14 +12,13 @@ async def show(house: House, run_id: str, *, as_json: bool) -> None:
     async with house.orders() as orders:
         fields = await orders.describe(run_id)
     if as_json:
-        print(json.dumps(fields))
+        told(json.dumps(fields))
         return
-    for name, value in fields.items():
-        print(f"{name:12}{'-' if value is None else value}")
+    told("\n".join(_line(name, value) for name, value in fields.items()))
 
 
 async def stop(house: House, run_id: str) -> None:
-    print(f"{run_id} is {await end(house, run_id)}.")
+    told(f"{run_id} is {await end(house, run_id)}.")
 
 
 async def end(house: House, run_id: str) -> RunState:
@@ -34,4 +35,8 @@ async def requeue(house: House, run_id: str) -> None:
     """Make a run due now that waits for another time, or whose job has left its queue."""
     async with house.orders() as orders:
         run = await orders.requeue(run_id)
-    print(f"{run_id} is due in the queue {run.queue}.")
+    told(f"{run_id} is due in the queue {run.queue}.")
+
+
+def _line(name: str, value: object) -> str:
+    return f"{name:12}{'-' if value is None else printable(str(value))}"

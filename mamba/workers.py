@@ -1,10 +1,9 @@
 """`mamba worker list` and `mamba worker drain`."""
 
 import json
-import time
 
 from mamba.house import House
-from mamba.readable import CommandFailed
+from mamba.readable import CommandFailed, told
 from mamba.table import ago, in_columns
 from shared.workers import WorkerRecord
 
@@ -13,10 +12,10 @@ async def show(house: House, *, as_json: bool, color: bool) -> None:
     """The workers that are alive. Without one the command fails: nobody answers."""
     alive = await house.workers.alive()
     if as_json:
-        print(json.dumps([worker.model_dump(mode="json") for worker in alive]))
+        told(json.dumps([worker.model_dump(mode="json") for worker in alive]))
     elif alive:
         heads = ("WORKER", "STATE", "RUNNING", "PLACES", "UP")
-        print(in_columns(heads, [_row(worker) for worker in alive], color=color))
+        told(in_columns(heads, [_row(worker) for worker in alive], color=color))
     if not alive:
         raise CommandFailed("No worker is alive.")
 
@@ -25,10 +24,9 @@ async def drain(house: House, worker_id: str) -> None:
     """Have a worker end as at SIGTERM: its answers may finish, or are handed over."""
     async with house.orders() as orders:
         await orders.drain(worker_id)
-    print(f"{worker_id} takes nothing new, and ends.")
+    told(f"{worker_id} takes nothing new, and ends.")
 
 
 def _row(worker: WorkerRecord) -> tuple[object, ...]:
-    up = ago(time.time() * 1000 - worker.started_at)
     state = "draining" if worker.draining else "serving"
-    return (worker.id, state, worker.running, worker.concurrency, up)
+    return (worker.id, state, worker.running, worker.concurrency, ago(worker.up_ms))

@@ -28,10 +28,6 @@ class LiveRuns:
         self._redis = redis
         self._runs = runs
 
-    async def first(self, queue: str, count: int) -> list[LiveRun]:
-        """Those of a queue that are due first, `count` at most."""
-        return await self._find(_FIRST, [queue], count)
-
     async def both(self, queues: Sequence[str], count: int) -> list[LiveRun]:
         """Of all these queues `count` at most: those that wait longest, and those not due yet.
 
@@ -62,17 +58,6 @@ local function told(id, due)
   return {id, string.format('%.0f', due), worker, state}
 end
 """
-
-#: KEYS queue; ARGV count, lease key prefix.
-_FIRST = Script(
-    _TOLD
-    + """
-local jobs = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')
-local found = {}
-for i = 1, #jobs, 2 do found[#found + 1] = told(jobs[i], tonumber(jobs[i + 1])) end
-return found
-"""
-)
 
 #: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time.
 _BOTH = Script(

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mamba.house import address, opened, unasked
-from mamba.readable import CommandFailed
+from mamba.readable import CommandFailed, told
 from mamba.top.picture import View, picture
 from mamba.top.session import LEAVING, SAMPLES, Session
 from shared.settings import Settings
@@ -46,7 +46,7 @@ async def _json(settings: Settings, interval: float | None) -> None:
         with _until_signalled() as leaving:
             while not leaving.is_set():
                 seen = await observatory.look(samples=SAMPLES)
-                if not _printed(seen.model_dump_json()) or interval is None:
+                if not told(seen.model_dump_json()) or interval is None:
                     return
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval):
@@ -63,16 +63,6 @@ def _until_signalled() -> Generator[asyncio.Event]:
     finally:
         for number in LEAVING:
             loop.remove_signal_handler(number)
-
-
-def _printed(line: str) -> bool:
-    """False where nobody reads any more."""
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
 
 
 async def _once(settings: Settings) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +15,7 @@ from shared import keys
 from tests.cluster import SharedCluster
 from tests.e2e.conftest import House
 from tests.e2e.wire import Json, Stream, Wire, check_whole
+from tests.fakes.proxy import Proxy
 from tests.processes import ROOT, Process
 from tests.wait import until
 
@@ -92,6 +93,64 @@ async def test_an_empty_queue_says_so(vacant: House) -> None:
     assert "No run waits" in said.out
 
 
+async def test_those_that_wait_do_not_hide_those_that_are_made(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    async with vacant.staff(1, WORKER__CONCURRENCY=1), answering(vacant, wire, name) as running:
+        async with AsyncExitStack() as stack:
+            for number in range(3):
+                ask = wire.ask(vacant.chat, f"{name}-{number}", model=name)
+                await stack.enter_async_context(ask)
+            said = await mamba(vacant, "queue", "--most", "2")
+        await vacant.upstream.release(name)
+
+    assert running.run_id in said.out
+    assert said.out.endswith("… and 2 more (--most)\n")
+
+
+@pytest.mark.parametrize("arguments", [("queue",), ("queue", "--watch"), ("doctor", "--json")])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_a_reader_that_has_left_is_no_failure(
+    vacant: House, arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mamba", *arguments),
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "MAMBA_REDIS__URL": vacant.valkey.url,
+            "PYTHONUNBUFFERED": unbuffered,
+        },
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    _, error = await process.communicate()
+
+    assert error == b""
+    assert process.returncode == (1 if "doctor" in arguments else 0)  # it has no worker
+
+
+async def test_watching_tells_of_a_redis_that_falls_silent(vacant: House) -> None:
+    async with Proxy(vacant.valkey.port) as proxy:
+        watching = Process(
+            *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
+            env={"MAMBA_REDIS__URL": f"redis://127.0.0.1:{proxy.port}/0"},
+        ).start()
+
+        async def shown() -> bool:
+            return '"queues"' in watching.output
+
+        await until(shown, seconds=30)
+        proxy.stand_still()
+
+        assert await watching.ended(seconds=60) == 1
+        assert f"No Redis answers at 127.0.0.1:{proxy.port}: not a word for 5 s" in watching.output
+        await watching.stop()
+
+
 async def test_watching_goes_on_until_it_is_interrupted(vacant: House) -> None:
     watching = Process(
         *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
@@ -121,6 +180,16 @@ async def test_a_run_is_shown_without_what_was_said(house: House, wire: Wire, na
     assert told["worker"]
     assert told["events"] >= 4
     assert told["attempts"] == 1
+
+
+async def test_what_a_client_has_named_cannot_move_the_cursor(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    async with wire.ask(vacant.chat, name, model=f"{name}\x1b[2J\nstate  succeeded") as stream:
+        said = await mamba(vacant, "run", "show", stream.run_id)
+
+    assert "\x1b" not in said.out
+    assert f"{name}�[2J�state  succeeded\n" in said.out
 
 
 async def test_a_run_is_stopped_and_its_reader_sees_the_end(
@@ -243,6 +312,36 @@ async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(vacant: House) 
     assert "warning   redis: when its memory is full it throws keys away" in unlimited.out
     assert limited.code == 1
     assert "wrong     redis: when its memory is full it throws keys away" in limited.out
+
+
+async def test_the_doctor_finds_a_redis_that_is_nearly_full(vacant: House) -> None:
+    async with vacant.redis() as redis:
+        used = (await redis.execute_command("INFO", "memory"))["used_memory"]
+        await redis.execute_command("CONFIG", "SET", "maxmemory", used // 2)
+        said = await mamba(vacant, "doctor")
+        await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
+
+    assert "of its memory is used; full it takes no chat" in said.out
+    assert "wrong     redis" in said.out
+
+
+async def test_the_doctor_finds_a_replica(vacant: House) -> None:
+    async with vacant.redis() as redis:
+        await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+        said = await mamba(vacant, "doctor")
+        await redis.execute_command("REPLICAOF", "NO", "ONE")
+
+    assert "wrong     redis: is a replica" in said.out
+    assert "→ name its primary in redis.url" in said.out
+
+
+async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(vacant: House) -> None:
+    place = vacant.valkey.url.removeprefix("redis://")
+    said = await mamba(vacant, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
+
+    assert said.code == 1
+    assert "lets nobody in like that" in said.out
+    assert "secret" not in said.out
 
 
 async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(house: House) -> None:
