@@ -96,14 +96,15 @@ class _Exchange:
     def end(self) -> None:
         self._name()
         self.span.end()
-        if self._stream is not None:
+        if self._stream is not None and self._stream.recorded:
             outcome = "complete" if self._ended else "client_gone" if self._client_gone else "cut"
             told = {"mamba.stream.outcome": outcome, "mamba.stream.bytes": self._sent_bytes}
             self._stream.set(told)
             self._stream.end()
 
     def _name(self) -> None:
-        if route := route_of(self._scope):
+        # It has ended where a stream goes on, or the whole response was sent.
+        if self.span.recorded and (route := route_of(self._scope)):
             self.span.rename(f"{self._method} {route}")
             self.span.set({"http.route": route})
 

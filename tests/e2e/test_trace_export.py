@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
+import httpx
 import pytest
 
 from tests.collector import Collector
@@ -143,3 +144,18 @@ async def test_variables_that_cannot_be_followed_leave_the_process_well(house: H
 
     assert "'zipkin' is not among otlp, console and none" in told["error"]
     assert told["hint"] == "docs/tracing.md"
+
+
+async def test_what_goes_well_makes_the_sdk_complain_of_nothing(
+    upstream: Upstream, name: str
+) -> None:
+    await upstream.script(name, [[{"text": ["Hello"]}]])
+    with Collector() as collector:
+        async with open_house(upstream, collector.environment) as house:
+            assert "Hello" in (await ask(house, asked(name))).text
+            async with httpx.AsyncClient() as client:
+                await client.get(f"{house.apis[0].url}/models")
+            await both_leave(house)
+
+            for process in (*house.apis, *house.workers):
+                assert "tracing.sdk_warned" not in events(process)
