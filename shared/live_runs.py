@@ -48,8 +48,9 @@ class LiveRuns:
         ]
 
 
-#: Tells of a job: its id, its due time, its worker's id or '', and what it does.
-_TOLD = """
+#: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time: a job's id, its due time, its
+#: worker's id or '', and what it does.
+_BOTH = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function told(id, due)
@@ -57,12 +58,6 @@ local function told(id, due)
   local state = worker ~= '' and 'running' or due <= now and 'waiting' or 'deferred'
   return {id, string.format('%.0f', due), worker, state}
 end
-"""
-
-#: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time.
-_BOTH = Script(
-    _TOLD
-    + """
 local count = tonumber(ARGV[1])
 local function first(from, to)
   local jobs = {}
@@ -82,5 +77,4 @@ end
 take(waiting, waits)
 take(later, count - waits)
 return found
-"""
-)
+""")
