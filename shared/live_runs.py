@@ -48,8 +48,8 @@ class LiveRuns:
         ]
 
 
-#: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time: a job's id, its due time, its
-#: worker's id or '', and what it does.
+#: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time: a job's id, its due time,
+#: its worker's id or '', and what it does.
 _BOTH = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
