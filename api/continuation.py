@@ -48,11 +48,11 @@ class Continuations:
         run = await self._runs.get(run_id) if run_id else None
         if not answers and (run is None or run.message_id != chat.continued_message_id):
             return None
-        logs = await self.logs(run) if run else None
+        logs = await self.logs(run) if run and _may_be_answered(run) else []
         if run is None or logs is None:
             return _nothing(answers, PendingExpired)
         transcript = Transcript.of(logs)
-        if not _may_be_answered(run) or not transcript.pending:
+        if not transcript.pending:
             return _nothing(answers, NotPending)
         field = f"messages[{len(chat.messages) - 1}]"
         return Continuation(run, _checked(transcript, claims, field), len(transcript.steps))

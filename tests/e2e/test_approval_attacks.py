@@ -107,6 +107,8 @@ async def test_an_answer_that_no_worker_has_heard_can_be_given_again(
     body = answering(name, response())
     await end(office.workers[-1])
     async with wire.ask(office.chat, name, **body) as stream:
+        twice = await wire.post(office.chat, name, **body)
+        assert (twice.status_code, twice.json()["code"]) == (409, "not_pending")
         await _lose_the_job(office)
         assert error_code(await stream.rest()) == "lost"
     assert office.deleted(name) == []
