@@ -121,7 +121,8 @@ async def _start(
     watch.create_task(worker.must_live())
     await _ready(api, partial(_api_answers, plan.host, plan.port))
     await _ready(worker, partial(_worker_joined, redis, workers_before))
-    say(welcome(plan.host, plan.port, demo=plan.demo))
+    embedded_url = "" if plan.redis_url else redis_url
+    say(welcome(plan.host, plan.port, demo=plan.demo, redis=embedded_url))
 
 
 async def _serve(children: Children, command: str, environment: Mapping[str, str]) -> Child:

@@ -1,5 +1,7 @@
 """What `mamba dev` says once it serves: the next things to try."""
 
+import sys
+
 ANYWHERE = {"127.0.0.1", "0.0.0.0", "::", "::1", "localhost"}
 
 DEMO = """
@@ -9,7 +11,8 @@ The built-in demo model answers. For a real one, start this again with one of th
 """
 
 
-def welcome(host: str, port: int, *, demo: bool) -> str:
+def welcome(host: str, port: int, *, demo: bool, redis: str = "") -> str:
+    """`redis` is the URL of the embedded server, which the other commands have to be told."""
     place = f"{'localhost' if host in ANYWHERE else host}:{port}"
     return f"""
 Mamba Server is ready at http://{place}, its documentation at http://{place}/docs,
@@ -22,8 +25,15 @@ Name the chat, break off with Ctrl-C, and come back to the same answer:
   {_chat(place, '"id":"first","messages":[{"role":"user","content":"Count to 200"}]')}
   curl -N {place}/chat/first/stream
 
+Watch it:
+  {f"MAMBA_REDIS__URL={redis} " if redis else ""}{_program()} top
+
 Ctrl-C here ends all of it.
 """
+
+
+def _program() -> str:
+    return sys.argv[0] if sys.argv[0].endswith("mamba") else "python -m mamba"
 
 
 def _chat(place: str, body: str) -> str:

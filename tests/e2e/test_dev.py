@@ -146,6 +146,25 @@ def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path, stage: str, times
         assert_nothing_is_left(running)
 
 
+def test_the_command_that_it_names_shows_the_house(tmp_path: Path) -> None:
+    with dev(tmp_path) as running:
+        until(running.is_ready)
+        line = running.output.partition("Watch it:\n")[2].splitlines()[0]
+        setting, *command = line.split()
+        assert command == ["python", "-m", "mamba", "top"]
+        name, _, url = setting.partition("=")
+
+        shown = subprocess.run(
+            [sys.executable, *command[1:], "--once"],
+            env={"HOME": str(tmp_path), name: url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert f"-{running.child('mamba worker')}-" in shown.stdout
+
+
 def test_an_open_answer_does_not_hold_up_the_end(tmp_path: Path) -> None:
     body = {"messages": [{"role": "user", "content": "count to 2000"}]}
     with dev(tmp_path) as running:
