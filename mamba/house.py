@@ -30,6 +30,7 @@ _T = TypeVar("_T")
 ANSWER_SECONDS = 5.0
 #: By which Redis lists an operator's connections.
 _NAME = "mamba-operator"
+_MAX_CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,41 +118,41 @@ async def opened(settings: Settings) -> AsyncGenerator[House]:
             yield house
         except (*REDIS_AWAY, RedisError, TimeoutError) as error:
             places = " or ".join(address(url) for url in (own, streams) if url)
-            why = str(error) or f"not a word for {ANSWER_SECONDS:.0f} s"
-            raise CommandFailed(f"No Redis answers at {places}: {why}") from None
+            raise _unanswered(places, error) from None
 
 
 async def _greet(setting: str, url: str, greeting: Awaitable[object]) -> None:
+    place = f"{address(url)} ({setting})"
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await greeting
     except AuthenticationError as error:
-        place = f"{address(url)} ({setting})"
         raise CommandFailed(f"{place} lets nobody in like that: {error}") from None
     except (*REDIS_AWAY, RedisError, TimeoutError) as error:
-        why = str(error) or f"not a word for {ANSWER_SECONDS:.0f} s"
-        raise CommandFailed(f"No Redis answers at {address(url)} ({setting}): {why}") from None
+        raise _unanswered(place, error) from None
+
+
+def _unanswered(place: str, error: Exception) -> CommandFailed:
+    why = str(error) or f"not a word for {ANSWER_SECONDS:.0f} s"
+    return CommandFailed(f"No Redis answers at {place}: {why}")
 
 
 @asynccontextmanager
 async def unasked(settings: Settings) -> AsyncGenerator[House]:
     """The house, whether its Redis answers or not."""
     logs.configure(settings.logging.model_copy(update={"level": "WARNING"}))
-    name, most = _NAME, 4
     try:
-        queue = connect(settings.redis.url, name=name, max_connections=most)
+        queue = connect(settings.redis.url, name=_NAME, max_connections=_MAX_CONNECTIONS)
     except ValueError as error:
         raise CommandFailed(f"redis.url is wrong: {error}") from None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(queue.aclose)
-        yield House(settings, _stores(settings, queue, stack, name=name, max_connections=most))
+        yield House(settings, _stores(settings, queue, stack))
 
 
-def _stores(
-    settings: Settings, queue: Redis, stack: AsyncExitStack, *, name: str, max_connections: int
-) -> Stores:
+def _stores(settings: Settings, queue: Redis, stack: AsyncExitStack) -> Stores:
     try:
-        return open_stores(settings, queue, stack, name=name, max_connections=max_connections)
+        return open_stores(settings, queue, stack, name=_NAME, max_connections=_MAX_CONNECTIONS)
     except ValueError as error:
         raise CommandFailed(f"redis.streams_url is wrong: {error}") from None
 

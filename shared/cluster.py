@@ -22,7 +22,7 @@ import redis.asyncio
 from redis.asyncio.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.redis import REDIS_AWAY, Argument, Redis, RedisError, away, pool_of
+from shared.redis import REDIS_AWAY, SILENCE_SECONDS, Argument, Redis, RedisError, away, pool_of
 from shared.slots import Address, Redirect, Slots, redirect_in, slot_of
 
 _PORT = 6379
@@ -30,8 +30,6 @@ _FORM = "cluster://: name its nodes and no database, as cluster://one:6379,two:6
 _SCHEMES = {"cluster": "redis", "clusters": "rediss"}
 #: A node that says nothing for so long is passed over where others can be asked.
 _ANSWER_SECONDS = 1.0
-#: One that hangs is given up: another may have taken its slots over, which it cannot tell.
-_SILENCE_SECONDS = 15.0
 #: Before a command is sent again whose keys are elsewhere, or on their way.
 _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -174,7 +172,7 @@ class ClusterClient:
         prefix: list[Command] = [("ASKING",)] if asking else []
         commands = [command for one in sendings for command in (*prefix, one.command)]
         try:
-            async with asyncio.timeout(_SILENCE_SECONDS):
+            async with asyncio.timeout(SILENCE_SECONDS):  # all tries of the pool together
                 replies = await self._replies(node, commands)
         except TimeoutError:
             replies = [RedisConnectionError(f"{node} does not answer.")] * len(commands)

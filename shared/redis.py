@@ -30,7 +30,7 @@ Argument = str | int | float | bytes
 #: A server that hangs is given up: another may have taken its place, which it cannot tell. Not by
 #: `socket_timeout`: redis-py would send under `asyncio.wait_for`, which on Python 3.11 can swallow
 #: a cancellation.
-_SILENCE_SECONDS = 15.0
+SILENCE_SECONDS = 15.0
 #: A connection whose other end is gone is given up after the same time.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
@@ -126,7 +126,7 @@ class _Impatient:
     async def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  (redis-py's)
         connection = cast("Any", super())
         try:
-            async with asyncio.timeout(_SILENCE_SECONDS):
+            async with asyncio.timeout(SILENCE_SECONDS):
                 return await connection.read_response(*args, **options)
         except TimeoutError:  # what was cancelled has closed the connection
             raise RedisTimeoutError("Redis says nothing.") from None
@@ -177,6 +177,7 @@ class Script:
 
 __all__ = [
     "REDIS_AWAY",
+    "SILENCE_SECONDS",
     "AuthenticationError",
     "NoScriptError",
     "Redis",

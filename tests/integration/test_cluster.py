@@ -235,7 +235,7 @@ async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: Cluster
 async def test_a_primary_that_hangs_is_left_once_a_replica_has_taken_over(
     own: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.cluster._SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("shared.cluster.SILENCE_SECONDS", 0.5)
     async with aclosing(own.client()) as client:
         name = await at(client, own.primaries[0].address)
         await write(client, name, "kept")
