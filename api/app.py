@@ -8,30 +8,21 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import (
-    agents,
-    chats,
-    health,
-    models,
-    openapi,
-    problems,
-    reference,
-    scrape,
-    titles,
-    tools,
-)
 from api.auth.anonymous import LOCAL_ORIGIN
-from api.auth.gate import Gate
+from api.auth.authenticator import Gate
 from api.auth.middleware import AuthMiddleware
-from api.auth.weakness import warn_of_weakness
+from api.auth.security_warnings import warn_of_weakness
 from api.console import page, routes
-from api.json_bodies import JsonBodiesMiddleware
+from api.http import problems
+from api.http.json_bodies import JsonBodiesMiddleware
+from api.http.request_id import RequestIdMiddleware
+from api.http.request_log import RequestLogMiddleware
+from api.openapi import docs_pages, document
 from api.process import open_process
-from api.request_id import RequestIdMiddleware
-from api.request_log import RequestLogMiddleware
-from shared import logs, tracing
-from shared.live_settings import LiveSettings
+from api.routes import agents, chats, health, metrics, models, titles, tools
 from shared.settings import Settings
+from shared.settings.live_settings import LiveSettings
+from shared.telemetry import logs, tracing
 
 log = structlog.stdlib.get_logger()
 
@@ -66,7 +57,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=document.operation_id,
         middleware=[
             _cors(settings),
             Middleware(RequestIdMiddleware),
@@ -77,9 +68,9 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
             Middleware(JsonBodiesMiddleware),
         ],
     )
-    for part in (problems, openapi, reference):
+    for part in (problems, document, docs_pages):
         part.install(app)
-    for module in (chats, titles, models, agents, tools, health, scrape, page, routes):
+    for module in (chats, titles, models, agents, tools, health, metrics, page, routes):
         app.include_router(module.router)
     return app
 
@@ -92,7 +83,7 @@ def _warn_of_bodies(settings: Settings) -> None:
 def _tracing() -> list[Middleware]:
     if (tracer := tracing.active()) is None:
         return []
-    from api.request_trace import TracingMiddleware  # noqa: PLC0415
+    from api.http.request_trace import TracingMiddleware  # noqa: PLC0415
 
     return [Middleware(TracingMiddleware, tracer)]
 

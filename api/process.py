@@ -8,40 +8,40 @@ from typing import Annotated, cast
 
 from fastapi import Depends, FastAPI, Request
 
-from api.agent_directory import AgentDirectory
-from api.cluster import Cluster
-from api.components import ComponentChecks
-from api.draining import Draining
-from api.metrics import clients_now
-from api.model_list import ModelList
-from api.places import Places, Waiting
-from api.run_service import RunService
-from api.sse import RelayResponse
-from api.title_service import TitleService
-from api.tracing import name_run
-from api.wires import UI_MESSAGE, Wire
-from shared.agent_catalogue import AgentCatalogue
-from shared.agent_file import AgentFile
-from shared.apis import ApiRecord, Apis
-from shared.failed_runs import FailedRuns
-from shared.follow import Follower
-from shared.jobs import JobQueue
-from shared.live_settings import LiveSettings
-from shared.metrics import MODELS, tell_start
-from shared.orders import Orders
-from shared.overview import Observatory
-from shared.presence import Identity, Presence, Record
-from shared.redis import Redis, connect
-from shared.reload import Reload
-from shared.runs import Run, RunState
-from shared.samples import Samples
-from shared.sampling import Sampling
+from api.catalog.agent_directory import AgentDirectory
+from api.catalog.model_list import ModelList
+from api.chat.run_service import RunService
+from api.chat.title_service import TitleService
+from api.http.draining import Draining
+from api.monitoring.component_checks import ComponentChecks
+from api.monitoring.request_metrics import clients_now
+from api.monitoring.system_gauges import Cluster
+from api.monitoring.tracing import name_run
+from api.streaming.queue_position import Places, Waiting
+from api.streaming.sse import RelayResponse
+from api.streaming.stream_format import UI_MESSAGE, Wire
+from shared.agents.agent_file import AgentFile
+from shared.agents.catalog import AgentCatalogue
+from shared.chat.titles import TitleBoard
+from shared.processes.api_processes import ApiRecord, Apis
+from shared.processes.metrics_history import Samples
+from shared.processes.registry import Identity, Presence, Record
+from shared.processes.sampler import Sampling
+from shared.processes.snapshot import Observatory
+from shared.processes.workers import Workers
+from shared.queue.job_queue import JobQueue
+from shared.redis.client import Redis, connect
+from shared.redis.subscriber import Subscriber
+from shared.runs.control import Orders
+from shared.runs.failed_runs import FailedRuns
+from shared.runs.run import Run, RunState
+from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings
-from shared.stores import Stores, open_stores, open_subscriptions
-from shared.stream import START, Cursor
-from shared.subscriber import Subscriber
-from shared.titles import TitleBoard
-from shared.workers import Workers
+from shared.settings.live_settings import LiveSettings
+from shared.settings.reload import Reload
+from shared.streams.event_stream import START, Cursor
+from shared.streams.follow import Follower
+from shared.telemetry.metrics import MODELS, tell_start
 
 
 @dataclass(frozen=True, slots=True)

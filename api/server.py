@@ -9,10 +9,10 @@ from contextlib import suppress
 import uvicorn
 
 from api.app import create_app
-from api.connection import Connection
-from shared import logs
+from api.http.connection import Connection
 from shared.settings import Settings
-from shared.tracing import tracing
+from shared.telemetry import logs
+from shared.telemetry.tracing import tracing
 
 
 def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:

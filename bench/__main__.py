@@ -13,8 +13,8 @@ import uvloop
 
 from bench.load import Answer, ask
 from bench.pickup import pickup
-from tests.processes import Api, Valkey, Worker, start_all, stop_all
-from tests.upstream.client import Upstream
+from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
+from tests.support.upstream.client import Upstream
 
 ROUNDS = 7
 FIRST_TOKEN_ANSWERS = 40

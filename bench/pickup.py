@@ -3,15 +3,15 @@
 import statistics
 import time
 
-from shared.admission import Admission
-from shared.follow import Follower
-from shared.jobs import RunChat
-from shared.messages import Message, TextPart
-from shared.redis import connect
-from shared.runs import Run, new_run_id
+from shared.chat.messages import Message, TextPart
+from shared.queue.job_queue import RunChat
+from shared.redis.client import connect
+from shared.redis.subscriber import Subscriber
+from shared.runs.admission import Admission
+from shared.runs.run import Run, new_run_id
 from shared.settings import LimitSettings
-from shared.stream import RedisEventStream
-from shared.subscriber import Subscriber
+from shared.streams.event_stream import RedisEventStream
+from shared.streams.follow import Follower
 
 RUNS = 200
 _TTL = 60.0

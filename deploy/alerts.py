@@ -11,7 +11,7 @@ from deploy.chart import CHART, load_values
 SOURCE = CHART / "alerts.yaml"
 ALERTS = Path(__file__).parent / "prometheus" / "alerts.yml"
 
-#: The jobs of deploy/prometheus/prometheus.yml, and of docs/metrics.md.
+#: The jobs of deploy/prometheus/prometheus.yml, and of docs/reference/metrics.md.
 _SCOPE = 'job=~"mamba-(api|worker)"'
 _HEADER = """\
 # Made by `make docs` of helm/mamba-server/alerts.yaml, with the thresholds of values.yaml there.

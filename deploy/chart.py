@@ -15,7 +15,7 @@ import yaml
 
 from shared.settings import Settings
 from shared.settings.names import is_section
-from shared.settings.section import is_live
+from shared.settings.sections.base import is_live
 
 CHART = Path(__file__).parents[1] / "helm" / "mamba-server"
 VALUES = CHART / "values.yaml"

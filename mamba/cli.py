@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from mamba import operate
-from mamba.readable import has_colors, readable
+from mamba.cli_errors import has_colors, readable
+from mamba.operate import commands
 
 
 class Role(Enum):
@@ -32,7 +32,7 @@ workers = typer.Typer(
     epilog="Example: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker"
 )
 app.add_typer(workers, name="worker")
-operate.install(app, workers)
+commands.install(app, workers)
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def dev() -> None:
     """
     try:
         with readable("dev"):
-            from mamba.dev import run  # noqa: PLC0415
+            from mamba.dev.launcher import run  # noqa: PLC0415
 
             code = run()
     except KeyboardInterrupt:  # so early that nothing has been started
@@ -89,14 +89,14 @@ def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) ->
     code = 0
     with readable("api"):
         from shared.settings import load_settings  # noqa: PLC0415
-        from shared.tracing.variables import check_propagators  # noqa: PLC0415
+        from shared.telemetry.tracing.variables import check_propagators  # noqa: PLC0415
 
         check_propagators(os.environ)
         settings = load_settings()
         if listener is None and settings.server.workers > 1:
-            from mamba import replicas  # noqa: PLC0415
+            from mamba.processes import api_replicas  # noqa: PLC0415
 
-            code = replicas.serve(settings)
+            code = api_replicas.serve(settings)
         else:
             from api.server import serve  # noqa: PLC0415
 
@@ -116,7 +116,7 @@ def worker(context: typer.Context) -> None:
     _outlive_hangups()
     with readable("worker"):
         from shared.settings import load_settings  # noqa: PLC0415
-        from shared.tracing.variables import check_propagators  # noqa: PLC0415
+        from shared.telemetry.tracing.variables import check_propagators  # noqa: PLC0415
 
         check_propagators(os.environ)
         from worker.process import serve  # noqa: PLC0415
@@ -139,7 +139,7 @@ def config(
     Secrets are not shown. Exit code 2 if a setting is wrong or unknown, and each of those is named.
     """
     with readable("config"):
-        from mamba.effective import effective, in_columns, in_json  # noqa: PLC0415
+        from mamba.config.config_report import effective, in_columns, in_json  # noqa: PLC0415
         from shared.settings import read_settings  # noqa: PLC0415
 
         rows = [row for row in effective(read_settings()) if row.source or not changed]
@@ -156,7 +156,7 @@ def key(
 
     They hold only its hash: who reads them cannot ask with it.
     """
-    from mamba.key import entry  # noqa: PLC0415
+    from mamba.config.key import entry  # noqa: PLC0415
     from shared.api_key import new_api_key  # noqa: PLC0415
 
     made = new_api_key()
@@ -169,7 +169,7 @@ def key(
 def probe(role: Annotated[Role, typer.Argument(help="What this container runs.")]) -> None:
     """Exit 0 if the API or the worker of this container is well, 1 if it is not."""
     with readable(role.value):
-        from mamba.probe import api_is_well, worker_is_well  # noqa: PLC0415
+        from mamba.operate.probe import api_is_well, worker_is_well  # noqa: PLC0415
         from shared.settings import load_settings  # noqa: PLC0415
 
         is_well = api_is_well if role is Role.API else worker_is_well

@@ -35,15 +35,15 @@ MambaError
     ├── FirstTokenTimeout
     └── SilenceTimeout
 
-`worker/backends/errors.py` adds those of the model endpoints. A class's docstring is its default
+`worker/models/errors.py` adds those of the model endpoints. A class's docstring is its default
 message. HTTP statuses are chosen at the API's edge alone
-(`api/problems.py`); what a failed run tells its reader is `worker/failures.py`.
+(`api/http/problems.py`); what a failed run tells its reader is `worker/jobs/failures.py`.
 """
 
 import inspect
 from math import ceil
 
-from shared.allowance import Allowance
+from shared.limits.rate_limit_status import Allowance
 
 
 class MambaError(Exception):

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from shared.redis import Redis
-from tests.cluster import Cluster, SharedCluster
-from tests.processes import Valkey
+from shared.redis.client import Redis
+from tests.support.processes import Valkey
+from tests.support.redis_cluster import Cluster, SharedCluster
 
 
 def pytest_configure() -> None:

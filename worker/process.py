@@ -13,38 +13,39 @@ import uvloop
 from arq.connections import ArqRedis
 from arq.worker import func
 
-from shared import keys, logs
-from shared.agent_catalogue import AgentCatalogue
-from shared.failed_runs import FailedRuns
-from shared.jobs import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
-from shared.live_settings import LiveSettings
-from shared.metrics import MODELS, tell_start
-from shared.overview import Observatory
-from shared.presence import Identity, Presence
-from shared.redis import REDIS_AWAY, Redis, open_pool
-from shared.reload import Reload
-from shared.samples import Samples
-from shared.sampling import Sampling
+from shared.agents.catalog import AgentCatalogue
+from shared.chat.titles import TitleBoard
+from shared.processes.metrics_history import Samples
+from shared.processes.registry import Identity, Presence
+from shared.processes.sampler import Sampling
+from shared.processes.snapshot import Observatory
+from shared.processes.workers import Workers
+from shared.queue.job_queue import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
+from shared.redis import keys
+from shared.redis.client import REDIS_AWAY, Redis, open_pool
+from shared.redis.subscriber import Subscriber
+from shared.runs.failed_runs import FailedRuns
+from shared.runs.stores import Stores, open_stores
 from shared.settings import Settings
-from shared.stores import Stores, open_stores
-from shared.subscriber import Subscriber
-from shared.titles import TitleBoard
-from shared.tracing import active, tracing
-from shared.workers import Workers
-from worker.agents.offered import OfferedAgents
-from worker.agents.publisher import AgentPublisher
-from worker.generate_title import TitleRunner
-from worker.leased import LeasedWorker
-from worker.metrics import DRAINING, PLACES, RUNNING
-from worker.metrics_port import metrics_port
-from worker.models import Models
-from worker.orders import Orders
-from worker.pace import max_retries_of
-from worker.presence import describe
-from worker.probe import Probe
-from worker.run_chat import ChatRunner
-from worker.running import Interrupt, Running
-from worker.writer import GroupCommit
+from shared.settings.live_settings import LiveSettings
+from shared.settings.reload import Reload
+from shared.telemetry import logs
+from shared.telemetry.metrics import MODELS, tell_start
+from shared.telemetry.tracing import active, tracing
+from worker.agents.catalog_publisher import AgentPublisher
+from worker.agents.registry import OfferedAgents
+from worker.jobs.generate_title import TitleRunner
+from worker.jobs.run_chat import ChatRunner
+from worker.jobs.running_runs import Interrupt, Running
+from worker.models.health_probe import Probe
+from worker.models.registry import Models
+from worker.models.stream_timeouts import max_retries_of
+from worker.output.writer import GroupCommit
+from worker.process_record import describe
+from worker.queue.command_listener import Orders
+from worker.queue.lease_worker import LeasedWorker
+from worker.telemetry.metrics import DRAINING, PLACES, RUNNING
+from worker.telemetry.metrics_port import metrics_port
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
@@ -62,7 +63,7 @@ def serve(settings: Settings) -> None:
 
 def _trace_agents() -> None:
     if (tracer := active()) is not None:
-        from worker.agent_trace import trace_agents  # noqa: PLC0415
+        from worker.telemetry.agent_trace import trace_agents  # noqa: PLC0415
 
         trace_agents(tracer)
 

@@ -11,9 +11,9 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from api.auth.refused import Foreign
-from api.principal import OPERATOR, Principal, owner_id
-from shared.live_settings import LiveSettings
+from api.auth.auth_errors import Foreign
+from api.auth.principal import OPERATOR, Principal, owner_id
+from shared.settings.live_settings import LiveSettings
 
 #: Pages of this machine, on any port.
 LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"

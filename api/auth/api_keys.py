@@ -6,9 +6,9 @@ from hmac import compare_digest
 
 from starlette.types import Scope
 
+from api.auth.auth_errors import Refused
 from api.auth.credentials import api_key
-from api.auth.refused import Refused
-from api.principal import Principal, owner_id
+from api.auth.principal import Principal, owner_id
 from shared.api_key import hash_of
 from shared.settings import ApiKeySettings
 

@@ -5,7 +5,7 @@ Not from the query: addresses end up in logs and histories (RFC 6750, 2.3).
 
 from starlette.types import Scope
 
-from api.auth.refused import Missing, Refused
+from api.auth.auth_errors import Missing, Refused
 
 #: Bytes. More than any issuer's token, and little enough to be looked at in no time.
 _LONGEST = 16_384

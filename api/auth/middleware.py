@@ -3,13 +3,13 @@
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import problems
-from api.auth.gate import Gate
-from api.auth.public import is_open
-from api.auth.refused import Foreign, Refused
+from api.auth.auth_errors import Foreign, Refused
+from api.auth.authenticator import Gate
+from api.auth.public_routes import is_open
+from api.http import problems
 from shared.errors import Refusal
-from shared.live_settings import LiveSettings
-from shared.logs import bind
+from shared.settings.live_settings import LiveSettings
+from shared.telemetry.logs import bind
 
 log = structlog.stdlib.get_logger()
 

@@ -11,10 +11,10 @@ import jwt
 from jwt.types import Options
 from starlette.types import Scope
 
+from api.auth.auth_errors import Refused
 from api.auth.credentials import bearer
-from api.auth.refused import Refused
+from api.auth.principal import Principal, owner_id
 from api.auth.signing_key import SigningKey
-from api.principal import Principal, owner_id
 from shared.settings import JwtSettings
 
 _Claims = Mapping[str, Any]

@@ -10,14 +10,14 @@ import structlog
 from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import BaseModel
 
-from api.auth.refused import Foreign
-from api.chats import LastEventId, cursor_of
-from api.console.overview_stream import OverviewStream, as_json
+from api.auth.auth_errors import Foreign
+from api.auth.principal import OPERATOR, Caller, require_scope
 from api.console.page import PATH
-from api.principal import OPERATOR, Caller, require_scope
+from api.console.snapshot_stream import OverviewStream, as_json
 from api.process import CurrentProcess
-from api.wires import UI_MESSAGE
-from shared.stream import START
+from api.routes.chats import LastEventId, cursor_of
+from api.streaming.stream_format import UI_MESSAGE
+from shared.streams.event_stream import START
 
 log = structlog.stdlib.get_logger()
 

@@ -149,7 +149,7 @@ ENDS = Row(
         ),
         Panel(
             "Errors by code",
-            "Failed runs a second. Each code has a row in docs/errors.md.",
+            "Failed runs a second. Each code has a row in docs/reference/errors.md.",
             {"{{code}}": per_second("mamba_run_errors_total", "code")},
             "ops",
             stacked=True,

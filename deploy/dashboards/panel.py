@@ -144,7 +144,7 @@ class Dashboard:
             "type": "datasource",
             "query": "prometheus",
         }
-        yield {"name": "runbook", "type": "constant", "hide": 2, "query": "docs/operations.md"}
+        yield {"name": "runbook", "type": "constant", "hide": 2, "query": "docs/operate/runbook.md"}
         yield _chosen("namespace", "label_values(mamba_build_info, namespace)")
         yield _chosen("job", 'label_values(mamba_build_info{namespace=~"$namespace"}, job)')
         for name, query in self.variables.items():

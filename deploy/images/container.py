@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.processes import Process
+from tests.support.processes import Process
 
 CONTAIN = Path(__file__).with_name("contain.sh")
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from deploy.images.container import Container, Image, is_healthy, mounted
-from tests.processes import Valkey, free_port
-from tests.wait import until
+from tests.support.processes import Valkey, free_port
+from tests.support.wait import until
 
 HERE = Path(__file__).parent
 BASE = "localhost/mamba-server/base"

@@ -4,8 +4,6 @@ Highest first: `MAMBA_*` environment (nested by `__`), `~/mamba.env`, `config.lo
 `config/config.yaml`, the defaults of the sections.
 """
 
-from shared.settings.agents import AgentSettings
-from shared.settings.auth import ApiKeySettings, AuthSettings, JwtSettings
 from shared.settings.load import (
     Reading,
     Settings,
@@ -13,14 +11,16 @@ from shared.settings.load import (
     read_settings,
     settings_files,
 )
-from shared.settings.providers import (
+from shared.settings.sections.agents import AgentSettings
+from shared.settings.sections.auth import ApiKeySettings, AuthSettings, JwtSettings
+from shared.settings.sections.models import (
     ModelProfileSettings,
     ModelSettings,
     OpenAISettings,
     ProviderSettings,
 )
-from shared.settings.research import ResearchSettings
-from shared.settings.sections import (
+from shared.settings.sections.research import ResearchSettings
+from shared.settings.sections.server import (
     HealthSettings,
     LimitSettings,
     LoggingSettings,

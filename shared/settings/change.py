@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from shared.settings.names import Key
-from shared.settings.section import is_live
+from shared.settings.sections.base import is_live
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

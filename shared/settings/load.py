@@ -13,20 +13,20 @@ from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from shared import providers as known
 from shared.errors import SettingsError
-from shared.settings.agents import AgentSettings
-from shared.settings.auth import AuthSettings
+from shared.providers import names as known
 from shared.settings.names import Key, dotted
-from shared.settings.providers import (
+from shared.settings.sections.agents import AgentSettings
+from shared.settings.sections.auth import AuthSettings
+from shared.settings.sections.base import Section
+from shared.settings.sections.models import (
     ModelSettings,
     OpenAISettings,
     ProviderName,
     ProviderSettings,
 )
-from shared.settings.research import ResearchSettings
-from shared.settings.section import Section
-from shared.settings.sections import (
+from shared.settings.sections.research import ResearchSettings
+from shared.settings.sections.server import (
     HealthSettings,
     LimitSettings,
     LoggingSettings,

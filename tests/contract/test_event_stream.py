@@ -4,15 +4,18 @@ from contextlib import aclosing
 
 import pytest
 
-from shared import keys
 from shared.errors import Fenced, StreamClosed, StreamGap
-from shared.events import DONE
-from shared.redis import REDIS_AWAY, Redis
-from shared.runs import RunState
-from shared.stream import PAGE, Append, Closure, Cursor, Entry, read_all
-from shared.subscriber import Subscriber
-from tests.cluster import SharedCluster
-from tests.contract.house import (
+from shared.redis import keys
+from shared.redis.client import REDIS_AWAY, Redis
+from shared.redis.subscriber import Subscriber
+from shared.runs.run import RunState
+from shared.streams.event_stream import PAGE, Append, Closure, Cursor, Entry, read_all
+from shared.streams.events import DONE
+from tests.support.fakes.recorder import Recorder
+from tests.support.fakes.runs import new_run
+from tests.support.processes import Valkey
+from tests.support.redis_cluster import SharedCluster
+from tests.support.stream_harness import (
     LIVE_TTL,
     RETENTION,
     House,
@@ -20,10 +23,7 @@ from tests.contract.house import (
     memory_house,
     redis_house,
 )
-from tests.fakes.recorder import Recorder
-from tests.fakes.runs import new_run
-from tests.processes import Valkey
-from tests.wait import until
+from tests.support.wait import until
 
 SUCCEEDED = Closure(RunState.SUCCEEDED)
 

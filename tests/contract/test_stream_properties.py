@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import StreamClosed
-from shared.events import DONE
-from shared.redis import Redis
-from shared.runs import RunState
-from shared.stream import Append, Closure, Cursor, Entry, read_all
-from tests.contract.house import House, memory_house, redis_house
+from shared.redis.client import Redis
+from shared.runs.run import RunState
+from shared.streams.event_stream import Append, Closure, Cursor, Entry, read_all
+from shared.streams.events import DONE
+from tests.support.stream_harness import House, memory_house, redis_house
 
 Action = Literal["take over", "write", "lose the reply", "repeat", "overlap", "skip", "close"]
 

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from deploy import alerts
-from tests.deploy.alert_cases import CASES
-from tests.deploy.alert_house import AT, Case
-from tests.deploy.helm import ROOT
-from tests.deploy.prometheus import find
+from tests.support.deploy.alert_cases import CASES
+from tests.support.deploy.alert_harness import AT, Case
+from tests.support.deploy.helm import ROOT
+from tests.support.deploy.prometheus import find
 
 FOLDER = alerts.ALERTS.parent
 #: Labels that tell one firing alert from another.
@@ -76,7 +76,7 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> N
 
 
 def test_each_alert_has_its_recipe_and_each_recipe_its_alert() -> None:
-    page = (ROOT / "docs/operations.md").read_text()
+    page = (ROOT / "docs/operate/runbook.md").read_text()
     recipes = re.findall(r"^### (Mamba\w+)$", page, re.MULTILINE)
 
     assert sorted(recipes) == sorted(rule["alert"] for rule in rules())

@@ -9,12 +9,21 @@ import kubernetes_validate
 import pytest
 
 from deploy import chart
-from mamba.valkey import valkey_binary
-from shared import keys
-from shared.redis import REDIS_AWAY, connect
-from tests.deploy.helm import CASES, CHART, KEDA, ROOT, Case, RefusedError, objects, template
-from tests.processes import Process, free_port
-from tests.wait import until
+from mamba.dev.valkey import valkey_binary
+from shared.redis import keys
+from shared.redis.client import REDIS_AWAY, connect
+from tests.support.deploy.helm import (
+    CASES,
+    CHART,
+    KEDA,
+    ROOT,
+    Case,
+    RefusedError,
+    objects,
+    template,
+)
+from tests.support.processes import Process, free_port
+from tests.support.wait import until
 
 #: What KEDA and the Prometheus operator define, and what each of it must have.
 CUSTOM = {

@@ -9,9 +9,9 @@ import yaml
 
 from deploy import alerts
 from shared.settings import WorkerSettings
-from tests.deploy.helm import CHART, Case, template
 from tests.deploy.test_alerts import promtool
 from tests.deploy.test_chart import REDIS, Object, env, of_kind
+from tests.support.deploy.helm import CHART, Case, template
 
 #: What a ConfigMap may hold.
 MEBIBYTE = 1024 * 1024
@@ -143,7 +143,7 @@ def test_grafana_gets_every_dashboard_with_the_way_to_the_runbook() -> None:
 
     assert len(files) == 3
     assert held == {
-        name: text.replace("docs/operations.md", "https://runbooks.example.com")
+        name: text.replace("docs/operate/runbook.md", "https://runbooks.example.com")
         for name, text in files.items()
     }
     assert sum(map(len, held.values())) < MEBIBYTE

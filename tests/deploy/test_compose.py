@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from shared.settings import ServerSettings, WorkerSettings
-from tests.deploy.helm import ROOT
-from tests.deploy.tools import tool
+from tests.support.deploy.helm import ROOT
+from tests.support.deploy.tools import tool
 
 FILE = ROOT / "docker-compose.yml"
 

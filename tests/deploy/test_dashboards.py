@@ -11,9 +11,9 @@ import yaml
 
 from deploy import alerts
 from deploy.dashboards.files import FOLDER, dashboards
-from tests.deploy.helm import ROOT
 from tests.deploy.test_alerts import promtool
-from tests.unit.test_metrics import defined
+from tests.docs.test_metrics_page import defined
+from tests.support.deploy.helm import ROOT
 
 Json = dict[str, Any]
 
@@ -153,4 +153,4 @@ def test_dashboards_lead_to_each_other_and_to_the_runbook() -> None:
         [others, runbook] = dashboard["links"]
         assert set(others["tags"]) <= set(dashboard["tags"])
         assert runbook["url"] == "${runbook}"
-    assert (ROOT / "docs/operations.md").exists()
+    assert (ROOT / "docs/operate/runbook.md").exists()

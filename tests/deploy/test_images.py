@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.helm import ROOT
-from tests.deploy.tools import tool
+from tests.support.deploy.helm import ROOT
+from tests.support.deploy.tools import tool
 
 ROLES = ("api", "worker")
 FILES = [ROOT / f"Dockerfile.{role}" for role in ROLES]

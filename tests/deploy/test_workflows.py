@@ -4,8 +4,8 @@ import re
 
 import yaml
 
-from tests.deploy.helm import ROOT
-from tests.deploy.tools import tool
+from tests.support.deploy.helm import ROOT
+from tests.support.deploy.tools import tool
 
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 

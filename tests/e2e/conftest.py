@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from shared import keys
-from shared.redis import Redis
-from shared.runs import Run, RunStore
-from tests.browser.page import Browser, open_browser
-from tests.e2e.ai_client.driver import AiClient
-from tests.e2e.wire import Wire, open_wire
-from tests.processes import Api, Process, Valkey, Worker, start_all, stop_all
-from tests.upstream.client import Upstream
-from tests.wait import until
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.runs.run import Run, RunStore
+from tests.support.ai_client.driver import AiClient
+from tests.support.browser.page import Browser, open_browser
+from tests.support.processes import Api, Process, Valkey, Worker, start_all, stop_all
+from tests.support.sse_client import Wire, open_wire
+from tests.support.upstream.client import Upstream
+from tests.support.wait import until
 from web.page import build
 
 

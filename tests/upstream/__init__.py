@@ -1,1 +1,0 @@
-"""A scripted OpenAI-compatible server: `python -m tests.upstream --port 0`."""

@@ -2,9 +2,9 @@
 
 from pydantic_ai import ToolReturn
 
-from shared.agents import AgentLimits, AgentRetries
+from shared.agents.card import AgentLimits, AgentRetries
 from shared.errors import AgentNotOffered
-from shared.events import Data, File, SourceDocument, SourceUrl
+from shared.streams.events import Data, File, SourceDocument, SourceUrl
 from worker.agents.definition import (
     AgentContext,
     AgentDefinition,

@@ -9,11 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 
-from shared.agents import AgentLimits, AgentName, AgentRetries
+from shared.agents.card import AgentLimits, AgentName, AgentRetries
 from shared.errors import SettingsError
-from shared.keys import MAIN_QUEUE
-from shared.live_settings import LiveSettings
-from worker.models import Models
+from shared.redis.keys import MAIN_QUEUE
+from shared.settings.live_settings import LiveSettings
+from worker.models.registry import Models
 
 _T = TypeVar("_T")
 

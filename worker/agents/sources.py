@@ -11,10 +11,10 @@ from types import ModuleType
 import structlog
 from pydantic_ai import Agent
 
-from shared.agent_file import FileAgent
+from shared.agents.agent_file import FileAgent
 from shared.errors import SettingsError
-from shared.logs import where
 from shared.settings import ResearchSettings
+from shared.telemetry.logs import where
 from worker.agents.definition import AgentContext, AgentDefinition, AgentRun
 from worker.agents.file_tools import complaint, tools_named
 
@@ -23,7 +23,11 @@ log = structlog.stdlib.get_logger()
 #: The entry-point group of packages that bring agents: each names a module, or one definition.
 GROUP = "mamba.agents"
 
-_BUILT_IN = ("worker.agents.chat", "worker.agents.code_review", "worker.agents.research")
+_BUILT_IN = (
+    "worker.agents.builtin.chat",
+    "worker.agents.builtin.code_review",
+    "worker.agents.builtin.research",
+)
 
 
 def built_in() -> list[AgentDefinition]:

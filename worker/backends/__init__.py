@@ -1,6 +1,5 @@
 """Models behind servers that speak OpenAI's format, for Python: `docs/models.md` shows how."""
 
-from worker.backends.errors import AuthenticationError, ModelBackendError, RateLimitError
 from worker.backends.local import (
     create_lmstudio_backend,
     create_ollama_backend,
@@ -8,8 +7,9 @@ from worker.backends.local import (
 )
 from worker.backends.model_backend import ModelBackend
 from worker.backends.openai_compatible import OpenAICompatibleBackend
-from worker.backends.profile import ModelProfile, get_profile
 from worker.backends.response import ModelResponse, StreamChunk
+from worker.models.errors import AuthenticationError, ModelBackendError, RateLimitError
+from worker.models.profile import ModelProfile, get_profile
 
 __all__ = [
     "AuthenticationError",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.providers import BUILT_IN
+from shared.providers.names import BUILT_IN
 from worker.backends.openai_compatible import OpenAICompatibleBackend
 
 

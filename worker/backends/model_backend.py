@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, runtime_checkable
 
-from worker.backends.profile import ModelProfile
 from worker.backends.response import ModelResponse, StreamChunk
+from worker.models.profile import ModelProfile
 
 #: A message as OpenAI writes it: `role`, `content`, and what goes with them.
 Message = dict[str, Any]

@@ -11,15 +11,15 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import SecretStr
 from pydantic_ai.profiles import ModelProfile as PydanticProfile
 
-from shared.providers import OPENAI_URL
-from shared.settings.providers import Kind
-from worker.backends.chat_model import ChatModel
-from worker.backends.endpoint import Endpoint
-from worker.backends.errors import AuthenticationError, ModelBackendError, mapped
+from shared.providers.names import OPENAI_URL
+from shared.settings.sections.models import Kind
 from worker.backends.model_backend import Message, ModelBackend, Tool
-from worker.backends.profile import ModelProfile, get_profile
-from worker.backends.repair import REASONING, repaired
 from worker.backends.response import ModelResponse, StreamChunk, Usage
+from worker.models.chat_model import ChatModel
+from worker.models.endpoint import Endpoint
+from worker.models.errors import AuthenticationError, ModelBackendError, mapped
+from worker.models.profile import ModelProfile, get_profile
+from worker.models.stream_repair import REASONING, repaired
 
 _HEALTH_SECONDS = 5.0
 

@@ -8,7 +8,7 @@ from pydantic_ai import ExternalToolset, RunContext, ToolDefinition
 from pydantic_ai.toolsets import ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
-from shared.tools import ClientTool
+from shared.agents.tools import ClientTool
 from worker.agents.definition import AgentRun
 
 _ARGUMENTS = SchemaValidator(core_schema.dict_schema(core_schema.str_schema()))

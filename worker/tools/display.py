@@ -3,12 +3,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pydantic import JsonValue
 from pydantic_ai import Tool
 
-from shared.display import tools
-from shared.display.card import Card
-from shared.display.chart import Chart
-from shared.display.code import Code
-from shared.display.form import Form
-from shared.display.schema import CompactSchema
+from shared.agents.display import tools
+from shared.agents.display.card import Card
+from shared.agents.display.chart import Chart
+from shared.agents.display.code import Code
+from shared.agents.display.form import Form
+from shared.agents.display.schema import CompactSchema
 
 
 def display_tools(names: Iterable[str]) -> list[Tool]:

@@ -3,7 +3,7 @@
 from pydantic_ai import ModelRetry, Tool, ToolReturn
 from typing_extensions import TypedDict
 
-from shared.events import SourceDocument
+from shared.streams.events import SourceDocument
 from worker.notes.index import Hit, NotesIndex
 
 _LIMIT = 6

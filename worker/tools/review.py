@@ -8,11 +8,11 @@ from pydantic_ai import ModelRetry, RunContext, Tool, ToolReturn
 from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, UserPromptPart
 from typing_extensions import TypedDict
 
-from shared.display.arguments import Arguments
-from shared.display.card import Badge, Card, Fact
-from shared.display.schema import CompactSchema
-from shared.events import Data
-from shared.media_types import is_text
+from shared.agents.display.arguments import Arguments
+from shared.agents.display.card import Badge, Card, Fact
+from shared.agents.display.schema import CompactSchema
+from shared.chat.media_types import is_text
+from shared.streams.events import Data
 from worker.agents.definition import AgentRun
 from worker.review.extract import Sources
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity

@@ -24,8 +24,8 @@ from tavily.errors import (
 from tavily.errors import TimeoutError as TavilyTimeoutError
 from typing_extensions import TypedDict
 
-from shared.events import SourceUrl
 from shared.settings import ResearchSettings
+from shared.streams.events import SourceUrl
 
 _MAX_RESULTS = 6
 _PAGE_CHARS = 20_000

@@ -9,6 +9,6 @@ export interface Meaning {
 
 export function meaning(code: string): Meaning {
   const known = Object.hasOwn(codes, code) ? codes[code as keyof typeof codes] : undefined;
-  const [means = 'A failure of a kind that this page does not know.', remedy = 'See docs/errors.md.'] = known ?? [];
+  const [means = 'A failure of a kind that this page does not know.', remedy = 'See docs/reference/errors.md.'] = known ?? [];
   return { means, remedy };
 }

@@ -1,4 +1,4 @@
-/** What the API sends, as `shared/overview.py` writes it: times in Unix ms, rates per second. */
+/** What the API sends, as `shared/processes/snapshot.py` writes it: times in Unix ms, rates per second. */
 
 export type LiveState = 'waiting' | 'running' | 'deferred';
 export type EndState = 'succeeded' | 'failed' | 'cancelled';

@@ -37,7 +37,7 @@
 {{- end -}}
 {{- end }}
 
-{{- /* The Redis key of a queue by its name, as shared/keys.py spells it. */ -}}
+{{- /* The Redis key of a queue by its name, as shared/redis/keys.py spells it. */ -}}
 {{- define "mamba.queue.key" -}}
 {{- if eq . "main" }}mamba:queue{{ else }}mamba:queues:{{ . }}{{ end -}}
 {{- end }}

@@ -1,0 +1,251 @@
+"""The API's one error shape (RFC 9457), and the one place where an error becomes a status."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.auth.auth_errors import challenge
+from api.http.rate_limit_headers import allowance_headers
+from api.http.request_id import request_id_of
+from api.monitoring.request_metrics import count_refusal
+from shared.errors import (
+    CursorExpired,
+    Forbidden,
+    InvalidRequest,
+    JobGone,
+    NotAcceptable,
+    NotFound,
+    NotPending,
+    PendingExpired,
+    RateLimited,
+    Refusal,
+    RunEnded,
+    RunHeld,
+    RunInProgress,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from shared.redis.client import REDIS_AWAY
+from shared.telemetry.logs import where
+
+log = structlog.stdlib.get_logger()
+
+_STATUSES: Mapping[type, int] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
+    InvalidRequest: 422,
+    TooLarge: 413,
+    UnsupportedMediaType: 415,
+    NotFound: 404,
+    NotAcceptable: 406,
+    RunInProgress: 409,
+    RunEnded: 409,
+    RunHeld: 409,
+    JobGone: 409,
+    NotPending: 409,
+    PendingExpired: 410,
+    CursorExpired: 410,
+    TooManyRequests: 429,
+    Unavailable: 503,
+}
+_TITLES = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    410: "Gone",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Not valid",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+#: What the document shows of each status.
+_EXAMPLES: dict[int, tuple[Refusal, ...]] = {
+    401: (Unauthenticated(),),
+    403: (Forbidden(),),
+    404: (NotFound(),),
+    406: (NotAcceptable(),),
+    409: (RunInProgress(),),
+    410: (CursorExpired(),),
+    413: (TooLarge("The body is larger than 8,388,608 bytes."),),
+    415: (UnsupportedMediaType(),),
+    422: (InvalidRequest("messages: Field required", field="messages"),),
+    429: (RateLimited(retry_after=3),),
+    503: (Unavailable(),),
+}
+_MISTAKE = ("internal_error", "Something went wrong on our side.")
+
+
+def status_of(kind: type[Refusal]) -> int:
+    return next(_STATUSES[base] for base in kind.__mro__ if base in _STATUSES)
+
+
+class Problem(BaseModel):
+    """What every refusal looks like. `detail` is for people, `code` for programs."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not valid"])
+    status: int = Field(examples=[422])
+    code: str = Field(examples=["invalid_request"])
+    detail: str = Field(examples=["messages: Field required"])
+    field: str | None = Field(default=None, examples=["messages[0].role"])
+    request_id: str = Field(examples=["req_6Jt0"])
+
+
+def problem_response(
+    request_id: str,
+    status: int,
+    code: str,
+    detail: str,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    return Response(
+        to_json(_problem(request_id, status, code, detail, field)),
+        status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def _problem(
+    request_id: str, status: int, code: str, detail: str, field: str | None
+) -> dict[str, Any]:
+    problem = Problem(
+        type="about:blank",
+        title=_TITLES.get(status, "Error"),
+        status=status,
+        code=code,
+        detail=detail,
+        field=field,
+        request_id=request_id,
+    )
+    return problem.model_dump(exclude_none=True)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    for error in REDIS_AWAY:
+        app.add_exception_handler(error, _on_redis_away)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+
+
+def responses(*statuses: int, also: Sequence[Refusal] = ()) -> dict[int | str, dict[str, Any]]:
+    """What a route's document says of its refusals: one schema, and an example of each.
+
+    `also` are those that this route alone answers.
+    """
+    return {status: _response(status, also) for status in statuses}
+
+
+def _response(status: int, also: Sequence[Refusal]) -> dict[str, Any]:
+    examples = {
+        code: {"value": _problem("req_6Jt0vXh1Qq2", status, code, detail, field)}
+        for code, detail, field in _shown(status, also)
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema, "examples": examples}}
+    return {"description": _TITLES[status], "content": content}
+
+
+def _shown(status: int, also: Sequence[Refusal]) -> list[tuple[str, str, str | None]]:
+    if status == 500:
+        return [(*_MISTAKE, None)]
+    own = (error for error in also if status_of(type(error)) == status)
+    return [(error.code, str(error), error.field) for error in (*_EXAMPLES[status], *own)]
+
+
+def refuse(scope: Scope, refusal: Refusal) -> Response:
+    count_refusal(refusal.code)
+    status = status_of(type(refusal))
+    headers = _headers(refusal, status)
+    return problem_response(
+        request_id_of(scope), status, refusal.code, str(refusal), refusal.field, headers
+    )
+
+
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
+    return refuse(request.scope, error)
+
+
+def _headers(error: Refusal, status: int) -> dict[str, str]:
+    if isinstance(error, TooManyRequests):
+        return {"retry-after": str(error.retry_after), **allowance_headers(error.allowance)}
+    if asked := challenge(error):
+        return {"www-authenticate": asked}
+    return {"retry-after": "1"} if status == 503 else {}
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return problem_response(
+        request_id_of(request.scope), 422, "invalid_request", f"{field}: {first['msg']}", field
+    )
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    title = _TITLES.get(error.status_code, "Error")
+    code = title.lower().replace(" ", "_")
+    return problem_response(
+        request_id_of(request.scope), error.status_code, code, error.detail, headers=error.headers
+    )
+
+
+async def _on_redis_away(request: Request, error: Exception) -> Response:
+    log.error("request.redis_away", error=type(error).__name__)
+    return await _on_refusal(request, Unavailable())
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """The client left before its request was whole: nobody reads this."""
+    return Response(status_code=400)
+
+
+class ProblemMiddleware:
+    """Answers a mistake of ours, and logs where it was made, but not the words that it holds."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            log.error("request.failed", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold prompts)
+            if not started:  # else the server resets the connection: the response is not whole
+                problem = problem_response(request_id_of(scope), 500, *_MISTAKE)
+                await problem(scope, receive, send)

@@ -1,0 +1,26 @@
+"""What is left of a limit, as headers (draft-ietf-httpapi-ratelimit-headers-10).
+
+    RateLimit-Policy: "runs";q=10;w=20
+    RateLimit: "runs";r=7;t=6
+
+`q` is the quota, `w` the seconds in which all of it comes back, `r` what is left, `t` the seconds
+until it is whole again.
+"""
+
+from math import ceil
+
+from shared.limits.rate_limit_status import Allowance
+
+
+def allowance_headers(allowance: Allowance | None) -> dict[str, str]:
+    if allowance is None:
+        return {}
+    policy = f'"{allowance.policy}";q={allowance.quota}'
+    left = f'"{allowance.policy}";r={allowance.remaining}'
+    if allowance.window is None:
+        policy += ';qu="concurrent-requests"'
+    else:
+        policy += f";w={ceil(allowance.window)}"
+    if allowance.reset is not None:
+        left += f";t={ceil(allowance.reset)}"
+    return {"ratelimit-policy": policy, "ratelimit": left}

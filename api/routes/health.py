@@ -1,0 +1,108 @@
+"""Liveness and readiness, for the platform that keeps the process; and the health of it all."""
+
+import asyncio
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from api.http import problems
+from api.monitoring.component_checks import Component, Components
+from api.process import CurrentProcess
+from shared.errors import Unavailable
+from shared.redis.client import REDIS_AWAY
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+_PING_SECONDS = 2.0
+#: Without these no chat is answered. A model that is away fails chats, in words; it refuses none.
+_NEEDED = ("redis", "streams", "workers")
+
+_EXAMPLE = {
+    "status": "healthy",
+    "components": {
+        "openai": {"status": "healthy", "latency_ms": 150.2},
+        "redis": {"status": "healthy", "latency_ms": 0.4},
+        "queue": {"status": "healthy", "latency_ms": 0.5, "detail": "0 waiting, 14 taken"},
+        "workers": {
+            "status": "healthy",
+            "latency_ms": 0.6,
+            "detail": "2 alive, 14 of 512 places taken",
+        },
+    },
+}
+_UNWELL = {
+    "status": "unhealthy",
+    "components": {"workers": {"status": "unhealthy", "detail": "No worker is alive."}},
+}
+
+
+class Probe(BaseModel):
+    status: str = Field(default="ok", examples=["ok"])
+
+
+class Health(BaseModel):
+    status: Literal["healthy", "degraded", "unhealthy"] = Field(
+        description="unhealthy: no chat can be answered; degraded: some wait, or fail"
+    )
+    components: dict[str, Component] = Field(
+        description="`redis`, `streams` where the logs are apart, `queue`, each further queue as "
+        "`queue:NAME`, `workers`, and each model endpoint by its name"
+    )
+
+
+@router.get(
+    "",
+    operation_id="get_health",
+    response_model_exclude_none=True,
+    responses={
+        200: {
+            "description": "Chats can be taken.",
+            "content": {"application/json": {"example": _EXAMPLE}},
+        },
+        503: {
+            "model": Health,
+            "description": "Chats cannot be answered.",
+            "content": {"application/json": {"example": _UNWELL}},
+        },
+    },
+)
+async def health(process: CurrentProcess, response: Response) -> Health:
+    """The health of every component, seen a few seconds ago at most. Anybody may ask."""
+    components = await process.checks.components()
+    status = _overall(components)
+    if process.draining.asked:
+        status = "unhealthy"
+        api = Component(status="unhealthy", detail="This process is shutting down.")
+        components = {**components, "api": api}
+    response.status_code = 503 if status == "unhealthy" else 200
+    response.headers["cache-control"] = "no-store"
+    return Health(status=status, components=components)
+
+
+@router.get("/live", operation_id="get_liveness")
+async def live() -> Probe:
+    """The process answers."""
+    return Probe()
+
+
+@router.get("/ready", operation_id="get_readiness", responses=problems.responses(503))
+async def ready(process: CurrentProcess) -> Probe:
+    """The process takes chats: it reaches Redis, and is not on its way out."""
+    if process.draining.asked:
+        raise Unavailable("This process is shutting down.")
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            await process.stores.queue.execute_command("PING")
+            if process.stores.apart:
+                await process.stores.each_log_node("PING")
+    except (*REDIS_AWAY, TimeoutError):
+        raise Unavailable("Redis cannot be reached.") from None
+    return Probe()
+
+
+def _overall(components: Components) -> Literal["healthy", "degraded", "unhealthy"]:
+    if any(components[name].status == "unhealthy" for name in _NEEDED if name in components):
+        return "unhealthy"
+    unwell = any(c.status in ("degraded", "unhealthy") for c in components.values())
+    return "degraded" if unwell else "healthy"

@@ -1,0 +1,19 @@
+"""`GET /models`: what can be asked."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from api.catalog.model_list import Model
+from api.process import CurrentProcess
+
+router = APIRouter(tags=["models"])
+
+
+class Models(BaseModel):
+    models: list[Model]
+
+
+@router.get("/models")
+async def list_models(process: CurrentProcess) -> Models:
+    """The models that a request may name, with the default marked."""
+    return Models(models=await process.models.read())

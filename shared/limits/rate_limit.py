@@ -1,0 +1,67 @@
+"""How many runs and titles an owner may ask for a minute: two token buckets, of one size.
+
+A bucket is kept as the time at which it is full again (GCRA), on the clock of Redis. Runs spend of
+theirs where they are let in (`shared/runs/admission.py`).
+"""
+
+from typing import Literal
+
+from shared.errors import RateLimited
+from shared.limits.rate_limit_status import Allowance
+from shared.redis import keys
+from shared.redis.client import Redis, Script
+from shared.settings import LimitSettings
+
+Policy = Literal["runs", "titles"]
+
+_ASKED: dict[Policy, str] = {"runs": "answers", "titles": "titles"}
+
+
+async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> Allowance | None:
+    """What is left of the titles, once this one is taken; None where there is no limit.
+
+    Raises:
+        RateLimited: if the owner has asked for too many.
+    """
+    if not limits.requests_per_minute:
+        return None
+    arguments = [limits.requests_per_minute, limits.burst]
+    spent: int = await _TAKE.run(redis, [keys.title_rate(owner)], arguments)
+    if spent < 0:
+        raise exceeded("titles", -spent, limits)
+    return left("titles", spent, limits)
+
+
+def left(policy: Policy, spent_us: int, limits: LimitSettings) -> Allowance | None:
+    """What is left of the rate, of which so many microseconds' worth is spent."""
+    if not limits.requests_per_minute:
+        return None
+    interval, spent = 60 / limits.requests_per_minute, spent_us / 1e6
+    window = interval * limits.burst
+    # A microsecond is lost to rounding: it must not cost a whole run.
+    remaining = max(0, int((window - spent + 2e-6) / interval))
+    return Allowance(policy, limits.burst, remaining, window, spent)
+
+
+def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimited:
+    interval = 60 / limits.requests_per_minute
+    wait = max(0.0, spent_us / 1e6 - interval * (limits.burst - 1))
+    return RateLimited(
+        f"At most {limits.requests_per_minute:,} {_ASKED[policy]} a minute may be asked for.",
+        retry_after=wait,
+        allowance=left(policy, spent_us, limits),
+    )
+
+
+#: KEYS rate. ARGV number a minute, burst. Returns what is spent in µs, below 0 if it was refused.
+_TAKE = Script("""
+local time = redis.call('TIME')
+local micros = time[1] * 1000000 + time[2]
+local interval = 60000000 / ARGV[1]
+local full = tonumber(redis.call('GET', KEYS[1]) or '0')
+local spent = math.max(0, math.min(full - micros, interval * ARGV[2]))
+if spent > interval * (ARGV[2] - 1) + 1 then return -math.ceil(spent) end
+spent = spent + interval
+redis.call('SET', KEYS[1], string.format('%.0f', micros + spent), 'PX', math.ceil(spent / 1000))
+return math.ceil(spent)
+""")

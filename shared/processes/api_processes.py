@@ -1,0 +1,17 @@
+"""Who serves: each API process renews its record, for whoever looks at the whole house."""
+
+from shared.processes.registry import Record, Register
+from shared.redis import keys
+
+
+class ApiRecord(Record):
+    #: Clients that follow a run now.
+    clients: int = 0
+
+
+class Apis(Register[ApiRecord]):
+    members = keys.APIS
+    record = ApiRecord
+
+    def key(self, member_id: str) -> str:
+        return keys.api_record(member_id)

@@ -1,0 +1,119 @@
+"""What a process has counted since it started, in few numbers: read off its metrics."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import pairwise
+
+from prometheus_client import REGISTRY
+from prometheus_client.samples import Sample
+from pydantic import BaseModel, ConfigDict
+
+from shared.telemetry.metrics import SECONDS
+
+_RUNS, _ACCEPTED, _TOKENS = "mamba_runs_total", "mamba_runs_accepted_total", "mamba_tokens_total"
+_WAIT, _FIRST_TOKEN = "mamba_run_wait_seconds_bucket", "mamba_run_first_token_seconds_bucket"
+#: The metrics that totals are made of, as they are exposed.
+SOURCES = (_RUNS, _ACCEPTED, _TOKENS, _WAIT, _FIRST_TOKEN)
+
+_NONE = (0,) * (len(SECONDS) + 1)
+
+
+class Totals(BaseModel):
+    """Counts that only rise, for as long as their process lives."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    #: Runs that were let in, and those that have ended, by how.
+    accepted: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    #: Output tokens.
+    tokens: int = 0
+    #: Counts per bucket of `SECONDS` in shared/telemetry/metrics.py; the last is for the rest.
+    wait: tuple[int, ...] = _NONE
+    first_token: tuple[int, ...] = _NONE
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return self._with(other, 1)
+
+    def __sub__(self, earlier: "Totals") -> "Totals":
+        return self._with(earlier, -1)
+
+    def _with(self, other: "Totals", sign: int) -> "Totals":
+        def buckets(mine: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(a + sign * b for a, b in zip(mine, others, strict=False))
+
+        return Totals(
+            accepted=self.accepted + sign * other.accepted,
+            succeeded=self.succeeded + sign * other.succeeded,
+            failed=self.failed + sign * other.failed,
+            cancelled=self.cancelled + sign * other.cancelled,
+            tokens=self.tokens + sign * other.tokens,
+            wait=buckets(self.wait, other.wait),
+            first_token=buckets(self.first_token, other.first_token),
+        )
+
+
+class Counted:
+    """The totals of this process since this was made: its metrics may know of a life before."""
+
+    def __init__(self) -> None:
+        self._before = _read()
+
+    def totals(self) -> Totals:
+        return _read() - self._before
+
+
+def quantile(buckets: tuple[int, ...], share: float) -> float | None:
+    """The seconds within which this share of what was counted lies; None where nothing was.
+
+    Within a bucket it is interpolated, as Prometheus' `histogram_quantile` does.
+    """
+    rank = share * sum(buckets)
+    if rank <= 0:
+        return None
+    sums = [0]
+    for count in buckets:
+        sums.append(sums[-1] + count)
+    index = bisect_left(sums, rank) - 1
+    if index >= len(SECONDS):
+        return SECONDS[-1]
+    lower, upper = (0.0, *SECONDS)[index], SECONDS[index]
+    return lower + (upper - lower) * (rank - sums[index]) / buckets[index]
+
+
+def _read() -> Totals:
+    """Also where several processes share their metrics it is this one's own counts."""
+    runs: dict[str, int] = {}
+    sums: dict[str, int] = {_ACCEPTED: 0, _TOKENS: 0}
+    buckets: dict[str, dict[str, int]] = {_WAIT: {}, _FIRST_TOKEN: {}}
+    for sample in _samples():
+        value = round(sample.value)
+        if sample.name == _RUNS:
+            outcome = sample.labels["outcome"]
+            runs[outcome] = runs.get(outcome, 0) + value
+        elif sample.name in buckets:
+            bound, found = sample.labels["le"], buckets[sample.name]
+            found[bound] = found.get(bound, 0) + value
+        elif sample.labels.get("kind", "output") == "output":
+            sums[sample.name] += value
+    return Totals(
+        accepted=sums[_ACCEPTED],
+        succeeded=runs.get("succeeded", 0),
+        failed=runs.get("failed", 0),
+        cancelled=runs.get("cancelled", 0),
+        tokens=sums[_TOKENS],
+        wait=_apart(buckets[_WAIT].values()),
+        first_token=_apart(buckets[_FIRST_TOKEN].values()),
+    )
+
+
+def _samples() -> Iterable[Sample]:
+    for family in REGISTRY.restricted_registry(SOURCES).collect():
+        yield from family.samples
+
+
+def _apart(cumulative: Iterable[int]) -> tuple[int, ...]:
+    """Each bucket's own count; Prometheus counts into every bucket above too."""
+    return tuple(after - before for before, after in pairwise((0, *cumulative))) or _NONE

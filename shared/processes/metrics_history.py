@@ -1,0 +1,137 @@
+"""The metrics of the last hour, one sample every few seconds."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.processes.counters import Totals
+from shared.redis import keys
+from shared.redis.client import Redis, Script
+
+SAMPLE_SECONDS = 5.0
+SAMPLES_KEPT = 720
+_HOUR_MS = 3_600_000
+#: After a longer pause what was counted meanwhile is nobody's rate.
+_PAUSE_MS = 60_000
+
+
+class Sample(BaseModel):
+    """The house at one time. Times are Unix ms by Redis' clock, spans ms, rates per second."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: int
+    waiting: int
+    running: int
+    deferred: int
+    oldest_wait_ms: int
+    workers: int
+    #: Runs that the workers that do not drain take at most.
+    places: int
+    #: Clients that follow a run.
+    clients: int
+    #: Since the sample before.
+    accepted: float = 0.0
+    succeeded: float = 0.0
+    failed: float = 0.0
+    cancelled: float = 0.0
+    #: Output tokens.
+    tokens: float = 0.0
+    #: None: no run began, or spoke, since the sample before.
+    wait_p50_ms: float | None = None
+    wait_p95_ms: float | None = None
+    first_token_p50_ms: float | None = None
+    first_token_p95_ms: float | None = None
+
+
+class Seen(BaseModel):
+    """What the processes had counted, by their ids, when a sample was made."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: int
+    totals: dict[str, Totals]
+
+
+class Samples:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._known: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._last_id = b"-"
+
+    async def take_turn(self, process_id: str) -> float:
+        """0.0 where the turn is this process' now, else the seconds until the next."""
+        left_ms: int = await _TAKE_TURN.run(
+            self._redis, [keys.SAMPLE_TURN], [process_id, int(SAMPLE_SECONDS * 1000)]
+        )
+        return left_ms / 1000
+
+    async def before(self) -> Seen | None:
+        """What was seen at the sample before; None where there was none lately."""
+        text: bytes | None = await self._redis.execute_command("GET", keys.SAMPLED)
+        return Seen.model_validate_json(text) if text else None
+
+    async def left(self, process_ids: Sequence[str]) -> dict[str, Totals]:
+        """The last word of those that have left in good order, and not long ago."""
+        if not process_ids:
+            return {}
+        names = map(keys.totals_left, process_ids)
+        texts: list[bytes | None] = await self._redis.execute_command("MGET", *names)
+        found = zip(process_ids, texts, strict=True)
+        return {one: Totals.model_validate_json(text) for one, text in found if text}
+
+    async def add(self, sample: Sample, seen: Seen, process_id: str) -> bool:
+        """Add the sample of this process' turn. False if another has the turn by now."""
+        return bool(
+            await _ADD.run(
+                self._redis,
+                [keys.SAMPLE_TURN, keys.SAMPLES, keys.SAMPLED],
+                [
+                    process_id,
+                    sample.model_dump_json(exclude_defaults=True),
+                    seen.model_dump_json(exclude_defaults=True),
+                    SAMPLES_KEPT,
+                    _HOUR_MS,
+                    _PAUSE_MS,
+                ],
+            )
+        )
+
+    async def last_hour(self, now: int) -> tuple[Sample, ...]:
+        """The samples of the hour before `now`, the oldest first; only new ones are read."""
+        after = self._last_id if self._last_id == b"-" else b"(" + self._last_id
+        rows: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
+            "XRANGE", keys.SAMPLES, after, "+"
+        )
+        for entry_id, fields in rows:
+            self._last_id = entry_id
+            if (sample := _read(fields)) is not None:
+                self._known.append(sample)
+        while self._known and self._known[0].at < now - _HOUR_MS:
+            self._known.popleft()
+        return tuple(self._known)
+
+
+def _read(fields: Mapping[bytes, bytes]) -> Sample | None:
+    """None of what a newer process wrote, and this one cannot read."""
+    try:
+        return Sample.model_validate_json(fields.get(b"sample", b""))
+    except ValidationError:
+        return None
+
+
+#: KEYS turn; ARGV process, length of a turn in ms.
+_TAKE_TURN = Script("""
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
+return math.max(1, redis.call('PTTL', KEYS[1]))
+""")
+
+#: KEYS turn, samples, totals; ARGV process, sample, totals, how many are kept, their times to live.
+_ADD = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], '*', 'sample', ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[6])
+return 1
+""")

@@ -1,0 +1,169 @@
+"""Who is there: each process renews a record of itself, the others read them.
+
+A process that stops renewing is gone from the list when its time is over, whatever became of it.
+One that leaves in good order is gone at once; what it counted is kept until the next sample.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.background_task import Background
+from shared.processes.counters import Counted, Totals
+from shared.redis import keys
+from shared.redis.client import REDIS_AWAY, Redis, RedisError, Script
+
+#: How long a process counts as alive after its last renewal; it renews each third of it.
+ALIVE_SECONDS = 6.0
+#: How long the totals of one that has left are kept: for more than one sample.
+_TOTALS_KEPT_MS = 15_000
+_LEAVE_SECONDS = 1.0
+
+
+class Record(BaseModel):
+    """A process as it last described itself. `started_at` is Unix milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    host: str
+    pid: int
+    started_at: int
+    #: How long it had been up when it said so, in ms: clocks may differ, this does not.
+    up_ms: int = 0
+    #: What it has counted since it started.
+    totals: Totals = Field(default_factory=Totals)
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Register(Generic[RecordT]):
+    """The processes of one kind that are alive."""
+
+    #: Sorted set: their ids, by when they count as gone.
+    members: ClassVar[str]
+    record: type[RecordT]
+
+    def __init__(self, redis: Redis, *, alive_seconds: float = ALIVE_SECONDS) -> None:
+        self._redis = redis
+        self._alive_ms = int(alive_seconds * 1000)
+
+    def key(self, member_id: str) -> str:
+        """Where the record of a process stands."""
+        raise NotImplementedError
+
+    async def renew(self, record: RecordT) -> None:
+        """Be alive, as described, for a while."""
+        await _RENEW.run(
+            self._redis,
+            [self.members, self.key(record.id)],
+            [record.id, record.model_dump_json(), self._alive_ms],
+        )
+
+    async def leave(self, record: RecordT) -> None:
+        """Be gone at once, with a last word on what was counted."""
+        left = keys.totals_left(record.id)
+        totals = record.totals.model_dump_json()
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("ZREM", self.members, record.id)
+            pipe.execute_command("DEL", self.key(record.id))
+            pipe.execute_command("SET", left, totals, "PX", _TOTALS_KEPT_MS)
+            await pipe.execute()
+
+    async def alive(self) -> list[RecordT]:
+        """The records of all that are alive, the longest-serving first.
+
+        What a newer process says, and this one cannot read, is passed over.
+        """
+        prefix = self.key("{}").split("{}")
+        texts: list[bytes] = await _ALIVE.run(self._redis, [self.members], prefix)
+        records = [record for text in texts if (record := self._read(text)) is not None]
+        return sorted(records, key=lambda record: (record.started_at, record.id))
+
+    def _read(self, text: bytes) -> RecordT | None:
+        try:
+            return self.record.model_validate_json(text)
+        except ValidationError:
+            return None
+
+
+class Identity:
+    """What a process says of itself whatever it does."""
+
+    def __init__(self) -> None:
+        self._host, self._pid = socket.gethostname(), os.getpid()
+        #: Names this process among all that there are.
+        self.id = f"{self._host}-{self._pid}-{secrets.token_hex(3)}"
+        self._started_at, self._began = time.time_ns() // 1_000_000, time.monotonic()
+        self._counted = Counted()
+
+    async def record(self) -> Record:
+        """As it is now. A thread adds up what was counted: it is milliseconds for many labels."""
+        totals = await asyncio.to_thread(self._counted.totals)
+        return Record(
+            id=self.id,
+            host=self._host,
+            pid=self._pid,
+            started_at=self._started_at,
+            up_ms=round((time.monotonic() - self._began) * 1000),
+            totals=totals,
+        )
+
+
+class Presence(Background, Generic[RecordT]):
+    """Renews a record for as long as the context lasts, and takes it back at its end."""
+
+    def __init__(
+        self,
+        register: Register[RecordT],
+        identity: Identity,
+        describe: Callable[[Record], RecordT],
+    ) -> None:
+        self._register = register
+        self._identity = identity
+        #: Adds what it is that this process does.
+        self._describe = describe
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await super().__aexit__(*exc_info)
+        with suppress(*REDIS_AWAY, RedisError, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._register.leave(self._describe(await self._identity.record()))
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(*REDIS_AWAY, RedisError):
+                await self._register.renew(self._describe(await self._identity.record()))
+            await asyncio.sleep(ALIVE_SECONDS / 3)
+
+
+#: KEYS members, record; ARGV member, record, time to live. Scores are Redis' own time.
+_RENEW = Script("""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+""")
+
+#: KEYS members; ARGV what stands before and after a member's id in its record's key.
+_ALIVE = Script("""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')) do
+  found[#found + 1] = redis.call('GET', ARGV[1] .. id .. ARGV[2]) or nil
+end
+return found
+""")

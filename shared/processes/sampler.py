@@ -1,0 +1,106 @@
+"""Makes the samples: each API process and each worker takes part, one of them at each turn.
+
+Rates are the difference between what all processes have counted by now and by the sample before.
+One that is new counts from nothing, one that has left in good order has given its last word.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from shared.background_task import Background
+from shared.processes.counters import Totals, quantile
+from shared.processes.metrics_history import SAMPLE_SECONDS, Sample, Samples, Seen
+from shared.processes.registry import Record
+from shared.processes.snapshot import HouseLook, Observatory
+from shared.redis.client import REDIS_AWAY, RedisError
+
+log = structlog.stdlib.get_logger()
+
+#: Those who wait for a turn do not all ask for it at once.
+_SPREAD_SECONDS = 0.1
+#: What a new process may have been up before it said so.
+_SLACK_SECONDS = 2.0
+
+
+class Sampling(Background):
+    """One process a turn looks at the house, and adds the sample for all."""
+
+    def __init__(self, samples: Samples, observatory: Observatory, process_id: str) -> None:
+        self._samples = samples
+        self._observatory = observatory
+        self._id = process_id
+
+    async def _run(self) -> None:
+        while True:
+            pause = SAMPLE_SECONDS
+            try:
+                pause = await self._samples.take_turn(self._id)
+                if not pause:
+                    await self.sample()
+            except (*REDIS_AWAY, RedisError) as error:
+                log.debug("sampling.redis_away", error=str(error))
+            await asyncio.sleep(pause + random.uniform(0, _SPREAD_SECONDS))  # noqa: S311
+
+    async def sample(self) -> None:
+        """Look at the house, and add what is seen."""
+        house = await self._observatory.house()
+        if not house.redis.up:
+            return
+        processes = {one.id: one.totals for one in (*house.workers, *house.apis)}
+        before = await self._samples.before()
+        missed = [one for one in before.totals if one not in processes] if before else []
+        sample = make_sample(house, before, await self._samples.left(missed))
+        await self._samples.add(sample, Seen(at=house.at, totals=processes), self._id)
+
+
+def make_sample(house: HouseLook, before: Seen | None, left: Mapping[str, Totals]) -> Sample:
+    """The sample of what is there; without one before it has no rates."""
+    counted, seconds = Totals(), 0.0
+    if before is not None and house.at > before.at:
+        seconds = (house.at - before.at) / 1000
+        counted = _counted(before, left, [*house.workers, *house.apis], seconds)
+
+    def rate(count: int) -> float:
+        return round(count / seconds, 3) if seconds else 0.0
+
+    return Sample(
+        at=house.at,
+        waiting=sum(queue.waiting for queue in house.queues),
+        running=sum(queue.running for queue in house.queues),
+        deferred=sum(queue.deferred for queue in house.queues),
+        oldest_wait_ms=max((queue.oldest_wait_ms for queue in house.queues), default=0),
+        workers=len(house.workers),
+        places=house.places,
+        clients=house.clients,
+        accepted=rate(counted.accepted),
+        succeeded=rate(counted.succeeded),
+        failed=rate(counted.failed),
+        cancelled=rate(counted.cancelled),
+        tokens=rate(counted.tokens),
+        wait_p50_ms=_ms(quantile(counted.wait, 0.5)),
+        wait_p95_ms=_ms(quantile(counted.wait, 0.95)),
+        first_token_p50_ms=_ms(quantile(counted.first_token, 0.5)),
+        first_token_p95_ms=_ms(quantile(counted.first_token, 0.95)),
+    )
+
+
+def _counted(
+    before: Seen, left: Mapping[str, Totals], present: Iterable[Record], seconds: float
+) -> Totals:
+    """What all have counted since. Who was away, and is back, is passed over this once."""
+    counted = Totals()
+    for process_id, totals in left.items():
+        counted += totals - before.totals[process_id]
+    for record in present:
+        if (known := before.totals.get(record.id)) is not None:
+            counted += record.totals - known
+        elif record.up_ms / 1000 < seconds + _SLACK_SECONDS:
+            counted += record.totals
+    return counted
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

@@ -1,0 +1,26 @@
+"""Who works: each worker process renews its record, the API and operators' commands read them."""
+
+from shared.processes.registry import Record, Register
+from shared.redis import keys
+
+
+class WorkerRecord(Record):
+    queue: str
+    #: The keys of the queues that it serves; empty of a worker that does not say.
+    queues: tuple[str, ...] = ()
+    #: Runs it works on, and how many it would take.
+    running: int
+    concurrency: int
+    #: Takes nothing new: it is on its way out.
+    draining: bool = False
+
+    def serves(self, queue: str) -> bool:
+        return queue in self.queues or not self.queues
+
+
+class Workers(Register[WorkerRecord]):
+    members = keys.WORKERS
+    record = WorkerRecord
+
+    def key(self, member_id: str) -> str:
+        return keys.worker_record(member_id)

@@ -1,0 +1,134 @@
+"""One subscribed connection to Redis a process, whatever the number of channels and listeners.
+
+What was published while the connection was away is gone, so every (re)subscription is announced to
+the listener as a gap: the log is the truth, the publication only the bell.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from shared.background_task import Background
+from shared.redis.client import REDIS_AWAY, Argument, connection_options
+from shared.redis.push_connection import Push, PushConnection, open_push_connection
+
+log = structlog.stdlib.get_logger()
+
+_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Listener(Protocol):
+    def on_message(self, message: bytes) -> None: ...
+
+    def on_gap(self) -> None:
+        """From now on messages arrive; whatever was published before may have been missed."""
+        ...
+
+
+class Subscriptions(Protocol):
+    def add(self, channel: str, listener: Listener) -> None:
+        """Listen to a channel. `on_gap` tells when the subscription stands."""
+        ...
+
+    def remove(self, channel: str, listener: Listener) -> None: ...
+
+
+class Subscriber(Background):
+    """Use as an async context manager; it keeps itself connected until left."""
+
+    #: What is pushed of a channel: a message, that the subscription stands, that it has ended.
+    KINDS = (b"message", b"subscribe", b"unsubscribe")
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._join(connection_options(url), name)
+
+    def _join(self, options: Mapping[str, Any], name: str) -> None:
+        self._options = options
+        self._name = name
+        self._listeners: dict[bytes, set[Listener]] = {}
+        self._subscribed: set[bytes] = set()
+        self._connection: PushConnection | None = None
+
+    def add(self, channel: str, listener: Listener) -> None:
+        """Listen to a channel. `on_gap` tells when the subscription stands."""
+        name = channel.encode()
+        listeners = self._listeners.setdefault(name, set())
+        if not listeners:
+            self._subscribe(name)
+        elif name in self._subscribed:
+            listener.on_gap()
+        listeners.add(listener)
+
+    def remove(self, channel: str, listener: Listener) -> None:
+        name = channel.encode()
+        listeners = self._listeners.get(name, set())
+        listeners.discard(listener)
+        if not listeners and self._listeners.pop(name, None) is not None:
+            self._unsubscribe(name)
+
+    def _subscribe(self, *names: bytes) -> None:
+        self._send("SUBSCRIBE", *names)
+
+    def _unsubscribe(self, name: bytes) -> None:
+        self._send("UNSUBSCRIBE", name)
+
+    def _send(self, *command: Argument) -> None:
+        if self._connection is not None:
+            self._connection.send(*command)
+
+    def _on_push(self, push: Push) -> None:
+        message, stands, ended = self.KINDS
+        kind, channel = push[0], push[1]
+        listeners = self._listeners.get(channel, ())
+        if kind == message:
+            for listener in listeners:
+                listener.on_message(push[2])
+        elif kind == stands:
+            self._subscribed.add(channel)
+            for listener in listeners:
+                listener.on_gap()
+        elif kind == ended:
+            self._subscribed.discard(channel)
+            self._on_ended(channel)
+
+    def _on_ended(self, channel: bytes) -> None:
+        """A subscription has ended, as was asked for, or for a reason of the server's."""
+
+    def _on_error(self, error: Exception) -> None:
+        """The server has refused something."""
+        log.warning("subscriber.refused", error=str(error))
+
+    def _on_lost(self) -> None:
+        """There is no connection any more, or none yet."""
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                connection = await open_push_connection(
+                    self._options, self._name, on_push=self._on_push, on_error=self._on_error
+                )
+            except (*REDIS_AWAY, TimeoutError) as error:
+                delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                failures += 1
+                log.warning("subscriber.connect_failed", error=str(error), retry_in=delay)
+                self._on_lost()
+                await asyncio.sleep(delay)
+                continue
+            failures = 0
+            await self._serve(connection)
+
+    async def _serve(self, connection: PushConnection) -> None:
+        self._connection = connection
+        try:
+            if self._listeners:
+                self._subscribe(*self._listeners)
+            await connection.watch()
+        finally:
+            self._connection = None
+            self._subscribed.clear()
+            connection.close()
+        log.warning("subscriber.disconnected")
+        self._on_lost()

@@ -1,0 +1,80 @@
+"""The runs that are being made, or wait for it.
+
+The queues are their index: a run's job stands in its queue from the admission to the end, leased or
+not. Nothing else has to be kept in step with them.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, cast
+
+from shared.redis import keys
+from shared.redis.client import Redis, Script
+from shared.runs.run import Run, RunStore
+
+LiveState = Literal["waiting", "running", "deferred"]
+
+
+class LiveRun(NamedTuple):
+    run: Run
+    #: The id of the worker that has it.
+    worker: str | None
+    #: When its job is due; past: it waits. Unix milliseconds, by Redis' clock.
+    due_at: int
+    state: LiveState
+
+
+class LiveRuns:
+    def __init__(self, redis: Redis, runs: RunStore) -> None:
+        self._redis = redis
+        self._runs = runs
+
+    async def both(self, queues: Sequence[str], count: int) -> list[LiveRun]:
+        """Of all these queues `count` at most: those that wait longest, and those not due yet.
+
+        The latter are those that workers have, and the deferred ones. Where there are enough of
+        both they are half and half: neither hides the other.
+        """
+        return await self._find(_BOTH, queues, count)
+
+    async def _find(self, script: Script, queues: Sequence[str], count: int) -> list[LiveRun]:
+        names, args = [keys.queue(queue) for queue in queues], [count, keys.lease("")]
+        told: list[list[bytes]] = await script.run(self._redis, names, args)
+        found = [[word.decode() for word in words] for words in told]
+        runs = await self._runs.find([job for job, *_ in found])
+        return [
+            LiveRun(runs[job], worker or None, int(due), cast("LiveState", state))
+            for job, due, worker, state in found
+            if job in runs
+        ]
+
+
+#: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time: a job's id, its due time,
+#: its worker's id or '', and what it does.
+_BOTH = Script("""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function told(id, due)
+  local worker = redis.call('GET', ARGV[2] .. id) or ''
+  local state = worker ~= '' and 'running' or due <= now and 'waiting' or 'deferred'
+  return {id, string.format('%.0f', due), worker, state}
+end
+local count = tonumber(ARGV[1])
+local function first(from, to)
+  local jobs = {}
+  for _, queue in ipairs(KEYS) do
+    local found = redis.call('ZRANGEBYSCORE', queue, from, to, 'WITHSCORES', 'LIMIT', 0, count)
+    for i = 1, #found, 2 do jobs[#jobs + 1] = {found[i], tonumber(found[i + 1])} end
+  end
+  table.sort(jobs, function(a, b) return a[2] < b[2] end)
+  return jobs
+end
+local waiting, later = first('-inf', now), first('(' .. string.format('%.0f', now), '+inf')
+local waits = math.min(#waiting, math.max(math.floor(count / 2), count - #later))
+local found = {}
+local function take(jobs, many)
+  for i = 1, math.min(#jobs, many) do found[#found + 1] = told(jobs[i][1], jobs[i][2]) end
+end
+take(waiting, waits)
+take(later, count - waits)
+return found
+""")

@@ -1,0 +1,233 @@
+"""The run: one answer being made, from the accepted request to its visible end.
+
+    queued ──▶ running ──▶ succeeded
+      │           ├──────▶ failed
+      │           └──────▶ cancelled
+      └──────▶ failed | cancelled
+
+Admission writes a run's hash. After that only the scripts in `shared/streams/scripts.py` write it,
+which keep the state in step with the log.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from string import ascii_letters, digits
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.redis import keys
+from shared.redis.client import Argument, Redis, Script
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDS
+
+
+_ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+
+
+_ALPHABET = ascii_letters + digits
+
+
+def new_run_id() -> str:
+    """20 letters and digits, 119 random bits: a command must not take one for an option."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(20))
+
+
+class Run(BaseModel):
+    """A run as its hash holds it. Times are Unix milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    chat_id: str
+    owner: str
+    #: The id of the assistant's message, the same on every replay and every connection.
+    message_id: str
+    agent: str
+    model: str
+    request_id: str
+    #: The runs that have made this message so far, oldest first, with blanks between them.
+    continues: str = ""
+    #: The queue that its job stands in; a name, not a key.
+    queue: str = keys.MAIN_QUEUE
+    state: RunState = RunState.QUEUED
+    #: How often a worker took the run over; the fence of the log.
+    attempts: int = 0
+    #: Attempts that ended in a failure that may be tried again.
+    failures: int = 0
+    #: Attempts that ended in a shutdown, and cost the run nothing.
+    handovers: int = 0
+    #: How often a stop was asked for; recorded before anybody is told.
+    cancel: int = 0
+    #: Why a failed run failed; a code of `worker/jobs/failures.py`.
+    error: str | None = None
+    #: Where its trace began, where there is one: W3C's `traceparent`.
+    traceparent: str | None = None
+    created_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
+    started_at: int | None = None
+    ended_at: int | None = None
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """The runs that this one continues, oldest first."""
+        return tuple(self.continues.split())
+
+    def to_hash(self) -> dict[str, str]:
+        fields = self.model_dump(mode="json", exclude_none=True)
+        return {name: str(value) for name, value in fields.items()}
+
+    def to_fields(self) -> list[str]:
+        """Names and values by turns, as Redis takes them."""
+        return [text for pair in self.to_hash().items() for text in pair]
+
+
+class RunStore:
+    """The runs' hashes in Redis."""
+
+    def __init__(self, redis: Redis, *, live_ttl: float) -> None:
+        self._redis = redis
+        self._live_ttl_ms = int(live_ttl * 1000)
+
+    async def create(self, run: Run) -> None:
+        """Make a run, as if it were let in now. One that is there stays as it is."""
+        await _CREATE.run(self._redis, [keys.run(run.id)], [self._live_ttl_ms, *run.to_fields()])
+
+    async def forget(self, run_id: str) -> None:
+        await self._redis.execute_command("DEL", keys.run(run_id))
+
+    async def keep(self, run_ids: Iterable[str]) -> None:
+        """Have runs and their logs live as long as one that is let in now."""
+        names = [name(run_id) for run_id in run_ids for name in (keys.run, keys.stream)]
+        await self._each([("PEXPIRE", name, self._live_ttl_ms) for name in names])
+
+    async def states(self, run_ids: Sequence[str]) -> dict[str, RunState | None]:
+        """The state of each; None if it is not kept."""
+        found = await self._each([("HGET", keys.run(run_id), "state") for run_id in run_ids])
+        states = [RunState(state.decode()) if state else None for state in found]
+        return dict(zip(run_ids, states, strict=True))
+
+    async def name_superseded(self, run_id: str, superseded: str) -> None:
+        """Have a run say which one is to end for it."""
+        await _RECORD.run(self._redis, [keys.run(run_id)], ["supersedes", superseded])
+
+    async def _each(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        if not commands:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return await pipe.execute()
+
+    async def get(self, run_id: str) -> Run | None:
+        return _run(await self._redis.execute_command("HGETALL", keys.run(run_id)))
+
+    async def find(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Those of these runs that are known, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.execute_command("HGETALL", keys.run(run_id))
+            found = [_run(fields) for fields in await pipe.execute()]
+        return {run.id: run for run in found if run is not None}
+
+    async def request_cancel(self, run_id: str) -> None:
+        """Record the stop. Whoever writes to the log next is told."""
+        await _CANCEL.run(self._redis, [keys.run(run_id)])
+
+    async def count_failure(self, run_id: str, attempt: int) -> None:
+        """Record that an attempt failed."""
+        await self._count(run_id, attempt, "failures")
+
+    async def count_handover(self, run_id: str, attempt: int) -> None:
+        """Record that an attempt was handed over."""
+        await self._count(run_id, attempt, "handovers")
+
+    async def _count(self, run_id: str, attempt: int, field: str) -> None:
+        await _COUNT.run(self._redis, [keys.run(run_id)], [field, f"end:{attempt}"])
+
+    async def hand_back(self, run_id: str) -> float | None:
+        """The seconds since a worker first could not begin with the run; None if it has ended."""
+        waited_ms: int | None = await _HAND_BACK.run(self._redis, [keys.run(run_id)])
+        return None if waited_ms is None else waited_ms / 1000
+
+    async def record_usage(self, run_id: str, attempt: int, usage: str) -> None:
+        """What an attempt has used so far; each attempt has a field of its own."""
+        await _RECORD.run(self._redis, [keys.run(run_id)], [f"usage:{attempt}", usage])
+
+    async def trade_trace(self, run_id: str, mine: str) -> str | None:
+        """Leave how to tell of this attempt if it ends without a word; what the last one left.
+
+        An attempt that tells of its own end leaves nothing.
+        """
+        left: bytes | None = await _TRADE.run(self._redis, [keys.run(run_id)], [mine])
+        return left.decode() if left else None
+
+    async def usages(self, run_id: str) -> list[str]:
+        """What each attempt has used."""
+        fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
+        return [value.decode() for name, value in fields.items() if name.startswith(b"usage:")]
+
+
+def _run(fields: Mapping[bytes, bytes]) -> Run | None:
+    if b"id" not in fields:
+        return None
+    return Run.model_validate({k.decode(): v.decode() for k, v in fields.items()})
+
+
+#: A hash that has expired must not come back as a fragment without a TTL.
+_CANCEL = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], 'cancel', 1) end
+""")
+
+#: KEYS run; ARGV counter, the attempt's mark. An attempt ends once, however often it is told.
+_COUNT = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[1]) == 1 then
+  redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+end
+""")
+
+_RECORD = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+""")
+
+_TRADE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local left = redis.call('HGET', KEYS[1], 'trace')
+if ARGV[1] == '' then redis.call('HDEL', KEYS[1], 'trace')
+else redis.call('HSET', KEYS[1], 'trace', ARGV[1]) end
+return left
+""")
+
+#: The time of the first hand-back is kept for as long as no attempt begins in between.
+_HAND_BACK = Script("""
+local state = redis.call('HGET', KEYS[1], 'state')
+if state ~= 'queued' and state ~= 'running' then return false end
+local attempts = redis.call('HGET', KEYS[1], 'attempts')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local before, since = string.match(redis.call('HGET', KEYS[1], 'unbegun') or '', '(%d+) (%d+)')
+if before ~= attempts then
+  since = now
+  redis.call('HSET', KEYS[1], 'unbegun', attempts .. ' ' .. string.format('%d', now))
+end
+return now - since
+""")
+
+_CREATE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then return end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'let_in_at', string.format('%d', now), unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+""")

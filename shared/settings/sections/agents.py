@@ -1,0 +1,13 @@
+"""Where agents come from."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.settings.sections.base import AtStart, Section
+
+
+class AgentSettings(Section):
+    file: AtStart[Path] = Field(
+        default=Path("config/agents.yaml"), description="Agents described in YAML; may be missing"
+    )

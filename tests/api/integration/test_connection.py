@@ -1,0 +1,98 @@
+"""Clients that take their time with a request's head, or make it endless."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.http.connection import Connection
+from tests.support.processes import free_port
+from tests.support.wait import until
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class Hurried(Connection):
+    head_bytes = 4096
+    head_seconds = 0.2
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    response = StreamingResponse(slowly()) if scope["path"] == "/slow" else PlainTextResponse("Hi")
+    await response(scope, receive, send)
+
+
+async def slowly() -> AsyncGenerator[bytes]:
+    """For longer than a head may take."""
+    for _ in range(5):
+        await asyncio.sleep(Hurried.head_seconds / 2)
+        yield b"."
+
+
+@pytest.fixture
+async def port() -> AsyncGenerator[int]:
+    port = free_port()
+    config = uvicorn.Config(app, port=port, http=Hurried, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await until(started)
+    yield port
+    server.should_exit = True
+    await serving
+
+
+async def answer(port: int, *pieces: bytes) -> bytes:
+    """All that is answered until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        return await asyncio.wait_for(reader.read(), 5)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        REQUEST + b"x: " + b"a" * 10_000,
+        REQUEST + b"x: y\r\n" * 2_000,
+        b"GET /" + b"a" * 10_000,
+        REQUEST + b"a" * 10_000,
+    ],
+    ids=["a header", "many headers", "an address", "a header's name"],
+)
+async def test_an_endless_head_is_refused(port: int, head: bytes) -> None:
+    assert (await answer(port, head)).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("head", [b"", b"G", REQUEST], ids=["nothing", "a letter", "half a head"])
+async def test_a_head_that_does_not_come_is_not_waited_for(port: int, head: bytes) -> None:
+    assert (await answer(port, head)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_second_head_has_its_limits_too(port: int) -> None:
+    answered = await answer(port, REQUEST + b"\r\n" + REQUEST)
+
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in answered
+
+
+async def test_an_answer_may_take_its_time(port: int) -> None:
+    slow = b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    assert (await answer(port, slow)).endswith(b"0\r\n\r\n")
+
+
+async def test_what_is_long_but_fits_is_taken(port: int) -> None:
+    head = REQUEST + b"Connection: close\r\nx: " + b"a" * 3_000 + b"\r\n\r\n"
+
+    assert (await answer(port, head)).startswith(b"HTTP/1.1 200 ")

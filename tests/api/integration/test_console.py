@@ -1,0 +1,335 @@
+"""The console's routes: for operators and their own page alone; the page itself holds nothing."""
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from api.app import create_app
+from api.auth.public_routes import is_public
+from api.console import page
+from api.console import routes as routes_module
+from shared.api_key import hash_of, new_api_key
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.runs.run import Run, RunStore
+from shared.settings import Settings
+from tests.support.processes import Api, Valkey
+from tests.support.wait import until
+from web.page import build
+
+USER, OPERATOR = new_api_key(), new_api_key()
+ENV = {
+    "MAMBA_AUTH__MODE": "api_key",
+    "MAMBA_AUTH__API_KEYS": json.dumps(
+        [
+            {"name": "app", "hash": hash_of(USER)},
+            {"name": "ops", "hash": hash_of(OPERATOR), "scopes": ["operator"]},
+        ]
+    ),
+}
+WORDS = "words of a user's own"
+PLACES = {"run_id": "r1", "worker_id": "nobody", "name": "no.js"}
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+
+
+def routes() -> list[Route]:
+    """All that there are: one that is added without protection fails here."""
+    return [
+        Route(method, route.path)
+        for route in (*page.router.routes, *routes_module.router.routes)
+        if isinstance(route, APIRoute)
+        for method in cast("set[str]", route.methods)
+    ]
+
+
+GUARDED = [route for route in routes() if not is_public(route.path)]
+
+
+def key(value: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {value}"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    build()
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey) -> Generator[Api]:
+    process = Api(valkey.url, ENV).start()
+    asyncio.run(process.ready())
+    yield process
+    output = process.output
+    asyncio.run(process.stop())
+    assert "Traceback" not in output
+    assert WORDS not in output
+    assert OPERATOR not in output
+
+
+@pytest.fixture
+async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:  # noqa: ARG001
+    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
+        yield client
+
+
+async def send(
+    client: httpx.AsyncClient, route: Route, headers: dict[str, str]
+) -> tuple[int, dict[str, Any]]:
+    """Status and problem; of a stream its status alone."""
+    path = route.path.format_map(PLACES)
+    async with client.stream(route.method, path, headers=headers) as response:
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            return response.status_code, {}
+        content = await response.aread()
+    return response.status_code, json.loads(content) if content else {}
+
+
+async def ask(client: httpx.AsyncClient, chat: str = "c") -> str:
+    """The id of a run that waits."""
+    body = {"id": chat, "messages": [{"role": "user", "content": WORDS}]}
+    async with client.stream("POST", "/chat", json=body, headers=key(USER)) as response:
+        return response.headers["x-run-id"]
+
+
+def test_the_routes_are_those_of_the_page() -> None:
+    assert {path for _, path in routes()} - {path for _, path in GUARDED} == {
+        "/ops",
+        "/ops/",
+        "/ops/assets/{name}",
+    }
+    assert len(GUARDED) == 7
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+async def test_nobody_and_who_lacks_the_scope_are_refused(
+    client: httpx.AsyncClient, route: Route
+) -> None:
+    nobody, problem = await send(client, route, {})
+    assert (nobody, problem["code"]) == (401, "unauthenticated")
+
+    for url in (route, Route("GET", "/ops/overview")):
+        status, problem = await send(client, url, key(USER))
+        assert (status, problem["code"]) == (403, "forbidden")
+        assert "'operator'" in problem["detail"]
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+async def test_another_page_is_refused_whatever_key_it_has(
+    client: httpx.AsyncClient, route: Route
+) -> None:
+    for site in ("cross-site", "same-site"):
+        headers = {**key(OPERATOR), "sec-fetch-site": site, "origin": "http://localhost:3000"}
+        status, problem = await send(client, route, headers)
+        assert (status, problem["code"]) == (403, "forbidden")
+        assert "/ops" in problem["detail"]
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+async def test_an_operator_reaches_everything(client: httpx.AsyncClient, route: Route) -> None:
+    status, problem = await send(client, route, {**key(OPERATOR), "sec-fetch-site": "same-origin"})
+
+    assert status in (200, 404)
+    if status == 404:
+        assert re.search("'r1'|'nobody'", problem["detail"])
+
+
+async def test_in_mode_none_a_page_of_this_machine_is_refused_too(
+    valkey: Valkey,
+    redis: Redis,  # noqa: ARG001
+) -> None:
+    api = Api(valkey.url).start()
+    try:
+        await api.ready()
+        async with httpx.AsyncClient(base_url=api.url) as client:
+            page = {"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}
+            other = await client.post("/ops/workers/w/drain", headers=page)
+            rebound = await client.get("/ops/overview", headers={"host": "evil.example"})
+            mine = await client.get("/ops/overview")
+    finally:
+        await api.stop()
+
+    assert (other.status_code, rebound.status_code, mine.status_code) == (403, 403, 200)
+
+
+async def test_the_page_and_its_files_are_open_and_hold_to_a_strict_policy(
+    client: httpx.AsyncClient,
+) -> None:
+    shell = await client.get("/ops")
+    files = re.findall(r'(?:src|href)="(ops/assets/[\w.-]+)"', shell.text)
+    loaded = [await client.get(f"/{file}") for file in files]
+
+    assert shell.headers["cache-control"] == "no-cache"
+    assert "<script>" not in shell.text
+    assert {file.rpartition(".")[2] for file in files} == {"js", "css", "svg"}
+    for response in (shell, *loaded):
+        assert response.status_code == 200
+        assert response.headers["x-content-type-options"] == "nosniff"
+        policy = response.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self';")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        known = {"if-none-match": response.headers["etag"]}
+        assert (await client.get(response.url, headers=known)).status_code == 304
+    assert all("immutable" in response.headers["cache-control"] for response in loaded)
+
+
+@pytest.mark.parametrize("name", ["no.js", "..%2findex.html", "../index.html", ".sources"])
+async def test_no_other_file_is_served(client: httpx.AsyncClient, name: str) -> None:
+    response = await client.get(f"/ops/assets/{name}")
+
+    assert response.status_code in (401, 404)
+    assert "<html" not in response.text
+
+
+async def test_behind_a_prefix_a_slash_leads_to_the_page(client: httpx.AsyncClient) -> None:
+    response = await client.get("/ops/")
+
+    assert response.status_code == 308
+    assert str(httpx.URL("http://h/prefix/ops/").join(response.headers["location"])) == (
+        "http://h/prefix/ops"
+    )
+
+
+async def test_where_it_is_not_built_the_page_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(page, "BUILT", tmp_path / "none")
+    transport = httpx.ASGITransport(create_app(Settings()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        shell = await client.get("/ops")
+        asset = await client.get("/ops/assets/main.js")
+        docs = await client.get("/docs")
+
+    assert (shell.status_code, asset.status_code, docs.status_code) == (404, 404, 200)
+    assert "make console" in shell.text
+    assert "mamba queue" in shell.text
+
+
+def test_a_page_is_built_once_and_again_when_its_sources_change(tmp_path: Path) -> None:
+    source = tmp_path / "ops"
+    ours = Path(page.__file__).parents[2] / "web" / "ops"
+    shutil.copytree(ours, source, symlinks=True)
+
+    first = build(source, tmp_path / "built")
+    again = build(source, tmp_path / "built")
+    (source / "src" / "style.css").write_text("body { color: red }")
+    changed = build(source, tmp_path / "built")
+
+    assert (first, again, changed) == (True, False, True)
+    [style] = (tmp_path / "built" / "assets").glob("*.css")
+    assert "red" in style.read_text()
+    assert "MIT" in (tmp_path / "built" / "LICENSES.txt").read_text()
+
+
+async def test_the_overview_tells_what_waits_and_not_what_was_said(
+    client: httpx.AsyncClient,
+) -> None:
+    run_id = await ask(client)
+
+    async def look() -> httpx.Response | None:
+        """One look serves all who ask within a second: the run may be in the next."""
+        response = await client.get("/ops/overview", headers=key(OPERATOR))
+        return response if run_id in response.text else None
+
+    response = await until(look)
+    assert response is not None
+    assert response.headers["cache-control"] == "no-store"
+    live = [(run["id"], run["state"]) for run in response.json()["live"]]
+    assert live == [(run_id, "waiting")]
+    assert "totals" not in response.text
+    assert WORDS not in response.text
+    assert "api_key:" not in response.text
+
+
+async def test_the_stream_tells_it_again_and_again_and_ends_as_the_process_does(
+    valkey: Valkey,
+    redis: Redis,  # noqa: ARG001
+) -> None:
+    api = Api(valkey.url).start()
+    await api.ready()
+    told: list[dict[str, Any]] = []
+    stopping: asyncio.Task[int] | None = None
+    async with (
+        httpx.AsyncClient(base_url=api.url, timeout=20) as client,
+        client.stream("GET", "/ops/stream") as response,
+    ):
+        async for line in response.aiter_lines():
+            if line.startswith("data: "):
+                told.append(json.loads(line.removeprefix("data: ")))
+            if len(told) == 2 and stopping is None:
+                stopping = asyncio.create_task(api.stop())
+
+    assert stopping is not None
+    assert await stopping == 0
+    assert told[0]["at"] < told[1]["at"]
+    assert told[0]["redis"]["up"]
+
+
+async def test_a_run_is_described_followed_and_stopped_and_the_log_says_by_whom(
+    client: httpx.AsyncClient, api: Api
+) -> None:
+    run_id = await ask(client)
+    described = (await client.get(f"/ops/runs/{run_id}", headers=key(OPERATOR))).json()
+    following = client.stream("GET", f"/ops/runs/{run_id}/events", headers=key(OPERATOR))
+    async with following as response:
+        stopped = await client.post(f"/ops/runs/{run_id}/stop", headers=key(OPERATOR))
+        said = await response.aread()
+    again = await client.post(f"/ops/runs/{run_id}/stop", headers=key(OPERATOR))
+
+    assert (described["state"], described["worker"]) == ("queued", None)
+    assert stopped.json() == {"detail": f"{run_id} is cancelled."}
+    assert said.endswith(b"data: [DONE]\n\n")
+    assert (again.status_code, again.json()["code"]) == (409, "run_ended")
+    lines = [json.loads(line) for line in api.output.splitlines() if '"ops.' in line]
+    audited = {line["event"]: line for line in lines if line["run_id"] == run_id}
+    assert set(audited) == {"ops.run_followed", "ops.run_stopped"}
+    assert {line["operator"] for line in audited.values()} == {"api_key::ops"}
+
+
+async def test_a_run_is_requeued_unless_a_worker_has_it_or_its_job_is_gone(
+    client: httpx.AsyncClient, redis: Redis
+) -> None:
+    run_id = await ask(client)
+    await redis.execute_command("ZADD", keys.QUEUE, 9e15, run_id)
+
+    async def requeue(run_id: str) -> tuple[int, dict[str, Any]]:
+        response = await client.post(f"/ops/runs/{run_id}/requeue", headers=key(OPERATOR))
+        return response.status_code, response.json()
+
+    due = await requeue(run_id)
+    score = float(await redis.execute_command("ZSCORE", keys.QUEUE, run_id))
+    await redis.execute_command("SET", keys.lease(run_id), "w1", "PX", 5000)
+    held = await requeue(run_id)
+    await redis.execute_command("DEL", keys.lease(run_id), keys.job(run_id))
+    gone = await requeue(run_id)
+
+    assert due == (200, {"detail": f"{run_id} is due in the queue main."})
+    assert score < 9e15
+    assert (held[0], held[1]["code"]) == (409, "run_held")
+    assert "mamba worker drain w1" in held[1]["detail"]
+    assert (gone[0], gone[1]["code"]) == (409, "job_gone")
+
+
+async def test_of_a_run_without_a_log_nothing_is_told_and_a_wrong_cursor_is_named(
+    client: httpx.AsyncClient, redis: Redis
+) -> None:
+    names = ("chat_id", "owner", "message_id", "agent", "model", "request_id")
+    run = Run(id="r2", **dict.fromkeys(names, "x"))
+    await RunStore(redis, live_ttl=60).create(run)
+    wrong = {**key(OPERATOR), "last-event-id": "nonsense"}
+
+    response = await client.get("/ops/runs/r2/events", headers=wrong)
+
+    assert (response.status_code, response.json()["field"]) == (422, "Last-Event-ID")

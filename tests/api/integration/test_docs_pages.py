@@ -1,0 +1,89 @@
+"""The API's pages show the whole API in a real browser, with nothing from elsewhere."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.app import create_app
+from shared.settings import Settings
+from tests.support.browser import chromium
+from tests.support.browser.chromium import ChromiumMissingError, find_chromium
+from tests.support.browser.page import addresses, shown
+from tests.support.processes import Api, Valkey
+
+OPERATIONS = ("send_chat", "follow_chat", "stop_chat")
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey) -> Generator[Api]:
+    process = Api(valkey.url).start()
+    asyncio.run(process.ready())
+    yield process
+    asyncio.run(process.stop())
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=api.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("page", "mark"), [("/docs", "operations-chat-{}"), ("/redoc", "tag/chat/operation/{}")]
+)
+async def test_a_browser_shows_every_chat_route(api: Api, page: str, mark: str) -> None:
+    marks = [mark.format(operation) for operation in OPERATIONS]
+    document = await asyncio.to_thread(shown, f"{api.url}{page}", *marks)
+
+    for shown_mark in (*marks, "Mamba Server"):
+        assert shown_mark in document, document[:3000]
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_a_page_loads_from_this_server_alone(client: httpx.AsyncClient, page: str) -> None:
+    response = await client.get(page)
+
+    assert response.headers["cache-control"] == "no-cache"
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    files = addresses(response.text)
+    assert len(files) >= 2
+    for file in files:
+        assert file.startswith("/docs/static/")
+        loaded = await client.get(file)
+        assert loaded.status_code == 200
+        assert "immutable" in loaded.headers["cache-control"]
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "../core.py", "%2e%2e%2fcore.py", "__init__.py"])
+async def test_no_other_file_is_served(client: httpx.AsyncClient, name: str) -> None:
+    assert (await client.get(f"/docs/static/1.7.7/{name}")).status_code == 404
+
+
+async def test_behind_a_prefix_the_pages_ask_below_it() -> None:
+    transport = httpx.ASGITransport(create_app(Settings()), root_path="/assistant")
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as prefixed:
+        text = (await prefixed.get("/assistant/docs")).text
+
+    assert "/assistant/openapi.json" in text
+    assert all(file.startswith("/assistant/docs/static/") for file in addresses(text))
+
+
+def test_a_browser_that_is_named_and_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMBA_CHROMIUM", "no-such-browser")
+
+    with pytest.raises(ChromiumMissingError, match="MAMBA_CHROMIUM"):
+        find_chromium()
+
+
+def test_where_none_is_installed_the_browser_of_npm_shows_pages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MAMBA_CHROMIUM", raising=False)
+    monkeypatch.setattr(chromium, "_NAMES", ())
+    page = tmp_path / "page.html"
+    page.write_text("<body><script>document.body.append(6 * 7)</script></body>")
+
+    assert "42</body>" in shown(page.as_uri(), "42</body>")

@@ -1,0 +1,278 @@
+"""`GET /health` says what is wrong, costs nothing, and tells a stranger no secret."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.catalog.agent_directory import AgentDirectory
+from api.monitoring.component_checks import ComponentChecks
+from shared.agents.agent_file import AgentFile
+from shared.agents.catalog import AgentCatalogue
+from shared.processes.workers import Workers
+from shared.providers.health import ProviderReport, ProviderReports
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.runs.stores import Stores
+from shared.settings import (
+    HealthSettings,
+    LimitSettings,
+    ModelSettings,
+    OpenAISettings,
+    ProviderSettings,
+    RedisSettings,
+    Settings,
+)
+from shared.settings.live_settings import LiveSettings
+from tests.shared.integration.test_workers import record
+from tests.support.fakes.proxy import Proxy
+from tests.support.processes import Valkey
+
+#: Each request looks anew.
+EACH_TIME = HealthSettings(interval_seconds=1e-9)
+
+
+def settings(valkey: Valkey, **more: Any) -> Settings:
+    openai = OpenAISettings.model_validate(
+        {"api_key": "sk-marker", "base_url": "https://marker.example/v1"}
+    )
+    given: dict[str, Any] = {
+        "redis": RedisSettings(url=valkey.url),
+        "openai": openai,
+        "health": EACH_TIME,
+    }
+    return Settings(**{**given, **more})
+
+
+@asynccontextmanager
+async def client_of(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        yield client
+
+
+async def report(redis: Redis, name: str, **more: Any) -> None:
+    now = time.time_ns() // 1_000_000
+    fields: dict[str, Any] = {"healthy": True, "latency_ms": 150.04, "checked_at": now, **more}
+    await ProviderReports(redis, ttl=60).save(ProviderReport(name=name, **fields))
+
+
+async def test_a_whole_house_is_healthy_with_each_component(redis: Redis, valkey: Valkey) -> None:
+    await Workers(redis).renew(record("w", running=1))
+    hour = HealthSettings(interval_seconds=3600)
+    await report(redis, "openai")
+
+    async with client_of(settings(valkey, health=hour)) as client:
+        response = await client.get("/health")
+
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json()
+    assert body["status"] == "healthy"
+    components = body["components"]
+    assert set(components) == {"openai", "redis", "queue", "workers"}
+    assert components["openai"] == {"status": "healthy", "latency_ms": 150.0}
+    assert components["queue"]["detail"] == "0 waiting, 0 taken"
+    assert components["workers"]["detail"] == "1 alive, 1 of 4 places taken"
+    assert all(component["latency_ms"] >= 0 for component in components.values())
+
+
+async def test_without_a_worker_it_is_unhealthy(redis: Redis, valkey: Valkey) -> None:
+    leaving = record("leaving").model_copy(update={"draining": True})
+    await Workers(redis).renew(leaving)
+
+    async with client_of(settings(valkey)) as client:
+        response = await client.get("/health")
+
+    assert response.status_code == 503
+    assert response.json()["status"] == "unhealthy"
+    assert response.json()["components"]["workers"]["status"] == "unhealthy"
+
+
+async def test_a_provider_that_fails_degrades_it_and_one_unheard_of_does_not(
+    redis: Redis, valkey: Valkey
+) -> None:
+    await Workers(redis).renew(record("w"))
+    providers = {
+        name: ProviderSettings(base_url="https://marker.example/v1")
+        for name in ("other", "silent", "redis")
+    }
+    hour = HealthSettings(interval_seconds=3600)
+    await report(redis, "openai")
+    await report(redis, "other", healthy=False, error="model_auth")
+    await report(redis, "stranger", healthy=False, error="model_auth")
+
+    async with client_of(settings(valkey, health=hour, providers=providers)) as client:
+        response = await client.get("/health")
+
+    assert response.status_code == 200
+    body = response.json()
+    assert body["status"] == "degraded"
+    found = {name: component["status"] for name, component in body["components"].items()}
+    assert found == {
+        "openai": "healthy",
+        "other": "unhealthy",
+        "silent": "unknown",
+        "provider:redis": "unknown",
+        "redis": "healthy",
+        "queue": "healthy",
+        "workers": "healthy",
+    }
+    assert body["components"]["other"]["detail"] == "model_auth"
+    assert "marker" not in response.text
+
+
+async def test_an_old_report_says_nothing_any_more(redis: Redis, valkey: Valkey) -> None:
+    await report(redis, "openai", healthy=False, checked_at=1)
+
+    async with client_of(settings(valkey)) as client:
+        body = (await client.get("/health")).json()
+
+    assert body["components"]["openai"]["status"] == "unknown"
+
+
+async def test_providers_need_not_be_checked(redis: Redis, valkey: Valkey) -> None:
+    await report(redis, "openai", healthy=False)
+    unchecked = HealthSettings(openai_check_enabled=False)
+
+    async with client_of(settings(valkey, health=unchecked)) as client:
+        body = (await client.get("/health")).json()
+
+    assert body["components"]["openai"] == {"status": "unknown", "detail": "It is not checked."}
+
+
+async def test_the_demo_model_is_always_there(redis: Redis, valkey: Valkey) -> None:  # noqa: ARG001
+    async with client_of(settings(valkey, openai=OpenAISettings(demo=True))) as client:
+        body = (await client.get("/health")).json()
+
+    assert body["components"]["openai"]["status"] == "healthy"
+
+
+async def test_a_queue_that_nobody_serves_degrades_it(redis: Redis, valkey: Valkey) -> None:
+    await Workers(redis).renew(record("w"))
+    seconds, _ = await redis.execute_command("TIME")
+    await redis.execute_command("ZADD", keys.QUEUE, (int(seconds) - 60) * 1000, "job")
+    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
+
+    async with client_of(settings(valkey)) as client:
+        body = (await client.get("/health")).json()
+
+    assert body["status"] == "degraded"
+    assert body["components"]["queue"]["detail"].startswith("1 waiting, 0 taken, the oldest waits")
+
+
+async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) -> None:
+    await Workers(redis).renew(record("w"))
+    seconds, _ = await redis.execute_command("TIME")
+    await redis.execute_command("ZADD", keys.QUEUE, int(seconds) * 1000, "job")
+    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
+
+    async with client_of(settings(valkey, limits=LimitSettings(queue_depth=1))) as client:
+        body = (await client.get("/health")).json()
+
+    assert body["components"]["queue"]["status"] == "degraded"
+
+
+async def test_a_queue_without_a_limit_is_never_full(redis: Redis, valkey: Valkey) -> None:
+    await Workers(redis).renew(record("w"))
+
+    async with client_of(settings(valkey, limits=LimitSettings(queue_depth=0))) as client:
+        body = (await client.get("/health")).json()
+
+    assert body["components"]["queue"]["status"] == "healthy"
+
+
+async def test_each_queue_is_told_apart_and_whether_somebody_serves_it(
+    redis: Redis, valkey: Valkey
+) -> None:
+    main_only = record("w").model_copy(update={"queues": (keys.QUEUE,)})
+    await Workers(redis).renew(main_only)
+    seconds, _ = await redis.execute_command("TIME")
+    await redis.execute_command("ZADD", keys.queue("local"), (int(seconds) - 60) * 1000, "job")
+    await redis.execute_command("PEXPIRE", keys.queue("local"), 60_000)
+    routed = ModelSettings(queues={"ollama/*": "local", "vllm/*": "idle", "*": "main"})
+
+    async with client_of(settings(valkey, models=routed)) as client:
+        body = (await client.get("/health")).json()
+
+    queues = {name: c for name, c in body["components"].items() if name.startswith("queue")}
+    assert body["status"] == "degraded"
+    assert {name: queue["status"] for name, queue in queues.items()} == {
+        "queue": "healthy",
+        "queue:idle": "healthy",
+        "queue:local": "degraded",
+    }
+    assert queues["queue"]["detail"] == "0 waiting, 0 taken"
+    assert queues["queue:idle"]["detail"] == "0 waiting, 0 taken, no worker serves it"
+    assert queues["queue:local"]["detail"].startswith("1 waiting, 0 taken, the oldest waits for")
+
+
+async def test_a_redis_that_says_nothing_is_unhealthy_in_bounded_time(valkey: Valkey) -> None:
+    async with Proxy(valkey.port) as proxy:
+        through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
+        async with client_of(through) as client:
+            await client.get("/health")
+            proxy.fall_silent()
+            async with asyncio.timeout(8):
+                response = await client.get("/health")
+
+    assert response.status_code == 503
+    components = response.json()["components"]
+    for name in ("redis", "queue", "workers"):
+        assert components[name] == {"status": "unhealthy", "detail": "Redis does not answer."}
+
+
+class Counting:
+    """A Redis that counts what it is asked, and answers when it is let."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self.commands: list[str] = []
+
+    async def execute_command(self, *args: Any) -> Any:
+        self.commands.append(str(args[0]))
+        return await self._redis.execute_command(*args)
+
+
+@pytest.fixture
+def counting(redis: Redis) -> Counting:
+    return Counting(redis)
+
+
+def checks_over(counting: Counting, settings: Settings) -> ComponentChecks:
+    redis = cast("Redis", counting)
+    agents = AgentDirectory(AgentCatalogue(redis, live_ttl=60), AgentFile(settings.agents))
+    stores = Stores(redis, redis, live_ttl=60, retention=60)
+    return ComponentChecks(stores, LiveSettings(settings), agents)
+
+
+async def test_one_look_serves_all_who_ask(counting: Counting) -> None:
+    hour = Settings(health=HealthSettings(interval_seconds=3600))
+    checks = checks_over(counting, hour)
+
+    found = await asyncio.gather(*(checks.components() for _ in range(50)))
+    found.append(await checks.components())
+
+    assert counting.commands.count("PING") == 1
+    assert len({json.dumps([c.model_dump() for c in one.values()]) for one in found}) == 1
+
+
+async def test_a_prober_that_leaves_takes_the_look_from_nobody(counting: Counting) -> None:
+    checks = checks_over(counting, Settings())
+    leaving = asyncio.create_task(checks.components())
+    staying = asyncio.create_task(checks.components())
+    await asyncio.sleep(0)
+    leaving.cancel()
+
+    assert (await staying)["redis"].status == "healthy"
+    assert counting.commands.count("PING") == 1

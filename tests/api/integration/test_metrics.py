@@ -1,0 +1,187 @@
+"""`GET /metrics` of the API: who may read it, and that it tells the truth."""
+
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared.processes.workers import Workers
+from shared.providers.health import ProviderReport, ProviderReports
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.settings import (
+    HealthSettings,
+    LimitSettings,
+    ModelSettings,
+    RedisSettings,
+)
+from tests.api.integration.test_health import client_of, report, settings
+from tests.shared.integration.test_workers import record
+from tests.support.fakes.proxy import Proxy
+from tests.support.processes import Valkey
+from tests.support.wait import until
+
+HELLO = {"messages": [{"role": "user", "content": "a secret of mine"}]}
+
+
+async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
+    """Each sample, by its name and its labels' values."""
+    response = await client.get("/metrics")
+    assert response.status_code == 200, response.text
+    return {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+async def test_without_authentication_whoever_reaches_the_server_may_read_it(
+    redis: Redis,  # noqa: ARG001
+    valkey: Valkey,
+) -> None:
+    async with client_of(settings(valkey)) as client:
+        response = await client.get("/metrics")
+
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_a_queue_is_told_by_its_states(redis: Redis, valkey: Valkey) -> None:
+    seconds, _ = await redis.execute_command("TIME")
+    jobs = {"w1": -60, "w2": -1, "r": 2, "d": 500}
+    for job, due in jobs.items():
+        await redis.execute_command("ZADD", keys.QUEUE, (int(seconds) + due) * 1000, job)
+    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
+    await redis.execute_command("SET", keys.lease("r"), "worker", "PX", 60_000)
+
+    async with client_of(settings(valkey)) as client:
+        told = await read(client)
+
+    assert told["mamba_queue_runs", "main", "waiting"] == 2
+    assert told["mamba_queue_runs", "main", "running"] == 1
+    assert told["mamba_queue_runs", "main", "deferred"] == 1
+    assert 60 <= told["mamba_queue_oldest_wait_seconds", "main"] < 90
+
+
+async def test_the_workers_redis_and_the_providers_are_told(redis: Redis, valkey: Valkey) -> None:
+    await Workers(redis).renew(record("a", running=3))
+    leaving = record("b", running=1).model_copy(update={"draining": True})
+    await Workers(redis).renew(leaving)
+    await report(redis, "openai", healthy=False, error="model_auth")
+
+    hour = HealthSettings(interval_seconds=3600)
+    async with client_of(settings(valkey, health=hour)) as client:
+        told = await read(client)
+
+    assert told["mamba_workers", "serving"] == 1
+    assert told["mamba_workers", "draining"] == 1
+    assert told["mamba_workers_runs",] == 4
+    assert told["mamba_workers_places",] == 4
+    assert told["mamba_redis_up",] == 1
+    assert 0 < told["mamba_redis_latency_seconds",] < 2
+    assert told["mamba_redis_memory_bytes",] > 100_000
+    assert told["mamba_redis_memory_limit_bytes",] == 0
+    assert told["mamba_provider_up", "openai"] == 0
+    assert told["mamba_provider_latency_seconds", "openai"] == pytest.approx(0.15)
+
+
+async def test_queues_of_models_are_told_with_those_of_agents_and_their_limit(
+    redis: Redis, valkey: Valkey
+) -> None:
+    seconds, _ = await redis.execute_command("TIME")
+    await redis.execute_command("ZADD", keys.queue("local"), (int(seconds) - 60) * 1000, "job")
+    await redis.execute_command("PEXPIRE", keys.queue("local"), 60_000)
+    routed = ModelSettings(queues={"ollama/*": "local"})
+
+    limits = LimitSettings(queue_depth=7)
+    async with client_of(settings(valkey, models=routed, limits=limits)) as client:
+        told = await read(client)
+
+    assert told["mamba_queue_runs", "local", "waiting"] == 1
+    assert told["mamba_queue_oldest_wait_seconds", "local"] >= 60
+    assert told["mamba_queue_runs", "main", "waiting"] == 0
+    assert told["mamba_queue_limit",] == 7
+
+
+async def test_each_process_tells_its_version_and_that_its_settings_are_in_force(
+    redis: Redis,  # noqa: ARG001
+    valkey: Valkey,
+) -> None:
+    async with client_of(settings(valkey)) as client:
+        told = await read(client)
+
+    assert told["mamba_build_info", version("mamba-server")] == 1
+    assert told["mamba_settings_loaded",] == 1
+
+
+async def test_a_redis_that_says_nothing_is_told_in_bounded_time(valkey: Valkey) -> None:
+    async with Proxy(valkey.port) as proxy:
+        through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
+        async with client_of(through) as client:
+            await read(client)
+            proxy.stand_still()
+
+            async def away() -> dict[tuple[str, ...], float]:
+                told = await read(client)
+                return told if told["mamba_redis_up",] == 0 else {}
+
+            async with asyncio.timeout(8):
+                told = await until(away)
+
+    assert not [key for key in told if key[0] == "mamba_queue_runs"]
+
+
+async def test_many_scrapes_at_once_cost_one_look(redis: Redis, valkey: Valkey) -> None:
+    async with client_of(settings(valkey)) as client:
+        await redis.execute_command("CONFIG", "RESETSTAT")
+        await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
+        stats: dict[str, Any] = await redis.execute_command("INFO", "commandstats")
+
+    # None, where the sample that was just made has looked for them too.
+    assert stats.get("cmdstat_info", {"calls": 0})["calls"] <= 1
+
+
+async def test_requests_are_counted_by_the_template_of_their_route(
+    redis: Redis,  # noqa: ARG001
+    valkey: Valkey,
+) -> None:
+    async with client_of(settings(valkey)) as client:
+        before = await read(client)
+        for path in ("/chat/somebody/stream", "/chat/another/stream", "/no/such/page"):
+            await client.get(path)
+        await client.request("BREW", "/chat")
+        told = await read(client)
+        text = (await client.get("/metrics")).text
+
+    def counted(*key: str) -> float:
+        return told.get(key, 0) - before.get(key, 0)
+
+    assert counted("mamba_http_requests_total", "GET", "/chat/{chat_id}/stream", "204") == 2
+    assert counted("mamba_http_requests_total", "GET", "other", "404") == 1
+    assert counted("mamba_http_requests_total", "other", "/chat", "405") == 1
+    seconds = "mamba_http_request_duration_seconds_count"
+    assert counted(seconds, "GET", "/chat/{chat_id}/stream") == 2
+    assert "somebody" not in text
+    assert "BREW" not in text
+
+
+async def test_refusals_are_counted_by_their_code(redis: Redis, valkey: Valkey) -> None:
+    await redis.execute_command("ZADD", keys.QUEUE, 1, "job")
+    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
+    await ProviderReports(redis, ttl=60).save(
+        ProviderReport(name="openai", healthy=True, latency_ms=1, checked_at=1)
+    )
+
+    async with client_of(settings(valkey, limits=LimitSettings(queue_depth=1))) as client:
+        before = await read(client)
+        assert (await client.post("/chat", json=HELLO)).status_code == 429
+        told = await read(client)
+        text = (await client.get("/metrics")).text
+
+    key = ("mamba_http_refusals_total", "queue_full")
+    assert told[key] - before.get(key, 0) == 1
+    assert "secret" not in text

@@ -1,0 +1,256 @@
+"""Every route, by everybody: a chat is there for its owner, and for nobody else.
+
+The routes are those of the API's own document: one that is added without protection fails here.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.auth.public_routes import is_public
+from shared.api_key import new_api_key
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.settings import Settings
+from tests.support.auth_caller import SECRET, Json, good_claims, secret_token
+from tests.support.processes import Api, Valkey
+
+pytestmark = pytest.mark.usefixtures("redis")
+
+CHAT = "trip"
+METHODS = {"get", "post", "put", "patch", "delete"}
+ENV = {
+    "MAMBA_AUTH__MODE": "jwt",
+    "MAMBA_AUTH__JWT__ALGORITHMS": '["HS256"]',
+    "MAMBA_AUTH__JWT__SECRET": SECRET * 2,
+    "MAMBA_AUTH__JWT__AUDIENCE": '["mamba"]',
+    "MAMBA_AUTH__JWT__ISSUER": "us",
+    "MAMBA_AUTH__JWT__TENANT_CLAIM": "org",
+}
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+
+    @property
+    def of_a_chat(self) -> bool:
+        return "{chat_id}" in self.path
+
+
+def routes() -> list[Route]:
+    schema: dict[str, Any] = create_app(Settings()).openapi()
+    return [
+        Route(method.upper(), path)
+        for path, operations in schema["paths"].items()
+        for method in operations
+        if method in METHODS
+    ]
+
+
+def token(algorithm: str = "HS256", **claims: Any) -> str:
+    known = {"aud": "mamba", "iss": "us", "org": "acme"}
+    return secret_token(good_claims(**{**known, **claims}), algorithm, SECRET * 2)
+
+
+def authorized(token: str) -> Json:
+    return {"authorization": f"Bearer {token}"}
+
+
+OWNER = authorized(token())
+OTHERS: dict[str, Json] = {
+    "another user": authorized(token(sub="eve")),
+    "the same name in another tenant": authorized(token(org="other")),
+    "a name that holds the tenant's": authorized(token(org="a", sub="cme:ann")),
+}
+STRANGERS: dict[str, Json] = {
+    "nobody": {},
+    "expired": authorized(token(exp=int(time.time()) - 60)),
+    "another algorithm": authorized(token("HS384")),
+    "another audience": authorized(token(aud="other")),
+    "another issuer": authorized(token(iss="them")),
+    "no tenant": authorized(token(org=None)),
+    "another secret": authorized(secret_token(good_claims(), secret="x" * 64)),
+    "an API key": {"x-api-key": new_api_key()},
+    "a password": {"authorization": "Basic YTpi"},
+}
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey) -> Generator[Api]:
+    process = Api(valkey.url, ENV).start()
+    asyncio.run(process.ready())
+    yield process
+    output = process.output
+    asyncio.run(process.stop())
+    assert "Traceback" not in output
+    assert "request.failed" not in output
+    for headers in (OWNER, *OTHERS.values(), *STRANGERS.values()):
+        assert not any(value.split()[-1] in output for value in headers.values())
+
+
+@dataclass
+class Client:
+    http: httpx.AsyncClient
+
+    async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The response; of a stream its headers alone."""
+        async with self.http.stream(method, path, **options) as response:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                await response.aread()
+            return response
+
+    async def ask(self, headers: Json, **body: Any) -> httpx.Response:
+        messages = [{"role": "user", "content": "Hi"}]
+        asked = {"id": CHAT, "messages": messages, **body}
+        return await self.send("POST", "/chat", json=asked, headers=headers)
+
+    async def call(self, route: Route, headers: Json) -> httpx.Response:
+        """A parameter that is not known here needs a rule in the tests below."""
+        body: Json = {"json": {}} if route.method in ("POST", "PUT", "PATCH") else {}
+        path = route.path.format(chat_id=CHAT, name="generateCard")
+        return await self.send(route.method, path, headers=headers, **body)
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncGenerator[Client]:
+    async with httpx.AsyncClient(base_url=api.url, timeout=20) as http:
+        yield Client(http)
+
+
+@pytest.fixture
+async def run_id(client: Client, redis: Redis) -> str:  # noqa: ARG001  (emptied before)
+    """A live run of the owner's chat."""
+    response = await client.ask(OWNER)
+    assert response.status_code == 200
+    return response.headers["x-run-id"]
+
+
+def test_there_are_routes_to_walk() -> None:
+    walked = routes()
+
+    assert Route("POST", "/chat") in walked
+    assert sum(route.of_a_chat for route in walked) >= 2
+
+
+@pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS.keys())
+@pytest.mark.parametrize("route", routes(), ids=" ".join)
+async def test_a_stranger_reaches_nothing_but_what_is_open(
+    client: Client, run_id: str, redis: Redis, route: Route, headers: Json
+) -> None:
+    before = await redis.execute_command("HGETALL", keys.run(run_id))
+
+    response = await client.call(route, headers)
+
+    if is_public(route.path):
+        assert response.status_code in (200, 503)
+        return
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer ")
+    assert response.json()["code"] == "unauthenticated"
+    assert await redis.execute_command("HGETALL", keys.run(run_id)) == before
+
+
+@pytest.mark.parametrize("route", routes(), ids=" ".join)
+@pytest.mark.usefixtures("run_id")
+async def test_the_owner_reaches_everything(client: Client, route: Route) -> None:
+    response = await client.call(route, OWNER)
+
+    assert response.status_code not in (401, 403, 404)
+
+
+@pytest.mark.parametrize("headers", OTHERS.values(), ids=OTHERS.keys())
+@pytest.mark.parametrize("route", [route for route in routes() if route.of_a_chat], ids=" ".join)
+async def test_for_all_others_the_chat_does_not_exist(
+    client: Client, run_id: str, redis: Redis, route: Route, headers: Json
+) -> None:
+    """What they get is, to the letter, what they get of a chat that nobody has."""
+    before = await redis.execute_command("HGETALL", keys.run(run_id))
+
+    there = await client.call(route, headers)
+    nowhere = await client.call(Route(route.method, route.path.replace("{chat_id}", "no")), headers)
+
+    assert there.status_code in (204, 404)
+    assert comparable(there) == comparable(nowhere)
+    cursor = {**headers, "last-event-id": f"1-0@{run_id}"}
+    assert (await client.call(route, cursor)).status_code == 404
+    assert await redis.execute_command("HGETALL", keys.run(run_id)) == before
+
+
+def comparable(response: httpx.Response) -> tuple[object, ...]:
+    names = sorted(response.headers.keys() - {"x-request-id", "date"})
+    problem: Json = response.json() if response.content else {}
+    return response.status_code, names, {**problem, "request_id": None}
+
+
+@pytest.mark.parametrize("headers", OTHERS.values(), ids=OTHERS.keys())
+async def test_the_same_id_of_two_owners_is_two_chats(
+    client: Client, run_id: str, redis: Redis, headers: Json
+) -> None:
+    """Neither the answer that is being made nor a `supersede` crosses from one to the other."""
+    other = await client.ask(headers)
+    superseded = await client.ask(headers, supersede=True)
+
+    assert (other.status_code, superseded.status_code) == (200, 200)
+    assert (await client.ask(OWNER)).status_code == 409
+    state = await redis.execute_command("HMGET", keys.run(run_id), "state", "cancel")
+    assert state == [b"queued", b"0"]
+    stream = await client.send("GET", f"/chat/{CHAT}/stream", headers=headers)
+    assert stream.headers["x-run-id"] == superseded.headers["x-run-id"]
+
+
+async def test_the_owner_finds_the_chat_by_another_token(client: Client, run_id: str) -> None:
+    again = authorized(token(exp=int(time.time()) + 60, scope="a b"))
+
+    stream = await client.send("GET", f"/chat/{CHAT}/stream", headers=again)
+
+    assert stream.headers["x-run-id"] == run_id
+
+
+async def test_a_stranger_is_refused_before_the_body_is_there(api: Api) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    writer.write(f"{head}content-length: 1000000\r\n\r\n".encode())
+    await writer.drain()
+
+    async with asyncio.timeout(10):
+        line = await reader.readline()
+
+    assert b" 401 " in line
+    writer.close()
+
+
+async def test_in_mode_none_a_rebound_name_and_a_foreign_page_are_refused(valkey: Valkey) -> None:
+    api = Api(valkey.url).start()
+    try:
+        await api.ready()
+        async with httpx.AsyncClient(base_url=api.url) as http:
+            rebound = await http.get("/models", headers={"host": "evil.example:8000"})
+            page = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+            forged = await http.post("/chat/x/stop", headers=page)
+            mine = await http.get("/models", headers={"host": f"localhost:{api.port}"})
+        assert (rebound.status_code, forged.status_code, mine.status_code) == (403, 403, 200)
+        assert rebound.json()["code"] == "forbidden"
+        assert "api.open_to_all" not in api.output
+    finally:
+        await api.stop()
+
+
+@pytest.mark.parametrize(("mode", "warned"), [({}, True), (ENV, False)], ids=["none", "jwt"])
+async def test_mode_none_on_an_open_address_is_a_loud_warning(
+    valkey: Valkey, mode: dict[str, str], *, warned: bool
+) -> None:
+    api = Api(valkey.url, {**mode, "MAMBA_SERVER__HOST": "0.0.0.0"}).start()
+    try:
+        await api.ready()
+    finally:
+        output = api.output
+        await api.stop()
+
+    assert ("api.open_to_all" in output) == warned

@@ -1,0 +1,586 @@
+"""Whatever arrives at the API's edge is taken, or refused in one shape; it is never a 500."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.redis import keys
+from shared.redis.client import Redis
+from tests.support.processes import Api, Valkey, start_all, stop_all
+from tests.support.wait import until
+
+pytestmark = pytest.mark.usefixtures("redis")
+
+BODIES = {
+    path.stem: path.read_bytes()
+    for path in sorted((Path(__file__).parents[2] / "support/request_bodies").glob("*.json"))
+}
+#: The only one that answers a call; the others are of chats that go on.
+ANSWER = BODIES.pop("deny")
+HI = {"role": "user", "content": "Hi"}
+MB = 1024 * 1024
+HEAD = "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey) -> Generator[Api]:
+    process = Api(valkey.url).start()
+    asyncio.run(process.ready())
+    yield process
+    output = process.output
+    asyncio.run(process.stop())
+    assert "Traceback" not in output
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
+        yield client
+
+
+#: What an API process says of itself, whoever asks it what.
+OF_THE_PROCESS = (b"mamba:api", b"mamba:samples", b"mamba:totals:")
+
+
+async def queued(redis: Redis) -> int:
+    return await redis.execute_command("ZCARD", keys.QUEUE)
+
+
+async def nothing_is_left(redis: Redis) -> bool:
+    names: list[bytes] = await redis.execute_command("KEYS", "*")
+    return all(name.startswith(OF_THE_PROCESS) for name in names)
+
+
+def chat(*messages: Any, **more: Any) -> bytes:
+    return json.dumps({"messages": messages or [HI], **more}).encode()
+
+
+def parts(*parts: Any) -> bytes:
+    return chat({"role": "user", "parts": parts})
+
+
+def tool_part(text: str) -> bytes:
+    """A body whose tool part has this JSON as its input."""
+    part = '{"type":"tool-f","toolCallId":"k","state":"output-available","input":%s,"output":1}'
+    message = '{"role":"assistant","parts":[%s]}' % (part % text)
+    return f'{{"messages":[{message},{{"role":"user","content":"Hi"}}]}}'.encode()
+
+
+def assert_problem(
+    response: httpx.Response, status: int, code: str, field: str | None = None
+) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == status
+    assert problem["code"] == code
+    assert problem["detail"]
+    assert problem["title"] != "Error"
+    assert problem.get("field") == field
+    assert problem["request_id"] == response.headers["x-request-id"]
+
+
+async def post(client: httpx.AsyncClient, body: bytes | AsyncIterator[bytes]) -> httpx.Response:
+    """The response; of a stream its headers alone."""
+    headers = {"content-type": "application/json"}
+    async with client.stream("POST", "/chat", content=body, headers=headers) as response:
+        if response.status_code != 200:
+            await response.aread()
+        return response
+
+
+async def test_a_real_clients_answer_to_a_call_that_is_not_kept_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await post(client, ANSWER)
+
+    assert (response.status_code, response.json()["code"]) == (410, "pending_expired")
+    assert response.json()["field"] == "messages[1].parts[1]"
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+async def test_every_body_of_a_real_client_is_accepted(
+    client: httpx.AsyncClient, redis: Redis, body: bytes
+) -> None:
+    response = await post(client, body)
+
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    run_id = response.headers["x-run-id"]
+    assert await redis.execute_command("ZRANGE", keys.QUEUE, 0, -1) == [run_id.encode()]
+    assert json.loads(await redis.execute_command("GET", keys.job(run_id)))["f"] == "run_chat"
+
+
+ACCEPTED = {
+    "plain content without an id": chat(),
+    "null for every optional field": chat(
+        {**HI, "id": None, "parts": None},
+        id=None,
+        model=None,
+        agent=None,
+        tools=None,
+        supersede=None,
+    ),
+    "null in every optional field of a tool part": chat(
+        HI,
+        {
+            "role": "assistant",
+            "content": None,
+            "parts": [
+                {
+                    "type": "tool-f",
+                    "toolCallId": "k",
+                    "toolName": None,
+                    "state": None,
+                    "input": None,
+                    "output": None,
+                    "errorText": None,
+                    "approval": None,
+                }
+            ],
+        },
+        HI,
+    ),
+    "an object key twice": b'{"id":"a","id":"b","messages":[{"role":"user","content":"Hi"}]}',
+    "keys nobody knows": chat({**HI, "mood": [{}]}, mood={"a": [1]}),
+    "a number beyond a float": tool_part('{"a":1e400}'),
+    "a number of 4,000 digits": tool_part('{"a":' + "9" * 4000 + "}"),
+    "a NUL in a text": chat({"role": "user", "content": "a\0b"}),
+    "an input nested 90 deep": tool_part("[" * 90 + "]" * 90),
+    "an input of 2 MB": tool_part('"' + "0," * MB + '"'),
+    "an input of 40,000 values": tool_part("[" + "0," * 40_000 + "0]"),
+    "an emoji as a pair of surrogates": chat({"role": "user", "content": "\U0001f600"}),
+}
+
+
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED.keys())
+async def test_odd_bodies_are_accepted(
+    client: httpx.AsyncClient, redis: Redis, body: bytes
+) -> None:
+    response = await post(client, body)
+
+    assert response.status_code == 200, response.text
+    assert await queued(redis) == 1
+
+
+NOT_JSON = {
+    "half an object": b'{"messages":',
+    "nothing": b"",
+    "words": b"hello",
+    "two values": chat() + chat(),
+    "invalid UTF-8": b'{"messages":[{"role":"user","content":"\xff\xfe"}]}',
+    "UTF-16": chat().decode().encode("utf-16"),
+    "a raw NUL": b'{"messages":"\0"}',
+    "nested 100,000 deep": b"[" * 100_000,
+    "nested 100,000 deep in an unknown key": (
+        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"," + chat()[1:]
+    ),
+    "nested 100,000 deep in an input": tool_part("[" * 100_000 + "]" * 100_000),
+    "objects nested 100,000 deep in an input": tool_part('{"a":' * 100_000 + "1" + "}" * 100_000),
+    "a lone surrogate in a text": b'{"messages":[{"role":"user","content":"\\ud800"}]}',
+    "a lone surrogate in an id": b'{"id":"\\udc00","messages":[{"role":"user","content":"Hi"}]}',
+    "a lone surrogate in a key": b'{"\\ud800":1,"messages":[{"role":"user","content":"Hi"}]}',
+    "a lone surrogate in an input's key": tool_part('{"\\ud800":1}'),
+    "a number of 100,000 digits": tool_part("9" * 100_000),
+    "a number of 100,000 digits for an id": b'{"id":' + b"9" * 100_000 + b"," + chat()[1:],
+}
+
+
+@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
+async def test_what_is_not_json_is_refused(
+    client: httpx.AsyncClient, redis: Redis, body: bytes
+) -> None:
+    assert_problem(await post(client, body), 422, "invalid_request")
+    assert await nothing_is_left(redis)
+
+
+NOT_VALID = {
+    "a list": (b"[]", None),
+    "a string": (b'"Hi"', None),
+    "a number": (b"1e400", None),
+    "null": (b"null", None),
+    "no messages": (b"{}", "messages"),
+    "an empty history": (b'{"messages":[]}', "messages"),
+    "messages: an object": (b'{"messages":{}}', "messages"),
+    "messages: null": (b'{"messages":null}', "messages"),
+    "a message: null": (chat(None), "messages[0]"),
+    "a message: a string": (chat(HI, "Hi"), "messages[1]"),
+    "no role": (chat({"content": "Hi"}), "messages[0].role"),
+    "role: unknown": (chat({"role": "tool", "content": "Hi"}), "messages[0].role"),
+    "content: a number": (chat({"role": "user", "content": 1}), "messages[0].content"),
+    "content: an object": (chat({"role": "user", "content": {}}), "messages[0].content"),
+    "a text in content: a number": (
+        chat({"role": "user", "content": [{"type": "text", "text": 1}]}),
+        "messages[0].content[0].text",
+    ),
+    "parts: a string": (chat({"role": "user", "parts": "Hi"}), "messages[0].parts"),
+    "a part: null": (parts({"type": "text", "text": "Hi"}, None), "messages[0].parts[1]"),
+    "a part: a list": (parts([]), "messages[0].parts[0]"),
+    "a part without a type": (parts({"text": "Hi"}), "messages[0].parts[0]"),
+    "a part's type: a number": (parts({"type": 1}), "messages[0].parts[0]"),
+    "a part's type: a list": (parts({"type": ["text"]}), "messages[0].parts[0]"),
+    "a text: missing": (parts({"type": "text"}), "messages[0].parts[0].text"),
+    "a text: null": (parts({"type": "text", "text": None}), "messages[0].parts[0].text"),
+    "a tool call's id: empty": (
+        parts({"type": "tool-f", "toolCallId": ""}),
+        "messages[0].parts[0].toolCallId",
+    ),
+    "an input nested 120 deep": (
+        tool_part("[" * 120 + "]" * 120),
+        "messages[0].parts[0].input",
+    ),
+    "an input nested 194 deep": (
+        tool_part('{"a":' * 194 + "1" + "}" * 194),
+        "messages[0].parts[0].input",
+    ),
+    "a file: without a URL": (
+        parts({"type": "file", "mediaType": "text/plain"}),
+        "messages[0].parts[0].url",
+    ),
+    "a file: of this machine": (
+        parts({"type": "file", "mediaType": "text/plain", "url": "file:///etc/passwd"}),
+        "messages[0].parts[0].url",
+    ),
+    "a file: with broken base64": (
+        parts({"type": "file", "mediaType": "text/plain", "url": "data:;base64,====x"}),
+        "messages[0].parts[0].url",
+    ),
+    "id: a number": (chat(id=5), "id"),
+    "id: empty": (chat(id=""), "id"),
+    "id: 100 kB": (chat(id="a" * 100_000), "id"),
+    "id: with a line break": (chat(id="a\r\nx-evil: 1"), "id"),
+    "id: with a NUL": (chat(id="a\0b"), "id"),
+    "a message's id: a list": (chat({**HI, "id": []}), "messages[0].id"),
+    "a message's id: 100 kB": (chat({**HI, "id": "a" * 100_000}), "messages[0].id"),
+    "model: a number": (chat(model=1), "model"),
+    "model: empty": (chat(model=""), "model"),
+    "model: 100 kB": (chat(model="m" * 100_000), "model"),
+    "agent: unknown": (chat(agent="nobody"), "agent"),
+    "agent: a list": (chat(agent=["chat"]), "agent"),
+    "tools: a string": (chat(tools="generateCard"), "tools"),
+    "tools: numbers": (chat(tools=[1]), "tools[0]"),
+    "tools: unknown": (chat(tools=["generateCard", "rm"]), "tools[1]"),
+    "supersede: a string": (chat(supersede="perhaps"), "supersede"),
+    "supersede: a list": (chat(supersede=[]), "supersede"),
+    "a last message without a word": (
+        chat(HI, {"role": "user", "parts": []}),
+        "messages[1]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "field"), NOT_VALID.values(), ids=NOT_VALID.keys())
+async def test_what_is_not_valid_is_refused_with_the_name_of_its_field(
+    client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
+) -> None:
+    assert_problem(await post(client, body), 422, "invalid_request", field)
+    assert await nothing_is_left(redis)
+
+
+async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 65_536):
+        yield body[start : start + 65_536]
+
+
+TOO_LARGE = {
+    "10 MB": (b" " * 10 * MB, None),
+    "10,000 messages": (chat(*[HI] * 10_000), "messages"),
+    "millions of messages that are wrong": (
+        b'{"messages":[' + b"0," * 4_000_000 + b"0]}",
+        "messages",
+    ),
+    "10,000 parts": (parts(*[{"type": "x"}] * 10_000), "messages[0].parts"),
+    "10,000 parts as content": (
+        chat({"role": "user", "content": [{"type": "x"}] * 10_000}),
+        "messages[0].content",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "field"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
+async def test_what_is_too_large_is_refused(
+    client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
+) -> None:
+    assert_problem(await post(client, body), 413, "too_large", field)
+    assert await nothing_is_left(redis)
+
+
+async def test_a_large_body_of_unknown_length_is_refused(
+    client: httpx.AsyncClient, redis: Redis
+) -> None:
+    assert_problem(await post(client, in_chunks(b" " * 10 * MB)), 413, "too_large")
+    assert await nothing_is_left(redis)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"messages":[{"role":"user","content":"Hi"}],"tools":[' + b"1," * 4_000_000 + b"1]}",
+        b'{"messages":[' + b'{"role":"user","parts":[' + b"1," * 999 + b"1]}]}",
+    ],
+    ids=["tools", "parts"],
+)
+async def test_a_million_errors_take_no_longer_than_one(
+    client: httpx.AsyncClient, body: bytes
+) -> None:
+    begun = time.monotonic()
+
+    assert (await post(client, body)).status_code == 422
+    assert time.monotonic() - begun < 3
+
+
+async def test_an_unknown_agent_or_tool_is_told_what_there_is(client: httpx.AsyncClient) -> None:
+    agent = (await post(client, chat(agent="nobody"))).json()["detail"]
+    tool = (await post(client, chat(tools=["nothing"]))).json()["detail"]
+
+    assert agent.endswith("There are: chat, code_review, research.")
+    assert "generateForm, generateChart, generateCode, generateCard" in tool
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/chat"),
+        ("PUT", "/chat"),
+        ("DELETE", "/chat"),
+        ("GET", "/chat/x/stop"),
+        ("PUT", "/chat/x/stop"),
+        ("POST", "/chat/x/stream"),
+        ("POST", "/models"),
+    ],
+)
+async def test_a_wrong_method_is_a_problem(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    response = await client.request(method, path)
+
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/chat/x", "/chat/x/y/z", "/%00", "/%ff"])
+async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient, path: str) -> None:
+    assert_problem(await client.get(path), 404, "not_found")
+
+
+PATH_IDS = ["x", "a%2Fb", "a/b", "%E6%97%A5%E6%9C%AC", "%2E%2E", "%ff%fe", "a%20b", "%F0"]
+
+
+@pytest.mark.parametrize("chat_id", PATH_IDS)
+async def test_any_id_in_a_path_is_a_chat_that_does_not_exist(
+    client: httpx.AsyncClient, chat_id: str
+) -> None:
+    assert (await client.get(f"/chat/{chat_id}/stream")).status_code == 204
+    assert_problem(await client.post(f"/chat/{chat_id}/stop"), 404, "not_found")
+
+
+@pytest.mark.parametrize("chat_id", ["a" * 10_000, "%00", "a%09b"])
+async def test_an_id_in_a_path_that_no_chat_can_have_is_refused(
+    client: httpx.AsyncClient, chat_id: str
+) -> None:
+    for refused in (
+        await client.get(f"/chat/{chat_id}/stream"),
+        await client.post(f"/chat/{chat_id}/stop"),
+    ):
+        assert_problem(refused, 422, "invalid_request", "chat_id")
+
+
+@pytest.mark.parametrize("chat_id", ["日本", "a b", "a/b", "ü?#%", "…" * 256, "<script>", "a:b"])
+async def test_a_chat_of_any_name_can_be_followed_by_the_id_that_came_back(
+    client: httpx.AsyncClient, redis: Redis, chat_id: str
+) -> None:
+    response = await post(client, chat(id=chat_id))
+    assert response.status_code == 200
+    path = response.headers["x-chat-id"]
+
+    async with client.stream("GET", f"/chat/{path}/stream") as following:
+        assert following.headers["x-run-id"] == response.headers["x-run-id"]
+    stopped = await client.post(f"/chat/{path}/stop")
+
+    assert stopped.json() == {"run_id": response.headers["x-run-id"], "state": "cancelled"}
+    assert await queued(redis) == 0
+
+
+@pytest.mark.parametrize(
+    "cursor", ["garbage", "-1-1", "1", "1-", "1-1@", "9" * 50 + "-1", "1-1@" + "a" * 50_000, "é"]
+)
+async def test_a_last_event_id_that_is_none_is_refused(
+    client: httpx.AsyncClient, cursor: str
+) -> None:
+    response = await client.get("/chat/x/stream", headers={b"last-event-id": cursor.encode()})
+
+    assert_problem(response, 422, "invalid_request", "Last-Event-ID")
+
+
+@pytest.mark.parametrize("cursor", ["1-1", "1-1@nobody"])
+async def test_a_cursor_of_a_run_that_is_gone_is_told_so(
+    client: httpx.AsyncClient, cursor: str
+) -> None:
+    response = await client.get("/chat/x/stream", headers={"last-event-id": cursor})
+
+    assert_problem(response, 410, "cursor_expired")
+
+
+async def test_a_cursor_of_another_chat_leads_nowhere(client: httpx.AsyncClient) -> None:
+    run_id = (await post(client, chat(id="mine"))).headers["x-run-id"]
+
+    response = await client.get("/chat/x/stream", headers={"last-event-id": f"1-1@{run_id}"})
+
+    assert_problem(response, 404, "not_found")
+
+
+@pytest.mark.parametrize("given", ["req-1", "a.b:c_D-9", "x" * 128])
+async def test_a_sane_request_id_is_taken_over(client: httpx.AsyncClient, given: str) -> None:
+    response = await client.get("/nothing", headers={"x-request-id": given})
+
+    assert response.headers.get_list("x-request-id") == [given]
+    assert response.json()["request_id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "é", "<script>", "x" * 50_000, '"'])
+async def test_an_insane_request_id_is_replaced(client: httpx.AsyncClient, given: str) -> None:
+    response = await client.get("/nothing", headers={b"x-request-id": given.encode()})
+
+    [returned] = response.headers.get_list("x-request-id")
+    assert returned.startswith("req_")
+    assert response.json()["request_id"] == returned
+
+
+async def test_requests_without_an_id_get_one_each(client: httpx.AsyncClient) -> None:
+    one, other = await client.get("/health/live"), await client.get("/health/live")
+
+    assert one.headers["x-request-id"] != other.headers["x-request-id"]
+
+
+@asynccontextmanager
+async def connected(
+    api: Api,
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "length", ["abc", "-5", "", "99999999999999999999", "2\r\ncontent-length: 3"]
+)
+async def test_a_content_length_that_is_none_is_a_bad_request(
+    api: Api, redis: Redis, length: str
+) -> None:
+    async with connected(api) as (reader, writer):
+        head = HEAD + f"content-length: {length}\r\n\r\n"
+        writer.write(head.encode() + chat())
+
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    assert await nothing_is_left(redis)
+
+
+async def test_a_head_without_an_end_is_refused(api: Api) -> None:
+    async with connected(api) as (reader, writer):
+        writer.write(f"{HEAD}x: {'a' * 1_000_000}".encode())
+
+        assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_content_length_over_the_limit_is_refused_before_the_body(api: Api) -> None:
+    async with connected(api) as (reader, writer):
+        writer.write(f"{HEAD}content-length: 9999999999\r\n\r\n{{".encode())
+
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_that_breaks_off_leaves_nothing(
+    api: Api, client: httpx.AsyncClient, redis: Redis
+) -> None:
+    async with connected(api) as (_, writer):
+        writer.write(f"{HEAD}content-length: 5000\r\n\r\n".encode() + chat())
+        await writer.drain()
+
+    assert (await client.get("/health/live")).status_code == 200
+    assert await nothing_is_left(redis)
+    assert "request.failed" not in api.output
+
+
+@asynccontextmanager
+async def house() -> AsyncGenerator[tuple[Valkey, Api, httpx.AsyncClient]]:
+    valkey = Valkey()
+    await start_all(valkey)
+    api = Api(valkey.url)
+    try:
+        await start_all(api)
+        async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
+            yield valkey, api, client
+    finally:
+        await stop_all(api, valkey)
+
+
+def assert_unavailable(response: httpx.Response) -> None:
+    assert_problem(response, 503, "unavailable")
+    assert int(response.headers["retry-after"]) > 0
+
+
+async def test_without_redis_the_answer_is_a_quick_503() -> None:
+    async with house() as (valkey, _, client):
+        await valkey.kill()
+        begun = time.monotonic()
+
+        assert_unavailable(await post(client, chat()))
+        assert_unavailable(await client.get("/chat/x/stream"))
+        assert_unavailable(await client.post("/chat/x/stop"))
+        assert_unavailable(await client.get("/health/ready"))
+        assert (await client.get("/health/live")).status_code == 200
+
+        assert time.monotonic() - begun < 3
+        valkey.start()
+
+        async def ready() -> bool:
+            return (await client.get("/health/ready")).status_code == 200
+
+        assert await until(ready)
+        assert (await post(client, chat())).status_code == 200
+
+
+async def test_a_redis_that_hangs_makes_no_request_hang() -> None:
+    async with house() as (valkey, _, client):
+        valkey.send(signal.SIGSTOP)
+        begun = time.monotonic()
+
+        for response in await asyncio.gather(
+            post(client, chat()),
+            client.get("/chat/x/stream"),
+            client.post("/chat/x/stop"),
+            client.get("/health/ready"),
+        ):
+            assert_unavailable(response)
+
+        assert time.monotonic() - begun < 12
+        valkey.send(signal.SIGCONT)
+
+        async def accepted() -> bool:
+            return (await post(client, chat())).status_code == 200
+
+        assert await until(accepted)
+
+
+@pytest.mark.parametrize(
+    "values", ["[" + "0," * 60_000 + "0]", "[" + "{}," * 60_000 + "0]", "[" + "{}," * MB + "0]"]
+)
+async def test_more_values_than_a_worker_can_look_through_are_too_large(
+    client: httpx.AsyncClient, redis: Redis, values: str
+) -> None:
+    response = await post(client, tool_part(values))
+
+    assert response.status_code == 413
+    assert response.json()["code"] == "too_large"
+    assert await redis.execute_command("ZCARD", keys.QUEUE) == 0

@@ -1,0 +1,192 @@
+"""One line a request, that an operator can read at night, and that holds nobody's words."""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, MutableMapping
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from fastapi import FastAPI, Request
+from starlette.middleware import Middleware
+from starlette.responses import StreamingResponse
+from starlette.types import Message
+
+from api.http.request_log import RequestLogMiddleware
+from shared.settings import LoggingSettings, Settings
+from shared.settings.live_settings import LiveSettings
+
+Lines = list[MutableMapping[str, Any]]
+
+BODIES = Settings(logging=LoggingSettings(include_body=True))
+SECRET = "marker-of-a-secret"
+
+
+class Site:
+    def __init__(self) -> None:
+        self.live = LiveSettings(Settings())
+        self.app = FastAPI(middleware=[Middleware(RequestLogMiddleware, self.live)])
+        self.app.add_api_route("/chat/{chat_id:path}/stream", self._stream)
+        self.app.add_api_route("/chat", self._ask, methods=["POST"])
+        self.app.add_api_route("/health/live", self._live)
+        self.app.add_api_route("/broken", self._break)
+
+    async def _stream(self, chat_id: str) -> StreamingResponse:
+        async def events() -> AsyncGenerator[bytes]:
+            yield b"data: one\n\n"
+            yield f"data: {chat_id}\n\n".encode()
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def _ask(self, request: Request) -> int:
+        return len(await request.body())
+
+    async def _live(self) -> str:
+        return "ok"
+
+    async def _break(self) -> None:
+        raise ValueError(SECRET)
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+async def client(site: Site) -> AsyncGenerator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(site.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    capture = structlog.testing.LogCapture()
+    logger = structlog.wrap_logger(
+        logging.getLogger("test"),
+        processors=[capture],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    logging.getLogger("test").setLevel(logging.DEBUG)
+    monkeypatch.setattr("api.http.request_log.log", logger)
+    return capture.entries
+
+
+async def test_a_request_is_one_line_at_its_end(client: httpx.AsyncClient, lines: Lines) -> None:
+    await client.post("/chat", content=b"{}", headers={"authorization": SECRET})
+
+    [line] = lines
+    assert line.pop("duration_ms") >= 0
+    assert line == {
+        "event": "request.finished",
+        "log_level": "info",
+        "method": "POST",
+        "route": "/chat",
+        "status": 200,
+        "bytes": 1,
+        "outcome": "complete",
+    }
+
+
+async def test_the_routes_template_is_logged_and_not_the_path(
+    client: httpx.AsyncClient, lines: Lines
+) -> None:
+    await client.get(f"/chat/{SECRET}/stream")
+    await client.get(f"/nowhere/{SECRET}")
+
+    assert [(line["event"], line["route"]) for line in lines] == [
+        ("stream.opened", "/chat/{chat_id}/stream"),
+        ("request.finished", "/chat/{chat_id}/stream"),
+        ("request.finished", None),
+    ]
+    assert SECRET not in str(lines)
+
+
+async def test_a_probe_that_is_well_is_no_news(client: httpx.AsyncClient, lines: Lines) -> None:
+    await client.get("/health/live")
+    await client.post("/health/live")
+
+    assert [(line["status"], line["log_level"]) for line in lines] == [
+        (200, "debug"),
+        (405, "info"),
+    ]
+
+
+async def test_a_request_that_breaks_has_its_line_too(
+    client: httpx.AsyncClient, lines: Lines
+) -> None:
+    await client.get("/broken")
+
+    assert lines[-1]["event"] == "request.finished"
+    assert SECRET not in str(lines)
+
+
+async def test_a_client_that_leaves_is_told_from_a_stream_that_is_cut(
+    site: Site, lines: Lines
+) -> None:
+    async def left(message: Message) -> None: ...
+
+    async def stay(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        if scope["path"] == "/left":
+            await receive()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    for path in ("/left", "/cut"):
+        scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": []}
+        await RequestLogMiddleware(stay, site.live)(scope, receive, left)
+
+    assert [line["outcome"] for line in lines] == ["client_gone", "cut"]
+
+
+async def test_bodies_are_logged_when_it_is_asked_for_and_only_then(
+    site: Site, client: httpx.AsyncClient, lines: Lines
+) -> None:
+    await client.post("/chat", content=SECRET)
+    assert SECRET not in str(lines)
+
+    site.live.replace(BODIES)
+    await client.post("/chat", content=SECRET, headers={"cookie": "c00kie", "x-api-key": "k3y"})
+
+    bodies = [line["body"] for line in lines if line["event"] == "request.body"]
+    assert bodies == [SECRET]
+    assert "c00kie" not in str(lines)
+    assert "k3y" not in str(lines)
+
+    site.live.replace(Settings())
+    lines.clear()
+    await client.post("/chat", content=SECRET)
+    assert SECRET not in str(lines)
+
+
+async def test_a_logged_body_is_bounded_and_its_files_are_cut(
+    site: Site, client: httpx.AsyncClient, lines: Lines
+) -> None:
+    site.live.replace(BODIES)
+    picture = "data:image/png;base64," + "QUJD" * 100_000
+    await client.post("/chat", content=json.dumps({"url": picture, "text": "after it"}))
+    await client.post("/chat", content=b"x" * 100_000)
+
+    first, second = (line["body"] for line in lines if line["event"] == "request.body")
+    assert json.loads(first) == {"url": "data:image/png…", "text": "after it"}
+    assert second == "x" * 16 * 1024 + "…"
+
+
+async def test_a_body_that_comes_in_pieces_is_one_line(
+    site: Site, client: httpx.AsyncClient, lines: Lines
+) -> None:
+    site.live.replace(BODIES)
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        for _ in range(3):
+            yield b"ab"
+
+    response = await client.post("/chat", content=pieces())
+
+    assert response.json() == 6
+    assert [line["body"] for line in lines if line["event"] == "request.body"] == ["ababab"]

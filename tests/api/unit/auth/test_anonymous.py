@@ -1,0 +1,92 @@
+"""Mode none: everybody on this machine is one, and pages of other sites are kept out."""
+
+import pytest
+
+from api.auth.anonymous import Anonymous
+from api.auth.auth_errors import Foreign
+from api.auth.principal import OPERATOR, owner_id
+from shared.settings import AuthSettings, ServerSettings, Settings
+from shared.settings.live_settings import LiveSettings
+from tests.support.auth_caller import Json, request
+
+ELSEWHERE = "https://chat.example"
+LIVE = LiveSettings(
+    Settings(
+        auth=AuthSettings(hosts=("mamba.test",)),
+        server=ServerSettings(cors_origins=(ELSEWHERE,)),
+    )
+)
+ANYBODY = Anonymous(LIVE)
+
+
+def local(host: str, server: str = "127.0.0.1") -> Json:
+    return request(host=host, server=server)
+
+
+def page(site: str, origin: str, method: str = "POST") -> Json:
+    return request(method=method, sec_fetch_site=site, origin=origin)
+
+
+async def test_everybody_is_the_one_who_may_do_all() -> None:
+    principal = await ANYBODY.identify(request())
+
+    assert principal.owner == owner_id("none", "anonymous")
+    assert OPERATOR in principal.scopes
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "localhost:8000", "LOCALHOST", "a.localhost:1"),
+        *("127.0.0.1:8000", "127.8.8.8", "[::1]:8000", "mamba.test:8000"),
+    ],
+)
+async def test_this_machine_by_its_own_names_is_answered(host: str) -> None:
+    await ANYBODY.identify(local(host))
+    await ANYBODY.identify(local(host, server="::1"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "10.0.0.1",
+        "[x",
+        "localhost@evil",
+    ],
+)
+async def test_a_name_that_was_given_this_machines_address_is_refused(host: str) -> None:
+    for server in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+        with pytest.raises(Foreign, match=r"auth\.hosts") as raised:
+            await ANYBODY.identify(local(host, server))
+        assert raised.value.reason == "foreign_host"
+
+
+async def test_behind_another_address_any_name_will_do() -> None:
+    await ANYBODY.identify(local("chat.example", server="10.0.0.1"))
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        request(method="POST"),
+        page("same-origin", "https://mine.example"),
+        page("same-site", "https://a.mine.example"),
+        page("cross-site", "http://localhost:3000"),
+        page("cross-site", ELSEWHERE),
+        page("cross-site", "https://evil.example", method="GET"),
+    ],
+)
+async def test_what_is_no_foreign_page_may_write(scope: Json) -> None:
+    await ANYBODY.identify(scope)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://localhost.evil"])
+async def test_a_foreign_page_may_not_write(origin: str) -> None:
+    with pytest.raises(Foreign, match=r"cors_origins") as raised:
+        await ANYBODY.identify(page("cross-site", origin))
+
+    assert raised.value.reason == "foreign_page"

@@ -1,0 +1,243 @@
+"""The application around the gate: what is open, what is said to who is refused, and to the log."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI
+from pydantic import SecretStr
+from starlette.middleware import Middleware
+from structlog.testing import capture_logs
+
+from api.app import create_app
+from api.auth.authenticator import Gate
+from api.auth.middleware import AuthMiddleware
+from api.auth.principal import Caller, require_scope
+from api.http import problems
+from api.http.request_id import RequestIdMiddleware
+from shared.api_key import new_api_key
+from shared.settings import ApiKeySettings, AuthSettings, JwtSettings, Settings
+from shared.settings.live_settings import LiveSettings
+from tests.support.auth_caller import SECRET, good_claims, secret_token
+
+PLAIN, OPERATORS = new_api_key(), new_api_key()
+KEYED = Settings(
+    auth=AuthSettings(
+        mode="api_key",
+        api_keys=(
+            ApiKeySettings(name="plain", key=SecretStr(PLAIN)),
+            ApiKeySettings(name="boss", key=SecretStr(OPERATORS), scopes=("operator",)),
+        ),
+    )
+)
+TOKENS = Settings(
+    auth=AuthSettings(mode="jwt", jwt=JwtSettings(algorithms=("HS256",), secret=SecretStr(SECRET)))
+)
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+def small_app(settings: Settings) -> FastAPI:
+    live = LiveSettings(settings)
+    gate = Middleware(AuthMiddleware, gate=Gate(live), live=live)
+    app = FastAPI(middleware=[Middleware(RequestIdMiddleware), gate])
+    problems.install(app)
+
+    @app.get("/me")
+    async def me(caller: Caller) -> str:
+        return caller.owner
+
+    @app.get("/all", dependencies=[require_scope("operator")])
+    async def everything() -> str:
+        return "all"
+
+    _ = me, everything
+    return app
+
+
+async def get(settings: Settings, path: str, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with client_of(small_app(settings)) as client:
+        return await client.get(path, headers=named)
+
+
+async def test_the_callers_principal_reaches_the_route() -> None:
+    response = await get(KEYED, "/me", x_api_key=PLAIN)
+
+    assert response.json() == "api_key::plain"
+
+
+async def test_a_route_may_want_a_scope() -> None:
+    assert (await get(KEYED, "/all", x_api_key=OPERATORS)).status_code == 200
+    assert (await get(Settings(), "/all")).status_code == 200
+    refused = await get(KEYED, "/all", x_api_key=PLAIN)
+
+    assert refused.status_code == 403
+    assert refused.json()["code"] == "forbidden"
+    assert "'operator'" in refused.json()["detail"]
+    challenge = refused.headers["www-authenticate"]
+    assert challenge == 'Bearer realm="mamba", error="insufficient_scope", scope="operator"'
+
+
+async def test_who_sends_nothing_is_asked_plainly() -> None:
+    response = await get(KEYED, "/me")
+
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer realm="mamba"'
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert (problem["code"], problem["title"]) == ("unauthenticated", "Not authenticated")
+    assert problem["request_id"] == response.headers["x-request-id"]
+
+
+async def test_who_sends_something_wrong_is_told_what() -> None:
+    token = secret_token(good_claims(exp=1))
+
+    response = await get(TOKENS, "/me", authorization=f"Bearer {token}")
+
+    assert response.json()["detail"] == "The token has expired."
+    expected = (
+        'Bearer realm="mamba", error="invalid_token", error_description="The token has expired."'
+    )
+    assert response.headers["www-authenticate"] == expected
+
+
+async def test_a_challenge_holds_no_character_that_ends_it() -> None:
+    claim = 'a"\\\r\nx: é'
+    settings = JwtSettings(algorithms=("HS256",), secret=SecretStr(SECRET), owner_claim=claim)
+    auth = AuthSettings(mode="jwt", jwt=settings)
+
+    response = await get(Settings(auth=auth), "/me", authorization=f"Bearer {secret_token()}")
+
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].count('"') == 6
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "reason"),
+    [
+        (KEYED, {}, "missing"),
+        (KEYED, {"x_api_key": "mk_secret-of-a-stranger"}, "unknown_key"),
+        (TOKENS, {"authorization": f"Bearer {secret_token(good_claims(exp=1))}"}, "expired"),
+    ],
+)
+async def test_the_log_has_the_reason_and_never_the_credential(
+    settings: Settings, headers: dict[str, str], reason: str
+) -> None:
+    with capture_logs() as logs:
+        await get(settings, "/me", **headers)
+
+    [line] = [line for line in logs if line["event"] == "auth.refused"]
+    assert line["reason"] == reason
+    assert not any(value.split()[-1] in json.dumps(logs) for value in headers.values())
+
+
+# The whole application
+
+
+OPEN = ["/docs", "/redoc", "/openapi.json", "/health/live"]
+SHUT = [
+    *("/models", "/chat/x/stream", "/chat/health/stream", "/chat/..%2F..%2Fhealth/stream"),
+    *("/", "/nothing", "/healthy", "/docsx", "//health", "/Docs", "/openapi.jsonx", "/health%00"),
+]
+
+
+@pytest.mark.parametrize("settings", [KEYED, TOKENS], ids=["api_key", "jwt"])
+async def test_the_documents_and_the_health_are_open_and_nothing_else(settings: Settings) -> None:
+    async with client_of(create_app(settings)) as client:
+        opened = [(await client.get(path)).status_code for path in OPEN]
+        shut = [(await client.get(path)).status_code for path in SHUT]
+
+    assert opened == [200] * len(OPEN)
+    assert shut == [401] * len(SHUT)
+
+
+async def test_a_preflight_needs_no_key_and_a_refusal_can_be_read_by_the_page() -> None:
+    origin = {"origin": "http://localhost:3000"}
+    asked = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,x-api-key,content-type",
+    }
+    async with client_of(create_app(KEYED)) as client:
+        preflight = await client.options("/chat", headers={**origin, **asked})
+        refused = await client.get("/models", headers=origin)
+        options = await client.options("/models")
+
+    assert preflight.status_code == 200
+    assert "x-api-key" in preflight.headers["access-control-allow-headers"]
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == origin["origin"]
+    assert options.status_code == 401
+
+
+async def test_behind_a_root_path_the_same_is_open() -> None:
+    transport = httpx.ASGITransport(create_app(KEYED), root_path="/v1")
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.get("/v1/health/live")).status_code == 200
+        assert (await client.get("/v1/models")).status_code == 401
+
+
+def test_the_document_says_of_each_route_how_to_prove_who_one_is() -> None:
+    schema: dict[str, Any] = create_app(KEYED).openapi()
+
+    assert set(schema["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            protected = not path.startswith("/health")
+            assert ("security" in operation) == protected
+            assert ({"401", "403"} <= operation["responses"].keys()) == protected
+    assert schema["paths"]["/chat"]["post"]["responses"].keys() >= {"200", "401", "403", "415"}
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
+)
+async def test_a_body_that_is_not_json_is_refused_unread(kind: str | None) -> None:
+    headers = {"content-type": kind} if kind else {}
+    async with client_of(create_app(Settings())) as client:
+        response = await client.post("/chat", content=b"{}", headers=headers)
+
+    assert response.status_code == 415
+    assert response.json()["code"] == "unsupported_media_type"
+    assert "content-type: application/json" in response.json()["detail"]
+
+
+async def test_a_compressed_body_is_refused_in_words() -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    async with client_of(create_app(Settings())) as client:
+        response = await client.post("/chat", content=b"\x1f\x8b", headers=headers)
+
+    assert response.status_code == 415
+    assert "without `content-encoding`" in response.json()["detail"]
+
+
+async def test_a_body_of_unknown_length_is_a_body() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async with client_of(create_app(Settings())) as client:
+        assert (await client.post("/chat", content=body())).status_code == 415
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/x.y+json"]
+)
+async def test_a_body_that_says_it_is_json_gets_past(kind: str) -> None:
+    app = FastAPI(middleware=list(create_app(Settings()).user_middleware))
+
+    @app.post("/models")
+    async def models(body: Annotated[dict[str, int], Depends(lambda: {"a": 1})]) -> int:
+        return body["a"]
+
+    _ = models
+    async with client_of(app) as client:
+        response = await client.post("/models", content=b"{}", headers={"content-type": kind})
+
+    assert response.status_code == 200

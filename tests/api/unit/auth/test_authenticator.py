@@ -1,0 +1,242 @@
+"""The gate goes by the settings in force, and what goes wrong never opens it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from api.auth import key_file
+from api.auth.auth_errors import Refused
+from api.auth.authenticator import Gate
+from api.auth.principal import owner_id
+from shared.api_key import new_api_key
+from shared.errors import MambaError, SettingsError, Unavailable
+from shared.settings import Settings
+from shared.settings.live_settings import LiveSettings
+from tests.support.auth_caller import (
+    OTHER_RSA,
+    P256,
+    RSA,
+    SECRET,
+    Json,
+    request,
+    secret_token,
+    with_token,
+)
+from tests.support.token_issuer import open_issuer
+
+OLD, NEW = new_api_key(), new_api_key()
+
+
+def settings(**auth: Any) -> Settings:
+    return Settings(auth=auth)  # pyright: ignore[reportArgumentType]  (as a file has it)
+
+
+def keyed(key: str) -> Settings:
+    return settings(mode="api_key", api_keys=[{"name": "app", "key": key}])
+
+
+def pem(path: Path, **jwt: Any) -> Settings:
+    return settings(mode="jwt", jwt={"public_key_file": str(path), **jwt})
+
+
+async def comes_in(gate: Gate, scope: Json) -> bool:
+    try:
+        await gate.identify(scope)
+    except Refused:
+        return False
+    return True
+
+
+def with_key(key: str) -> Json:
+    return request(x_api_key=key)
+
+
+async def test_each_mode_knows_its_own_callers(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text(RSA.public_pem)
+    everybody = Gate(LiveSettings(settings()))
+    keys = Gate(LiveSettings(keyed(OLD)))
+    tokens = Gate(LiveSettings(pem(tmp_path / "key.pem")))
+
+    assert (await everybody.identify(request())).owner == owner_id("none", "anonymous")
+    assert (await keys.identify(with_key(OLD))).owner == owner_id("api_key", "app")
+    assert (await tokens.identify(with_token(RSA.token()))).owner == owner_id("jwt", "ann")
+
+
+async def test_another_key_is_taken_and_the_old_one_refused_without_a_restart() -> None:
+    live = LiveSettings(keyed(OLD))
+    gate = Gate(live)
+
+    live.replace(keyed(NEW))
+
+    assert await comes_in(gate, with_key(NEW))
+    assert not await comes_in(gate, with_key(OLD))
+
+
+async def test_mode_none_takes_a_restart() -> None:
+    live = LiveSettings(keyed(OLD))
+    gate = Gate(live)
+
+    with capture_logs() as logs:
+        live.replace(settings())
+
+    assert not await comes_in(gate, request())
+    assert await comes_in(gate, with_key(OLD))
+    assert logs[0]["event"] == "auth.change_refused"
+
+
+async def test_keys_that_all_vanish_take_a_restart() -> None:
+    live = LiveSettings(keyed(OLD))
+    gate = Gate(live)
+
+    with capture_logs() as logs:
+        live.replace(settings(mode="api_key"))
+
+    assert await comes_in(gate, with_key(OLD))
+    assert "auth.api_keys is empty" in logs[0]["error"]
+
+
+async def test_without_a_key_nobody_comes_in() -> None:
+    gate = Gate(LiveSettings(settings(mode="api_key")))
+
+    for scope in (request(), with_key(OLD), with_key("")):
+        assert not await comes_in(gate, scope)
+
+
+async def test_settings_that_cannot_be_leave_the_keys_at_hand(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text(RSA.public_pem)
+    live = LiveSettings(pem(tmp_path / "key.pem"))
+    gate = Gate(live)
+
+    with capture_logs() as logs:
+        live.replace(pem(tmp_path / "no.pem"))
+
+    assert await comes_in(gate, with_token(RSA.token()))
+    assert not await comes_in(gate, with_token(OTHER_RSA.token()))
+    assert "no.pem cannot be read" in logs[0]["error"]
+
+
+@pytest.mark.parametrize("before", [settings(), keyed(OLD)], ids=["none", "api_key"])
+async def test_a_mode_that_cannot_be_shuts_the_door(before: Settings, tmp_path: Path) -> None:
+    live = LiveSettings(before)
+    gate = Gate(live)
+
+    live.replace(pem(tmp_path / "no.pem"))
+    for scope in (request(), with_key(OLD), with_token(RSA.token())):
+        with pytest.raises(Unavailable):
+            await gate.identify(scope)
+
+    (tmp_path / "key.pem").write_text(RSA.public_pem)
+    live.replace(pem(tmp_path / "key.pem"))
+    assert await comes_in(gate, with_token(RSA.token()))
+    assert not await comes_in(gate, with_key(OLD))
+
+
+async def test_other_claims_keep_the_key_set_at_hand() -> None:
+    async with open_issuer() as issuer:
+        issuer.serve(RSA.jwk("a"))
+        token = with_token(RSA.token(headers={"kid": "a"}))
+        live = LiveSettings(settings(mode="jwt", jwt={"jwks_url": issuer.url}))
+        gate = Gate(live)
+        assert await comes_in(gate, token)
+
+        live.replace(settings(mode="jwt", jwt={"jwks_url": issuer.url, "leeway_seconds": 60}))
+        assert await comes_in(gate, token)
+        live.replace(settings(mode="jwt", jwt={"jwks_url": issuer.url, "audience": ["me"]}))
+        assert not await comes_in(gate, token)
+
+        assert issuer.fetched == 1
+
+
+# The key's file
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Looked at before each request."""
+    monkeypatch.setattr(key_file, "_LOOK_SECONDS", 0)
+    path = tmp_path / "key.pem"
+    path.write_text(RSA.public_pem)
+    return path
+
+
+def replace(path: Path, text: str | None) -> None:
+    """As it is done well: a new file takes the old one's place."""
+    if text is None:
+        path.unlink()
+        return
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.replace(path)
+
+
+async def test_another_key_in_the_file_is_taken_without_a_restart(file: Path) -> None:
+    gate = Gate(LiveSettings(pem(file)))
+    assert await comes_in(gate, with_token(RSA.token()))
+
+    replace(file, OTHER_RSA.public_pem)
+
+    assert await comes_in(gate, with_token(OTHER_RSA.token()))
+    assert not await comes_in(gate, with_token(RSA.token()))
+
+
+UNREADABLE = {"gone": None, "empty": "", "half": "half a key", "private": RSA.private_pem}
+
+
+@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_a_file_that_has_become_unreadable_changes_nothing(
+    file: Path, text: str | None
+) -> None:
+    gate = Gate(LiveSettings(pem(file)))
+
+    replace(file, text)
+
+    assert await comes_in(gate, with_token(RSA.token()))
+    assert not await comes_in(gate, with_token(OTHER_RSA.token()))
+
+
+# At the start
+
+
+WRONG: dict[str, tuple[str | None, Json, str]] = {
+    "no file": (None, {}, "key.pem cannot be read: No such file"),
+    "no key": ("hello", {}, "key.pem cannot be used: it is no public key"),
+    "a private key": (RSA.private_pem, {}, "a private key, and a server that verifies needs"),
+    "a key of another kind": (P256.public_pem, {}, "set auth.jwt.algorithms to ES256"),
+    "a key of fewer algorithms": (
+        RSA.public_pem,
+        {"algorithms": ["RS256", "EdDSA"]},
+        "cannot verify EdDSA",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "jwt", "expected"), WRONG.values(), ids=WRONG.keys())
+def test_a_key_that_cannot_be_used_ends_the_start(
+    tmp_path: Path, text: str | None, jwt: Json, expected: str
+) -> None:
+    path = tmp_path / "key.pem"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(MambaError, match=r"^auth\.jwt\.public_key_file") as raised:
+        Gate(LiveSettings(pem(path, **jwt)))
+
+    assert isinstance(raised.value, SettingsError)
+    assert expected in str(raised.value)
+
+
+def test_a_key_in_the_settings_that_cannot_be_used_ends_the_start_unshown() -> None:
+    with pytest.raises(SettingsError, match=r"^auth\.jwt\.public_key cannot be used") as raised:
+        Gate(LiveSettings(settings(mode="jwt", jwt={"public_key": RSA.private_pem})))
+
+    assert RSA.private_pem[40:80] not in str(raised.value)
+
+
+async def test_a_secret_and_a_public_key_may_stand_side_by_side() -> None:
+    both = {"algorithms": ["HS256", "RS256"], "secret": SECRET, "public_key": RSA.public_pem}
+    gate = Gate(LiveSettings(settings(mode="jwt", jwt=both)))
+
+    assert await comes_in(gate, with_token(RSA.token()))
+    assert await comes_in(gate, with_token(secret_token()))

@@ -1,0 +1,120 @@
+"""Settings of authentication that do not fit together are refused, with the fix."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.api_key import hash_of, new_api_key
+from shared.errors import SettingsError
+from shared.settings import Settings, load_settings
+from tests.support.auth_caller import RSA, SECRET
+
+KEY = new_api_key()
+HASH = hash_of(KEY)
+URL = "https://issuer.example/jwks.json"
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No file of this machine is a source."""
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.chdir(tmp_path)
+
+
+def jwt(**settings: Any) -> dict[str, Any]:
+    return {"mode": "jwt", "jwt": settings}
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "neither key nor hash": ({"api_keys": [{"name": "a"}]}, "Set `key` or `hash`"),
+    "key and hash": ({"api_keys": [{"name": "a", "key": KEY, "hash": HASH}]}, "one of the two"),
+    "a short key": ({"api_keys": [{"name": "a", "key": "hunter2"}]}, "shorter than 8"),
+    "two of a name": (
+        {"api_keys": [{"name": "a", "key": KEY}, {"name": "a", "hash": hash_of("x")}]},
+        "several are named a",
+    ),
+    "a key twice": (
+        {"api_keys": [{"name": "a", "key": KEY}, {"name": "b", "hash": HASH}]},
+        "two entries hold the same key",
+    ),
+    "a wrong hash": ({"api_keys": [{"name": "a", "hash": "sha256:x"}]}, "auth.api_keys.0.hash"),
+    "no key material": (jwt(), "has RS256: set auth.jwt.public_key, auth.jwt.public_key_file"),
+    "HS without a secret": (jwt(algorithms=["HS256"]), "has HS256: set auth.jwt.secret"),
+    "HS with a public key only": (
+        jwt(algorithms=["HS256"], public_key=RSA.public_pem),
+        "has HS256: set auth.jwt.secret",
+    ),
+    "HS with a key set only": (jwt(algorithms=["HS256"], jwks_url=URL), "set auth.jwt.secret"),
+    "HS and a key set": (
+        jwt(algorithms=["HS256"], secret=SECRET, jwks_url=URL),
+        "auth.jwt.jwks_url is set, but auth.jwt.algorithms has only HS256",
+    ),
+    "RS with a secret only": (jwt(secret=SECRET), "has RS256: set auth.jwt.public_key"),
+    "RS and a secret": (
+        jwt(secret=SECRET, jwks_url=URL),
+        "auth.jwt.secret is set, but auth.jwt.algorithms has only RS256",
+    ),
+    "two public keys": (
+        jwt(public_key=RSA.public_pem, jwks_url=URL),
+        "auth.jwt.public_key and auth.jwt.jwks_url are set: keep one",
+    ),
+    "a short secret": (
+        jwt(algorithms=["HS256", "HS512"], secret=SECRET),
+        "HS512 needs 64 at least",
+    ),
+    "no algorithm": (jwt(algorithms=[]), "auth.jwt.algorithms"),
+    "the algorithm none": (jwt(algorithms=["none"]), "auth.jwt.algorithms.0"),
+    "an address of a file": (jwt(jwks_url="file:///etc/passwd"), "auth.jwt.jwks_url"),
+}
+
+
+@pytest.mark.parametrize(("auth", "expected"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_settings_are_refused_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any], expected: str
+) -> None:
+    for name, value in auth.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        monkeypatch.setenv(f"MAMBA_AUTH__{name.upper()}", text)
+
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+
+    assert expected in str(raised.value)
+    for secret in (KEY, SECRET, "hunter2"):
+        assert secret not in str(raised.value)
+
+
+RIGHT: list[dict[str, Any]] = [
+    {"mode": "none", "jwt": {"algorithms": ["HS256"]}},
+    {"mode": "api_key"},
+    {"mode": "api_key", "api_keys": [{"name": "a", "key": KEY}]},
+    {"mode": "api_key", "api_keys": [{"name": "a", "key": "hunter2-hunter2"}]},
+    jwt(algorithms=["HS256"], secret=SECRET),
+    jwt(jwks_url=URL),
+    jwt(algorithms=["HS256", "RS256"], secret=SECRET, jwks_url=URL),
+]
+
+
+@pytest.mark.parametrize("auth", RIGHT)
+def test_settings_that_fit_are_taken(auth: dict[str, Any]) -> None:
+    assert Settings(auth=auth).auth.mode == auth["mode"]  # pyright: ignore[reportArgumentType]  (as a file has it)
+
+
+def test_an_end_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = f'[{{"name": "a", "hash": "{HASH}", "expires_at": "2030-01-01T00:00:00"}}]'
+    monkeypatch.setenv("MAMBA_AUTH__API_KEYS", entry)
+
+    [read] = load_settings().auth.api_keys
+
+    assert read.expires_at is not None
+    assert read.expires_at.isoformat() == "2030-01-01T00:00:00+00:00"
+
+
+def test_no_secret_is_shown() -> None:
+    auth = {"api_keys": [{"name": "a", "key": KEY}], "jwt": {"secret": SECRET}}
+    settings = Settings(auth=auth)  # pyright: ignore[reportArgumentType]  (as a file has it)
+
+    for shown in (repr(settings), settings.model_dump_json()):
+        assert KEY not in shown
+        assert SECRET not in shown

@@ -1,0 +1,294 @@
+"""Mode jwt: who brings a good token is the one it names; every other token is refused."""
+
+import base64
+import hmac
+import json
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from api.auth.auth_errors import Missing, Refused
+from api.auth.principal import Principal, owner_id
+from api.auth.signing_key import from_jwk, from_pem, from_secret
+from api.auth.tokens import StaticKeys, Tokens
+from shared.settings import JwtSettings
+from tests.support.auth_caller import (
+    OTHER_RSA,
+    P256,
+    PAIRS,
+    RSA,
+    SECRET,
+    Json,
+    Pair,
+    good_claims,
+    request,
+    rsa_pair,
+    secret_token,
+    with_token,
+)
+
+
+def tokens(pair: Pair = RSA, **settings: Any) -> Tokens:
+    settings = {"algorithms": (pair.algorithm,), "public_key": pair.public_pem, **settings}
+    return Tokens(JwtSettings(**settings), [StaticKeys(from_pem(pair.public_pem))])
+
+
+def shared_secret(algorithms: Sequence[Any] = ("HS256",), secret: str = SECRET) -> Tokens:
+    settings = JwtSettings(algorithms=tuple(algorithms), secret=SecretStr(secret))
+    return Tokens(settings, [StaticKeys(from_secret(secret))])
+
+
+async def identify(verifier: Tokens, token: str) -> Principal:
+    return await verifier.identify(with_token(token))
+
+
+async def reason(verifier: Tokens, token: str) -> str:
+    with pytest.raises(Refused) as raised:
+        await identify(verifier, token)
+    assert not token or token not in str(raised.value)
+    return raised.value.reason
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=[pair.algorithm for pair in PAIRS])
+async def test_a_token_of_each_public_algorithm_is_taken(pair: Pair) -> None:
+    principal = await identify(tokens(pair), pair.token())
+
+    assert principal == Principal(owner_id("jwt", "ann"))
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+async def test_a_token_of_each_shared_secret_is_taken(algorithm: str) -> None:
+    secret = SECRET * 2
+
+    principal = await identify(
+        shared_secret([algorithm], secret), secret_token(algorithm=algorithm, secret=secret)
+    )
+
+    assert principal == Principal(owner_id("jwt", "ann"))
+
+
+# Who it is
+
+
+@pytest.mark.parametrize(
+    ("settings", "claims", "owner"),
+    [
+        ({}, {}, owner_id("jwt", "ann")),
+        ({"owner_claim": "email"}, {"email": "a@b"}, owner_id("jwt", "a@b")),
+        ({"owner_claim": "user.id"}, {"user": {"id": "u1"}}, owner_id("jwt", "u1")),
+        ({"owner_claim": "https://a.b/id"}, {"https://a.b/id": "x"}, owner_id("jwt", "x")),
+        ({"owner_claim": "user_id"}, {"user_id": 42}, owner_id("jwt", "42")),
+        ({}, {"sub": 42, "jti": 7}, owner_id("jwt", "42")),
+        ({"tenant_claim": "org"}, {"org": "acme"}, owner_id("jwt", "ann", "acme")),
+    ],
+)
+async def test_the_claims_that_are_set_name_owner_and_tenant(
+    settings: Json, claims: Json, owner: str
+) -> None:
+    principal = await identify(tokens(**settings), RSA.token(good_claims(**claims)))
+
+    assert principal.owner == owner
+
+
+@pytest.mark.parametrize(
+    ("claim", "scopes"),
+    [
+        ("read  operator", {"read", "operator"}),
+        (["read", "operator"], {"read", "operator"}),
+        ("", set[str]()),
+        (None, set[str]()),
+        ([1, "read"], {"read"}),
+    ],
+)
+async def test_scopes_come_as_a_text_or_a_list(claim: object, scopes: set[str]) -> None:
+    principal = await identify(tokens(), RSA.token(good_claims(scope=claim)))
+
+    assert principal.scopes == scopes
+
+
+@given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
+def test_no_two_owners_are_one(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert (owner_id("jwt", *one) == owner_id("jwt", *other)) == (one == other)
+
+
+def test_the_owners_of_two_modes_are_two() -> None:
+    assert owner_id("jwt", "ann") != owner_id("api_key", "ann")
+
+
+# What is refused
+
+
+NOW = int(time.time())
+REFUSED: dict[str, tuple[Json, Json, str]] = {
+    "expired": ({}, {"exp": NOW - 60}, "expired"),
+    "not yet valid": ({}, {"nbf": NOW + 86_400}, "not_yet_valid"),
+    "issued in the future": ({}, {"iat": NOW + 86_400}, "not_yet_valid"),
+    "for another audience": ({"audience": ("me",)}, {"aud": "you"}, "audience"),
+    "for an audience, where none is set": ({}, {"aud": "you"}, "audience"),
+    "for no audience": ({"audience": ("me",)}, {}, "claim"),
+    "from another issuer": ({"issuer": "us"}, {"iss": "them"}, "issuer"),
+    "from an issuer that is a list": ({"issuer": "us"}, {"iss": ["us"]}, "issuer"),
+    "from no issuer": ({"issuer": "us"}, {}, "claim"),
+    "without an end": ({}, {"exp": None}, "claim"),
+    "without a required claim": ({"required_claims": ("exp", "jti")}, {}, "claim"),
+    "without a nested required claim": ({"required_claims": ("a.b",)}, {"a": {"c": 1}}, "claim"),
+    "without an owner": ({}, {"sub": None}, "claim"),
+    "with an empty owner": ({}, {"sub": ""}, "claim"),
+    "with an owner that is a list": ({"owner_claim": "id"}, {"id": ["ann"]}, "claim"),
+    "with a subject that is a list": ({}, {"sub": ["ann"]}, "claim"),
+    "with an owner that is true": ({"owner_claim": "id"}, {"id": True}, "claim"),
+    "with an owner that is endless": ({}, {"sub": "a" * 300}, "claim"),
+    "with an owner of half a character": ({}, {"sub": "\ud800"}, "malformed"),
+    "without a tenant": ({"tenant_claim": "org"}, {}, "claim"),
+    "with a tenant that is an object": ({"tenant_claim": "org"}, {"org": {}}, "claim"),
+    "with scopes that are a number": ({}, {"scope": 7}, "claim"),
+    "with an end that is a word": ({}, {"exp": "soon"}, "malformed"),
+    "with an endless end": ({}, {"exp": float("inf")}, "malformed"),
+}
+
+
+@pytest.mark.parametrize(("settings", "claims", "why"), REFUSED.values(), ids=REFUSED.keys())
+async def test_a_token_is_refused(settings: Json, claims: Json, why: str) -> None:
+    token = RSA.token({k: v for k, v in {**good_claims(), **claims}.items() if v is not None})
+
+    assert await reason(tokens(**settings), token) == why
+
+
+@pytest.mark.parametrize("audience", ["me", ["you", "me"]])
+async def test_one_of_several_audiences_is_enough(audience: object) -> None:
+    verifier = tokens(audience=("me", "us"), issuer="here")
+
+    await identify(verifier, RSA.token(good_claims(aud=audience, iss="here")))
+
+
+async def test_clocks_may_differ_by_the_leeway() -> None:
+    token = RSA.token(good_claims(exp=int(time.time()) - 30))
+
+    assert await reason(tokens(leeway_seconds=10), token) == "expired"
+    await identify(tokens(leeway_seconds=60), token)
+
+
+async def test_another_key_of_the_same_kind_is_a_wrong_signature() -> None:
+    assert await reason(tokens(), OTHER_RSA.token()) == "signature"
+    wrong = secret_token(secret="another secret of thirty-two bytes")
+    assert await reason(shared_secret(), wrong) == "signature"
+
+
+async def test_a_claim_that_was_changed_is_a_wrong_signature() -> None:
+    header, _, signature = RSA.token().split(".")
+    claims = base64.urlsafe_b64encode(json.dumps(good_claims(sub="eve")).encode()).decode()
+
+    assert await reason(tokens(), f"{header}.{claims.rstrip('=')}.{signature}") == "signature"
+
+
+def forged(algorithm: object, signature: str = "", **header: Any) -> str:
+    """A token that nobody signed."""
+    parts = [{"typ": "JWT", "alg": algorithm, **header}, good_claims()]
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts]
+    return ".".join([*(part.rstrip("=") for part in encoded), signature])
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", None, ["RS256"], "RS257", 5])
+async def test_no_algorithm_but_those_of_the_settings_is_taken(algorithm: object) -> None:
+    assert await reason(tokens(), forged(algorithm)) == "algorithm"
+    assert await reason(shared_secret(), forged(algorithm)) == "algorithm"
+
+
+async def test_a_public_key_is_never_a_shared_secret() -> None:
+    """The known confusion: HS256 over the text of the public key, which all may have."""
+    head = forged("HS256").rpartition(".")[0]
+    mac = hmac.new(RSA.public_pem.encode(), head.encode(), sha256).digest()
+    token = f"{head}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
+
+    assert await reason(tokens(), token) == "algorithm"
+    both = JwtSettings(algorithms=("RS256", "HS256"), secret=SecretStr(SECRET))
+    sources = [StaticKeys(from_secret(SECRET)), StaticKeys(from_pem(RSA.public_pem))]
+    assert await reason(Tokens(both, sources), token) == "signature"
+    assert await reason(Tokens(both, sources[1:]), token) == "signing_key"
+
+
+async def test_a_keys_kind_must_fit_the_algorithm() -> None:
+    verifier = tokens(RSA, algorithms=("RS256", "ES256"))
+
+    assert await reason(verifier, P256.token()) == "signing_key"
+
+
+NO_TOKENS = [
+    *("", "x", "..", "a.b.c", "e30.e30.e30", "é.é.é"),
+    *(RSA.token()[:-20], RSA.token() + ".x"),
+    *(forged("RS256", kid=7), forged("RS256", crit=["x"]), forged("RS256", b64=False)),
+]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS, ids=range(len(NO_TOKENS)))
+async def test_what_is_no_token_is_refused(token: str) -> None:
+    assert await reason(tokens(), token) in ("malformed", "algorithm", "signature")
+
+
+@given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
+async def test_no_text_makes_it_fail(header: str, rest: str) -> None:
+    encoded = base64.urlsafe_b64encode(header.encode()).decode().rstrip("=")
+    for token in (header, f"{encoded}.{rest}.", f"{encoded}.{encoded}.{encoded}"):
+        with pytest.raises(Refused):
+            await tokens().identify(with_token(token))
+
+
+async def test_claims_nested_without_end_are_refused() -> None:
+    payload = b'{"sub":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    token = jwt.api_jws.encode(payload, RSA.private, "RS256")
+
+    assert await reason(tokens(), token) in ("malformed", "claim")
+
+
+async def test_a_token_in_another_header_is_none() -> None:
+    with pytest.raises(Missing, match="Authorization: Bearer"):
+        await tokens().identify(request(x_api_key=RSA.token()))
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no key", RSA.private_pem, rsa_pair(1024).public_pem, RSA.public_pem[:80]],
+    ids=["empty", "words", "private", "too short", "half"],
+)
+def test_what_is_no_public_key_is_refused_without_a_word_of_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^it|^its") as raised:
+        from_pem(text)
+
+    assert "BEGIN PRIVATE" not in str(raised.value)
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        {},
+        {"kty": "oct", "k": "c2VjcmV0", "kid": "a"},
+        RSA.jwk(use="enc"),
+        RSA.jwk(key_ops=["encrypt"]),
+        RSA.jwk(alg="RSA-OAEP"),
+        rsa_pair(1024).jwk(),
+        {**RSA.jwk(), "d": "AQAB"},
+        {**RSA.jwk(), "n": "!"},
+        {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"},
+    ],
+)
+def test_a_key_of_a_set_that_cannot_verify_tokens_is_left_out(jwk: Json) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  (which of the reasons is no matter)
+        from_jwk(jwk)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=[pair.algorithm for pair in PAIRS])
+def test_a_key_of_a_set_verifies_what_its_kind_can(pair: Pair) -> None:
+    assert from_jwk(pair.jwk("a")).algorithms == from_pem(pair.public_pem).algorithms
+    assert from_jwk(pair.jwk("a", alg=pair.algorithm)).algorithms == {pair.algorithm}
+    assert from_jwk(pair.jwk("a", use="sig")).id == "a"

@@ -1,0 +1,139 @@
+"""What a request says of calls: the answers to them, and the tools that it brings."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.chat.request import ChatRequest, read_chat_request
+from shared.errors import InvalidRequest
+from shared.settings import LimitSettings
+from shared.streams.tool_responses import Answer
+from tests.api.unit.chat.test_request import request
+
+MESSAGE: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+
+
+async def read(body: Any) -> ChatRequest:
+    return await read_chat_request(request(json.dumps(body).encode()), LimitSettings())
+
+
+async def refusal(body: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as refused:
+        await read(body)
+    return refused.value
+
+
+def client_tool(**fields: Any) -> dict[str, Any]:
+    return {"name": "locate", "inputSchema": {"type": "object"}, **fields}
+
+
+def tool_part(call_id: str, state: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "tool-locate", "toolCallId": call_id, "state": state, **fields}
+
+
+def continued(*parts: dict[str, Any], **message: Any) -> dict[str, Any]:
+    said = {"id": "m1", "role": "assistant", "parts": list(parts), **message}
+    return {"messages": [{"role": "user", "content": "Hi"}, said]}
+
+
+STEP = {"type": "step-start"}
+
+
+async def test_answers_are_those_of_the_last_step() -> None:
+    chat = await read(
+        continued(
+            *(STEP, tool_part("c0", "output-available", output=0)),
+            *(STEP, tool_part("c1", "output-available", output=1)),
+            tool_part("c2", "output-error", errorText="Oh"),
+            tool_part("c3", "approval-responded", approval={"id": "a", "approved": True}),
+            tool_part("c4", "approval-responded", approval={"approved": False, "reason": "No"}),
+            *(tool_part("c5", "input-available"), tool_part("c6", "approval-requested")),
+        )
+    )
+
+    assert [(claim.place, claim.call_id, claim.answer) for claim in chat.claims()] == [
+        ("messages[1].parts[3]", "c1", Answer(output=1)),
+        ("messages[1].parts[4]", "c2", Answer(error="Oh")),
+        ("messages[1].parts[5]", "c3", Answer(approved=True)),
+        ("messages[1].parts[6]", "c4", Answer(approved=False, reason="No")),
+    ]
+
+
+async def test_invocations_beside_the_text_answer_too() -> None:
+    made = {"toolCallId": "c1", "toolName": "locate", "state": "result", "result": 1}
+    failed = {**made, "toolCallId": "c2", "isError": True, "result": "Oh"}
+    earlier = {**made, "toolCallId": "c0", "step": 0}
+    calls = [earlier, {**made, "step": 1}, {**failed, "step": 1}]
+    chat = await read(continued(content="", toolInvocations=calls))
+
+    assert [(claim.place, claim.answer) for claim in chat.claims()] == [
+        ("messages[1].toolInvocations[1]", Answer(output=1)),
+        ("messages[1].toolInvocations[2]", Answer(error="Oh")),
+    ]
+
+
+async def test_a_users_message_answers_no_call() -> None:
+    body = continued(STEP, tool_part("c1", "output-available", output=1))
+    body["messages"].append({"role": "user", "content": "Never mind"})
+
+    assert (await read(body)).claims() == []
+
+
+async def test_what_stood_before_the_steps_of_the_logs_is_history() -> None:
+    texts = ({"type": "text", "text": text} for text in "abc")
+    chat = await read(continued(*(part for text in texts for part in (STEP, text))))
+
+    assert [[part.type for part in message.parts] for message in chat.history_before(2)] == [
+        *(["text"], ["step-start", "text"])
+    ]
+    assert len(chat.history_before(3)) == 1
+
+
+@pytest.mark.parametrize(("version", "asks"), [(None, False), (5, False), (6, True), (7, True)])
+async def test_a_client_that_can_ask_says_its_version(
+    version: int | None,
+    asks: bool,  # noqa: FBT001
+) -> None:
+    assert (await read({**continued(STEP), **MESSAGE, "sdkVersion": version})).asks is asks
+
+
+def doubling(ref: str, *, at: str = "$defs") -> dict[str, Any]:
+    """A schema of a few lines that is millions when each `$ref` is replaced by what it names."""
+
+    def twice(name: int) -> dict[str, Any]:
+        return {"properties": {side: {"$ref": ref.format(name)} for side in "ab"}}
+
+    return {**twice(0), at: {**{str(n): twice(n + 1) for n in range(20)}, "20": {}}}
+
+
+async def test_a_tool_of_the_client_may_use_definitions_and_recursion() -> None:
+    pair = {"properties": {"left": {"$ref": "#/$defs/tree"}, "right": {"$ref": "#/$defs/tree"}}}
+    schema = {"properties": {"tree": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": pair}}
+    point: dict[str, Any] = {
+        "properties": {"a": {"items": [{}]}, "b": {"$ref": "#/properties/a/items/0"}}
+    }
+    tools = [client_tool(inputSchema=schema), client_tool(name="draw", inputSchema=point)]
+
+    assert len((await read({**MESSAGE, "clientTools": tools})).client_tools or ()) == 2
+
+
+@pytest.mark.parametrize(
+    ("tools", "field"),
+    [
+        ([client_tool(name="")], "clientTools[0].name"),
+        ([client_tool(name="a b")], "clientTools[0].name"),
+        ([client_tool(), client_tool()], "clientTools[1].name"),
+        ([client_tool(description="x" * 4097)], "clientTools[0].description"),
+        ([{"name": "locate"}], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema={"type": "string"})], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema={"title": "x" * 16_384})], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema={"required": "city"})], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema=doubling("#/$defs/{}"))], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema={"anyOf": [{}] * 1000})], "clientTools[0].inputSchema"),
+        ([client_tool(inputSchema=doubling("#/~0/{}", at="~"))], "clientTools[0].inputSchema"),
+        ([client_tool(name=f"t{n}") for n in range(65)], "clientTools"),
+    ],
+)
+async def test_a_tool_of_the_client_is_checked(tools: list[Any], field: str) -> None:
+    assert (await refusal({**MESSAGE, "clientTools": tools})).field == field

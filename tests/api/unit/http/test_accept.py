@@ -1,0 +1,93 @@
+"""Which wire an `Accept` header asks for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.http.accept import MediaRange, media_ranges
+from api.streaming.stream_format import BASIC, UI_MESSAGE, Wire, wire_for
+from shared.errors import NotAcceptable
+
+BASIC_TYPE = "text/event-stream; profile=basic"
+
+CHOICES: list[tuple[Wire, list[str]]] = [
+    (UI_MESSAGE, []),
+    (UI_MESSAGE, [""]),
+    (UI_MESSAGE, ["*/*"]),
+    (UI_MESSAGE, ["text/*"]),
+    (UI_MESSAGE, ["text/event-stream"]),
+    (UI_MESSAGE, ["text/event-stream; charset=utf-8"]),
+    (UI_MESSAGE, ["text/event-stream; profile=ui-message"]),
+    (UI_MESSAGE, ["text/html,application/xhtml+xml,*/*;q=0.8"]),
+    (UI_MESSAGE, ["application/json, text/event-stream"]),
+    (UI_MESSAGE, ["*/*;q=0.1", BASIC_TYPE + ";q=0"]),
+    (UI_MESSAGE, [BASIC_TYPE + ";q=0.5, text/event-stream"]),
+    (UI_MESSAGE, ["text/event-stream; profile=html5, */*"]),
+    (BASIC, [BASIC_TYPE]),
+    (BASIC, ["text/event-stream;profile=basic"]),
+    (BASIC, ["TEXT/Event-Stream ; PROFILE = Basic ; q=1.000"]),
+    (BASIC, ['text/event-stream;profile="basic"']),
+    (BASIC, [r'text/event-stream;profile="b\asic"']),
+    (BASIC, [BASIC_TYPE + ";charset=utf-8;q=0.1"]),
+    (BASIC, [BASIC_TYPE, "*/*"]),
+    (BASIC, ["*/*, " + BASIC_TYPE]),
+    (BASIC, ["text/event-stream, " + BASIC_TYPE]),
+    (BASIC, ["text/event-stream;q=0.9, " + BASIC_TYPE]),
+    (BASIC, ["application/json", BASIC_TYPE]),
+    (BASIC, ['text/plain;a="x, y;profile=no", ' + BASIC_TYPE]),
+    (BASIC, ["text/event-stream;profile=ui-message;q=0, */*;q=0.1"]),
+    (BASIC, [",, ;, nonsense, a/b;q=2, " + BASIC_TYPE]),
+]
+
+
+@pytest.mark.parametrize(("wire", "accept"), CHOICES, ids=str)
+def test_a_client_gets_the_wire_that_it_likes_best(wire: Wire, accept: list[str]) -> None:
+    assert wire_for(accept) == wire
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/json", "text/html", "*/*;q=0", "text/event-stream;q=x"]
+)
+def test_a_header_that_says_nothing_of_event_streams_is_disregarded(accept: str) -> None:
+    assert wire_for([accept]) == UI_MESSAGE
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/event-stream; profile=html5",
+        "text/event-stream; profile=",
+        'text/event-stream; profile="basic ui-message"',
+        "text/event-stream; profile=html5, application/json",
+        "text/event-stream; q=0",
+        "text/event-stream; q=0, */*;q=0",
+    ],
+)
+def test_whoever_names_only_event_streams_there_are_not_is_told_which_there_are(
+    accept: str,
+) -> None:
+    with pytest.raises(NotAcceptable) as caught:
+        wire_for([accept])
+
+    assert "`text/event-stream; profile=ui-message`" in str(caught.value)
+    assert "`text/event-stream; profile=basic`" in str(caught.value)
+
+
+def test_a_range_is_read_with_its_parameters_and_its_quality() -> None:
+    assert media_ranges(['A/B;C="d;\\"e,f";q=0.25;G=h', "x/*, y"]) == [
+        MediaRange("a/b", {"c": 'd;"e,f', "g": "h"}, 0.25),
+        MediaRange("x/*", {}, 1),
+    ]
+
+
+@given(st.lists(st.text('ate/*-,;="\\ q.01pr') | st.text(), max_size=3))
+def test_any_header_is_understood_or_refused(accept: list[str]) -> None:
+    try:
+        wire_for(accept)
+    except NotAcceptable:
+        assert any("text/event-stream" in header.lower() for header in accept)
+
+
+def test_a_header_of_any_length_is_read_in_passing() -> None:
+    for header in ('"' * 50_000, "\\" * 50_000, '"\\' * 50_000, ";" * 50_000, "a/b;" * 20_000):
+        assert wire_for([header]) == UI_MESSAGE

@@ -1,0 +1,131 @@
+"""Errors become statuses in one place, in one shape."""
+
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+
+from api.http import problems
+from api.http.request_id import RequestIdMiddleware
+from shared import errors
+
+ROWS: list[tuple[Exception, int, str]] = [
+    (errors.InvalidRequest(), 422, "invalid_request"),
+    (errors.TooLarge(), 413, "too_large"),
+    (errors.Unauthenticated(), 401, "unauthenticated"),
+    (errors.Forbidden(), 403, "forbidden"),
+    (errors.UnsupportedMediaType(), 415, "unsupported_media_type"),
+    (errors.NotFound(), 404, "not_found"),
+    (errors.RunInProgress(), 409, "run_in_progress"),
+    (errors.CursorExpired(), 410, "cursor_expired"),
+    (errors.RateLimited(retry_after=2.1), 429, "rate_limited"),
+    (errors.TooManyRuns(retry_after=2.1), 429, "too_many_runs"),
+    (errors.QueueFull(retry_after=2.1), 429, "queue_full"),
+    (errors.Unavailable(), 503, "unavailable"),
+    (RedisConnectionError("secret"), 503, "unavailable"),
+    (RedisTimeoutError("secret"), 503, "unavailable"),
+    (TimeoutError("secret"), 503, "unavailable"),
+    (HTTPException(404), 404, "not_found"),
+    (HTTPException(405), 405, "method_not_allowed"),
+    (ValueError("secret"), 500, "internal_error"),
+]
+
+
+class Site:
+    """An application that fails as it is told."""
+
+    def __init__(self) -> None:
+        self.error: Exception = errors.NotFound()
+        self.app = FastAPI(
+            middleware=[Middleware(RequestIdMiddleware), Middleware(problems.ProblemMiddleware)]
+        )
+        problems.install(self.app)
+        self.app.add_api_route("/", self._fail)
+        self.app.add_api_route("/number/{number}", self._take)
+
+    async def _fail(self) -> None:
+        raise self.error
+
+    async def _take(self, number: int) -> int:
+        return number
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+async def client(site: Site) -> AsyncGenerator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(site.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.mark.parametrize(("error", "status", "code"), ROWS, ids=lambda row: type(row).__name__)
+async def test_each_error_has_its_status_and_the_one_shape(
+    site: Site, client: httpx.AsyncClient, error: Exception, status: int, code: str
+) -> None:
+    site.error = error
+
+    response = await client.get("/", headers={"x-request-id": "mine"})
+
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers.get_list("x-request-id") == ["mine"]
+    assert response.headers.get("retry-after") == {503: "1", 429: "3"}.get(status)
+    problem = response.json()
+    assert set(problem) == {"type", "title", "status", "code", "detail", "request_id"}
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert (problem["type"], problem["request_id"]) == ("about:blank", "mine")
+    assert problem["title"] != "Error"
+    assert "secret" not in response.text
+
+
+async def test_a_refusal_names_its_field(site: Site, client: httpx.AsyncClient) -> None:
+    site.error = errors.InvalidRequest("messages[0].role: No.", field="messages[0].role")
+
+    problem = (await client.get("/")).json()
+
+    assert (problem["field"], problem["detail"]) == ("messages[0].role", "messages[0].role: No.")
+
+
+async def test_a_mismatch_names_its_header(site: Site, client: httpx.AsyncClient) -> None:
+    site.error = errors.IdempotencyMismatch()
+
+    problem = (await client.get("/")).json()
+
+    assert (problem["status"], problem["code"]) == (422, "idempotency_mismatch")
+    assert problem["field"] == "Idempotency-Key"
+
+
+async def test_a_parameter_that_does_not_fit_is_named(client: httpx.AsyncClient) -> None:
+    response = await client.get("/number/one")
+
+    assert response.status_code == 422
+    assert response.json()["field"] == "number"
+
+
+async def test_a_client_that_left_is_no_error_of_ours(
+    site: Site, client: httpx.AsyncClient
+) -> None:
+    site.error = ClientDisconnect()
+
+    assert (await client.get("/")).status_code == 400
+
+
+def test_every_documented_refusal_has_the_one_shape() -> None:
+    documented = problems.responses(404, 409, 410, 413, 422, 429, 503)
+
+    for status, response in documented.items():
+        said = response["content"]["application/problem+json"]
+        assert said["schema"] == {"$ref": "#/components/schemas/Problem"}
+        for code, example in said["examples"].items():
+            problem = problems.Problem.model_validate(example["value"])
+            assert (problem.status, problem.code) == (status, code)

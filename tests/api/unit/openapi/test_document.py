@@ -1,0 +1,235 @@
+"""The document says enough for a client to be made from it, and for a reader to try each route."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from api.auth.public_routes import is_public
+from api.http.problems import status_of
+from api.streaming import basic_format
+from api.streaming.sse import parse_cursor
+from mamba.codegen import openapi
+from shared.agents.tools import DISPLAY_TOOL_NAMES
+from shared.errors import JobGone, Refusal, RunEnded, RunHeld, TooManyRequests, WorkerUnheard
+from shared.streams import events
+from shared.streams.events import Data, Error, Finish, SourceUrl, TextDelta, ToolInputAvailable
+
+DOCUMENT: dict[str, Any] = json.loads(openapi.page())
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+PROBLEM = "application/problem+json"
+#: An operator alone gets these, from routes that are not in the document.
+OF_ORDERS = (RunEnded, RunHeld, JobGone, WorkerUnheard)
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def every(value: Any, key: str) -> Iterator[Any]:
+    """All that stands under a key, wherever it is."""
+    if isinstance(value, dict):
+        if key in value:
+            yield value[key]
+        for inner in value.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from every(inner, key)
+    elif isinstance(value, list):
+        for inner in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from every(inner, key)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    found = set(every(DOCUMENT, "$ref"))
+    assert "#/components/schemas/Problem" in found
+    for reference in found:
+        place: Any = DOCUMENT
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in place, reference
+            place = place[step]
+
+
+def test_every_operation_is_named_as_a_function_is_and_described() -> None:
+    names = [operation["operationId"] for _, operation in operations()]
+
+    assert len(set(names)) == len(names)
+    for name, operation in operations():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"]), name
+        assert operation["description"], name
+        assert operation["tags"], name
+        assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}, name
+
+
+def test_every_refusal_is_the_one_problem_with_an_example() -> None:
+    for name, operation in operations():
+        assert "500" in operation["responses"], name
+        for status, response in operation["responses"].items():
+            assert "x-request-id" in response["headers"], (name, status)
+            if status.startswith("2") or PROBLEM not in response.get("content", {}):
+                continue
+            said = response["content"][PROBLEM]
+            assert said["schema"] == {"$ref": "#/components/schemas/Problem"}, (name, status)
+            assert said["examples"], (name, status)
+            for code, example in said["examples"].items():
+                assert example["value"]["code"] == code
+                assert str(example["value"]["status"]) == status
+
+
+def refusals() -> Iterator[type[Refusal]]:
+    """Those that a client can get: `TooManyRequests` is only the base of the three."""
+    waiting = [Refusal]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            waiting.append(kind)
+            if kind.__module__ == Refusal.__module__ and kind not in (TooManyRequests, *OF_ORDERS):
+                yield kind
+
+
+def test_every_refusal_there_is_has_an_example_under_its_status() -> None:
+    shown = {
+        (code, int(status))
+        for _, operation in operations()
+        for status, response in operation["responses"].items()
+        for code in response.get("content", {}).get(PROBLEM, {}).get("examples", {})
+    }
+
+    refused = {(kind.code, status_of(kind)) for kind in refusals()}
+    assert shown == refused | {("internal_error", 500)}
+
+
+def test_what_the_gate_asks_and_answers_is_said_of_every_route_behind_it() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for operation in methods.values():
+            assert ("security" in operation) == (not is_public(path)), path
+            if not is_public(path):
+                assert {"401", "403", "503"} <= operation["responses"].keys(), path
+
+
+def test_what_is_generated_from_the_document_gets_as_far_as_it_says() -> None:
+    asked = SCHEMAS["ChatRequest"]["properties"]
+    assert asked["tools"]["anyOf"][0]["items"]["enum"] == list(DISPLAY_TOOL_NAMES)
+    headers = {
+        parameter["name"]: parameter["schema"]
+        for _, operation in operations()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "header"
+    }
+    assert re.fullmatch(headers["idempotency-key"]["pattern"], "8e03978e-40d5")
+    assert all(schema["type"] == "string" for schema in headers.values())  # none can be null
+
+
+@pytest.mark.parametrize(
+    "text", ["1-57", "1-57@9f3kq0Zr7", "1-5@a_b-c", "1-", "1-5@", "1234567890-1", "1-5@é", "1-٣"]
+)
+def test_a_cursor_is_what_the_document_says(text: str) -> None:
+    follow = DOCUMENT["paths"]["/chat/{chat_id}/stream"]["get"]
+    [said] = [p["schema"] for p in follow["parameters"] if p["name"] == "last-event-id"]
+
+    assert bool(re.search(said["pattern"], text)) == (parse_cursor(text) is not None)
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/{chat_id}/stream", "/chat/{chat_id}/stop"])
+def test_an_earlier_name_is_the_same_operation_by_another_name(path: str) -> None:
+    earlier = DOCUMENT["paths"][path.replace("/chat", "/chat/completions", 1)]
+    for method, operation in DOCUMENT["paths"][path].items():
+        other = earlier[method]
+        assert f"earlier name of `{method.upper()} {path}`" in other["summary"]
+        assert "deprecated" not in other
+        differing = {key for key in operation if operation[key] != other[key]}
+        assert differing == {"summary", "operationId"}
+
+
+def test_the_document_is_free_of_private_names() -> None:
+    assert not [name for name in SCHEMAS if name.startswith("_")]
+    assert "$defs" not in json.dumps(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """Python models that a generator made from the document alone."""
+    folder = tmp_path_factory.mktemp("client")
+    source, made = folder / "openapi.json", folder / "mamba_models.py"
+    source.write_text(openapi.page())
+    command = [
+        *(sys.executable, "-m", "datamodel_code_generator", "--input", str(source)),
+        *("--input-file-type", "openapi", "--output", str(made)),
+        *("--output-model-type", "pydantic_v2.BaseModel", "--disable-timestamp"),
+        *("--target-python-version", "3.11", "--snake-case-field"),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return load(made)
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TextDelta(id="t1", delta="Hi"),
+        ToolInputAvailable(tool_call_id="c", tool_name="f", input=None),
+        SourceUrl(source_id="s", url="https://a.example"),
+        Data(type="data-error", data={"code": "lost"}, transient=True),
+        Error(error_text="Oh"),
+        Finish(finish_reason="stop"),
+    ],
+    ids=lambda event: event.type,
+)
+def test_a_generated_client_reads_the_events(models: ModuleType, event: events.StreamEvent) -> None:
+    assert_read(models.StreamEvent, event, f"{type(event).__name__}Event")
+
+
+def assert_read(union: Any, event: events.Event, kind: str) -> None:
+    read = union.model_validate_json(event.encode())
+
+    dumped = read.model_dump_json(by_alias=True, exclude_unset=True)
+    assert json.loads(dumped) == json.loads(event.encode())
+    assert type(read.root).__name__ == kind
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        basic_format.TextDelta(text_delta="Hi"),
+        basic_format.ToolCall(tool_call_id="c", tool_name="f", args=None),
+        basic_format.ToolResult(
+            tool_call_id="c", tool_name="f", args={}, result="Oh", is_error=True
+        ),
+        basic_format.Error(error="Oh", code="lost"),
+        basic_format.Finish(finish_reason="cancelled"),
+    ],
+    ids=lambda event: event.type,
+)
+def test_a_generated_client_reads_the_basic_events(
+    models: ModuleType, event: basic_format.BasicEvent
+) -> None:
+    assert_read(models.BasicEvent, event, f"Basic{type(event).__name__}Event")
+
+
+def test_a_generated_client_says_what_the_server_takes(models: ModuleType) -> None:
+    for example in DOCUMENT["paths"]["/chat"]["post"]["requestBody"]["content"]["application/json"][
+        "examples"
+    ].values():
+        asked = models.ChatRequest.model_validate(example["value"])
+        assert asked.messages[0].role.value == "user"
+
+
+def test_a_generated_client_reads_a_refusal(models: ModuleType) -> None:
+    refusals = DOCUMENT["paths"]["/chat"]["post"]["responses"]["409"]["content"][PROBLEM]
+    codes = [models.Problem.model_validate(e["value"]).code for e in refusals["examples"].values()]
+    assert codes == ["run_in_progress", "not_pending"]

@@ -1,0 +1,65 @@
+"""The wire's own words: cursors and events."""
+
+import pytest
+
+from api.streaming.sse import ClientCursor, encode_sse, parse_cursor
+from shared.streams.event_stream import Cursor, Entry
+
+
+@pytest.mark.parametrize(
+    ("text", "cursor"),
+    [
+        ("1-57", ClientCursor(Cursor(1, 57), None)),
+        ("1-57@9f3k_q-0Z", ClientCursor(Cursor(1, 57), "9f3k_q-0Z")),
+        ("  2-0@run ", ClientCursor(Cursor(2, 0), "run")),
+        ("001-002@r", ClientCursor(Cursor(1, 2), "r")),
+        ("999999999-999999999", ClientCursor(Cursor(999_999_999, 999_999_999), None)),
+    ],
+)
+def test_a_cursor_is_read(text: str, cursor: ClientCursor) -> None:
+    assert parse_cursor(text) == cursor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "1-",
+        "-1",
+        "1-1-1",
+        "a-b",
+        "1-1@",
+        "1-1@a b",
+        "1-1@a/b",
+        "1-1@é",
+        "1-1@" + "a" * 65,
+        "1234567890-1",
+        "1-1234567890",
+        "¹-1",
+        "١-١",
+        "1-1\n2-2",
+        "1 - 1",
+        "+1-1",
+        "0x1-1",
+        "1.0-1",
+    ],
+)
+def test_what_is_no_cursor_is_none(text: str) -> None:
+    assert parse_cursor(text) is None
+
+
+def test_events_carry_the_cursor_a_client_comes_back_with() -> None:
+    entries = [Entry(1, 7, b'{"type":"start-step"}'), Entry(2, 8, b"[DONE]")]
+
+    encoded = encode_sse(entries, b"run")
+
+    assert encoded == (b'id: 1-7@run\ndata: {"type":"start-step"}\n\nid: 2-8@run\ndata: [DONE]\n\n')
+    ids = [line[4:] for line in encoded.decode().splitlines() if line.startswith("id: ")]
+    assert [parse_cursor(text) for text in ids] == [
+        ClientCursor(entry.cursor, "run") for entry in entries
+    ]
+
+
+def test_nothing_is_encoded_as_nothing() -> None:
+    assert encode_sse([], b"run") == b""

@@ -1,0 +1,181 @@
+import ast
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI
+from pydantic_ai import Agent
+from pydantic_ai.exceptions import ModelAPIError
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from api.http.problems import status_of
+from mamba.codegen import display_types, openapi
+from mamba.codegen.settings_table import page
+from shared.errors import Refusal, TooManyRequests
+from shared.runs.finalize import LOST_TEXT
+from worker.jobs import failures
+
+ROOT = Path(__file__).parents[2]
+ERRORS = (ROOT / "docs/reference/errors.md").read_text()
+
+
+class Row(NamedTuple):
+    code: str
+    #: Statuses and classes of errors.
+    origin: str
+    text: str
+    retried: bool
+    retryable: bool
+
+
+FAILED = [
+    Row(code, origin, text, bool(retried), bool(retryable))
+    for code, origin, text, retried, retryable in re.findall(
+        r"^\| `(\w+)` \| (.+?) \| (.+?) \| (yes)? *\| (yes)? *\|$", ERRORS, re.MULTILINE
+    )
+]
+
+
+def test_the_configuration_page_is_made_from_the_settings() -> None:
+    assert (ROOT / "docs/reference/configuration.md").read_text() == page()
+
+
+def test_the_errors_page_has_each_refusal_as_the_code_has_it() -> None:
+    refused = ERRORS.partition("## Failed answers")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\d+) \|", refused, re.MULTILINE)
+
+    assert {(code, kind, int(status)) for code, kind, status in rows} == {
+        (kind.code, kind.__name__, status_of(kind))
+        for kind in _below(Refusal)
+        # Narrower ones, with a detail of their own, stand where they are raised.
+        if kind.__module__ == Refusal.__module__
+        and kind is not TooManyRequests  # it is only the base of the three
+    }
+
+
+def test_the_errors_page_has_each_failure_as_the_code_has_it() -> None:
+    documented = {row.code: row[2:] for row in FAILED}
+    known = {f.code: (f.text, f.retried, f.retryable) for f in failures.ALL}
+
+    assert documented == {**known, "lost": (LOST_TEXT, False, True)}
+
+
+def test_the_errors_page_has_each_class_in_its_row() -> None:
+    documented = {
+        kind: row.code for row in FAILED for kind in re.findall(r"`([A-Z]\w+)`", row.origin)
+    }
+
+    assert documented == {kind.__name__: f.code for kind, f in failures.CLASSES.items()}
+
+
+@pytest.mark.parametrize("status", range(400, 600))
+async def test_the_errors_page_has_each_status_in_its_row(status: int) -> None:
+    said = {int(one): row.code for row in reversed(FAILED) for one in _statuses(row.origin)}
+    other = "model_rejected" if status < 500 else "model_error"
+
+    assert await _code_of(status) == said.get(status, other)
+
+
+def test_every_file_that_the_readme_and_the_docs_link_to_exists() -> None:
+    for page_path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"), ROOT / "clients/README.md"):
+        links = re.findall(r"\]\(([^)#:]+)\)", page_path.read_text())
+        missing = [link for link in links if not (page_path.parent / link).exists()]
+        assert not missing, page_path
+
+
+def test_every_path_that_the_architecture_page_names_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = re.findall(r"`((?:api|worker|shared|mamba|helm)/[\w/.]*)`", text)
+
+    assert len(named) > 50
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_the_openapi_document_is_made_from_the_routes() -> None:
+    assert (ROOT / "docs/reference/openapi.json").read_text() == openapi.page(), "run: make docs"
+
+
+def test_the_logs_page_has_each_event_with_its_level_and_its_fields() -> None:
+    logged: dict[str, set[str]] = defaultdict(set)
+    for event, level, fields in _log_calls():
+        logged[event].add(level)
+        row = re.search(
+            rf"^\| `{re.escape(event)}` \| (.+?) \| (.*?) ?\| ", _logs_page(), re.MULTILINE
+        )
+        assert row, f"docs/reference/logs.md has no row for {event}"
+        assert level in row[1] or level == "log", (event, level)
+        assert fields <= set(re.findall(r"`(\w+)`", row[2])), (event, fields)
+
+    documented = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", _logs_page(), re.MULTILINE)
+    assert sorted(documented) == sorted(logged)
+
+
+def _below(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def _statuses(origin: str) -> list[str]:
+    """Those that stand alone: not "429 with" a code that makes them another's."""
+    return re.findall(r"\b(\d{3})\b(?! with)", origin)
+
+
+async def _code_of(status: int) -> str:
+    """What a model's refusal becomes, by way of the client and of pydantic-ai."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(status, json={"error": {}}))
+    async with httpx2.AsyncClient(transport=transport) as http:
+        client = AsyncOpenAI(
+            base_url="http://model.test", api_key="k", max_retries=0, http_client=http
+        )
+        model = OpenAIChatModel("m", provider=OpenAIProvider(openai_client=client))
+        with pytest.raises(ModelAPIError) as caught:
+            await Agent(model).run("Hi")
+    return failures.failure_of(caught.value).code
+
+
+def _logs_page() -> str:
+    return (ROOT / "docs/reference/logs.md").read_text()
+
+
+_LEVELS = ("debug", "info", "warning", "error", "critical", "log")
+
+
+def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
+    """Each call of a module's `log`: the event's name, the method, the named fields."""
+    for package in ("api", "worker", "shared", "mamba"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)) if (
+                        level in _LEVELS
+                    ):
+                        names = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                        assert names, f"{path}:{node.lineno}: an event's name is a constant"
+                        fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+                        yield str(names[0]), level, fields
+                    case _:
+                        pass
+
+
+def test_the_display_tools_types_are_made_from_their_schemas() -> None:
+    types = (ROOT / "clients/display-tools.d.ts").read_text()
+
+    assert types == display_types.page(), "run: make docs"
+    names = re.findall(r"^export interface (\w+)", types, re.MULTILINE)
+    assert len(names) == len(set(names))
+
+
+def test_the_console_says_of_each_failure_what_the_errors_page_says() -> None:
+    codes: dict[str, list[str]] = json.loads((ROOT / "web/ops/src/codes.json").read_text())
+
+    assert {code: means for code, (means, _) in codes.items()} == {
+        row.code: row.text for row in FAILED
+    }
+    assert all(remedy.endswith(".") for _, remedy in codes.values())

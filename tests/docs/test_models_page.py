@@ -1,0 +1,65 @@
+"""What docs/models.md tells a reader to write, run."""
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import mamba.backends
+from shared.providers.names import (
+    fallback_chain,
+    model_name,
+    providers_of,
+    queue_of,
+    requested_model,
+)
+from shared.settings import Settings
+from tests.support.upstream.client import Upstream
+
+PAGE = (Path(__file__).parents[2] / "docs/models.md").read_text()
+YAML = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+[PYTHON] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+LLAMA = "meta-llama/Llama-3.2-3B-Instruct"
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Generator[Upstream]:
+    server = Upstream()
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_its_settings_are_what_it_says_they_are() -> None:
+    own, chosen, routed, told = (Settings(**block) for block in YAML)
+
+    assert providers_of(own)["ollama"].base_url == "http://gpu-1:11434/v1"
+    assert providers_of(own)["gateway"].configured
+    assert str(model_name(own, "gpt-4o")) == "gateway/gpt-4o"
+    assert requested_model(chosen, "gpt-4o-mini") == "gpt-4o-mini"
+    assert len(fallback_chain(chosen, model_name(chosen, "gpt-4o"))) == 3
+    assert queue_of(routed, model_name(routed, "ollama/llama3.2")) == "local"
+    assert providers_of(told)["tiny"].settings.profile.tools is False
+
+
+async def test_its_python_runs(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create = partial(mamba.backends.create_vllm_backend, base_url=upstream.base_url)
+    monkeypatch.setattr(mamba.backends, "create_vllm_backend", create)
+    await upstream.script(LLAMA, [[{"text": ["Hel", "lo"]}]])
+    names: dict[str, Any] = {}
+    exec(PYTHON, names)
+    main: Callable[[], Coroutine[Any, Any, None]] = names["main"]
+
+    async with asyncio.timeout(20):
+        await main()
+
+    said = capsys.readouterr().out
+    assert said.startswith("Hello {")
+    assert said.endswith("Hello")

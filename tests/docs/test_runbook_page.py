@@ -1,0 +1,73 @@
+"""docs/operate/runbook.md at night: what it tells to type, to look at and to change is there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import click
+import pytest
+import typer.main
+
+from deploy import chart
+from deploy.dashboards.files import FOLDER, dashboards
+from mamba.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/operate/runbook.md").read_text()
+#: What is named with a dot, and is no name of ours.
+OTHERS = {"mamba.rdb", "asyncio.to_thread"}
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Each `mamba …` of a page, with the page's name."""
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for found in re.findall(
+            r"(?:^|[`$] ?|-- )mamba ((?:[a-z]+ ?)+)", page.read_text(), re.MULTILINE
+        ):
+            yield page.name, found.strip()
+
+
+def test_each_command_of_the_docs_is_one_that_there_is() -> None:
+    root = cast("click.Group", typer.main.get_command(app))
+    unknown = [(page, command) for page, command in commands() if not known(root, command)]
+
+    assert len(list(commands())) > 20
+    assert unknown == []
+
+
+def known(group: click.Group, command: str) -> bool:
+    name, _, rest = command.partition(" ")
+    found = group.commands.get(name)
+    if found is None:
+        return False
+    return not isinstance(found, click.Group) or not rest or known(found, rest)
+
+
+def test_each_panel_that_it_names_is_on_a_dashboard() -> None:
+    text = "".join(dashboards().values())
+    named = set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", PAGE))
+
+    assert len(named) > 20
+    assert [name for name in sorted(named) if f'"title": "{name}' not in text] == []
+    assert len(list(FOLDER.glob("*.json"))) == len(dashboards())
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z]\w*(?:\.\w+)+)`", PAGE)) - OTHERS))
+def test_each_setting_event_and_value_that_it_names_is_one(name: str) -> None:
+    settings = (ROOT / "docs/reference/configuration.md").read_text()
+    events = (ROOT / "docs/reference/logs.md").read_text()
+    values = [value.path for value in chart.values()]
+    variable = f"MAMBA_{name.replace('.', '__').upper()}"
+
+    said = f"`{name}`" in settings or variable in settings or f"`{name}`" in events
+    # Of the chart, a value, the last names of one, or a section.
+    assert said or any(f".{path}.".find(f".{name}.") >= 0 for path in values)
+
+
+def test_each_link_within_it_leads_to_a_heading() -> None:
+    headings = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+    links = re.findall(r"\]\(#([\w-]+)\)", PAGE)
+    assert set(links) <= anchors

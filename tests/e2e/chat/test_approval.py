@@ -1,0 +1,486 @@
+"""Calls that wait for the user's yes: the answer ends with them, the yes begins the next run."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from shared.redis import keys
+from tests.e2e.conftest import end
+from tests.support.ai_client.driver import AiClient, Json, Result, Version
+from tests.support.fakes.packages import install
+from tests.support.processes import ROOT, Api, Valkey, Worker, start_all, stop_all
+from tests.support.sse_client import Event, Wire, check_whole, chunks, text, types
+from tests.support.upstream.client import Upstream
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+versions = pytest.mark.parametrize("version", ["6", "7"])
+
+#: Each deletion leaves a line; one of "slow" first waits for a file.
+AGENT = """
+import asyncio, os
+from pathlib import Path
+from pydantic_ai import Agent, RunContext
+from worker.agents import AgentContext, AgentRun, register_agent
+
+FOLDER = Path(os.environ["MARKS"])
+
+@register_agent("clerk", description="Deletes files.")
+def clerk(context: AgentContext) -> Agent[AgentRun, str]:
+    agent = Agent(deps_type=AgentRun)
+
+    @agent.tool_plain(requires_approval=True)
+    async def delete(path: str) -> str:
+        with (FOLDER / "deleted").open("a") as file:
+            file.write(path + "\\n")
+        while path.startswith("slow") and not (FOLDER / path).exists():
+            await asyncio.sleep(0.01)
+        return f"deleted {path}"
+
+    @agent.tool_plain
+    async def look(path: str) -> str:
+        while path.startswith("slow") and not (FOLDER / path).exists():
+            await asyncio.sleep(0.01)
+        return f"seen {path}"
+
+    return agent
+"""
+FILE = """
+agents:
+  - name: printer
+    instructions: Print cards.
+    tools: [generateCard, generateCode]
+    approval: [generateCard]
+"""
+
+
+@dataclass
+class Office:
+    api: Api
+    valkey: Valkey
+    upstream: Upstream
+    folder: Path
+    env: dict[str, str]
+    workers: list[Worker] = field(default_factory=list[Worker])
+
+    @property
+    def chat(self) -> str:
+        return f"{self.api.url}/chat"
+
+    async def hire(self) -> Worker:
+        worker = Worker(self.valkey.url, self.upstream.base_url, self.env)
+        self.workers.append(worker)
+        await start_all(worker)
+        return worker
+
+    def deleted(self, mark: str) -> list[str]:
+        file = self.folder / "deleted"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [line for line in lines if mark in line]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def office(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Office]:
+    folder = tmp_path_factory.mktemp("office")
+    site, file = folder / "site", folder / "agents.yaml"
+    site.mkdir()
+    install(site, "clerk_agent", AGENT)
+    file.write_text(FILE)
+    valkey = Valkey()
+    await start_all(valkey)
+    env = {"MAMBA_AGENTS__FILE": str(file)}
+    api = Api(valkey.url, env)
+    env = {**env, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "MARKS": str(folder)}
+    office = Office(api, valkey, upstream, folder, env)
+    try:
+        await start_all(api)
+        await office.hire()
+        await until(lambda: offered(api))
+        yield office
+    finally:
+        for worker in office.workers:
+            await end(worker)
+        await stop_all(api, valkey)
+
+
+async def offered(api: Api) -> bool:
+    async with httpx.AsyncClient() as client:
+        listed = (await client.get(f"{api.url}/agents")).json()["agents"]
+    return "clerk" in [agent["name"] for agent in listed]
+
+
+def call(call_id: str, path: str, name: str = "delete") -> Json:
+    return {"tool": {"id": call_id, "name": name, "arguments": f'{{"path": "{path}"}}'}}
+
+
+def body_of(name: str, **more: Any) -> Json:
+    return {"model": name, "agent": "clerk", "sdkVersion": 6, **more}
+
+
+async def asked(office: Office, ai: AiClient, name: str, version: Version, *calls: Json) -> Result:
+    turns = [[{"text": ["Well. "]}, *calls], [{"text": ["All ", "done."]}]]
+    await office.upstream.script(name, turns)
+    api, body = office.chat, body_of(name)
+    page = await ai.send(ai=version, api=api, chat=name, text="Delete it", body=body)
+    assert (page.status, page.error) == ("ready", None)
+    return page
+
+
+async def answered(
+    office: Office, ai: AiClient, name: str, version: Version, page: Result, answers: Json
+) -> Result:
+    return await ai.answer(
+        ai=version,
+        api=office.chat,
+        chat=name,
+        body=body_of(name),
+        messages=page.messages,
+        answers=answers,
+    )
+
+
+def states(result: Result) -> list[str]:
+    assert result.message
+    return [part["state"] for part in result.message["parts"] if part["type"].startswith("tool-")]
+
+
+async def tool_results(office: Office, name: str) -> list[str]:
+    requests = await office.upstream.requests(name)
+    return [m["content"] for m in requests[-1]["body"]["messages"] if m["role"] == "tool"]
+
+
+@versions
+async def test_an_approved_call_is_made_and_the_answer_goes_on(
+    office: Office, ai: AiClient, name: str, version: Version
+) -> None:
+    page = await asked(office, ai, name, version, call("c1", name))
+    assert (states(page), office.deleted(name)) == (["approval-requested"], [])
+    assert page.chunks[0][-1] == {"type": "finish", "finishReason": "tool-calls"}
+
+    done = await answered(office, ai, name, version, page, {"c1": {"approved": True}})
+
+    assert (done.status, done.error, done.text) == ("ready", None, "Well. All done.")
+    assert (states(done), office.deleted(name)) == (["output-available"], [name])
+    assert [message["role"] for message in done.messages] == ["user", "assistant"]
+    assert await tool_results(office, name) == [f"deleted {name}"]
+
+
+@versions
+async def test_a_denied_call_is_not_made_and_the_model_is_told_why(
+    office: Office, ai: AiClient, name: str, version: Version
+) -> None:
+    page = await asked(office, ai, name, version, call("c1", name))
+
+    answers = {"c1": {"approved": False, "reason": "I need it."}}
+    done = await answered(office, ai, name, version, page, answers)
+
+    assert (done.status, done.error, done.text) == ("ready", None, "Well. All done.")
+    assert (states(done), office.deleted(name)) == (["output-denied"], [])
+    [result] = await tool_results(office, name)
+    assert "I need it." in result
+
+
+@versions
+async def test_several_calls_are_decided_one_by_one(
+    office: Office, ai: AiClient, name: str, version: Version
+) -> None:
+    calls = [call("c0", "x", "look"), call("c1", f"1{name}"), call("c2", f"2{name}")]
+    page = await asked(office, ai, name, version, *calls)
+    assert states(page) == ["output-available", "approval-requested", "approval-requested"]
+
+    answers = {"c1": {"approved": True}, "c2": {"approved": False}}
+    done = await answered(office, ai, name, version, page, answers)
+
+    assert (done.status, done.error, done.text) == ("ready", None, "Well. All done.")
+    assert states(done) == ["output-available", "output-available", "output-denied"]
+    assert office.deleted(name) == [f"1{name}"]
+    assert len(await tool_results(office, name)) == 3
+
+
+@versions
+@pytest.mark.parametrize("approved", [None, True, False])
+async def test_a_page_that_is_loaded_anew_shows_the_whole_message(
+    office: Office,
+    ai: AiClient,
+    name: str,
+    version: Version,
+    approved: bool | None,  # noqa: FBT001
+) -> None:
+    page = await asked(office, ai, name, version, call("c0", "x", "look"), call("c1", name))
+    if approved is not None:
+        page = await answered(office, ai, name, version, page, {"c1": {"approved": approved}})
+
+    anew = await ai.resume(ai=version, api=office.chat, chat=name, messages=page.messages[:1])
+
+    assert (anew.status, anew.error) == ("ready", None)
+    assert (states(anew), anew.text) == (states(page), page.text)
+    assert anew.messages[-1]["id"] == page.messages[-1]["id"]
+    assert len(anew.messages[-1]["parts"]) == len(page.messages[-1]["parts"])
+
+
+@versions
+async def test_the_next_answer_can_need_approval_too(
+    office: Office, ai: AiClient, name: str, version: Version
+) -> None:
+    page = await asked(office, ai, name, version, call("c1", f"1{name}"))
+    turns = [[{"text": ["?"]}], [call("c2", f"2{name}")], [{"text": ["Both."]}]]
+    await office.upstream.script(name, turns)
+    page = await answered(office, ai, name, version, page, {"c1": {"approved": True}})
+    assert states(page) == ["output-available", "approval-requested"]
+
+    done = await answered(office, ai, name, version, page, {"c2": {"approved": True}})
+    anew = await ai.resume(ai=version, api=office.chat, chat=name, messages=done.messages[:1])
+
+    assert (done.status, done.error, done.text) == ("ready", None, "Well. Both.")
+    assert states(done) == states(anew) == ["output-available", "output-available"]
+    assert anew.text == done.text
+    assert office.deleted(name) == [f"1{name}", f"2{name}"]
+
+
+@pytest.mark.parametrize("version", ["5", "6", "7"])
+async def test_a_client_that_cannot_ask_is_denied_for(
+    office: Office, ai: AiClient, name: str, version: Version
+) -> None:
+    await office.upstream.script(name, [[call("c1", name)], [{"text": ["I may not."]}]])
+    body = body_of(name)
+    del body["sdkVersion"]
+
+    done = await ai.send(ai=version, api=office.chat, chat=name, text="Delete", body=body)
+
+    assert (done.status, done.error, done.text) == ("ready", None, "I may not.")
+    assert (states(done), office.deleted(name)) == (["output-error"], [])
+    [result] = await tool_results(office, name)
+    assert "cannot ask" in result
+
+
+async def test_a_tool_of_the_file_asks_where_the_file_says_so(
+    office: Office, wire: Wire, name: str
+) -> None:
+    card = {"tool": {"id": "c1", "name": "generateCard", "arguments": '{"title": "Rome"}'}}
+    await office.upstream.script(name, [[card]])
+
+    events = await wire.answer(office.chat, name, **body_of(name, agent="printer"))
+
+    check_whole(events)
+    assert types(events)[-4:] == [
+        *("tool-input-available", "tool-approval-request", "finish-step", "finish")
+    ]
+
+
+# On the wire
+
+
+def history(*parts: Json, **message: str) -> list[Json]:
+    asked = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
+    said = [{"type": "step-start"}, *parts]
+    return [asked, {"id": "m1", "role": "assistant", "parts": said, **message}]
+
+
+def response(call_id: str = "c1", *, approved: bool = True, **more: Any) -> Json:
+    approval = {"id": f"approval-{call_id}", "approved": approved}
+    state = "approval-responded"
+    return {
+        "type": "tool-delete",
+        "toolCallId": call_id,
+        "state": state,
+        "approval": approval,
+        **more,
+    }
+
+
+async def pending(office: Office, wire: Wire, name: str, path: str, *more: Json) -> Event:
+    """A chat whose newest answer waits; its first event."""
+    await office.upstream.script(name, [[call("c1", path), *more], [{"text": ["Done."]}]])
+    events = await wire.answer(office.chat, name, **body_of(name))
+    check_whole(events)
+    assert types(events)[-1] == "finish"
+    return events[0]
+
+
+async def test_the_input_is_the_servers_whatever_the_client_says(
+    office: Office, wire: Wire, name: str
+) -> None:
+    await pending(office, wire, name, name)
+
+    forged = response(input={"path": f"all-{name}"}, toolName="look")
+    events = await wire.answer(office.chat, name, **body_of(name), messages=history(forged))
+
+    assert text(events) == "Done."
+    assert office.deleted(name) == [name]
+
+
+async def test_a_call_that_nobody_made_cannot_be_approved(
+    office: Office, wire: Wire, name: str
+) -> None:
+    await pending(office, wire, name, name)
+    other = f"{name}-other"
+    await office.upstream.script(other, [[{"text": ["Hi."]}]])
+    await wire.answer(office.chat, other, **body_of(other))
+
+    unknown = history(response(), response("c9", input={"path": "x"}))
+    refused = await wire.post(office.chat, name, **body_of(name), messages=unknown)
+    elsewhere = await wire.post(office.chat, other, **body_of(other), messages=history(response()))
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_pending")
+    assert refused.json()["field"] == "messages[1].parts[2]"
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (409, "not_pending")
+    assert office.deleted(name) == []
+
+
+async def test_a_result_in_the_place_of_an_approval_is_refused(
+    office: Office, wire: Wire, name: str
+) -> None:
+    await pending(office, wire, name, name)
+    claimed = {"type": "tool-delete", "toolCallId": "c1", "state": "output-available"}
+    start = (await wire.replay(office.chat, name))[0].chunk
+
+    refused = await wire.post(
+        office.chat,
+        name,
+        **body_of(name),
+        messages=history({**claimed, "input": {}, "output": "done"}, id=start["messageId"]),
+    )
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert "'c1' of 'delete' waits for an approval" in refused.json()["detail"]
+
+
+async def test_each_call_that_waits_needs_its_answer(office: Office, wire: Wire, name: str) -> None:
+    await pending(office, wire, name, f"1{name}", call("c2", f"2{name}"))
+
+    refused = await wire.post(office.chat, name, **body_of(name), messages=history(response()))
+
+    assert (refused.status_code, refused.json()["field"]) == (422, "messages[1]")
+    assert "'c2' of 'delete'" in refused.json()["detail"]
+    assert office.deleted(name) == []
+
+
+async def test_a_double_click_makes_the_call_once(office: Office, wire: Wire, name: str) -> None:
+    await pending(office, wire, name, name)
+    body = body_of(name, messages=history(response()), supersede=True)
+
+    both = await asyncio.gather(*(wire.post(office.chat, name, **body) for _ in range(2)))
+    late = await wire.post(office.chat, name, **body)
+
+    assert sorted(each.status_code for each in both) == [200, 409]
+    assert (late.status_code, late.json()["code"]) == (409, "not_pending")
+    assert office.deleted(name) == [name]
+
+
+async def test_a_log_that_is_no_longer_kept_is_told(office: Office, wire: Wire, name: str) -> None:
+    first = await pending(office, wire, name, name)
+    redis = office.valkey.client()
+    try:
+        await redis.execute_command("DEL", keys.stream(first.run_id))
+        without_log = await wire.post(
+            office.chat, name, **body_of(name), messages=history(response())
+        )
+        await redis.execute_command("DEL", keys.run(first.run_id))
+        without_run = await wire.post(
+            office.chat, name, **body_of(name), messages=history(response())
+        )
+    finally:
+        await redis.aclose()
+
+    for refused in (without_log, without_run):
+        assert (refused.status_code, refused.json()["code"]) == (410, "pending_expired")
+
+
+async def test_a_replay_without_the_earlier_log_shows_what_is_left(
+    office: Office, ai: AiClient, wire: Wire, name: str
+) -> None:
+    first = await pending(office, wire, name, name)
+    await wire.answer(office.chat, name, **body_of(name), messages=history(response()))
+    redis = office.valkey.client()
+    try:
+        assert await redis.execute_command("PTTL", keys.stream(first.run_id)) > 3_600_000
+        await redis.execute_command("DEL", keys.stream(first.run_id))
+    finally:
+        await redis.aclose()
+
+    anew = await ai.resume(ai="7", api=office.chat, chat=name, messages=history()[:1])
+
+    assert (anew.status, anew.error, anew.text) == ("ready", None, "Done.")
+    assert states(anew) == []
+
+
+async def test_a_killed_worker_leaves_the_continued_answer_to_the_next(
+    office: Office, wire: Wire, name: str
+) -> None:
+    path = f"slow-{name}"
+    await pending(office, wire, name, path, call("c2", f"denied-{name}"))
+    parts = [response(), response("c2", approved=False)]
+
+    async with wire.ask(office.chat, name, **body_of(name), messages=history(*parts)) as stream:
+        events = await stream.until("tool-output-denied")
+        await until_deleted(office, name, 1)
+        await end(office.workers[-1])
+        await office.hire()
+        await until_deleted(office, name, 2)
+        (office.folder / path).touch()
+        events += await stream.rest()
+
+    assert types(events) == [
+        *("start", "tool-output-denied", "tool-output-available"),
+        *("start-step", "text-start", "text-delta", "text-end", "finish-step", "finish"),
+    ]
+    assert {event.attempt for event in events} == {1, 2}
+    assert office.deleted(name) == [path, path]
+    assert len(await tool_results(office, name)) == 2
+
+
+async def until_deleted(office: Office, name: str, count: int) -> None:
+    async def probe() -> bool:
+        return len(office.deleted(name)) == count
+
+    await until(probe)
+
+
+async def test_the_replay_of_a_continued_answer_resumes_after_its_start(
+    office: Office, wire: Wire, name: str
+) -> None:
+    await pending(office, wire, name, name)
+    posted = await wire.answer(office.chat, name, **body_of(name), messages=history(response()))
+
+    replayed = await wire.replay(office.chat, name)
+    own = [event for event in replayed if event.offset > 1]
+
+    assert [event.id for event in replayed if event.offset == 1] == [posted[0].id] * 7
+    assert own == posted[1:]
+    assert chunks(replayed)[0] == chunks(posted)[0]
+    assert await wire.replay(office.chat, name, after=posted[0].id) == own
+    assert await wire.replay(office.chat, name, after=f"0-0@{posted[0].run_id}") == posted
+
+
+async def test_a_killed_worker_approves_nothing(office: Office, wire: Wire, name: str) -> None:
+    slow = f"slow-{name}"
+    calls = [call("c0", "x", "look"), call("c1", slow, "look"), call("c2", name)]
+    await office.upstream.script(name, [calls, [{"text": ["Done."]}]])
+
+    async with wire.ask(office.chat, name, **body_of(name)) as stream:
+        events = await stream.until("tool-output-available")
+        await end(office.workers[-1])
+        await office.hire()
+        (office.folder / slow).touch()
+        events += await stream.rest()
+
+    check_whole(events)
+    assert types(events)[-2:] == ["finish-step", "finish"]
+    assert types(events).count("tool-output-available") == 2
+    assert types(events).count("tool-approval-request") == 1
+    assert office.deleted(name) == []
+
+    posted = await wire.answer(office.chat, name, **body_of(name), messages=history(response("c2")))
+    assert text(posted) == "Done."
+    assert office.deleted(name) == [name]
+    assert len(await tool_results(office, name)) == 3

@@ -1,0 +1,82 @@
+"""A real AI SDK client brings a key or a token, and comes back with it."""
+
+import time
+from collections.abc import AsyncGenerator
+from functools import partial
+
+import pytest
+import pytest_asyncio
+
+from shared.api_key import hash_of, new_api_key
+from tests.e2e.conftest import House
+from tests.support.ai_client.driver import AiClient
+from tests.support.auth_caller import SECRET, good_claims, secret_token
+from tests.support.processes import Api, start_all, stop_all
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+KEY = new_api_key()
+KEYED = {
+    "MAMBA_AUTH__MODE": "api_key",
+    "MAMBA_AUTH__API_KEYS": f'[{{"name":"app","hash":"{hash_of(KEY)}"}}]',
+}
+SIGNED = {
+    "MAMBA_AUTH__MODE": "jwt",
+    "MAMBA_AUTH__JWT__ALGORITHMS": '["HS256"]',
+    "MAMBA_AUTH__JWT__SECRET": SECRET,
+}
+CREDENTIALS = {
+    "a key": (KEYED, {"X-API-Key": KEY}),
+    "a key as a token": (KEYED, {"Authorization": f"Bearer {KEY}"}),
+    "a token": (SIGNED, {"Authorization": f"Bearer {secret_token()}"}),
+}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def guarded(house: House, env: dict[str, str]) -> AsyncGenerator[Api]:
+    """An API of the house that wants to know who asks."""
+    api = Api(house.valkey.url, env)
+    await start_all(api)
+    yield api
+    await stop_all(api)
+
+
+@pytest.mark.parametrize(("env", "headers"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
+async def test_an_answer_that_was_cut_is_taken_up_again_with_the_same_credentials(
+    house: House, guarded: Api, ai: AiClient, name: str, headers: dict[str, str]
+) -> None:
+    chat = f"{guarded.url}/chat"
+    await house.upstream.script(name, [[{"text": ["One ", "two ", "three ", "four."]}]])
+    send = partial(ai.send, ai="7", api=chat, chat=name, text="Hi", body={"model": name})
+
+    answer = await send(headers=headers, cut_after=3, resilient=True)
+
+    assert (answer.status, answer.text) == ("ready", "One two three four.")
+    assert [(r.method, r.status) for r in answer.requests] == [("POST", 200), ("GET", 200)]
+    for request in answer.requests:
+        assert request.headers.items() >= {k.lower(): v for k, v in headers.items()}.items()
+    page = await ai.resume(ai="7", api=chat, chat=name, headers=headers)
+    assert page.text == answer.text
+
+
+REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
+    "no key": (KEYED, {}, "Send the API key"),
+    "a wrong key": (KEYED, {"X-API-Key": new_api_key()}, "The API key is not known."),
+    "an old token": (
+        SIGNED,
+        {"Authorization": f"Bearer {secret_token(good_claims(exp=int(time.time()) - 60))}"},
+        "The token has expired.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("env", "headers", "told"), REFUSED.values(), ids=REFUSED.keys())
+async def test_a_page_is_told_why_it_is_refused(
+    guarded: Api, ai: AiClient, name: str, headers: dict[str, str], told: str
+) -> None:
+    answer = await ai.send(ai="7", api=f"{guarded.url}/chat", chat=name, text="Hi", headers=headers)
+
+    assert answer.status == "error"
+    assert [request.status for request in answer.requests] == [401]
+    assert answer.error is not None
+    assert told in answer.error.message

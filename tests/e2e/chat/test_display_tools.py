@@ -1,0 +1,144 @@
+"""Every display tool, as a real page shows it: streamed, corrected, reloaded, stopped."""
+
+import asyncio
+import json
+from functools import partial
+
+import pytest
+
+from shared.agents.display.tools import DISPLAY_TOOLS
+from shared.agents.tools import DISPLAY_TOOL_NAMES
+from tests.e2e.conftest import House
+from tests.support.ai_client.driver import AiClient, Result, Version
+from tests.support.sse_client import Json, Wire, check_whole, chunks
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+every_version = pytest.mark.parametrize("version", ["5", "6", "7"])
+every_tool = pytest.mark.parametrize("tool", DISPLAY_TOOL_NAMES)
+
+PIECES = 8
+
+
+def call(tool: str, arguments: Json | None = None, **more: object) -> Json:
+    """A call that comes in pieces, of the tool's example where no arguments are given."""
+    given = DISPLAY_TOOLS[tool].example.wire() if arguments is None else arguments
+    text = json.dumps(given)
+    return {"tool": {"id": "call-1", "name": tool, "arguments": text, "pieces": PIECES, **more}}
+
+
+def part(result: Result, tool: str) -> Json:
+    assert result.message is not None
+    [found] = [part for part in result.message["parts"] if part["type"] == f"tool-{tool}"]
+    return found
+
+
+@every_version
+@every_tool
+async def test_a_tool_is_streamed_and_shown(
+    house: House, ai: AiClient, name: str, tool: str, version: Version
+) -> None:
+    await house.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
+    body = {"model": name, "tools": [tool]}
+
+    answer = await ai.send(ai=version, api=house.chat, chat=name, body=body, text="Show it")
+
+    assert (answer.error, answer.status, answer.text) == (None, "ready", "There.")
+    shown, example = part(answer, tool), DISPLAY_TOOLS[tool].example.wire()
+    assert (shown["state"], shown["input"], shown["output"]) == (
+        "output-available",
+        example,
+        example,
+    )
+    [came] = answer.chunks
+    deltas = [chunk["inputTextDelta"] for chunk in came if chunk["type"] == "tool-input-delta"]
+    assert json.loads("".join(deltas)) == example
+
+
+WRONG: dict[str, Json] = {
+    "generateForm": {"title": "Form", "fields": []},
+    "generateChart": {"type": "bar", "title": "Chart", "series": []},
+    "generateCode": {"language": "python", "code": "a", "highlightedLines": [2]},
+    "generateCard": {"title": "Card", "media": {"url": "javascript:alert(1)", "alt": "x"}},
+}
+
+
+@every_version
+@every_tool
+async def test_wrong_arguments_are_corrected_before_the_page_shows_an_output(
+    house: House, ai: AiClient, name: str, tool: str, version: Version
+) -> None:
+    wrong, right = call(tool, WRONG[tool], id="call-0"), call(tool)
+    await house.upstream.script(name, [[wrong], [right], [{"text": ["There."]}]])
+    body = {"model": name, "tools": [tool]}
+
+    answer = await ai.send(ai=version, api=house.chat, chat=name, body=body, text="Show it")
+
+    assert (answer.error, answer.text) == (None, "There.")
+    assert answer.message is not None
+    states = [p["state"] for p in answer.message["parts"] if p["type"] == f"tool-{tool}"]
+    assert states == ["output-error", "output-available"]
+
+
+@every_version
+async def test_a_page_reloaded_at_any_moment_shows_the_tool(
+    house: House, ai: AiClient, wire: Wire, name: str, version: Version
+) -> None:
+    script = [[{"text": ["Look: "]}, call("generateCard")], [{"text": ["There."]}]]
+    await house.upstream.script(name, script)
+
+    async def reload(cut: int) -> None:
+        chat = f"{name}-{cut}"
+        seen = await ai.send(
+            ai=version,
+            api=house.chat,
+            chat=chat,
+            text="Show it",
+            body={"model": name, "tools": ["generateCard"]},
+            cut_after=cut,
+            on_cut="reload",
+        )
+        assert (seen.error, seen.status, seen.text) == (None, "ready", "Look: There.")
+        assert part(seen, "generateCard")["output"] == DISPLAY_TOOLS["generateCard"].example.wire()
+        assert len(seen.messages) == 2
+        assert seen.chunks[-1] == chunks(await wire.replay(house.chat, chat))
+
+    await asyncio.gather(*map(reload, range(1, 16)))
+
+
+@every_version
+@every_tool
+async def test_an_empty_page_opened_afterwards_shows_the_tool(
+    house: House, ai: AiClient, wire: Wire, name: str, tool: str, version: Version
+) -> None:
+    await house.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
+    check_whole(await wire.answer(house.chat, name, model=name, tools=[tool]))
+
+    page = await ai.resume(ai=version, api=house.chat, chat=name)
+
+    assert (page.error, page.text) == (None, "There.")
+    assert part(page, tool)["output"] == DISPLAY_TOOLS[tool].example.wire()
+
+
+@every_version
+@every_tool
+async def test_a_user_stops_in_the_middle_of_a_tools_input_and_goes_on(
+    house: House, ai: AiClient, name: str, tool: str, version: Version
+) -> None:
+    await house.upstream.script(name, [[call(tool, held_after=4)], [{"text": ["Never."]}]])
+    body = {"model": name, "tools": [tool]}
+    ask = partial(ai.send, ai=version, api=house.chat, chat=name, body=body)
+
+    stopped = await ask(text="Show it", stop_after=4)
+    await house.upstream.script(name, [[{"text": ["Well."]}]])
+    again = await ask(text="Never mind", messages=stopped.messages)
+
+    assert (stopped.error, stopped.status) == (None, "ready")
+    assert part(stopped, tool)["state"] == "input-streaming"
+    assert (again.error, again.text) == (None, "Well.")
+    asked = (await house.upstream.requests(name))[-1]["body"]["messages"]
+    assert [message["role"] for message in asked if message["role"] != "assistant"] == [
+        "user",
+        "user",
+    ]
+    assert not any(message.get("tool_calls") for message in asked)

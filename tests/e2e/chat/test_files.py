@@ -1,0 +1,137 @@
+"""What becomes of a user's files: the model gets them as it can take them, or the user is told."""
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import House
+from tests.shared.unit.chat.test_media_types import JPEG, PDF, PNG
+from tests.support.ai_client.driver import AiClient, Version
+from tests.support.sse_client import Event, Json, Wire, check_whole, error_code, text
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def file(media_type: str, content: bytes, name: str) -> Json:
+    url = f"data:{media_type};base64,{b64encode(content).decode()}"
+    return {"type": "file", "mediaType": media_type, "url": url, "filename": name}
+
+
+async def ask(house: House, wire: Wire, model: str, *files: Json) -> list[Event]:
+    parts = [*files, {"type": "text", "text": "Look"}]
+    messages = [{"id": "m1", "role": "user", "parts": parts}]
+    return await wire.answer(house.chat, model, model=model, messages=messages)
+
+
+async def received(house: House, model: str) -> list[Json]:
+    """The user's message, as the model got it."""
+    [request] = await house.upstream.requests(model)
+    return request["body"]["messages"][-1]["content"]
+
+
+async def test_images_reach_the_model_as_what_they_are(house: House, wire: Wire, name: str) -> None:
+    await house.upstream.script(name, [[{"text": ["Seen."]}]])
+
+    events = await ask(
+        house, wire, name, file("image/png", PNG, "a.png"), file("image/png", JPEG, "b.png")
+    )
+
+    check_whole(events)
+    assert text(events) == "Seen."
+    first, second, words = await received(house, name)
+    assert first["image_url"]["url"] == f"data:image/png;base64,{b64encode(PNG).decode()}"
+    assert second["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert words == {"type": "text", "text": "Look"}
+
+
+TEXTS = {
+    "text/csv": ("größe,7".encode("latin-1"), "größe,7"),
+    "application/json": (b'{"a": 1}', '{"a": 1}'),
+    "application/x-yaml": (b"a: 1", "a: 1"),
+    "image/svg+xml": (b"<svg/>", "<svg/>"),
+    "": (b"print(1)", "print(1)"),
+}
+
+
+@pytest.mark.parametrize(("media_type", "content"), TEXTS.items(), ids=TEXTS)
+async def test_a_text_reaches_every_model_with_its_name(
+    house: House, wire: Wire, name: str, media_type: str, content: tuple[bytes, str]
+) -> None:
+    model = f"gpt-3.5-turbo-{name}"
+    await house.upstream.script(model, [[{"text": ["Read."]}]])
+
+    events = await ask(house, wire, model, file(media_type, content[0], "notes.x"))
+
+    check_whole(events)
+    given, _ = await received(house, model)
+    assert given["type"] == "text"
+    assert content[1] in given["text"]
+    assert "notes.x" in given["text"]
+
+
+async def test_a_pdf_keeps_its_name(house: House, wire: Wire, name: str) -> None:
+    await house.upstream.script(name, [[{"text": ["Read."]}]])
+
+    check_whole(await ask(house, wire, name, file("application/pdf", PDF, "terms.pdf")))
+
+    given, _ = await received(house, name)
+    assert given["file"] == {
+        "filename": "terms.pdf",
+        "file_data": f"data:application/pdf;base64,{b64encode(PDF).decode()}",
+    }
+
+
+async def test_a_model_that_sees_nothing_is_not_asked(house: House, wire: Wire, name: str) -> None:
+    model = f"gpt-3.5-turbo-{name}"
+    await house.upstream.script(model, [[{"text": ["Never."]}]])
+
+    events = await ask(house, wire, model, file("image/png", PNG, "a.png"))
+
+    check_whole(events, ending="error")
+    assert error_code(events) == "unsupported_content"
+    assert await house.upstream.requests(model) == []
+
+
+@pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "text/plain"])
+async def test_a_private_address_is_not_fetched_by_anybody(
+    house: House, wire: Wire, name: str, media_type: str
+) -> None:
+    await house.upstream.script(name, [[{"text": ["Never."]}]])
+    url = f"{house.upstream.url}/requests/{name}"
+
+    part: Json = {"type": "file", "mediaType": media_type, "url": url}
+    events = await ask(house, wire, name, part)
+
+    check_whole(events, ending="error")
+    assert error_code(events) == "file_unavailable"
+    assert await house.upstream.requests(name) == []
+
+
+@pytest.mark.parametrize("version", ["5", "6", "7"])
+async def test_a_page_sends_a_file_and_goes_on_talking_about_it(
+    house: House, ai: AiClient, name: str, version: Version
+) -> None:
+    await house.upstream.script(name, [[{"text": ["A snake."]}]])
+    earlier: list[dict[str, Any]] = [
+        {
+            "id": "m1",
+            "role": "user",
+            "parts": [file("image/png", PNG, "a.png"), {"type": "text", "text": "What is it?"}],
+        },
+        {"id": "m2", "role": "assistant", "parts": [{"type": "text", "text": "An animal."}]},
+    ]
+
+    answer = await ai.send(
+        ai=version,
+        api=house.chat,
+        chat=name,
+        body={"model": name},
+        messages=earlier,
+        text="Which one?",
+    )
+
+    assert (answer.error, answer.text) == (None, "A snake.")
+    [request] = await house.upstream.requests(name)
+    first, *_ = request["body"]["messages"]
+    assert [content["type"] for content in first["content"]] == ["image_url", "text"]

@@ -1,0 +1,309 @@
+"""Workers are killed in the middle of answers, and nobody who reads them can tell."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import House, emptied
+from tests.support.ai_client.driver import AiClient, Result, Version
+from tests.support.processes import Worker
+from tests.support.sse_client import Event, Json, Wire, check_whole, error_code, text, types
+from tests.support.upstream.client import Received
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+VERSIONS: tuple[Version, ...] = ("5", "6", "7")
+
+WAIT: Json = {"wait": True}
+CARD: Json = {
+    "tool": {
+        "id": "call-1",
+        "name": "generateCard",
+        "arguments": '{"title": "A card", "body": "of some length"}',
+        "pieces": 5,
+    }
+}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When the worker dies: `seen` are the types of chunks that have come by then, in order."""
+
+    turns: Sequence[Sequence[Json]]
+    seen: Sequence[str]
+    said: str = "Hello world"
+    calls: int = 0
+    #: How many requests the model has had by then, and in the end.
+    asked: int = 1
+    asked_in_all: int = 2
+
+
+MOMENTS: Mapping[str, Moment] = {
+    "before anything is said": Moment(
+        [[WAIT, {"text": ["Hello", " world"]}]],
+        ["start-step"],
+    ),
+    "in the text": Moment(
+        [[{"text": ["Hel"]}, WAIT, {"text": ["lo", " world"]}]],
+        ["text-delta"],
+    ),
+    "after the last word": Moment(
+        [[{"text": ["Hello world"]}, WAIT]],
+        ["text-delta"],
+    ),
+    "in the reasoning": Moment(
+        [[{"reasoning": ["Let"]}, WAIT, {"reasoning": [" me see"]}, {"text": ["Hello world"]}]],
+        ["reasoning-delta"],
+    ),
+    "after the reasoning": Moment(
+        [[{"reasoning": ["Let me see"]}, {"text": ["Hello"]}, WAIT, {"text": [" world"]}]],
+        ["reasoning-end", "text-delta"],
+    ),
+    "in a tool's input": Moment(
+        [[CARD, WAIT], [{"text": ["Hello world"]}]],
+        ["tool-input-delta"],
+        calls=1,
+        asked_in_all=3,
+    ),
+    "in a tool's input after a text": Moment(
+        [[{"text": ["Hello"]}, CARD, WAIT], [{"text": [" world"]}]],
+        ["text-end", "tool-input-delta"],
+        calls=1,
+        asked_in_all=3,
+    ),
+    "between two steps": Moment(
+        [[CARD], [WAIT, {"text": ["Hello world"]}]],
+        ["tool-output-available", "start-step"],
+        calls=1,
+        asked=2,
+        asked_in_all=3,
+    ),
+    "in the second step's text": Moment(
+        [[{"text": ["Hello"]}, CARD], [{"text": [" wo"]}, WAIT, {"text": ["rld"]}]],
+        ["tool-output-available", "text-delta"],
+        calls=1,
+        asked=2,
+        asked_in_all=3,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an answer whose worker was killed: on the wire, and at a real client."""
+
+    events: list[Event]
+    result: Result
+    requests: list[Received]
+    run: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Crash:
+    outcomes: Mapping[str, Outcome]
+    seconds_to_rerun: float
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def crash(vacant_house: House, ai: AiClient, wire: Wire) -> Crash:
+    """A worker makes an answer at each moment; it is killed, and another one is there."""
+    house, names = vacant_house, list(MOMENTS)
+    async with emptied(house), house.staff() as [victim], asyncio.timeout(60):
+        answers = [Answer(house, ai, wire, name, n) for n, name in enumerate(names)]
+        await asyncio.gather(*(answer.begin() for answer in answers))
+        async with house.staff():
+            await victim.kill()
+            killed = time.monotonic()
+            await answers[names.index("in the text")].is_taken_up()
+            seconds = time.monotonic() - killed
+            outcomes = await asyncio.gather(*(answer.outcome() for answer in answers))
+    return Crash(dict(zip(names, outcomes, strict=True)), seconds)
+
+
+class Answer:
+    """One moment's answer, asked for twice: by plain HTTP and by a real client."""
+
+    def __init__(self, house: House, ai: AiClient, wire: Wire, moment: str, number: int) -> None:
+        self._house, self._ai, self._wire = house, ai, wire
+        self._moment = MOMENTS[moment]
+        self._model = f"crash {moment}"
+        self._version: Version = VERSIONS[number % len(VERSIONS)]
+        self._body: Json = {"model": self._model, "tools": ["generateCard"]}
+        self._begun = asyncio.Event()
+
+    async def begin(self) -> None:
+        """Up to the moment."""
+        await self._house.upstream.script(self._model, self._moment.turns)
+        self._reading = asyncio.create_task(self._read())
+        self._client = asyncio.create_task(self._send())
+        await self._begun.wait()
+        await self._is_asked(self._moment.asked)
+
+    async def is_taken_up(self) -> None:
+        await self._is_asked(self._moment.asked + 1)
+
+    async def outcome(self) -> Outcome:
+        await self._house.upstream.release(self._model)
+        run_id, events = await self._reading
+        result = await self._client
+        requests = await self._house.upstream.requests(self._model)
+        return Outcome(events, result, requests, await self._house.run(run_id))
+
+    async def _is_asked(self, count: int) -> None:
+        await self._house.upstream.until(self._model, lambda got: len(got) == 2 * count)
+
+    async def _read(self) -> tuple[str, list[Event]]:
+        events: list[Event] = []
+        async with self._wire.ask(self._house.chat, self._model, **self._body) as stream:
+            for kind in self._moment.seen:
+                events += await stream.until(kind)
+            self._begun.set()
+            return stream.run_id, events + await stream.rest()
+
+    async def _send(self) -> Result:
+        return await self._ai.send(
+            ai=self._version,
+            api=self._house.other_chat,
+            chat=f"{self._model} {self._version}",
+            text="Hi",
+            body=self._body,
+        )
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_killed_workers_answer_is_finished_by_another(crash: Crash, moment: str) -> None:
+    outcome, expected = crash.outcomes[moment], MOMENTS[moment]
+
+    check_whole(outcome.events)
+    assert text(outcome.events) == expected.said
+    assert {event.attempt for event in outcome.events} == {1, 2}
+    assert types(outcome.events).count("tool-output-available") == expected.calls
+    assert types(outcome.events).count("start-step") == 1 + expected.calls
+    assert outcome.run["state"] == "succeeded"
+    assert outcome.run["attempts"] == "2"
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_client_sees_nothing_of_a_killed_worker(crash: Crash, moment: str) -> None:
+    result, expected = crash.outcomes[moment].result, MOMENTS[moment]
+
+    assert (result.error, result.status) == (None, "ready")
+    assert result.text == expected.said
+    assert [request.method for request in result.requests] == ["POST"]
+    assert [chunk["type"] for chunk in result.chunks[0]].count("finish") == 1
+    assert result.message is not None
+    tools = [part for part in result.message["parts"] if part["type"] == "tool-generateCard"]
+    assert [tool["state"] for tool in tools] == ["output-available"] * expected.calls
+    assert all(tool["input"]["title"] == "A card" for tool in tools)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_no_step_that_was_complete_is_asked_for_again(crash: Crash, moment: str) -> None:
+    assert len(crash.outcomes[moment].requests) == 2 * MOMENTS[moment].asked_in_all
+
+
+async def test_a_killed_workers_answer_is_taken_up_within_five_seconds(crash: Crash) -> None:
+    assert crash.seconds_to_rerun < 5
+
+
+async def test_an_answer_survives_two_workers_in_a_row(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    script = [[{"text": ["a"]}, WAIT, {"text": ["b"]}, WAIT, {"text": ["c"]}]]
+    await vacant.upstream.script(name, script)
+
+    async with vacant.staff(3) as workers, wire.ask(vacant.chat, name, model=name) as stream:
+        events: list[Event] = []
+        for _ in range(2):
+            events += await stream.until("text-delta")
+            await (await vacant.holder(stream.run_id, workers)).kill()
+            await vacant.upstream.release(name)
+        events += await stream.rest()
+
+    check_whole(events)
+    assert text(events) == "abc"
+    assert [event.attempt for event in events if "text-delta" in event.data] == [1, 2, 3]
+
+
+async def test_an_answer_that_kills_its_workers_is_given_up(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    await vacant.upstream.script(name, [[{"text": ["Hel"]}, WAIT]])
+
+    async with (
+        vacant.staff(3, RUN__MAX_CRASHES=1) as workers,
+        wire.ask(vacant.chat, name, model=name) as stream,
+    ):
+        events = await stream.until("text-delta")
+        for crashes in (1, 2):
+            await vacant.upstream.until(name, lambda got, n=crashes: len(got) == n)
+            await (await vacant.holder(stream.run_id, workers)).kill()
+        events += await stream.rest()
+
+    check_whole(events, ending="error")
+    assert error_code(events) == "crash_budget"
+    assert (await vacant.run(stream.run_id))["error"] == "crash_budget"
+
+
+async def test_a_worker_that_wakes_up_after_its_lease_cannot_write(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    script = [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}, WAIT, {"text": [" world"]}]]
+    await vacant.upstream.script(name, script)
+
+    async with vacant.staff() as [sleeper], wire.ask(vacant.chat, name, model=name) as stream:
+        events = await stream.until("text-delta")
+        async with vacant.staff():
+            sleeper.send(signal.SIGSTOP)
+            await vacant.upstream.until(name, lambda got: len(got) == 2)
+            await vacant.upstream.release(name)
+            events += await stream.until("text-delta")
+            sleeper.send(signal.SIGCONT)
+            await vacant.upstream.until(name, lambda got: got[0]["outcome"] == "client-closed")
+            await vacant.upstream.release(name)
+            events += await stream.rest()
+        await _check_fenced(vacant, wire, name, events)
+        await _check_serves(vacant, wire, f"{name}-later")
+
+
+async def test_a_worker_that_wakes_up_after_the_answers_end_cannot_write(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    await vacant.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo", " world"]}]])
+
+    async with vacant.staff() as [sleeper], wire.ask(vacant.chat, name, model=name) as stream:
+        events = await stream.until("text-delta")
+        async with vacant.staff():
+            sleeper.send(signal.SIGSTOP)
+            await vacant.upstream.release(name)
+            events += await stream.rest()
+        sleeper.send(signal.SIGCONT)
+        await _check_serves(vacant, wire, f"{name}-later")
+        await until(lambda: _logged(sleeper, "run.lost"))
+        await _check_fenced(vacant, wire, name, events)
+
+
+async def _check_fenced(house: House, wire: Wire, chat: str, events: list[Event]) -> None:
+    check_whole(events)
+    assert text(events) == "Hello world"
+    attempts = [event.attempt for event in events]
+    assert attempts == sorted(attempts)
+    assert set(attempts) == {1, 2}
+    assert await wire.replay(house.other_chat, chat) == events
+
+
+async def _check_serves(house: House, wire: Wire, name: str) -> None:
+    await house.upstream.script(name, [[{"text": ["Well"]}]])
+    answer = await wire.answer(house.chat, name, model=name)
+    check_whole(answer)
+    assert text(answer) == "Well"
+
+
+async def _logged(worker: Worker, event: str) -> bool:
+    return event in worker.output

@@ -1,0 +1,58 @@
+"""The primary dies in the middle of an answer, or hangs, and its replica takes over."""
+
+import signal
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import end
+from tests.support.processes import Api, Worker, start_all
+from tests.support.redis_sentinel import Watched, watched
+from tests.support.sse_client import Wire, check_whole, text
+from tests.support.upstream.client import Upstream
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pair(tmp_path: Path) -> AsyncGenerator[Watched]:
+    async with watched(tmp_path) as pair:
+        yield pair
+
+
+@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hangs"])
+async def test_an_answer_survives_a_fail_over(
+    pair: Watched, upstream: Upstream, wire: Wire, name: str, fate: signal.Signals
+) -> None:
+    api = Api(pair.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
+    worker = Worker(pair.url, upstream.base_url)
+    chat = f"{api.url}/chat"
+    await upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo", " world"]}]])
+    try:
+        await start_all(api, worker)
+        async with wire.ask(chat, name, model=name) as stream:
+            events = await stream.until("text-delta")
+            await pair.in_step()
+            pair.primary.send(fate)
+            await upstream.release(name)
+            events += await stream.rest()
+
+        check_whole(events)
+        assert text(events) == "Hello world"
+        assert await wire.replay(chat, name) == events
+
+        later = f"{name}-later"
+        await upstream.script(later, [[{"text": ["Well"]}]])
+        await until(lambda: _is_ready(wire, api))
+        assert text(await wire.answer(chat, later, model=later)) == "Well"
+        assert worker.child.poll() is None
+    finally:
+        await end(api)
+        await end(worker)
+
+
+async def _is_ready(wire: Wire, api: Api) -> bool:
+    return await wire.status(f"{api.url}/health/ready") == 200

@@ -1,0 +1,88 @@
+"""A model that cannot be reached, does not begin or falls silent: each clock has its code."""
+
+import asyncio
+import socket
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.e2e.conftest import House
+from tests.support.sse_client import Json, Wire, check_whole, error_detail, text
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+HELLO: list[list[Json]] = [[{"text": ["Hel", "lo", " world"]}]]
+SILENCES: dict[str, tuple[Json, str, str]] = {
+    "before the headers": ({"silent_before_headers": True}, "first_token_timeout", ""),
+    "before the first token": ({"silence_after": 0}, "first_token_timeout", ""),
+    "but for comments": ({"silence_after": 0, "comments": True}, "first_token_timeout", ""),
+    "between tokens": ({"silence_after": 1}, "silence_timeout", "Hello"),
+    "between tokens and comments": (
+        {"silence_after": 1, "comments": True},
+        "silence_timeout",
+        "Hello",
+    ),
+}
+
+
+async def test_a_silent_model_is_given_up_while_the_client_hears_that_we_live(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    async def ask(number: int, silence: Json, code: str, said: str) -> None:
+        model = f"{name}-{number}"
+        await vacant.upstream.script(model, HELLO, [silence] * 2)
+        async with wire.ask(vacant.chat, model, model=model) as stream:
+            events = await stream.rest()
+        check_whole(events, ending="error")
+        assert error_detail(events)["code"] == code
+        assert text(events) == said
+        assert ": keep-alive" in stream.comments
+        requests = await vacant.upstream.until(
+            model, lambda got: all(one["outcome"] == "client-closed" for one in got)
+        )
+        assert len(requests) == 2
+
+    async with vacant.staff(
+        RUN__MAX_RETRIES=1,
+        OPENAI__FIRST_TOKEN_TIMEOUT_SECONDS=0.5,
+        OPENAI__TIMEOUT_SECONDS=0.4,
+    ):
+        await asyncio.gather(*(ask(n, *case) for n, case in enumerate(SILENCES.values())))
+
+
+async def test_a_model_that_nobody_can_connect_to_is_given_up(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    with overrun_port() as port:
+        async with vacant.staff(
+            RUN__MAX_RETRIES=1,
+            OPENAI__BASE_URL=f"http://127.0.0.1:{port}/v1",
+            OPENAI__CONNECT_TIMEOUT_SECONDS=0.2,
+        ):
+            events = await wire.answer(vacant.chat, name, model=name)
+
+    check_whole(events, ending="error")
+    assert error_detail(events)["code"] == "connect_timeout"
+
+
+async def test_an_endpoint_has_retries_of_its_own(vacant: House, wire: Wire, name: str) -> None:
+    await vacant.upstream.script(name, HELLO, [{"status": 500}] * 3)
+
+    async with vacant.staff(RUN__MAX_RETRIES=1, OPENAI__MAX_RETRIES=0):
+        events = await wire.answer(vacant.chat, name, model=name)
+
+    check_whole(events, ending="error")
+    assert len(await vacant.upstream.requests(name)) == 1
+
+
+@contextmanager
+def overrun_port() -> Generator[int]:
+    """A port whose connections are never accepted, and whose queue of them is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]

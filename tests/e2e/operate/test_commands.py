@@ -1,0 +1,388 @@
+"""The operator's commands, as processes, on a running house."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from shared.redis import keys
+from tests.e2e.conftest import House
+from tests.support.fakes.proxy import Proxy
+from tests.support.processes import ROOT, Process
+from tests.support.redis_cluster import SharedCluster
+from tests.support.sse_client import Json, Stream, Wire, check_whole
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    error: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def mamba(house: House, *arguments: str, **env: str) -> Said:
+    """Run a command against this house."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mamba", *arguments),
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "MAMBA_REDIS__URL": house.valkey.url,
+            "MAMBA_OPENAI__BASE_URL": house.upstream.base_url,
+            **env,
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert b"Traceback" not in error
+    assert process.returncode is not None
+    return Said(process.returncode, out.decode(), error.decode())
+
+
+@asynccontextmanager
+async def answering(house: House, wire: Wire, name: str) -> AsyncGenerator[Stream]:
+    """A stream in the middle of its answer."""
+    await house.upstream.script(name, PAUSED)
+    async with wire.ask(house.chat, name, model=name) as stream:
+        await stream.until("text-delta")
+        yield stream
+
+
+async def test_the_queue_shows_what_runs_and_what_waits(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    async with vacant.staff(1, WORKER__CONCURRENCY=1), answering(vacant, wire, name) as running:
+        async with wire.ask(vacant.chat, f"{name}-2", model=name) as waiting:
+            said = await mamba(vacant, "queue")
+            told = (await mamba(vacant, "queue", "--json")).json
+            first = (await mamba(vacant, "queue", "--json", "--most", "1")).json
+        await vacant.upstream.release(name)
+
+    assert said.code == 0
+    assert "\x1b" not in said.out
+    heads, main = said.out.splitlines()[:2]
+    assert heads.split() == ["QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"]
+    assert main.split()[:4] == ["main", "1", "1", "0"]
+    lines = {line.split()[0]: line.split() for line in said.out.splitlines()[4:]}
+    assert lines[running.run_id][1] == "running"
+    assert lines[waiting.run_id][1] == "waiting"
+    assert [queue["queue"] for queue in told["queues"]] == ["main"]
+    assert {run["id"] for run in told["runs"]} == {running.run_id, waiting.run_id}
+    assert len(first["runs"]) == 1
+
+
+async def test_an_empty_queue_says_so(vacant: House) -> None:
+    said = await mamba(vacant, "queue")
+
+    assert said.code == 0
+    assert "No run waits" in said.out
+
+
+async def test_those_that_wait_do_not_hide_those_that_are_made(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    async with vacant.staff(1, WORKER__CONCURRENCY=1), answering(vacant, wire, name) as running:
+        async with AsyncExitStack() as stack:
+            for number in range(3):
+                ask = wire.ask(vacant.chat, f"{name}-{number}", model=name)
+                await stack.enter_async_context(ask)
+            said = await mamba(vacant, "queue", "--most", "2")
+        await vacant.upstream.release(name)
+
+    assert running.run_id in said.out
+    assert said.out.endswith("… and 2 more (--most)\n")
+
+
+@pytest.mark.parametrize("arguments", [("queue",), ("queue", "--watch"), ("doctor", "--json")])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_a_reader_that_has_left_is_no_failure(
+    vacant: House, arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mamba", *arguments),
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "MAMBA_REDIS__URL": vacant.valkey.url,
+            "PYTHONUNBUFFERED": unbuffered,
+        },
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    _, error = await process.communicate()
+
+    assert error == b""
+    assert process.returncode == (1 if "doctor" in arguments else 0)  # it has no worker
+
+
+async def test_watching_tells_of_a_redis_that_falls_silent(vacant: House) -> None:
+    async with Proxy(vacant.valkey.port) as proxy:
+        watching = Process(
+            *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
+            env={"MAMBA_REDIS__URL": f"redis://127.0.0.1:{proxy.port}/0"},
+        ).start()
+
+        async def shown() -> bool:
+            return '"queues"' in watching.output
+
+        await until(shown, seconds=30)
+        proxy.stand_still()
+
+        assert await watching.ended(seconds=60) == 1
+        assert f"No Redis answers at 127.0.0.1:{proxy.port}: not a word for 5 s" in watching.output
+        await watching.stop()
+
+
+async def test_watching_goes_on_until_it_is_interrupted(vacant: House) -> None:
+    watching = Process(
+        *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
+        env={"MAMBA_REDIS__URL": vacant.valkey.url, "PYTHONUNBUFFERED": "1"},
+    ).start()
+
+    async def twice() -> bool:
+        return watching.output.count('"queues"') >= 2
+
+    await until(twice)
+    watching.send(signal.SIGINT)
+
+    assert await watching.ended() == 0
+    assert "Traceback" not in watching.output
+    await watching.stop()
+
+
+async def test_a_run_is_shown_without_what_was_said(house: House, wire: Wire, name: str) -> None:
+    async with answering(house, wire, name) as stream:
+        said = await mamba(house, "run", "show", stream.run_id)
+        told = (await mamba(house, "run", "show", stream.run_id, "--json")).json
+        await house.upstream.release(name)
+
+    assert said.code == 0
+    assert "Hel" not in said.out
+    assert told["state"] == "running"
+    assert told["worker"]
+    assert told["events"] >= 4
+    assert told["attempts"] == 1
+
+
+async def test_what_a_client_has_named_cannot_move_the_cursor(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    async with wire.ask(vacant.chat, name, model=f"{name}\x1b[2J\nstate  succeeded") as stream:
+        said = await mamba(vacant, "run", "show", stream.run_id)
+
+    assert "\x1b" not in said.out
+    assert f"{name}�[2J�state  succeeded\n" in said.out
+
+
+async def test_a_run_is_stopped_and_its_reader_sees_the_end(
+    house: House, wire: Wire, name: str
+) -> None:
+    async with answering(house, wire, name) as stream:
+        said = await mamba(house, "run", "stop", stream.run_id)
+        rest = await stream.rest()
+        again = await mamba(house, "run", "stop", stream.run_id)
+
+    assert said.code == 0
+    assert "cancelled" in said.out
+    assert rest[-2].chunk["type"] == "abort"
+    assert again.code == 1
+    assert "has ended: it is cancelled" in again.error
+
+
+async def test_a_run_that_no_worker_has_is_stopped_too(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    async with wire.ask(vacant.chat, name, model=name) as stream:
+        said = await mamba(vacant, "run", "stop", stream.run_id)
+        rest = await stream.rest()
+
+    assert said.code == 0
+    assert rest[-2].chunk["type"] == "abort"
+
+
+async def test_a_run_that_waits_for_another_time_is_made_due(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    await vacant.upstream.script(name, [[{"text": ["Hello"]}]])
+
+    async with wire.ask(vacant.chat, name, model=name) as stream:
+        async with vacant.redis() as redis:
+            await redis.execute_command("ZADD", keys.QUEUE, 9e15, stream.run_id)
+        said = await mamba(vacant, "run", "requeue", stream.run_id)
+        async with vacant.staff(1):
+            events = await stream.rest()
+
+    assert said.code == 0
+    check_whole(events)
+
+
+async def test_a_run_that_a_worker_has_is_not_requeued(house: House, wire: Wire, name: str) -> None:
+    async with answering(house, wire, name) as stream:
+        said = await mamba(house, "run", "requeue", stream.run_id)
+        await house.upstream.release(name)
+        await stream.rest()
+        ended = await mamba(house, "run", "requeue", stream.run_id)
+
+    assert said.code == 1
+    assert "mamba worker drain" in said.error
+    assert ended.code == 1
+    assert "has ended" in ended.error
+
+
+@pytest.mark.parametrize("command", ["show", "stop", "requeue"])
+async def test_a_run_that_there_is_not_is_named(house: House, command: str) -> None:
+    said = await mamba(house, "run", command, "nobodys")
+
+    assert said.code == 1
+    assert "no run 'nobodys'" in said.error
+
+
+async def test_workers_are_listed_and_one_is_drained(vacant: House, wire: Wire, name: str) -> None:
+    async with vacant.staff(1) as [leaving], answering(vacant, wire, name) as stream:
+        [worker] = (await mamba(vacant, "worker", "list", "--json")).json
+        async with vacant.staff(1):
+            listed = await mamba(vacant, "worker", "list")
+            said = await mamba(vacant, "worker", "drain", worker["id"])
+            await vacant.upstream.release(name)
+            rest = await stream.rest()
+            code = await leaving.ended()
+
+    assert len(listed.out.splitlines()) == 3
+    assert said.code == 0
+    assert code == 0
+    assert rest[-2].chunk["type"] == "finish"
+
+
+async def test_without_a_worker_the_list_fails(vacant: House) -> None:
+    listed = await mamba(vacant, "worker", "list", "--json")
+    drained = await mamba(vacant, "worker", "drain", "nobody")
+
+    assert (listed.code, listed.json) == (1, [])
+    assert "No worker is alive" in listed.error
+    assert drained.code == 1
+    assert "'nobody'" in drained.error
+
+
+async def test_the_doctor_finds_a_well_house_well(house: House) -> None:
+    told = await mamba(house, "doctor", "--json")
+
+    found = {finding["part"]: finding["status"] for finding in told.json}
+    assert told.code == 0, told.out
+    assert found["settings"] == found["clock"] == found["workers"] == found["queue main"] == "ok"
+
+
+async def test_the_doctor_names_what_is_missing_and_the_cure(vacant: House) -> None:
+    said = await mamba(vacant, "doctor", MAMBA_SERVER__HOST="0.0.0.0")
+
+    assert said.code == 1
+    assert "\x1b" not in said.out
+    assert "wrong     workers: none is alive" in said.out
+    assert "→ mamba worker" in said.out
+    assert "warning   auth:" in said.out
+    assert "appendonly" in said.out
+
+
+async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(vacant: House) -> None:
+    async with vacant.redis() as redis, vacant.staff(1):
+        await redis.execute_command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        unlimited = await mamba(vacant, "doctor")
+        await redis.execute_command("CONFIG", "SET", "maxmemory", 1_000_000_000)
+        limited = await mamba(vacant, "doctor")
+        await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
+        await redis.execute_command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+    assert "warning   redis: when its memory is full it throws keys away" in unlimited.out
+    assert limited.code == 1
+    assert "wrong     redis: when its memory is full it throws keys away" in limited.out
+
+
+async def test_the_doctor_finds_a_redis_that_is_nearly_full(vacant: House) -> None:
+    async with vacant.redis() as redis:
+        used = (await redis.execute_command("INFO", "memory"))["used_memory"]
+        await redis.execute_command("CONFIG", "SET", "maxmemory", used // 2)
+        said = await mamba(vacant, "doctor")
+        await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
+
+    assert "of its memory is used; full it takes no chat" in said.out
+    assert "wrong     redis" in said.out
+
+
+async def test_the_doctor_finds_a_replica(vacant: House) -> None:
+    async with vacant.redis() as redis:
+        await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+        said = await mamba(vacant, "doctor")
+        await redis.execute_command("REPLICAOF", "NO", "ONE")
+
+    assert "wrong     redis: is a replica" in said.out
+    assert "→ name its primary in redis.url" in said.out
+
+
+async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(vacant: House) -> None:
+    place = vacant.valkey.url.removeprefix("redis://")
+    said = await mamba(vacant, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
+
+    assert said.code == 1
+    assert "lets nobody in like that" in said.out
+    assert "secret" not in said.out
+
+
+async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(house: House) -> None:
+    wrong = await mamba(house, "doctor", MAMBA_SERVER__PORT="many")
+    away = await mamba(house, "doctor", MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
+
+    assert wrong.code == away.code == 1
+    assert "server.port" in wrong.out
+    assert "No Redis answers at 127.0.0.1:1 (redis.url)" in away.out
+    assert "secret" not in away.out
+
+
+async def test_the_doctor_names_streams_that_are_of_another_kind_or_cannot_be_told_of(
+    house: House, clusters: SharedCluster
+) -> None:
+    async with clusters.emptied() as cluster:
+        node = f"redis://{cluster.primaries[0].address}"
+        single = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=node)
+        for one in cluster.primaries:
+            rules = ("on", ">secret", "~mamba:*", "resetchannels", "+@all")
+            await one.ask("ACL", "SETUSER", "mute", *rules)
+        as_mute = cluster.url.replace("//", "//mute:secret@")
+        mute = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=as_mute)
+        for one in cluster.primaries:
+            await one.ask("ACL", "DELUSER", "mute")
+    server = f"cluster://user:secret@127.0.0.1:{house.valkey.port}"
+    none = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=server)
+
+    assert "is a node of a cluster" in single.out
+    assert "→ write cluster:// in redis.streams_url" in single.out
+    assert "redis.streams_url" in none.out
+    assert "→ give the user of redis.streams_url its channels, &mamba:*" in mute.out
+    assert "secret" not in none.out + mute.out
+
+
+@pytest.mark.parametrize("arguments", [("queue",), ("run", "show", "x"), ("worker", "list")])
+async def test_a_redis_that_is_away_is_named_in_one_line(
+    house: House, arguments: tuple[str, ...]
+) -> None:
+    said = await mamba(house, *arguments, MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
+
+    assert said.code == 1
+    assert len(said.error.splitlines()) == 1
+    assert "secret" not in said.error

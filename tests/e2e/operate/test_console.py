@@ -1,0 +1,338 @@
+"""The operator's console in a real browser, on a house at work."""
+
+import json
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from shared.api_key import hash_of, new_api_key
+from shared.processes.metrics_history import Sample
+from shared.redis import keys
+from tests.e2e.conftest import House, put
+from tests.support.browser.page import Browser
+from tests.support.browser.window import Window, open_window
+from tests.support.processes import Api, start_all, stop_all
+from tests.support.sse_client import Json, Stream, Wire
+from web.page import SOURCE
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+#: The words that do not fit where they stand.
+CUT = """[
+  ...[...document.querySelectorAll('.number .word')]
+    .filter(word => word.scrollWidth > word.clientWidth).map(word => word.innerText),
+  ...[...document.querySelectorAll('.search input')].filter(input => {
+    const context = document.createElement('canvas').getContext('2d');
+    context.font = getComputedStyle(input).font;
+    return context.measureText(input.placeholder).width > input.clientWidth;
+  }).map(input => input.placeholder),
+]"""
+AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
+USER, OPERATOR = new_api_key(), new_api_key()
+KEYED = {
+    "MAMBA_AUTH__MODE": "api_key",
+    "MAMBA_AUTH__API_KEYS": json.dumps(
+        [
+            {"name": "app", "hash": hash_of(USER)},
+            {"name": "ops", "hash": hash_of(OPERATOR), "scopes": ["operator"]},
+        ]
+    ),
+}
+
+
+@pytest.fixture
+def window(browser: Browser, vacant: House) -> Generator[Window]:
+    """A window that shows the console of an empty house; it has nothing to complain of."""
+    with open_window(browser) as window:
+        window.visit(f"{vacant.apis[0].url}/ops")
+        window.shows("Live", ".link")
+        yield window
+        assert window.complaints() == []
+        assert all(url.startswith(vacant.apis[0].url) for url in window.asked())
+
+
+@asynccontextmanager
+async def answering(house: House, wire: Wire, name: str) -> AsyncGenerator[Stream]:
+    """A stream in the middle of its answer."""
+    await house.upstream.script(name, PAUSED)
+    async with wire.ask(house.chat, name, model=name) as stream:
+        await stream.until("text-delta")
+        yield stream
+
+
+async def violations(window: Window) -> list[str]:
+    """What axe holds against the page, by its rules for WCAG 2.2 A and AA."""
+    window.value(AXE.read_text())
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    run = f"axe.run(document, {{runOnly: {json.dumps(tags)}}})"
+    found: Any = window.value(
+        f"{run}.then(({{violations}}) => violations.map(({{id, nodes}}) =>"
+        " `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))"
+    )
+    assert isinstance(found, list), "axe has not run"
+    return cast("list[str]", found)
+
+
+async def test_an_empty_house_says_what_to_do(window: Window) -> None:
+    window.shows("none is alive", ".strip")
+    window.shows("Start one with mamba worker", ".workers, .card")
+    window.shows("No run of the last hours has failed")
+    assert window.value("document.title") == "(0) Mamba console"
+
+
+async def test_a_chat_appears_is_followed_as_it_is_written_and_ends(
+    window: Window, vacant: House, wire: Wire, name: str
+) -> None:
+    async with vacant.staff(1), answering(vacant, wire, name) as stream:
+        window.shows("1 / 256", '[data-number="Running"]')
+        window.shows("all serving", '[data-number="Workers"]')
+        window.shows(stream.run_id, ".runs")
+        window.shows(stream.run_id[:8], ".workers")
+        window.click(".runs .row-link", stream.run_id)
+        window.shows("Hel", ".said")
+        window.shows("running", ".panel-bar")
+        await vacant.upstream.release(name)
+        rest = await stream.rest()
+        assert rest[-2].chunk["type"] == "finish"
+        window.shows("Hello", ".said")
+        window.shows("succeeded", ".panel-bar")
+        window.shows("No run waits", ".columns")
+    window.press("Escape")
+    window.until("!document.querySelector('.panel')")
+
+
+async def test_the_charts_are_drawn(window: Window, vacant: House, wire: Wire, name: str) -> None:
+    drawn = (
+        "[...document.querySelectorAll('.chart canvas')].map(canvas =>"
+        " canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
+        ".some(byte => byte))"
+    )
+    async with vacant.staff(1), answering(vacant, wire, name):
+        window.until("!document.querySelector('.chart .empty')")
+        window.until(f"{drawn}.length === 5 && {drawn}.every(Boolean)")
+        window.shows("1", '[data-chart="Queue"] dd')
+        window.click(".switch button", "5 min")
+        window.until("document.querySelector('[aria-pressed=true]').innerText === '5 min'")
+        await vacant.upstream.release(name)
+
+
+async def test_what_was_measured_once_is_seen_on_its_chart(window: Window, vacant: House) -> None:
+    drawn = """(() => {
+      const canvas = document.querySelector('[data-chart="First token"] canvas');
+      const style = getComputedStyle(document.documentElement).getPropertyValue('--high');
+      const [r, g, b] = style.trim().slice(1).match(/../g).map(two => parseInt(two, 16));
+      const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      let found = 0;
+      for (let at = 0; at < data.length; at += 4)
+        found += data[at] === r && data[at + 1] === g && data[at + 2] === b && data[at + 3] === 255;
+      return found; })()"""
+    sample: Any = dict.fromkeys(Sample.model_fields, 0) | {"at": time.time_ns() // 1_000_000}
+    sample |= {"first_token_p50_ms": 400, "first_token_p95_ms": 900, "wait_p50_ms": None}
+    async with vacant.redis() as redis:
+        fields = ["sample", json.dumps(sample)]
+        await redis.execute_command("XADD", keys.SAMPLES, "*", *fields)
+        await redis.execute_command("PEXPIRE", keys.SAMPLES, 600_000)
+    window.shows("400 ms", '[data-number="First token"]')
+    window.until(f"{drawn} >= 4")
+
+
+async def test_no_label_of_an_axis_is_there_twice(window: Window, vacant: House) -> None:
+    """Spies on what is written on each canvas since it was last cleared."""
+    spy = """(() => {
+      const pen = CanvasRenderingContext2D.prototype, {clearRect, fillText} = pen;
+      pen.clearRect = function (...box) { this.canvas.words = []; clearRect.apply(this, box); };
+      pen.fillText = function (word, ...at) {
+        (this.canvas.words ??= []).push(word);
+        fillText.call(this, word, ...at);
+      };
+    })()"""
+    axes = "[...document.querySelectorAll('.chart canvas')].map(canvas => canvas.words ?? [])"
+    async with vacant.redis() as redis:
+        await put(redis)
+    window.call("Page.addScriptToEvaluateOnNewDocument", source=spy)
+    window.visit(f"{vacant.apis[0].url}/ops")
+    window.shows("1", '[data-chart="Queue"] dl div:nth-child(2) dd')
+    for minutes in ("5 min", "15 min", "1 h"):
+        window.click(".switch button", minutes)
+        window.shows(minutes, ".switch [aria-pressed=true]")
+        window.until(f"{axes}.length === 5 && {axes}.every(words => words.length > 3)")
+        for words in window.value(axes):
+            assert len(set(words)) == len(words)
+
+
+async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end(
+    window: Window, vacant: House, wire: Wire, name: str
+) -> None:
+    async with vacant.staff(1), answering(vacant, wire, name) as stream:
+        window.click(".runs .row-link", stream.run_id)
+        window.click(".panel-bar button", "Stop")
+        window.shows("Stop this run?", "dialog")
+        window.click("dialog button", "Cancel")
+        window.until("!document.querySelector('dialog')")
+        window.click(".panel-bar button", "Stop")
+        window.click("dialog button", "Stop the run")
+        window.shows(f"{stream.run_id} is cancelled.", ".toast")
+        rest = await stream.rest()
+
+    assert rest[-2].chunk["type"] == "abort"
+    window.shows("cancelled", ".panel-bar")
+    window.shows("Stopped.", ".said")
+
+
+async def test_a_failed_run_says_its_code_and_what_to_do(
+    window: Window, vacant: House, wire: Wire, name: str
+) -> None:
+    await vacant.upstream.script(name, PAUSED, [{"status": 401}])
+    async with vacant.staff(1), wire.ask(vacant.chat, name, model=name) as stream:
+        await stream.rest()
+
+        window.shows("model_auth", ".failures")
+        window.shows("The model refused the server's credentials.", ".failures")
+        window.shows("Set a key that is good", ".failures")
+        window.click(".failures .row-link")
+        window.shows("Code: model_auth", ".said")
+        state = "document.querySelector('.panel-bar .state')"
+        assert window.value(f"getComputedStyle({state}).display") == "flex"
+
+
+async def test_a_run_that_waits_for_another_time_is_requeued(
+    window: Window, vacant: House, wire: Wire, name: str
+) -> None:
+    async with wire.ask(vacant.chat, name, model=name) as stream:
+        async with vacant.redis() as redis:
+            await redis.execute_command("ZADD", keys.QUEUE, 9e15, stream.run_id)
+        window.shows("deferred", ".runs")
+        window.click(".runs .row-link", stream.run_id)
+        window.click(".panel-bar button", "Requeue")
+        window.click("dialog button", "Requeue the run")
+        window.shows("is due in the queue main.", ".toast")
+        window.shows("waiting", ".runs")
+        window.until("document.title === '(1) Mamba console'")
+
+
+async def test_a_worker_is_drained(window: Window, vacant: House) -> None:
+    async with vacant.staff(1) as [worker]:
+        window.click(".workers button", "Drain")
+        window.until("document.querySelector('dialog .id').innerText.length > 0")
+        assert window.text("dialog .id") == window.text(".worker-head .id")
+        window.click("dialog button", "Drain the worker")
+        window.shows("takes nothing new, and ends.", ".toast")
+
+        assert await worker.ended() == 0
+    window.shows("none is alive", ".strip")
+
+
+async def test_whatever_a_run_holds_is_shown_as_text(
+    window: Window, vacant: House, wire: Wire, name: str
+) -> None:
+    script: list[list[Json]] = [[{"text": [HOSTILE]}, {"wait": True}]]
+    await vacant.upstream.script(name, script)
+    async with vacant.redis() as redis:
+        await put(redis, agent=HOSTILE, model=HOSTILE)
+        await put(redis, id="bad", state="failed", error=HOSTILE, agent=HOSTILE, ended_at=1)
+        await redis.execute_command("LPUSH", keys.FAILED, "bad")
+        await redis.execute_command("PEXPIRE", keys.FAILED, 60_000)
+        window.shows(HOSTILE, ".runs")
+        window.shows(HOSTILE, ".failures")
+        await redis.execute_command("ZREM", keys.QUEUE, "hostile", "bad")
+    async with vacant.staff(1), wire.ask(vacant.chat, name, model=name) as stream:
+        window.click(".runs .row-link", stream.run_id)
+        window.shows(HOSTILE, ".said")
+        await vacant.upstream.release(name)
+
+    assert window.value("document.images.length") == 0
+    assert "owned" not in window.value("document.title")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_can_be_used_by_everybody_in_light_and_in_dark(
+    window: Window, vacant: House, wire: Wire, name: str, scheme: str
+) -> None:
+    window.colours(scheme)
+    await vacant.upstream.script(f"{name}-401", PAUSED, [{"status": 401}])
+    async with vacant.staff(1), answering(vacant, wire, name) as stream:
+        async with wire.ask(vacant.chat, f"{name}-401", model=f"{name}-401") as failing:
+            await failing.rest()
+        window.shows("model_auth", ".failures")
+        page = await violations(window)
+        window.click(".runs .row-link", stream.run_id)
+        window.shows("Hel", ".said")
+        window.click(".panel-bar button", "Stop")
+        panel = await violations(window)
+        await vacant.upstream.release(name)
+
+    assert window.value("document.documentElement.dataset.theme") == scheme
+    assert (page, panel) == ([], [])
+
+
+async def test_the_switch_goes_before_the_system(window: Window) -> None:
+    theme = "document.documentElement.dataset.theme"
+    window.colours("dark")
+    window.until(f"{theme} === 'dark'")
+
+    window.click("[aria-label='Colours: system']")
+
+    window.until(f"{theme} === 'light'")
+    window.click("[aria-label='Colours: light']")
+    window.click("[aria-label='Colours: dark']")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+async def test_a_screen_scrolls_in_one_direction_and_cuts_no_words_off(
+    window: Window, vacant: House, wire: Wire, name: str, width: int
+) -> None:
+    window.size(width, 800, phone=width < 1000)
+    fits = "document.documentElement.scrollWidth <= innerWidth"
+    async with vacant.staff(1), answering(vacant, wire, name) as stream:
+        window.shows(stream.run_id, ".runs")
+        window.shows("places", ".strip")
+        assert window.value(fits)
+        assert window.value(CUT) == []
+        window.value("document.querySelector('.charts').scrollIntoView()")
+        under = "document.querySelector('.charts').getBoundingClientRect().top"
+        assert window.value(f"{under} >= document.querySelector('.head').offsetHeight")
+        window.click(".runs .row-link", stream.run_id)
+        window.shows("Hel", ".said")
+        assert window.value(fits)
+        box = "document.querySelector('.panel').getBoundingClientRect()"
+        window.until(f"{box}.x >= 0 && {box}.right <= {width}")
+        await vacant.upstream.release(name)
+
+
+async def test_it_asks_for_a_key_and_says_which_one_does(browser: Browser, vacant: House) -> None:
+    api = Api(vacant.valkey.url, KEYED)
+    await start_all(api)
+    try:
+        with open_window(browser) as window:
+            window.visit(f"{api.url}/ops")
+            window.shows("The server asks who you are")
+            for wrong, said in (
+                ("nonsense", "The API key is not known"),
+                ("“quoted”", "is made of plain letters"),
+                (USER, "'operator'"),
+            ):
+                enter(window, wrong)
+                window.shows(said, "[role=alert]")
+                window.until("document.activeElement.id === 'key'")
+            enter(window, OPERATOR)
+            window.shows("Live", ".link")
+            window.visit(f"{api.url}/ops")
+            window.shows("Live", ".link")
+            window.click("[aria-label='Sign out']")
+            window.shows("The server asks who you are")
+            assert await violations(window) == []
+    finally:
+        await stop_all(api)
+
+
+def enter(window: Window, key: str) -> None:
+    window.until("!!document.querySelector('#key')")
+    window.value("document.querySelector('#key').focus()")
+    window.value("document.querySelector('#key').select()")
+    window.type(key)
+    window.press("Enter")

@@ -1,0 +1,134 @@
+"""The console while what it stands on is away: Redis, the API, or both."""
+
+import base64
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import House, end, put
+from tests.support.browser.page import Browser
+from tests.support.browser.window import Window, open_window
+from tests.support.processes import Api, Valkey, start_all, stop_all
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BLIND = "The server does not reach Redis."
+LOST = "The connection to the server is lost."
+
+
+@contextmanager
+def console(browser: Browser, api: Api) -> Generator[Window]:
+    with open_window(browser) as window:
+        window.visit(f"{api.url}/ops")
+        window.shows("Live", ".link")
+        yield window
+
+
+async def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
+    browser: Browser, vacant: House
+) -> None:
+    api = Api(vacant.valkey.url)
+    await start_all(api)
+    try:
+        with open_window(browser) as window:
+            window.visit(f"{api.url}/ops")
+            window.shows("Live", ".link")
+            await api.kill()
+            window.shows("The connection to the server is lost.", ".banner")
+            window.until("!!document.querySelector('main.stale')")
+            api.start()
+            await api.ready()
+            window.shows("Live", ".link")
+            window.until("!document.querySelector('.banner, main.stale')")
+    finally:
+        await end(api)
+
+
+async def test_a_server_that_starts_while_redis_is_away_takes_nothing_from_the_page(
+    browser: Browser, tmp_path: Path
+) -> None:
+    valkey = Valkey(data=tmp_path)
+    await start_all(valkey)
+    api = Api(valkey.url)
+    await start_all(api)
+    redis = valkey.client()
+    try:
+        await put(redis)
+        with console(browser, api) as window, open_window(browser) as other:
+            window.shows("hostile", ".runs")
+            window.shows("1", '[data-number="Waiting"] .value')
+            await valkey.kill()
+            window.shows(BLIND, ".banner")
+            await api.kill()
+            window.shows(LOST, ".banner")
+            api.start()
+            window.shows(BLIND, ".banner")
+
+            assert window.text('[data-number="Waiting"] .value') == "1"
+            assert window.text('[data-number="Redis"] .value') == "away"
+            window.shows("hostile", ".runs")
+            other.visit(f"{api.url}/ops#run=hostile")
+            other.shows(BLIND, ".banner")
+            other.shows("not seen yet", '[data-number="Waiting"]')
+            await until_refused(other, "/ops/runs/hostile", 503)
+
+            valkey.start()
+            await valkey.ready()
+            other.shows("queued", ".panel-bar")
+            other.shows("Nothing has been said yet.", ".said")
+            window.until("!document.querySelector('.banner, main.stale')")
+    finally:
+        await redis.aclose()
+        await end(api)
+        await stop_all(valkey)
+
+
+async def until_refused(window: Window, path: str, status: int) -> None:
+    async def refused() -> bool:
+        responses = [told["response"] for told in window.told("Network.responseReceived")]
+        return any(one["url"].endswith(path) and one["status"] == status for one in responses)
+
+    await until(refused, seconds=30)
+
+
+async def test_an_answer_that_is_no_stream_is_a_lost_connection(
+    browser: Browser, vacant: House
+) -> None:
+    page = base64.b64encode(b"<h1>Sign in to the proxy</h1>").decode()
+    answered: set[str] = set()
+
+    async def told() -> bool:
+        held = {paused["requestId"] for paused in window.told("Fetch.requestPaused")} - answered
+        for one in held:
+            window.call("Fetch.fulfillRequest", requestId=one, responseCode=200, body=page)
+        answered.update(held)
+        return LOST in window.text(".banner")
+
+    with open_window(browser) as window:
+        window.call("Fetch.enable", patterns=[{"urlPattern": "*/ops/stream"}])
+        window.visit(f"{vacant.apis[0].url}/ops")
+        await until(told, seconds=30)
+        window.call("Fetch.disable")
+        window.shows("Live", ".link")
+
+
+async def test_an_order_that_nobody_answers_is_not_called_done(
+    browser: Browser, vacant: House
+) -> None:
+    api = Api(vacant.valkey.url)
+    await start_all(api)
+    try:
+        async with vacant.redis() as redis:
+            await put(redis)
+        with console(browser, api) as window:
+            window.click(".runs .row-link")
+            window.click(".panel-bar button", "Stop")
+            window.shows("hostile", "dialog .id")
+            await api.kill()
+            window.click("dialog button", "Stop the run")
+            window.shows("The server did not answer", ".toast.bad")
+    finally:
+        await end(api)

@@ -1,0 +1,160 @@
+"""What real processes log: enough to follow one request through the house, and nobody's words."""
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import House
+from tests.support.processes import Api, Process, Valkey, Worker, start_all, stop_all
+from tests.support.sse_client import Json
+from tests.support.upstream.client import Upstream
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: Part of everything here that a log must not hold.
+MARK = "marker7f3a"
+HEADERS = {
+    "authorization": f"Bearer {MARK}-token",
+    "x-api-key": f"{MARK}-key",
+    "cookie": f"session={MARK}-cookie",
+}
+ECHO: Json = {"error": {"message": f"Wrong key {MARK}-key for: {MARK}-prompt", "code": "x"}}
+FAILURES: list[Json] = [
+    {"status": 401, "body": ECHO},
+    {"status": 400, "body": ECHO},
+    {"status": 429, "body": ECHO, "headers": {"retry-after": "0"}},
+    {"status": 500, "body": ECHO},
+    {"cut_before_headers": True},
+    {"cut_after": 1},
+]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chatty(upstream: Upstream) -> AsyncGenerator[House]:
+    """One API and one worker that log all they can, libraries too."""
+    env = {"MAMBA_LOGGING__LEVEL": "DEBUG", "MAMBA_RUN__MAX_RETRIES": "1"}
+    valkey = Valkey()
+    api = Api(valkey.url, env)
+    worker = Worker(valkey.url, upstream.base_url, {**env, "MAMBA_OPENAI__API_KEY": f"sk-{MARK}"})
+    valkey.start()
+    await valkey.ready()
+    try:
+        await start_all(api, worker)
+        yield House(valkey, upstream, [api], [worker])
+    finally:
+        await stop_all(api, worker)
+        await stop_all(valkey)
+
+
+def lines(process: Process) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in process.output.splitlines()]
+
+
+def body(model: str, **more: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": f"{MARK}-prompt"}], **more}
+
+
+async def ask(
+    client: httpx.AsyncClient, request_id: str, content: dict[str, Any] | bytes
+) -> httpx.Response:
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    headers = {"x-request-id": request_id, "content-type": "application/json"}
+    return await client.post("/chat", content=data, headers=headers)
+
+
+async def has_line(process: Process, event: str, request_id: str) -> None:
+    async def probe() -> bool:
+        found = [line for line in lines(process) if line.get("request_id") == request_id]
+        return event in [line["event"] for line in found]
+
+    await until(probe)
+
+
+async def test_one_id_follows_a_chat_through_both_processes(chatty: House, name: str) -> None:
+    await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
+    api, worker = chatty.apis[0], chatty.workers[0]
+
+    async with httpx.AsyncClient(base_url=api.url) as client:
+        response = await ask(client, name, body(name))
+    await has_line(api, "request.finished", name)
+    await has_line(worker, "run.ended", name)
+
+    assert response.headers["x-request-id"] == name
+    run_id = response.headers["x-run-id"]
+    there = [line for line in lines(api) if line.get("request_id") == name]
+    assert [line["event"] for line in there] == [
+        "run.accepted",
+        "stream.opened",
+        "request.finished",
+    ]
+    assert there[-1]["outcome"] == "complete"
+    assert there[-1]["route"] == "/chat"
+    assert there[-1]["bytes"] == len(response.content)
+    here = [line for line in lines(worker) if line.get("request_id") == name]
+    assert [line["event"] for line in here] == ["run.attempt", "run.ended"]
+    assert {line["run_id"] for line in (there[0], *here)} == {run_id}
+    assert here[-1]["state"] == "succeeded"
+    assert here[-1]["duration_ms"] >= 0
+
+
+async def test_no_word_of_a_user_and_no_secret_is_logged(chatty: House, name: str) -> None:
+    upstream, api, worker = chatty.upstream, chatty.apis[0], chatty.workers[0]
+    await upstream.script(name, [[{"text": [f"{MARK}-answer"]}]])
+    form = {"id": "t", "name": "generateForm", "arguments": f'{{"{MARK}": 1'}
+    await upstream.script(f"{name}-tool", [[{"tool": form}], [{"text": ["done"]}]])
+    for index, failure in enumerate(FAILURES):
+        await upstream.script(
+            f"{name}-{index}", [[{"text": [f"{MARK}-a", "b"]}]], [failure, failure]
+        )
+    url = f"https://{MARK}.example/picture.png"
+    file = {"type": "file", "mediaType": f"image/{MARK}", "url": url}
+
+    async with httpx.AsyncClient(base_url=api.url, headers=HEADERS, timeout=30) as client:
+        good = await ask(client, "good", body(name, id=f"{MARK}-chat"))
+        assert f"{MARK}-answer" in good.text
+        await ask(client, "tool", body(f"{name}-tool", tools=["generateForm"]))
+        for index in range(len(FAILURES)):
+            await ask(client, f"failure-{index}", body(f"{name}-{index}"))
+        message = {"role": "user", "parts": [file]}
+        await ask(client, "file", body(name, messages=[message]))
+        refused = [
+            await ask(client, "refused-1", body(name, agent=f"{MARK}-agent")),
+            await ask(client, "refused-2", body(name, tools=[f"{MARK}-tool"])),
+            await ask(client, "refused-3", f'{{"messages": "{MARK}"'.encode()),
+            await client.get(f"/chat/{MARK}/stream", headers={"last-event-id": MARK}),
+            await client.post(f"/chat/{MARK}/stop", headers={"x-request-id": "last"}),
+            await client.get(f"/{MARK}?secret={MARK}"),
+        ]
+    await has_line(api, "request.finished", "last")
+    for asked in ("good", "tool", *(f"failure-{index}" for index in range(len(FAILURES)))):
+        await has_line(worker, "run.ended", asked)
+
+    assert [response.status_code for response in refused] == [422, 422, 422, 422, 404, 404]
+    assert "debug" in [line["level"] for line in lines(api)]
+    for process in (api, worker):
+        leaking = [line for line in process.output.splitlines() if MARK in line]
+        assert not leaking
+
+
+async def test_bodies_are_in_the_log_where_it_is_asked_for(chatty: House, name: str) -> None:
+    api = Api(chatty.valkey.url, {"MAMBA_LOGGING__INCLUDE_BODY": "true"})
+    await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
+    try:
+        await start_all(api)
+        async with httpx.AsyncClient(base_url=api.url, headers=HEADERS) as client:
+            await ask(client, name, body(name))
+        await has_line(api, "request.body", name)
+        events = [line["event"] for line in lines(api)]
+        bodies = [line["body"] for line in lines(api) if line["event"] == "request.body"]
+        output = api.output
+    finally:
+        await stop_all(api)
+
+    assert "api.bodies_logged" in events
+    assert json.loads(bodies[0]) == body(name)
+    assert not any(value in output for value in HEADERS.values())

@@ -1,0 +1,191 @@
+"""What real processes count, as Prometheus reads it from them."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared.api_key import hash_of, new_api_key
+from tests.e2e.conftest import House, end
+from tests.e2e.operate.test_api_processes import fleet, pids, started
+from tests.support.processes import Api, free_port, start_all
+from tests.support.sse_client import Json, Wire, check_whole
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Told = dict[tuple[str, ...], float]
+
+PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
+PLAIN, OPERATORS = new_api_key(), new_api_key()
+KEYED = {
+    "MAMBA_AUTH__MODE": "api_key",
+    "MAMBA_AUTH__API_KEYS": (
+        f'[{{"name":"plain","hash":"{hash_of(PLAIN)}"}},'
+        f'{{"name":"boss","hash":"{hash_of(OPERATORS)}","scopes":["operator"]}}]'
+    ),
+}
+
+
+async def read(url: str) -> Told:
+    """Each sample, by its name and its labels' values in the order of their names."""
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"{url}/metrics")
+    assert response.status_code == 200, response.text
+    return {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+def at(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def told(url: str, wanted: Callable[[Told], bool]) -> Callable[[], Awaitable[Told]]:
+    """A probe for the metrics, once they are as wanted."""
+
+    async def probe() -> Told:
+        found = await read(url)
+        return found if wanted(found) else {}
+
+    return probe
+
+
+@pytest.mark.parametrize("public", [False, True])
+async def test_they_are_an_operators_unless_they_are_opened(
+    house: House,
+    public: bool,  # noqa: FBT001
+) -> None:
+    api = Api(house.valkey.url, {**KEYED, "MAMBA_METRICS__PUBLIC": str(public)})
+    try:
+        await start_all(api)
+        async with httpx.AsyncClient(base_url=api.url) as client:
+            statuses = [
+                (await client.get("/metrics", headers=headers)).status_code
+                for headers in ({}, {"x-api-key": PLAIN}, {"x-api-key": OPERATORS})
+            ]
+    finally:
+        await end(api)
+
+    assert statuses == ([200, 200, 200] if public else [401, 403, 200])
+
+
+async def test_a_worker_tells_of_the_answers_it_made(vacant: House, wire: Wire, name: str) -> None:
+    await vacant.upstream.script(name, PAUSED)
+    port = free_port()
+
+    async with vacant.staff(1, WORKER__METRICS_PORT=port):
+        async with wire.ask(vacant.chat, name, model=name) as stream:
+            events = await stream.until("text-delta")
+            during = await read(at(port))
+            house = await until(
+                told(vacant.apis[0].url, lambda found: found["mamba_workers_runs",] == 1)
+            )
+            await vacant.upstream.release(name)
+            events += await stream.rest()
+        after = await until(
+            told(at(port), lambda found: ("mamba_runs_total", "chat", name, "succeeded") in found)
+        )
+
+    check_whole(events)
+    assert during["mamba_worker_runs",] == 1
+    assert during["mamba_worker_places",] == 256
+    assert during["mamba_worker_draining",] == 0
+    assert during["mamba_attempts_begun_total",] == 1
+    assert house["mamba_queue_runs", "main", "running"] == 1
+    assert house["mamba_stream_clients",] == 1
+    assert house["mamba_runs_accepted_total", "chat"] >= 1
+    assert after["mamba_runs_total", "chat", name, "succeeded"] == 1
+    assert after["mamba_run_wait_seconds_count", "main"] == 1
+    assert after["mamba_run_first_token_seconds_count", "chat", name] == 1
+    assert after["mamba_run_duration_seconds_count", "chat", name] == 1
+    assert after["mamba_attempts_total", "ended"] == 1
+    assert after["mamba_append_seconds_count",] >= 3
+    assert after["mamba_tokens_total", "output", name] > 0
+    assert "process_resident_memory_bytes" in {key[0] for key in after}
+
+
+async def test_workers_of_one_host_find_a_port_each(vacant: House) -> None:
+    port = free_port()
+
+    async with vacant.staff(2, WORKER__METRICS_PORT=port) as workers:
+        assert all("metrics.listening" in worker.output for worker in workers)
+        ports = {p for p in range(port, port + 16) for w in workers if f'"port": {p},' in w.output}
+        assert len(ports) == 2
+        for each in ports:
+            assert (await read(at(each)))["mamba_worker_runs",] == 0
+
+
+async def test_an_answer_that_lost_its_worker_is_one_run_and_two_attempts(
+    vacant: House, wire: Wire, name: str
+) -> None:
+    await vacant.upstream.script(name, PAUSED)
+    port = free_port()
+
+    async with (
+        vacant.staff(1, WORKER__LEASE_SECONDS=1) as workers,
+        wire.ask(vacant.chat, name, model=name) as stream,
+    ):
+        events = await stream.until("text-delta")
+        workers[0].send(signal.SIGKILL)
+        async with vacant.staff(1, WORKER__METRICS_PORT=port):
+            await vacant.upstream.until(name, lambda requests: len(requests) == 2)
+            await vacant.upstream.release(name)
+            events += await stream.rest()
+            after = await until(
+                told(at(port), lambda found: found["mamba_attempts_total", "ended"] == 1)
+            )
+
+    check_whole(events)
+    assert after["mamba_attempts_begun_total",] == 1
+    assert ("mamba_run_wait_seconds_count", "main") not in after
+    assert ("mamba_run_first_token_seconds_count", "chat", name) not in after
+
+
+async def test_whichever_process_of_a_port_answers_tells_the_sum_with_the_dead_ones(
+    house: House, wire: Wire, name: str
+) -> None:
+    await house.upstream.script(name, PAUSED)
+    accepted = ("mamba_runs_accepted_total", "chat")
+
+    async with fleet(house) as api:
+        chat = f"{api.url}/chat"
+        async with (
+            wire.ask(chat, f"{name}-1", model=name),
+            wire.ask(chat, f"{name}-2", model=name),
+        ):
+            for _ in range(10):
+                found = await read(api.url)
+                assert found[accepted] == 2
+                assert found["mamba_stream_clients",] == 2
+            for pid in pids(api):
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: started(api, 4))
+            found = await until(
+                told(api.url, lambda found: found.get(("mamba_stream_clients",), 0) == 0)
+            )
+        assert found[accepted] == 2
+        assert found["mamba_queue_runs", "main", "running"] == 2
+        await house.upstream.release(name)
+
+
+async def test_what_is_lost_on_the_way_is_read_from_the_log_and_no_log_has_a_hole(
+    house: House, wire: Wire, name: str
+) -> None:
+    await house.upstream.script(name, [[{"words": 200}]])
+    url = house.apis[0].url
+    before = await read(url)
+
+    check_whole(await wire.answer(house.chat, name, model=name))
+
+    after = await read(url)
+    caught_up = ("mamba_stream_catch_ups_total", "subscribed")
+    assert after[caught_up] > before.get(caught_up, 0)
+    assert after["mamba_stream_holes_total",] == 0
+    complete = ("mamba_streams_total", "complete")
+    assert after[complete] > before.get(complete, 0)

@@ -1,0 +1,55 @@
+"""`mamba probe`: what a container's platform hears of the process in it."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from tests.support.processes import ROOT, Api, Valkey, Worker, free_port, start_all
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def probe(role: str, **settings: object) -> int:
+    """The exit code."""
+    env = os.environ | {f"MAMBA_{name}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "mamba", "probe", role]
+    child = await asyncio.create_subprocess_exec(*command, env=env, cwd=ROOT)
+    return await child.wait()
+
+
+async def test_an_api_is_well_as_long_as_it_answers(valkey: Valkey) -> None:
+    api = Api(valkey.url)
+    await start_all(api)
+    try:
+        assert await probe("api", SERVER__PORT=api.port) == 0
+        assert await probe("api", SERVER__PORT=api.port, SERVER__HOST="0.0.0.0") == 0
+    finally:
+        await api.stop()
+    assert await probe("api", SERVER__PORT=api.port) == 1
+
+
+async def test_a_worker_is_well_until_its_health_line_runs_out(valkey: Valkey) -> None:
+    worker = Worker(valkey.url, "http://127.0.0.1:9/v1")
+    await start_all(worker)
+    try:
+        await until(lambda: is_well(valkey))
+        worker.send(signal.SIGSTOP)
+        await until(lambda: is_unwell(valkey), seconds=20)
+    finally:
+        await worker.stop()
+
+
+async def is_well(valkey: Valkey) -> bool:
+    return await probe("worker", REDIS__URL=valkey.url) == 0
+
+
+async def is_unwell(valkey: Valkey) -> bool:
+    return not await is_well(valkey)
+
+
+async def test_a_worker_that_waits_for_its_redis_is_not_restarted() -> None:
+    assert await probe("worker", REDIS__URL=f"redis://127.0.0.1:{free_port()}/0") == 0

@@ -1,0 +1,171 @@
+"""A real Prometheus that scrapes a real house: its panels show something, its alerts fire."""
+
+import re
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+import yaml
+
+from deploy import alerts
+from deploy.dashboards.files import dashboards
+from tests.deploy.test_dashboards import panels, queries
+from tests.e2e.conftest import House, end
+from tests.support.deploy.prometheus import find
+from tests.support.processes import Process, free_port
+from tests.support.sse_client import Wire, check_whole
+from tests.support.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+#: What a house does not show in which nothing goes wrong, costs nothing and has no limits.
+EMPTY = {
+    *("Alerts that fire", "Redis memory", "Memory"),
+    *("Errors by code", "Time-outs", "Failed, by model"),
+    *("Refused", "Refusals by code"),
+    *("Model endpoints", "List of models, by endpoint"),
+    "Cost an hour",
+}
+
+
+class Prometheus(Process):
+    """With the alerts, which wait for nothing; it looks every two seconds."""
+
+    def __init__(self, folder: Path, targets: dict[str, list[str]]) -> None:
+        port = free_port()
+        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
+        rules = re.sub(r"\n +for: \w+", "", alerts.ALERTS.read_text())
+        (folder / "alerts.yml").write_text(rules)
+        config = {
+            "global": dict.fromkeys(
+                ("scrape_interval", "scrape_timeout", "evaluation_interval"), "2s"
+            ),
+            "rule_files": ["alerts.yml"],
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": addresses}]}
+                for job, addresses in targets.items()
+            ],
+        }
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        super().__init__(
+            find("prometheus"),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        )
+
+    async def ready(self) -> Self:
+        async def probe() -> bool:
+            assert self.child.poll() is None, self.output
+            try:
+                return (await self._client.get("/-/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await until(probe, seconds=30)
+        return self
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series that it comes to now."""
+        response = await self._client.get("/api/v1/query", params={"query": expression})
+        assert response.status_code == 200, response.text
+        return response.json()["data"]["result"]
+
+    async def firing(self) -> dict[str, dict[str, Any]]:
+        """By its name, what each alert that fires says."""
+        found = (await self._client.get("/api/v1/alerts")).json()["data"]["alerts"]
+        return {
+            alert["labels"]["alertname"]: alert["annotations"]
+            for alert in found
+            if alert["state"] == "firing"
+        }
+
+    async def close(self) -> None:
+        await self._client.aclose()
+        await end(self)
+
+
+@asynccontextmanager
+async def watched(house: House, folder: Path, worker_port: int) -> AsyncGenerator[Prometheus]:
+    apis = [f"127.0.0.1:{api.port}" for api in house.apis]
+    targets = {"mamba-api": apis, "mamba-worker": [f"127.0.0.1:{worker_port}"]}
+    prometheus = Prometheus(folder, targets)
+    prometheus.start()
+    try:
+        yield await prometheus.ready()
+    finally:
+        await prometheus.close()
+
+
+async def counted(prometheus: Prometheus, model: str, runs: int) -> None:
+    """Prometheus has seen so many answers of the model."""
+
+    async def probe() -> bool:
+        found = await prometheus.query(f'mamba_runs_total{{model="{model}",job="mamba-worker"}}')
+        return [series["value"][1] for series in found] == [str(runs)]
+
+    await until(probe, seconds=30)
+
+
+async def test_each_panel_shows_something_of_a_house_that_answers(
+    vacant: House, wire: Wire, name: str, tmp_path: Path
+) -> None:
+    await vacant.upstream.script(name, [[{"words": 20}], [{"words": 20}]])
+    port = free_port()
+
+    async with (
+        vacant.staff(1, WORKER__METRICS_PORT=port),
+        watched(vacant, tmp_path, port) as prometheus,
+    ):
+        for number in (1, 2):
+            check_whole(await wire.answer(vacant.chat, f"{name}-{number}", model=name))
+            await counted(prometheus, name, number)
+
+        async def all_show() -> bool:
+            return await empty_panels(prometheus) <= EMPTY
+
+        await until(all_show, seconds=60)
+        assert await prometheus.firing() == {}
+
+
+async def empty_panels(prometheus: Prometheus) -> set[str]:
+    return {
+        panel["title"]
+        for dashboard in dashboards()
+        for panel in panels(dashboard)
+        if not all([await prometheus.query(text) for text in queries(panel)])
+    }
+
+
+async def test_a_chat_that_waits_without_a_worker_is_an_alarm_until_one_is_there(
+    vacant: House, wire: Wire, name: str, tmp_path: Path
+) -> None:
+    await vacant.upstream.script(name, [[{"words": 3}]])
+    port = free_port()
+
+    async with (
+        vacant.staff(1, WORKER__METRICS_PORT=port) as workers,
+        watched(vacant, tmp_path, port) as prometheus,
+    ):
+        await until(lambda: prometheus.query("mamba_worker_places"), seconds=30)
+        workers[0].send(signal.SIGKILL)
+        async with wire.ask(vacant.chat, name, model=name) as stream:
+
+            async def alarm() -> dict[str, Any]:
+                return (await prometheus.firing()).get("MambaNoWorkers", {})
+
+            said = await until(alarm, seconds=30)
+            async with vacant.staff(1, WORKER__METRICS_PORT=port):
+                check_whole(await stream.rest())
+
+                async def over() -> bool:
+                    return not await alarm()
+
+                await until(over, seconds=30)
+
+    assert said["summary"] == "1 runs wait in the queue main, and no worker is alive."
+    assert said["runbook_url"] == "docs/operate/runbook.md#mambanoworkers"

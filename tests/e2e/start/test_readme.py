@@ -1,0 +1,63 @@
+"""What the README tells a newcomer to type, typed."""
+
+import re
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.start.test_dev import Dev, dev, until
+
+ROOT = Path(__file__).parents[3]
+BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Dev]:
+    with dev(tmp_path_factory.mktemp("readme")) as running:
+        until(running.is_ready)
+        yield running
+        running.press_ctrl_c()
+        until(lambda: running.process.poll() is not None)
+
+
+def type_in(command: str, running: Dev) -> subprocess.CompletedProcess[str]:
+    command = command.replace("localhost:8000", f"127.0.0.1:{running.port}")
+    return subprocess.run(
+        ["bash", "-c", f"{command} --silent --show-error"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_its_make_targets_exist() -> None:
+    targets = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
+    assert targets == ["dev", "test", "check"]
+    for target in targets:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_its_curl_commands_ask_drop_resume_and_stop(running: Dev) -> None:
+    ask, drop, replay, resume, stop = (c for c in COMMANDS if c.startswith("curl "))
+
+    assert "data: [DONE]" in type_in(ask, running).stdout
+    dropped = type_in(drop, running)
+    assert dropped.returncode == 28  # curl's own: the time is over
+    assert "[DONE]" not in dropped.stdout
+
+    whole = type_in(replay, running).stdout
+    assert whole.endswith("data: [DONE]\n\n")
+    assert events(dropped.stdout) == events(whole)[: len(events(dropped.stdout))]
+
+    assert events(type_in(resume, running).stdout) == events(whole)[20:]
+    assert '"state":"succeeded"' in type_in(stop, running).stdout
+
+
+def events(text: str) -> list[str]:
+    """The events that came whole, without their ids: a cursor's attempt may be in them."""
+    whole, _, _ = text.rpartition("\n\n")
+    return [e.partition("\n")[2] for e in whole.split("\n\n") if e.startswith("id:")]

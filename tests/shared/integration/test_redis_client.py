@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from shared.redis.client import REDIS_AWAY, Redis, Script, connect
+from tests.support.processes import Valkey, stop_all
+
+
+@pytest.mark.parametrize("scheme", ["redis", "unix"])
+async def test_a_server_is_reached_by_tcp_and_by_socket(tmp_path: Path, scheme: str) -> None:
+    server = Valkey(data=tmp_path, options=["--unixsocket", str(tmp_path / "socket")])
+    server.start()
+    await server.ready()
+    url = server.url if scheme == "redis" else f"unix://{tmp_path / 'socket'}?db=0"
+    client = connect(url, name="me", max_connections=2)
+
+    info = await client.execute_command("CLIENT INFO")
+
+    assert info["name"] == "me"
+    await client.aclose()
+    await stop_all(server)
+
+
+async def test_a_server_that_refuses_writes_for_now_counts_as_away(redis: Redis) -> None:
+    script = Script("return redis.call('SET', KEYS[1], '1', 'PX', 60000)")
+    await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        with pytest.raises(REDIS_AWAY, match="NOREPLICAS"):
+            await script.run(redis, ["key"])
+    finally:
+        await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
+
+    assert await script.run(redis, ["key"]) in (b"OK", "OK", True)

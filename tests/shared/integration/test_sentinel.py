@@ -1,0 +1,132 @@
+"""The primary behind Sentinels: found, lost, and found again."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import hiredis
+import pytest
+
+from shared.redis.client import REDIS_AWAY, Redis, connect, connection_options
+from shared.redis.sentinel import Sentinels
+from shared.redis.subscriber import Subscriber
+from tests.shared.integration.test_subscriber import self_signed
+from tests.support.fakes.proxy import Proxy
+from tests.support.fakes.recorder import Recorder
+from tests.support.processes import Valkey
+from tests.support.redis_sentinel import Watched, watched
+from tests.support.wait import until
+
+CHANNEL = "news"
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncGenerator[Watched]:
+    async with watched(tmp_path) as pair:
+        yield pair
+
+
+async def test_the_pool_and_the_subscriber_follow_a_fail_over(pair: Watched) -> None:
+    async with AsyncExitStack() as stack:
+        pool = connect(pair.url, name="test", max_connections=4)
+        stack.push_async_callback(pool.aclose)
+        subscriber = await stack.enter_async_context(Subscriber(pair.url, name="test"))
+        listener = Recorder()
+        subscriber.add(CHANNEL, listener)
+        await listener.has_gaps(1)
+        await pool.execute_command("SET", "key", "kept", "PX", 60_000)
+        await pair.in_step()
+
+        await pair.primary.kill()
+
+        assert await until(lambda: kept(pool), seconds=30) == b"kept"
+        await pool.execute_command("SET", "key", "new", "PX", 60_000)
+        await listener.has_gaps(2)
+        await pool.execute_command("PUBLISH", CHANNEL, "something new")
+        assert await listener.all_before(pool, CHANNEL) == [b"something new"]
+
+
+async def kept(pool: Redis) -> bytes | None:
+    try:
+        return await pool.execute_command("GET", "key")
+    except REDIS_AWAY:
+        return None
+
+
+async def test_a_sentinel_that_is_away_is_passed_over(pair: Watched) -> None:
+    pool = connect(pair.url.replace("//", "//127.0.0.1:1,"), name="test", max_connections=2)
+
+    assert await pool.execute_command("PING")
+    await pool.aclose()
+
+
+@pytest.mark.parametrize("service", ["unknown", "mamba"])
+async def test_where_no_sentinel_knows_a_primary_redis_is_away(pair: Watched, service: str) -> None:
+    url = {
+        "unknown": pair.url.replace("/mamba/", "/unknown/"),
+        "mamba": "sentinel://127.0.0.1:1/mamba/0",
+    }[service]
+    pool = connect(url, name="test", max_connections=2)
+
+    with pytest.raises(REDIS_AWAY, match=rf"No Sentinel knows a primary of '{service}'"):
+        async with asyncio.timeout(10):
+            await pool.execute_command("PING")
+    await pool.aclose()
+
+
+async def test_sentinels_and_the_primary_are_reached_by_tls(valkey: Valkey, tmp_path: Path) -> None:
+    tls = self_signed(tmp_path)
+    async with (
+        Proxy(valkey.port, tls=tls) as proxy,
+        await asyncio.start_server(partial(_name, proxy.port), "127.0.0.1", 0, ssl=tls) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        url = f"sentinels://127.0.0.1:{port}/house/0?ssl_ca_certs={tmp_path}/cert.pem"
+        pool = connect(url, name="test", max_connections=2)
+        assert await pool.execute_command("PING")
+        await pool.aclose()
+        async with Subscriber(url, name="test") as subscriber:
+            listener = Recorder()
+            subscriber.add(CHANNEL, listener)
+            await listener.has_gaps(1)
+
+
+async def _name(primary: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A Sentinel that knows one primary."""
+    commands = hiredis.Reader()
+    while data := await reader.read(65_536):
+        commands.feed(data)
+        while (command := commands.gets()) is not False:
+            asked = cast("list[bytes]", command)[0] == b"SENTINEL"
+            named = b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(primary)), primary)
+            writer.write(named if asked else b"+OK\r\n")
+    writer.close()
+
+
+def test_a_url_names_sentinels_service_and_both_sides_credentials() -> None:
+    options = connection_options(
+        "sentinels://me:s3cret%2F@one,two:7000,[::1]:7001/house/3"
+        "?ssl_ca_certs=/ca.pem&sentinel_password=other"
+    )
+
+    sentinels: Sentinels = options.pop("sentinels")
+    assert sentinels.addresses == (("one", 26379), ("two", 7000), ("::1", 7001))
+    assert (sentinels.service, sentinels.tls) == ("house", True)
+    assert sentinels.options == {"ssl_ca_certs": "/ca.pem", "password": "other"}
+    assert "other" not in repr(sentinels)
+    kept = {name: options[name] for name in ("username", "password", "db", "ssl_ca_certs")}
+    assert kept == {
+        "username": "me",
+        "password": "s3cret/",
+        "db": 3,
+        "ssl_ca_certs": "/ca.pem",
+    }
+
+
+@pytest.mark.parametrize("url", ["sentinel:///house", "sentinel://one:26379", "sentinel://one/"])
+def test_a_url_without_a_sentinel_or_a_service_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="name a Sentinel and a service"):
+        connection_options(url)

@@ -1,0 +1,90 @@
+"""Who works is told by the workers themselves, and forgotten when they fall silent."""
+
+import socket
+
+from shared.processes.workers import WorkerRecord, Workers
+from shared.queue.queue_depth import read_backlog
+from shared.redis import keys
+from shared.redis.client import Redis
+from tests.support.processes import Valkey, Worker, start_all, stop_all
+from tests.support.wait import until
+
+
+def record(worker_id: str, *, started_at: int = 0, running: int = 0) -> WorkerRecord:
+    return WorkerRecord(
+        id=worker_id,
+        host="host",
+        pid=1,
+        started_at=started_at,
+        queue=keys.QUEUE,
+        running=running,
+        concurrency=4,
+    )
+
+
+async def test_workers_are_listed_as_they_last_described_themselves(redis: Redis) -> None:
+    workers = Workers(redis)
+    await workers.renew(record("young", started_at=2))
+    await workers.renew(record("old", started_at=1))
+    await workers.renew(record("young", started_at=2, running=3))
+
+    found = await workers.alive()
+
+    assert [(worker.id, worker.running) for worker in found] == [("old", 0), ("young", 3)]
+
+
+async def test_a_worker_that_leaves_is_gone_at_once(redis: Redis) -> None:
+    workers = Workers(redis)
+    await workers.renew(record("a"))
+    await workers.renew(record("b"))
+
+    await workers.leave(record("a"))
+
+    assert [worker.id for worker in await workers.alive()] == ["b"]
+
+
+async def test_a_worker_that_falls_silent_is_forgotten_while_others_stay(redis: Redis) -> None:
+    await Workers(redis).renew(record("stays"))
+    await Workers(redis, alive_seconds=0.2).renew(record("silent"))
+
+    async def only_one() -> bool:
+        return [worker.id for worker in await Workers(redis).alive()] == ["stays"]
+
+    await until(only_one)
+    # Nor does it stay in the set: the next renewal sweeps it out.
+    await Workers(redis).renew(record("stays"))
+    assert await redis.execute_command("ZCARD", keys.WORKERS) == 1
+
+
+async def test_the_backlog_tells_waiting_jobs_from_taken_ones(redis: Redis) -> None:
+    assert await read_backlog(redis) == (0, 0, 0)
+
+    seconds, _ = await redis.execute_command("TIME")
+    now_ms = int(seconds) * 1000
+    scores = {"oldest": now_ms - 60_000, "younger": now_ms - 1000, "leased": now_ms + 60_000}
+    for name, score in scores.items():
+        await redis.execute_command("ZADD", keys.QUEUE, score, name)
+    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
+
+    backlog = await read_backlog(redis)
+
+    assert (backlog.waiting, backlog.taken) == (2, 1)
+    assert 60_000 <= backlog.oldest_ms < 90_000
+
+
+async def test_a_real_worker_is_on_the_list_until_it_leaves(redis: Redis, valkey: Valkey) -> None:
+    process = Worker(valkey.url, "http://127.0.0.1:9/v1", {"MAMBA_WORKER__CONCURRENCY": "7"})
+    try:
+        await start_all(process)
+
+        async def listed() -> list[WorkerRecord]:
+            return await Workers(redis).alive()
+
+        [found] = await until(listed)
+        assert (found.host, found.pid) == (socket.gethostname(), process.child.pid)
+        assert (found.queue, found.running, found.concurrency) == (keys.QUEUE, 0, 7)
+        assert not found.draining
+    finally:
+        await stop_all(process)
+
+    assert await Workers(redis).alive() == []

@@ -1,0 +1,100 @@
+"""The file of agents: what it may say, and what is said of its mistakes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.agents.agent_file import AgentFile
+from shared.errors import SettingsError
+from shared.settings import AgentSettings
+
+POET = "agents: [{name: poet, instructions: Rhyme.}]"
+
+
+def file_of(path: Path, text: str) -> AgentFile:
+    (path / "agents.yaml").write_text(text)
+    return AgentFile(AgentSettings(file=path / "agents.yaml"))
+
+
+def mistake(path: Path, text: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        file_of(path, text).read()
+    assert str(path / "agents.yaml") in str(refused.value)
+    return str(refused.value)
+
+
+def test_an_agent_is_its_name_and_instructions_and_what_else_is_said(tmp_path: Path) -> None:
+    [agent] = file_of(
+        tmp_path,
+        """
+        agents:
+          - name: poet
+            description: In verse.
+            instructions: Rhyme.
+            model: openai/m
+            tools: [generateCard]
+            approval: [generateCard]
+            limits: {seconds: 60, steps: 5, tokens: 1000, cost: 0.5}
+            retries: {max_retries: 0, after_output: fail}
+            queue: slow
+        """,
+    ).read()
+
+    card = agent.card
+    assert (card.name, card.description, card.model) == ("poet", "In verse.", "openai/m")
+    assert (card.tools, card.queue, card.limits.steps) == (("generateCard",), "slow", 5)
+    assert agent.approval == ("generateCard",)
+    assert (agent.instructions, agent.retries.after_output) == ("Rhyme.", "fail")
+
+
+@pytest.mark.parametrize("text", ["", "agents: []", "# nothing"])
+def test_a_file_may_hold_no_agent(tmp_path: Path, text: str) -> None:
+    assert not file_of(tmp_path, text).read()
+
+
+def test_the_file_may_be_missing_unless_a_setting_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not AgentFile(AgentSettings()).read()
+
+    with pytest.raises(SettingsError, match=r"agents\.yaml cannot be read"):
+        AgentFile(AgentSettings(file=tmp_path / "agents.yaml")).read()
+
+
+MISTAKES = {
+    "agents: [{name: poet}]": "agents[0].instructions: Field required",
+    "agents: [{name: Poet, instructions: x}]": "agents[0].name: String should match",
+    "agents: [{name: p, instructions: x, limits: {steps: 0}}]": "agents[0].limits.steps: Input",
+    "agents: [{name: p, instructions: x, colour: red}]": "agents[0].colour: Extra",
+    "agents: [{name: p, instructions: x, queue: a b}]": "agents[0].queue: String should match",
+    "agents: 7": "agents: Input should be",
+    "7": "the file: Input should be",
+    "agents: [": "cannot be read",
+    "agents: 2026-99-99": "cannot be read",
+    "agents: []\nagents: []": "this key stands here twice",
+    "agents: [{name: p, instructions: x}, {name: p, instructions: x}]": (
+        "agents[1].name: There is an agent 'p' already: agents[0].name"
+    ),
+    "agents: [{name: chat, instructions: x}]": "an agent 'chat' already: built in",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), MISTAKES.items(), ids=MISTAKES.values())
+def test_a_mistake_is_named_by_its_file_and_field(tmp_path: Path, text: str, said: str) -> None:
+    assert said in mistake(tmp_path, text)
+
+
+def test_a_change_is_seen_once(tmp_path: Path) -> None:
+    file = file_of(tmp_path, POET)
+    assert file.changed()
+    file.read()
+    assert not file.changed()
+
+    file.path.write_text("agents: [")
+    os.utime(file.path, (1, 1))
+    assert file.changed()
+    with pytest.raises(SettingsError):
+        file.read()
+    assert not file.changed()

@@ -1,0 +1,84 @@
+import pytest
+
+from shared.chat.media_types import (
+    WrongMediaType,
+    as_utf8,
+    declared,
+    is_allowed,
+    is_text,
+    media_type_of,
+)
+from shared.settings import LimitSettings
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
+JPEG = b"\xff\xd8\xff\xe0" + bytes(16)
+WEBP = b"RIFF\x10\0\0\0WEBPVP8 " + bytes(8)
+PDF = b"%PDF-1.7\n%\xe2\xe3"
+ZIP = b"PK\x03\x04" + bytes(16)
+
+
+@pytest.mark.parametrize(
+    ("said", "content", "found"),
+    [
+        ("image/png", PNG, "image/png"),
+        ("text/plain", PNG, "image/png"),
+        ("image/png", JPEG, "image/jpeg"),
+        ("image/jpg", JPEG, "image/jpeg"),
+        ("", WEBP, "image/webp"),
+        ("image/gif", b"GIF89a" + bytes(8), "image/gif"),
+        ("application/octet-stream", PDF, "application/pdf"),
+        ("", b"print(1)\n", "text/plain"),
+        ("video/mp2t", b"const a = 1", "text/plain"),
+        ("application/x-sh", "größer".encode("latin-1"), "text/plain"),
+        ("text/csv; charset=utf-8", b"a,b", "text/csv"),
+        ("Application/JSON", b"{}", "application/json"),
+        ("text/plain", "hi".encode("utf-16"), "text/plain"),
+        ("text/plain", b"", "text/plain"),
+        ("application/zip", ZIP, "application/zip"),
+        ("audio/mpeg", b"ID3\0\0", "audio/mpeg"),
+    ],
+)
+def test_a_content_has_the_last_word(said: str, content: bytes, found: str) -> None:
+    assert media_type_of(said, content) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        ("image/png", b"<html>"),
+        ("application/pdf", b""),
+        ("image/webp", b"RIFF\x10\0\0\0AVI "),
+        ("text/plain", b"\0\1\2"),
+        ("text/csv", ZIP),
+    ],
+)
+def test_a_content_that_is_not_what_it_says_is_wrong(said: str, content: bytes) -> None:
+    with pytest.raises(WrongMediaType, match=said):
+        media_type_of(said, content)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/x-python",
+        "application/json",
+        "application/ld+json",
+        "image/svg+xml",
+        "application/toml",
+    ],
+)
+def test_texts_are_known_by_all_their_names(media_type: str) -> None:
+    assert is_text(media_type)
+    assert is_allowed(media_type, LimitSettings().media_types)
+    assert not is_allowed(media_type, ["image/png"])
+
+
+def test_kinds_may_be_named_by_pattern() -> None:
+    assert is_allowed("audio/wav", ["audio/*"])
+    assert not is_allowed("application/zip", LimitSettings().media_types)
+    assert declared("") == declared(" ; x=y") == "application/octet-stream"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_every_text_becomes_utf_8(encoding: str) -> None:
+    assert as_utf8("größer".encode(encoding)).decode() == "größer"

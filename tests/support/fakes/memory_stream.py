@@ -1,0 +1,95 @@
+"""The event stream without Redis: what its log means, in a few lines of Python.
+
+It keeps the runs too, under the names of `RunStore`: a log and its run change together.
+"""
+
+import time
+
+from shared.errors import Fenced, StreamClosed, StreamGap
+from shared.runs.run import Run, RunState
+from shared.streams.event_stream import PAGE, START, Append, Cursor, Entry, Page, Takeover
+
+
+class MemoryEventStream:
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.logs: dict[str, list[Entry]] = {}
+        self._ended: set[tuple[str, int]] = set()
+
+    async def create(self, run: Run) -> None:
+        self.runs[run.id] = run
+        self.logs[run.id] = []
+
+    async def get(self, run_id: str) -> Run | None:
+        return self.runs.get(run_id)
+
+    async def request_cancel(self, run_id: str) -> None:
+        self._change(run_id, cancel=self.runs[run_id].cancel + 1)
+
+    async def count_failure(self, run_id: str, attempt: int) -> None:
+        if self._first_end(run_id, attempt):
+            self._change(run_id, failures=self.runs[run_id].failures + 1)
+
+    async def count_handover(self, run_id: str, attempt: int) -> None:
+        if self._first_end(run_id, attempt):
+            self._change(run_id, handovers=self.runs[run_id].handovers + 1)
+
+    async def take_over(self, run_id: str) -> Takeover:
+        run = self.runs.get(run_id)
+        if run is None or run.state.ended:
+            raise StreamClosed
+        now = _now_ms()
+        started = run.started_at or now
+        attempt = run.attempts + 1
+        self._change(run_id, state=RunState.RUNNING, attempts=attempt, started_at=started)
+        return Takeover(
+            attempt,
+            offset=len(self.logs[run_id]),
+            cancelled=run.cancel > 0,
+            elapsed=(now - started) / 1000,
+            failures=run.failures,
+            handovers=run.handovers,
+            queue=run.queue,
+        )
+
+    async def append(self, *appends: Append) -> list[bool | Exception]:
+        return [self._append(append) for append in appends]
+
+    def _append(self, append: Append) -> bool | Exception:
+        run, log = self.runs.get(append.run_id), self.logs.get(append.run_id, [])
+        attempt = run.attempts if run else 0
+        if append.attempt < attempt:
+            return Fenced()
+        if run is None or append.attempt > attempt or append.first > len(log) + 1:
+            return StreamGap()
+        new = append.entries[len(log) + 1 - append.first :]
+        if new and run.state.ended:
+            return StreamClosed()
+        log += [Entry(attempt, len(log) + i, data) for i, data in enumerate(new, start=1)]
+        if new and (closure := append.closure):
+            error = closure.error or run.error
+            self._change(run.id, state=closure.state, error=error, ended_at=_now_ms())
+        return run.cancel > 0
+
+    async def read(self, run_id: str, after: Cursor = START) -> Page:
+        rest = self.logs.get(run_id, [])[after.offset :]
+        return Page(rest[:PAGE], more=len(rest) > PAGE)
+
+    async def tail(self, run_id: str) -> Cursor:
+        run = self.runs.get(run_id)
+        return Cursor(run.attempts if run else 0, len(self.logs.get(run_id, [])))
+
+    def lane(self, run_id: str) -> str:  # noqa: ARG002  (the protocol's)
+        return ""
+
+    def _first_end(self, run_id: str, attempt: int) -> bool:
+        known = (run_id, attempt) in self._ended
+        self._ended.add((run_id, attempt))
+        return not known
+
+    def _change(self, run_id: str, **fields: object) -> None:
+        self.runs[run_id] = self.runs[run_id].model_copy(update=fields)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

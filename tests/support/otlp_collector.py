@@ -1,0 +1,146 @@
+"""An OTLP collector for tests: it takes spans over HTTP, as protobuf, and may misbehave."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, Self, cast
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from tests.support.wait import until
+
+Mood = Literal["well", "refuses", "hangs"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A span as it arrived."""
+
+    service: str
+    scope: str
+    name: str
+    #: `server`, `producer`, …
+    kind: str
+    trace_id: str
+    id: str
+    #: Empty: it is the root.
+    parent: str
+    attributes: Mapping[str, Any]
+    events: Sequence[tuple[str, Mapping[str, Any]]]
+    #: The traces that it points at.
+    links: Sequence[str]
+    failed: bool
+    seconds: float
+
+
+class Collector:
+    """Use as a context manager; `environment` makes a process send its spans here, and soon."""
+
+    def __init__(self, mood: Mood = "well") -> None:
+        self.mood = mood
+        self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
+        self._leaving = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+
+    @property
+    def spans(self) -> list[Told]:
+        return [span for body in list(self.bodies) for span in _spans(body)]
+
+    async def find(self, fits: Callable[[Told], object], *, count: int = 1) -> list[Told]:
+        """The spans that fit, once there are so many."""
+
+        async def probe() -> list[Told]:
+            found = [span for span in self.spans if fits(span)]
+            return found if len(found) >= count else []
+
+        return await until(probe, seconds=20)
+
+    async def of_run(self, run_id: str, *names: str) -> list[Told]:
+        """The whole trace of a run, once it has spans of these names, each as often as named."""
+        [enqueued] = await self.find(
+            lambda s: s.kind == "producer" and s.attributes["messaging.message.id"] == run_id
+        )
+
+        async def probe() -> list[Told]:
+            trace = [span for span in self.spans if span.trace_id == enqueued.trace_id]
+            return trace if Counter(names) <= Counter(span.name for span in trace) else []
+
+        return await until(probe, seconds=20)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                collector.headers.append({k.lower(): v for k, v in self.headers.items()})
+                if collector.mood == "hangs":
+                    collector._leaving.wait()
+                    return
+                if collector.mood == "well" and self.path == "/v1/traces":
+                    collector.bodies.append(body)
+                self.send_response(200 if collector.mood == "well" else 401)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object, **__: object) -> None:
+                pass
+
+        return Handler
+
+
+def _spans(body: bytes) -> list[Told]:
+    kinds = ("unspecified", "internal", "server", "client", "producer", "consumer")
+    request = ExportTraceServiceRequest.FromString(body)
+    return [
+        Told(
+            service=cast("str", _dict(resource.resource.attributes)["service.name"]),
+            scope=scope.scope.name,
+            name=span.name,
+            kind=kinds[span.kind],
+            trace_id=span.trace_id.hex(),
+            id=span.span_id.hex(),
+            parent=span.parent_span_id.hex(),
+            attributes=_dict(span.attributes),
+            events=[(event.name, _dict(event.attributes)) for event in span.events],
+            links=[link.trace_id.hex() for link in span.links],
+            failed=span.status.code == 2,
+            seconds=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+        )
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def _dict(pairs: Sequence[KeyValue]) -> dict[str, Any]:
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_value(one) for one in value.array_value.values]
+    return getattr(value, kind) if kind else None

@@ -1,0 +1,170 @@
+"""Real processes for tests: a Valkey server, API processes, workers. Each ends what it started."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from mamba.dev.valkey import valkey_binary
+from shared.redis.client import REDIS_AWAY, Redis, connect
+from tests.support.wait import until
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Process:
+    """A child process. Its output is kept, and shown when it fails to start."""
+
+    def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+        self._command = command
+        self._env = {**os.environ, **(env or {})}
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def child(self) -> subprocess.Popen[bytes]:
+        assert self._child is not None
+        return self._child
+
+    @property
+    def output(self) -> str:
+        # Not by reading on: the child writes at this file's one offset.
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def start(self) -> Self:
+        self._child = subprocess.Popen(
+            self._command,
+            env=self._env,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+        )
+        return self
+
+    def send(self, number: signal.Signals) -> None:
+        self.child.send_signal(number)
+
+    async def ended(self, *, seconds: float = 15.0) -> int:
+        """The exit code, once the process has ended."""
+
+        async def probe() -> bool:
+            return self.child.poll() is not None
+
+        await until(probe, seconds=seconds)
+        return self.child.returncode
+
+    async def stop(self) -> int:
+        if self.child.poll() is None:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+        try:
+            return await self.ended()
+        except TimeoutError:
+            await self.kill()
+            raise
+        finally:
+            self._output.close()
+
+    async def kill(self) -> None:
+        self.send(signal.SIGKILL)
+        await self.ended()
+
+
+class Valkey(Process):
+    """An empty server on a free port. With `data` it keeps every write there across restarts."""
+
+    def __init__(self, *, data: Path | None = None, options: Sequence[str] = ()) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        base = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        keep = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(data)]
+        none = ["--appendonly", "no", "--dir", tempfile.gettempdir()]
+        # Any other server of the same protocol may be named, such as a Redis.
+        server = os.environ.get("MAMBA_TEST_STORE") or valkey_binary()
+        command = [server, *base, "--loglevel", "warning", *(keep if data else none)]
+        super().__init__(*command, *options)
+
+    def client(self) -> Redis:
+        return connect(self.url, name="test", max_connections=8)
+
+    async def ready(self) -> Self:
+        client = self.client()
+
+        async def probe() -> bool:
+            try:
+                return bool(await client.execute_command("PING"))
+            except REDIS_AWAY:
+                return False
+
+        try:
+            await until(probe)
+        finally:
+            await client.aclose()
+        return self
+
+
+class Api(Process):
+    def __init__(self, redis_url: str, env: Mapping[str, str] | None = None) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        settings = {"MAMBA_REDIS__URL": redis_url, "MAMBA_SERVER__PORT": str(self.port)}
+        super().__init__(sys.executable, "-m", "mamba", "api", env={**settings, **(env or {})})
+
+    async def ready(self) -> Self:
+        async with httpx.AsyncClient(base_url=self.url) as client:
+
+            async def probe() -> bool:
+                assert self.child.poll() is None, self.output
+                try:
+                    return (await client.get("/health/ready")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await until(probe, seconds=30)
+        return self
+
+
+class Worker(Process):
+    def __init__(
+        self, redis_url: str, openai_url: str, env: Mapping[str, str] | None = None
+    ) -> None:
+        settings = {
+            "MAMBA_REDIS__URL": redis_url,
+            "MAMBA_OPENAI__BASE_URL": openai_url,
+            "MAMBA_OPENAI__API_KEY": "test-key",
+        }
+        super().__init__(sys.executable, "-m", "mamba", "worker", env={**settings, **(env or {})})
+
+    async def ready(self) -> Self:
+        async def probe() -> bool:
+            assert self.child.poll() is None, self.output
+            return "worker.started" in self.output
+
+        await until(probe, seconds=30)
+        return self
+
+
+async def start_all(*processes: Api | Worker | Valkey) -> None:
+    for process in processes:
+        process.start()
+    await asyncio.gather(*(process.ready() for process in processes))
+
+
+async def stop_all(*processes: Process) -> None:
+    await asyncio.gather(*(process.stop() for process in processes))

@@ -1,0 +1,102 @@
+"""Plays a turn to the client that asked for it, as well as the script lets it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from tests.support.upstream.completion import Completion
+from tests.support.upstream.connection import reset
+from tests.support.upstream.quirks import Quirk, Quirks
+from tests.support.upstream.script import Failure
+from tests.support.upstream.stage import Received
+from tests.support.upstream.turn import Hold, Pause, Piece, Step, Turn, is_text
+
+#: Chunks without a delay go out so many in one write.
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Answer:
+    request: Request
+    received: Received
+    turn: Turn
+    failure: Failure
+    quirks: Sequence[Quirk] = ()
+
+    def response(self) -> StreamingResponse:
+        if self.received.body.get("stream"):
+            return StreamingResponse(self._watched(), media_type="text/event-stream")
+        return StreamingResponse(self._watched(), media_type="application/json")
+
+    async def _watched(self) -> AsyncIterator[bytes]:
+        try:
+            quirks = Quirks(self.quirks) if self.quirks else None
+            async for written in self._written():
+                yield quirks.rewrite(written) if quirks else written
+            self.received.outcome = "finished"
+        finally:
+            if self.received.outcome == "open":
+                self.received.outcome = "client-closed"
+
+    async def _written(self) -> AsyncIterator[bytes]:
+        completion = Completion(self.received.body)
+        streamed = bool(self.received.body.get("stream"))
+        cut = self._cut()
+        if streamed:
+            yield completion.opening(self.turn)
+        async for pieces in _paced((cut or self.turn).steps):
+            if streamed:
+                yield completion.pieces(pieces)
+            self.received.sent += sum(map(is_text, pieces))
+        if cut:
+            while self.failure.comments:
+                yield b": processing\n\n"
+                await asyncio.sleep(0.02)
+            await self._break_off()
+        yield completion.closing(self.turn) if streamed else completion.whole(self.turn)
+
+    def _cut(self) -> Turn | None:
+        for texts in (self.failure.cut_after, self.failure.silence_after):
+            if texts is not None:
+                return self.turn.until(texts)
+        return None
+
+    async def _break_off(self) -> None:
+        if self.failure.cut_after is not None:
+            self.received.outcome = "cut"
+            await reset(self.request)
+        await asyncio.Event().wait()
+
+
+async def _paced(steps: Iterable[Step]) -> AsyncIterator[list[Piece]]:
+    """The pieces that go out together, at the time they are due."""
+    batch: list[Piece] = []
+    due = asyncio.get_running_loop().time()
+    for step in steps:
+        if isinstance(step, Piece) and not step.delay and len(batch) < BATCH:
+            batch.append(step)
+            continue
+        if batch:
+            yield batch
+        due = await _wait(step, due)
+        batch = [step] if isinstance(step, Piece) else []
+    if batch:
+        yield batch
+
+
+async def _wait(step: Step, due: float) -> float:
+    """Wait before `step`; delays are counted from when the step before was due, not done."""
+    loop = asyncio.get_running_loop()
+    match step:
+        case Piece():
+            due = due + step.delay if step.delay else loop.time()
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            return due
+        case Pause():
+            await asyncio.sleep(step.seconds)
+        case Hold():
+            await step.released.wait()
+    return loop.time()

@@ -1,0 +1,112 @@
+"""Starts the scripted server as a process of its own and directs it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict
+
+import httpx
+
+from tests.support.upstream.quirks import Quirk
+
+ROOT = Path(__file__).parents[3]
+
+
+class Received(TypedDict):
+    """A request the server got; `sent` counts the text pieces of its answer."""
+
+    body: dict[str, Any]
+    outcome: Literal["open", "finished", "cut", "refused", "client-closed"]
+    sent: int
+    #: The names of its headers.
+    headers: list[str]
+
+
+class Upstream:
+    """Usable from any event loop: nothing of it is bound to the one it was entered in."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client is given."""
+        return f"{self.url}/v1"
+
+    async def script(
+        self,
+        name: str,
+        turns: Sequence[Sequence[dict[str, Any]]],
+        failures: Sequence[dict[str, Any]] = (),
+        quirks: Sequence[Quirk] = (),
+    ) -> None:
+        """What the model `name` answers from now on; replaces its script, keeps its requests."""
+        script = {"turns": turns, "failures": failures, "quirks": quirks}
+        await self._call("PUT", f"/scripts/{name}", script)
+
+    async def requests(self, name: str) -> list[Received]:
+        return await self._call("GET", f"/requests/{name}")
+
+    async def until(
+        self, name: str, accept: Callable[[list[Received]], bool], timeout: float = 10.0
+    ) -> list[Received]:
+        """The model's requests, as soon as they are as expected."""
+        async with asyncio.timeout(timeout):
+            while True:
+                if accept(requests := await self.requests(name)):
+                    return requests
+                await asyncio.sleep(0.01)
+
+    async def release(self, name: str) -> None:
+        """Open the next closed wait of the script, for all requests and for good."""
+        await self._call("POST", f"/release/{name}")
+
+    async def clear(self) -> None:
+        await self._call("DELETE", "/scripts")
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.support.upstream", "--port", str(self.port)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the upstream ended at once with {self._process.wait()}")
+        self.port = json.loads(line)["port"]
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        with self._process as process:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        async with httpx.AsyncClient(base_url=self.url, verify=False, trust_env=False) as client:
+            response = await client.request(method, path, json=body)
+        if response.is_error:
+            raise RuntimeError(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json() if response.content else None

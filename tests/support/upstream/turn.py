@@ -1,0 +1,169 @@
+"""One answer, cut into the steps in which it is sent."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal
+
+from tests.support.upstream.script import (
+    Action,
+    Finish,
+    Reasoning,
+    Sleep,
+    Text,
+    Tool,
+    ToolCall,
+    Wait,
+    Words,
+)
+
+Kind = Literal["text", "reasoning", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One chunk: its encoded delta, and the seconds to wait before it."""
+
+    kind: Kind
+    text: str
+    delta: bytes
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    released: asyncio.Event
+
+
+Step = Piece | Pause | Hold
+
+
+class DivergedError(Exception):
+    """The partial answer to be continued is not the beginning of this turn's text."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    steps: tuple[Step, ...]
+    finish: str
+    tools: tuple[ToolCall, ...] = ()
+
+    @classmethod
+    def of(cls, actions: Sequence[Action]) -> "Turn":
+        tools = tuple(action.tool for action in actions if isinstance(action, Tool))
+        named = [action.finish for action in actions if isinstance(action, Finish)]
+        usual = "tool_calls" if tools else "stop"
+        return cls(tuple(_steps(actions)), named[-1] if named else usual, tools)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        return [step for step in self.steps if isinstance(step, Piece)]
+
+    @property
+    def holds(self) -> list[Hold]:
+        return [step for step in self.steps if isinstance(step, Hold)]
+
+    @cached_property
+    def text(self) -> str:
+        return self.joined("text")
+
+    def joined(self, kind: Kind) -> str:
+        return "".join(piece.text for piece in self.pieces if piece.kind == kind)
+
+    def after(self, partial: str) -> "Turn":
+        """The rest of this turn for a reader who has `partial` of its text already."""
+        if not partial:
+            return self
+        if not self.text.startswith(partial):
+            raise DivergedError(f"{partial!r} is not a prefix of {self.text!r}")
+        return replace(self, steps=tuple(_rest(self.steps, len(partial))))
+
+    def until(self, texts: int) -> "Turn | None":
+        """This turn up to its text piece number `texts`; None where it has fewer."""
+        ends = [n for n, step in enumerate(self.steps) if is_text(step)]
+        if texts > len(ends):
+            return None
+        return replace(self, steps=self.steps[: ends[texts - 1] + 1 if texts else 0])
+
+
+def is_text(step: Step) -> bool:
+    return isinstance(step, Piece) and step.kind == "text"
+
+
+def _steps(actions: Iterable[Action]) -> Iterator[Step]:
+    index = 0
+    for action in actions:
+        match action:
+            case Text():
+                yield from _spaced(map(_text, action.text), action.delay)
+            case Words():
+                words = (f" w{n}" if n else "w0" for n in range(action.words))
+                yield from _spaced(map(_text, words), action.delay)
+            case Reasoning():
+                yield from _spaced(map(_reasoning, action.reasoning), action.delay)
+            case Tool():
+                yield from _tool(action.tool, index)
+                index += 1
+            case Sleep():
+                yield Pause(action.sleep)
+            case Wait():
+                yield Hold(asyncio.Event())
+            case Finish():
+                pass
+
+
+def _spaced(pieces: Iterable[Piece], delay: float) -> Iterator[Piece]:
+    for n, piece in enumerate(pieces):
+        yield replace(piece, delay=delay) if n else piece
+
+
+def _text(text: str) -> Piece:
+    return Piece("text", text, encode({"content": text}))
+
+
+def _reasoning(text: str) -> Piece:
+    return Piece("reasoning", text, encode({"reasoning_content": text}))
+
+
+def _tool(call: ToolCall, index: int) -> Iterator[Piece | Hold]:
+    opening = {
+        "index": index,
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": ""},
+    }
+    yield Piece("tool", "", encode({"tool_calls": [opening]}))
+    marks = [len(call.arguments) * n // call.pieces for n in range(call.pieces + 1)]
+    for number, (start, end) in enumerate(pairwise(marks)):
+        if number == call.held_after:
+            yield Hold(asyncio.Event())
+        part = call.arguments[start:end]
+        delta = {"index": index, "function": {"arguments": part}}
+        yield Piece("tool", part, encode({"tool_calls": [delta]}))
+
+
+def _rest(steps: Sequence[Step], seen: int) -> Iterator[Step]:
+    """What stands before the last seen character is over, but for the tool calls."""
+    for step in steps:
+        if not isinstance(step, Piece):
+            if not seen:
+                yield step
+        elif step.kind == "tool":
+            yield step
+        elif step.kind == "text" and seen < len(step.text):
+            yield _text(step.text[seen:]) if seen else step
+            seen = 0
+        elif step.kind == "text":
+            seen -= len(step.text)
+
+
+def encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,241 @@
+"""Agents of one's own on a real log: their tools, their limits, their way with failures."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent, RunContext, UsageLimits
+from pydantic_ai.models.function import DeltaToolCall
+from pydantic_ai.usage import RunUsage
+
+from shared.runs.run import RunState
+from shared.streams.event_stream import Append
+from shared.streams.events import Event, SourceUrl, StreamEvent, ToolOutputAvailable, decode
+from shared.streams.transcript import Transcript
+from tests.worker.integration import test_run_chat
+from tests.worker.integration.test_run_chat import (
+    RATE_LIMIT,
+    RUN,
+    Desk,
+    ScriptedModels,
+    begin_with,
+    error_code,
+    kinds,
+    said,
+    start,
+)
+from worker.agents import AgentLimits, AgentRetries, AgentRun, ToolReturn, call_key
+from worker.agents.definition import AgentDefinition
+from worker.jobs.usage import UsageMeter
+
+desk = test_run_chat.desk
+no_pauses = test_run_chat.no_pauses
+
+SOURCES = [SourceUrl(source_id=f"s{n}", url=f"https://example.com/{n}") for n in range(3)]
+LOOK = {0: DeltaToolCall("look", '{"up":"x"}', tool_call_id="call-1")}
+
+
+def never(_: object) -> Agent[AgentRun, str]:
+    raise AssertionError
+
+
+PLAIN = AgentDefinition("chat", never)
+
+
+def looking(keys: list[str]) -> Agent[AgentRun, str]:
+    """An agent whose tool keeps the keys of its calls, and cites."""
+    agent = Agent(deps_type=AgentRun)
+
+    @agent.tool
+    async def look(context: RunContext[AgentRun], up: str) -> ToolReturn[str]:
+        keys.append(call_key(context))
+        return ToolReturn(f"found {up}", metadata=SOURCES)
+
+    return agent
+
+
+def appends_of(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[list[StreamEvent]]:
+    """What each append to the run's log carries, from now on."""
+    written: list[list[StreamEvent]] = []
+    append = desk.stream.append
+
+    async def recorded(*appends: Append) -> list[bool | Exception]:
+        written.extend([decode(e) for e in one.entries if e != b"[DONE]"] for one in appends)
+        return await append(*appends)
+
+    monkeypatch.setattr(desk.stream, "append", recorded)
+    return written
+
+
+def shown(log: Sequence[Event]) -> list[Event]:
+    """The results and the sources, in order."""
+    return [event for event in log if isinstance(event, ToolOutputAvailable | SourceUrl)]
+
+
+async def test_a_result_and_its_sources_are_written_together_or_not_at_all(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    desk.definition, desk.agent = PLAIN, looking(keys)
+    written = appends_of(desk, monkeypatch)
+    await start(desk.runner([LOOK], ["Hello"]))
+    whole = await desk.log()
+    expected = [ToolOutputAvailable(tool_call_id="call-1", output="found x"), *SOURCES]
+    assert shown(whole) == expected
+    assert [shown(events) for events in written if shown(events)] == [expected]
+
+    appends = list(written)
+    for count in range(len(appends)):
+        keys.clear()
+        before = [event for events in appends[:count] for event in events]
+        await begin_with(desk, before)
+        turns = [["Hello"]] if "tool-input-available" in kinds(before) else [[LOOK], ["Hello"]]
+        await desk.run(*turns)
+
+        assert shown(await desk.log()) == expected, before
+        assert len(keys) == (0 if shown(before) else 1), before
+
+
+async def test_a_call_has_one_key_in_all_attempts(desk: Desk) -> None:
+    keys: list[str] = []
+    desk.definition, desk.agent = PLAIN, looking(keys)
+    again = {0: DeltaToolCall("look", '{"up":"x"}', tool_call_id="call-2")}
+    await desk.run([LOOK], [LOOK], ["Hello"])
+    log = await desk.log()
+    assert keys == [f"{RUN}:call-1:1", f"{RUN}:call-1:2"]
+
+    broken_off = kinds(log).index("tool-input-delta")
+    keys.clear()
+    await begin_with(desk, log[: broken_off + 1])
+    models = ScriptedModels([again], ["Hello"])
+    await start(desk.runner(models=models))
+
+    assert keys == [f"{RUN}:call-1:1"]
+    ids = {p.tool_call_id for m in models.requests[1] for p in m.parts if "tool" in p.part_kind}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    assert ids == {"call-1"}
+
+
+async def test_the_steps_of_all_attempts_count(desk: Desk) -> None:
+    desk.agent = looking([])
+    desk.definition = replace(PLAIN, limits=AgentLimits(steps=3))
+
+    await desk.run([LOOK], [LOOK], [RATE_LIMIT], [LOOK], ["too late"])
+
+    assert error_code(await desk.log()) == "usage_limit"
+    assert said(await desk.log()) == ""
+
+
+async def test_the_tokens_of_all_attempts_count(desk: Desk) -> None:
+    desk.agent = looking([])
+    desk.definition = replace(PLAIN, limits=AgentLimits(tokens=250))
+    await desk.run([LOOK], ["Hello"])
+    assert (await desk.now()).state is RunState.SUCCEEDED
+    assert len(await desk.runs.usages(RUN)) == 1
+    log = await desk.log()
+    between = kinds(log).index("finish-step")
+
+    await begin_with(desk, log[:between])
+    spent = '{"input_tokens": 200, "output_tokens": 100}'
+    await desk.runs.record_usage(RUN, 1, spent)
+    await desk.run(["Hello"])
+
+    assert error_code(await desk.log()) == "usage_limit"
+
+
+async def test_the_cost_of_all_attempts_counts(desk: Desk) -> None:
+    desk.definition = replace(PLAIN, limits=AgentLimits.model_validate({"cost": "0.10"}))
+    await desk.stream.take_over(RUN)
+    await desk.runs.record_usage(RUN, 1, '{"input_tokens": 1, "cost": "0.11"}')
+
+    await desk.run(["never"])
+
+    assert error_code(await desk.log()) == "usage_limit"
+
+
+async def test_what_nobody_limits_is_not_recorded(desk: Desk) -> None:
+    await desk.run(["Hello"])
+
+    assert await desk.runs.usages(RUN) == []
+
+
+async def test_a_meter_adds_up_the_attempts(desk: Desk) -> None:
+    limits = UsageLimits(total_tokens_limit=1000)
+    for attempt in (1, 2):
+        meter = UsageMeter(desk.runs, RUN, attempt, "m")
+        usage = await meter.begin(transcript := Transcript(), limits)
+        usage.incr(RunUsage(input_tokens=10, output_tokens=5))
+        await meter.record(usage)
+        await meter.record(usage)
+
+    total = await UsageMeter(desk.runs, RUN, 3, "m").begin(transcript, limits)
+    assert (total.input_tokens, total.output_tokens, total.requests) == (20, 10, 0)
+
+
+async def test_an_agents_own_time_is_within_the_runs(desk: Desk) -> None:
+    desk.definition = replace(PLAIN, limits=AgentLimits(seconds=0.1))
+
+    await desk.run(["Hello", asyncio.Event()])
+
+    assert error_code(await desk.log()) == "run_timeout"
+
+
+async def test_an_agent_has_retries_of_its_own(desk: Desk) -> None:
+    desk.definition = replace(PLAIN, retries=AgentRetries(max_retries=0))
+    models = ScriptedModels([RATE_LIMIT], ["never"])
+
+    await start(desk.runner(models=models))
+
+    assert error_code(await desk.log()) == "rate_limited"
+    assert len(models.requests) == 1
+
+
+FAIL = replace(PLAIN, retries=AgentRetries(after_output="fail"))
+
+
+async def test_an_agent_that_does_not_go_on_fails_once_something_was_shown(desk: Desk) -> None:
+    desk.definition = FAIL
+
+    await desk.run([RATE_LIMIT], ["Hello", RATE_LIMIT], ["never"])
+
+    log = await desk.log()
+    assert said(log) == "Hello"
+    assert error_code(log) == "rate_limited"
+
+
+async def test_an_agent_that_does_not_go_on_fails_after_a_crash(desk: Desk) -> None:
+    await desk.run(["Hello"])
+    log = await desk.log()
+    desk.definition = FAIL
+    await begin_with(desk, log[:4])
+
+    await desk.run(["never"])
+
+    log = await desk.log()
+    assert error_code(log) == "interrupted"
+    assert kinds(log)[-4:] == ["text-end", "finish-step", "data-error", "error"]
+
+
+async def test_the_tools_that_a_request_enables_are_the_chat_agents_alone(desk: Desk) -> None:
+    desk.definition = PLAIN
+    card = {0: DeltaToolCall("generateCard", '{"title":"x"}', tool_call_id="c")}
+
+    await start(desk.runner([card], ["Hello"]), tools=["generateCard"])
+
+    assert "tool-output-available" not in kinds(await desk.log())
+    assert said(await desk.log()) == "Hello"
+
+
+async def test_an_agents_own_model_answers(desk: Desk) -> None:
+    asked: list[str] = []
+
+    class Named(ScriptedModels):
+        def get(self, name: str) -> Any:
+            asked.append(name)
+            return super().get(name)
+
+    desk.definition = replace(PLAIN, model="own")
+    await start(desk.runner(models=Named(["Hello"])))
+
+    assert asked == ["own"]

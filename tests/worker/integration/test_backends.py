@@ -1,0 +1,481 @@
+"""A backend and a real server over HTTP, which speaks as the servers out there do."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pydantic_ai import Agent, FunctionToolset
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import (
+    AudioUrl,
+    BinaryContent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPartDelta,
+    ThinkingPart,
+)
+from pydantic_ai.messages import ThinkingPartDelta as ThinkingDelta
+
+from tests.support.processes import free_port
+from tests.support.upstream.client import Upstream
+from tests.support.upstream.quirks import SERVERS, Quirk
+from worker.backends import (
+    AuthenticationError,
+    ModelBackendError,
+    OpenAICompatibleBackend,
+    RateLimitError,
+    StreamChunk,
+    create_lmstudio_backend,
+    create_ollama_backend,
+    create_vllm_backend,
+)
+from worker.jobs.failures import FAILED, failure_of
+
+KEY = "sk-very-secret"
+HI = [{"role": "user", "content": "Hi"}]
+HELLO = [{"text": ["Hel", "lo"]}]
+THINKING = [{"reasoning": ["I th", "ink"]}, {"text": ["Hel", "lo"]}]
+CALLS = [
+    {"tool": {"id": "c1", "name": "add", "arguments": '{"a": 1, "b": 2}', "pieces": 3}},
+    {"tool": {"id": "c2", "name": "add", "arguments": '{"a": 3, "b": 4}', "pieces": 3}},
+]
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Generator[Upstream]:
+    server = Upstream()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def backend(upstream: Upstream) -> AsyncGenerator[OpenAICompatibleBackend]:
+    async with OpenAICompatibleBackend("m", base_url=upstream.base_url, api_key=KEY) as backend:
+        yield backend
+
+
+async def chunks_of(backend: OpenAICompatibleBackend, **options: Any) -> list[StreamChunk]:
+    return [chunk async for chunk in backend.stream(HI, **options)]
+
+
+async def test_a_completion_has_the_answer_its_usage_and_its_end(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    await upstream.script("m", [THINKING])
+
+    answer = await backend.complete(HI, temperature=0.5, max_tokens=9, top_k=3)
+
+    assert (answer.content, answer.reasoning, answer.finish_reason) == ("Hello", "I think", "stop")
+    assert answer.usage is not None
+    assert answer.usage["total_tokens"] > 0
+    body = (await upstream.requests("m"))[-1]["body"]
+    assert (body["temperature"], body["max_tokens"], body["top_k"]) == (0.5, 9, 3)
+
+
+async def test_a_stream_ends_in_one_final_chunk_with_the_usage(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    await upstream.script("m", [THINKING])
+
+    *pieces, last = await chunks_of(backend)
+
+    assert "".join(piece.content for piece in pieces) == "Hello"
+    assert "".join(piece.reasoning for piece in pieces) == "I think"
+    assert not any(piece.is_final for piece in pieces)
+    assert (last.is_final, last.finish_reason) == (True, "stop")
+    assert last.usage is not None
+
+
+async def test_tools_go_out_and_calls_come_back(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+    await upstream.script("m", [CALLS])
+
+    answer = await backend.complete(HI, tools=[tool])
+
+    assert answer.tool_calls is not None
+    assert [call["function"]["name"] for call in answer.tool_calls] == ["add", "add"]
+    assert (await upstream.requests("m"))[-1]["body"]["tools"] == [tool]
+
+
+REFUSALS = [
+    (401, AuthenticationError, False),
+    (403, AuthenticationError, False),
+    (404, ModelBackendError, False),
+    (429, RateLimitError, True),
+    (500, ModelBackendError, True),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "retryable"), REFUSALS)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_refusal_has_its_error_and_no_key_in_it(
+    upstream: Upstream,
+    backend: OpenAICompatibleBackend,
+    status: int,
+    kind: type[ModelBackendError],
+    *,
+    retryable: bool,
+    streamed: bool,
+) -> None:
+    body = {"error": {"message": f"Bad key {KEY}", "code": KEY}}
+    failure = {"status": status, "body": body, "headers": {"retry-after": "3"}}
+    await upstream.script("m", [HELLO], [failure])
+
+    with pytest.raises(kind) as caught:
+        await (chunks_of(backend) if streamed else backend.complete(HI))
+
+    error = caught.value
+    assert (error.model, error.retryable, error.status) == ("m", retryable, status)
+    assert isinstance(error.cause, Exception)
+    if isinstance(error, RateLimitError):
+        assert error.retry_after == 3.0
+    for thing in (error, error.cause, vars(error.cause), backend, vars(backend)):
+        assert KEY not in f"{thing!r} {thing}"
+
+
+async def test_a_used_up_quota_is_not_worth_another_try(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    body = {"error": {"message": "no", "code": "insufficient_quota"}}
+    await upstream.script("m", [HELLO], [{"status": 429, "body": body}])
+
+    with pytest.raises(RateLimitError) as caught:
+        await backend.complete(HI)
+
+    assert not caught.value.retryable
+
+
+async def test_an_answer_that_breaks_off_is_an_error(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    await upstream.script("m", [HELLO], [{"cut_after": 1}])
+
+    with pytest.raises(ModelBackendError) as caught:
+        await chunks_of(backend)
+
+    assert caught.value.retryable
+
+
+async def test_a_silent_endpoint_is_given_up_in_time(upstream: Upstream) -> None:
+    await upstream.script("m", [HELLO], [{"silence_after": 1}])
+
+    async with OpenAICompatibleBackend("m", base_url=upstream.base_url, timeout=0.2) as backend:
+        with pytest.raises(ModelBackendError, match="in time") as caught:
+            await chunks_of(backend)
+
+    assert caught.value.retryable
+
+
+async def test_a_reader_who_stops_early_hangs_up(upstream: Upstream) -> None:
+    await upstream.script("quits", [[{"text": ["a"]}, {"wait": True}]])
+    async with OpenAICompatibleBackend("quits", base_url=upstream.base_url) as quitting:
+        stream = quitting.stream(HI)
+        assert (await anext(stream)).content == "a"
+        await stream.aclose()
+
+        await upstream.until("quits", lambda seen: seen[-1]["outcome"] == "client-closed")
+
+
+async def test_health_is_whether_somebody_answers(upstream: Upstream) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
+    async with (
+        create_ollama_backend("m", base_url=upstream.base_url) as there,
+        create_vllm_backend("m", base_url=nobody) as away,
+    ):
+        assert await there.health_check()
+        assert not await away.health_check()
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(401, True), (403, True), (500, False)])
+async def test_an_endpoint_that_refuses_the_key_is_there(status: int, *, healthy: bool) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        address = f"http://127.0.0.1:{port}/v1"
+        async with OpenAICompatibleBackend("m", base_url=address, api_key=KEY) as backend:
+            assert await backend.health_check() is healthy
+
+
+async def test_a_stream_is_asked_for_as_documented(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+    await upstream.script("m", [HELLO])
+
+    await chunks_of(backend, tools=[tool], temperature=0.5, max_tokens=9, seed=7)
+
+    body = (await upstream.requests("m"))[-1]["body"]
+    assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.5, 9, 7)
+    assert (body["tools"], body["stream"]) == ([tool], True)
+
+
+async def test_a_closed_backend_asks_nobody_any_more(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    await upstream.script("m", [HELLO])
+    await backend.complete(HI)
+
+    await backend.close()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await backend.complete(HI)
+
+
+async def test_the_factories_know_the_servers_and_their_ports() -> None:
+    made = [create_ollama_backend("a"), create_vllm_backend("b/c"), create_lmstudio_backend()]
+
+    assert [backend.name for backend in made] == ["ollama", "vllm", "lmstudio"]
+    assert [backend.model for backend in made] == ["a", "b/c", "local-model"]
+    for backend, port in zip(made, (11434, 8000, 1234), strict=True):
+        assert f"http://localhost:{port}/v1" in repr(backend)
+        await backend.close()
+
+
+async def test_a_key_may_be_a_secret_and_reaches_the_endpoint_alone(upstream: Upstream) -> None:
+    secret = SecretStr(KEY)
+    async with OpenAICompatibleBackend("m", base_url=upstream.base_url, api_key=secret) as backend:
+        assert KEY not in repr(vars(backend))
+
+
+QUIRKS: list[list[Quirk]] = [list(quirks) for quirks in SERVERS.values()]
+SINGLE: list[list[Quirk]] = [
+    ["role-everywhere"],
+    ["reasoning-field"],
+    ["think-tags"],
+    ["empty-choices-first"],
+    ["empty-finish-reason"],
+    ["no-done"],
+    ["no-usage"],
+    ["comments"],
+    ["crlf"],
+]
+
+
+@pytest.mark.parametrize("quirks", QUIRKS + SINGLE, ids=[*SERVERS, *(q[0] for q in SINGLE)])
+async def test_reasoning_and_text_arrive_apart_however_they_are_sent(
+    upstream: Upstream, backend: OpenAICompatibleBackend, quirks: list[Quirk]
+) -> None:
+    await upstream.script("m", [THINKING], quirks=quirks)
+    text, reasoning = "", ""
+    agent = Agent(backend.chat_model())
+
+    async with agent.iter("Hi") as run:
+        async for node in run:
+            if Agent.is_model_request_node(node):
+                async with node.stream(run.ctx) as events:
+                    async for event in events:
+                        match event:
+                            case PartStartEvent(part=ThinkingPart(content=content)):
+                                reasoning += content
+                            case PartDeltaEvent(delta=ThinkingDelta(content_delta=delta)):
+                                reasoning += delta or ""
+                            case PartStartEvent(part=part):
+                                text += getattr(part, "content", "")
+                            case PartDeltaEvent(delta=TextPartDelta(content_delta=delta)):
+                                text += delta
+                            case _:
+                                pass
+
+    assert (text, reasoning) == ("Hello", "I think")
+    *pieces, last = await chunks_of(backend)
+    assert "".join(piece.content for piece in pieces) == "Hello"
+    assert "".join(piece.reasoning for piece in pieces) == "I think"
+    assert last.is_final
+
+
+CALL_QUIRKS: list[list[Quirk]] = [
+    ["whole-tool-calls"],
+    ["no-tool-ids"],
+    ["same-tool-index"],
+    ["whole-tool-calls", "same-tool-index", "no-tool-ids"],
+    ["whole-tool-calls", "no-tool-index"],
+    ["repeated-tool-names"],
+    ["whole-tool-calls", "arguments-as-object"],
+    ["stop-for-tools"],
+]
+
+
+@pytest.mark.parametrize("quirks", QUIRKS + CALL_QUIRKS)
+async def test_tool_calls_stay_apart_and_whole_however_they_are_sent(
+    upstream: Upstream, backend: OpenAICompatibleBackend, quirks: list[Quirk]
+) -> None:
+    sums: list[int] = []
+
+    def add(a: int, b: int) -> int:
+        sums.append(a + b)
+        return sums[-1]
+
+    await upstream.script("m", [CALLS, HELLO], quirks=quirks)
+    agent = Agent(backend.chat_model(), toolsets=[FunctionToolset([add])])
+
+    async with agent.run_stream("Hi") as result:
+        assert await result.get_output() == "Hello"
+
+    assert sorted(sums) == [3, 7]
+    results = (await upstream.requests("m"))[-1]["body"]["messages"][-2:]
+    assert sorted(result["content"] for result in results) == ["3", "7"]
+    assert len({result["tool_call_id"] for result in results}) == 2
+
+
+@pytest.mark.parametrize("quirk", ["error-at-the-end", "old-error-at-the-end"])
+async def test_an_error_inside_a_stream_is_an_error(
+    upstream: Upstream, backend: OpenAICompatibleBackend, quirk: Quirk
+) -> None:
+    await upstream.script("m", [HELLO], quirks=[quirk])
+
+    with pytest.raises(ModelBackendError) as caught:
+        await chunks_of(backend)
+    assert caught.value.retryable
+
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+        async with Agent(backend.chat_model()).run_stream("Hi") as result:
+            await result.get_output()
+    assert failure_of(failed.value).retried
+
+
+NONSENSE = {
+    "a list": "[1, 2]",
+    "a number": "5",
+    "nothing": "null",
+    "a text": '"hello"',
+    "choices that are a text": '{"choices": "x"}',
+    "choices that are an object": '{"choices": {"a": 1}}',
+    "a choice that is a number": '{"choices": [1]}',
+    "a delta that is a number": '{"choices": [{"index": 0, "delta": 5}]}',
+    "content that is a number": '{"choices": [{"index": 0, "delta": {"content": 5}}]}',
+    "a refusal that is a list": '{"choices": [{"index": 0, "delta": {"refusal": [1]}}]}',
+    "a call that is a number": '{"choices": [{"index": 0, "delta": {"tool_calls": [3]}}]}',
+    "a function that is a text": '{"choices": [{"delta": {"tool_calls": [{"function": "f"}]}}]}',
+    "a name that is a list": (
+        '{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": ["a"]}}]}}]}'
+    ),
+    "an index that is a list": (
+        '{"choices": [{"delta": {"tool_calls": [{"index": [0], "function": {"name": "a"}}]}}]}'
+    ),
+    "an end that is a list": '{"choices": [{"delta": {}, "finish_reason": ["stop"]}]}',
+    "usage that is a text": '{"choices": [], "usage": "much"}',
+    "usage that is no number": '{"choices": [], "usage": {"prompt_tokens": "many"}}',
+}
+
+
+@pytest.mark.parametrize("chunk", NONSENSE.values(), ids=NONSENSE)
+async def test_a_chunk_of_the_wrong_shape_is_the_endpoints_error_and_tried_again(
+    upstream: Upstream, backend: OpenAICompatibleBackend, chunk: str
+) -> None:
+    raw = {"raw": f'data: {chunk}\n\ndata: {{"choices": []}}\n\ndata: [DONE]\n\n'}
+    await upstream.script("m", [HELLO], [raw, raw])
+
+    with pytest.raises(ModelBackendError) as caught:
+        await chunks_of(backend)
+    assert caught.value.retryable
+
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+        async with Agent(backend.chat_model()).run_stream("Hi") as result:
+            await result.get_output()
+    assert failure_of(failed.value) == FAILED
+
+
+@pytest.mark.parametrize("chunk", ["[" * 5000 + "]" * 5000, "9" * 5000, "secret"])
+async def test_what_is_no_json_to_us_is_the_endpoints_error_without_a_word_of_it(
+    upstream: Upstream, backend: OpenAICompatibleBackend, chunk: str
+) -> None:
+    raw = {"raw": f'data: {{"choices": {chunk}}}\n\ndata: [DONE]\n\n'}
+    await upstream.script("m", [HELLO], [raw, raw])
+
+    with pytest.raises(ModelBackendError):
+        await chunks_of(backend)
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+        async with Agent(backend.chat_model()).run_stream("Hi") as result:
+            await result.get_output()
+    assert failure_of(failed.value) == FAILED
+
+
+async def test_half_a_character_in_a_tool_call_breaks_nothing(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    half = r"\ud800"
+    function = f'"function": {{"name": "say", "arguments": "{{\\"text\\": \\"{half}\\"}}"}}'
+    call = f'{{"index": 0, "id": "c{half}", {function}}}'
+    choice = f'{{"delta": {{"tool_calls": [{call}]}}, "finish_reason": "tool_calls"}}'
+    chunk = f'{{"choices": [{choice}]}}'
+    await upstream.script("m", [HELLO], [{"raw": f"data: {chunk}\n\ndata: [DONE]\n\n"}])
+    said: list[str] = []
+    tools = FunctionToolset([say_into(said)])
+
+    async with Agent(backend.chat_model(), toolsets=[tools]).run_stream("Hi") as result:
+        assert await result.get_output() == "Hello"
+    assert said == ["?"]
+
+
+def say_into(said: list[str]) -> Callable[[str], str]:
+    def say(text: str) -> str:
+        said.append(text)
+        return text
+
+    return say
+
+
+@pytest.mark.parametrize("created", ['"2026-01-01"', "1e300", "[]", "null"])
+async def test_when_a_chunk_says_it_was_made_matters_to_nobody(
+    upstream: Upstream, backend: OpenAICompatibleBackend, created: str
+) -> None:
+    said = '"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]'
+    raw = {"raw": f'data: {{"created": {created}, {said}}}\n\ndata: [DONE]\n\n'}
+    await upstream.script("m", [HELLO], [raw])
+
+    async with Agent(backend.chat_model()).run_stream("Hi") as result:
+        assert await result.get_output() == "Hello"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        BinaryContent(b"", media_type="application/x-foo"),
+        BinaryContent(b"", media_type="nonsense"),
+        BinaryContent(b"", media_type="a/b/c"),
+        BinaryContent(b"", media_type="audio/ogg"),
+        BinaryContent(b"", media_type="audio/nonsense"),
+        AudioUrl("https://a.test/x", media_type="audio/ogg"),
+        BinaryContent(b"", media_type="video/mp4"),
+    ],
+    ids=str,
+)
+async def test_a_file_that_no_endpoint_takes_is_refused_in_words(
+    backend: OpenAICompatibleBackend, file: BinaryContent | AudioUrl
+) -> None:
+    with pytest.raises(UserError) as refused:
+        await Agent(backend.chat_model()).run(["What is it?", file])
+
+    assert failure_of(refused.value).code == "unsupported_content"
+
+
+@pytest.mark.parametrize("media_type", ["audio/wav", "image/png", "application/pdf", "text/csv"])
+async def test_a_file_that_endpoints_take_is_sent(
+    upstream: Upstream, backend: OpenAICompatibleBackend, media_type: str
+) -> None:
+    await upstream.script("m", [HELLO])
+
+    file = BinaryContent(b"a", media_type=media_type)
+    answer = await Agent(backend.chat_model()).run(["What is it?", file])
+
+    assert answer.output == "Hello"
+
+
+async def test_many_streams_share_the_connections_of_one_backend(
+    upstream: Upstream, backend: OpenAICompatibleBackend
+) -> None:
+    await upstream.script("m", [[{"words": 50}]])
+
+    answers = await asyncio.gather(*(chunks_of(backend) for _ in range(20)))
+
+    expected = " ".join(f"w{n}" for n in range(50))
+    assert {"".join(chunk.content for chunk in chunks) for chunks in answers} == {expected}

@@ -1,0 +1,223 @@
+"""Files in requests: which are taken, and what an address may lead to."""
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import httpx
+import pytest
+from pydantic_ai import _ssrf
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import BinaryContent, ImageUrl, ModelRequest, UserPromptPart
+
+from shared.chat.messages import FilePart, Message, TextPart
+from shared.errors import FileTimeout
+from tests.shared.unit.chat.test_media_types import JPEG, PDF, PNG, WEBP, ZIP
+from tests.support.fakes.pages import Pages
+from tests.support.processes import Api, Valkey
+from worker.agents import files
+from worker.agents.files import with_files
+from worker.agents.history import history_of
+from worker.jobs.failures import failure_of
+
+Json = dict[str, Any]
+FIELD = "messages[0].parts[0]"
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey) -> Generator[Api]:
+    limits = {"FILES": "2", "FILE_BYTES": "1000"}
+    process = Api(valkey.url, {f"MAMBA_LIMITS__{name}": value for name, value in limits.items()})
+    asyncio.run(process.start().ready())
+    yield process
+    asyncio.run(process.stop())
+
+
+@pytest.fixture
+async def http(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=api.url) as client:
+        yield client
+
+
+def file(media_type: str, content: bytes) -> Json:
+    url = f"data:{media_type};base64,{b64encode(content).decode()}"
+    return {"type": "file", "mediaType": media_type, "url": url}
+
+
+async def answer(http: httpx.AsyncClient, *parts: Json, role: str = "user") -> tuple[int, Json]:
+    """The status, and what a refusal says."""
+    said = {"role": role, "parts": [*parts, {"type": "text", "text": "Look"}]}
+    body = {"messages": [said, {"role": "user", "content": "Well?"}]}
+    async with http.stream("POST", "/chat", json=body) as response:
+        refused = response.status_code != 200
+        return response.status_code, json.loads(await response.aread()) if refused else {}
+
+
+TAKEN = {
+    "png": ("image/png", PNG),
+    "jpeg": ("image/jpeg", JPEG),
+    "a jpeg that is called png": ("image/png", JPEG),
+    "webp": ("image/webp", WEBP),
+    "pdf": ("application/pdf", PDF),
+    "csv": ("text/csv", b"a,b"),
+    "json": ("application/json", b"{}"),
+    "yaml": ("application/yaml", b"a: 1"),
+    "no media type": ("", b"x = 1"),
+}
+
+
+@pytest.mark.parametrize(("media_type", "content"), TAKEN.values(), ids=TAKEN)
+async def test_a_file_of_a_known_kind_is_taken(
+    http: httpx.AsyncClient, media_type: str, content: bytes
+) -> None:
+    assert await answer(http, file(media_type, content)) == (200, {})
+
+
+REFUSED = {
+    "zip": (file("application/zip", ZIP), "Files of application/zip are not taken. Those are: "),
+    "a zip that says it is a text": (file("text/plain", ZIP), "It is no text"),
+    "a page that says it is an image": (file("image/png", b"<html>"), "It is not image/png"),
+    "audio at an address": (
+        {"type": "file", "mediaType": "audio/wav", "url": "https://a.example/a.wav"},
+        "Files of audio/wav are not taken",
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "words"), REFUSED.values(), ids=REFUSED)
+async def test_a_file_of_another_kind_is_refused(
+    http: httpx.AsyncClient, part: Json, words: str
+) -> None:
+    status, problem = await answer(http, part)
+
+    assert (status, problem["code"]) == (422, "unsupported_content")
+    assert problem["field"] == f"{FIELD}.mediaType"
+    assert words in problem["detail"]
+
+
+async def test_a_file_that_is_too_large_and_one_too_many_are_refused(
+    http: httpx.AsyncClient,
+) -> None:
+    small = file("text/plain", b"a" * 1000)
+
+    status, problem = await answer(http, small, file("text/plain", b"a" * 1001))
+    assert (status, problem["field"]) == (413, "messages[0].parts[1]")
+    assert "1,000 bytes" in problem["detail"]
+    status, problem = await answer(http, small, small, small)
+    assert (status, problem["field"]) == (413, "messages[0]")
+    assert (await answer(http, small, small))[0] == 200
+
+
+async def test_what_an_assistant_has_made_is_no_file_of_the_user(http: httpx.AsyncClient) -> None:
+    assert (await answer(http, file("application/zip", ZIP), role="assistant"))[0] == 200
+
+
+def conversation(url: str, media_type: str = "image/png") -> list[Any]:
+    part = FilePart(media_type=media_type, url=url, filename="a.png")
+    return list(history_of([Message(role="user", parts=(part, TextPart(text="Look")))]))
+
+
+PRIVATE = {
+    "loopback": "http://127.0.0.1:{port}/a.png",
+    "a name of it": "http://localhost:{port}/a.png",
+    "IPv6": "http://[::1]:{port}/a.png",
+    "mapped": "http://[::ffff:127.0.0.1]:{port}/a.png",
+    "cloud metadata": "http://169.254.169.254/latest/meta-data",
+    "another port of a private network": "http://10.0.0.1/a.png",
+}
+
+
+@pytest.mark.parametrize("url", PRIVATE.values(), ids=PRIVATE)
+async def test_a_private_address_is_never_asked(url: str) -> None:
+    async with Pages({"/a.png": ("image/png", PNG)}) as pages:
+        with pytest.raises(ValueError, match=r"blocked|private") as raised:
+            await with_files(conversation(url.format(port=pages.port)), 1000)
+
+    assert failure_of(raised.value).code == "file_unavailable"
+    assert not pages.asked
+
+
+@pytest.fixture
+def public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take this machine's own addresses for public ones."""
+
+    def is_private(_: str) -> bool:
+        return False
+
+    monkeypatch.setattr(_ssrf, "is_private_ip", is_private)
+
+
+@pytest.mark.usefixtures("public")
+async def test_a_file_at_an_address_is_fetched_and_looked_at() -> None:
+    async with Pages({"/a": ("image/png", JPEG), "/b": ("text/plain", "é".encode("latin-1"))}) as p:
+        image = await with_files(conversation(f"{p.url}/a"), 1000)
+        [text] = await with_files(conversation(f"{p.url}/b", "application/octet-stream"), 1000)
+
+    assert content(image[0]) == BinaryContent(JPEG, media_type="image/jpeg", identifier="a.png")
+    assert content(text) == BinaryContent("é".encode(), media_type="text/plain", identifier="a.png")
+
+
+def content(message: Any) -> Any:
+    assert isinstance(message, ModelRequest)
+    [part] = message.parts
+    assert isinstance(part, UserPromptPart)
+    first, words = part.content
+    assert words == "Look"
+    assert not isinstance(first, ImageUrl)
+    return first
+
+
+@pytest.mark.usefixtures("public")
+async def test_a_file_that_is_too_large_gone_or_no_image_is_an_error() -> None:
+    pages = {"/large": ("image/png", PNG * 100), "/page": ("text/html", b"<html>")}
+    async with Pages(pages) as p:
+        codes: list[str] = []
+        for path in ("large", "none", "page"):
+            with pytest.raises((ValueError, httpx.HTTPError, UserError)) as raised:
+                await with_files(conversation(f"{p.url}/{path}"), 1000)
+            codes.append(failure_of(raised.value).code)
+
+    assert codes == ["file_unavailable", "file_unavailable", "unsupported_content"]
+
+
+@pytest.mark.usefixtures("public")
+@pytest.mark.parametrize("limit", ["_SECONDS", "_SECONDS_IN_ALL"])
+async def test_a_server_that_sends_a_byte_at_a_time_holds_no_worker(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(files, limit, 0.5)
+    dripping: list[asyncio.Task[Any] | None] = []
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dripping.append(asyncio.current_task())
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(FileTimeout) as raised:
+            await with_files(conversation(f"http://127.0.0.1:{port}/a"), 1_000_000)
+        await asyncio.gather(*filter(None, dripping))
+
+    assert failure_of(raised.value).code == "file_timeout"
+
+
+@pytest.mark.usefixtures("public")
+async def test_the_files_of_a_conversation_have_a_limit_together() -> None:
+    """The addresses of a thousand large files are a small request."""
+    async with Pages({"/a": ("image/png", PNG + b"x" * (1000 - len(PNG)))}) as p:
+        ten = conversation(f"{p.url}/a") * 10
+        assert len(await with_files(ten, 1000)) == 10
+        with pytest.raises(ValueError, match="maximum size") as raised:
+            await with_files(ten * 10, 1000)
+        fetching = [task for task in asyncio.all_tasks() if "with_files" in repr(task)]
+
+    assert fetching == []
+    assert len(p.asked) < 30
+    assert failure_of(raised.value).code == "file_unavailable"

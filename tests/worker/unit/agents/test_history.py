@@ -1,0 +1,169 @@
+"""The request's messages, as a model gets them."""
+
+from typing import Any
+
+import pytest
+from pydantic_ai.messages import (
+    AudioUrl,
+    BinaryContent,
+    DocumentUrl,
+    ImageUrl,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+    VideoUrl,
+)
+
+from shared.chat import messages as chat
+from worker.agents.history import history_of
+
+
+def text(words: str) -> chat.TextPart:
+    return chat.TextPart(text=words)
+
+
+def message(role: chat.Role, *parts: chat.Part) -> chat.Message:
+    return chat.Message(role=role, parts=parts)
+
+
+def call(number: int, **result: Any) -> chat.ToolPart:
+    return chat.ToolPart(
+        tool_call_id=f"call-{number}", tool_name="f", input={"n": number}, **result
+    )
+
+
+def shape(*messages: chat.Message) -> list[tuple[type, list[Any]]]:
+    """Each message's class, and its parts without their times."""
+    return [(type(one), [_plain(part) for part in one.parts]) for one in history_of(messages)]
+
+
+def _plain(part: Any) -> Any:
+    match part:
+        case UserPromptPart() | SystemPromptPart() | TextPart():
+            return part.content
+        case ToolCallPart():
+            return (part.tool_name, part.args, part.tool_call_id)
+        case ToolReturnPart():
+            return (part.tool_name, part.content, part.tool_call_id, part.outcome)
+        case _:
+            return part
+
+
+def user_content(*parts: chat.Part) -> Any:
+    [(_, [content])] = shape(message("user", *parts))
+    return content
+
+
+def test_texts_become_texts() -> None:
+    assert shape(
+        message("system", text("Be "), text("brief.")),
+        message("user", text("Hi")),
+        message("assistant", text("Hel"), text("lo")),
+        message("user", text("Bye")),
+    ) == [
+        (ModelRequest, ["Be brief."]),
+        (ModelRequest, ["Hi"]),
+        (ModelResponse, ["Hello"]),
+        (ModelRequest, ["Bye"]),
+    ]
+
+
+def test_what_is_thought_is_not_sent_back() -> None:
+    thought = chat.ReasoningPart(text="hm")
+
+    assert shape(message("assistant", thought, text("Hello"))) == [(ModelResponse, ["Hello"])]
+    assert shape(message("assistant", thought)) == []
+
+
+def test_steps_become_answers_of_their_own() -> None:
+    step = chat.StepStart()
+
+    assert shape(
+        message("assistant", step, text("a"), call(1, output=5), step, text("b"), step)
+    ) == [
+        (ModelResponse, ["a", ("f", {"n": 1}, "call-1")]),
+        (ModelRequest, [("f", 5, "call-1", "success")]),
+        (ModelResponse, ["b"]),
+    ]
+
+
+def test_calls_of_one_step_are_answered_together() -> None:
+    assert shape(message("assistant", call(1, output=5), call(2, error_text="boom"))) == [
+        (ModelResponse, [("f", {"n": 1}, "call-1"), ("f", {"n": 2}, "call-2")]),
+        (ModelRequest, [("f", 5, "call-1", "success"), ("f", "boom", "call-2", "failed")]),
+    ]
+
+
+def test_a_denied_call_is_told_to_the_model() -> None:
+    denied = call(1, error_text="The user denied this call.")
+
+    *_, (_, [answer]) = shape(message("assistant", denied))
+    assert answer == ("f", "The user denied this call.", "call-1", "failed")
+
+
+def test_an_empty_output_is_an_output() -> None:
+    *_, (_, [answer]) = shape(message("assistant", call(1, output=None)))
+
+    assert answer == ("f", None, "call-1", "success")
+
+
+@pytest.mark.parametrize(
+    ("url", "content"),
+    [
+        ("data:text/plain;base64,aGk=", b"hi"),
+        ("data:text/plain;charset=utf-8;base64,aGk%3D", b"hi"),
+        ("data:text/plain,h%69%20there", b"hi there"),
+        ("data:,", b""),
+        ("data:,%C3%A9", "é".encode()),
+        ("data:,%E9", "é".encode()),
+    ],
+)
+def test_a_data_url_is_read(url: str, content: bytes) -> None:
+    part = chat.FilePart(media_type="text/plain", url=url)
+
+    assert user_content(part) == [BinaryContent(content, media_type="text/plain")]
+
+
+@pytest.mark.parametrize("media_type", ["text/csv", "application/json", "image/svg+xml"])
+def test_a_text_that_is_not_utf_8_is_made_so(media_type: str) -> None:
+    part = chat.FilePart(media_type=media_type, url="data:,%E9")
+
+    assert user_content(part) == [BinaryContent("é".encode(), media_type=media_type)]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "kind"),
+    [
+        ("image/png", ImageUrl),
+        ("audio/wav", AudioUrl),
+        ("video/mp4", VideoUrl),
+        ("application/pdf", DocumentUrl),
+        ("nonsense", DocumentUrl),
+    ],
+)
+def test_a_url_is_passed_on_as_its_kind(
+    media_type: str, kind: type[ImageUrl | AudioUrl | VideoUrl | DocumentUrl]
+) -> None:
+    [content] = user_content(chat.FilePart(media_type=media_type, url="https://a.test/x"))
+
+    assert type(content) is kind
+    assert (content.url, content.media_type) == ("https://a.test/x", media_type)
+
+
+def test_files_stand_before_the_text() -> None:
+    part = chat.FilePart(media_type="text/plain", url="data:,a")
+
+    assert user_content(text("Read this"), part) == [
+        BinaryContent(b"a", media_type="text/plain"),
+        "Read this",
+    ]
+
+
+def test_an_assistants_files_are_left_out() -> None:
+    part = chat.FilePart(media_type="text/plain", url="data:,a")
+
+    assert shape(message("assistant", part, text("a"))) == [(ModelResponse, ["a"])]

@@ -1,0 +1,279 @@
+"""The agents of a worker: found, built, and kept as their file has them."""
+
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from pydantic_ai import Agent
+from structlog.testing import capture_logs
+
+from shared.agents.tools import DISPLAY_TOOL_NAMES
+from shared.errors import SettingsError
+from shared.settings import AgentSettings, OpenAISettings, Settings, WorkerSettings
+from shared.settings.live_settings import LiveSettings
+from tests.support.fakes.packages import install
+from worker.agents import AgentContext, AgentDefinition, register_agent
+from worker.agents.registry import OfferedAgents
+from worker.models.registry import Models
+
+OPENED: list[str] = []
+
+WEATHER = """
+from contextlib import asynccontextmanager
+from pydantic_ai import Agent
+from worker.agents import AgentContext, register_agent
+from tests.worker.unit.agents.test_registry import OPENED
+
+@asynccontextmanager
+async def station():
+    OPENED.append("open")
+    yield "sunny"
+    OPENED.append("closed")
+
+@register_agent("weather", description="Tells the weather.", queue="slow")
+async def weather(context: AgentContext) -> Agent:
+    sky = await context.open(station())
+    agent = Agent()
+
+    @agent.tool_plain
+    def look() -> str:
+        return sky
+
+    return agent
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.setattr("sys.path", [str(site), *sys.path])
+    OPENED.clear()
+    return site
+
+
+@pytest.fixture
+async def stack() -> AsyncGenerator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+def offered(file: Path | None = None, queues: tuple[str, ...] = ()) -> OfferedAgents:
+    settings = Settings(
+        agents=AgentSettings(file=file) if file else AgentSettings(),
+        openai=OpenAISettings(demo=True),
+        worker=WorkerSettings(queues=queues),
+    )
+    live = LiveSettings(settings)
+    return OfferedAgents(live, Models(live))
+
+
+BUILT_IN = ["chat", "code_review", "research"]
+
+
+def names(agents: OfferedAgents) -> list[str]:
+    return [card.name for card in agents.cards()]
+
+
+async def test_the_chat_agent_is_always_there() -> None:
+    async with offered() as agents:
+        card = agents.cards()[0]
+
+    assert (card.name, card.tools, card.queue) == ("chat", DISPLAY_TOOL_NAMES, "main")
+
+
+async def test_an_installed_package_brings_agents_and_what_they_open_is_closed(site: Path) -> None:
+    install(site, "weather_one", WEATHER)
+
+    async with offered() as agents:
+        *_, card = agents.cards()
+        assert (card.name, card.tools, card.queue) == ("weather", ("look",), "slow")
+        assert card.description == "Tells the weather."
+        assert OPENED == ["open"]
+        assert agents.queues() == ["mamba:queue", "mamba:queues:slow"]
+    assert OPENED == ["open", "closed"]
+
+
+async def test_an_entry_point_may_name_one_agent(site: Path) -> None:
+    install(site, "weather_two", WEATHER, entry="weather_two:weather")
+
+    async with offered() as agents:
+        assert names(agents) == [*BUILT_IN, "weather"]
+
+
+BROKEN = {
+    "raise ValueError('oh')": "oh",
+    "import no_such_module": "no_such_module",
+    "x = 1": "no agent made with @register_agent",
+    "from worker.agents import register_agent\nregister_agent('No!', description='')": "No!",
+}
+
+
+@pytest.mark.parametrize(("module", "said"), BROKEN.items(), ids=BROKEN.values())
+async def test_a_broken_package_is_logged_and_the_others_are_offered(
+    site: Path, module: str, said: str
+) -> None:
+    name = f"broken_{abs(hash(module))}"
+    install(site, name, module)
+
+    with capture_logs() as logs:
+        async with offered() as agents:
+            assert names(agents) == BUILT_IN
+
+    [line] = [line for line in logs if line["event"] == "agents.entry_point_broken"]
+    assert line["package"] == f"{name} 1.0"
+    assert said in line["error"]
+
+
+BUILDS = {
+    "agents.broken": "raise ValueError('no index')",
+    "agents.not_offered": "raise AgentNotOffered('no index')",
+}
+
+
+@pytest.mark.parametrize(("event", "build"), BUILDS.items(), ids=BUILDS)
+async def test_an_agent_that_cannot_be_built_is_not_offered(
+    site: Path, event: str, build: str
+) -> None:
+    module = (
+        "from worker.agents import AgentNotOffered, register_agent\n"
+        f"@register_agent('shut', description='')\ndef shut(context):\n    {build}\n"
+    )
+    install(site, f"shut_{len(event)}", module)
+
+    with capture_logs() as logs:
+        async with offered() as agents:
+            assert agents.get("shut") is None
+
+    [line] = [line for line in logs if line["event"] == event]
+    assert "no index" in str(line)
+    assert "entry point" in line["origin"]
+
+
+async def test_an_agent_that_does_not_answer_in_text_is_not_offered(site: Path) -> None:
+    module = (
+        "from pydantic_ai import Agent\nfrom worker.agents import register_agent\n"
+        "@register_agent('number', description='')\ndef f(context): return Agent(output_type=int)\n"
+    )
+    install(site, "number_agent", module)
+
+    with capture_logs() as logs:
+        async with offered() as agents:
+            assert agents.get("number") is None
+    assert "answers in text" in str(logs)
+
+
+async def test_two_agents_of_one_name_are_told_by_both_origins(site: Path) -> None:
+    install(site, "weather_three", WEATHER)
+    install(site, "weather_four", WEATHER)
+
+    with pytest.raises(SettingsError, match=r"weather_\w+ 1\.0, and .*weather_\w+ 1\.0"):
+        await offered().__aenter__()
+
+
+async def test_the_file_brings_agents_and_a_change_of_it_is_taken_over(tmp_path: Path) -> None:
+    file = tmp_path / "agents.yaml"
+    file.write_text("agents: [{name: poet, instructions: Rhyme., tools: [generateCard]}]")
+
+    async with offered(file) as agents:
+        assert names(agents) == [*BUILT_IN, "poet"]
+        assert agents.cards()[-1].tools == ("generateCard",)
+        old = agents.get("poet")
+        await agents.reload()
+        assert agents.get("poet") is old
+
+        file.write_text("agents: [{name: cook, instructions: Cook.}]")
+        await agents.reload()
+        assert names(agents) == [*BUILT_IN, "cook"]
+
+        file.write_text("agents: [{name: cook}]")
+        os.utime(file, (1, 1))
+        with capture_logs() as logs:
+            await agents.reload()
+        assert "agents[0].instructions" in logs[0]["error"]
+        assert names(agents) == [*BUILT_IN, "cook"]
+
+
+async def test_a_wrong_file_ends_the_start(tmp_path: Path, site: Path) -> None:
+    file = tmp_path / "agents.yaml"
+    file.write_text("agents: [{name: p, instructions: x, tools: [generateCard, dig]}]")
+    with pytest.raises(SettingsError, match=r"agents\[0\]\.tools\[1\]: There is no tool 'dig'"):
+        await offered(file).__aenter__()
+
+    install(site, "weather_five", WEATHER)
+    file.write_text("agents: [{name: weather, instructions: x}]")
+    with pytest.raises(SettingsError, match=r"weather_five.*, and .*agents\.yaml, agents\[0\]"):
+        await offered(file).__aenter__()
+    assert not OPENED
+
+
+@pytest.mark.parametrize("tool", ["search_web", "fetch_page"])
+async def test_a_tool_that_the_settings_leave_out_ends_the_start(tmp_path: Path, tool: str) -> None:
+    file = tmp_path / "agents.yaml"
+    file.write_text(f"agents: [{{name: p, instructions: x, tools: [{tool}]}}]")
+
+    with pytest.raises(SettingsError, match=rf"tools\[0\]: {tool} needs the setting research"):
+        await offered(file).__aenter__()
+
+
+async def test_the_file_may_name_the_built_in_agents_tools(tmp_path: Path) -> None:
+    file = tmp_path / "agents.yaml"
+    tools = ["read_note", "generateCard", "list_files", "read_note"]
+    file.write_text(f"agents: [{{name: p, instructions: x, tools: {tools}}}]")
+
+    async with offered(file) as agents:
+        *_, card = agents.cards()
+
+    assert card.tools == ("read_note", "generateCard", "list_files")
+    assert [tool.name for tool in card.own_tools] == ["read_note", "list_files"]
+    assert all(tool.description and tool.output_schema for tool in card.own_tools)
+
+
+async def test_what_agents_share_is_opened_once_and_closed() -> None:
+    opened: list[str] = []
+
+    @asynccontextmanager
+    async def resource() -> AsyncGenerator[str]:
+        opened.append("open")
+        yield "index"
+        opened.append("closed")
+
+    live = LiveSettings(Settings(openai=OpenAISettings(demo=True)))
+    async with AsyncExitStack() as stack:
+        context = AgentContext(live, Models(live), stack)
+        assert [await context.share("notes", resource) for _ in range(2)] == ["index"] * 2
+        assert opened == ["open"]
+    assert opened == ["open", "closed"]
+
+
+async def test_a_worker_tells_of_the_agents_whose_queues_it_serves(tmp_path: Path) -> None:
+    file = tmp_path / "agents.yaml"
+    file.write_text("agents: [{name: poet, instructions: x, queue: slow}]")
+
+    async with offered(file, ("slow",)) as agents:
+        assert names(agents) == ["poet"]
+        assert agents.queues() == ["mamba:queues:slow"]
+    async with offered(file, ("main",)) as agents:
+        assert names(agents) == BUILT_IN
+        assert agents.get("poet")
+
+
+@pytest.mark.parametrize("name", ["", "Poet", "1st", "a b", "a:b", "x" * 65])
+def test_a_name_is_of_small_letters_digits_and_dashes(name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot name an agent"):
+        register_agent(name, description="")
+    with pytest.raises(SettingsError, match="cannot name an agent"):
+        register_agent("fine", description="", queue=name)
+
+
+def test_the_decorator_makes_a_definition() -> None:
+    @register_agent("plain", description="Plain.", model="openai/m")
+    def plain(_: AgentContext) -> Agent:
+        return Agent()
+
+    assert isinstance(plain, AgentDefinition)
+    assert (plain.name, plain.model, plain.display_tools) == ("plain", "openai/m", False)
+    assert "plain" in plain.origin

@@ -1,0 +1,173 @@
+"""Where an attempt starts, by what the log shows."""
+
+import pytest
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+
+from shared.streams.tool_responses import Answer
+from shared.streams.transcript import Reasoning, Step, Text, ToolCall, Transcript
+from worker.agents.resume import CONTINUE_PROMPT, Beginning, beginning, rejoin
+
+ASKED: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Hi")])]
+ANSWERED: list[ModelMessage] = [*ASKED, ModelResponse(parts=[TextPart("Hel")])]
+
+
+def call(number: int, *, answered: bool = False, called: bool = True) -> ToolCall:
+    return ToolCall(
+        id=f"call-{number}",
+        name="f",
+        input_text='{"n":1}',
+        called=called,
+        input={"n": 1} if called else None,
+        answered=answered,
+        output="ok" if answered else None,
+    )
+
+
+def start(*steps: Step, history: list[ModelMessage] = ASKED) -> Beginning:
+    return beginning(history, Transcript(list(steps)))
+
+
+def added(found: Beginning) -> list[str]:
+    """What stands in the history after the question."""
+    parts = [part for message in found.history[1:] for part in message.parts]
+    return [_plain(part) for part in parts]
+
+
+def _plain(part: object) -> str:
+    match part:
+        case TextPart(content=content):
+            return content
+        case ToolCallPart():
+            return f"{part.tool_call_id}({part.args_as_json_str()})"
+        case ToolReturnPart():
+            return f"{part.tool_call_id}={part.content}:{part.outcome}"
+        case _:
+            return type(part).__name__
+
+
+def test_an_empty_log_starts_from_the_request() -> None:
+    assert start() == Beginning(ASKED)
+
+
+def test_a_request_that_ends_in_the_assistants_words_is_continued() -> None:
+    assert start(history=ANSWERED) == Beginning(ANSWERED, CONTINUE_PROMPT)
+
+
+def test_a_step_without_a_word_starts_from_the_request() -> None:
+    assert start(Step()) == Beginning(ASKED)
+    assert start(Step(), history=ANSWERED) == Beginning(ANSWERED, CONTINUE_PROMPT)
+
+
+def test_thoughts_alone_are_thought_again() -> None:
+    assert start(Step([Reasoning("r", "hm")])) == Beginning(ASKED)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_text_that_broke_off_is_continued(is_open: bool) -> None:  # noqa: FBT001
+    found = start(Step([Text("t", "Hel", open=is_open)]))
+
+    assert (found.prompt, added(found), found.complete) == (CONTINUE_PROMPT, ["Hel"], False)
+
+
+def test_a_call_that_broke_off_is_asked_for_again() -> None:
+    found = start(Step([Text("t", "Hel"), call(1, called=False)]))
+
+    assert (found.prompt, added(found)) == (CONTINUE_PROMPT, ["Hel"])
+
+
+def test_a_call_that_was_not_answered_is_made() -> None:
+    found = start(Step([Text("t", "Hel"), call(1)]))
+
+    assert added(found) == ["Hel", 'call-1({"n":1})']
+    assert (found.prompt, found.approved) == (None, None)
+
+
+def test_of_some_calls_only_the_missing_are_made() -> None:
+    found = start(Step([call(1, answered=True), call(2)]))
+
+    assert added(found) == ['call-1({"n":1})', "call-1=ok:success", 'call-2({"n":1})']
+    assert found.approved is None
+
+
+def test_a_call_that_was_shown_whole_but_not_announced_is_made_too() -> None:
+    found = start(Step([call(1), call(2, called=False)]))
+
+    assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})']
+
+
+def test_answered_calls_are_not_made_again() -> None:
+    found = start(Step([call(1, answered=True)]))
+
+    assert added(found) == ['call-1({"n":1})', "call-1=ok:success"]
+    assert (found.prompt, found.approved, found.complete) == (None, None, False)
+
+
+def test_a_failed_call_is_told_to_the_model() -> None:
+    failed = call(1, answered=True)
+    failed.output, failed.error = None, "boom"
+
+    assert added(start(Step([failed])))[-1] == "call-1=boom:failed"
+
+
+def test_finished_steps_are_kept() -> None:
+    first = Step([Text("t", "a"), call(1, answered=True)], finished=True)
+    found = start(first, Step([Text("u", "b")]))
+
+    assert added(found) == ["a", 'call-1({"n":1})', "call-1=ok:success", "b"]
+    assert found.prompt == CONTINUE_PROMPT
+
+
+def test_after_a_finished_step_with_calls_the_model_is_asked() -> None:
+    found = start(Step([call(1, answered=True)], finished=True))
+
+    assert (found.complete, found.prompt) == (False, None)
+
+
+def test_after_a_finished_text_only_the_end_is_missing() -> None:
+    assert start(Step([Text("t", "Hello", open=False)], finished=True)).complete
+
+
+def answered(number: int, answer: Answer) -> ToolCall:
+    found = call(number)
+    found.answer = answer
+    return found
+
+
+def test_approved_calls_are_made_as_approved() -> None:
+    yes = Answer(approved=True)
+    found = start(Step([answered(1, yes), call(2, answered=True)], finished=True))
+
+    assert found.approved
+    assert found.approved.approvals == {"call-1": True}
+    assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})', "call-2=ok:success"]
+
+
+def test_no_call_is_approved_because_another_one_is() -> None:
+    found = start(Step([answered(1, Answer(approved=True)), call(2)]))
+
+    assert found.approved is None
+
+
+def test_a_run_that_ended_with_calls_for_its_client_only_closes() -> None:
+    found = start(Step([call(1, answered=True), call(2)], finished=True))
+
+    assert (found.complete, found.pending, found.approved) == (True, True, None)
+
+
+def test_a_step_in_halves_becomes_one_when_the_missing_results_are_there() -> None:
+    found = start(Step([Text("t", "Hel"), call(1, answered=True), call(2)]))
+    request = ModelRequest(parts=[ToolReturnPart("f", "late", "call-2")])
+
+    rejoin(found.history, request)
+
+    assert found.split
+    assert added(found) == ["Hel", 'call-1({"n":1})', 'call-2({"n":1})']
+    assert [_plain(part) for part in request.parts] == ["call-1=ok:success", "call-2=late:success"]

@@ -1,0 +1,119 @@
+"""What becomes of each error."""
+
+import aiohttp
+import pytest
+from pydantic_ai import exceptions
+from pydantic_ai.messages import DocumentUrl
+from pydantic_ai.models import download_item
+
+from shared.errors import FirstTokenTimeout, SilenceTimeout
+from worker.jobs.failures import ALL, INTERNAL, failure_of
+
+SECRET = "sk-secret"
+
+
+def http_error(status: int, body: object = None) -> exceptions.ModelHTTPError:
+    return exceptions.ModelHTTPError(status, "m", body or {"message": SECRET})
+
+
+ROWS: list[tuple[Exception, str, bool]] = [
+    (exceptions.ModelQuotaExceededError("m", SECRET), "quota_exceeded", False),
+    (exceptions.ModelRateLimitError("m", SECRET), "rate_limited", True),
+    (exceptions.ModelUnavailableError("m", SECRET), "model_unavailable", True),
+    (exceptions.ModelOverloadedError("m", SECRET), "model_unavailable", True),
+    (exceptions.ModelServerError("m", SECRET), "model_error", True),
+    (exceptions.ModelRequestTimeout("m", 1.0), "model_timeout", True),
+    (exceptions.ModelTimeoutError("m", SECRET), "model_timeout", True),
+    (exceptions.ModelConnectionError("m", SECRET), "model_unreachable", True),
+    (exceptions.ModelContextWindowExceededError("m", SECRET), "context_too_long", False),
+    (exceptions.ModelAuthenticationError("m", SECRET), "model_auth", False),
+    (exceptions.ModelNotFoundError("m", SECRET), "model_not_found", False),
+    (exceptions.ModelRequestRejectedError("m", SECRET), "model_rejected", False),
+    (exceptions.ContentFilterError(SECRET), "content_filter", False),
+    (exceptions.UsageLimitExceeded(SECRET), "usage_limit", False),
+    (exceptions.OutputTokenLimitExceeded(SECRET), "output_limit", False),
+    (exceptions.UnexpectedModelBehavior(SECRET), "model_misbehaved", False),
+    (http_error(400), "model_rejected", False),
+    (http_error(408), "model_timeout", True),
+    (http_error(409), "model_error", True),
+    (http_error(413), "model_rejected", False),
+    (http_error(501), "model_rejected", False),
+    (http_error(504), "model_timeout", True),
+    (FirstTokenTimeout(), "first_token_timeout", True),
+    (SilenceTimeout(), "silence_timeout", True),
+    (exceptions.ModelTimeoutError("m", SECRET, phase="connect"), "connect_timeout", True),
+    (exceptions.ModelTimeoutError("m", SECRET, phase="read"), "model_timeout", True),
+    (aiohttp.ClientPayloadError(SECRET), "model_error", True),
+    (http_error(429), "rate_limited", True),
+    (http_error(503), "model_error", True),
+    (exceptions.ModelAPIError("m", SECRET), "model_error", True),
+    (ValueError(SECRET), "internal_error", False),
+    (KeyError(SECRET), "internal_error", False),
+    (exceptions.UserError(SECRET), "unsupported_content", False),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "retried"), ROWS, ids=lambda row: str(row)[:40])
+def test_each_error_has_its_code(error: Exception, code: str, *, retried: bool) -> None:
+    failure = failure_of(error)
+
+    assert (failure.code, failure.retried) == (code, retried)
+
+
+@pytest.mark.parametrize("error", [row[0] for row in ROWS], ids=lambda error: type(error).__name__)
+def test_no_errors_own_words_are_shown(error: Exception) -> None:
+    assert SECRET not in repr(failure_of(error))
+
+
+def test_a_refused_connection_is_no_time_out() -> None:
+    """The HTTP client says that it is one."""
+    error = exceptions.ModelTimeoutError("m", SECRET, phase="connect")
+    error.__cause__ = aiohttp.ClientConnectionError("refused")
+    slow = exceptions.ModelTimeoutError("m", SECRET, phase="connect")
+    slow.__cause__ = aiohttp.ConnectionTimeoutError("slow")
+
+    assert failure_of(error).code == "model_unreachable"
+    assert failure_of(slow).code == "connect_timeout"
+
+
+async def test_a_file_that_may_not_be_fetched_is_named_as_such() -> None:
+    with pytest.raises(ValueError, match="private") as caught:
+        await download_item(DocumentUrl("http://127.0.0.1/a.pdf"), "bytes")
+
+    assert failure_of(caught.value).code == "file_unavailable"
+
+
+def test_a_chain_of_models_is_tried_again_for_the_one_that_may_do_better() -> None:
+    busy, wrong = exceptions.ModelRateLimitError("m", SECRET), http_error(400)
+    group = exceptions.FallbackExceptionGroup("all failed", [busy, wrong])
+    hopeless = exceptions.FallbackExceptionGroup("all failed", [wrong, wrong])
+
+    assert failure_of(group).code == "rate_limited"
+    assert failure_of(hopeless).code == "model_rejected"
+
+
+def test_an_error_nobody_knows_is_ours() -> None:
+    assert failure_of(RuntimeError(SECRET)) is INTERNAL
+
+
+def test_a_model_that_says_when_to_come_back_is_heard() -> None:
+    assert failure_of(exceptions.ModelRateLimitError("m", "no", retry_after=7)).retry_after == 7.0
+    assert failure_of(exceptions.ModelServerError("m", "no", retry_after=0.5)).retry_after == 0.5
+
+
+def test_when_to_come_back_means_nothing_where_there_is_no_coming_back() -> None:
+    error = exceptions.ModelQuotaExceededError("m", "no", retry_after=7)
+
+    assert failure_of(error).retry_after is None
+
+
+def test_the_header_says_when_to_come_back() -> None:
+    error = exceptions.ModelHTTPError(429, "m", headers={"Retry-After": "12"})
+
+    assert failure_of(error).retry_after == 12.0
+
+
+def test_every_failure_has_words_for_people_and_a_code_of_its_own() -> None:
+    assert all(failure.text.endswith(".") and failure.code.isascii() for failure in ALL)
+    texts = {failure.code: failure.text for failure in ALL}
+    assert len({failure.text for failure in ALL}) == len(texts)

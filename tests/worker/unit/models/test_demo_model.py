@@ -1,0 +1,290 @@
+import json
+from collections.abc import Sequence
+
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.messages import (
+    AgentStreamEvent,
+    BinaryContent,
+    ModelMessage,
+    ModelRequest,
+    ModelRequestPart,
+    ModelResponse,
+    ModelResponsePart,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPart,
+    ToolCallPart,
+    ToolCallPartDelta,
+    ToolReturnPart,
+    UserContent,
+    UserPromptPart,
+)
+from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
+
+from shared.agents.display.examples import EXAMPLES
+from worker.agents.resume import CONTINUE_PROMPT
+from worker.models.demo_model import LONGEST_COUNT, demo_model
+from worker.tools.display import DISPLAY_TOOLS, display_tools
+
+ALL_TOOLS = tuple(DISPLAY_TOOLS)
+
+
+class Streamed:
+    """A streamed run of the demo model, taken apart."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.arguments: list[str] = []
+        self.result: AgentRunResult[str] | None = None
+
+    def take(self, event: AgentStreamEvent | AgentRunResultEvent[str]) -> None:
+        match event:
+            case PartStartEvent(part=TextPart(content=content)):
+                self.text.append(content)
+            case PartDeltaEvent(delta=TextPartDelta(content_delta=content)):
+                self.text.append(content)
+            case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=str(piece))):
+                self.arguments.append(piece)
+            case AgentRunResultEvent():
+                self.result = event.result
+            case _:
+                pass
+
+    def messages(self) -> list[ModelMessage]:
+        assert self.result is not None
+        return self.result.all_messages()
+
+    def parts(self) -> list[ModelRequestPart | ModelResponsePart]:
+        return [part for message in self.messages() for part in message.parts]
+
+
+def agent(tools: Sequence[str] = ()) -> Agent:
+    return Agent(demo_model(delay=0), tools=display_tools(tools))
+
+
+async def stream(
+    prompt: str | Sequence[UserContent] | None,
+    tools: Sequence[str] = (),
+    history: Sequence[ModelMessage] = (),
+) -> Streamed:
+    run = Streamed()
+    async with agent(tools).run_stream_events(prompt, message_history=list(history)) as events:
+        async for event in events:
+            run.take(event)
+    return run
+
+
+async def say(prompt: str | Sequence[UserContent], tools: Sequence[str] = ()) -> str:
+    return "".join((await stream(prompt, tools)).text)
+
+
+async def test_it_says_what_it_is_and_how_to_get_a_real_model() -> None:
+    text = await say("Hello there")
+
+    assert "demo model" in text
+    assert "OPENAI_API_KEY" in text
+    assert "MAMBA_OPENAI__BASE_URL" in text
+
+
+async def test_it_quotes_the_last_thing_the_user_said() -> None:
+    first = await stream("First")
+
+    second = await stream("Second\n\n\nthing", history=first.messages())
+
+    assert "> Second thing\n" in "".join(second.text)
+    assert "First" not in "".join(second.text)
+
+
+async def test_a_long_text_is_quoted_in_part() -> None:
+    text = await say("word " * 500)
+
+    assert "word…" in text
+    assert len(text) < 1000
+
+
+async def test_it_reads_the_texts_among_other_parts() -> None:
+    picture = BinaryContent(b"png", media_type="image/png")
+
+    assert "> What is this?\n" in await say(["What is this?", picture])
+    assert "nothing that I can read" in await say([picture])
+
+
+async def test_it_streams_word_by_word() -> None:
+    run = await stream("Hello")
+
+    assert len(run.text) > 30
+    assert max(map(len, run.text)) < 40
+
+
+async def test_the_same_history_has_the_same_answer_streamed_or_not() -> None:
+    once, again = await say("Hello"), await say("Hello")
+    whole = await agent().run("Hello")
+
+    assert once == again == whole.output
+
+
+async def test_it_counts_as_far_as_it_is_asked_to() -> None:
+    text = await say("Please COUNT to 200!", ALL_TOOLS)
+
+    assert "1, 2, 3, " in text
+    assert "199, 200. Done." in text
+
+
+@pytest.mark.parametrize("number", ["3000", "9" * 5000])
+async def test_a_count_has_an_end(number: str) -> None:
+    assert f"{LONGEST_COUNT - 1}, {LONGEST_COUNT}. Done." in await say(f"count to {number}")
+
+
+async def test_it_thinks_first_when_asked_to() -> None:
+    run = await stream("Think about it")
+
+    (response,) = (m for m in run.messages() if isinstance(m, ModelResponse))
+    assert [type(part) for part in response.parts] == [ThinkingPart, TextPart]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a sign-up form please", "generateForm"),
+        ("Draw me a Chart", "generateChart"),
+        ("some code, with thinking", "generateCode"),
+        ("a card about snakes", "generateCard"),
+    ],
+)
+async def test_it_calls_the_tool_that_the_user_asks_for(prompt: str, name: str) -> None:
+    run = await stream(prompt, ALL_TOOLS)
+
+    (call,) = (part for part in run.parts() if isinstance(part, ToolCallPart))
+    (result,) = (part for part in run.parts() if isinstance(part, ToolReturnPart))
+    assert call.tool_name == name
+    assert json.loads("".join(run.arguments)) == EXAMPLES[name].wire() == result.content
+    assert len(run.arguments) > 10
+
+
+async def test_a_tool_is_announced_and_concluded() -> None:
+    run = await stream("a chart", ALL_TOOLS)
+
+    said = [part for part in run.parts() if isinstance(part, TextPart | ToolCallPart)]
+    assert [type(part) for part in said] == [TextPart, ToolCallPart, TextPart]
+
+
+async def test_the_only_tool_is_called_without_being_asked_for() -> None:
+    run = await stream("Hello", ["generateCode"])
+
+    assert any(isinstance(part, ToolCallPart) for part in run.parts())
+
+
+@pytest.mark.parametrize(("prompt", "tools"), [("Hello", ALL_TOOLS), ("a chart", ())])
+async def test_no_tool_is_called_unasked_or_disabled(prompt: str, tools: Sequence[str]) -> None:
+    run = await stream(prompt, tools)
+
+    assert not any(isinstance(part, ToolCallPart) for part in run.parts())
+
+
+async def test_every_turn_may_show_something_under_an_id_of_its_own() -> None:
+    first = await stream("a chart", ALL_TOOLS)
+    second = await stream("now a card", ALL_TOOLS, first.messages())
+
+    calls = [part for part in second.parts() if isinstance(part, ToolCallPart)]
+    assert [call.tool_name for call in calls] == ["generateChart", "generateCard"]
+    assert len({call.tool_call_id for call in calls}) == 2
+
+
+async def test_a_tool_is_called_without_streaming_too() -> None:
+    run = await agent(["generateForm"]).run("a form")
+
+    assert "example" in run.output
+
+
+def broken_off(prompt: str, *partials: str) -> list[ModelMessage]:
+    """The history of an answer whose worker was killed once for each partial text."""
+    history: list[ModelMessage] = [ModelRequest([UserPromptPart(prompt)])]
+    for partial in partials:
+        history.append(ModelResponse([TextPart(partial)]))
+        history.append(ModelRequest([UserPromptPart(CONTINUE_PROMPT)]))
+    return history
+
+
+@pytest.mark.parametrize("length", [1, 7, 100, -1])
+async def test_an_answer_that_broke_off_goes_on_where_it_was(length: int) -> None:
+    whole = await say("count to 200")
+
+    run = await stream(None, history=broken_off("count to 200", whole[:length]))
+
+    assert whole[:length] + "".join(run.text) == whole
+
+
+async def test_an_answer_may_break_off_twice() -> None:
+    whole = await say("Hello")
+    history = broken_off("Hello", whole[:20], whole[20:50])
+
+    run = await stream(None, history=history)
+
+    assert whole[:50] + "".join(run.text) == whole
+
+
+async def test_the_request_to_continue_may_come_as_the_prompt() -> None:
+    whole = await say("Hello")
+
+    run = await stream(CONTINUE_PROMPT, history=broken_off("Hello", whole[:20])[:-1])
+
+    assert whole[:20] + "".join(run.text) == whole
+
+
+async def test_an_answer_that_broke_off_at_its_very_end_is_only_closed() -> None:
+    whole = await say("Hello")
+
+    run = await stream(None, history=broken_off("Hello", whole))
+
+    assert "".join(run.text) == "\n"
+
+
+async def test_thoughts_are_not_repeated_when_an_answer_goes_on() -> None:
+    run = await stream(None, history=broken_off("Think", "I am"))
+
+    assert not any(isinstance(part, ThinkingPart) for part in run.parts())
+
+
+@pytest.mark.parametrize("length", [10, None])
+async def test_a_tool_is_still_called_after_its_announcement_broke_off(length: int | None) -> None:
+    whole = await stream("a card", ALL_TOOLS)
+    announcement = next(part for part in whole.parts() if isinstance(part, TextPart)).content
+
+    run = await stream(None, ALL_TOOLS, broken_off("a card", announcement[:length]))
+
+    rest = "".join(run.text)
+    assert announcement[:length] + rest == "".join(whole.text)
+    assert run.arguments == whole.arguments
+
+
+async def test_the_closing_words_after_a_tool_go_on_too() -> None:
+    whole = await stream("a card", ALL_TOOLS)
+    history = whole.messages()[:-1]
+    closing = whole.messages()[-1].parts[0]
+    assert isinstance(closing, TextPart)
+
+    partial = ModelResponse([TextPart(closing.content[:15])])
+    run = await stream(CONTINUE_PROMPT, ALL_TOOLS, [*history, partial])
+
+    assert closing.content[:15] + "".join(run.text) == closing.content
+
+
+async def test_it_reports_tokens_in_proportion_to_its_answer() -> None:
+    short, long = await stream("Hello"), await stream("count to 500")
+
+    assert short.result is not None
+    assert long.result is not None
+    assert short.result.usage.input_tokens > 0
+    assert 20 < short.result.usage.output_tokens < 200
+    assert 500 < long.result.usage.output_tokens < 2000
+
+
+async def test_a_title_is_made_of_the_first_words_of_the_user() -> None:
+    titles = Agent(demo_model(delay=0), instructions="Write a short title for this chat.")
+
+    run = await titles.run("How do black mambas hunt in the savannah at night?")
+
+    assert run.output == "How do black mambas hunt in"

@@ -1,0 +1,235 @@
+"""A model over the wire: each way to fail has its Failure, and the quick path forgives."""
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+import respx
+from openai import AsyncOpenAI
+from pydantic import SecretStr
+from pydantic_ai import Agent
+from pydantic_ai.models.function import FunctionModel
+
+from shared.errors import SettingsError
+from shared.settings import OpenAISettings, Settings
+from shared.settings.live_settings import LiveSettings
+from worker.jobs.failures import failure_of
+from worker.models import openai_client as client_module
+from worker.models.registry import Models
+
+URL = "https://model.test/v1/chat/completions"
+KEY = "sk-very-secret"
+SETTINGS = Settings(openai=OpenAISettings(api_key=SecretStr(KEY), base_url="https://model.test/v1"))
+
+
+def live(openai: OpenAISettings) -> LiveSettings:
+    return LiveSettings(Settings(openai=openai))
+
+
+@pytest.fixture
+def upstream() -> respx.Router:
+    return respx.Router(assert_all_called=False)
+
+
+@pytest.fixture(autouse=True)
+def wire(upstream: respx.Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands between the SDK's HTTP client and respx, which knows httpx alone."""
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        content = await request.aread()
+        plain = httpx.Request(
+            request.method, str(request.url), headers=request.headers.raw, content=content
+        )
+        try:
+            response = await upstream.async_handler(plain)
+        except httpx.ConnectError as error:
+            raise httpx2.ConnectError(str(error)) from None
+        except httpx.ReadTimeout as error:
+            raise httpx2.ReadTimeout(str(error)) from None
+        return httpx2.Response(
+            response.status_code, headers=response.headers.raw, content=response.content
+        )
+
+    def client(**_: Any) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
+
+    monkeypatch.setattr(client_module, "DefaultAioHttpClient", client)
+
+
+@pytest.fixture
+async def models(wire: None) -> AsyncGenerator[Models]:  # noqa: ARG001
+    models = Models(LiveSettings(SETTINGS))
+    yield models
+    await models.close()
+
+
+def chunk(**delta: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": None}
+    return {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+    }
+
+
+def stream(*chunks: dict[str, Any]) -> httpx.Response:
+    lines = [f"data: {json.dumps(one)}\n\n" for one in chunks]
+    body = "".join(lines) + "data: [DONE]\n\n"
+    return httpx.Response(200, text=body, headers={"content-type": "text/event-stream"})
+
+
+async def ask(models: Models, name: str = "m") -> str:
+    async with Agent(models.get(name)).run_stream("Hi") as result:
+        return await result.get_output()
+
+
+async def failure_code(models: Models) -> tuple[str, bool, float | None]:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  (which one is what is tested)
+        await ask(models)
+    assert KEY not in str(caught.value)
+    failure = failure_of(caught.value)
+    return failure.code, failure.retried, failure.retry_after
+
+
+async def test_an_answer_arrives_and_the_key_was_sent(
+    models: Models, upstream: respx.Router
+) -> None:
+    route = upstream.post(URL).mock(stream(chunk(content="Hel"), chunk(content="lo")))
+
+    assert await ask(models) == "Hello"
+    request = route.calls.last.request
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert json.loads(request.content)["model"] == "m"
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"), [("openai/m", "m"), ("m", "m"), ("meta/llama", "meta/llama")]
+)
+async def test_the_provider_is_no_part_of_the_name(
+    models: Models, upstream: respx.Router, asked: str, sent: str
+) -> None:
+    route = upstream.post(URL).mock(stream(chunk(content="Hello")))
+
+    await ask(models, asked)
+
+    assert json.loads(route.calls.last.request.content)["model"] == sent
+
+
+STATUSES = [
+    (400, "model_rejected", False),
+    (401, "model_auth", False),
+    (403, "model_auth", False),
+    (404, "model_not_found", False),
+    (422, "model_rejected", False),
+    (429, "rate_limited", True),
+    (500, "model_error", True),
+    (502, "model_error", True),
+    (503, "model_unavailable", True),
+    (529, "model_unavailable", True),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "retried"), STATUSES)
+async def test_each_refusal_has_its_failure_and_is_asked_for_once(
+    models: Models, upstream: respx.Router, status: int, code: str, *, retried: bool
+) -> None:
+    body = {"error": {"message": "no", "type": "t"}}
+    route = upstream.post(URL).mock(httpx.Response(status, json=body))
+
+    assert await failure_code(models) == (code, retried, None)
+    assert route.call_count == 1
+
+
+async def test_a_model_that_says_when_to_come_back_is_heard(
+    models: Models, upstream: respx.Router
+) -> None:
+    upstream.post(URL).mock(httpx.Response(429, json={}, headers={"retry-after": "3"}))
+
+    assert await failure_code(models) == ("rate_limited", True, 3.0)
+
+
+async def test_a_used_up_quota_is_not_retried(models: Models, upstream: respx.Router) -> None:
+    error = {"error": {"code": "insufficient_quota", "message": "no", "type": "t"}}
+    upstream.post(URL).mock(httpx.Response(429, json=error))
+
+    assert await failure_code(models) == ("quota_exceeded", False, None)
+
+
+async def test_a_refused_connection_is_retried(models: Models, upstream: respx.Router) -> None:
+    upstream.post(URL).mock(side_effect=httpx.ConnectError("refused"))
+
+    assert await failure_code(models) == ("model_unreachable", True, None)
+
+
+async def test_a_silent_model_is_retried(models: Models, upstream: respx.Router) -> None:
+    upstream.post(URL).mock(side_effect=httpx.ReadTimeout("silence"))
+
+    assert await failure_code(models) == ("model_timeout", True, None)
+
+
+LENIENT: dict[str, dict[str, Any]] = {
+    "without an id": {"choices": [{"index": 0, "delta": {"content": "Hello"}}]},
+    "with a strange finish reason": {
+        **chunk(),
+        "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "eos"}],
+    },
+    "with a strange object": {**chunk(content="Hello"), "object": "chunk"},
+    "with keys nobody knows": {**chunk(content="Hello"), "x_groq": {"id": 1}},
+}
+
+
+@pytest.mark.parametrize("lenient", LENIENT.values(), ids=LENIENT.keys())
+async def test_a_lenient_endpoints_chunk_is_understood(
+    models: Models, upstream: respx.Router, lenient: dict[str, Any]
+) -> None:
+    upstream.post(URL).mock(stream(lenient, chunk(content="!")))
+
+    assert await ask(models) == "Hello!"
+
+
+async def test_a_chunk_that_fits_takes_the_quick_path(
+    models: Models, upstream: respx.Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    upstream.post(URL).mock(stream(chunk(content="Hello")))
+    monkeypatch.setattr(AsyncOpenAI, "_process_response_data", slow)
+
+    assert await ask(models) == "Hello"
+
+
+async def test_the_key_is_in_no_repr(models: Models) -> None:
+    model = models.get("m")
+
+    for thing in (SETTINGS, models, vars(models), model, vars(model), model.settings):
+        assert KEY not in repr(thing)
+
+
+async def test_the_demo_answers_for_every_name() -> None:
+    models = Models(live(OpenAISettings(demo=True)))
+
+    assert isinstance(models.get("openai/gpt-4o"), FunctionModel)
+    assert models.get("a") is models.get("b")
+    await models.close()
+
+
+async def test_a_model_is_made_once(models: Models) -> None:
+    assert models.get("m") is models.get("openai/m")
+
+
+def test_nothing_configured_says_what_to_configure() -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
+        Models(live(OpenAISettings()))
+
+
+async def test_a_base_url_alone_is_enough() -> None:
+    models = Models(live(OpenAISettings(base_url="https://model.test/v1")))
+
+    assert models.get("m")
+    await models.close()

@@ -1,0 +1,49 @@
+"""What servers write to be left alone for a while."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from pydantic_ai.exceptions import ModelHTTPError, ModelRateLimitError
+
+from worker.jobs.failures import failure_of
+from worker.models.retry_after import retry_after
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": " 3 "}, 3.0),
+        ({"retry-after": "99999999999999999999"}, 1e20),
+        ({"retry-after-ms": "20"}, 0.02),
+        ({"retry-after-ms": "20", "retry-after": "2"}, 0.02),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+    ],
+)
+def test_a_pause_is_read_as_servers_write_it(headers: dict[str, str], seconds: float) -> None:
+    assert retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "nan", "inf", "soon", "Wed, 99 Oct 2015 07:28:00 GMT"])
+def test_what_is_no_time_asks_for_none(text: str) -> None:
+    assert retry_after({"retry-after": text}) is None
+    assert retry_after({}) is None
+
+
+@pytest.mark.parametrize("usegmt", [True, False])
+def test_a_date_is_the_time_until_then(*, usegmt: bool) -> None:
+    text = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=usegmt)
+
+    assert 55 < (retry_after({"retry-after": text}) or 0) <= 60
+
+
+def test_a_failure_keeps_the_pause_that_was_asked_for() -> None:
+    refused = ModelHTTPError(429, "m", None, headers={"Retry-After": "1.5"})
+    told = ModelRateLimitError("m", "busy", retry_after=4.0)
+
+    assert failure_of(refused).retry_after == 1.5
+    assert failure_of(told).retry_after == 4.0
+    assert failure_of(ModelHTTPError(429, "m", None)).retry_after is None

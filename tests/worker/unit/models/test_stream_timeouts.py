@@ -1,0 +1,150 @@
+"""A model that keeps no pace is given up; whoever reads it may take all the time."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shared.errors import FirstTokenTimeout, SilenceTimeout
+from shared.settings import OpenAISettings, ProviderSettings, RunSettings, Settings
+from worker.models.stream_timeouts import Pace, max_retries_of, pace_of, paced
+
+NEVER = asyncio.Event
+BRIEF = 0.02
+LONG = 60.0
+
+
+class Model:
+    """A stream of the given pieces; an event among them is waited for."""
+
+    def __init__(self, *pieces: str | asyncio.Event, opens: bool = True) -> None:
+        self._pieces = pieces
+        self._opens = opens
+        self.closed = False
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncGenerator[AsyncIterator[str]]:
+        try:
+            if not self._opens:
+                await NEVER().wait()
+            yield self._events()
+        finally:
+            self.closed = True
+
+    async def _events(self) -> AsyncIterator[str]:
+        for piece in self._pieces:
+            if isinstance(piece, asyncio.Event):
+                await piece.wait()
+            else:
+                yield piece
+
+
+async def read(model: Model, pace: Pace) -> list[str]:
+    async with paced(model.stream(), pace) as events:
+        return [event async for event in events]
+
+
+async def test_a_model_that_keeps_the_pace_is_heard() -> None:
+    assert await read(Model("a", "b"), Pace(LONG, LONG)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("model", [Model(opens=False), Model(NEVER())], ids=["opening", "opened"])
+async def test_a_model_that_does_not_begin_is_given_up(model: Model) -> None:
+    with pytest.raises(FirstTokenTimeout):
+        await read(model, Pace(first_token=BRIEF, silence=LONG))
+
+    assert model.closed
+
+
+async def test_a_model_that_falls_silent_is_given_up() -> None:
+    model = Model("a", NEVER())
+
+    with pytest.raises(SilenceTimeout):
+        await read(model, Pace(first_token=LONG, silence=BRIEF))
+
+    assert model.closed
+
+
+async def test_a_slow_reader_costs_the_model_nothing() -> None:
+    heard: list[str] = []
+    async with paced(Model("a", "b").stream(), Pace(LONG, BRIEF)) as events:
+        async for event in events:
+            await asyncio.sleep(3 * BRIEF)
+            heard.append(event)
+        await asyncio.sleep(3 * BRIEF)
+
+    assert heard == ["a", "b"]
+
+
+async def test_a_time_out_of_something_else_passes_through() -> None:
+    with pytest.raises(TimeoutError, match="a socket"):
+        async with paced(Model("a").stream(), Pace(LONG, LONG)):
+            raise TimeoutError("a socket")
+
+
+async def test_a_cancellation_is_not_swallowed() -> None:
+    waiting = asyncio.create_task(read(Model("a", NEVER()), Pace(LONG, LONG)))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_a_cancellation_at_the_very_deadline_is_not_swallowed() -> None:
+    """Both cancel the task once: it is the caller's that counts."""
+    waiting: asyncio.Task[list[str]] | None = None
+
+    async def model() -> AsyncIterator[str]:
+        yield "a"
+        try:
+            await NEVER().wait()
+        except asyncio.CancelledError:
+            assert waiting is not None
+            waiting.cancel()
+            raise
+
+    @asynccontextmanager
+    async def stream() -> AsyncGenerator[AsyncIterator[str]]:
+        yield model()
+
+    async def listen() -> list[str]:
+        async with paced(stream(), Pace(LONG, BRIEF)) as events:
+            return [event async for event in events]
+
+    waiting = asyncio.create_task(listen())
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+SETTINGS = Settings(
+    openai=OpenAISettings(first_token_timeout_seconds=1, timeout_seconds=2),
+    providers={
+        "local": ProviderSettings(
+            base_url="http://localhost/v1",
+            first_token_timeout_seconds=3,
+            timeout_seconds=4,
+            max_retries=0,
+        )
+    },
+    run=RunSettings(max_retries=5),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "pace", "retries"),
+    [
+        ("gpt", Pace(1, 2), 5),
+        ("openai/gpt", Pace(1, 2), 5),
+        ("local/llama", Pace(3, 4), 0),
+        ("local", Pace(1, 2), 5),
+        ("meta/llama", Pace(1, 2), 5),
+    ],
+)
+def test_each_endpoint_has_a_pace_and_retries_of_its_own(
+    model: str, pace: Pace, retries: int
+) -> None:
+    assert pace_of(SETTINGS, model) == pace
+    assert max_retries_of(SETTINGS, model) == retries

@@ -1,0 +1,125 @@
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from tests.support.wait import until
+from worker.review import inspection
+from worker.review.inspection import InspectionFailed, inspect_sources
+from worker.review.source import Fragment, Source
+
+
+def python(text: str, path: str = "a.py") -> Source:
+    return Source(path=path, language="python", fragments=(Fragment(start=1, text=text),))
+
+
+async def test_the_analysis_is_made_by_a_process_of_its_own() -> None:
+    report = await inspect_sources([python("print(eval(input()))\n")])
+
+    assert [finding.rule for finding in report.findings] == ["ruff:S307"]
+
+
+async def test_the_code_is_read_and_never_run(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    await inspect_sources([python(f"open({str(mark)!r}, 'w').close()\n")])
+
+    assert not mark.exists()
+
+
+async def test_too_much_code_is_refused() -> None:
+    with pytest.raises(InspectionFailed, match="1,000,000 characters"):
+        await inspect_sources([python("x" * 1_000_001)])
+    with pytest.raises(InspectionFailed, match="200 files"):
+        await inspect_sources([python("x", f"{n}.py") for n in range(201)])
+
+
+async def test_an_analysis_that_takes_too_long_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inspection, "_SECONDS", 0.01)
+
+    with pytest.raises(InspectionFailed):
+        await inspect_sources([python("x = 1\n")])
+
+
+@pytest.mark.parametrize("while_it_starts", [False, True])
+async def test_an_analysis_that_is_broken_off_leaves_no_process_and_no_file(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    while_it_starts: bool,  # noqa: FBT001
+) -> None:
+    alive, program, folder = tmp_path / "alive", tmp_path / "program", tmp_path / "temporary"
+    os.mkfifo(alive)
+    folder.mkdir()
+    script = f"""\
+        #!/bin/sh
+        mktemp -d && exec 3> {alive}
+        sleep 600 & wait
+    """
+    program.write_text(dedent(script))
+    program.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(sys, "executable", str(program))
+    reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+
+    async def written() -> bool:
+        return _is_written_to(reader)
+
+    async def let_go() -> bool:
+        return not _is_written_to(reader)
+
+    begin, started = asyncio.create_subprocess_exec, asyncio.Event()
+
+    async def begun(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await begin(*command, **options)
+        await started.wait()
+        return process
+
+    if while_it_starts:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", begun)
+    inspecting = asyncio.create_task(inspect_sources([python("x = 1\n")]))
+    await until(written)
+
+    inspecting.cancel()
+    await asyncio.sleep(0)
+    started.set()
+    with pytest.raises(asyncio.CancelledError):
+        await inspecting
+
+    await until(let_go)
+    os.close(reader)
+    assert list(folder.iterdir()) == []
+
+
+def _is_written_to(fifo: int) -> bool:
+    """Whether a process has it open."""
+    try:
+        return os.read(fifo, 1) != b""
+    except BlockingIOError:
+        return True
+
+
+async def test_a_worker_analyses_two_at_once_and_the_others_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running: list[int] = []
+    begin = asyncio.create_subprocess_exec
+    under_way: set[asyncio.subprocess.Process] = set()
+
+    async def counted(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await begin(*command, **options)
+        under_way.difference_update([p for p in under_way if p.returncode is not None])
+        under_way.add(process)
+        running.append(len(under_way))
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
+    await asyncio.gather(*(inspect_sources([python("x = 1\n")]) for _ in range(4)))
+
+    assert len(running) == 4
+    assert max(running) == 2

@@ -1,0 +1,11 @@
+"""The ChatAgent: a model, the display tools that the request enables, and no opinions."""
+
+from pydantic_ai import Agent
+
+from shared.agents.card import CHAT_AGENT, built_in_card
+from worker.agents.definition import AgentContext, AgentRun, register_agent
+
+
+@register_agent(CHAT_AGENT, description=built_in_card(CHAT_AGENT).description, display_tools=True)
+def chat(_: AgentContext) -> Agent[AgentRun, str]:
+    return Agent(name=CHAT_AGENT, deps_type=AgentRun)

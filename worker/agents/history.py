@@ -1,0 +1,101 @@
+"""The request's messages, as pydantic-ai takes them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic_ai.messages import (
+    AudioUrl,
+    DocumentUrl,
+    ImageUrl,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserContent,
+    UserPromptPart,
+    VideoUrl,
+)
+
+from shared.chat import data_url
+from shared.chat import messages as chat
+from shared.chat.media_types import declared
+from worker.agents.files import binary
+
+_URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
+
+
+def history_of(messages: Iterable[chat.Message]) -> list[ModelMessage]:
+    history: list[ModelMessage] = []
+    for message in messages:
+        if message.role == "assistant":
+            history += _assistant(message.parts)
+        elif message.role == "user":
+            history.append(ModelRequest(parts=[UserPromptPart(_user_content(message.parts))]))
+        else:
+            history.append(ModelRequest(parts=[SystemPromptPart(_text(message.parts))]))
+    return history
+
+
+def tool_step(
+    text: str, calls: Sequence[tuple[ToolCallPart, ToolReturnPart | None]]
+) -> list[ModelMessage]:
+    """One step of an assistant: what it said and called, then what came back."""
+    parts: list[TextPart | ToolCallPart] = [TextPart(text)] if text else []
+    response = ModelResponse(parts=[*parts, *(call for call, _ in calls)])
+    returns = [answer for _, answer in calls if answer is not None]
+    return [response, ModelRequest(parts=returns)] if returns else [response]
+
+
+def tool_return(name: str, call_id: str, output: object, error: str | None) -> ToolReturnPart:
+    outcome = "success" if error is None else "failed"
+    content: Any = output if error is None else error
+    return ToolReturnPart(name, content, call_id, outcome=outcome)
+
+
+def _assistant(parts: Sequence[chat.Part]) -> list[ModelMessage]:
+    """Split where a step begins: a model request never holds two answers."""
+    history: list[ModelMessage] = []
+    step: list[chat.Part] = []
+    for part in (*parts, chat.StepStart()):
+        if not isinstance(part, chat.StepStart):
+            step.append(part)
+        elif step:
+            history += _step(step)
+            step = []
+    return history
+
+
+def _step(parts: Sequence[chat.Part]) -> list[ModelMessage]:
+    calls = [
+        (
+            ToolCallPart(part.tool_name, part.input, part.tool_call_id),
+            tool_return(part.tool_name, part.tool_call_id, part.output, part.error_text),
+        )
+        for part in parts
+        if isinstance(part, chat.ToolPart)
+    ]
+    text = _text(parts)
+    return tool_step(text, calls) if text or calls else []
+
+
+def _text(parts: Iterable[chat.Part]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, chat.TextPart))
+
+
+def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:
+    files = [_file(part) for part in parts if isinstance(part, chat.FilePart)]
+    text = _text(parts)
+    if not files:
+        return text
+    return [*files, text] if text else files
+
+
+def _file(part: chat.FilePart) -> UserContent:
+    if part.url.startswith("data:"):
+        return binary(data_url.content(part.url), part.media_type, part.filename)
+    media_type = declared(part.media_type)
+    kind = _URL_KINDS.get(media_type.partition("/")[0], DocumentUrl)
+    return kind(part.url, media_type=media_type, identifier=part.filename)

@@ -1,0 +1,78 @@
+"""The job `generate_title`: one short question to a model, for somebody who waits."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from pydantic_ai import Agent, UsageLimits
+
+from shared.chat.titles import GeneratedTitle, TitleBoard, tidy
+from shared.queue.job_queue import GenerateTitle
+from shared.settings.live_settings import LiveSettings
+from shared.telemetry.logs import bind
+from shared.telemetry.tracing import Span
+from worker.jobs.failures import failure_of
+from worker.jobs.running_runs import Running
+from worker.models.registry import Models
+from worker.telemetry.tracing import traced_title
+
+log = structlog.stdlib.get_logger()
+
+_INSTRUCTIONS = (
+    "You name conversations. Reply with a title for the conversation below, and nothing else:"
+    " {words} words at most, in the language of the conversation, no quotation marks, no full stop."
+    " Never answer the conversation itself."
+)
+_CHARS_PER_WORD = 8
+
+
+class TitleRunner:
+    """It fails in silence, and once: whoever waits has a title of its own to fall back on."""
+
+    def __init__(
+        self, board: TitleBoard, models: Models, running: Running, live: LiveSettings
+    ) -> None:
+        self._board = board
+        self._models = models
+        self._running = running
+        self._live = live
+        self._agent = Agent(name="title", retries=0)
+
+    async def __call__(self, ctx: dict[str, Any], args: object = None, *_: Any, **__: Any) -> None:
+        try:
+            job = GenerateTitle.model_validate(args)
+        except ValidationError:
+            log.warning("title.unreadable_job", title_id=ctx["job_id"])
+            return
+        with (
+            bind(title_id=job.title_id, request_id=job.request_id),
+            self._running.enter(job.title_id) as progress,
+            traced_title(job) as span,
+        ):
+            try:
+                title = await self._ask(job, span)
+                await self._board.put(job.title_id, GeneratedTitle(title=title))
+            except asyncio.CancelledError:
+                if progress.interrupt is None:
+                    raise  # the worker's end: another may still be in time
+                log.info("title.stopped")
+
+    async def _ask(self, job: GenerateTitle, span: Span) -> str | None:
+        if self._models.demo:
+            return None
+        words = max(2, job.max_length // _CHARS_PER_WORD)
+        try:
+            async with asyncio.timeout(self._live.now.title.timeout_seconds):
+                answer = await self._agent.run(
+                    f"<conversation>\n{job.excerpt}\n</conversation>",
+                    model=self._models.get(job.model),
+                    instructions=_INSTRUCTIONS.format(words=words),
+                    usage_limits=UsageLimits(request_limit=1),
+                )
+        except Exception as error:  # noqa: BLE001  (a title is not worth more than a line)
+            code = failure_of(error).code
+            log.warning("title.failed", code=code, error=type(error).__name__)
+            span.fail(code)
+            return None
+        return tidy(answer.output, job.max_length) or None

@@ -1,0 +1,72 @@
+"""What a run has used, over all its attempts: a crash must not give it a new budget."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from pydantic_ai import UsageLimits
+from pydantic_ai.usage import RunUsage
+
+from shared.redis.client import REDIS_AWAY
+from shared.runs.run import RunStore
+from shared.streams.transcript import Transcript
+from worker.telemetry.metrics import count_usage
+
+log = structlog.stdlib.get_logger()
+
+_usage: TypeAdapter[RunUsage] = TypeAdapter(RunUsage)
+
+
+class UsageMeter:
+    """One attempt's. Steps are counted from the log; tokens and cost from the run's hash.
+
+    What a model request used that broke off is not known: endpoints tell it at the end.
+    """
+
+    def __init__(
+        self,
+        runs: RunStore,
+        run_id: str,
+        attempt: int,
+        model: str,
+        *,
+        earlier: Sequence[str] = (),
+    ) -> None:
+        self._runs = runs
+        #: The runs that this one continues: they share its limits.
+        self._earlier = earlier
+        self._run_id = run_id
+        self._attempt = attempt
+        self._before = RunUsage()
+        self._recorded = False
+        self._model = model
+        self._counted = RunUsage()
+
+    async def begin(self, transcript: Transcript, limits: UsageLimits) -> RunUsage:
+        """What earlier attempts have used."""
+        self._recorded = limits.has_token_limits() or limits.cost_limit is not None
+        runs = [*self._earlier, *([self._run_id] if self._attempt > 1 else [])]
+        for run_id in runs if self._recorded else ():
+            for text in await self._runs.usages(run_id):
+                with suppress(ValidationError):
+                    self._before.incr(_usage.validate_json(text))
+        made = sum(step.finished or bool(step.calls) for step in transcript.steps)
+        self._before.requests = made
+        self._counted = self._before + RunUsage()
+        return self._before + RunUsage()
+
+    async def record(self, usage: RunUsage) -> None:
+        """Count what has been used until now, and keep it, where a limit asks for it."""
+        count_usage(self._model, usage - self._counted)
+        self._counted = usage + RunUsage()
+        if not self._recorded:
+            return
+        used = usage - self._before
+        used.tool_calls = 0
+        try:
+            await self._runs.record_usage(
+                self._run_id, self._attempt, _usage.dump_json(used).decode()
+            )
+        except REDIS_AWAY as error:
+            log.warning("run.usage_not_recorded", error=str(error))

@@ -1,0 +1,124 @@
+"""pydantic-ai's model over an endpoint, which takes what its server really sends."""
+
+from collections.abc import AsyncIterable
+from dataclasses import replace
+
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionChunk, ChatCompletionContentPartParam
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import (
+    AudioUrl,
+    BinaryContent,
+    DocumentUrl,
+    ImageUrl,
+    ModelMessage,
+    ModelRequest,
+    UserContent,
+    UserPromptPart,
+)
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
+from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.providers import Provider
+from pydantic_ai.settings import ModelSettings
+
+from shared.chat.media_types import is_text
+from worker.models.stream_repair import repaired
+
+#: What chat completions know by name, beside images.
+_DOCUMENTS = ("application/pdf",)
+_AUDIO = ("audio/wav", "audio/mpeg")
+
+
+class ChatModel(OpenAIChatModel):
+    """Leaves tools out where the model calls none, and refuses files that it does not take.
+
+    It keeps its endpoint alive, which closes its connections when its last model is gone.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        endpoint: object,
+        provider: Provider[AsyncOpenAI],
+        profile: ModelProfile,
+        settings: ModelSettings | None,
+    ) -> None:
+        super().__init__(model, provider=provider, profile=profile, settings=settings)
+        self.endpoint = endpoint
+
+    @property
+    def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
+        return _RepairedResponse
+
+    def prepare_request(
+        self,
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> tuple[ModelSettings | None, ModelRequestParameters]:
+        if not self.profile.get("supports_tools", True):
+            model_request_parameters = replace(model_request_parameters, function_tools=[])
+        return super().prepare_request(model_settings, model_request_parameters)
+
+    def prepare_messages(
+        self,
+        messages: list[ModelMessage],
+        model_request_parameters: ModelRequestParameters | None = None,
+    ) -> list[ModelMessage]:
+        for content in _user_contents(messages):
+            self._check(content)
+        return super().prepare_messages(messages, model_request_parameters)
+
+    def _check(self, content: UserContent) -> None:
+        """Refuse here what the endpoint would answer with an error that nobody understands."""
+        kind = _kind(content)
+        if kind == "file":
+            raise UserError("The model takes no files of this kind.")
+        if kind and not self.profile.get(f"supports_{kind}_input", True):
+            raise UserError(f"The model takes no {kind}s.")
+
+    async def _map_binary_content_item(self, item: BinaryContent) -> ChatCompletionContentPartParam:
+        mapped = await super()._map_binary_content_item(item)
+        if mapped["type"] == "file" and item.identifier.endswith(f".{item.format}"):
+            mapped["file"]["filename"] = item.identifier
+        return mapped
+
+
+class _RepairedResponse(OpenAIStreamedResponse):
+    def _validate_response(self) -> AsyncIterable[ChatCompletionChunk]:
+        return repaired(super()._validate_response())
+
+
+def _kind(content: UserContent) -> str | None:
+    """What a model has to be able to take; `file` for what none can, None for what all can try."""
+    match content:
+        case ImageUrl():
+            return "image"
+        case DocumentUrl():
+            return "document"
+        case AudioUrl():
+            return None if content.media_type in _AUDIO else "file"
+        case BinaryContent():
+            return _binary_kind(content)
+        case _:
+            return None
+
+
+def _binary_kind(content: BinaryContent) -> str | None:
+    if is_text(content.media_type) or content.media_type in _AUDIO:
+        return None
+    if content.media_type in _DOCUMENTS:
+        return "document"
+    return "image" if content.is_image else "file"
+
+
+def _user_contents(messages: list[ModelMessage]) -> list[UserContent]:
+    return [
+        content
+        for message in messages
+        if isinstance(message, ModelRequest)
+        for part in message.parts
+        if isinstance(part, UserPromptPart) and not isinstance(part.content, str)
+        for content in part.content
+    ]

@@ -1,0 +1,17 @@
+"""A worker as its record tells of it."""
+
+from shared.processes.registry import Record
+from shared.processes.workers import WorkerRecord
+from shared.redis import keys
+from worker.queue.lease_worker import LeasedWorker
+
+
+def describe(worker: LeasedWorker, process: Record) -> WorkerRecord:
+    return WorkerRecord(
+        **dict(process),
+        queue=keys.QUEUE,
+        queues=tuple(worker.queues()),
+        running=worker.job_counter,
+        concurrency=worker.max_jobs,
+        draining=not worker.allow_pick_jobs,
+    )

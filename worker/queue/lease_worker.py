@@ -1,0 +1,323 @@
+"""arq's worker, made prompt and crash-proof. arq stays the queue; this adds what it lacks:
+
+- the claim: one round trip takes what is due and pushes its score out by the lease, so that jobs
+  in progress never stand before waiting ones (plain arq serves nothing new beyond 100 of them);
+- the wake-up: a token pushed with the enqueue wakes one idle worker; the poll is the fallback;
+- the lease: renewed while the job runs, so that a dead worker's jobs start elsewhere in seconds;
+- the patience: a Redis that is away is waited for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Function, Worker
+
+from shared.redis import keys
+from shared.redis.client import REDIS_AWAY, Redis, RedisError, Script
+from shared.telemetry.logs import where
+from worker.telemetry.metrics import LEASES_LOST
+
+log = structlog.stdlib.get_logger()
+
+#: Jobs that one claim takes at most, so that a burst spreads over the workers.
+_CLAIM = 8
+_HEALTH_SECONDS = 5
+_HANDOVER_SECONDS = 5
+
+
+class LeasedWorker(Worker):
+    """Serves any number of queues, each by turns.
+
+    `on_lost` is told the job whose lease went to another; `on_dropped` the job arq gave up.
+    `queues` is asked at each claim: which there are may change.
+    """
+
+    def __init__(
+        self,
+        functions: Sequence[Function],
+        *,
+        worker_id: str,
+        redis: ArqRedis,
+        concurrency: int,
+        lease_seconds: float,
+        poll_seconds: float,
+        on_lost: Callable[[str], None],
+        on_dropped: Callable[[str], Awaitable[None]],
+        queues: Callable[[], Sequence[str]] = lambda: (keys.QUEUE,),
+    ) -> None:
+        super().__init__(
+            functions,
+            queue_name=keys.QUEUE,
+            redis_pool=redis,
+            max_jobs=concurrency,
+            poll_delay=poll_seconds,
+            handle_signals=False,
+            job_serializer=redis.job_serializer,
+            job_deserializer=redis.job_deserializer,
+            keep_result=0,
+            # Time-outs and retry budgets are the run's own: arq's would end a job without a word.
+            job_timeout=10**9,
+            max_tries=10**9,
+            health_check_key=keys.worker(worker_id),
+            health_check_interval=_HEALTH_SECONDS,
+        )
+        self._id = worker_id
+        self._redis = cast("Redis", redis)
+        self._lease_ms = int(lease_seconds * 1000)
+        self._on_lost = on_lost
+        self._on_dropped = on_dropped
+        self.queues = queues
+        self._turn = 0
+        #: The queue of each job that was claimed.
+        self._queue_of: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        #: Held from a claim until what was claimed has started.
+        self._taking = asyncio.Lock()
+        #: Jobs whose tasks are about to end: their leases are given back, or soon will be.
+        self._released: set[str] = set()
+
+    async def run_until(self, stop: asyncio.Event, *, drain_seconds: float) -> None:
+        """Serve until told to stop; then take nothing new, and let running jobs end in time.
+
+        What still runs after `drain_seconds` is cancelled, and put back for others at once.
+        """
+        serving = self.loop.create_task(self.main(), name="worker")
+        renewing = self.loop.create_task(self._renew_leases(), name="lease-renewal")
+        stopping = self.loop.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait([serving, renewing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in (serving, renewing):
+                if task.done():
+                    await task
+            await self._drain(drain_seconds)
+        finally:
+            for task in (serving, renewing, stopping):
+                task.cancel()
+            await asyncio.gather(serving, renewing, stopping, return_exceptions=True)
+            with suppress(*REDIS_AWAY):
+                await self._redis.execute_command("DEL", self.health_check_key)
+
+    async def _drain(self, seconds: float) -> None:
+        self.allow_pick_jobs = False
+        self._changed.set()
+        async with self._taking:
+            running = list(self.tasks.values())
+        log.info("worker.draining", running=len(running), seconds=seconds)
+        if running and seconds:
+            await asyncio.wait(running, timeout=seconds)
+        left = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
+        for task in left.values():
+            task.cancel()
+        if left:
+            await asyncio.wait(left.values(), timeout=_HANDOVER_SECONDS)
+        for job_id, task in left.items():
+            if task.cancelled():  # before arq had begun with it: nobody has put it back
+                with suppress(*REDIS_AWAY):
+                    await self._release(job_id, finish=False)
+        self._collect_ended()
+        log.info("worker.drained", handed_over=len(left))
+
+    async def main(self) -> None:
+        self.ctx["redis"] = self.pool
+        while True:
+            try:
+                await self._poll_iteration()
+                await self._wait_for_work()
+            except (*REDIS_AWAY, RedisError) as error:
+                log.warning("worker.redis_away", error=str(error))
+                await asyncio.sleep(self.poll_delay_s)
+
+    async def _poll_iteration(self) -> None:
+        async with self._taking:
+            await self._take_jobs()
+        self._collect_ended()
+        await self.heart_beat()
+
+    async def _take_jobs(self) -> None:
+        while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
+            asked = min(free, _CLAIM)
+            claimed = await self._claim(asked)
+            for job_id in claimed:
+                if not self._runs(job_id):
+                    await self._start(job_id)
+            if len(claimed) < asked:
+                break
+
+    def _runs(self, job_id: str) -> bool:
+        """A process that stood still finds its own leases run out, and claims its own jobs."""
+        task = self.tasks.get(job_id)
+        return task is not None and not task.done() and job_id not in self._released
+
+    async def _claim(self, count: int) -> list[str]:
+        queues = self._by_turns()
+        claimed: list[list[bytes]] = await _CLAIM_DUE.run(
+            self._redis,
+            [*queues, *map(keys.wake, queues)],
+            [self._lease_ms, count, keys.lease(""), self._id],
+        )
+        for queue, job_id in claimed:
+            self._queue_of[job_id.decode()] = queue.decode()
+        return [job_id.decode() for _, job_id in claimed]
+
+    def _by_turns(self) -> list[str]:
+        """The queues, another one first each time."""
+        queues = self.queues()
+        self._turn = (self._turn + 1) % len(queues)
+        return [*queues[self._turn :], *queues[: self._turn]]
+
+    async def _start(self, job_id: str) -> None:
+        await self.sem.acquire()
+        self.job_counter += 1
+        self._released.discard(job_id)
+        task = self.loop.create_task(self.run_job(job_id, 0))
+        task.add_done_callback(self._on_ended)
+        self.tasks[job_id] = task
+
+    def _on_ended(self, _: asyncio.Task[Any]) -> None:
+        self._release_sem_dec_counter_on_complete()
+        self._changed.set()
+
+    def _collect_ended(self) -> None:
+        for job_id, task in list(self.tasks.items()):
+            if not task.done():
+                continue
+            del self.tasks[job_id]
+            self._released.discard(job_id)
+            self._queue_of.pop(job_id, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                # Its lease runs out and the job starts again, here or elsewhere.
+                broken = type(error).__name__
+                log.error("worker.job_broken", run_id=job_id, error=broken, where=where(error))
+
+    async def _wait_for_work(self) -> None:
+        """Until a token, a free place or the poll's time."""
+        if self.allow_pick_jobs and self.job_counter < self.max_jobs:
+            wakes = [keys.wake(queue) for queue in self.queues()]
+            token = await self._redis.execute_command("BLPOP", *wakes, self.poll_delay_s)
+            if token and not self.allow_pick_jobs:
+                await _PASS_ON.run(self._redis, [token[0].decode()], [_TOKEN_TTL_MS])
+            return
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.poll_delay_s):
+                await self._changed.wait()
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_ms / 3000)
+            for queue, held in self._held():
+                with suppress(*REDIS_AWAY, RedisError):
+                    await self._renew(queue, held)
+
+    def _held(self) -> Iterator[tuple[str, list[str]]]:
+        """The jobs that run here, by their queues."""
+        running = [job_id for job_id in self.tasks if self._runs(job_id)]
+        for queue in {self._queue_of[job_id] for job_id in running}:
+            yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
+
+    async def _renew(self, queue: str, held: list[str]) -> None:
+        args = [self._lease_ms, keys.lease(""), self._id, *held]
+        lost: list[bytes] = await _RENEW.run(self._redis, [queue], args)
+        for job_id in (lost_id.decode() for lost_id in lost):
+            if self._runs(job_id):
+                log.warning("worker.lease_lost", run_id=job_id)
+                LEASES_LOST.inc()
+                self._on_lost(job_id)
+
+    async def finish_job(self, job_id: str, finish: bool, *_: Any, **__: Any) -> None:  # noqa: FBT001
+        await self._release(job_id, finish=finish)
+
+    async def finish_failed_job(self, job_id: str, *_: Any, **__: Any) -> None:
+        await self._on_dropped(job_id)
+        await self._release(job_id, finish=True)
+
+    async def _release(self, job_id: str, *, finish: bool) -> None:
+        """Take the job off the queue, or put it back as due; only while the lease is ours."""
+        queue = self._queue_of.get(job_id, self.queue_name)
+        names = [queue, keys.wake(queue), keys.lease(job_id), keys.job(job_id), keys.tries(job_id)]
+        outcome = "done" if finish else "due"
+        self._released.add(job_id)
+        await _RELEASE.run(self._redis, names, [job_id, self._id, outcome, _TOKEN_TTL_MS])
+
+
+_TOKEN_TTL_MS = 60_000
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+#: KEYS queues, then their wakes; ARGV lease, count, lease key prefix, worker. Takes one job of each
+#: queue in turn, and returns pairs of queue and job. Where nothing due is left, tokens are spent.
+_CLAIM_DUE = Script(
+    _NOW
+    + """
+local count, queues = tonumber(ARGV[2]), #KEYS / 2
+local due, claimed = {}, {}
+for q = 1, queues do
+  due[q] = redis.call('ZRANGEBYSCORE', KEYS[q], '-inf', now, 'LIMIT', 0, count)
+end
+for row = 1, count do
+  for q = 1, queues do
+    local id = due[q][row]
+    if id and #claimed < count then
+      redis.call('ZADD', KEYS[q], now + ARGV[1], id)
+      redis.call('SET', ARGV[3] .. id, ARGV[4], 'PX', ARGV[1])
+      claimed[#claimed + 1] = {KEYS[q], id}
+    end
+  end
+end
+if #claimed < count then
+  for q = 1, queues do redis.call('DEL', KEYS[queues + q]) end
+end
+return claimed
+"""
+)
+
+#: KEYS queue; ARGV lease, lease key prefix, worker, jobs. Returns those that are another's or gone.
+#: A lease that ran out and that nobody took is taken back.
+_RENEW = Script(
+    _NOW
+    + """
+local lost = {}
+for i = 4, #ARGV do
+  local key = ARGV[2] .. ARGV[i]
+  local holder = redis.call('GET', key)
+  local queued = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if queued and (not holder or holder == ARGV[3]) then
+    redis.call('SET', key, ARGV[3], 'PX', ARGV[1])
+    redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i])
+  else
+    lost[#lost + 1] = ARGV[i]
+  end
+end
+return lost
+"""
+)
+
+#: KEYS queue, wake, lease, job, tries; ARGV job, worker, 'done' or 'due', token's TTL.
+_RELEASE = Script(
+    _NOW
+    + """
+local holder = redis.call('GET', KEYS[3])
+if holder and holder ~= ARGV[2] then return end
+redis.call('DEL', KEYS[3])
+if ARGV[3] == 'done' then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+  redis.call('DEL', KEYS[4], KEYS[5])
+elseif redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+  redis.call('ZADD', KEYS[1], now, ARGV[1])
+  redis.call('LPUSH', KEYS[2], '1')
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+end
+"""
+)
+
+_PASS_ON = Script("""
+redis.call('LPUSH', KEYS[1], '1')
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+""")
