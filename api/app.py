@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api.auth.anonymous import LOCAL_ORIGIN
-from api.auth.authenticator import Gate
+from api.auth.authenticator import Authenticator
 from api.auth.middleware import AuthMiddleware
 from api.auth.security_warnings import warn_of_weakness
 from api.console import page, routes
@@ -35,7 +35,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     """
     live = LiveSettings(settings)
     live.on_change(lambda changed: logs.configure(changed.logging))
-    gate = Gate(live)
+    gate = Authenticator(live)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

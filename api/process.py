@@ -15,24 +15,24 @@ from api.chat.title_service import TitleService
 from api.http.draining import Draining
 from api.monitoring.component_checks import ComponentChecks
 from api.monitoring.request_metrics import clients_now
-from api.monitoring.system_gauges import Cluster
+from api.monitoring.system_gauges import SystemGauges
 from api.monitoring.tracing import name_run
-from api.streaming.queue_position import Places, Waiting
+from api.streaming.queue_position import QueuedRun, QueuePositionTracker
 from api.streaming.sse import RelayResponse
-from api.streaming.stream_format import UI_MESSAGE, Wire
+from api.streaming.stream_format import UI_MESSAGE, StreamFormat
 from shared.agents.agent_file import AgentFile
-from shared.agents.catalog import AgentCatalogue
+from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleBoard
-from shared.processes.api_processes import ApiRecord, Apis
-from shared.processes.metrics_history import Samples
-from shared.processes.registry import Identity, Presence, Record
-from shared.processes.sampler import Sampling
-from shared.processes.snapshot import Observatory
-from shared.processes.workers import Workers
+from shared.processes.api_processes import ApiRecord, ApiRegistry
+from shared.processes.metrics_history import MetricsHistory
+from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, ProcessRecord
+from shared.processes.sampler import MetricsSampler
+from shared.processes.snapshot import SystemMonitor
+from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.redis.client import Redis, connect
 from shared.redis.subscriber import Subscriber
-from shared.runs.control import Orders
+from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.run import Run, RunState
 from shared.runs.stores import Stores, open_stores, open_subscriptions
@@ -51,21 +51,21 @@ class Process:
     follower: Follower
     agents: AgentDirectory
     runs: RunService
-    orders: Orders
+    orders: RunControl
     titles: TitleService
     models: ModelList
-    places: Places
+    places: QueuePositionTracker
     draining: Draining
     checks: ComponentChecks
-    observatory: Observatory
-    cluster: Cluster
+    observatory: SystemMonitor
+    cluster: SystemGauges
 
     @property
     def settings(self) -> Settings:
         return self.live.now
 
     async def relay(
-        self, run: Run, wire: Wire, after: Cursor = START, *, rebuild: bool = False
+        self, run: Run, wire: StreamFormat, after: Cursor = START, *, rebuild: bool = False
     ) -> RelayResponse:
         """Follow a run from a cursor on, to one client, on the wire it asked for.
 
@@ -85,7 +85,7 @@ class Process:
             settle=self.runs.settle,
             earlier=() if known else await self.runs.earlier(run),
             rebuild=rebuild,
-            waiting=Waiting(self.places, run) if waits else None,
+            waiting=QueuedRun(self.places, run) if waits else None,
         )
 
 
@@ -125,14 +125,14 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
 
     live.on_change(resize)
     queue = JobQueue(redis)
-    catalogue = AgentCatalogue(redis, live_ttl=settings.run.live_ttl_seconds)
+    catalogue = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
     agents = AgentDirectory(catalogue, AgentFile(settings.agents))
-    orders = Orders(
+    orders = RunControl(
         runs=stores.runs,
         queue=queue,
         stream=stream,
         follower=follower,
-        workers=Workers(redis),
+        workers=WorkerRegistry(redis),
         failed_runs=FailedRuns(redis, retention=settings.run.retention_seconds),
     )
     runs = RunService(
@@ -157,30 +157,30 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         orders=orders,
         titles=TitleService(redis, queue, TitleBoard(redis), subscriber, live),
         models=ModelList(live, redis),
-        places=await stack.enter_async_context(Places(queue)),
+        places=await stack.enter_async_context(QueuePositionTracker(queue)),
         draining=draining,
         checks=checks,
         observatory=observatory,
-        cluster=Cluster(stores, observatory, checks, live),
+        cluster=SystemGauges(stores, observatory, checks, live),
     )
 
 
-def _observatory(stores: Stores, live: LiveSettings, agents: AgentDirectory) -> Observatory:
+def _observatory(stores: Stores, live: LiveSettings, agents: AgentDirectory) -> SystemMonitor:
     async def queues() -> set[str]:
         return await agents.queues() | {*live.now.models.queues.values()}
 
-    return Observatory(stores, queues)
+    return SystemMonitor(stores, queues)
 
 
-async def _appear(redis: Redis, observatory: Observatory, stack: AsyncExitStack) -> None:
+async def _appear(redis: Redis, observatory: SystemMonitor, stack: AsyncExitStack) -> None:
     """Be seen by whoever looks at the house, and take part in making its samples."""
-    identity = Identity()
+    identity = ProcessIdentity()
 
-    def describe(process: Record) -> ApiRecord:
+    def describe(process: ProcessRecord) -> ApiRecord:
         return ApiRecord(**dict(process), clients=clients_now())
 
-    await stack.enter_async_context(Presence(Apis(redis), identity, describe))
-    await stack.enter_async_context(Sampling(Samples(redis), observatory, identity.id))
+    await stack.enter_async_context(ProcessHeartbeat(ApiRegistry(redis), identity, describe))
+    await stack.enter_async_context(MetricsSampler(MetricsHistory(redis), observatory, identity.id))
 
 
 def _process_of(request: Request) -> Process:

@@ -139,10 +139,10 @@ def config(
     Secrets are not shown. Exit code 2 if a setting is wrong or unknown, and each of those is named.
     """
     with readable("config"):
-        from mamba.config.config_report import effective, in_columns, in_json  # noqa: PLC0415
+        from mamba.config.config_report import config_rows, in_columns, in_json  # noqa: PLC0415
         from shared.settings import read_settings  # noqa: PLC0415
 
-        rows = [row for row in effective(read_settings()) if row.source or not changed]
+        rows = [row for row in config_rows(read_settings()) if row.source or not changed]
         typer.echo(in_json(rows) if as_json else in_columns(rows, color=has_colors()))
 
 

@@ -13,7 +13,7 @@ from shared.telemetry.logs import where
 log = structlog.stdlib.get_logger()
 
 
-class Background:
+class BackgroundTask:
     """Use as an async context manager: `_run` runs for as long as it lasts.
 
     A process whose part has died by a mistake of ours would stand there and serve nobody: it leaves

@@ -43,7 +43,7 @@ message. HTTP statuses are chosen at the API's edge alone
 import inspect
 from math import ceil
 
-from shared.limits.rate_limit_status import Allowance
+from shared.limits.rate_limit_status import RateLimitStatus
 
 
 class MambaError(Exception):
@@ -180,7 +180,7 @@ class TooManyRequests(Refusal):
         message: str | None = None,
         *,
         retry_after: float,
-        allowance: Allowance | None = None,
+        allowance: RateLimitStatus | None = None,
     ) -> None:
         self.retry_after = max(1, ceil(retry_after))
         self.allowance = allowance
@@ -213,7 +213,7 @@ class Unavailable(Refusal):
     code = "unavailable"
 
 
-class WorkerUnheard(Unavailable):
+class WorkerNotResponding(Unavailable):
     """The worker did not listen. Send its process SIGTERM."""
 
     code = "worker_unheard"
@@ -239,13 +239,13 @@ class FileTimeout(MambaError):
     """A file of this conversation did not arrive in time."""
 
 
-class ModelSilent(MambaError):
+class ModelTimeout(MambaError):
     """The model says nothing."""
 
 
-class FirstTokenTimeout(ModelSilent):
+class FirstTokenTimeout(ModelTimeout):
     """The model did not begin its answer in time."""
 
 
-class SilenceTimeout(ModelSilent):
+class SilenceTimeout(ModelTimeout):
     """The model fell silent in the middle of its answer."""

@@ -13,13 +13,13 @@ import uvloop
 from arq.connections import ArqRedis
 from arq.worker import func
 
-from shared.agents.catalog import AgentCatalogue
+from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleBoard
-from shared.processes.metrics_history import Samples
-from shared.processes.registry import Identity, Presence
-from shared.processes.sampler import Sampling
-from shared.processes.snapshot import Observatory
-from shared.processes.workers import Workers
+from shared.processes.metrics_history import MetricsHistory
+from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
+from shared.processes.sampler import MetricsSampler
+from shared.processes.snapshot import SystemMonitor
+from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis, open_pool
@@ -33,17 +33,17 @@ from shared.telemetry import logs
 from shared.telemetry.metrics import MODELS, tell_start
 from shared.telemetry.tracing import active, tracing
 from worker.agents.catalog_publisher import AgentPublisher
-from worker.agents.registry import OfferedAgents
+from worker.agents.registry import AgentRegistry
 from worker.jobs.generate_title import TitleRunner
 from worker.jobs.run_chat import ChatRunner
-from worker.jobs.running_runs import Interrupt, Running
-from worker.models.health_probe import Probe
-from worker.models.registry import Models
+from worker.jobs.running_runs import Interrupt, RunningRuns
+from worker.models.health_probe import HealthProbe
+from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import max_retries_of
 from worker.output.writer import GroupCommit
 from worker.process_record import describe
-from worker.queue.command_listener import Orders
-from worker.queue.lease_worker import LeasedWorker
+from worker.queue.command_listener import CommandListener
+from worker.queue.lease_worker import LeaseWorker
 from worker.telemetry.metrics import DRAINING, PLACES, RUNNING
 from worker.telemetry.metrics_port import metrics_port
 
@@ -69,7 +69,7 @@ def _trace_agents() -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    identity = Identity()
+    identity = ProcessIdentity()
     stop = asyncio.Event()
     tell_start()
     with _on_signal(stop):
@@ -87,7 +87,7 @@ async def _serve(settings: Settings) -> None:
             _tune_garbage_collection()
             redis = cast("Redis", worker.pool)
             async with (
-                Presence(Workers(redis), identity, partial(describe, worker)),
+                ProcessHeartbeat(WorkerRegistry(redis), identity, partial(describe, worker)),
                 _sampling(stores, live, identity.id),
             ):
                 await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
@@ -95,7 +95,7 @@ async def _serve(settings: Settings) -> None:
 
 async def _compose(
     live: LiveSettings, worker_id: str, stack: AsyncExitStack, stop: asyncio.Event
-) -> tuple[LeasedWorker, Stores]:
+) -> tuple[LeaseWorker, Stores]:
     settings = live.now
     MODELS.learn(settings.openai.default_model)
     name = f"mamba-worker:{worker_id}"
@@ -103,15 +103,15 @@ async def _compose(
     arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
     stack.push_async_callback(arq.aclose, close_connection_pool=True)
     redis = cast("Redis", arq)
-    models = Models(live)
+    models = ModelRegistry(live)
     stack.push_async_callback(models.close)
     subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
     most = settings.redis.max_connections
     stores = open_stores(settings, redis, stack, name=name, max_connections=most)
     stream, runs = stores.stream, stores.runs
-    running = Running()
-    agents = await stack.enter_async_context(OfferedAgents(live, models))
-    catalogue = AgentCatalogue(redis, live_ttl=settings.run.live_ttl_seconds)
+    running = RunningRuns()
+    agents = await stack.enter_async_context(AgentRegistry(live, models))
+    catalogue = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
     await stack.enter_async_context(AgentPublisher(agents, catalogue))
     runner = ChatRunner(
         stream=stream,
@@ -124,10 +124,10 @@ async def _compose(
         max_retries=lambda model: max_retries_of(live.now, model),
     )
     titles = TitleRunner(TitleBoard(redis), models, running, live)
-    await stack.enter_async_context(Probe(redis, live, worker_id))
-    orders = await stack.enter_async_context(Orders(runs, running, stop.set))
+    await stack.enter_async_context(HealthProbe(redis, live, worker_id))
+    orders = await stack.enter_async_context(CommandListener(runs, running, stop.set))
     subscriber.add(keys.worker(worker_id), orders)
-    worker = LeasedWorker(
+    worker = LeaseWorker(
         [
             func(cast("WorkerCoroutine", runner.__call__), name=RUN_CHAT),
             func(cast("WorkerCoroutine", titles.__call__), name=GENERATE_TITLE),
@@ -144,13 +144,13 @@ async def _compose(
     return worker, stores
 
 
-def _sampling(stores: Stores, live: LiveSettings, worker_id: str) -> Sampling:
-    catalogue = AgentCatalogue(stores.queue, live_ttl=stores.live_ttl)
+def _sampling(stores: Stores, live: LiveSettings, worker_id: str) -> MetricsSampler:
+    catalogue = AgentCatalog(stores.queue, live_ttl=stores.live_ttl)
 
     async def queues() -> set[str]:
         return await catalogue.queues(live.now)
 
-    return Sampling(Samples(stores.queue), Observatory(stores, queues), worker_id)
+    return MetricsSampler(MetricsHistory(stores.queue), SystemMonitor(stores, queues), worker_id)
 
 
 async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
@@ -166,7 +166,7 @@ async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
             return
 
 
-def _show(worker: LeasedWorker) -> None:
+def _show(worker: LeaseWorker) -> None:
     """Let the metrics tell how busy it is."""
     PLACES.set(worker.max_jobs)
     RUNNING.set_function(lambda: worker.job_counter)

@@ -1,12 +1,12 @@
 """A worker as its record tells of it."""
 
-from shared.processes.registry import Record
+from shared.processes.registry import ProcessRecord
 from shared.processes.workers import WorkerRecord
 from shared.redis import keys
-from worker.queue.lease_worker import LeasedWorker
+from worker.queue.lease_worker import LeaseWorker
 
 
-def describe(worker: LeasedWorker, process: Record) -> WorkerRecord:
+def describe(worker: LeaseWorker, process: ProcessRecord) -> WorkerRecord:
     return WorkerRecord(
         **dict(process),
         queue=keys.QUEUE,

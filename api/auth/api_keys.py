@@ -6,7 +6,7 @@ from hmac import compare_digest
 
 from starlette.types import Scope
 
-from api.auth.auth_errors import Refused
+from api.auth.auth_errors import AuthError
 from api.auth.credentials import api_key
 from api.auth.principal import Principal, owner_id
 from shared.api_key import hash_of
@@ -21,9 +21,9 @@ class ApiKeys:
         """Raises Refused."""
         entry = self._find(api_key(scope))
         if entry is None:
-            raise Refused("unknown_key", "The API key is not known.")
+            raise AuthError("unknown_key", "The API key is not known.")
         if entry.expires_at is not None and entry.expires_at <= datetime.now(UTC):
-            raise Refused("expired", "The API key has expired.", key=entry.name)
+            raise AuthError("expired", "The API key has expired.", key=entry.name)
         owner = owner_id("api_key", entry.owner or entry.name, entry.tenant)
         return Principal(owner, frozenset(entry.scopes))
 

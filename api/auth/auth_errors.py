@@ -10,7 +10,7 @@ _REALM = 'Bearer realm="mamba"'
 _UNSAYABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 
-class Refused(Unauthenticated):
+class AuthError(Unauthenticated):
     """Nobody that is known. `reason` is for the log: a word of docs/operate/authentication.md."""
 
     def __init__(self, reason: str, message: str, *, key: str | None = None) -> None:
@@ -20,7 +20,7 @@ class Refused(Unauthenticated):
         self.key = key
 
 
-class Missing(Refused):
+class Missing(AuthError):
     """No key or token was sent."""
 
     def __init__(self, message: str) -> None:
@@ -40,7 +40,7 @@ def challenge(refusal: Refusal) -> str | None:
     match refusal:
         case MissingScope():
             return f'{_REALM}, error="insufficient_scope", scope="{refusal.scope}"'
-        case Refused() if not isinstance(refusal, Missing):
+        case AuthError() if not isinstance(refusal, Missing):
             description = _UNSAYABLE.sub("'", str(refusal))
             return f'{_REALM}, error="invalid_token", error_description="{description}"'
         case Unauthenticated():

@@ -24,7 +24,7 @@ class _Mode(Protocol):
     async def identify(self, scope: Scope) -> Principal: ...
 
 
-class Gate:
+class Authenticator:
     """Raises SettingsError if a key of the settings cannot be read."""
 
     def __init__(self, live: LiveSettings) -> None:

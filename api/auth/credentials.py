@@ -5,7 +5,7 @@ Not from the query: addresses end up in logs and histories (RFC 6750, 2.3).
 
 from starlette.types import Scope
 
-from api.auth.auth_errors import Missing, Refused
+from api.auth.auth_errors import AuthError, Missing
 
 #: Bytes. More than any issuer's token, and little enough to be looked at in no time.
 _LONGEST = 16_384
@@ -41,7 +41,7 @@ def _one(scope: Scope, header: bytes) -> str | None:
     values: list[bytes] = [value for name, value in scope["headers"] if name == header]
     name = header.decode()
     if len(values) > 1:
-        raise Refused("malformed", f"The request has several {name} headers: send one.")
+        raise AuthError("malformed", f"The request has several {name} headers: send one.")
     if values and len(values[0]) > _LONGEST:
-        raise Refused("malformed", f"The {name} header is longer than {_LONGEST:,} bytes.")
+        raise AuthError("malformed", f"The {name} header is longer than {_LONGEST:,} bytes.")
     return values[0].decode("latin-1").strip() if values else None

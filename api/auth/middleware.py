@@ -3,8 +3,8 @@
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth.auth_errors import Foreign, Refused
-from api.auth.authenticator import Gate
+from api.auth.auth_errors import AuthError, Foreign
+from api.auth.authenticator import Authenticator
 from api.auth.public_routes import is_open
 from api.http import problems
 from shared.errors import Refusal
@@ -17,7 +17,7 @@ log = structlog.stdlib.get_logger()
 class AuthMiddleware:
     """Leaves the request's principal in `scope["state"]["principal"]`."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, live: LiveSettings) -> None:
+    def __init__(self, app: ASGIApp, gate: Authenticator, live: LiveSettings) -> None:
         self._app = app
         self._gate = gate
         self._live = live
@@ -38,6 +38,6 @@ class AuthMiddleware:
 
 
 def _log(refusal: Refusal) -> None:
-    reason = refusal.reason if isinstance(refusal, Refused | Foreign) else refusal.code
-    key = {"key": refusal.key} if isinstance(refusal, Refused) and refusal.key else {}
+    reason = refusal.reason if isinstance(refusal, AuthError | Foreign) else refusal.code
+    key = {"key": refusal.key} if isinstance(refusal, AuthError) and refusal.key else {}
     log.info("auth.refused", reason=reason, **key)

@@ -11,7 +11,7 @@ import jwt
 from jwt.types import Options
 from starlette.types import Scope
 
-from api.auth.auth_errors import Refused
+from api.auth.auth_errors import AuthError
 from api.auth.credentials import bearer
 from api.auth.principal import Principal, owner_id
 from api.auth.signing_key import SigningKey
@@ -61,7 +61,7 @@ class Tokens:
         try:
             owner = owner_id("jwt", _name(claims, settings.owner_claim), tenant)
         except UnicodeEncodeError:
-            raise Refused("malformed", "The token's names hold half a character.") from None
+            raise AuthError("malformed", "The token's names hold half a character.") from None
         return Principal(owner, _scopes(claims, settings.scope_claim))
 
     async def _verify(self, token: str) -> _Claims:
@@ -89,27 +89,27 @@ class Tokens:
         """The one key that the token may have been signed with."""
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in self._settings.algorithms:
-            raise Refused("algorithm", "The token is signed with an algorithm that is not taken.")
+            raise AuthError("algorithm", "The token is signed with an algorithm that is not taken.")
         for source in self._sources:
             fitting = [key for key in await source.keys(kid) if algorithm in key.algorithms]
             if len(fitting) == 1:
                 return fitting[0]
             if fitting:
-                raise Refused("signing_key", "The token does not name its key (kid).")
-        raise Refused("signing_key", "The token is signed with a key that is not known.")
+                raise AuthError("signing_key", "The token does not name its key (kid).")
+        raise AuthError("signing_key", "The token is signed with a key that is not known.")
 
 
-def _refused(error: jwt.PyJWTError) -> Refused:
+def _refused(error: jwt.PyJWTError) -> AuthError:
     if isinstance(error, jwt.MissingRequiredClaimError):
         return _missing(error.claim)
     for kind, reason, message in _MISTAKES:
         if isinstance(error, kind):
-            return Refused(reason, message)
-    return Refused("malformed", "The token is no JSON Web Token that can be read.")
+            return AuthError(reason, message)
+    return AuthError("malformed", "The token is no JSON Web Token that can be read.")
 
 
-def _missing(claim: str) -> Refused:
-    return Refused("claim", f"The token lacks the claim {claim!r}.")
+def _missing(claim: str) -> AuthError:
+    return AuthError("claim", f"The token lacks the claim {claim!r}.")
 
 
 def _claim(claims: _Claims, path: str) -> object:
@@ -130,7 +130,7 @@ def _name(claims: _Claims, path: str) -> str:
     if value is None or value == "":
         raise _missing(path)
     if not isinstance(value, str) or len(value) > _LONGEST_NAME:
-        raise Refused(
+        raise AuthError(
             "claim", f"The claim {path!r} is not a text of at most {_LONGEST_NAME} characters."
         )
     return value
@@ -141,5 +141,5 @@ def _scopes(claims: _Claims, path: str) -> frozenset[str]:
     value = _claim(claims, path)
     listed = value.split() if isinstance(value, str) else value or []
     if not isinstance(listed, list):
-        raise Refused("claim", f"The claim {path!r} is neither a text nor a list.")
+        raise AuthError("claim", f"The claim {path!r} is neither a text nor a list.")
     return frozenset(scope for scope in cast("list[object]", listed) if isinstance(scope, str))

@@ -6,7 +6,7 @@ import structlog
 
 from shared.agents.agent_file import AgentFile
 from shared.agents.card import BUILT_IN, AgentCard
-from shared.agents.catalog import AgentCatalogue
+from shared.agents.catalog import AgentCatalog
 from shared.errors import InvalidRequest, SettingsError
 
 log = structlog.stdlib.get_logger()
@@ -22,7 +22,7 @@ class AgentDirectory:
         SettingsError: if the file is wrong at the start; later it is logged, and the old stays.
     """
 
-    def __init__(self, catalogue: AgentCatalogue, file: AgentFile) -> None:
+    def __init__(self, catalogue: AgentCatalog, file: AgentFile) -> None:
         self._catalogue = catalogue
         self._file = file
         self._described = [agent.card for agent in file.read()]

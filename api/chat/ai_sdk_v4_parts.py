@@ -6,7 +6,7 @@ from pydantic import StringConstraints
 
 from api.http.body_model import Base64, Body, FileUrl, MediaType, Name, Nested
 from shared.chat import messages as normalised
-from shared.streams.tool_responses import Answer
+from shared.streams.tool_responses import ToolResponse
 
 
 class Invocation(Body):
@@ -39,10 +39,12 @@ class Invocation(Body):
     def _error(self) -> str:
         return self.result if isinstance(self.result, str) else "The tool failed."
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> ToolResponse | None:
         if self.state != "result":
             return None
-        return Answer(error=self._error) if self.is_error else Answer(output=self.result)
+        return (
+            ToolResponse(error=self._error) if self.is_error else ToolResponse(output=self.result)
+        )
 
 
 class ToolInvocation(Body):

@@ -41,7 +41,7 @@ class ClientTool(Body):
     description: str = Field(default="", max_length=4096, description="What the model is told")
     input_schema: _Schema = Field(description="JSON Schema of an object: the arguments")
 
-    def normal(self) -> tools.ClientTool:
-        return tools.ClientTool(
+    def normal(self) -> tools.ClientToolDefinition:
+        return tools.ClientToolDefinition(
             name=self.name, description=self.description, input_schema=self.input_schema
         )

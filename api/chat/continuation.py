@@ -14,15 +14,15 @@ from shared.queue.job_queue import JobQueue
 from shared.runs.finalize import CLOSED_UNBEGUN
 from shared.runs.run import Run, RunState, RunStore
 from shared.streams.event_stream import Entry, EventStream, read_all
-from shared.streams.tool_responses import Answer
-from shared.streams.transcript import ToolCall, Transcript
+from shared.streams.tool_responses import ToolResponse
+from shared.streams.transcript import Transcript, TranscriptToolCall
 
 
 class Continuation(NamedTuple):
     """The run to go on from, the calls' answers, and how many steps its message has by now."""
 
     run: Run
-    answers: dict[str, Answer]
+    answers: dict[str, ToolResponse]
     steps: int
 
 
@@ -89,10 +89,12 @@ def _nothing(answers: Sequence[Claim], refusal: type[NotPending | PendingExpired
         raise refusal(field=answers[0].place)
 
 
-def _checked(transcript: Transcript, claims: Sequence[Claim], field: str) -> dict[str, Answer]:
+def _checked(
+    transcript: Transcript, claims: Sequence[Claim], field: str
+) -> dict[str, ToolResponse]:
     """The answers to all calls that wait. Results that the logs have already are passed over."""
     pending = {call.id: call for call in transcript.pending}
-    known = {part.id for part in transcript.parts if isinstance(part, ToolCall)}
+    known = {part.id for part in transcript.parts if isinstance(part, TranscriptToolCall)}
     for claim in claims:
         decides = claim.answer.approved is not None
         if claim.call_id not in pending and (decides or claim.call_id not in known):
@@ -104,10 +106,10 @@ def _checked(transcript: Transcript, claims: Sequence[Claim], field: str) -> dic
     return given
 
 
-def _fits(call: ToolCall, answer: Answer) -> bool:
+def _fits(call: TranscriptToolCall, answer: ToolResponse) -> bool:
     return (call.approval_id is None) == (answer.approved is None)
 
 
-def _wanted(call: ToolCall, field: str) -> str:
+def _wanted(call: TranscriptToolCall, field: str) -> str:
     what = "a result" if call.approval_id is None else "an approval"
     return f"{field}: The call {call.id!r} of {call.name!r} waits for {what}. Answer all calls."

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Discriminator, Field, Tag
 from api.chat.ai_sdk_v4_parts import Attachment, InlineFile, Invocation, ToolInvocation
 from api.http.body_model import FAIL_FAST, Body, FileUrl, MediaType, Name, Nested, at_most
 from shared.chat import messages as normalised
-from shared.streams.tool_responses import DENIED, Answer
+from shared.streams.tool_responses import DENIED, ToolResponse
 
 #: Marks the tags of the unions below in an error's location: they are no part of the body.
 TAG = "as:"
@@ -83,16 +83,16 @@ class _Tool(Body):
             return (self.approval and self.approval.reason) or DENIED
         return None
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> ToolResponse | None:
         """What the client says came of the call, or whether it may be made."""
         if self.state == "approval-responded":
             given = self.approval
             if given is None or given.approved is None:
                 return None
-            return Answer(approved=given.approved, reason=given.reason)
+            return ToolResponse(approved=given.approved, reason=given.reason)
         if self.state == "output-available":
-            return Answer(output=self.output)
-        return Answer(error=self._error()) if self.state == "output-error" else None
+            return ToolResponse(output=self.output)
+        return ToolResponse(error=self._error()) if self.state == "output-error" else None
 
 
 class _StepStart(Body):
@@ -160,7 +160,7 @@ class Claim(NamedTuple):
     place: str
     call_id: str
     tool: str
-    answer: Answer
+    answer: ToolResponse
 
 
 class UIMessage(Body):

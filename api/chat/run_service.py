@@ -14,13 +14,13 @@ from api.monitoring.tracing import enqueueing
 from api.streaming.sse import ClientCursor
 from shared.agents.card import CHAT_AGENT, AgentCard
 from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, RunInProgress
-from shared.limits.rate_limit_status import Allowance
+from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import model_name, queue_of, requested_model
 from shared.queue.job_queue import RUN_CHAT, JobQueue, RunChat
 from shared.redis.client import REDIS_AWAY
 from shared.redis.keys import MAIN_QUEUE
 from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken
-from shared.runs.control import Orders
+from shared.runs.control import RunControl
 from shared.runs.finalize import lost_ending
 from shared.runs.run import Run, RunState, RunStore, new_run_id
 from shared.settings import Settings
@@ -37,7 +37,7 @@ _SETTLE_SECONDS = 2.0
 class Accepted(NamedTuple):
     run: Run
     #: What is left of the owner's rate, where there is one.
-    allowance: Allowance | None
+    allowance: RateLimitStatus | None
 
 
 class RunService:
@@ -49,7 +49,7 @@ class RunService:
         admission: Admission,
         queue: JobQueue,
         stream: EventStream,
-        orders: Orders,
+        orders: RunControl,
         live: LiveSettings,
     ) -> None:
         self._agents = agents

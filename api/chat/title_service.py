@@ -11,7 +11,7 @@ from api.monitoring.tracing import enqueueing
 from shared.chat.messages import Message, TextPart
 from shared.chat.titles import UNTITLED, GeneratedTitle, TitleBoard, tidy
 from shared.limits.rate_limit import take_title
-from shared.limits.rate_limit_status import Allowance
+from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import requested_model
 from shared.queue.job_queue import GENERATE_TITLE, GenerateTitle, JobQueue
 from shared.redis import keys
@@ -43,7 +43,7 @@ class TitleService:
         self._subscriber = subscriber
         self._live = live
 
-    async def allow(self, owner: str) -> Allowance | None:
+    async def allow(self, owner: str) -> RateLimitStatus | None:
         """Count a title against its owner's rate; without Redis no model is asked, nor this.
 
         Raises:
@@ -113,7 +113,7 @@ class TitleService:
                 if not made:
                     await self._queue.remove(title_id)
                     if worker_id := await self._queue.leased_by(title_id):
-                        await self._queue.tell(worker_id, f"stop {title_id}")
+                        await self._queue.send_command(worker_id, f"stop {title_id}")
                 await self._board.forget(title_id)
 
 

@@ -49,7 +49,7 @@ class Done(BaseModel):
 @router.get("/overview")
 async def overview(process: CurrentProcess) -> Response:
     """The house as it is, with its last hour."""
-    content = as_json(await process.observatory.look())
+    content = as_json(await process.observatory.overview())
     headers = {"cache-control": "no-store"}
     return Response(content, headers=headers, media_type="application/json")
 

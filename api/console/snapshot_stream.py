@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.http.draining import Draining
-from shared.processes.snapshot import Observatory, Overview
+from shared.processes.snapshot import SystemMonitor, SystemOverview
 
 _SECONDS = 2.0
 #: So many samples go out again each time: none is missed by a reader that is a little late.
@@ -23,7 +23,7 @@ _HEADERS = {
 _TOTALS = {"workers": {"__all__": {"totals"}}, "apis": {"__all__": {"totals"}}}
 
 
-def as_json(overview: Overview) -> bytes:
+def as_json(overview: SystemOverview) -> bytes:
     return overview.model_dump_json(exclude=_TOTALS).encode()
 
 
@@ -33,7 +33,7 @@ class OverviewStream(Response):
     It ends in good order after 10 minutes, and when the process drains: the page comes back.
     """
 
-    def __init__(self, observatory: Observatory, draining: Draining) -> None:
+    def __init__(self, observatory: SystemMonitor, draining: Draining) -> None:
         super().__init__(None, 200, headers=_HEADERS)
         del self.headers["content-length"]
         self._observatory = observatory
@@ -52,12 +52,12 @@ class OverviewStream(Response):
 
     async def _tell(self, send: Send) -> None:
         until = time.monotonic() + _LONGEST_SECONDS
-        overview = await self._observatory.look()
+        overview = await self._observatory.overview()
         while not self._over and not self._draining.begun and time.monotonic() < until:
             event = b"event: overview\ndata: %b\n\n" % as_json(overview)
             await send({"type": "http.response.body", "body": event, "more_body": True})
             await self._pause()
-            overview = await self._observatory.look(samples=_SAMPLES)
+            overview = await self._observatory.overview(samples=_SAMPLES)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pause(self) -> None:

@@ -12,7 +12,7 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
-class Connection(HttpToolsProtocol):
+class BoundedHeadProtocol(HttpToolsProtocol):
     #: Room for the longest token, and for the cookies of the sites that share the name.
     head_bytes: ClassVar = 65_536
     head_seconds: ClassVar = 30.0

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth.auth_errors import challenge
-from api.http.rate_limit_headers import allowance_headers
+from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import count_refusal
 from shared.errors import (
@@ -192,7 +192,7 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
 
 def _headers(error: Refusal, status: int) -> dict[str, str]:
     if isinstance(error, TooManyRequests):
-        return {"retry-after": str(error.retry_after), **allowance_headers(error.allowance)}
+        return {"retry-after": str(error.retry_after), **rate_limit_headers(error.allowance)}
     if asked := challenge(error):
         return {"www-authenticate": asked}
     return {"retry-after": "1"} if status == 503 else {}

@@ -9,10 +9,10 @@ until it is whole again.
 
 from math import ceil
 
-from shared.limits.rate_limit_status import Allowance
+from shared.limits.rate_limit_status import RateLimitStatus
 
 
-def allowance_headers(allowance: Allowance | None) -> dict[str, str]:
+def rate_limit_headers(allowance: RateLimitStatus | None) -> dict[str, str]:
     if allowance is None:
         return {}
     policy = f'"{allowance.policy}";q={allowance.quota}'

@@ -36,14 +36,14 @@ class RequestLogMiddleware:
             return
         settings = self._live.now
         kept = settings.limits.body_bytes if settings.logging.include_body else 0
-        exchange = _Exchange(scope, receive, send, kept_bytes=kept)
+        exchange = _LoggedExchange(scope, receive, send, kept_bytes=kept)
         try:
             await self._app(scope, exchange.receive, exchange.send)
         finally:
             exchange.tell_end()
 
 
-class _Exchange:
+class _LoggedExchange:
     """One request and its response, as they pass."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, kept_bytes: int) -> None:

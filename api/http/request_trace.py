@@ -32,7 +32,7 @@ class TracingMiddleware:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._tracer)
+        exchange = _TracedExchange(scope, receive, send, self._tracer)
         try:
             with self._tracer.within(exchange.span):
                 await self._app(scope, exchange.receive, exchange.send)
@@ -43,7 +43,7 @@ class TracingMiddleware:
             exchange.end()
 
 
-class _Exchange:
+class _TracedExchange:
     """One request and its response, as they pass."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, tracer: Tracer) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from api.catalog.agent_directory import AgentDirectory
-from shared.processes.workers import Workers
+from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.queue.queue_depth import read_backlog
 from shared.redis import keys
@@ -53,7 +53,7 @@ class ComponentChecks:
         self._redis = stores.queue
         self._live = live
         self._agents = agents
-        self._workers = Workers(stores.queue)
+        self._workers = WorkerRegistry(stores.queue)
         self._look: asyncio.Task[Components] | None = None
         self._looked_at = 0.0
 
@@ -93,7 +93,7 @@ class ComponentChecks:
 
     async def _streams(self) -> Components:
         """`streams`, where the logs are apart."""
-        return {"streams": await _timed(self._log_nodes)} if self._stores.apart else {}
+        return {"streams": await _timed(self._log_nodes)} if self._stores.split else {}
 
     async def _log_nodes(self) -> Component:
         replies = await self._stores.each_log_node("PING")

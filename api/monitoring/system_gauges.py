@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from api.monitoring.component_checks import OWN_COMPONENTS, ComponentChecks
-from shared.processes.snapshot import HouseLook, Observatory, QueueLook, RedisLook
+from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.stores import Stores
 from shared.settings.live_settings import LiveSettings
@@ -37,13 +37,13 @@ GAUGES = (
 _Values = dict[str, list[tuple[tuple[str, ...], float]]]
 
 
-class Cluster:
+class SystemGauges:
     """One a process."""
 
     def __init__(
         self,
         stores: Stores,
-        observatory: Observatory,
+        observatory: SystemMonitor,
         checks: ComponentChecks,
         live: LiveSettings,
     ) -> None:
@@ -55,7 +55,7 @@ class Cluster:
     async def gauges(self) -> list[Metric]:
         """As they were a few seconds ago at most. Without Redis there is little to tell."""
         house, streams, providers = await asyncio.gather(
-            self._observatory.house(), self._of_streams(), self._of_providers()
+            self._observatory.snapshot(), self._of_streams(), self._of_providers()
         )
         values: _Values = {
             "mamba_redis_up": [((), house.redis.up)],
@@ -67,7 +67,7 @@ class Cluster:
 
     async def _of_streams(self) -> _Values:
         """By node, where the logs are apart."""
-        if not self._stores.apart:
+        if not self._stores.split:
             return {}
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
@@ -101,7 +101,7 @@ def _tells(info: object) -> bool:
     return isinstance(info, dict) and "used_memory" in info
 
 
-def _of_redis(redis: RedisLook) -> _Values:
+def _of_redis(redis: RedisSnapshot) -> _Values:
     values: _Values = {}
     if redis.latency_ms is not None:
         values["mamba_redis_latency_seconds"] = [((), redis.latency_ms / 1000)]
@@ -111,7 +111,7 @@ def _of_redis(redis: RedisLook) -> _Values:
     return values
 
 
-def _of_queues(queues: Sequence[QueueLook]) -> _Values:
+def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
     states = ("waiting", "running", "deferred")
     return {
         "mamba_queue_runs": [
@@ -123,7 +123,7 @@ def _of_queues(queues: Sequence[QueueLook]) -> _Values:
     }
 
 
-def _of_workers(house: HouseLook) -> _Values:
+def _of_workers(house: SystemSnapshot) -> _Values:
     serving = len(house.serving)
     return {
         "mamba_workers": [
@@ -131,7 +131,7 @@ def _of_workers(house: HouseLook) -> _Values:
             (("draining",), len(house.workers) - serving),
         ],
         "mamba_workers_runs": [((), house.running)],
-        "mamba_workers_places": [((), house.places)],
+        "mamba_workers_places": [((), house.slots)],
     }
 
 

@@ -72,14 +72,14 @@ def event_schemas() -> Schema:
     """Both unions, each event a schema of its own: `TextDeltaEvent`, and `BasicTextDeltaEvent`."""
     stream: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent)
     basic: TypeAdapter[BasicEvent] = TypeAdapter(BasicEvent)
-    return {**_union("StreamEvent", stream), **_union("BasicEvent", basic, "Basic")}
+    return {**_union("StreamEvent", stream), **_union("BasicEvent", basic)}
 
 
-def _union(name: str, events: TypeAdapter[Any], prefix: str = "") -> Schema:
+def _union(name: str, events: TypeAdapter[Any]) -> Schema:
     schema = events.json_schema(by_alias=True, ref_template=TEMPLATE)
     for kind, made in schema["$defs"].items():
         require_type(made, {"pattern": "^data-"} if kind == "Data" else None)
-    return components(name, schema, lambda kind: f"{prefix}{kind}Event")
+    return components(name, schema, lambda kind: f"{kind}Event")
 
 
 def _content(event: str, example: Sequence[Entry]) -> Schema:

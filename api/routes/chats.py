@@ -11,14 +11,14 @@ from api.chat.idempotency_key import IdempotencyKey
 from api.chat.ids import EARLIER_NAME, ID_PATTERN, check_id
 from api.chat.request import read_chat_request
 from api.http import problems
-from api.http.rate_limit_headers import allowance_headers
+from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.monitoring.tracing import name_run
 from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
 from api.streaming.sse import CURSOR_PATTERN, ClientCursor, parse_cursor
-from api.streaming.stream_format import AskedWire
+from api.streaming.stream_format import RequestedFormat
 from shared.errors import (
     IdempotencyMismatch,
     InvalidRequest,
@@ -99,7 +99,7 @@ async def send_chat(
     request: Request,
     process: CurrentProcess,
     caller: Caller,
-    wire: AskedWire,
+    wire: RequestedFormat,
     idempotency_key: IdempotencyKey,
 ) -> Response:
     """Accept a chat, and stream its answer. The run goes on if the client goes away."""
@@ -109,7 +109,7 @@ async def send_chat(
             caller, chat, request_id_of(request.scope), idempotency_key
         )
         response = await process.relay(run, wire)
-    response.headers.update(allowance_headers(allowance))
+    response.headers.update(rate_limit_headers(allowance))
     return response
 
 
@@ -122,7 +122,7 @@ async def send_chat(
 async def follow_chat(
     process: CurrentProcess,
     caller: Caller,
-    wire: AskedWire,
+    wire: RequestedFormat,
     chat_id: ChatId,
     last_event_id: LastEventId = None,
 ) -> Response:

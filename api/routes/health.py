@@ -94,7 +94,7 @@ async def ready(process: CurrentProcess) -> Probe:
     try:
         async with asyncio.timeout(_PING_SECONDS):
             await process.stores.queue.execute_command("PING")
-            if process.stores.apart:
+            if process.stores.split:
                 await process.stores.each_log_node("PING")
     except (*REDIS_AWAY, TimeoutError):
         raise Unavailable("Redis cannot be reached.") from None

@@ -14,7 +14,7 @@ from api.chat.message import UIMessage
 from api.chat.request import read_body_of
 from api.http import problems
 from api.http.body_model import FAIL_FAST, Name, at_most
-from api.http.rate_limit_headers import allowance_headers
+from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.openapi.component_schemas import reference
 from api.process import CurrentProcess
@@ -80,7 +80,7 @@ async def generate_title(
     """Name a chat, in one line. There always is a title, whatever becomes of the model."""
     asked = await read_body_of(TitleRequest, request, process.settings.limits)
     allowance = await process.titles.allow(caller.owner)
-    response.headers.update(allowance_headers(allowance))
+    response.headers.update(rate_limit_headers(allowance))
     making = process.titles.make(asked.conversation(), asked.model, request_id_of(request.scope))
     title, by_model = await _unless_gone(request, making)
     return Title(title=title, source="model" if by_model else "fallback")

@@ -17,12 +17,12 @@ from shared.streams.events import Event as _Event
 from shared.streams.tool_responses import DENIED
 
 
-class TextDelta(_Event):
+class BasicTextDelta(_Event):
     type: Literal["text-delta"] = "text-delta"
     text_delta: str
 
 
-class ToolCall(log.Nullable):
+class BasicToolCall(log.Nullable):
     """A call that is being made; its `tool-result` follows, unless the answer ends before."""
 
     type: Literal["tool-call"] = "tool-call"
@@ -31,7 +31,7 @@ class ToolCall(log.Nullable):
     args: Any
 
 
-class ToolResult(log.Nullable):
+class BasicToolResult(log.Nullable):
     """What came of a call. Where `isError` is true, `result` is the text of the error."""
 
     type: Literal["tool-result"] = "tool-result"
@@ -42,14 +42,14 @@ class ToolResult(log.Nullable):
     is_error: Literal[True] | None = None
 
 
-class Finish(_Event):
+class BasicFinish(_Event):
     """The answer is whole, or was `cancelled`: by a stop."""
 
     type: Literal["finish"] = "finish"
     finish_reason: FinishReason | Literal["cancelled", "unknown"]
 
 
-class Error(_Event):
+class BasicError(_Event):
     """The answer failed: a text to read, and a code to switch on."""
 
     type: Literal["error"] = "error"
@@ -58,7 +58,8 @@ class Error(_Event):
 
 
 BasicEvent = Annotated[
-    TextDelta | ToolCall | ToolResult | Finish | Error, Field(discriminator="type")
+    BasicTextDelta | BasicToolCall | BasicToolResult | BasicFinish | BasicError,
+    Field(discriminator="type"),
 ]
 
 
@@ -69,7 +70,7 @@ class BasicView:
     """
 
     def __init__(self) -> None:
-        self._calls: dict[str, ToolCall] = {}
+        self._calls: dict[str, BasicToolCall] = {}
         self._error_code = "internal_error"
 
     def __call__(self, entries: Iterable[Entry]) -> list[Entry]:
@@ -90,23 +91,23 @@ class BasicView:
     def _event(self, event: log.StreamEvent) -> BasicEvent | None:
         match event:
             case log.TextDelta():
-                return TextDelta(text_delta=event.delta)
+                return BasicTextDelta(text_delta=event.delta)
             case log.Finish():
-                return Finish(finish_reason=event.finish_reason or "unknown")
+                return BasicFinish(finish_reason=event.finish_reason or "unknown")
             case log.Abort():
-                return Finish(finish_reason="cancelled")
+                return BasicFinish(finish_reason="cancelled")
             case log.Error():
-                return Error(error=event.error_text, code=self._error_code)
+                return BasicError(error=event.error_text, code=self._error_code)
             case log.Data(type="data-error", data={"code": str(code)}):
                 self._error_code = code
                 return None
             case _:
                 return self._tool_event(event)
 
-    def _tool_event(self, event: log.StreamEvent) -> ToolCall | ToolResult | None:
+    def _tool_event(self, event: log.StreamEvent) -> BasicToolCall | BasicToolResult | None:
         match event:
             case log.ToolInputAvailable():
-                call = ToolCall(
+                call = BasicToolCall(
                     tool_call_id=event.tool_call_id, tool_name=event.tool_name, args=event.input
                 )
                 self._calls[call.tool_call_id] = call
@@ -122,9 +123,9 @@ class BasicView:
 
     def _result(
         self, call_id: str, result: object, *, is_error: Literal[True] | None = None
-    ) -> ToolResult | None:
+    ) -> BasicToolResult | None:
         call = self._calls.pop(call_id, None)
-        return call and ToolResult(
+        return call and BasicToolResult(
             tool_call_id=call_id,
             tool_name=call.tool_name,
             args=call.args,

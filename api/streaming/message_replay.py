@@ -20,7 +20,7 @@ def message_events(entries: Iterable[Entry]) -> list[Entry]:
     return [e for e in entries if e.data != DONE and not e.data.startswith(_LEFT_OUT)]
 
 
-class Shortened:
+class TruncatedReplay:
     """A log whose message has lost its beginning: without the results of calls that went with it.
 
     They stand before the first step of its own.

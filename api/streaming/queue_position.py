@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 
-from shared.background_task import Background
-from shared.queue.job_queue import JobQueue, Place
+from shared.background_task import BackgroundTask
+from shared.queue.job_queue import JobQueue, QueuePosition
 from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.run import Run
 from shared.streams.events import Data
@@ -19,21 +19,21 @@ from shared.streams.events import Data
 _LOOK_SECONDS = 1.0
 
 
-class Places(Background):
+class QueuePositionTracker(BackgroundTask):
     """One a process. It asks Redis nothing while nobody waits."""
 
     def __init__(self, queue: JobQueue, *, seconds: float = _LOOK_SECONDS) -> None:
         self._queue = queue
         self._seconds = seconds
-        self._new: set[Waiting] = set()
-        self._known: set[Waiting] = set()
+        self._new: set[QueuedRun] = set()
+        self._known: set[QueuedRun] = set()
         self._somebody = asyncio.Event()
 
-    def add(self, waiting: "Waiting") -> None:
+    def add(self, waiting: "QueuedRun") -> None:
         self._new.add(waiting)
         self._somebody.set()
 
-    def remove(self, waiting: "Waiting") -> None:
+    def remove(self, waiting: "QueuedRun") -> None:
         self._new.discard(waiting)
         self._known.discard(waiting)
 
@@ -49,24 +49,24 @@ class Places(Background):
             if not self._known:
                 self._somebody.clear()
 
-    async def _look(self, clients: Iterable["Waiting"]) -> None:
-        queues: dict[str, list[Waiting]] = defaultdict(list)
+    async def _look(self, clients: Iterable["QueuedRun"]) -> None:
+        queues: dict[str, list[QueuedRun]] = defaultdict(list)
         for waiting in clients:
             queues[waiting.run.queue].append(waiting)
         for queue, those in queues.items():
-            places = await self._queue.places([one.run.id for one in those], queue=queue)
+            places = await self._queue.positions([one.run.id for one in those], queue=queue)
             for waiting, place in zip(those, places, strict=True):
                 waiting.tell(place)
 
 
-class Waiting:
+class QueuedRun:
     """One client's wait with a queued run."""
 
-    def __init__(self, places: Places, run: Run) -> None:
+    def __init__(self, places: QueuePositionTracker, run: Run) -> None:
         self.run = run
         self._places = places
-        self._place: Place | None = None
-        self._told: Place | None = None
+        self._place: QueuePosition | None = None
+        self._told: QueuePosition | None = None
         self._ring: Callable[[], None] | None = None
 
     @contextmanager
@@ -85,7 +85,7 @@ class Waiting:
         self._ring = None
         self._places.remove(self)
 
-    def tell(self, place: Place | None) -> None:
+    def tell(self, place: QueuePosition | None) -> None:
         self._place = place
         if self._ring is not None and self._changed:
             self._ring()

@@ -21,9 +21,9 @@ from starlette.types import Receive, Scope, Send
 from api.http.draining import Draining
 from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import STREAM_CLIENTS
-from api.streaming.message_replay import Shortened, message_events
-from api.streaming.queue_position import Waiting
-from api.streaming.stream_format import UI_MESSAGE, Wire
+from api.streaming.message_replay import TruncatedReplay, message_events
+from api.streaming.queue_position import QueuedRun
+from api.streaming.stream_format import UI_MESSAGE, StreamFormat
 from shared.runs.finalize import lost_ending
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE
@@ -86,12 +86,12 @@ class RelayResponse(Response):
         run_id: str,
         chat_id: str,
         after: Cursor = START,
-        wire: Wire = UI_MESSAGE,
+        wire: StreamFormat = UI_MESSAGE,
         heartbeat_seconds: float,
         settle: Callable[[str, Cursor], Awaitable[bool]],
         earlier: Sequence[Entry] | None = (),
         rebuild: bool = False,
-        waiting: Waiting | None = None,
+        waiting: QueuedRun | None = None,
     ) -> None:
         ids = {"x-run-id": run_id, "x-chat-id": quote(chat_id, safe="!*'()")}
         headers = {"content-type": wire.content_type, **wire.headers, **_HEADERS, **ids}
@@ -106,7 +106,7 @@ class RelayResponse(Response):
         if self._view is not None:  # it has to know the calls
             said = self._view(said)
         self._rebuilt = said if rebuild else []
-        self._shorten = Shortened() if rebuild and earlier is None else None
+        self._shorten = TruncatedReplay() if rebuild and earlier is None else None
         self._heartbeat_seconds = heartbeat_seconds
         self._settle = settle
         self._waiting = waiting

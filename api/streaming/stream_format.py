@@ -22,7 +22,7 @@ View = Callable[[Iterable[Entry]], list[Entry]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class StreamFormat:
     """`view` makes one client's view of a log; without it the log's bytes go out as they are."""
 
     profile: str
@@ -31,16 +31,16 @@ class Wire:
     view: Callable[[], View] | None = None
 
 
-UI_MESSAGE = Wire(
+UI_MESSAGE = StreamFormat(
     "ui-message", f"{EVENT_STREAM}; charset=utf-8", {"x-vercel-ai-ui-message-stream": "v1"}
 )
-BASIC = Wire("basic", f"{EVENT_STREAM}; profile=basic; charset=utf-8", view=BasicView)
+BASIC = StreamFormat("basic", f"{EVENT_STREAM}; profile=basic; charset=utf-8", view=BasicView)
 
 #: The first is for those who do not say.
-WIRES = (UI_MESSAGE, BASIC)
+STREAM_FORMATS = (UI_MESSAGE, BASIC)
 
 
-def wire_for(accept: Sequence[str]) -> Wire:
+def format_for(accept: Sequence[str]) -> StreamFormat:
     """The wire that these `Accept` headers like best.
 
     A header that says nothing of event streams is disregarded, as RFC 9110 allows: there is nothing
@@ -50,16 +50,16 @@ def wire_for(accept: Sequence[str]) -> Wire:
         NotAcceptable: if it names event streams, but none that there is.
     """
     ranges = media_ranges(accept)
-    wishes = [(wish, wire) for wire in WIRES if (wish := _wish(wire, ranges))[0] > 0]
+    wishes = [(wish, wire) for wire in STREAM_FORMATS if (wish := _wish(wire, ranges))[0] > 0]
     if wishes:
         return max(wishes, key=lambda wished: wished[0])[1]
     if any(asked.type == EVENT_STREAM for asked in ranges):
-        known = ", ".join(f"`{EVENT_STREAM}; profile={wire.profile}`" for wire in WIRES)
+        known = ", ".join(f"`{EVENT_STREAM}; profile={wire.profile}`" for wire in STREAM_FORMATS)
         raise NotAcceptable(f"Accept: There is no such event stream. There are: {known}.")
     return UI_MESSAGE
 
 
-def _wish(wire: Wire, ranges: Iterable[MediaRange]) -> tuple[float, int]:
+def _wish(wire: StreamFormat, ranges: Iterable[MediaRange]) -> tuple[float, int]:
     """How much a wire is wanted, and how exactly: by the range that comes nearest to it."""
     fitting = [
         (_exactness(asked), asked.quality)
@@ -75,8 +75,8 @@ def _exactness(asked: MediaRange) -> int:
     return 1 + 2 * (2 - asked.wildcards) + ("profile" in asked.parameters)
 
 
-def _wire_of(request: Request) -> Wire:
-    return wire_for(request.headers.getlist("accept"))
+def _wire_of(request: Request) -> StreamFormat:
+    return format_for(request.headers.getlist("accept"))
 
 
-AskedWire = Annotated[Wire, Depends(_wire_of)]
+RequestedFormat = Annotated[StreamFormat, Depends(_wire_of)]

@@ -23,7 +23,7 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 @dataclass(frozen=True)
-class Effective:
+class ConfigRow:
     key: str
     #: As JSON; what is secret in it is masked.
     value: object
@@ -40,10 +40,10 @@ class Effective:
         return (self.source or "default") + old
 
 
-def effective(reading: Reading) -> Iterator[Effective]:
+def config_rows(reading: Reading) -> Iterator[ConfigRow]:
     for key, value, live in _leaves(reading.settings):
         old = reading.old_name(key)
-        yield Effective(
+        yield ConfigRow(
             key=dotted(key),
             value=masked(value),
             source=reading.origin(key),
@@ -52,7 +52,7 @@ def effective(reading: Reading) -> Iterator[Effective]:
         )
 
 
-def in_json(rows: Iterable[Effective]) -> str:
+def in_json(rows: Iterable[ConfigRow]) -> str:
     settings = [
         {"key": r.key, "value": r.value, "source": r.source, "old_name": r.renamed, "live": r.live}
         for r in rows
@@ -60,7 +60,7 @@ def in_json(rows: Iterable[Effective]) -> str:
     return json.dumps({"settings": settings}, indent=2, ensure_ascii=False)
 
 
-def in_columns(rows: list[Effective], *, color: bool) -> str:
+def in_columns(rows: list[ConfigRow], *, color: bool) -> str:
     """Key, value and source, aligned; those that are not the default stand out on a terminal."""
     if not rows:
         return "All settings are the defaults."
@@ -113,7 +113,7 @@ def _without_login(text: str) -> str:
     return re.sub(rf"([?&]{_HIDDEN}=)[^&]*", rf"\1{MASK}", text, flags=re.IGNORECASE)
 
 
-def _line(row: Effective, keys: int, values: int, *, color: bool) -> str:
+def _line(row: ConfigRow, keys: int, values: int, *, color: bool) -> str:
     line = f"{row.key:{keys}}  {_text(row.value):{values}}  "
     if not color:
         return line + row.origin

@@ -18,8 +18,8 @@ from mamba.dev.output import complain, say
 from mamba.dev.valkey import embedded_valkey, free_port, valkey_binary
 from mamba.dev.welcome import welcome
 from mamba.processes.children import Child, ChildEnded, Children
-from mamba.processes.signals import Interrupted, Interrupts, heard_interrupts
-from shared.processes.workers import Workers
+from mamba.processes.signals import Interrupted, SignalQueue, heard_interrupts
+from shared.processes.workers import WorkerRegistry
 from shared.providers.names import answers
 from shared.redis.client import Redis, connect
 from shared.settings import Settings, load_settings
@@ -40,7 +40,7 @@ class DevError(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     host: str
     port: int
     demo: bool
@@ -65,7 +65,7 @@ def run() -> int:
     return code
 
 
-def _plan(settings: Settings) -> Plan:
+def _plan(settings: Settings) -> LaunchPlan:
     port = settings.server.port or free_port()
     openai = settings.openai
     demo = openai.demo or not answers(settings)
@@ -79,7 +79,7 @@ def _plan(settings: Settings) -> Plan:
     host = environment.get("MAMBA_SERVER__HOST", settings.server.host)
     redis_url = settings.redis.url if "url" in settings.redis.model_fields_set else ""
     valkey = "" if redis_url else valkey_binary()
-    return Plan(host, port, demo, redis_url, valkey, environment)
+    return LaunchPlan(host, port, demo, redis_url, valkey, environment)
 
 
 def _defaults(settings: Settings) -> dict[str, str]:
@@ -91,7 +91,7 @@ def _defaults(settings: Settings) -> dict[str, str]:
     }
 
 
-async def _run(plan: Plan) -> None:
+async def _run(plan: LaunchPlan) -> None:
     with heard_interrupts() as interrupts:
         async with AsyncExitStack() as stack:
             with _told():
@@ -102,7 +102,7 @@ async def _run(plan: Plan) -> None:
 
 
 async def _start(
-    plan: Plan, stack: AsyncExitStack, watch: asyncio.TaskGroup, interrupts: Interrupts
+    plan: LaunchPlan, stack: AsyncExitStack, watch: asyncio.TaskGroup, interrupts: SignalQueue
 ) -> None:
     redis_url = plan.redis_url
     if not redis_url:
@@ -134,7 +134,7 @@ async def _serve(children: Children, command: str, environment: Mapping[str, str
     )
 
 
-async def _end_on(interrupts: Interrupts) -> None:
+async def _end_on(interrupts: SignalQueue) -> None:
     await interrupts.next()
     raise Interrupted
 
@@ -219,7 +219,7 @@ async def _worker_joined(redis: Redis, before: set[str]) -> bool:
 
 
 async def _workers(redis: Redis) -> set[str]:
-    return {worker.id for worker in await Workers(redis).alive()}
+    return {worker.id for worker in await WorkerRegistry(redis).alive()}
 
 
 def _client(url: str) -> Redis:

@@ -9,12 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mamba.processes.children import Child, Children
-from mamba.processes.signals import Interrupts
+from mamba.processes.signals import SignalQueue
 from shared.errors import SettingsError
 
 
 @asynccontextmanager
-async def embedded_valkey(binary: str, interrupts: Interrupts) -> AsyncGenerator[tuple[Child, str]]:
+async def embedded_valkey(
+    binary: str, interrupts: SignalQueue
+) -> AsyncGenerator[tuple[Child, str]]:
     """A server on a free port of 127.0.0.1, and its URL; it may not answer yet."""
     port = free_port()
     with TemporaryDirectory(prefix="mamba-valkey-", ignore_cleanup_errors=True) as folder:

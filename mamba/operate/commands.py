@@ -9,7 +9,7 @@ import typer
 from mamba.cli_errors import has_colors, readable
 
 if TYPE_CHECKING:
-    from mamba.operate.deployment import House
+    from mamba.operate.deployment import Deployment
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 RunId = Annotated[str, typer.Argument(help="As in the header x-run-id, or the log's run_id.")]
@@ -129,8 +129,8 @@ def drain(worker_id: Annotated[str, typer.Argument(help="As in `mamba worker lis
     _do(lambda house: drain(house, worker_id))
 
 
-def _do(work: "Callable[[House], Awaitable[None]]") -> None:
-    from mamba.operate.deployment import in_house  # noqa: PLC0415
+def _do(work: "Callable[[Deployment], Awaitable[None]]") -> None:
+    from mamba.operate.deployment import with_deployment  # noqa: PLC0415
 
     with readable():
-        in_house(work)
+        with_deployment(work)

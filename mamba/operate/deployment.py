@@ -8,14 +8,14 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mamba.cli_errors import CommandFailed
-from shared.agents.catalog import AgentCatalogue
-from shared.processes.snapshot import Observatory
-from shared.processes.workers import Workers
+from shared.agents.catalog import AgentCatalog
+from shared.processes.snapshot import SystemMonitor
+from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, AuthenticationError, Redis, RedisError, connect
 from shared.redis.subscriber import Subscriber
-from shared.runs.control import Orders
+from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.live_runs import LiveRuns
 from shared.runs.run import RunStore
@@ -35,7 +35,7 @@ _MAX_CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Deployment:
     settings: Settings
     stores: Stores
 
@@ -49,8 +49,8 @@ class House:
         return JobQueue(self.redis)
 
     @property
-    def workers(self) -> Workers:
-        return Workers(self.redis)
+    def workers(self) -> WorkerRegistry:
+        return WorkerRegistry(self.redis)
 
     @property
     def runs(self) -> RunStore:
@@ -64,12 +64,12 @@ class House:
     def stream(self) -> RedisEventStream:
         return self.stores.stream
 
-    def observatory(self) -> Observatory:
+    def observatory(self) -> SystemMonitor:
         """One to keep: it shares its looks."""
-        return Observatory(self.stores, self.queues)
+        return SystemMonitor(self.stores, self.queues)
 
     @asynccontextmanager
-    async def orders(self) -> AsyncGenerator[Orders]:
+    async def orders(self) -> AsyncGenerator[RunControl]:
         """What can be ordered here. Raises a Refusal for what cannot."""
         async with AsyncExitStack() as stack:
             own = await stack.enter_async_context(Subscriber(self.settings.redis.url, name=_NAME))
@@ -77,7 +77,7 @@ class House:
                 self.settings, self.stores, own, stack, name=_NAME
             )
             most = self.settings.limits.follower_bytes
-            yield Orders(
+            yield RunControl(
                 runs=self.runs,
                 queue=self.queue,
                 stream=self.stream,
@@ -88,12 +88,12 @@ class House:
 
     async def queues(self) -> list[str]:
         """Their names: the main one first, then those of the agents and models."""
-        catalogue = AgentCatalogue(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
+        catalogue = AgentCatalog(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
         named = await catalogue.queues(self.settings)
         return [keys.MAIN_QUEUE, *sorted(named - {keys.MAIN_QUEUE})]
 
 
-def in_house(work: Callable[[House], Awaitable[_T]]) -> _T:
+def with_deployment(work: Callable[[Deployment], Awaitable[_T]]) -> _T:
     """Do something in the house that the settings name.
 
     Raises:
@@ -109,7 +109,7 @@ def in_house(work: Callable[[House], Awaitable[_T]]) -> _T:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncGenerator[House]:
+async def opened(settings: Settings) -> AsyncGenerator[Deployment]:
     async with unasked(settings) as house:
         own, streams = settings.redis.url, settings.redis.streams_url
         await _greet("redis.url", own, house.redis.execute_command("PING"))
@@ -139,7 +139,7 @@ def _unanswered(place: str, error: Exception) -> CommandFailed:
 
 
 @asynccontextmanager
-async def unasked(settings: Settings) -> AsyncGenerator[House]:
+async def unasked(settings: Settings) -> AsyncGenerator[Deployment]:
     """The house, whether its Redis answers or not."""
     logs.configure(settings.logging.model_copy(update={"level": "WARNING"}))
     try:
@@ -148,7 +148,7 @@ async def unasked(settings: Settings) -> AsyncGenerator[House]:
         raise CommandFailed(f"redis.url is wrong: {error}") from None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(queue.aclose)
-        yield House(settings, _stores(settings, queue, stack))
+        yield Deployment(settings, _stores(settings, queue, stack))
 
 
 def _stores(settings: Settings, queue: Redis, stack: AsyncExitStack) -> Stores:

@@ -6,20 +6,20 @@ import sys
 from typing import Any
 
 from mamba.cli_errors import told
-from mamba.operate.deployment import ANSWER_SECONDS, House
+from mamba.operate.deployment import ANSWER_SECONDS, Deployment
 from mamba.operate.table import ago, in_columns
-from shared.queue.job_queue import Depth
+from shared.queue.job_queue import QueueDepth
 from shared.runs.live_runs import LiveRun
 
 _WATCH_SECONDS = 2.0
 _CLEAR = "\x1b[H\x1b[2J"
 
 
-async def show(house: House, *, most: int, as_json: bool, color: bool) -> None:
+async def show(house: Deployment, *, most: int, as_json: bool, color: bool) -> None:
     told(await _page(house, most, as_json=as_json, color=color))
 
 
-async def watch(house: House, *, most: int, as_json: bool, color: bool) -> None:
+async def watch(house: Deployment, *, most: int, as_json: bool, color: bool) -> None:
     """Show it again and again: on a terminal in one place, else one after the other."""
     while True:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -29,7 +29,7 @@ async def watch(house: House, *, most: int, as_json: bool, color: bool) -> None:
         await asyncio.sleep(_WATCH_SECONDS)
 
 
-async def _page(house: House, most: int, *, as_json: bool, color: bool) -> str:
+async def _page(house: Deployment, most: int, *, as_json: bool, color: bool) -> str:
     depths = await house.queue.depths(await house.queues())
     live = await house.live_runs.both(list(depths), most)
     now = await _now(house)
@@ -39,13 +39,13 @@ async def _page(house: House, most: int, *, as_json: bool, color: bool) -> str:
     return f"{_queues(depths, color=color)}\n\n{runs}"
 
 
-async def _now(house: House) -> int:
+async def _now(house: Deployment) -> int:
     """Redis' own time, in milliseconds: what is due is due by it."""
     seconds, micros = await house.redis.execute_command("TIME")
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-def _queues(depths: dict[str, Depth], *, color: bool) -> str:
+def _queues(depths: dict[str, QueueDepth], *, color: bool) -> str:
     rows = [(name, *depth[:3], ago(depth.oldest_wait_ms)) for name, depth in depths.items()]
     return in_columns(("QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"), rows, color=color)
 
@@ -64,7 +64,7 @@ def _row(one: LiveRun, now: int) -> tuple[object, ...]:
     return (run.id, one.state, run.agent, run.model, run.attempts, age, one.worker or "-")
 
 
-def _queues_json(depths: dict[str, Depth]) -> list[dict[str, Any]]:
+def _queues_json(depths: dict[str, QueueDepth]) -> list[dict[str, Any]]:
     return [{"queue": name, **depth._asdict()} for name, depth in depths.items()]
 
 

@@ -3,12 +3,12 @@
 import json
 
 from mamba.cli_errors import told
-from mamba.operate.deployment import House
+from mamba.operate.deployment import Deployment
 from mamba.operate.table import printable
 from shared.runs.run import RunState
 
 
-async def show(house: House, run_id: str, *, as_json: bool) -> None:
+async def show(house: Deployment, run_id: str, *, as_json: bool) -> None:
     async with house.orders() as orders:
         fields = await orders.describe(run_id)
     if as_json:
@@ -17,11 +17,11 @@ async def show(house: House, run_id: str, *, as_json: bool) -> None:
     told("\n".join(_line(name, value) for name, value in fields.items()))
 
 
-async def stop(house: House, run_id: str) -> None:
+async def stop(house: Deployment, run_id: str) -> None:
     told(f"{run_id} is {await end(house, run_id)}.")
 
 
-async def end(house: House, run_id: str) -> RunState:
+async def end(house: Deployment, run_id: str) -> RunState:
     """Stop a run as its user would: what was said stays, and its reader sees the end.
 
     Raises:
@@ -31,7 +31,7 @@ async def end(house: House, run_id: str) -> RunState:
         return (await orders.stop_live(run_id)).state
 
 
-async def requeue(house: House, run_id: str) -> None:
+async def requeue(house: Deployment, run_id: str) -> None:
     """Make a run due now that waits for another time, or whose job has left its queue."""
     async with house.orders() as orders:
         run = await orders.requeue(run_id)

@@ -3,12 +3,12 @@
 import json
 
 from mamba.cli_errors import CommandFailed, told
-from mamba.operate.deployment import House
+from mamba.operate.deployment import Deployment
 from mamba.operate.table import ago, in_columns
 from shared.processes.workers import WorkerRecord
 
 
-async def show(house: House, *, as_json: bool, color: bool) -> None:
+async def show(house: Deployment, *, as_json: bool, color: bool) -> None:
     """The workers that are alive. Without one the command fails: nobody answers."""
     alive = await house.workers.alive()
     if as_json:
@@ -20,7 +20,7 @@ async def show(house: House, *, as_json: bool, color: bool) -> None:
         raise CommandFailed("No worker is alive.")
 
 
-async def drain(house: House, worker_id: str) -> None:
+async def drain(house: Deployment, worker_id: str) -> None:
     """Have a worker end as at SIGTERM: its answers may finish, or are handed over."""
     async with house.orders() as orders:
         await orders.drain(worker_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from mamba.processes import parent_watch
-from mamba.processes.signals import Interrupts
+from mamba.processes.signals import SignalQueue
 
 GRACE_SECONDS = 8
 KEPT_LINES = 20
@@ -29,7 +29,7 @@ class Children:
     own, so that Ctrl-C in the terminal reaches this process alone.
     """
 
-    def __init__(self, interrupts: Interrupts) -> None:
+    def __init__(self, interrupts: SignalQueue) -> None:
         self._interrupts = interrupts
         self._started: list[Child] = []
 

@@ -10,7 +10,7 @@ class Interrupted(Exception):
     """The user wants everything to end."""
 
 
-class Interrupts:
+class SignalQueue:
     """The requests to end that have come and not been taken yet."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -25,13 +25,13 @@ class Interrupts:
 
 
 @contextmanager
-def heard_interrupts() -> Generator[Interrupts]:
+def heard_interrupts() -> Generator[SignalQueue]:
     """Collect SIGINT, SIGTERM and SIGHUP; after that ignore them, for the process is about to end.
 
     `loop.add_signal_handler` would put the defaults back at the end, and a late Ctrl-C would then
     spoil the exit code. A SIGHUP that is ignored (nohup) stays so.
     """
-    interrupts = Interrupts(asyncio.get_running_loop())
+    interrupts = SignalQueue(asyncio.get_running_loop())
     heard = [number for number in SIGNALS if not _is_muted_hangup(number)]
     for number in heard:
         signal.signal(number, interrupts.receive)

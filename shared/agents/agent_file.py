@@ -68,7 +68,7 @@ class FileAgent(BaseModel):
         )
 
 
-class _File(BaseModel):
+class _AgentFileContent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     agents: tuple[FileAgent, ...] = ()
@@ -101,7 +101,7 @@ class AgentFile:
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise SettingsError(f"{self.path} cannot be read: {error}") from None
         try:
-            agents = _File.model_validate({} if content is None else content).agents
+            agents = _AgentFileContent.model_validate({} if content is None else content).agents
         except ValidationError as error:
             raise SettingsError(_explained(self.path, error)) from None
         _check_names(self.path, agents)

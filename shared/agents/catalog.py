@@ -9,14 +9,14 @@ from pydantic import ValidationError
 
 from shared.agents.card import AgentCard
 from shared.redis import keys
-from shared.redis.client import Redis, Script
+from shared.redis.client import Redis, RedisScript
 from shared.settings import Settings
 
 #: How long the last word about an agent holds while other workers stand.
 KEPT_SECONDS = 600
 
 
-class AgentCatalogue:
+class AgentCatalog:
     def __init__(self, redis: Redis, *, live_ttl: float) -> None:
         self._redis = redis
         self._ttl_ms = int(live_ttl * 1000)
@@ -47,7 +47,7 @@ def _card(text: bytes) -> AgentCard | None:
 
 
 #: KEYS catalogue; ARGV age to forget at, TTL, then names and cards. A field is `<time> <card>`.
-_PUBLISH = Script("""
+_PUBLISH = RedisScript("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('HGETALL', KEYS[1])

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 DISPLAY_TOOL_NAMES = ("generateForm", "generateChart", "generateCode", "generateCard")
 
 
-class _Tool(BaseModel):
+class _ToolDescription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
@@ -17,12 +17,12 @@ class _Tool(BaseModel):
     input_schema: dict[str, Any]
 
 
-class ToolCard(_Tool):
+class ToolCard(_ToolDescription):
     """What a worker tells of a tool of an agent's."""
 
     #: None where the tool's function does not say what it returns.
     output_schema: dict[str, Any] | None = None
 
 
-class ClientTool(_Tool):
+class ClientToolDefinition(_ToolDescription):
     """A tool that the client has: the model calls it, the client makes the call."""

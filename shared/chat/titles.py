@@ -5,7 +5,7 @@ import re
 from pydantic import BaseModel, ConfigDict
 
 from shared.redis import keys
-from shared.redis.client import Redis, Script
+from shared.redis.client import Redis, RedisScript
 
 UNTITLED = "New chat"
 
@@ -66,7 +66,7 @@ def _cut(text: str, max_length: int) -> str:
 
 
 #: KEYS title, also its channel; ARGV text, TTL.
-_PUT = Script("""
+_PUT = RedisScript("""
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('PUBLISH', KEYS[1], ARGV[1])
 """)

@@ -7,9 +7,9 @@ theirs where they are let in (`shared/runs/admission.py`).
 from typing import Literal
 
 from shared.errors import RateLimited
-from shared.limits.rate_limit_status import Allowance
+from shared.limits.rate_limit_status import RateLimitStatus
 from shared.redis import keys
-from shared.redis.client import Redis, Script
+from shared.redis.client import Redis, RedisScript
 from shared.settings import LimitSettings
 
 Policy = Literal["runs", "titles"]
@@ -17,7 +17,7 @@ Policy = Literal["runs", "titles"]
 _ASKED: dict[Policy, str] = {"runs": "answers", "titles": "titles"}
 
 
-async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> Allowance | None:
+async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> RateLimitStatus | None:
     """What is left of the titles, once this one is taken; None where there is no limit.
 
     Raises:
@@ -32,7 +32,7 @@ async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> Allowan
     return left("titles", spent, limits)
 
 
-def left(policy: Policy, spent_us: int, limits: LimitSettings) -> Allowance | None:
+def left(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimitStatus | None:
     """What is left of the rate, of which so many microseconds' worth is spent."""
     if not limits.requests_per_minute:
         return None
@@ -40,7 +40,7 @@ def left(policy: Policy, spent_us: int, limits: LimitSettings) -> Allowance | No
     window = interval * limits.burst
     # A microsecond is lost to rounding: it must not cost a whole run.
     remaining = max(0, int((window - spent + 2e-6) / interval))
-    return Allowance(policy, limits.burst, remaining, window, spent)
+    return RateLimitStatus(policy, limits.burst, remaining, window, spent)
 
 
 def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimited:
@@ -54,7 +54,7 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
 
 
 #: KEYS rate. ARGV number a minute, burst. Returns what is spent in µs, below 0 if it was refused.
-_TAKE = Script("""
+_TAKE = RedisScript("""
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local interval = 60000000 / ARGV[1]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Allowance(NamedTuple):
+class RateLimitStatus(NamedTuple):
     """`quota` is all there is; None as `window`: it counts what goes on at once.
 
     Times are in seconds: in a `window` the whole quota comes back, in `reset` what is spent of it.

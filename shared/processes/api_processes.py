@@ -1,15 +1,15 @@
 """Who serves: each API process renews its record, for whoever looks at the whole house."""
 
-from shared.processes.registry import Record, Register
+from shared.processes.registry import ProcessRecord, ProcessRegistry
 from shared.redis import keys
 
 
-class ApiRecord(Record):
+class ApiRecord(ProcessRecord):
     #: Clients that follow a run now.
     clients: int = 0
 
 
-class Apis(Register[ApiRecord]):
+class ApiRegistry(ProcessRegistry[ApiRecord]):
     members = keys.APIS
     record = ApiRecord
 

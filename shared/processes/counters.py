@@ -18,7 +18,7 @@ SOURCES = (_RUNS, _ACCEPTED, _TOKENS, _WAIT, _FIRST_TOKEN)
 _NONE = (0,) * (len(SECONDS) + 1)
 
 
-class Totals(BaseModel):
+class Counters(BaseModel):
     """Counts that only rise, for as long as their process lives."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -34,17 +34,17 @@ class Totals(BaseModel):
     wait: tuple[int, ...] = _NONE
     first_token: tuple[int, ...] = _NONE
 
-    def __add__(self, other: "Totals") -> "Totals":
+    def __add__(self, other: "Counters") -> "Counters":
         return self._with(other, 1)
 
-    def __sub__(self, earlier: "Totals") -> "Totals":
+    def __sub__(self, earlier: "Counters") -> "Counters":
         return self._with(earlier, -1)
 
-    def _with(self, other: "Totals", sign: int) -> "Totals":
+    def _with(self, other: "Counters", sign: int) -> "Counters":
         def buckets(mine: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
             return tuple(a + sign * b for a, b in zip(mine, others, strict=False))
 
-        return Totals(
+        return Counters(
             accepted=self.accepted + sign * other.accepted,
             succeeded=self.succeeded + sign * other.succeeded,
             failed=self.failed + sign * other.failed,
@@ -55,13 +55,13 @@ class Totals(BaseModel):
         )
 
 
-class Counted:
+class CounterReader:
     """The totals of this process since this was made: its metrics may know of a life before."""
 
     def __init__(self) -> None:
         self._before = _read()
 
-    def totals(self) -> Totals:
+    def totals(self) -> Counters:
         return _read() - self._before
 
 
@@ -83,7 +83,7 @@ def quantile(buckets: tuple[int, ...], share: float) -> float | None:
     return lower + (upper - lower) * (rank - sums[index]) / buckets[index]
 
 
-def _read() -> Totals:
+def _read() -> Counters:
     """Also where several processes share their metrics it is this one's own counts."""
     runs: dict[str, int] = {}
     sums: dict[str, int] = {_ACCEPTED: 0, _TOKENS: 0}
@@ -98,7 +98,7 @@ def _read() -> Totals:
             found[bound] = found.get(bound, 0) + value
         elif sample.labels.get("kind", "output") == "output":
             sums[sample.name] += value
-    return Totals(
+    return Counters(
         accepted=sums[_ACCEPTED],
         succeeded=runs.get("succeeded", 0),
         failed=runs.get("failed", 0),

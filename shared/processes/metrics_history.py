@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.processes.counters import Totals
+from shared.processes.counters import Counters
 from shared.redis import keys
-from shared.redis.client import Redis, Script
+from shared.redis.client import Redis, RedisScript
 
 SAMPLE_SECONDS = 5.0
 SAMPLES_KEPT = 720
@@ -51,16 +51,16 @@ class Seen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: int
-    totals: dict[str, Totals]
+    totals: dict[str, Counters]
 
 
-class Samples:
+class MetricsHistory:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._known: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._last_id = b"-"
 
-    async def take_turn(self, process_id: str) -> float:
+    async def try_become_leader(self, process_id: str) -> float:
         """0.0 where the turn is this process' now, else the seconds until the next."""
         left_ms: int = await _TAKE_TURN.run(
             self._redis, [keys.SAMPLE_TURN], [process_id, int(SAMPLE_SECONDS * 1000)]
@@ -72,14 +72,14 @@ class Samples:
         text: bytes | None = await self._redis.execute_command("GET", keys.SAMPLED)
         return Seen.model_validate_json(text) if text else None
 
-    async def left(self, process_ids: Sequence[str]) -> dict[str, Totals]:
+    async def left(self, process_ids: Sequence[str]) -> dict[str, Counters]:
         """The last word of those that have left in good order, and not long ago."""
         if not process_ids:
             return {}
         names = map(keys.totals_left, process_ids)
         texts: list[bytes | None] = await self._redis.execute_command("MGET", *names)
         found = zip(process_ids, texts, strict=True)
-        return {one: Totals.model_validate_json(text) for one, text in found if text}
+        return {one: Counters.model_validate_json(text) for one, text in found if text}
 
     async def add(self, sample: Sample, seen: Seen, process_id: str) -> bool:
         """Add the sample of this process' turn. False if another has the turn by now."""
@@ -122,13 +122,13 @@ def _read(fields: Mapping[bytes, bytes]) -> Sample | None:
 
 
 #: KEYS turn; ARGV process, length of a turn in ms.
-_TAKE_TURN = Script("""
+_TAKE_TURN = RedisScript("""
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
 return math.max(1, redis.call('PTTL', KEYS[1]))
 """)
 
 #: KEYS turn, samples, totals; ARGV process, sample, totals, how many are kept, their times to live.
-_ADD = Script("""
+_ADD = RedisScript("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], '*', 'sample', ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])

@@ -15,10 +15,10 @@ from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.background_task import Background
-from shared.processes.counters import Counted, Totals
+from shared.background_task import BackgroundTask
+from shared.processes.counters import CounterReader, Counters
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError, Script
+from shared.redis.client import REDIS_AWAY, Redis, RedisError, RedisScript
 
 #: How long a process counts as alive after its last renewal; it renews each third of it.
 ALIVE_SECONDS = 6.0
@@ -27,7 +27,7 @@ _TOTALS_KEPT_MS = 15_000
 _LEAVE_SECONDS = 1.0
 
 
-class Record(BaseModel):
+class ProcessRecord(BaseModel):
     """A process as it last described itself. `started_at` is Unix milliseconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -39,13 +39,13 @@ class Record(BaseModel):
     #: How long it had been up when it said so, in ms: clocks may differ, this does not.
     up_ms: int = 0
     #: What it has counted since it started.
-    totals: Totals = Field(default_factory=Totals)
+    totals: Counters = Field(default_factory=Counters)
 
 
-RecordT = TypeVar("RecordT", bound=Record)
+RecordT = TypeVar("RecordT", bound=ProcessRecord)
 
 
-class Register(Generic[RecordT]):
+class ProcessRegistry(Generic[RecordT]):
     """The processes of one kind that are alive."""
 
     #: Sorted set: their ids, by when they count as gone.
@@ -68,7 +68,7 @@ class Register(Generic[RecordT]):
             [record.id, record.model_dump_json(), self._alive_ms],
         )
 
-    async def leave(self, record: RecordT) -> None:
+    async def deregister(self, record: RecordT) -> None:
         """Be gone at once, with a last word on what was counted."""
         left = keys.totals_left(record.id)
         totals = record.totals.model_dump_json()
@@ -95,7 +95,7 @@ class Register(Generic[RecordT]):
             return None
 
 
-class Identity:
+class ProcessIdentity:
     """What a process says of itself whatever it does."""
 
     def __init__(self) -> None:
@@ -103,12 +103,12 @@ class Identity:
         #: Names this process among all that there are.
         self.id = f"{self._host}-{self._pid}-{secrets.token_hex(3)}"
         self._started_at, self._began = time.time_ns() // 1_000_000, time.monotonic()
-        self._counted = Counted()
+        self._counted = CounterReader()
 
-    async def record(self) -> Record:
+    async def record(self) -> ProcessRecord:
         """As it is now. A thread adds up what was counted: it is milliseconds for many labels."""
         totals = await asyncio.to_thread(self._counted.totals)
-        return Record(
+        return ProcessRecord(
             id=self.id,
             host=self._host,
             pid=self._pid,
@@ -118,14 +118,14 @@ class Identity:
         )
 
 
-class Presence(Background, Generic[RecordT]):
+class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
     """Renews a record for as long as the context lasts, and takes it back at its end."""
 
     def __init__(
         self,
-        register: Register[RecordT],
-        identity: Identity,
-        describe: Callable[[Record], RecordT],
+        register: ProcessRegistry[RecordT],
+        identity: ProcessIdentity,
+        describe: Callable[[ProcessRecord], RecordT],
     ) -> None:
         self._register = register
         self._identity = identity
@@ -136,7 +136,7 @@ class Presence(Background, Generic[RecordT]):
         await super().__aexit__(*exc_info)
         with suppress(*REDIS_AWAY, RedisError, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._register.leave(self._describe(await self._identity.record()))
+                await self._register.deregister(self._describe(await self._identity.record()))
 
     async def _run(self) -> None:
         while True:
@@ -146,7 +146,7 @@ class Presence(Background, Generic[RecordT]):
 
 
 #: KEYS members, record; ARGV member, record, time to live. Scores are Redis' own time.
-_RENEW = Script("""
+_RENEW = RedisScript("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -158,7 +158,7 @@ end
 """)
 
 #: KEYS members; ARGV what stands before and after a member's id in its record's key.
-_ALIVE = Script("""
+_ALIVE = RedisScript("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local found = {}

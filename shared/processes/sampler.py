@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from shared.background_task import Background
-from shared.processes.counters import Totals, quantile
-from shared.processes.metrics_history import SAMPLE_SECONDS, Sample, Samples, Seen
-from shared.processes.registry import Record
-from shared.processes.snapshot import HouseLook, Observatory
+from shared.background_task import BackgroundTask
+from shared.processes.counters import Counters, quantile
+from shared.processes.metrics_history import SAMPLE_SECONDS, MetricsHistory, Sample, Seen
+from shared.processes.registry import ProcessRecord
+from shared.processes.snapshot import SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_AWAY, RedisError
 
 log = structlog.stdlib.get_logger()
@@ -25,10 +25,12 @@ _SPREAD_SECONDS = 0.1
 _SLACK_SECONDS = 2.0
 
 
-class Sampling(Background):
+class MetricsSampler(BackgroundTask):
     """One process a turn looks at the house, and adds the sample for all."""
 
-    def __init__(self, samples: Samples, observatory: Observatory, process_id: str) -> None:
+    def __init__(
+        self, samples: MetricsHistory, observatory: SystemMonitor, process_id: str
+    ) -> None:
         self._samples = samples
         self._observatory = observatory
         self._id = process_id
@@ -37,7 +39,7 @@ class Sampling(Background):
         while True:
             pause = SAMPLE_SECONDS
             try:
-                pause = await self._samples.take_turn(self._id)
+                pause = await self._samples.try_become_leader(self._id)
                 if not pause:
                     await self.sample()
             except (*REDIS_AWAY, RedisError) as error:
@@ -46,7 +48,7 @@ class Sampling(Background):
 
     async def sample(self) -> None:
         """Look at the house, and add what is seen."""
-        house = await self._observatory.house()
+        house = await self._observatory.snapshot()
         if not house.redis.up:
             return
         processes = {one.id: one.totals for one in (*house.workers, *house.apis)}
@@ -56,9 +58,9 @@ class Sampling(Background):
         await self._samples.add(sample, Seen(at=house.at, totals=processes), self._id)
 
 
-def make_sample(house: HouseLook, before: Seen | None, left: Mapping[str, Totals]) -> Sample:
+def make_sample(house: SystemSnapshot, before: Seen | None, left: Mapping[str, Counters]) -> Sample:
     """The sample of what is there; without one before it has no rates."""
-    counted, seconds = Totals(), 0.0
+    counted, seconds = Counters(), 0.0
     if before is not None and house.at > before.at:
         seconds = (house.at - before.at) / 1000
         counted = _counted(before, left, [*house.workers, *house.apis], seconds)
@@ -73,7 +75,7 @@ def make_sample(house: HouseLook, before: Seen | None, left: Mapping[str, Totals
         deferred=sum(queue.deferred for queue in house.queues),
         oldest_wait_ms=max((queue.oldest_wait_ms for queue in house.queues), default=0),
         workers=len(house.workers),
-        places=house.places,
+        places=house.slots,
         clients=house.clients,
         accepted=rate(counted.accepted),
         succeeded=rate(counted.succeeded),
@@ -88,10 +90,10 @@ def make_sample(house: HouseLook, before: Seen | None, left: Mapping[str, Totals
 
 
 def _counted(
-    before: Seen, left: Mapping[str, Totals], present: Iterable[Record], seconds: float
-) -> Totals:
+    before: Seen, left: Mapping[str, Counters], present: Iterable[ProcessRecord], seconds: float
+) -> Counters:
     """What all have counted since. Who was away, and is back, is passed over this once."""
-    counted = Totals()
+    counted = Counters()
     for process_id, totals in left.items():
         counted += totals - before.totals[process_id]
     for record in present:

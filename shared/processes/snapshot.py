@@ -11,9 +11,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.processes.api_processes import ApiRecord, Apis
-from shared.processes.metrics_history import SAMPLES_KEPT, Sample, Samples
-from shared.processes.workers import WorkerRecord, Workers
+from shared.processes.api_processes import ApiRecord, ApiRegistry
+from shared.processes.metrics_history import SAMPLES_KEPT, MetricsHistory, Sample
+from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, RedisError
@@ -27,14 +27,14 @@ MOST_RUNS = 50
 _FRESH_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
 
-RunLookState = Literal["waiting", "running", "deferred", "succeeded", "failed", "cancelled"]
+RunSnapshotState = Literal["waiting", "running", "deferred", "succeeded", "failed", "cancelled"]
 
 
 class _Look(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class QueueLook(_Look):
+class QueueSnapshot(_Look):
     """A queue, with its runs by what they do."""
 
     name: str
@@ -45,7 +45,7 @@ class QueueLook(_Look):
     oldest_wait_ms: int
 
 
-class RedisLook(_Look):
+class RedisSnapshot(_Look):
     up: bool
     #: How long a round trip took, in ms.
     latency_ms: float | None = None
@@ -54,11 +54,11 @@ class RedisLook(_Look):
     memory_limit_bytes: int | None = None
 
 
-class RunLook(_Look):
+class RunSnapshot(_Look):
     """A run, without its owner and without what was said. Times are Unix ms."""
 
     id: str
-    state: RunLookState
+    state: RunSnapshotState
     agent: str
     model: str
     queue: str
@@ -72,16 +72,16 @@ class RunLook(_Look):
     ended_at: int | None = None
 
 
-class HouseLook(_Look):
+class SystemSnapshot(_Look):
     """What is there. `at` is Unix ms by Redis' clock; 0: nothing was seen yet."""
 
     at: int = 0
-    queues: tuple[QueueLook, ...] = ()
+    queues: tuple[QueueSnapshot, ...] = ()
     #: The longest-serving first.
     workers: tuple[WorkerRecord, ...] = ()
     apis: tuple[ApiRecord, ...] = ()
     #: Where it is not `up` all else is as it was when it last was.
-    redis: RedisLook = RedisLook(up=False)
+    redis: RedisSnapshot = RedisSnapshot(up=False)
 
     @property
     def serving(self) -> list[WorkerRecord]:
@@ -89,7 +89,7 @@ class HouseLook(_Look):
         return [worker for worker in self.workers if not worker.draining]
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """Runs that those take at most."""
         return sum(worker.concurrency for worker in self.serving)
 
@@ -104,39 +104,41 @@ class HouseLook(_Look):
         return sum(api.clients for api in self.apis)
 
 
-class Overview(HouseLook):
+class SystemOverview(SystemSnapshot):
     """All of it, with runs and the last hour."""
 
     #: Those that wait, then those that workers have, then the deferred.
-    live: tuple[RunLook, ...] = ()
+    live: tuple[RunSnapshot, ...] = ()
     #: The newest first.
-    failed: tuple[RunLook, ...] = ()
+    failed: tuple[RunSnapshot, ...] = ()
     #: The oldest first, one each 5 s.
     samples: tuple[Sample, ...] = ()
 
 
-_SeenT = TypeVar("_SeenT", bound=HouseLook)
+_SeenT = TypeVar("_SeenT", bound=SystemSnapshot)
 
 
-class Observatory:
+class SystemMonitor:
     """One a process. `queues` names those to look at, beside the main one and the workers' own."""
 
     def __init__(self, stores: Stores, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
         redis = self._redis = stores.queue
         self._named = queues
         self._queue = JobQueue(redis)
-        self._workers, self._apis = Workers(redis), Apis(redis)
+        self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
         self._runs, self._live = stores.runs, stores.live_runs
         self._failed = FailedRuns(redis, retention=stores.retention)
-        self._samples = Samples(redis)
-        self._house = _Shared(self._look_around, HouseLook())
-        self._all = _Shared(self._look_closely, Overview())
+        self._samples = MetricsHistory(redis)
+        self._house = _Shared(self._look_around, SystemSnapshot())
+        self._all = _Shared(self._look_closely, SystemOverview())
 
-    async def house(self) -> HouseLook:
+    async def snapshot(self) -> SystemSnapshot:
         """What is there, as it was a second ago at most. It does not fail: see `redis.up`."""
         return await self._house.look()
 
-    async def look(self, *, runs: int = MOST_RUNS, samples: int = SAMPLES_KEPT) -> Overview:
+    async def overview(
+        self, *, runs: int = MOST_RUNS, samples: int = SAMPLES_KEPT
+    ) -> SystemOverview:
         """All of it, with so many runs of either kind and the newest samples, in the same way."""
         seen = await self._all.look()
         newest = seen.samples[max(0, len(seen.samples) - samples) :]
@@ -147,19 +149,19 @@ class Observatory:
         """Those after a time (Unix ms, by Redis' clock), the oldest first."""
         return tuple(sample for sample in (await self._all.look()).samples if sample.at > since)
 
-    async def _look_around(self) -> HouseLook:
+    async def _look_around(self) -> SystemSnapshot:
         redis, at = await self._of_redis()
         named = await self._named()
         workers, apis = await asyncio.gather(self._workers.alive(), self._apis.alive())
         served = {keys.queue_name(key) for worker in workers for key in worker.queues}
         others = sorted({*named, *served} - {keys.MAIN_QUEUE})
         depths = await self._queue.depths([keys.MAIN_QUEUE, *others])
-        queues = [QueueLook(name=name, **depth._asdict()) for name, depth in depths.items()]
-        return HouseLook(
+        queues = [QueueSnapshot(name=name, **depth._asdict()) for name, depth in depths.items()]
+        return SystemSnapshot(
             at=at, queues=tuple(queues), workers=tuple(workers), apis=tuple(apis), redis=redis
         )
 
-    async def _look_closely(self) -> Overview:
+    async def _look_closely(self) -> SystemOverview:
         house = await self._house.look()
         if not house.redis.up:
             raise ConnectionError
@@ -169,19 +171,19 @@ class Observatory:
             self._failed_runs(),
             self._samples.last_hour(house.at),
         )
-        return Overview(
+        return SystemOverview(
             **dict(house),
             live=tuple(_live(one, house.at) for one in live),
             failed=tuple(_ended(run, house.at) for run in failed),
             samples=samples,
         )
 
-    async def _of_redis(self) -> tuple[RedisLook, int]:
+    async def _of_redis(self) -> tuple[RedisSnapshot, int]:
         began = time.perf_counter()
         seconds, micros = await self._redis.execute_command("TIME")
         latency_ms = round((time.perf_counter() - began) * 1000, 3)
         used, limit = await self._memory()
-        look = RedisLook(
+        look = RedisSnapshot(
             up=True, latency_ms=latency_ms, memory_bytes=used, memory_limit_bytes=limit
         )
         return look, int(seconds) * 1000 + int(micros) // 1000
@@ -224,21 +226,21 @@ class _Shared(Generic[_SeenT]):
             async with asyncio.timeout(_LOOK_SECONDS):
                 self._seen = await self._look()
         except (*REDIS_AWAY, RedisError, TimeoutError):
-            self._seen = self._seen.model_copy(update={"redis": RedisLook(up=False)})
+            self._seen = self._seen.model_copy(update={"redis": RedisSnapshot(up=False)})
         self._looked_at = time.monotonic()
         return self._seen
 
 
-def _live(one: LiveRun, now: int) -> RunLook:
+def _live(one: LiveRun, now: int) -> RunSnapshot:
     return _run(one.run, now, one.state, one.worker)
 
 
-def _ended(run: Run, now: int) -> RunLook:
+def _ended(run: Run, now: int) -> RunSnapshot:
     return _run(run, now, "failed")
 
 
-def _run(run: Run, now: int, state: RunLookState, worker: str | None = None) -> RunLook:
-    return RunLook(
+def _run(run: Run, now: int, state: RunSnapshotState, worker: str | None = None) -> RunSnapshot:
+    return RunSnapshot(
         id=run.id,
         state=state,
         agent=run.agent,

@@ -1,10 +1,10 @@
 """Who works: each worker process renews its record, the API and operators' commands read them."""
 
-from shared.processes.registry import Record, Register
+from shared.processes.registry import ProcessRecord, ProcessRegistry
 from shared.redis import keys
 
 
-class WorkerRecord(Record):
+class WorkerRecord(ProcessRecord):
     queue: str
     #: The keys of the queues that it serves; empty of a worker that does not say.
     queues: tuple[str, ...] = ()
@@ -18,7 +18,7 @@ class WorkerRecord(Record):
         return queue in self.queues or not self.queues
 
 
-class Workers(Register[WorkerRecord]):
+class WorkerRegistry(ProcessRegistry[WorkerRecord]):
     members = keys.WORKERS
     record = WorkerRecord
 

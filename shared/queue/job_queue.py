@@ -11,11 +11,11 @@ from arq.jobs import serialize_job
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
-from shared.agents.tools import ClientTool
+from shared.agents.tools import ClientToolDefinition
 from shared.chat.messages import Message
 from shared.redis import keys
-from shared.redis.client import Redis, Script
-from shared.streams.tool_responses import Answer
+from shared.redis.client import Redis, RedisScript
+from shared.streams.tool_responses import ToolResponse
 
 #: The kinds of job; names on the queue that never change.
 RUN_CHAT = "run_chat"
@@ -42,13 +42,13 @@ class RunChat(BaseModel):
     tools: tuple[str, ...] = ()
     #: What it answers; of a continued message, what stood before it.
     messages: tuple[Message, ...]
-    client_tools: tuple[ClientTool, ...] = ()
+    client_tools: tuple[ClientToolDefinition, ...] = ()
     #: Whether the client can put a call before the user.
     approvals: bool = False
     #: The runs that have made the message so far, oldest first, and what the client has answered
     #: to the calls that the last of them ended with, by the call's id.
     continues: tuple[str, ...] = ()
-    answers: dict[str, Answer] = Field(default_factory=dict[str, Answer])
+    answers: dict[str, ToolResponse] = Field(default_factory=dict[str, ToolResponse])
     #: Its place in a trace, where there is one: W3C's headers (`shared/tracing/`).
     trace: dict[str, str] = Field(default_factory=dict[str, str])
 
@@ -81,7 +81,7 @@ def queued_payload(job: RunChat | GenerateTitle) -> bytes:
     return serialize_job(kind, args, {}, None, now_ms, serializer=dump_job)
 
 
-class Depth(NamedTuple):
+class QueueDepth(NamedTuple):
     """A queue's jobs: due and waiting for a worker, held by one, or not due yet."""
 
     waiting: int
@@ -91,7 +91,7 @@ class Depth(NamedTuple):
     oldest_wait_ms: int
 
 
-class Place(NamedTuple):
+class QueuePosition(NamedTuple):
     """Where a job stands among those of its queue that wait for a worker, counted from 1."""
 
     position: int
@@ -130,7 +130,7 @@ class JobQueue:
         reply: bytes = await _REQUEUE.run(self._redis, names, [run_id, _TOKEN_TTL_MS])
         return cast("Literal['due', 'held', 'gone']", reply.decode())
 
-    async def depth(self, queue: str = keys.MAIN_QUEUE) -> Depth:
+    async def depth(self, queue: str = keys.MAIN_QUEUE) -> QueueDepth:
         """How much stands in the queue, in O(log n).
 
         Only of the 1,000 that are due last it is looked up whether a worker has them, the others
@@ -138,22 +138,24 @@ class JobQueue:
         """
         return (await self.depths([queue]))[queue]
 
-    async def depths(self, queues: Sequence[str]) -> dict[str, Depth]:
+    async def depths(self, queues: Sequence[str]) -> dict[str, QueueDepth]:
         """The depth of each of these queues, in one round trip."""
         names, args = [keys.queue(queue) for queue in queues], [keys.lease(""), _LOOK]
         reply: list[list[int]] = await _DEPTHS.run(self._redis, names, args)
-        return {name: Depth(*depth) for name, depth in zip(queues, reply, strict=True)}
+        return {name: QueueDepth(*depth) for name, depth in zip(queues, reply, strict=True)}
 
-    async def places(
+    async def positions(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
-    ) -> list[Place | None]:
+    ) -> list[QueuePosition | None]:
         """The place of each run; None for those that do not wait for a worker."""
-        places: list[Place | None] = []
+        places: list[QueuePosition | None] = []
         for start in range(0, len(run_ids), _PLACES):
             asked = run_ids[start : start + _PLACES]
             reply: list[int] = await _FIND_PLACES.run(self._redis, [keys.queue(queue)], asked)
             waiting, *positions = reply
-            places += [Place(position, waiting) if position else None for position in positions]
+            places += [
+                QueuePosition(position, waiting) if position else None for position in positions
+            ]
         return places
 
     async def leased_by(self, run_id: str) -> str | None:
@@ -172,7 +174,7 @@ class JobQueue:
             pipe.execute_command("DEL", keys.job(run_id), keys.tries(run_id))
             await pipe.execute()
 
-    async def tell(self, worker_id: str, order: str) -> None:
+    async def send_command(self, worker_id: str, order: str) -> None:
         """Send a worker an order, at most once: it must be recorded elsewhere too."""
         await self._redis.execute_command("PUBLISH", keys.worker(worker_id), order)
 
@@ -185,7 +187,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
 #: KEYS job, queue, wake; ARGV job's id, job, its TTL. Called again, it changes nothing.
-_ENQUEUE_SHORT = Script(
+_ENQUEUE_SHORT = RedisScript(
     _NOW
     + """
 if redis.call('EXISTS', KEYS[1]) == 1 then return end
@@ -201,7 +203,7 @@ end
 )
 
 #: KEYS queue, wake, lease; ARGV job, token's TTL.
-_MAKE_DUE = Script(
+_MAKE_DUE = RedisScript(
     _NOW
     + """
 local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -213,7 +215,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[2])
 )
 
 #: KEYS queue, wake, lease, job; ARGV job's id, token's TTL. The queue lives as long as the job.
-_REQUEUE = Script(
+_REQUEUE = RedisScript(
     _NOW
     + """
 local ttl = redis.call('PTTL', KEYS[4])
@@ -229,7 +231,7 @@ return 'due'
 
 #: KEYS queues; ARGV lease key prefix, how many leases to look for. A lease pushes its job's score
 #: out by seconds at most: what is deferred stands behind.
-_DEPTHS = Script(
+_DEPTHS = RedisScript(
     _NOW
     + """
 local function depth(queue)
@@ -251,7 +253,7 @@ return depths
 
 #: KEYS queue; ARGV jobs. Returns how many wait, and the position of each job among them, or 0. What
 #: is leased or deferred has its score in the future, and stands behind all that wait.
-_FIND_PLACES = Script(
+_FIND_PLACES = RedisScript(
     _NOW
     + """
 local waiting = redis.call('ZCOUNT', KEYS[1], '-inf', now)

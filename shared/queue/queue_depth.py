@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from shared.redis import keys
-from shared.redis.client import Redis, Script
+from shared.redis.client import Redis, RedisScript
 
 
 class Backlog(NamedTuple):
@@ -22,7 +22,7 @@ async def read_backlog(redis: Redis, queue: str = keys.QUEUE) -> Backlog:
 
 
 #: A job's score is its due time. A lease pushes it into the future.
-_READ = Script("""
+_READ = RedisScript("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local waiting = redis.call('ZCOUNT', KEYS[1], '-inf', now)

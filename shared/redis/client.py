@@ -148,7 +148,7 @@ def connect(url: str, *, name: str, max_connections: int) -> Redis:
     return cast("Redis", redis.asyncio.Redis.from_pool(pool))
 
 
-class Script:
+class RedisScript:
     """A Lua script, sent once and then called by its hash."""
 
     def __init__(self, text: str) -> None:
@@ -182,7 +182,7 @@ __all__ = [
     "NoScriptError",
     "Redis",
     "RedisError",
-    "Script",
+    "RedisScript",
     "away",
     "connect",
     "connection_options",

@@ -31,7 +31,7 @@ from shared.redis.client import (
     away,
     pool_of,
 )
-from shared.redis.hash_slots import Address, Redirect, Slots, redirect_in, slot_of
+from shared.redis.hash_slots import Address, Redirect, SlotMap, redirect_in, slot_of
 
 _PORT = 6379
 _FORM = "cluster://: name its nodes and no database, as cluster://one:6379,two:6379"
@@ -54,7 +54,7 @@ class ClusterClient:
             ValueError: if the URL names no host, a database, or an unknown parameter.
         """
         self.options, self.seeds = _parse(url)
-        self.slots = Slots()
+        self.slots = SlotMap()
         self._name = name
         self._max_connections = max_connections
         self._clients: dict[Address, Redis] = {}

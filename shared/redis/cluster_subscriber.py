@@ -9,7 +9,7 @@ import asyncio
 
 from redis.exceptions import ResponseError
 
-from shared.background_task import Background
+from shared.background_task import BackgroundTask
 from shared.redis.cluster_client import ClusterClient
 from shared.redis.hash_slots import Address, redirect_in
 from shared.redis.subscriber import Listener, Subscriber
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.05
 _AWAY_SECONDS = 0.5
 
 
-class ClusterSubscriber(Background):
+class ClusterSubscriber(BackgroundTask):
     """What `Subscriber` is for one server. Use as an async context manager."""
 
     def __init__(self, cluster: ClusterClient, *, name: str) -> None:

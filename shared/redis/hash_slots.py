@@ -40,7 +40,7 @@ def redirect_in(reply: object, asked: Address) -> Redirect | None:
     return Redirect(int(slot), Address(host or asked.host, int(port)), kind == "ASK")
 
 
-class Slots:
+class SlotMap:
     """`on_change` are told whenever a slot has another owner."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from shared.background_task import Background
+from shared.background_task import BackgroundTask
 from shared.redis.client import REDIS_AWAY, Argument, connection_options
 from shared.redis.push_connection import Push, PushConnection, open_push_connection
 
@@ -35,7 +35,7 @@ class Subscriptions(Protocol):
     def remove(self, channel: str, listener: Listener) -> None: ...
 
 
-class Subscriber(Background):
+class Subscriber(BackgroundTask):
     """Use as an async context manager; it keeps itself connected until left."""
 
     #: What is pushed of a channel: a message, that the subscription stands, that it has ended.

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from shared.errors import IdempotencyMismatch, QueueFull, TooManyRuns
 from shared.limits import rate_limit
-from shared.limits.rate_limit_status import Allowance
+from shared.limits.rate_limit_status import RateLimitStatus
 from shared.queue.job_queue import RunChat, queued_payload
 from shared.redis import keys
 from shared.redis.client import Argument, Redis
@@ -55,7 +55,7 @@ class Admitted:
 
     run_id: str
     superseded: str | None
-    allowance: Allowance | None
+    allowance: RateLimitStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _too_many_runs(oldest_ms: int, limits: LimitSettings) -> TooManyRuns:
     return TooManyRuns(
         f"At most {most:,} of your answers may be made at once. Wait for one to end, or stop one.",
         retry_after=_patience(oldest_ms),
-        allowance=Allowance("live-runs", most, 0),
+        allowance=RateLimitStatus("live-runs", most, 0),
     )
 
 

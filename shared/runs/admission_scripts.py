@@ -3,7 +3,7 @@
 A live run whose closing was missed is found among the oldest, which ended ones become in time.
 """
 
-from shared.redis.client import Script
+from shared.redis.client import RedisScript
 
 #: KEYS chat, mark of a run that was let in, job, queue, wake, rate, live runs, idempotency (if
 #: there is a key).
@@ -105,7 +105,7 @@ end
 
 #: One server has all: the runs' own hashes tell. The mark is the run's hash.
 #: ARGV a run's key and its log's as formats, the run's fields.
-ADMIT = Script(
+ADMIT = RedisScript(
     _HEAD
     + """
 local function field(id, name)
@@ -144,7 +144,7 @@ return refusal() or enter()
 #: ARGV what is known as `<run>=<live | ended | gone>`, whether this run is made, the one that it
 #: says to supersede, a job's key as a format, the mark's TTL.
 #: Two more verdicts: `look` and `make`, with the runs to look at, and the one to be superseded.
-ADMIT_APART = Script(
+ADMIT_APART = RedisScript(
     _HEAD
     + """
 local known, unknown = {}, {}

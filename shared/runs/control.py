@@ -10,9 +10,9 @@ from typing import Any
 
 import structlog
 
-from shared.errors import JobGone, NotFound, RunEnded, RunHeld, WorkerUnheard
+from shared.errors import JobGone, NotFound, RunEnded, RunHeld, WorkerNotResponding
 from shared.processes.registry import ALIVE_SECONDS
-from shared.processes.workers import Workers
+from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import close_run
@@ -28,7 +28,7 @@ log = structlog.stdlib.get_logger()
 _STOP_SECONDS = 5.0
 
 
-class Orders:
+class RunControl:
     def __init__(
         self,
         *,
@@ -36,7 +36,7 @@ class Orders:
         queue: JobQueue,
         stream: EventStream,
         follower: Follower,
-        workers: Workers,
+        workers: WorkerRegistry,
         failed_runs: FailedRuns,
     ) -> None:
         self._runs = runs
@@ -73,7 +73,7 @@ class Orders:
             return run
         await self._runs.request_cancel(run.id)
         if worker_id := await self._queue.leased_by(run.id):
-            await self._queue.tell(worker_id, f"stop {run.id}")
+            await self._queue.send_command(worker_id, f"stop {run.id}")
             await self._wait_for_end(run)
         await self.end(run, [Abort()], Closure(RunState.CANCELLED))
         return await self._runs.get(run.id) or run
@@ -117,9 +117,9 @@ class Orders:
         """
         if worker_id not in {worker.id for worker in await self._workers.alive()}:
             raise NotFound(f"No worker {worker_id!r} is alive. Those that are: mamba worker list")
-        await self._queue.tell(worker_id, "drain")
+        await self._queue.send_command(worker_id, "drain")
         if not await _until(partial(self._leaves, worker_id), seconds=ALIVE_SECONDS):
-            raise WorkerUnheard(f"{worker_id} did not listen. Send its process SIGTERM.")
+            raise WorkerNotResponding(f"{worker_id} did not listen. Send its process SIGTERM.")
 
     async def _live(self, run_id: str) -> Run:
         run = await self.find(run_id)

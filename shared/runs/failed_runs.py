@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError, Script
+from shared.redis.client import REDIS_AWAY, Redis, RedisError, RedisScript
 
 _KEPT = 200
 
@@ -26,7 +26,7 @@ class FailedRuns:
 
 
 #: KEYS failed; ARGV run, how many are kept, their time to live.
-_ADD = Script("""
+_ADD = RedisScript("""
 redis.call('LPUSH', KEYS[1], ARGV[1])
 redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])

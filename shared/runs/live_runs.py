@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
 from shared.redis import keys
-from shared.redis.client import Redis, Script
+from shared.redis.client import Redis, RedisScript
 from shared.runs.run import Run, RunStore
 
 LiveState = Literal["waiting", "running", "deferred"]
@@ -36,7 +36,7 @@ class LiveRuns:
         """
         return await self._find(_BOTH, queues, count)
 
-    async def _find(self, script: Script, queues: Sequence[str], count: int) -> list[LiveRun]:
+    async def _find(self, script: RedisScript, queues: Sequence[str], count: int) -> list[LiveRun]:
         names, args = [keys.queue(queue) for queue in queues], [count, keys.lease("")]
         told: list[list[bytes]] = await script.run(self._redis, names, args)
         found = [[word.decode() for word in words] for words in told]
@@ -50,7 +50,7 @@ class LiveRuns:
 
 #: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time: a job's id, its due time,
 #: its worker's id or '', and what it does.
-_BOTH = Script("""
+_BOTH = RedisScript("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function told(id, due)

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.redis import keys
-from shared.redis.client import Argument, Redis, Script
+from shared.redis.client import Argument, Redis, RedisScript
 
 
 class RunState(StrEnum):
@@ -165,7 +165,7 @@ class RunStore:
         """What an attempt has used so far; each attempt has a field of its own."""
         await _RECORD.run(self._redis, [keys.run(run_id)], [f"usage:{attempt}", usage])
 
-    async def trade_trace(self, run_id: str, mine: str) -> str | None:
+    async def swap_trace(self, run_id: str, mine: str) -> str | None:
         """Leave how to tell of this attempt if it ends without a word; what the last one left.
 
         An attempt that tells of its own end leaves nothing.
@@ -186,22 +186,22 @@ def _run(fields: Mapping[bytes, bytes]) -> Run | None:
 
 
 #: A hash that has expired must not come back as a fragment without a TTL.
-_CANCEL = Script("""
+_CANCEL = RedisScript("""
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], 'cancel', 1) end
 """)
 
 #: KEYS run; ARGV counter, the attempt's mark. An attempt ends once, however often it is told.
-_COUNT = Script("""
+_COUNT = RedisScript("""
 if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[1]) == 1 then
   redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
 end
 """)
 
-_RECORD = Script("""
+_RECORD = RedisScript("""
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 """)
 
-_TRADE = Script("""
+_TRADE = RedisScript("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local left = redis.call('HGET', KEYS[1], 'trace')
 if ARGV[1] == '' then redis.call('HDEL', KEYS[1], 'trace')
@@ -210,7 +210,7 @@ return left
 """)
 
 #: The time of the first hand-back is kept for as long as no attempt begins in between.
-_HAND_BACK = Script("""
+_HAND_BACK = RedisScript("""
 local state = redis.call('HGET', KEYS[1], 'state')
 if state ~= 'queued' and state ~= 'running' then return false end
 local attempts = redis.call('HGET', KEYS[1], 'attempts')
@@ -224,7 +224,7 @@ end
 return now - since
 """)
 
-_CREATE = Script("""
+_CREATE = RedisScript("""
 if redis.call('EXISTS', KEYS[1]) == 1 then return end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

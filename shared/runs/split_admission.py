@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger()
 _MARK_MS = 120_000
 
 
-class AdmissionApart(Admission):
+class SplitAdmission(Admission):
     def __init__(self, redis: Redis, runs: RunStore, *, live_ttl: float) -> None:
         super().__init__(redis, live_ttl=live_ttl)
         self._runs = runs

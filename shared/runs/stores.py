@@ -31,7 +31,7 @@ class Stores:
     cluster: "ClusterClient | None" = None
 
     @property
-    def apart(self) -> bool:
+    def split(self) -> bool:
         return self.logs is not self.queue
 
     async def each_log_node(self, *command: Argument) -> dict[str, object]:
@@ -61,10 +61,10 @@ class Stores:
 
     @property
     def admission(self) -> Admission:
-        if self.apart:
-            from shared.runs.split_admission import AdmissionApart  # noqa: PLC0415
+        if self.split:
+            from shared.runs.split_admission import SplitAdmission  # noqa: PLC0415
 
-            return AdmissionApart(self.queue, self.runs, live_ttl=self.live_ttl)
+            return SplitAdmission(self.queue, self.runs, live_ttl=self.live_ttl)
         return Admission(self.queue, live_ttl=self.live_ttl)
 
     @property
@@ -103,7 +103,7 @@ async def open_subscriptions(
     settings: Settings, stores: Stores, queue: Subscriber, stack: AsyncExitStack, *, name: str
 ) -> Subscriptions:
     """To the channels of the logs, given the subscriber of the queue's node."""
-    if not stores.apart:
+    if not stores.split:
         return queue
     if stores.cluster:
         from shared.redis.cluster_subscriber import ClusterSubscriber  # noqa: PLC0415

@@ -37,7 +37,13 @@ from shared.settings.sections.server import (
     TitleSettings,
     WorkerSettings,
 )
-from shared.settings.source import Problem, Source, read_env_file, read_variables, read_yaml
+from shared.settings.source import (
+    SettingsProblem,
+    SettingsSource,
+    read_env_file,
+    read_variables,
+    read_yaml,
+)
 from shared.settings.tree import Tree, merged, with_lists
 
 ENV_FILE = "~/mamba.env"
@@ -75,7 +81,7 @@ class Reading:
     """The settings, and the sources that they were put together from, highest first."""
 
     settings: Settings
-    sources: tuple[Source, ...]
+    sources: tuple[SettingsSource, ...]
 
     def origin(self, key: Key) -> str | None:
         """Where a setting comes from: a variable, a file; None: the defaults."""
@@ -123,7 +129,7 @@ def settings_files() -> tuple[Path, ...]:
     return (*YAML_FILES, *filter(None, [_env_file()]))
 
 
-def _sources() -> Iterator[Source]:
+def _sources() -> Iterator[SettingsSource]:
     yield read_variables(Settings, os.environ)
     if path := _env_file():
         yield read_env_file(Settings, path, ENV_FILE)
@@ -138,17 +144,19 @@ def _env_file() -> Path | None:
     return None
 
 
-def _wrong_values(error: ValidationError, sources: tuple[Source, ...]) -> Iterator[Problem]:
+def _wrong_values(
+    error: ValidationError, sources: tuple[SettingsSource, ...]
+) -> Iterator[SettingsProblem]:
     for wrong in error.errors(include_url=False, include_input=False, include_context=False):
         key = tuple(str(part) for part in wrong["loc"] if part != "[key]")
         text = wrong["msg"].removeprefix("Value error, ")
         if not key:  # what is wrong with several settings together begins with the key of one
             named, _, text = text.partition(": ")
             key = tuple(named.split("."))
-        yield Problem(dotted(key), text, _nearest_origin(key, sources))
+        yield SettingsProblem(dotted(key), text, _nearest_origin(key, sources))
 
 
-def _nearest_origin(key: Key, sources: tuple[Source, ...]) -> str:
+def _nearest_origin(key: Key, sources: tuple[SettingsSource, ...]) -> str:
     """Where a key is set, or the section that lacks it."""
     for length in range(len(key), 0, -1):
         for source in sources:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from shared.background_task import Background
+from shared.background_task import BackgroundTask
 from shared.errors import SettingsError
 from shared.settings import Settings, load_settings, settings_files
 from shared.settings.change import changed, with_live
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.5
 _Stamp = tuple[int, int, int, int] | None
 
 
-class Reload(Background):
+class Reload(BackgroundTask):
     """Puts new settings in force; wrong ones are refused as a whole, and the old ones stay.
 
     A file is read once it has been left alone for one poll: an editor may empty it before it

@@ -43,7 +43,7 @@ _QUOTED = re.compile(r"'[^'<][^']+'")
 
 
 @dataclass(frozen=True)
-class Problem:
+class SettingsProblem:
     """What is wrong with one setting, or with how several go together, and where it was set."""
 
     what: str
@@ -56,7 +56,7 @@ class Problem:
 
 
 @dataclass
-class Source:
+class SettingsSource:
     """One file, or the environment."""
 
     #: The file's path as it is shown; empty for the environment.
@@ -66,7 +66,7 @@ class Source:
     variables: dict[Key, str] = field(default_factory=dict[Key, str])
     #: The keys that were set by an old name, and that name.
     renamed: dict[Key, Key] = field(default_factory=dict[Key, Key])
-    problems: list[Problem] = field(default_factory=list[Problem])
+    problems: list[SettingsProblem] = field(default_factory=list[SettingsProblem])
 
     def origin(self, key: Key) -> str | None:
         """Where this source sets a key; None if it does not."""
@@ -87,42 +87,46 @@ class Source:
         return inner[0] if inner else ""
 
 
-def read_yaml(root: type[BaseModel], path: Path) -> Source:
+def read_yaml(root: type[BaseModel], path: Path) -> SettingsSource:
     """A file of sections; one that is not there says nothing."""
-    source = Source(file=str(path))
+    source = SettingsSource(file=str(path))
     try:
         content: object = read_yaml_text(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return source
     except OSError as error:
-        source.problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+        source.problems.append(SettingsProblem(str(path), f"cannot be read: {error.strerror}"))
         return source
     except (yaml.YAMLError, ValueError) as error:
-        source.problems.append(Problem(str(path), f"cannot be read: {_yaml_reason(error)}"))
+        source.problems.append(SettingsProblem(str(path), f"cannot be read: {_yaml_reason(error)}"))
         return source
     named = _named(content, root)
     if is_tree(named):
         source.tree = named
     elif content is not None:
-        source.problems.append(Problem(str(path), "must hold sections, such as: server: {port: 1}"))
+        source.problems.append(
+            SettingsProblem(str(path), "must hold sections, such as: server: {port: 1}")
+        )
     return _checked(source, root)
 
 
-def read_env_file(root: type[BaseModel], path: Path, shown: str) -> Source:
+def read_env_file(root: type[BaseModel], path: Path, shown: str) -> SettingsSource:
     """A file of variables; those of other programs are let be."""
     try:
         found = dotenv_values(path, encoding="utf-8") if path.exists() else {}
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        return Source(file=shown, problems=[Problem(shown, f"cannot be read: {reason}")])
+        return SettingsSource(
+            file=shown, problems=[SettingsProblem(shown, f"cannot be read: {reason}")]
+        )
     return read_variables(root, {name: value or "" for name, value in found.items()}, file=shown)
 
 
 def read_variables(
     root: type[BaseModel], environment: Mapping[str, str], *, file: str = ""
-) -> Source:
+) -> SettingsSource:
     """The variables that are ours: a section's, or with `__` in them. An empty one is unset."""
-    source = Source(file=file)
+    source = SettingsSource(file=file)
     for name, key in _ours(root, environment, source):
         source.variables[key] = name
         _set(source, root, key, environment[name])
@@ -130,7 +134,7 @@ def read_variables(
 
 
 def _ours(
-    root: type[BaseModel], environment: Mapping[str, str], source: Source
+    root: type[BaseModel], environment: Mapping[str, str], source: SettingsSource
 ) -> Iterator[tuple[str, Key]]:
     """Variables and their keys, so ordered that what is to go before comes after."""
     found = {
@@ -159,7 +163,7 @@ def _too_few_underscores(root: type[BaseModel], name: str, value: str) -> str | 
     return next((v for v in map(variable, all_keys(root)) if v.replace("__", "_") == flat), None)
 
 
-def _set(source: Source, root: type[BaseModel], key: Key, text: str) -> None:
+def _set(source: SettingsSource, root: type[BaseModel], key: Key, text: str) -> None:
     name, annotation = source.variables[key], find(root, key)
     if annotation is None and key not in RENAMED:
         close = nearest(root, key)
@@ -171,10 +175,10 @@ def _set(source: Source, root: type[BaseModel], key: Key, text: str) -> None:
             put(source.tree, key, _named(json.loads(text), annotation))
         except json.JSONDecodeError as error:
             reason = f"must be JSON, but is not at character {error.pos + 1}"
-            source.problems.append(Problem(dotted(key), reason, _place(name, source.file)))
+            source.problems.append(SettingsProblem(dotted(key), reason, _place(name, source.file)))
 
 
-def _checked(source: Source, root: type[BaseModel]) -> Source:
+def _checked(source: SettingsSource, root: type[BaseModel]) -> SettingsSource:
     """The source with today's names, without the keys that nobody knows: those are its problems."""
     for old in RENAMED:
         _rename(source, old)
@@ -186,14 +190,14 @@ def _checked(source: Source, root: type[BaseModel]) -> Source:
     return source
 
 
-def _rename(source: Source, old: Key) -> None:
+def _rename(source: SettingsSource, old: Key) -> None:
     new, write = RENAMED[old]
     if (value := take(source.tree, old)) is None:
         return
     name = source.variables.pop(old, "")
     if look_up(source.tree, new) is not None:
         text = f"is the old name of {source.spelled(new)}, which is set too: keep that one"
-        source.problems.append(Problem(dotted(old), text, _place(name, source.file)))
+        source.problems.append(SettingsProblem(dotted(old), text, _place(name, source.file)))
         return
     put(source.tree, new, write(value))
     source.renamed[new] = old
@@ -201,9 +205,9 @@ def _rename(source: Source, old: Key) -> None:
         source.variables[new] = name
 
 
-def _unknown(what: str, meant: str | None, origin: str) -> Problem:
+def _unknown(what: str, meant: str | None, origin: str) -> SettingsProblem:
     hint = f"; did you mean {meant}?" if meant else ""
-    return Problem(what, f"there is no such setting{hint}", origin)
+    return SettingsProblem(what, f"there is no such setting{hint}", origin)
 
 
 def _unknown_keys(tree: Tree, annotation: object, above: Key = ()) -> Iterator[Key]:

@@ -131,7 +131,7 @@ class EventStream(Protocol):
         """The place after the last entry."""
         ...
 
-    def lane(self, run_id: str) -> str:
+    def shard(self, run_id: str) -> str:
         """Where the log is: appends to those of other lanes need not wait for it."""
         ...
 
@@ -241,7 +241,7 @@ class RedisEventStream:
         last = _entry(newest[0])
         return Cursor(last.attempt, last.offset or int(last.data))  # a fence says what it follows
 
-    def lane(self, run_id: str) -> str:
+    def shard(self, run_id: str) -> str:
         return str(self._cluster.owner(keys.stream(run_id))) if self._cluster else ""
 
 

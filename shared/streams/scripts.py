@@ -1,6 +1,6 @@
 """The scripts that write to logs: each looks at the last entry, and keeps the run in step."""
 
-from shared.redis.client import Script
+from shared.redis.client import RedisScript
 
 #: `tail` returns the log's attempt, its last offset and whether it is closed. A fence, whose own
 #: offset is 0, carries the offset that it follows.
@@ -23,7 +23,7 @@ end
 
 #: KEYS log, run; ARGV attempt, first offset, TTL, state to end in or '', error or '', entries.
 #: Publishes what is new as lines `<id> <event>` on the channel named as the log.
-APPEND = Script(
+APPEND = RedisScript(
     _TAIL
     + """
 local attempt, first = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -54,11 +54,11 @@ return cancelled
 )
 
 #: The same where a channel belongs to the node that has its slot.
-APPEND_SHARDED = Script(APPEND.text.replace("'PUBLISH'", "'SPUBLISH'"))
+APPEND_SHARDED = RedisScript(APPEND.text.replace("'PUBLISH'", "'SPUBLISH'"))
 
 #: KEYS log, run; ARGV TTL, nonce. Nothing if the run has ended or is unknown. Called again with the
 #: same nonce, it is the same attempt.
-TAKE_OVER = Script(
+TAKE_OVER = RedisScript(
     _TAIL
     + """
 local state = redis.call('HGET', KEYS[2], 'state')

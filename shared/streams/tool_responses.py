@@ -15,7 +15,7 @@ from shared.streams.events import (
 DENIED = "The user denied this call."
 
 
-class Answer(BaseModel):
+class ToolResponse(BaseModel):
     """Of an approval `approved` is set; else it is a result: an output, or the text of an error."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -33,25 +33,25 @@ from shared.streams.events import (
     ToolOutputError,
     decode,
 )
-from shared.streams.tool_responses import DENIED, Answer
+from shared.streams.tool_responses import DENIED, ToolResponse
 
 
 @dataclass(slots=True)
-class Text:
+class TranscriptText:
     id: str
     text: str = ""
     open: bool = True
 
 
 @dataclass(slots=True)
-class Reasoning:
+class TranscriptReasoning:
     id: str
     text: str = ""
     open: bool = True
 
 
 @dataclass(slots=True)
-class ToolCall:
+class TranscriptToolCall:
     id: str
     name: str
     #: The arguments as they were streamed; perhaps not yet whole.
@@ -65,32 +65,32 @@ class ToolCall:
     #: Set where the call was put before the user.
     approval_id: str | None = None
     #: What the client has answered to it.
-    answer: Answer | None = None
+    answer: ToolResponse | None = None
 
 
-Part = Text | Reasoning | ToolCall
-_Part = TypeVar("_Part", Text, Reasoning, ToolCall)
+Part = TranscriptText | TranscriptReasoning | TranscriptToolCall
+_Part = TypeVar("_Part", TranscriptText, TranscriptReasoning, TranscriptToolCall)
 
 
 @dataclass(slots=True)
 class Step:
-    parts: list[Text | Reasoning | ToolCall] = field(
-        default_factory=list["Text | Reasoning | ToolCall"]
+    parts: list[TranscriptText | TranscriptReasoning | TranscriptToolCall] = field(
+        default_factory=list["TranscriptText | TranscriptReasoning | TranscriptToolCall"]
     )
     finished: bool = False
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts if isinstance(part, Text))
+        return "".join(part.text for part in self.parts if isinstance(part, TranscriptText))
 
     @property
-    def calls(self) -> list[ToolCall]:
+    def calls(self) -> list[TranscriptToolCall]:
         """The tool calls whose arguments are whole: all, as soon as the first has been made."""
-        calls = [part for part in self.parts if isinstance(part, ToolCall)]
+        calls = [part for part in self.parts if isinstance(part, TranscriptToolCall)]
         return calls if any(call.called for call in calls) else []
 
     @property
-    def missing(self) -> list[ToolCall]:
+    def missing(self) -> list[TranscriptToolCall]:
         """The calls without a result."""
         return [call for call in self.calls if not call.answered]
 
@@ -109,7 +109,9 @@ class Transcript:
         return transcript
 
     @classmethod
-    def continuing(cls, earlier: Iterable[Entry], answers: Mapping[str, Answer]) -> "Transcript":
+    def continuing(
+        cls, earlier: Iterable[Entry], answers: Mapping[str, ToolResponse]
+    ) -> "Transcript":
         """Fold the logs of earlier runs, and put the answers to the calls that these ended with."""
         transcript = cls.of(earlier)
         for call in transcript.pending:
@@ -134,7 +136,7 @@ class Transcript:
         return len(self.parts) > self.earlier
 
     @property
-    def pending(self) -> list[ToolCall]:
+    def pending(self) -> list[TranscriptToolCall]:
         """The calls that a run which succeeded has left to its client."""
         return self.steps[-1].missing if self.steps and self.steps[-1].finished else []
 
@@ -146,9 +148,9 @@ class Transcript:
         """The events that end what is open: `text-end`, `reasoning-end`, `finish-step`."""
         events: list[StreamEvent] = []
         for part in self.parts:
-            if isinstance(part, Text) and part.open:
+            if isinstance(part, TranscriptText) and part.open:
                 events.append(TextEnd(id=part.id))
-            elif isinstance(part, Reasoning) and part.open:
+            elif isinstance(part, TranscriptReasoning) and part.open:
                 events.append(ReasoningEnd(id=part.id))
         return [*events, FinishStep()] if self.step_open else events
 
@@ -159,44 +161,46 @@ class Transcript:
             case FinishStep():
                 self.steps[-1].finished = True
             case TextStart():
-                self.steps[-1].parts.append(Text(event.id))
+                self.steps[-1].parts.append(TranscriptText(event.id))
             case ReasoningStart():
-                self.steps[-1].parts.append(Reasoning(event.id))
+                self.steps[-1].parts.append(TranscriptReasoning(event.id))
             case TextDelta():
-                self._part(Text, event.id).text += event.delta
+                self._part(TranscriptText, event.id).text += event.delta
             case ReasoningDelta():
-                self._part(Reasoning, event.id).text += event.delta
+                self._part(TranscriptReasoning, event.id).text += event.delta
             case TextEnd():
-                self._part(Text, event.id).open = False
+                self._part(TranscriptText, event.id).open = False
             case ReasoningEnd():
-                self._part(Reasoning, event.id).open = False
+                self._part(TranscriptReasoning, event.id).open = False
             case _:
                 self._add_tool_event(event)
 
     def _add_tool_event(self, event: StreamEvent) -> None:
         match event:
             case ToolInputStart():
-                self.steps[-1].parts.append(ToolCall(event.tool_call_id, event.tool_name))
+                self.steps[-1].parts.append(TranscriptToolCall(event.tool_call_id, event.tool_name))
             case ToolInputDelta():
-                self._part(ToolCall, event.tool_call_id).input_text += event.input_text_delta
+                self._part(
+                    TranscriptToolCall, event.tool_call_id
+                ).input_text += event.input_text_delta
             case ToolInputAvailable():
-                call = self._part(ToolCall, event.tool_call_id)
+                call = self._part(TranscriptToolCall, event.tool_call_id)
                 call.called, call.input = True, event.input
             case ToolInputError():
-                call = self._part(ToolCall, event.tool_call_id)
+                call = self._part(TranscriptToolCall, event.tool_call_id)
                 call.called, call.input = True, event.input
                 call.answered, call.error = True, event.error_text
             case ToolOutputAvailable():
-                call = self._part(ToolCall, event.tool_call_id)
+                call = self._part(TranscriptToolCall, event.tool_call_id)
                 call.answered, call.output = True, event.output
             case ToolOutputError():
-                call = self._part(ToolCall, event.tool_call_id)
+                call = self._part(TranscriptToolCall, event.tool_call_id)
                 call.answered, call.error = True, event.error_text
             case ToolApprovalRequest():
-                call = self._part(ToolCall, event.tool_call_id)
+                call = self._part(TranscriptToolCall, event.tool_call_id)
                 call.approval_id, call.answer = event.approval_id, None
             case ToolOutputDenied():
-                call = self._part(ToolCall, event.tool_call_id)
+                call = self._part(TranscriptToolCall, event.tool_call_id)
                 reason = call.answer and call.answer.reason
                 call.answered, call.error = True, reason or DENIED
             case _:

@@ -2,10 +2,10 @@ import asyncio
 
 import structlog
 
-from shared.agents.catalog import AgentCatalogue
-from shared.background_task import Background
+from shared.agents.catalog import AgentCatalog
+from shared.background_task import BackgroundTask
 from shared.redis.client import REDIS_AWAY
-from worker.agents.registry import OfferedAgents
+from worker.agents.registry import AgentRegistry
 
 log = structlog.stdlib.get_logger()
 
@@ -13,10 +13,10 @@ log = structlog.stdlib.get_logger()
 _SECONDS = 2.0
 
 
-class AgentPublisher(Background):
+class AgentPublisher(BackgroundTask):
     """Keeps the offered agents as their file has them, and tells the API which they are."""
 
-    def __init__(self, agents: OfferedAgents, catalogue: AgentCatalogue) -> None:
+    def __init__(self, agents: AgentRegistry, catalogue: AgentCatalog) -> None:
         self._agents = agents
         self._catalogue = catalogue
 

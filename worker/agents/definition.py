@@ -13,7 +13,7 @@ from shared.agents.card import AgentLimits, AgentName, AgentRetries
 from shared.errors import SettingsError
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings.live_settings import LiveSettings
-from worker.models.registry import Models
+from worker.models.registry import ModelRegistry
 
 _T = TypeVar("_T")
 
@@ -30,7 +30,7 @@ class AgentRun:
 class AgentContext:
     """What the worker has for the agents it builds."""
 
-    def __init__(self, live: LiveSettings, models: Models, stack: AsyncExitStack) -> None:
+    def __init__(self, live: LiveSettings, models: ModelRegistry, stack: AsyncExitStack) -> None:
         self.live = live
         self.models = models
         self._stack = stack

@@ -30,9 +30,9 @@ from worker.agents.files import with_files
 from worker.agents.history import history_of
 from worker.agents.resume import beginning, rejoin
 from worker.jobs.usage import UsageMeter
-from worker.models.registry import Models
-from worker.models.stream_timeouts import Pace, paced
-from worker.output.event_mapper import Translator
+from worker.models.registry import ModelRegistry
+from worker.models.stream_timeouts import StreamTimeouts, with_timeouts
+from worker.output.event_mapper import EventMapper
 from worker.output.writer import RunWriter
 from worker.tools.client import ClientToolset
 from worker.tools.display import display_tools
@@ -51,17 +51,17 @@ CANNOT_ASK = (
 )
 
 
-class Answerer:
+class AgentEngine:
     """An agent that is ready to answer."""
 
     def __init__(
         self,
         definition: AgentDefinition,
         agent: AnyAgent,
-        models: Models,
+        models: ModelRegistry,
         *,
         max_steps: Callable[[], int],
-        pace: Callable[[str], Pace],
+        pace: Callable[[str], StreamTimeouts],
         file_bytes: Callable[[], int] = lambda: LimitSettings().file_bytes,
     ) -> None:
         self.definition = definition
@@ -77,7 +77,7 @@ class Answerer:
         self, job: RunChat, transcript: Transcript, writer: RunWriter, meter: UsageMeter
     ) -> FinishReason:
         """Write the answer, or what is missing of it, and say why it ended."""
-        translator = Translator(transcript, writer.write, asks=job.approvals)
+        translator = EventMapper(transcript, writer.write, asks=job.approvals)
         history = await with_files(history_of(job.messages), self._file_bytes())
         start = beginning(history, transcript)
         split = start.split
@@ -103,7 +103,7 @@ class Answerer:
                         rejoin(run.ctx.state.message_history, node.request)
                         split = False
                     translator.start_step()
-                    async with paced(node.stream(run.ctx), pace) as events:
+                    async with with_timeouts(node.stream(run.ctx), pace) as events:
                         async for event in events:
                             translator.on_model_event(event)
                             await writer.room()

@@ -18,10 +18,10 @@ from shared.redis import keys
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import where
 from worker.agents.definition import AgentContext, AgentDefinition, AnyAgent
-from worker.agents.engine import Answerer
+from worker.agents.engine import AgentEngine
 from worker.agents.sources import built_in, from_file, installed
-from worker.models.registry import Models
-from worker.models.stream_timeouts import pace_of
+from worker.models.registry import ModelRegistry
+from worker.models.stream_timeouts import timeouts_of
 
 log = structlog.stdlib.get_logger()
 
@@ -29,18 +29,18 @@ log = structlog.stdlib.get_logger()
 _BUILD_SECONDS = 60
 
 
-class OfferedAgents:
+class AgentRegistry:
     """Use as an async context manager: it holds what the agents have opened."""
 
-    def __init__(self, live: LiveSettings, models: Models) -> None:
+    def __init__(self, live: LiveSettings, models: ModelRegistry) -> None:
         self._live = live
         self._models = models
         self._file = AgentFile(live.now.agents)
         self._stack = AsyncExitStack()
         self._context = AgentContext(live, models, self._stack)
         self._fixed: dict[str, AgentDefinition] = {}
-        self._built: dict[str, Answerer] = {}
-        self._described: dict[str, Answerer] = {}
+        self._built: dict[str, AgentEngine] = {}
+        self._described: dict[str, AgentEngine] = {}
 
     async def __aenter__(self) -> Self:
         """Build them all.
@@ -60,7 +60,7 @@ class OfferedAgents:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
 
-    def get(self, name: str, /) -> Answerer | None:
+    def get(self, name: str, /) -> AgentEngine | None:
         return self._described.get(name) or self._built.get(name)
 
     def queues(self) -> Sequence[str]:
@@ -90,7 +90,7 @@ class OfferedAgents:
         else:
             log.info("agents.reloaded", agents=sorted(self._described))
 
-    def _all(self) -> list[Answerer]:
+    def _all(self) -> list[AgentEngine]:
         return [*self._built.values(), *self._described.values()]
 
     def _own_queues(self) -> list[str]:
@@ -101,9 +101,9 @@ class OfferedAgents:
         _by_name([*self._fixed.values(), *described])
         return described
 
-    async def _build(self, definitions: Iterable[AgentDefinition]) -> dict[str, Answerer]:
+    async def _build(self, definitions: Iterable[AgentDefinition]) -> dict[str, AgentEngine]:
         """Those that can be built; one that cannot is logged, and not offered."""
-        answerers: dict[str, Answerer] = {}
+        answerers: dict[str, AgentEngine] = {}
         for definition in definitions:
             about = {"agent": definition.name, "origin": definition.origin}
             try:
@@ -116,14 +116,14 @@ class OfferedAgents:
                 answerers[definition.name] = self._answerer(definition, agent)
         return answerers
 
-    def _answerer(self, definition: AgentDefinition, agent: AnyAgent) -> Answerer:
+    def _answerer(self, definition: AgentDefinition, agent: AnyAgent) -> AgentEngine:
         live = self._live
-        return Answerer(
+        return AgentEngine(
             definition,
             agent,
             self._models,
             max_steps=lambda: live.now.run.max_steps,
-            pace=lambda model: pace_of(live.now, model),
+            pace=lambda model: timeouts_of(live.now, model),
             file_bytes=lambda: live.now.limits.file_bytes,
         )
 
@@ -150,7 +150,7 @@ def _by_name(definitions: Iterable[AgentDefinition]) -> dict[str, AgentDefinitio
     return found
 
 
-def _card(answerer: Answerer) -> AgentCard:
+def _card(answerer: AgentEngine) -> AgentCard:
     definition = answerer.definition
     return AgentCard(
         name=definition.name,
@@ -166,12 +166,12 @@ def _card(answerer: Answerer) -> AgentCard:
     )
 
 
-def _tool_names(answerer: Answerer) -> tuple[str, ...]:
+def _tool_names(answerer: AgentEngine) -> tuple[str, ...]:
     requested = DISPLAY_TOOL_NAMES if answerer.definition.display_tools else ()
     return (*requested, *(tool.name for tool in _tools(answerer)))
 
 
-def _tools(answerer: Answerer) -> list[Tool[Any]]:
+def _tools(answerer: AgentEngine) -> list[Tool[Any]]:
     """Those that are known before a run: functions."""
     found: list[Tool[Any]] = []
 

@@ -18,7 +18,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
 )
 
-from shared.streams.transcript import Step, ToolCall, Transcript
+from shared.streams.transcript import Step, Transcript, TranscriptToolCall
 from worker.agents.history import tool_return, tool_step
 
 CONTINUE_PROMPT = (
@@ -103,13 +103,13 @@ def _messages(step: Step) -> list[ModelMessage]:
     return _step(step.text, step.calls)
 
 
-def _step(text: str, calls: Sequence[ToolCall]) -> list[ModelMessage]:
+def _step(text: str, calls: Sequence[TranscriptToolCall]) -> list[ModelMessage]:
     return tool_step(text, [(_call(call), _answer(call)) for call in calls])
 
 
-def _call(call: ToolCall) -> ToolCallPart:
+def _call(call: TranscriptToolCall) -> ToolCallPart:
     return ToolCallPart(call.name, call.input if call.called else call.input_text, call.id)
 
 
-def _answer(call: ToolCall) -> ToolReturnPart | None:
+def _answer(call: TranscriptToolCall) -> ToolReturnPart | None:
     return tool_return(call.name, call.id, call.output, call.error) if call.answered else None

@@ -13,8 +13,8 @@ from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span
 from worker.jobs.failures import failure_of
-from worker.jobs.running_runs import Running
-from worker.models.registry import Models
+from worker.jobs.running_runs import RunningRuns
+from worker.models.registry import ModelRegistry
 from worker.telemetry.tracing import traced_title
 
 log = structlog.stdlib.get_logger()
@@ -31,7 +31,7 @@ class TitleRunner:
     """It fails in silence, and once: whoever waits has a title of its own to fall back on."""
 
     def __init__(
-        self, board: TitleBoard, models: Models, running: Running, live: LiveSettings
+        self, board: TitleBoard, models: ModelRegistry, running: RunningRuns, live: LiveSettings
     ) -> None:
         self._board = board
         self._models = models

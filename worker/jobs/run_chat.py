@@ -26,7 +26,7 @@ from shared.streams.events import Abort, Finish, FinishReason, Start, StreamEven
 from shared.streams.transcript import Transcript
 from shared.telemetry.logs import bind, where
 from shared.telemetry.metrics import AGENTS, count_closed, count_run
-from worker.agents.engine import Answerer
+from worker.agents.engine import AgentEngine
 from worker.jobs.failures import (
     CRASHED,
     DROPPED,
@@ -38,7 +38,7 @@ from worker.jobs.failures import (
     failure_of,
 )
 from worker.jobs.retry_policy import pause_after
-from worker.jobs.running_runs import Interrupt, RunInProgress, Running
+from worker.jobs.running_runs import Interrupt, RunningRun, RunningRuns
 from worker.jobs.usage import UsageMeter
 from worker.output.writer import GroupCommit, RunWriter
 from worker.telemetry.metrics import (
@@ -48,7 +48,7 @@ from worker.telemetry.metrics import (
     count_duration,
     count_first_token,
 )
-from worker.telemetry.tracing import TracedAttempt, traced_attempt
+from worker.telemetry.tracing import AttemptTrace, traced_attempt
 
 log = structlog.stdlib.get_logger()
 
@@ -60,8 +60,8 @@ _BROKEN_SECONDS = 0.5
 _UNKNOWN_SECONDS = 0.3
 
 
-class Agents(Protocol):
-    def get(self, name: str, /) -> Answerer | None: ...
+class AgentLookup(Protocol):
+    def get(self, name: str, /) -> AgentEngine | None: ...
 
 
 class ChatRunner:
@@ -74,8 +74,8 @@ class ChatRunner:
         commit: GroupCommit,
         runs: RunStore,
         failed_runs: FailedRuns,
-        running: Running,
-        agents: Agents,
+        running: RunningRuns,
+        agents: AgentLookup,
         settings: Callable[[], RunSettings],
         max_retries: Callable[[str], int],
     ) -> None:
@@ -132,7 +132,7 @@ class ChatRunner:
             if failure:
                 await self._failed_runs.add(run_id)
 
-    async def _answer(self, job: RunChat, progress: RunInProgress) -> None:
+    async def _answer(self, job: RunChat, progress: RunningRun) -> None:
         with bind(request_id=job.request_id):
             agent = self._agents.get(job.agent)
             if agent is None:
@@ -141,7 +141,7 @@ class ChatRunner:
             while not await self._attempt(job, agent, progress):
                 pass
 
-    async def _hand_back(self, job: RunChat, progress: RunInProgress) -> None:
+    async def _hand_back(self, job: RunChat, progress: RunningRun) -> None:
         """Leave a run to a worker that knows its agent: an older or a newer one, in a roll-out."""
         waited = await self._runs.hand_back(job.run_id)
         if waited is None:
@@ -159,7 +159,7 @@ class ChatRunner:
             return
         raise RetryJob
 
-    async def _attempt(self, job: RunChat, agent: Answerer, progress: RunInProgress) -> bool:
+    async def _attempt(self, job: RunChat, agent: AgentEngine, progress: RunningRun) -> bool:
         """Whether the run needs no further attempt here."""
         async with traced_attempt(job, self._runs) as traced:
             beginning = asyncio.ensure_future(self._begin(job, agent, progress, traced))
@@ -171,7 +171,7 @@ class ChatRunner:
                 return True
 
     async def _begin(
-        self, job: RunChat, agent: Answerer, progress: RunInProgress, traced: TracedAttempt
+        self, job: RunChat, agent: AgentEngine, progress: RunningRun, traced: AttemptTrace
     ) -> "_Attempt":
         run_id = job.run_id
         takeover = await self._stream.take_over(run_id)
@@ -270,7 +270,7 @@ class ChatRunner:
                 await attempt.abort()
             case Interrupt.LOST:
                 # This worker stands: that it was slow must not count as a crash of the run.
-                if attempt.writer.blameless:
+                if attempt.writer.only_fenced:
                     await self._runs.count_handover(run_id, attempt.takeover.attempt)
                 raise Fenced
             case None:
@@ -290,13 +290,13 @@ class _Attempt:
         commit: GroupCommit,
         job: RunChat,
         *,
-        agent: Answerer,
+        agent: AgentEngine,
         takeover: Takeover,
         earlier: Sequence[Entry],
         entries: Sequence[Entry],
-        progress: RunInProgress,
+        progress: RunningRun,
         failed_runs: FailedRuns,
-        traced: TracedAttempt,
+        traced: AttemptTrace,
     ) -> None:
         self.agent = agent
         self.takeover = takeover

@@ -13,7 +13,7 @@ class Interrupt(Enum):
     LOST = "lost"
 
 
-class RunInProgress:
+class RunningRun:
     """The task of a run. The first interrupt counts; once it is closing the run, none does."""
 
     def __init__(self, task: asyncio.Task[object]) -> None:
@@ -27,19 +27,19 @@ class RunInProgress:
             self._task.cancel()
 
 
-class Running:
+class RunningRuns:
     def __init__(self) -> None:
-        self._runs: dict[str, RunInProgress] = {}
+        self._runs: dict[str, RunningRun] = {}
 
     def __iter__(self) -> Generator[str]:
         yield from list(self._runs)
 
     @contextmanager
-    def enter(self, run_id: str) -> Generator[RunInProgress]:
+    def enter(self, run_id: str) -> Generator[RunningRun]:
         """Make the current task the run's, for as long as the context lasts."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (coroutines run in tasks)
-        self._runs[run_id] = run = RunInProgress(task)
+        self._runs[run_id] = run = RunningRun(task)
         try:
             yield run
         finally:

@@ -22,7 +22,7 @@ class _Function(BaseModel):
     arguments: str | dict[str, Any] | list[Any] | None = None
 
 
-class _Call(BaseModel):
+class _ToolCallDelta(BaseModel):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
@@ -31,7 +31,7 @@ class _Call(BaseModel):
 class _Delta(BaseModel):
     content: str | list[Any] | None = None
     refusal: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[_ToolCallDelta] | None = None
 
 
 class _Choice(BaseModel):

@@ -18,7 +18,7 @@ from shared.settings.sections.models import Kind
 from worker.models.chat_model import ChatModel
 from worker.models.errors import mapped
 from worker.models.openai_client import NO_KEY, open_client
-from worker.models.profile import habits, senses
+from worker.models.profile import input_modalities, server_profile
 
 
 class Endpoint:
@@ -48,7 +48,7 @@ class Endpoint:
             connect_timeout=connect_timeout,
         )
         self._provider = _provider(name, kind, self.client)
-        self._habits = habits(kind)
+        self._habits = server_profile(kind)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r}, {self.base_url!r})"
@@ -64,7 +64,7 @@ class Endpoint:
 
         `profile` says where it differs from what its name and its server tell.
         """
-        told = merge_profile(merge_profile(self._habits, senses(model)), profile)
+        told = merge_profile(merge_profile(self._habits, input_modalities(model)), profile)
         return ChatModel(
             model, endpoint=self, provider=self._provider, profile=told, settings=settings
         )

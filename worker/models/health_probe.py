@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from shared.background_task import Background
+from shared.background_task import BackgroundTask
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.providers.names import Provider, configured
 from shared.redis import keys
@@ -25,7 +25,7 @@ log = structlog.stdlib.get_logger()
 _ROUNDS_KEPT = 3
 
 
-class Probe(Background):
+class HealthProbe(BackgroundTask):
     def __init__(self, redis: Redis, live: LiveSettings, worker_id: str) -> None:
         self._redis = redis
         self._live = live

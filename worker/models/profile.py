@@ -108,7 +108,7 @@ def _known(model: str) -> ModelProfile | None:
     return None if name is None else _PROFILES[name]
 
 
-def senses(model: str) -> PydanticProfile:
+def input_modalities(model: str) -> PydanticProfile:
     """That a model which is known by its name sees nothing; of the others nobody can tell."""
     known = _known(model)
     if known is None or known.supports_vision or _is_later(model, than=known.name):
@@ -122,7 +122,7 @@ def _is_later(model: str, *, than: str) -> bool:
     return rest[:1] == "." or rest[:1].isdigit()
 
 
-def habits(kind: Kind) -> PydanticProfile:
+def server_profile(kind: Kind) -> PydanticProfile:
     """What a server does in its own way for all its models, beyond what pydantic-ai knows of it."""
     if kind == "vllm":
         return OpenAIModelProfile(openai_chat_supports_document_input=False)

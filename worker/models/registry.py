@@ -41,7 +41,7 @@ from worker.models.profile import overrides
 log = structlog.stdlib.get_logger()
 
 
-class Models:
+class ModelRegistry:
     """Use as an async context manager: it holds the connections to the endpoints.
 
     Each provider's endpoint is opened when a model of it is first asked for. When its settings

@@ -123,7 +123,7 @@ class _Calls:
 
     def __init__(self) -> None:
         #: The newest call at each index that the server uses.
-        self._newest: dict[int | None, _Call] = {}
+        self._newest: dict[int | None, _RepairedCall] = {}
         self._count = 0
 
     def placed(self, delta: ChoiceDeltaToolCall) -> ChoiceDeltaToolCall:
@@ -131,7 +131,7 @@ class _Calls:
         call = self._newest.get(delta.index)
         name = delta.function.name if delta.function else None
         if call is None or call.is_followed_by(delta.id, name):
-            call = _Call(self._count, delta.id, name)
+            call = _RepairedCall(self._count, delta.id, name)
             self._newest[delta.index] = call
             self._count += 1
         elif delta.function is not None and call.name is not None:
@@ -142,7 +142,7 @@ class _Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _RepairedCall:
     index: int
     id: str | None
     name: str | None

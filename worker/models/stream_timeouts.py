@@ -18,14 +18,14 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class StreamTimeouts:
     """Seconds until the first token, and between two."""
 
     first_token: float
     silence: float
 
 
-def pace_of(settings: Settings, model: str) -> Pace:
+def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
     """The pace that the settings ask of a `provider/model`, or of a bare name.
 
     With fall-backs each model has its own time to begin, one after the other.
@@ -33,7 +33,7 @@ def pace_of(settings: Settings, model: str) -> Pace:
     chain = [
         _provider(settings, name) for name in fallback_chain(settings, model_name(settings, model))
     ]
-    return Pace(
+    return StreamTimeouts(
         sum(provider.first_token_timeout_seconds for provider in chain),
         max(provider.timeout_seconds for provider in chain),
     )
@@ -46,8 +46,8 @@ def max_retries_of(settings: Settings, model: str) -> int:
 
 
 @asynccontextmanager
-async def paced(
-    stream: AbstractAsyncContextManager[AsyncIterable[_T]], pace: Pace
+async def with_timeouts(
+    stream: AbstractAsyncContextManager[AsyncIterable[_T]], pace: StreamTimeouts
 ) -> AsyncGenerator[AsyncIterator[_T]]:
     """Open a model's stream, and give it up when it does not keep the pace.
 

@@ -48,10 +48,15 @@ from shared.streams.events import (
     ToolOutputAvailable,
     ToolOutputError,
 )
-from shared.streams.transcript import Reasoning, Text, ToolCall, Transcript
+from shared.streams.transcript import (
+    Transcript,
+    TranscriptReasoning,
+    TranscriptText,
+    TranscriptToolCall,
+)
 
 
-class Translator:
+class EventMapper:
     """Feeds `emit` with the stream's events, going on from a transcript.
 
     With `asks`, a call that needs approval is put before the user.
@@ -69,26 +74,30 @@ class Translator:
         self._step_open = transcript.step_open
         #: The open step has made its calls: the next request to the model begins another.
         self._step_asked = transcript.step_open and bool(transcript.steps[-1].calls)
-        self._texts = sum(isinstance(part, Text) for part in parts)
-        self._reasonings = sum(isinstance(part, Reasoning) for part in parts)
+        self._texts = sum(isinstance(part, TranscriptText) for part in parts)
+        self._reasonings = sum(isinstance(part, TranscriptReasoning) for part in parts)
         #: The open parts of the current response, by their index in it.
         self._open: dict[int, str] = {}
-        self._resumed_text = next((p.id for p in parts if isinstance(p, Text) and p.open), None)
+        self._resumed_text = next(
+            (p.id for p in parts if isinstance(p, TranscriptText) and p.open), None
+        )
         #: Calls whose arguments broke off while they were shown, and those that are shown whole.
         self._orphans = [
             part
             for step in transcript.steps
             for part in step.parts
-            if isinstance(part, ToolCall) and not step.calls
+            if isinstance(part, TranscriptToolCall) and not step.calls
         ]
         self._asks = asks
         #: Calls that wait for the user already.
         self._asked = {
-            p.id for p in parts if isinstance(p, ToolCall) and p.approval_id and not p.answer
+            p.id
+            for p in parts
+            if isinstance(p, TranscriptToolCall) and p.approval_id and not p.answer
         }
-        self._called = {p.id for p in parts if isinstance(p, ToolCall) and p.called}
+        self._called = {p.id for p in parts if isinstance(p, TranscriptToolCall) and p.called}
         for part in parts:
-            if isinstance(part, Reasoning) and part.open:
+            if isinstance(part, TranscriptReasoning) and part.open:
                 emit(ReasoningEnd(id=part.id))
         #: Our names for the calls of the model, where an earlier attempt has shown one already.
         self._call_ids: dict[str, str] = {}

@@ -13,7 +13,7 @@ from typing import Self
 
 import structlog
 
-from shared.background_task import Background
+from shared.background_task import BackgroundTask
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis.client import REDIS_AWAY
 from shared.streams.event_stream import Append, Closure, EventStream
@@ -55,15 +55,15 @@ class GroupCommit:
         for lane in self._lanes.values():
             await lane.stop()
 
-    def lane(self, run_id: str) -> "_Lane":
+    def shard(self, run_id: str) -> "_Lane":
         """The one that a run keeps to for a whole attempt, wherever its log may move."""
-        name = self._stream.lane(run_id)
+        name = self._stream.shard(run_id)
         if name not in self._lanes:
             self._lanes[name] = _Lane(self._stream).start()
         return self._lanes[name]
 
 
-class _Lane(Background):
+class _Lane(BackgroundTask):
     """Runs that are written in one pipeline at a time."""
 
     def __init__(self, stream: EventStream) -> None:
@@ -119,7 +119,7 @@ class RunWriter:
         on_cancel: Callable[[], None],
         on_content: Callable[[], None] | None = None,
     ) -> None:
-        self._lane = commit.lane(run_id)
+        self._lane = commit.shard(run_id)
         self._run_id = run_id
         self._attempt = attempt
         self._next = offset + 1
@@ -133,7 +133,7 @@ class RunWriter:
         self._written.set()
 
     @property
-    def blameless(self) -> bool:
+    def only_fenced(self) -> bool:
         """Whether nothing that was written here was refused, but for a newer writer's sake."""
         return self._refusal is None or isinstance(self._refusal, Fenced)
 

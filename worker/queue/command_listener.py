@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from shared.background_task import Background
+from shared.background_task import BackgroundTask
 from shared.redis.client import REDIS_AWAY
 from shared.runs.run import RunStore
-from worker.jobs.running_runs import Interrupt, Running
+from worker.jobs.running_runs import Interrupt, RunningRuns
 
 
-class Orders(Background):
+class CommandListener(BackgroundTask):
     """`drain` is called where the worker is to end."""
 
-    def __init__(self, runs: RunStore, running: Running, drain: Callable[[], None]) -> None:
+    def __init__(self, runs: RunStore, running: RunningRuns, drain: Callable[[], None]) -> None:
         self._runs = runs
         self._running = running
         self._drain = drain

@@ -17,7 +17,7 @@ from arq.connections import ArqRedis
 from arq.worker import Function, Worker
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError, Script
+from shared.redis.client import REDIS_AWAY, Redis, RedisError, RedisScript
 from shared.telemetry.logs import where
 from worker.telemetry.metrics import LEASES_LOST
 
@@ -29,7 +29,7 @@ _HEALTH_SECONDS = 5
 _HANDOVER_SECONDS = 5
 
 
-class LeasedWorker(Worker):
+class LeaseWorker(Worker):
     """Serves any number of queues, each by turns.
 
     `on_lost` is told the job whose lease went to another; `on_dropped` the job arq gave up.
@@ -253,7 +253,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 #: KEYS queues, then their wakes; ARGV lease, count, lease key prefix, worker. Takes one job of each
 #: queue in turn, and returns pairs of queue and job. Where nothing due is left, tokens are spent.
-_CLAIM_DUE = Script(
+_CLAIM_DUE = RedisScript(
     _NOW
     + """
 local count, queues = tonumber(ARGV[2]), #KEYS / 2
@@ -280,7 +280,7 @@ return claimed
 
 #: KEYS queue; ARGV lease, lease key prefix, worker, jobs. Returns those that are another's or gone.
 #: A lease that ran out and that nobody took is taken back.
-_RENEW = Script(
+_RENEW = RedisScript(
     _NOW
     + """
 local lost = {}
@@ -300,7 +300,7 @@ return lost
 )
 
 #: KEYS queue, wake, lease, job, tries; ARGV job, worker, 'done' or 'due', token's TTL.
-_RELEASE = Script(
+_RELEASE = RedisScript(
     _NOW
     + """
 local holder = redis.call('GET', KEYS[3])
@@ -317,7 +317,7 @@ end
 """
 )
 
-_PASS_ON = Script("""
+_PASS_ON = RedisScript("""
 redis.call('LPUSH', KEYS[1], '1')
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """)

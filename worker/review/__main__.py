@@ -9,7 +9,7 @@ import sys
 from pydantic import TypeAdapter
 
 from worker.review.analysis import analyse
-from worker.review.source import Source
+from worker.review.source import ReviewSource
 
 _CPU_SECONDS = 30
 _MEMORY_BYTES = 1024**3
@@ -18,7 +18,7 @@ _MEMORY_BYTES = 1024**3
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    sources = TypeAdapter(list[Source]).validate_json(sys.stdin.buffer.read())
+    sources = TypeAdapter(list[ReviewSource]).validate_json(sys.stdin.buffer.read())
     sys.stdout.write(analyse(sources).model_dump_json())
 
 

@@ -7,13 +7,13 @@ from worker.review.duplication import duplicates
 from worker.review.findings import ORDER, FileMetrics, Finding, Report
 from worker.review.lint import lint
 from worker.review.patterns import match_patterns
-from worker.review.source import Source
+from worker.review.source import ReviewSource
 
 #: More than anybody reads; the gravest stay.
 _MOST = 100
 
 
-def analyse(sources: Sequence[Source]) -> Report:
+def analyse(sources: Sequence[ReviewSource]) -> Report:
     """Measure each source and check it; of a diff only what concerns the changed lines counts."""
     metrics = [measure(source) for source in sources]
     by_path = {source.path: source for source in sources}
@@ -24,7 +24,9 @@ def analyse(sources: Sequence[Source]) -> Report:
     return Report(files=tuple(metrics), findings=shown, left_out=len(found) - len(shown))
 
 
-def _all_findings(sources: Sequence[Source], metrics: Iterable[FileMetrics]) -> Iterator[Finding]:
+def _all_findings(
+    sources: Sequence[ReviewSource], metrics: Iterable[FileMetrics]
+) -> Iterator[Finding]:
     yield from lint(sources)
     for source in sources:
         yield from match_patterns(source)

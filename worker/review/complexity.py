@@ -8,7 +8,7 @@ from radon import complexity, metrics
 from worker.review.findings import FileMetrics, Finding, Function, Severity
 from worker.review.language import PYTHON, language_named
 from worker.review.lizard_edge import functions
-from worker.review.source import Fragment, Source
+from worker.review.source import Fragment, ReviewSource
 
 #: Above the first a finding is low, above the second medium, above the third high.
 _STEPS: dict[str, tuple[int, int, int]] = {
@@ -26,7 +26,7 @@ _WORDS = {
 _SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
 
 
-def measure(source: Source) -> FileMetrics:
+def measure(source: ReviewSource) -> FileMetrics:
     """The functions of a source, in their order."""
     found = [f for fragment in source.fragments for f in _functions(source, fragment)]
     maintainability = None
@@ -60,7 +60,7 @@ def too_complex(measured: FileMetrics) -> Iterator[Finding]:
                 )
 
 
-def _functions(source: Source, fragment: Fragment) -> Iterator[Function]:
+def _functions(source: ReviewSource, fragment: Fragment) -> Iterator[Function]:
     language = language_named(source.language or "")
     if language is None or not language.measured:
         return

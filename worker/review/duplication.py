@@ -6,15 +6,15 @@ from itertools import pairwise
 from worker.review.findings import Finding
 from worker.review.language import language_named
 from worker.review.lizard_edge import Snippet, repeated
-from worker.review.source import Fragment, Source
+from worker.review.source import Fragment, ReviewSource
 
 #: Shorter repetitions are how code looks.
 _MIN_LINES = 6
 
-_Pieces = dict[str, tuple[Source, Fragment]]
+_Pieces = dict[str, tuple[ReviewSource, Fragment]]
 
 
-def duplicates(sources: Sequence[Source]) -> Iterator[Finding]:
+def duplicates(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
     """A finding for each later place of a repeated passage, which names the earlier one."""
     pieces: _Pieces = {}
     for source in sources:
@@ -26,7 +26,7 @@ def duplicates(sources: Sequence[Source]) -> Iterator[Finding]:
         yield from _findings([_place(snippet, pieces) for snippet in group])
 
 
-_Place = tuple[Source, int, int]
+_Place = tuple[ReviewSource, int, int]
 
 
 def _place(snippet: Snippet, pieces: _Pieces) -> _Place:

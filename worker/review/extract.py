@@ -11,7 +11,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
 
 from worker.review.language import language_named, language_of
-from worker.review.source import Fragment, Source
+from worker.review.source import Fragment, ReviewSource
 
 #: A fenced block (CommonMark 4.5): its fence, its info string, its text. Nothing is tried twice:
 #: a line of blanks behind a fence would take hours.
@@ -31,10 +31,10 @@ class Sources:
     """What was found so far, by path."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Source] = {}
+        self._found: dict[str, ReviewSource] = {}
         self._blocks = 0
 
-    def all(self) -> list[Source]:
+    def all(self) -> list[ReviewSource]:
         return list(self._found.values())
 
     def add_text(self, text: str) -> None:
@@ -52,7 +52,7 @@ class Sources:
             return
         language = language_of(path)
         name = language.name if language else None
-        self._put(Source(path=path, language=name, fragments=(Fragment(start=1, text=text),)))
+        self._put(ReviewSource(path=path, language=name, fragments=(Fragment(start=1, text=text),)))
 
     def add_diff(self, text: str) -> None:
         """A unified diff, as git and diff write it. What cannot be read as one is left out."""
@@ -78,7 +78,7 @@ class Sources:
         path = named["name"] if named else f"block-{self._blocks}.{extension}"
         fragments = (Fragment(start=1, text=text),)
         name = language.name if language else None
-        self._put(Source(path=path, language=name, fragments=fragments))
+        self._put(ReviewSource(path=path, language=name, fragments=fragments))
 
     def _put_patch(self, patch: PatchedFile) -> None:
         hunks = list(patch)
@@ -90,7 +90,7 @@ class Sources:
         )
         language = language_of(patch.path)
         self._put(
-            Source(
+            ReviewSource(
                 path=patch.path,
                 language=language.name if language else None,
                 fragments=tuple(_fragment(hunk) for hunk in hunks),
@@ -99,7 +99,7 @@ class Sources:
             )
         )
 
-    def _put(self, source: Source) -> None:
+    def _put(self, source: ReviewSource) -> None:
         before = self._found.get(source.path)
         self._found[source.path] = _joined(before, source) if before else source
 
@@ -131,7 +131,7 @@ def _fragment(hunk: Hunk) -> Fragment:
     return Fragment(start=hunk.target_start, text="".join(lines))
 
 
-def _joined(before: Source, after: Source) -> Source:
+def _joined(before: ReviewSource, after: ReviewSource) -> ReviewSource:
     """The later one, unless one is the whole file and the other says what changed in it."""
     if before.whole and before.changed is None and after.changed is not None:
         return before.model_copy(update={"changed": after.changed})

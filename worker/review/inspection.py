@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 from pydantic import TypeAdapter
 
 from worker.review.findings import Report
-from worker.review.source import Source
+from worker.review.source import ReviewSource
 
 MAX_FILES = 200
 MAX_CHARS = 1_000_000
 _SECONDS = 45.0
 
-_SOURCES = TypeAdapter(Sequence[Source])
+_SOURCES = TypeAdapter(Sequence[ReviewSource])
 #: A model may ask for any number of analyses in one step; each takes a core and up to a gigabyte.
 _SLOTS = asyncio.Semaphore(2)
 
@@ -27,7 +27,7 @@ class InspectionFailed(Exception):
     """The code could not be analysed within its bounds of time and memory."""
 
 
-async def inspect_sources(sources: Sequence[Source]) -> Report:
+async def inspect_sources(sources: Sequence[ReviewSource]) -> Report:
     """Analyse sources without running any of them.
 
     Raises:
@@ -44,7 +44,7 @@ async def inspect_sources(sources: Sequence[Source]) -> Report:
     return Report.model_validate_json(output)
 
 
-async def _analysed(sources: Sequence[Source], folder: str) -> bytes:
+async def _analysed(sources: Sequence[ReviewSource], folder: str) -> bytes:
     """The analysis' output. What it has begun or written ends with it, however it ends."""
     process = await _begun(folder)
     try:

@@ -14,7 +14,7 @@ from ruff.__main__ import find_ruff_bin
 
 from worker.review.findings import Category, Finding, Severity
 from worker.review.language import PYTHON
-from worker.review.source import Fragment, Source
+from worker.review.source import Fragment, ReviewSource
 
 _SECONDS = 20
 _RULES = "F,B,S,E7,E9,PLE,PLW,ASYNC,BLE,C4,SIM,PERF,RET,RUF,UP006,UP007"
@@ -47,11 +47,11 @@ _KINDS: tuple[tuple[str, Severity, Category], ...] = (
 
 
 class _Piece(NamedTuple):
-    source: Source
+    source: ReviewSource
     fragment: Fragment
 
 
-def lint(sources: Sequence[Source]) -> Iterator[Finding]:
+def lint(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
     pieces = [
         _Piece(source, fragment if source.whole else _parseable(fragment))
         for source in sources

@@ -9,13 +9,13 @@ from ast_grep_py import SgNode, SgRoot
 from worker.review.findings import Finding
 from worker.review.language import PYTHON, language_named
 from worker.review.rules import RULES, Rule
-from worker.review.source import Fragment, Source
+from worker.review.source import Fragment, ReviewSource
 
 #: Ruff says it better.
 _LINTED_ELSEWHERE = PYTHON.name
 
 
-def match_patterns(source: Source) -> Iterator[Finding]:
+def match_patterns(source: ReviewSource) -> Iterator[Finding]:
     language = language_named(source.language or "")
     if language is None or language.grammar is None or language.name == _LINTED_ELSEWHERE:
         return
@@ -43,7 +43,7 @@ def _found(root: SgNode, rule: Rule) -> list[SgNode]:
     return root.find_all(config)
 
 
-def _finding(source: Source, fragment: Fragment, node: SgNode, rule: Rule) -> Finding:
+def _finding(source: ReviewSource, fragment: Fragment, node: SgNode, rule: Rule) -> Finding:
     place = node.range()
     return Finding(
         path=source.path,

@@ -16,7 +16,7 @@ class Fragment(BaseModel):
         return self.start + self.text.removesuffix("\n").count("\n")
 
 
-class Source(BaseModel):
+class ReviewSource(BaseModel):
     """A file, or what is known of one. Lines count from 1."""
 
     model_config = ConfigDict(frozen=True)

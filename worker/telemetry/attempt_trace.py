@@ -18,7 +18,7 @@ from shared.runs.run import RunState, RunStore
 from shared.streams.event_stream import Closure, Takeover
 from shared.telemetry.tracing import Attributes
 from shared.telemetry.tracing.tracer import Tracer, context_of
-from worker.telemetry.tracing import TracedAttempt
+from worker.telemetry.tracing import AttemptTrace
 
 _NAME = f"process {RUN_CHAT}"
 
@@ -48,7 +48,7 @@ async def attempt_span(
         await attempt.end(attempt.outcome)
 
 
-class AttemptSpan(TracedAttempt):
+class AttemptSpan(AttemptTrace):
     def __init__(
         self, tracer: Tracer, job: RunChat, runs: RunStore, attributes: Attributes
     ) -> None:
@@ -92,7 +92,7 @@ class AttemptSpan(TracedAttempt):
 
     async def _trade(self, mine: str) -> str | None:
         with suppress(*REDIS_AWAY, RedisError):
-            return await self._runs.trade_trace(self._job.run_id, mine)
+            return await self._runs.swap_trace(self._job.run_id, mine)
         return None
 
     def _tell_of(self, span_id: str, attempt: str, began_at: str) -> None:

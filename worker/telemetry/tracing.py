@@ -13,7 +13,7 @@ from shared.telemetry import tracing
 from shared.telemetry.tracing import Attributes, Span
 
 
-class TracedAttempt:
+class AttemptTrace:
     """An attempt that nobody traces; `worker/telemetry/attempt_trace.py` has the other kind."""
 
     async def begin(self, takeover: Takeover) -> None:
@@ -26,11 +26,11 @@ class TracedAttempt:
         """It has ended its run."""
 
 
-_UNTRACED = TracedAttempt()
+_UNTRACED = AttemptTrace()
 
 
 @asynccontextmanager
-async def traced_attempt(job: RunChat, runs: RunStore) -> AsyncGenerator[TracedAttempt]:
+async def traced_attempt(job: RunChat, runs: RunStore) -> AsyncGenerator[AttemptTrace]:
     """One attempt, as it is told in the run's trace."""
     if (tracer := tracing.active()) is None:
         yield _UNTRACED

@@ -8,7 +8,7 @@ from pydantic_ai import ExternalToolset, RunContext, ToolDefinition
 from pydantic_ai.toolsets import ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
-from shared.agents.tools import ClientTool
+from shared.agents.tools import ClientToolDefinition
 from worker.agents.definition import AgentRun
 
 _ARGUMENTS = SchemaValidator(core_schema.dict_schema(core_schema.str_schema()))
@@ -18,7 +18,7 @@ _RETRIES = 3
 class ClientToolset(ExternalToolset[AgentRun]):
     """Arguments that are no object go back to the model; the rest is the client's to check."""
 
-    def __init__(self, tools: Iterable[ClientTool]) -> None:
+    def __init__(self, tools: Iterable[ClientToolDefinition]) -> None:
         super().__init__([_definition(tool) for tool in tools])
 
     async def get_tools(self, ctx: RunContext[AgentRun]) -> dict[str, ToolsetTool[AgentRun]]:
@@ -29,7 +29,7 @@ class ClientToolset(ExternalToolset[AgentRun]):
         }
 
 
-def _definition(tool: ClientTool) -> ToolDefinition:
+def _definition(tool: ClientToolDefinition) -> ToolDefinition:
     schema: dict[str, Any] = {"type": "object", "properties": {}, **tool.input_schema}
     return ToolDefinition(
         name=tool.name, description=tool.description or None, parameters_json_schema=schema

@@ -17,7 +17,7 @@ from worker.agents.definition import AgentRun
 from worker.review.extract import Sources
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
 from worker.review.inspection import InspectionFailed, inspect_sources
-from worker.review.source import Source
+from worker.review.source import ReviewSource
 
 _TONES: dict[Severity, str] = {"high": "danger", "medium": "warning", "low": "info"}
 
@@ -93,7 +93,7 @@ REVIEW_TOOLS: tuple[Tool[AgentRun], ...] = (
 )
 
 
-def sources_of(messages: list[ModelMessage]) -> list[Source]:
+def sources_of(messages: list[ModelMessage]) -> list[ReviewSource]:
     """The code in what the user has sent, the newest version of each file.
 
     Raises:
@@ -118,7 +118,7 @@ def _add(sources: Sources, prompt: UserPromptPart) -> None:
             sources.add_file(content.identifier, content.data.decode(errors="replace"))
 
 
-async def _sources(context: RunContext[AgentRun]) -> list[Source]:
+async def _sources(context: RunContext[AgentRun]) -> list[ReviewSource]:
     """Megabytes of diffs take a second: the worker's other runs go on meanwhile."""
     return await asyncio.to_thread(sources_of, context.messages)
 
@@ -131,18 +131,18 @@ async def _inspected(context: RunContext[AgentRun], path: str | None) -> Report:
         raise ModelRetry(str(error)) from error
 
 
-def _named(sources: list[Source], path: str) -> Source:
+def _named(sources: list[ReviewSource], path: str) -> ReviewSource:
     for source in sources:
         if source.path == path:
             return source
     raise ModelRetry(f"There is no {path!r}. There are: {', '.join(s.path for s in sources)}.")
 
 
-def _has_line(source: Source, line: int) -> bool:
+def _has_line(source: ReviewSource, line: int) -> bool:
     return any(fragment.start <= line <= fragment.end for fragment in source.fragments)
 
 
-def _listed(source: Source) -> ReviewedFile:
+def _listed(source: ReviewSource) -> ReviewedFile:
     return ReviewedFile(
         path=source.path,
         language=source.language,

@@ -16,7 +16,7 @@ _LEAST = 38
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Sparkline:
     name: str
     value: Callable[[Sample], float | None]
     say: Callable[[float], str]
@@ -39,15 +39,15 @@ def span(milliseconds: float) -> str:
 
 
 #: The most telling ones first: of those that find no room the last are left out.
-CHARTS: tuple[Chart, ...] = (
-    Chart("waiting", lambda sample: sample.waiting, count, "yellow"),
-    Chart("running", lambda sample: sample.running, count, "green"),
-    Chart("answers/s", lambda sample: sample.succeeded, count, "green"),
-    Chart("failed/s", lambda sample: sample.failed, count, "red"),
-    Chart("tokens/s", lambda sample: sample.tokens, count, "cyan"),
-    Chart("accepted/s", lambda sample: sample.accepted, count, "cyan"),
-    Chart("1st token p50", lambda sample: sample.first_token_p50_ms, span, "blue"),
-    Chart("1st token p95", lambda sample: sample.first_token_p95_ms, span, "blue"),
+CHARTS: tuple[Sparkline, ...] = (
+    Sparkline("waiting", lambda sample: sample.waiting, count, "yellow"),
+    Sparkline("running", lambda sample: sample.running, count, "green"),
+    Sparkline("answers/s", lambda sample: sample.succeeded, count, "green"),
+    Sparkline("failed/s", lambda sample: sample.failed, count, "red"),
+    Sparkline("tokens/s", lambda sample: sample.tokens, count, "cyan"),
+    Sparkline("accepted/s", lambda sample: sample.accepted, count, "cyan"),
+    Sparkline("1st token p50", lambda sample: sample.first_token_p50_ms, span, "blue"),
+    Sparkline("1st token p95", lambda sample: sample.first_token_p95_ms, span, "blue"),
 )
 
 
@@ -62,7 +62,7 @@ def charts(samples: Sequence[Sample], now: int, width: int, most: int) -> list[T
     return lines
 
 
-def _draw(chart: Chart, samples: Sequence[Sample], now: int, width: int) -> Text:
+def _draw(chart: Sparkline, samples: Sequence[Sample], now: int, width: int) -> Text:
     room = max(1, width - _NAME - _VALUE - 2)
     values = spread(samples, chart.value, now, room)
     last = chart.value(samples[-1]) if samples else None

@@ -6,12 +6,12 @@ from rich.text import Text
 
 from mamba.operate.top.grid import apart, bar, flow, text
 from mamba.operate.top.levels import LATENCY, SHARE
-from shared.processes.snapshot import Overview, RedisLook
+from shared.processes.snapshot import RedisSnapshot, SystemOverview
 
 _BAR = 10
 
 
-def header(seen: Overview, where: str, said: str, width: int) -> list[Text]:
+def header(seen: SystemOverview, where: str, said: str, width: int) -> list[Text]:
     """The title with what is `said` of this view, then a line or more of what is there."""
     clock = time.strftime("%H:%M:%S", time.localtime(seen.at / 1000)) if seen.at else "--:--:--"
     title = Text.assemble(text("mamba top", "bold"), "  ", text(where, "dim"))
@@ -19,7 +19,7 @@ def header(seen: Overview, where: str, said: str, width: int) -> list[Text]:
     return [apart(title, text(f"{said}  {clock}"), width), *flow(items, width)]
 
 
-def _redis(redis: RedisLook) -> Text:
+def _redis(redis: RedisSnapshot) -> Text:
     if not redis.up:
         return Text.assemble("Redis ", ("away", "bold red"))
     latency = redis.latency_ms or 0.0
@@ -31,7 +31,7 @@ def _redis(redis: RedisLook) -> Text:
     return told
 
 
-def _workers(seen: Overview) -> Text:
+def _workers(seen: SystemOverview) -> Text:
     serving, leaving = len(seen.serving), len(seen.workers) - len(seen.serving)
     told = Text.assemble("Workers ", (f"{serving} serving", "green" if serving else "bold red"))
     if leaving:
@@ -39,16 +39,16 @@ def _workers(seen: Overview) -> Text:
     return told
 
 
-def _places(seen: Overview) -> Text:
+def _places(seen: SystemOverview) -> Text:
     taken = sum(worker.running for worker in seen.serving)
-    share = taken / seen.places if seen.places else 0.0
+    share = taken / seen.slots if seen.slots else 0.0
     style = SHARE.style(share)
     return Text.assemble(
-        "Places ", bar(share, _BAR, style), (f" {taken}/{seen.places}", style), no_wrap=True
+        "Places ", bar(share, _BAR, style), (f" {taken}/{seen.slots}", style), no_wrap=True
     )
 
 
-def _apis(seen: Overview) -> Text:
+def _apis(seen: SystemOverview) -> Text:
     style = "green" if seen.apis else "bold red"
     return Text.assemble("API ", (f"{len(seen.apis)}", style), f"  Clients {seen.clients}")
 

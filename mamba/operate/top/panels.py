@@ -8,7 +8,7 @@ from rich.text import Text
 from mamba.operate.table import ago
 from mamba.operate.top.grid import Column, bar, text
 from mamba.operate.top.levels import SHARE, WAIT
-from shared.processes.snapshot import Overview, QueueLook, RunLook
+from shared.processes.snapshot import QueueSnapshot, RunSnapshot, SystemOverview
 from shared.processes.workers import WorkerRecord
 from shared.redis import keys
 from shared.runs.failure_codes import MEANINGS
@@ -17,7 +17,7 @@ _BAR = 12
 _STATES = {"waiting": "yellow", "running": "green", "deferred": "dim"}
 
 
-class Panel(NamedTuple):
+class TopPanel(NamedTuple):
     columns: Sequence[Column]
     rows: list[list[Text]]
     #: What is said instead of no rows.
@@ -26,7 +26,7 @@ class Panel(NamedTuple):
     marked: int | None = None
 
 
-def queues(seen: Overview) -> Panel:
+def queues(seen: SystemOverview) -> TopPanel:
     columns = (
         Column("QUEUE", least=8),
         Column("", rank=3),
@@ -37,10 +37,10 @@ def queues(seen: Overview) -> Panel:
         Column("WORKERS", right=True, rank=2),
     )
     longest = max((queue.waiting for queue in seen.queues), default=0)
-    return Panel(columns, [_queue(queue, seen, longest) for queue in seen.queues], "no queue")
+    return TopPanel(columns, [_queue(queue, seen, longest) for queue in seen.queues], "no queue")
 
 
-def _queue(queue: QueueLook, seen: Overview, longest: int) -> list[Text]:
+def _queue(queue: QueueSnapshot, seen: SystemOverview, longest: int) -> list[Text]:
     style = WAIT.style(queue.oldest_wait_ms)
     serving = sum(worker.serves(keys.queue(queue.name)) for worker in seen.serving)
     deserted = queue.waiting and not serving
@@ -55,7 +55,7 @@ def _queue(queue: QueueLook, seen: Overview, longest: int) -> list[Text]:
     ]
 
 
-def workers(seen: Overview) -> Panel:
+def workers(seen: SystemOverview) -> TopPanel:
     columns = (
         Column("WORKER", least=12),
         Column("STATE", rank=3),
@@ -64,7 +64,7 @@ def workers(seen: Overview) -> Panel:
         Column("UP", right=True, rank=1),
         Column("QUEUES", rank=4, least=10),
     )
-    return Panel(columns, [_worker(worker) for worker in seen.workers], "no worker is alive")
+    return TopPanel(columns, [_worker(worker) for worker in seen.workers], "no worker is alive")
 
 
 def _worker(worker: WorkerRecord) -> list[Text]:
@@ -82,7 +82,7 @@ def _worker(worker: WorkerRecord) -> list[Text]:
     ]
 
 
-def runs(seen: Overview, selected: str | None) -> Panel:
+def runs(seen: SystemOverview, selected: str | None) -> TopPanel:
     columns = (
         Column("RUN", least=9),
         Column("STATE"),
@@ -96,10 +96,10 @@ def runs(seen: Overview, selected: str | None) -> Panel:
     ids = [run.id for run in seen.live]
     marked = ids.index(selected) if selected in ids else None
     rows = [_run(run, marked=run.id == selected) for run in seen.live]
-    return Panel(columns, rows, "none waits, and none is made", marked)
+    return TopPanel(columns, rows, "none waits, and none is made", marked)
 
 
-def _run(run: RunLook, *, marked: bool) -> list[Text]:
+def _run(run: RunSnapshot, *, marked: bool) -> list[Text]:
     cells = [
         text(run.id),
         text(run.state, _STATES.get(run.state, "")),
@@ -115,7 +115,7 @@ def _run(run: RunLook, *, marked: bool) -> list[Text]:
     return cells
 
 
-def failures(seen: Overview) -> Panel:
+def failures(seen: SystemOverview) -> TopPanel:
     columns = (
         Column("FAILED", right=True),
         Column("RUN", rank=3, least=9),
@@ -124,10 +124,10 @@ def failures(seen: Overview) -> Panel:
         Column("CODE"),
         Column("WHICH MEANS", rank=1, least=12),
     )
-    return Panel(columns, [_failure(run, seen.at) for run in seen.failed], "none lately")
+    return TopPanel(columns, [_failure(run, seen.at) for run in seen.failed], "none lately")
 
 
-def _failure(run: RunLook, now: int) -> list[Text]:
+def _failure(run: RunSnapshot, now: int) -> list[Text]:
     code = run.error or "-"
     return [
         text(f"{ago(now - (run.ended_at or now))} ago"),

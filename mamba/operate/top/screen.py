@@ -8,8 +8,8 @@ from rich.text import Text
 from mamba.operate.top.charts import CHARTS, charts
 from mamba.operate.top.grid import grid, text
 from mamba.operate.top.header import header
-from mamba.operate.top.panels import Panel, failures, queues, runs, workers
-from shared.processes.snapshot import Overview
+from mamba.operate.top.panels import TopPanel, failures, queues, runs, workers
+from shared.processes.snapshot import SystemOverview
 
 #: Lines that a panel has where there is room for it at all: its heads, and a row.
 _LEAST = 2
@@ -32,7 +32,7 @@ class View:
 _KEYS = "q quit  p pause  ↑↓ select a run  x stop it"
 
 
-def picture(seen: Overview, view: View, width: int, height: int | None) -> list[Text]:
+def picture(seen: SystemOverview, view: View, width: int, height: int | None) -> list[Text]:
     """Lines of `width` at most, and `height` of them; without a height as many as there are."""
     state = "paused" if view.paused else ""
     top = header(seen, view.where, state, width)
@@ -48,7 +48,9 @@ def picture(seen: Overview, view: View, width: int, height: int | None) -> list[
     return [*_greyed(lines, seen), *[Text()] * (height - 1 - len(lines)), last]
 
 
-def _body(seen: Overview, panels: list[Panel], width: int, room: int, *, airy: bool) -> list[Text]:
+def _body(
+    seen: SystemOverview, panels: list[TopPanel], width: int, room: int, *, airy: bool
+) -> list[Text]:
     gap = 1 if airy else 0
     least = sum(_least(panel) + gap for panel in panels)
     drawn = charts(seen.samples, seen.at, width, max(0, min(4, room - least - gap)))
@@ -60,7 +62,7 @@ def _body(seen: Overview, panels: list[Panel], width: int, room: int, *, airy: b
     return lines
 
 
-def _shared_out(panels: Sequence[Panel], room: int) -> list[int]:
+def _shared_out(panels: Sequence[TopPanel], room: int) -> list[int]:
     """The lines of each panel: first the least, then one more each in turn to those in want."""
     heights: list[int] = [0] * len(panels)
     for i, panel in enumerate(panels):
@@ -77,11 +79,11 @@ def _shared_out(panels: Sequence[Panel], room: int) -> list[int]:
     return heights
 
 
-def _least(panel: Panel) -> int:
+def _least(panel: TopPanel) -> int:
     return _LEAST if panel.rows else 1
 
 
-def _draw(panel: Panel, width: int, height: int) -> list[Text]:
+def _draw(panel: TopPanel, width: int, height: int) -> list[Text]:
     if not panel.rows:
         line = Text.assemble((panel.columns[0].head, "bold"), f"  {panel.empty}")
         line.truncate(width, overflow="ellipsis")
@@ -93,7 +95,7 @@ def _draw(panel: Panel, width: int, height: int) -> list[Text]:
     return shown
 
 
-def _rows(panel: Panel, most: int) -> list[list[Text]]:
+def _rows(panel: TopPanel, most: int) -> list[list[Text]]:
     """Those that fit; where some are left out the last line says so, if there are two at all."""
     if len(panel.rows) <= most:
         return panel.rows
@@ -102,7 +104,7 @@ def _rows(panel: Panel, most: int) -> list[list[Text]]:
     return panel.rows[first : first + most]
 
 
-def _greyed(lines: list[Text], seen: Overview) -> list[Text]:
+def _greyed(lines: list[Text], seen: SystemOverview) -> list[Text]:
     """The last picture of a house that is away is told from one that is there."""
     if seen.redis.up:
         return lines

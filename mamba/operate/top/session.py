@@ -10,14 +10,14 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from mamba.operate.deployment import House, address
+from mamba.operate.deployment import Deployment, address
 from mamba.operate.run import end
 from mamba.operate.top.charts import MINUTES
 from mamba.operate.top.keyboard import listening
 from mamba.operate.top.screen import View, picture
 from shared.errors import Refusal
 from shared.processes.metrics_history import SAMPLE_SECONDS
-from shared.processes.snapshot import Overview
+from shared.processes.snapshot import SystemOverview
 from shared.redis.client import REDIS_AWAY, RedisError
 
 #: As many samples as are drawn.
@@ -27,12 +27,12 @@ LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Session:
-    def __init__(self, house: House, console: Console, interval: float) -> None:
+    def __init__(self, house: Deployment, console: Console, interval: float) -> None:
         self._house = house
         self._console = console
         self._interval = interval
         self._observatory = house.observatory()
-        self._seen: Overview | None = None
+        self._seen: SystemOverview | None = None
         self._view = View(address(house.settings.redis.url))
         #: The run that is to be stopped, once the question is answered.
         self._asked: str | None = None
@@ -59,7 +59,7 @@ class Session:
     async def _keep_looking(self) -> None:
         while True:
             if not self._view.paused:
-                self._seen = await self._observatory.look(samples=SAMPLES)
+                self._seen = await self._observatory.overview(samples=SAMPLES)
                 self._woken.set()
             await asyncio.sleep(self._interval)
 

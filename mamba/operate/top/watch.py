@@ -45,7 +45,7 @@ async def _json(settings: Settings, interval: float | None) -> None:
         observatory = house.observatory()
         with _until_signalled() as leaving:
             while not leaving.is_set():
-                seen = await observatory.look(samples=SAMPLES)
+                seen = await observatory.overview(samples=SAMPLES)
                 if not told(seen.model_dump_json()) or interval is None:
                     return
                 with suppress(TimeoutError):
@@ -67,7 +67,7 @@ def _until_signalled() -> Generator[asyncio.Event]:
 
 async def _once(settings: Settings) -> None:
     async with opened(settings) as house:
-        seen = await house.observatory().look(samples=SAMPLES)
+        seen = await house.observatory().overview(samples=SAMPLES)
         if not seen.redis.up:
             raise CommandFailed(f"No Redis answers at {address(settings.redis.url)}.")
     console = _console()

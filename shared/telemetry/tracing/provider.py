@@ -14,13 +14,13 @@ from opentelemetry.trace import ProxyTracerProvider
 
 from shared.telemetry.tracing.export import CarefulExporter, SdkLog
 from shared.telemetry.tracing.tracer import SpanIds, Tracer
-from shared.telemetry.tracing.variables import Plan
+from shared.telemetry.tracing.variables import TracingPlan
 
 #: How long the end of the process waits for the last spans to be sent.
 FLUSH_SECONDS = 3.0
 
 
-def open_tracer(plan: Plan, service: str) -> Tracer:
+def open_tracer(plan: TracingPlan, service: str) -> Tracer:
     _drop_empty_variables()
     told = SdkLog.install(logging.getLogger("opentelemetry"))
     provider = TracerProvider(
@@ -38,7 +38,7 @@ def open_tracer(plan: Plan, service: str) -> Tracer:
     return Tracer(provider, lambda: _close(provider))
 
 
-def _exporter(name: str, plan: Plan) -> SpanExporter:
+def _exporter(name: str, plan: TracingPlan) -> SpanExporter:
     if name == "console":
         return ConsoleSpanExporter()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415

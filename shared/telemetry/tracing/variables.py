@@ -23,7 +23,7 @@ class TracingRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TracingPlan:
     """What the variables ask for."""
 
     #: Of `otlp` and `console`, at least one.
@@ -40,7 +40,7 @@ class Plan:
         return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
-def plan_of(environment: Mapping[str, str]) -> Plan | None:
+def plan_of(environment: Mapping[str, str]) -> TracingPlan | None:
     """What is asked for; None: nothing. An endpoint is enough, or `OTEL_TRACES_EXPORTER`.
 
     Raises:
@@ -58,7 +58,7 @@ def plan_of(environment: Mapping[str, str]) -> Plan | None:
     _check_sampler(told)
     if "otlp" in exporters:
         _check_protocol(told)
-    return Plan(exporters, _endpoint(told))
+    return TracingPlan(exporters, _endpoint(told))
 
 
 def check_propagators(environment: Mapping[str, str]) -> None:

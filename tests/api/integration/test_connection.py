@@ -8,14 +8,14 @@ import uvicorn
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.http.connection import Connection
+from api.http.connection import BoundedHeadProtocol
 from tests.support.processes import free_port
 from tests.support.wait import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
-class Hurried(Connection):
+class Hurried(BoundedHeadProtocol):
     head_bytes = 4096
     head_seconds = 0.2
 

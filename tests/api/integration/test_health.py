@@ -14,8 +14,8 @@ from api.app import create_app
 from api.catalog.agent_directory import AgentDirectory
 from api.monitoring.component_checks import ComponentChecks
 from shared.agents.agent_file import AgentFile
-from shared.agents.catalog import AgentCatalogue
-from shared.processes.workers import Workers
+from shared.agents.catalog import AgentCatalog
+from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -68,7 +68,7 @@ async def report(redis: Redis, name: str, **more: Any) -> None:
 
 
 async def test_a_whole_house_is_healthy_with_each_component(redis: Redis, valkey: Valkey) -> None:
-    await Workers(redis).renew(record("w", running=1))
+    await WorkerRegistry(redis).renew(record("w", running=1))
     hour = HealthSettings(interval_seconds=3600)
     await report(redis, "openai")
 
@@ -89,7 +89,7 @@ async def test_a_whole_house_is_healthy_with_each_component(redis: Redis, valkey
 
 async def test_without_a_worker_it_is_unhealthy(redis: Redis, valkey: Valkey) -> None:
     leaving = record("leaving").model_copy(update={"draining": True})
-    await Workers(redis).renew(leaving)
+    await WorkerRegistry(redis).renew(leaving)
 
     async with client_of(settings(valkey)) as client:
         response = await client.get("/health")
@@ -102,7 +102,7 @@ async def test_without_a_worker_it_is_unhealthy(redis: Redis, valkey: Valkey) ->
 async def test_a_provider_that_fails_degrades_it_and_one_unheard_of_does_not(
     redis: Redis, valkey: Valkey
 ) -> None:
-    await Workers(redis).renew(record("w"))
+    await WorkerRegistry(redis).renew(record("w"))
     providers = {
         name: ProviderSettings(base_url="https://marker.example/v1")
         for name in ("other", "silent", "redis")
@@ -159,7 +159,7 @@ async def test_the_demo_model_is_always_there(redis: Redis, valkey: Valkey) -> N
 
 
 async def test_a_queue_that_nobody_serves_degrades_it(redis: Redis, valkey: Valkey) -> None:
-    await Workers(redis).renew(record("w"))
+    await WorkerRegistry(redis).renew(record("w"))
     seconds, _ = await redis.execute_command("TIME")
     await redis.execute_command("ZADD", keys.QUEUE, (int(seconds) - 60) * 1000, "job")
     await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
@@ -172,7 +172,7 @@ async def test_a_queue_that_nobody_serves_degrades_it(redis: Redis, valkey: Valk
 
 
 async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) -> None:
-    await Workers(redis).renew(record("w"))
+    await WorkerRegistry(redis).renew(record("w"))
     seconds, _ = await redis.execute_command("TIME")
     await redis.execute_command("ZADD", keys.QUEUE, int(seconds) * 1000, "job")
     await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
@@ -184,7 +184,7 @@ async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) ->
 
 
 async def test_a_queue_without_a_limit_is_never_full(redis: Redis, valkey: Valkey) -> None:
-    await Workers(redis).renew(record("w"))
+    await WorkerRegistry(redis).renew(record("w"))
 
     async with client_of(settings(valkey, limits=LimitSettings(queue_depth=0))) as client:
         body = (await client.get("/health")).json()
@@ -196,7 +196,7 @@ async def test_each_queue_is_told_apart_and_whether_somebody_serves_it(
     redis: Redis, valkey: Valkey
 ) -> None:
     main_only = record("w").model_copy(update={"queues": (keys.QUEUE,)})
-    await Workers(redis).renew(main_only)
+    await WorkerRegistry(redis).renew(main_only)
     seconds, _ = await redis.execute_command("TIME")
     await redis.execute_command("ZADD", keys.queue("local"), (int(seconds) - 60) * 1000, "job")
     await redis.execute_command("PEXPIRE", keys.queue("local"), 60_000)
@@ -251,7 +251,7 @@ def counting(redis: Redis) -> Counting:
 
 def checks_over(counting: Counting, settings: Settings) -> ComponentChecks:
     redis = cast("Redis", counting)
-    agents = AgentDirectory(AgentCatalogue(redis, live_ttl=60), AgentFile(settings.agents))
+    agents = AgentDirectory(AgentCatalog(redis, live_ttl=60), AgentFile(settings.agents))
     stores = Stores(redis, redis, live_ttl=60, retention=60)
     return ComponentChecks(stores, LiveSettings(settings), agents)
 

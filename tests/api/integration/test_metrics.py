@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.processes.workers import Workers
+from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -68,9 +68,9 @@ async def test_a_queue_is_told_by_its_states(redis: Redis, valkey: Valkey) -> No
 
 
 async def test_the_workers_redis_and_the_providers_are_told(redis: Redis, valkey: Valkey) -> None:
-    await Workers(redis).renew(record("a", running=3))
+    await WorkerRegistry(redis).renew(record("a", running=3))
     leaving = record("b", running=1).model_copy(update={"draining": True})
-    await Workers(redis).renew(leaving)
+    await WorkerRegistry(redis).renew(leaving)
     await report(redis, "openai", healthy=False, error="model_auth")
 
     hour = HealthSettings(interval_seconds=3600)

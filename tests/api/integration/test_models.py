@@ -22,8 +22,8 @@ from tests.support.processes import free_port
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 from worker.jobs.failures import failure_of
-from worker.models.registry import Models
-from worker.models.stream_timeouts import pace_of
+from worker.models.registry import ModelRegistry
+from worker.models.stream_timeouts import timeouts_of
 
 FALLBACKS = {"a": ("b", "own/c")}
 
@@ -47,21 +47,21 @@ def settings(upstream: Upstream, *, key: str = "k", **more: Any) -> Settings:
 
 
 @pytest.fixture
-async def models(upstream: Upstream) -> AsyncGenerator[Models]:
+async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
     await upstream.clear()
     for name in ("a", "b", "c"):
         await upstream.script(name, [[{"text": [name]}]])
-    models = Models(LiveSettings(settings(upstream)))
+    models = ModelRegistry(LiveSettings(settings(upstream)))
     yield models
     await models.close()
 
 
-async def ask(models: Models, name: str = "a") -> str:
+async def ask(models: ModelRegistry, name: str = "a") -> str:
     async with Agent(models.get(name)).run_stream("Hi") as result:
         return await result.get_output()
 
 
-def client_of(models: Models, name: str = "b") -> AsyncOpenAI:
+def client_of(models: ModelRegistry, name: str = "b") -> AsyncOpenAI:
     return cast("Any", models.get(name)).endpoint.client
 
 
@@ -74,7 +74,7 @@ STAND_IN = [{"status": 429, "headers": {"retry-after": "30"}}, {"status": 500}, 
 
 @pytest.mark.parametrize("failure", [*STAND_IN, {"cut_before_headers": True}, {"cut_after": 0}])
 async def test_another_model_answers_at_once_for_one_that_fails(
-    upstream: Upstream, models: Models, failure: dict[str, Any]
+    upstream: Upstream, models: ModelRegistry, failure: dict[str, Any]
 ) -> None:
     await failing(upstream, "a", **failure)
 
@@ -82,7 +82,9 @@ async def test_another_model_answers_at_once_for_one_that_fails(
     assert await ask(models) == "a"
 
 
-async def test_the_chain_is_gone_through_in_its_order(upstream: Upstream, models: Models) -> None:
+async def test_the_chain_is_gone_through_in_its_order(
+    upstream: Upstream, models: ModelRegistry
+) -> None:
     await failing(upstream, "a", status=503)
     await failing(upstream, "b", status=503)
 
@@ -90,7 +92,7 @@ async def test_the_chain_is_gone_through_in_its_order(upstream: Upstream, models
 
 
 async def test_a_request_that_is_wrong_itself_is_asked_of_nobody_else(
-    upstream: Upstream, models: Models
+    upstream: Upstream, models: ModelRegistry
 ) -> None:
     await failing(upstream, "a", status=400)
 
@@ -102,7 +104,7 @@ async def test_a_request_that_is_wrong_itself_is_asked_of_nobody_else(
 
 
 async def test_once_an_answer_has_begun_nobody_takes_over(
-    upstream: Upstream, models: Models
+    upstream: Upstream, models: ModelRegistry
 ) -> None:
     await upstream.script("a", [[{"text": ["x", "y"]}]], [{"cut_after": 1}])
 
@@ -114,7 +116,7 @@ async def test_once_an_answer_has_begun_nobody_takes_over(
 
 
 async def test_where_all_fail_the_soonest_to_come_back_counts(
-    upstream: Upstream, models: Models
+    upstream: Upstream, models: ModelRegistry
 ) -> None:
     await failing(upstream, "a", status=401)
     await failing(upstream, "b", status=429, headers={"retry-after": "9"})
@@ -130,7 +132,7 @@ async def test_where_all_fail_the_soonest_to_come_back_counts(
 async def test_a_model_that_says_nothing_in_its_time_is_stood_in_for(upstream: Upstream) -> None:
     await upstream.script("a", [[{"wait": True}, {"text": ["late"]}]])
     await upstream.script("b", [[{"text": ["b"]}]])
-    models = Models(LiveSettings(settings(upstream, first_token_timeout_seconds=0.3)))
+    models = ModelRegistry(LiveSettings(settings(upstream, first_token_timeout_seconds=0.3)))
 
     assert await ask(models) == "b"
     await models.close()
@@ -140,7 +142,7 @@ async def test_a_changed_provider_is_asked_anew_while_an_old_answer_goes_on(
     upstream: Upstream,
 ) -> None:
     live = LiveSettings(settings(upstream))
-    models = Models(live)
+    models = ModelRegistry(live)
     await upstream.script("a", [[{"text": ["be"]}, {"wait": True}, {"text": ["gun"]}]])
     asking = asyncio.create_task(ask(models))
     await upstream.until("a", lambda seen: bool(seen) and seen[-1]["sent"] == 1)
@@ -164,7 +166,7 @@ async def test_a_changed_provider_is_asked_anew_while_an_old_answer_goes_on(
 
 async def test_what_did_not_change_keeps_its_connections(upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream))
-    models = Models(live)
+    models = ModelRegistry(live)
     client = client_of(models, "own/c")
 
     live.replace(settings(upstream, key="another"))
@@ -175,7 +177,7 @@ async def test_what_did_not_change_keeps_its_connections(upstream: Upstream) -> 
 
 async def test_a_provider_may_come_by_configuration_alone(upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream))
-    models = Models(live)
+    models = ModelRegistry(live)
     await upstream.script("deep/model", [[{"text": ["late comer"]}]])
     late = {"late": ProviderSettings(base_url=upstream.base_url)}
 
@@ -187,15 +189,15 @@ async def test_a_provider_may_come_by_configuration_alone(upstream: Upstream) ->
 
 async def test_each_model_of_a_chain_has_its_own_time_to_begin(upstream: Upstream) -> None:
     slow = settings(upstream, first_token_timeout_seconds=7)
-    alone = pace_of(slow, "c").first_token
+    alone = timeouts_of(slow, "c").first_token
 
-    assert pace_of(slow, "a").first_token == 7 + 7 + 60
+    assert timeouts_of(slow, "a").first_token == 7 + 7 + 60
     assert alone == 7
 
 
 async def test_a_model_without_tools_is_not_sent_any(upstream: Upstream) -> None:
     simple = ProviderSettings(base_url=upstream.base_url, profile=ModelProfileSettings(tools=False))
-    models = Models(
+    models = ModelRegistry(
         LiveSettings(settings(upstream).model_copy(update={"providers": {"own": simple}}))
     )
     await upstream.script("plain", [[{"text": ["fine"]}]])
@@ -218,7 +220,7 @@ async def test_nobody_listens_and_the_stand_in_answers(upstream: Upstream) -> No
         models=ModelSettings(fallbacks={"a": ("own/c",)}),
     )
     await upstream.script("c", [[{"text": ["c"]}]])
-    models = Models(LiveSettings(given))
+    models = ModelRegistry(LiveSettings(given))
 
     assert await ask(models) == "c"
     await models.close()

@@ -10,7 +10,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator, meta
 
 from shared.agents.card import AgentCard
-from shared.agents.catalog import AgentCatalogue
+from shared.agents.catalog import AgentCatalog
 from shared.agents.tools import DISPLAY_TOOL_NAMES, ToolCard
 from shared.redis.client import Redis
 from tests.support.processes import Api, Valkey
@@ -50,7 +50,7 @@ BY_ID = {"type": "object", "properties": {"id": {"type": "integer"}}}
 
 async def published(redis: Redis, http: httpx.AsyncClient, *cards: AgentCard) -> list[Json]:
     """The list, once the API has heard of these agents."""
-    await AgentCatalogue(redis, live_ttl=60).publish(cards)
+    await AgentCatalog(redis, live_ttl=60).publish(cards)
 
     async def probe() -> list[Json] | None:
         listed = (await http.get("/tools")).json()["tools"]

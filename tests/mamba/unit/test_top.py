@@ -11,7 +11,7 @@ from mamba.operate.top.levels import WAIT
 from mamba.operate.top.screen import View, picture
 from shared.processes.api_processes import ApiRecord
 from shared.processes.metrics_history import Sample
-from shared.processes.snapshot import Overview, QueueLook, RedisLook, RunLook
+from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot, SystemOverview
 from shared.processes.workers import WorkerRecord
 from shared.runs.failure_codes import MEANINGS
 from worker.jobs import failures
@@ -26,7 +26,7 @@ def sample(seconds_ago: int, **more: Any) -> Sample:
     return Sample(**{**none, "at": NOW - seconds_ago * 1000, **more})
 
 
-def run(number: int, **more: Any) -> RunLook:
+def run(number: int, **more: Any) -> RunSnapshot:
     fields: dict[str, Any] = {
         "id": f"run-{number:016}",
         "state": "running",
@@ -37,7 +37,7 @@ def run(number: int, **more: Any) -> RunLook:
         "age_ms": 7200,
         "worker": "web-1-4711-3fa2b1",
     }
-    return RunLook(**{**fields, **more})
+    return RunSnapshot(**{**fields, **more})
 
 
 def worker(number: int, **more: Any) -> WorkerRecord:
@@ -53,9 +53,9 @@ def worker(number: int, **more: Any) -> WorkerRecord:
     return WorkerRecord(**{**fields, **more})
 
 
-def overview(many: int = 1, **more: Any) -> Overview:
+def overview(many: int = 1, **more: Any) -> SystemOverview:
     queues = [
-        QueueLook(name=f"q{n}", waiting=n, running=1, deferred=0, oldest_wait_ms=n * 1000)
+        QueueSnapshot(name=f"q{n}", waiting=n, running=1, deferred=0, oldest_wait_ms=n * 1000)
         for n in range(many)
     ]
     fields: dict[str, Any] = {
@@ -63,15 +63,17 @@ def overview(many: int = 1, **more: Any) -> Overview:
         "queues": queues,
         "workers": [worker(number) for number in range(many)],
         "apis": [ApiRecord(id="p", host="h", pid=1, started_at=0, clients=2)],
-        "redis": RedisLook(up=True, latency_ms=0.3, memory_bytes=5_000_000, memory_limit_bytes=0),
+        "redis": RedisSnapshot(
+            up=True, latency_ms=0.3, memory_bytes=5_000_000, memory_limit_bytes=0
+        ),
         "live": [run(number) for number in range(many)],
         "failed": [run(number, error="model_auth", ended_at=NOW - 5000) for number in range(many)],
         "samples": [sample(n * 5, waiting=n) for n in range(100, 0, -1)],
     }
-    return Overview(**{**fields, **more})
+    return SystemOverview(**{**fields, **more})
 
 
-def drawn(seen: Overview, width: int, height: int | None, **view: Any) -> list[str]:
+def drawn(seen: SystemOverview, width: int, height: int | None, **view: Any) -> list[str]:
     return [line.plain for line in picture(seen, View("redis:6379", **view), width, height)]
 
 
@@ -125,7 +127,7 @@ def test_the_selected_run_is_always_to_be_seen() -> None:
 
 
 def test_a_house_whose_redis_is_away_says_so_and_is_grey() -> None:
-    seen = overview(2, redis=RedisLook(up=False))
+    seen = overview(2, redis=RedisSnapshot(up=False))
 
     lines = picture(seen, View("redis"), 100, 40)
 
@@ -134,7 +136,7 @@ def test_a_house_whose_redis_is_away_says_so_and_is_grey() -> None:
 
 
 def test_a_queue_that_waits_and_that_nobody_serves_is_red() -> None:
-    deserted = QueueLook(name="lonely", waiting=1, running=0, deferred=0, oldest_wait_ms=20_000)
+    deserted = QueueSnapshot(name="lonely", waiting=1, running=0, deferred=0, oldest_wait_ms=20_000)
     seen = overview(queues=[deserted], workers=[worker(0, queues=("mamba:queue",))])
 
     [line] = [line for line in picture(seen, View("r"), 120, 40) if "lonely" in line.plain]

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack, cast
 import pytest
 
 from shared.errors import IdempotencyMismatch, QueueFull, RateLimited, TooManyRequests, TooManyRuns
-from shared.limits.rate_limit_status import Allowance
+from shared.limits.rate_limit_status import RateLimitStatus
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import Redis, connect
@@ -43,7 +43,7 @@ class Door:
         self.redis = stores.queue
         #: Where the runs are.
         self.logs = stores.logs
-        self.apart = stores.apart
+        self.apart = stores.split
         self.admission = stores.admission
         self.queue = JobQueue(stores.queue)
         self.runs = stores.runs
@@ -351,7 +351,7 @@ async def test_only_so_many_runs_of_an_owner_are_live(door: Door) -> None:
     with pytest.raises(TooManyRuns) as refused:
         await door.admit("run-3", live_runs=2)
 
-    assert refused.value.allowance == Allowance("live-runs", 2, 0)
+    assert refused.value.allowance == RateLimitStatus("live-runs", 2, 0)
     assert 1 <= refused.value.retry_after <= 30
     assert await door.everything() == before
     assert await door.admit("run-3", owner="bert", live_runs=2)

@@ -8,7 +8,7 @@ from api.catalog.agent_directory import AgentDirectory
 from shared.agents import catalog
 from shared.agents.agent_file import AgentFile
 from shared.agents.card import AgentCard
-from shared.agents.catalog import AgentCatalogue
+from shared.agents.catalog import AgentCatalog
 from shared.errors import InvalidRequest, SettingsError
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -16,8 +16,8 @@ from shared.settings import AgentSettings
 
 
 @pytest.fixture
-def catalogue(redis: Redis) -> AgentCatalogue:
-    return AgentCatalogue(redis, live_ttl=600)
+def catalogue(redis: Redis) -> AgentCatalog:
+    return AgentCatalog(redis, live_ttl=600)
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def file(tmp_path: Path) -> Path:
     return file
 
 
-def directory(catalogue: AgentCatalogue, file: Path) -> AgentDirectory:
+def directory(catalogue: AgentCatalog, file: Path) -> AgentDirectory:
     return AgentDirectory(catalogue, AgentFile(AgentSettings(file=file)))
 
 
-async def test_what_workers_say_is_added_up(catalogue: AgentCatalogue) -> None:
+async def test_what_workers_say_is_added_up(catalogue: AgentCatalog) -> None:
     await catalogue.publish([AgentCard(name="a"), AgentCard(name="b")])
     await catalogue.publish([AgentCard(name="b", description="newer"), AgentCard(name="c")])
 
@@ -40,7 +40,7 @@ async def test_what_workers_say_is_added_up(catalogue: AgentCatalogue) -> None:
 
 
 async def test_an_agent_that_nobody_speaks_of_is_forgotten_after_a_while(
-    catalogue: AgentCatalogue, monkeypatch: pytest.MonkeyPatch
+    catalogue: AgentCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await catalogue.publish([AgentCard(name="gone")])
     await catalogue.publish([AgentCard(name="here")])
@@ -52,7 +52,7 @@ async def test_an_agent_that_nobody_speaks_of_is_forgotten_after_a_while(
     assert [card.name for card in await catalogue.read()] == ["here"]
 
 
-async def test_what_cannot_be_read_is_passed_over(catalogue: AgentCatalogue, redis: Redis) -> None:
+async def test_what_cannot_be_read_is_passed_over(catalogue: AgentCatalog, redis: Redis) -> None:
     await catalogue.publish([AgentCard(name="a")])
     await redis.execute_command("HSET", keys.AGENTS, "b", "1 {}", "c", "nonsense")
 
@@ -60,7 +60,7 @@ async def test_what_cannot_be_read_is_passed_over(catalogue: AgentCatalogue, red
 
 
 async def test_the_api_names_the_built_in_the_described_and_the_offered(
-    catalogue: AgentCatalogue, file: Path
+    catalogue: AgentCatalog, file: Path
 ) -> None:
     await catalogue.publish([AgentCard(name="weather"), AgentCard(name="poet")])
 
@@ -71,7 +71,7 @@ async def test_the_api_names_the_built_in_the_described_and_the_offered(
 
 
 async def test_an_agent_that_a_worker_has_just_brought_is_found(
-    catalogue: AgentCatalogue, file: Path
+    catalogue: AgentCatalog, file: Path
 ) -> None:
     agents = directory(catalogue, file)
     await agents.all()
@@ -88,7 +88,7 @@ def write(file: Path, name: str, more: str = "") -> None:
 
 
 async def test_a_change_of_the_file_is_taken_over_and_a_mistake_in_it_is_not(
-    catalogue: AgentCatalogue, file: Path
+    catalogue: AgentCatalog, file: Path
 ) -> None:
     agents = directory(catalogue, file)
     write(file, "cook", ", instructions: Cook.")

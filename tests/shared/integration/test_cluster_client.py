@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.redis.client import REDIS_AWAY, Script
+from shared.redis.client import REDIS_AWAY, RedisScript
 from shared.redis.cluster_client import ClusterClient
-from shared.redis.hash_slots import Address, Redirect, Slots, slot_of
+from shared.redis.hash_slots import Address, Redirect, SlotMap, slot_of
 from shared.runs.stores import Stores
 from shared.streams.event_stream import Append
 from tests.support import redis_cluster as clusters_of
@@ -21,7 +21,7 @@ from tests.support.wait import until
 
 #: Names on each of three nodes.
 NAMES = [f"{{{number}}}" for number in range(30)]
-READ = Script("return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
+READ = RedisScript("return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: Cluster
         for run in runs:
             await stores.runs.create(run)
             await stores.stream.take_over(run.id)
-        lanes = {run.id: stores.stream.lane(run.id) for run in runs}
+        lanes = {run.id: stores.stream.shard(run.id) for run in runs}
         hanging = own.primaries[1]
         hanging.send(signal.SIGSTOP)
 
@@ -293,7 +293,7 @@ def test_a_url_without_a_node_or_with_a_database_is_refused(url: str) -> None:
 
 def test_a_slot_stays_on_its_way_until_it_has_another_owner() -> None:
     here, there = Address("here", 1), Address("there", 1)
-    slots = Slots()
+    slots = SlotMap()
     slots.learn([[0, 2, [b"here", 1]]], here)
     slots.follow(Redirect(0, there, once=True))
 
@@ -305,7 +305,7 @@ def test_a_slot_stays_on_its_way_until_it_has_another_owner() -> None:
 
 
 def test_a_node_without_a_name_is_the_one_that_was_asked() -> None:
-    slots = Slots()
+    slots = SlotMap()
 
     slots.learn([[0, 99, [b"", 7000]], [100, 199, [b"?", 7001]]], Address("here", 7000))
 

@@ -7,7 +7,15 @@ from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool
 
 from shared.chat.messages import FilePart, Message, TextPart, ToolPart
-from shared.queue.job_queue import RUN_CHAT, Depth, JobQueue, Place, RunChat, dump_job, load_job
+from shared.queue.job_queue import (
+    RUN_CHAT,
+    JobQueue,
+    QueueDepth,
+    QueuePosition,
+    RunChat,
+    dump_job,
+    load_job,
+)
 from shared.redis import keys
 from shared.redis.client import Redis, open_pool
 from shared.redis.subscriber import Subscriber
@@ -163,21 +171,21 @@ async def test_an_order_reaches_the_worker_it_is_for(
         subscriber.add(keys.worker("worker-2"), other)
         await asyncio.gather(one.has_gaps(1), other.has_gaps(1))
 
-        await queue.tell("worker-1", "stop run-1")
+        await queue.send_command("worker-1", "stop run-1")
 
         assert await one.all_before(redis, keys.worker("worker-1")) == [b"stop run-1"]
         assert await other.all_before(redis, keys.worker("worker-2")) == []
 
 
 async def test_an_order_for_a_worker_that_is_gone_is_no_mistake(queue: JobQueue) -> None:
-    await queue.tell("worker-1", "stop run-1")
+    await queue.send_command("worker-1", "stop run-1")
 
 
 # How much stands in the queue
 
 
 async def test_an_empty_queue_has_no_depth(queue: JobQueue) -> None:
-    assert await queue.depth() == Depth(0, 0, 0, 0)
+    assert await queue.depth() == QueueDepth(0, 0, 0, 0)
 
 
 async def test_waiting_running_and_deferred_jobs_are_counted_apart(
@@ -211,7 +219,7 @@ async def test_of_very_many_running_jobs_the_last_are_looked_at(
         await redis.execute_command("SET", keys.lease(f"job-{number:04}"), "w", "PX", 60_000)
     await put(redis, "later", due=90_000)
 
-    assert await queue.depth() == Depth(0, 1500, 1, 0)
+    assert await queue.depth() == QueueDepth(0, 1500, 1, 0)
 
 
 # Places
@@ -223,9 +231,9 @@ async def test_those_that_wait_have_places_in_the_order_they_are_due(
     for name, due in {"second": -10, "first": -20, "leased": 3000, "later": 60_000}.items():
         await put(redis, name, due=due)
 
-    places = await queue.places(["first", "second", "leased", "later", "gone"])
+    places = await queue.positions(["first", "second", "leased", "later", "gone"])
 
-    assert places == [Place(1, 2), Place(2, 2), None, None, None]
+    assert places == [QueuePosition(1, 2), QueuePosition(2, 2), None, None, None]
 
 
 async def test_the_places_of_very_many_are_found(redis: Redis, queue: JobQueue) -> None:
@@ -233,11 +241,11 @@ async def test_the_places_of_very_many_are_found(redis: Redis, queue: JobQueue) 
     for number, name in enumerate(names):
         await put(redis, name, due=number - 10_000)
 
-    assert await queue.places(names) == [Place(n + 1, 2500) for n in range(2500)]
+    assert await queue.positions(names) == [QueuePosition(n + 1, 2500) for n in range(2500)]
 
 
 async def test_nobody_asks_for_no_place(queue: JobQueue) -> None:
-    assert await queue.places([]) == []
+    assert await queue.positions([]) == []
 
 
 # A job that waits for another run to end

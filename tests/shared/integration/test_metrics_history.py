@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from shared.processes.api_processes import ApiRecord, Apis
-from shared.processes.counters import Totals
-from shared.processes.metrics_history import SAMPLES_KEPT, Sample, Samples, Seen
-from shared.processes.sampler import Sampling, make_sample
-from shared.processes.snapshot import HouseLook, Observatory
-from shared.processes.workers import WorkerRecord, Workers
+from shared.processes.api_processes import ApiRecord, ApiRegistry
+from shared.processes.counters import Counters
+from shared.processes.metrics_history import SAMPLES_KEPT, MetricsHistory, Sample, Seen
+from shared.processes.sampler import MetricsSampler, make_sample
+from shared.processes.snapshot import SystemMonitor, SystemSnapshot
+from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.stores import Stores
@@ -24,21 +24,21 @@ async def no_others() -> Iterable[str]:
     return ()
 
 
-def observatory(redis: Redis) -> Observatory:
-    return Observatory(Stores(redis, redis, live_ttl=60, retention=60), no_others)
+def observatory(redis: Redis) -> SystemMonitor:
+    return SystemMonitor(Stores(redis, redis, live_ttl=60, retention=60), no_others)
 
 
-def sampling(redis: Redis, process_id: str = "sampler") -> Sampling:
-    return Sampling(Samples(redis), observatory(redis), process_id)
+def sampling(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
+    return MetricsSampler(MetricsHistory(redis), observatory(redis), process_id)
 
 
 def worker(worker_id: str, *, up_ms: int = 0, **counted: int) -> WorkerRecord:
-    totals = Totals.model_validate(counted)
+    totals = Counters.model_validate(counted)
     return record(worker_id).model_copy(update={"totals": totals, "up_ms": up_ms})
 
 
 def api(api_id: str, *, clients: int = 0, **counted: int) -> ApiRecord:
-    totals = Totals.model_validate(counted)
+    totals = Counters.model_validate(counted)
     return ApiRecord(id=api_id, host="h", pid=1, started_at=0, clients=clients, totals=totals)
 
 
@@ -55,7 +55,7 @@ async def now_ms(redis: Redis) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-async def seen_before(redis: Redis, *, seconds: float, **totals: Totals) -> None:
+async def seen_before(redis: Redis, *, seconds: float, **totals: Counters) -> None:
     """There was a sample so long ago, and this is what they had counted."""
     seen = Seen(at=await now_ms(redis) - int(seconds * 1000), totals=totals)
     await redis.execute_command("SET", keys.SAMPLED, seen.model_dump_json(), "PX", 60_000)
@@ -64,13 +64,13 @@ async def seen_before(redis: Redis, *, seconds: float, **totals: Totals) -> None
 async def sample(redis: Redis) -> Sample:
     """The sample that is made now, by a process whose turn it is."""
     await redis.execute_command("DEL", keys.SAMPLE_TURN)
-    assert await Samples(redis).take_turn("sampler") == 0
+    assert await MetricsHistory(redis).try_become_leader("sampler") == 0
     await sampling(redis).sample()
-    return (await Samples(redis).last_hour(await now_ms(redis)))[-1]
+    return (await MetricsHistory(redis).last_hour(await now_ms(redis)))[-1]
 
 
 async def test_the_first_sample_has_no_rates(redis: Redis) -> None:
-    await Workers(redis).renew(worker("w", succeeded=1000))
+    await WorkerRegistry(redis).renew(worker("w", succeeded=1000))
 
     first = await sample(redis)
 
@@ -78,12 +78,12 @@ async def test_the_first_sample_has_no_rates(redis: Redis) -> None:
 
 
 async def test_rates_are_what_all_processes_have_counted_since(redis: Redis) -> None:
-    old = {"a": Totals(succeeded=10, failed=1, tokens=500), "p": Totals(accepted=7)}
+    old = {"a": Counters(succeeded=10, failed=1, tokens=500), "p": Counters(accepted=7)}
     await seen_before(redis, seconds=10, **old)
-    await Workers(redis).renew(worker("a", succeeded=30, failed=3, tokens=1500))
-    await Workers(redis).renew(worker("b", succeeded=10, cancelled=10))
-    await Apis(redis).renew(api("p", accepted=37, clients=3))
-    await Apis(redis).renew(api("q", accepted=10, clients=2))
+    await WorkerRegistry(redis).renew(worker("a", succeeded=30, failed=3, tokens=1500))
+    await WorkerRegistry(redis).renew(worker("b", succeeded=10, cancelled=10))
+    await ApiRegistry(redis).renew(api("p", accepted=37, clients=3))
+    await ApiRegistry(redis).renew(api("q", accepted=10, clients=2))
 
     found = await sample(redis)
 
@@ -97,11 +97,11 @@ async def test_rates_are_what_all_processes_have_counted_since(redis: Redis) -> 
 
 async def test_waits_and_first_tokens_are_those_since_the_sample_before(redis: Redis) -> None:
     known = buckets(at_1=100, at_10=7)
-    await seen_before(redis, seconds=5, w=Totals(wait=known, first_token=known))
+    await seen_before(redis, seconds=5, w=Counters(wait=known, first_token=known))
     told = worker("w").model_copy(
-        update={"totals": Totals(wait=buckets(at_1=100, at_10=17), first_token=known)}
+        update={"totals": Counters(wait=buckets(at_1=100, at_10=17), first_token=known)}
     )
-    await Workers(redis).renew(told)
+    await WorkerRegistry(redis).renew(told)
 
     found = await sample(redis)
 
@@ -112,25 +112,25 @@ async def test_waits_and_first_tokens_are_those_since_the_sample_before(redis: R
 
 
 async def test_a_process_that_starts_again_counts_from_nothing(redis: Redis) -> None:
-    await seen_before(redis, seconds=5, **{"host-1-aaaaaa": Totals(succeeded=1000)})
-    await Workers(redis).renew(worker("host-1-bbbbbb", succeeded=10))
+    await seen_before(redis, seconds=5, **{"host-1-aaaaaa": Counters(succeeded=1000)})
+    await WorkerRegistry(redis).renew(worker("host-1-bbbbbb", succeeded=10))
 
     assert (await sample(redis)).succeeded == pytest.approx(2, rel=0.1)
 
 
 async def test_who_was_away_and_is_back_is_not_counted_from_the_start(redis: Redis) -> None:
-    await seen_before(redis, seconds=5, other=Totals())
-    await Workers(redis).renew(worker("w", up_ms=3_600_000, succeeded=100_000))
+    await seen_before(redis, seconds=5, other=Counters())
+    await WorkerRegistry(redis).renew(worker("w", up_ms=3_600_000, succeeded=100_000))
 
     assert (await sample(redis)).succeeded == 0
-    await Workers(redis).renew(worker("w", up_ms=3_605_000, succeeded=100_010))
+    await WorkerRegistry(redis).renew(worker("w", up_ms=3_605_000, succeeded=100_010))
     assert (await sample(redis)).succeeded > 0
 
 
 async def test_what_was_counted_last_by_one_that_left_is_not_lost(redis: Redis) -> None:
-    await seen_before(redis, seconds=5, w=Totals(succeeded=10))
-    await Workers(redis).renew(worker("w", succeeded=10))
-    await Workers(redis).leave(worker("w", succeeded=20))
+    await seen_before(redis, seconds=5, w=Counters(succeeded=10))
+    await WorkerRegistry(redis).renew(worker("w", succeeded=10))
+    await WorkerRegistry(redis).deregister(worker("w", succeeded=20))
 
     found = await sample(redis)
     assert (found.workers, found.succeeded) == (0, pytest.approx(2, rel=0.1))
@@ -138,17 +138,19 @@ async def test_what_was_counted_last_by_one_that_left_is_not_lost(redis: Redis) 
 
 
 async def test_of_many_processes_one_has_the_turn(redis: Redis) -> None:
-    answers = await asyncio.gather(*(Samples(redis).take_turn(str(n)) for n in range(20)))
+    answers = await asyncio.gather(
+        *(MetricsHistory(redis).try_become_leader(str(n)) for n in range(20))
+    )
 
     assert answers.count(0) == 1
     assert all(4 < left <= 5 for left in answers if left)
 
 
 async def test_a_process_whose_turn_has_passed_adds_nothing(redis: Redis) -> None:
-    samples = Samples(redis)
-    await samples.take_turn("quick")
+    samples = MetricsHistory(redis)
+    await samples.try_become_leader("quick")
 
-    late = make_sample(HouseLook(), None, {})
+    late = make_sample(SystemSnapshot(), None, {})
 
     assert not await samples.add(late, Seen(at=0, totals={}), "late")
     assert await samples.before() is None
@@ -159,7 +161,7 @@ async def test_many_processes_make_one_sample_a_turn(redis: Redis) -> None:
     async with AsyncExitStack() as stack:
         for number in range(8):
             await stack.enter_async_context(sampling(redis, str(number)))
-        samples = Samples(redis)
+        samples = MetricsHistory(redis)
 
         async def some() -> bool:
             return len(await samples.last_hour(await now_ms(redis))) >= 1
@@ -176,7 +178,7 @@ async def test_samples_are_capped_and_only_new_ones_are_read_again(redis: Redis)
         "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'sample', ARGV[2]) end",
         *(1, keys.SAMPLES, 2000, text),
     )
-    samples = Samples(redis)
+    samples = MetricsHistory(redis)
     await sample(redis)
 
     hour = await samples.last_hour(await now_ms(redis))
@@ -194,4 +196,4 @@ async def test_what_a_newer_process_wrote_is_passed_over(redis: Redis) -> None:
 
     known = await sample(redis)
 
-    assert await Samples(redis).last_hour(known.at) == (known,)
+    assert await MetricsHistory(redis).last_hour(known.at) == (known,)

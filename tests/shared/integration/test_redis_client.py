@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.redis.client import REDIS_AWAY, Redis, Script, connect
+from shared.redis.client import REDIS_AWAY, Redis, RedisScript, connect
 from tests.support.processes import Valkey, stop_all
 
 
@@ -22,7 +22,7 @@ async def test_a_server_is_reached_by_tcp_and_by_socket(tmp_path: Path, scheme: 
 
 
 async def test_a_server_that_refuses_writes_for_now_counts_as_away(redis: Redis) -> None:
-    script = Script("return redis.call('SET', KEYS[1], '1', 'PX', 60000)")
+    script = RedisScript("return redis.call('SET', KEYS[1], '1', 'PX', 60000)")
     await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
     try:
         with pytest.raises(REDIS_AWAY, match="NOREPLICAS"):

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from shared.processes.api_processes import ApiRecord, Apis
-from shared.processes.snapshot import MOST_RUNS, Observatory
-from shared.processes.workers import Workers
+from shared.processes.api_processes import ApiRecord, ApiRegistry
+from shared.processes.snapshot import MOST_RUNS, SystemMonitor
+from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis, connect
 from shared.runs.failed_runs import FailedRuns
@@ -44,7 +44,7 @@ async def lease(redis: Redis, run_id: str, worker_id: str) -> None:
 
 
 async def test_an_empty_house_has_its_main_queue_and_its_redis(redis: Redis) -> None:
-    seen = await observatory(redis).look()
+    seen = await observatory(redis).overview()
 
     assert [queue.name for queue in seen.queues] == ["main"]
     assert (seen.workers, seen.apis, seen.live, seen.failed, seen.samples) == ((),) * 5
@@ -59,10 +59,10 @@ async def test_queues_are_those_that_are_named_and_those_that_workers_serve(redi
         return {"agents", "main"}
 
     serving = record("w").model_copy(update={"queues": (keys.queue("main"), keys.queue("workers"))})
-    await Workers(redis).renew(serving)
+    await WorkerRegistry(redis).renew(serving)
     await put(redis, "r", -30, queue="workers")
 
-    seen = await Observatory(Stores(redis, redis, live_ttl=60, retention=60), named).look()
+    seen = await SystemMonitor(Stores(redis, redis, live_ttl=60, retention=60), named).overview()
 
     assert [(queue.name, queue.waiting) for queue in seen.queues] == [
         ("main", 0),
@@ -73,15 +73,15 @@ async def test_queues_are_those_that_are_named_and_those_that_workers_serve(redi
 
 
 async def test_workers_and_api_processes_are_told(redis: Redis) -> None:
-    await Workers(redis).renew(record("a", running=3))
-    await Workers(redis).renew(record("b").model_copy(update={"draining": True}))
-    await Apis(redis).renew(ApiRecord(id="p", host="h", pid=1, started_at=0, clients=5))
+    await WorkerRegistry(redis).renew(record("a", running=3))
+    await WorkerRegistry(redis).renew(record("b").model_copy(update={"draining": True}))
+    await ApiRegistry(redis).renew(ApiRecord(id="p", host="h", pid=1, started_at=0, clients=5))
 
-    seen = await observatory(redis).look()
+    seen = await observatory(redis).overview()
 
     assert [worker.id for worker in seen.workers] == ["a", "b"]
     assert [worker.id for worker in seen.serving] == ["a"]
-    assert (seen.places, seen.running, seen.clients) == (4, 3, 5)
+    assert (seen.slots, seen.running, seen.clients) == (4, 3, 5)
 
 
 async def test_live_runs_are_told_by_what_they_do_and_without_their_owner(redis: Redis) -> None:
@@ -90,9 +90,9 @@ async def test_live_runs_are_told_by_what_they_do_and_without_their_owner(redis:
     await put(redis, "pauses", 20)
     await lease(redis, "runs", "w")
     serving = record("w").model_copy(update={"queues": (keys.queue("other"),)})
-    await Workers(redis).renew(serving)
+    await WorkerRegistry(redis).renew(serving)
 
-    seen = await observatory(redis).look()
+    seen = await observatory(redis).overview()
 
     assert [(one.id, one.state, one.worker) for one in seen.live] == [
         ("waits", "waiting", None),
@@ -107,11 +107,11 @@ async def test_a_run_that_came_since_the_house_was_looked_at_waits_like_any_othe
     redis: Redis,
 ) -> None:
     both = observatory(redis)
-    await both.house()
+    await both.snapshot()
     await asyncio.sleep(0.01)
     await put(redis, "new", 0)
 
-    [one] = (await both.look()).live
+    [one] = (await both.overview()).live
 
     assert one.state == "waiting"
 
@@ -123,7 +123,7 @@ async def test_runs_that_wait_do_not_hide_those_that_are_made(redis: Redis) -> N
         await put(redis, f"runs-{number}", 100 + number)
         await lease(redis, f"runs-{number}", "w")
 
-    live = (await observatory(redis).look()).live
+    live = (await observatory(redis).overview()).live
 
     assert [one.id for one in live[:25]] == [f"waits-{number}" for number in range(25)]
     assert [one.id for one in live[25:]] == [f"runs-{number}" for number in range(25)]
@@ -133,7 +133,7 @@ async def test_a_job_that_is_no_run_is_passed_over(redis: Redis) -> None:
     await redis.execute_command("ZADD", keys.QUEUE, 1, "a title")
     await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
 
-    seen = await observatory(redis).look()
+    seen = await observatory(redis).overview()
 
     assert (seen.queues[0].waiting, seen.live) == (1, ())
 
@@ -146,7 +146,7 @@ async def test_failed_runs_are_told_the_newest_first_while_they_are_kept(redis: 
     for run_id in ("old", "gone", "new", "new"):
         await failed.add(run_id)
 
-    seen = await observatory(redis).look()
+    seen = await observatory(redis).overview()
 
     assert [(one.id, one.state, one.error, one.ended_at) for one in seen.failed] == [
         ("new", "failed", "model_auth", 5),
@@ -172,7 +172,7 @@ async def test_many_who_look_at_once_cost_one_look(redis: Redis) -> None:
     eye = observatory(redis)
     await redis.execute_command("CONFIG", "RESETSTAT")
 
-    seen = await asyncio.gather(*(eye.look() for _ in range(20)), eye.house())
+    seen = await asyncio.gather(*(eye.overview() for _ in range(20)), eye.snapshot())
     stats = await redis.execute_command("INFO", "commandstats")
 
     assert stats["cmdstat_info"]["calls"] == 1
@@ -182,7 +182,7 @@ async def test_many_who_look_at_once_cost_one_look(redis: Redis) -> None:
 async def test_a_look_costs_the_same_commands_whatever_stands_in_the_queue(redis: Redis) -> None:
     async def commands() -> int:
         await redis.execute_command("CONFIG", "RESETSTAT")
-        await observatory(redis).house()
+        await observatory(redis).snapshot()
         stats: dict[str, Any] = await redis.execute_command("INFO", "stats")
         return stats["total_commands_processed"]
 
@@ -201,15 +201,15 @@ async def test_without_redis_the_last_picture_is_told_again(valkey: Valkey, redi
     await put(redis, "r", -1)
     async with Proxy(valkey.port) as proxy:
         through = connect(f"redis://127.0.0.1:{proxy.port}/0", name="test", max_connections=2)
-        eye = Observatory(Stores(through, through, live_ttl=60, retention=60), no_others)
-        before = await eye.look()
+        eye = SystemMonitor(Stores(through, through, live_ttl=60, retention=60), no_others)
+        before = await eye.overview()
         proxy.stand_still()
 
         async def away() -> bool:
-            return not (await eye.look()).redis.up
+            return not (await eye.overview()).redis.up
 
         await until(away)
-        seen = await eye.look(runs=0)
+        seen = await eye.overview(runs=0)
         await through.aclose()
 
     assert before.redis.up
@@ -221,6 +221,6 @@ async def test_only_as_much_is_told_as_is_asked_for(redis: Redis) -> None:
         await put(redis, f"r{number}", -10 + number)
     eye = observatory(redis)
 
-    assert [one.id for one in (await eye.look(runs=2)).live] == ["r0", "r1"]
-    assert (await eye.look(samples=0)).samples == ()
+    assert [one.id for one in (await eye.overview(runs=2)).live] == ["r0", "r1"]
+    assert (await eye.overview(samples=0)).samples == ()
     assert await eye.samples(0) == ()

@@ -13,7 +13,7 @@ from shared.redis.client import Argument, Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Occupied
 from shared.runs.run import RunState, RunStore
-from shared.runs.split_admission import AdmissionApart
+from shared.runs.split_admission import SplitAdmission
 from shared.settings import LimitSettings
 from shared.streams.event_stream import RedisEventStream
 from tests.support.fakes.runs import job_of, new_run
@@ -71,7 +71,7 @@ class Door:
         self, name: str, *, queue: Any = None, supersede: bool = False, live_runs: int = 0
     ) -> object:
         run = new_run(name, owner=OWNER, chat_id=CHAT)
-        admission = AdmissionApart(queue or self.redis, self.runs, live_ttl=TTL)
+        admission = SplitAdmission(queue or self.redis, self.runs, live_ttl=TTL)
         limits = LimitSettings(live_runs=live_runs)
         return await admission.admit(run, job_of(run), limits, supersede=supersede)
 

@@ -2,7 +2,7 @@
 
 import socket
 
-from shared.processes.workers import WorkerRecord, Workers
+from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import read_backlog
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -23,7 +23,7 @@ def record(worker_id: str, *, started_at: int = 0, running: int = 0) -> WorkerRe
 
 
 async def test_workers_are_listed_as_they_last_described_themselves(redis: Redis) -> None:
-    workers = Workers(redis)
+    workers = WorkerRegistry(redis)
     await workers.renew(record("young", started_at=2))
     await workers.renew(record("old", started_at=1))
     await workers.renew(record("young", started_at=2, running=3))
@@ -34,25 +34,25 @@ async def test_workers_are_listed_as_they_last_described_themselves(redis: Redis
 
 
 async def test_a_worker_that_leaves_is_gone_at_once(redis: Redis) -> None:
-    workers = Workers(redis)
+    workers = WorkerRegistry(redis)
     await workers.renew(record("a"))
     await workers.renew(record("b"))
 
-    await workers.leave(record("a"))
+    await workers.deregister(record("a"))
 
     assert [worker.id for worker in await workers.alive()] == ["b"]
 
 
 async def test_a_worker_that_falls_silent_is_forgotten_while_others_stay(redis: Redis) -> None:
-    await Workers(redis).renew(record("stays"))
-    await Workers(redis, alive_seconds=0.2).renew(record("silent"))
+    await WorkerRegistry(redis).renew(record("stays"))
+    await WorkerRegistry(redis, alive_seconds=0.2).renew(record("silent"))
 
     async def only_one() -> bool:
-        return [worker.id for worker in await Workers(redis).alive()] == ["stays"]
+        return [worker.id for worker in await WorkerRegistry(redis).alive()] == ["stays"]
 
     await until(only_one)
     # Nor does it stay in the set: the next renewal sweeps it out.
-    await Workers(redis).renew(record("stays"))
+    await WorkerRegistry(redis).renew(record("stays"))
     assert await redis.execute_command("ZCARD", keys.WORKERS) == 1
 
 
@@ -78,7 +78,7 @@ async def test_a_real_worker_is_on_the_list_until_it_leaves(redis: Redis, valkey
         await start_all(process)
 
         async def listed() -> list[WorkerRecord]:
-            return await Workers(redis).alive()
+            return await WorkerRegistry(redis).alive()
 
         [found] = await until(listed)
         assert (found.host, found.pid) == (socket.gethostname(), process.child.pid)
@@ -87,4 +87,4 @@ async def test_a_real_worker_is_on_the_list_until_it_leaves(redis: Redis, valkey
     finally:
         await stop_all(process)
 
-    assert await Workers(redis).alive() == []
+    assert await WorkerRegistry(redis).alive() == []

@@ -79,7 +79,7 @@ class MemoryEventStream:
         run = self.runs.get(run_id)
         return Cursor(run.attempts if run else 0, len(self.logs.get(run_id, [])))
 
-    def lane(self, run_id: str) -> str:  # noqa: ARG002  (the protocol's)
+    def shard(self, run_id: str) -> str:  # noqa: ARG002  (the protocol's)
         return ""
 
     def _first_end(self, run_id: str, attempt: int) -> bool:

@@ -24,7 +24,7 @@ from shared.settings.live_settings import LiveSettings
 from tests.support.processes import free_port
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
-from worker.models.health_probe import Probe
+from worker.models.health_probe import HealthProbe
 
 KEY = "sk-very-secret"
 
@@ -56,7 +56,7 @@ async def test_each_configured_provider_is_reported_with_its_models(
     live = LiveSettings(settings(upstream, providers={"away": away}))
 
     with capture_logs() as logs:
-        await Probe(redis, live, "w1").ask_all()
+        await HealthProbe(redis, live, "w1").ask_all()
 
     reports = await reports_of(redis, "openai", "away", "ollama", "vllm", "lmstudio")
     assert reports.keys() == {"openai", "away"}
@@ -78,7 +78,7 @@ async def test_a_refused_key_is_told_from_an_endpoint_that_is_down(redis: Redis)
     openai = OpenAISettings(api_key=SecretStr(KEY), base_url=f"http://127.0.0.1:{port}/v1")
 
     async with server:
-        await Probe(redis, LiveSettings(Settings(openai=openai)), "w1").ask_all()
+        await HealthProbe(redis, LiveSettings(Settings(openai=openai)), "w1").ask_all()
 
     assert (await reports_of(redis, "openai"))["openai"].error == "model_auth"
 
@@ -86,7 +86,11 @@ async def test_a_refused_key_is_told_from_an_endpoint_that_is_down(redis: Redis)
 async def test_of_many_workers_one_asks(redis: Redis, upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream, health=HealthSettings(interval_seconds=30)))
 
-    async with Probe(redis, live, "w1"), Probe(redis, live, "w2"), Probe(redis, live, "w3"):
+    async with (
+        HealthProbe(redis, live, "w1"),
+        HealthProbe(redis, live, "w2"),
+        HealthProbe(redis, live, "w3"),
+    ):
         holder: bytes = await until(lambda: redis.execute_command("GET", keys.PROBE_TURN))
         await until(lambda: redis.execute_command("HEXISTS", keys.PROVIDERS, "openai"))
 
@@ -95,11 +99,11 @@ async def test_of_many_workers_one_asks(redis: Redis, upstream: Upstream) -> Non
 
 async def test_another_worker_asks_when_the_first_is_gone(redis: Redis, upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream, health=HealthSettings(interval_seconds=0.2)))
-    async with Probe(redis, live, "w1"):
+    async with HealthProbe(redis, live, "w1"):
         await until(lambda: redis.execute_command("HEXISTS", keys.PROVIDERS, "openai"))
     await redis.execute_command("DEL", keys.PROVIDERS)
 
-    async with Probe(redis, live, "w2"):
+    async with HealthProbe(redis, live, "w2"):
         await until(lambda: redis.execute_command("HEXISTS", keys.PROVIDERS, "openai"))
 
 
@@ -107,7 +111,7 @@ async def test_it_can_be_turned_off(redis: Redis, upstream: Upstream) -> None:
     off = HealthSettings(openai_check_enabled=False, interval_seconds=0.01)
     live = _Watched(settings(upstream, health=off))
 
-    async with Probe(redis, live, "w1"):
+    async with HealthProbe(redis, live, "w1"):
         await live.reads(3)
 
     assert not await redis.execute_command("KEYS", "*")
@@ -151,7 +155,9 @@ async def test_an_endpoint_that_dawdles_is_given_up_in_time(redis: Redis) -> Non
         openai = OpenAISettings(api_key=SecretStr(KEY), base_url=f"http://127.0.0.1:{port}/v1")
         brief = HealthSettings(timeout_seconds=0.2)
         async with asyncio.timeout(10):
-            await Probe(redis, LiveSettings(Settings(openai=openai, health=brief)), "w1").ask_all()
+            await HealthProbe(
+                redis, LiveSettings(Settings(openai=openai, health=brief)), "w1"
+            ).ask_all()
         gone.set()
         await closed.wait()
 

@@ -19,7 +19,7 @@ from shared.settings import LimitSettings
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.processes import Valkey, start_all, stop_all
 from tests.support.wait import until
-from worker.queue.lease_worker import LeasedWorker
+from worker.queue.lease_worker import LeaseWorker
 
 #: Seconds. Polls are too rare to matter but where a test asks for them.
 LEASE = 0.6
@@ -32,7 +32,7 @@ Work = Callable[[str], Awaitable[None]]
 async def nothing() -> None: ...
 
 
-class Tapped(LeasedWorker):
+class Tapped(LeaseWorker):
     """Waits, or fails, where a test says so."""
 
     dead = False

@@ -10,15 +10,15 @@ async def test_the_next_attempt_finds_what_the_last_one_left(redis: Redis) -> No
     runs, run = RunStore(redis, live_ttl=60), new_run()
     await runs.create(run)
 
-    assert await runs.trade_trace(run.id, "first") is None
-    assert await runs.trade_trace(run.id, "second") == "first"
-    assert await runs.trade_trace(run.id, "") == "second"
-    assert await runs.trade_trace(run.id, "third") is None
+    assert await runs.swap_trace(run.id, "first") is None
+    assert await runs.swap_trace(run.id, "second") == "first"
+    assert await runs.swap_trace(run.id, "") == "second"
+    assert await runs.swap_trace(run.id, "third") is None
     assert 0 < await redis.execute_command("PTTL", keys.run(run.id)) <= 60_000
 
 
 async def test_a_run_that_is_gone_stays_gone(redis: Redis) -> None:
     runs = RunStore(redis, live_ttl=60)
 
-    assert await runs.trade_trace("gone", "first") is None
+    assert await runs.swap_trace("gone", "first") is None
     assert not await redis.execute_command("EXISTS", keys.run("gone"))

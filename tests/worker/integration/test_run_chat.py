@@ -48,13 +48,13 @@ from tests.support.wait import until
 from worker.agents import engine
 from worker.agents.builtin.chat import chat
 from worker.agents.definition import AgentDefinition, AnyAgent
-from worker.agents.engine import Answerer
+from worker.agents.engine import AgentEngine
 from worker.agents.resume import CONTINUE_PROMPT
 from worker.jobs import retry_policy, run_chat
 from worker.jobs.run_chat import ChatRunner
-from worker.jobs.running_runs import Interrupt, Running
-from worker.models.registry import Models
-from worker.models.stream_timeouts import Pace
+from worker.jobs.running_runs import Interrupt, RunningRuns
+from worker.models.registry import ModelRegistry
+from worker.models.stream_timeouts import StreamTimeouts
 from worker.output.writer import GroupCommit
 
 RUN = "run"
@@ -64,7 +64,7 @@ REJECTED = exceptions.ModelRequestRejectedError("m", "bad: secret")
 Piece = str | DeltaToolCalls | Exception | asyncio.Event
 
 
-class ScriptedModels(Models):
+class ScriptedModels(ModelRegistry):
     """One model, whose requests are answered by these turns in order, then by the last."""
 
     def __init__(self, *turns: Sequence[Piece]) -> None:
@@ -100,13 +100,13 @@ class Desk:
     stream: RedisEventStream
     commit: GroupCommit
     runs: RunStore
-    running: Running = field(default_factory=Running)
+    running: RunningRuns = field(default_factory=RunningRuns)
     settings: RunSettings = field(default_factory=RunSettings)
-    pace: Pace = field(default_factory=lambda: Pace(first_token=60, silence=60))
+    pace: StreamTimeouts = field(default_factory=lambda: StreamTimeouts(first_token=60, silence=60))
     definition: AgentDefinition = chat
     agent: AnyAgent = field(default_factory=lambda: Agent(name="chat"))
 
-    def runner(self, *turns: Sequence[Piece], models: Models | None = None) -> ChatRunner:
+    def runner(self, *turns: Sequence[Piece], models: ModelRegistry | None = None) -> ChatRunner:
         return ChatRunner(
             stream=self.stream,
             commit=self.commit,
@@ -118,8 +118,8 @@ class Desk:
             max_retries=lambda _: self.settings.max_retries,
         )
 
-    def answerer(self, models: Models) -> Answerer:
-        return Answerer(
+    def answerer(self, models: ModelRegistry) -> AgentEngine:
+        return AgentEngine(
             self.definition,
             self.agent,
             models,
@@ -912,9 +912,9 @@ def upstream() -> Generator[Upstream]:
 
 
 @pytest.fixture
-async def models(upstream: Upstream) -> AsyncGenerator[Models]:
+async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
     settings = OpenAISettings(base_url=upstream.base_url, api_key=SecretStr("k"))
-    models = Models(LiveSettings(Settings(openai=settings)))
+    models = ModelRegistry(LiveSettings(Settings(openai=settings)))
     yield models
     await models.close()
 
@@ -967,7 +967,7 @@ async def begin_with(desk: Desk, log: Sequence[StreamEvent]) -> None:
 async def test_an_answer_that_was_cut_anywhere_becomes_the_same_message(
     desk: Desk,
     upstream: Upstream,
-    models: Models,
+    models: ModelRegistry,
     cards: list[str],
     turns: list[list[dict[str, Any]]],
 ) -> None:
@@ -988,7 +988,7 @@ async def test_an_answer_that_was_cut_anywhere_becomes_the_same_message(
 
 
 async def test_an_answer_that_was_cut_twice_becomes_the_same_message(
-    desk: Desk, upstream: Upstream, models: Models, cards: list[str]
+    desk: Desk, upstream: Upstream, models: ModelRegistry, cards: list[str]
 ) -> None:
     await upstream.script("m", [[FIRST, call("one"), call("two")], [call("three")], [SECOND]])
     runner = desk.runner(models=models)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from api.auth.api_keys import ApiKeys
-from api.auth.auth_errors import Missing, Refused
+from api.auth.auth_errors import AuthError, Missing
 from api.auth.principal import owner_id
 from shared.api_key import hash_of, new_api_key
 from shared.settings import ApiKeySettings
@@ -53,7 +53,7 @@ async def test_a_hash_lets_its_key_in_with_owner_tenant_and_scopes() -> None:
 
 
 async def test_a_key_that_has_expired_is_refused_and_named_to_the_log() -> None:
-    with pytest.raises(Refused, match="has expired") as raised:
+    with pytest.raises(AuthError, match="has expired") as raised:
         await KEYS.identify(request(x_api_key=OLD))
 
     assert (raised.value.reason, raised.value.key) == ("expired", "old")
@@ -72,7 +72,7 @@ ANY_OTHER = {
 
 @pytest.mark.parametrize("key", ANY_OTHER.values(), ids=ANY_OTHER.keys())
 async def test_any_other_key_is_refused_without_a_word_of_it(key: str) -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(AuthError) as raised:
         await KEYS.identify(request(x_api_key=key))
 
     assert raised.value.reason == "unknown_key"
@@ -81,7 +81,7 @@ async def test_any_other_key_is_refused_without_a_word_of_it(key: str) -> None:
 
 @given(st.binary(max_size=200))
 async def test_no_bytes_make_it_fail(value: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(AuthError):
         await KEYS.identify(request(("x-api-key", value.decode("latin-1"))))
 
 
@@ -95,14 +95,14 @@ async def test_without_a_key_the_caller_is_told_how_to_send_one(headers: dict[st
 async def test_two_headers_of_one_name_are_refused(name: str) -> None:
     header = (name, f"Bearer {PLAIN}" if name == "authorization" else PLAIN)
 
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(AuthError) as raised:
         await KEYS.identify(request(header, header))
 
     assert raised.value.reason == "malformed"
 
 
 async def test_an_endless_header_is_refused() -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(AuthError) as raised:
         await KEYS.identify(request(x_api_key="k" * 20_000))
 
     assert raised.value.reason == "malformed"

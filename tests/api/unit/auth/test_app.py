@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from api.auth.authenticator import Gate
+from api.auth.authenticator import Authenticator
 from api.auth.middleware import AuthMiddleware
 from api.auth.principal import Caller, require_scope
 from api.http import problems
@@ -43,7 +43,7 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 
 def small_app(settings: Settings) -> FastAPI:
     live = LiveSettings(settings)
-    gate = Middleware(AuthMiddleware, gate=Gate(live), live=live)
+    gate = Middleware(AuthMiddleware, gate=Authenticator(live), live=live)
     app = FastAPI(middleware=[Middleware(RequestIdMiddleware), gate])
     problems.install(app)
 

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.auth import key_file
-from api.auth.auth_errors import Refused
-from api.auth.authenticator import Gate
+from api.auth.auth_errors import AuthError
+from api.auth.authenticator import Authenticator
 from api.auth.principal import owner_id
 from shared.api_key import new_api_key
 from shared.errors import MambaError, SettingsError, Unavailable
@@ -41,10 +41,10 @@ def pem(path: Path, **jwt: Any) -> Settings:
     return settings(mode="jwt", jwt={"public_key_file": str(path), **jwt})
 
 
-async def comes_in(gate: Gate, scope: Json) -> bool:
+async def comes_in(gate: Authenticator, scope: Json) -> bool:
     try:
         await gate.identify(scope)
-    except Refused:
+    except AuthError:
         return False
     return True
 
@@ -55,9 +55,9 @@ def with_key(key: str) -> Json:
 
 async def test_each_mode_knows_its_own_callers(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(RSA.public_pem)
-    everybody = Gate(LiveSettings(settings()))
-    keys = Gate(LiveSettings(keyed(OLD)))
-    tokens = Gate(LiveSettings(pem(tmp_path / "key.pem")))
+    everybody = Authenticator(LiveSettings(settings()))
+    keys = Authenticator(LiveSettings(keyed(OLD)))
+    tokens = Authenticator(LiveSettings(pem(tmp_path / "key.pem")))
 
     assert (await everybody.identify(request())).owner == owner_id("none", "anonymous")
     assert (await keys.identify(with_key(OLD))).owner == owner_id("api_key", "app")
@@ -66,7 +66,7 @@ async def test_each_mode_knows_its_own_callers(tmp_path: Path) -> None:
 
 async def test_another_key_is_taken_and_the_old_one_refused_without_a_restart() -> None:
     live = LiveSettings(keyed(OLD))
-    gate = Gate(live)
+    gate = Authenticator(live)
 
     live.replace(keyed(NEW))
 
@@ -76,7 +76,7 @@ async def test_another_key_is_taken_and_the_old_one_refused_without_a_restart() 
 
 async def test_mode_none_takes_a_restart() -> None:
     live = LiveSettings(keyed(OLD))
-    gate = Gate(live)
+    gate = Authenticator(live)
 
     with capture_logs() as logs:
         live.replace(settings())
@@ -88,7 +88,7 @@ async def test_mode_none_takes_a_restart() -> None:
 
 async def test_keys_that_all_vanish_take_a_restart() -> None:
     live = LiveSettings(keyed(OLD))
-    gate = Gate(live)
+    gate = Authenticator(live)
 
     with capture_logs() as logs:
         live.replace(settings(mode="api_key"))
@@ -98,7 +98,7 @@ async def test_keys_that_all_vanish_take_a_restart() -> None:
 
 
 async def test_without_a_key_nobody_comes_in() -> None:
-    gate = Gate(LiveSettings(settings(mode="api_key")))
+    gate = Authenticator(LiveSettings(settings(mode="api_key")))
 
     for scope in (request(), with_key(OLD), with_key("")):
         assert not await comes_in(gate, scope)
@@ -107,7 +107,7 @@ async def test_without_a_key_nobody_comes_in() -> None:
 async def test_settings_that_cannot_be_leave_the_keys_at_hand(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(RSA.public_pem)
     live = LiveSettings(pem(tmp_path / "key.pem"))
-    gate = Gate(live)
+    gate = Authenticator(live)
 
     with capture_logs() as logs:
         live.replace(pem(tmp_path / "no.pem"))
@@ -120,7 +120,7 @@ async def test_settings_that_cannot_be_leave_the_keys_at_hand(tmp_path: Path) ->
 @pytest.mark.parametrize("before", [settings(), keyed(OLD)], ids=["none", "api_key"])
 async def test_a_mode_that_cannot_be_shuts_the_door(before: Settings, tmp_path: Path) -> None:
     live = LiveSettings(before)
-    gate = Gate(live)
+    gate = Authenticator(live)
 
     live.replace(pem(tmp_path / "no.pem"))
     for scope in (request(), with_key(OLD), with_token(RSA.token())):
@@ -138,7 +138,7 @@ async def test_other_claims_keep_the_key_set_at_hand() -> None:
         issuer.serve(RSA.jwk("a"))
         token = with_token(RSA.token(headers={"kid": "a"}))
         live = LiveSettings(settings(mode="jwt", jwt={"jwks_url": issuer.url}))
-        gate = Gate(live)
+        gate = Authenticator(live)
         assert await comes_in(gate, token)
 
         live.replace(settings(mode="jwt", jwt={"jwks_url": issuer.url, "leeway_seconds": 60}))
@@ -172,7 +172,7 @@ def replace(path: Path, text: str | None) -> None:
 
 
 async def test_another_key_in_the_file_is_taken_without_a_restart(file: Path) -> None:
-    gate = Gate(LiveSettings(pem(file)))
+    gate = Authenticator(LiveSettings(pem(file)))
     assert await comes_in(gate, with_token(RSA.token()))
 
     replace(file, OTHER_RSA.public_pem)
@@ -188,7 +188,7 @@ UNREADABLE = {"gone": None, "empty": "", "half": "half a key", "private": RSA.pr
 async def test_a_file_that_has_become_unreadable_changes_nothing(
     file: Path, text: str | None
 ) -> None:
-    gate = Gate(LiveSettings(pem(file)))
+    gate = Authenticator(LiveSettings(pem(file)))
 
     replace(file, text)
 
@@ -221,7 +221,7 @@ def test_a_key_that_cannot_be_used_ends_the_start(
         path.write_text(text)
 
     with pytest.raises(MambaError, match=r"^auth\.jwt\.public_key_file") as raised:
-        Gate(LiveSettings(pem(path, **jwt)))
+        Authenticator(LiveSettings(pem(path, **jwt)))
 
     assert isinstance(raised.value, SettingsError)
     assert expected in str(raised.value)
@@ -229,14 +229,14 @@ def test_a_key_that_cannot_be_used_ends_the_start(
 
 def test_a_key_in_the_settings_that_cannot_be_used_ends_the_start_unshown() -> None:
     with pytest.raises(SettingsError, match=r"^auth\.jwt\.public_key cannot be used") as raised:
-        Gate(LiveSettings(settings(mode="jwt", jwt={"public_key": RSA.private_pem})))
+        Authenticator(LiveSettings(settings(mode="jwt", jwt={"public_key": RSA.private_pem})))
 
     assert RSA.private_pem[40:80] not in str(raised.value)
 
 
 async def test_a_secret_and_a_public_key_may_stand_side_by_side() -> None:
     both = {"algorithms": ["HS256", "RS256"], "secret": SECRET, "public_key": RSA.public_pem}
-    gate = Gate(LiveSettings(settings(mode="jwt", jwt=both)))
+    gate = Authenticator(LiveSettings(settings(mode="jwt", jwt=both)))
 
     assert await comes_in(gate, with_token(RSA.token()))
     assert await comes_in(gate, with_token(secret_token()))

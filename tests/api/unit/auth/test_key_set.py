@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from api.auth import key_set
-from api.auth.auth_errors import Refused
+from api.auth.auth_errors import AuthError
 from api.auth.key_set import KeySet
 from api.auth.tokens import Tokens
 from shared.errors import Unavailable
@@ -233,7 +233,7 @@ def tokens(keys: KeySet, issuer: Issuer) -> Tokens:
 
 
 async def reason(tokens: Tokens, token: str) -> str:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(AuthError) as raised:
         await tokens.identify(with_token(token))
     return raised.value.reason
 

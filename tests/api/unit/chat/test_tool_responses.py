@@ -8,7 +8,7 @@ import pytest
 from api.chat.request import ChatRequest, read_chat_request
 from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
-from shared.streams.tool_responses import Answer
+from shared.streams.tool_responses import ToolResponse
 from tests.api.unit.chat.test_request import request
 
 MESSAGE: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -53,10 +53,10 @@ async def test_answers_are_those_of_the_last_step() -> None:
     )
 
     assert [(claim.place, claim.call_id, claim.answer) for claim in chat.claims()] == [
-        ("messages[1].parts[3]", "c1", Answer(output=1)),
-        ("messages[1].parts[4]", "c2", Answer(error="Oh")),
-        ("messages[1].parts[5]", "c3", Answer(approved=True)),
-        ("messages[1].parts[6]", "c4", Answer(approved=False, reason="No")),
+        ("messages[1].parts[3]", "c1", ToolResponse(output=1)),
+        ("messages[1].parts[4]", "c2", ToolResponse(error="Oh")),
+        ("messages[1].parts[5]", "c3", ToolResponse(approved=True)),
+        ("messages[1].parts[6]", "c4", ToolResponse(approved=False, reason="No")),
     ]
 
 
@@ -68,8 +68,8 @@ async def test_invocations_beside_the_text_answer_too() -> None:
     chat = await read(continued(content="", toolInvocations=calls))
 
     assert [(claim.place, claim.answer) for claim in chat.claims()] == [
-        ("messages[1].toolInvocations[1]", Answer(output=1)),
-        ("messages[1].toolInvocations[2]", Answer(error="Oh")),
+        ("messages[1].toolInvocations[1]", ToolResponse(output=1)),
+        ("messages[1].toolInvocations[2]", ToolResponse(error="Oh")),
     ]
 
 

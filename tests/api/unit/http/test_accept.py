@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.http.accept import MediaRange, media_ranges
-from api.streaming.stream_format import BASIC, UI_MESSAGE, Wire, wire_for
+from api.streaming.stream_format import BASIC, UI_MESSAGE, StreamFormat, format_for
 from shared.errors import NotAcceptable
 
 BASIC_TYPE = "text/event-stream; profile=basic"
 
-CHOICES: list[tuple[Wire, list[str]]] = [
+CHOICES: list[tuple[StreamFormat, list[str]]] = [
     (UI_MESSAGE, []),
     (UI_MESSAGE, [""]),
     (UI_MESSAGE, ["*/*"]),
@@ -41,15 +41,15 @@ CHOICES: list[tuple[Wire, list[str]]] = [
 
 
 @pytest.mark.parametrize(("wire", "accept"), CHOICES, ids=str)
-def test_a_client_gets_the_wire_that_it_likes_best(wire: Wire, accept: list[str]) -> None:
-    assert wire_for(accept) == wire
+def test_a_client_gets_the_wire_that_it_likes_best(wire: StreamFormat, accept: list[str]) -> None:
+    assert format_for(accept) == wire
 
 
 @pytest.mark.parametrize(
     "accept", ["application/json", "text/html", "*/*;q=0", "text/event-stream;q=x"]
 )
 def test_a_header_that_says_nothing_of_event_streams_is_disregarded(accept: str) -> None:
-    assert wire_for([accept]) == UI_MESSAGE
+    assert format_for([accept]) == UI_MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_whoever_names_only_event_streams_there_are_not_is_told_which_there_are(
     accept: str,
 ) -> None:
     with pytest.raises(NotAcceptable) as caught:
-        wire_for([accept])
+        format_for([accept])
 
     assert "`text/event-stream; profile=ui-message`" in str(caught.value)
     assert "`text/event-stream; profile=basic`" in str(caught.value)
@@ -83,11 +83,11 @@ def test_a_range_is_read_with_its_parameters_and_its_quality() -> None:
 @given(st.lists(st.text('ate/*-,;="\\ q.01pr') | st.text(), max_size=3))
 def test_any_header_is_understood_or_refused(accept: list[str]) -> None:
     try:
-        wire_for(accept)
+        format_for(accept)
     except NotAcceptable:
         assert any("text/event-stream" in header.lower() for header in accept)
 
 
 def test_a_header_of_any_length_is_read_in_passing() -> None:
     for header in ('"' * 50_000, "\\" * 50_000, '"\\' * 50_000, ";" * 50_000, "a/b;" * 20_000):
-        assert wire_for([header]) == UI_MESSAGE
+        assert format_for([header]) == UI_MESSAGE

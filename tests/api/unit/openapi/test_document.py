@@ -18,7 +18,7 @@ from api.streaming import basic_format
 from api.streaming.sse import parse_cursor
 from mamba.codegen import openapi
 from shared.agents.tools import DISPLAY_TOOL_NAMES
-from shared.errors import JobGone, Refusal, RunEnded, RunHeld, TooManyRequests, WorkerUnheard
+from shared.errors import JobGone, Refusal, RunEnded, RunHeld, TooManyRequests, WorkerNotResponding
 from shared.streams import events
 from shared.streams.events import Data, Error, Finish, SourceUrl, TextDelta, ToolInputAvailable
 
@@ -26,7 +26,7 @@ DOCUMENT: dict[str, Any] = json.loads(openapi.page())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 PROBLEM = "application/problem+json"
 #: An operator alone gets these, from routes that are not in the document.
-OF_ORDERS = (RunEnded, RunHeld, JobGone, WorkerUnheard)
+OF_ORDERS = (RunEnded, RunHeld, JobGone, WorkerNotResponding)
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -205,20 +205,20 @@ def assert_read(union: Any, event: events.Event, kind: str) -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        basic_format.TextDelta(text_delta="Hi"),
-        basic_format.ToolCall(tool_call_id="c", tool_name="f", args=None),
-        basic_format.ToolResult(
+        basic_format.BasicTextDelta(text_delta="Hi"),
+        basic_format.BasicToolCall(tool_call_id="c", tool_name="f", args=None),
+        basic_format.BasicToolResult(
             tool_call_id="c", tool_name="f", args={}, result="Oh", is_error=True
         ),
-        basic_format.Error(error="Oh", code="lost"),
-        basic_format.Finish(finish_reason="cancelled"),
+        basic_format.BasicError(error="Oh", code="lost"),
+        basic_format.BasicFinish(finish_reason="cancelled"),
     ],
     ids=lambda event: event.type,
 )
 def test_a_generated_client_reads_the_basic_events(
     models: ModuleType, event: basic_format.BasicEvent
 ) -> None:
-    assert_read(models.BasicEvent, event, f"Basic{type(event).__name__}Event")
+    assert_read(models.BasicEvent, event, f"{type(event).__name__}Event")
 
 
 def test_a_generated_client_says_what_the_server_takes(models: ModuleType) -> None:

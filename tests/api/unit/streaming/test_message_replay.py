@@ -1,6 +1,6 @@
 """What a client that reads a continued run from its start is sent of the earlier runs."""
 
-from api.streaming.message_replay import Shortened, message_events
+from api.streaming.message_replay import TruncatedReplay, message_events
 from shared.streams.event_stream import Entry
 from shared.streams.events import (
     DONE,
@@ -33,7 +33,7 @@ def test_what_makes_the_message_is_kept_and_what_ends_a_run_is_not() -> None:
 def test_a_log_whose_message_has_lost_its_beginning_begins_with_a_step_of_its_own() -> None:
     lost = ToolOutputAvailable(tool_call_id="c", output=1)
     said = log_of(Start(message_id="m"), lost, StartStep(), TextStart(id="t"), lost, Finish())
-    shorten = Shortened()
+    shorten = TruncatedReplay()
 
     kept: list[Entry] = [entry for one in said for entry in shorten([one])]
 
@@ -44,4 +44,4 @@ def test_a_log_whose_message_has_lost_its_beginning_begins_with_a_step_of_its_ow
 def test_a_log_that_ends_at_once_still_ends() -> None:
     said = log_of(Start(message_id="m"), Finish())
 
-    assert Shortened()(said) == said
+    assert TruncatedReplay()(said) == said

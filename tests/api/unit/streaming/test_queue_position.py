@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import cast
 
-from api.streaming.queue_position import Places, Waiting
-from shared.queue.job_queue import JobQueue, Place
+from api.streaming.queue_position import QueuedRun, QueuePositionTracker
+from shared.queue.job_queue import JobQueue, QueuePosition
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.run import Run
@@ -25,17 +25,17 @@ class Queue(JobQueue):
         self.order = [run.id for run in order]
         self.asked: list[Sequence[str]] = []
 
-    async def places(
+    async def positions(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
-    ) -> list[Place | None]:
+    ) -> list[QueuePosition | None]:
         assert queue == keys.MAIN_QUEUE
         self.asked.append(run_ids)
         return [self._place(run_id) for run_id in run_ids]
 
-    def _place(self, run_id: str) -> Place | None:
+    def _place(self, run_id: str) -> QueuePosition | None:
         if run_id not in self.order:
             return None
-        return Place(self.order.index(run_id) + 1, len(self.order))
+        return QueuePosition(self.order.index(run_id) + 1, len(self.order))
 
 
 async def rung(bell: asyncio.Event) -> None:
@@ -47,8 +47,8 @@ async def rung(bell: asyncio.Event) -> None:
 async def test_a_client_is_told_its_place_once_and_again_when_it_changes() -> None:
     first, second = new_run(), new_run()
     queue, bell = Queue(first, second), asyncio.Event()
-    async with Places(queue, seconds=LOOK) as places:
-        waiting = Waiting(places, second)
+    async with QueuePositionTracker(queue, seconds=LOOK) as places:
+        waiting = QueuedRun(places, second)
         with waiting.until_left(bell.set):
             assert waiting.news() is None
             await rung(bell)
@@ -68,10 +68,10 @@ async def test_a_client_is_told_its_place_once_and_again_when_it_changes() -> No
 async def test_one_look_serves_a_thousand_clients() -> None:
     run = new_run()
     queue, bells = Queue(run), [asyncio.Event() for _ in range(1000)]
-    async with Places(queue, seconds=LOOK) as places:
+    async with QueuePositionTracker(queue, seconds=LOOK) as places:
         with ExitStack() as stack:
             for bell in bells:
-                stack.enter_context(Waiting(places, run).until_left(bell.set))
+                stack.enter_context(QueuedRun(places, run).until_left(bell.set))
             await asyncio.gather(*map(rung, bells))
 
     assert {len(asked) for asked in queue.asked} == {1000}
@@ -80,8 +80,8 @@ async def test_one_look_serves_a_thousand_clients() -> None:
 async def test_a_run_that_begins_before_it_was_looked_for_is_not_asked_for() -> None:
     quick, slow = new_run(), new_run()
     queue, bell = Queue(quick, slow), asyncio.Event()
-    async with Places(queue, seconds=LOOK) as places:
-        hurried, patient = Waiting(places, quick), Waiting(places, slow)
+    async with QueuePositionTracker(queue, seconds=LOOK) as places:
+        hurried, patient = QueuedRun(places, quick), QueuedRun(places, slow)
         with hurried.until_left(bell.set), patient.until_left(bell.set):
             hurried.leave()
             await rung(bell)

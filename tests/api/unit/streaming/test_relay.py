@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from api.http.draining import Draining
 from api.streaming.sse import RelayResponse, encode_sse, parse_cursor
-from api.streaming.stream_format import BASIC, UI_MESSAGE, WIRES, Wire
+from api.streaming.stream_format import BASIC, STREAM_FORMATS, UI_MESSAGE, StreamFormat
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE, Event, Finish, ReasoningDelta, TextDelta
 from shared.streams.follow import Follower
@@ -30,7 +30,7 @@ class Relay:
         self._heartbeat_seconds = heartbeat_seconds
         self.settled = False
 
-    def response(self, wire: Wire, after: Cursor = START) -> RelayResponse:
+    def response(self, wire: StreamFormat, after: Cursor = START) -> RelayResponse:
         return RelayResponse(
             Follower(self.stream, DeafSubscriber(), max_bytes=1_000_000),
             Draining(delay_seconds=0),
@@ -42,7 +42,7 @@ class Relay:
             settle=self._settle,
         )
 
-    async def body(self, wire: Wire, after: Cursor = START) -> bytes:
+    async def body(self, wire: StreamFormat, after: Cursor = START) -> bytes:
         """All that is sent after the opening comment."""
         pieces: list[bytes] = []
 
@@ -79,7 +79,7 @@ async def test_every_cut_and_the_rest_are_the_whole_on_each_wire(
 ) -> None:
     log = [Entry(1 + 2 * at // 9, *entry[1:]) for at, entry in enumerate(log_of(*said, *ending))]
     relay = Relay(log)
-    for wire in WIRES:
+    for wire in STREAM_FORMATS:
         whole = blocks(await relay.body(wire))
         for entry in log[:-1]:
             rest = blocks(await relay.body(wire, entry.cursor))
@@ -102,7 +102,7 @@ async def test_the_ui_message_wire_is_the_log_as_it_is() -> None:
 
 
 def test_each_wire_says_which_it_is() -> None:
-    ui, basic = (Relay([]).response(wire).headers for wire in WIRES)
+    ui, basic = (Relay([]).response(wire).headers for wire in STREAM_FORMATS)
 
     assert ui["content-type"] == "text/event-stream; charset=utf-8"
     assert ui["x-vercel-ai-ui-message-stream"] == "v1"
@@ -111,8 +111,8 @@ def test_each_wire_says_which_it_is() -> None:
     assert ui["vary"] == basic["vary"] == "Accept"
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.profile)
-async def test_a_run_that_is_gone_ends_in_an_error_on_each_wire(wire: Wire) -> None:
+@pytest.mark.parametrize("wire", STREAM_FORMATS, ids=lambda wire: wire.profile)
+async def test_a_run_that_is_gone_ends_in_an_error_on_each_wire(wire: StreamFormat) -> None:
     body = await Relay([], heartbeat_seconds=0.001).body(wire)
 
     assert body.startswith(b": keep-alive\n\n")

@@ -4,7 +4,7 @@ import pytest
 from pydantic_ai.usage import RunUsage
 
 from api.monitoring.request_metrics import count_accepted
-from shared.processes.counters import SOURCES, Counted, Totals, quantile
+from shared.processes.counters import SOURCES, CounterReader, Counters, quantile
 from shared.runs.run import RunState
 from shared.telemetry.metrics import SECONDS, count_run
 from tests.docs.test_metrics_page import defined
@@ -13,7 +13,7 @@ from worker.telemetry.metrics import RUN_WAIT, count_first_token, count_usage
 
 def test_totals_are_what_was_counted_since_whatever_was_counted_before() -> None:
     count_accepted("chat")
-    counted = Counted()
+    counted = CounterReader()
 
     count_accepted("chat")
     for state, times in ((RunState.SUCCEEDED, 3), (RunState.FAILED, 2), (RunState.CANCELLED, 1)):
@@ -30,7 +30,7 @@ def test_totals_are_what_was_counted_since_whatever_was_counted_before() -> None
     assert (sum(told.wait), sum(told.first_token)) == (1, 2)
     assert told.wait[SECONDS.index(0.5)] == 1
     assert told.first_token[-1] == 1
-    assert Counted().totals() == Totals()
+    assert CounterReader().totals() == Counters()
 
 
 def test_its_sources_are_metrics_that_there_are() -> None:

@@ -25,8 +25,13 @@ from shared.streams.events import (
     ToolOutputDenied,
     ToolOutputError,
 )
-from shared.streams.tool_responses import Answer
-from shared.streams.transcript import Reasoning, Text, ToolCall, Transcript
+from shared.streams.tool_responses import ToolResponse
+from shared.streams.transcript import (
+    Transcript,
+    TranscriptReasoning,
+    TranscriptText,
+    TranscriptToolCall,
+)
 
 BEGIN = [Start(message_id="m"), StartStep()]
 
@@ -68,7 +73,7 @@ def test_a_text_is_folded_from_its_deltas() -> None:
         TextEnd(id="1"),
     )
 
-    assert folded.parts == [Text("1", "Hello, world", open=False)]
+    assert folded.parts == [TranscriptText("1", "Hello, world", open=False)]
     assert folded.steps[0].text == "Hello, world"
 
 
@@ -83,7 +88,7 @@ def test_text_and_reasoning_stand_in_the_order_they_began() -> None:
         ReasoningEnd(id="r"),
     )
 
-    assert folded.parts == [Reasoning("r", "Hmm", open=False), Text("t", "Yes")]
+    assert folded.parts == [TranscriptReasoning("r", "Hmm", open=False), TranscriptText("t", "Yes")]
     assert folded.steps[0].text == "Yes"
 
 
@@ -113,7 +118,7 @@ def test_a_part_id_that_comes_again_means_the_newer_part() -> None:
         TextDelta(id="1", delta="two"),
     )
 
-    assert folded.parts == [Text("1", "one", open=False), Text("1", "two")]
+    assert folded.parts == [TranscriptText("1", "one", open=False), TranscriptText("1", "two")]
 
 
 def test_a_text_and_a_reasoning_of_one_id_do_not_mix() -> None:
@@ -126,16 +131,19 @@ def test_a_text_and_a_reasoning_of_one_id_do_not_mix() -> None:
         TextEnd(id="1"),
     )
 
-    assert folded.parts == [Text("1", "said", open=False), Reasoning("1", "thought")]
+    assert folded.parts == [
+        TranscriptText("1", "said", open=False),
+        TranscriptReasoning("1", "thought"),
+    ]
 
 
 def test_a_call_is_whole_once_its_input_is() -> None:
     streamed = transcript(*BEGIN, *called()[:-1])
     whole = transcript(*BEGIN, *called())
 
-    assert streamed.parts == [ToolCall("c", "tool", '{"a": 1}')]
+    assert streamed.parts == [TranscriptToolCall("c", "tool", '{"a": 1}')]
     assert streamed.steps[0].calls == []
-    assert whole.parts == [ToolCall("c", "tool", '{"a": 1}', called=True, input={"a": 1})]
+    assert whole.parts == [TranscriptToolCall("c", "tool", '{"a": 1}', called=True, input={"a": 1})]
     assert whole.steps[0].calls == whole.parts
 
 
@@ -145,14 +153,14 @@ def test_a_call_is_answered_by_its_output(output: object) -> None:
         *BEGIN, *called(), ToolOutputAvailable(tool_call_id="c", output=output)
     ).parts
 
-    assert isinstance(call, ToolCall)
+    assert isinstance(call, TranscriptToolCall)
     assert (call.answered, call.output, call.error) == (True, output, None)
 
 
 def test_a_call_is_answered_by_its_error() -> None:
     [call] = transcript(*BEGIN, *called(), ToolOutputError(tool_call_id="c", error_text="no")).parts
 
-    assert isinstance(call, ToolCall)
+    assert isinstance(call, TranscriptToolCall)
     assert (call.answered, call.output, call.error) == (True, None, "no")
 
 
@@ -160,7 +168,7 @@ def test_a_call_with_a_wrong_input_is_answered_by_what_is_wrong() -> None:
     wrong = ToolInputError(tool_call_id="c", tool_name="tool", input="{", error_text="no JSON")
     [call] = transcript(*BEGIN, *called()[:2], wrong).parts
 
-    assert isinstance(call, ToolCall)
+    assert isinstance(call, TranscriptToolCall)
     assert (call.called, call.input) == (True, "{")
     assert (call.answered, call.error) == (True, "no JSON")
 
@@ -261,7 +269,7 @@ def test_only_a_call_that_was_put_before_the_user_has_an_approval() -> None:
 
 
 def test_answers_are_put_to_pending_calls_alone() -> None:
-    yes = Answer(approved=True)
+    yes = ToolResponse(approved=True)
 
     folded = Transcript.continuing(log(*WAITING), {"server": yes, "asked": yes})
 
@@ -270,7 +278,7 @@ def test_answers_are_put_to_pending_calls_alone() -> None:
 
 
 def test_a_later_run_goes_on_in_the_same_transcript() -> None:
-    answers = {"asked": Answer(approved=False, reason="No.")}
+    answers = {"asked": ToolResponse(approved=False, reason="No.")}
     folded = Transcript.continuing(log(*WAITING), answers)
 
     folded.fold(
@@ -294,7 +302,7 @@ def test_a_later_run_goes_on_in_the_same_transcript() -> None:
 
 
 def test_an_id_that_is_used_again_later_is_another_call() -> None:
-    folded = Transcript.continuing(log(*WAITING), {"client": Answer(output=2)})
+    folded = Transcript.continuing(log(*WAITING), {"client": ToolResponse(output=2)})
 
     folded.fold(log(StartStep(), *called("client"), FinishStep()))
 
@@ -310,11 +318,11 @@ def test_results_of_calls_that_no_log_has_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("answer", "event"),
     [
-        (Answer(approved=True), None),
-        (Answer(approved=False), ToolOutputDenied(tool_call_id="c")),
-        (Answer(output=None), ToolOutputAvailable(tool_call_id="c", output=None)),
-        (Answer(error="Oh"), ToolOutputError(tool_call_id="c", error_text="Oh")),
+        (ToolResponse(approved=True), None),
+        (ToolResponse(approved=False), ToolOutputDenied(tool_call_id="c")),
+        (ToolResponse(output=None), ToolOutputAvailable(tool_call_id="c", output=None)),
+        (ToolResponse(error="Oh"), ToolOutputError(tool_call_id="c", error_text="Oh")),
     ],
 )
-def test_the_log_says_what_was_answered(answer: Answer, event: StreamEvent | None) -> None:
+def test_the_log_says_what_was_answered(answer: ToolResponse, event: StreamEvent | None) -> None:
     assert answer.event("c") == event

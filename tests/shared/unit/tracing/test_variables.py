@@ -1,7 +1,12 @@
 import pytest
 
 from shared.errors import SettingsError
-from shared.telemetry.tracing.variables import Plan, TracingRefused, check_propagators, plan_of
+from shared.telemetry.tracing.variables import (
+    TracingPlan,
+    TracingRefused,
+    check_propagators,
+    plan_of,
+)
 
 COLLECTOR = "http://collector:4318"
 
@@ -50,7 +55,7 @@ def test_nothing_is_traced_that_nobody_asked_for(told: dict[str, str]) -> None:
 def test_an_endpoint_or_an_exporter_is_enough(
     told: dict[str, str], exporters: list[str], endpoint: str
 ) -> None:
-    assert plan_of(told) == Plan(tuple(exporters), endpoint)
+    assert plan_of(told) == TracingPlan(tuple(exporters), endpoint)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +89,8 @@ def test_a_mistake_is_named_with_its_variable(told: dict[str, str], said: str) -
 def test_an_endpoint_is_shown_without_who_logs_in_there() -> None:
     url = "https://user:secret@collector:4318/v1/traces?key=secret"
 
-    assert Plan(("otlp",), url).shown_endpoint == "https://collector:4318/v1/traces"
-    assert Plan(("console",), url).shown_endpoint is None
+    assert TracingPlan(("otlp",), url).shown_endpoint == "https://collector:4318/v1/traces"
+    assert TracingPlan(("console",), url).shown_endpoint is None
 
 
 @pytest.mark.parametrize("told", ["", "none", "tracecontext", "tracecontext, baggage"])

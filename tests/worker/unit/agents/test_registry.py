@@ -16,8 +16,8 @@ from shared.settings import AgentSettings, OpenAISettings, Settings, WorkerSetti
 from shared.settings.live_settings import LiveSettings
 from tests.support.fakes.packages import install
 from worker.agents import AgentContext, AgentDefinition, register_agent
-from worker.agents.registry import OfferedAgents
-from worker.models.registry import Models
+from worker.agents.registry import AgentRegistry
+from worker.models.registry import ModelRegistry
 
 OPENED: list[str] = []
 
@@ -61,20 +61,20 @@ async def stack() -> AsyncGenerator[AsyncExitStack]:
         yield stack
 
 
-def offered(file: Path | None = None, queues: tuple[str, ...] = ()) -> OfferedAgents:
+def offered(file: Path | None = None, queues: tuple[str, ...] = ()) -> AgentRegistry:
     settings = Settings(
         agents=AgentSettings(file=file) if file else AgentSettings(),
         openai=OpenAISettings(demo=True),
         worker=WorkerSettings(queues=queues),
     )
     live = LiveSettings(settings)
-    return OfferedAgents(live, Models(live))
+    return AgentRegistry(live, ModelRegistry(live))
 
 
 BUILT_IN = ["chat", "code_review", "research"]
 
 
-def names(agents: OfferedAgents) -> list[str]:
+def names(agents: AgentRegistry) -> list[str]:
     return [card.name for card in agents.cards()]
 
 
@@ -243,7 +243,7 @@ async def test_what_agents_share_is_opened_once_and_closed() -> None:
 
     live = LiveSettings(Settings(openai=OpenAISettings(demo=True)))
     async with AsyncExitStack() as stack:
-        context = AgentContext(live, Models(live), stack)
+        context = AgentContext(live, ModelRegistry(live), stack)
         assert [await context.share("notes", resource) for _ in range(2)] == ["index"] * 2
         assert opened == ["open"]
     assert opened == ["open", "closed"]

@@ -11,16 +11,22 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from shared.streams.tool_responses import Answer
-from shared.streams.transcript import Reasoning, Step, Text, ToolCall, Transcript
+from shared.streams.tool_responses import ToolResponse
+from shared.streams.transcript import (
+    Step,
+    Transcript,
+    TranscriptReasoning,
+    TranscriptText,
+    TranscriptToolCall,
+)
 from worker.agents.resume import CONTINUE_PROMPT, Beginning, beginning, rejoin
 
 ASKED: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Hi")])]
 ANSWERED: list[ModelMessage] = [*ASKED, ModelResponse(parts=[TextPart("Hel")])]
 
 
-def call(number: int, *, answered: bool = False, called: bool = True) -> ToolCall:
-    return ToolCall(
+def call(number: int, *, answered: bool = False, called: bool = True) -> TranscriptToolCall:
+    return TranscriptToolCall(
         id=f"call-{number}",
         name="f",
         input_text='{"n":1}',
@@ -67,24 +73,24 @@ def test_a_step_without_a_word_starts_from_the_request() -> None:
 
 
 def test_thoughts_alone_are_thought_again() -> None:
-    assert start(Step([Reasoning("r", "hm")])) == Beginning(ASKED)
+    assert start(Step([TranscriptReasoning("r", "hm")])) == Beginning(ASKED)
 
 
 @pytest.mark.parametrize("is_open", [True, False])
 def test_a_text_that_broke_off_is_continued(is_open: bool) -> None:  # noqa: FBT001
-    found = start(Step([Text("t", "Hel", open=is_open)]))
+    found = start(Step([TranscriptText("t", "Hel", open=is_open)]))
 
     assert (found.prompt, added(found), found.complete) == (CONTINUE_PROMPT, ["Hel"], False)
 
 
 def test_a_call_that_broke_off_is_asked_for_again() -> None:
-    found = start(Step([Text("t", "Hel"), call(1, called=False)]))
+    found = start(Step([TranscriptText("t", "Hel"), call(1, called=False)]))
 
     assert (found.prompt, added(found)) == (CONTINUE_PROMPT, ["Hel"])
 
 
 def test_a_call_that_was_not_answered_is_made() -> None:
-    found = start(Step([Text("t", "Hel"), call(1)]))
+    found = start(Step([TranscriptText("t", "Hel"), call(1)]))
 
     assert added(found) == ["Hel", 'call-1({"n":1})']
     assert (found.prompt, found.approved) == (None, None)
@@ -118,8 +124,8 @@ def test_a_failed_call_is_told_to_the_model() -> None:
 
 
 def test_finished_steps_are_kept() -> None:
-    first = Step([Text("t", "a"), call(1, answered=True)], finished=True)
-    found = start(first, Step([Text("u", "b")]))
+    first = Step([TranscriptText("t", "a"), call(1, answered=True)], finished=True)
+    found = start(first, Step([TranscriptText("u", "b")]))
 
     assert added(found) == ["a", 'call-1({"n":1})', "call-1=ok:success", "b"]
     assert found.prompt == CONTINUE_PROMPT
@@ -132,17 +138,17 @@ def test_after_a_finished_step_with_calls_the_model_is_asked() -> None:
 
 
 def test_after_a_finished_text_only_the_end_is_missing() -> None:
-    assert start(Step([Text("t", "Hello", open=False)], finished=True)).complete
+    assert start(Step([TranscriptText("t", "Hello", open=False)], finished=True)).complete
 
 
-def answered(number: int, answer: Answer) -> ToolCall:
+def answered(number: int, answer: ToolResponse) -> TranscriptToolCall:
     found = call(number)
     found.answer = answer
     return found
 
 
 def test_approved_calls_are_made_as_approved() -> None:
-    yes = Answer(approved=True)
+    yes = ToolResponse(approved=True)
     found = start(Step([answered(1, yes), call(2, answered=True)], finished=True))
 
     assert found.approved
@@ -151,7 +157,7 @@ def test_approved_calls_are_made_as_approved() -> None:
 
 
 def test_no_call_is_approved_because_another_one_is() -> None:
-    found = start(Step([answered(1, Answer(approved=True)), call(2)]))
+    found = start(Step([answered(1, ToolResponse(approved=True)), call(2)]))
 
     assert found.approved is None
 
@@ -163,7 +169,7 @@ def test_a_run_that_ended_with_calls_for_its_client_only_closes() -> None:
 
 
 def test_a_step_in_halves_becomes_one_when_the_missing_results_are_there() -> None:
-    found = start(Step([Text("t", "Hel"), call(1, answered=True), call(2)]))
+    found = start(Step([TranscriptText("t", "Hel"), call(1, answered=True), call(2)]))
     request = ModelRequest(parts=[ToolReturnPart("f", "late", "call-2")])
 
     rejoin(found.history, request)

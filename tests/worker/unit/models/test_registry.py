@@ -18,7 +18,7 @@ from shared.settings import OpenAISettings, Settings
 from shared.settings.live_settings import LiveSettings
 from worker.jobs.failures import failure_of
 from worker.models import openai_client as client_module
-from worker.models.registry import Models
+from worker.models.registry import ModelRegistry
 
 URL = "https://model.test/v1/chat/completions"
 KEY = "sk-very-secret"
@@ -60,8 +60,8 @@ def wire(upstream: respx.Router, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def models(wire: None) -> AsyncGenerator[Models]:  # noqa: ARG001
-    models = Models(LiveSettings(SETTINGS))
+async def models(wire: None) -> AsyncGenerator[ModelRegistry]:  # noqa: ARG001
+    models = ModelRegistry(LiveSettings(SETTINGS))
     yield models
     await models.close()
 
@@ -83,12 +83,12 @@ def stream(*chunks: dict[str, Any]) -> httpx.Response:
     return httpx.Response(200, text=body, headers={"content-type": "text/event-stream"})
 
 
-async def ask(models: Models, name: str = "m") -> str:
+async def ask(models: ModelRegistry, name: str = "m") -> str:
     async with Agent(models.get(name)).run_stream("Hi") as result:
         return await result.get_output()
 
 
-async def failure_code(models: Models) -> tuple[str, bool, float | None]:
+async def failure_code(models: ModelRegistry) -> tuple[str, bool, float | None]:
     with pytest.raises(Exception) as caught:  # noqa: PT011  (which one is what is tested)
         await ask(models)
     assert KEY not in str(caught.value)
@@ -97,7 +97,7 @@ async def failure_code(models: Models) -> tuple[str, bool, float | None]:
 
 
 async def test_an_answer_arrives_and_the_key_was_sent(
-    models: Models, upstream: respx.Router
+    models: ModelRegistry, upstream: respx.Router
 ) -> None:
     route = upstream.post(URL).mock(stream(chunk(content="Hel"), chunk(content="lo")))
 
@@ -111,7 +111,7 @@ async def test_an_answer_arrives_and_the_key_was_sent(
     ("asked", "sent"), [("openai/m", "m"), ("m", "m"), ("meta/llama", "meta/llama")]
 )
 async def test_the_provider_is_no_part_of_the_name(
-    models: Models, upstream: respx.Router, asked: str, sent: str
+    models: ModelRegistry, upstream: respx.Router, asked: str, sent: str
 ) -> None:
     route = upstream.post(URL).mock(stream(chunk(content="Hello")))
 
@@ -136,7 +136,7 @@ STATUSES = [
 
 @pytest.mark.parametrize(("status", "code", "retried"), STATUSES)
 async def test_each_refusal_has_its_failure_and_is_asked_for_once(
-    models: Models, upstream: respx.Router, status: int, code: str, *, retried: bool
+    models: ModelRegistry, upstream: respx.Router, status: int, code: str, *, retried: bool
 ) -> None:
     body = {"error": {"message": "no", "type": "t"}}
     route = upstream.post(URL).mock(httpx.Response(status, json=body))
@@ -146,27 +146,31 @@ async def test_each_refusal_has_its_failure_and_is_asked_for_once(
 
 
 async def test_a_model_that_says_when_to_come_back_is_heard(
-    models: Models, upstream: respx.Router
+    models: ModelRegistry, upstream: respx.Router
 ) -> None:
     upstream.post(URL).mock(httpx.Response(429, json={}, headers={"retry-after": "3"}))
 
     assert await failure_code(models) == ("rate_limited", True, 3.0)
 
 
-async def test_a_used_up_quota_is_not_retried(models: Models, upstream: respx.Router) -> None:
+async def test_a_used_up_quota_is_not_retried(
+    models: ModelRegistry, upstream: respx.Router
+) -> None:
     error = {"error": {"code": "insufficient_quota", "message": "no", "type": "t"}}
     upstream.post(URL).mock(httpx.Response(429, json=error))
 
     assert await failure_code(models) == ("quota_exceeded", False, None)
 
 
-async def test_a_refused_connection_is_retried(models: Models, upstream: respx.Router) -> None:
+async def test_a_refused_connection_is_retried(
+    models: ModelRegistry, upstream: respx.Router
+) -> None:
     upstream.post(URL).mock(side_effect=httpx.ConnectError("refused"))
 
     assert await failure_code(models) == ("model_unreachable", True, None)
 
 
-async def test_a_silent_model_is_retried(models: Models, upstream: respx.Router) -> None:
+async def test_a_silent_model_is_retried(models: ModelRegistry, upstream: respx.Router) -> None:
     upstream.post(URL).mock(side_effect=httpx.ReadTimeout("silence"))
 
     assert await failure_code(models) == ("model_timeout", True, None)
@@ -185,7 +189,7 @@ LENIENT: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("lenient", LENIENT.values(), ids=LENIENT.keys())
 async def test_a_lenient_endpoints_chunk_is_understood(
-    models: Models, upstream: respx.Router, lenient: dict[str, Any]
+    models: ModelRegistry, upstream: respx.Router, lenient: dict[str, Any]
 ) -> None:
     upstream.post(URL).mock(stream(lenient, chunk(content="!")))
 
@@ -193,7 +197,7 @@ async def test_a_lenient_endpoints_chunk_is_understood(
 
 
 async def test_a_chunk_that_fits_takes_the_quick_path(
-    models: Models, upstream: respx.Router, monkeypatch: pytest.MonkeyPatch
+    models: ModelRegistry, upstream: respx.Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow(*_: object, **__: object) -> None:
         raise AssertionError
@@ -204,7 +208,7 @@ async def test_a_chunk_that_fits_takes_the_quick_path(
     assert await ask(models) == "Hello"
 
 
-async def test_the_key_is_in_no_repr(models: Models) -> None:
+async def test_the_key_is_in_no_repr(models: ModelRegistry) -> None:
     model = models.get("m")
 
     for thing in (SETTINGS, models, vars(models), model, vars(model), model.settings):
@@ -212,24 +216,24 @@ async def test_the_key_is_in_no_repr(models: Models) -> None:
 
 
 async def test_the_demo_answers_for_every_name() -> None:
-    models = Models(live(OpenAISettings(demo=True)))
+    models = ModelRegistry(live(OpenAISettings(demo=True)))
 
     assert isinstance(models.get("openai/gpt-4o"), FunctionModel)
     assert models.get("a") is models.get("b")
     await models.close()
 
 
-async def test_a_model_is_made_once(models: Models) -> None:
+async def test_a_model_is_made_once(models: ModelRegistry) -> None:
     assert models.get("m") is models.get("openai/m")
 
 
 def test_nothing_configured_says_what_to_configure() -> None:
     with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
-        Models(live(OpenAISettings()))
+        ModelRegistry(live(OpenAISettings()))
 
 
 async def test_a_base_url_alone_is_enough() -> None:
-    models = Models(live(OpenAISettings(base_url="https://model.test/v1")))
+    models = ModelRegistry(live(OpenAISettings(base_url="https://model.test/v1")))
 
     assert models.get("m")
     await models.close()

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
 from shared.settings import OpenAISettings, ProviderSettings, RunSettings, Settings
-from worker.models.stream_timeouts import Pace, max_retries_of, pace_of, paced
+from worker.models.stream_timeouts import StreamTimeouts, max_retries_of, timeouts_of, with_timeouts
 
 NEVER = asyncio.Event
 BRIEF = 0.02
@@ -40,19 +40,19 @@ class Model:
                 yield piece
 
 
-async def read(model: Model, pace: Pace) -> list[str]:
-    async with paced(model.stream(), pace) as events:
+async def read(model: Model, pace: StreamTimeouts) -> list[str]:
+    async with with_timeouts(model.stream(), pace) as events:
         return [event async for event in events]
 
 
 async def test_a_model_that_keeps_the_pace_is_heard() -> None:
-    assert await read(Model("a", "b"), Pace(LONG, LONG)) == ["a", "b"]
+    assert await read(Model("a", "b"), StreamTimeouts(LONG, LONG)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("model", [Model(opens=False), Model(NEVER())], ids=["opening", "opened"])
 async def test_a_model_that_does_not_begin_is_given_up(model: Model) -> None:
     with pytest.raises(FirstTokenTimeout):
-        await read(model, Pace(first_token=BRIEF, silence=LONG))
+        await read(model, StreamTimeouts(first_token=BRIEF, silence=LONG))
 
     assert model.closed
 
@@ -61,14 +61,14 @@ async def test_a_model_that_falls_silent_is_given_up() -> None:
     model = Model("a", NEVER())
 
     with pytest.raises(SilenceTimeout):
-        await read(model, Pace(first_token=LONG, silence=BRIEF))
+        await read(model, StreamTimeouts(first_token=LONG, silence=BRIEF))
 
     assert model.closed
 
 
 async def test_a_slow_reader_costs_the_model_nothing() -> None:
     heard: list[str] = []
-    async with paced(Model("a", "b").stream(), Pace(LONG, BRIEF)) as events:
+    async with with_timeouts(Model("a", "b").stream(), StreamTimeouts(LONG, BRIEF)) as events:
         async for event in events:
             await asyncio.sleep(3 * BRIEF)
             heard.append(event)
@@ -79,12 +79,12 @@ async def test_a_slow_reader_costs_the_model_nothing() -> None:
 
 async def test_a_time_out_of_something_else_passes_through() -> None:
     with pytest.raises(TimeoutError, match="a socket"):
-        async with paced(Model("a").stream(), Pace(LONG, LONG)):
+        async with with_timeouts(Model("a").stream(), StreamTimeouts(LONG, LONG)):
             raise TimeoutError("a socket")
 
 
 async def test_a_cancellation_is_not_swallowed() -> None:
-    waiting = asyncio.create_task(read(Model("a", NEVER()), Pace(LONG, LONG)))
+    waiting = asyncio.create_task(read(Model("a", NEVER()), StreamTimeouts(LONG, LONG)))
     await asyncio.sleep(0)
 
     waiting.cancel()
@@ -111,7 +111,7 @@ async def test_a_cancellation_at_the_very_deadline_is_not_swallowed() -> None:
         yield model()
 
     async def listen() -> list[str]:
-        async with paced(stream(), Pace(LONG, BRIEF)) as events:
+        async with with_timeouts(stream(), StreamTimeouts(LONG, BRIEF)) as events:
             return [event async for event in events]
 
     waiting = asyncio.create_task(listen())
@@ -136,15 +136,15 @@ SETTINGS = Settings(
 @pytest.mark.parametrize(
     ("model", "pace", "retries"),
     [
-        ("gpt", Pace(1, 2), 5),
-        ("openai/gpt", Pace(1, 2), 5),
-        ("local/llama", Pace(3, 4), 0),
-        ("local", Pace(1, 2), 5),
-        ("meta/llama", Pace(1, 2), 5),
+        ("gpt", StreamTimeouts(1, 2), 5),
+        ("openai/gpt", StreamTimeouts(1, 2), 5),
+        ("local/llama", StreamTimeouts(3, 4), 0),
+        ("local", StreamTimeouts(1, 2), 5),
+        ("meta/llama", StreamTimeouts(1, 2), 5),
     ],
 )
 def test_each_endpoint_has_a_pace_and_retries_of_its_own(
-    model: str, pace: Pace, retries: int
+    model: str, pace: StreamTimeouts, retries: int
 ) -> None:
-    assert pace_of(SETTINGS, model) == pace
+    assert timeouts_of(SETTINGS, model) == pace
     assert max_retries_of(SETTINGS, model) == retries

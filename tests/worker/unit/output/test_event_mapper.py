@@ -44,7 +44,7 @@ from shared.streams.events import (
     ToolOutputError,
 )
 from shared.streams.transcript import Transcript
-from worker.output.event_mapper import Translator
+from worker.output.event_mapper import EventMapper
 
 
 class Tape:
@@ -55,7 +55,7 @@ class Tape:
         for event in shown:
             transcript.add(event)
         self.said: list[StreamEvent] = []
-        self.translator = Translator(transcript, self.said.append)
+        self.translator = EventMapper(transcript, self.said.append)
 
     def model(self, *events: AgentStreamEvent) -> "Tape":
         for event in events:

@@ -6,7 +6,7 @@ from worker.review.analysis import analyse
 from worker.review.findings import ORDER, Finding
 from worker.review.language import language_of
 from worker.review.rules import RULES
-from worker.review.source import Fragment, Source
+from worker.review.source import Fragment, ReviewSource
 
 TANGLE = "def tangle(a, b):\n" + "".join(
     f"    if a == {n} and b:\n        return {n}\n" for n in range(9)
@@ -14,9 +14,9 @@ TANGLE = "def tangle(a, b):\n" + "".join(
 PASSAGE = "\n".join(f"    total_{n} = price[{n}] * amount + rate({n}, tax)" for n in range(10))
 
 
-def source(path: str, text: str, *, changed: frozenset[int] | None = None) -> Source:
+def source(path: str, text: str, *, changed: frozenset[int] | None = None) -> ReviewSource:
     language = language_of(path)
-    return Source(
+    return ReviewSource(
         path=path,
         language=language.name if language else None,
         fragments=(Fragment(start=1, text=text),),
@@ -24,10 +24,10 @@ def source(path: str, text: str, *, changed: frozenset[int] | None = None) -> So
     )
 
 
-def hunk(path: str, start: int, text: str) -> Source:
+def hunk(path: str, start: int, text: str) -> ReviewSource:
     language = language_of(path)
     changed = frozenset(range(start, start + text.count("\n") + 1))
-    return Source(
+    return ReviewSource(
         path=path,
         language=language.name if language else None,
         fragments=(Fragment(start=start, text=text),),
@@ -36,11 +36,11 @@ def hunk(path: str, start: int, text: str) -> Source:
     )
 
 
-def findings(*sources: Source) -> list[Finding]:
+def findings(*sources: ReviewSource) -> list[Finding]:
     return list(analyse(sources).findings)
 
 
-def rules(*sources: Source) -> set[str]:
+def rules(*sources: ReviewSource) -> set[str]:
     return {finding.rule for finding in findings(*sources)}
 
 

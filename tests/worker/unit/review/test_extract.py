@@ -1,7 +1,7 @@
 from textwrap import dedent
 
 from worker.review.extract import Sources
-from worker.review.source import Source
+from worker.review.source import ReviewSource
 
 DIFF = """\
 diff --git a/app/cart.py b/app/cart.py
@@ -17,7 +17,7 @@ diff --git a/app/cart.py b/app/cart.py
 """
 
 
-def found_in(text: str) -> list[Source]:
+def found_in(text: str) -> list[ReviewSource]:
     sources = Sources()
     sources.add_text(text)
     return sources.all()

@@ -11,11 +11,11 @@ import pytest
 from tests.support.wait import until
 from worker.review import inspection
 from worker.review.inspection import InspectionFailed, inspect_sources
-from worker.review.source import Fragment, Source
+from worker.review.source import Fragment, ReviewSource
 
 
-def python(text: str, path: str = "a.py") -> Source:
-    return Source(path=path, language="python", fragments=(Fragment(start=1, text=text),))
+def python(text: str, path: str = "a.py") -> ReviewSource:
+    return ReviewSource(path=path, language="python", fragments=(Fragment(start=1, text=text),))
 
 
 async def test_the_analysis_is_made_by_a_process_of_its_own() -> None:
