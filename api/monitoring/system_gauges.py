@@ -22,7 +22,7 @@ GAUGES = (
     ("mamba_queue_limit", "Runs that may wait in a queue; 0: no limit.", ()),
     ("mamba_workers", "Workers that are alive, by state.", ("state",)),
     ("mamba_workers_runs", "Runs that all workers work on.", ()),
-    ("mamba_workers_places", "Runs that those workers that do not drain take at most.", ()),
+    ("mamba_workers_slots", "Runs that those workers that do not drain take at most.", ()),
     ("mamba_redis_up", "1 while Redis answers.", ()),
     ("mamba_redis_latency_seconds", "How long a round trip took.", ()),
     ("mamba_redis_memory_bytes", "Memory that Redis uses.", ()),
@@ -131,7 +131,7 @@ def _of_workers(house: SystemSnapshot) -> _Values:
             (("draining",), len(house.workers) - serving),
         ],
         "mamba_workers_runs": [((), house.running)],
-        "mamba_workers_places": [((), house.slots)],
+        "mamba_workers_slots": [((), house.slots)],
     }
 
 

@@ -45,7 +45,7 @@ WELL = Row(
         _stat(
             "Places taken",
             "Of all places of all workers. From 90 % on further runs will wait.",
-            f"max(mamba_workers_runs{{{SCOPE}}}) / (max(mamba_workers_places{{{SCOPE}}}) > 0)",
+            f"max(mamba_workers_runs{{{SCOPE}}}) / (max(mamba_workers_slots{{{SCOPE}}}) > 0)",
             "percentunit",
             limits=(0.7, 0.9),
         ),
@@ -125,7 +125,7 @@ WAITS = Row(
             "Places and runs",
             "Where runs meet places, the next ones wait.",
             {
-                "places": f"max(mamba_workers_places{{{SCOPE}}})",
+                "places": f"max(mamba_workers_slots{{{SCOPE}}})",
                 "runs": f"max(mamba_workers_runs{{{SCOPE}}})",
             },
         ),

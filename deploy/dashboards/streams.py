@@ -33,7 +33,7 @@ STREAMS = Row(
         Panel(
             "Holes",
             "Offsets that a log lacked: Redis has lost writes. Must stay 0.",
-            {"holes": f"sum(increase(mamba_stream_holes_total{{{SCOPE}}}[$__rate_interval]))"},
+            {"holes": f"sum(increase(mamba_stream_gaps_total{{{SCOPE}}}[$__rate_interval]))"},
             limits=(1,),
         ),
         Panel(

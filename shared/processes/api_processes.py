@@ -10,7 +10,7 @@ class ApiRecord(ProcessRecord):
 
 
 class ApiRegistry(ProcessRegistry[ApiRecord]):
-    members = keys.APIS
+    members = keys.API_PROCESSES
     record = ApiRecord
 
     def key(self, member_id: str) -> str:

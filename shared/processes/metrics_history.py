@@ -63,20 +63,20 @@ class MetricsHistory:
     async def try_become_leader(self, process_id: str) -> float:
         """0.0 where the turn is this process' now, else the seconds until the next."""
         left_ms: int = await _TAKE_TURN.run(
-            self._redis, [keys.SAMPLE_TURN], [process_id, int(SAMPLE_SECONDS * 1000)]
+            self._redis, [keys.SAMPLE_LEADER], [process_id, int(SAMPLE_SECONDS * 1000)]
         )
         return left_ms / 1000
 
     async def before(self) -> Seen | None:
         """What was seen at the sample before; None where there was none lately."""
-        text: bytes | None = await self._redis.execute_command("GET", keys.SAMPLED)
+        text: bytes | None = await self._redis.execute_command("GET", keys.SAMPLE_COUNTERS)
         return Seen.model_validate_json(text) if text else None
 
     async def left(self, process_ids: Sequence[str]) -> dict[str, Counters]:
         """The last word of those that have left in good order, and not long ago."""
         if not process_ids:
             return {}
-        names = map(keys.totals_left, process_ids)
+        names = map(keys.final_counters, process_ids)
         texts: list[bytes | None] = await self._redis.execute_command("MGET", *names)
         found = zip(process_ids, texts, strict=True)
         return {one: Counters.model_validate_json(text) for one, text in found if text}
@@ -86,7 +86,7 @@ class MetricsHistory:
         return bool(
             await _ADD.run(
                 self._redis,
-                [keys.SAMPLE_TURN, keys.SAMPLES, keys.SAMPLED],
+                [keys.SAMPLE_LEADER, keys.SAMPLES, keys.SAMPLE_COUNTERS],
                 [
                     process_id,
                     sample.model_dump_json(exclude_defaults=True),

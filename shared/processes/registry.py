@@ -70,7 +70,7 @@ class ProcessRegistry(Generic[RecordT]):
 
     async def deregister(self, record: RecordT) -> None:
         """Be gone at once, with a last word on what was counted."""
-        left = keys.totals_left(record.id)
+        left = keys.final_counters(record.id)
         totals = record.totals.model_dump_json()
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("ZREM", self.members, record.id)

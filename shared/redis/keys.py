@@ -12,7 +12,7 @@ QUEUE = "mamba:queue"
 #: Sorted set: the ids of the workers, by when they count as gone.
 WORKERS = "mamba:workers"
 #: Sorted set: the ids of the API processes, by when they count as gone.
-APIS = "mamba:apis"
+API_PROCESSES = "mamba:apis"
 #: The name of that queue among the agents' own.
 MAIN_QUEUE = "main"
 #: Hash: the newest report of each provider, by its name.
@@ -20,15 +20,15 @@ PROVIDERS = "mamba:providers"
 #: Hash: the newest card of each agent that workers offer, by its name.
 AGENTS = "mamba:agents"
 #: String: the worker whose turn it is to ask the providers.
-PROBE_TURN = "mamba:providers:turn"
+PROBE_LEADER = "mamba:providers:leader"
 #: Stream: the house every few seconds, for an hour.
 SAMPLES = "mamba:samples"
 #: String: the process whose turn it is to add a sample.
-SAMPLE_TURN = "mamba:samples:turn"
+SAMPLE_LEADER = "mamba:samples:leader"
 #: String: what each process had counted at the last sample.
-SAMPLED = "mamba:samples:totals"
+SAMPLE_COUNTERS = "mamba:samples:counters"
 #: List: the ids of the runs that failed, the newest first.
-FAILED = "mamba:failed"
+FAILED_RUNS = "mamba:failed"
 
 
 def run(run_id: str) -> str:
@@ -106,9 +106,9 @@ def api_record(api_id: str) -> str:
     return f"mamba:api:{api_id}:record"
 
 
-def totals_left(process_id: str) -> str:
+def final_counters(process_id: str) -> str:
     """String: what a process had counted when it left, for a short while."""
-    return f"mamba:totals:{process_id}"
+    return f"mamba:counters:{process_id}"
 
 
 def job(run_id: str) -> str:

@@ -18,10 +18,12 @@ class FailedRuns:
     async def add(self, run_id: str) -> None:
         """Remember a run that has failed. It has ended: whether this succeeds is no matter."""
         with suppress(*REDIS_AWAY, RedisError):
-            await _ADD.run(self._redis, [keys.FAILED], [run_id, _KEPT, self._retention_ms])
+            await _ADD.run(self._redis, [keys.FAILED_RUNS], [run_id, _KEPT, self._retention_ms])
 
     async def newest(self, count: int) -> list[str]:
-        ids: list[bytes] = await self._redis.execute_command("LRANGE", keys.FAILED, 0, count - 1)
+        ids: list[bytes] = await self._redis.execute_command(
+            "LRANGE", keys.FAILED_RUNS, 0, count - 1
+        )
         return [run_id.decode() for run_id in ids]
 
 

@@ -54,7 +54,7 @@ MODELS = Names()
 RUNS = Counter("mamba_runs", "Runs that have ended.", ("agent", "model", "outcome"))
 RUN_ERRORS = Counter("mamba_run_errors", "Runs that have failed, by their code.", ("code",))
 CATCH_UPS = Counter("mamba_stream_catch_ups", "Reads of a log to catch up with it.", ("reason",))
-HOLES = Counter("mamba_stream_holes", "Offsets that a log lacks: events that were lost.")
+HOLES = Counter("mamba_stream_gaps", "Offsets that a log lacks: events that were lost.")
 SETTINGS_LOADED = Gauge(
     "mamba_settings_loaded",
     "1 while what the settings' files say is in force; 0: they are wrong, and the old ones hold.",

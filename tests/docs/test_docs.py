@@ -158,7 +158,10 @@ def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
                     ):
                         names = [a.value for a in node.args if isinstance(a, ast.Constant)]
                         assert names, f"{path}:{node.lineno}: an event's name is a constant"
-                        fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+                        named = {k.arg: k.value for k in node.keywords if k.arg}
+                        message = named.pop("message", ast.Constant(""))
+                        assert isinstance(message, ast.Constant), f"{path}:{node.lineno}"
+                        fields = set(named)
                         yield str(names[0]), level, fields
                     case _:
                         pass

@@ -93,7 +93,7 @@ def test_what_is_told_can_be_read(accept: str) -> None:
         return
     told = {family.name for family in text_string_to_metric_families(text.decode())}
     assert "mamba_told" in told
-    assert "mamba_stream_holes" in told
+    assert "mamba_stream_gaps" in told
     assert not [name for name in told if name.endswith("_created")]
 
 

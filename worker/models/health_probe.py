@@ -56,7 +56,7 @@ class HealthProbe(BackgroundTask):
         # Less than a whole interval: the one who had the last turn would else miss its own next.
         ttl_ms = int(settings.interval_seconds * 900)
         taken = await self._redis.execute_command(
-            "SET", keys.PROBE_TURN, self._worker_id, "NX", "PX", max(1, ttl_ms)
+            "SET", keys.PROBE_LEADER, self._worker_id, "NX", "PX", max(1, ttl_ms)
         )
         return taken is not None
 

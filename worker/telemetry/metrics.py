@@ -35,7 +35,7 @@ APPEND = Histogram(
     "mamba_append_seconds", "One group commit: a round trip to Redis.", buckets=QUICK_SECONDS
 )
 RUNNING = Gauge("mamba_worker_runs", "Runs that this worker works on.")
-PLACES = Gauge("mamba_worker_places", "Runs that this worker would work on at most.")
+PLACES = Gauge("mamba_worker_slots", "Runs that this worker would work on at most.")
 DRAINING = Gauge("mamba_worker_draining", "1 while this worker takes nothing new.")
 
 

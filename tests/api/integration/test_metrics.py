@@ -80,7 +80,7 @@ async def test_the_workers_redis_and_the_providers_are_told(redis: Redis, valkey
     assert told["mamba_workers", "serving"] == 1
     assert told["mamba_workers", "draining"] == 1
     assert told["mamba_workers_runs",] == 4
-    assert told["mamba_workers_places",] == 4
+    assert told["mamba_workers_slots",] == 4
     assert told["mamba_redis_up",] == 1
     assert 0 < told["mamba_redis_latency_seconds",] < 2
     assert told["mamba_redis_memory_bytes",] > 100_000

@@ -47,7 +47,7 @@ async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 #: What an API process says of itself, whoever asks it what.
-OF_THE_PROCESS = (b"mamba:api", b"mamba:samples", b"mamba:totals:")
+OF_THE_PROCESS = (b"mamba:api", b"mamba:samples", b"mamba:counters:")
 
 
 async def queued(redis: Redis) -> int:

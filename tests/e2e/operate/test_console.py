@@ -235,8 +235,8 @@ async def test_whatever_a_run_holds_is_shown_as_text(
     async with vacant.redis() as redis:
         await put(redis, agent=HOSTILE, model=HOSTILE)
         await put(redis, id="bad", state="failed", error=HOSTILE, agent=HOSTILE, ended_at=1)
-        await redis.execute_command("LPUSH", keys.FAILED, "bad")
-        await redis.execute_command("PEXPIRE", keys.FAILED, 60_000)
+        await redis.execute_command("LPUSH", keys.FAILED_RUNS, "bad")
+        await redis.execute_command("PEXPIRE", keys.FAILED_RUNS, 60_000)
         window.shows(HOSTILE, ".runs")
         window.shows(HOSTILE, ".failures")
         await redis.execute_command("ZREM", keys.QUEUE, "hostile", "bad")

@@ -94,7 +94,7 @@ async def test_a_worker_tells_of_the_answers_it_made(vacant: House, wire: Wire, 
 
     check_whole(events)
     assert during["mamba_worker_runs",] == 1
-    assert during["mamba_worker_places",] == 256
+    assert during["mamba_worker_slots",] == 256
     assert during["mamba_worker_draining",] == 0
     assert during["mamba_attempts_begun_total",] == 1
     assert house["mamba_queue_runs", "main", "running"] == 1
@@ -186,6 +186,6 @@ async def test_what_is_lost_on_the_way_is_read_from_the_log_and_no_log_has_a_hol
     after = await read(url)
     caught_up = ("mamba_stream_catch_ups_total", "subscribed")
     assert after[caught_up] > before.get(caught_up, 0)
-    assert after["mamba_stream_holes_total",] == 0
+    assert after["mamba_stream_gaps_total",] == 0
     complete = ("mamba_streams_total", "complete")
     assert after[complete] > before.get(complete, 0)

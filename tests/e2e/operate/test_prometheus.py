@@ -151,7 +151,7 @@ async def test_a_chat_that_waits_without_a_worker_is_an_alarm_until_one_is_there
         vacant.staff(1, WORKER__METRICS_PORT=port) as workers,
         watched(vacant, tmp_path, port) as prometheus,
     ):
-        await until(lambda: prometheus.query("mamba_worker_places"), seconds=30)
+        await until(lambda: prometheus.query("mamba_worker_slots"), seconds=30)
         workers[0].send(signal.SIGKILL)
         async with wire.ask(vacant.chat, name, model=name) as stream:
 

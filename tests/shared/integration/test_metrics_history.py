@@ -58,12 +58,12 @@ async def now_ms(redis: Redis) -> int:
 async def seen_before(redis: Redis, *, seconds: float, **totals: Counters) -> None:
     """There was a sample so long ago, and this is what they had counted."""
     seen = Seen(at=await now_ms(redis) - int(seconds * 1000), totals=totals)
-    await redis.execute_command("SET", keys.SAMPLED, seen.model_dump_json(), "PX", 60_000)
+    await redis.execute_command("SET", keys.SAMPLE_COUNTERS, seen.model_dump_json(), "PX", 60_000)
 
 
 async def sample(redis: Redis) -> Sample:
     """The sample that is made now, by a process whose turn it is."""
-    await redis.execute_command("DEL", keys.SAMPLE_TURN)
+    await redis.execute_command("DEL", keys.SAMPLE_LEADER)
     assert await MetricsHistory(redis).try_become_leader("sampler") == 0
     await sampling(redis).sample()
     return (await MetricsHistory(redis).last_hour(await now_ms(redis)))[-1]

@@ -158,8 +158,8 @@ async def test_the_list_of_failed_runs_is_capped_and_expires(redis: Redis) -> No
     failed = FailedRuns(redis, retention=60)
     await asyncio.gather(*(failed.add(str(number)) for number in range(300)))
 
-    assert await redis.execute_command("LLEN", keys.FAILED) == 200
-    assert 0 < await redis.execute_command("PTTL", keys.FAILED) <= 60_000
+    assert await redis.execute_command("LLEN", keys.FAILED_RUNS) == 200
+    assert 0 < await redis.execute_command("PTTL", keys.FAILED_RUNS) <= 60_000
 
 
 async def test_a_failure_is_not_remembered_by_a_redis_that_is_away_and_nothing_breaks() -> None:

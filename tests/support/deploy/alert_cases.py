@@ -119,7 +119,7 @@ QUEUE = (
     ),
     Case("places are taken", ("MambaWorkersSaturated",), api={"mamba_workers_runs": "470"}),
     Case("places are left", api={"mamba_workers_runs": "400"}),
-    Case("no worker has places", api={"mamba_workers_runs": "3", "mamba_workers_places": "0"}),
+    Case("no worker has places", api={"mamba_workers_runs": "3", "mamba_workers_slots": "0"}),
     Case("the queue fills up", ('MambaQueueNearLimit{queue="main"}',), api={WAITING: "8100"}),
     Case("each api process tells of half of it", api={WAITING: "4900"}),
     Case("a queue without a limit", api={WAITING: "50000", "mamba_queue_limit": "0"}),
@@ -214,11 +214,11 @@ API_AND_REDIS = (
     Case("streams are cut", ("MambaStreamsCut",), api={CUT: "+20"}),
     Case("a roll-out cuts streams", api={CUT: "0+0x60 0+60x4 240+0x30"}),
     Case(
-        "a log has a hole", ("MambaLogHoles",), api_b={"mamba_stream_holes_total": "0+0x60 1+0x30"}
+        "a log has a hole", ("MambaStreamGaps",), api_b={"mamba_stream_gaps_total": "0+0x60 1+0x30"}
     ),
     Case(
         "a worker finds one",
-        ("MambaLogHoles",),
+        ("MambaStreamGaps",),
         worker={'mamba_appends_refused_total{reason="gap"}': "0+0x60 1+0x30"},
     ),
     Case("redis is away", ("MambaRedisDown",), api=AWAY),

@@ -25,7 +25,7 @@ API = {
     'mamba_workers{state="serving"}': "2",
     'mamba_workers{state="draining"}': "0",
     "mamba_workers_runs": "20",
-    "mamba_workers_places": "512",
+    "mamba_workers_slots": "512",
     'mamba_provider_up{provider="openai"}': "1",
     "mamba_settings_loaded": "1",
     'mamba_build_info{version="0.1.0"}': "1",
@@ -38,7 +38,7 @@ API = {
     'mamba_http_refusals_total{code="queue_full"}': "0",
     'mamba_streams_total{outcome="complete"}': "+60",
     'mamba_streams_total{outcome="cut"}': "0",
-    "mamba_stream_holes_total": "0",
+    "mamba_stream_gaps_total": "0",
 }
 
 WORKER = {
@@ -46,7 +46,7 @@ WORKER = {
     "process_start_time_seconds": "1700000000",
     "mamba_settings_loaded": "1",
     'mamba_build_info{version="0.1.0"}': "1",
-    "mamba_worker_places": "256",
+    "mamba_worker_slots": "256",
     'mamba_runs_total{agent="chat",model="gpt",outcome="succeeded"}': "+60",
     'mamba_runs_total{agent="chat",model="gpt",outcome="failed"}': "0",
     'mamba_run_wait_seconds_bucket{queue="main",le="0.05"}': "+60",

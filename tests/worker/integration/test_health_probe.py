@@ -91,7 +91,7 @@ async def test_of_many_workers_one_asks(redis: Redis, upstream: Upstream) -> Non
         HealthProbe(redis, live, "w2"),
         HealthProbe(redis, live, "w3"),
     ):
-        holder: bytes = await until(lambda: redis.execute_command("GET", keys.PROBE_TURN))
+        holder: bytes = await until(lambda: redis.execute_command("GET", keys.PROBE_LEADER))
         await until(lambda: redis.execute_command("HEXISTS", keys.PROVIDERS, "openai"))
 
     assert holder in (b"w1", b"w2", b"w3")
