@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api.auth.anonymous import LOCAL_ORIGIN
 from api.auth.authenticator import Authenticator
 from api.auth.middleware import AuthMiddleware
-from api.auth.security_warnings import warn_of_weakness
+from api.auth.security_warnings import warn_insecure_settings
 from api.console import page, routes
 from api.http import problems
 from api.http.json_bodies import JsonBodiesMiddleware
@@ -35,15 +35,15 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     """
     live = LiveSettings(settings)
     live.on_change(lambda changed: logs.configure(changed.logging))
-    gate = Authenticator(live)
+    authenticator = Authenticator(live)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         logs.configure(settings.logging)
         _warn_of_bodies(settings)
         live.on_change(_warn_of_bodies)
-        warn_of_weakness(settings)
-        live.on_change(warn_of_weakness)
+        warn_insecure_settings(settings)
+        live.on_change(warn_insecure_settings)
         async with open_process(live, load) as app.state.process:
             log.info("api.started", demo=settings.openai.demo)
             yield
@@ -64,7 +64,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
             *_tracing(),
             Middleware(RequestLogMiddleware, live),
             Middleware(problems.ProblemMiddleware),
-            Middleware(AuthMiddleware, gate=gate, live=live),
+            Middleware(AuthMiddleware, authenticator=authenticator, live=live),
             Middleware(JsonBodiesMiddleware),
         ],
     )

@@ -14,9 +14,9 @@ from api.chat.run_service import RunService
 from api.chat.title_service import TitleService
 from api.http.draining import Draining
 from api.monitoring.component_checks import ComponentChecks
-from api.monitoring.request_metrics import clients_now
+from api.monitoring.request_metrics import count_stream_clients
 from api.monitoring.system_gauges import SystemGauges
-from api.monitoring.tracing import name_run
+from api.monitoring.tracing import trace_run
 from api.streaming.queue_position import QueuedRun, QueuePositionTracker
 from api.streaming.sse import RelayResponse
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
@@ -71,7 +71,7 @@ class Process:
 
         A client that holds nothing of the message has it rebuilt, where earlier runs began it.
         """
-        name_run(run)
+        trace_run(run)
         known = not run.earlier or not (rebuild or wire.view)
         waits = run.state is RunState.QUEUED and wire is UI_MESSAGE
         return RelayResponse(
@@ -177,7 +177,7 @@ async def _appear(redis: Redis, observatory: SystemMonitor, stack: AsyncExitStac
     identity = ProcessIdentity()
 
     def describe(process: ProcessRecord) -> ApiRecord:
-        return ApiRecord(**dict(process), clients=clients_now())
+        return ApiRecord(**dict(process), clients=count_stream_clients())
 
     await stack.enter_async_context(ProcessHeartbeat(ApiRegistry(redis), identity, describe))
     await stack.enter_async_context(MetricsSampler(MetricsHistory(redis), observatory, identity.id))

@@ -4,13 +4,13 @@ import subprocess
 import sys
 
 from web.node import NodeMissingError
-from web.page import BUILT, build
+from web.page import BUILD_DIR, build
 
 
 def main(*, if_possible: bool) -> int:
     try:
         if build():
-            print(f"The console is built: {BUILT}")
+            print(f"The console is built: {BUILD_DIR}")
     except NodeMissingError as error:
         print(f"The console at /ops is not built. {error}", file=sys.stderr)
         return 0 if if_possible else 1

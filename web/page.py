@@ -7,13 +7,13 @@ from pathlib import Path
 
 from web.node import find_node
 
-SOURCE = Path(__file__).parent / "ops"
-BUILT = Path(__file__).parents[1] / "api" / "console" / "built"
+SOURCE_DIR = Path(__file__).parent / "ops"
+BUILD_DIR = Path(__file__).parents[1] / "api" / "console" / "built"
 #: Of which sources a page was built.
 _STAMP = ".sources"
 
 
-def build(source: Path = SOURCE, built: Path = BUILT) -> bool:
+def build(source: Path = SOURCE_DIR, built: Path = BUILD_DIR) -> bool:
     """Build the page, if its sources are others than when it was built; whether it was.
 
     Of several processes one does it, and one that serves it meanwhile finds one page or the other.

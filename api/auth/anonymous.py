@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from api.auth.auth_errors import Foreign
+from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Principal, owner_id
 from shared.settings.live_settings import LiveSettings
 
@@ -23,7 +23,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
-class Anonymous:
+class AnonymousAuthenticator:
     def __init__(self, live: LiveSettings) -> None:
         self._live = live
 
@@ -41,7 +41,7 @@ class Anonymous:
         match = _HOST.fullmatch(host.lower())
         name = match["name"].strip("[]") if match else ""
         if not is_loopback(name) and name not in self._live.now.auth.hosts:
-            raise Foreign(
+            raise UntrustedOrigin(
                 "foreign_host",
                 "Without authentication this server answers to localhost alone. "
                 "Add the name of the request's Host header to auth.hosts, or set auth.mode.",
@@ -53,7 +53,7 @@ class Anonymous:
         allowed = self._live.now.server.cors_origins
         known = origin in allowed or "*" in allowed or re.fullmatch(LOCAL_ORIGIN, origin)
         if headers.get("sec-fetch-site") == "cross-site" and not known:
-            raise Foreign(
+            raise UntrustedOrigin(
                 "foreign_page",
                 "Without authentication this server takes no requests from other sites' pages. "
                 "Add the page's origin to server.cors_origins, or set auth.mode.",

@@ -13,7 +13,7 @@ from shared.api_key import hash_of
 from shared.settings import ApiKeySettings
 
 
-class ApiKeys:
+class ApiKeyAuthenticator:
     def __init__(self, entries: Iterable[ApiKeySettings]) -> None:
         self._entries = [(entry.digest.encode(), entry) for entry in entries]
 

@@ -20,14 +20,14 @@ class AuthError(Unauthenticated):
         self.key = key
 
 
-class Missing(AuthError):
+class MissingCredentials(AuthError):
     """No key or token was sent."""
 
     def __init__(self, message: str) -> None:
         super().__init__("missing", message)
 
 
-class Foreign(Forbidden):
+class UntrustedOrigin(Forbidden):
     """Mode none: a page that is none of ours has sent it."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -40,7 +40,7 @@ def challenge(refusal: Refusal) -> str | None:
     match refusal:
         case MissingScope():
             return f'{_REALM}, error="insufficient_scope", scope="{refusal.scope}"'
-        case AuthError() if not isinstance(refusal, Missing):
+        case AuthError() if not isinstance(refusal, MissingCredentials):
             description = _UNSAYABLE.sub("'", str(refusal))
             return f'{_REALM}, error="invalid_token", error_description="{description}"'
         case Unauthenticated():

@@ -6,13 +6,13 @@ from typing import Protocol
 import structlog
 from starlette.types import Scope
 
-from api.auth.anonymous import Anonymous
-from api.auth.api_keys import ApiKeys
+from api.auth.anonymous import AnonymousAuthenticator
+from api.auth.api_keys import ApiKeyAuthenticator
 from api.auth.key_file import KeyFile
 from api.auth.key_set import KeySet
 from api.auth.principal import Principal
 from api.auth.signing_key import SigningKey, from_pem, from_secret
-from api.auth.tokens import KeySource, StaticKeys, Tokens
+from api.auth.tokens import KeySource, StaticKeys, TokenAuthenticator
 from shared.errors import SettingsError, Unavailable
 from shared.settings import AuthSettings, JwtSettings, Settings
 from shared.settings.live_settings import LiveSettings
@@ -63,12 +63,12 @@ class Authenticator:
     def _build(self, auth: AuthSettings) -> _Mode:
         match auth.mode:
             case "none":
-                return Anonymous(self._live)
+                return AnonymousAuthenticator(self._live)
             case "api_key":
-                return ApiKeys(auth.api_keys)
+                return ApiKeyAuthenticator(auth.api_keys)
             case "jwt":
                 sources = list(self._sources(auth.jwt))
-                return Tokens(auth.jwt, sources)
+                return TokenAuthenticator(auth.jwt, sources)
 
     def _sources(self, jwt: JwtSettings) -> Iterator[KeySource]:
         if jwt.secret is not None:

@@ -5,7 +5,7 @@ Not from the query: addresses end up in logs and histories (RFC 6750, 2.3).
 
 from starlette.types import Scope
 
-from api.auth.auth_errors import AuthError, Missing
+from api.auth.auth_errors import AuthError, MissingCredentials
 
 #: Bytes. More than any issuer's token, and little enough to be looked at in no time.
 _LONGEST = 16_384
@@ -20,7 +20,7 @@ def bearer(scope: Scope) -> str:
     value = _one(scope, b"authorization")
     scheme, _, credential = (value or "").partition(" ")
     if value is None or scheme.lower() != "bearer":
-        raise Missing("Send `Authorization: Bearer`, with a token behind it.")
+        raise MissingCredentials("Send `Authorization: Bearer`, with a token behind it.")
     return credential.strip()
 
 
@@ -33,8 +33,10 @@ def api_key(scope: Scope) -> str:
     value = _one(scope, b"x-api-key")
     try:
         return bearer(scope) if value is None else value
-    except Missing:
-        raise Missing("Send the API key: `Authorization: Bearer`, or `X-API-Key`.") from None
+    except MissingCredentials:
+        raise MissingCredentials(
+            "Send the API key: `Authorization: Bearer`, or `X-API-Key`."
+        ) from None
 
 
 def _one(scope: Scope, header: bytes) -> str | None:

@@ -3,9 +3,9 @@
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth.auth_errors import AuthError, Foreign
+from api.auth.auth_errors import AuthError, UntrustedOrigin
 from api.auth.authenticator import Authenticator
-from api.auth.public_routes import is_open
+from api.auth.public_routes import is_public_request
 from api.http import problems
 from shared.errors import Refusal
 from shared.settings.live_settings import LiveSettings
@@ -17,20 +17,20 @@ log = structlog.stdlib.get_logger()
 class AuthMiddleware:
     """Leaves the request's principal in `scope["state"]["principal"]`."""
 
-    def __init__(self, app: ASGIApp, gate: Authenticator, live: LiveSettings) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, live: LiveSettings) -> None:
         self._app = app
-        self._gate = gate
+        self._gate = authenticator
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_open(scope, self._live.now):
+        if scope["type"] != "http" or is_public_request(scope, self._live.now):
             await self._app(scope, receive, send)
             return
         try:
             principal = await self._gate.identify(scope)
         except Refusal as refusal:
             _log(refusal)
-            await problems.refuse(scope, refusal)(scope, receive, send)
+            await problems.refusal_response(scope, refusal)(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
         with bind(owner=principal.owner):
@@ -38,6 +38,6 @@ class AuthMiddleware:
 
 
 def _log(refusal: Refusal) -> None:
-    reason = refusal.reason if isinstance(refusal, AuthError | Foreign) else refusal.code
+    reason = refusal.reason if isinstance(refusal, AuthError | UntrustedOrigin) else refusal.code
     key = {"key": refusal.key} if isinstance(refusal, AuthError) and refusal.key else {}
     log.info("auth.refused", reason=reason, **key)

@@ -25,23 +25,23 @@ _SCHEMES = {
 }
 
 
-def is_public(path: str) -> bool:
+def is_public_path(path: str) -> bool:
     return path in _PAGES or any(
         path == public or path.startswith(f"{public}/") for public in _PUBLIC
     )
 
 
-def is_open(scope: Scope, settings: Settings) -> bool:
+def is_public_request(scope: Scope, settings: Settings) -> bool:
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return is_public(path) or (path == "/metrics" and settings.metrics.public)
+    return is_public_path(path) or (path == "/metrics" and settings.metrics.public)
 
 
-def secure(document: dict[str, Any]) -> None:
+def add_security(document: dict[str, Any]) -> None:
     """Say in the API's document how callers prove who they are, by the same rule."""
     document.setdefault("components", {})["securitySchemes"] = _SCHEMES
     paths = cast("dict[str, dict[str, dict[str, Any]]]", document["paths"])
     for path, operations in paths.items():
-        for operation in () if is_public(path) else operations.values():
+        for operation in () if is_public_path(path) else operations.values():
             operation["security"] = [{name: []} for name in _SCHEMES]
             operation["responses"] = {**_refusals(), **operation["responses"]}
 

@@ -10,7 +10,7 @@ log = structlog.stdlib.get_logger()
 _FIX = "`mamba key NAME` makes a good one"
 
 
-def warn_of_weakness(settings: Settings) -> None:
+def warn_insecure_settings(settings: Settings) -> None:
     auth = settings.auth
     if auth.mode == "none" and not is_loopback(settings.server.host):
         log.warning("api.open_to_all", host=settings.server.host, auth="none")

@@ -47,7 +47,7 @@ class StaticKeys:
         return self._keys
 
 
-class Tokens:
+class TokenAuthenticator:
     def __init__(self, settings: JwtSettings, sources: Sequence[KeySource]) -> None:
         self._settings = settings
         self._sources = sources

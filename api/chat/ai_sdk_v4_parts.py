@@ -4,12 +4,12 @@ from typing import Annotated, Literal, cast
 
 from pydantic import StringConstraints
 
-from api.http.body_model import Base64, Body, FileUrl, MediaType, Name, Nested
+from api.http.body_model import Base64, FileUrl, MediaType, Name, Nested, RequestModel
 from shared.chat import messages as normalised
 from shared.streams.tool_responses import ToolResponse
 
 
-class Invocation(Body):
+class Invocation(RequestModel):
     state: Literal["partial-call", "call", "result"]
     tool_call_id: Name
     tool_name: Name
@@ -47,14 +47,14 @@ class Invocation(Body):
         )
 
 
-class ToolInvocation(Body):
+class ToolInvocation(RequestModel):
     tool_invocation: Invocation
 
     def normal(self) -> normalised.Part | None:
         return self.tool_invocation.normal()
 
 
-class InlineFile(Body):
+class InlineFile(RequestModel):
     #: It stands before the first comma of a `data:` URL.
     mime_type: Annotated[str, StringConstraints(pattern=r"^[^,]{1,256}$")]
     data: Base64
@@ -64,7 +64,7 @@ class InlineFile(Body):
         return normalised.FilePart(media_type=self.mime_type, url=url)
 
 
-class Attachment(Body):
+class Attachment(RequestModel):
     """A file that stands beside a message's text."""
 
     url: FileUrl

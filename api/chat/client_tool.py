@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError, to_json
 
 from api.chat.json_schema import fault, unfolds_beyond
-from api.http.body_model import Body, Nested
+from api.http.body_model import Nested, RequestModel
 from shared.agents import tools
 
 #: What one request may bring: tools, and bytes of JSON Schema for each.
@@ -34,7 +34,7 @@ def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
 _Schema = Annotated[dict[str, Nested], AfterValidator(_object_schema)]
 
 
-class ClientTool(Body):
+class ClientTool(RequestModel):
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")] = Field(
         description="As the model and the message's parts (`tool-NAME`) say it"
     )

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from api.http.body_model import NESTING
+from api.http.body_model import CONTAINER_TYPES
 
 _ONE, _LIST = "<one>", "<list>"
 _PATH_CHARS = 200
@@ -121,7 +121,7 @@ def _refs(schema: dict[str, Any]) -> Iterator[str]:
     waiting: list[Any] = [schema]
     while waiting:
         value = waiting.pop()
-        waiting.extend(child for child in _inner(value) if type(child) in NESTING)
+        waiting.extend(child for child in _inner(value) if type(child) in CONTAINER_TYPES)
         if (ref := _ref(value)) is not None:
             yield ref
 
@@ -141,10 +141,10 @@ def unfolds_beyond(most: int, schema: dict[str, Any]) -> bool:
     while waiting and most > 0:
         most -= 1
         value, within = waiting.pop()
-        waiting.extend((child, within) for child in _inner(value) if type(child) in NESTING)
+        waiting.extend((child, within) for child in _inner(value) if type(child) in CONTAINER_TYPES)
         if (ref := _ref(value)) is not None and ref not in within:
             named = _named(ref, schema)
-            waiting.extend([(named, within | {ref})] if type(named) in NESTING else ())
+            waiting.extend([(named, within | {ref})] if type(named) in CONTAINER_TYPES else ())
     return bool(waiting)
 
 

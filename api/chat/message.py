@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 from pydantic import AliasChoices, Discriminator, Field, Tag
 
 from api.chat.ai_sdk_v4_parts import Attachment, InlineFile, Invocation, ToolInvocation
-from api.http.body_model import FAIL_FAST, Body, FileUrl, MediaType, Name, Nested, at_most
+from api.http.body_model import FAIL_FAST, FileUrl, MediaType, Name, Nested, RequestModel, max_items
 from shared.chat import messages as normalised
 from shared.streams.tool_responses import DENIED, ToolResponse
 
@@ -19,21 +19,21 @@ from shared.streams.tool_responses import DENIED, ToolResponse
 TAG = "as:"
 
 
-class _Text(Body):
+class _Text(RequestModel):
     text: str
 
     def normal(self) -> normalised.Part | None:
         return normalised.TextPart(text=self.text)
 
 
-class _Reasoning(Body):
+class _Reasoning(RequestModel):
     text: str = Field(validation_alias=AliasChoices("text", "reasoning"))
 
     def normal(self) -> normalised.Part | None:
         return normalised.ReasoningPart(text=self.text)
 
 
-class _File(Body):
+class _File(RequestModel):
     #: Empty where a browser knows none by the file's name.
     media_type: MediaType
     url: FileUrl
@@ -43,12 +43,12 @@ class _File(Body):
         return normalised.FilePart(media_type=self.media_type, url=self.url, filename=self.filename)
 
 
-class _Approval(Body):
+class _Approval(RequestModel):
     approved: bool | None = None
     reason: str | None = None
 
 
-class _Tool(Body):
+class _Tool(RequestModel):
     type: str
     tool_call_id: Name
     tool_name: Name | None = None
@@ -95,12 +95,12 @@ class _Tool(Body):
         return ToolResponse(error=self._error()) if self.state == "output-error" else None
 
 
-class _StepStart(Body):
+class _StepStart(RequestModel):
     def normal(self) -> normalised.Part | None:
         return normalised.StepStart()
 
 
-class _Unknown(Body):
+class _Unknown(RequestModel):
     def normal(self) -> normalised.Part | None:
         return None
 
@@ -147,7 +147,7 @@ _Part = Annotated[
 ]
 
 
-_Parts = Annotated[list[_Part], FAIL_FAST, at_most("parts")]
+_Parts = Annotated[list[_Part], FAIL_FAST, max_items("parts")]
 _Content = Annotated[
     Annotated[str, Tag(f"{TAG}text")] | Annotated[_Parts, Tag(f"{TAG}parts")],
     Discriminator(lambda value: f"{TAG}parts" if isinstance(value, list) else f"{TAG}text"),
@@ -163,17 +163,17 @@ class Claim(NamedTuple):
     answer: ToolResponse
 
 
-class UIMessage(Body):
+class UIMessage(RequestModel):
     """A message: the AI SDK's `parts`, or plain `content`; before 4.2, calls stood beside it."""
 
     id: str | None = None
     role: Literal["system", "user", "assistant"]
     content: _Content | None = None
     parts: _Parts | None = None
-    tool_invocations: Annotated[list[Invocation], FAIL_FAST, at_most("parts")] | None = Field(
+    tool_invocations: Annotated[list[Invocation], FAIL_FAST, max_items("parts")] | None = Field(
         default=None, description="The AI SDK 4's; left out where there are `parts`"
     )
-    experimental_attachments: Annotated[list[Attachment], FAIL_FAST, at_most("parts")] | None = (
+    experimental_attachments: Annotated[list[Attachment], FAIL_FAST, max_items("parts")] | None = (
         Field(default=None, alias="experimental_attachments", description="The AI SDK 4's")
     )
 

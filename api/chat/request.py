@@ -14,7 +14,7 @@ from api.chat.client_tool import MOST, ClientTool
 from api.chat.files import check_count, check_file
 from api.chat.ids import ID_PATTERN, check_chat_id, check_id
 from api.chat.message import TAG, Claim, UIMessage
-from api.http.body_model import FAIL_FAST, NESTING, Body, Name, at_most
+from api.http.body_model import CONTAINER_TYPES, FAIL_FAST, Name, RequestModel, max_items
 from shared.agents.card import BUILT_IN
 from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.chat import messages as normalised
@@ -33,14 +33,14 @@ _Kind = TypeVar("_Kind", bound=BaseModel)
 _ToolName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(DISPLAY_TOOL_NAMES)})]
 
 
-class ChatRequest(Body):
+class ChatRequest(RequestModel):
     id: str | None = Field(
         default=None,
         min_length=1,
         description="The chat's id",
         json_schema_extra={"pattern": ID_PATTERN},
     )
-    messages: Annotated[list[UIMessage], FAIL_FAST, at_most("messages")] = Field(
+    messages: Annotated[list[UIMessage], FAIL_FAST, max_items("messages")] = Field(
         min_length=1, description="The whole history, oldest first"
     )
     model: Name | None = Field(default=None, description="`provider/model`, or a bare name")
@@ -142,7 +142,7 @@ def _count(value: object, most: int) -> int:
     while waiting and total <= most:
         held = waiting.pop()
         total += 1
-        if type(held) in NESTING:
+        if type(held) in CONTAINER_TYPES:
             nested = cast("dict[str, Any] | list[Any]", held)
             waiting.extend(nested.values() if isinstance(nested, dict) else nested)
     return total

@@ -9,8 +9,8 @@ from api.auth.principal import Principal
 from api.catalog.agent_directory import AgentDirectory
 from api.chat.continuation import Continuation, Continuations
 from api.chat.request import ChatRequest
-from api.monitoring.request_metrics import count_accepted
-from api.monitoring.tracing import enqueueing
+from api.monitoring.request_metrics import count_accepted_run
+from api.monitoring.tracing import enqueue_span
 from api.streaming.sse import ClientCursor
 from shared.agents.card import CHAT_AGENT, AgentCard
 from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, RunInProgress
@@ -86,14 +86,14 @@ class RunService:
         _check_client_tools(chat, agent)
         tools = _display_tools(chat, agent)
         run = self._new_run(principal, chat, agent, request_id, continued)
-        with enqueueing(RUN_CHAT, run.id, run.queue, after=continued and continued.run) as trace:
+        with enqueue_span(RUN_CHAT, run.id, run.queue, after=continued and continued.run) as trace:
             run = run.model_copy(update={"traceparent": trace.get("traceparent")})
             job = _job(run, chat, tools, continued, trace)
             admitted = await self._admit(run, job, chat, idempotency)
         if admitted.run_id != run.id:
             log.info("run.asked_again", run_id=admitted.run_id)
             return Accepted(await self._known(admitted.run_id), admitted.allowance)
-        count_accepted(run.agent)
+        count_accepted_run(run.agent)
         log.info("run.accepted", run_id=run.id, agent=run.agent, messages=len(chat.messages))
         if admitted.superseded:
             await self._supersede(admitted.superseded, run)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import structlog
 
-from api.monitoring.tracing import enqueueing
+from api.monitoring.tracing import enqueue_span
 from shared.chat.messages import Message, TextPart
 from shared.chat.titles import UNTITLED, GeneratedTitle, TitleBoard, tidy
 from shared.limits.rate_limit import take_title
@@ -85,7 +85,7 @@ class TitleService:
         answer: GeneratedTitle | None = None
         try:
             async with asyncio.timeout(seconds):
-                with enqueueing(GENERATE_TITLE, job.title_id, keys.MAIN_QUEUE) as trace:
+                with enqueue_span(GENERATE_TITLE, job.title_id, keys.MAIN_QUEUE) as trace:
                     traced = job.model_copy(update={"trace": trace})
                     await self._queue.enqueue_title(traced, seconds=seconds)
                 answer = await self._wait(job.title_id, waiting)

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from shared.errors import NotFound
 
 PATH = "/ops"
-BUILT = Path(__file__).parent / "built"
+BUILD_DIR = Path(__file__).parent / "built"
 
 router = APIRouter(include_in_schema=False)
 
@@ -56,7 +56,7 @@ page again. The images and a wheel built after that have it.</p>
 async def page(request: Request) -> Response:
     """The page; without one, what to do about it."""
     try:
-        content = (BUILT / "index.html").read_bytes()
+        content = (BUILD_DIR / "index.html").read_bytes()
     except FileNotFoundError:
         return Response(_MISSING, 404, headers=_HEADERS, media_type="text/html")
     return _file(request, content, "text/html", _REVALIDATED)
@@ -70,7 +70,7 @@ async def page_with_a_slash() -> Response:
 
 @router.get(f"{PATH}/assets/{{name}}")
 async def asset(request: Request, name: str) -> Response:
-    folder = BUILT / "assets"
+    folder = BUILD_DIR / "assets"
     known = {path.name: path for path in folder.iterdir()} if folder.exists() else {}
     if name not in known:
         raise NotFound("There is no such file.")

@@ -10,10 +10,10 @@ import structlog
 from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import BaseModel
 
-from api.auth.auth_errors import Foreign
+from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Caller, require_scope
 from api.console.page import PATH
-from api.console.snapshot_stream import OverviewStream, as_json
+from api.console.snapshot_stream import SnapshotStream, as_json
 from api.process import CurrentProcess
 from api.routes.chats import LastEventId, cursor_of
 from api.streaming.stream_format import UI_MESSAGE
@@ -30,7 +30,9 @@ _Id = Annotated[str, Path(min_length=1, max_length=200)]
 def _own_page(sec_fetch_site: Annotated[str | None, Header()] = None) -> None:
     """What a browser sends of itself; a page, also one of another port, cannot forge it."""
     if sec_fetch_site not in (None, "same-origin", "none"):
-        raise Foreign("foreign_page", f"The console answers to its own page alone: open {PATH}.")
+        raise UntrustedOrigin(
+            "foreign_page", f"The console answers to its own page alone: open {PATH}."
+        )
 
 
 router = APIRouter(
@@ -57,7 +59,7 @@ async def overview(process: CurrentProcess) -> Response:
 @router.get("/stream")
 async def stream(process: CurrentProcess) -> Response:
     """The same, again and again."""
-    return OverviewStream(process.observatory, process.draining)
+    return SnapshotStream(process.observatory, process.draining)
 
 
 @router.get("/runs/{run_id}")

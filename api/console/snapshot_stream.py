@@ -27,16 +27,16 @@ def as_json(overview: SystemOverview) -> bytes:
     return overview.model_dump_json(exclude=_TOTALS).encode()
 
 
-class OverviewStream(Response):
+class SnapshotStream(Response):
     """An `overview` event every 2 seconds: the first with the whole hour, then the newest samples.
 
     It ends in good order after 10 minutes, and when the process drains: the page comes back.
     """
 
-    def __init__(self, observatory: SystemMonitor, draining: Draining) -> None:
+    def __init__(self, monitor: SystemMonitor, draining: Draining) -> None:
         super().__init__(None, 200, headers=_HEADERS)
         del self.headers["content-length"]
-        self._observatory = observatory
+        self._observatory = monitor
         self._draining = draining
         self._bell = asyncio.Event()
         self._over = False
@@ -45,7 +45,7 @@ class OverviewStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         watching = asyncio.create_task(self._watch(receive))
         try:
-            with self._draining.watch(self._end):
+            with self._draining.on_start(self._end):
                 await self._tell(send)
         finally:
             watching.cancel()
@@ -53,7 +53,7 @@ class OverviewStream(Response):
     async def _tell(self, send: Send) -> None:
         until = time.monotonic() + _LONGEST_SECONDS
         overview = await self._observatory.overview()
-        while not self._over and not self._draining.begun and time.monotonic() < until:
+        while not self._over and not self._draining.started and time.monotonic() < until:
             event = b"event: overview\ndata: %b\n\n" % as_json(overview)
             await send({"type": "http.response.body", "body": event, "more_body": True})
             await self._pause()

@@ -21,12 +21,12 @@ from shared.settings import LimitSettings
 #: Objects and lists within each other in a tool's input or output. The job that carries them to
 #: the worker adds some, and JSON parsers give up at 200.
 _MAX_DEPTH = 100
-NESTING = (dict, list)
+CONTAINER_TYPES = (dict, list)
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
-def at_most(limit: Literal["messages", "parts"]) -> BeforeValidator:
+def max_items(limit: Literal["messages", "parts"]) -> BeforeValidator:
     """Refuse a longer list before any of it is read; the setting of this name says how long."""
 
     def check(value: object, info: ValidationInfo) -> object:
@@ -50,12 +50,12 @@ def _shallow(value: object) -> object:
 
 
 def _deeper_than(depth: int, value: object) -> bool:
-    if type(value) not in NESTING:
+    if type(value) not in CONTAINER_TYPES:
         return False
     held = cast("dict[str, Any] | list[Any]", value)
     inner: Iterable[Any] = held.values() if isinstance(held, dict) else held
     # Most children are plain: a call for each of them would cost more than the parsing.
-    nested = (child for child in inner if type(child) in NESTING)
+    nested = (child for child in inner if type(child) in CONTAINER_TYPES)
     return not depth or any(_deeper_than(depth - 1, child) for child in nested)
 
 
@@ -83,7 +83,7 @@ FAIL_FAST = Field(fail_fast=True)
 Nested = Annotated[Any, AfterValidator(_shallow)]
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, extra="ignore"
     )

@@ -12,10 +12,10 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
-class BoundedHeadProtocol(HttpToolsProtocol):
+class RequestHeadLimitProtocol(HttpToolsProtocol):
     #: Room for the longest token, and for the cookies of the sites that share the name.
-    head_bytes: ClassVar = 65_536
-    head_seconds: ClassVar = 30.0
+    max_head_bytes: ClassVar = 65_536
+    head_timeout_seconds: ClassVar = 30.0
 
     _timer: asyncio.TimerHandle | None = None
     #: The head of a request is awaited, or has begun.
@@ -42,14 +42,14 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head:
             self._received += len(data)
-            if self._received > self.head_bytes:
+            if self._received > self.max_head_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _begin_head(self) -> None:
         self._end_head()
         self._in_head, self._received = True, 0
         self._timer = self.loop.call_later(
-            self.head_seconds, self._refuse, HTTPStatus.REQUEST_TIMEOUT
+            self.head_timeout_seconds, self._refuse, HTTPStatus.REQUEST_TIMEOUT
         )
 
     def _end_head(self) -> None:

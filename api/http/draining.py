@@ -25,11 +25,11 @@ class Draining:
     def __init__(self, *, delay_seconds: float) -> None:
         self._delay_seconds = delay_seconds
         self._watchers: set[Callable[[], None]] = set()
-        self.asked = False
-        self.begun = False
+        self.requested = False
+        self.started = False
 
     @contextmanager
-    def watch(self, watcher: Callable[[], None]) -> Generator[None]:
+    def on_start(self, watcher: Callable[[], None]) -> Generator[None]:
         """Call `watcher` when draining begins."""
         self._watchers.add(watcher)
         try:
@@ -37,8 +37,8 @@ class Draining:
         finally:
             self._watchers.discard(watcher)
 
-    def begin(self) -> None:
-        self.asked = self.begun = True
+    def start(self) -> None:
+        self.requested = self.started = True
         log.info("api.draining", streams=len(self._watchers))
         for watcher in list(self._watchers):
             watcher()
@@ -53,16 +53,16 @@ class Draining:
         previous = {number: signal.getsignal(number) for number in _SIGNALS}
 
         def leave(number: int) -> None:
-            self.begin()
+            self.start()
             handler = previous[signal.Signals(number)]
             if callable(handler):
                 handler(number, None)
 
         def on_signal(number: int, _: FrameType | None) -> None:
-            if self.asked:
+            if self.requested:
                 loop.call_soon_threadsafe(leave, number)
             else:
-                self.asked = True
+                self.requested = True
                 loop.call_soon_threadsafe(loop.call_later, self._delay_seconds, leave, number)
 
         server_log = logging.getLogger("uvicorn.error")
@@ -78,4 +78,4 @@ class Draining:
 
     def _is_news(self, record: logging.LogRecord) -> bool:
         """Uvicorn calls a response that is left unfinished an error; while draining it is meant."""
-        return not (self.begun and "without completing response" in record.getMessage())
+        return not (self.started and "without completing response" in record.getMessage())

@@ -18,7 +18,7 @@ class JsonBodiesMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = _refusal(Headers(scope=scope)) if scope["type"] == "http" else None
         if refusal is not None:
-            await problems.refuse(scope, refusal)(scope, receive, send)
+            await problems.refusal_response(scope, refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -176,7 +176,7 @@ def _shown(status: int, also: Sequence[Refusal]) -> list[tuple[str, str, str | N
     return [(error.code, str(error), error.field) for error in (*_EXAMPLES[status], *own)]
 
 
-def refuse(scope: Scope, refusal: Refusal) -> Response:
+def refusal_response(scope: Scope, refusal: Refusal) -> Response:
     count_refusal(refusal.code)
     status = status_of(type(refusal))
     headers = _headers(refusal, status)
@@ -187,7 +187,7 @@ def refuse(scope: Scope, refusal: Refusal) -> Response:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
-    return refuse(request.scope, error)
+    return refusal_response(request.scope, error)
 
 
 def _headers(error: Refusal, status: int) -> dict[str, str]:

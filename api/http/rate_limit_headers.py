@@ -12,15 +12,15 @@ from math import ceil
 from shared.limits.rate_limit_status import RateLimitStatus
 
 
-def rate_limit_headers(allowance: RateLimitStatus | None) -> dict[str, str]:
-    if allowance is None:
+def rate_limit_headers(status: RateLimitStatus | None) -> dict[str, str]:
+    if status is None:
         return {}
-    policy = f'"{allowance.policy}";q={allowance.quota}'
-    left = f'"{allowance.policy}";r={allowance.remaining}'
-    if allowance.window is None:
+    policy = f'"{status.policy}";q={status.quota}'
+    left = f'"{status.policy}";r={status.remaining}'
+    if status.window is None:
         policy += ';qu="concurrent-requests"'
     else:
-        policy += f";w={ceil(allowance.window)}"
-    if allowance.reset is not None:
-        left += f";t={ceil(allowance.reset)}"
+        policy += f";w={ceil(status.window)}"
+    if status.reset is not None:
+        left += f";t={ceil(status.reset)}"
     return {"ratelimit-policy": policy, "ratelimit": left}

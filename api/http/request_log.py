@@ -12,7 +12,7 @@ from typing import cast
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.monitoring.request_metrics import Answered, count_request
+from api.monitoring.request_metrics import RequestOutcome, count_request
 from shared.settings.live_settings import LiveSettings
 
 log = structlog.stdlib.get_logger()
@@ -92,7 +92,7 @@ class _LoggedExchange:
     def _count(self) -> None:
         stream = self._outcome if self._streams else None
         count_request(
-            Answered(self._scope["method"], self._route, self._status, self._seconds, stream)
+            RequestOutcome(self._scope["method"], self._route, self._status, self._seconds, stream)
         )
 
     def _facts(self) -> dict[str, object]:

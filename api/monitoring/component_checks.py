@@ -23,7 +23,7 @@ from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 
 #: All others are model endpoints, by name.
-OWN_COMPONENTS = ("redis", "streams", "queue", "workers")
+SYSTEM_COMPONENTS = ("redis", "streams", "queue", "workers")
 
 Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
@@ -57,7 +57,7 @@ class ComponentChecks:
         self._look: asyncio.Task[Components] | None = None
         self._looked_at = 0.0
 
-    async def components(self) -> Components:
+    async def read(self) -> Components:
         """As they were a few seconds ago at most."""
         look = self._look
         if look is None or (look.done() and self._age > min(_FRESH_SECONDS, self._interval)):
@@ -146,7 +146,7 @@ class ComponentChecks:
             checks["openai"] = Component(status="healthy", detail="The built-in demo model.")
         # A provider may have the name of another component.
         return {
-            f"provider:{name}" if name in OWN_COMPONENTS else name: component
+            f"provider:{name}" if name in SYSTEM_COMPONENTS else name: component
             for name, component in checks.items()
         }
 

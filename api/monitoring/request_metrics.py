@@ -31,13 +31,13 @@ for _outcome in ("complete", "client_gone", "cut"):
     _STREAMS.labels(_outcome)
 
 
-def clients_now() -> int:
+def count_stream_clients() -> int:
     """How many clients follow a run at this process, also where several share their metrics."""
     [family] = STREAM_CLIENTS.collect()
     return round(sum(sample.value for sample in family.samples))
 
 
-class Answered(NamedTuple):
+class RequestOutcome(NamedTuple):
     """A request and its response, at their end."""
 
     method: str
@@ -51,7 +51,7 @@ class Answered(NamedTuple):
     stream: str | None
 
 
-def count_request(answered: Answered) -> None:
+def count_request(answered: RequestOutcome) -> None:
     method = answered.method if answered.method in _METHODS else "other"
     route = answered.route or "other"
     _REQUESTS.labels(method, route, str(answered.status or "none")).inc()
@@ -65,7 +65,7 @@ def count_refusal(code: str) -> None:
     _REFUSALS.labels(code).inc()
 
 
-def count_accepted(agent: str) -> None:
+def count_accepted_run(agent: str) -> None:
     """Count a run that was let in; its agent is one that there is."""
     AGENTS.learn(agent)
     _ACCEPTED.labels(AGENTS.label(agent)).inc()

@@ -7,7 +7,7 @@ from typing import cast
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from api.monitoring.component_checks import OWN_COMPONENTS, ComponentChecks
+from api.monitoring.component_checks import SYSTEM_COMPONENTS, ComponentChecks
 from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.stores import Stores
@@ -43,16 +43,16 @@ class SystemGauges:
     def __init__(
         self,
         stores: Stores,
-        observatory: SystemMonitor,
+        monitor: SystemMonitor,
         checks: ComponentChecks,
         live: LiveSettings,
     ) -> None:
         self._stores = stores
-        self._observatory = observatory
+        self._observatory = monitor
         self._live = live
         self._checks = checks
 
-    async def gauges(self) -> list[Metric]:
+    async def collect(self) -> list[Metric]:
         """As they were a few seconds ago at most. Without Redis there is little to tell."""
         house, streams, providers = await asyncio.gather(
             self._observatory.snapshot(), self._of_streams(), self._of_providers()
@@ -84,10 +84,10 @@ class SystemGauges:
         }
 
     async def _of_providers(self) -> _Values:
-        components = await self._checks.components()
+        components = await self._checks.read()
         values: _Values = {"mamba_provider_up": [], "mamba_provider_latency_seconds": []}
         for key, component in components.items():
-            if key in OWN_COMPONENTS or component.status == "unknown":
+            if key in SYSTEM_COMPONENTS or component.status == "unknown":
                 continue
             label = (key.removeprefix("provider:"),)
             values["mamba_provider_up"].append((label, component.status == "healthy"))

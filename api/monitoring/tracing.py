@@ -7,7 +7,7 @@ from shared.runs.run import Run
 from shared.telemetry import tracing
 
 
-def name_run(run: Run) -> None:
+def trace_run(run: Run) -> None:
     """Say which run the current request is about, and point at its trace, if that is another."""
     span = tracing.current()
     span.set({"mamba.run.id": run.id})
@@ -16,7 +16,7 @@ def name_run(run: Run) -> None:
 
 
 @contextmanager
-def enqueueing(
+def enqueue_span(
     kind: str, job_id: str, queue: str, *, after: Run | None = None
 ) -> Generator[dict[str, str]]:
     """The way of a job into its queue; and what goes with it, for the worker to go on below.

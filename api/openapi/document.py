@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.auth.public_routes import secure
+from api.auth.public_routes import add_security
 from api.http.problems import Problem, responses
 from api.openapi.component_schemas import Schema
 from api.openapi.request_schema import request_schemas
@@ -75,7 +75,7 @@ def _document(app: FastAPI) -> Schema:
     problem = {"Problem": Problem.model_json_schema()}
     schemas = {**parts.get("schemas", {}), **problem, **request_schemas(), **event_schemas()}
     parts["schemas"] = dict(sorted(schemas.items()))
-    secure(made)
+    add_security(made)
     for operation in _operations(made):
         _complete(operation)
     return made

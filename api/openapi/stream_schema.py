@@ -43,7 +43,7 @@ _EXAMPLE: list[StreamEvent] = [
 ]
 
 
-def answer() -> dict[int | str, Schema]:
+def stream_response() -> dict[int | str, Schema]:
     """A `200` that streams an answer, for a route's `responses`."""
     log = [Entry(1, offset, event.encode()) for offset, event in enumerate(_EXAMPLE, 1)]
     log.append(Entry(1, len(log) + 1, DONE))

@@ -13,7 +13,7 @@ from api.chat.request import read_chat_request
 from api.http import problems
 from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
-from api.monitoring.tracing import name_run
+from api.monitoring.tracing import trace_run
 from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
@@ -47,7 +47,7 @@ LastEventId = Annotated[
     WithJsonSchema({"type": "string", "pattern": CURSOR_PATTERN, "examples": ["1-57@9f3kq0Zr7"]}),
 ]
 
-_STREAM = stream_schema.answer()
+_STREAM = stream_schema.stream_response()
 _REFUSALS = (
     IdempotencyMismatch(),
     NotPending(),
@@ -148,7 +148,7 @@ async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) ->
         run = await process.runs.find(caller, chat_id)
         if run is None:
             raise NotFound
-        name_run(run)
+        trace_run(run)
         ended = await process.orders.stop(run)
     return Stopped(run_id=ended.id, state=ended.state)
 

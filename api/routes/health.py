@@ -69,9 +69,9 @@ class Health(BaseModel):
 )
 async def health(process: CurrentProcess, response: Response) -> Health:
     """The health of every component, seen a few seconds ago at most. Anybody may ask."""
-    components = await process.checks.components()
+    components = await process.checks.read()
     status = _overall(components)
-    if process.draining.asked:
+    if process.draining.requested:
         status = "unhealthy"
         api = Component(status="unhealthy", detail="This process is shutting down.")
         components = {**components, "api": api}
@@ -89,7 +89,7 @@ async def live() -> Probe:
 @router.get("/ready", operation_id="get_readiness", responses=problems.responses(503))
 async def ready(process: CurrentProcess) -> Probe:
     """The process takes chats: it reaches Redis, and is not on its way out."""
-    if process.draining.asked:
+    if process.draining.requested:
         raise Unavailable("This process is shutting down.")
     try:
         async with asyncio.timeout(_PING_SECONDS):

@@ -18,7 +18,7 @@ async def metrics(process: CurrentProcess, request: Request) -> Response:
     """What this process, or all that share its port, have counted; and the state of the house."""
     if not process.settings.metrics.public:
         _check(request.scope["state"].get("principal"))
-    gauges = await process.cluster.gauges()
+    gauges = await process.cluster.collect()
     accept = request.headers.get("accept", "")
     text, content_type = await asyncio.to_thread(exposition, accept, gauges)
     return Response(text, headers={"content-type": content_type, "cache-control": "no-store"})

@@ -13,7 +13,7 @@ from api.auth.principal import Caller
 from api.chat.message import UIMessage
 from api.chat.request import read_body_of
 from api.http import problems
-from api.http.body_model import FAIL_FAST, Name, at_most
+from api.http.body_model import FAIL_FAST, Name, max_items
 from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.openapi.component_schemas import reference
@@ -31,7 +31,7 @@ class TitleRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    messages: Annotated[list[UIMessage] | None, FAIL_FAST, at_most("messages")] = Field(
+    messages: Annotated[list[UIMessage] | None, FAIL_FAST, max_items("messages")] = Field(
         default=None, min_length=1, description="The chat so far; its beginning is enough"
     )
     message: str | None = Field(default=None, min_length=1, description="Or the first message")

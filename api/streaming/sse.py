@@ -120,7 +120,7 @@ class RelayResponse(Response):
         with (
             STREAM_CLIENTS.track_inprogress(),
             self._follower.follow(self._run_id, self._first) as following,
-            self._draining.watch(following.ring),
+            self._draining.on_start(following.ring),
             self._waiting.until_left(following.ring) if self._waiting else nullcontext(),
         ):
             watching = asyncio.create_task(self._watch(receive, following))
@@ -134,7 +134,7 @@ class RelayResponse(Response):
     async def _relay(self, following: Following, send: Send, request_id: str) -> None:
         run_id = self._run_id.encode()
         while not self._gone:
-            if self._draining.begun:
+            if self._draining.started:
                 # The response stays unfinished, so that the server resets the connection.
                 await _send_body(send, b"retry: %d\n\n" % random.randint(100, 1000))  # noqa: S311
                 return

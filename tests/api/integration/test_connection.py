@@ -8,16 +8,16 @@ import uvicorn
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.http.connection import BoundedHeadProtocol
+from api.http.connection import RequestHeadLimitProtocol
 from tests.support.processes import free_port
 from tests.support.wait import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
-class Hurried(BoundedHeadProtocol):
-    head_bytes = 4096
-    head_seconds = 0.2
+class Hurried(RequestHeadLimitProtocol):
+    max_head_bytes = 4096
+    head_timeout_seconds = 0.2
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,7 +28,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 async def slowly() -> AsyncGenerator[bytes]:
     """For longer than a head may take."""
     for _ in range(5):
-        await asyncio.sleep(Hurried.head_seconds / 2)
+        await asyncio.sleep(Hurried.head_timeout_seconds / 2)
         yield b"."
 
 

@@ -13,7 +13,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.app import create_app
-from api.auth.public_routes import is_public
+from api.auth.public_routes import is_public_path
 from api.console import page
 from api.console import routes as routes_module
 from shared.api_key import hash_of, new_api_key
@@ -54,7 +54,7 @@ def routes() -> list[Route]:
     ]
 
 
-GUARDED = [route for route in routes() if not is_public(route.path)]
+GUARDED = [route for route in routes() if not is_public_path(route.path)]
 
 
 def key(value: str) -> dict[str, str]:
@@ -205,7 +205,7 @@ async def test_behind_a_prefix_a_slash_leads_to_the_page(client: httpx.AsyncClie
 async def test_where_it_is_not_built_the_page_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(page, "BUILT", tmp_path / "none")
+    monkeypatch.setattr(page, "BUILD_DIR", tmp_path / "none")
     transport = httpx.ASGITransport(create_app(Settings()))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         shell = await client.get("/ops")

@@ -260,8 +260,8 @@ async def test_one_look_serves_all_who_ask(counting: Counting) -> None:
     hour = Settings(health=HealthSettings(interval_seconds=3600))
     checks = checks_over(counting, hour)
 
-    found = await asyncio.gather(*(checks.components() for _ in range(50)))
-    found.append(await checks.components())
+    found = await asyncio.gather(*(checks.read() for _ in range(50)))
+    found.append(await checks.read())
 
     assert counting.commands.count("PING") == 1
     assert len({json.dumps([c.model_dump() for c in one.values()]) for one in found}) == 1
@@ -269,8 +269,8 @@ async def test_one_look_serves_all_who_ask(counting: Counting) -> None:
 
 async def test_a_prober_that_leaves_takes_the_look_from_nobody(counting: Counting) -> None:
     checks = checks_over(counting, Settings())
-    leaving = asyncio.create_task(checks.components())
-    staying = asyncio.create_task(checks.components())
+    leaving = asyncio.create_task(checks.read())
+    staying = asyncio.create_task(checks.read())
     await asyncio.sleep(0)
     leaving.cancel()
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.auth.public_routes import is_public
+from api.auth.public_routes import is_public_path
 from shared.api_key import new_api_key
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -148,7 +148,7 @@ async def test_a_stranger_reaches_nothing_but_what_is_open(
 
     response = await client.call(route, headers)
 
-    if is_public(route.path):
+    if is_public_path(route.path):
         assert response.status_code in (200, 503)
         return
     assert response.status_code == 401

@@ -16,7 +16,7 @@ from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.sse_client import Json, Stream, Wire
-from web.page import SOURCE
+from web.page import SOURCE_DIR
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -32,7 +32,7 @@ CUT = """[
     return context.measureText(input.placeholder).width > input.clientWidth;
   }).map(input => input.placeholder),
 ]"""
-AXE = SOURCE / "node_modules" / "axe-core" / "axe.min.js"
+AXE = SOURCE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 USER, OPERATOR = new_api_key(), new_api_key()
 KEYED = {
     "MAMBA_AUTH__MODE": "api_key",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.auth.anonymous import Anonymous
-from api.auth.auth_errors import Foreign
+from api.auth.anonymous import AnonymousAuthenticator
+from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, owner_id
 from shared.settings import AuthSettings, ServerSettings, Settings
 from shared.settings.live_settings import LiveSettings
@@ -16,7 +16,7 @@ LIVE = LiveSettings(
         server=ServerSettings(cors_origins=(ELSEWHERE,)),
     )
 )
-ANYBODY = Anonymous(LIVE)
+ANYBODY = AnonymousAuthenticator(LIVE)
 
 
 def local(host: str, server: str = "127.0.0.1") -> Json:
@@ -60,7 +60,7 @@ async def test_this_machine_by_its_own_names_is_answered(host: str) -> None:
 )
 async def test_a_name_that_was_given_this_machines_address_is_refused(host: str) -> None:
     for server in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
-        with pytest.raises(Foreign, match=r"auth\.hosts") as raised:
+        with pytest.raises(UntrustedOrigin, match=r"auth\.hosts") as raised:
             await ANYBODY.identify(local(host, server))
         assert raised.value.reason == "foreign_host"
 
@@ -86,7 +86,7 @@ async def test_what_is_no_foreign_page_may_write(scope: Json) -> None:
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://localhost.evil"])
 async def test_a_foreign_page_may_not_write(origin: str) -> None:
-    with pytest.raises(Foreign, match=r"cors_origins") as raised:
+    with pytest.raises(UntrustedOrigin, match=r"cors_origins") as raised:
         await ANYBODY.identify(page("cross-site", origin))
 
     assert raised.value.reason == "foreign_page"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from api.auth.api_keys import ApiKeys
-from api.auth.auth_errors import AuthError, Missing
+from api.auth.api_keys import ApiKeyAuthenticator
+from api.auth.auth_errors import AuthError, MissingCredentials
 from api.auth.principal import owner_id
 from shared.api_key import hash_of, new_api_key
 from shared.settings import ApiKeySettings
@@ -16,7 +16,7 @@ from tests.support.auth_caller import Json, request
 
 PLAIN, HASHED, OLD = new_api_key(), new_api_key(), new_api_key()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-KEYS = ApiKeys(
+KEYS = ApiKeyAuthenticator(
     [
         ApiKeySettings(name="old", key=SecretStr(OLD), expires_at=LONG_AGO),
         ApiKeySettings(name="plain", key=SecretStr(PLAIN)),
@@ -87,7 +87,7 @@ async def test_no_bytes_make_it_fail(value: bytes) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic x"}, {"authorization": PLAIN}])
 async def test_without_a_key_the_caller_is_told_how_to_send_one(headers: dict[str, str]) -> None:
-    with pytest.raises(Missing, match="X-API-Key"):
+    with pytest.raises(MissingCredentials, match="X-API-Key"):
         await KEYS.identify(request(**headers))
 
 

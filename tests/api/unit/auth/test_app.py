@@ -43,7 +43,7 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 
 def small_app(settings: Settings) -> FastAPI:
     live = LiveSettings(settings)
-    gate = Middleware(AuthMiddleware, gate=Authenticator(live), live=live)
+    gate = Middleware(AuthMiddleware, authenticator=Authenticator(live), live=live)
     app = FastAPI(middleware=[Middleware(RequestIdMiddleware), gate])
     problems.install(app)
 

@@ -9,7 +9,7 @@ import pytest
 from api.auth import key_set
 from api.auth.auth_errors import AuthError
 from api.auth.key_set import KeySet
-from api.auth.tokens import Tokens
+from api.auth.tokens import TokenAuthenticator
 from shared.errors import Unavailable
 from shared.settings import JwtSettings
 from tests.support.auth_caller import OTHER_RSA, P256, RSA, Json, with_token
@@ -227,18 +227,20 @@ async def test_an_address_where_nobody_listens_is_unavailable_and_not_asked_at_o
 
 
 @pytest.fixture
-def tokens(keys: KeySet, issuer: Issuer) -> Tokens:
+def tokens(keys: KeySet, issuer: Issuer) -> TokenAuthenticator:
     settings = JwtSettings(algorithms=("RS256", "ES256"), jwks_url=issuer.url)
-    return Tokens(settings, [keys])
+    return TokenAuthenticator(settings, [keys])
 
 
-async def reason(tokens: Tokens, token: str) -> str:
+async def reason(tokens: TokenAuthenticator, token: str) -> str:
     with pytest.raises(AuthError) as raised:
         await tokens.identify(with_token(token))
     return raised.value.reason
 
 
-async def test_the_key_that_a_token_names_verifies_it(tokens: Tokens, issuer: Issuer) -> None:
+async def test_the_key_that_a_token_names_verifies_it(
+    tokens: TokenAuthenticator, issuer: Issuer
+) -> None:
     issuer.serve(RSA.jwk("a"), OTHER_RSA.jwk("b"), P256.jwk("c"))
 
     for pair, kid in ((RSA, "a"), (OTHER_RSA, "b"), (P256, "c")):
@@ -250,7 +252,7 @@ async def test_the_key_that_a_token_names_verifies_it(tokens: Tokens, issuer: Is
 
 
 async def test_a_token_without_a_key_id_needs_a_set_with_one_key_for_it(
-    tokens: Tokens, issuer: Issuer, clock: Clock
+    tokens: TokenAuthenticator, issuer: Issuer, clock: Clock
 ) -> None:
     issuer.serve(RSA.jwk("a"), P256.jwk("c"))
     await tokens.identify(with_token(RSA.token()))
@@ -262,7 +264,7 @@ async def test_a_token_without_a_key_id_needs_a_set_with_one_key_for_it(
 
 
 async def test_a_key_that_was_withdrawn_verifies_no_more(
-    tokens: Tokens, issuer: Issuer, clock: Clock
+    tokens: TokenAuthenticator, issuer: Issuer, clock: Clock
 ) -> None:
     token = RSA.token(headers={"kid": "a"})
     await tokens.identify(with_token(token))

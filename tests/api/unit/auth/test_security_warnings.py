@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from api.auth.security_warnings import warn_of_weakness
+from api.auth.security_warnings import warn_insecure_settings
 from shared.api_key import new_api_key
 from shared.settings import Settings
 
@@ -30,7 +30,7 @@ def test_what_is_left_open_is_warned_of_without_a_secret(
     settings: dict[str, Any], events: list[str]
 ) -> None:
     with capture_logs() as logs:
-        warn_of_weakness(Settings(**settings))
+        warn_insecure_settings(Settings(**settings))
 
     assert [line["event"] for line in logs] == events
     assert WEAK not in str(logs)

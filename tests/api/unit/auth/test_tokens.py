@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from api.auth.auth_errors import AuthError, Missing
+from api.auth.auth_errors import AuthError, MissingCredentials
 from api.auth.principal import Principal, owner_id
 from api.auth.signing_key import from_jwk, from_pem, from_secret
-from api.auth.tokens import StaticKeys, Tokens
+from api.auth.tokens import StaticKeys, TokenAuthenticator
 from shared.settings import JwtSettings
 from tests.support.auth_caller import (
     OTHER_RSA,
@@ -35,21 +35,23 @@ from tests.support.auth_caller import (
 )
 
 
-def tokens(pair: Pair = RSA, **settings: Any) -> Tokens:
+def tokens(pair: Pair = RSA, **settings: Any) -> TokenAuthenticator:
     settings = {"algorithms": (pair.algorithm,), "public_key": pair.public_pem, **settings}
-    return Tokens(JwtSettings(**settings), [StaticKeys(from_pem(pair.public_pem))])
+    return TokenAuthenticator(JwtSettings(**settings), [StaticKeys(from_pem(pair.public_pem))])
 
 
-def shared_secret(algorithms: Sequence[Any] = ("HS256",), secret: str = SECRET) -> Tokens:
+def shared_secret(
+    algorithms: Sequence[Any] = ("HS256",), secret: str = SECRET
+) -> TokenAuthenticator:
     settings = JwtSettings(algorithms=tuple(algorithms), secret=SecretStr(secret))
-    return Tokens(settings, [StaticKeys(from_secret(secret))])
+    return TokenAuthenticator(settings, [StaticKeys(from_secret(secret))])
 
 
-async def identify(verifier: Tokens, token: str) -> Principal:
+async def identify(verifier: TokenAuthenticator, token: str) -> Principal:
     return await verifier.identify(with_token(token))
 
 
-async def reason(verifier: Tokens, token: str) -> str:
+async def reason(verifier: TokenAuthenticator, token: str) -> str:
     with pytest.raises(AuthError) as raised:
         await identify(verifier, token)
     assert not token or token not in str(raised.value)
@@ -210,8 +212,8 @@ async def test_a_public_key_is_never_a_shared_secret() -> None:
     assert await reason(tokens(), token) == "algorithm"
     both = JwtSettings(algorithms=("RS256", "HS256"), secret=SecretStr(SECRET))
     sources = [StaticKeys(from_secret(SECRET)), StaticKeys(from_pem(RSA.public_pem))]
-    assert await reason(Tokens(both, sources), token) == "signature"
-    assert await reason(Tokens(both, sources[1:]), token) == "signing_key"
+    assert await reason(TokenAuthenticator(both, sources), token) == "signature"
+    assert await reason(TokenAuthenticator(both, sources[1:]), token) == "signing_key"
 
 
 async def test_a_keys_kind_must_fit_the_algorithm() -> None:
@@ -248,7 +250,7 @@ async def test_claims_nested_without_end_are_refused() -> None:
 
 
 async def test_a_token_in_another_header_is_none() -> None:
-    with pytest.raises(Missing, match="Authorization: Bearer"):
+    with pytest.raises(MissingCredentials, match="Authorization: Bearer"):
         await tokens().identify(request(x_api_key=RSA.token()))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from api.auth.public_routes import is_public
+from api.auth.public_routes import is_public_path
 from api.http.problems import status_of
 from api.streaming import basic_format
 from api.streaming.sse import parse_cursor
@@ -108,8 +108,8 @@ def test_every_refusal_there_is_has_an_example_under_its_status() -> None:
 def test_what_the_gate_asks_and_answers_is_said_of_every_route_behind_it() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():
-            assert ("security" in operation) == (not is_public(path)), path
-            if not is_public(path):
+            assert ("security" in operation) == (not is_public_path(path)), path
+            if not is_public_path(path):
                 assert {"401", "403", "503"} <= operation["responses"].keys(), path
 
 

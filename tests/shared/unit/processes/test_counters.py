@@ -3,7 +3,7 @@
 import pytest
 from pydantic_ai.usage import RunUsage
 
-from api.monitoring.request_metrics import count_accepted
+from api.monitoring.request_metrics import count_accepted_run
 from shared.processes.counters import SOURCES, CounterReader, Counters, quantile
 from shared.runs.run import RunState
 from shared.telemetry.metrics import SECONDS, count_run
@@ -12,10 +12,10 @@ from worker.telemetry.metrics import RUN_WAIT, count_first_token, count_usage
 
 
 def test_totals_are_what_was_counted_since_whatever_was_counted_before() -> None:
-    count_accepted("chat")
+    count_accepted_run("chat")
     counted = CounterReader()
 
-    count_accepted("chat")
+    count_accepted_run("chat")
     for state, times in ((RunState.SUCCEEDED, 3), (RunState.FAILED, 2), (RunState.CANCELLED, 1)):
         for model in ("m", "n")[:times]:
             count_run("chat", model, state, None)
