@@ -23,6 +23,7 @@ from api.routes import agents, chats, health, metrics, models, titles, tools
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry import logs, tracing
+from shared.version import installed_version
 
 log = structlog.stdlib.get_logger()
 
@@ -51,7 +52,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     app = FastAPI(
         title="Mamba Server",
         description="Queued, resumable, crash-proof answers for AI chat.",
-        version="0.1.0",
+        version=installed_version(),
         lifespan=lifespan,
         # Its own spans would hold paths, which hold chats' ids, and queries.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},

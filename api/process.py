@@ -1,6 +1,5 @@
 """The API process: what it holds, put together once in its lifespan."""
 
-import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleBoard
 from shared.processes.api_processes import ApiRecord, ApiRegistry
+from shared.processes.garbage_collection import tune_garbage_collection
 from shared.processes.metrics_history import MetricsHistory
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, ProcessRecord
 from shared.processes.sampler import MetricsSampler
@@ -100,10 +100,7 @@ async def open_process(
         if load is not None:
             await stack.enter_async_context(Reload(live, load=load))
         stack.enter_context(process.draining.on_signal())
-        # What start-up made stays: never scan it again. Full scans stall every stream.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        tune_garbage_collection()
         yield process
 
 

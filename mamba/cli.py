@@ -6,13 +6,13 @@ Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage, settings or ins
 import os
 import signal
 from enum import Enum
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from mamba.cli_errors import has_colors, readable
 from mamba.operate import commands
+from shared.version import installed_version
 
 
 class Role(Enum):
@@ -41,7 +41,7 @@ def main() -> None:
 
 def _print_version(*, wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mamba-server {version('mamba-server')}")
+        typer.echo(f"mamba-server {installed_version()}")
         raise typer.Exit
 
 

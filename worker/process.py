@@ -1,7 +1,6 @@
 """The worker process: its composition root."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -15,6 +14,7 @@ from arq.worker import func
 
 from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleBoard
+from shared.processes.garbage_collection import tune_garbage_collection
 from shared.processes.metrics_history import MetricsHistory
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
 from shared.processes.sampler import MetricsSampler
@@ -84,7 +84,7 @@ async def _serve(settings: Settings) -> None:
             log.info("worker.started", worker_id=identity.id, demo=settings.openai.demo)
             if settings.openai.demo:
                 log.warning("worker.demo_model", hint="set OPENAI_API_KEY for a real one")
-            _tune_garbage_collection()
+            tune_garbage_collection()
             redis = cast("Redis", worker.pool)
             async with (
                 ProcessHeartbeat(WorkerRegistry(redis), identity, partial(describe, worker)),
@@ -171,13 +171,6 @@ def _show(worker: LeaseWorker) -> None:
     PLACES.set(worker.max_jobs)
     RUNNING.set_function(lambda: worker.job_counter)
     DRAINING.set_function(lambda: not worker.allow_pick_jobs)
-
-
-def _tune_garbage_collection() -> None:
-    """What start-up made stays: never scan it again. Full scans stall every run of the process."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 @contextmanager

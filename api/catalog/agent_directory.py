@@ -1,6 +1,4 @@
-"""The agents that requests may name: built in, described in the file, and offered by workers."""
-
-import time
+"""The agents that requests may name: built in, described in the agent file, or run by workers."""
 
 import structlog
 
@@ -8,77 +6,75 @@ from shared.agents.agent_file import AgentFile
 from shared.agents.card import BUILT_IN, AgentCard
 from shared.agents.catalog import AgentCatalog
 from shared.errors import InvalidRequest, SettingsError
+from shared.single_flight import SingleFlightCache
 
 log = structlog.stdlib.get_logger()
 
-#: The age at which what the workers said is asked for again.
-_FRESH_SECONDS = 2.0
+_MAX_AGE_SECONDS = 2.0
 
 
 class AgentDirectory:
-    """One a process.
+    """Combines the agent file with the agents that the workers publish. Use one per process.
 
     Raises:
-        SettingsError: if the file is wrong at the start; later it is logged, and the old stays.
+        SettingsError: if the agent file is invalid. Once the process runs, an invalid file is
+            logged instead and the last valid version stays in use.
     """
 
-    def __init__(self, catalogue: AgentCatalog, file: AgentFile) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalog: AgentCatalog, file: AgentFile) -> None:
+        self._published = SingleFlightCache(catalog.read)
         self._file = file
         self._described = [agent.card for agent in file.read()]
-        self._offered: list[AgentCard] = []
-        self._asked_at = float("-inf")
 
     async def all(self) -> list[AgentCard]:
-        """Each agent once: the built-in ones, then the others by name."""
-        if time.monotonic() - self._asked_at > _FRESH_SECONDS:
-            await self._ask()
-        return self._merged()
+        """Return each agent once: the built-in agents, then the others by name."""
+        await self._published.get(max_age_seconds=_MAX_AGE_SECONDS)
+        return self._merge()
 
     async def queues(self) -> set[str]:
-        """The names of the agents' queues."""
+        """Return the names of the agents' queues."""
         return {card.queue for card in await self.all()}
 
     async def find(self, name: str) -> AgentCard:
-        """The agent of this name.
+        """Return the agent with this name.
 
         Raises:
-            InvalidRequest: if there is none; it says which there are.
+            InvalidRequest: if no such agent exists; the message lists those that do.
         """
-        card = self._known(name)
+        card = self._get(name)
+        if card is None:  # a worker may have published it since the last read
+            self._published.invalidate()
+            await self._published.get(max_age_seconds=_MAX_AGE_SECONDS)
+            card = self._get(name)
         if card is None:
-            await self._ask()  # a worker may just have brought it
-            card = self._known(name)
-        if card is None:
-            there_are = ", ".join(card.name for card in self._merged())
-            raise InvalidRequest(
-                f"agent: There is no such agent. There are: {there_are}.", field="agent"
-            )
+            known = ", ".join(card.name for card in self._merge())
+            raise InvalidRequest(f"agent: Unknown agent. Available agents: {known}.", field="agent")
         return card
 
-    def _known(self, name: str) -> AgentCard | None:
-        return next((card for card in self._merged() if card.name == name), None)
+    def _get(self, name: str) -> AgentCard | None:
+        return next((card for card in self._merge() if card.name == name), None)
 
-    def _merged(self) -> list[AgentCard]:
-        """The file's word counts for more than a worker's that has perhaps not read it yet."""
-        self._reread()
-        told = {card.name: card.own_tools for card in self._offered}
+    def _merge(self) -> list[AgentCard]:
+        """Prefer the agent file: a worker may not have read its latest version yet."""
+        self._reread_file()
+        published = self._published.latest or []
+        tools = {card.name: card.own_tools for card in published}
         described = [
-            card.model_copy(update={"own_tools": told.get(card.name, ())})
+            card.model_copy(update={"own_tools": tools.get(card.name, ())})
             for card in self._described
         ]
-        cards = {card.name: card for card in [*BUILT_IN, *self._offered, *described]}
-        first = [cards.pop(card.name) for card in BUILT_IN]
-        return [*first, *(cards[name] for name in sorted(cards))]
+        cards = {card.name: card for card in [*BUILT_IN, *published, *described]}
+        built_in = [cards.pop(card.name) for card in BUILT_IN]
+        return [*built_in, *(cards[name] for name in sorted(cards))]
 
-    async def _ask(self) -> None:
-        self._offered = await self._catalogue.read()
-        self._asked_at = time.monotonic()
-
-    def _reread(self) -> None:
+    def _reread_file(self) -> None:
         if not self._file.changed():
             return
         try:
             self._described = [agent.card for agent in self._file.read()]
         except SettingsError as error:
-            log.error("agents.file_wrong", error=str(error))  # noqa: TRY400  (it says where)
+            log.error(  # noqa: TRY400  (the message names the invalid field)
+                "agents.file_wrong",
+                message="The agent file is invalid; the last valid version stays in use",
+                error=str(error),
+            )

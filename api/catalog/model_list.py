@@ -1,7 +1,6 @@
-"""The models that can be asked, from the settings and from what the providers themselves list."""
+"""The models that requests may name, from the settings and from the providers' own lists."""
 
 import re
-import time
 from collections.abc import Iterable
 
 from pydantic import BaseModel, Field
@@ -9,14 +8,13 @@ from pydantic import BaseModel, Field
 from shared.providers.health import ProviderReports
 from shared.providers.names import ModelName, allowed, default_model, providers_of
 from shared.redis.client import REDIS_AWAY, Redis
-from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
+from shared.single_flight import SingleFlightCache
 
-#: How long a list is given out as it is, so that many who ask cost Redis nothing.
-_FRESH_SECONDS = 5.0
+_MAX_AGE_SECONDS = 5.0
 
-#: What providers list beside the models that chat.
-_OTHERS = re.compile(
+#: Models that providers list but that cannot chat.
+_NOT_CHAT_MODELS = re.compile(
     r"embed|whisper|tts|transcribe|dall-e|moderation|rerank|realtime|(^|-)(image|audio)(-|$)"
     r"|^(babbage|davinci|sora)",
     re.IGNORECASE,
@@ -24,69 +22,70 @@ _OTHERS = re.compile(
 
 
 class Model(BaseModel):
-    id: str = Field(examples=["openai/gpt-4o"], description="As `model` of a request takes it")
-    name: str = Field(examples=["GPT-4o"], description="To show to people")
+    id: str = Field(
+        examples=["openai/gpt-4o"], description="Value for the `model` field of a request"
+    )
+    name: str = Field(examples=["GPT-4o"], description="Display name")
     provider: str = Field(examples=["openai"])
-    default: bool = Field(description="Whether it answers requests that name no model")
-    demo: bool = Field(description="Whether this is the built-in demo, not a real model")
+    default: bool = Field(description="Whether requests without a `model` use it")
+    demo: bool = Field(description="Whether it is the built-in demo model")
 
 
 DEMO = Model(id="demo", name="Demo", provider="mamba", default=True, demo=True)
 
 
 class ModelList:
+    """Lists the models. Use one per process."""
+
     def __init__(self, live: LiveSettings, redis: Redis) -> None:
         self._live = live
         self._reports = ProviderReports(redis, ttl=0)
-        self._made: tuple[Settings, float, list[Model]] | None = None
+        self._cache = SingleFlightCache(self._load)
+        live.on_change(lambda _: self._cache.invalidate())
 
     async def read(self) -> list[Model]:
-        """The default first, then each provider's, as they are listed."""
-        settings, now = self._live.now, time.monotonic()
-        if self._made and self._made[0] is settings and now - self._made[1] < _FRESH_SECONDS:
-            return self._made[2]
-        models = [DEMO] if settings.openai.demo else await self._list(settings)
-        self._made = (settings, now, models)
-        return models
+        """Return the default model, then the models of each provider in its own order."""
+        return await self._cache.get(max_age_seconds=_MAX_AGE_SECONDS)
 
-    async def _list(self, settings: Settings) -> list[Model]:
+    async def _load(self) -> list[Model]:
+        settings = self._live.now
+        if settings.openai.demo:
+            return [DEMO]
         default = default_model(settings)
         providers = providers_of(settings)
-        told = await self._told(list(providers))
+        reported = await self._read_reports(list(providers))
         names = dict.fromkeys([default])
         for provider in providers.values():
-            # A provider that is configured for the workers alone is known by its report.
-            if not provider.configured and provider.name not in told:
+            # A provider that only the workers are configured for appears in their report.
+            if not provider.configured and provider.name not in reported:
                 continue
-            listed = provider.settings.models or _chatting(told.get(provider.name, ()))
-            own = (
-                ModelName(provider.name, model.removeprefix(f"{provider.name}/"))
-                for model in listed
-            )
-            names |= dict.fromkeys(name for name in own if allowed(settings, name))
+            models = provider.settings.models or _chat_models(reported.get(provider.name, ()))
+            prefix = f"{provider.name}/"
+            listed = (ModelName(provider.name, model.removeprefix(prefix)) for model in models)
+            names |= dict.fromkeys(name for name in listed if allowed(settings, name))
         return [_model(name, default) for name in names]
 
-    async def _told(self, providers: list[str]) -> dict[str, tuple[str, ...]]:
+    async def _read_reports(self, providers: list[str]) -> dict[str, tuple[str, ...]]:
         try:
             return {report.name: report.models for report in await self._reports.read(providers)}
         except REDIS_AWAY:
             return {}
 
 
-def _chatting(models: Iterable[str]) -> list[str]:
-    return sorted(model for model in models if not _OTHERS.search(model))
+def _chat_models(models: Iterable[str]) -> list[str]:
+    return sorted(model for model in models if not _NOT_CHAT_MODELS.search(model))
 
 
 def _model(name: ModelName, default: ModelName) -> Model:
     return Model(
         id=str(name),
-        name=_shown(name.model),
+        name=_display_name(name.model),
         provider=name.provider,
         default=name == default,
         demo=False,
     )
 
 
-def _shown(model: str) -> str:
-    """`gpt-4o` is shown as `GPT-4o`, `meta-llama/Llama-3.2-3B` as `Llama-3.2-3B`."""
+def _display_name(model: str) -> str:
+    """Return `GPT-4o` for `gpt-4o` and `Llama-3.2-3B` for `meta-llama/Llama-3.2-3B`."""
     return re.sub(r"^gpt-", "GPT-", model.rpartition("/")[2])

@@ -19,6 +19,7 @@ from shared.agents.card import BUILT_IN
 from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.chat import messages as normalised
 from shared.errors import InvalidRequest, TooLarge
+from shared.field_path import format_field_path
 from shared.settings import LimitSettings
 
 #: Counted in the raw body, before it is parsed: millions of them would hold up all streams.
@@ -210,7 +211,7 @@ def _refusal(error: ValidationError) -> InvalidRequest:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON. {first['msg']}")
-    field = _field(first["loc"])
+    field = format_field_path(step for step in first["loc"] if not str(step).startswith(TAG))
     if field == "messages" and first["type"] == "missing":
         return InvalidRequest(
             "messages: Field required. Send the whole history, the newest message last:"
@@ -219,17 +220,6 @@ def _refusal(error: ValidationError) -> InvalidRequest:
         )
     kind = TooLarge if first["type"] == "too_large" else InvalidRequest
     return kind(f"{field or 'body'}: {first['msg']}", field=field or None)
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    """`messages[0].parts[1].text`."""
-    path = ""
-    for step in location:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif not step.startswith(TAG):
-            path += f".{step}" if path else step
-    return path
 
 
 def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:

@@ -21,14 +21,14 @@ from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.stores import Stores
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
+from shared.single_flight import SingleFlightCache
 
 #: All others are model endpoints, by name.
 SYSTEM_COMPONENTS = ("redis", "streams", "queue", "workers")
 
 Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
-#: How old the answer to a prober may be.
-_FRESH_SECONDS = 5.0
+_MAX_AGE_SECONDS = 5.0
 _LOOK_SECONDS = 2.0
 #: A job that waits longer finds no free worker.
 _LONG_WAIT_MS = 10_000
@@ -54,26 +54,14 @@ class ComponentChecks:
         self._live = live
         self._agents = agents
         self._workers = WorkerRegistry(stores.queue)
-        self._look: asyncio.Task[Components] | None = None
-        self._looked_at = 0.0
+        self._cache = SingleFlightCache(self._check_all)
 
     async def read(self) -> Components:
-        """As they were a few seconds ago at most."""
-        look = self._look
-        if look is None or (look.done() and self._age > min(_FRESH_SECONDS, self._interval)):
-            look = self._look = asyncio.create_task(self._look_around())
-        # One prober's leaving must not take the look away from the others.
-        return await asyncio.shield(look)
+        """Return the state of every component, at most a few seconds old."""
+        interval = self._live.now.health.interval_seconds
+        return await self._cache.get(max_age_seconds=min(_MAX_AGE_SECONDS, interval))
 
-    @property
-    def _age(self) -> float:
-        return time.monotonic() - self._looked_at
-
-    @property
-    def _interval(self) -> float:
-        return self._live.now.health.interval_seconds
-
-    async def _look_around(self) -> Components:
+    async def _check_all(self) -> Components:
         settings = self._live.now
         redis, streams, queue, workers, others, providers = await asyncio.gather(
             _timed(self._ping),
@@ -83,7 +71,6 @@ class ComponentChecks:
             self._other_queues(settings),
             self._providers(settings),
         )
-        self._looked_at = time.monotonic()
         ours = {"redis": redis, **streams, "queue": queue, **others, "workers": workers}
         return {**providers, **ours}
 

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.agents.card import BUILT_IN, AgentCard, AgentLimits, AgentName, AgentRetries
 from shared.errors import SettingsError
+from shared.field_path import format_field_path
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings import AgentSettings
 from shared.settings.yaml_text import read_yaml_text
@@ -119,14 +120,9 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 def _explained(path: Path, error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_input=False)
-    lines = [f"{_field(problem['loc'])}: {problem['msg']}" for problem in problems]
+    fields = (format_field_path(problem["loc"]) or "the file" for problem in problems)
+    lines = [f"{field}: {problem['msg']}" for field, problem in zip(fields, problems, strict=True)]
     return f"{path} is wrong:\n  " + "\n  ".join(lines)
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    """`agents[0].limits.steps`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return "".join(steps).removeprefix(".") or "the file"
 
 
 def _check_names(path: Path, agents: Sequence[FileAgent]) -> None:

@@ -7,7 +7,7 @@ a second, and costs Redis a few commands in O(log n), whatever stands there.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,10 +21,11 @@ from shared.runs.failed_runs import FailedRuns
 from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
 from shared.runs.stores import Stores
+from shared.single_flight import SingleFlightCache
 
 #: Runs of either kind that a look finds at most.
 MOST_RUNS = 50
-_FRESH_SECONDS = 1.0
+_MAX_AGE_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
 
 RunSnapshotState = Literal["waiting", "running", "deferred", "succeeded", "failed", "cancelled"]
@@ -129,27 +130,34 @@ class SystemMonitor:
         self._runs, self._live = stores.runs, stores.live_runs
         self._failed = FailedRuns(redis, retention=stores.retention)
         self._samples = MetricsHistory(redis)
-        self._house = _Shared(self._look_around, SystemSnapshot())
-        self._all = _Shared(self._look_closely, SystemOverview())
+        self._snapshots = SingleFlightCache(self._load_snapshot)
+        self._overviews = SingleFlightCache(self._load_overview)
 
     async def snapshot(self) -> SystemSnapshot:
         """What is there, as it was a second ago at most. It does not fail: see `redis.up`."""
-        return await self._house.look()
+        return await self._snapshots.get(max_age_seconds=_MAX_AGE_SECONDS)
 
     async def overview(
         self, *, runs: int = MOST_RUNS, samples: int = SAMPLES_KEPT
     ) -> SystemOverview:
         """All of it, with so many runs of either kind and the newest samples, in the same way."""
-        seen = await self._all.look()
+        seen = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
         newest = seen.samples[max(0, len(seen.samples) - samples) :]
         cut = {"live": seen.live[:runs], "failed": seen.failed[:runs], "samples": newest}
         return seen.model_copy(update=cut)
 
     async def samples(self, since: int) -> tuple[Sample, ...]:
         """Those after a time (Unix ms, by Redis' clock), the oldest first."""
-        return tuple(sample for sample in (await self._all.look()).samples if sample.at > since)
+        overview = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
+        return tuple(sample for sample in overview.samples if sample.at > since)
 
-    async def _look_around(self) -> SystemSnapshot:
+    async def _load_snapshot(self) -> SystemSnapshot:
+        return await _load_or_keep(self._read_snapshot, self._snapshots.latest or SystemSnapshot())
+
+    async def _load_overview(self) -> SystemOverview:
+        return await _load_or_keep(self._read_overview, self._overviews.latest or SystemOverview())
+
+    async def _read_snapshot(self) -> SystemSnapshot:
         redis, at = await self._of_redis()
         named = await self._named()
         workers, apis = await asyncio.gather(self._workers.alive(), self._apis.alive())
@@ -161,8 +169,8 @@ class SystemMonitor:
             at=at, queues=tuple(queues), workers=tuple(workers), apis=tuple(apis), redis=redis
         )
 
-    async def _look_closely(self) -> SystemOverview:
-        house = await self._house.look()
+    async def _read_overview(self) -> SystemOverview:
+        house = await self.snapshot()
         if not house.redis.up:
             raise ConnectionError
         names = [queue.name for queue in house.queues]
@@ -205,30 +213,13 @@ class SystemMonitor:
         return [known[run_id] for run_id in dict.fromkeys(ids) if run_id in known]
 
 
-class _Shared(Generic[_SeenT]):
-    """One look for all who ask within a second; the last one again where Redis does not answer."""
-
-    def __init__(self, look: Callable[[], Awaitable[_SeenT]], nothing: _SeenT) -> None:
-        self._look = look
-        self._seen = nothing
-        self._task: asyncio.Task[_SeenT] | None = None
-        self._looked_at = 0.0
-
-    async def look(self) -> _SeenT:
-        task = self._task
-        if task is None or (task.done() and time.monotonic() - self._looked_at > _FRESH_SECONDS):
-            task = self._task = asyncio.create_task(self._look_again())
-        # One who leaves must not take the look away from the others.
-        return await asyncio.shield(task)
-
-    async def _look_again(self) -> _SeenT:
-        try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                self._seen = await self._look()
-        except (*REDIS_AWAY, RedisError, TimeoutError):
-            self._seen = self._seen.model_copy(update={"redis": RedisSnapshot(up=False)})
-        self._looked_at = time.monotonic()
-        return self._seen
+async def _load_or_keep(load: Callable[[], Awaitable[_SeenT]], latest: _SeenT) -> _SeenT:
+    """Return the loaded value, or `latest` marked as outdated if Redis does not respond in time."""
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            return await load()
+    except (*REDIS_AWAY, RedisError, TimeoutError):
+        return latest.model_copy(update={"redis": RedisSnapshot(up=False)})
 
 
 def _live(one: LiveRun, now: int) -> RunSnapshot:

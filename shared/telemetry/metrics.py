@@ -7,7 +7,6 @@ writes to files in `PROMETHEUS_MULTIPROC_DIR`, and any of them tells the sum.
 
 import os
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 
 import prometheus_client
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric
@@ -16,6 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from shared.runs.run import Run, RunState
+from shared.version import installed_version
 
 #: What says when each series began: twice the series, and nobody draws them.
 prometheus_client.disable_created_metrics()
@@ -67,7 +67,7 @@ _BUILD = Gauge(
 
 def tell_start() -> None:
     """Tell which version this process is of, and that its settings are in force."""
-    _BUILD.labels(version("mamba-server")).set(1)
+    _BUILD.labels(installed_version()).set(1)
     SETTINGS_LOADED.set(1)
 
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-from importlib.metadata import version
 
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
@@ -15,6 +14,7 @@ from opentelemetry.trace import ProxyTracerProvider
 from shared.telemetry.tracing.export import CarefulExporter, SdkLog
 from shared.telemetry.tracing.tracer import SpanIds, Tracer
 from shared.telemetry.tracing.variables import TracingPlan
+from shared.version import installed_version
 
 #: How long the end of the process waits for the last spans to be sent.
 FLUSH_SECONDS = 3.0
@@ -53,7 +53,7 @@ def _resource(service: str) -> Resource:
     named = Resource.create()
     if str(named.attributes[SERVICE_NAME]).startswith("unknown_service"):
         named = named.merge(Resource({SERVICE_NAME: service}))
-    return Resource({SERVICE_VERSION: version("mamba-server")}).merge(named)
+    return Resource({SERVICE_VERSION: installed_version()}).merge(named)
 
 
 def _drop_empty_variables() -> None:

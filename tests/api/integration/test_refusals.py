@@ -341,7 +341,7 @@ async def test_an_unknown_agent_or_tool_is_told_what_there_is(client: httpx.Asyn
     agent = (await post(client, chat(agent="nobody"))).json()["detail"]
     tool = (await post(client, chat(tools=["nothing"]))).json()["detail"]
 
-    assert agent.endswith("There are: chat, code_review, research.")
+    assert agent.endswith("Available agents: chat, code_review, research.")
     assert "generateForm, generateChart, generateCode, generateCard" in tool
 
 

@@ -202,7 +202,7 @@ async def test_an_unknown_agent_is_told_which_there_are(agency: Agency, wire: Wi
     assert refused.status_code == 422
     assert refused.json()["field"] == "agent"
     assert refused.json()["detail"].endswith(
-        "There are: chat, code_review, research, library, marks, poet, weather."
+        "Available agents: chat, code_review, research, library, marks, poet, weather."
     )
 
 

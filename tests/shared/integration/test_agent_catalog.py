@@ -75,7 +75,7 @@ async def test_an_agent_that_a_worker_has_just_brought_is_found(
 ) -> None:
     agents = directory(catalogue, file)
     await agents.all()
-    with pytest.raises(InvalidRequest, match=r"no such agent\. There are: .*poet\."):
+    with pytest.raises(InvalidRequest, match=r"Unknown agent\. Available agents: .*poet\."):
         await agents.find("weather")
 
     await catalogue.publish([AgentCard(name="weather")])
