@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from shared.agents.card import AgentCard
 from shared.redis import keys
-from shared.redis.client import Redis, RedisScript
+from shared.redis.client import Redis
+from shared.redis.scripts import Arguments, Key, redis_script
 from shared.settings import Settings
 
 #: How long the last word about an agent holds while other workers stand.
@@ -24,8 +25,13 @@ class AgentCatalog:
     async def publish(self, cards: Sequence[AgentCard]) -> None:
         """Say, or say again, that these agents are offered."""
         pairs = [text for card in cards for text in (card.name, card.model_dump_json())]
-        args = [KEPT_SECONDS * 1000, self._ttl_ms, *pairs]
-        await _PUBLISH.run(self._redis, [keys.AGENTS], args)
+        await _publish(
+            self._redis,
+            catalog=keys.AGENTS,
+            max_age_ms=KEPT_SECONDS * 1000,
+            ttl_ms=self._ttl_ms,
+            names_and_cards=pairs,
+        )
 
     async def read(self) -> list[AgentCard]:
         """What a newer worker says, and this process cannot read, is passed over."""
@@ -46,17 +52,19 @@ def _card(text: bytes) -> AgentCard | None:
         return None
 
 
-#: KEYS catalogue; ARGV age to forget at, TTL, then names and cards. A field is `<time> <card>`.
-_PUBLISH = RedisScript("""
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('HGETALL', KEYS[1])
+# Publishes cards and removes those that were not published again for `max_age_ms`.
+# A field's value is `<time> <card>`.
+@redis_script("""
+local now = now_ms()
+local known = redis.call('HGETALL', catalog)
 for i = 1, #known, 2 do
-  local said = tonumber(string.match(known[i + 1], '^%d+')) or 0
-  if said < now - ARGV[1] then redis.call('HDEL', KEYS[1], known[i]) end
+  local published_at = tonumber(string.match(known[i + 1], '^%d+')) or 0
+  if published_at < now - max_age_ms then redis.call('HDEL', catalog, known[i]) end
 end
-for i = 3, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], string.format('%d', now) .. ' ' .. ARGV[i + 1])
+for i = 1, #names_and_cards, 2 do
+  local value = string.format('%d', now) .. ' ' .. names_and_cards[i + 1]
+  redis.call('HSET', catalog, names_and_cards[i], value)
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', catalog, ttl_ms)
 """)
+def _publish(*, catalog: Key, max_age_ms: int, ttl_ms: int, names_and_cards: Arguments) -> None: ...

@@ -5,7 +5,8 @@ import re
 from pydantic import BaseModel, ConfigDict
 
 from shared.redis import keys
-from shared.redis.client import Redis, RedisScript
+from shared.redis.client import Redis
+from shared.redis.scripts import Key, redis_script
 
 UNTITLED = "New chat"
 
@@ -32,7 +33,8 @@ class TitleBoard:
         self._redis = redis
 
     async def put(self, title_id: str, title: GeneratedTitle) -> None:
-        await _PUT.run(self._redis, [keys.title(title_id)], [title.model_dump_json(), _KEPT_MS])
+        text = title.model_dump_json()
+        await _put(self._redis, title=keys.title(title_id), text=text, ttl_ms=_KEPT_MS)
 
     async def read(self, title_id: str) -> GeneratedTitle | None:
         text: bytes | None = await self._redis.execute_command("GET", keys.title(title_id))
@@ -65,8 +67,9 @@ def _cut(text: str, max_length: int) -> str:
     return f"{kept.rstrip(' ,;:.-–—')}…"
 
 
-#: KEYS title, also its channel; ARGV text, TTL.
-_PUT = RedisScript("""
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('PUBLISH', KEYS[1], ARGV[1])
+# Stores a title and publishes it on the channel with the key's name.
+@redis_script("""
+redis.call('SET', title, text, 'PX', ttl_ms)
+redis.call('PUBLISH', title, text)
 """)
+def _put(*, title: Key, text: str, ttl_ms: int) -> None: ...

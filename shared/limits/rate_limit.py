@@ -9,7 +9,8 @@ from typing import Literal
 from shared.errors import RateLimited
 from shared.limits.rate_limit_status import RateLimitStatus
 from shared.redis import keys
-from shared.redis.client import Redis, RedisScript
+from shared.redis.client import Redis
+from shared.redis.scripts import Key, redis_script
 from shared.settings import LimitSettings
 
 Policy = Literal["runs", "titles"]
@@ -25,8 +26,12 @@ async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> RateLim
     """
     if not limits.requests_per_minute:
         return None
-    arguments = [limits.requests_per_minute, limits.burst]
-    spent: int = await _TAKE.run(redis, [keys.title_rate(owner)], arguments)
+    spent = await _take(
+        redis,
+        bucket=keys.title_rate(owner),
+        per_minute=limits.requests_per_minute,
+        burst=limits.burst,
+    )
     if spent < 0:
         raise exceeded("titles", -spent, limits)
     return left("titles", spent, limits)
@@ -53,15 +58,15 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
     )
 
 
-#: KEYS rate. ARGV number a minute, burst. Returns what is spent in µs, below 0 if it was refused.
-_TAKE = RedisScript("""
-local time = redis.call('TIME')
-local micros = time[1] * 1000000 + time[2]
-local interval = 60000000 / ARGV[1]
-local full = tonumber(redis.call('GET', KEYS[1]) or '0')
-local spent = math.max(0, math.min(full - micros, interval * ARGV[2]))
-if spent > interval * (ARGV[2] - 1) + 1 then return -math.ceil(spent) end
+# Takes one from the bucket. Returns the microseconds that are spent, negative if it refused.
+@redis_script("""
+local now = now_us()
+local interval = 60000000 / per_minute
+local full = tonumber(redis.call('GET', bucket) or '0')
+local spent = math.max(0, math.min(full - now, interval * burst))
+if spent > interval * (burst - 1) + 1 then return -math.ceil(spent) end
 spent = spent + interval
-redis.call('SET', KEYS[1], string.format('%.0f', micros + spent), 'PX', math.ceil(spent / 1000))
+redis.call('SET', bucket, string.format('%.0f', now + spent), 'PX', math.ceil(spent / 1000))
 return math.ceil(spent)
 """)
+def _take(*, bucket: Key, per_minute: int, burst: int) -> int: ...

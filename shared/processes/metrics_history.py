@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.processes.counters import Counters
 from shared.redis import keys
-from shared.redis.client import Redis, RedisScript
+from shared.redis.client import Redis
+from shared.redis.scripts import Key, redis_script
 
 SAMPLE_SECONDS = 5.0
 SAMPLES_KEPT = 720
@@ -62,8 +63,11 @@ class MetricsHistory:
 
     async def try_become_leader(self, process_id: str) -> float:
         """0.0 where the turn is this process' now, else the seconds until the next."""
-        left_ms: int = await _TAKE_TURN.run(
-            self._redis, [keys.SAMPLE_LEADER], [process_id, int(SAMPLE_SECONDS * 1000)]
+        left_ms = await _try_become_leader(
+            self._redis,
+            leader=keys.SAMPLE_LEADER,
+            process_id=process_id,
+            term_ms=int(SAMPLE_SECONDS * 1000),
         )
         return left_ms / 1000
 
@@ -83,20 +87,19 @@ class MetricsHistory:
 
     async def add(self, sample: Sample, seen: Seen, process_id: str) -> bool:
         """Add the sample of this process' turn. False if another has the turn by now."""
-        return bool(
-            await _ADD.run(
-                self._redis,
-                [keys.SAMPLE_LEADER, keys.SAMPLES, keys.SAMPLE_COUNTERS],
-                [
-                    process_id,
-                    sample.model_dump_json(exclude_defaults=True),
-                    seen.model_dump_json(exclude_defaults=True),
-                    SAMPLES_KEPT,
-                    _HOUR_MS,
-                    _PAUSE_MS,
-                ],
-            )
+        added = await _add(
+            self._redis,
+            leader=keys.SAMPLE_LEADER,
+            samples=keys.SAMPLES,
+            counters=keys.SAMPLE_COUNTERS,
+            process_id=process_id,
+            sample_text=sample.model_dump_json(exclude_defaults=True),
+            counters_text=seen.model_dump_json(exclude_defaults=True),
+            max_length=SAMPLES_KEPT,
+            samples_ttl_ms=_HOUR_MS,
+            counters_ttl_ms=_PAUSE_MS,
         )
+        return bool(added)
 
     async def last_hour(self, now: int) -> tuple[Sample, ...]:
         """The samples of the hour before `now`, the oldest first; only new ones are read."""
@@ -121,17 +124,32 @@ def _read(fields: Mapping[bytes, bytes]) -> Sample | None:
         return None
 
 
-#: KEYS turn; ARGV process, length of a turn in ms.
-_TAKE_TURN = RedisScript("""
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-return math.max(1, redis.call('PTTL', KEYS[1]))
+# Returns 0 if the process became the leader, else the milliseconds until the next term.
+@redis_script("""
+if redis.call('SET', leader, process_id, 'NX', 'PX', term_ms) then return 0 end
+return math.max(1, redis.call('PTTL', leader))
 """)
+def _try_become_leader(*, leader: Key, process_id: str, term_ms: int) -> int: ...
 
-#: KEYS turn, samples, totals; ARGV process, sample, totals, how many are kept, their times to live.
-_ADD = RedisScript("""
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], '*', 'sample', ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
-redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[6])
+
+# Adds a sample, and replaces the counters that the next one is compared with. Returns 0 if another
+# process leads now.
+@redis_script("""
+if redis.call('GET', leader) ~= process_id then return 0 end
+redis.call('XADD', samples, 'MAXLEN', '=', max_length, '*', 'sample', sample_text)
+redis.call('PEXPIRE', samples, samples_ttl_ms)
+redis.call('SET', counters, counters_text, 'PX', counters_ttl_ms)
 return 1
 """)
+def _add(
+    *,
+    leader: Key,
+    samples: Key,
+    counters: Key,
+    process_id: str,
+    sample_text: str,
+    counters_text: str,
+    max_length: int,
+    samples_ttl_ms: int,
+    counters_ttl_ms: int,
+) -> int: ...

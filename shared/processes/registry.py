@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.background_task import BackgroundTask
 from shared.processes.counters import CounterReader, Counters
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError, RedisScript
+from shared.redis.client import REDIS_AWAY, Redis, RedisError
+from shared.redis.scripts import Key, redis_script
 
 #: How long a process counts as alive after its last renewal; it renews each third of it.
 ALIVE_SECONDS = 6.0
@@ -62,10 +63,13 @@ class ProcessRegistry(Generic[RecordT]):
 
     async def renew(self, record: RecordT) -> None:
         """Be alive, as described, for a while."""
-        await _RENEW.run(
+        await _renew(
             self._redis,
-            [self.members, self.key(record.id)],
-            [record.id, record.model_dump_json(), self._alive_ms],
+            members=self.members,
+            record=self.key(record.id),
+            process_id=record.id,
+            text=record.model_dump_json(),
+            alive_ms=self._alive_ms,
         )
 
     async def deregister(self, record: RecordT) -> None:
@@ -83,8 +87,7 @@ class ProcessRegistry(Generic[RecordT]):
 
         What a newer process says, and this one cannot read, is passed over.
         """
-        prefix = self.key("{}").split("{}")
-        texts: list[bytes] = await _ALIVE.run(self._redis, [self.members], prefix)
+        texts = await _alive(self._redis, members=self.members, record_format=self.key("%s"))
         records = [record for text in texts if (record := self._read(text)) is not None]
         return sorted(records, key=lambda record: (record.started_at, record.id))
 
@@ -145,25 +148,23 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
             await asyncio.sleep(ALIVE_SECONDS / 3)
 
 
-#: KEYS members, record; ARGV member, record, time to live. Scores are Redis' own time.
-_RENEW = RedisScript("""
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-end
+# A member's score is the time, by the clock of Redis, at which it counts as gone.
+@redis_script("""
+local now = now_ms()
+redis.call('ZREMRANGEBYSCORE', members, '-inf', now)
+redis.call('ZADD', members, now + alive_ms, process_id)
+redis.call('SET', record, text, 'PX', alive_ms)
+if redis.call('PTTL', members) < alive_ms then redis.call('PEXPIRE', members, alive_ms) end
 """)
+def _renew(*, members: Key, record: Key, process_id: str, text: str, alive_ms: int) -> None: ...
 
-#: KEYS members; ARGV what stands before and after a member's id in its record's key.
-_ALIVE = RedisScript("""
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')) do
-  found[#found + 1] = redis.call('GET', ARGV[1] .. id .. ARGV[2]) or nil
+
+# Returns the records of all members that are alive.
+@redis_script("""
+local records = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', members, now_ms(), '+inf')) do
+  records[#records + 1] = redis.call('GET', string.format(record_format, id)) or nil
 end
-return found
+return records
 """)
+def _alive(*, members: Key, record_format: str) -> list[bytes]: ...

@@ -17,13 +17,10 @@ from shared.limits import rate_limit
 from shared.limits.rate_limit_status import RateLimitStatus
 from shared.queue.job_queue import RunChat, queued_payload
 from shared.redis import keys
-from shared.redis.client import Argument, Redis
-from shared.runs.admission_scripts import ADMIT
+from shared.redis.client import Redis
+from shared.runs.admission_scripts import AdmissionParameters, Reply, admit
 from shared.runs.run import Run
 from shared.settings import LimitSettings
-
-#: A verdict, a run, the one it supersedes, a number.
-Reply = list[bytes | int]
 
 #: How long a run waits at most for the one that it supersedes to end.
 SUPERSEDE_SECONDS = 6.0
@@ -94,37 +91,38 @@ class Admission:
             QueueFull: if too many runs of all owners wait.
             IdempotencyMismatch: if the key was used for another request.
         """
-        args: list[Argument] = [
-            run.id,
-            queued_payload(job),
-            self._ttl_ms,
-            _WAKE_CAP,
-            int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
-            idempotency.fingerprint if idempotency else "",
-            run.continues,
-            limits.requests_per_minute,
-            limits.burst,
-            limits.live_runs,
-            limits.queue_depth,
-        ]
-        return _outcome(await self._decide(run, self._keys(run, idempotency), args), limits)
-
-    async def _decide(self, run: Run, names: list[str], args: list[Argument]) -> Reply:
-        formats = (keys.run("%s"), keys.stream("%s"))
-        return await ADMIT.run(self._redis, names, [*args, *formats, *run.to_fields()])
-
-    def _keys(self, run: Run, idempotency: Idempotency | None) -> list[str]:
         queue = keys.queue(run.queue)
-        return [
-            keys.chat(run.owner, run.chat_id),
-            self._mark(run.id),
-            keys.job(run.id),
-            queue,
-            keys.wake(queue),
-            keys.rate(run.owner),
-            keys.live_runs(run.owner),
-            *([keys.idempotency(run.owner, idempotency.key)] if idempotency else []),
-        ]
+        parameters = AdmissionParameters(
+            chat=keys.chat(run.owner, run.chat_id),
+            admission_mark=self._mark(run.id),
+            job=keys.job(run.id),
+            queue=queue,
+            wakeup=keys.wake(queue),
+            rate=keys.rate(run.owner),
+            live_runs=keys.live_runs(run.owner),
+            idempotency=keys.idempotency(run.owner, idempotency.key) if idempotency else None,
+            run_id=run.id,
+            payload=queued_payload(job),
+            ttl_ms=self._ttl_ms,
+            max_wakeup_tokens=_WAKE_CAP,
+            supersede_ms=int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
+            fingerprint=idempotency.fingerprint if idempotency else "",
+            continued_runs=run.continues,
+            requests_per_minute=limits.requests_per_minute,
+            burst=limits.burst,
+            max_live_runs=limits.live_runs,
+            max_queue_depth=limits.queue_depth,
+        )
+        return _outcome(await self._decide(run, parameters), limits)
+
+    async def _decide(self, run: Run, parameters: AdmissionParameters) -> Reply:
+        return await admit(
+            self._redis,
+            **parameters,
+            run_format=keys.run("%s"),
+            stream_format=keys.stream("%s"),
+            run_fields=run.to_fields(),
+        )
 
     def _mark(self, run_id: str) -> str:
         """What says that the run has been let in."""

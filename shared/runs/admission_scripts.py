@@ -1,180 +1,235 @@
-"""The scripts that let runs in. Both decide alike; they differ in how they know of runs.
+"""The scripts that admit runs. Both decide alike; they differ in how they look up other runs.
 
-A live run whose closing was missed is found among the oldest, which ended ones become in time.
+An owner's set of live runs may hold ended ones, if their removal was missed. They become the oldest
+in time, and are found there.
 """
 
-from shared.redis.client import RedisScript
+from typing import TypedDict, Unpack
 
-#: KEYS chat, mark of a run that was let in, job, queue, wake, rate, live runs, idempotency (if
-#: there is a key).
-#: ARGV run, job, TTL, wake cap, milliseconds to wait for a superseded run (0: none may be),
-#: fingerprint or '', the runs that it continues, runs a minute, burst, live runs, depth; then the
-#: script's own.
-#: Returns verdict, run, superseded run or '', and a number: what is spent of the rate in µs, or the
-#: age of the oldest in ms. Times are Redis' own: clients' clocks differ.
-#: The rate is a token bucket, kept as the time at which it is full again (GCRA).
-_HEAD = """
-local ttl = tonumber(ARGV[3])
-local time = redis.call('TIME')
-local micros = time[1] * 1000000 + time[2]
-local now = math.floor(micros / 1000)
-local interval = ARGV[8] == '0' and 0 or 60000000 / ARGV[8]
-local full = tonumber(redis.call('GET', KEYS[6]) or '0')
-local spent = math.max(0, math.min(full - micros, interval * ARGV[9]))
+from shared.redis.scripts import Arguments, Key, OptionalKey, redis_script
+
+#: Verdict, run id, superseded run id or '', and a number: the microseconds spent of the rate, or
+#: the age of the oldest run in milliseconds.
+Reply = list[bytes | int]
+
+
+class AdmissionParameters(TypedDict):
+    """What both scripts need. Times are by the clock of Redis: the clocks of API hosts differ.
+
+    `admission_mark` exists once the run is admitted. `rate` is a token bucket, stored as the time
+    at which it is full again (GCRA).
+    """
+
+    chat: Key
+    admission_mark: Key
+    job: Key
+    queue: Key
+    wakeup: Key
+    rate: Key
+    live_runs: Key
+    idempotency: OptionalKey
+    run_id: str
+    payload: bytes
+    ttl_ms: int
+    max_wakeup_tokens: int
+    #: How long to wait for a superseded run; 0: the run must not supersede another.
+    supersede_ms: int
+    #: Of the request with the idempotency key, or ''.
+    fingerprint: str
+    #: The runs that it continues, separated by spaces.
+    continued_runs: str
+    requests_per_minute: int
+    burst: int
+    max_live_runs: int
+    max_queue_depth: int
+
+
+_STATE = """
+local now_micros = now_us()
+local now = math.floor(now_micros / 1000)
+local interval = requests_per_minute == 0 and 0 or 60000000 / requests_per_minute
+local full = tonumber(redis.call('GET', rate) or '0')
+local spent = math.max(0, math.min(full - now_micros, interval * burst))
 local superseded = ''
 """
 
-#: What it needs of its prelude: `kept`, `live` and `ended` of a run; `supersedes`, the one that
-#: this run was let in for; `record`, which makes the run.
+#: Requires functions that look up other runs: `is_kept`, `is_live` and `has_ended`. Also
+#: `superseded_before`, the run that this one superseded when it was admitted, and `record_run`,
+#: which stores this one.
 _DECIDE = """
 local function admitted(id, other)
   return {'admitted', id, other, math.ceil(spent)}
 end
 
-local function count()
-  local others = redis.call('ZCARD', KEYS[7])
-  if superseded ~= '' and redis.call('ZSCORE', KEYS[7], superseded) then others = others - 1 end
-  return others
+local function count_live()
+  local count = redis.call('ZCARD', live_runs)
+  if superseded ~= '' and redis.call('ZSCORE', live_runs, superseded) then count = count - 1 end
+  return count
 end
 
-local function refusal()
-  if redis.call('EXISTS', KEYS[2]) == 1 then return admitted(ARGV[1], supersedes()) end
-  if KEYS[8] then
-    local used = redis.call('HMGET', KEYS[8], 'run', 'fingerprint')
-    if used[1] and kept(used[1]) then
-      if used[2] ~= ARGV[6] then return {'mismatch', '', '', 0} end
+local function oldest_age(zset)
+  return now - redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')[2]
+end
+
+local function check_chat()
+  local newest = redis.call('GET', chat)
+  local continued = string.match(continued_runs, '%S+$')
+  if continued and newest ~= continued then
+    return {newest and is_live(newest) and 'occupied' or 'overtaken', newest or '', '', 0}
+  end
+  superseded = newest and is_live(newest) and newest or ''
+  if superseded ~= '' and supersede_ms == 0 then return {'occupied', superseded, '', 0} end
+end
+
+local function check_live_runs()
+  if max_live_runs == 0 or count_live() < max_live_runs then return end
+  for _, id in ipairs(redis.call('ZRANGE', live_runs, 0, 15)) do
+    if has_ended(id) then redis.call('ZREM', live_runs, id) end
+  end
+  if count_live() >= max_live_runs then return {'runs', '', '', oldest_age(live_runs)} end
+end
+
+local function decide()
+  if redis.call('EXISTS', admission_mark) == 1 then return admitted(run_id, superseded_before()) end
+  if idempotency then
+    local used = redis.call('HMGET', idempotency, 'run', 'fingerprint')
+    if used[1] and is_kept(used[1]) then
+      if used[2] ~= fingerprint then return {'mismatch', '', '', 0} end
       return admitted(used[1], '')
     end
   end
-
-  local newest = redis.call('GET', KEYS[1])
-  local continued = string.match(ARGV[7], '%S+$')
-  if continued and newest ~= continued then
-    return {newest and live(newest) and 'occupied' or 'overtaken', newest or '', '', 0}
-  end
-  superseded = newest and live(newest) and newest or ''
-  if superseded ~= '' and ARGV[5] == '0' then return {'occupied', superseded, '', 0} end
-
-  if interval > 0 and spent > interval * (ARGV[9] - 1) + 1 then
+  local refusal = check_chat()
+  if refusal then return refusal end
+  if interval > 0 and spent > interval * (burst - 1) + 1 then
     return {'rate', '', '', math.ceil(spent)}
   end
-
-  local most = tonumber(ARGV[10])
-  if most > 0 and count() >= most then
-    for _, id in ipairs(redis.call('ZRANGE', KEYS[7], 0, 15)) do
-      if ended(id) then redis.call('ZREM', KEYS[7], id) end
-    end
-    if count() >= most then
-      local oldest = redis.call('ZRANGE', KEYS[7], 0, 0, 'WITHSCORES')
-      return {'runs', '', '', now - oldest[2]}
-    end
-  end
-
-  local depth = tonumber(ARGV[11])
-  if depth > 0 and redis.call('ZCOUNT', KEYS[4], '-inf', now) >= depth then
-    local oldest = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
-    return {'queue', '', '', now - oldest[2]}
+  refusal = check_live_runs()
+  if refusal then return refusal end
+  if max_queue_depth > 0 and redis.call('ZCOUNT', queue, '-inf', now) >= max_queue_depth then
+    return {'queue', '', '', oldest_age(queue)}
   end
 end
 
-local function enter()
+local function admit()
   local due = now
-  record()
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)
-  redis.call('SET', KEYS[3], ARGV[2], 'PX', ttl)
+  record_run()
+  redis.call('SET', chat, run_id, 'PX', ttl_ms)
+  redis.call('SET', job, payload, 'PX', ttl_ms)
   if superseded ~= '' then
-    due = now + ARGV[5]
-  elseif redis.call('LLEN', KEYS[5]) < tonumber(ARGV[4]) then
-    redis.call('LPUSH', KEYS[5], '1')
+    due = now + supersede_ms
+  elseif redis.call('LLEN', wakeup) < max_wakeup_tokens then
+    redis.call('LPUSH', wakeup, '1')
   end
-  redis.call('ZADD', KEYS[4], due, ARGV[1])
-  redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - ttl)
-  redis.call('ZADD', KEYS[7], now, ARGV[1])
+  redis.call('ZADD', queue, due, run_id)
+  redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
+  redis.call('ZADD', live_runs, now, run_id)
   if interval > 0 then
     spent = spent + interval
-    redis.call('SET', KEYS[6], string.format('%.0f', micros + spent), 'PX', math.ceil(spent / 1000))
+    local full_at = string.format('%.0f', now_micros + spent)
+    redis.call('SET', rate, full_at, 'PX', math.ceil(spent / 1000))
   end
-  if KEYS[8] then
-    redis.call('HSET', KEYS[8], 'run', ARGV[1], 'fingerprint', ARGV[6])
-    redis.call('PEXPIRE', KEYS[8], ttl)
+  if idempotency then
+    redis.call('HSET', idempotency, 'run', run_id, 'fingerprint', fingerprint)
+    redis.call('PEXPIRE', idempotency, ttl_ms)
   end
-  for _, key in ipairs({KEYS[4], KEYS[5], KEYS[7]}) do redis.call('PEXPIRE', key, ttl) end
-  return admitted(ARGV[1], superseded)
+  for _, key in ipairs({queue, wakeup, live_runs}) do redis.call('PEXPIRE', key, ttl_ms) end
+  return admitted(run_id, superseded)
 end
 """
 
-#: One server has all: the runs' own hashes tell. The mark is the run's hash.
-#: ARGV a run's key and its log's as formats, the run's fields.
-ADMIT = RedisScript(
-    _HEAD
-    + """
+
+# For one server that holds everything: reads the hashes of other runs. `admission_mark` is the
+# run's own hash.
+@redis_script(
+    _STATE,
+    """
+local run = admission_mark
+local function run_key(id) return string.format(run_format, id) end
 local function field(id, name)
-  return redis.call('HGET', string.format(ARGV[12], id), name) or ''
+  return redis.call('HGET', run_key(id), name) or ''
 end
-local function live(id)
+local function is_live(id)
   local state = field(id, 'state')
   return state == 'queued' or state == 'running'
 end
-local function ended(id) return not live(id) end
-local function kept(id) return redis.call('EXISTS', string.format(ARGV[12], id)) == 1 end
-local function supersedes() return field(ARGV[1], 'supersedes') end
-local function record()
-  redis.call('HSET', KEYS[2], 'live_runs', KEYS[7], 'let_in_at', string.format('%d', now),
-    unpack(ARGV, 14))
+local function has_ended(id) return not is_live(id) end
+local function is_kept(id) return redis.call('EXISTS', run_key(id)) == 1 end
+local function superseded_before() return field(run_id, 'supersedes') end
+local function record_run()
+  redis.call('HSET', run, 'live_runs', live_runs, 'let_in_at', string.format('%d', now),
+    unpack(run_fields))
   if superseded ~= '' then
-    redis.call('HSET', KEYS[2], 'supersedes', superseded)
-    redis.call('HINCRBY', string.format(ARGV[12], superseded), 'cancel', 1)
+    redis.call('HSET', run, 'supersedes', superseded)
+    redis.call('HINCRBY', run_key(superseded), 'cancel', 1)
   end
-  redis.call('PEXPIRE', KEYS[2], ttl)
-  for id in string.gmatch(ARGV[7], '%S+') do
-    redis.call('PEXPIRE', string.format(ARGV[12], id), ttl)
-    redis.call('PEXPIRE', string.format(ARGV[13], id), ttl)
+  redis.call('PEXPIRE', run, ttl_ms)
+  for id in string.gmatch(continued_runs, '%S+') do
+    redis.call('PEXPIRE', run_key(id), ttl_ms)
+    redis.call('PEXPIRE', string.format(stream_format, id), ttl_ms)
   end
 end
-"""
-    + _DECIDE
-    + """
-return refusal() or enter()
-"""
+""",
+    _DECIDE,
+    """
+return decide() or admit()
+""",
 )
+def admit(
+    *,
+    run_format: str,
+    stream_format: str,
+    run_fields: Arguments,
+    **parameters: Unpack[AdmissionParameters],
+) -> Reply: ...
 
-#: The runs are elsewhere: what is known of them is told, and what is not is asked for. The mark is
-#: a string of its own, for as long as a call whose reply was lost may come again; it holds the run
-#: that is superseded. A run whose job is gone is not live, though its end was not told here.
-#: ARGV what is known as `<run>=<live | ended | gone>`, whether this run is made, the one that it
-#: says to supersede, a job's key as a format, the mark's TTL.
-#: Two more verdicts: `look` and `make`, with the runs to look at, and the one to be superseded.
-ADMIT_APART = RedisScript(
-    _HEAD
-    + """
+
+# For split storage: the runs are on another server, so the caller passes what it read of them as
+# `<run>=<live | ended | gone>`. Two more verdicts request more: `look` names runs to read, `make`
+# requests that this run be stored, and names those too and the run to supersede.
+#
+# `admission_mark` is a separate key. It holds the superseded run, for as long as a call whose reply
+# was lost may be repeated. A run without a job is not live, even if its end was not recorded here.
+@redis_script(
+    _STATE,
+    """
 local known, unknown = {}, {}
-for id, state in string.gmatch(ARGV[12], '(%S+)=(%a+)') do known[id] = state end
-local function state(id)
+for id, state in string.gmatch(known_states, '(%S+)=(%a+)') do known[id] = state end
+local function state_of(id)
   if not known[id] then unknown[#unknown + 1] = id end
   return known[id]
 end
-local function live(id) return state(id) == 'live' end
-local function ended(id) return (state(id) or 'live') ~= 'live' end
-local function kept(id) return (state(id) or 'gone') ~= 'gone' end
-local function supersedes() return redis.call('GET', KEYS[2]) end
-local function record()
-  redis.call('SET', KEYS[2], superseded, 'PX', ARGV[16])
-  for _, id in ipairs(redis.call('ZRANGE', KEYS[7], 0, 15)) do
-    local job = string.format(ARGV[15], id)
-    if redis.call('EXISTS', job) == 0 then redis.call('ZREM', KEYS[7], id) end
+local function is_live(id) return state_of(id) == 'live' end
+local function has_ended(id) return (state_of(id) or 'live') ~= 'live' end
+local function is_kept(id) return (state_of(id) or 'gone') ~= 'gone' end
+local function superseded_before() return redis.call('GET', admission_mark) end
+local function record_run()
+  redis.call('SET', admission_mark, superseded, 'PX', mark_ttl_ms)
+  for _, id in ipairs(redis.call('ZRANGE', live_runs, 0, 15)) do
+    if redis.call('EXISTS', string.format(job_format, id)) == 0 then
+      redis.call('ZREM', live_runs, id)
+    end
   end
 end
-"""
-    + _DECIDE
-    + """
-local refused = refusal()
+""",
+    _DECIDE,
+    """
+local outcome = decide()
 if #unknown > 0 then
-  return {refused and 'look' or 'make', table.concat(unknown, ' '), '', 0}
+  return {outcome and 'look' or 'make', table.concat(unknown, ' '), '', 0}
 end
-if refused then return refused end
-if ARGV[13] == '0' or (superseded ~= '' and superseded ~= ARGV[14]) then
+if outcome then return outcome end
+if run_is_stored == 0 or (superseded ~= '' and superseded ~= stored_superseded) then
   return {'make', '', superseded, 0}
 end
-return enter()
-"""
+return admit()
+""",
 )
+def admit_split(
+    *,
+    known_states: str,
+    run_is_stored: int,
+    stored_superseded: str,
+    job_format: str,
+    mark_ttl_ms: int,
+    **parameters: Unpack[AdmissionParameters],
+) -> Reply: ...

@@ -3,7 +3,8 @@
 from contextlib import suppress
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError, RedisScript
+from shared.redis.client import REDIS_AWAY, Redis, RedisError
+from shared.redis.scripts import Key, redis_script
 
 _KEPT = 200
 
@@ -18,7 +19,13 @@ class FailedRuns:
     async def add(self, run_id: str) -> None:
         """Remember a run that has failed. It has ended: whether this succeeds is no matter."""
         with suppress(*REDIS_AWAY, RedisError):
-            await _ADD.run(self._redis, [keys.FAILED_RUNS], [run_id, _KEPT, self._retention_ms])
+            await _add(
+                self._redis,
+                failed_runs=keys.FAILED_RUNS,
+                run_id=run_id,
+                max_length=_KEPT,
+                ttl_ms=self._retention_ms,
+            )
 
     async def newest(self, count: int) -> list[str]:
         ids: list[bytes] = await self._redis.execute_command(
@@ -27,9 +34,9 @@ class FailedRuns:
         return [run_id.decode() for run_id in ids]
 
 
-#: KEYS failed; ARGV run, how many are kept, their time to live.
-_ADD = RedisScript("""
-redis.call('LPUSH', KEYS[1], ARGV[1])
-redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+@redis_script("""
+redis.call('LPUSH', failed_runs, run_id)
+redis.call('LTRIM', failed_runs, 0, max_length - 1)
+redis.call('PEXPIRE', failed_runs, ttl_ms)
 """)
+def _add(*, failed_runs: Key, run_id: str, max_length: int, ttl_ms: int) -> None: ...

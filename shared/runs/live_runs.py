@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
 from shared.redis import keys
-from shared.redis.client import Redis, RedisScript
+from shared.redis.client import Redis
+from shared.redis.scripts import Keys, redis_script
 from shared.runs.run import Run, RunStore
 
 LiveState = Literal["waiting", "running", "deferred"]
@@ -34,12 +35,13 @@ class LiveRuns:
         The latter are those that workers have, and the deferred ones. Where there are enough of
         both they are half and half: neither hides the other.
         """
-        return await self._find(_BOTH, queues, count)
-
-    async def _find(self, script: RedisScript, queues: Sequence[str], count: int) -> list[LiveRun]:
-        names, args = [keys.queue(queue) for queue in queues], [count, keys.lease("")]
-        told: list[list[bytes]] = await script.run(self._redis, names, args)
-        found = [[word.decode() for word in words] for words in told]
+        reply = await _find(
+            self._redis,
+            queues=[keys.queue(queue) for queue in queues],
+            count=count,
+            lease_prefix=keys.lease(""),
+        )
+        found = [[field.decode() for field in row] for row in reply]
         runs = await self._runs.find([job for job, *_ in found])
         return [
             LiveRun(runs[job], worker or None, int(due), cast("LiveState", state))
@@ -48,20 +50,17 @@ class LiveRuns:
         ]
 
 
-#: KEYS queues; ARGV count, lease key prefix. Of all queues, by due time: a job's id, its due time,
-#: its worker's id or '', and what it does.
-_BOTH = RedisScript("""
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function told(id, due)
-  local worker = redis.call('GET', ARGV[2] .. id) or ''
+# Returns rows of all queues, by due time: job id, due time, worker id or '', state.
+@redis_script("""
+local now = now_ms()
+local function describe(id, due)
+  local worker = redis.call('GET', lease_prefix .. id) or ''
   local state = worker ~= '' and 'running' or due <= now and 'waiting' or 'deferred'
   return {id, string.format('%.0f', due), worker, state}
 end
-local count = tonumber(ARGV[1])
 local function first(from, to)
   local jobs = {}
-  for _, queue in ipairs(KEYS) do
+  for _, queue in ipairs(queues) do
     local found = redis.call('ZRANGEBYSCORE', queue, from, to, 'WITHSCORES', 'LIMIT', 0, count)
     for i = 1, #found, 2 do jobs[#jobs + 1] = {found[i], tonumber(found[i + 1])} end
   end
@@ -69,12 +68,13 @@ local function first(from, to)
   return jobs
 end
 local waiting, later = first('-inf', now), first('(' .. string.format('%.0f', now), '+inf')
-local waits = math.min(#waiting, math.max(math.floor(count / 2), count - #later))
-local found = {}
-local function take(jobs, many)
-  for i = 1, math.min(#jobs, many) do found[#found + 1] = told(jobs[i][1], jobs[i][2]) end
+local waiting_count = math.min(#waiting, math.max(math.floor(count / 2), count - #later))
+local rows = {}
+local function add(jobs, limit)
+  for i = 1, math.min(#jobs, limit) do rows[#rows + 1] = describe(jobs[i][1], jobs[i][2]) end
 end
-take(waiting, waits)
-take(later, count - waits)
-return found
+add(waiting, waiting_count)
+add(later, count - waiting_count)
+return rows
 """)
+def _find(*, queues: Keys, count: int, lease_prefix: str) -> list[list[bytes]]: ...

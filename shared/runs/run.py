@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.redis import keys
-from shared.redis.client import Argument, Redis, RedisScript
+from shared.redis.client import Argument, Redis
+from shared.redis.scripts import Arguments, Key, redis_script
 
 
 class RunState(StrEnum):
@@ -102,7 +103,12 @@ class RunStore:
 
     async def create(self, run: Run) -> None:
         """Make a run, as if it were let in now. One that is there stays as it is."""
-        await _CREATE.run(self._redis, [keys.run(run.id)], [self._live_ttl_ms, *run.to_fields()])
+        await _create(
+            self._redis,
+            run=keys.run(run.id),
+            ttl_ms=self._live_ttl_ms,
+            fields=run.to_fields(),
+        )
 
     async def forget(self, run_id: str) -> None:
         await self._redis.execute_command("DEL", keys.run(run_id))
@@ -120,7 +126,7 @@ class RunStore:
 
     async def name_superseded(self, run_id: str, superseded: str) -> None:
         """Have a run say which one is to end for it."""
-        await _RECORD.run(self._redis, [keys.run(run_id)], ["supersedes", superseded])
+        await _set_field(self._redis, run=keys.run(run_id), field="supersedes", value=superseded)
 
     async def _each(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         if not commands:
@@ -143,7 +149,7 @@ class RunStore:
 
     async def request_cancel(self, run_id: str) -> None:
         """Record the stop. Whoever writes to the log next is told."""
-        await _CANCEL.run(self._redis, [keys.run(run_id)])
+        await _cancel(self._redis, run=keys.run(run_id))
 
     async def count_failure(self, run_id: str, attempt: int) -> None:
         """Record that an attempt failed."""
@@ -154,23 +160,23 @@ class RunStore:
         await self._count(run_id, attempt, "handovers")
 
     async def _count(self, run_id: str, attempt: int, field: str) -> None:
-        await _COUNT.run(self._redis, [keys.run(run_id)], [field, f"end:{attempt}"])
+        await _count_end(self._redis, run=keys.run(run_id), counter=field, mark=f"end:{attempt}")
 
     async def hand_back(self, run_id: str) -> float | None:
         """The seconds since a worker first could not begin with the run; None if it has ended."""
-        waited_ms: int | None = await _HAND_BACK.run(self._redis, [keys.run(run_id)])
+        waited_ms = await _hand_back(self._redis, run=keys.run(run_id))
         return None if waited_ms is None else waited_ms / 1000
 
     async def record_usage(self, run_id: str, attempt: int, usage: str) -> None:
         """What an attempt has used so far; each attempt has a field of its own."""
-        await _RECORD.run(self._redis, [keys.run(run_id)], [f"usage:{attempt}", usage])
+        await _set_field(self._redis, run=keys.run(run_id), field=f"usage:{attempt}", value=usage)
 
     async def swap_trace(self, run_id: str, mine: str) -> str | None:
         """Leave how to tell of this attempt if it ends without a word; what the last one left.
 
         An attempt that tells of its own end leaves nothing.
         """
-        left: bytes | None = await _TRADE.run(self._redis, [keys.run(run_id)], [mine])
+        left = await _swap_trace(self._redis, run=keys.run(run_id), trace=mine)
         return left.decode() if left else None
 
     async def usages(self, run_id: str) -> list[str]:
@@ -185,49 +191,58 @@ def _run(fields: Mapping[bytes, bytes]) -> Run | None:
     return Run.model_validate({k.decode(): v.decode() for k, v in fields.items()})
 
 
-#: A hash that has expired must not come back as a fragment without a TTL.
-_CANCEL = RedisScript("""
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], 'cancel', 1) end
+# These scripts do nothing if the run's hash has expired: writing would leave a fragment of it that
+# has no TTL.
+@redis_script("""
+if redis.call('EXISTS', run) == 1 then redis.call('HINCRBY', run, 'cancel', 1) end
 """)
+def _cancel(*, run: Key) -> None: ...
 
-#: KEYS run; ARGV counter, the attempt's mark. An attempt ends once, however often it is told.
-_COUNT = RedisScript("""
-if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[1]) == 1 then
-  redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+
+@redis_script("""
+if redis.call('EXISTS', run) == 1 then redis.call('HSET', run, field, value) end
+""")
+def _set_field(*, run: Key, field: str, value: str) -> None: ...
+
+
+# An attempt ends once, even if the call is repeated.
+@redis_script("""
+if redis.call('EXISTS', run) == 1 and redis.call('HSETNX', run, mark, counter) == 1 then
+  redis.call('HINCRBY', run, counter, 1)
 end
 """)
+def _count_end(*, run: Key, counter: str, mark: str) -> None: ...
 
-_RECORD = RedisScript("""
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+
+@redis_script("""
+if redis.call('EXISTS', run) == 0 then return false end
+local previous = redis.call('HGET', run, 'trace')
+if trace == '' then redis.call('HDEL', run, 'trace')
+else redis.call('HSET', run, 'trace', trace) end
+return previous
 """)
+def _swap_trace(*, run: Key, trace: str) -> bytes | None: ...
 
-_TRADE = RedisScript("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-local left = redis.call('HGET', KEYS[1], 'trace')
-if ARGV[1] == '' then redis.call('HDEL', KEYS[1], 'trace')
-else redis.call('HSET', KEYS[1], 'trace', ARGV[1]) end
-return left
-""")
 
-#: The time of the first hand-back is kept for as long as no attempt begins in between.
-_HAND_BACK = RedisScript("""
-local state = redis.call('HGET', KEYS[1], 'state')
+# The time of the first hand-back is kept until the next attempt begins.
+@redis_script("""
+local state = redis.call('HGET', run, 'state')
 if state ~= 'queued' and state ~= 'running' then return false end
-local attempts = redis.call('HGET', KEYS[1], 'attempts')
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local before, since = string.match(redis.call('HGET', KEYS[1], 'unbegun') or '', '(%d+) (%d+)')
+local attempts = redis.call('HGET', run, 'attempts')
+local now = now_ms()
+local before, since = string.match(redis.call('HGET', run, 'unbegun') or '', '(%d+) (%d+)')
 if before ~= attempts then
   since = now
-  redis.call('HSET', KEYS[1], 'unbegun', attempts .. ' ' .. string.format('%d', now))
+  redis.call('HSET', run, 'unbegun', attempts .. ' ' .. string.format('%d', now))
 end
 return now - since
 """)
+def _hand_back(*, run: Key) -> int | None: ...
 
-_CREATE = RedisScript("""
-if redis.call('EXISTS', KEYS[1]) == 1 then return end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 'let_in_at', string.format('%d', now), unpack(ARGV, 2))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+
+@redis_script("""
+if redis.call('EXISTS', run) == 1 then return end
+redis.call('HSET', run, 'let_in_at', string.format('%d', now_ms()), unpack(fields))
+redis.call('PEXPIRE', run, ttl_ms)
 """)
+def _create(*, run: Key, ttl_ms: int, fields: Arguments) -> None: ...

@@ -13,9 +13,9 @@ The new run names it from the start, and whoever begins with the new one records
 import structlog
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Argument, Redis
-from shared.runs.admission import Admission, Reply, text_of
-from shared.runs.admission_scripts import ADMIT_APART
+from shared.redis.client import REDIS_AWAY, Redis
+from shared.runs.admission import Admission, text_of
+from shared.runs.admission_scripts import AdmissionParameters, Reply, admit_split
 from shared.runs.run import Run, RunStore
 
 log = structlog.stdlib.get_logger()
@@ -32,13 +32,19 @@ class SplitAdmission(Admission):
     def _mark(self, run_id: str) -> str:
         return keys.admitted(run_id)
 
-    async def _decide(self, run: Run, names: list[str], args: list[Argument]) -> Reply:
+    async def _decide(self, run: Run, parameters: AdmissionParameters) -> Reply:
         known: dict[str, str] = {}
         made: str | None = None
         while True:
-            told = " ".join(f"{run_id}={state}" for run_id, state in known.items())
-            own = [told, int(made is not None), made or "", keys.job("%s"), _MARK_MS]
-            reply: Reply = await ADMIT_APART.run(self._redis, names, [*args, *own])
+            reply = await admit_split(
+                self._redis,
+                **parameters,
+                known_states=" ".join(f"{run_id}={state}" for run_id, state in known.items()),
+                run_is_stored=int(made is not None),
+                stored_superseded=made or "",
+                job_format=keys.job("%s"),
+                mark_ttl_ms=_MARK_MS,
+            )
             verdict, text, other, _ = reply
             if verdict == b"make":
                 made = await self._make(run, made, text_of(other))

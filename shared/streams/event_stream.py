@@ -9,14 +9,14 @@ entries again changes nothing. The last entry of an ended run is `[DONE]`, and c
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, NoScriptError, Redis, away
 from shared.runs.run import RunState
+from shared.streams import scripts
 from shared.streams.events import DONE
-from shared.streams.scripts import APPEND, APPEND_SHARDED, TAKE_OVER
 
 if TYPE_CHECKING:
     from shared.redis.cluster_client import ClusterClient
@@ -149,14 +149,18 @@ class RedisEventStream:
     ) -> None:
         self._redis = redis
         self._cluster = cluster
-        self._script = APPEND_SHARDED if self._cluster else APPEND
-        self._live_ttl = str(int(live_ttl * 1000))
-        self._retention = str(int(retention * 1000))
+        self._append = scripts.append_sharded if cluster else scripts.append
+        self._live_ttl_ms = int(live_ttl * 1000)
+        self._retention_ms = int(retention * 1000)
 
     async def take_over(self, run_id: str) -> Takeover:
         nonce = secrets.token_hex(8)  # redis-py sends the command again where the reply was lost
-        reply: list[Any] | None = await TAKE_OVER.run(
-            self._redis, [keys.stream(run_id), keys.run(run_id)], [self._live_ttl, nonce]
+        reply = await scripts.take_over(
+            self._redis,
+            stream=keys.stream(run_id),
+            run=keys.run(run_id),
+            ttl_ms=self._live_ttl_ms,
+            nonce=nonce,
         )
         if not reply:
             raise StreamClosed
@@ -176,7 +180,7 @@ class RedisEventStream:
     async def append(self, *appends: Append) -> list[bool | Exception]:
         replies = await self._send(appends)
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            replies = await self._send(appends, whole=True)
+            replies = await self._send(appends, with_text=True)
         for reply in replies:
             if isinstance(reply, Exception) and isinstance(error := away(reply), REDIS_AWAY):
                 raise error
@@ -186,11 +190,22 @@ class RedisEventStream:
             await self._publish_moving(self._cluster, written)
         return verdicts
 
-    async def _send(self, appends: Sequence[Append], *, whole: bool = False) -> list[object]:
+    async def _send(self, appends: Sequence[Append], *, with_text: bool = False) -> list[object]:
+        queue = self._append.queue_text if with_text else self._append.queue
         async with self._redis.pipeline(transaction=False) as pipe:
             for append in appends:
-                names = [keys.stream(append.run_id), keys.run(append.run_id)]
-                self._script.queue(pipe, names, self._append_args(append), whole=whole)
+                closure = append.closure
+                queue(
+                    pipe,
+                    stream=keys.stream(append.run_id),
+                    run=keys.run(append.run_id),
+                    attempt=append.attempt,
+                    first=append.first,
+                    ttl_ms=self._retention_ms if closure else self._live_ttl_ms,
+                    final_state=closure.state if closure else "",
+                    error_code=(closure.error or "") if closure else "",
+                    entries=append.entries,
+                )
             return await pipe.execute(raise_on_error=False)
 
     async def _publish_moving(self, cluster: "ClusterClient", appends: Sequence[Append]) -> None:
@@ -207,17 +222,6 @@ class RedisEventStream:
                 lines = (b"%d-%d %b" % (append.attempt, offset, data) for offset, data in numbered)
                 pipe.execute_command("SPUBLISH", keys.stream(append.run_id), b"\n".join(lines))
             await pipe.execute(raise_on_error=False)
-
-    def _append_args(self, append: Append) -> list[str | int | bytes]:
-        closure = append.closure
-        return [
-            append.attempt,
-            append.first,
-            self._retention if closure else self._live_ttl,
-            closure.state if closure else "",
-            (closure.error or "") if closure else "",
-            *append.entries,
-        ]
 
     async def read(self, run_id: str, after: Cursor = START) -> Page:
         first = f"({after.attempt}-{after.offset}" if after.offset else "-"

@@ -1,83 +1,95 @@
-"""The scripts that write to logs: each looks at the last entry, and keeps the run in step."""
+"""The scripts that write to streams. They check the last entry and keep the run's state in step."""
 
-from shared.redis.client import RedisScript
+from typing import Any
 
-#: `tail` returns the log's attempt, its last offset and whether it is closed. A fence, whose own
-#: offset is 0, carries the offset that it follows.
+from shared.redis.scripts import Arguments, Key, redis_script
+
+#: `tail` returns the stream's attempt, its last offset and whether it is closed. A fence, whose own
+#: offset is 0, holds the offset that it follows.
 _TAIL = """
-local function tail(log)
-  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+local function tail()
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
   if not last then return 0, 0, false end
   local attempt, offset = string.match(last[1], '(%d+)-(%d+)')
   if offset == '0' then offset = last[2][2] end
   return tonumber(attempt), tonumber(offset), last[2][2] == '[DONE]'
 end
-local function count(run, field)
+local function count(field)
   return tonumber(redis.call('HGET', run, field) or '0')
 end
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
 """
 
-#: KEYS log, run; ARGV attempt, first offset, TTL, state to end in or '', error or '', entries.
-#: Publishes what is new as lines `<id> <event>` on the channel named as the log.
-APPEND = RedisScript(
-    _TAIL
-    + """
-local attempt, first = tonumber(ARGV[1]), tonumber(ARGV[2])
-local at, offset, closed = tail(KEYS[1])
-if at > attempt then return 'fenced' end
-if at < attempt or first > offset + 1 then return 'gap' end
-local head = 6
-if closed and first + #ARGV - head > offset then return 'closed' end
+_APPEND = """
+local newest, offset, closed = tail()
+if newest > attempt then return 'fenced' end
+if newest < attempt or first > offset + 1 then return 'gap' end
+if closed and first + #entries - 1 > offset then return 'closed' end
 local lines = {}
-for i = offset + 1 - first + head, #ARGV do
-  local id = attempt .. '-' .. string.format('%d', first + i - head)
-  redis.call('XADD', KEYS[1], id, 'd', ARGV[i])
-  lines[#lines + 1] = id .. ' ' .. ARGV[i]
+for i = offset + 2 - first, #entries do
+  local id = attempt .. '-' .. string.format('%d', first + i - 1)
+  redis.call('XADD', stream, id, 'd', entries[i])
+  lines[#lines + 1] = id .. ' ' .. entries[i]
 end
-local cancelled = count(KEYS[2], 'cancel') > 0 and 1 or 0
+local cancelled = count('cancel') > 0 and 1 or 0
 if #lines == 0 then return cancelled end
-if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[2], 'state', ARGV[4], 'ended_at', string.format('%d', now()))
-  if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'error', ARGV[5]) end
-  local ended = redis.call('HMGET', KEYS[2], 'live_runs', 'id')
+if final_state ~= '' then
+  redis.call('HSET', run, 'state', final_state, 'ended_at', string.format('%d', now_ms()))
+  if error_code ~= '' then redis.call('HSET', run, 'error', error_code) end
+  local ended = redis.call('HMGET', run, 'live_runs', 'id')
   if ended[1] then redis.call('ZREM', ended[1], ended[2]) end
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
-redis.call('PUBLISH', KEYS[1], table.concat(lines, '\\n'))
+redis.call('PEXPIRE', stream, ttl_ms)
+redis.call('PEXPIRE', run, ttl_ms)
+redis.call('PUBLISH', stream, table.concat(lines, '\\n'))
 return cancelled
 """
-)
 
-#: The same where a channel belongs to the node that has its slot.
-APPEND_SHARDED = RedisScript(APPEND.text.replace("'PUBLISH'", "'SPUBLISH'"))
 
-#: KEYS log, run; ARGV TTL, nonce. Nothing if the run has ended or is unknown. Called again with the
-#: same nonce, it is the same attempt.
-TAKE_OVER = RedisScript(
-    _TAIL
-    + """
-local state = redis.call('HGET', KEYS[2], 'state')
+def _append(
+    *,
+    stream: Key,
+    run: Key,
+    attempt: int,
+    first: int,
+    ttl_ms: int,
+    final_state: str,
+    error_code: str,
+    entries: Arguments,
+) -> bytes | int: ...
+
+
+#: Appends entries from offset `first` on, and ends the run if `final_state` is not empty.
+#: Publishes new entries as lines `<id> <event>` on the channel with the stream's name.
+#: Returns why it refused the append, or whether a stop was requested (0 or 1).
+append = redis_script(_TAIL, _APPEND)(_append)
+
+#: The same with sharded pub/sub, for a cluster.
+append_sharded = redis_script(_TAIL, _APPEND.replace("'PUBLISH'", "'SPUBLISH'"))(_append)
+
+
+# Starts a new attempt. Returns nil if the run has ended or is unknown. A repeated call with the
+# same nonce starts no second attempt.
+@redis_script(
+    _TAIL,
+    """
+local state = redis.call('HGET', run, 'state')
 if state ~= 'queued' and state ~= 'running' then return false end
-local _, offset = tail(KEYS[1])
-local attempt = count(KEYS[2], 'attempts')
-local time = now()
-if redis.call('HGET', KEYS[2], 'taken_by') ~= ARGV[2] then
-  attempt = redis.call('HINCRBY', KEYS[2], 'attempts', 1)
-  redis.call('XADD', KEYS[1], attempt .. '-0', 'd', string.format('%d', offset))
-  redis.call('HSET', KEYS[2], 'state', 'running', 'taken_by', ARGV[2])
+local _, offset = tail()
+local attempt = count('attempts')
+local now = now_ms()
+if redis.call('HGET', run, 'taken_by') ~= nonce then
+  attempt = redis.call('HINCRBY', run, 'attempts', 1)
+  redis.call('XADD', stream, attempt .. '-0', 'd', string.format('%d', offset))
+  redis.call('HSET', run, 'state', 'running', 'taken_by', nonce)
 end
-redis.call('HSETNX', KEYS[2], 'started_at', string.format('%d', time))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[1])
-local started = count(KEYS[2], 'started_at')
-local let_in = redis.call('HGET', KEYS[2], 'let_in_at') or started
-return {attempt, offset, count(KEYS[2], 'cancel'), time - started,
-  count(KEYS[2], 'failures'), count(KEYS[2], 'handovers'), started - let_in,
-  redis.call('HGET', KEYS[2], 'queue'), redis.call('HGET', KEYS[2], 'supersedes') or ''}
-"""
+redis.call('HSETNX', run, 'started_at', string.format('%d', now))
+redis.call('PEXPIRE', stream, ttl_ms)
+redis.call('PEXPIRE', run, ttl_ms)
+local started = count('started_at')
+local let_in = redis.call('HGET', run, 'let_in_at') or started
+return {attempt, offset, count('cancel'), now - started,
+  count('failures'), count('handovers'), started - let_in,
+  redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or ''}
+""",
 )
+def take_over(*, stream: Key, run: Key, ttl_ms: int, nonce: str) -> list[Any] | None: ...

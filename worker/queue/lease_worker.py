@@ -17,8 +17,9 @@ from arq.connections import ArqRedis
 from arq.worker import Function, Worker
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError, RedisScript
+from shared.redis.client import REDIS_AWAY, Redis, RedisError
 from shared.telemetry.logs import where
+from worker.queue import lease_scripts
 from worker.telemetry.metrics import LEASES_LOST
 
 log = structlog.stdlib.get_logger()
@@ -154,10 +155,13 @@ class LeaseWorker(Worker):
 
     async def _claim(self, count: int) -> list[str]:
         queues = self._by_turns()
-        claimed: list[list[bytes]] = await _CLAIM_DUE.run(
+        claimed = await lease_scripts.claim(
             self._redis,
-            [*queues, *map(keys.wake, queues)],
-            [self._lease_ms, count, keys.lease(""), self._id],
+            queue_pairs=[key for queue in queues for key in (queue, keys.wake(queue))],
+            lease_ms=self._lease_ms,
+            count=count,
+            lease_prefix=keys.lease(""),
+            worker_id=self._id,
         )
         for queue, job_id in claimed:
             self._queue_of[job_id.decode()] = queue.decode()
@@ -199,7 +203,11 @@ class LeaseWorker(Worker):
             wakes = [keys.wake(queue) for queue in self.queues()]
             token = await self._redis.execute_command("BLPOP", *wakes, self.poll_delay_s)
             if token and not self.allow_pick_jobs:
-                await _PASS_ON.run(self._redis, [token[0].decode()], [_TOKEN_TTL_MS])
+                await lease_scripts.return_token(
+                    self._redis,
+                    wakeup=token[0].decode(),
+                    token_ttl_ms=lease_scripts.TOKEN_TTL_MS,
+                )
             return
         self._changed.clear()
         with suppress(TimeoutError):
@@ -220,8 +228,14 @@ class LeaseWorker(Worker):
             yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
 
     async def _renew(self, queue: str, held: list[str]) -> None:
-        args = [self._lease_ms, keys.lease(""), self._id, *held]
-        lost: list[bytes] = await _RENEW.run(self._redis, [queue], args)
+        lost = await lease_scripts.renew(
+            self._redis,
+            queue=queue,
+            lease_ms=self._lease_ms,
+            lease_prefix=keys.lease(""),
+            worker_id=self._id,
+            job_ids=held,
+        )
         for job_id in (lost_id.decode() for lost_id in lost):
             if self._runs(job_id):
                 log.warning("worker.lease_lost", run_id=job_id)
@@ -238,86 +252,16 @@ class LeaseWorker(Worker):
     async def _release(self, job_id: str, *, finish: bool) -> None:
         """Take the job off the queue, or put it back as due; only while the lease is ours."""
         queue = self._queue_of.get(job_id, self.queue_name)
-        names = [queue, keys.wake(queue), keys.lease(job_id), keys.job(job_id), keys.tries(job_id)]
-        outcome = "done" if finish else "due"
         self._released.add(job_id)
-        await _RELEASE.run(self._redis, names, [job_id, self._id, outcome, _TOKEN_TTL_MS])
-
-
-_TOKEN_TTL_MS = 60_000
-
-_NOW = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-"""
-
-#: KEYS queues, then their wakes; ARGV lease, count, lease key prefix, worker. Takes one job of each
-#: queue in turn, and returns pairs of queue and job. Where nothing due is left, tokens are spent.
-_CLAIM_DUE = RedisScript(
-    _NOW
-    + """
-local count, queues = tonumber(ARGV[2]), #KEYS / 2
-local due, claimed = {}, {}
-for q = 1, queues do
-  due[q] = redis.call('ZRANGEBYSCORE', KEYS[q], '-inf', now, 'LIMIT', 0, count)
-end
-for row = 1, count do
-  for q = 1, queues do
-    local id = due[q][row]
-    if id and #claimed < count then
-      redis.call('ZADD', KEYS[q], now + ARGV[1], id)
-      redis.call('SET', ARGV[3] .. id, ARGV[4], 'PX', ARGV[1])
-      claimed[#claimed + 1] = {KEYS[q], id}
-    end
-  end
-end
-if #claimed < count then
-  for q = 1, queues do redis.call('DEL', KEYS[queues + q]) end
-end
-return claimed
-"""
-)
-
-#: KEYS queue; ARGV lease, lease key prefix, worker, jobs. Returns those that are another's or gone.
-#: A lease that ran out and that nobody took is taken back.
-_RENEW = RedisScript(
-    _NOW
-    + """
-local lost = {}
-for i = 4, #ARGV do
-  local key = ARGV[2] .. ARGV[i]
-  local holder = redis.call('GET', key)
-  local queued = redis.call('ZSCORE', KEYS[1], ARGV[i])
-  if queued and (not holder or holder == ARGV[3]) then
-    redis.call('SET', key, ARGV[3], 'PX', ARGV[1])
-    redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i])
-  else
-    lost[#lost + 1] = ARGV[i]
-  end
-end
-return lost
-"""
-)
-
-#: KEYS queue, wake, lease, job, tries; ARGV job, worker, 'done' or 'due', token's TTL.
-_RELEASE = RedisScript(
-    _NOW
-    + """
-local holder = redis.call('GET', KEYS[3])
-if holder and holder ~= ARGV[2] then return end
-redis.call('DEL', KEYS[3])
-if ARGV[3] == 'done' then
-  redis.call('ZREM', KEYS[1], ARGV[1])
-  redis.call('DEL', KEYS[4], KEYS[5])
-elseif redis.call('ZSCORE', KEYS[1], ARGV[1]) then
-  redis.call('ZADD', KEYS[1], now, ARGV[1])
-  redis.call('LPUSH', KEYS[2], '1')
-  redis.call('PEXPIRE', KEYS[2], ARGV[4])
-end
-"""
-)
-
-_PASS_ON = RedisScript("""
-redis.call('LPUSH', KEYS[1], '1')
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-""")
+        await lease_scripts.release(
+            self._redis,
+            queue=queue,
+            wakeup=keys.wake(queue),
+            lease=keys.lease(job_id),
+            job=keys.job(job_id),
+            tries=keys.tries(job_id),
+            job_id=job_id,
+            worker_id=self._id,
+            outcome="done" if finish else "due",
+            token_ttl_ms=lease_scripts.TOKEN_TTL_MS,
+        )

@@ -1,0 +1,157 @@
+"""Lua scripts that are called like functions: keyword parameters become KEYS and ARGV.
+
+    @redis_script("return redis.call('SET', lock, owner, 'NX', 'PX', ttl_ms)")
+    def acquire(*, lock: Key, owner: str, ttl_ms: int) -> bytes | None: ...
+
+    await acquire(redis, lock="mamba:lock", owner="worker-1", ttl_ms=5000)
+
+Each parameter is a Lua local of the same name. `int` and `float` arrive as numbers, everything else
+as a string. Every script can call `now_ms()` and `now_us()`, the time of the Redis server.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha1
+from inspect import Parameter, signature
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from shared.redis.client import Argument, Pipeline, Redis, away
+
+#: A parameter that is a key. All others are arguments.
+Key = Annotated[str, "key"]
+#: A key that may be left out: the Lua local is nil if it is None. Must be the last key.
+OptionalKey = Annotated[str | None, "key"]
+#: Any number of keys, as a Lua table. A script can have one parameter of this type.
+Keys = Annotated[Sequence[str], "keys"]
+#: Any number of arguments, as a Lua table of strings. A script can have one of them, too.
+Arguments = Sequence[Argument]
+
+P = ParamSpec("P")
+ReplyT = TypeVar("ReplyT")
+
+_CLOCK = """
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+local function now_ms() return math.floor(now_us() / 1000) end
+"""
+
+
+class RedisScript(Generic[P, ReplyT]):
+    """A Lua script. It is sent to a server once and then called by its hash."""
+
+    def __init__(self, declaration: Callable[P, ReplyT], body: str) -> None:
+        hints = _parameters(declaration)
+        self._keys = _Values("KEYS", {name: hint for name, hint in hints.items() if _is_key(hint)})
+        self._args = _Values("ARGV", {n: hint for n, hint in hints.items() if n not in self._keys})
+        self.text = f"{self._keys.locals()}{self._args.locals()}{_CLOCK}{body}"
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, redis: Redis, *_: P.args, **parameters: P.kwargs) -> ReplyT:
+        """Run the script.
+
+        Raises:
+            REDIS_AWAY: if Redis cannot serve the call now.
+            RedisError: if the script fails.
+        """
+        values = self._values(parameters)
+        try:
+            try:
+                reply = await redis.execute_command("EVALSHA", self.sha, *values)
+            except NoScriptError:
+                reply = await redis.execute_command("EVAL", self.text, *values)
+        except ResponseError as error:
+            raise away(error) from error
+        return cast("ReplyT", reply)
+
+    def queue(self, pipe: Pipeline, *_: P.args, **parameters: P.kwargs) -> None:
+        """Add a call to a pipeline. Its reply is a NoScriptError if the server lacks the script."""
+        pipe.execute_command("EVALSHA", self.sha, *self._values(parameters))
+
+    def queue_text(self, pipe: Pipeline, *_: P.args, **parameters: P.kwargs) -> None:
+        """Add a call to a pipeline that sends the whole script."""
+        pipe.execute_command("EVAL", self.text, *self._values(parameters))
+
+    def _values(self, parameters: Mapping[str, Any]) -> list[Argument]:
+        keys = self._keys.of(parameters)
+        return [len(keys), *keys, *self._args.of(parameters)]
+
+
+def redis_script(*lua: str) -> Callable[[Callable[P, ReplyT]], RedisScript[P, ReplyT]]:
+    """Make a script of a function's signature and the Lua text, given in one or more parts."""
+    return lambda declaration: RedisScript(declaration, "".join(lua))
+
+
+class _Values:
+    """The parameters that a script receives in one of the tables `KEYS` and `ARGV`."""
+
+    def __init__(self, table: str, hints: Mapping[str, Any]) -> None:
+        self._table = table
+        self._hints = hints
+        sequences = [name for name, hint in hints.items() if _is_sequence(hint)]
+        if len(sequences) > 1:
+            raise TypeError(f"A script can have one sequence of {table}: {', '.join(sequences)}")
+        self._single = [name for name in hints if name not in sequences]
+        #: Takes the rest of the table.
+        self._rest = sequences[0] if sequences else None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._hints
+
+    def of(self, parameters: Mapping[str, Any]) -> list[Argument]:
+        values = [parameters[name] for name in self._single]
+        if self._rest is not None:
+            values.extend(parameters[self._rest])
+        elif values and values[-1] is None:
+            values.pop()
+        return values
+
+    def locals(self) -> str:
+        """The Lua statements that give each value its name."""
+        return "".join(f"{line}\n" for line in self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for position, name in enumerate(self._single, start=1):
+            value = f"{self._table}[{position}]"
+            number = self._hints[name] in (int, float)
+            yield f"local {name} = " + (f"tonumber({value})" if number else value)
+        if self._rest is not None:
+            count = len(self._single)
+            yield f"local {self._rest} = {{}}"
+            yield (
+                f"for i = {count + 1}, #{self._table} do"
+                f" {self._rest}[i - {count}] = {self._table}[i] end"
+            )
+
+
+def _parameters(declaration: Callable[..., object]) -> dict[str, Any]:
+    """The type of each parameter; those of an unpacked TypedDict in its place."""
+    hints = get_type_hints(declaration, include_extras=True)
+    parameters: dict[str, Any] = {}
+    for parameter in signature(declaration).parameters.values():
+        hint = hints[parameter.name]
+        if parameter.kind is Parameter.VAR_KEYWORD:
+            parameters |= get_type_hints(get_args(hint)[0], include_extras=True)
+        else:
+            parameters[parameter.name] = hint
+    return parameters
+
+
+def _is_key(hint: object) -> bool:
+    return hint in (Key, OptionalKey, Keys)
+
+
+def _is_sequence(hint: Any) -> bool:  # noqa: ANN401  (a type, in any form)
+    return hint == Keys or get_origin(hint) is Sequence

@@ -1,0 +1,96 @@
+"""The scripts that claim jobs, renew their leases and release them."""
+
+from shared.redis.scripts import Arguments, Key, Keys, redis_script
+
+#: Wakeup tokens that no worker has taken expire after this time.
+TOKEN_TTL_MS = 60_000
+
+
+# Claims one due job of each queue in turn, and returns them as pairs of queue and job id. Deletes
+# the wakeup tokens if no due job is left. `queue_pairs` are the keys of each queue and its wakeups.
+@redis_script("""
+local now = now_ms()
+local queues, wakeups, due, claimed = {}, {}, {}, {}
+for i = 1, #queue_pairs, 2 do
+  queues[#queues + 1], wakeups[#wakeups + 1] = queue_pairs[i], queue_pairs[i + 1]
+end
+for q, queue in ipairs(queues) do
+  due[q] = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, count)
+end
+for row = 1, count do
+  for q, queue in ipairs(queues) do
+    local id = due[q][row]
+    if id and #claimed < count then
+      redis.call('ZADD', queue, now + lease_ms, id)
+      redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
+      claimed[#claimed + 1] = {queue, id}
+    end
+  end
+end
+if #claimed < count then
+  for _, wakeup in ipairs(wakeups) do redis.call('DEL', wakeup) end
+end
+return claimed
+""")
+def claim(
+    *, queue_pairs: Keys, lease_ms: int, count: int, lease_prefix: str, worker_id: str
+) -> list[list[bytes]]: ...
+
+
+# Renews the leases of jobs, and returns the ids of those that another worker holds or that have
+# left the queue. A lease that expired without another claim is renewed.
+@redis_script("""
+local now = now_ms()
+local lost = {}
+for _, id in ipairs(job_ids) do
+  local lease = lease_prefix .. id
+  local holder = redis.call('GET', lease)
+  local queued = redis.call('ZSCORE', queue, id)
+  if queued and (not holder or holder == worker_id) then
+    redis.call('SET', lease, worker_id, 'PX', lease_ms)
+    redis.call('ZADD', queue, now + lease_ms, id)
+  else
+    lost[#lost + 1] = id
+  end
+end
+return lost
+""")
+def renew(
+    *, queue: Key, lease_ms: int, lease_prefix: str, worker_id: str, job_ids: Arguments
+) -> list[bytes]: ...
+
+
+# Removes a finished job, or makes it due again. Does nothing if another worker holds the lease.
+@redis_script("""
+local holder = redis.call('GET', lease)
+if holder and holder ~= worker_id then return end
+redis.call('DEL', lease)
+if outcome == 'done' then
+  redis.call('ZREM', queue, job_id)
+  redis.call('DEL', job, tries)
+elseif redis.call('ZSCORE', queue, job_id) then
+  redis.call('ZADD', queue, now_ms(), job_id)
+  redis.call('LPUSH', wakeup, '1')
+  redis.call('PEXPIRE', wakeup, token_ttl_ms)
+end
+""")
+def release(
+    *,
+    queue: Key,
+    wakeup: Key,
+    lease: Key,
+    job: Key,
+    tries: Key,
+    job_id: str,
+    worker_id: str,
+    outcome: str,
+    token_ttl_ms: int,
+) -> None: ...
+
+
+# Puts back a wakeup token that a worker took but does not use.
+@redis_script("""
+redis.call('LPUSH', wakeup, '1')
+redis.call('PEXPIRE', wakeup, token_ttl_ms)
+""")
+def return_token(*, wakeup: Key, token_ttl_ms: int) -> None: ...
