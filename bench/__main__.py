@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
-from bench.load import Answer, ask
+from bench.load import MeasuredAnswer, ask
 from bench.pickup import pickup
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.upstream.client import Upstream
@@ -77,7 +77,7 @@ async def words_a_second(url: str) -> float:
     return STREAMS * WORDS / max(answer.whole for answer in answers)
 
 
-async def _at_once(url: str, model: str) -> list[Answer]:
+async def _at_once(url: str, model: str) -> list[MeasuredAnswer]:
     return await asyncio.gather(*(ask(url, model) for _ in range(STREAMS)))
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
-class Answer(NamedTuple):
+class MeasuredAnswer(NamedTuple):
     """Times are in seconds, from the request on."""
 
     first_token: float
@@ -15,7 +15,7 @@ class Answer(NamedTuple):
     words: int
 
 
-async def ask(url: str, model: str) -> Answer:
+async def ask(url: str, model: str) -> MeasuredAnswer:
     """Ask once over a connection of its own, and read the answer to its end."""
     parts = urlsplit(url)
     message = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "Go"}]}
@@ -41,7 +41,7 @@ async def ask(url: str, model: str) -> Answer:
             first = time.perf_counter() - start
     whole = time.perf_counter() - start
     writer.close()
-    return Answer(first, whole, _words(b"".join(chunks)))
+    return MeasuredAnswer(first, whole, _words(b"".join(chunks)))
 
 
 def _words(raw: bytes) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.redis.client import Redis
 from tests.support.processes import Valkey
-from tests.support.redis_cluster import Cluster, SharedCluster
+from tests.support.redis_cluster import RedisCluster, SharedCluster
 
 
 def pytest_configure() -> None:
@@ -45,7 +45,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Generator[SharedCluste
 
 
 @pytest.fixture
-async def cluster(clusters: SharedCluster) -> AsyncGenerator[Cluster]:
+async def cluster(clusters: SharedCluster) -> AsyncGenerator[RedisCluster]:
     """Empty. Whatever a test leaves behind must have a TTL."""
     async with clusters.emptied() as cluster:
         yield cluster

@@ -110,7 +110,7 @@ def _display_tool(name: str, cards: Iterable[AgentCard]) -> Tool:
         agents=[card.name for card in cards if name in card.tools],
         input_schema=_input_schema(name),
         output_schema=_output_schema(name),
-        example=tool.example.wire(),
+        example=tool.example.output(),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import Process
+from tests.support.processes import ServerProcess
 
 CONTAIN = Path(__file__).with_name("contain.sh")
 
@@ -49,7 +49,7 @@ def _buildah(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-class Container(Process):
+class Container(ServerProcess):
     """Process 1 of an image, with nothing in its environment but the image's own and `env`."""
 
     def __init__(self, image: Image, hostname: str, env: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from deploy import alerts
 from tests.support.deploy.alert_cases import CASES
-from tests.support.deploy.alert_harness import AT, Case
+from tests.support.deploy.alert_harness import AT, AlertCase
 from tests.support.deploy.helm import ROOT
 from tests.support.deploy.prometheus import find
 
@@ -40,7 +40,7 @@ def test_prometheus_takes_its_configuration_and_the_alerts() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_these_alerts_fire_and_no_others(case: Case, tmp_path: Path) -> None:
+def test_these_alerts_fire_and_no_others(case: AlertCase, tmp_path: Path) -> None:
     expected = [{"labels": _labels(alert), "value": 1} for alert in case.fires]
     look = {
         "expr": f'count by ({LABELS}) (ALERTS{{alertstate="firing"}})',

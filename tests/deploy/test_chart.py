@@ -17,12 +17,12 @@ from tests.support.deploy.helm import (
     CHART,
     KEDA,
     ROOT,
-    Case,
+    ChartCase,
     RefusedError,
     objects,
     template,
 )
-from tests.support.processes import Process, free_port
+from tests.support.processes import ServerProcess, free_port
 from tests.support.wait import until
 
 #: What KEDA and the Prometheus operator define, and what each of it must have.
@@ -68,13 +68,13 @@ def grace(deployment: Object) -> int:
 
 
 @every_case
-def test_each_rendering_is_the_one_that_was_agreed_on(case: Case) -> None:
+def test_each_rendering_is_the_one_that_was_agreed_on(case: ChartCase) -> None:
     assert case.render() == case.golden.read_text(), "meant? then: make golden"
 
 
 @every_case
 @pytest.mark.parametrize("version", VERSIONS)
-def test_each_object_is_valid_in_every_kubernetes_it_is_for(case: Case, version: str) -> None:
+def test_each_object_is_valid_in_every_kubernetes_it_is_for(case: ChartCase, version: str) -> None:
     for found in objects(case.golden.read_text()):
         if found["kind"] in CUSTOM:
             assert CUSTOM[found["kind"]] <= found["spec"].keys()
@@ -83,7 +83,7 @@ def test_each_object_is_valid_in_every_kubernetes_it_is_for(case: Case, version:
 
 
 @every_case
-def test_each_pod_meets_the_restricted_standard(case: Case) -> None:
+def test_each_pod_meets_the_restricted_standard(case: ChartCase) -> None:
     for pod in pods(case.golden.read_text()):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -97,7 +97,7 @@ def test_each_pod_meets_the_restricted_standard(case: Case) -> None:
 
 
 @every_case
-def test_no_two_objects_have_one_name_and_all_names_fit(case: Case) -> None:
+def test_no_two_objects_have_one_name_and_all_names_fit(case: ChartCase) -> None:
     names = [(o["kind"], o["metadata"]["name"]) for o in objects(case.golden.read_text())]
 
     assert len(names) == len(set(names))
@@ -105,7 +105,7 @@ def test_no_two_objects_have_one_name_and_all_names_fit(case: Case) -> None:
 
 
 @every_case
-def test_what_selects_pods_finds_some(case: Case) -> None:
+def test_what_selects_pods_finds_some(case: ChartCase) -> None:
     rendered = case.golden.read_text()
     labels = [
         o["spec"]["template"]["metadata"]["labels"].items()
@@ -167,7 +167,7 @@ def test_a_setting_rolls_the_pods_that_read_it_at_their_start_alone(
 
 
 def test_keda_counts_the_queue_that_the_code_fills() -> None:
-    rendered = Case("pools", (KEDA,)).golden.read_text()
+    rendered = ChartCase("pools", (KEDA,)).golden.read_text()
     scaled = of_kind(rendered, "ScaledObject")
 
     [trigger] = scaled["worker-main"]["spec"]["triggers"]
@@ -182,7 +182,7 @@ def test_keda_counts_the_queue_that_the_code_fills() -> None:
 
 
 def test_a_pool_that_is_scaled_has_no_count_of_its_own() -> None:
-    deployments = of_kind(Case("pools").golden.read_text(), "Deployment")
+    deployments = of_kind(ChartCase("pools").golden.read_text(), "Deployment")
 
     assert "replicas" not in deployments["worker-main"]["spec"]
     assert deployments["worker-fixed"]["spec"]["replicas"] == 3
@@ -191,7 +191,7 @@ def test_a_pool_that_is_scaled_has_no_count_of_its_own() -> None:
 
 
 def test_the_queues_of_pools_are_spelled_as_the_code_spells_them() -> None:
-    scaled = of_kind(Case("pools").golden.read_text(), "ScaledObject")["worker-deep"]["spec"]
+    scaled = of_kind(ChartCase("pools").golden.read_text(), "ScaledObject")["worker-deep"]["spec"]
 
     names = [trigger["metadata"]["listName"] for trigger in scaled["triggers"]]
     assert names == [keys.queue("research"), keys.queue("code-review")]
@@ -315,11 +315,11 @@ def test_the_chart_has_the_version_of_the_package() -> None:
 async def test_the_bundled_valkey_starts_with_its_arguments_and_drops_nothing(
     tmp_path: Path,
 ) -> None:
-    valkey = of_kind(Case("trial").golden.read_text(), "StatefulSet")["valkey"]
+    valkey = of_kind(ChartCase("trial").golden.read_text(), "StatefulSet")["valkey"]
     [container] = valkey["spec"]["template"]["spec"]["containers"]
     port = str(free_port())
     arguments = [a.replace("--dir /data", f"--dir {tmp_path}") for a in container["args"]]
-    server = Process(valkey_binary(), *arguments, "--port", port).start()
+    server = ServerProcess(valkey_binary(), *arguments, "--port", port).start()
     client = connect(f"redis://127.0.0.1:{port}/0", name="test", max_connections=2)
 
     async def setting(name: str) -> str:

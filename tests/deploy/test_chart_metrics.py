@@ -11,7 +11,7 @@ from deploy import alerts
 from shared.settings import WorkerSettings
 from tests.deploy.test_alerts import promtool
 from tests.deploy.test_chart import REDIS, Object, env, of_kind
-from tests.support.deploy.helm import CHART, Case, template
+from tests.support.deploy.helm import CHART, ChartCase, template
 
 #: What a ConfigMap may hold.
 MEBIBYTE = 1024 * 1024
@@ -36,7 +36,7 @@ def container(deployment: Object) -> Object:
 
 def test_prometheus_takes_the_alerts_of_every_release(tmp_path: Path) -> None:
     for rendered in (
-        Case("everything").golden.read_text(),
+        ChartCase("everything").golden.read_text(),
         template(*enabled("rules.enabled=true")),
     ):
         groups = rule_of(rendered)
@@ -61,7 +61,7 @@ def test_the_alerts_are_those_that_are_tested_for_this_release_alone() -> None:
 
 
 def test_alerts_are_as_the_values_say() -> None:
-    groups = rule_of(Case("everything").golden.read_text())
+    groups = rule_of(ChartCase("everything").golden.read_text())
     rules = rules_by_name(groups)
 
     assert "MambaVersionsDiffer" not in rules
@@ -83,7 +83,7 @@ def test_prometheus_may_be_named_by_labels_of_its_own() -> None:
 
 
 def test_the_jobs_that_alerts_look_at_are_those_that_the_monitors_make() -> None:
-    rendered = Case("everything").golden.read_text()
+    rendered = ChartCase("everything").golden.read_text()
     [api_job] = [name for name in of_kind(rendered, "Service") if not name]
     [endpoint] = of_kind(rendered, "PodMonitor")["worker"]["spec"]["podMetricsEndpoints"]
     [relabeling] = endpoint["relabelings"]
@@ -113,7 +113,7 @@ def test_without_them_workers_open_no_port() -> None:
 
 
 def test_annotations_name_the_port_of_each_pod() -> None:
-    deployments = of_kind(Case("pools").golden.read_text(), "Deployment")
+    deployments = of_kind(ChartCase("pools").golden.read_text(), "Deployment")
 
     for name, deployment in deployments.items():
         annotations = deployment["spec"]["template"]["metadata"]["annotations"]
@@ -123,7 +123,7 @@ def test_annotations_name_the_port_of_each_pod() -> None:
 
 
 def test_the_network_lets_prometheus_in_and_nobody_else_to_the_workers() -> None:
-    policies = of_kind(Case("everything").golden.read_text(), "NetworkPolicy")
+    policies = of_kind(ChartCase("everything").golden.read_text(), "NetworkPolicy")
     monitoring = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
     }

@@ -1,4 +1,4 @@
-"""The houses that end-to-end tests live in: real processes around a scripted upstream."""
+"""The systems that end-to-end tests live in: real processes around a scripted upstream."""
 
 import secrets
 import time
@@ -15,15 +15,15 @@ from shared.redis.client import Redis
 from shared.runs.run import Run, RunStore
 from tests.support.ai_client.driver import AiClient
 from tests.support.browser.page import Browser, open_browser
-from tests.support.processes import Api, Process, Valkey, Worker, start_all, stop_all
-from tests.support.sse_client import Wire, open_wire
+from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
+from tests.support.sse_client import SseClient, open_sse_client
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 from web.page import build
 
 
 @dataclass
-class House:
+class System:
     valkey: Valkey
     upstream: Upstream
     apis: list[Api]
@@ -61,8 +61,10 @@ class House:
         return next(worker for worker in workers if worker.child.pid == pid)
 
     @asynccontextmanager
-    async def staff(self, count: int = 1, **settings: object) -> AsyncGenerator[list[Worker]]:
-        """Workers of this house, for as long as the context lasts; how they end is no matter."""
+    async def start_workers(
+        self, count: int = 1, **settings: object
+    ) -> AsyncGenerator[list[Worker]]:
+        """Workers of this system, for as long as the context lasts; how they end is no matter."""
         env = {f"MAMBA_{name}": str(value) for name, value in settings.items()}
         url = self.upstream.base_url
         workers = [Worker(self.valkey.url, url, env) for _ in range(count)]
@@ -85,7 +87,7 @@ async def put(redis: Redis, **fields: Any) -> Run:
     return run
 
 
-async def end(process: Process) -> None:
+async def end(process: ServerProcess) -> None:
     """Kill a process, if it is still there, and let go of its output."""
     await process.kill()
     await process.stop()
@@ -104,30 +106,30 @@ async def ai() -> AsyncGenerator[AiClient]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def wire() -> AsyncGenerator[Wire]:
-    async with open_wire() as wire:
-        yield wire
+async def sse() -> AsyncGenerator[SseClient]:
+    async with open_sse_client() as sse:
+        yield sse
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def house(upstream: Upstream) -> AsyncGenerator[House]:
+async def system(upstream: Upstream) -> AsyncGenerator[System]:
     """Two APIs and two workers, shared by all tests that break nothing in it."""
-    async with _two_apis(upstream) as house, house.staff(2) as house.workers:
-        yield house
+    async with _two_apis(upstream) as system, system.start_workers(2) as system.workers:
+        yield system
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def vacant_house(upstream: Upstream) -> AsyncGenerator[House]:
+async def workerless_system(upstream: Upstream) -> AsyncGenerator[System]:
     """Two APIs that beat often, and no worker."""
-    async with _two_apis(upstream, MAMBA_SERVER__HEARTBEAT_SECONDS="0.2") as house:
-        yield house
+    async with _two_apis(upstream, MAMBA_SERVER__HEARTBEAT_SECONDS="0.2") as system:
+        yield system
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def vacant(vacant_house: House) -> AsyncGenerator[House]:
+async def workerless(workerless_system: System) -> AsyncGenerator[System]:
     """The same without a job: each test brings its own workers."""
-    async with emptied(vacant_house):
-        yield vacant_house
+    async with emptied(workerless_system):
+        yield workerless_system
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +147,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def emptied(house: House) -> AsyncGenerator[None]:
+async def emptied(system: System) -> AsyncGenerator[None]:
     """Without any key at the start; all that are there at the end must have a TTL."""
-    async with house.redis() as redis:
+    async with system.redis() as redis:
         await redis.execute_command("FLUSHALL")
         yield
         await _check_that_keys_expire(redis)
@@ -160,7 +162,7 @@ async def _check_that_keys_expire(redis: Redis) -> None:
 
 
 @asynccontextmanager
-async def _two_apis(upstream: Upstream, **env: str) -> AsyncGenerator[House]:
+async def _two_apis(upstream: Upstream, **env: str) -> AsyncGenerator[System]:
     valkey = Valkey()
     await start_all(valkey)
     apis = [Api(valkey.url, env), Api(valkey.url, env)]
@@ -168,4 +170,4 @@ async def _two_apis(upstream: Upstream, **env: str) -> AsyncGenerator[House]:
         stack.push_async_callback(stop_all, valkey)
         stack.push_async_callback(stop_all, *apis)
         await start_all(*apis)
-        yield House(valkey, upstream, apis)
+        yield System(valkey, upstream, apis)

@@ -26,7 +26,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Process:
+class ServerProcess:
     """A child process. Its output is kept, and shown when it fails to start."""
 
     def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
@@ -86,7 +86,7 @@ class Process:
         await self.ended()
 
 
-class Valkey(Process):
+class Valkey(ServerProcess):
     """An empty server on a free port. With `data` it keeps every write there across restarts."""
 
     def __init__(self, *, data: Path | None = None, options: Sequence[str] = ()) -> None:
@@ -119,7 +119,7 @@ class Valkey(Process):
         return self
 
 
-class Api(Process):
+class Api(ServerProcess):
     def __init__(self, redis_url: str, env: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -140,7 +140,7 @@ class Api(Process):
         return self
 
 
-class Worker(Process):
+class Worker(ServerProcess):
     def __init__(
         self, redis_url: str, openai_url: str, env: Mapping[str, str] | None = None
     ) -> None:
@@ -166,5 +166,5 @@ async def start_all(*processes: Api | Worker | Valkey) -> None:
     await asyncio.gather(*(process.ready() for process in processes))
 
 
-async def stop_all(*processes: Process) -> None:
+async def stop_all(*processes: ServerProcess) -> None:
     await asyncio.gather(*(process.stop() for process in processes))

@@ -19,7 +19,7 @@ _SLOTS = 16384
 _NODE_TIMEOUT_MS = "1500"
 
 
-class Node(Valkey):
+class ClusterNode(Valkey):
     def __init__(self, folder: Path, *, keeps: bool = False) -> None:
         bus = free_port()
         data = folder / f"data-{bus}" if keeps else None
@@ -53,9 +53,9 @@ class Node(Valkey):
 
 
 @dataclass
-class Cluster:
-    primaries: list[Node]
-    replicas: list[Node] = field(default_factory=list[Node])
+class RedisCluster:
+    primaries: list[ClusterNode]
+    replicas: list[ClusterNode] = field(default_factory=list[ClusterNode])
 
     @property
     def url(self) -> str:
@@ -65,15 +65,15 @@ class Cluster:
         return ClusterClient(self.url, name="test", max_connections=8)
 
     @property
-    def alive(self) -> list[Node]:
+    def alive(self) -> list[ClusterNode]:
         return [one for one in self.primaries + self.replicas if one.child.poll() is None]
 
-    async def owner(self, key: str) -> Node:
+    async def owner(self, key: str) -> ClusterNode:
         """The node that has the key, by the word of one that is alive."""
         port = await _owner(self.alive[0], slot_of(key))
         return next(one for one in self.primaries + self.replicas if one.port == port)
 
-    async def agree_on(self, slot: int, owner: Node) -> None:
+    async def agree_on(self, slot: int, owner: ClusterNode) -> None:
         """Until every node knows who has the slot."""
 
         async def probe() -> bool:
@@ -103,13 +103,13 @@ class Cluster:
             await node.stop()
 
 
-async def start(folder: Path, *, replicas: int = 0, keeps: bool = False) -> Cluster:
+async def start(folder: Path, *, replicas: int = 0, keeps: bool = False) -> RedisCluster:
     """Three primaries that share the slots, the first so many with a replica each.
 
     Those that `keep` have all that was written when they come back.
     """
-    nodes = [Node(folder, keeps=keeps).start() for _ in range(3 + replicas)]
-    found = Cluster(nodes[:3], nodes[3:])
+    nodes = [ClusterNode(folder, keeps=keeps).start() for _ in range(3 + replicas)]
+    found = RedisCluster(nodes[:3], nodes[3:])
     await asyncio.gather(*(node.ready() for node in nodes))
     for number, node in enumerate(found.primaries):
         first, last = _SLOTS * number // 3, _SLOTS * (number + 1) // 3 - 1
@@ -128,7 +128,7 @@ async def start(folder: Path, *, replicas: int = 0, keeps: bool = False) -> Clus
 @asynccontextmanager
 async def cluster(
     folder: Path, *, replicas: int = 0, keeps: bool = False
-) -> AsyncGenerator[Cluster]:
+) -> AsyncGenerator[RedisCluster]:
     """One of a test's own, which it may break."""
     own = await start(folder, replicas=replicas, keeps=keeps)
     try:
@@ -137,7 +137,7 @@ async def cluster(
         await own.end()
 
 
-async def _owner(node: Node, slot: int) -> int | None:
+async def _owner(node: ClusterNode, slot: int) -> int | None:
     """The port of the slot's owner, as a node sees it."""
     told: list[Any] = await node.ask("CLUSTER", "SLOTS")
     return next((row[2][1] for row in told if row[0] <= slot <= row[1]), None)
@@ -148,10 +148,10 @@ class SharedCluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._cluster: Cluster | None = None
+        self._cluster: RedisCluster | None = None
 
     @asynccontextmanager
-    async def emptied(self) -> AsyncGenerator[Cluster]:
+    async def emptied(self) -> AsyncGenerator[RedisCluster]:
         """It must be left without keys that have no TTL."""
         if self._cluster is None:
             self._cluster = await start(self._folder)
@@ -165,7 +165,7 @@ class SharedCluster:
             await self._cluster.end()
 
 
-async def _sees(node: Node, count: int) -> bool:
+async def _sees(node: ClusterNode, count: int) -> bool:
     """Whether it knows of all nodes, and of an owner for each slot."""
     told: bytes = await node.ask("CLUSTER", "INFO")
     fields = dict(line.split(":", 1) for line in told.decode().split())
@@ -176,19 +176,19 @@ async def _sees(node: Node, count: int) -> bool:
     )
 
 
-async def _in_step(replica: Node) -> bool:
+async def _in_step(replica: ClusterNode) -> bool:
     told: dict[str, Any] = await replica.ask("INFO", "replication")
     return told["role"] == "slave" and told["master_link_status"] == "up"
 
 
-async def in_step(primary: Node, replica: Node) -> bool:
+async def in_step(primary: ClusterNode, replica: ClusterNode) -> bool:
     """Whether the replica has all that was written."""
     written: dict[str, int] = await primary.ask("INFO", "replication")
     copied: dict[str, int] = await replica.ask("INFO", "replication")
     return written["master_repl_offset"] == copied["slave_repl_offset"]
 
 
-async def migrate(cluster: Cluster, key: str, *, settle: bool = True) -> Node:
+async def migrate(cluster: RedisCluster, key: str, *, settle: bool = True) -> ClusterNode:
     """Move the slot of a key, with all it holds, to the next primary: who has it then.
 
     Without `settle` it stays on its way: its keys are there, and the slot is not.
@@ -207,7 +207,7 @@ async def migrate(cluster: Cluster, key: str, *, settle: bool = True) -> Node:
     return target
 
 
-async def give(cluster: Cluster, slot: int, target: Node) -> None:
+async def give(cluster: RedisCluster, slot: int, target: ClusterNode) -> None:
     """End the way of a slot: from now on it is the target's."""
     name = await target.id()
     for node in (target, *(one for one in cluster.primaries if one is not target)):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from mamba.dev.valkey import valkey_binary
 from shared.redis.client import REDIS_AWAY, connect
-from tests.support.processes import Process, Valkey, free_port
+from tests.support.processes import ServerProcess, Valkey, free_port
 from tests.support.wait import until
 
 SERVICE = "mamba"
 
 
-class Sentinel(Process):
+class Sentinel(ServerProcess):
     """It takes a primary that is silent for 300 ms for dead."""
 
     def __init__(self, folder: Path, primary: Valkey) -> None:
@@ -79,6 +79,6 @@ async def _knows_replica(sentinel: Sentinel) -> bool:
     return bool(replicas)
 
 
-async def _end(process: Process) -> None:
+async def _end(process: ServerProcess) -> None:
     await process.kill()
     await process.stop()

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 DONE = "[DONE]"
 
 
-class Event(NamedTuple):
+class SseEvent(NamedTuple):
     """`id` is the cursor to come back with: `<attempt>-<offset>@<run>`; empty off the log."""
 
     id: str
@@ -36,7 +36,7 @@ class Event(NamedTuple):
         return json.loads(self.data)
 
     @property
-    def is_place(self) -> bool:
+    def is_queue_position(self) -> bool:
         """It is no event of the log, but tells where the run stands in the queue."""
         return not self.id and self.data != DONE and self.chunk["type"] == "data-queue"
 
@@ -48,38 +48,38 @@ class Stream:
         self.response = response
         self.comments: list[str] = []
         #: Where the run stood in the queue, as often as that was told.
-        self.places: list[Json] = []
+        self.queue_positions: list[Json] = []
         self._blocks = _blocks(response)
 
     @property
     def run_id(self) -> str:
         return self.response.headers["x-run-id"]
 
-    async def read(self, count: int) -> list[Event]:
+    async def read(self, count: int) -> list[SseEvent]:
         """The next events; fewer where the stream ends."""
-        events: list[Event] = []
+        events: list[SseEvent] = []
         while len(events) < count and (event := await self._next()) is not None:
             events.append(event)
         return events
 
-    async def until(self, kind: str) -> list[Event]:
+    async def until(self, kind: str) -> list[SseEvent]:
         """The events up to the first of this type."""
-        events: list[Event] = []
+        events: list[SseEvent] = []
         while (event := await self._next()) is not None:
             events.append(event)
             if event.data != DONE and event.chunk["type"] == kind:
                 return events
         raise AssertionError(f"no {kind} in {events}")
 
-    async def rest(self) -> list[Event]:
+    async def rest(self) -> list[SseEvent]:
         """All events to the end of the body."""
         return await self.read(1_000_000)
 
-    async def place(self) -> Json:
+    async def queue_position(self) -> Json:
         """The next place in the queue, which comes before any event."""
-        while not self.places:
+        while not self.queue_positions:
             await self._before_events()
-        return self.places.pop(0)
+        return self.queue_positions.pop(0)
 
     async def comment(self) -> str:
         """The next comment, which comes before any event."""
@@ -91,23 +91,23 @@ class Stream:
         """The next comment or place."""
         block = await anext(self._blocks)
         if (event := _event(block)) is not None:
-            assert event.is_place, block
-            self.places.append(event.chunk)
+            assert event.is_queue_position, block
+            self.queue_positions.append(event.chunk)
         return block
 
-    async def _next(self) -> Event | None:
+    async def _next(self) -> SseEvent | None:
         async for block in self._blocks:
             event = _event(block)
             if event is None:
                 self.comments.append(block)
-            elif event.is_place:
-                self.places.append(event.chunk)
+            elif event.is_queue_position:
+                self.queue_positions.append(event.chunk)
             else:
                 return event
         return None
 
 
-class Wire:
+class SseClient:
     """One client for all APIs; nothing of it reconnects or retries."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -135,14 +135,14 @@ class Wire:
         async with self._client.stream("GET", _of(chat_url, chat, "stream"), headers=headers) as r:
             yield await _stream(r)
 
-    async def answer(self, chat_url: str, chat: str, **body: Any) -> list[Event]:
+    async def answer(self, chat_url: str, chat: str, **body: Any) -> list[SseEvent]:
         """Ask, and read the whole answer."""
         async with self.ask(chat_url, chat, **body) as stream:
             return await stream.rest()
 
     async def replay(
         self, chat_url: str, chat: str, *, after: str | None = None, accept: str | None = None
-    ) -> list[Event]:
+    ) -> list[SseEvent]:
         """The chat's newest answer to its end."""
         async with self.follow(chat_url, chat, after=after, accept=accept) as stream:
             return await stream.rest()
@@ -164,43 +164,43 @@ class Wire:
 
 
 @asynccontextmanager
-async def open_wire() -> AsyncGenerator[Wire]:
+async def open_sse_client() -> AsyncGenerator[SseClient]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(
         timeout=60, limits=limits, verify=False, trust_env=False
     ) as client:
-        yield Wire(client)
+        yield SseClient(client)
 
 
-def chunks(events: Iterable[Event]) -> list[Json]:
+def chunks(events: Iterable[SseEvent]) -> list[Json]:
     return [event.chunk for event in events if event.data != DONE]
 
 
-def types(events: Iterable[Event]) -> list[str]:
+def types(events: Iterable[SseEvent]) -> list[str]:
     return [chunk["type"] for chunk in chunks(events)]
 
 
-def text(events: Iterable[Event]) -> str:
+def text(events: Iterable[SseEvent]) -> str:
     return "".join(c["delta"] for c in chunks(events) if c["type"] == "text-delta")
 
 
-def message_id(events: Iterable[Event]) -> str:
+def message_id(events: Iterable[SseEvent]) -> str:
     [start] = [chunk for chunk in chunks(events) if chunk["type"] == "start"]
     return start["messageId"]
 
 
-def error_code(events: Iterable[Event]) -> str:
+def error_code(events: Iterable[SseEvent]) -> str:
     """What an app is told beside the `error` chunk."""
     return error_detail(events)["code"]
 
 
-def error_detail(events: Iterable[Event]) -> Json:
+def error_detail(events: Iterable[SseEvent]) -> Json:
     [detail] = [chunk for chunk in chunks(events) if chunk["type"] == "data-error"]
     assert detail["transient"] is True
     return detail["data"]
 
 
-def check_whole(events: list[Event], *, ending: str = "finish") -> None:
+def check_whole(events: list[SseEvent], *, ending: str = "finish") -> None:
     """Every rule that an AI SDK client holds a complete answer to."""
     assert [event.offset for event in events] == list(range(1, len(events) + 1))
     assert events[-1].data == DONE
@@ -261,9 +261,9 @@ async def _blocks(response: httpx.Response) -> AsyncIterator[str]:
     assert not held, held
 
 
-def _event(block: str) -> Event | None:
+def _event(block: str) -> SseEvent | None:
     fields = dict(line.split(": ", 1) for line in block.split("\n") if line[:1] not in (":", "r"))
-    return Event(fields.get("id", ""), fields["data"]) if fields else None
+    return SseEvent(fields.get("id", ""), fields["data"]) if fields else None
 
 
 def _headers(**headers: str | None) -> dict[str, str]:

@@ -7,27 +7,27 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.support.otlp_collector import Told
-from tests.support.processes import Api, Process, Valkey, Worker
+from tests.support.processes import Api, ServerProcess, Valkey, Worker
 from tests.support.upstream.client import Upstream
 
 
 @asynccontextmanager
-async def open_house(upstream: Upstream, env: Mapping[str, str]) -> AsyncGenerator[House]:
+async def open_house(upstream: Upstream, env: Mapping[str, str]) -> AsyncGenerator[System]:
     """One API and one worker, with these variables; how they end is no matter."""
     valkey = Valkey()
-    house = House(valkey, upstream, [Api(valkey.url, env)])
-    house.workers = [Worker(valkey.url, upstream.base_url, env)]
-    for process in (valkey, *house.apis, *house.workers):
+    system = System(valkey, upstream, [Api(valkey.url, env)])
+    system.workers = [Worker(valkey.url, upstream.base_url, env)]
+    for process in (valkey, *system.apis, *system.workers):
         process.start()
     try:
         await valkey.ready()
-        for process in (*house.apis, *house.workers):
+        for process in (*system.apis, *system.workers):
             await process.ready()
-        yield house
+        yield system
     finally:
-        for process in (*house.apis, *house.workers, valkey):
+        for process in (*system.apis, *system.workers, valkey):
             await end(process)
 
 
@@ -36,20 +36,20 @@ def asked(model: str, text: str = "Hi", **more: Any) -> dict[str, Any]:
 
 
 async def ask(
-    house: House, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    system: System, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> httpx.Response:
     """The whole answer."""
     async with httpx.AsyncClient(timeout=60) as client:
-        response = await client.post(house.chat, json=body, headers=headers)
+        response = await client.post(system.chat, json=body, headers=headers)
     assert response.status_code == 200, response.text
     return response
 
 
-def lines(process: Process) -> list[dict[str, Any]]:
+def lines(process: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in process.output.splitlines()]
 
 
-def events(process: Process) -> list[str]:
+def events(process: ServerProcess) -> list[str]:
     return [line["event"] for line in lines(process)]
 
 

@@ -179,7 +179,7 @@ def _announcement(tool: str) -> str:
 
 
 def _call(tool: str, turn: int) -> ToolCallPart:
-    arguments = to_json(EXAMPLES[tool].wire()).decode()
+    arguments = to_json(EXAMPLES[tool].output()).decode()
     return ToolCallPart(tool, arguments, tool_call_id=f"demo-{turn}")
 
 

@@ -17,19 +17,19 @@ def display_tools(names: Iterable[str]) -> list[Tool]:
 
 
 async def _generate_form(form: Form) -> dict[str, JsonValue]:
-    return form.wire()
+    return form.output()
 
 
 async def _generate_chart(chart: Chart) -> dict[str, JsonValue]:
-    return chart.wire()
+    return chart.output()
 
 
 async def _generate_code(block: Code) -> dict[str, JsonValue]:
-    return block.wire()
+    return block.output()
 
 
 async def _generate_card(card: Card) -> dict[str, JsonValue]:
-    return card.wire()
+    return card.output()
 
 
 def _tool(name: str, function: Callable[..., Awaitable[dict[str, JsonValue]]]) -> Tool:

@@ -80,9 +80,9 @@ async def report_finding(
     card = Data(
         type="data-card",
         id=f"{finding.path}:{finding.line}:{finding.title}",
-        data=_card(finding).wire(),
+        data=_card(finding).output(),
     )
-    return ToolReturn(finding.wire(), metadata=[card])
+    return ToolReturn(finding.output(), metadata=[card])
 
 
 REVIEW_TOOLS: tuple[Tool[AgentRun], ...] = (

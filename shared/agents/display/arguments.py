@@ -30,7 +30,7 @@ class Arguments(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    def wire(self) -> dict[str, JsonValue]:
+    def output(self) -> dict[str, JsonValue]:
         """The arguments as a front end gets them: camelCase, defaults filled in, no nulls."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 

@@ -18,7 +18,7 @@ import yaml
 from tests.e2e.conftest import end
 from tests.support.fakes.packages import install
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all, stop_all
-from tests.support.sse_client import Event, Json, Wire, check_whole, chunks, text, types
+from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, chunks, text, types
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -160,11 +160,11 @@ async def test_the_agents_are_listed(agency: Agency) -> None:
 
 
 async def test_an_agent_of_the_file_answers_with_its_instructions(
-    agency: Agency, wire: Wire, name: str
+    agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.upstream.script(name, [[{"text": ["Rain, ", "rain."]}]])
 
-    events = await wire.answer(agency.chat, name, model=name, agent="poet")
+    events = await sse.answer(agency.chat, name, model=name, agent="poet")
 
     check_whole(events)
     assert text(events) == "Rain, rain."
@@ -174,13 +174,13 @@ async def test_an_agent_of_the_file_answers_with_its_instructions(
 
 
 async def test_an_agent_of_a_package_calls_its_tool_and_cites(
-    agency: Agency, wire: Wire, name: str
+    agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.until_offered("weather")
     call = {"id": "c1", "name": "forecast", "arguments": '{"city": "Bergen"}'}
     await agency.upstream.script(name, [[{"tool": call}], [{"text": ["A coat."]}]])
 
-    events = await wire.answer(agency.chat, name, model=name, agent="weather")
+    events = await sse.answer(agency.chat, name, model=name, agent="weather")
 
     check_whole(events)
     assert text(events) == "A coat."
@@ -194,10 +194,10 @@ async def test_an_agent_of_a_package_calls_its_tool_and_cites(
     }
 
 
-async def test_an_unknown_agent_is_told_which_there_are(agency: Agency, wire: Wire) -> None:
+async def test_an_unknown_agent_is_told_which_there_are(agency: Agency, sse: SseClient) -> None:
     await agency.until_offered("weather")
 
-    refused = await wire.post(agency.chat, "nobody", agent="nobody")
+    refused = await sse.post(agency.chat, "nobody", agent="nobody")
 
     assert refused.status_code == 422
     assert refused.json()["field"] == "agent"
@@ -207,13 +207,13 @@ async def test_an_unknown_agent_is_told_which_there_are(agency: Agency, wire: Wi
 
 
 async def test_an_agent_that_is_added_to_the_file_answers_without_a_restart(
-    agency: Agency, wire: Wire, name: str
+    agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.upstream.script(name, [[{"text": ["Soup."]}]])
     before = agency.file.read_text()
     agency.file.write_text(f"{before}  - {{name: cook, instructions: Cook.}}\n")
 
-    events = await wire.answer(agency.chat, name, model=name, agent="cook")
+    events = await sse.answer(agency.chat, name, model=name, agent="cook")
 
     check_whole(events)
     assert text(events) == "Soup."
@@ -224,18 +224,18 @@ def call(name: str, number: int) -> Json:
 
 
 async def test_a_worker_is_killed_in_a_tool_and_no_completed_one_runs_twice(
-    agency: Agency, wire: Wire, name: str
+    agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.until_offered("marks")
     turns = [[{"text": ["So. "]}, call("quick", 1)], [call("slow", 2)], [{"text": ["Done."]}]]
     await agency.upstream.script(name, turns)
     gate = agency.folder / "gate"
     gate.touch()
-    undisturbed = await wire.answer(agency.chat, f"{name}-1", model=name, agent="marks")
+    undisturbed = await sse.answer(agency.chat, f"{name}-1", model=name, agent="marks")
     gate.unlink()
     (agency.folder / "marks").unlink()
 
-    async with wire.ask(agency.chat, f"{name}-2", model=name, agent="marks") as stream:
+    async with sse.ask(agency.chat, f"{name}-2", model=name, agent="marks") as stream:
         events = await stream.until("tool-input-available")
         events += await stream.until("tool-input-available")
         await until_marks(agency, 2)
@@ -262,14 +262,14 @@ async def until_marks(agency: Agency, count: int) -> None:
     await until(probe)
 
 
-def message(events: list[Event]) -> list[Json]:
+def message(events: list[SseEvent]) -> list[Json]:
     """What a client shows: the chunks but for the deltas' cuts and the message's id."""
     kept = [c for c in chunks(events) if not c["type"].endswith("-delta") and c["type"] != "start"]
     return [*kept, {"text": text(events)}]
 
 
 async def test_an_agent_has_the_requests_display_tools_if_it_takes_them(
-    agency: Agency, wire: Wire, name: str
+    agency: Agency, sse: SseClient, name: str
 ) -> None:
     assert (await agency.until_offered("marks"))["display_tools"]
     assert not (await agency.until_offered("weather"))["display_tools"]
@@ -278,7 +278,7 @@ async def test_an_agent_has_the_requests_display_tools_if_it_takes_them(
         model = f"{name}-{agent}"
         await agency.upstream.script(model, [[{"text": ["Hi"]}]])
         asked = {"model": model, "agent": agent, "tools": ["generateForm"]}
-        check_whole(await wire.answer(agency.chat, model, **asked))
+        check_whole(await sse.answer(agency.chat, model, **asked))
 
     offered = [
         [tool["function"]["name"] for tool in request["body"]["tools"]]
@@ -290,10 +290,10 @@ async def test_an_agent_has_the_requests_display_tools_if_it_takes_them(
 
 
 async def test_a_tool_that_there_is_not_is_refused_where_tools_are_taken(
-    agency: Agency, wire: Wire, name: str
+    agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.until_offered("marks")
 
-    refused = await wire.post(agency.chat, name, agent="marks", tools=["none"])
+    refused = await sse.post(agency.chat, name, agent="marks", tools=["none"])
 
     assert (refused.status_code, refused.json()["field"]) == (422, "tools[0]")

@@ -6,9 +6,9 @@ from base64 import b64encode
 
 import pytest
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Version
-from tests.support.sse_client import DONE, Json, Wire
+from tests.support.sse_client import DONE, Json, SseClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,9 +65,9 @@ FINDING: Json = {
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 async def test_the_planted_findings_of_a_diff_are_found_and_shown_as_cards(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
-    await house.upstream.script(
+    await system.upstream.script(
         name,
         [
             [call(1, "list_files", {}), call(2, "find_problems", {})],
@@ -76,7 +76,7 @@ async def test_the_planted_findings_of_a_diff_are_found_and_shown_as_cards(
         ],
     )
     body = {"model": name, "agent": "code_review"}
-    answer = await ai.send(ai=version, api=house.chat, chat=name, body=body, text=PLANTED)
+    answer = await ai.send(ai=version, api=system.chat, chat=name, body=body, text=PLANTED)
 
     assert answer.message is not None
     parts = {part["type"]: part for part in answer.message["parts"]}
@@ -98,9 +98,9 @@ async def test_the_planted_findings_of_a_diff_are_found_and_shown_as_cards(
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 async def test_a_page_reloaded_at_any_moment_shows_the_review_whole(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
-    await house.upstream.script(
+    await system.upstream.script(
         name,
         [
             [call(1, "find_problems", {})],
@@ -112,7 +112,7 @@ async def test_a_page_reloaded_at_any_moment_shows_the_review_whole(
     async def reload(cut: int) -> None:
         page = await ai.send(
             ai=version,
-            api=house.chat,
+            api=system.chat,
             chat=f"{name}-{cut}",
             text=PLANTED,
             body={"model": name, "agent": "code_review"},
@@ -127,11 +127,11 @@ async def test_a_page_reloaded_at_any_moment_shows_the_review_whole(
     await asyncio.gather(*map(reload, range(1, 16)))
 
 
-async def test_a_clean_diff_has_no_findings(house: House, ai: AiClient, name: str) -> None:
+async def test_a_clean_diff_has_no_findings(system: System, ai: AiClient, name: str) -> None:
     script = [[call(1, "find_problems", {}), call(2, "analyze_complexity", {})]]
-    await house.upstream.script(name, [*script, [{"text": ["It can go in."]}]])
+    await system.upstream.script(name, [*script, [{"text": ["It can go in."]}]])
     body = {"model": name, "agent": "code_review"}
-    answer = await ai.send(ai="7", api=house.chat, chat=name, body=body, text=CLEAN)
+    answer = await ai.send(ai="7", api=system.chat, chat=name, body=body, text=CLEAN)
 
     assert answer.message is not None
     parts = {part["type"]: part for part in answer.message["parts"]}
@@ -141,13 +141,13 @@ async def test_a_clean_diff_has_no_findings(house: House, ai: AiClient, name: st
 
 
 async def test_a_finding_must_be_where_there_is_a_line(
-    house: House, ai: AiClient, name: str
+    system: System, ai: AiClient, name: str
 ) -> None:
     nowhere = [{**FINDING, "line": 900}, {**FINDING, "path": "shop/other.py"}]
     calls = [call(number, "report_finding", finding) for number, finding in enumerate(nowhere)]
-    await house.upstream.script(name, [calls, [{"text": ["Sorry."]}]])
+    await system.upstream.script(name, [calls, [{"text": ["Sorry."]}]])
     body = {"model": name, "agent": "code_review"}
-    answer = await ai.send(ai="7", api=house.chat, chat=name, body=body, text=PLANTED)
+    answer = await ai.send(ai="7", api=system.chat, chat=name, body=body, text=PLANTED)
 
     assert answer.message is not None
     reports = [part for part in answer.message["parts"] if part["type"] == "tool-report_finding"]
@@ -158,9 +158,9 @@ async def test_a_finding_must_be_where_there_is_a_line(
 
 
 async def test_an_attached_file_is_reviewed_by_its_name(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, [[call(1, "find_problems", {})], [{"text": ["Done."]}]])
+    await system.upstream.script(name, [[call(1, "find_problems", {})], [{"text": ["Done."]}]])
     code = b"print(eval(input()))\n"
     file: Json = {
         "type": "file",
@@ -171,7 +171,7 @@ async def test_an_attached_file_is_reviewed_by_its_name(
     parts: list[Json] = [file, {"type": "text", "text": "Is it safe?"}]
     messages: list[Json] = [{"id": "m1", "role": "user", "parts": parts}]
     about: Json = {"model": name, "agent": "code_review", "messages": messages}
-    events = await wire.answer(house.chat, name, **about)
+    events = await sse.answer(system.chat, name, **about)
 
     chunks = [event.chunk for event in events if event.data != DONE]
     [output] = [chunk for chunk in chunks if chunk["type"] == "tool-output-available"]

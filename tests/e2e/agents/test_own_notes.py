@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.e2e.conftest import end
 from tests.support.fakes.pages import Pages
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
-from tests.support.sse_client import Event, Json, Wire, check_whole, chunks, types
+from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, chunks, types
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -76,28 +76,28 @@ def call(name: str, **arguments: object) -> list[Json]:
 
 
 async def answer(
-    library: Library, wire: Wire, model: str, agent: str, turn: list[Json], asked: str = "Hi"
-) -> list[Event]:
+    library: Library, sse: SseClient, model: str, agent: str, turn: list[Json], asked: str = "Hi"
+) -> list[SseEvent]:
     await library.upstream.script(model, [turn, [{"text": ["Done."]}]])
-    events = await wire.answer(library.chat, model, model=model, agent=agent, text=asked)
+    events = await sse.answer(library.chat, model, model=model, agent=agent, text=asked)
     check_whole(events)
     return events
 
 
-def output(events: list[Event]) -> object:
+def output(events: list[SseEvent]) -> object:
     [shown] = [c for c in chunks(events) if c["type"] == "tool-output-available"]
     return shown["output"]
 
 
 @pytest.mark.parametrize("agent", ["research", "librarian"])
 async def test_a_note_that_is_changed_is_found_in_the_next_answer(
-    library: Library, wire: Wire, name: str, agent: str
+    library: Library, sse: SseClient, name: str, agent: str
 ) -> None:
     note = library.notes / f"{agent}.md"
 
     async def found() -> list[str]:
         turn = call("search_notes", query="closing zebra")
-        events = await answer(library, wire, name, agent, turn)
+        events = await answer(library, sse, name, agent, turn)
         hits = output(events)
         assert isinstance(hits, list)
         return [str(hit) for hit in hits]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -126,11 +126,11 @@ async def test_a_note_that_is_changed_is_found_in_the_next_answer(
 
 @pytest.mark.parametrize("agent", ["research", "librarian"])
 async def test_a_page_that_was_read_is_a_source(
-    library: Library, wire: Wire, name: str, agent: str
+    library: Library, sse: SseClient, name: str, agent: str
 ) -> None:
     url = f"{library.pages.url}/hours"
 
-    events = await answer(library, wire, name, agent, call("fetch_page", url=url))
+    events = await answer(library, sse, name, agent, call("fetch_page", url=url))
 
     shown = output(events)
     assert isinstance(shown, dict)
@@ -145,24 +145,26 @@ async def test_a_page_that_was_read_is_a_source(
 
 
 async def test_a_search_shows_what_it_found_and_no_key(
-    library: Library, wire: Wire, name: str
+    library: Library, sse: SseClient, name: str
 ) -> None:
-    events = await answer(library, wire, name, "librarian", call("search_web", query="a"))
+    events = await answer(library, sse, name, "librarian", call("search_web", query="a"))
 
     assert output(events) == [{"url": "https://a.example/", "title": "A", "excerpt": "x"}]
     assert "tvly" not in str(events)
 
 
-async def test_an_agent_of_the_file_reviews_code(library: Library, wire: Wire, name: str) -> None:
+async def test_an_agent_of_the_file_reviews_code(
+    library: Library, sse: SseClient, name: str
+) -> None:
     code = "```python app.py\nprint(eval(input()))\n```"
 
-    events = await answer(library, wire, name, "critic", call("find_problems"), code)
+    events = await answer(library, sse, name, "critic", call("find_problems"), code)
 
     assert "ruff:S307" in str(output(events))
 
 
 async def test_an_agent_of_the_file_reports_findings_as_cards(
-    library: Library, wire: Wire, name: str
+    library: Library, sse: SseClient, name: str
 ) -> None:
     finding = {
         "path": "app.py",
@@ -174,7 +176,7 @@ async def test_an_agent_of_the_file_reports_findings_as_cards(
     }
     code = "```python app.py\nprint(eval(input()))\n```"
 
-    events = await answer(library, wire, name, "critic", call("report_finding", **finding), code)
+    events = await answer(library, sse, name, "critic", call("report_finding", **finding), code)
 
     assert "data-card" in types(events)
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.support.processes import Api, Valkey, start_all, stop_all
-from tests.support.sse_client import Json, Wire, check_whole, text
+from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -24,8 +24,8 @@ POET = "agents: [{name: poet, instructions: Rhyme., queue: verse}]"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def divided(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[House]:
-    """A house whose models named `local-…` have a queue of their own, and no worker yet."""
+async def divided(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
+    """A system whose models named `local-…` have a queue of their own, and no worker yet."""
     valkey = Valkey()
     await start_all(valkey)
     file = tmp_path / "agents.yaml"
@@ -34,22 +34,22 @@ async def divided(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[House]:
     api = Api(valkey.url, {**env, "MAMBA_HEALTH__INTERVAL_SECONDS": "0.1"})
     try:
         await start_all(api)
-        yield House(valkey, upstream, [api])
+        yield System(valkey, upstream, [api])
     finally:
         await end(api)
         await stop_all(valkey)
 
 
-async def test_each_run_goes_to_its_own_pool(divided: House, wire: Wire, name: str) -> None:
+async def test_each_run_goes_to_its_own_pool(divided: System, sse: SseClient, name: str) -> None:
     local = f"local-{name}"
     await divided.upstream.script(name, HELD)
     await divided.upstream.script(local, HELD)
 
     async with (
-        divided.staff(WORKER__QUEUES='["main"]') as [mains],
-        divided.staff(WORKER__QUEUES='["local"]') as [locals_],
-        wire.ask(divided.chat, name, model=name) as one,
-        wire.ask(divided.chat, local, model=local) as other,
+        divided.start_workers(WORKER__QUEUES='["main"]') as [mains],
+        divided.start_workers(WORKER__QUEUES='["local"]') as [locals_],
+        sse.ask(divided.chat, name, model=name) as one,
+        sse.ask(divided.chat, local, model=local) as other,
     ):
         await one.until("text-delta")
         await other.until("text-delta")
@@ -60,21 +60,23 @@ async def test_each_run_goes_to_its_own_pool(divided: House, wire: Wire, name: s
         assert [text(await stream.rest()) for stream in (one, other)] == ["lo", "lo"]
 
 
-async def test_a_pool_that_is_dead_holds_up_no_other(divided: House, wire: Wire, name: str) -> None:
+async def test_a_pool_that_is_dead_holds_up_no_other(
+    divided: System, sse: SseClient, name: str
+) -> None:
     local = f"local-{name}"
     await divided.upstream.script(name, HELLO)
     await divided.upstream.script(local, HELLO)
 
-    async with divided.staff(WORKER__QUEUES='["main"]'):
-        async with divided.staff(WORKER__QUEUES='["local"]') as [locals_]:
+    async with divided.start_workers(WORKER__QUEUES='["main"]'):
+        async with divided.start_workers(WORKER__QUEUES='["local"]') as [locals_]:
             await locals_.kill()
-        async with wire.ask(divided.chat, local, model=local) as waiting:
-            assert (await waiting.place())["data"] == {"position": 1, "waiting": 1}
-            check_whole(await wire.answer(divided.chat, name, model=name))
+        async with sse.ask(divided.chat, local, model=local) as waiting:
+            assert (await waiting.queue_position())["data"] == {"position": 1, "waiting": 1}
+            check_whole(await sse.answer(divided.chat, name, model=name))
             await until(lambda: _says(divided, "queue:local", "no worker serves it"), seconds=20)
             assert await _says(divided, "queue", "0 waiting")
 
-            async with divided.staff(WORKER__QUEUES='["local"]'):
+            async with divided.start_workers(WORKER__QUEUES='["local"]'):
                 answer = await waiting.rest()
 
     check_whole(answer)
@@ -82,31 +84,31 @@ async def test_a_pool_that_is_dead_holds_up_no_other(divided: House, wire: Wire,
 
 
 async def test_workers_that_name_no_queue_serve_those_of_models_too(
-    divided: House, wire: Wire, name: str
+    divided: System, sse: SseClient, name: str
 ) -> None:
     local = f"local-{name}"
     await divided.upstream.script(local, HELLO)
 
-    async with divided.staff(MODELS__QUEUES=QUEUES):
-        answer = await wire.answer(divided.chat, local, model=local)
+    async with divided.start_workers(MODELS__QUEUES=QUEUES):
+        answer = await sse.answer(divided.chat, local, model=local)
 
     assert text(answer) == "Hello"
 
 
 async def test_an_agents_own_queue_goes_before_its_models(
-    divided: House, wire: Wire, name: str
+    divided: System, sse: SseClient, name: str
 ) -> None:
     local = f"local-{name}"
     asked = {"poet": {"agent": "poet"}, "chat": {}}
 
     for chat, body in asked.items():
-        async with wire.ask(divided.chat, chat, model=local, **body) as stream:
+        async with sse.ask(divided.chat, chat, model=local, **body) as stream:
             queue = (await divided.run(stream.run_id))["queue"]
             assert queue == {"poet": "verse", "chat": "local"}[chat]
-        await wire.stop(divided.chat, chat)
+        await sse.stop(divided.chat, chat)
 
 
-async def _says(house: House, component: str, detail: str) -> bool:
+async def _says(system: System, component: str, detail: str) -> bool:
     async with httpx.AsyncClient() as client:
-        found = (await client.get(f"{house.apis[0].url}/health")).json()["components"]
+        found = (await client.get(f"{system.apis[0].url}/health")).json()["components"]
     return detail in found[component]["detail"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Version
 from tests.support.sse_client import Json
 
@@ -20,10 +20,10 @@ def call(number: int, name: str, arguments: str) -> Json:
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 async def test_an_answer_cites_the_note_that_holds_it(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     answer_text = "Another worker goes on in the same text [Workers: When a worker is killed]."
-    await house.upstream.script(
+    await system.upstream.script(
         name,
         [
             [call(1, "search_notes", '{"query": "worker killed"}')],
@@ -32,7 +32,7 @@ async def test_an_answer_cites_the_note_that_holds_it(
         ],
     )
     body = {"model": name, "agent": "research"}
-    answer = await ai.send(ai=version, api=house.chat, chat=name, body=body, text=QUESTION)
+    answer = await ai.send(ai=version, api=system.chat, chat=name, body=body, text=QUESTION)
 
     assert answer.message is not None
     parts = answer.message["parts"]
@@ -43,15 +43,15 @@ async def test_an_answer_cites_the_note_that_holds_it(
     assert source["title"] == "Workers: When a worker is killed"
     assert (source["filename"], source["mediaType"]) == ("workers.md", "text/markdown")
     assert parts[-1]["text"] == answer_text
-    third = (await house.upstream.requests(name))[-1]["body"]["messages"]
+    third = (await system.upstream.requests(name))[-1]["body"]["messages"]
     assert "Another worker then takes the run over" in str(third[-1]["content"]).replace("\\n", " ")
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 async def test_a_page_reloaded_at_any_moment_shows_the_research_whole(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
-    await house.upstream.script(
+    await system.upstream.script(
         name,
         [
             [call(1, "search_notes", '{"query": "worker killed"}')],
@@ -63,7 +63,7 @@ async def test_a_page_reloaded_at_any_moment_shows_the_research_whole(
     async def reload(cut: int) -> None:
         page = await ai.send(
             ai=version,
-            api=house.chat,
+            api=system.chat,
             chat=f"{name}-{cut}",
             text=QUESTION,
             body={"model": name, "agent": "research"},
@@ -79,9 +79,9 @@ async def test_a_page_reloaded_at_any_moment_shows_the_research_whole(
 
 
 async def test_a_note_that_is_not_there_is_a_fault_that_the_model_can_mend(
-    house: House, ai: AiClient, name: str
+    system: System, ai: AiClient, name: str
 ) -> None:
-    await house.upstream.script(
+    await system.upstream.script(
         name,
         [
             [call(1, "read_note", '{"id": "none.md#none"}')],
@@ -90,7 +90,7 @@ async def test_a_note_that_is_not_there_is_a_fault_that_the_model_can_mend(
         ],
     )
     body = {"model": name, "agent": "research"}
-    answer = await ai.send(ai="7", api=house.chat, chat=name, body=body, text=QUESTION)
+    answer = await ai.send(ai="7", api=system.chat, chat=name, body=body, text=QUESTION)
 
     assert answer.message is not None
     reads = [part for part in answer.message["parts"] if part["type"] == "tool-read_note"]

@@ -16,7 +16,7 @@ from tests.e2e.conftest import end
 from tests.support.ai_client.driver import AiClient, Json, Result, Version
 from tests.support.fakes.packages import install
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all, stop_all
-from tests.support.sse_client import Event, Wire, check_whole, chunks, text, types
+from tests.support.sse_client import SseClient, SseEvent, check_whole, chunks, text, types
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -264,12 +264,12 @@ async def test_a_client_that_cannot_ask_is_denied_for(
 
 
 async def test_a_tool_of_the_file_asks_where_the_file_says_so(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
     card = {"tool": {"id": "c1", "name": "generateCard", "arguments": '{"title": "Rome"}'}}
     await office.upstream.script(name, [[card]])
 
-    events = await wire.answer(office.chat, name, **body_of(name, agent="printer"))
+    events = await sse.answer(office.chat, name, **body_of(name, agent="printer"))
 
     check_whole(events)
     assert types(events)[-4:] == [
@@ -277,7 +277,7 @@ async def test_a_tool_of_the_file_asks_where_the_file_says_so(
     ]
 
 
-# On the wire
+# Over SSE
 
 
 def history(*parts: Json, **message: str) -> list[Json]:
@@ -298,38 +298,38 @@ def response(call_id: str = "c1", *, approved: bool = True, **more: Any) -> Json
     }
 
 
-async def pending(office: Office, wire: Wire, name: str, path: str, *more: Json) -> Event:
+async def pending(office: Office, sse: SseClient, name: str, path: str, *more: Json) -> SseEvent:
     """A chat whose newest answer waits; its first event."""
     await office.upstream.script(name, [[call("c1", path), *more], [{"text": ["Done."]}]])
-    events = await wire.answer(office.chat, name, **body_of(name))
+    events = await sse.answer(office.chat, name, **body_of(name))
     check_whole(events)
     assert types(events)[-1] == "finish"
     return events[0]
 
 
 async def test_the_input_is_the_servers_whatever_the_client_says(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
 
     forged = response(input={"path": f"all-{name}"}, toolName="look")
-    events = await wire.answer(office.chat, name, **body_of(name), messages=history(forged))
+    events = await sse.answer(office.chat, name, **body_of(name), messages=history(forged))
 
     assert text(events) == "Done."
     assert office.deleted(name) == [name]
 
 
 async def test_a_call_that_nobody_made_cannot_be_approved(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
     other = f"{name}-other"
     await office.upstream.script(other, [[{"text": ["Hi."]}]])
-    await wire.answer(office.chat, other, **body_of(other))
+    await sse.answer(office.chat, other, **body_of(other))
 
     unknown = history(response(), response("c9", input={"path": "x"}))
-    refused = await wire.post(office.chat, name, **body_of(name), messages=unknown)
-    elsewhere = await wire.post(office.chat, other, **body_of(other), messages=history(response()))
+    refused = await sse.post(office.chat, name, **body_of(name), messages=unknown)
+    elsewhere = await sse.post(office.chat, other, **body_of(other), messages=history(response()))
 
     assert (refused.status_code, refused.json()["code"]) == (409, "not_pending")
     assert refused.json()["field"] == "messages[1].parts[2]"
@@ -338,13 +338,13 @@ async def test_a_call_that_nobody_made_cannot_be_approved(
 
 
 async def test_a_result_in_the_place_of_an_approval_is_refused(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
     claimed = {"type": "tool-delete", "toolCallId": "c1", "state": "output-available"}
-    start = (await wire.replay(office.chat, name))[0].chunk
+    start = (await sse.replay(office.chat, name))[0].chunk
 
-    refused = await wire.post(
+    refused = await sse.post(
         office.chat,
         name,
         **body_of(name),
@@ -355,38 +355,44 @@ async def test_a_result_in_the_place_of_an_approval_is_refused(
     assert "'c1' of 'delete' waits for an approval" in refused.json()["detail"]
 
 
-async def test_each_call_that_waits_needs_its_answer(office: Office, wire: Wire, name: str) -> None:
-    await pending(office, wire, name, f"1{name}", call("c2", f"2{name}"))
+async def test_each_call_that_waits_needs_its_answer(
+    office: Office, sse: SseClient, name: str
+) -> None:
+    await pending(office, sse, name, f"1{name}", call("c2", f"2{name}"))
 
-    refused = await wire.post(office.chat, name, **body_of(name), messages=history(response()))
+    refused = await sse.post(office.chat, name, **body_of(name), messages=history(response()))
 
     assert (refused.status_code, refused.json()["field"]) == (422, "messages[1]")
     assert "'c2' of 'delete'" in refused.json()["detail"]
     assert office.deleted(name) == []
 
 
-async def test_a_double_click_makes_the_call_once(office: Office, wire: Wire, name: str) -> None:
-    await pending(office, wire, name, name)
+async def test_a_double_click_makes_the_call_once(
+    office: Office, sse: SseClient, name: str
+) -> None:
+    await pending(office, sse, name, name)
     body = body_of(name, messages=history(response()), supersede=True)
 
-    both = await asyncio.gather(*(wire.post(office.chat, name, **body) for _ in range(2)))
-    late = await wire.post(office.chat, name, **body)
+    both = await asyncio.gather(*(sse.post(office.chat, name, **body) for _ in range(2)))
+    late = await sse.post(office.chat, name, **body)
 
     assert sorted(each.status_code for each in both) == [200, 409]
     assert (late.status_code, late.json()["code"]) == (409, "not_pending")
     assert office.deleted(name) == [name]
 
 
-async def test_a_log_that_is_no_longer_kept_is_told(office: Office, wire: Wire, name: str) -> None:
-    first = await pending(office, wire, name, name)
+async def test_a_log_that_is_no_longer_kept_is_told(
+    office: Office, sse: SseClient, name: str
+) -> None:
+    first = await pending(office, sse, name, name)
     redis = office.valkey.client()
     try:
         await redis.execute_command("DEL", keys.stream(first.run_id))
-        without_log = await wire.post(
+        without_log = await sse.post(
             office.chat, name, **body_of(name), messages=history(response())
         )
         await redis.execute_command("DEL", keys.run(first.run_id))
-        without_run = await wire.post(
+        without_run = await sse.post(
             office.chat, name, **body_of(name), messages=history(response())
         )
     finally:
@@ -397,10 +403,10 @@ async def test_a_log_that_is_no_longer_kept_is_told(office: Office, wire: Wire, 
 
 
 async def test_a_replay_without_the_earlier_log_shows_what_is_left(
-    office: Office, ai: AiClient, wire: Wire, name: str
+    office: Office, ai: AiClient, sse: SseClient, name: str
 ) -> None:
-    first = await pending(office, wire, name, name)
-    await wire.answer(office.chat, name, **body_of(name), messages=history(response()))
+    first = await pending(office, sse, name, name)
+    await sse.answer(office.chat, name, **body_of(name), messages=history(response()))
     redis = office.valkey.client()
     try:
         assert await redis.execute_command("PTTL", keys.stream(first.run_id)) > 3_600_000
@@ -415,13 +421,13 @@ async def test_a_replay_without_the_earlier_log_shows_what_is_left(
 
 
 async def test_a_killed_worker_leaves_the_continued_answer_to_the_next(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
     path = f"slow-{name}"
-    await pending(office, wire, name, path, call("c2", f"denied-{name}"))
+    await pending(office, sse, name, path, call("c2", f"denied-{name}"))
     parts = [response(), response("c2", approved=False)]
 
-    async with wire.ask(office.chat, name, **body_of(name), messages=history(*parts)) as stream:
+    async with sse.ask(office.chat, name, **body_of(name), messages=history(*parts)) as stream:
         events = await stream.until("tool-output-denied")
         await until_deleted(office, name, 1)
         await end(office.workers[-1])
@@ -447,27 +453,27 @@ async def until_deleted(office: Office, name: str, count: int) -> None:
 
 
 async def test_the_replay_of_a_continued_answer_resumes_after_its_start(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
-    posted = await wire.answer(office.chat, name, **body_of(name), messages=history(response()))
+    await pending(office, sse, name, name)
+    posted = await sse.answer(office.chat, name, **body_of(name), messages=history(response()))
 
-    replayed = await wire.replay(office.chat, name)
+    replayed = await sse.replay(office.chat, name)
     own = [event for event in replayed if event.offset > 1]
 
     assert [event.id for event in replayed if event.offset == 1] == [posted[0].id] * 7
     assert own == posted[1:]
     assert chunks(replayed)[0] == chunks(posted)[0]
-    assert await wire.replay(office.chat, name, after=posted[0].id) == own
-    assert await wire.replay(office.chat, name, after=f"0-0@{posted[0].run_id}") == posted
+    assert await sse.replay(office.chat, name, after=posted[0].id) == own
+    assert await sse.replay(office.chat, name, after=f"0-0@{posted[0].run_id}") == posted
 
 
-async def test_a_killed_worker_approves_nothing(office: Office, wire: Wire, name: str) -> None:
+async def test_a_killed_worker_approves_nothing(office: Office, sse: SseClient, name: str) -> None:
     slow = f"slow-{name}"
     calls = [call("c0", "x", "look"), call("c1", slow, "look"), call("c2", name)]
     await office.upstream.script(name, [calls, [{"text": ["Done."]}]])
 
-    async with wire.ask(office.chat, name, **body_of(name)) as stream:
+    async with sse.ask(office.chat, name, **body_of(name)) as stream:
         events = await stream.until("tool-output-available")
         await end(office.workers[-1])
         await office.hire()
@@ -480,7 +486,7 @@ async def test_a_killed_worker_approves_nothing(office: Office, wire: Wire, name
     assert types(events).count("tool-approval-request") == 1
     assert office.deleted(name) == []
 
-    posted = await wire.answer(office.chat, name, **body_of(name), messages=history(response("c2")))
+    posted = await sse.answer(office.chat, name, **body_of(name), messages=history(response("c2")))
     assert text(posted) == "Done."
     assert office.deleted(name) == [name]
     assert len(await tool_results(office, name)) == 3

@@ -10,7 +10,7 @@ from shared.redis import keys
 from tests.e2e.chat import test_approval
 from tests.e2e.chat.test_approval import Office, body_of, history, pending, response
 from tests.e2e.conftest import end
-from tests.support.sse_client import Wire, error_code, text
+from tests.support.sse_client import SseClient, error_code, text
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -23,25 +23,25 @@ def answering(name: str, *parts: Any, **more: Any) -> dict[str, Any]:
 
 
 async def test_of_twenty_approvals_at_once_one_is_heard(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
     body = answering(name, response())
 
-    all_ = await asyncio.gather(*(wire.post(office.chat, name, **body) for _ in range(20)))
+    all_ = await asyncio.gather(*(sse.post(office.chat, name, **body) for _ in range(20)))
 
     assert sorted(each.status_code for each in all_) == [200, *[409] * 19]
     assert office.deleted(name) == [name]
 
 
 async def test_of_a_yes_and_a_no_at_once_one_is_heard(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
 
     yes, no = await asyncio.gather(
-        wire.post(office.chat, name, **answering(name, response())),
-        wire.post(office.chat, name, **answering(name, response(approved=False))),
+        sse.post(office.chat, name, **answering(name, response())),
+        sse.post(office.chat, name, **answering(name, response(approved=False))),
     )
 
     assert sorted([yes.status_code, no.status_code]) == [200, 409]
@@ -49,24 +49,24 @@ async def test_of_a_yes_and_a_no_at_once_one_is_heard(
 
 
 async def test_another_chats_approval_of_the_same_call_is_not_heard(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
     """A chat of another owner is another chat, whatever its id."""
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
 
     for chat in (f"{name}-none", None):
-        refused = await wire.post(office.chat, chat or "", **answering(name, response(), id=chat))
+        refused = await sse.post(office.chat, chat or "", **answering(name, response(), id=chat))
         assert (refused.status_code, refused.json()["code"]) == (410, "pending_expired")
     assert office.deleted(name) == []
 
 
 async def test_what_was_denied_cannot_be_approved_later(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
-    await wire.answer(office.chat, name, **answering(name, response(approved=False)))
+    await pending(office, sse, name, name)
+    await sse.answer(office.chat, name, **answering(name, response(approved=False)))
 
-    late = await wire.post(office.chat, name, **answering(name, response()))
+    late = await sse.post(office.chat, name, **answering(name, response()))
 
     assert (late.status_code, late.json()["code"]) == (409, "not_pending")
     assert office.deleted(name) == []
@@ -74,13 +74,13 @@ async def test_what_was_denied_cannot_be_approved_later(
 
 @pytest.mark.parametrize("supersede", [False, True])
 async def test_a_message_or_a_regeneration_lets_the_call_lie(
-    office: Office, wire: Wire, name: str, *, supersede: bool
+    office: Office, sse: SseClient, name: str, *, supersede: bool
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
     await office.upstream.script(name, [[{"text": ["Hi."]}]])
-    events = await wire.answer(office.chat, name, **body_of(name, supersede=supersede))
+    events = await sse.answer(office.chat, name, **body_of(name, supersede=supersede))
 
-    late = await wire.post(office.chat, name, **answering(name, response(), supersede=supersede))
+    late = await sse.post(office.chat, name, **answering(name, response(), supersede=supersede))
 
     assert text(events) == "Hi."
     assert (late.status_code, late.json()["code"]) == (409, "not_pending")
@@ -88,12 +88,12 @@ async def test_a_message_or_a_regeneration_lets_the_call_lie(
 
 
 async def test_a_stop_while_a_call_waits_changes_nothing(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
 
-    stopped = await wire.stop(office.chat, name)
-    events = await wire.answer(office.chat, name, **answering(name, response()))
+    stopped = await sse.stop(office.chat, name)
+    events = await sse.answer(office.chat, name, **answering(name, response()))
 
     assert stopped.json()["state"] == "succeeded"
     assert text(events) == "Done."
@@ -101,38 +101,38 @@ async def test_a_stop_while_a_call_waits_changes_nothing(
 
 
 async def test_an_answer_that_no_worker_has_heard_can_be_given_again(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
-    await pending(office, wire, name, name)
+    await pending(office, sse, name, name)
     body = answering(name, response())
     await end(office.workers[-1])
-    async with wire.ask(office.chat, name, **body) as stream:
-        twice = await wire.post(office.chat, name, **body)
+    async with sse.ask(office.chat, name, **body) as stream:
+        twice = await sse.post(office.chat, name, **body)
         assert (twice.status_code, twice.json()["code"]) == (409, "not_pending")
         await _lose_the_job(office)
         assert error_code(await stream.rest()) == "lost"
     assert office.deleted(name) == []
 
     await office.hire()
-    events = await wire.answer(office.chat, name, **body)
+    events = await sse.answer(office.chat, name, **body)
 
     assert text(events) == "Done."
     assert office.deleted(name) == [name]
-    again = await wire.post(office.chat, name, **body)
+    again = await sse.post(office.chat, name, **body)
     assert (again.status_code, again.json()["code"]) == (409, "not_pending")
 
 
 async def test_an_approved_call_that_a_worker_may_have_made_is_not_made_again(
-    office: Office, wire: Wire, name: str
+    office: Office, sse: SseClient, name: str
 ) -> None:
     path = f"slow-{name}"
-    await pending(office, wire, name, path)
+    await pending(office, sse, name, path)
     body = answering(name, response())
-    async with wire.ask(office.chat, name, **body):
+    async with sse.ask(office.chat, name, **body):
         await until(lambda: _made(office, name))
-        assert (await wire.stop(office.chat, name)).json()["state"] == "cancelled"
+        assert (await sse.stop(office.chat, name)).json()["state"] == "cancelled"
 
-    again = await wire.post(office.chat, name, **body)
+    again = await sse.post(office.chat, name, **body)
 
     assert (again.status_code, again.json()["code"]) == (409, "not_pending")
     assert office.deleted(name) == [path]

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from shared.api_key import hash_of, new_api_key
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient
 from tests.support.auth_caller import SECRET, good_claims, secret_token
 from tests.support.processes import Api, start_all, stop_all
@@ -33,9 +33,9 @@ CREDENTIALS = {
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def guarded(house: House, env: dict[str, str]) -> AsyncGenerator[Api]:
-    """An API of the house that wants to know who asks."""
-    api = Api(house.valkey.url, env)
+async def guarded(system: System, env: dict[str, str]) -> AsyncGenerator[Api]:
+    """An API of the system that wants to know who asks."""
+    api = Api(system.valkey.url, env)
     await start_all(api)
     yield api
     await stop_all(api)
@@ -43,10 +43,10 @@ async def guarded(house: House, env: dict[str, str]) -> AsyncGenerator[Api]:
 
 @pytest.mark.parametrize(("env", "headers"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
 async def test_an_answer_that_was_cut_is_taken_up_again_with_the_same_credentials(
-    house: House, guarded: Api, ai: AiClient, name: str, headers: dict[str, str]
+    system: System, guarded: Api, ai: AiClient, name: str, headers: dict[str, str]
 ) -> None:
     chat = f"{guarded.url}/chat"
-    await house.upstream.script(name, [[{"text": ["One ", "two ", "three ", "four."]}]])
+    await system.upstream.script(name, [[{"text": ["One ", "two ", "three ", "four."]}]])
     send = partial(ai.send, ai="7", api=chat, chat=name, text="Hi", body={"model": name})
 
     answer = await send(headers=headers, cut_after=3, resilient=True)

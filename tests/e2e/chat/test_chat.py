@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Result, Version
 from tests.support.sse_client import Json
 
@@ -29,14 +29,14 @@ Send = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture(params=VERSIONS)
-def send(request: pytest.FixtureRequest, house: House, ai: AiClient, name: str) -> Send:
+def send(request: pytest.FixtureRequest, system: System, ai: AiClient, name: str) -> Send:
     """A page with one chat on it, by each version of the client."""
     body = {"model": name, "tools": ["generateCard"]}
-    return partial(ai.send, ai=request.param, api=house.chat, chat=name, body=body)
+    return partial(ai.send, ai=request.param, api=system.chat, chat=name, body=body)
 
 
-async def test_a_question_is_answered(house: House, send: Send, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Hello", ", ", "world", "."]}]])
+async def test_a_question_is_answered(system: System, send: Send, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["Hello", ", ", "world", "."]}]])
 
     answer = await send(text="Hi")
 
@@ -44,8 +44,8 @@ async def test_a_question_is_answered(house: House, send: Send, name: str) -> No
     assert [finish.finish_reason for finish in answer.finishes] in (["stop"], [None])
 
 
-async def test_a_tool_call_is_shown_with_its_result(house: House, send: Send, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["A card: "]}, CARD], [{"text": ["There."]}]])
+async def test_a_tool_call_is_shown_with_its_result(system: System, send: Send, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["A card: "]}, CARD], [{"text": ["There."]}]])
 
     answer = await send(text="Show me a card")
 
@@ -55,14 +55,14 @@ async def test_a_tool_call_is_shown_with_its_result(house: House, send: Send, na
     assert tool["toolCallId"] == "call-1"
     assert tool["input"] == {"title": "Mamba", "body": "A **snake**."}
     assert tool["output"]["title"] == "Mamba"
-    first, second = await house.upstream.requests(name)
+    first, second = await system.upstream.requests(name)
     assert [tool["function"]["name"] for tool in first["body"]["tools"]] == ["generateCard"]
     assert [message["role"] for message in second["body"]["messages"]][-2:] == ["assistant", "tool"]
 
 
-async def test_several_steps_are_shown_in_order(house: House, send: Send, name: str) -> None:
+async def test_several_steps_are_shown_in_order(system: System, send: Send, name: str) -> None:
     turns = [[{"text": ["One."]}, CARD], [{"text": ["Two."]}, CHART], [{"text": ["Three."]}]]
-    await house.upstream.script(name, turns)
+    await system.upstream.script(name, turns)
 
     answer = await send(text="Count")
 
@@ -75,9 +75,9 @@ async def test_several_steps_are_shown_in_order(house: House, send: Send, name: 
     ]
 
 
-async def test_reasoning_is_shown_before_the_answer(house: House, send: Send, name: str) -> None:
+async def test_reasoning_is_shown_before_the_answer(system: System, send: Send, name: str) -> None:
     script = [[{"reasoning": ["Let me", " think."]}, {"text": ["Forty-two."]}]]
-    await house.upstream.script(name, script)
+    await system.upstream.script(name, script)
 
     answer = await send(text="What is the answer?")
 
@@ -87,10 +87,10 @@ async def test_reasoning_is_shown_before_the_answer(house: House, send: Send, na
 
 
 async def test_arguments_that_do_not_fit_are_shown_and_tried_again(
-    house: House, send: Send, name: str
+    system: System, send: Send, name: str
 ) -> None:
     wrong = {"tool": {"id": "call-0", "name": "generateCard", "arguments": '{"titel": "Mamba"}'}}
-    await house.upstream.script(name, [[wrong], [CARD], [{"text": ["There."]}]])
+    await system.upstream.script(name, [[wrong], [CARD], [{"text": ["There."]}]])
 
     answer = await send(text="Show me a card")
 
@@ -99,17 +99,17 @@ async def test_arguments_that_do_not_fit_are_shown_and_tried_again(
     assert [tool["state"] for tool in tools] == ["output-error", "output-available"]
 
 
-async def test_the_next_question_brings_the_history(house: House, send: Send, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["A card: "]}, CARD], [{"text": ["There."]}]])
+async def test_the_next_question_brings_the_history(system: System, send: Send, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["A card: "]}, CARD], [{"text": ["There."]}]])
     first = await send(text="Show me a card")
-    await house.upstream.script(name, [[{"text": ["Gladly."]}]])
+    await system.upstream.script(name, [[{"text": ["Gladly."]}]])
 
     second = await send(text="Thanks", messages=first.messages)
 
     _check_ready(second, "Gladly.")
     assert len(second.messages) == 4
     assert len({message["id"] for message in second.messages}) == 4
-    asked = (await house.upstream.requests(name))[-1]["body"]["messages"]
+    asked = (await system.upstream.requests(name))[-1]["body"]["messages"]
     assert [message["role"] for message in asked] == [
         *("user", "assistant", "tool", "assistant"),
         "user",
@@ -123,17 +123,17 @@ async def test_the_next_question_brings_the_history(house: House, send: Send, na
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("named", [True, False], ids=["by its id", "as the last"])
 async def test_an_answer_is_made_anew(
-    house: House, ai: AiClient, name: str, version: Version, *, named: bool
+    system: System, ai: AiClient, name: str, version: Version, *, named: bool
 ) -> None:
-    page = partial(ai.send, ai=version, api=house.chat, chat=name, body={"model": name})
-    await house.upstream.script(name, [[{"text": ["First."]}]])
+    page = partial(ai.send, ai=version, api=system.chat, chat=name, body={"model": name})
+    await system.upstream.script(name, [[{"text": ["First."]}]])
     first = await page(text="Hi")
-    await house.upstream.script(name, [[{"text": ["Second."]}]])
+    await system.upstream.script(name, [[{"text": ["Second."]}]])
 
     assert first.message is not None
     anew = await ai.regenerate(
         ai=version,
-        api=house.chat,
+        api=system.chat,
         chat=name,
         body={"model": name},
         messages=first.messages,
@@ -142,16 +142,16 @@ async def test_an_answer_is_made_anew(
 
     _check_ready(anew, "Second.")
     assert [message["role"] for message in anew.messages] == ["user", "assistant"]
-    [_, again] = await house.upstream.requests(name)
+    [_, again] = await system.upstream.requests(name)
     assert [message["role"] for message in again["body"]["messages"]] == ["user"]
 
 
-async def test_chats_side_by_side_do_not_mix(house: House, ai: AiClient, name: str) -> None:
+async def test_chats_side_by_side_do_not_mix(system: System, ai: AiClient, name: str) -> None:
     async def ask(number: int) -> None:
         model = f"{name}-{number}"
-        await house.upstream.script(model, [[{"text": [f"{number}-"] * 20, "delay": 0.005}]])
+        await system.upstream.script(model, [[{"text": [f"{number}-"] * 20, "delay": 0.005}]])
         answer = await ai.send(
-            ai=VERSIONS[number % 3], api=house.chat, chat=model, text="Hi", body={"model": model}
+            ai=VERSIONS[number % 3], api=system.chat, chat=model, text="Hi", body={"model": model}
         )
         _check_ready(answer, f"{number}-" * 20)
 

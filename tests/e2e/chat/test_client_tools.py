@@ -6,9 +6,9 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Json, Result, Version
-from tests.support.sse_client import Wire, chunks, types
+from tests.support.sse_client import SseClient, chunks, types
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -34,23 +34,23 @@ def tools(result: Result) -> list[Json]:
 
 
 async def asked(
-    house: House, ai: AiClient, name: str, version: Version, *calls: Json
+    system: System, ai: AiClient, name: str, version: Version, *calls: Json
 ) -> tuple[Result, Json]:
     """A chat whose first answer ends with these calls."""
-    await house.upstream.script(
+    await system.upstream.script(
         name, [[{"text": ["Let me ", "see. "]}, *calls], [{"text": ["You are ", "in Lisbon."]}]]
     )
     body = {"model": name, "clientTools": [LOCATION], "tools": ["generateCard"]}
-    page = await ai.send(ai=version, api=house.chat, chat=name, text="Where am I?", body=body)
+    page = await ai.send(ai=version, api=system.chat, chat=name, text="Where am I?", body=body)
     assert (page.status, page.error) == ("ready", None)
     return page, body
 
 
 @versions
 async def test_a_client_makes_the_call_and_the_answer_goes_on(
-    house: House, ai: AiClient, wire: Wire, name: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
-    page, body = await asked(house, ai, name, version, call())
+    page, body = await asked(system, ai, name, version, call())
     assert page.chunks[0][-1] == {"type": "finish", "finishReason": "tool-calls"}
     assert [(part["state"], part["input"]) for part in tools(page)] == [
         ("input-available", {"exact": True})
@@ -58,7 +58,7 @@ async def test_a_client_makes_the_call_and_the_answer_goes_on(
 
     done = await ai.answer(
         ai=version,
-        api=house.chat,
+        api=system.chat,
         chat=name,
         body=body,
         messages=page.messages,
@@ -70,11 +70,11 @@ async def test_a_client_makes_the_call_and_the_answer_goes_on(
     assert done.text == "Let me see. You are in Lisbon."
     [part] = tools(done)
     assert (part["state"], part["output"]) == ("output-available", {"city": "Lisbon"})
-    first, second = await house.upstream.requests(name)
+    first, second = await system.upstream.requests(name)
     assert "getLocation" in [tool["function"]["name"] for tool in first["body"]["tools"]]
     assert [m["role"] for m in second["body"]["messages"]] == ["user", "assistant", "tool"]
     assert second["body"]["messages"][-1]["content"] == '{"city":"Lisbon"}'
-    check_whole_continuation(await wire.replay(house.other_chat, name), done)
+    check_whole_continuation(await sse.replay(system.other_chat, name), done)
 
 
 def check_whole_continuation(events: list[Any], done: Result) -> None:
@@ -84,13 +84,13 @@ def check_whole_continuation(events: list[Any], done: Result) -> None:
 
 @versions
 async def test_a_clients_error_is_told_to_the_model(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
-    page, body = await asked(house, ai, name, version, call())
+    page, body = await asked(system, ai, name, version, call())
 
     done = await ai.answer(
         ai=version,
-        api=house.chat,
+        api=system.chat,
         chat=name,
         body=body,
         messages=page.messages,
@@ -99,16 +99,16 @@ async def test_a_clients_error_is_told_to_the_model(
 
     assert (done.status, done.text) == ("ready", "Let me see. You are in Lisbon.")
     assert tools(done)[0]["state"] == "output-error"
-    _, second = await house.upstream.requests(name)
+    _, second = await system.upstream.requests(name)
     assert "The user said no." in second["body"]["messages"][-1]["content"]
 
 
 @versions
 async def test_a_servers_tool_in_the_same_step_keeps_its_result(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     page, body = await asked(
-        house, ai, name, version, call("c0", "generateCard", CARD), call("c1"), call("c2")
+        system, ai, name, version, call("c0", "generateCard", CARD), call("c1"), call("c2")
     )
     assert [part["state"] for part in tools(page)] == [
         *("output-available", "input-available", "input-available")
@@ -116,7 +116,7 @@ async def test_a_servers_tool_in_the_same_step_keeps_its_result(
 
     done = await ai.answer(
         ai=version,
-        api=house.chat,
+        api=system.chat,
         chat=name,
         body=body,
         messages=page.messages,
@@ -125,30 +125,30 @@ async def test_a_servers_tool_in_the_same_step_keeps_its_result(
 
     assert (done.status, done.text) == ("ready", "Let me see. You are in Lisbon.")
     assert [part["state"] for part in tools(done)] == ["output-available"] * 3
-    assert len(await house.upstream.requests(name)) == 2
+    assert len(await system.upstream.requests(name)) == 2
 
 
 @versions
 @pytest.mark.parametrize("answered", [False, True])
 async def test_a_page_that_is_loaded_anew_shows_the_whole_message(
-    house: House,
+    system: System,
     ai: AiClient,
     name: str,
     version: Version,
     answered: bool,  # noqa: FBT001
 ) -> None:
-    page, body = await asked(house, ai, name, version, call())
+    page, body = await asked(system, ai, name, version, call())
     if answered:
         page = await ai.answer(
             ai=version,
-            api=house.chat,
+            api=system.chat,
             chat=name,
             body=body,
             messages=page.messages,
             answers={"c1": {"output": {"city": "Lisbon"}}},
         )
 
-    anew = await ai.resume(ai=version, api=house.other_chat, chat=name, messages=page.messages[:1])
+    anew = await ai.resume(ai=version, api=system.other_chat, chat=name, messages=page.messages[:1])
 
     assert (anew.status, anew.error) == ("ready", None)
     assert without_provider_state(anew.messages[1:]) == without_provider_state(page.messages[1:])
@@ -158,12 +158,14 @@ def without_provider_state(messages: list[Json]) -> list[Json]:
     return [{"id": m["id"], "parts": m["parts"]} for m in messages]
 
 
-async def test_the_basic_wire_calls_and_is_answered(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
+async def test_the_basic_wire_calls_and_is_answered(
+    system: System, sse: SseClient, name: str
+) -> None:
+    await system.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
     body: Json = {"model": name, "clientTools": [LOCATION]}
     basic = "text/event-stream; profile=basic"
 
-    async with wire.ask(house.chat, name, accept=basic, **body) as stream:
+    async with sse.ask(system.chat, name, accept=basic, **body) as stream:
         called, finished = [event.chunk for event in (await stream.rest())[:-1]]
     assert (called["type"], called["args"]) == ("tool-call", {"exact": True})
     assert finished == {"type": "finish", "finishReason": "tool-calls"}
@@ -174,7 +176,7 @@ async def test_the_basic_wire_calls_and_is_answered(house: House, wire: Wire, na
         "toolInvocations": [{**made, "result": "Lisbon"}],
     }
     messages: list[Json] = [{"role": "user", "content": "Where?"}, message]
-    async with wire.ask(house.chat, name, accept=basic, **body, messages=messages) as stream:
+    async with sse.ask(system.chat, name, accept=basic, **body, messages=messages) as stream:
         result, said, _ = [event.chunk for event in (await stream.rest())[:-1]]
 
     assert result == {
@@ -186,39 +188,41 @@ async def test_the_basic_wire_calls_and_is_answered(house: House, wire: Wire, na
     }
     assert said == {"type": "text-delta", "textDelta": "In Lisbon."}
     replayed = [
-        event.chunk["type"] for event in (await wire.replay(house.chat, name, accept=basic))[:-1]
+        event.chunk["type"] for event in (await sse.replay(system.chat, name, accept=basic))[:-1]
     ]
     assert replayed == ["tool-call", "tool-result", "text-delta", "finish"]
 
 
-async def test_a_name_that_the_agent_has_is_refused(house: House, wire: Wire, name: str) -> None:
-    refused = await wire.post(house.chat, name, clientTools=[{**LOCATION, "name": "generateCard"}])
+async def test_a_name_that_the_agent_has_is_refused(
+    system: System, sse: SseClient, name: str
+) -> None:
+    refused = await sse.post(system.chat, name, clientTools=[{**LOCATION, "name": "generateCard"}])
 
     assert (refused.status_code, refused.json()["field"]) == (422, "clientTools[0].name")
 
 
 @versions
 async def test_a_stop_in_the_middle_of_a_tools_input_and_the_next_question(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     body: Json = {"model": name, "clientTools": [LOCATION]}
-    await house.upstream.script(name, [[call(), {"wait": True}]])
-    ask = partial(ai.send, ai=version, api=house.chat, chat=name, body=body)
+    await system.upstream.script(name, [[call(), {"wait": True}]])
+    ask = partial(ai.send, ai=version, api=system.chat, chat=name, body=body)
 
     stopped = await ask(text="Where am I?", stop_after=4)
     assert [part["state"] for part in tools(stopped)] == ["input-streaming"]
-    await house.upstream.script(name, [[{"text": ["Well."]}]])
+    await system.upstream.script(name, [[{"text": ["Well."]}]])
     again = await ask(text="Go on", messages=stopped.messages)
 
     assert (again.status, again.error, again.text) == ("ready", None, "Well.")
 
 
 async def test_a_result_that_is_sent_again_with_its_key_is_the_same_run(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
+    await system.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
     asked: Json = {"id": name, "model": name, "clientTools": [LOCATION]}
-    await wire.answer(house.chat, name, **asked)
+    await sse.answer(system.chat, name, **asked)
     part = {"type": "tool-getLocation", "toolCallId": "c1", "state": "output-available"}
     said: Json = {"role": "assistant", "parts": [{**part, "input": {}, "output": "Lisbon"}]}
     messages: list[Json] = [{"role": "user", "content": "Where?"}, said]
@@ -226,8 +230,8 @@ async def test_a_result_that_is_sent_again_with_its_key_is_the_same_run(
     headers = {"idempotency-key": name}
 
     async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
-        first, second = [await client.post(house.chat, json=body) for _ in range(2)]
-        other = await client.post(house.chat, json={**body, "model": "other"})
+        first, second = [await client.post(system.chat, json=body) for _ in range(2)]
+        other = await client.post(system.chat, json={**body, "model": "other"})
 
     assert first.status_code == second.status_code == 200
     assert first.headers["x-run-id"] == second.headers["x-run-id"]
@@ -235,21 +239,21 @@ async def test_a_result_that_is_sent_again_with_its_key_is_the_same_run(
 
 
 async def test_results_of_earlier_steps_may_stand_beside_the_answer(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
     turns = [[call("c0", "generateCard", CARD)], [call("c1")], [{"text": ["In Lisbon."]}]]
-    await house.upstream.script(name, turns)
+    await system.upstream.script(name, turns)
     body: Json = {"model": name, "clientTools": [LOCATION], "tools": ["generateCard"]}
-    await wire.answer(house.chat, name, **body)
+    await sse.answer(system.chat, name, **body)
     made: Json = {"state": "result", "toolName": "getLocation", "args": {}, "result": "Lisbon"}
     calls = [{**made, "toolCallId": call_id} for call_id in ("c0", "c1")]
     message: Json = {"role": "assistant", "content": "", "toolInvocations": calls}
     messages: list[Json] = [{"role": "user", "content": "Where?"}, message]
 
-    answer = await wire.answer(house.chat, name, **body, messages=messages)
+    answer = await sse.answer(system.chat, name, **body, messages=messages)
 
     assert types(answer)[:3] == ["start", "tool-output-available", "start-step"]
-    sent = (await house.upstream.requests(name))[-1]["body"]["messages"]
+    sent = (await system.upstream.requests(name))[-1]["body"]["messages"]
     results = [message["content"] for message in sent if message["role"] == "tool"]
     assert "Lisbon" in results[1]
     assert results[0] != results[1]

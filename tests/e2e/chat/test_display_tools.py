@@ -8,9 +8,9 @@ import pytest
 
 from shared.agents.display.tools import DISPLAY_TOOLS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Result, Version
-from tests.support.sse_client import Json, Wire, check_whole, chunks
+from tests.support.sse_client import Json, SseClient, check_whole, chunks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,7 +22,7 @@ PIECES = 8
 
 def call(tool: str, arguments: Json | None = None, **more: object) -> Json:
     """A call that comes in pieces, of the tool's example where no arguments are given."""
-    given = DISPLAY_TOOLS[tool].example.wire() if arguments is None else arguments
+    given = DISPLAY_TOOLS[tool].example.output() if arguments is None else arguments
     text = json.dumps(given)
     return {"tool": {"id": "call-1", "name": tool, "arguments": text, "pieces": PIECES, **more}}
 
@@ -36,15 +36,15 @@ def part(result: Result, tool: str) -> Json:
 @every_version
 @every_tool
 async def test_a_tool_is_streamed_and_shown(
-    house: House, ai: AiClient, name: str, tool: str, version: Version
+    system: System, ai: AiClient, name: str, tool: str, version: Version
 ) -> None:
-    await house.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
+    await system.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
     body = {"model": name, "tools": [tool]}
 
-    answer = await ai.send(ai=version, api=house.chat, chat=name, body=body, text="Show it")
+    answer = await ai.send(ai=version, api=system.chat, chat=name, body=body, text="Show it")
 
     assert (answer.error, answer.status, answer.text) == (None, "ready", "There.")
-    shown, example = part(answer, tool), DISPLAY_TOOLS[tool].example.wire()
+    shown, example = part(answer, tool), DISPLAY_TOOLS[tool].example.output()
     assert (shown["state"], shown["input"], shown["output"]) == (
         "output-available",
         example,
@@ -66,13 +66,13 @@ WRONG: dict[str, Json] = {
 @every_version
 @every_tool
 async def test_wrong_arguments_are_corrected_before_the_page_shows_an_output(
-    house: House, ai: AiClient, name: str, tool: str, version: Version
+    system: System, ai: AiClient, name: str, tool: str, version: Version
 ) -> None:
     wrong, right = call(tool, WRONG[tool], id="call-0"), call(tool)
-    await house.upstream.script(name, [[wrong], [right], [{"text": ["There."]}]])
+    await system.upstream.script(name, [[wrong], [right], [{"text": ["There."]}]])
     body = {"model": name, "tools": [tool]}
 
-    answer = await ai.send(ai=version, api=house.chat, chat=name, body=body, text="Show it")
+    answer = await ai.send(ai=version, api=system.chat, chat=name, body=body, text="Show it")
 
     assert (answer.error, answer.text) == (None, "There.")
     assert answer.message is not None
@@ -82,16 +82,16 @@ async def test_wrong_arguments_are_corrected_before_the_page_shows_an_output(
 
 @every_version
 async def test_a_page_reloaded_at_any_moment_shows_the_tool(
-    house: House, ai: AiClient, wire: Wire, name: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
     script = [[{"text": ["Look: "]}, call("generateCard")], [{"text": ["There."]}]]
-    await house.upstream.script(name, script)
+    await system.upstream.script(name, script)
 
     async def reload(cut: int) -> None:
         chat = f"{name}-{cut}"
         seen = await ai.send(
             ai=version,
-            api=house.chat,
+            api=system.chat,
             chat=chat,
             text="Show it",
             body={"model": name, "tools": ["generateCard"]},
@@ -99,9 +99,11 @@ async def test_a_page_reloaded_at_any_moment_shows_the_tool(
             on_cut="reload",
         )
         assert (seen.error, seen.status, seen.text) == (None, "ready", "Look: There.")
-        assert part(seen, "generateCard")["output"] == DISPLAY_TOOLS["generateCard"].example.wire()
+        assert (
+            part(seen, "generateCard")["output"] == DISPLAY_TOOLS["generateCard"].example.output()
+        )
         assert len(seen.messages) == 2
-        assert seen.chunks[-1] == chunks(await wire.replay(house.chat, chat))
+        assert seen.chunks[-1] == chunks(await sse.replay(system.chat, chat))
 
     await asyncio.gather(*map(reload, range(1, 16)))
 
@@ -109,34 +111,34 @@ async def test_a_page_reloaded_at_any_moment_shows_the_tool(
 @every_version
 @every_tool
 async def test_an_empty_page_opened_afterwards_shows_the_tool(
-    house: House, ai: AiClient, wire: Wire, name: str, tool: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, name: str, tool: str, version: Version
 ) -> None:
-    await house.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
-    check_whole(await wire.answer(house.chat, name, model=name, tools=[tool]))
+    await system.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
+    check_whole(await sse.answer(system.chat, name, model=name, tools=[tool]))
 
-    page = await ai.resume(ai=version, api=house.chat, chat=name)
+    page = await ai.resume(ai=version, api=system.chat, chat=name)
 
     assert (page.error, page.text) == (None, "There.")
-    assert part(page, tool)["output"] == DISPLAY_TOOLS[tool].example.wire()
+    assert part(page, tool)["output"] == DISPLAY_TOOLS[tool].example.output()
 
 
 @every_version
 @every_tool
 async def test_a_user_stops_in_the_middle_of_a_tools_input_and_goes_on(
-    house: House, ai: AiClient, name: str, tool: str, version: Version
+    system: System, ai: AiClient, name: str, tool: str, version: Version
 ) -> None:
-    await house.upstream.script(name, [[call(tool, held_after=4)], [{"text": ["Never."]}]])
+    await system.upstream.script(name, [[call(tool, held_after=4)], [{"text": ["Never."]}]])
     body = {"model": name, "tools": [tool]}
-    ask = partial(ai.send, ai=version, api=house.chat, chat=name, body=body)
+    ask = partial(ai.send, ai=version, api=system.chat, chat=name, body=body)
 
     stopped = await ask(text="Show it", stop_after=4)
-    await house.upstream.script(name, [[{"text": ["Well."]}]])
+    await system.upstream.script(name, [[{"text": ["Well."]}]])
     again = await ask(text="Never mind", messages=stopped.messages)
 
     assert (stopped.error, stopped.status) == (None, "ready")
     assert part(stopped, tool)["state"] == "input-streaming"
     assert (again.error, again.text) == (None, "Well.")
-    asked = (await house.upstream.requests(name))[-1]["body"]["messages"]
+    asked = (await system.upstream.requests(name))[-1]["body"]["messages"]
     assert [message["role"] for message in asked if message["role"] != "assistant"] == [
         "user",
         "user",

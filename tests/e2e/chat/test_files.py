@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.shared.unit.chat.test_media_types import JPEG, PDF, PNG
 from tests.support.ai_client.driver import AiClient, Version
-from tests.support.sse_client import Event, Json, Wire, check_whole, error_code, text
+from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, error_code, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,28 +18,30 @@ def file(media_type: str, content: bytes, name: str) -> Json:
     return {"type": "file", "mediaType": media_type, "url": url, "filename": name}
 
 
-async def ask(house: House, wire: Wire, model: str, *files: Json) -> list[Event]:
+async def ask(system: System, sse: SseClient, model: str, *files: Json) -> list[SseEvent]:
     parts = [*files, {"type": "text", "text": "Look"}]
     messages = [{"id": "m1", "role": "user", "parts": parts}]
-    return await wire.answer(house.chat, model, model=model, messages=messages)
+    return await sse.answer(system.chat, model, model=model, messages=messages)
 
 
-async def received(house: House, model: str) -> list[Json]:
+async def received(system: System, model: str) -> list[Json]:
     """The user's message, as the model got it."""
-    [request] = await house.upstream.requests(model)
+    [request] = await system.upstream.requests(model)
     return request["body"]["messages"][-1]["content"]
 
 
-async def test_images_reach_the_model_as_what_they_are(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Seen."]}]])
+async def test_images_reach_the_model_as_what_they_are(
+    system: System, sse: SseClient, name: str
+) -> None:
+    await system.upstream.script(name, [[{"text": ["Seen."]}]])
 
     events = await ask(
-        house, wire, name, file("image/png", PNG, "a.png"), file("image/png", JPEG, "b.png")
+        system, sse, name, file("image/png", PNG, "a.png"), file("image/png", JPEG, "b.png")
     )
 
     check_whole(events)
     assert text(events) == "Seen."
-    first, second, words = await received(house, name)
+    first, second, words = await received(system, name)
     assert first["image_url"]["url"] == f"data:image/png;base64,{b64encode(PNG).decode()}"
     assert second["image_url"]["url"].startswith("data:image/jpeg;base64,")
     assert words == {"type": "text", "text": "Look"}
@@ -56,63 +58,65 @@ TEXTS = {
 
 @pytest.mark.parametrize(("media_type", "content"), TEXTS.items(), ids=TEXTS)
 async def test_a_text_reaches_every_model_with_its_name(
-    house: House, wire: Wire, name: str, media_type: str, content: tuple[bytes, str]
+    system: System, sse: SseClient, name: str, media_type: str, content: tuple[bytes, str]
 ) -> None:
     model = f"gpt-3.5-turbo-{name}"
-    await house.upstream.script(model, [[{"text": ["Read."]}]])
+    await system.upstream.script(model, [[{"text": ["Read."]}]])
 
-    events = await ask(house, wire, model, file(media_type, content[0], "notes.x"))
+    events = await ask(system, sse, model, file(media_type, content[0], "notes.x"))
 
     check_whole(events)
-    given, _ = await received(house, model)
+    given, _ = await received(system, model)
     assert given["type"] == "text"
     assert content[1] in given["text"]
     assert "notes.x" in given["text"]
 
 
-async def test_a_pdf_keeps_its_name(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Read."]}]])
+async def test_a_pdf_keeps_its_name(system: System, sse: SseClient, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["Read."]}]])
 
-    check_whole(await ask(house, wire, name, file("application/pdf", PDF, "terms.pdf")))
+    check_whole(await ask(system, sse, name, file("application/pdf", PDF, "terms.pdf")))
 
-    given, _ = await received(house, name)
+    given, _ = await received(system, name)
     assert given["file"] == {
         "filename": "terms.pdf",
         "file_data": f"data:application/pdf;base64,{b64encode(PDF).decode()}",
     }
 
 
-async def test_a_model_that_sees_nothing_is_not_asked(house: House, wire: Wire, name: str) -> None:
+async def test_a_model_that_sees_nothing_is_not_asked(
+    system: System, sse: SseClient, name: str
+) -> None:
     model = f"gpt-3.5-turbo-{name}"
-    await house.upstream.script(model, [[{"text": ["Never."]}]])
+    await system.upstream.script(model, [[{"text": ["Never."]}]])
 
-    events = await ask(house, wire, model, file("image/png", PNG, "a.png"))
+    events = await ask(system, sse, model, file("image/png", PNG, "a.png"))
 
     check_whole(events, ending="error")
     assert error_code(events) == "unsupported_content"
-    assert await house.upstream.requests(model) == []
+    assert await system.upstream.requests(model) == []
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "text/plain"])
 async def test_a_private_address_is_not_fetched_by_anybody(
-    house: House, wire: Wire, name: str, media_type: str
+    system: System, sse: SseClient, name: str, media_type: str
 ) -> None:
-    await house.upstream.script(name, [[{"text": ["Never."]}]])
-    url = f"{house.upstream.url}/requests/{name}"
+    await system.upstream.script(name, [[{"text": ["Never."]}]])
+    url = f"{system.upstream.url}/requests/{name}"
 
     part: Json = {"type": "file", "mediaType": media_type, "url": url}
-    events = await ask(house, wire, name, part)
+    events = await ask(system, sse, name, part)
 
     check_whole(events, ending="error")
     assert error_code(events) == "file_unavailable"
-    assert await house.upstream.requests(name) == []
+    assert await system.upstream.requests(name) == []
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 async def test_a_page_sends_a_file_and_goes_on_talking_about_it(
-    house: House, ai: AiClient, name: str, version: Version
+    system: System, ai: AiClient, name: str, version: Version
 ) -> None:
-    await house.upstream.script(name, [[{"text": ["A snake."]}]])
+    await system.upstream.script(name, [[{"text": ["A snake."]}]])
     earlier: list[dict[str, Any]] = [
         {
             "id": "m1",
@@ -124,7 +128,7 @@ async def test_a_page_sends_a_file_and_goes_on_talking_about_it(
 
     answer = await ai.send(
         ai=version,
-        api=house.chat,
+        api=system.chat,
         chat=name,
         body={"model": name},
         messages=earlier,
@@ -132,6 +136,6 @@ async def test_a_page_sends_a_file_and_goes_on_talking_about_it(
     )
 
     assert (answer.error, answer.text) == (None, "A snake.")
-    [request] = await house.upstream.requests(name)
+    [request] = await system.upstream.requests(name)
     first, *_ = request["body"]["messages"]
     assert [content["type"] for content in first["content"]] == ["image_url", "text"]

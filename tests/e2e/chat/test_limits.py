@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Version
 from tests.support.processes import Api, start_all, stop_all
-from tests.support.sse_client import Wire
+from tests.support.sse_client import SseClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -16,18 +16,18 @@ VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def strict(vacant: House) -> AsyncGenerator[str]:
+async def strict(workerless: System) -> AsyncGenerator[str]:
     """The chat route of an API that lets an owner have one live run."""
-    api = Api(vacant.valkey.url, {"MAMBA_LIMITS__LIVE_RUNS": "1"})
+    api = Api(workerless.valkey.url, {"MAMBA_LIMITS__LIVE_RUNS": "1"})
     await start_all(api)
     yield f"{api.url}/chat"
     await stop_all(api)
 
 
 async def test_a_user_with_too_many_answers_is_told_so(
-    strict: str, ai: AiClient, wire: Wire, name: str
+    strict: str, ai: AiClient, sse: SseClient, name: str
 ) -> None:
-    async with wire.ask(strict, f"{name}-first"):
+    async with sse.ask(strict, f"{name}-first"):
         answers = [await ai.send(ai=v, api=strict, chat=f"{name}-{v}", text="Hi") for v in VERSIONS]
 
     for answer in answers:

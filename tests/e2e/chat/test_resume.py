@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Result, Version
 from tests.support.sse_client import (
     DONE,
-    Event,
     Json,
-    Wire,
+    SseClient,
+    SseEvent,
     check_whole,
     chunks,
     message_id,
@@ -32,28 +32,28 @@ every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
 @pytest.fixture
-async def model(house: House, name: str) -> str:
+async def model(system: System, name: str) -> str:
     """Answers slowly enough that each word is a chunk."""
-    await house.upstream.script(name, [[{"words": WORDS, "delay": 0.01}]])
+    await system.upstream.script(name, [[{"words": WORDS, "delay": 0.01}]])
     return name
 
 
 @every_version
 async def test_a_page_reloaded_after_any_chunk_shows_the_whole_answer(
-    house: House, ai: AiClient, wire: Wire, model: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, model: str, version: Version
 ) -> None:
     async def reload(cut: int) -> None:
         chat = f"{model}-{cut}"
         seen = await ai.send(
             ai=version,
-            api=house.chat,
+            api=system.chat,
             chat=chat,
             text="Hi",
             body={"model": model},
             cut_after=cut,
             on_cut="reload",
         )
-        canonical = chunks(await wire.replay(house.chat, chat))
+        canonical = chunks(await sse.replay(system.chat, chat))
         assert seen.chunks[0] == canonical[:cut]
         assert seen.chunks[-1] == canonical
         assert seen.text == ANSWER
@@ -65,13 +65,13 @@ async def test_a_page_reloaded_after_any_chunk_shows_the_whole_answer(
 
 @every_version
 async def test_resilient_fetch_gives_the_sdk_each_chunk_once_whatever_the_cut(
-    house: House, ai: AiClient, wire: Wire, model: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, model: str, version: Version
 ) -> None:
     async def cut_at(cut: int, *, resume_api: str) -> None:
         chat = f"{model}-{cut}"
         seen = await ai.send(
             ai=version,
-            api=house.chat,
+            api=system.chat,
             chat=chat,
             text="Hi",
             body={"model": model},
@@ -79,33 +79,33 @@ async def test_resilient_fetch_gives_the_sdk_each_chunk_once_whatever_the_cut(
             resilient=True,
             resume_api=resume_api,
         )
-        canonical = await wire.replay(house.chat, chat)
+        canonical = await sse.replay(system.chat, chat)
         _check_seen_once(seen, canonical)
         assert len(seen.chunks[0]) == min(cut, len(canonical) - 1)
 
-    apis = (house.chat, house.other_chat)
+    apis = (system.chat, system.other_chat)
     await asyncio.gather(*(cut_at(cut, resume_api=apis[cut % 2]) for cut in CUTS))
 
 
 @every_version
 async def test_resilient_fetch_survives_a_connection_that_breaks_again_and_again(
-    house: House, ai: AiClient, wire: Wire, model: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, model: str, version: Version
 ) -> None:
     seen = await ai.send(
         ai=version,
-        api=house.chat,
+        api=system.chat,
         chat=model,
         text="Hi",
         body={"model": model},
         cuts=[3, 1, 0, 5, 2, 1],
         resilient=True,
-        resume_api=house.other_chat,
+        resume_api=system.other_chat,
     )
 
-    _check_seen_once(seen, await wire.replay(house.chat, model))
+    _check_seen_once(seen, await sse.replay(system.chat, model))
 
 
-def _check_seen_once(seen: Result, canonical: list[Event]) -> None:
+def _check_seen_once(seen: Result, canonical: list[SseEvent]) -> None:
     check_whole(canonical)
     assert [chunk for part in seen.chunks for chunk in part] == chunks(canonical)
     assert seen.text == ANSWER
@@ -116,15 +116,15 @@ def _check_seen_once(seen: Result, canonical: list[Event]) -> None:
 
 
 async def test_a_dropped_post_is_gone_on_with_at_the_other_api_after_any_event(
-    house: House, wire: Wire, model: str
+    system: System, sse: SseClient, model: str
 ) -> None:
     async def drop(count: int) -> None:
         chat = f"{model}-{count}"
-        async with wire.ask(house.chat, chat, model=model) as stream:
+        async with sse.ask(system.chat, chat, model=model) as stream:
             seen = await stream.read(count)
         complete = seen[-1].data == DONE
-        rest = [] if complete else await wire.replay(house.other_chat, chat, after=seen[-1].id)
-        assert seen + rest == await wire.replay(house.chat, chat)
+        rest = [] if complete else await sse.replay(system.other_chat, chat, after=seen[-1].id)
+        assert seen + rest == await sse.replay(system.chat, chat)
         check_whole(seen + rest)
         assert text(seen + rest) == ANSWER
 
@@ -132,20 +132,20 @@ async def test_a_dropped_post_is_gone_on_with_at_the_other_api_after_any_event(
 
 
 async def test_a_run_in_the_middle_of_its_answer_is_followed_from_any_cursor(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
     half: Json = {"words": 12, "delay": 0.01}
-    await house.upstream.script(name, [[half, {"wait": True}, {"text": [" and", " more"]}]])
+    await system.upstream.script(name, [[half, {"wait": True}, {"text": [" and", " more"]}]])
 
-    async with wire.ask(house.chat, name, model=name) as post:
+    async with sse.ask(system.chat, name, model=name) as post:
         seen = await post.read(15)
         following = [
-            asyncio.create_task(_follow(wire, url, name, seen[:count]))
-            for url in (house.chat, house.other_chat)
+            asyncio.create_task(_follow(sse, url, name, seen[:count]))
+            for url in (system.chat, system.other_chat)
             for count in range(len(seen) + 1)
         ]
         await until(lambda: _all_follow(following))
-        await house.upstream.release(name)
+        await system.upstream.release(name)
         canonical = seen + await post.rest()
 
     check_whole(canonical)
@@ -153,64 +153,66 @@ async def test_a_run_in_the_middle_of_its_answer_is_followed_from_any_cursor(
         assert whole == canonical
 
 
-async def _follow(wire: Wire, url: str, chat: str, seen: list[Event]) -> list[Event]:
+async def _follow(sse: SseClient, url: str, chat: str, seen: list[SseEvent]) -> list[SseEvent]:
     task = asyncio.current_task()
     assert task is not None
-    async with wire.follow(url, chat, after=seen[-1].id if seen else None) as stream:
+    async with sse.follow(url, chat, after=seen[-1].id if seen else None) as stream:
         assert await stream.comment() == ": stream-open"
         task.set_name("follows")
         return seen + await stream.rest()
 
 
-async def _all_follow(tasks: Sequence[asyncio.Task[list[Event]]]) -> bool:
+async def _all_follow(tasks: Sequence[asyncio.Task[list[SseEvent]]]) -> bool:
     return all(task.get_name() == "follows" or task.done() for task in tasks)
 
 
 async def test_an_ended_answer_is_replayed_from_any_cursor(
-    house: House, wire: Wire, model: str
+    system: System, sse: SseClient, model: str
 ) -> None:
-    canonical = await wire.answer(house.chat, model, model=model)
+    canonical = await sse.answer(system.chat, model, model=model)
     check_whole(canonical)
 
-    for url in (house.chat, house.other_chat):
-        assert await wire.replay(url, model) == canonical
+    for url in (system.chat, system.other_chat):
+        assert await sse.replay(url, model) == canonical
         for count in range(1, len(canonical)):
-            rest = await wire.replay(url, model, after=canonical[count - 1].id)
+            rest = await sse.replay(url, model, after=canonical[count - 1].id)
             assert rest == canonical[count:]
 
 
-async def test_the_words_of_the_log_pass_unchanged(house: House, wire: Wire, name: str) -> None:
+async def test_the_words_of_the_log_pass_unchanged(
+    system: System, sse: SseClient, name: str
+) -> None:
     words = ["\u2028 ", "a\nb\r\n\n", "data: [DONE]\n\n", "é🐍", '"\\', "\x00\x85"]
-    await house.upstream.script(name, [[{"text": words, "delay": 0.01}]])
+    await system.upstream.script(name, [[{"text": words, "delay": 0.01}]])
 
-    answer = await wire.answer(house.chat, name, model=name)
+    answer = await sse.answer(system.chat, name, model=name)
 
     check_whole(answer)
     assert text(answer) == "".join(words)
-    assert await wire.replay(house.other_chat, name) == answer
+    assert await sse.replay(system.other_chat, name) == answer
 
 
 async def test_after_the_last_event_there_is_nothing_to_follow(
-    house: House, wire: Wire, model: str
+    system: System, sse: SseClient, model: str
 ) -> None:
-    answer = await wire.answer(house.chat, model, model=model)
+    answer = await sse.answer(system.chat, model, model=model)
 
     assert answer[-1].data == DONE
-    assert (await wire.get(house.other_chat, model, after=answer[-1].id)).status_code == 204
+    assert (await sse.get(system.other_chat, model, after=answer[-1].id)).status_code == 204
 
 
 async def test_of_an_unknown_chat_there_is_nothing_to_follow(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    assert (await wire.get(house.chat, name)).status_code == 204
+    assert (await sse.get(system.chat, name)).status_code == 204
 
 
 async def test_a_cursor_of_a_run_that_is_gone_is_told_so(
-    house: House, wire: Wire, model: str
+    system: System, sse: SseClient, model: str
 ) -> None:
-    await wire.answer(house.chat, model, model=model)
+    await sse.answer(system.chat, model, model=model)
 
-    refusal = await wire.get(house.chat, model, after="1-5@gone")
+    refusal = await sse.get(system.chat, model, after="1-5@gone")
 
     assert refusal.status_code == 410
     assert refusal.headers["content-type"] == "application/problem+json"
@@ -219,9 +221,9 @@ async def test_a_cursor_of_a_run_that_is_gone_is_told_so(
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1-", "1-2-3", "-1-2", "1-2@", "1-2@a b"])
 async def test_a_malformed_cursor_is_refused(
-    house: House, wire: Wire, name: str, cursor: str
+    system: System, sse: SseClient, name: str, cursor: str
 ) -> None:
-    refusal = await wire.get(house.chat, name, after=cursor)
+    refusal = await sse.get(system.chat, name, after=cursor)
 
     assert refusal.status_code == 422
     assert refusal.json()["code"] == "invalid_request"
@@ -230,60 +232,60 @@ async def test_a_malformed_cursor_is_refused(
 
 @pytest.mark.parametrize("cursor", ["1-99999", "9-99999"])
 async def test_a_cursor_past_the_end_of_the_log_is_refused(
-    house: House, wire: Wire, model: str, cursor: str
+    system: System, sse: SseClient, model: str, cursor: str
 ) -> None:
-    await wire.answer(house.chat, model, model=model)
+    await sse.answer(system.chat, model, model=model)
 
-    refusal = await wire.get(house.chat, model, after=cursor)
+    refusal = await sse.get(system.chat, model, after=cursor)
 
     assert refusal.status_code == 422
     assert refusal.json()["field"] == "Last-Event-ID"
 
 
 async def test_the_offset_of_a_cursor_decides_whatever_its_attempt(
-    house: House, wire: Wire, model: str
+    system: System, sse: SseClient, model: str
 ) -> None:
-    canonical = await wire.answer(house.chat, model, model=model)
+    canonical = await sse.answer(system.chat, model, model=model)
 
-    assert await wire.replay(house.chat, model, after="7-5") == canonical[5:]
+    assert await sse.replay(system.chat, model, after="7-5") == canonical[5:]
 
 
-async def test_another_chats_cursor_is_refused(house: House, wire: Wire, model: str) -> None:
-    answer = await wire.answer(house.chat, model, model=model)
+async def test_another_chats_cursor_is_refused(system: System, sse: SseClient, model: str) -> None:
+    answer = await sse.answer(system.chat, model, model=model)
 
-    refusal = await wire.get(house.chat, f"{model}-other", after=answer[3].id)
+    refusal = await sse.get(system.chat, f"{model}-other", after=answer[3].id)
 
     assert refusal.status_code == 404
 
 
 async def test_a_client_that_goes_away_does_not_stop_the_run(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]])
+    await system.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]])
 
-    async with wire.ask(house.chat, name, model=name) as stream:
+    async with sse.ask(system.chat, name, model=name) as stream:
         seen = await stream.until("text-delta")
-    await house.upstream.release(name)
-    answer = await wire.replay(house.other_chat, name)
+    await system.upstream.release(name)
+    answer = await sse.replay(system.other_chat, name)
 
     check_whole(answer)
     assert answer[: len(seen)] == seen
     assert text(answer) == "Hello"
-    assert (await house.run(stream.run_id))["state"] == "succeeded"
-    assert [request["outcome"] for request in await house.upstream.requests(name)] == ["finished"]
+    assert (await system.run(stream.run_id))["state"] == "succeeded"
+    assert [request["outcome"] for request in await system.upstream.requests(name)] == ["finished"]
 
 
 async def test_the_message_has_one_id_on_every_connection(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, [[{"text": ["Hi"]}, {"wait": True}]])
+    await system.upstream.script(name, [[{"text": ["Hi"]}, {"wait": True}]])
 
     async with (
-        wire.ask(house.chat, name, model=name) as post,
-        wire.follow(house.chat, name) as get,
-        wire.follow(house.other_chat, name) as other,
+        sse.ask(system.chat, name, model=name) as post,
+        sse.follow(system.chat, name) as get,
+        sse.follow(system.other_chat, name) as other,
     ):
-        await house.upstream.release(name)
+        await system.upstream.release(name)
         ids = {message_id(await stream.rest()) for stream in (post, get, other)}
 
-    assert ids == {message_id(await wire.replay(house.chat, name))}
+    assert ids == {message_id(await sse.replay(system.chat, name))}

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared.redis import keys
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.upstream.quirks import SERVERS
 from tests.support.wait import until
@@ -17,15 +17,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HI = {"role": "user", "content": "How do I write a queue in Python?"}
 
 
-async def title(house: House, **body: Any) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=house.apis[0].url, timeout=20) as client:
+async def title(system: System, **body: Any) -> dict[str, Any]:
+    async with httpx.AsyncClient(base_url=system.apis[0].url, timeout=20) as client:
         response = await client.post("/title/generate", json={"messages": [HI], **body})
     assert response.status_code == 200, response.text
     return response.json()
 
 
-async def left_over(house: House) -> list[bytes]:
-    async with house.redis() as redis:
+async def left_over(system: System) -> list[bytes]:
+    async with system.redis() as redis:
         return [
             key
             for key in await redis.execute_command("KEYS", "*title*")
@@ -33,48 +33,50 @@ async def left_over(house: House) -> list[bytes]:
         ]
 
 
-async def test_a_model_names_the_chat_and_nothing_is_kept(house: House, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ['"Queues', ' in Python."\n']}]])
+async def test_a_model_names_the_chat_and_nothing_is_kept(system: System, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ['"Queues', ' in Python."\n']}]])
 
-    assert await title(house, model=name) == {"title": "Queues in Python", "source": "model"}
+    assert await title(system, model=name) == {"title": "Queues in Python", "source": "model"}
 
-    [asked] = await house.upstream.requests(name)
+    [asked] = await system.upstream.requests(name)
     assert HI["content"] in str(asked["body"]["messages"])
 
     async def nothing() -> bool:
-        return not await left_over(house)
+        return not await left_over(system)
 
     await until(nothing)
 
 
-async def test_a_first_message_alone_is_enough(house: House, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Queues"]}]])
+async def test_a_first_message_alone_is_enough(system: System, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["Queues"]}]])
 
-    made = await title(house, messages=None, message="How do I write a queue?", model=name)
+    made = await title(system, messages=None, message="How do I write a queue?", model=name)
 
     assert made == {"title": "Queues", "source": "model"}
 
 
-async def test_a_model_that_fails_is_asked_once_and_costs_no_title(house: House, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["x"]}]], [{"status": 500}] * 5)
+async def test_a_model_that_fails_is_asked_once_and_costs_no_title(
+    system: System, name: str
+) -> None:
+    await system.upstream.script(name, [[{"text": ["x"]}]], [{"status": 500}] * 5)
 
-    made = await title(house, model=name)
+    made = await title(system, model=name)
 
     assert made == {"title": "How do I write a queue in Python?", "source": "fallback"}
-    assert len(await house.upstream.requests(name)) == 1
+    assert len(await system.upstream.requests(name)) == 1
 
 
-async def test_where_no_worker_is_the_first_message_is_the_title(vacant: House) -> None:
-    async with httpx.AsyncClient(base_url=vacant.apis[0].url, timeout=20) as client:
+async def test_where_no_worker_is_the_first_message_is_the_title(workerless: System) -> None:
+    async with httpx.AsyncClient(base_url=workerless.apis[0].url, timeout=20) as client:
         asking = asyncio.create_task(client.post("/title/generate", json={"messages": [HI]}))
         response = await asking
 
     assert response.json()["source"] == "fallback"
-    assert not await left_over(vacant)
+    assert not await left_over(workerless)
 
 
 async def test_the_settings_say_which_model_names_a_chat_and_how_long_it_may_take(
-    house: House, name: str
+    system: System, name: str
 ) -> None:
     env = {
         "MAMBA_TITLE__MODEL": name,
@@ -82,13 +84,13 @@ async def test_the_settings_say_which_model_names_a_chat_and_how_long_it_may_tak
         "MAMBA_TITLE__TIMEOUT_SECONDS": "3",
     }
     turn = [{"text": ["Queues in Python"]}]
-    await house.upstream.script(name, [turn])
-    api = Api(house.valkey.url, env)
+    await system.upstream.script(name, [turn])
+    api = Api(system.valkey.url, env)
     try:
         await start_all(api)
         async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
             made = await client.post("/title/generate", json={"messages": [HI]})
-            await house.upstream.script(name, [[{"wait": True}, *turn]])
+            await system.upstream.script(name, [[{"wait": True}, *turn]])
             late = await client.post("/title/generate", json={"messages": [HI]})
     finally:
         await stop_all(api)
@@ -97,26 +99,26 @@ async def test_the_settings_say_which_model_names_a_chat_and_how_long_it_may_tak
     assert late.json()["source"] == "fallback"
 
 
-async def test_whoever_goes_away_cancels_the_model(house: House, name: str) -> None:
-    await house.upstream.script(name, [[{"wait": True}, {"text": ["late"]}]])
-    async with httpx.AsyncClient(base_url=house.apis[0].url, timeout=20) as client:
+async def test_whoever_goes_away_cancels_the_model(system: System, name: str) -> None:
+    await system.upstream.script(name, [[{"wait": True}, {"text": ["late"]}]])
+    async with httpx.AsyncClient(base_url=system.apis[0].url, timeout=20) as client:
         asking = asyncio.create_task(
             client.post("/title/generate", json={"messages": [HI], "model": name})
         )
-        await house.upstream.until(name, lambda seen: len(seen) == 1)
+        await system.upstream.until(name, lambda seen: len(seen) == 1)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
 
-    await house.upstream.until(name, lambda seen: seen[-1]["outcome"] == "client-closed")
+    await system.upstream.until(name, lambda seen: seen[-1]["outcome"] == "client-closed")
 
     async def nothing() -> bool:
-        return not await left_over(house)
+        return not await left_over(system)
 
     await until(nothing)
 
 
-async def test_a_wrong_request_is_refused_with_its_field(house: House) -> None:
-    async with httpx.AsyncClient(base_url=house.apis[0].url) as client:
+async def test_a_wrong_request_is_refused_with_its_field(system: System) -> None:
+    async with httpx.AsyncClient(base_url=system.apis[0].url) as client:
         nothing = await client.post("/title/generate", json={})
         role = await client.post("/title/generate", json={"messages": [{"role": "x"}]})
 
@@ -126,13 +128,13 @@ async def test_a_wrong_request_is_refused_with_its_field(house: House) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_reasoning_is_shown_as_reasoning_whoever_serves_the_model(
-    house: House, name: str, server: str
+    system: System, name: str, server: str
 ) -> None:
     turn = [{"reasoning": ["I th", "ink"]}, {"text": ["Hel", "lo"]}]
-    await house.upstream.script(name, [turn], quirks=SERVERS[server])
+    await system.upstream.script(name, [turn], quirks=SERVERS[server])
 
     async with httpx.AsyncClient(timeout=20) as client:
-        response = await client.post(house.chat, json={"messages": [HI], "model": name})
+        response = await client.post(system.chat, json={"messages": [HI], "model": name})
 
     lines = [line[6:] for line in response.text.splitlines() if line.startswith("data: {")]
     events = [httpx.Response(200, text=line).json() for line in lines]

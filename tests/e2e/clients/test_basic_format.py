@@ -1,4 +1,4 @@
-"""The basic wire beside the other one: the same runs, the same cursors, other words."""
+"""The basic sse beside the other one: the same runs, the same cursors, other words."""
 
 import asyncio
 import re
@@ -9,12 +9,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import House
-from tests.support.sse_client import DONE, Event, Json, Wire, check_whole, chunks, text, types
+from tests.e2e.conftest import System
+from tests.support.sse_client import (
+    DONE,
+    Json,
+    SseClient,
+    SseEvent,
+    check_whole,
+    chunks,
+    text,
+    types,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-WIRES = Path(__file__).parents[3] / "docs/reference/stream-formats.md"
+FORMATS_PAGE = Path(__file__).parents[3] / "docs/reference/stream-formats.md"
 BASIC = "text/event-stream; profile=basic"
 WAIT: Json = {"wait": True}
 ARGUMENTS = {"title": "A card", "body": "of some length"}
@@ -32,11 +41,11 @@ TURNS = [
 ]
 
 
-def basic_text(events: Sequence[Event]) -> str:
+def basic_text(events: Sequence[SseEvent]) -> str:
     return "".join(c["textDelta"] for c in chunks(events) if c["type"] == "text-delta")
 
 
-def check_basic(events: list[Event], said: str, *, calls: int = 1) -> None:
+def check_basic(events: list[SseEvent], said: str, *, calls: int = 1) -> None:
     assert events[-1].data == DONE
     kinds = types(events)
     assert set(kinds[:-1]) <= {"text-delta", "tool-call", "tool-result"}
@@ -46,17 +55,17 @@ def check_basic(events: list[Event], said: str, *, calls: int = 1) -> None:
 
 
 async def test_both_wires_follow_one_run_and_each_takes_up_the_others_cursor(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, TURNS)
+    await system.upstream.script(name, TURNS)
     body: Json = {"model": name, "tools": ["generateCard"]}
 
     async with (
-        wire.ask(house.chat, name, accept=BASIC, **body) as basic,
-        wire.follow(house.other_chat, name) as ui,
+        sse.ask(system.chat, name, accept=BASIC, **body) as basic,
+        sse.follow(system.other_chat, name) as ui,
     ):
         said, shown = await basic.until("tool-result"), await ui.until("tool-output-available")
-        await house.upstream.release(name)
+        await system.upstream.release(name)
         said, shown = said + await basic.rest(), shown + await ui.rest()
 
     check_whole(shown)
@@ -64,20 +73,22 @@ async def test_both_wires_follow_one_run_and_each_takes_up_the_others_cursor(
     assert text(shown) == "Look: Hello"
     assert {event.id for event in said} < {event.id for event in shown}
     for cut in shown[:-1]:
-        rest = await wire.replay(house.other_chat, name, after=cut.id, accept=BASIC)
+        rest = await sse.replay(system.other_chat, name, after=cut.id, accept=BASIC)
         assert rest == [event for event in said if event.offset > cut.offset]
     for cut in said[:-1]:
-        rest = await wire.replay(house.chat, name, after=cut.id)
+        rest = await sse.replay(system.chat, name, after=cut.id)
         assert rest == [event for event in shown if event.offset > cut.offset]
-    assert (await wire.get(house.chat, name, after=said[-1].id)).status_code == 204
+    assert (await sse.get(system.chat, name, after=said[-1].id)).status_code == 204
 
 
-async def test_a_response_says_which_wire_it_is_on(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Hello"]}]])
+async def test_a_response_says_which_wire_it_is_on(
+    system: System, sse: SseClient, name: str
+) -> None:
+    await system.upstream.script(name, [[{"text": ["Hello"]}]])
 
-    async with wire.ask(house.chat, name, model=name, accept=BASIC) as post:
+    async with sse.ask(system.chat, name, model=name, accept=BASIC) as post:
         check_basic(await post.rest(), "Hello", calls=0)
-    async with wire.follow(house.other_chat, name, accept=BASIC) as get:
+    async with sse.follow(system.other_chat, name, accept=BASIC) as get:
         check_basic(await get.rest(), "Hello", calls=0)
 
     for stream in (post, get):
@@ -89,18 +100,21 @@ async def test_a_response_says_which_wire_it_is_on(house: House, wire: Wire, nam
 
 
 async def test_a_killed_workers_answer_is_whole_on_the_basic_wire(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, TURNS)
+    await workerless.upstream.script(name, TURNS)
     body: Json = {"model": name, "tools": ["generateCard"], "accept": BASIC}
 
-    async with vacant.staff() as [victim], wire.ask(vacant.chat, name, **body) as stream:
+    async with (
+        workerless.start_workers() as [victim],
+        sse.ask(workerless.chat, name, **body) as stream,
+    ):
         events = await stream.until("tool-result")
         events += await stream.until("text-delta")
         await victim.kill()
-        async with vacant.staff():
-            await vacant.upstream.until(name, lambda got: len(got) == 3)
-            await vacant.upstream.release(name)
+        async with workerless.start_workers():
+            await workerless.upstream.until(name, lambda got: len(got) == 3)
+            await workerless.upstream.release(name)
             events += await stream.rest()
 
     check_basic(events, "Look: Hello")
@@ -110,12 +124,14 @@ async def test_a_killed_workers_answer_is_whole_on_the_basic_wire(
     assert called["toolCallId"] == result["toolCallId"]
 
 
-async def test_a_stopped_answer_ends_as_cancelled(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}]])
+async def test_a_stopped_answer_ends_as_cancelled(
+    system: System, sse: SseClient, name: str
+) -> None:
+    await system.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}]])
 
-    async with wire.ask(house.chat, name, model=name, accept=BASIC) as stream:
+    async with sse.ask(system.chat, name, model=name, accept=BASIC) as stream:
         await stream.until("text-delta")
-        assert (await wire.stop(house.chat, name)).json()["state"] == "cancelled"
+        assert (await sse.stop(system.chat, name)).json()["state"] == "cancelled"
         end = await stream.rest()
 
     assert chunks(end) == [{"type": "finish", "finishReason": "cancelled"}]
@@ -123,11 +139,11 @@ async def test_a_stopped_answer_ends_as_cancelled(house: House, wire: Wire, name
 
 
 async def test_a_failed_answer_ends_in_its_text_and_its_code(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, [[{"text": ["Hello"]}]], [{"status": 401}])
+    await system.upstream.script(name, [[{"text": ["Hello"]}]], [{"status": 401}])
 
-    async with wire.ask(house.chat, name, model=name, accept=BASIC) as stream:
+    async with sse.ask(system.chat, name, model=name, accept=BASIC) as stream:
         [error] = chunks(await stream.rest())
 
     text = "The model refused the server's credentials."
@@ -135,53 +151,53 @@ async def test_a_failed_answer_ends_in_its_text_and_its_code(
 
 
 async def test_an_event_stream_there_is_not_is_refused_before_anything_is_made(
-    house: House, name: str
+    system: System, name: str
 ) -> None:
     body = {"id": name, "messages": [{"role": "user", "content": "Hi"}]}
     headers = {"accept": "text/event-stream; profile=html5"}
 
     async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
-        post = await client.post(house.chat, json=body)
-        get = await client.get(f"{house.chat}/{name}/stream")
+        post = await client.post(system.chat, json=body)
+        get = await client.get(f"{system.chat}/{name}/stream")
 
     for refusal in (post, get):
         assert refusal.status_code == 406
         assert refusal.json()["code"] == "not_acceptable"
         assert "profile=basic" in refusal.json()["detail"]
     async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.get(f"{house.chat}/{name}/stream")).status_code == 204
+        assert (await client.get(f"{system.chat}/{name}/stream")).status_code == 204
 
 
 async def test_the_earlier_name_of_the_route_asks_follows_and_stops(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    earlier = f"{house.chat}/completions"
-    await house.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}]])
+    earlier = f"{system.chat}/completions"
+    await system.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}]])
 
-    async with wire.ask(earlier, name, model=name) as asked, wire.follow(earlier, name) as followed:
+    async with sse.ask(earlier, name, model=name) as asked, sse.follow(earlier, name) as followed:
         for stream in (asked, followed):
             await stream.until("text-delta")
         assert followed.run_id == asked.run_id
-        assert (await wire.stop(earlier, name)).json()["run_id"] == asked.run_id
+        assert (await sse.stop(earlier, name)).json()["run_id"] == asked.run_id
         assert await asked.rest() == await followed.rest()
 
-    assert await wire.replay(house.chat, name) == await wire.replay(earlier, name)
+    assert await sse.replay(system.chat, name) == await sse.replay(earlier, name)
 
 
-async def test_a_chat_may_be_named_as_the_earlier_route_is(house: House, wire: Wire) -> None:
-    await house.upstream.script("named", [[{"text": ["Hello"]}]])
+async def test_a_chat_may_be_named_as_the_earlier_route_is(system: System, sse: SseClient) -> None:
+    await system.upstream.script("named", [[{"text": ["Hello"]}]])
 
-    asked = await wire.answer(house.chat, "completions", model="named")
+    asked = await sse.answer(system.chat, "completions", model="named")
 
-    assert await wire.replay(house.chat, "completions") == asked
-    assert await wire.replay(f"{house.chat}/completions", "completions") == asked
+    assert await sse.replay(system.chat, "completions") == asked
+    assert await sse.replay(f"{system.chat}/completions", "completions") == asked
 
 
-async def test_the_commands_of_the_wires_page_are_answered(house: House) -> None:
-    await house.upstream.script("gpt-4o", [[{"text": ["Hello"]}]])
-    ask, resume = re.findall(r"```sh\n(.*?)```", WIRES.read_text(), re.DOTALL)
+async def test_the_commands_of_the_wires_page_are_answered(system: System) -> None:
+    await system.upstream.script("gpt-4o", [[{"text": ["Hello"]}]])
+    ask, resume = re.findall(r"```sh\n(.*?)```", FORMATS_PAGE.read_text(), re.DOTALL)
 
-    whole, rest = await type_in(ask, house), await type_in(resume, house)
+    whole, rest = await type_in(ask, system), await type_in(resume, system)
 
     _, hello, *after = whole.removesuffix("\n\n").split("\n\n")
     assert hello.startswith("id: 1-4@")
@@ -216,18 +232,18 @@ curl -X POST http://localhost:8000/chat \\
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_a_plain_command_is_answered(house: House, command: str) -> None:
-    await house.upstream.script("gpt-4o", [[{"text": ["Hello"]}]])
+async def test_a_plain_command_is_answered(system: System, command: str) -> None:
+    await system.upstream.script("gpt-4o", [[{"text": ["Hello"]}]])
 
-    typed = await type_in(command, house)
+    typed = await type_in(command, system)
 
     assert '"type":"text-delta","id":"text-1","delta":"Hello"' in typed
     assert typed.endswith("data: [DONE]\n\n")
 
 
-async def type_in(command: str, house: House) -> str:
+async def type_in(command: str, system: System) -> str:
     """What a command prints, typed as it stands but for the port."""
-    command = command.replace("localhost:8000", f"127.0.0.1:{house.apis[0].port}")
+    command = command.replace("localhost:8000", f"127.0.0.1:{system.apis[0].port}")
     typed = await asyncio.to_thread(
         subprocess.run, ["bash", "-c", command], capture_output=True, text=True, timeout=30
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.upstream.client import Upstream
 
@@ -23,8 +23,8 @@ SECONDS = 90
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def explored(upstream: Upstream) -> AsyncGenerator[House]:
-    """A house of its own: what is sent here would lie in the way of other tests."""
+async def explored(upstream: Upstream) -> AsyncGenerator[System]:
+    """A system of its own: what is sent here would lie in the way of other tests."""
     await upstream.script("explored", [[{"text": ["Hi"]}]])
     env = {"MAMBA_OPENAI__DEFAULT_MODEL": "explored"}
     valkey = Valkey()
@@ -33,14 +33,14 @@ async def explored(upstream: Upstream) -> AsyncGenerator[House]:
     await valkey.ready()
     try:
         await start_all(api, worker)
-        yield House(valkey, upstream, [api], [worker])
+        yield System(valkey, upstream, [api], [worker])
     finally:
         await stop_all(api, worker)
         await stop_all(valkey)
 
 
 async def test_nothing_that_can_be_sent_gets_an_answer_that_is_not_documented(
-    explored: House, tmp_path: Path
+    explored: System, tmp_path: Path
 ) -> None:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run"),

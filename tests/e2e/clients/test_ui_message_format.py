@@ -1,11 +1,11 @@
-"""What stands on the wire around the events: headers, heartbeats, refusals."""
+"""The SSE response outside the events: headers, heartbeats, refusals."""
 
 import asyncio
 
 import pytest
 
-from tests.e2e.conftest import House
-from tests.support.sse_client import DONE, Wire, check_whole, error_detail, text, types
+from tests.e2e.conftest import System
+from tests.support.sse_client import DONE, SseClient, check_whole, error_detail, text, types
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 OPEN, BEAT = ": stream-open", ": keep-alive"
 
 
-async def test_an_answer_says_what_it_is(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Hello"]}]])
+async def test_an_answer_says_what_it_is(system: System, sse: SseClient, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["Hello"]}]])
 
-    async with wire.ask(house.chat, name, model=name) as post:
+    async with sse.ask(system.chat, name, model=name) as post:
         check_whole(await post.rest())
-    async with wire.follow(house.other_chat, name) as get:
+    async with sse.follow(system.other_chat, name) as get:
         check_whole(await get.rest())
 
     for stream in (post, get):
@@ -33,32 +33,32 @@ async def test_an_answer_says_what_it_is(house: House, wire: Wire, name: str) ->
 
 
 async def test_a_silent_stream_beats_while_the_model_thinks(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, [[{"wait": True}, {"text": ["Hello"]}]])
+    await workerless.upstream.script(name, [[{"wait": True}, {"text": ["Hello"]}]])
 
-    async with vacant.staff(), wire.ask(vacant.chat, name, model=name) as stream:
+    async with workerless.start_workers(), sse.ask(workerless.chat, name, model=name) as stream:
         assert await stream.comment() == OPEN
         events = await stream.until("start-step")
         assert [await stream.comment() for _ in range(3)] == [BEAT] * 3
-        await vacant.upstream.release(name)
+        await workerless.upstream.release(name)
         events += await stream.rest()
 
     check_whole(events)
 
 
 async def test_a_queued_answer_beats_until_a_worker_comes(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, [[{"text": ["Hello"]}]])
+    await workerless.upstream.script(name, [[{"text": ["Hello"]}]])
 
     async with (
-        wire.ask(vacant.chat, name, model=name) as post,
-        wire.follow(vacant.other_chat, name) as get,
+        sse.ask(workerless.chat, name, model=name) as post,
+        sse.follow(workerless.other_chat, name) as get,
     ):
         for stream in (post, get):
             assert [await stream.comment() for _ in range(4)] == [OPEN, BEAT, BEAT, BEAT]
-        async with vacant.staff():
+        async with workerless.start_workers():
             events = await post.rest()
             assert await get.rest() == events
 
@@ -67,21 +67,21 @@ async def test_a_queued_answer_beats_until_a_worker_comes(
 
 
 async def test_an_answer_whose_job_is_lost_ends_in_an_error(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with wire.ask(vacant.chat, name, model=name) as stream, vacant.redis() as redis:
+    async with sse.ask(workerless.chat, name, model=name) as stream, workerless.redis() as redis:
         await stream.comment()
         await redis.execute_command("DEL", "mamba:queue")
         events = await stream.rest()
 
     check_whole(events, ending="error")
-    assert (await vacant.run(stream.run_id))["error"] == "lost"
+    assert (await workerless.run(stream.run_id))["error"] == "lost"
 
 
 async def test_an_answer_whose_run_is_lost_ends_in_an_error(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with wire.ask(vacant.chat, name, model=name) as stream, vacant.redis() as redis:
+    async with sse.ask(workerless.chat, name, model=name) as stream, workerless.redis() as redis:
         await stream.comment()
         await redis.execute_command("FLUSHALL")
         events = await stream.rest()
@@ -101,9 +101,9 @@ async def test_an_answer_whose_run_is_lost_ends_in_an_error(
     ],
 )
 async def test_a_question_that_is_wrong_is_refused_with_the_field(
-    house: House, wire: Wire, name: str, body: dict[str, object], field: str
+    system: System, sse: SseClient, name: str, body: dict[str, object], field: str
 ) -> None:
-    refusal = await wire.post(house.chat, name, **body)
+    refusal = await sse.post(system.chat, name, **body)
 
     assert refusal.status_code == 422
     assert refusal.headers["content-type"] == "application/problem+json"
@@ -112,19 +112,19 @@ async def test_a_question_that_is_wrong_is_refused_with_the_field(
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
     async def come_and_go(_: int) -> None:
-        async with wire.follow(vacant.chat, name) as stream:
+        async with sse.follow(workerless.chat, name) as stream:
             await stream.comment()
 
-    async with wire.ask(vacant.chat, name, model=name) as stream:
+    async with sse.ask(workerless.chat, name, model=name) as stream:
         await stream.comment()
         await asyncio.gather(*map(come_and_go, range(50)))
-    await wire.stop(vacant.chat, name)
+    await sse.stop(workerless.chat, name)
 
     async def nobody_listens() -> bool:
-        async with vacant.redis() as redis:
+        async with workerless.redis() as redis:
             return not await redis.execute_command("PUBSUB", "CHANNELS", "mamba:run:*")
 
     await until(nobody_listens)

@@ -18,8 +18,8 @@ from shared.redis.hash_slots import slot_of
 from tests.e2e.conftest import end
 from tests.support import redis_cluster as clusters_of
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all
-from tests.support.redis_cluster import Cluster, SharedCluster, give, in_step, migrate
-from tests.support.sse_client import Json, Wire, check_whole, text
+from tests.support.redis_cluster import RedisCluster, SharedCluster, give, in_step, migrate
+from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -31,7 +31,7 @@ HELLO: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo", "
 class ClusterHouse:
     """The queue on one server, the logs on a cluster, an API and a worker."""
 
-    def __init__(self, cluster: Cluster, queue: Valkey, upstream: Upstream) -> None:
+    def __init__(self, cluster: RedisCluster, queue: Valkey, upstream: Upstream) -> None:
         self.cluster = cluster
         self.queue = queue
         self.upstream = upstream
@@ -63,24 +63,24 @@ class ClusterHouse:
 
 
 @asynccontextmanager
-async def opened(cluster: Cluster, upstream: Upstream) -> AsyncGenerator[ClusterHouse]:
+async def opened(cluster: RedisCluster, upstream: Upstream) -> AsyncGenerator[ClusterHouse]:
     queue = Valkey()
-    house = ClusterHouse(cluster, queue, upstream)
+    system = ClusterHouse(cluster, queue, upstream)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(lambda: end(house.worker))
-        for process in (queue, house.api, house.worker):
+        stack.push_async_callback(lambda: end(system.worker))
+        for process in (queue, system.api, system.worker):
             await start_all(process)
-            if process is not house.worker:
+            if process is not system.worker:
                 stack.push_async_callback(end, process)
-        yield house
+        yield system
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster_house(
     clusters: SharedCluster, upstream: Upstream
 ) -> AsyncGenerator[ClusterHouse]:
-    async with clusters.emptied() as cluster, opened(cluster, upstream) as house:
-        yield house
+    async with clusters.emptied() as cluster, opened(cluster, upstream) as system:
+        yield system
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -88,57 +88,57 @@ async def own(tmp_path: Path, upstream: Upstream) -> AsyncGenerator[ClusterHouse
     """One to break: its first primary has a replica, and all keep what was written."""
     async with (
         clusters_of.cluster(tmp_path, replicas=1, keeps=True) as cluster,
-        opened(cluster, upstream) as house,
+        opened(cluster, upstream) as system,
     ):
-        yield house
+        yield system
 
 
 async def test_chats_are_answered_and_replayed_and_their_logs_are_on_the_cluster(
-    cluster_house: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
-    house = cluster_house
-    await house.upstream.script(name, [[{"words": 20, "delay": 0.005}]])
+    system = cluster_house
+    await system.upstream.script(name, [[{"words": 20, "delay": 0.005}]])
 
     answers = await asyncio.gather(
-        *(wire.answer(house.chat, f"{name}-{n}", model=name) for n in range(12))
+        *(sse.answer(system.chat, f"{name}-{n}", model=name) for n in range(12))
     )
 
     nodes: set[int] = set()
     for number, events in enumerate(answers):
         check_whole(events)
-        assert await wire.replay(house.chat, f"{name}-{number}") == events
-        nodes.add((await house.cluster.owner(keys.stream(events[0].run_id))).port)
+        assert await sse.replay(system.chat, f"{name}-{number}") == events
+        nodes.add((await system.cluster.owner(keys.stream(events[0].run_id))).port)
     assert len(nodes) > 1
-    async with aclosing(house.queue.client()) as redis:
+    async with aclosing(system.queue.client()) as redis:
         assert await redis.execute_command("KEYS", "mamba:run:*") == []
 
 
 async def test_a_killed_workers_answer_goes_on_elsewhere(
-    cluster_house: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
-    house = cluster_house
-    await house.upstream.script(name, HELLO)
-    async with wire.ask(house.chat, name, model=name) as stream:
+    system = cluster_house
+    await system.upstream.script(name, HELLO)
+    async with sse.ask(system.chat, name, model=name) as stream:
         events = await stream.until("text-delta")
-        await house.replace_worker()
-        await house.upstream.until(name, lambda received: len(received) == 2)
-        await house.upstream.release(name)
+        await system.replace_worker()
+        await system.upstream.until(name, lambda received: len(received) == 2)
+        await system.upstream.release(name)
         events += await stream.rest()
 
     check_whole(events)
     assert {event.attempt for event in events} == {1, 2}
-    assert await wire.replay(house.chat, name) == events
+    assert await sse.replay(system.chat, name) == events
 
 
 async def test_a_dropped_client_resumes_from_its_last_event(
-    cluster_house: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
-    house = cluster_house
-    await house.upstream.script(name, HELLO)
-    async with wire.ask(house.chat, name, model=name) as stream:
+    system = cluster_house
+    await system.upstream.script(name, HELLO)
+    async with sse.ask(system.chat, name, model=name) as stream:
         seen = await stream.until("text-delta")
-    async with wire.follow(house.chat, name, after=seen[-1].id) as stream:
-        await house.upstream.release(name)
+    async with sse.follow(system.chat, name, after=seen[-1].id) as stream:
+        await system.upstream.release(name)
         seen += await stream.rest()
 
     check_whole(seen)
@@ -146,68 +146,68 @@ async def test_a_dropped_client_resumes_from_its_last_event(
 
 
 async def test_a_stop_and_a_superseding_question_end_the_answer(
-    cluster_house: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
-    house = cluster_house
+    system = cluster_house
     later = f"{name}-later"
-    await house.upstream.script(name, HELLO)
-    await house.upstream.script(later, [[{"text": ["Well"]}]])
-    async with wire.ask(house.chat, name, model=name) as stream:
+    await system.upstream.script(name, HELLO)
+    await system.upstream.script(later, [[{"text": ["Well"]}]])
+    async with sse.ask(system.chat, name, model=name) as stream:
         events = await stream.until("text-delta")
-        refused = await wire.post(house.chat, name, model=name)
+        refused = await sse.post(system.chat, name, model=name)
         assert (refused.status_code, refused.json()["code"]) == (409, "run_in_progress")
 
-        newer = await wire.answer(house.chat, name, model=later, supersede=True)
+        newer = await sse.answer(system.chat, name, model=later, supersede=True)
 
         events += await stream.rest()
     check_whole(events, ending="abort")
     assert text(newer) == "Well"
 
-    async with wire.ask(house.chat, later, model=name) as stream:
+    async with sse.ask(system.chat, later, model=name) as stream:
         events = await stream.until("text-delta")
-        assert (await wire.stop(house.chat, later)).json()["state"] == "cancelled"
+        assert (await sse.stop(system.chat, later)).json()["state"] == "cancelled"
         events += await stream.rest()
     check_whole(events, ending="abort")
 
 
 async def test_an_answer_goes_on_live_while_its_slot_moves(
-    cluster_house: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
-    house = cluster_house
+    system = cluster_house
     turns: list[list[Json]] = [
         [{"text": ["a"]}, {"wait": True}, {"text": ["b"]}, {"wait": True}, {"text": ["c"]}]
     ]
-    await house.upstream.script(name, turns)
-    async with wire.ask(house.chat, name, model=name) as stream:
+    await system.upstream.script(name, turns)
+    async with sse.ask(system.chat, name, model=name) as stream:
         events = await stream.until("text-delta")
         log = keys.stream(events[0].run_id)
 
-        target = await migrate(house.cluster, log, settle=False)
-        await house.upstream.release(name)
+        target = await migrate(system.cluster, log, settle=False)
+        await system.upstream.release(name)
         events += await stream.until("text-delta")
-        await give(house.cluster, slot_of(log), target)
-        await house.upstream.release(name)
+        await give(system.cluster, slot_of(log), target)
+        await system.upstream.release(name)
         events += await stream.rest()
 
     check_whole(events)
     assert text(events) == "abc"
-    assert await wire.replay(house.chat, name) == events
+    assert await sse.replay(system.chat, name) == events
 
 
 async def test_answers_are_whole_though_their_slots_move_all_the_time(
-    cluster_house: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
-    house = cluster_house
-    await house.upstream.script(name, [[{"words": 150, "delay": 0.02}]])
+    system = cluster_house
+    await system.upstream.script(name, [[{"words": 150, "delay": 0.02}]])
 
     async with AsyncExitStack() as stack:
         streams = [
-            await stack.enter_async_context(wire.ask(house.chat, f"{name}-{n}", model=name))
+            await stack.enter_async_context(sse.ask(system.chat, f"{name}-{n}", model=name))
             for n in range(4)
         ]
         seen = [await stream.until("text-delta") for stream in streams]
         for events in seen * 3:
-            await migrate(house.cluster, keys.stream(events[0].run_id))
+            await migrate(system.cluster, keys.stream(events[0].run_id))
         for events, stream in zip(seen, streams, strict=True):
             events.extend(await stream.rest())
 
@@ -217,13 +217,13 @@ async def test_answers_are_whole_though_their_slots_move_all_the_time(
 
 
 async def test_followers_see_the_whole_answer_when_the_primary_of_its_log_dies(
-    own: ClusterHouse, wire: Wire, name: str
+    own: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     await own.upstream.script(name, HELLO)
     primary, replica = own.cluster.primaries[0], own.cluster.replicas[0]
     async with AsyncExitStack() as stack:
         streams = [
-            await stack.enter_async_context(wire.ask(own.chat, f"{name}-{n}", model=name))
+            await stack.enter_async_context(sse.ask(own.chat, f"{name}-{n}", model=name))
             for n in range(8)
         ]
         seen = [await stream.until("text-delta") for stream in streams]
@@ -238,17 +238,17 @@ async def test_followers_see_the_whole_answer_when_the_primary_of_its_log_dies(
     for number, events in enumerate(seen):
         check_whole(events)
         assert text(events) == "Hello world"
-        assert await wire.replay(own.chat, f"{name}-{number}") == events
+        assert await sse.replay(own.chat, f"{name}-{number}") == events
 
 
 async def test_a_node_that_is_down_holds_up_only_its_own_answers(
-    own: ClusterHouse, wire: Wire, name: str
+    own: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     await own.upstream.script(name, HELLO)
     down = own.cluster.primaries[1]
     async with AsyncExitStack() as stack:
         streams = [
-            await stack.enter_async_context(wire.ask(own.chat, f"{name}-{n}", model=name))
+            await stack.enter_async_context(sse.ask(own.chat, f"{name}-{n}", model=name))
             for n in range(8)
         ]
         seen = [await stream.until("text-delta") for stream in streams]
@@ -269,25 +269,25 @@ async def test_a_node_that_is_down_holds_up_only_its_own_answers(
         assert text(events) == "Hello world"
 
 
-async def _streams_are(house: ClusterHouse, status: str) -> bool:
+async def _streams_are(system: ClusterHouse, status: str) -> bool:
     async with httpx.AsyncClient() as client:
-        found = (await client.get(f"{house.api.url}/health")).json()
+        found = (await client.get(f"{system.api.url}/health")).json()
     return found["components"]["streams"]["status"] == status
 
 
 async def test_operators_commands_find_runs_on_the_cluster(
-    cluster_house: ClusterHouse, wire: Wire, name: str
+    cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
-    house = cluster_house
-    await house.upstream.script(name, HELLO)
-    async with wire.ask(house.chat, name, model=name) as stream:
+    system = cluster_house
+    await system.upstream.script(name, HELLO)
+    async with sse.ask(system.chat, name, model=name) as stream:
         events = await stream.until("text-delta")
         run_id = events[0].run_id
 
-        shown = json.loads(house.mamba("run", "show", run_id, "--json").stdout)
-        queue = json.loads(house.mamba("queue", "--json").stdout)
-        doctor = house.mamba("doctor", "--json")
-        stopped = house.mamba("run", "stop", run_id)
+        shown = json.loads(system.mamba("run", "show", run_id, "--json").stdout)
+        queue = json.loads(system.mamba("queue", "--json").stdout)
+        doctor = system.mamba("doctor", "--json")
+        stopped = system.mamba("run", "stop", run_id)
 
         events += await stream.rest()
     assert (shown["id"], shown["state"]) == (run_id, "running")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import House, emptied
+from tests.e2e.conftest import System, emptied
 from tests.support.ai_client.driver import AiClient, Result, Version
 from tests.support.processes import Worker
-from tests.support.sse_client import Event, Json, Wire, check_whole, error_code, text, types
-from tests.support.upstream.client import Received
+from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, error_code, text, types
+from tests.support.upstream.client import ReceivedRequest
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -96,11 +96,11 @@ MOMENTS: Mapping[str, Moment] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an answer whose worker was killed: on the wire, and at a real client."""
+    """What came of an answer whose worker was killed: over SSE, and at a real client."""
 
-    events: list[Event]
+    events: list[SseEvent]
     result: Result
-    requests: list[Received]
+    requests: list[ReceivedRequest]
     run: dict[str, str]
 
 
@@ -111,13 +111,13 @@ class Crash:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def crash(vacant_house: House, ai: AiClient, wire: Wire) -> Crash:
+async def crash(workerless_system: System, ai: AiClient, sse: SseClient) -> Crash:
     """A worker makes an answer at each moment; it is killed, and another one is there."""
-    house, names = vacant_house, list(MOMENTS)
-    async with emptied(house), house.staff() as [victim], asyncio.timeout(60):
-        answers = [Answer(house, ai, wire, name, n) for n, name in enumerate(names)]
+    system, names = workerless_system, list(MOMENTS)
+    async with emptied(system), system.start_workers() as [victim], asyncio.timeout(60):
+        answers = [Answer(system, ai, sse, name, n) for n, name in enumerate(names)]
         await asyncio.gather(*(answer.begin() for answer in answers))
-        async with house.staff():
+        async with system.start_workers():
             await victim.kill()
             killed = time.monotonic()
             await answers[names.index("in the text")].is_taken_up()
@@ -129,8 +129,10 @@ async def crash(vacant_house: House, ai: AiClient, wire: Wire) -> Crash:
 class Answer:
     """One moment's answer, asked for twice: by plain HTTP and by a real client."""
 
-    def __init__(self, house: House, ai: AiClient, wire: Wire, moment: str, number: int) -> None:
-        self._house, self._ai, self._wire = house, ai, wire
+    def __init__(
+        self, system: System, ai: AiClient, sse: SseClient, moment: str, number: int
+    ) -> None:
+        self._system, self._ai, self._sse = system, ai, sse
         self._moment = MOMENTS[moment]
         self._model = f"crash {moment}"
         self._version: Version = VERSIONS[number % len(VERSIONS)]
@@ -139,7 +141,7 @@ class Answer:
 
     async def begin(self) -> None:
         """Up to the moment."""
-        await self._house.upstream.script(self._model, self._moment.turns)
+        await self._system.upstream.script(self._model, self._moment.turns)
         self._reading = asyncio.create_task(self._read())
         self._client = asyncio.create_task(self._send())
         await self._begun.wait()
@@ -149,18 +151,18 @@ class Answer:
         await self._is_asked(self._moment.asked + 1)
 
     async def outcome(self) -> Outcome:
-        await self._house.upstream.release(self._model)
+        await self._system.upstream.release(self._model)
         run_id, events = await self._reading
         result = await self._client
-        requests = await self._house.upstream.requests(self._model)
-        return Outcome(events, result, requests, await self._house.run(run_id))
+        requests = await self._system.upstream.requests(self._model)
+        return Outcome(events, result, requests, await self._system.run(run_id))
 
     async def _is_asked(self, count: int) -> None:
-        await self._house.upstream.until(self._model, lambda got: len(got) == 2 * count)
+        await self._system.upstream.until(self._model, lambda got: len(got) == 2 * count)
 
-    async def _read(self) -> tuple[str, list[Event]]:
-        events: list[Event] = []
-        async with self._wire.ask(self._house.chat, self._model, **self._body) as stream:
+    async def _read(self) -> tuple[str, list[SseEvent]]:
+        events: list[SseEvent] = []
+        async with self._sse.ask(self._system.chat, self._model, **self._body) as stream:
             for kind in self._moment.seen:
                 events += await stream.until(kind)
             self._begun.set()
@@ -169,7 +171,7 @@ class Answer:
     async def _send(self) -> Result:
         return await self._ai.send(
             ai=self._version,
-            api=self._house.other_chat,
+            api=self._system.other_chat,
             chat=f"{self._model} {self._version}",
             text="Hi",
             body=self._body,
@@ -213,17 +215,20 @@ async def test_a_killed_workers_answer_is_taken_up_within_five_seconds(crash: Cr
 
 
 async def test_an_answer_survives_two_workers_in_a_row(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
     script = [[{"text": ["a"]}, WAIT, {"text": ["b"]}, WAIT, {"text": ["c"]}]]
-    await vacant.upstream.script(name, script)
+    await workerless.upstream.script(name, script)
 
-    async with vacant.staff(3) as workers, wire.ask(vacant.chat, name, model=name) as stream:
-        events: list[Event] = []
+    async with (
+        workerless.start_workers(3) as workers,
+        sse.ask(workerless.chat, name, model=name) as stream,
+    ):
+        events: list[SseEvent] = []
         for _ in range(2):
             events += await stream.until("text-delta")
-            await (await vacant.holder(stream.run_id, workers)).kill()
-            await vacant.upstream.release(name)
+            await (await workerless.holder(stream.run_id, workers)).kill()
+            await workerless.upstream.release(name)
         events += await stream.rest()
 
     check_whole(events)
@@ -232,75 +237,81 @@ async def test_an_answer_survives_two_workers_in_a_row(
 
 
 async def test_an_answer_that_kills_its_workers_is_given_up(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, [[{"text": ["Hel"]}, WAIT]])
+    await workerless.upstream.script(name, [[{"text": ["Hel"]}, WAIT]])
 
     async with (
-        vacant.staff(3, RUN__MAX_CRASHES=1) as workers,
-        wire.ask(vacant.chat, name, model=name) as stream,
+        workerless.start_workers(3, RUN__MAX_CRASHES=1) as workers,
+        sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.until("text-delta")
         for crashes in (1, 2):
-            await vacant.upstream.until(name, lambda got, n=crashes: len(got) == n)
-            await (await vacant.holder(stream.run_id, workers)).kill()
+            await workerless.upstream.until(name, lambda got, n=crashes: len(got) == n)
+            await (await workerless.holder(stream.run_id, workers)).kill()
         events += await stream.rest()
 
     check_whole(events, ending="error")
     assert error_code(events) == "crash_budget"
-    assert (await vacant.run(stream.run_id))["error"] == "crash_budget"
+    assert (await workerless.run(stream.run_id))["error"] == "crash_budget"
 
 
 async def test_a_worker_that_wakes_up_after_its_lease_cannot_write(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
     script = [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}, WAIT, {"text": [" world"]}]]
-    await vacant.upstream.script(name, script)
+    await workerless.upstream.script(name, script)
 
-    async with vacant.staff() as [sleeper], wire.ask(vacant.chat, name, model=name) as stream:
+    async with (
+        workerless.start_workers() as [sleeper],
+        sse.ask(workerless.chat, name, model=name) as stream,
+    ):
         events = await stream.until("text-delta")
-        async with vacant.staff():
+        async with workerless.start_workers():
             sleeper.send(signal.SIGSTOP)
-            await vacant.upstream.until(name, lambda got: len(got) == 2)
-            await vacant.upstream.release(name)
+            await workerless.upstream.until(name, lambda got: len(got) == 2)
+            await workerless.upstream.release(name)
             events += await stream.until("text-delta")
             sleeper.send(signal.SIGCONT)
-            await vacant.upstream.until(name, lambda got: got[0]["outcome"] == "client-closed")
-            await vacant.upstream.release(name)
+            await workerless.upstream.until(name, lambda got: got[0]["outcome"] == "client-closed")
+            await workerless.upstream.release(name)
             events += await stream.rest()
-        await _check_fenced(vacant, wire, name, events)
-        await _check_serves(vacant, wire, f"{name}-later")
+        await _check_fenced(workerless, sse, name, events)
+        await _check_serves(workerless, sse, f"{name}-later")
 
 
 async def test_a_worker_that_wakes_up_after_the_answers_end_cannot_write(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo", " world"]}]])
+    await workerless.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo", " world"]}]])
 
-    async with vacant.staff() as [sleeper], wire.ask(vacant.chat, name, model=name) as stream:
+    async with (
+        workerless.start_workers() as [sleeper],
+        sse.ask(workerless.chat, name, model=name) as stream,
+    ):
         events = await stream.until("text-delta")
-        async with vacant.staff():
+        async with workerless.start_workers():
             sleeper.send(signal.SIGSTOP)
-            await vacant.upstream.release(name)
+            await workerless.upstream.release(name)
             events += await stream.rest()
         sleeper.send(signal.SIGCONT)
-        await _check_serves(vacant, wire, f"{name}-later")
+        await _check_serves(workerless, sse, f"{name}-later")
         await until(lambda: _logged(sleeper, "run.lost"))
-        await _check_fenced(vacant, wire, name, events)
+        await _check_fenced(workerless, sse, name, events)
 
 
-async def _check_fenced(house: House, wire: Wire, chat: str, events: list[Event]) -> None:
+async def _check_fenced(system: System, sse: SseClient, chat: str, events: list[SseEvent]) -> None:
     check_whole(events)
     assert text(events) == "Hello world"
     attempts = [event.attempt for event in events]
     assert attempts == sorted(attempts)
     assert set(attempts) == {1, 2}
-    assert await wire.replay(house.other_chat, chat) == events
+    assert await sse.replay(system.other_chat, chat) == events
 
 
-async def _check_serves(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Well"]}]])
-    answer = await wire.answer(house.chat, name, model=name)
+async def _check_serves(system: System, sse: SseClient, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["Well"]}]])
+    answer = await sse.answer(system.chat, name, model=name)
     check_whole(answer)
     assert text(answer) == "Well"
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from tests.e2e.conftest import end
 from tests.support.processes import Api, Worker, start_all
 from tests.support.redis_sentinel import Watched, watched
-from tests.support.sse_client import Wire, check_whole, text
+from tests.support.sse_client import SseClient, check_whole, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -25,7 +25,7 @@ async def pair(tmp_path: Path) -> AsyncGenerator[Watched]:
 
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hangs"])
 async def test_an_answer_survives_a_fail_over(
-    pair: Watched, upstream: Upstream, wire: Wire, name: str, fate: signal.Signals
+    pair: Watched, upstream: Upstream, sse: SseClient, name: str, fate: signal.Signals
 ) -> None:
     api = Api(pair.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
     worker = Worker(pair.url, upstream.base_url)
@@ -33,7 +33,7 @@ async def test_an_answer_survives_a_fail_over(
     await upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo", " world"]}]])
     try:
         await start_all(api, worker)
-        async with wire.ask(chat, name, model=name) as stream:
+        async with sse.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
             await pair.in_step()
             pair.primary.send(fate)
@@ -42,17 +42,17 @@ async def test_an_answer_survives_a_fail_over(
 
         check_whole(events)
         assert text(events) == "Hello world"
-        assert await wire.replay(chat, name) == events
+        assert await sse.replay(chat, name) == events
 
         later = f"{name}-later"
         await upstream.script(later, [[{"text": ["Well"]}]])
-        await until(lambda: _is_ready(wire, api))
-        assert text(await wire.answer(chat, later, model=later)) == "Well"
+        await until(lambda: _is_ready(sse, api))
+        assert text(await sse.answer(chat, later, model=later)) == "Well"
         assert worker.child.poll() is None
     finally:
         await end(api)
         await end(worker)
 
 
-async def _is_ready(wire: Wire, api: Api) -> bool:
-    return await wire.status(f"{api.url}/health/ready") == 200
+async def _is_ready(sse: SseClient, api: Api) -> bool:
+    return await sse.status(f"{api.url}/health/ready") == 200

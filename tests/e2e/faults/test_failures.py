@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Version
-from tests.support.processes import Process
-from tests.support.sse_client import Json, Wire, check_whole, error_code, text, types
+from tests.support.processes import ServerProcess
+from tests.support.sse_client import Json, SseClient, check_whole, error_code, text, types
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -19,22 +19,22 @@ LEAKS: Json = {"error": {"message": f"Incorrect API key: {SECRETS[0]} for {SECRE
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_refused_key_is_an_error_that_names_no_secret(
-    house: House, ai: AiClient, wire: Wire, name: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
-    await house.upstream.script(name, HELLO, [{"status": 401, "body": LEAKS}])
+    await system.upstream.script(name, HELLO, [{"status": 401, "body": LEAKS}])
 
     answer = await ai.send(
-        ai=version, api=house.chat, chat=name, text=SECRETS[1], body={"model": name}
+        ai=version, api=system.chat, chat=name, text=SECRETS[1], body={"model": name}
     )
 
     assert answer.status == "error"
     assert answer.error is not None
     assert answer.error.message == "The model refused the server's credentials."
-    events = await wire.replay(house.chat, name)
+    events = await sse.replay(system.chat, name)
     check_whole(events, ending="error")
     assert error_code(events) == "model_auth"
     assert not any(secret in event.data for secret in SECRETS for event in events)
-    assert len(await house.upstream.requests(name)) == 1
+    assert len(await system.upstream.requests(name)) == 1
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -49,24 +49,24 @@ async def test_a_refused_key_is_an_error_that_names_no_secret(
     ids=["rate limit", "server errors", "no answer", "broken off in the text"],
 )
 async def test_a_passing_failure_is_not_seen(
-    house: House, ai: AiClient, name: str, version: Version, failures: list[Json]
+    system: System, ai: AiClient, name: str, version: Version, failures: list[Json]
 ) -> None:
-    await house.upstream.script(name, HELLO, failures)
+    await system.upstream.script(name, HELLO, failures)
 
-    answer = await ai.send(ai=version, api=house.chat, chat=name, text="Hi", body={"model": name})
+    answer = await ai.send(ai=version, api=system.chat, chat=name, text="Hi", body={"model": name})
 
     assert (answer.error, answer.status, answer.text) == (None, "ready", "Hello world")
-    assert len(await house.upstream.requests(name)) == len(failures) + 1
+    assert len(await system.upstream.requests(name)) == len(failures) + 1
 
 
 async def test_a_failure_in_the_second_step_keeps_the_first(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
     card = {"tool": {"id": "call-1", "name": "generateCard", "arguments": '{"title": "A"}'}}
     turns = [[card], [{"text": ["Hello"]}]]
-    await house.upstream.script(name, turns, [{"ok": True}, {"status": 503}])
+    await system.upstream.script(name, turns, [{"ok": True}, {"status": 503}])
 
-    events = await wire.answer(house.chat, name, model=name, tools=["generateCard"])
+    events = await sse.answer(system.chat, name, model=name, tools=["generateCard"])
 
     check_whole(events)
     assert types(events).count("tool-output-available") == 1
@@ -74,69 +74,71 @@ async def test_a_failure_in_the_second_step_keeps_the_first(
 
 
 async def test_an_answer_that_fails_too_often_ends_in_an_error(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, HELLO, [{"status": 500}] * 3)
+    await workerless.upstream.script(name, HELLO, [{"status": 500}] * 3)
 
-    async with vacant.staff(RUN__MAX_RETRIES=2):
-        events = await wire.answer(vacant.chat, name, model=name)
+    async with workerless.start_workers(RUN__MAX_RETRIES=2):
+        events = await sse.answer(workerless.chat, name, model=name)
 
     check_whole(events, ending="error")
     assert error_code(events) == "model_error"
-    assert len(await vacant.upstream.requests(name)) == 3
+    assert len(await workerless.upstream.requests(name)) == 3
 
 
 async def test_what_was_said_before_the_last_failure_stays(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, HELLO, [{"cut_after": 2}])
+    await workerless.upstream.script(name, HELLO, [{"cut_after": 2}])
 
-    async with vacant.staff(RUN__MAX_RETRIES=0):
-        events = await wire.answer(vacant.chat, name, model=name)
+    async with workerless.start_workers(RUN__MAX_RETRIES=0):
+        events = await sse.answer(workerless.chat, name, model=name)
 
     check_whole(events, ending="error")
     assert text(events) == "Hello"
 
 
 async def test_an_answer_that_takes_too_long_ends_in_an_error(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}]])
+    await workerless.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}]])
 
     async with (
-        vacant.staff(RUN__TIMEOUT_SECONDS=1),
-        wire.ask(vacant.chat, name, model=name) as stream,
+        workerless.start_workers(RUN__TIMEOUT_SECONDS=1),
+        sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.rest()
-        await vacant.upstream.until(name, lambda got: got[0]["outcome"] == "client-closed")
+        await workerless.upstream.until(name, lambda got: got[0]["outcome"] == "client-closed")
 
     check_whole(events, ending="error")
     assert error_code(events) == "run_timeout"
     assert text(events) == "Hel"
-    run = await vacant.run(stream.run_id)
+    run = await workerless.run(stream.run_id)
     assert (run["state"], run["error"]) == ("failed", "run_timeout")
 
 
-async def test_the_logs_hold_neither_prompts_nor_keys(vacant: House, wire: Wire, name: str) -> None:
+async def test_the_logs_hold_neither_prompts_nor_keys(
+    workerless: System, sse: SseClient, name: str
+) -> None:
     key, prompt = SECRETS
     refusals: list[Json] = [{"status": status, "body": LEAKS} for status in (400, 401, 500)]
     cases: list[list[Json]] = [[], [{"cut_after": 1}], *([refusal] for refusal in refusals)]
 
-    async with vacant.staff(OPENAI__API_KEY=key, LOGGING__LEVEL="DEBUG") as [worker]:
+    async with workerless.start_workers(OPENAI__API_KEY=key, LOGGING__LEVEL="DEBUG") as [worker]:
         for number, failures in enumerate(cases):
             model = f"{name}-{number}"
-            await vacant.upstream.script(model, [[{"text": [prompt, prompt]}]], failures)
-            async with wire.ask(vacant.chat, model, text=prompt, model=model) as stream:
+            await workerless.upstream.script(model, [[{"text": [prompt, prompt]}]], failures)
+            async with sse.ask(workerless.chat, model, text=prompt, model=model) as stream:
                 await stream.rest()
             await until(lambda run_id=stream.run_id: _has_logged(worker, run_id, "run.ended"))
-            [asked, *_] = await vacant.upstream.requests(model)
+            [asked, *_] = await workerless.upstream.requests(model)
             assert asked["body"]["messages"][-1]["content"] == prompt
-        assert (await wire.post(vacant.chat, name, tools=[prompt])).status_code == 422
-        logs = [process.output for process in (*vacant.apis, worker)]
+        assert (await sse.post(workerless.chat, name, tools=[prompt])).status_code == 422
+        logs = [process.output for process in (*workerless.apis, worker)]
 
     assert "run.accepted" in logs[0]
     assert not [log for log in logs if key in log or prompt in log]
 
 
-async def _has_logged(process: Process, *words: str) -> bool:
+async def _has_logged(process: ServerProcess, *words: str) -> bool:
     return any(all(word in line for word in words) for line in process.output.splitlines())

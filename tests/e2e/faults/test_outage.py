@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 
 from shared.redis import keys
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.support.ai_client.driver import AiClient
 from tests.support.processes import Api, Valkey, start_all
-from tests.support.sse_client import DONE, Wire, check_whole, error_code, text
+from tests.support.sse_client import DONE, SseClient, check_whole, error_code, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -18,35 +18,35 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[House]:
+async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
     """An API and a worker over a Valkey that keeps what it was told."""
     valkey = Valkey(data=tmp_path)
     await start_all(valkey)
     api = Api(valkey.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
-    house = House(valkey, upstream, [api])
+    system = System(valkey, upstream, [api])
     try:
         api.start()
-        async with house.staff() as house.workers:
+        async with system.start_workers() as system.workers:
             await api.ready()
-            yield house
+            yield system
     finally:
         await end(api)
         await end(valkey)
 
 
 async def test_answers_survive_a_restart_of_redis(
-    durable: House, ai: AiClient, wire: Wire, name: str
+    durable: System, ai: AiClient, sse: SseClient, name: str
 ) -> None:
     later, [api], [worker] = f"{name}-later", durable.apis, durable.workers
     script = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo", " world"]}]]
     await durable.upstream.script(name, script)
     await durable.upstream.script(later, [[{"text": ["Well"]}]])
 
-    async with wire.ask(durable.chat, name, model=name) as stream:
+    async with sse.ask(durable.chat, name, model=name) as stream:
         events = await stream.until("text-delta")
         await durable.valkey.kill()
-        await until(lambda: _is_ready(wire, api, 503))
-        refusal = await wire.post(durable.chat, later, model=later)
+        await until(lambda: _is_ready(sse, api, 503))
+        refusal = await sse.post(durable.chat, later, model=later)
         assert [await stream.comment() for _ in range(3)] == [": keep-alive"] * 3
         await durable.upstream.release(name)
         await durable.valkey.start().ready()
@@ -55,29 +55,29 @@ async def test_answers_survive_a_restart_of_redis(
     assert (refusal.status_code, refusal.json()["code"]) == (503, "unavailable")
     check_whole(events)
     assert text(events) == "Hello world"
-    assert await wire.replay(durable.chat, name) == events
-    await until(lambda: _is_ready(wire, api, 200))
+    assert await sse.replay(durable.chat, name) == events
+    await until(lambda: _is_ready(sse, api, 200))
     answer = await ai.send(ai="7", api=durable.chat, chat=later, text="Hi", body={"model": later})
     assert (answer.error, answer.text) == (None, "Well")
     assert worker.child.poll() is None
 
 
-async def _is_ready(wire: Wire, api: Api, status: int) -> bool:
-    return await wire.status(f"{api.url}/health/ready") == status
+async def _is_ready(sse: SseClient, api: Api, status: int) -> bool:
+    return await sse.status(f"{api.url}/health/ready") == status
 
 
 async def test_who_has_read_past_what_redis_has_kept_sees_an_end(
-    durable: House, wire: Wire, name: str
+    durable: System, sse: SseClient, name: str
 ) -> None:
     await durable.upstream.script(name, [[{"words": 20, "delay": 0.02}, {"wait": True}]])
-    async with durable.redis() as redis, wire.ask(durable.chat, name, model=name) as stream:
+    async with durable.redis() as redis, sse.ask(durable.chat, name, model=name) as stream:
         while "w19" not in (await stream.read(1))[0].data:
             pass
         log = keys.stream(stream.run_id)
         for number, _ in (await redis.execute_command("XRANGE", log, "-", "+"))[5:]:
             await redis.execute_command("XDEL", log, number)
 
-        assert (await wire.stop(durable.chat, name)).json()["state"] == "cancelled"
+        assert (await sse.stop(durable.chat, name)).json()["state"] == "cancelled"
 
         end = await stream.rest()
 

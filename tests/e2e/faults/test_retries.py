@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from tests.docs.test_docs import FAILED
-from tests.e2e.conftest import House, emptied
-from tests.support.sse_client import Json, Wire, check_whole, chunks, error_detail
+from tests.e2e.conftest import System, emptied
+from tests.support.sse_client import Json, SseClient, check_whole, chunks, error_detail
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -123,30 +123,30 @@ ROWS: dict[str, Row] = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def busy_house(vacant_house: House) -> AsyncGenerator[House]:
+async def busy_house(workerless_system: System) -> AsyncGenerator[System]:
     """One worker that tries a failure again once."""
     async with (
-        emptied(vacant_house),
-        vacant_house.staff(
+        emptied(workerless_system),
+        workerless_system.start_workers(
             RUN__MAX_RETRIES=1,
             RUN__MAX_STEPS=3,
             RUN__TIMEOUT_SECONDS=10,
-            PROVIDERS__BLIND__BASE_URL=vacant_house.upstream.base_url,
+            PROVIDERS__BLIND__BASE_URL=workerless_system.upstream.base_url,
             PROVIDERS__BLIND__PROFILE__IMAGES="false",
         ),
     ):
-        yield vacant_house
+        yield workerless_system
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 async def test_a_failure_is_told_and_tried_again_as_the_table_says(
-    busy_house: House, wire: Wire, name: str, row: Row
+    busy_house: System, sse: SseClient, name: str, row: Row
 ) -> None:
     model = name.replace(" ", "-")
     await busy_house.upstream.script(model, row.turns, [row.failure] * 2 if row.failure else [])
 
     about: Json = {"model": f"{row.provider}{model}", **row.body}
-    async with wire.ask(busy_house.chat, name, **about) as stream:
+    async with sse.ask(busy_house.chat, name, **about) as stream:
         events = await stream.rest()
 
     check_whole(events, ending="error")

@@ -7,10 +7,10 @@ import time
 import httpx
 import pytest
 
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.support.ai_client.driver import AiClient, Version
 from tests.support.processes import Api, Worker, start_all
-from tests.support.sse_client import Event, Json, Stream, Wire, check_whole, text
+from tests.support.sse_client import Json, SseClient, SseEvent, Stream, check_whole, text
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -23,73 +23,79 @@ AT_ONCE = 2.0
 
 
 async def test_a_worker_that_may_not_drain_hands_its_answers_over_at_once(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, SCRIPT)
+    await workerless.upstream.script(name, SCRIPT)
 
     async with (
-        vacant.staff(WORKER__DRAIN_SECONDS=0) as [leaver],
-        wire.ask(vacant.chat, name, model=name) as stream,
+        workerless.start_workers(WORKER__DRAIN_SECONDS=0) as [leaver],
+        sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.until("text-delta")
-        async with vacant.staff():
+        async with workerless.start_workers():
             leaver.send(signal.SIGTERM)
             told = time.monotonic()
-            await vacant.upstream.until(name, lambda got: len(got) == 2)
+            await workerless.upstream.until(name, lambda got: len(got) == 2)
             assert time.monotonic() - told < AT_ONCE
             assert await leaver.ended() == 0
-            await vacant.upstream.release(name)
+            await workerless.upstream.release(name)
             events += await stream.rest()
 
     check_whole(events)
     assert text(events) == "Hello"
-    run = await vacant.run(stream.run_id)
+    run = await workerless.run(stream.run_id)
     assert (run["state"], run["attempts"], run["handovers"]) == ("succeeded", "2", "1")
     assert "failures" not in run or run["failures"] == "0"
 
 
 async def test_no_answer_of_a_burst_counts_its_hand_over_as_a_crash(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, [[{"words": 10, "delay": 0.01}]])
+    await workerless.upstream.script(name, [[{"words": 10, "delay": 0.01}]])
 
-    async with vacant.staff(WORKER__DRAIN_SECONDS=0) as [leaver], vacant.staff():
+    async with (
+        workerless.start_workers(WORKER__DRAIN_SECONDS=0) as [leaver],
+        workerless.start_workers(),
+    ):
         chats = [f"{name}-{n}" for n in range(100)]
-        asking = [asyncio.create_task(wire.answer(vacant.chat, c, model=name)) for c in chats]
-        await vacant.upstream.until(name, lambda got: len(got) > 20)
+        asking = [asyncio.create_task(sse.answer(workerless.chat, c, model=name)) for c in chats]
+        await workerless.upstream.until(name, lambda got: len(got) > 20)
         leaver.send(signal.SIGTERM)
         answers = await asyncio.gather(*asking)
         assert await leaver.ended() == 0
 
     for events in answers:
         check_whole(events)
-        run = await vacant.run(events[0].run_id)
+        run = await workerless.run(events[0].run_id)
         assert int(run["attempts"]) - 1 <= int(run["handovers"])
 
 
 async def test_a_worker_that_may_drain_ends_its_answers_and_takes_no_others(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
     later = f"{name}-later"
-    await vacant.upstream.script(name, SCRIPT)
-    await vacant.upstream.script(later, [[{"text": ["Well"]}]])
+    await workerless.upstream.script(name, SCRIPT)
+    await workerless.upstream.script(later, [[{"text": ["Well"]}]])
 
-    async with vacant.staff() as [leaver], wire.ask(vacant.chat, name, model=name) as stream:
+    async with (
+        workerless.start_workers() as [leaver],
+        sse.ask(workerless.chat, name, model=name) as stream,
+    ):
         events = await stream.until("text-delta")
         leaver.send(signal.SIGTERM)
         await until(lambda: _logged(leaver, "worker.draining"))
-        async with wire.ask(vacant.chat, later, model=later) as queued:
+        async with sse.ask(workerless.chat, later, model=later) as queued:
             await _check_waits(queued)
-            await vacant.upstream.release(name)
+            await workerless.upstream.release(name)
             events += await stream.rest()
             assert await leaver.ended() == 0
             await _check_waits(queued)
-            async with vacant.staff():
+            async with workerless.start_workers():
                 check_whole(await queued.rest())
 
     check_whole(events)
     assert text(events) == "Hello"
-    assert (await vacant.run(stream.run_id))["attempts"] == "1"
+    assert (await workerless.run(stream.run_id))["attempts"] == "1"
 
 
 async def _check_waits(stream: Stream) -> None:
@@ -103,14 +109,14 @@ async def _logged(worker: Worker, event: str) -> bool:
 
 
 async def test_an_api_that_goes_resets_its_streams_and_they_go_on_at_the_other(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, SCRIPT)
-    leaver = Api(house.valkey.url)
+    await system.upstream.script(name, SCRIPT)
+    leaver = Api(system.valkey.url)
     await start_all(leaver)
 
     try:
-        async with wire.ask(f"{leaver.url}/chat", name, model=name) as stream:
+        async with sse.ask(f"{leaver.url}/chat", name, model=name) as stream:
             seen = await stream.until("text-delta")
             leaver.send(signal.SIGTERM)
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
@@ -118,8 +124,8 @@ async def test_an_api_that_goes_resets_its_streams_and_they_go_on_at_the_other(
         assert await leaver.ended(seconds=5) == 0
     finally:
         await end(leaver)
-    async with wire.follow(house.chat, name, after=seen[-1].id) as stream:
-        await house.upstream.release(name)
+    async with sse.follow(system.chat, name, after=seen[-1].id) as stream:
+        await system.upstream.release(name)
         events = seen + await stream.rest()
 
     check_whole(events)
@@ -127,18 +133,18 @@ async def test_an_api_that_goes_resets_its_streams_and_they_go_on_at_the_other(
 
 
 async def test_an_api_that_goes_is_not_ready_while_it_still_serves(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, [[{"text": ["Hello"]}]])
-    leaver = Api(house.valkey.url, {"MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS": "60"})
+    await system.upstream.script(name, [[{"text": ["Hello"]}]])
+    leaver = Api(system.valkey.url, {"MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS": "60"})
     await start_all(leaver)
 
     try:
-        assert await wire.status(f"{leaver.url}/health/ready") == 200
+        assert await sse.status(f"{leaver.url}/health/ready") == 200
         leaver.send(signal.SIGTERM)
-        await until(lambda: _is_not_ready(wire, leaver))
-        answer = await wire.answer(f"{leaver.url}/chat", name, model=name)
-        assert await wire.status(f"{leaver.url}/health/live") == 200
+        await until(lambda: _is_not_ready(sse, leaver))
+        answer = await sse.answer(f"{leaver.url}/chat", name, model=name)
+        assert await sse.status(f"{leaver.url}/health/live") == 200
         leaver.send(signal.SIGTERM)
         assert await leaver.ended(seconds=5) == 0
     finally:
@@ -147,16 +153,16 @@ async def test_an_api_that_goes_is_not_ready_while_it_still_serves(
     check_whole(answer)
 
 
-async def _is_not_ready(wire: Wire, api: Api) -> bool:
-    return await wire.status(f"{api.url}/health/ready") == 503
+async def _is_not_ready(sse: SseClient, api: Api) -> bool:
+    return await sse.status(f"{api.url}/health/ready") == 503
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_resilient_client_does_not_notice_that_its_api_goes(
-    house: House, ai: AiClient, wire: Wire, name: str, version: Version
+    system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
-    await house.upstream.script(name, SCRIPT)
-    leaver = Api(house.valkey.url)
+    await system.upstream.script(name, SCRIPT)
+    leaver = Api(system.valkey.url)
     await start_all(leaver)
 
     try:
@@ -168,21 +174,21 @@ async def test_a_resilient_client_does_not_notice_that_its_api_goes(
                 text="Hi",
                 body={"model": name},
                 resilient=True,
-                resume_api=house.chat,
+                resume_api=system.chat,
             )
         )
-        await house.upstream.until(name, lambda got: len(got) == 1)
+        await system.upstream.until(name, lambda got: len(got) == 1)
         leaver.send(signal.SIGTERM)
         assert await leaver.ended(seconds=5) == 0
     finally:
         await end(leaver)
-    await house.upstream.release(name)
+    await system.upstream.release(name)
     result = await sending
 
     assert (result.error, result.status, result.text) == (None, "ready", "Hello")
-    canonical = [event.chunk for event in _said(await wire.replay(house.chat, name))]
+    canonical = [event.chunk for event in _said(await sse.replay(system.chat, name))]
     assert [chunk for part in result.chunks for chunk in part] == canonical
 
 
-def _said(events: list[Event]) -> list[Event]:
+def _said(events: list[SseEvent]) -> list[SseEvent]:
     return events[:-1]

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.e2e.conftest import House
-from tests.support.sse_client import Json, Wire, check_whole, error_detail, text
+from tests.e2e.conftest import System
+from tests.support.sse_client import Json, SseClient, check_whole, error_detail, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,23 +27,23 @@ SILENCES: dict[str, tuple[Json, str, str]] = {
 
 
 async def test_a_silent_model_is_given_up_while_the_client_hears_that_we_live(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
     async def ask(number: int, silence: Json, code: str, said: str) -> None:
         model = f"{name}-{number}"
-        await vacant.upstream.script(model, HELLO, [silence] * 2)
-        async with wire.ask(vacant.chat, model, model=model) as stream:
+        await workerless.upstream.script(model, HELLO, [silence] * 2)
+        async with sse.ask(workerless.chat, model, model=model) as stream:
             events = await stream.rest()
         check_whole(events, ending="error")
         assert error_detail(events)["code"] == code
         assert text(events) == said
         assert ": keep-alive" in stream.comments
-        requests = await vacant.upstream.until(
+        requests = await workerless.upstream.until(
             model, lambda got: all(one["outcome"] == "client-closed" for one in got)
         )
         assert len(requests) == 2
 
-    async with vacant.staff(
+    async with workerless.start_workers(
         RUN__MAX_RETRIES=1,
         OPENAI__FIRST_TOKEN_TIMEOUT_SECONDS=0.5,
         OPENAI__TIMEOUT_SECONDS=0.4,
@@ -52,28 +52,30 @@ async def test_a_silent_model_is_given_up_while_the_client_hears_that_we_live(
 
 
 async def test_a_model_that_nobody_can_connect_to_is_given_up(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
     with overrun_port() as port:
-        async with vacant.staff(
+        async with workerless.start_workers(
             RUN__MAX_RETRIES=1,
             OPENAI__BASE_URL=f"http://127.0.0.1:{port}/v1",
             OPENAI__CONNECT_TIMEOUT_SECONDS=0.2,
         ):
-            events = await wire.answer(vacant.chat, name, model=name)
+            events = await sse.answer(workerless.chat, name, model=name)
 
     check_whole(events, ending="error")
     assert error_detail(events)["code"] == "connect_timeout"
 
 
-async def test_an_endpoint_has_retries_of_its_own(vacant: House, wire: Wire, name: str) -> None:
-    await vacant.upstream.script(name, HELLO, [{"status": 500}] * 3)
+async def test_an_endpoint_has_retries_of_its_own(
+    workerless: System, sse: SseClient, name: str
+) -> None:
+    await workerless.upstream.script(name, HELLO, [{"status": 500}] * 3)
 
-    async with vacant.staff(RUN__MAX_RETRIES=1, OPENAI__MAX_RETRIES=0):
-        events = await wire.answer(vacant.chat, name, model=name)
+    async with workerless.start_workers(RUN__MAX_RETRIES=1, OPENAI__MAX_RETRIES=0):
+        events = await sse.answer(workerless.chat, name, model=name)
 
     check_whole(events, ending="error")
-    assert len(await vacant.upstream.requests(name)) == 1
+    assert len(await workerless.upstream.requests(name)) == 1
 
 
 @contextmanager

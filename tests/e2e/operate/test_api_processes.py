@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.support.processes import Api, start_all
-from tests.support.sse_client import Json, Wire, check_whole, text
+from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -20,8 +20,8 @@ SCRIPT: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 
 
 @asynccontextmanager
-async def fleet(house: House) -> AsyncGenerator[Api]:
-    api = Api(house.valkey.url, {"MAMBA_SERVER__WORKERS": "2"})
+async def fleet(system: System) -> AsyncGenerator[Api]:
+    api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2"})
     try:
         await start_all(api)
         await until(lambda: started(api, 2))
@@ -52,32 +52,32 @@ def asleep(pid: int) -> Generator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_each_of_the_processes_answers(house: House, wire: Wire, name: str) -> None:
-    await house.upstream.script(name, [[{"text": ["Hello"]}]])
+async def test_each_of_the_processes_answers(system: System, sse: SseClient, name: str) -> None:
+    await system.upstream.script(name, [[{"text": ["Hello"]}]])
 
-    async with fleet(house) as api:
+    async with fleet(system) as api:
         for pid in pids(api):
             with asleep(pid):
-                check_whole(await wire.answer(f"{api.url}/chat", f"{name}-{pid}", model=name))
+                check_whole(await sse.answer(f"{api.url}/chat", f"{name}-{pid}", model=name))
 
 
 async def test_one_that_dies_is_replaced_and_the_others_stream_stays_whole(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, SCRIPT)
+    await system.upstream.script(name, SCRIPT)
 
-    async with fleet(house) as api:
+    async with fleet(system) as api:
         first, second = pids(api)
         async with AsyncExitStack() as stack:
             with asleep(first):
-                asking = wire.ask(f"{api.url}/chat", name, model=name)
+                asking = sse.ask(f"{api.url}/chat", name, model=name)
                 stream = await stack.enter_async_context(asking)
                 os.kill(first, signal.SIGKILL)
             await until(lambda: started(api, 3))
             assert first not in pids(api)
             assert second in pids(api)
             assert len(pids(api)) == 2
-            await house.upstream.release(name)
+            await system.upstream.release(name)
             events = await stream.rest()
 
     check_whole(events)
@@ -85,13 +85,13 @@ async def test_one_that_dies_is_replaced_and_the_others_stream_stays_whole(
 
 
 async def test_all_of_them_drain_and_a_stream_goes_on_elsewhere(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, SCRIPT)
+    await system.upstream.script(name, SCRIPT)
 
-    async with fleet(house) as api:
+    async with fleet(system) as api:
         ours = pids(api)
-        async with wire.ask(f"{api.url}/chat", name, model=name) as stream:
+        async with sse.ask(f"{api.url}/chat", name, model=name) as stream:
             seen = await stream.until("text-delta")
             api.send(signal.SIGTERM)
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
@@ -100,9 +100,9 @@ async def test_all_of_them_drain_and_a_stream_goes_on_elsewhere(
         assert api.output.count('"event": "api.draining"') == 2
         assert not ours & living()
         with pytest.raises(httpx.ConnectError):
-            await wire.status(f"{api.url}/health/live")
-    async with wire.follow(house.chat, name, after=seen[-1].id) as stream:
-        await house.upstream.release(name)
+            await sse.status(f"{api.url}/health/live")
+    async with sse.follow(system.chat, name, after=seen[-1].id) as stream:
+        await system.upstream.release(name)
         events = seen + await stream.rest()
 
     check_whole(events)
@@ -110,17 +110,17 @@ async def test_all_of_them_drain_and_a_stream_goes_on_elsewhere(
 
 
 async def test_a_hangup_reloads_all_of_them_and_restarts_none(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, SCRIPT)
+    await system.upstream.script(name, SCRIPT)
 
-    async with fleet(house) as api:
+    async with fleet(system) as api:
         ours = pids(api)
-        async with wire.ask(f"{api.url}/chat", name, model=name) as stream:
+        async with sse.ask(f"{api.url}/chat", name, model=name) as stream:
             events = await stream.until("text-delta")
             api.send(signal.SIGHUP)
             await until(lambda: reloaded(api, 2))
-            await house.upstream.release(name)
+            await system.upstream.release(name)
             events += await stream.rest()
         assert pids(api) == ours
 
@@ -132,8 +132,8 @@ async def reloaded(api: Api, times: int) -> bool:
     return api.output.count("settings.reloaded") >= times
 
 
-async def test_settings_that_are_wrong_end_it_before_it_starts(house: House) -> None:
-    api = Api(house.valkey.url, {"MAMBA_SERVER__WORKERS": "2", "MAMBA_SERVER__HOTS": "x"})
+async def test_settings_that_are_wrong_end_it_before_it_starts(system: System) -> None:
+    api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2", "MAMBA_SERVER__HOTS": "x"})
     api.start()
 
     assert await api.ended() == 2
@@ -141,9 +141,9 @@ async def test_settings_that_are_wrong_end_it_before_it_starts(house: House) -> 
     await api.stop()
 
 
-async def test_a_port_that_is_taken_is_named(house: House) -> None:
-    taken = str(house.apis[0].port)
-    api = Api(house.valkey.url, {"MAMBA_SERVER__WORKERS": "2", "MAMBA_SERVER__PORT": taken})
+async def test_a_port_that_is_taken_is_named(system: System) -> None:
+    taken = str(system.apis[0].port)
+    api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2", "MAMBA_SERVER__PORT": taken})
     api.start()
 
     assert await api.ended() == 2

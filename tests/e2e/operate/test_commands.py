@@ -1,4 +1,4 @@
-"""The operator's commands, as processes, on a running house."""
+"""The operator's commands, as processes, on a running system."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from shared.redis import keys
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.fakes.proxy import Proxy
-from tests.support.processes import ROOT, Process
+from tests.support.processes import ROOT, ServerProcess
 from tests.support.redis_cluster import SharedCluster
-from tests.support.sse_client import Json, Stream, Wire, check_whole
+from tests.support.sse_client import Json, SseClient, Stream, check_whole
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -34,15 +34,15 @@ class Said(NamedTuple):
         return json.loads(self.out)
 
 
-async def mamba(house: House, *arguments: str, **env: str) -> Said:
-    """Run a command against this house."""
+async def mamba(system: System, *arguments: str, **env: str) -> Said:
+    """Run a command against this system."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mamba", *arguments),
         cwd=ROOT,
         env={
             **os.environ,
-            "MAMBA_REDIS__URL": house.valkey.url,
-            "MAMBA_OPENAI__BASE_URL": house.upstream.base_url,
+            "MAMBA_REDIS__URL": system.valkey.url,
+            "MAMBA_OPENAI__BASE_URL": system.upstream.base_url,
             **env,
         },
         stdout=asyncio.subprocess.PIPE,
@@ -55,23 +55,26 @@ async def mamba(house: House, *arguments: str, **env: str) -> Said:
 
 
 @asynccontextmanager
-async def answering(house: House, wire: Wire, name: str) -> AsyncGenerator[Stream]:
+async def answering(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
     """A stream in the middle of its answer."""
-    await house.upstream.script(name, PAUSED)
-    async with wire.ask(house.chat, name, model=name) as stream:
+    await system.upstream.script(name, PAUSED)
+    async with sse.ask(system.chat, name, model=name) as stream:
         await stream.until("text-delta")
         yield stream
 
 
 async def test_the_queue_shows_what_runs_and_what_waits(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with vacant.staff(1, WORKER__CONCURRENCY=1), answering(vacant, wire, name) as running:
-        async with wire.ask(vacant.chat, f"{name}-2", model=name) as waiting:
-            said = await mamba(vacant, "queue")
-            told = (await mamba(vacant, "queue", "--json")).json
-            first = (await mamba(vacant, "queue", "--json", "--most", "1")).json
-        await vacant.upstream.release(name)
+    async with (
+        workerless.start_workers(1, WORKER__CONCURRENCY=1),
+        answering(workerless, sse, name) as running,
+    ):
+        async with sse.ask(workerless.chat, f"{name}-2", model=name) as waiting:
+            said = await mamba(workerless, "queue")
+            told = (await mamba(workerless, "queue", "--json")).json
+            first = (await mamba(workerless, "queue", "--json", "--most", "1")).json
+        await workerless.upstream.release(name)
 
     assert said.code == 0
     assert "\x1b" not in said.out
@@ -86,23 +89,26 @@ async def test_the_queue_shows_what_runs_and_what_waits(
     assert len(first["runs"]) == 1
 
 
-async def test_an_empty_queue_says_so(vacant: House) -> None:
-    said = await mamba(vacant, "queue")
+async def test_an_empty_queue_says_so(workerless: System) -> None:
+    said = await mamba(workerless, "queue")
 
     assert said.code == 0
     assert "No run waits" in said.out
 
 
 async def test_those_that_wait_do_not_hide_those_that_are_made(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with vacant.staff(1, WORKER__CONCURRENCY=1), answering(vacant, wire, name) as running:
+    async with (
+        workerless.start_workers(1, WORKER__CONCURRENCY=1),
+        answering(workerless, sse, name) as running,
+    ):
         async with AsyncExitStack() as stack:
             for number in range(3):
-                ask = wire.ask(vacant.chat, f"{name}-{number}", model=name)
+                ask = sse.ask(workerless.chat, f"{name}-{number}", model=name)
                 await stack.enter_async_context(ask)
-            said = await mamba(vacant, "queue", "--most", "2")
-        await vacant.upstream.release(name)
+            said = await mamba(workerless, "queue", "--most", "2")
+        await workerless.upstream.release(name)
 
     assert running.run_id in said.out
     assert said.out.endswith("… and 2 more (--most)\n")
@@ -111,7 +117,7 @@ async def test_those_that_wait_do_not_hide_those_that_are_made(
 @pytest.mark.parametrize("arguments", [("queue",), ("queue", "--watch"), ("doctor", "--json")])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 async def test_a_reader_that_has_left_is_no_failure(
-    vacant: House, arguments: tuple[str, ...], unbuffered: str
+    workerless: System, arguments: tuple[str, ...], unbuffered: str
 ) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -120,7 +126,7 @@ async def test_a_reader_that_has_left_is_no_failure(
         cwd=ROOT,
         env={
             **os.environ,
-            "MAMBA_REDIS__URL": vacant.valkey.url,
+            "MAMBA_REDIS__URL": workerless.valkey.url,
             "PYTHONUNBUFFERED": unbuffered,
         },
         stdout=writer,
@@ -133,9 +139,9 @@ async def test_a_reader_that_has_left_is_no_failure(
     assert process.returncode == (1 if "doctor" in arguments else 0)  # it has no worker
 
 
-async def test_watching_tells_of_a_redis_that_falls_silent(vacant: House) -> None:
-    async with Proxy(vacant.valkey.port) as proxy:
-        watching = Process(
+async def test_watching_tells_of_a_redis_that_falls_silent(workerless: System) -> None:
+    async with Proxy(workerless.valkey.port) as proxy:
+        watching = ServerProcess(
             *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
             env={"MAMBA_REDIS__URL": f"redis://127.0.0.1:{proxy.port}/0"},
         ).start()
@@ -151,10 +157,10 @@ async def test_watching_tells_of_a_redis_that_falls_silent(vacant: House) -> Non
         await watching.stop()
 
 
-async def test_watching_goes_on_until_it_is_interrupted(vacant: House) -> None:
-    watching = Process(
+async def test_watching_goes_on_until_it_is_interrupted(workerless: System) -> None:
+    watching = ServerProcess(
         *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
-        env={"MAMBA_REDIS__URL": vacant.valkey.url, "PYTHONUNBUFFERED": "1"},
+        env={"MAMBA_REDIS__URL": workerless.valkey.url, "PYTHONUNBUFFERED": "1"},
     ).start()
 
     async def twice() -> bool:
@@ -168,11 +174,13 @@ async def test_watching_goes_on_until_it_is_interrupted(vacant: House) -> None:
     await watching.stop()
 
 
-async def test_a_run_is_shown_without_what_was_said(house: House, wire: Wire, name: str) -> None:
-    async with answering(house, wire, name) as stream:
-        said = await mamba(house, "run", "show", stream.run_id)
-        told = (await mamba(house, "run", "show", stream.run_id, "--json")).json
-        await house.upstream.release(name)
+async def test_a_run_is_shown_without_what_was_said(
+    system: System, sse: SseClient, name: str
+) -> None:
+    async with answering(system, sse, name) as stream:
+        said = await mamba(system, "run", "show", stream.run_id)
+        told = (await mamba(system, "run", "show", stream.run_id, "--json")).json
+        await system.upstream.release(name)
 
     assert said.code == 0
     assert "Hel" not in said.out
@@ -183,22 +191,22 @@ async def test_a_run_is_shown_without_what_was_said(house: House, wire: Wire, na
 
 
 async def test_what_a_client_has_named_cannot_move_the_cursor(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with wire.ask(vacant.chat, name, model=f"{name}\x1b[2J\nstate  succeeded") as stream:
-        said = await mamba(vacant, "run", "show", stream.run_id)
+    async with sse.ask(workerless.chat, name, model=f"{name}\x1b[2J\nstate  succeeded") as stream:
+        said = await mamba(workerless, "run", "show", stream.run_id)
 
     assert "\x1b" not in said.out
     assert f"{name}�[2J�state  succeeded\n" in said.out
 
 
 async def test_a_run_is_stopped_and_its_reader_sees_the_end(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    async with answering(house, wire, name) as stream:
-        said = await mamba(house, "run", "stop", stream.run_id)
+    async with answering(system, sse, name) as stream:
+        said = await mamba(system, "run", "stop", stream.run_id)
         rest = await stream.rest()
-        again = await mamba(house, "run", "stop", stream.run_id)
+        again = await mamba(system, "run", "stop", stream.run_id)
 
     assert said.code == 0
     assert "cancelled" in said.out
@@ -208,10 +216,10 @@ async def test_a_run_is_stopped_and_its_reader_sees_the_end(
 
 
 async def test_a_run_that_no_worker_has_is_stopped_too(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with wire.ask(vacant.chat, name, model=name) as stream:
-        said = await mamba(vacant, "run", "stop", stream.run_id)
+    async with sse.ask(workerless.chat, name, model=name) as stream:
+        said = await mamba(workerless, "run", "stop", stream.run_id)
         rest = await stream.rest()
 
     assert said.code == 0
@@ -219,27 +227,29 @@ async def test_a_run_that_no_worker_has_is_stopped_too(
 
 
 async def test_a_run_that_waits_for_another_time_is_made_due(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, [[{"text": ["Hello"]}]])
+    await workerless.upstream.script(name, [[{"text": ["Hello"]}]])
 
-    async with wire.ask(vacant.chat, name, model=name) as stream:
-        async with vacant.redis() as redis:
+    async with sse.ask(workerless.chat, name, model=name) as stream:
+        async with workerless.redis() as redis:
             await redis.execute_command("ZADD", keys.QUEUE, 9e15, stream.run_id)
-        said = await mamba(vacant, "run", "requeue", stream.run_id)
-        async with vacant.staff(1):
+        said = await mamba(workerless, "run", "requeue", stream.run_id)
+        async with workerless.start_workers(1):
             events = await stream.rest()
 
     assert said.code == 0
     check_whole(events)
 
 
-async def test_a_run_that_a_worker_has_is_not_requeued(house: House, wire: Wire, name: str) -> None:
-    async with answering(house, wire, name) as stream:
-        said = await mamba(house, "run", "requeue", stream.run_id)
-        await house.upstream.release(name)
+async def test_a_run_that_a_worker_has_is_not_requeued(
+    system: System, sse: SseClient, name: str
+) -> None:
+    async with answering(system, sse, name) as stream:
+        said = await mamba(system, "run", "requeue", stream.run_id)
+        await system.upstream.release(name)
         await stream.rest()
-        ended = await mamba(house, "run", "requeue", stream.run_id)
+        ended = await mamba(system, "run", "requeue", stream.run_id)
 
     assert said.code == 1
     assert "mamba worker drain" in said.error
@@ -248,20 +258,22 @@ async def test_a_run_that_a_worker_has_is_not_requeued(house: House, wire: Wire,
 
 
 @pytest.mark.parametrize("command", ["show", "stop", "requeue"])
-async def test_a_run_that_there_is_not_is_named(house: House, command: str) -> None:
-    said = await mamba(house, "run", command, "nobodys")
+async def test_a_run_that_there_is_not_is_named(system: System, command: str) -> None:
+    said = await mamba(system, "run", command, "nobodys")
 
     assert said.code == 1
     assert "no run 'nobodys'" in said.error
 
 
-async def test_workers_are_listed_and_one_is_drained(vacant: House, wire: Wire, name: str) -> None:
-    async with vacant.staff(1) as [leaving], answering(vacant, wire, name) as stream:
-        [worker] = (await mamba(vacant, "worker", "list", "--json")).json
-        async with vacant.staff(1):
-            listed = await mamba(vacant, "worker", "list")
-            said = await mamba(vacant, "worker", "drain", worker["id"])
-            await vacant.upstream.release(name)
+async def test_workers_are_listed_and_one_is_drained(
+    workerless: System, sse: SseClient, name: str
+) -> None:
+    async with workerless.start_workers(1) as [leaving], answering(workerless, sse, name) as stream:
+        [worker] = (await mamba(workerless, "worker", "list", "--json")).json
+        async with workerless.start_workers(1):
+            listed = await mamba(workerless, "worker", "list")
+            said = await mamba(workerless, "worker", "drain", worker["id"])
+            await workerless.upstream.release(name)
             rest = await stream.rest()
             code = await leaving.ended()
 
@@ -271,9 +283,9 @@ async def test_workers_are_listed_and_one_is_drained(vacant: House, wire: Wire, 
     assert rest[-2].chunk["type"] == "finish"
 
 
-async def test_without_a_worker_the_list_fails(vacant: House) -> None:
-    listed = await mamba(vacant, "worker", "list", "--json")
-    drained = await mamba(vacant, "worker", "drain", "nobody")
+async def test_without_a_worker_the_list_fails(workerless: System) -> None:
+    listed = await mamba(workerless, "worker", "list", "--json")
+    drained = await mamba(workerless, "worker", "drain", "nobody")
 
     assert (listed.code, listed.json) == (1, [])
     assert "No worker is alive" in listed.error
@@ -281,16 +293,16 @@ async def test_without_a_worker_the_list_fails(vacant: House) -> None:
     assert "'nobody'" in drained.error
 
 
-async def test_the_doctor_finds_a_well_house_well(house: House) -> None:
-    told = await mamba(house, "doctor", "--json")
+async def test_the_doctor_finds_a_well_house_well(system: System) -> None:
+    told = await mamba(system, "doctor", "--json")
 
     found = {finding["part"]: finding["status"] for finding in told.json}
     assert told.code == 0, told.out
     assert found["settings"] == found["clock"] == found["workers"] == found["queue main"] == "ok"
 
 
-async def test_the_doctor_names_what_is_missing_and_the_cure(vacant: House) -> None:
-    said = await mamba(vacant, "doctor", MAMBA_SERVER__HOST="0.0.0.0")
+async def test_the_doctor_names_what_is_missing_and_the_cure(workerless: System) -> None:
+    said = await mamba(workerless, "doctor", MAMBA_SERVER__HOST="0.0.0.0")
 
     assert said.code == 1
     assert "\x1b" not in said.out
@@ -300,12 +312,12 @@ async def test_the_doctor_names_what_is_missing_and_the_cure(vacant: House) -> N
     assert "appendonly" in said.out
 
 
-async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(vacant: House) -> None:
-    async with vacant.redis() as redis, vacant.staff(1):
+async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(workerless: System) -> None:
+    async with workerless.redis() as redis, workerless.start_workers(1):
         await redis.execute_command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        unlimited = await mamba(vacant, "doctor")
+        unlimited = await mamba(workerless, "doctor")
         await redis.execute_command("CONFIG", "SET", "maxmemory", 1_000_000_000)
-        limited = await mamba(vacant, "doctor")
+        limited = await mamba(workerless, "doctor")
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
         await redis.execute_command("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
@@ -314,39 +326,41 @@ async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(vacant: House) 
     assert "wrong     redis: when its memory is full it throws keys away" in limited.out
 
 
-async def test_the_doctor_finds_a_redis_that_is_nearly_full(vacant: House) -> None:
-    async with vacant.redis() as redis:
+async def test_the_doctor_finds_a_redis_that_is_nearly_full(workerless: System) -> None:
+    async with workerless.redis() as redis:
         used = (await redis.execute_command("INFO", "memory"))["used_memory"]
         await redis.execute_command("CONFIG", "SET", "maxmemory", used // 2)
-        said = await mamba(vacant, "doctor")
+        said = await mamba(workerless, "doctor")
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
 
     assert "of its memory is used; full it takes no chat" in said.out
     assert "wrong     redis" in said.out
 
 
-async def test_the_doctor_finds_a_replica(vacant: House) -> None:
-    async with vacant.redis() as redis:
+async def test_the_doctor_finds_a_replica(workerless: System) -> None:
+    async with workerless.redis() as redis:
         await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
-        said = await mamba(vacant, "doctor")
+        said = await mamba(workerless, "doctor")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
 
     assert "wrong     redis: is a replica" in said.out
     assert "→ name its primary in redis.url" in said.out
 
 
-async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(vacant: House) -> None:
-    place = vacant.valkey.url.removeprefix("redis://")
-    said = await mamba(vacant, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
+async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(
+    workerless: System,
+) -> None:
+    place = workerless.valkey.url.removeprefix("redis://")
+    said = await mamba(workerless, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
 
     assert said.code == 1
     assert "lets nobody in like that" in said.out
     assert "secret" not in said.out
 
 
-async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(house: House) -> None:
-    wrong = await mamba(house, "doctor", MAMBA_SERVER__PORT="many")
-    away = await mamba(house, "doctor", MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
+async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(system: System) -> None:
+    wrong = await mamba(system, "doctor", MAMBA_SERVER__PORT="many")
+    away = await mamba(system, "doctor", MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
 
     assert wrong.code == away.code == 1
     assert "server.port" in wrong.out
@@ -355,20 +369,20 @@ async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(house: H
 
 
 async def test_the_doctor_names_streams_that_are_of_another_kind_or_cannot_be_told_of(
-    house: House, clusters: SharedCluster
+    system: System, clusters: SharedCluster
 ) -> None:
     async with clusters.emptied() as cluster:
         node = f"redis://{cluster.primaries[0].address}"
-        single = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=node)
+        single = await mamba(system, "doctor", MAMBA_REDIS__STREAMS_URL=node)
         for one in cluster.primaries:
             rules = ("on", ">secret", "~mamba:*", "resetchannels", "+@all")
             await one.ask("ACL", "SETUSER", "mute", *rules)
         as_mute = cluster.url.replace("//", "//mute:secret@")
-        mute = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=as_mute)
+        mute = await mamba(system, "doctor", MAMBA_REDIS__STREAMS_URL=as_mute)
         for one in cluster.primaries:
             await one.ask("ACL", "DELUSER", "mute")
-    server = f"cluster://user:secret@127.0.0.1:{house.valkey.port}"
-    none = await mamba(house, "doctor", MAMBA_REDIS__STREAMS_URL=server)
+    server = f"cluster://user:secret@127.0.0.1:{system.valkey.port}"
+    none = await mamba(system, "doctor", MAMBA_REDIS__STREAMS_URL=server)
 
     assert "is a node of a cluster" in single.out
     assert "→ write cluster:// in redis.streams_url" in single.out
@@ -379,9 +393,9 @@ async def test_the_doctor_names_streams_that_are_of_another_kind_or_cannot_be_to
 
 @pytest.mark.parametrize("arguments", [("queue",), ("run", "show", "x"), ("worker", "list")])
 async def test_a_redis_that_is_away_is_named_in_one_line(
-    house: House, arguments: tuple[str, ...]
+    system: System, arguments: tuple[str, ...]
 ) -> None:
-    said = await mamba(house, *arguments, MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
+    said = await mamba(system, *arguments, MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
 
     assert said.code == 1
     assert len(said.error.splitlines()) == 1

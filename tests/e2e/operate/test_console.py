@@ -1,4 +1,4 @@
-"""The operator's console in a real browser, on a house at work."""
+"""The operator's console in a real browser, on a system at work."""
 
 import json
 import time
@@ -11,11 +11,11 @@ import pytest
 from shared.api_key import hash_of, new_api_key
 from shared.processes.metrics_history import Sample
 from shared.redis import keys
-from tests.e2e.conftest import House, put
+from tests.e2e.conftest import System, put
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, start_all, stop_all
-from tests.support.sse_client import Json, Stream, Wire
+from tests.support.sse_client import Json, SseClient, Stream
 from web.page import SOURCE_DIR
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -46,21 +46,21 @@ KEYED = {
 
 
 @pytest.fixture
-def window(browser: Browser, vacant: House) -> Generator[Window]:
-    """A window that shows the console of an empty house; it has nothing to complain of."""
+def window(browser: Browser, workerless: System) -> Generator[Window]:
+    """A window that shows the console of an empty system; it has nothing to complain of."""
     with open_window(browser) as window:
-        window.visit(f"{vacant.apis[0].url}/ops")
+        window.visit(f"{workerless.apis[0].url}/ops")
         window.shows("Live", ".link")
         yield window
         assert window.complaints() == []
-        assert all(url.startswith(vacant.apis[0].url) for url in window.asked())
+        assert all(url.startswith(workerless.apis[0].url) for url in window.asked())
 
 
 @asynccontextmanager
-async def answering(house: House, wire: Wire, name: str) -> AsyncGenerator[Stream]:
+async def answering(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
     """A stream in the middle of its answer."""
-    await house.upstream.script(name, PAUSED)
-    async with wire.ask(house.chat, name, model=name) as stream:
+    await system.upstream.script(name, PAUSED)
+    async with sse.ask(system.chat, name, model=name) as stream:
         await stream.until("text-delta")
         yield stream
 
@@ -86,9 +86,9 @@ async def test_an_empty_house_says_what_to_do(window: Window) -> None:
 
 
 async def test_a_chat_appears_is_followed_as_it_is_written_and_ends(
-    window: Window, vacant: House, wire: Wire, name: str
+    window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with vacant.staff(1), answering(vacant, wire, name) as stream:
+    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
         window.shows("1 / 256", '[data-number="Running"]')
         window.shows("all serving", '[data-number="Workers"]')
         window.shows(stream.run_id, ".runs")
@@ -96,7 +96,7 @@ async def test_a_chat_appears_is_followed_as_it_is_written_and_ends(
         window.click(".runs .row-link", stream.run_id)
         window.shows("Hel", ".said")
         window.shows("running", ".panel-bar")
-        await vacant.upstream.release(name)
+        await workerless.upstream.release(name)
         rest = await stream.rest()
         assert rest[-2].chunk["type"] == "finish"
         window.shows("Hello", ".said")
@@ -106,22 +106,26 @@ async def test_a_chat_appears_is_followed_as_it_is_written_and_ends(
     window.until("!document.querySelector('.panel')")
 
 
-async def test_the_charts_are_drawn(window: Window, vacant: House, wire: Wire, name: str) -> None:
+async def test_the_charts_are_drawn(
+    window: Window, workerless: System, sse: SseClient, name: str
+) -> None:
     drawn = (
         "[...document.querySelectorAll('.chart canvas')].map(canvas =>"
         " canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
         ".some(byte => byte))"
     )
-    async with vacant.staff(1), answering(vacant, wire, name):
+    async with workerless.start_workers(1), answering(workerless, sse, name):
         window.until("!document.querySelector('.chart .empty')")
         window.until(f"{drawn}.length === 5 && {drawn}.every(Boolean)")
         window.shows("1", '[data-chart="Queue"] dd')
         window.click(".switch button", "5 min")
         window.until("document.querySelector('[aria-pressed=true]').innerText === '5 min'")
-        await vacant.upstream.release(name)
+        await workerless.upstream.release(name)
 
 
-async def test_what_was_measured_once_is_seen_on_its_chart(window: Window, vacant: House) -> None:
+async def test_what_was_measured_once_is_seen_on_its_chart(
+    window: Window, workerless: System
+) -> None:
     drawn = """(() => {
       const canvas = document.querySelector('[data-chart="First token"] canvas');
       const style = getComputedStyle(document.documentElement).getPropertyValue('--high');
@@ -133,7 +137,7 @@ async def test_what_was_measured_once_is_seen_on_its_chart(window: Window, vacan
       return found; })()"""
     sample: Any = dict.fromkeys(Sample.model_fields, 0) | {"at": time.time_ns() // 1_000_000}
     sample |= {"first_token_p50_ms": 400, "first_token_p95_ms": 900, "wait_p50_ms": None}
-    async with vacant.redis() as redis:
+    async with workerless.redis() as redis:
         fields = ["sample", json.dumps(sample)]
         await redis.execute_command("XADD", keys.SAMPLES, "*", *fields)
         await redis.execute_command("PEXPIRE", keys.SAMPLES, 600_000)
@@ -141,7 +145,7 @@ async def test_what_was_measured_once_is_seen_on_its_chart(window: Window, vacan
     window.until(f"{drawn} >= 4")
 
 
-async def test_no_label_of_an_axis_is_there_twice(window: Window, vacant: House) -> None:
+async def test_no_label_of_an_axis_is_there_twice(window: Window, workerless: System) -> None:
     """Spies on what is written on each canvas since it was last cleared."""
     spy = """(() => {
       const pen = CanvasRenderingContext2D.prototype, {clearRect, fillText} = pen;
@@ -152,10 +156,10 @@ async def test_no_label_of_an_axis_is_there_twice(window: Window, vacant: House)
       };
     })()"""
     axes = "[...document.querySelectorAll('.chart canvas')].map(canvas => canvas.words ?? [])"
-    async with vacant.redis() as redis:
+    async with workerless.redis() as redis:
         await put(redis)
     window.call("Page.addScriptToEvaluateOnNewDocument", source=spy)
-    window.visit(f"{vacant.apis[0].url}/ops")
+    window.visit(f"{workerless.apis[0].url}/ops")
     window.shows("1", '[data-chart="Queue"] dl div:nth-child(2) dd')
     for minutes in ("5 min", "15 min", "1 h"):
         window.click(".switch button", minutes)
@@ -166,9 +170,9 @@ async def test_no_label_of_an_axis_is_there_twice(window: Window, vacant: House)
 
 
 async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end(
-    window: Window, vacant: House, wire: Wire, name: str
+    window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with vacant.staff(1), answering(vacant, wire, name) as stream:
+    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
         window.click(".runs .row-link", stream.run_id)
         window.click(".panel-bar button", "Stop")
         window.shows("Stop this run?", "dialog")
@@ -185,10 +189,10 @@ async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end
 
 
 async def test_a_failed_run_says_its_code_and_what_to_do(
-    window: Window, vacant: House, wire: Wire, name: str
+    window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, PAUSED, [{"status": 401}])
-    async with vacant.staff(1), wire.ask(vacant.chat, name, model=name) as stream:
+    await workerless.upstream.script(name, PAUSED, [{"status": 401}])
+    async with workerless.start_workers(1), sse.ask(workerless.chat, name, model=name) as stream:
         await stream.rest()
 
         window.shows("model_auth", ".failures")
@@ -201,10 +205,10 @@ async def test_a_failed_run_says_its_code_and_what_to_do(
 
 
 async def test_a_run_that_waits_for_another_time_is_requeued(
-    window: Window, vacant: House, wire: Wire, name: str
+    window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with wire.ask(vacant.chat, name, model=name) as stream:
-        async with vacant.redis() as redis:
+    async with sse.ask(workerless.chat, name, model=name) as stream:
+        async with workerless.redis() as redis:
             await redis.execute_command("ZADD", keys.QUEUE, 9e15, stream.run_id)
         window.shows("deferred", ".runs")
         window.click(".runs .row-link", stream.run_id)
@@ -215,8 +219,8 @@ async def test_a_run_that_waits_for_another_time_is_requeued(
         window.until("document.title === '(1) Mamba console'")
 
 
-async def test_a_worker_is_drained(window: Window, vacant: House) -> None:
-    async with vacant.staff(1) as [worker]:
+async def test_a_worker_is_drained(window: Window, workerless: System) -> None:
+    async with workerless.start_workers(1) as [worker]:
         window.click(".workers button", "Drain")
         window.until("document.querySelector('dialog .id').innerText.length > 0")
         assert window.text("dialog .id") == window.text(".worker-head .id")
@@ -228,11 +232,11 @@ async def test_a_worker_is_drained(window: Window, vacant: House) -> None:
 
 
 async def test_whatever_a_run_holds_is_shown_as_text(
-    window: Window, vacant: House, wire: Wire, name: str
+    window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
     script: list[list[Json]] = [[{"text": [HOSTILE]}, {"wait": True}]]
-    await vacant.upstream.script(name, script)
-    async with vacant.redis() as redis:
+    await workerless.upstream.script(name, script)
+    async with workerless.redis() as redis:
         await put(redis, agent=HOSTILE, model=HOSTILE)
         await put(redis, id="bad", state="failed", error=HOSTILE, agent=HOSTILE, ended_at=1)
         await redis.execute_command("LPUSH", keys.FAILED_RUNS, "bad")
@@ -240,10 +244,10 @@ async def test_whatever_a_run_holds_is_shown_as_text(
         window.shows(HOSTILE, ".runs")
         window.shows(HOSTILE, ".failures")
         await redis.execute_command("ZREM", keys.QUEUE, "hostile", "bad")
-    async with vacant.staff(1), wire.ask(vacant.chat, name, model=name) as stream:
+    async with workerless.start_workers(1), sse.ask(workerless.chat, name, model=name) as stream:
         window.click(".runs .row-link", stream.run_id)
         window.shows(HOSTILE, ".said")
-        await vacant.upstream.release(name)
+        await workerless.upstream.release(name)
 
     assert window.value("document.images.length") == 0
     assert "owned" not in window.value("document.title")
@@ -251,12 +255,12 @@ async def test_whatever_a_run_holds_is_shown_as_text(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_it_can_be_used_by_everybody_in_light_and_in_dark(
-    window: Window, vacant: House, wire: Wire, name: str, scheme: str
+    window: Window, workerless: System, sse: SseClient, name: str, scheme: str
 ) -> None:
     window.colours(scheme)
-    await vacant.upstream.script(f"{name}-401", PAUSED, [{"status": 401}])
-    async with vacant.staff(1), answering(vacant, wire, name) as stream:
-        async with wire.ask(vacant.chat, f"{name}-401", model=f"{name}-401") as failing:
+    await workerless.upstream.script(f"{name}-401", PAUSED, [{"status": 401}])
+    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+        async with sse.ask(workerless.chat, f"{name}-401", model=f"{name}-401") as failing:
             await failing.rest()
         window.shows("model_auth", ".failures")
         page = await violations(window)
@@ -264,7 +268,7 @@ async def test_it_can_be_used_by_everybody_in_light_and_in_dark(
         window.shows("Hel", ".said")
         window.click(".panel-bar button", "Stop")
         panel = await violations(window)
-        await vacant.upstream.release(name)
+        await workerless.upstream.release(name)
 
     assert window.value("document.documentElement.dataset.theme") == scheme
     assert (page, panel) == ([], [])
@@ -284,11 +288,11 @@ async def test_the_switch_goes_before_the_system(window: Window) -> None:
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
 async def test_a_screen_scrolls_in_one_direction_and_cuts_no_words_off(
-    window: Window, vacant: House, wire: Wire, name: str, width: int
+    window: Window, workerless: System, sse: SseClient, name: str, width: int
 ) -> None:
     window.size(width, 800, phone=width < 1000)
     fits = "document.documentElement.scrollWidth <= innerWidth"
-    async with vacant.staff(1), answering(vacant, wire, name) as stream:
+    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
         window.shows(stream.run_id, ".runs")
         window.shows("places", ".strip")
         assert window.value(fits)
@@ -301,11 +305,13 @@ async def test_a_screen_scrolls_in_one_direction_and_cuts_no_words_off(
         assert window.value(fits)
         box = "document.querySelector('.panel').getBoundingClientRect()"
         window.until(f"{box}.x >= 0 && {box}.right <= {width}")
-        await vacant.upstream.release(name)
+        await workerless.upstream.release(name)
 
 
-async def test_it_asks_for_a_key_and_says_which_one_does(browser: Browser, vacant: House) -> None:
-    api = Api(vacant.valkey.url, KEYED)
+async def test_it_asks_for_a_key_and_says_which_one_does(
+    browser: Browser, workerless: System
+) -> None:
+    api = Api(workerless.valkey.url, KEYED)
     await start_all(api)
     try:
         with open_window(browser) as window:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import House, end, put
+from tests.e2e.conftest import System, end, put
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, Valkey, start_all, stop_all
@@ -28,9 +28,9 @@ def console(browser: Browser, api: Api) -> Generator[Window]:
 
 
 async def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
-    browser: Browser, vacant: House
+    browser: Browser, workerless: System
 ) -> None:
-    api = Api(vacant.valkey.url)
+    api = Api(workerless.valkey.url)
     await start_all(api)
     try:
         with open_window(browser) as window:
@@ -95,7 +95,7 @@ async def until_refused(window: Window, path: str, status: int) -> None:
 
 
 async def test_an_answer_that_is_no_stream_is_a_lost_connection(
-    browser: Browser, vacant: House
+    browser: Browser, workerless: System
 ) -> None:
     page = base64.b64encode(b"<h1>Sign in to the proxy</h1>").decode()
     answered: set[str] = set()
@@ -109,19 +109,19 @@ async def test_an_answer_that_is_no_stream_is_a_lost_connection(
 
     with open_window(browser) as window:
         window.call("Fetch.enable", patterns=[{"urlPattern": "*/ops/stream"}])
-        window.visit(f"{vacant.apis[0].url}/ops")
+        window.visit(f"{workerless.apis[0].url}/ops")
         await until(told, seconds=30)
         window.call("Fetch.disable")
         window.shows("Live", ".link")
 
 
 async def test_an_order_that_nobody_answers_is_not_called_done(
-    browser: Browser, vacant: House
+    browser: Browser, workerless: System
 ) -> None:
-    api = Api(vacant.valkey.url)
+    api = Api(workerless.valkey.url)
     await start_all(api)
     try:
-        async with vacant.redis() as redis:
+        async with workerless.redis() as redis:
             await put(redis)
         with console(browser, api) as window:
             window.click(".runs .row-link")

@@ -1,4 +1,4 @@
-"""What real processes log: enough to follow one request through the house, and nobody's words."""
+"""What real processes log: enough to follow one request through the system, and nobody's words."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -8,8 +8,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import House
-from tests.support.processes import Api, Process, Valkey, Worker, start_all, stop_all
+from tests.e2e.conftest import System
+from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
@@ -35,7 +35,7 @@ FAILURES: list[Json] = [
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def chatty(upstream: Upstream) -> AsyncGenerator[House]:
+async def chatty(upstream: Upstream) -> AsyncGenerator[System]:
     """One API and one worker that log all they can, libraries too."""
     env = {"MAMBA_LOGGING__LEVEL": "DEBUG", "MAMBA_RUN__MAX_RETRIES": "1"}
     valkey = Valkey()
@@ -45,13 +45,13 @@ async def chatty(upstream: Upstream) -> AsyncGenerator[House]:
     await valkey.ready()
     try:
         await start_all(api, worker)
-        yield House(valkey, upstream, [api], [worker])
+        yield System(valkey, upstream, [api], [worker])
     finally:
         await stop_all(api, worker)
         await stop_all(valkey)
 
 
-def lines(process: Process) -> list[dict[str, Any]]:
+def lines(process: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in process.output.splitlines()]
 
 
@@ -67,7 +67,7 @@ async def ask(
     return await client.post("/chat", content=data, headers=headers)
 
 
-async def has_line(process: Process, event: str, request_id: str) -> None:
+async def has_line(process: ServerProcess, event: str, request_id: str) -> None:
     async def probe() -> bool:
         found = [line for line in lines(process) if line.get("request_id") == request_id]
         return event in [line["event"] for line in found]
@@ -75,7 +75,7 @@ async def has_line(process: Process, event: str, request_id: str) -> None:
     await until(probe)
 
 
-async def test_one_id_follows_a_chat_through_both_processes(chatty: House, name: str) -> None:
+async def test_one_id_follows_a_chat_through_both_processes(chatty: System, name: str) -> None:
     await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
     api, worker = chatty.apis[0], chatty.workers[0]
 
@@ -102,7 +102,7 @@ async def test_one_id_follows_a_chat_through_both_processes(chatty: House, name:
     assert here[-1]["duration_ms"] >= 0
 
 
-async def test_no_word_of_a_user_and_no_secret_is_logged(chatty: House, name: str) -> None:
+async def test_no_word_of_a_user_and_no_secret_is_logged(chatty: System, name: str) -> None:
     upstream, api, worker = chatty.upstream, chatty.apis[0], chatty.workers[0]
     await upstream.script(name, [[{"text": [f"{MARK}-answer"]}]])
     form = {"id": "t", "name": "generateForm", "arguments": f'{{"{MARK}": 1'}
@@ -141,7 +141,7 @@ async def test_no_word_of_a_user_and_no_secret_is_logged(chatty: House, name: st
         assert not leaking
 
 
-async def test_bodies_are_in_the_log_where_it_is_asked_for(chatty: House, name: str) -> None:
+async def test_bodies_are_in_the_log_where_it_is_asked_for(chatty: System, name: str) -> None:
     api = Api(chatty.valkey.url, {"MAMBA_LOGGING__INCLUDE_BODY": "true"})
     await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
     try:

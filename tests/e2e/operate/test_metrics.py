@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.api_key import hash_of, new_api_key
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.e2e.operate.test_api_processes import fleet, pids, started
 from tests.support.processes import Api, free_port, start_all
-from tests.support.sse_client import Json, Wire, check_whole
+from tests.support.sse_client import Json, SseClient, check_whole
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -58,10 +58,10 @@ def told(url: str, wanted: Callable[[Told], bool]) -> Callable[[], Awaitable[Tol
 
 @pytest.mark.parametrize("public", [False, True])
 async def test_they_are_an_operators_unless_they_are_opened(
-    house: House,
+    system: System,
     public: bool,  # noqa: FBT001
 ) -> None:
-    api = Api(house.valkey.url, {**KEYED, "MAMBA_METRICS__PUBLIC": str(public)})
+    api = Api(system.valkey.url, {**KEYED, "MAMBA_METRICS__PUBLIC": str(public)})
     try:
         await start_all(api)
         async with httpx.AsyncClient(base_url=api.url) as client:
@@ -75,18 +75,20 @@ async def test_they_are_an_operators_unless_they_are_opened(
     assert statuses == ([200, 200, 200] if public else [401, 403, 200])
 
 
-async def test_a_worker_tells_of_the_answers_it_made(vacant: House, wire: Wire, name: str) -> None:
-    await vacant.upstream.script(name, PAUSED)
+async def test_a_worker_tells_of_the_answers_it_made(
+    workerless: System, sse: SseClient, name: str
+) -> None:
+    await workerless.upstream.script(name, PAUSED)
     port = free_port()
 
-    async with vacant.staff(1, WORKER__METRICS_PORT=port):
-        async with wire.ask(vacant.chat, name, model=name) as stream:
+    async with workerless.start_workers(1, WORKER__METRICS_PORT=port):
+        async with sse.ask(workerless.chat, name, model=name) as stream:
             events = await stream.until("text-delta")
             during = await read(at(port))
-            house = await until(
-                told(vacant.apis[0].url, lambda found: found["mamba_workers_runs",] == 1)
+            system = await until(
+                told(workerless.apis[0].url, lambda found: found["mamba_workers_runs",] == 1)
             )
-            await vacant.upstream.release(name)
+            await workerless.upstream.release(name)
             events += await stream.rest()
         after = await until(
             told(at(port), lambda found: ("mamba_runs_total", "chat", name, "succeeded") in found)
@@ -97,9 +99,9 @@ async def test_a_worker_tells_of_the_answers_it_made(vacant: House, wire: Wire, 
     assert during["mamba_worker_slots",] == 256
     assert during["mamba_worker_draining",] == 0
     assert during["mamba_attempts_begun_total",] == 1
-    assert house["mamba_queue_runs", "main", "running"] == 1
-    assert house["mamba_stream_clients",] == 1
-    assert house["mamba_runs_accepted_total", "chat"] >= 1
+    assert system["mamba_queue_runs", "main", "running"] == 1
+    assert system["mamba_stream_clients",] == 1
+    assert system["mamba_runs_accepted_total", "chat"] >= 1
     assert after["mamba_runs_total", "chat", name, "succeeded"] == 1
     assert after["mamba_run_wait_seconds_count", "main"] == 1
     assert after["mamba_run_first_token_seconds_count", "chat", name] == 1
@@ -110,10 +112,10 @@ async def test_a_worker_tells_of_the_answers_it_made(vacant: House, wire: Wire, 
     assert "process_resident_memory_bytes" in {key[0] for key in after}
 
 
-async def test_workers_of_one_host_find_a_port_each(vacant: House) -> None:
+async def test_workers_of_one_host_find_a_port_each(workerless: System) -> None:
     port = free_port()
 
-    async with vacant.staff(2, WORKER__METRICS_PORT=port) as workers:
+    async with workerless.start_workers(2, WORKER__METRICS_PORT=port) as workers:
         assert all("metrics.listening" in worker.output for worker in workers)
         ports = {p for p in range(port, port + 16) for w in workers if f'"port": {p},' in w.output}
         assert len(ports) == 2
@@ -122,20 +124,20 @@ async def test_workers_of_one_host_find_a_port_each(vacant: House) -> None:
 
 
 async def test_an_answer_that_lost_its_worker_is_one_run_and_two_attempts(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, PAUSED)
+    await workerless.upstream.script(name, PAUSED)
     port = free_port()
 
     async with (
-        vacant.staff(1, WORKER__LEASE_SECONDS=1) as workers,
-        wire.ask(vacant.chat, name, model=name) as stream,
+        workerless.start_workers(1, WORKER__LEASE_SECONDS=1) as workers,
+        sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.until("text-delta")
         workers[0].send(signal.SIGKILL)
-        async with vacant.staff(1, WORKER__METRICS_PORT=port):
-            await vacant.upstream.until(name, lambda requests: len(requests) == 2)
-            await vacant.upstream.release(name)
+        async with workerless.start_workers(1, WORKER__METRICS_PORT=port):
+            await workerless.upstream.until(name, lambda requests: len(requests) == 2)
+            await workerless.upstream.release(name)
             events += await stream.rest()
             after = await until(
                 told(at(port), lambda found: found["mamba_attempts_total", "ended"] == 1)
@@ -148,16 +150,16 @@ async def test_an_answer_that_lost_its_worker_is_one_run_and_two_attempts(
 
 
 async def test_whichever_process_of_a_port_answers_tells_the_sum_with_the_dead_ones(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, PAUSED)
+    await system.upstream.script(name, PAUSED)
     accepted = ("mamba_runs_accepted_total", "chat")
 
-    async with fleet(house) as api:
+    async with fleet(system) as api:
         chat = f"{api.url}/chat"
         async with (
-            wire.ask(chat, f"{name}-1", model=name),
-            wire.ask(chat, f"{name}-2", model=name),
+            sse.ask(chat, f"{name}-1", model=name),
+            sse.ask(chat, f"{name}-2", model=name),
         ):
             for _ in range(10):
                 found = await read(api.url)
@@ -171,17 +173,17 @@ async def test_whichever_process_of_a_port_answers_tells_the_sum_with_the_dead_o
             )
         assert found[accepted] == 2
         assert found["mamba_queue_runs", "main", "running"] == 2
-        await house.upstream.release(name)
+        await system.upstream.release(name)
 
 
 async def test_what_is_lost_on_the_way_is_read_from_the_log_and_no_log_has_a_hole(
-    house: House, wire: Wire, name: str
+    system: System, sse: SseClient, name: str
 ) -> None:
-    await house.upstream.script(name, [[{"words": 200}]])
-    url = house.apis[0].url
+    await system.upstream.script(name, [[{"words": 200}]])
+    url = system.apis[0].url
     before = await read(url)
 
-    check_whole(await wire.answer(house.chat, name, model=name))
+    check_whole(await sse.answer(system.chat, name, model=name))
 
     after = await read(url)
     caught_up = ("mamba_stream_catch_ups_total", "subscribed")

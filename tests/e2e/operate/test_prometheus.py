@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes a real house: its panels show something, its alerts fire."""
+"""A real Prometheus that scrapes a real system: its panels show something, its alerts fire."""
 
 import re
 import signal
@@ -14,15 +14,15 @@ import yaml
 from deploy import alerts
 from deploy.dashboards.files import dashboards
 from tests.deploy.test_dashboards import panels, queries
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.support.deploy.prometheus import find
-from tests.support.processes import Process, free_port
-from tests.support.sse_client import Wire, check_whole
+from tests.support.processes import ServerProcess, free_port
+from tests.support.sse_client import SseClient, check_whole
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: What a house does not show in which nothing goes wrong, costs nothing and has no limits.
+#: What a system does not show in which nothing goes wrong, costs nothing and has no limits.
 EMPTY = {
     *("Alerts that fire", "Redis memory", "Memory"),
     *("Errors by code", "Time-outs", "Failed, by model"),
@@ -32,7 +32,7 @@ EMPTY = {
 }
 
 
-class Prometheus(Process):
+class Prometheus(ServerProcess):
     """With the alerts, which wait for nothing; it looks every two seconds."""
 
     def __init__(self, folder: Path, targets: dict[str, list[str]]) -> None:
@@ -90,8 +90,8 @@ class Prometheus(Process):
 
 
 @asynccontextmanager
-async def watched(house: House, folder: Path, worker_port: int) -> AsyncGenerator[Prometheus]:
-    apis = [f"127.0.0.1:{api.port}" for api in house.apis]
+async def watched(system: System, folder: Path, worker_port: int) -> AsyncGenerator[Prometheus]:
+    apis = [f"127.0.0.1:{api.port}" for api in system.apis]
     targets = {"mamba-api": apis, "mamba-worker": [f"127.0.0.1:{worker_port}"]}
     prometheus = Prometheus(folder, targets)
     prometheus.start()
@@ -112,17 +112,17 @@ async def counted(prometheus: Prometheus, model: str, runs: int) -> None:
 
 
 async def test_each_panel_shows_something_of_a_house_that_answers(
-    vacant: House, wire: Wire, name: str, tmp_path: Path
+    workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
-    await vacant.upstream.script(name, [[{"words": 20}], [{"words": 20}]])
+    await workerless.upstream.script(name, [[{"words": 20}], [{"words": 20}]])
     port = free_port()
 
     async with (
-        vacant.staff(1, WORKER__METRICS_PORT=port),
-        watched(vacant, tmp_path, port) as prometheus,
+        workerless.start_workers(1, WORKER__METRICS_PORT=port),
+        watched(workerless, tmp_path, port) as prometheus,
     ):
         for number in (1, 2):
-            check_whole(await wire.answer(vacant.chat, f"{name}-{number}", model=name))
+            check_whole(await sse.answer(workerless.chat, f"{name}-{number}", model=name))
             await counted(prometheus, name, number)
 
         async def all_show() -> bool:
@@ -142,24 +142,24 @@ async def empty_panels(prometheus: Prometheus) -> set[str]:
 
 
 async def test_a_chat_that_waits_without_a_worker_is_an_alarm_until_one_is_there(
-    vacant: House, wire: Wire, name: str, tmp_path: Path
+    workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
-    await vacant.upstream.script(name, [[{"words": 3}]])
+    await workerless.upstream.script(name, [[{"words": 3}]])
     port = free_port()
 
     async with (
-        vacant.staff(1, WORKER__METRICS_PORT=port) as workers,
-        watched(vacant, tmp_path, port) as prometheus,
+        workerless.start_workers(1, WORKER__METRICS_PORT=port) as workers,
+        watched(workerless, tmp_path, port) as prometheus,
     ):
         await until(lambda: prometheus.query("mamba_worker_slots"), seconds=30)
         workers[0].send(signal.SIGKILL)
-        async with wire.ask(vacant.chat, name, model=name) as stream:
+        async with sse.ask(workerless.chat, name, model=name) as stream:
 
             async def alarm() -> dict[str, Any]:
                 return (await prometheus.firing()).get("MambaNoWorkers", {})
 
             said = await until(alarm, seconds=30)
-            async with vacant.staff(1, WORKER__METRICS_PORT=port):
+            async with workerless.start_workers(1, WORKER__METRICS_PORT=port):
                 check_whole(await stream.rest())
 
                 async def over() -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import House, end
-from tests.support.processes import Api, Process, Worker, start_all
-from tests.support.sse_client import Json, Wire, check_whole, text
+from tests.e2e.conftest import System, end
+from tests.support.processes import Api, ServerProcess, Worker, start_all
+from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -19,10 +19,10 @@ TWO = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "there"}]
 
 
 @asynccontextmanager
-async def pair(house: House, home: Path) -> AsyncGenerator[tuple[Api, Worker]]:
+async def pair(system: System, home: Path) -> AsyncGenerator[tuple[Api, Worker]]:
     """An API and a worker, whose `~/mamba.env` is in `home`."""
-    api = Api(house.valkey.url, {"HOME": str(home)})
-    worker = Worker(house.valkey.url, house.upstream.base_url, {"HOME": str(home)})
+    api = Api(system.valkey.url, {"HOME": str(home)})
+    worker = Worker(system.valkey.url, system.upstream.base_url, {"HOME": str(home)})
     try:
         await start_all(api, worker)
         yield api, worker
@@ -31,7 +31,7 @@ async def pair(house: House, home: Path) -> AsyncGenerator[tuple[Api, Worker]]:
             await end(process)
 
 
-async def logged(process: Process, event: str, *, times: int = 1) -> None:
+async def logged(process: ServerProcess, event: str, *, times: int = 1) -> None:
     async def probe() -> bool:
         assert process.child.poll() is None, process.output
         return process.output.count(event) >= times
@@ -40,16 +40,16 @@ async def logged(process: Process, event: str, *, times: int = 1) -> None:
 
 
 async def test_a_changed_file_takes_effect_while_a_stream_goes_on(
-    vacant: House, wire: Wire, name: str, tmp_path: Path
+    workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
-    await vacant.upstream.script(name, SCRIPT)
+    await workerless.upstream.script(name, SCRIPT)
     later, failures = f"{name}-later", [{"status": 500}] * 2
-    await vacant.upstream.script(later, [[{"text": ["never"]}]], failures)
+    await workerless.upstream.script(later, [[{"text": ["never"]}]], failures)
     file = tmp_path / "mamba.env"
 
-    async with pair(vacant, tmp_path) as (api, worker):
+    async with pair(workerless, tmp_path) as (api, worker):
         chat = f"{api.url}/chat"
-        async with wire.ask(chat, name, model=name) as stream:
+        async with sse.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
             file.write_text(
                 "MAMBA_LIMITS__MESSAGES=1\nMAMBA_LOGGING__LEVEL=WARNING\n"
@@ -57,11 +57,11 @@ async def test_a_changed_file_takes_effect_while_a_stream_goes_on(
             )
             await logged(api, "settings.reloaded")
             await logged(worker, "settings.reloaded")
-            assert (await wire.post(chat, f"{name}-two", messages=TWO)).status_code == 413
+            assert (await sse.post(chat, f"{name}-two", messages=TWO)).status_code == 413
             attempts = worker.output.count("run.attempt")
-            failed = await wire.answer(chat, later, model=later)
+            failed = await sse.answer(chat, later, model=later)
             assert failed[-2].chunk["type"] == "error"
-            await vacant.upstream.release(name)
+            await workerless.upstream.release(name)
             events += await stream.rest()
 
         assert worker.output.count("run.attempt") == attempts
@@ -69,20 +69,20 @@ async def test_a_changed_file_takes_effect_while_a_stream_goes_on(
 
     check_whole(events)
     assert text(events) == "Hello"
-    assert (await vacant.run(stream.run_id))["attempts"] == "1"
-    assert (await vacant.run(failed[0].run_id))["attempts"] == "1"
+    assert (await workerless.run(stream.run_id))["attempts"] == "1"
+    assert (await workerless.run(failed[0].run_id))["attempts"] == "1"
 
 
 async def test_a_hangup_reads_anew_and_a_mistake_changes_nothing(
-    vacant: House, wire: Wire, name: str, tmp_path: Path
+    workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
-    await vacant.upstream.script(name, SCRIPT)
+    await workerless.upstream.script(name, SCRIPT)
     file = tmp_path / "mamba.env"
     file.write_text("MAMBA_LIMITS__MESSAGES=1\n")
 
-    async with pair(vacant, tmp_path) as (api, worker):
+    async with pair(workerless, tmp_path) as (api, worker):
         chat = f"{api.url}/chat"
-        async with wire.ask(chat, name, model=name) as stream:
+        async with sse.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
             for process in (api, worker):
                 process.send(signal.SIGHUP)
@@ -92,8 +92,8 @@ async def test_a_hangup_reads_anew_and_a_mistake_changes_nothing(
                 process.send(signal.SIGHUP)
                 await logged(process, "settings.refused")
                 assert "did you mean MAMBA_LIMITS__MESSAGES?" in process.output
-            assert (await wire.post(chat, f"{name}-two", messages=TWO)).status_code == 413
-            await vacant.upstream.release(name)
+            assert (await sse.post(chat, f"{name}-two", messages=TWO)).status_code == 413
+            await workerless.upstream.release(name)
             events += await stream.rest()
 
     check_whole(events)

@@ -1,4 +1,4 @@
-"""`mamba top` on a real terminal, over a real house."""
+"""`mamba top` on a real terminal, over a real system."""
 
 import json
 import signal
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from shared.redis import keys
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.e2e.operate.test_commands import answering, mamba
-from tests.support.processes import Process
-from tests.support.sse_client import Json, Wire, types
+from tests.support.processes import ServerProcess
+from tests.support.sse_client import Json, SseClient, types
 from tests.support.terminal import Terminal, widest
 from tests.support.wait import until
 
@@ -22,29 +22,32 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HELLO: list[list[Json]] = [[{"text": ["Hello"]}]]
 
 
-def top(house: House, width: int, height: int, *arguments: str, **env: str) -> Terminal:
+def top(system: System, width: int, height: int, *arguments: str, **env: str) -> Terminal:
     command = (sys.executable, "-m", "mamba", "top", *arguments)
-    return Terminal(width, height, *command, env={"MAMBA_REDIS__URL": house.valkey.url, **env})
+    return Terminal(width, height, *command, env={"MAMBA_REDIS__URL": system.valkey.url, **env})
 
 
 @pytest.mark.parametrize(("width", "height"), [(120, 40), (80, 24), (40, 15)])
 async def test_it_shows_the_house_in_every_size_and_gives_the_terminal_back(
-    vacant: House, wire: Wire, name: str, width: int, height: int
+    workerless: System, sse: SseClient, name: str, width: int, height: int
 ) -> None:
-    async with vacant.staff(1, WORKER__CONCURRENCY=1), answering(vacant, wire, name) as running:
-        async with wire.ask(vacant.chat, f"{name}-2", model=name) as waiting:
-            with top(vacant, width, height) as terminal:
+    async with (
+        workerless.start_workers(1, WORKER__CONCURRENCY=1),
+        answering(workerless, sse, name) as running,
+    ):
+        async with sse.ask(workerless.chat, f"{name}-2", model=name) as waiting:
+            with top(workerless, width, height) as terminal:
                 lines = await terminal.shows(
                     lambda shown: " 1/1" in shown and "API 2  Clients 2" in shown
                 )
                 terminal.press("q")
                 assert await terminal.ended() == 0
                 assert terminal.is_restored
-        await vacant.upstream.release(name)
+        await workerless.upstream.release(name)
 
     assert all(widest(frame) <= width for frame in terminal.frames)
     assert len(lines) == height
-    assert lines[0].startswith(f"mamba top  127.0.0.1:{vacant.valkey.port}")
+    assert lines[0].startswith(f"mamba top  127.0.0.1:{workerless.valkey.port}")
     main = next(line for line in lines if line.startswith("main"))
     assert [word for word in main.split() if word.isdigit()][:2] == ["1", "1"]
     ids = {running.run_id, waiting.run_id}
@@ -53,8 +56,8 @@ async def test_it_shows_the_house_in_every_size_and_gives_the_terminal_back(
     assert lines[-1].startswith("q quit  p pause")
 
 
-async def test_it_follows_the_size_of_the_terminal(vacant: House) -> None:
-    with top(vacant, 120, 40) as terminal:
+async def test_it_follows_the_size_of_the_terminal(workerless: System) -> None:
+    with top(workerless, 120, 40) as terminal:
         await terminal.shows(lambda shown: "QUEUE" in shown)
         terminal.resize(50, 12)
         lines = await terminal.shows(lambda shown: shown.count("\n") == 11)
@@ -62,12 +65,12 @@ async def test_it_follows_the_size_of_the_terminal(vacant: House) -> None:
     assert widest(lines) <= 50
 
 
-async def test_a_pause_holds_the_picture_and_its_end_goes_on(vacant: House) -> None:
-    with top(vacant, 100, 30, "--interval", "1") as terminal:
+async def test_a_pause_holds_the_picture_and_its_end_goes_on(workerless: System) -> None:
+    with top(workerless, 100, 30, "--interval", "1") as terminal:
         await terminal.shows(lambda shown: "Workers 0 serving" in shown)
         terminal.press("p")
         await terminal.shows(lambda shown: "paused" in shown)
-        async with vacant.staff(1):
+        async with workerless.start_workers(1):
             terminal.resize(99, 30)
             held = await terminal.shows(lambda shown: "paused" in shown)
             terminal.press("p")
@@ -77,10 +80,10 @@ async def test_a_pause_holds_the_picture_and_its_end_goes_on(vacant: House) -> N
 
 
 async def test_a_run_is_selected_and_stopped_once_that_is_confirmed(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with vacant.staff(1), answering(vacant, wire, name) as stream:
-        with top(vacant, 100, 30) as terminal:
+    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+        with top(workerless, 100, 30) as terminal:
             await terminal.shows(lambda shown: stream.run_id in shown)
             terminal.press("x")  # nothing is selected
             terminal.press("\x1b[B")
@@ -88,7 +91,7 @@ async def test_a_run_is_selected_and_stopped_once_that_is_confirmed(
             await terminal.shows(lambda shown: f"Stop the run {stream.run_id}" in shown)
             terminal.press("n")
             await terminal.shows(lambda shown: "q quit" in shown)
-            assert (await vacant.run(stream.run_id))["state"] == "running"
+            assert (await workerless.run(stream.run_id))["state"] == "running"
             terminal.press("x")
             terminal.press("y")
             await terminal.shows(lambda shown: f"{stream.run_id} is cancelled." in shown)
@@ -97,11 +100,13 @@ async def test_a_run_is_selected_and_stopped_once_that_is_confirmed(
     assert types(events)[-1] == "abort"
 
 
-async def test_a_failure_is_shown_with_what_it_means(vacant: House, wire: Wire, name: str) -> None:
-    await vacant.upstream.script(name, HELLO, [{"status": 401}])
-    async with vacant.staff(1):
-        await wire.answer(vacant.chat, name, model=name)
-        with top(vacant, 120, 30) as terminal:
+async def test_a_failure_is_shown_with_what_it_means(
+    workerless: System, sse: SseClient, name: str
+) -> None:
+    await workerless.upstream.script(name, HELLO, [{"status": 401}])
+    async with workerless.start_workers(1):
+        await sse.answer(workerless.chat, name, model=name)
+        with top(workerless, 120, 30) as terminal:
             lines = await terminal.shows(lambda shown: "model_auth" in shown)
 
     assert any("the model refuses our credentials" in line for line in lines)
@@ -109,9 +114,9 @@ async def test_a_failure_is_shown_with_what_it_means(vacant: House, wire: Wire, 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_it_and_the_terminal_is_given_back(
-    vacant: House, number: signal.Signals
+    workerless: System, number: signal.Signals
 ) -> None:
-    with top(vacant, 80, 24) as terminal:
+    with top(workerless, 80, 24) as terminal:
         await terminal.shows(lambda shown: "QUEUE" in shown)
         terminal.child.send_signal(number)
         assert await terminal.ended() == 0
@@ -119,8 +124,8 @@ async def test_a_signal_ends_it_and_the_terminal_is_given_back(
         assert "Traceback" not in terminal.output
 
 
-async def test_it_is_suspended_and_comes_back(vacant: House) -> None:
-    with top(vacant, 80, 24) as terminal:
+async def test_it_is_suspended_and_comes_back(workerless: System) -> None:
+    with top(workerless, 80, 24) as terminal:
         await terminal.shows(lambda shown: "QUEUE" in shown)
         terminal.child.send_signal(signal.SIGTSTP)
 
@@ -135,41 +140,41 @@ async def test_it_is_suspended_and_comes_back(vacant: House) -> None:
         await terminal.shows(lambda shown: "QUEUE" in shown)
 
 
-async def test_without_redis_the_last_picture_stays_and_it_comes_back(vacant: House) -> None:
-    async with vacant.staff(1):
-        with top(vacant, 100, 30, "--interval", "1") as terminal:
+async def test_without_redis_the_last_picture_stays_and_it_comes_back(workerless: System) -> None:
+    async with workerless.start_workers(1):
+        with top(workerless, 100, 30, "--interval", "1") as terminal:
             await terminal.shows(lambda shown: "Workers 1 serving" in shown)
-            vacant.valkey.send(signal.SIGSTOP)
+            workerless.valkey.send(signal.SIGSTOP)
             try:
                 lines = await terminal.shows(lambda shown: "Redis away" in shown)
             finally:
-                vacant.valkey.send(signal.SIGCONT)
+                workerless.valkey.send(signal.SIGCONT)
             await terminal.shows(lambda shown: "Redis away" not in shown)
 
     assert "Workers 1 serving" in "\n".join(lines)
 
 
-async def test_a_redis_that_was_never_there_is_waited_for(house: House) -> None:
+async def test_a_redis_that_was_never_there_is_waited_for(system: System) -> None:
     away = "redis://user:secret@127.0.0.1:1/0"
-    with top(house, 80, 24, MAMBA_REDIS__URL=away) as terminal:
+    with top(system, 80, 24, MAMBA_REDIS__URL=away) as terminal:
         await terminal.shows(lambda shown: "Redis away" in shown)
         terminal.press("q")
         assert await terminal.ended() == 0
         assert "secret" not in terminal.output
 
 
-async def test_colours_are_left_out_where_they_are_not_wanted(vacant: House) -> None:
-    with top(vacant, 80, 24) as terminal, top(vacant, 80, 24, NO_COLOR="1") as plain:
+async def test_colours_are_left_out_where_they_are_not_wanted(workerless: System) -> None:
+    with top(workerless, 80, 24) as terminal, top(workerless, 80, 24, NO_COLOR="1") as plain:
         await terminal.shows(lambda shown: "QUEUE" in shown)
         await plain.shows(lambda shown: "QUEUE" in shown)
         assert "\x1b[1;31m" in terminal.output  # no worker is alive
         assert "31m" not in plain.output
 
 
-async def test_without_a_terminal_one_picture_is_printed(vacant: House) -> None:
-    async with vacant.staff(1):
-        said = await mamba(vacant, "top")
-        once = await mamba(vacant, "top", "--once", COLUMNS="60")
+async def test_without_a_terminal_one_picture_is_printed(workerless: System) -> None:
+    async with workerless.start_workers(1):
+        said = await mamba(workerless, "top")
+        once = await mamba(workerless, "top", "--once", COLUMNS="60")
 
     assert said.code == once.code == 0
     assert "\x1b" not in said.out + once.out
@@ -177,10 +182,10 @@ async def test_without_a_terminal_one_picture_is_printed(vacant: House) -> None:
     assert widest(once.out.splitlines()) <= 60
 
 
-async def test_the_overview_is_told_as_json(vacant: House, wire: Wire, name: str) -> None:
-    async with vacant.staff(1), answering(vacant, wire, name) as stream:
-        told = (await mamba(vacant, "top", "--json")).json
-        await vacant.upstream.release(name)
+async def test_the_overview_is_told_as_json(workerless: System, sse: SseClient, name: str) -> None:
+    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+        told = (await mamba(workerless, "top", "--json")).json
+        await workerless.upstream.release(name)
 
     assert [(queue["name"], queue["running"]) for queue in told["queues"]] == [("main", 1)]
     assert [(run["id"], run["state"]) for run in told["live"]] == [(stream.run_id, "running")]
@@ -189,10 +194,10 @@ async def test_the_overview_is_told_as_json(vacant: House, wire: Wire, name: str
     assert "owner" not in json.dumps(told)
 
 
-async def test_with_an_interval_json_comes_in_lines_until_a_signal(vacant: House) -> None:
-    telling = Process(
+async def test_with_an_interval_json_comes_in_lines_until_a_signal(workerless: System) -> None:
+    telling = ServerProcess(
         *(sys.executable, "-m", "mamba", "top", "--json", "--interval", "1"),
-        env={"MAMBA_REDIS__URL": vacant.valkey.url},
+        env={"MAMBA_REDIS__URL": workerless.valkey.url},
     ).start()
 
     async def twice() -> bool:
@@ -206,8 +211,8 @@ async def test_with_an_interval_json_comes_in_lines_until_a_signal(vacant: House
 
 
 @pytest.mark.parametrize("argument", ["--once", "--json"])
-async def test_a_redis_that_is_away_is_named_in_one_line(house: House, argument: str) -> None:
-    said = await mamba(house, "top", argument, MAMBA_REDIS__URL="redis://u:secret@127.0.0.1:1/0")
+async def test_a_redis_that_is_away_is_named_in_one_line(system: System, argument: str) -> None:
+    said = await mamba(system, "top", argument, MAMBA_REDIS__URL="redis://u:secret@127.0.0.1:1/0")
 
     assert said.code == 1
     assert len(said.error.splitlines()) == 1
@@ -215,20 +220,20 @@ async def test_a_redis_that_is_away_is_named_in_one_line(house: House, argument:
 
 
 async def test_a_sample_has_what_the_processes_of_the_house_have_counted(
-    vacant: House, wire: Wire, name: str
+    workerless: System, sse: SseClient, name: str
 ) -> None:
-    await vacant.upstream.script(name, HELLO)
+    await workerless.upstream.script(name, HELLO)
 
-    async with vacant.staff(2):
+    async with workerless.start_workers(2):
 
         async def counted() -> Any:
-            samples = (await mamba(vacant, "top", "--json")).json["samples"]
-            await wire.answer(vacant.chat, f"{name}-{len(samples)}", model=name)
+            samples = (await mamba(workerless, "top", "--json")).json["samples"]
+            await sse.answer(workerless.chat, f"{name}-{len(samples)}", model=name)
             return next((one for one in samples if one["succeeded"] and one["accepted"]), None)
 
         sample = await until(counted, seconds=30)
 
     assert sample["workers"] == 2
     assert sample["first_token_p50_ms"] > 0
-    async with vacant.redis() as redis:
+    async with workerless.redis() as redis:
         assert await redis.execute_command("PTTL", keys.SAMPLES) > 0

@@ -8,9 +8,9 @@ from typing import Literal
 import httpx
 import pytest
 
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.support.otlp_collector import Collector
-from tests.support.processes import Api, Process, free_port
+from tests.support.processes import Api, ServerProcess, free_port
 from tests.support.traced import ask, asked, events, lines, open_house
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
@@ -20,17 +20,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 KEY = "marker7f3a-key"
 
 
-async def has(process: Process, event: str) -> None:
+async def has(process: ServerProcess, event: str) -> None:
     async def probe() -> bool:
         return event in events(process)
 
     await until(probe, seconds=20)
 
 
-async def both_leave(house: House) -> Sequence[float]:
+async def both_leave(system: System) -> Sequence[float]:
     """How long each process took, in seconds, after SIGTERM; both must leave in good order."""
     took: list[float] = []
-    for process in (*house.apis, *house.workers):
+    for process in (*system.apis, *system.workers):
         began = time.monotonic()
         process.send(signal.SIGTERM)
         assert await process.ended(seconds=30) == 0
@@ -51,15 +51,15 @@ async def test_a_collector_that_does_not_take_them_costs_a_line(
         }
         if mood == "away":
             env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://user:{KEY}@127.0.0.1:{free_port()}"
-        async with open_house(upstream, env) as house:
+        async with open_house(upstream, env) as system:
             for _ in range(3):
-                assert "Hello" in (await ask(house, asked(name))).text
-            for process in (*house.apis, *house.workers):
+                assert "Hello" in (await ask(system, asked(name))).text
+            for process in (*system.apis, *system.workers):
                 await has(process, "tracing.export_failed")
-                assert "Hello" in (await ask(house, asked(name))).text
-            await both_leave(house)
+                assert "Hello" in (await ask(system, asked(name))).text
+            await both_leave(system)
 
-            for process in (*house.apis, *house.workers):
+            for process in (*system.apis, *system.workers):
                 told = [line for line in lines(process) if line["event"] == "tracing.export_failed"]
                 assert kind in [line["error"] for line in told]
                 assert len({line["error"] for line in told}) == len(told)
@@ -72,9 +72,9 @@ async def test_a_process_that_leaves_does_not_wait_for_a_collector_that_hangs(
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector("hangs") as collector:
         env = {**collector.environment, "OTEL_EXPORTER_OTLP_TIMEOUT": "600"}
-        async with open_house(upstream, env) as house:
-            assert "Hello" in (await ask(house, asked(name))).text
-            took = await both_leave(house)
+        async with open_house(upstream, env) as system:
+            assert "Hello" in (await ask(system, asked(name))).text
+            took = await both_leave(system)
 
     assert max(took) < 30
 
@@ -84,15 +84,15 @@ async def test_a_collector_that_refuses_is_told_of_until_it_takes_them(
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector("refuses") as collector:
-        async with open_house(upstream, collector.environment) as house:
+        async with open_house(upstream, collector.environment) as system:
             for _ in range(2):
-                await ask(house, asked(name))
-                await has(house.apis[0], "tracing.export_failed")
+                await ask(system, asked(name))
+                await has(system.apis[0], "tracing.export_failed")
             collector.mood = "well"
-            response = await ask(house, asked(name))
+            response = await ask(system, asked(name))
             await collector.of_run(response.headers["x-run-id"], "stream", "process run_chat")
-            await has(house.apis[0], "tracing.export_recovered")
-            told = [line for line in lines(house.apis[0]) if "export_failed" in line["event"]]
+            await has(system.apis[0], "tracing.export_recovered")
+            told = [line for line in lines(system.apis[0]) if "export_failed" in line["event"]]
 
     assert [line["error"] for line in told] == ["HTTP 401"]
 
@@ -107,10 +107,10 @@ async def test_each_of_several_processes_sends_at_its_end_what_is_left(
             "OTEL_BSP_SCHEDULE_DELAY": "600000",
             "MAMBA_SERVER__WORKERS": "2",
         }
-        async with open_house(upstream, env) as house:
-            runs = [(await ask(house, asked(name))).headers["x-run-id"] for _ in range(4)]
+        async with open_house(upstream, env) as system:
+            runs = [(await ask(system, asked(name))).headers["x-run-id"] for _ in range(4)]
             assert not collector.bodies
-            await both_leave(house)
+            await both_leave(system)
             for run_id in runs:
                 await collector.of_run(run_id, "stream", "process run_chat")
 
@@ -122,20 +122,20 @@ async def test_off_means_that_the_sdk_is_not_even_imported(
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector() as collector:
         told = {**collector.environment, "OTEL_SDK_DISABLED": str(not on)}
-        async with open_house(upstream, {**told, "PYTHONPROFILEIMPORTTIME": "1"}) as house:
-            response = await ask(house, asked(name))
-            for process in (*house.apis, *house.workers):
+        async with open_house(upstream, {**told, "PYTHONPROFILEIMPORTTIME": "1"}) as system:
+            response = await ask(system, asked(name))
+            for process in (*system.apis, *system.workers):
                 assert ("opentelemetry.sdk.trace" in process.output) is on
                 assert ("opentelemetry.exporter" in process.output) is on
-            run = await house.run(response.headers["x-run-id"])
+            run = await system.run(response.headers["x-run-id"])
             assert ("traceparent" in run) is on
-            await both_leave(house)
+            await both_leave(system)
         assert bool(collector.headers) is on
 
 
-async def test_variables_that_cannot_be_followed_leave_the_process_well(house: House) -> None:
+async def test_variables_that_cannot_be_followed_leave_the_process_well(system: System) -> None:
     env = {"OTEL_TRACES_EXPORTER": "zipkin"}
-    api = Api(house.valkey.url, env).start()
+    api = Api(system.valkey.url, env).start()
     try:
         await api.ready()
         [told] = [line for line in lines(api) if line["event"] == "tracing.not_started"]
@@ -151,11 +151,11 @@ async def test_what_goes_well_makes_the_sdk_complain_of_nothing(
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector() as collector:
-        async with open_house(upstream, collector.environment) as house:
-            assert "Hello" in (await ask(house, asked(name))).text
+        async with open_house(upstream, collector.environment) as system:
+            assert "Hello" in (await ask(system, asked(name))).text
             async with httpx.AsyncClient() as client:
-                await client.get(f"{house.apis[0].url}/models")
-            await both_leave(house)
+                await client.get(f"{system.apis[0].url}/models")
+            await both_leave(system)
 
-            for process in (*house.apis, *house.workers):
+            for process in (*system.apis, *system.workers):
                 assert "tracing.sdk_warned" not in events(process)

@@ -8,10 +8,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import House
+from tests.e2e.conftest import System
 from tests.support.otlp_collector import Collector
 from tests.support.processes import Worker
-from tests.support.sse_client import Json, Wire
+from tests.support.sse_client import Json, SseClient
 from tests.support.traced import ask, asked, attempts, lines, named, open_house, way_to
 from tests.support.upstream.client import Upstream
 
@@ -38,18 +38,18 @@ def collector() -> Generator[Collector]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def traced(upstream: Upstream, collector: Collector) -> AsyncGenerator[House]:
+async def traced(upstream: Upstream, collector: Collector) -> AsyncGenerator[System]:
     secrets = {
         "MAMBA_OPENAI__API_KEY": f"sk-{MARK}",
         "OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={MARK}-collector",
         "MAMBA_LOGGING__LEVEL": "DEBUG",
         "MAMBA_RUN__MAX_RETRIES": "1",
     }
-    async with open_house(upstream, {**collector.environment, **secrets}) as house:
-        yield house
+    async with open_house(upstream, {**collector.environment, **secrets}) as system:
+        yield system
 
 
-async def test_one_chat_is_one_trace(traced: House, collector: Collector, name: str) -> None:
+async def test_one_chat_is_one_trace(traced: System, collector: Collector, name: str) -> None:
     await traced.upstream.script(name, [[CARD], [{"text": ["There."]}]])
 
     response = await ask(traced, asked(name, tools=["generateCard"]))
@@ -74,7 +74,7 @@ async def test_one_chat_is_one_trace(traced: House, collector: Collector, name: 
 
 
 async def test_the_lines_of_both_processes_have_the_ids(
-    traced: House, collector: Collector, name: str
+    traced: System, collector: Collector, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
 
@@ -91,7 +91,7 @@ async def test_the_lines_of_both_processes_have_the_ids(
 
 
 async def test_a_trace_that_a_request_belongs_to_goes_on(
-    traced: House, collector: Collector, name: str
+    traced: System, collector: Collector, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
     headers = {
@@ -110,7 +110,7 @@ async def test_a_trace_that_a_request_belongs_to_goes_on(
 
 
 async def test_what_is_not_sampled_is_not_sampled_anywhere(
-    traced: House, collector: Collector, name: str
+    traced: System, collector: Collector, name: str
 ) -> None:
     other = f"{name}-sampled"
     for one in (name, other):
@@ -123,7 +123,7 @@ async def test_what_is_not_sampled_is_not_sampled_anywhere(
     assert not [span for span in collector.spans if span.trace_id == TRACE[::-1]]
 
 
-async def test_probes_are_not_traced(traced: House, collector: Collector) -> None:
+async def test_probes_are_not_traced(traced: System, collector: Collector) -> None:
     async with httpx.AsyncClient(base_url=traced.apis[0].url) as client:
         for path in ("/health", "/health/live", "/health/ready", "/metrics"):
             assert (await client.get(path)).status_code == 200
@@ -135,12 +135,12 @@ async def test_probes_are_not_traced(traced: House, collector: Collector) -> Non
 
 
 async def test_who_follows_later_points_at_the_runs_trace(
-    traced: House, collector: Collector, wire: Wire, name: str
+    traced: System, collector: Collector, sse: SseClient, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
     response = await ask(traced, asked(name, id=f"{MARK}-{name}"))
 
-    await wire.replay(traced.chat, f"{MARK}-{name}")
+    await sse.replay(traced.chat, f"{MARK}-{name}")
 
     run_id = response.headers["x-run-id"]
     [follow] = await collector.find(
@@ -151,7 +151,7 @@ async def test_who_follows_later_points_at_the_runs_trace(
     assert follow.trace_id != trace[0].trace_id
 
 
-async def test_a_title_is_traced(traced: House, collector: Collector, name: str) -> None:
+async def test_a_title_is_traced(traced: System, collector: Collector, name: str) -> None:
     await traced.upstream.script(name, [[{"text": [f"{MARK} title"]}]])
     async with httpx.AsyncClient(base_url=traced.apis[0].url, timeout=30) as client:
         body = {"message": f"{MARK}-prompt", "model": name}
@@ -166,7 +166,7 @@ async def test_a_title_is_traced(traced: House, collector: Collector, name: str)
 
 
 async def test_the_research_agents_tools_are_traced(
-    traced: House, collector: Collector, name: str
+    traced: System, collector: Collector, name: str
 ) -> None:
     find = call("search_notes", f'{{"query": "worker killed {MARK}"}}')
     await traced.upstream.script(name, [[find], [{"text": ["So."]}]])
@@ -179,7 +179,7 @@ async def test_the_research_agents_tools_are_traced(
 
 
 async def test_a_second_attempt_belongs_to_the_same_trace(
-    traced: House, collector: Collector, name: str
+    traced: System, collector: Collector, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]], [{"status": 500, "body": ECHO}])
 
@@ -194,7 +194,7 @@ async def test_a_second_attempt_belongs_to_the_same_trace(
 
 
 async def test_no_word_of_a_user_and_no_secret_is_in_a_trace(
-    traced: House, collector: Collector, name: str
+    traced: System, collector: Collector, name: str
 ) -> None:
     upstream = traced.upstream
     failures: list[Json] = [
@@ -256,13 +256,13 @@ async def test_a_worker_leaves_and_both_attempts_are_in_one_trace(
             "MAMBA_WORKER__LEASE_SECONDS": "1",
             "MAMBA_WORKER__DRAIN_SECONDS": "0",
         }
-        async with open_house(upstream, env) as house:
-            first, second = house.workers[0], Worker(house.valkey.url, upstream.base_url, env)
-            asking = asyncio.create_task(ask(house, asked(name)))
+        async with open_house(upstream, env) as system:
+            first, second = system.workers[0], Worker(system.valkey.url, upstream.base_url, env)
+            asking = asyncio.create_task(ask(system, asked(name)))
             await upstream.until(name, lambda requests: len(requests) == 1)
             first.send(number)
             await first.ended()
-            house.workers.append(second.start())
+            system.workers.append(second.start())
             await upstream.release(name)
             response = await asking
             await collector.find(lambda s: s.attributes.get("mamba.outcome") == "ended")

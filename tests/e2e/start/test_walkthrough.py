@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import House, end
+from tests.e2e.conftest import System, end
 from tests.mamba.unit.test_config_report import CURRENT, EARLIER, HOME_FILE, KEY
-from tests.support.processes import Process, free_port
+from tests.support.processes import ServerProcess, free_port
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -63,18 +63,18 @@ COMMANDS = {
 
 
 @pytest.fixture
-async def upstream_answers(house: House) -> None:
+async def upstream_answers(system: System) -> None:
     for model in ("gpt-4o", "gpt-4o-mini"):
-        await house.upstream.script(model, [[{"text": ["Hel", "lo"]}]])
+        await system.upstream.script(model, [[{"text": ["Hel", "lo"]}]])
 
 
 @asynccontextmanager
-async def started(command: str, folder: Path, house: House) -> AsyncGenerator[httpx.AsyncClient]:
+async def started(command: str, folder: Path, system: System) -> AsyncGenerator[httpx.AsyncClient]:
     """The API by this command, in this folder, once it is alive."""
     port = free_port()
     shell = f"cd {shlex.quote(str(folder))} && exec env {command.format(port=port)}"
-    env = {"HOME": str(folder), "MAMBA_REDIS__URL": house.valkey.url}
-    process = Process("bash", "-c", shell, env=env).start()
+    env = {"HOME": str(folder), "MAMBA_REDIS__URL": system.valkey.url}
+    process = ServerProcess("bash", "-c", shell, env=env).start()
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
 
@@ -101,8 +101,8 @@ def said(stream: str) -> str:
 
 @pytest.mark.usefixtures("upstream_answers")
 @pytest.mark.parametrize("path", ["/chat", "/chat/completions"])
-async def test_the_printed_curl_is_answered(house: House, path: str) -> None:
-    command = ASK.format(path=path).replace("http://localhost:8000", house.apis[0].url)
+async def test_the_printed_curl_is_answered(system: System, path: str) -> None:
+    command = ASK.format(path=path).replace("http://localhost:8000", system.apis[0].url)
 
     curl = await asyncio.create_subprocess_exec(
         "bash", "-c", f"{command} --silent", stdout=subprocess.PIPE
@@ -115,13 +115,13 @@ async def test_the_printed_curl_is_answered(house: House, path: str) -> None:
 
 @pytest.mark.usefixtures("upstream_answers")
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_a_printed_body_is_answered(house: House, body: dict[str, Any]) -> None:
-    before = len(await house.upstream.requests(body["model"]))
+async def test_a_printed_body_is_answered(system: System, body: dict[str, Any]) -> None:
+    before = len(await system.upstream.requests(body["model"]))
     async with httpx.AsyncClient(timeout=20) as client:
-        response = await client.post(house.chat, json=body)
+        response = await client.post(system.chat, json=body)
 
     assert said(response.text) == "Hello"
-    asked = (await house.upstream.requests(body["model"]))[before]["body"]
+    asked = (await system.upstream.requests(body["model"]))[before]["body"]
     assert body["messages"][-1]["content"] in json.dumps(asked["messages"][-1])
     if SYSTEM in body["messages"]:
         assert SYSTEM["content"] in json.dumps(asked["messages"][:-1])
@@ -129,13 +129,13 @@ async def test_a_printed_body_is_answered(house: House, body: dict[str, Any]) ->
 
 
 @pytest.mark.usefixtures("upstream_answers")
-async def test_an_agent_brings_its_own_tools_and_not_the_requests(house: House) -> None:
-    before = len(await house.upstream.requests("gpt-4o"))
+async def test_an_agent_brings_its_own_tools_and_not_the_requests(system: System) -> None:
+    before = len(await system.upstream.requests("gpt-4o"))
     async with httpx.AsyncClient(timeout=20) as client:
-        response = await client.post(house.chat, json={**RESEARCH, "tools": ["generateForm"]})
+        response = await client.post(system.chat, json={**RESEARCH, "tools": ["generateForm"]})
 
     assert said(response.text) == "Hello"
-    asked = (await house.upstream.requests("gpt-4o"))[before]["body"]
+    asked = (await system.upstream.requests("gpt-4o"))[before]["body"]
     assert "search_notes" in names(asked)
     assert "generateForm" not in names(asked)
 
@@ -146,8 +146,10 @@ def names(asked: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
-async def test_a_printed_command_serves_the_api(house: House, tmp_path: Path, command: str) -> None:
-    async with started(command, tmp_path, house) as client:
+async def test_a_printed_command_serves_the_api(
+    system: System, tmp_path: Path, command: str
+) -> None:
+    async with started(command, tmp_path, system) as client:
         assert (await client.get("/health/ready")).status_code == 200
         assert (await client.get("/docs")).status_code == 200
         assert (await client.get("/redoc")).status_code == 200
@@ -155,20 +157,20 @@ async def test_a_printed_command_serves_the_api(house: House, tmp_path: Path, co
 
 
 @pytest.mark.parametrize("text", [CURRENT, EARLIER], ids=["current", "earlier"])
-async def test_the_printed_yaml_guards_the_api(house: House, tmp_path: Path, text: str) -> None:
+async def test_the_printed_yaml_guards_the_api(system: System, tmp_path: Path, text: str) -> None:
     (tmp_path / "config.local.yaml").write_text(text)
 
-    async with started(COMMANDS["the module"], tmp_path, house) as client:
+    async with started(COMMANDS["the module"], tmp_path, system) as client:
         assert (await client.get("/models")).status_code == 401
         assert (await client.get("/models", headers={"x-api-key": KEY})).status_code == 200
         assert (await client.get("/models", headers={"x-api-key": "other"})).status_code == 401
 
 
 async def test_the_printed_file_of_the_home_folder_lets_nobody_in_without_a_key(
-    house: House, tmp_path: Path
+    system: System, tmp_path: Path
 ) -> None:
     (tmp_path / "mamba.env").write_text(HOME_FILE)
 
-    async with started(COMMANDS["the module"], tmp_path, house) as client:
+    async with started(COMMANDS["the module"], tmp_path, system) as client:
         assert (await client.get("/models")).status_code == 401
         assert (await client.get("/models", headers={"x-api-key": KEY})).status_code == 401

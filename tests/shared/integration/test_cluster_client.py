@@ -16,7 +16,7 @@ from shared.streams.event_stream import Append
 from tests.support import redis_cluster as clusters_of
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey
-from tests.support.redis_cluster import Cluster, give, migrate
+from tests.support.redis_cluster import RedisCluster, give, migrate
 from tests.support.wait import until
 
 #: Names on each of three nodes.
@@ -25,13 +25,13 @@ READ = RedisScript("return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2
 
 
 @pytest.fixture
-async def client(cluster: Cluster) -> AsyncGenerator[ClusterClient]:
+async def client(cluster: RedisCluster) -> AsyncGenerator[ClusterClient]:
     async with aclosing(cluster.client()) as client:
         yield client
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncGenerator[Cluster]:
+async def own(tmp_path: Path) -> AsyncGenerator[RedisCluster]:
     """One to break: its first primary has a replica."""
     async with clusters_of.cluster(tmp_path, replicas=1) as own:
         yield own
@@ -88,7 +88,7 @@ async def test_a_script_is_sent_to_each_node_that_does_not_have_it(client: Clust
         assert await READ.run(client, [name, f"{name}:none"]) == [b"a", None]
 
 
-async def test_a_slot_that_has_moved_is_found(cluster: Cluster, client: ClusterClient) -> None:
+async def test_a_slot_that_has_moved_is_found(cluster: RedisCluster, client: ClusterClient) -> None:
     await write(client, "name", "text")
     changes: list[None] = []
     client.slots.on_change.append(lambda: changes.append(None))
@@ -100,7 +100,9 @@ async def test_a_slot_that_has_moved_is_found(cluster: Cluster, client: ClusterC
     assert changes
 
 
-async def test_keys_on_their_way_are_asked_for(cluster: Cluster, client: ClusterClient) -> None:
+async def test_keys_on_their_way_are_asked_for(
+    cluster: RedisCluster, client: ClusterClient
+) -> None:
     names = ["{way}", "{way}:1", "{way}:2"]
     for name in names[:2]:
         await write(client, name, name)
@@ -128,7 +130,7 @@ async def _settled(client: ClusterClient, name: str) -> bool:
 
 
 async def test_keys_that_are_torn_apart_are_waited_for(
-    cluster: Cluster, client: ClusterClient
+    cluster: RedisCluster, client: ClusterClient
 ) -> None:
     await write(client, "{torn}", "a")
     target = await migrate(cluster, "{torn}", settle=False)
@@ -141,7 +143,9 @@ async def test_keys_that_are_torn_apart_are_waited_for(
     await give(cluster, slot_of("{torn}"), target)
 
 
-async def test_keys_that_stay_torn_apart_are_away(cluster: Cluster, client: ClusterClient) -> None:
+async def test_keys_that_stay_torn_apart_are_away(
+    cluster: RedisCluster, client: ClusterClient
+) -> None:
     await write(client, "{torn}", "a")
     target = await migrate(cluster, "{torn}", settle=False)
 
@@ -150,7 +154,7 @@ async def test_keys_that_stay_torn_apart_are_away(cluster: Cluster, client: Clus
     await give(cluster, slot_of("{torn}"), target)
 
 
-async def test_a_lost_node_is_lost_alone(own: Cluster) -> None:
+async def test_a_lost_node_is_lost_alone(own: RedisCluster) -> None:
     async with aclosing(own.client()) as client:
         lost = own.primaries[1]
         await client.refresh()
@@ -171,7 +175,7 @@ async def test_a_lost_node_is_lost_alone(own: Cluster) -> None:
         await until(lambda: _serves(client, gone[0]), seconds=30)
 
 
-async def test_a_replica_takes_over_from_a_primary_that_died(own: Cluster) -> None:
+async def test_a_replica_takes_over_from_a_primary_that_died(own: RedisCluster) -> None:
     async with aclosing(own.client()) as client:
         name = await at(client, own.primaries[0].address)
         await write(client, name, "kept")
@@ -184,7 +188,7 @@ async def test_a_replica_takes_over_from_a_primary_that_died(own: Cluster) -> No
         assert client.owner(name) == own.replicas[0].address
 
 
-async def test_a_primary_that_is_told_to_step_back_is_left(own: Cluster) -> None:
+async def test_a_primary_that_is_told_to_step_back_is_left(own: RedisCluster) -> None:
     async with aclosing(own.client()) as client:
         name = await at(client, own.primaries[0].address)
         await write(client, name, "kept")
@@ -206,13 +210,13 @@ async def _serves(client: ClusterClient, name: str) -> bool:
     return True
 
 
-async def _in_step(cluster: Cluster) -> bool:
+async def _in_step(cluster: RedisCluster) -> bool:
     replica = cluster.replicas[0].client()
     async with aclosing(replica):
         return bool(await replica.execute_command("DBSIZE"))
 
 
-async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: Cluster) -> None:
+async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: RedisCluster) -> None:
     async with aclosing(own.client()) as client:
         stores = Stores(client, client, live_ttl=60, retention=60, cluster=client)
         runs = [new_run() for _ in range(20)]
@@ -233,7 +237,7 @@ async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: Cluster
 
 
 async def test_a_primary_that_hangs_is_left_once_a_replica_has_taken_over(
-    own: Cluster, monkeypatch: pytest.MonkeyPatch
+    own: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.redis.cluster_client.SILENCE_SECONDS", 0.5)
     async with aclosing(own.client()) as client:
@@ -266,7 +270,7 @@ async def test_a_server_that_is_no_cluster_is_named_as_one(valkey: Valkey) -> No
             await client.each("PING")
 
 
-async def test_a_seed_that_is_away_is_passed_over(cluster: Cluster) -> None:
+async def test_a_seed_that_is_away_is_passed_over(cluster: RedisCluster) -> None:
     url = cluster.url.replace("//", "//127.0.0.1:1,")
 
     async with aclosing(ClusterClient(url, name="test", max_connections=2)) as client:

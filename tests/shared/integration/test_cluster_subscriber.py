@@ -12,7 +12,7 @@ from shared.redis.cluster_subscriber import ClusterSubscriber
 from shared.redis.hash_slots import slot_of
 from tests.support import redis_cluster as clusters_of
 from tests.support.fakes.recorder import Recorder
-from tests.support.redis_cluster import Cluster, give, migrate
+from tests.support.redis_cluster import RedisCluster, give, migrate
 from tests.support.wait import until
 
 CHANNELS = [f"news-{number}" for number in range(12)]
@@ -20,14 +20,14 @@ CHANNELS = [f"news-{number}" for number in range(12)]
 
 @asynccontextmanager
 async def subscribed(
-    cluster: Cluster,
+    cluster: RedisCluster,
 ) -> AsyncGenerator[tuple[ClusterClient, ClusterSubscriber]]:
     async with aclosing(cluster.client()) as client, ClusterSubscriber(client, name="t") as found:
         yield client, found
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncGenerator[Cluster]:
+async def own(tmp_path: Path) -> AsyncGenerator[RedisCluster]:
     async with clusters_of.cluster(tmp_path, replicas=1) as own:
         yield own
 
@@ -46,7 +46,7 @@ async def hears(client: ClusterClient, channel: str, listener: Recorder) -> None
     await until(probe, seconds=30)
 
 
-async def test_channels_at_all_nodes_are_heard_once_and_in_order(cluster: Cluster) -> None:
+async def test_channels_at_all_nodes_are_heard_once_and_in_order(cluster: RedisCluster) -> None:
     async with subscribed(cluster) as (client, subscriber):
         listeners = {channel: Recorder() for channel in CHANNELS}
         for channel, listener in listeners.items():
@@ -69,7 +69,7 @@ async def _count(listener: Recorder, count: int) -> bool:
     return len(listener.messages) >= count
 
 
-async def test_a_second_listener_is_told_of_a_standing_subscription(cluster: Cluster) -> None:
+async def test_a_second_listener_is_told_of_a_standing_subscription(cluster: RedisCluster) -> None:
     async with subscribed(cluster) as (client, subscriber):
         first, second = Recorder(), Recorder()
         subscriber.add("news", first)
@@ -82,7 +82,7 @@ async def test_a_second_listener_is_told_of_a_standing_subscription(cluster: Clu
         assert first.messages == second.messages
 
 
-async def test_who_has_left_hears_nothing_and_its_channel_ends(cluster: Cluster) -> None:
+async def test_who_has_left_hears_nothing_and_its_channel_ends(cluster: RedisCluster) -> None:
     async with subscribed(cluster) as (client, subscriber):
         stays, leaves = Recorder(), Recorder()
         subscriber.add("news", stays)
@@ -101,7 +101,9 @@ async def _nobody_hears(client: ClusterClient, channel: str) -> bool:
     return await client.execute_command("SPUBLISH", channel, "hello?") == 0
 
 
-async def test_a_channel_whose_slot_moves_is_subscribed_where_it_went(cluster: Cluster) -> None:
+async def test_a_channel_whose_slot_moves_is_subscribed_where_it_went(
+    cluster: RedisCluster,
+) -> None:
     async with subscribed(cluster) as (client, subscriber):
         listener, other = Recorder(), Recorder()
         subscriber.add("moving", listener)
@@ -116,7 +118,7 @@ async def test_a_channel_whose_slot_moves_is_subscribed_where_it_went(cluster: C
         await hears(client, "moving", listener)
 
 
-async def test_a_channel_of_a_slot_on_its_way_is_heard_at_its_owner(cluster: Cluster) -> None:
+async def test_a_channel_of_a_slot_on_its_way_is_heard_at_its_owner(cluster: RedisCluster) -> None:
     async with subscribed(cluster) as (client, subscriber):
         listener = Recorder()
         target = await migrate(cluster, "way", settle=False)
@@ -130,7 +132,7 @@ async def test_a_channel_of_a_slot_on_its_way_is_heard_at_its_owner(cluster: Clu
         await hears(client, "way", listener)
 
 
-async def test_a_subscriber_with_an_old_map_follows_the_redirection(cluster: Cluster) -> None:
+async def test_a_subscriber_with_an_old_map_follows_the_redirection(cluster: RedisCluster) -> None:
     async with subscribed(cluster) as (client, subscriber):
         known = Recorder()
         subscriber.add("known", known)
@@ -144,7 +146,7 @@ async def test_a_subscriber_with_an_old_map_follows_the_redirection(cluster: Clu
         await hears(client, "unknown", listener)
 
 
-async def test_a_fail_over_is_a_gap_and_then_all_is_heard(own: Cluster) -> None:
+async def test_a_fail_over_is_a_gap_and_then_all_is_heard(own: RedisCluster) -> None:
     async with subscribed(own) as (client, subscriber):
         listeners = {channel: Recorder() for channel in CHANNELS}
         for channel, listener in listeners.items():
@@ -164,7 +166,7 @@ async def test_a_fail_over_is_a_gap_and_then_all_is_heard(own: Cluster) -> None:
             await hears(client, channel, listeners[channel])
 
 
-async def test_a_node_that_comes_back_is_subscribed_again(own: Cluster) -> None:
+async def test_a_node_that_comes_back_is_subscribed_again(own: RedisCluster) -> None:
     async with subscribed(own) as (client, subscriber):
         await client.refresh()
         node = own.primaries[1]
@@ -180,7 +182,7 @@ async def test_a_node_that_comes_back_is_subscribed_again(own: Cluster) -> None:
         await hears(client, channel, listener)
 
 
-async def test_a_cluster_that_is_away_at_first_is_waited_for(own: Cluster) -> None:
+async def test_a_cluster_that_is_away_at_first_is_waited_for(own: RedisCluster) -> None:
     for node in own.primaries + own.replicas:
         await node.kill()
     async with subscribed(own) as (client, subscriber):

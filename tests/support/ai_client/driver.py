@@ -41,13 +41,13 @@ class Options(TypedDict, total=False):
     timeout_ms: int
 
 
-class Error(BaseModel):
+class ClientError(BaseModel):
     name: str
     message: str
 
 
 class Request(BaseModel):
-    """A request on the wire; `done` tells whether its answer came to `[DONE]`."""
+    """An HTTP request. `done` is true if its response ended with `[DONE]`."""
 
     method: str
     url: str
@@ -57,7 +57,7 @@ class Request(BaseModel):
     done: bool
 
 
-class Finish(BaseModel):
+class FinishCall(BaseModel):
     """What `onFinish` was told."""
 
     model_config = ConfigDict(alias_generator=to_camel)
@@ -69,7 +69,7 @@ class Finish(BaseModel):
 
 
 class Result(BaseModel):
-    """What the user sees in the end, and what passed on the wire.
+    """The final state of the chat, and its HTTP traffic.
 
     `chunks[n]` is what came in answer to `requests[n]`, a stop's request counted too.
     """
@@ -77,13 +77,13 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     status: str
-    error: Error | None
+    error: ClientError | None
     text: str
     message: Json | None
     messages: list[Json]
     chunks: list[list[Json]]
     requests: list[Request]
-    finishes: list[Finish]
+    finishes: list[FinishCall]
     #: What `onData` was told.
     data: list[Json]
     no_active_stream: bool

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resilientFetch, streamUrl } from '../../../clients/resilient-fetch.js';
 import { newChat, sdk } from './chat.mjs';
-import { Wire } from './wire.mjs';
+import { RecordingFetch } from './recording_fetch.mjs';
 
 const RECONNECTS = 20;
 
@@ -11,7 +11,7 @@ export class Scenario {
   #command;
   #ai;
   #chat;
-  #wire;
+  #recording;
   #transport;
   #finishes = [];
   #data = [];
@@ -26,7 +26,7 @@ export class Scenario {
     const cuts = command.cuts ?? (command.cut_after === undefined ? [] : [command.cut_after]);
     this.#command = command;
     this.#ai = ai;
-    this.#wire = new Wire(cuts, () => this.#onChunk());
+    this.#recording = new RecordingFetch(cuts, () => this.#onChunk());
     this.#transport = this.#newTransport();
     this.#chat = this.#newChat(command.messages ?? []);
   }
@@ -40,7 +40,7 @@ export class Scenario {
       await Promise.race([this.#play(), expired]);
       return this.#result(this.#chat.error);
     } catch (error) {
-      this.#wire.close();
+      this.#recording.close();
       return this.#result(error);
     }
   }
@@ -100,7 +100,7 @@ export class Scenario {
   }
 
   #recovers() {
-    return ['reconnect', 'reload'].includes(this.#command.on_cut) && !this.#wire.closed;
+    return ['reconnect', 'reload'].includes(this.#command.on_cut) && !this.#recording.closed;
   }
 
   /** What a page that is loaded anew knows: all but the answer in flight. */
@@ -112,7 +112,7 @@ export class Scenario {
   #newTransport() {
     const { api, body, headers, resume_api: resumeApi, resilient } = this.#command;
     const resumeUrl = (_, id) => streamUrl(resumeApi ?? api, id);
-    const fetch = this.#wire.fetch;
+    const fetch = this.#recording.fetch;
     return new this.#ai.DefaultChatTransport({
       api,
       body,
@@ -143,14 +143,14 @@ export class Scenario {
   async #stop() {
     const { api, chat, headers } = this.#command;
     const url = `${api}/${encodeURIComponent(chat)}/stop`;
-    await this.#wire.fetch(url, { method: 'POST', headers }).catch(() => {});
+    await this.#recording.fetch(url, { method: 'POST', headers }).catch(() => {});
     await this.#chat.stop();
   }
 
   #result(error) {
     const { status, messages } = this.#chat;
     const message = messages.at(-1)?.role === 'assistant' ? messages.at(-1) : null;
-    const { requests, chunks } = this.#wire;
+    const { requests, chunks } = this.#recording;
     return {
       id: this.#command.id,
       status,

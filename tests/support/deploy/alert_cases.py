@@ -1,6 +1,6 @@
 """Houses in which something is wrong, and houses in which it only looks so."""
 
-from tests.support.deploy.alert_harness import API, WORKER, Case, Series
+from tests.support.deploy.alert_harness import API, WORKER, AlertCase, Series
 
 GONE: Series = dict.fromkeys(API)
 UNSEEN: Series = dict.fromkeys(WORKER)
@@ -47,69 +47,75 @@ RESET = "0+60x39 0+60x59"
 RESTARTED: Series = {name: RESET for name, values in WORKER.items() if values == "+60"}
 
 PROCESSES = (
-    Case("all is well"),
-    Case("nobody asks", api=IDLE, worker=IDLE_WORKER),
-    Case("a worker has restarted once", worker=RESTARTED),
-    Case("no api process tells anything", ("MambaApiDown",), api=GONE),
-    Case(
+    AlertCase("all is well"),
+    AlertCase("nobody asks", api=IDLE, worker=IDLE_WORKER),
+    AlertCase("a worker has restarted once", worker=RESTARTED),
+    AlertCase("no api process tells anything", ("MambaApiDown",), api=GONE),
+    AlertCase(
         "prometheus does not get in",
         ("MambaApiDown", 'MambaTargetDown{instance="a"}', 'MambaTargetDown{instance="b"}'),
         api={**GONE, "up": "0"},
     ),
-    Case("one of two api processes is gone", api_b=GONE),
-    Case("one of two stands still", ('MambaTargetDown{instance="b"}',), api_b={**GONE, "up": "0"}),
-    Case("one stood still, briefly", api_b={"up": "1+0x65 0+0x3 1+0x20"}),
-    Case(
+    AlertCase("one of two api processes is gone", api_b=GONE),
+    AlertCase(
+        "one of two stands still", ('MambaTargetDown{instance="b"}',), api_b={**GONE, "up": "0"}
+    ),
+    AlertCase("one stood still, briefly", api_b={"up": "1+0x65 0+0x3 1+0x20"}),
+    AlertCase(
         "a worker dies again and again",
         ('MambaProcessRestarts{instance="w"}',),
         worker={"process_start_time_seconds": "1700000000+0x45 1+0x5 2+0x5 3+0x40"},
     ),
-    Case("workers are alive and unseen", ("MambaWorkersUnseen",), worker=UNSEEN),
-    Case("workers are scaled to zero", api={SERVING: "0"}, worker=UNSEEN),
-    Case(
+    AlertCase("workers are alive and unseen", ("MambaWorkersUnseen",), worker=UNSEEN),
+    AlertCase("workers are scaled to zero", api={SERVING: "0"}, worker=UNSEEN),
+    AlertCase(
         "changed settings are wrong",
         ("MambaSettingsRefused",),
         worker={"mamba_settings_loaded": "0"},
     ),
-    Case("they were wrong for a moment", worker={"mamba_settings_loaded": "1+0x67 0+0x1 1+0x20"}),
-    Case(
+    AlertCase(
+        "they were wrong for a moment", worker={"mamba_settings_loaded": "1+0x67 0+0x1 1+0x20"}
+    ),
+    AlertCase(
         "a roll-out stands still",
         ("MambaVersionsDiffer",),
         worker={'mamba_build_info{version="0.2.0"}': "1"},
     ),
-    Case("a roll-out is under way", worker={'mamba_build_info{version="0.2.0"}': "_x50 1+0x40"}),
+    AlertCase(
+        "a roll-out is under way", worker={'mamba_build_info{version="0.2.0"}': "_x50 1+0x40"}
+    ),
 )
 
 QUEUE = (
-    Case(
+    AlertCase(
         "a run waits and there is no worker",
         ('MambaNoWorkers{queue="main"}',),
         api={WAITING: "1", OLDEST: "300", SERVING: "0"},
         worker=UNSEEN,
     ),
-    Case(
+    AlertCase(
         "a pool starts from zero within its time",
         api={WAITING: "0+0x69 1+0x20", OLDEST: "0+0x69 50+0x20", SERVING: "0"},
         worker=UNSEEN,
     ),
-    Case(
+    AlertCase(
         "the oldest run waits, and workers are there",
         ('MambaQueueStuck{queue="main"}',),
         api={WAITING: "1", OLDEST: "61"},
     ),
-    Case(
+    AlertCase(
         "of two queues one is stuck",
         ('MambaQueueStuck{queue="research"}',),
         api={'mamba_queue_oldest_wait_seconds{queue="research"}': "600"},
     ),
-    Case("the oldest run waits for a while", api={WAITING: "900", OLDEST: "59"}),
-    Case(
+    AlertCase("the oldest run waits for a while", api={WAITING: "900", OLDEST: "59"}),
+    AlertCase(
         "many wait long",
         ('MambaLongWaits{queue="main"}',),
         worker={QUICK_WAIT: "0", WAIT_10: "+50"},
     ),
-    Case("few wait long", worker={QUICK_WAIT: "+58", WAIT_10: "+58"}),
-    Case(
+    AlertCase("few wait long", worker={QUICK_WAIT: "+58", WAIT_10: "+58"}),
+    AlertCase(
         "one in a while waits long",
         worker={
             **{name: "0+1x30 30+0x60" for name in WORKER if name.startswith("mamba_run_wait")},
@@ -117,32 +123,34 @@ QUEUE = (
             WAIT_10: "0",
         },
     ),
-    Case("places are taken", ("MambaWorkersSaturated",), api={"mamba_workers_runs": "470"}),
-    Case("places are left", api={"mamba_workers_runs": "400"}),
-    Case("no worker has places", api={"mamba_workers_runs": "3", "mamba_workers_slots": "0"}),
-    Case("the queue fills up", ('MambaQueueNearLimit{queue="main"}',), api={WAITING: "8100"}),
-    Case("each api process tells of half of it", api={WAITING: "4900"}),
-    Case("a queue without a limit", api={WAITING: "50000", "mamba_queue_limit": "0"}),
-    Case(
+    AlertCase("places are taken", ("MambaWorkersSaturated",), api={"mamba_workers_runs": "470"}),
+    AlertCase("places are left", api={"mamba_workers_runs": "400"}),
+    AlertCase("no worker has places", api={"mamba_workers_runs": "3", "mamba_workers_slots": "0"}),
+    AlertCase("the queue fills up", ('MambaQueueNearLimit{queue="main"}',), api={WAITING: "8100"}),
+    AlertCase("each api process tells of half of it", api={WAITING: "4900"}),
+    AlertCase("a queue without a limit", api={WAITING: "50000", "mamba_queue_limit": "0"}),
+    AlertCase(
         "chats are refused",
         ("MambaQueueFull",),
         api_b={'mamba_http_refusals_total{code="queue_full"}': "0+0x67 1+0x20"},
     ),
-    Case(
+    AlertCase(
         "chats were refused an hour ago",
         api={'mamba_http_refusals_total{code="queue_full"}': "0+0x10 9+0x80"},
     ),
 )
 
 ANSWERS = (
-    Case(
+    AlertCase(
         "an eighth fails",
         ("MambaAnswersFail",),
         worker={FAILED: "+10", errors("model_error"): "+10"},
     ),
-    Case("one in 20 fails", worker={FAILED: "+3", errors("model_error"): "+3"}),
-    Case("conversations are too long", worker={FAILED: "+30", errors("context_too_long"): "+30"}),
-    Case(
+    AlertCase("one in 20 fails", worker={FAILED: "+3", errors("model_error"): "+3"}),
+    AlertCase(
+        "conversations are too long", worker={FAILED: "+30", errors("context_too_long"): "+30"}
+    ),
+    AlertCase(
         "two of three at night fail",
         worker={
             SUCCEEDED: "0+0x65 1+0x20",
@@ -150,85 +158,89 @@ ANSWERS = (
             errors("model_error"): "0+0x65 2+0x20",
         },
     ),
-    Case(
+    AlertCase(
         "some end by a time-out",
         ('MambaTimeouts{code="first_token_timeout"}',),
         worker={FAILED: "+4", errors("first_token_timeout"): "+4"},
     ),
-    Case("few end by a time-out", worker={FAILED: "+1", errors("run_timeout"): "+1"}),
-    Case(
+    AlertCase("few end by a time-out", worker={FAILED: "+1", errors("run_timeout"): "+1"}),
+    AlertCase(
         "the account is empty",
         ('MambaModelRefuses{code="quota_exceeded"}',),
         worker={FAILED: "+1", errors("quota_exceeded"): "+1"},
     ),
-    Case("it was filled up again", worker={errors("quota_exceeded"): "0+1x50 50+0x40"}),
-    Case(
+    AlertCase("it was filled up again", worker={errors("quota_exceeded"): "0+1x50 50+0x40"}),
+    AlertCase(
         "an endpoint is down",
         ('MambaProviderDown{provider="openai"}',),
         api={'mamba_provider_up{provider="openai"}': "0"},
     ),
-    Case("an endpoint was down", api={'mamba_provider_up{provider="openai"}': "0+0x68 1+0x20"}),
-    Case(
+    AlertCase(
+        "an endpoint was down", api={'mamba_provider_up{provider="openai"}': "0+0x68 1+0x20"}
+    ),
+    AlertCase(
         "a model begins late",
         ('MambaSlowFirstToken{model="gpt"}',),
         worker={TOKEN_1: "0", TOKEN_20: "+50"},
     ),
-    Case("a model begins late at times", worker={TOKEN_1: "+40", TOKEN_20: "+58"}),
-    Case(
+    AlertCase("a model begins late at times", worker={TOKEN_1: "+40", TOKEN_20: "+58"}),
+    AlertCase(
         "answers begin late because they wait",
         ('MambaLongWaits{queue="main"}',),
         worker={TOKEN_1: "0", TOKEN_20: "+50", QUICK_WAIT: "0", WAIT_10: "+50"},
     ),
-    Case(
+    AlertCase(
         "half of the attempts fail",
         ("MambaManyRetries",),
         worker={BEGUN: "+120", attempts("failed"): "+60"},
     ),
-    Case("some attempts fail", worker={BEGUN: "+70", attempts("failed"): "+10"}),
-    Case("attempts break off", ("MambaAttemptsBroken",), worker={attempts("broken"): "+1"}),
-    Case("two have broken off", worker={attempts("broken"): "0+0x65 2+0x20"}),
-    Case(
+    AlertCase("some attempts fail", worker={BEGUN: "+70", attempts("failed"): "+10"}),
+    AlertCase("attempts break off", ("MambaAttemptsBroken",), worker={attempts("broken"): "+1"}),
+    AlertCase("two have broken off", worker={attempts("broken"): "0+0x65 2+0x20"}),
+    AlertCase(
         "attempts break off without redis",
         ("MambaRedisDown",),
         api=AWAY,
         worker={attempts("broken"): "+1"},
     ),
-    Case(
+    AlertCase(
         "answers are given up",
         ('MambaAnswersLost{code="crash_budget"}',),
         worker={errors("crash_budget"): "0+0x60 2+0x30"},
     ),
-    Case("they were given up long ago", worker={errors("crash_budget"): "0+0x20 2+0x70"}),
-    Case("runs are lost to others", ("MambaLeasesLost",), worker={"mamba_leases_lost_total": "+1"}),
-    Case("a run was lost to another", worker={"mamba_leases_lost_total": "0+0x62 1+0x30"}),
+    AlertCase("they were given up long ago", worker={errors("crash_budget"): "0+0x20 2+0x70"}),
+    AlertCase(
+        "runs are lost to others", ("MambaLeasesLost",), worker={"mamba_leases_lost_total": "+1"}
+    ),
+    AlertCase("a run was lost to another", worker={"mamba_leases_lost_total": "0+0x62 1+0x30"}),
 )
 
 API_AND_REDIS = (
-    Case("requests fail", ("MambaApiErrors",), api={status(500): "+1"}),
-    Case("a request has failed", api_b={status(500): "0+0x67 1+0x30"}),
-    Case(
+    AlertCase("requests fail", ("MambaApiErrors",), api={status(500): "+1"}),
+    AlertCase("a request has failed", api_b={status(500): "0+0x67 1+0x30"}),
+    AlertCase(
         "requests are refused without redis", ("MambaRedisDown",), api={**AWAY, status(503): "+60"}
     ),
-    Case("chats are let in late", ("MambaApiSlow",), api={LET_IN: "0"}),
-    Case("some are let in late", api={LET_IN: "+58"}),
-    Case("streams are cut", ("MambaStreamsCut",), api={CUT: "+20"}),
-    Case("a roll-out cuts streams", api={CUT: "0+0x60 0+60x4 240+0x30"}),
-    Case(
+    AlertCase("chats are let in late", ("MambaApiSlow",), api={LET_IN: "0"}),
+    AlertCase("some are let in late", api={LET_IN: "+58"}),
+    AlertCase("streams are cut", ("MambaStreamsCut",), api={CUT: "+20"}),
+    AlertCase("a roll-out cuts streams", api={CUT: "0+0x60 0+60x4 240+0x30"}),
+    AlertCase(
         "a log has a hole", ("MambaStreamGaps",), api_b={"mamba_stream_gaps_total": "0+0x60 1+0x30"}
     ),
-    Case(
+    AlertCase(
         "a worker finds one",
         ("MambaStreamGaps",),
         worker={'mamba_appends_refused_total{reason="gap"}': "0+0x60 1+0x30"},
     ),
-    Case("redis is away", ("MambaRedisDown",), api=AWAY),
-    Case("redis is away for one of two", api_b=AWAY),
-    Case("redis fills up", ("MambaRedisMemory",), api={MEMORY: "850000000"}),
-    Case("redis is full", ("MambaRedisFull", "MambaRedisMemory"), api={MEMORY: "960000000"}),
-    Case("redis may use all there is", api={MEMORY: "960000000", LIMIT: "0"}),
-    Case("a hosted redis does not tell", api={MEMORY: None, LIMIT: None}),
-    Case("redis is slow", ("MambaRedisSlow",), api={"mamba_redis_latency_seconds": "0.08"}),
-    Case(
+    AlertCase("redis is away", ("MambaRedisDown",), api=AWAY),
+    AlertCase("redis is away for one of two", api_b=AWAY),
+    AlertCase("redis fills up", ("MambaRedisMemory",), api={MEMORY: "850000000"}),
+    AlertCase("redis is full", ("MambaRedisFull", "MambaRedisMemory"), api={MEMORY: "960000000"}),
+    AlertCase("redis may use all there is", api={MEMORY: "960000000", LIMIT: "0"}),
+    AlertCase("a hosted redis does not tell", api={MEMORY: None, LIMIT: None}),
+    AlertCase("redis is slow", ("MambaRedisSlow",), api={"mamba_redis_latency_seconds": "0.08"}),
+    AlertCase(
         "redis was slow once", api={"mamba_redis_latency_seconds": "0.001+0x67 0.2+0x0 0.001+0x20"}
     ),
 )

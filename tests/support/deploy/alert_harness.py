@@ -69,7 +69,7 @@ WORKER = {
 
 
 @dataclass(frozen=True)
-class Case:
+class AlertCase:
     """What differs from a house where all is well, and which alerts fire, with their labels.
 
     `api` differs at both API processes, `api_b` at the second one alone.

@@ -35,7 +35,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Case:
+class ChartCase:
     """Values that the chart is tried with, in a cluster that has these APIs beyond Kubernetes'."""
 
     name: str
@@ -55,13 +55,13 @@ class Case:
 
 
 CASES = (
-    Case("trial"),
-    Case("minimal"),
-    Case("existing-secrets", (KEDA,)),
-    Case("existing-secrets.without-keda"),
-    Case("pools", (KEDA,)),
-    Case("everything", (KEDA,)),
-    Case("cluster", (KEDA,)),
+    ChartCase("trial"),
+    ChartCase("minimal"),
+    ChartCase("existing-secrets", (KEDA,)),
+    ChartCase("existing-secrets.without-keda"),
+    ChartCase("pools", (KEDA,)),
+    ChartCase("everything", (KEDA,)),
+    ChartCase("cluster", (KEDA,)),
 )
 
 

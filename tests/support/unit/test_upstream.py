@@ -10,7 +10,7 @@ import pytest
 from openai import APIConnectionError, AsyncOpenAI, InternalServerError, NotFoundError
 from openai.types.chat.chat_completion_chunk import Choice
 
-from tests.support.upstream.client import Received, Upstream
+from tests.support.upstream.client import ReceivedRequest, Upstream
 
 TRANSPORT_ERRORS = (APIConnectionError, httpx2.TransportError)
 ASK = {"role": "user", "content": "Hello there"}
@@ -74,7 +74,7 @@ async def until_broken(client: AsyncOpenAI, model: str) -> list[str]:
     raise AssertionError("the stream did not break")
 
 
-async def settled(upstream: Upstream, model: str) -> Received:
+async def settled(upstream: Upstream, model: str) -> ReceivedRequest:
     """The model's only request, once it is over."""
     return (await upstream.until(model, lambda seen: seen[-1]["outcome"] != "open"))[-1]
 

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 from tests.support.upstream.completion import Completion
 from tests.support.upstream.connection import reset
 from tests.support.upstream.quirks import Quirk, Quirks
-from tests.support.upstream.script import Failure
+from tests.support.upstream.script import ScriptedFailure
 from tests.support.upstream.stage import Received
 from tests.support.upstream.turn import Hold, Pause, Piece, Step, Turn, is_text
 
@@ -19,11 +19,11 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScriptedResponse:
     request: Request
     received: Received
     turn: Turn
-    failure: Failure
+    failure: ScriptedFailure
     quirks: Sequence[Quirk] = ()
 
     def response(self) -> StreamingResponse:

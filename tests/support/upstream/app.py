@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from tests.support.upstream.answer import Answer
+from tests.support.upstream.answer import ScriptedResponse
 from tests.support.upstream.connection import reset
 from tests.support.upstream.conversation import place
-from tests.support.upstream.script import Failure, Script
+from tests.support.upstream.script import ResponseScript, ScriptedFailure
 from tests.support.upstream.stage import Play, Received, Stage
 from tests.support.upstream.turn import DivergedError
 
@@ -39,7 +39,7 @@ def create_app() -> Starlette:
 
     async def put_script(request: Request) -> Response:
         try:
-            script = Script.model_validate_json(await request.body())
+            script = ResponseScript.model_validate_json(await request.body())
         except ValidationError as error:
             return _error(422, str(error))
         stage.plays[request.path_params["name"]] = Play(script)
@@ -109,10 +109,10 @@ def _answer(request: Request, received: Received, play: Play) -> Response:
         turn = play.turn(at.turn).after(at.partial)
     except DivergedError as error:
         return _error(500, str(error))
-    return Answer(request, received, turn, failure, play.quirks).response()
+    return ScriptedResponse(request, received, turn, failure, play.quirks).response()
 
 
-def _refusal(failure: Failure, status: int) -> Response:
+def _refusal(failure: ScriptedFailure, status: int) -> Response:
     if failure.body is None:
         return _error(status, f"scripted failure {status}", headers=failure.headers)
     if isinstance(failure.body, str):

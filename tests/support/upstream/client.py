@@ -16,7 +16,7 @@ from tests.support.upstream.quirks import Quirk
 ROOT = Path(__file__).parents[3]
 
 
-class Received(TypedDict):
+class ReceivedRequest(TypedDict):
     """A request the server got; `sent` counts the text pieces of its answer."""
 
     body: dict[str, Any]
@@ -53,12 +53,12 @@ class Upstream:
         script = {"turns": turns, "failures": failures, "quirks": quirks}
         await self._call("PUT", f"/scripts/{name}", script)
 
-    async def requests(self, name: str) -> list[Received]:
+    async def requests(self, name: str) -> list[ReceivedRequest]:
         return await self._call("GET", f"/requests/{name}")
 
     async def until(
-        self, name: str, accept: Callable[[list[Received]], bool], timeout: float = 10.0
-    ) -> list[Received]:
+        self, name: str, accept: Callable[[list[ReceivedRequest]], bool], timeout: float = 10.0
+    ) -> list[ReceivedRequest]:
         """The model's requests, as soon as they are as expected."""
         async with asyncio.timeout(timeout):
             while True:

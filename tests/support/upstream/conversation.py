@@ -12,17 +12,17 @@ Message = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ScriptPosition:
     turn: int
     partial: str
 
 
-def place(messages: Sequence[Message]) -> Place:
+def place(messages: Sequence[Message]) -> ScriptPosition:
     tail = _after_last(
         messages, lambda message: message["role"] == "user" and not _asks_on(message)
     )
     rounds = sum(role == "tool" for role, _ in groupby(message["role"] for message in tail))
-    return Place(rounds, _partial(tail))
+    return ScriptPosition(rounds, _partial(tail))
 
 
 def _partial(tail: Sequence[Message]) -> str:

@@ -11,7 +11,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Text(Strict):
+class ScriptedText(Strict):
     text: list[str]
     delay: float = 0.0
 
@@ -23,12 +23,12 @@ class Words(Strict):
     delay: float = 0.0
 
 
-class Reasoning(Strict):
+class ScriptedReasoning(Strict):
     reasoning: list[str]
     delay: float = 0.0
 
 
-class ToolCall(Strict):
+class ScriptedToolCall(Strict):
     id: str
     name: str
     arguments: str
@@ -37,8 +37,8 @@ class ToolCall(Strict):
     held_after: int | None = Field(default=None, ge=1)
 
 
-class Tool(Strict):
-    tool: ToolCall
+class ScriptedTool(Strict):
+    tool: ScriptedToolCall
 
 
 class Sleep(Strict):
@@ -55,11 +55,11 @@ class Wait(Strict):
     wait: Literal[True]
 
 
-class Finish(Strict):
+class ScriptedFinish(Strict):
     finish: str
 
 
-class Failure(Strict):
+class ScriptedFailure(Strict):
     """What goes wrong with one request."""
 
     ok: Literal[True] | None = None
@@ -76,10 +76,10 @@ class Failure(Strict):
     comments: bool = False
 
 
-Action = Text | Words | Reasoning | Tool | Sleep | Wait | Finish
+Action = ScriptedText | Words | ScriptedReasoning | ScriptedTool | Sleep | Wait | ScriptedFinish
 
 
-class Script(Strict):
+class ResponseScript(Strict):
     turns: list[list[Action]] = Field(min_length=1)
-    failures: list[Failure] = []
+    failures: list[ScriptedFailure] = []
     quirks: list[Quirk] = []

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.support.upstream.script import Failure, Script
+from tests.support.upstream.script import ResponseScript, ScriptedFailure
 from tests.support.upstream.turn import Turn
 
 Outcome = Literal["open", "finished", "cut", "refused", "client-closed"]
@@ -23,7 +23,7 @@ class Received:
 class Play:
     """A script on its way: its failures are used up, its waits are opened one by one."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: ResponseScript) -> None:
         self._turns = [Turn.of(actions) for actions in script.turns]
         self._failures = deque(script.failures)
         self.quirks = script.quirks
@@ -32,8 +32,8 @@ class Play:
     def turn(self, number: int) -> Turn:
         return self._turns[min(number, len(self._turns) - 1)]
 
-    def failure(self) -> Failure:
-        return self._failures.popleft() if self._failures else Failure()
+    def failure(self) -> ScriptedFailure:
+        return self._failures.popleft() if self._failures else ScriptedFailure()
 
     def release(self) -> None:
         if self._closed:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from tests.support.upstream.script import (
     Action,
-    Finish,
-    Reasoning,
+    ScriptedFinish,
+    ScriptedReasoning,
+    ScriptedText,
+    ScriptedTool,
+    ScriptedToolCall,
     Sleep,
-    Text,
-    Tool,
-    ToolCall,
     Wait,
     Words,
 )
@@ -54,12 +54,12 @@ class DivergedError(Exception):
 class Turn:
     steps: tuple[Step, ...]
     finish: str
-    tools: tuple[ToolCall, ...] = ()
+    tools: tuple[ScriptedToolCall, ...] = ()
 
     @classmethod
     def of(cls, actions: Sequence[Action]) -> "Turn":
-        tools = tuple(action.tool for action in actions if isinstance(action, Tool))
-        named = [action.finish for action in actions if isinstance(action, Finish)]
+        tools = tuple(action.tool for action in actions if isinstance(action, ScriptedTool))
+        named = [action.finish for action in actions if isinstance(action, ScriptedFinish)]
         usual = "tool_calls" if tools else "stop"
         return cls(tuple(_steps(actions)), named[-1] if named else usual, tools)
 
@@ -102,21 +102,21 @@ def _steps(actions: Iterable[Action]) -> Iterator[Step]:
     index = 0
     for action in actions:
         match action:
-            case Text():
+            case ScriptedText():
                 yield from _spaced(map(_text, action.text), action.delay)
             case Words():
                 words = (f" w{n}" if n else "w0" for n in range(action.words))
                 yield from _spaced(map(_text, words), action.delay)
-            case Reasoning():
+            case ScriptedReasoning():
                 yield from _spaced(map(_reasoning, action.reasoning), action.delay)
-            case Tool():
+            case ScriptedTool():
                 yield from _tool(action.tool, index)
                 index += 1
             case Sleep():
                 yield Pause(action.sleep)
             case Wait():
                 yield Hold(asyncio.Event())
-            case Finish():
+            case ScriptedFinish():
                 pass
 
 
@@ -133,7 +133,7 @@ def _reasoning(text: str) -> Piece:
     return Piece("reasoning", text, encode({"reasoning_content": text}))
 
 
-def _tool(call: ToolCall, index: int) -> Iterator[Piece | Hold]:
+def _tool(call: ScriptedToolCall, index: int) -> Iterator[Piece | Hold]:
     opening = {
         "index": index,
         "id": call.id,

@@ -30,7 +30,7 @@ def test_the_input_is_what_the_model_is_told(name: str) -> None:
 def test_the_schemas_are_valid_and_hold_the_example(tool: DisplayTool) -> None:
     for schema in (tool.input_schema(), tool.output_schema()):
         meta.validate({"$schema": DRAFT, **schema})
-        Draft202012Validator(schema).validate(tool.example.wire())
+        Draft202012Validator(schema).validate(tool.example.output())
 
 
 @tools
@@ -42,9 +42,9 @@ def test_what_always_is_in_an_output_is_required(tool: DisplayTool) -> None:
 
 def _smallest(tool: DisplayTool) -> dict[str, Any]:
     required = tool.input_schema()["required"]
-    example = tool.example.wire()
+    example = tool.example.output()
     given = {name: example[name] for name in required}
     if "categories" in example:
         given["categories"] = example["categories"]
-        return {k: v for k, v in tool.arguments(**given).wire().items() if k != "categories"}
-    return tool.arguments(**given).wire()
+        return {k: v for k, v in tool.arguments(**given).output().items() if k != "categories"}
+    return tool.arguments(**given).output()

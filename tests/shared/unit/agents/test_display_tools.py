@@ -83,7 +83,7 @@ def test_only_the_named_tools_are_given_and_each_once() -> None:
 
 @pytest.mark.parametrize("name", DISPLAY_TOOL_NAMES)
 async def test_a_tool_returns_its_arguments(name: str) -> None:
-    arguments = EXAMPLES[name].wire()
+    arguments = EXAMPLES[name].output()
 
     assert await shown(name, arguments) == arguments
 

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export class Wire {
+export class RecordingFetch {
   requests = [];
   /** For each request the chunks that reached the SDK. */
   chunks = [];
