@@ -72,7 +72,7 @@ class Process:
         A client that holds nothing of the message has it rebuilt, where earlier runs began it.
         """
         trace_run(run)
-        known = not run.earlier or not (rebuild or wire.view)
+        known = not run.continues or not (rebuild or wire.view)
         waits = run.state is RunState.QUEUED and wire is UI_MESSAGE
         return RelayResponse(
             self.follower,

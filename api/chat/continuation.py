@@ -12,7 +12,8 @@ from api.chat.request import ChatRequest
 from shared.errors import InvalidRequest, NotPending, PendingExpired
 from shared.queue.job_queue import JobQueue
 from shared.runs.finalize import CLOSED_UNBEGUN
-from shared.runs.run import Run, RunState, RunStore
+from shared.runs.run import Run, RunState
+from shared.runs.store import RunStore
 from shared.streams.event_stream import Entry, EventStream, read_all
 from shared.streams.tool_responses import ToolResponse
 from shared.streams.transcript import Transcript, TranscriptToolCall
@@ -60,7 +61,7 @@ class Continuations:
     async def logs(self, run: Run, *, own: bool = True) -> list[Entry] | None:
         """What the runs of a message have said; None if the log of one is no longer kept."""
         entries: list[Entry] = []
-        for run_id in (*run.earlier, *([run.id] if own else [])):
+        for run_id in (*run.continues, *([run.id] if own else [])):
             said = await read_all(self._stream, run_id)
             if not said:
                 return None

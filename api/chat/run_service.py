@@ -22,7 +22,8 @@ from shared.redis.keys import MAIN_QUEUE
 from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken
 from shared.runs.control import RunControl
 from shared.runs.finalize import lost_ending
-from shared.runs.run import Run, RunState, RunStore, new_run_id
+from shared.runs.run import Run, RunState, new_run_id
+from shared.runs.store import RunStore
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from shared.streams.event_stream import Closure, Cursor, Entry, EventStream
@@ -128,7 +129,7 @@ class RunService:
                 queue=_queue(settings, agent, earlier.model),
                 model=earlier.model,
                 request_id=request_id,
-                continues=" ".join((*earlier.earlier, earlier.id)),
+                continues=(*earlier.continues, earlier.id),
             )
         model = agent.model or requested_model(settings, chat.model)
         return Run(
@@ -283,7 +284,7 @@ def _job(
         messages=chat.history_before(continued.steps) if continued else chat.history(),
         client_tools=tuple(tool.normal() for tool in chat.client_tools or ()),
         approvals=chat.asks,
-        continues=run.earlier,
+        continues=run.continues,
         answers=continued.answers if continued else {},
         trace=trace,
     )

@@ -18,7 +18,7 @@ from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.live_runs import LiveRuns
-from shared.runs.run import RunStore
+from shared.runs.store import RunStore
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings, load_settings
 from shared.streams.event_stream import RedisEventStream

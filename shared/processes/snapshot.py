@@ -209,7 +209,7 @@ class SystemMonitor:
     async def _failed_runs(self) -> list[Run]:
         """Those that are still kept."""
         ids = await self._failed.newest(MOST_RUNS)
-        known = await self._runs.find(ids)
+        known = await self._runs.get_many(ids)
         return [known[run_id] for run_id in dict.fromkeys(ids) if run_id in known]
 
 

@@ -1,0 +1,1 @@
+"""Runs: their records, admission, control and end. Their output is in `shared.streams`."""

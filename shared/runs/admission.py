@@ -20,6 +20,7 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit
 from shared.runs.run import Run
+from shared.runs.store import hash_fields
 from shared.settings import LimitSettings
 
 #: How long a run waits at most for the one that it supersedes to end.
@@ -107,7 +108,7 @@ class Admission:
             max_wakeup_tokens=_WAKE_CAP,
             supersede_ms=int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
             fingerprint=idempotency.fingerprint if idempotency else "",
-            continued_runs=run.continues,
+            continued_runs=" ".join(run.continues),
             requests_per_minute=limits.requests_per_minute,
             burst=limits.burst,
             max_live_runs=limits.live_runs,
@@ -121,7 +122,7 @@ class Admission:
             **parameters,
             run_format=keys.run("%s"),
             stream_format=keys.stream("%s"),
-            run_fields=run.to_fields(),
+            run_fields=hash_fields(run),
         )
 
     def _mark(self, run_id: str) -> str:

@@ -16,7 +16,8 @@ from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import close_run
-from shared.runs.run import Run, RunState, RunStore
+from shared.runs.run import Run, RunState
+from shared.runs.store import RunStore
 from shared.streams.event_stream import Closure, EventStream
 from shared.streams.events import Abort, StreamEvent
 from shared.streams.follow import Follower
@@ -61,7 +62,8 @@ class RunControl:
         run = await self.find(run_id)
         worker = await self._queue.leased_by(run_id)
         offset = (await self._stream.tail(run_id)).offset
-        return {**run.model_dump(mode="json"), "worker": worker, "events": offset}
+        fields = {**run.model_dump(mode="json"), "continues": " ".join(run.continues)}
+        return {**fields, "worker": worker, "events": offset}
 
     async def stop_live(self, run_id: str) -> Run:
         """Stop a run as its user would. Raises NotFound, or RunEnded."""

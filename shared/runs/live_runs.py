@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple, cast
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Keys, redis_script
-from shared.runs.run import Run, RunStore
+from shared.runs.run import Run
+from shared.runs.store import RunStore
 
 LiveState = Literal["waiting", "running", "deferred"]
 
@@ -42,7 +43,7 @@ class LiveRuns:
             lease_prefix=keys.lease(""),
         )
         found = [[field.decode() for field in row] for row in reply]
-        runs = await self._runs.find([job for job, *_ in found])
+        runs = await self._runs.get_many([job for job, *_ in found])
         return [
             LiveRun(runs[job], worker or None, int(due), cast("LiveState", state))
             for job, due, worker, state in found

@@ -16,7 +16,8 @@ from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis
 from shared.runs.admission import Admission, text_of
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit_split
-from shared.runs.run import Run, RunStore
+from shared.runs.run import Run
+from shared.runs.store import RunStore
 
 log = structlog.stdlib.get_logger()
 
@@ -58,9 +59,9 @@ class SplitAdmission(Admission):
         """Make the run, if it is not; and have it name the one that it supersedes."""
         if made is None:
             await self._runs.create(run)
-            await self._runs.keep(run.earlier)
+            await self._runs.extend_ttl(run.continues)
         if supersedes:
-            await self._runs.name_superseded(run.id, supersedes)
+            await self._runs.record_superseded(run.id, supersedes)
         return supersedes
 
     async def _look(self, run_ids: list[str]) -> dict[str, str]:
@@ -78,7 +79,7 @@ class SplitAdmission(Admission):
             if let_in and superseded:
                 await self._stop(text_of(superseded))
             if made and not let_in:
-                await self._runs.forget(run.id)
+                await self._runs.delete(run.id)
         except REDIS_AWAY as error:
             log.warning("run.half_admitted", run_id=run.id, error=type(error).__name__)
 

@@ -11,7 +11,7 @@ from shared.redis.client import Argument, Redis, connect, is_cluster
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.admission import Admission
 from shared.runs.live_runs import LiveRuns
-from shared.runs.run import RunStore
+from shared.runs.store import RunStore
 from shared.settings import Settings
 from shared.streams.event_stream import RedisEventStream
 

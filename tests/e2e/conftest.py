@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.runs.run import Run, RunStore
+from shared.runs.run import Run
+from shared.runs.store import RunStore
 from tests.support.ai_client.driver import AiClient
 from tests.support.browser.page import Browser, open_browser
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all

@@ -8,7 +8,8 @@ from fakeredis import FakeAsyncRedis
 
 from shared.redis.client import Redis
 from shared.redis.cluster_client import ClusterClient
-from shared.runs.run import Run, RunStore
+from shared.runs.run import Run
+from shared.runs.store import RunStore
 from shared.streams.event_stream import EventStream, RedisEventStream, Takeover
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.fakes.runs import new_run

@@ -1,0 +1,1 @@
+"""The jobs that a worker runs: `run_chat` and `generate_title`."""

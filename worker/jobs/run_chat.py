@@ -19,7 +19,8 @@ from shared.errors import Fenced, StreamClosed, StreamError
 from shared.queue.job_queue import RunChat
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import close_run, failure_ending
-from shared.runs.run import RunState, RunStore
+from shared.runs.run import RunState
+from shared.runs.store import RunStore
 from shared.settings import RunSettings
 from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, read_all, read_each
 from shared.streams.events import Abort, Finish, FinishReason, Start, StreamEvent

@@ -9,7 +9,7 @@ from pydantic_ai import UsageLimits
 from pydantic_ai.usage import RunUsage
 
 from shared.redis.client import REDIS_AWAY
-from shared.runs.run import RunStore
+from shared.runs.store import RunStore
 from shared.streams.transcript import Transcript
 from worker.telemetry.metrics import count_usage
 

@@ -1,0 +1,1 @@
+"""What an attempt writes: agent events mapped to stream events, and their group commit to Redis."""

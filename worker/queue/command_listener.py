@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from shared.background_task import BackgroundTask
 from shared.redis.client import REDIS_AWAY
-from shared.runs.run import RunStore
+from shared.runs.store import RunStore
 from worker.jobs.running_runs import Interrupt, RunningRuns
 
 

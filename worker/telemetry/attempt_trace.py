@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager, suppress
 from shared.errors import StreamClosed, StreamError
 from shared.queue.job_queue import RUN_CHAT, RunChat
 from shared.redis.client import REDIS_AWAY, RedisError
-from shared.runs.run import RunState, RunStore
+from shared.runs.run import RunState
+from shared.runs.store import RunStore
 from shared.streams.event_stream import Closure, Takeover
 from shared.telemetry.tracing import Attributes
 from shared.telemetry.tracing.tracer import Tracer, context_of

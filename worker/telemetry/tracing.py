@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager
 
 from shared.queue.job_queue import GENERATE_TITLE, GenerateTitle, RunChat
-from shared.runs.run import RunStore
+from shared.runs.store import RunStore
 from shared.streams.event_stream import Closure, Takeover
 from shared.telemetry import tracing
 from shared.telemetry.tracing import Attributes, Span

@@ -19,7 +19,8 @@ from api.console import routes as routes_module
 from shared.api_key import hash_of, new_api_key
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.runs.run import Run, RunStore
+from shared.runs.run import Run
+from shared.runs.store import RunStore
 from shared.settings import Settings
 from tests.support.processes import Api, Valkey
 from tests.support.wait import until

@@ -57,7 +57,7 @@ class Door:
         owner: str = OWNER,
         supersede: bool = False,
         idempotency: Idempotency | None = None,
-        continues: str = "",
+        continues: tuple[str, ...] = (),
         **limits: Unpack[Limits],
     ) -> Admitted | Occupied | Overtaken:
         run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
@@ -615,19 +615,19 @@ async def test_of_fifty_at_once_exactly_as_many_as_may_are_let_in(
 
 async def test_the_logs_of_a_message_live_as_long_as_the_run_that_continues_it(door: Door) -> None:
     names = [key(f"run-{number}") for number in (1, 2) for key in (keys.run, keys.stream)]
-    for number, continues in enumerate(["", "run-1"], start=1):
+    for number, continues in enumerate([(), ("run-1",)], start=1):
         await door.admit(f"run-{number}", chat=CHAT, continues=continues)
         await door.end(f"run-{number}")
     for name in names:
         await door.logs.execute_command("PEXPIRE", name, 1000)
 
-    assert await door.admit("run-3", chat=CHAT, continues="run-1 run-2") == admitted("run-3")
+    assert await door.admit("run-3", chat=CHAT, continues=("run-1", "run-2")) == admitted("run-3")
 
     for name in names:
         assert await door.logs.execute_command("PTTL", name) > 1000
     run = await door.runs.get("run-3")
     assert run is not None
-    assert run.earlier == ("run-1", "run-2")
+    assert run.continues == ("run-1", "run-2")
 
 
 @pytest.mark.parametrize("supersede", [False, True])
@@ -637,19 +637,19 @@ async def test_of_two_that_continue_a_run_the_second_changes_nothing(
 ) -> None:
     await door.admit("run-1", chat=CHAT)
     await door.end("run-1")
-    await door.admit("run-2", chat=CHAT, continues="run-1")
+    await door.admit("run-2", chat=CHAT, continues=("run-1",))
     before = await door.everything()
 
-    live = await door.admit("run-3", chat=CHAT, continues="run-1", supersede=supersede)
+    live = await door.admit("run-3", chat=CHAT, continues=("run-1",), supersede=supersede)
     assert (live, await door.everything()) == (Occupied("run-2"), before)
 
     await door.end("run-2")
-    late = await door.admit("run-3", chat=CHAT, continues="run-1", supersede=supersede)
+    late = await door.admit("run-3", chat=CHAT, continues=("run-1",), supersede=supersede)
     assert late == Overtaken("run-2")
 
 
 async def test_a_run_whose_chat_is_forgotten_is_not_continued(door: Door) -> None:
-    assert await door.admit("run-2", chat=CHAT, continues="run-1") == Overtaken("")
+    assert await door.admit("run-2", chat=CHAT, continues=("run-1",)) == Overtaken("")
 
 
 async def test_the_run_of_a_key_can_be_asked_for(door: Door) -> None:

@@ -10,7 +10,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.subscriber import Subscriber
-from shared.runs.run import RunState, RunStore
+from shared.runs.run import RunState
+from shared.runs.store import RunStore
 from shared.streams.event_stream import (
     PAGE,
     START,

@@ -9,7 +9,8 @@ from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis, connect
 from shared.runs.failed_runs import FailedRuns
-from shared.runs.run import Run, RunState, RunStore
+from shared.runs.run import Run, RunState
+from shared.runs.store import RunStore
 from shared.runs.stores import Stores
 from tests.shared.integration.test_metrics_history import no_others, now_ms, observatory
 from tests.shared.integration.test_workers import record

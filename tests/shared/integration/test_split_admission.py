@@ -12,8 +12,9 @@ from shared.redis import keys
 from shared.redis.client import Argument, Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Occupied
-from shared.runs.run import RunState, RunStore
+from shared.runs.run import RunState
 from shared.runs.split_admission import SplitAdmission
+from shared.runs.store import RunStore
 from shared.settings import LimitSettings
 from shared.streams.event_stream import RedisEventStream
 from tests.support.fakes.runs import job_of, new_run
@@ -35,9 +36,9 @@ class Away(RunStore):
         self._check("request_cancel")
         await super().request_cancel(run_id)
 
-    async def forget(self, run_id: str) -> None:
-        self._check("forget")
-        await super().forget(run_id)
+    async def delete(self, run_id: str) -> None:
+        self._check("delete")
+        await super().delete(run_id)
 
     def _check(self, call: str) -> None:
         if call in self.lost:
@@ -128,7 +129,7 @@ async def test_a_stop_that_was_not_recorded_is_recorded_by_whoever_begins_with_t
 async def test_a_refusal_stands_though_the_run_cannot_be_taken_back(door: Door) -> None:
     await door.admit("run-1")
     await door.runs.create(new_run("run-2", owner=OWNER, chat_id=CHAT))
-    door.runs.lost = {"forget"}
+    door.runs.lost = {"delete"}
 
     assert await door.admit("run-2") == Occupied("run-1")
 

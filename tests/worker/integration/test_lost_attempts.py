@@ -2,7 +2,7 @@
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.runs.run import RunStore
+from shared.runs.store import RunStore
 from tests.support.fakes.runs import new_run
 
 

@@ -27,7 +27,8 @@ from shared.queue.job_queue import RunChat
 from shared.redis.client import Redis
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import close_run
-from shared.runs.run import Run, RunState, RunStore
+from shared.runs.run import Run, RunState
+from shared.runs.store import RunStore
 from shared.settings import OpenAISettings, RunSettings, Settings
 from shared.settings.live_settings import LiveSettings
 from shared.streams import events

@@ -1,0 +1,169 @@
+"""The hashes of runs in Redis."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from shared.redis import keys
+from shared.redis.client import Argument, Redis
+from shared.redis.scripts import Arguments, Key, redis_script
+from shared.runs.run import Run, RunState
+
+
+class RunStore:
+    def __init__(self, redis: Redis, *, live_ttl: float) -> None:
+        self._redis = redis
+        self._live_ttl_ms = int(live_ttl * 1000)
+
+    async def create(self, run: Run) -> None:
+        """Store a run as admitted now. An existing run stays unchanged."""
+        await _create(
+            self._redis,
+            run=keys.run(run.id),
+            ttl_ms=self._live_ttl_ms,
+            fields=hash_fields(run),
+        )
+
+    async def delete(self, run_id: str) -> None:
+        await self._redis.execute_command("DEL", keys.run(run_id))
+
+    async def extend_ttl(self, run_ids: Iterable[str]) -> None:
+        """Keep runs and their streams as long as a run admitted now."""
+        names = [name(run_id) for run_id in run_ids for name in (keys.run, keys.stream)]
+        await self._pipeline([("PEXPIRE", name, self._live_ttl_ms) for name in names])
+
+    async def states(self, run_ids: Sequence[str]) -> dict[str, RunState | None]:
+        """Return the state of each run, or None if it is no longer stored."""
+        found = await self._pipeline([("HGET", keys.run(run_id), "state") for run_id in run_ids])
+        states = [RunState(state.decode()) if state else None for state in found]
+        return dict(zip(run_ids, states, strict=True))
+
+    async def record_superseded(self, run_id: str, superseded: str) -> None:
+        """Store in a run which other run it supersedes."""
+        await _set_field(self._redis, run=keys.run(run_id), field="supersedes", value=superseded)
+
+    async def get(self, run_id: str) -> Run | None:
+        return _decode(await self._redis.execute_command("HGETALL", keys.run(run_id)))
+
+    async def get_many(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Return those of the runs that exist, by id, in one round trip."""
+        found = await self._pipeline([("HGETALL", keys.run(run_id)) for run_id in run_ids])
+        return {run.id: run for run in map(_decode, found) if run is not None}
+
+    async def request_cancel(self, run_id: str) -> None:
+        """Store a stop request. The next append to the stream reports it to the writer."""
+        await _cancel(self._redis, run=keys.run(run_id))
+
+    async def count_failure(self, run_id: str, attempt: int) -> None:
+        """Count an attempt as failed, unless its end was counted before."""
+        await self._count(run_id, attempt, "failures")
+
+    async def count_handover(self, run_id: str, attempt: int) -> None:
+        """Count an attempt as handed over, unless its end was counted before."""
+        await self._count(run_id, attempt, "handovers")
+
+    async def _count(self, run_id: str, attempt: int, field: str) -> None:
+        await _count_end(self._redis, run=keys.run(run_id), counter=field, mark=f"end:{attempt}")
+
+    async def hand_back(self, run_id: str) -> float | None:
+        """Record that a worker handed the run back without an attempt.
+
+        Returns the seconds since the first such hand-back, or None if the run has ended.
+        """
+        waited_ms = await _hand_back(self._redis, run=keys.run(run_id))
+        return None if waited_ms is None else waited_ms / 1000
+
+    async def record_usage(self, run_id: str, attempt: int, usage: str) -> None:
+        """Store what an attempt has used so far. Each attempt has a separate field."""
+        await _set_field(self._redis, run=keys.run(run_id), field=f"usage:{attempt}", value=usage)
+
+    async def usages(self, run_id: str) -> list[str]:
+        """Return what each attempt has used."""
+        fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
+        return [value.decode() for name, value in fields.items() if name.startswith(b"usage:")]
+
+    async def swap_trace(self, run_id: str, mine: str) -> str | None:
+        """Store this attempt's span data and return the data of the previous attempt.
+
+        An attempt that reports its own end stores an empty string, which removes the data.
+        """
+        previous = await _swap_trace(self._redis, run=keys.run(run_id), trace=mine)
+        return previous.decode() if previous else None
+
+    async def _pipeline(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        if not commands:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return await pipe.execute()
+
+
+def hash_fields(run: Run) -> list[str]:
+    """Return the run's hash as alternating names and values."""
+    fields = run.model_dump(mode="json", exclude_none=True)
+    fields["continues"] = " ".join(run.continues)
+    return [text for name, value in fields.items() for text in (name, str(value))]
+
+
+def _decode(fields: Mapping[bytes, bytes]) -> Run | None:
+    if b"id" not in fields:
+        return None
+    texts = {name.decode(): value.decode() for name, value in fields.items()}
+    return Run.model_validate({**texts, "continues": texts.get("continues", "").split()})
+
+
+# These scripts do nothing if the run's hash has expired: writing would leave a fragment of it that
+# has no TTL.
+@redis_script("""
+if redis.call('EXISTS', run) == 1 then redis.call('HINCRBY', run, 'cancel', 1) end
+""")
+def _cancel(*, run: Key) -> None: ...
+
+
+@redis_script("""
+if redis.call('EXISTS', run) == 1 then redis.call('HSET', run, field, value) end
+""")
+def _set_field(*, run: Key, field: str, value: str) -> None: ...
+
+
+# An attempt ends once, even if the call is repeated.
+@redis_script("""
+if redis.call('EXISTS', run) == 1 and redis.call('HSETNX', run, mark, counter) == 1 then
+  redis.call('HINCRBY', run, counter, 1)
+end
+""")
+def _count_end(*, run: Key, counter: str, mark: str) -> None: ...
+
+
+@redis_script("""
+if redis.call('EXISTS', run) == 0 then return false end
+local previous = redis.call('HGET', run, 'trace')
+if trace == '' then redis.call('HDEL', run, 'trace')
+else redis.call('HSET', run, 'trace', trace) end
+return previous
+""")
+def _swap_trace(*, run: Key, trace: str) -> bytes | None: ...
+
+
+# The time of the first hand-back is kept until the next attempt begins.
+@redis_script("""
+local state = redis.call('HGET', run, 'state')
+if state ~= 'queued' and state ~= 'running' then return false end
+local attempts = redis.call('HGET', run, 'attempts')
+local now = now_ms()
+local before, since = string.match(redis.call('HGET', run, 'unbegun') or '', '(%d+) (%d+)')
+if before ~= attempts then
+  since = now
+  redis.call('HSET', run, 'unbegun', attempts .. ' ' .. string.format('%d', now))
+end
+return now - since
+""")
+def _hand_back(*, run: Key) -> int | None: ...
+
+
+@redis_script("""
+if redis.call('EXISTS', run) == 1 then return end
+redis.call('HSET', run, 'let_in_at', string.format('%d', now_ms()), unpack(fields))
+redis.call('PEXPIRE', run, ttl_ms)
+""")
+def _create(*, run: Key, ttl_ms: int, fields: Arguments) -> None: ...
