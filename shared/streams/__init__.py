@@ -1,1 +1,1 @@
-"""The event stream of a run: its events, how to append, read and follow them, and its transcript."""
+"""Event streams of runs: the events, how to append, read and follow them, and transcripts."""
