@@ -47,7 +47,7 @@ def test_the_configuration_page_is_made_from_the_settings() -> None:
 
 
 def test_the_errors_page_has_each_refusal_as_the_code_has_it() -> None:
-    refused = ERRORS.partition("## Failed answers")[0]
+    refused = ERRORS.partition("## Failed runs")[0]
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\d+) \|", refused, re.MULTILINE)
 
     assert {(code, kind, int(status)) for code, kind, status in rows} == {
