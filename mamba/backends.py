@@ -1,19 +1,15 @@
-"""The backends by the name that code of yours imports them by: `docs/models.md` shows how."""
+"""The public API for calling models from Python. See `docs/models.md`."""
 
-from worker.backends import (
-    AuthenticationError,
-    ModelBackend,
-    ModelBackendError,
-    ModelProfile,
-    ModelResponse,
-    OpenAICompatibleBackend,
-    RateLimitError,
-    StreamChunk,
+from worker.backends.local import (
     create_lmstudio_backend,
     create_ollama_backend,
     create_vllm_backend,
-    get_profile,
 )
+from worker.backends.model_backend import ModelBackend
+from worker.backends.openai_compatible import OpenAICompatibleBackend
+from worker.backends.response import ModelResponse, StreamChunk
+from worker.models.errors import AuthenticationError, ModelBackendError, RateLimitError
+from worker.models.profile import ModelProfile, get_profile
 
 __all__ = [
     "AuthenticationError",

@@ -1,0 +1,1 @@
+"""The worker process: takes jobs from the queue and runs agents. It serves no HTTP routes."""

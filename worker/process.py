@@ -32,7 +32,7 @@ from shared.settings.reload import Reload
 from shared.telemetry import logs
 from shared.telemetry.metrics import MODELS, tell_start
 from shared.telemetry.tracing import active, tracing
-from worker.agents.catalog_publisher import AgentPublisher
+from worker.agents.catalog_publisher import AgentCatalogPublisher
 from worker.agents.registry import AgentRegistry
 from worker.jobs.generate_title import TitleRunner
 from worker.jobs.run_chat import ChatRunner
@@ -41,11 +41,11 @@ from worker.models.health_probe import HealthProbe
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import max_retries_of
 from worker.output.writer import GroupCommit
-from worker.process_record import describe
+from worker.process_record import worker_record
 from worker.queue.command_listener import CommandListener
 from worker.queue.lease_worker import LeaseWorker
-from worker.telemetry.metrics import DRAINING, PLACES, RUNNING
-from worker.telemetry.metrics_port import metrics_port
+from worker.telemetry.metrics import DRAINING, RUNNING, SLOTS
+from worker.telemetry.metrics_port import serve_metrics
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
@@ -80,14 +80,14 @@ async def _serve(settings: Settings) -> None:
             worker, stores = await _compose(live, identity.id, stack, stop)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
             _show(worker)
-            stack.enter_context(metrics_port(settings.worker))
+            stack.enter_context(serve_metrics(settings.worker))
             log.info("worker.started", worker_id=identity.id, demo=settings.openai.demo)
             if settings.openai.demo:
                 log.warning("worker.demo_model", hint="set OPENAI_API_KEY for a real one")
             tune_garbage_collection()
             redis = cast("Redis", worker.pool)
             async with (
-                ProcessHeartbeat(WorkerRegistry(redis), identity, partial(describe, worker)),
+                ProcessHeartbeat(WorkerRegistry(redis), identity, partial(worker_record, worker)),
                 _sampling(stores, live, identity.id),
             ):
                 await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
@@ -112,7 +112,7 @@ async def _compose(
     running = RunningRuns()
     agents = await stack.enter_async_context(AgentRegistry(live, models))
     catalogue = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
-    await stack.enter_async_context(AgentPublisher(agents, catalogue))
+    await stack.enter_async_context(AgentCatalogPublisher(agents, catalogue))
     runner = ChatRunner(
         stream=stream,
         commit=await stack.enter_async_context(GroupCommit(stream)),
@@ -168,7 +168,7 @@ async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
 
 def _show(worker: LeaseWorker) -> None:
     """Let the metrics tell how busy it is."""
-    PLACES.set(worker.max_jobs)
+    SLOTS.set(worker.max_jobs)
     RUNNING.set_function(lambda: worker.job_counter)
     DRAINING.set_function(lambda: not worker.allow_pick_jobs)
 

@@ -6,7 +6,7 @@ from shared.redis import keys
 from worker.queue.lease_worker import LeaseWorker
 
 
-def describe(worker: LeaseWorker, process: ProcessRecord) -> WorkerRecord:
+def worker_record(worker: LeaseWorker, process: ProcessRecord) -> WorkerRecord:
     return WorkerRecord(
         **dict(process),
         queue=keys.QUEUE,

@@ -1,30 +1,4 @@
-"""What an agent of your own is made with. `docs/agents.md` shows how."""
+"""Agent definitions, their registry, and the engine that runs them.
 
-from pydantic_ai import ToolReturn
-
-from shared.agents.card import AgentLimits, AgentRetries
-from shared.errors import AgentNotOffered
-from shared.streams.events import Data, File, SourceDocument, SourceUrl
-from worker.agents.definition import (
-    AgentContext,
-    AgentDefinition,
-    AgentRun,
-    call_key,
-    register_agent,
-)
-
-__all__ = [
-    "AgentContext",
-    "AgentDefinition",
-    "AgentLimits",
-    "AgentNotOffered",
-    "AgentRetries",
-    "AgentRun",
-    "Data",
-    "File",
-    "SourceDocument",
-    "SourceUrl",
-    "ToolReturn",
-    "call_key",
-    "register_agent",
-]
+Plugin authors import from `mamba.agents` instead. Tools belong in `worker/tools/`.
+"""

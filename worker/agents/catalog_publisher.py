@@ -9,22 +9,26 @@ from worker.agents.registry import AgentRegistry
 
 log = structlog.stdlib.get_logger()
 
-#: How soon the API hears of a change, and a worker sees that the file has changed.
-_SECONDS = 2.0
+#: Seconds between two checks of the agent file, each followed by a publication.
+_INTERVAL_SECONDS = 2.0
 
 
-class AgentPublisher(BackgroundTask):
-    """Keeps the offered agents as their file has them, and tells the API which they are."""
+class AgentCatalogPublisher(BackgroundTask):
+    """Reloads the agent file when it changes, and publishes the agent cards to the catalog."""
 
-    def __init__(self, agents: AgentRegistry, catalogue: AgentCatalog) -> None:
+    def __init__(self, agents: AgentRegistry, catalog: AgentCatalog) -> None:
         self._agents = agents
-        self._catalogue = catalogue
+        self._catalog = catalog
 
     async def _run(self) -> None:
         while True:
             await self._agents.reload()
             try:
-                await self._catalogue.publish(self._agents.cards())
+                await self._catalog.publish(self._agents.cards())
             except REDIS_AWAY as error:
-                log.warning("agents.not_published", error=str(error))
-            await asyncio.sleep(_SECONDS)
+                log.warning(
+                    "agents.not_published",
+                    message="Agent catalog not published because Redis is unavailable",
+                    error=str(error),
+                )
+            await asyncio.sleep(_INTERVAL_SECONDS)

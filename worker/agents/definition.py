@@ -1,4 +1,4 @@
-"""What an agent is, before a worker has built it."""
+"""Agent definitions, and what they receive when a worker builds and runs them."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class AgentRun:
-    """The run that a tool works for: the `deps` of each agent's run."""
+    """The run that an agent works on. Tools receive it as pydantic-ai's `deps`."""
 
     run_id: str
     chat_id: str
@@ -28,7 +28,7 @@ class AgentRun:
 
 
 class AgentContext:
-    """What the worker has for the agents it builds."""
+    """The settings, models and shared resources that agent builders use."""
 
     def __init__(self, live: LiveSettings, models: ModelRegistry, stack: AsyncExitStack) -> None:
         self.live = live
@@ -37,32 +37,32 @@ class AgentContext:
         self._shared: dict[str, object] = {}
 
     async def open(self, resource: AbstractAsyncContextManager[_T]) -> _T:
-        """Enter a resource of the agent: it stays open until the worker ends."""
+        """Enter an async context manager that stays open until the worker stops."""
         return await self._stack.enter_async_context(resource)
 
-    async def share(self, name: str, make: Callable[[], AbstractAsyncContextManager[_T]]) -> _T:
-        """Enter a resource once, for all agents that ask for it by this name."""
+    async def share(self, name: str, factory: Callable[[], AbstractAsyncContextManager[_T]]) -> _T:
+        """Return the resource with this name. The first call creates and enters it."""
         if name not in self._shared:
-            self._shared[name] = await self.open(make())
+            self._shared[name] = await self.open(factory())
         return cast("_T", self._shared[name])
 
 
 AnyAgent = Agent[Any, Any]
-Build = Callable[[AgentContext], AnyAgent | Awaitable[AnyAgent]]
+AgentBuilder = Callable[[AgentContext], AnyAgent | Awaitable[AnyAgent]]
 
 
 @dataclass(frozen=True, slots=True)
 class AgentDefinition:
     name: str
-    build: Build
+    build: AgentBuilder
     description: str = ""
     model: str | None = None
     limits: AgentLimits = field(default_factory=AgentLimits)
     retries: AgentRetries = field(default_factory=AgentRetries)
     queue: str = MAIN_QUEUE
-    #: Whether a request's `tools` are given to it beside its own.
+    #: Whether the agent also receives the display tools that a request names in `tools`.
     display_tools: bool = False
-    #: Where it was found, for messages.
+    #: The Python object, entry point or file entry that defines the agent, for log messages.
     origin: str = ""
 
 
@@ -75,20 +75,20 @@ def register_agent(
     retries: AgentRetries | None = None,
     queue: str = MAIN_QUEUE,
     display_tools: bool = False,
-) -> Callable[[Build], AgentDefinition]:
-    """Make a function that builds a pydantic-ai agent into an agent that requests can name.
+) -> Callable[[AgentBuilder], AgentDefinition]:
+    """Turn a function that builds a pydantic-ai agent into an agent that requests can name.
 
-    The function is called once in each worker, at its start, and may be async. The worker finds
-    the definition in the modules that it loads: its own, and those of the entry points
-    `mamba.agents`.
+    Each worker calls the function once, when it starts. The function may be async. The worker finds
+    definitions in its own modules and in the modules of the entry-point group `mamba.agents`.
 
     Raises:
-        SettingsError: if the name or the queue's is not of small letters, digits, `_` and `-`.
+        SettingsError: if the name or the queue contains anything but lowercase letters, digits,
+            `_` and `-`.
     """
-    for given in (name, queue):
-        _check(given)
+    for value in (name, queue):
+        _validate_name(value)
 
-    def define(build: Build) -> AgentDefinition:
+    def define(build: AgentBuilder) -> AgentDefinition:
         return AgentDefinition(
             name,
             build,
@@ -105,10 +105,11 @@ def register_agent(
 
 
 def call_key(context: RunContext[AgentRun]) -> str:
-    """An idempotency key of a tool call: the same in every attempt of the run.
+    """Return an idempotency key for the current tool call. It is the same in every attempt.
 
-    A worker may die between a call's effect and its record; the call is then made again, with the
-    same key. Some models use an id again in a later step, so its occurrences are counted.
+    If a worker dies after a call took effect and before its result is stored, the next attempt
+    repeats the call with the same key. The key counts the occurrences of the tool call id because
+    some models reuse an id in a later step.
     """
     calls = (
         part.tool_call_id
@@ -124,11 +125,11 @@ def call_key(context: RunContext[AgentRun]) -> str:
 _name: TypeAdapter[str] = TypeAdapter(AgentName)
 
 
-def _check(name: str) -> None:
+def _validate_name(name: str) -> None:
     try:
         _name.validate_python(name)
     except ValidationError:
         raise SettingsError(
-            f"{name!r} cannot name an agent or a queue: small letters, digits, `_` and `-`, "
-            "a letter first, 64 at most."
+            f"{name!r} is not a valid agent or queue name. Use at most 64 lowercase letters, "
+            "digits, `_` and `-`, and start with a letter."
         ) from None

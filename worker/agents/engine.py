@@ -1,7 +1,7 @@
-"""The engine: one attempt at an answer, by any agent.
+"""The agent engine: runs one attempt of a run with any agent.
 
-It goes on from what the log already shows, writes what the model and the tools do as the run's
-events, and holds the run to its agent's limits over all attempts.
+It continues from the events that the run's stream already holds, writes the output of the model and
+the tools as further events, and enforces the agent's limits over all attempts of the run.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from shared.settings import LimitSettings
 from shared.streams.events import FinishReason
 from shared.streams.transcript import Transcript
 from worker.agents.definition import AgentDefinition, AgentRun, AnyAgent
-from worker.agents.files import with_files
-from worker.agents.history import history_of
-from worker.agents.resume import beginning, rejoin
+from worker.agents.files import download_files
+from worker.agents.history import model_messages
+from worker.agents.resume import merge_split_step, resume_point
 from worker.jobs.usage import UsageMeter
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import StreamTimeouts, with_timeouts
@@ -45,14 +45,14 @@ _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
     "error": "error",
 }
 
-#: What the model is told where nobody can be asked.
-CANNOT_ASK = (
-    "This call was denied: it needs the user's approval, and the user's app cannot ask for it."
+#: The denial that the model receives if the client cannot request the user's approval.
+APPROVAL_UNAVAILABLE = (
+    "This call was denied: it requires the user's approval, and the user's app cannot request it."
 )
 
 
 class AgentEngine:
-    """An agent that is ready to answer."""
+    """Runs one agent."""
 
     def __init__(
         self,
@@ -61,30 +61,30 @@ class AgentEngine:
         models: ModelRegistry,
         *,
         max_steps: Callable[[], int],
-        pace: Callable[[str], StreamTimeouts],
-        file_bytes: Callable[[], int] = lambda: LimitSettings().file_bytes,
+        timeouts: Callable[[str], StreamTimeouts],
+        max_file_bytes: Callable[[], int] = lambda: LimitSettings().file_bytes,
     ) -> None:
+        """`timeouts` takes a model's name. `max_file_bytes` limits files referenced by URL."""
         self.definition = definition
         self.agent = agent
         self._models = models
         self._max_steps = max_steps
-        #: By the name of the model.
-        self._pace = pace
-        #: Of a file that stands at an address.
-        self._file_bytes = file_bytes
+        self._timeouts = timeouts
+        self._max_file_bytes = max_file_bytes
 
-    async def answer(
+    async def run(
         self, job: RunChat, transcript: Transcript, writer: RunWriter, meter: UsageMeter
     ) -> FinishReason:
-        """Write the answer, or what is missing of it, and say why it ended."""
-        translator = EventMapper(transcript, writer.write, asks=job.approvals)
-        history = await with_files(history_of(job.messages), self._file_bytes())
-        start = beginning(history, transcript)
-        split = start.split
-        limits, pace = self._limits(), self._pace(self.definition.model or job.model)
-        reason: ModelFinishReason | None = None
+        """Write the rest of the answer to the run's stream, and return why it finished."""
+        mapper = EventMapper(transcript, writer.write, asks=job.approvals)
+        history = await download_files(model_messages(job.messages), self._max_file_bytes())
+        start = resume_point(history, transcript)
         if start.complete:
-            return "tool-calls" if start.pending else "stop"
+            return "tool-calls" if start.awaits_client else "stop"
+        split = start.split
+        limits = self._limits()
+        timeouts = self._timeouts(self.definition.model or job.model)
+        reason: ModelFinishReason | None = None
         async with self.agent.iter(
             start.prompt,
             message_history=start.history,
@@ -100,25 +100,25 @@ class AgentEngine:
             async for node in run:
                 if Agent.is_model_request_node(node):
                     if split:
-                        rejoin(run.ctx.state.message_history, node.request)
+                        merge_split_step(run.ctx.state.message_history, node.request)
                         split = False
-                    translator.start_step()
-                    async with with_timeouts(node.stream(run.ctx), pace) as events:
+                    mapper.start_step()
+                    async with with_timeouts(node.stream(run.ctx), timeouts) as events:
                         async for event in events:
-                            translator.on_model_event(event)
+                            mapper.on_model_event(event)
                             await writer.room()
-                    translator.end_response()
+                    mapper.end_response()
                 elif Agent.is_call_tools_node(node):
                     await meter.record(run.usage)
                     reason = node.model_response.finish_reason
                     if start.prompt and not node.model_response.parts:
-                        break  # there was nothing left to say
-                    translator.name_calls(node.model_response)
+                        break  # the model had nothing left to add to the interrupted text
+                    mapper.name_calls(node.model_response)
                     async with node.stream(run.ctx) as tool_events:
                         async for event in tool_events:
-                            translator.on_tool_event(event)
-                    translator.end_step()
-        translator.end_step()
+                            mapper.on_tool_event(event)
+                    mapper.end_step()
+        mapper.end_step()
         if run.result is not None and isinstance(run.result.output, DeferredToolRequests):
             return "tool-calls"
         return _FINISH_REASONS.get(reason, "other") if reason else "stop"
@@ -132,18 +132,18 @@ class AgentEngine:
         )
 
     def _model(self, job: RunChat) -> Model | None:
-        """The definition's model, the one that the agent was built with, or the request's."""
+        """The definition's or the request's model. None selects the model that the agent has."""
         if self.definition.model is None and self.agent.model is not None:
             return None
         return self._models.get(self.definition.model or job.model)
 
     def _output_type(self) -> list[type[Any]] | None:
-        """A text, or calls for the client. An agent that checks its texts cannot have others."""
-        checked: object = getattr(self.agent, "_output_validators", None)
-        return None if checked else [str, DeferredToolRequests]
+        """Text or client tool calls. pydantic-ai allows no override for agents with validators."""
+        validators: object = getattr(self.agent, "_output_validators", None)
+        return None if validators else [str, DeferredToolRequests]
 
     def _request_tools(self, job: RunChat) -> list[AbstractToolset[AgentRun]] | None:
-        """Those that the request enables, and those that it brings."""
+        """The display tools that the request enables, and the client tools that it defines."""
         toolsets: list[AbstractToolset[AgentRun]] = []
         if self.definition.display_tools and job.tools:
             toolsets.append(FunctionToolset(display_tools(job.tools)))
@@ -153,5 +153,5 @@ class AgentEngine:
 
 
 def _deny(_: RunContext[AgentRun], requests: DeferredToolRequests) -> DeferredToolResults | None:
-    denied = {call.tool_call_id: ToolDenied(CANNOT_ASK) for call in requests.approvals}
+    denied = {call.tool_call_id: ToolDenied(APPROVAL_UNAVAILABLE) for call in requests.approvals}
     return DeferredToolResults(approvals={**denied}) if denied else None

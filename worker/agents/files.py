@@ -1,6 +1,6 @@
-"""The files of a conversation that stand at an address: fetched by the worker, once an attempt.
+"""Downloads the files that a conversation references by URL, once per attempt.
 
-No model's server fetches for us: it may stand in a network that the user must not reach through it.
+The worker downloads them because a model server may be in a network that users must not reach.
 """
 
 import asyncio
@@ -13,85 +13,85 @@ from pydantic_ai.messages import BinaryContent, FileUrl, ModelMessage, ModelRequ
 from shared.chat.media_types import UNKNOWN, WrongMediaType, as_utf8, is_text, media_type_of
 from shared.errors import FileTimeout
 
-#: For a file, its redirects and names included: a server that sends a byte at a time is slow too.
-_SECONDS = 20
-#: For all of a conversation's.
-_SECONDS_IN_ALL = 60
-#: Requests at once, of one conversation.
-_TOGETHER = 4
-#: A conversation's files may hold as much as so many of the largest: an address costs its sender
-#: nothing, and its content is the worker's memory.
-_LARGEST = 10
+#: Limit for one file in total, so that a server cannot stall it by sending a byte at a time.
+_FILE_SECONDS = 20
+#: Limit for all files of a conversation.
+_TOTAL_SECONDS = 60
+#: Concurrent downloads of one conversation.
+_CONCURRENT_DOWNLOADS = 4
+#: All files of a conversation together may be this many times the size limit of one file. URLs cost
+#: their sender nothing, but their content occupies the worker's memory.
+_MAX_TOTAL_FILES = 10
 
 
-def binary(content: bytes, said: str, name: str | None) -> BinaryContent:
-    """A file as a model gets it: by what it holds, texts as UTF-8.
+def binary_content(content: bytes, declared_type: str, name: str | None) -> BinaryContent:
+    """Convert a file for the model. The content decides the media type; texts become UTF-8.
 
     Raises:
-        UserError: if it is not what it says.
+        UserError: if the content does not match the declared media type.
     """
     try:
-        media_type = media_type_of(said, content)
+        media_type = media_type_of(declared_type, content)
     except WrongMediaType as error:
         raise UserError(str(error)) from None
     content = as_utf8(content) if is_text(media_type) else content
     return BinaryContent(content, media_type=media_type, identifier=name)
 
 
-async def with_files(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
-    """The messages with the content of each file in place of its address.
+async def download_files(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
+    """Replace each file URL in the messages with the file's content.
 
     Raises:
-        FileTimeout: if one, or all together, take too long.
-        Exception: of pydantic-ai's `_ssrf`: an address that is private, away or too large, or
-            beyond what the files may hold together.
+        FileTimeout: if one file, or all of them together, take too long.
+        Exception: from pydantic-ai's `_ssrf` if a URL is private or unreachable, or the content is
+            too large.
     """
     try:
-        async with asyncio.timeout(_SECONDS_IN_ALL):
-            return await _fetched(messages, max_bytes)
+        async with asyncio.timeout(_TOTAL_SECONDS):
+            return await _download_all(messages, max_bytes)
     except TimeoutError:
         raise FileTimeout from None
 
 
-async def _fetched(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
-    fetching = asyncio.Semaphore(_TOGETHER)
-    left = _LARGEST * max_bytes
+async def _download_all(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
+    slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
+    remaining_bytes = _MAX_TOTAL_FILES * max_bytes
 
-    async def fetched(message: ModelMessage) -> ModelMessage:
-        if not isinstance(message, ModelRequest) or not _has_addresses(message):
+    async def download(message: ModelMessage) -> ModelMessage:
+        if not isinstance(message, ModelRequest) or not _has_file_urls(message):
             return message
         parts = [
-            replace(part, content=[await content(item) for item in part.content])
+            replace(part, content=[await resolve(item) for item in part.content])
             if isinstance(part, UserPromptPart)
             else part
             for part in message.parts
         ]
         return replace(message, parts=parts)
 
-    async def content(item: object) -> object:
-        nonlocal left
+    async def resolve(item: object) -> object:
+        nonlocal remaining_bytes
         if not isinstance(item, FileUrl):
             return item
-        async with fetching:
-            most = max(0, min(max_bytes, left))
-            async with asyncio.timeout(_SECONDS):
-                response = await safe_download(item.url, timeout=_SECONDS, max_bytes=most)
-        left -= len(response.content)
-        said = item.media_type
-        if said == UNKNOWN:
-            said = response.headers.get("content-type", "")
-        return binary(response.content, said, item.identifier)
+        async with slots:
+            limit = max(0, min(max_bytes, remaining_bytes))
+            async with asyncio.timeout(_FILE_SECONDS):
+                response = await safe_download(item.url, timeout=_FILE_SECONDS, max_bytes=limit)
+        remaining_bytes -= len(response.content)
+        media_type = item.media_type
+        if media_type == UNKNOWN:
+            media_type = response.headers.get("content-type", "")
+        return binary_content(response.content, media_type, item.identifier)
 
-    tasks = [asyncio.create_task(fetched(message)) for message in messages]
+    tasks = [asyncio.create_task(download(message)) for message in messages]
     try:
         return list(await asyncio.gather(*tasks))
     finally:
-        for task in tasks:  # one has failed, perhaps: nobody is asked for the others
+        for task in tasks:  # if one download fails, the others are not needed
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _has_addresses(message: ModelRequest) -> bool:
+def _has_file_urls(message: ModelRequest) -> bool:
     return any(
         isinstance(item, FileUrl)
         for part in message.parts

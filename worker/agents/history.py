@@ -1,4 +1,4 @@
-"""The request's messages, as pydantic-ai takes them."""
+"""Converts the messages of a request to pydantic-ai's messages."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,12 +22,12 @@ from pydantic_ai.messages import (
 from shared.chat import data_url
 from shared.chat import messages as chat
 from shared.chat.media_types import declared
-from worker.agents.files import binary
+from worker.agents.files import binary_content
 
 _URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
 
 
-def history_of(messages: Iterable[chat.Message]) -> list[ModelMessage]:
+def model_messages(messages: Iterable[chat.Message]) -> list[ModelMessage]:
     history: list[ModelMessage] = []
     for message in messages:
         if message.role == "assistant":
@@ -42,10 +42,10 @@ def history_of(messages: Iterable[chat.Message]) -> list[ModelMessage]:
 def tool_step(
     text: str, calls: Sequence[tuple[ToolCallPart, ToolReturnPart | None]]
 ) -> list[ModelMessage]:
-    """One step of an assistant: what it said and called, then what came back."""
+    """Build one step: the model's text and tool calls, followed by the available results."""
     parts: list[TextPart | ToolCallPart] = [TextPart(text)] if text else []
     response = ModelResponse(parts=[*parts, *(call for call, _ in calls)])
-    returns = [answer for _, answer in calls if answer is not None]
+    returns = [result for _, result in calls if result is not None]
     return [response, ModelRequest(parts=returns)] if returns else [response]
 
 
@@ -56,7 +56,7 @@ def tool_return(name: str, call_id: str, output: object, error: str | None) -> T
 
 
 def _assistant(parts: Sequence[chat.Part]) -> list[ModelMessage]:
-    """Split where a step begins: a model request never holds two answers."""
+    """Split the parts into steps, because a `ModelResponse` holds one response of the model."""
     history: list[ModelMessage] = []
     step: list[chat.Part] = []
     for part in (*parts, chat.StepStart()):
@@ -95,7 +95,7 @@ def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:
 
 def _file(part: chat.FilePart) -> UserContent:
     if part.url.startswith("data:"):
-        return binary(data_url.content(part.url), part.media_type, part.filename)
+        return binary_content(data_url.content(part.url), part.media_type, part.filename)
     media_type = declared(part.media_type)
     kind = _URL_KINDS.get(media_type.partition("/")[0], DocumentUrl)
     return kind(part.url, media_type=media_type, identifier=part.filename)

@@ -1,4 +1,4 @@
-"""The agents that this worker offers: built at its start, the file's again when it changes."""
+"""The agents of this worker. It builds them at startup; file agents again when the file changes."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,18 +19,18 @@ from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import where
 from worker.agents.definition import AgentContext, AgentDefinition, AnyAgent
 from worker.agents.engine import AgentEngine
-from worker.agents.sources import built_in, from_file, installed
+from worker.agents.sources import built_in_agents, file_agents, installed_agents
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import timeouts_of
 
 log = structlog.stdlib.get_logger()
 
-#: How long an agent may take to be built: to open its index, to reach its server.
+#: Limit for building one agent, which may open an index or connect to a server.
 _BUILD_SECONDS = 60
 
 
 class AgentRegistry:
-    """Use as an async context manager: it holds what the agents have opened."""
+    """Use as an async context manager. It closes the resources that the agents opened."""
 
     def __init__(self, live: LiveSettings, models: ModelRegistry) -> None:
         self._live = live
@@ -38,127 +38,146 @@ class AgentRegistry:
         self._file = AgentFile(live.now.agents)
         self._stack = AsyncExitStack()
         self._context = AgentContext(live, models, self._stack)
-        self._fixed: dict[str, AgentDefinition] = {}
-        self._built: dict[str, AgentEngine] = {}
-        self._described: dict[str, AgentEngine] = {}
+        self._code_definitions: dict[str, AgentDefinition] = {}
+        self._code_agents: dict[str, AgentEngine] = {}
+        self._file_agents: dict[str, AgentEngine] = {}
 
     async def __aenter__(self) -> Self:
-        """Build them all.
+        """Build all agents.
 
         Raises:
-            SettingsError: if the file is wrong, or two agents have one name.
+            SettingsError: if the agent file is invalid, or two agents have the same name.
         """
-        async with AsyncExitStack() as started:
-            started.push_async_callback(self._stack.aclose)
-            self._fixed = _by_name([*built_in(), *installed()])
-            described = self._read_file()
-            self._built = await self._build(self._fixed.values())
-            self._described = await self._build(described)
-            started.pop_all()
+        async with AsyncExitStack() as cleanup:
+            cleanup.push_async_callback(self._stack.aclose)
+            self._code_definitions = _by_name([*built_in_agents(), *installed_agents()])
+            from_file = self._read_file()
+            self._code_agents = await self._build(self._code_definitions.values())
+            self._file_agents = await self._build(from_file)
+            cleanup.pop_all()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._stack.aclose()
 
     def get(self, name: str, /) -> AgentEngine | None:
-        return self._described.get(name) or self._built.get(name)
+        return self._file_agents.get(name) or self._code_agents.get(name)
 
     def queues(self) -> Sequence[str]:
-        """The queues to serve, as keys: those of the settings, or all of agents and models."""
+        """The keys of the queues to serve: from the settings, or else of all agents and models."""
         settings = self._live.now
-        all_there_are = [keys.MAIN_QUEUE, *self._own_queues(), *settings.models.queues.values()]
-        names = settings.worker.queues or all_there_are
+        every = [keys.MAIN_QUEUE, *self._agent_queues(), *settings.models.queues.values()]
+        names = settings.worker.queues or every
         return [keys.queue(name) for name in dict.fromkeys(names)]
 
     def cards(self) -> list[AgentCard]:
-        """What is told of the agents whose runs come to this worker."""
+        """The cards of the agents whose queues this worker serves."""
         served = self.queues()
         return [
-            _card(answerer)
-            for answerer in self._all()
-            if keys.queue(answerer.definition.queue) in served
+            _card(engine)
+            for engine in self._engines()
+            if keys.queue(engine.definition.queue) in served
         ]
 
     async def reload(self) -> None:
-        """Read the file anew, if it has changed. While it is wrong the agents stay as they were."""
+        """Rebuild the file agents if the file has changed. An invalid file changes nothing."""
         if not self._file.changed():
             return
         try:
-            self._described = await self._build(self._read_file())
+            self._file_agents = await self._build(self._read_file())
         except SettingsError as error:
-            log.error("agents.file_wrong", error=str(error))  # noqa: TRY400  (it says where)
+            log.error(  # noqa: TRY400  (the error names the field)
+                "agents.file_wrong",
+                message="Agent file is invalid; the agents stay unchanged",
+                error=str(error),
+            )
         else:
-            log.info("agents.reloaded", agents=sorted(self._described))
+            log.info(
+                "agents.reloaded",
+                message="Agent file reloaded",
+                agents=sorted(self._file_agents),
+            )
 
-    def _all(self) -> list[AgentEngine]:
-        return [*self._built.values(), *self._described.values()]
+    def _engines(self) -> list[AgentEngine]:
+        return [*self._code_agents.values(), *self._file_agents.values()]
 
-    def _own_queues(self) -> list[str]:
-        return sorted(answerer.definition.queue for answerer in self._all())
+    def _agent_queues(self) -> list[str]:
+        return sorted(engine.definition.queue for engine in self._engines())
 
     def _read_file(self) -> list[AgentDefinition]:
-        described = from_file(self._file.read(), self._file.path, self._live.now.research)
-        _by_name([*self._fixed.values(), *described])
-        return described
+        definitions = file_agents(self._file.read(), self._file.path, self._live.now.research)
+        _by_name([*self._code_definitions.values(), *definitions])
+        return definitions
 
     async def _build(self, definitions: Iterable[AgentDefinition]) -> dict[str, AgentEngine]:
-        """Those that can be built; one that cannot is logged, and not offered."""
-        answerers: dict[str, AgentEngine] = {}
+        """Build the agents. Log and skip each one that cannot be built."""
+        engines: dict[str, AgentEngine] = {}
         for definition in definitions:
-            about = {"agent": definition.name, "origin": definition.origin}
+            fields = {"agent": definition.name, "origin": definition.origin}
             try:
-                agent = await _built(definition, self._context)
+                agent = await _build_agent(definition, self._context)
             except AgentNotOffered as reason:
-                log.info("agents.not_offered", **about, reason=str(reason))
+                log.info(
+                    "agents.not_offered",
+                    message="Agent is not offered in this deployment",
+                    **fields,
+                    reason=str(reason),
+                )
             except Exception as error:  # noqa: BLE001  (one broken agent must not stop the others)
-                log.error("agents.broken", **about, error=repr(error), where=where(error))  # noqa: TRY400
+                log.error(  # noqa: TRY400  (the traceback may contain secrets)
+                    "agents.broken",
+                    message="Agent could not be built and is not offered",
+                    **fields,
+                    error=repr(error),
+                    where=where(error),
+                )
             else:
-                answerers[definition.name] = self._answerer(definition, agent)
-        return answerers
+                engines[definition.name] = self._engine(definition, agent)
+        return engines
 
-    def _answerer(self, definition: AgentDefinition, agent: AnyAgent) -> AgentEngine:
+    def _engine(self, definition: AgentDefinition, agent: AnyAgent) -> AgentEngine:
         live = self._live
         return AgentEngine(
             definition,
             agent,
             self._models,
             max_steps=lambda: live.now.run.max_steps,
-            pace=lambda model: timeouts_of(live.now, model),
-            file_bytes=lambda: live.now.limits.file_bytes,
+            timeouts=lambda model: timeouts_of(live.now, model),
+            max_file_bytes=lambda: live.now.limits.file_bytes,
         )
 
 
-async def _built(definition: AgentDefinition, context: AgentContext) -> AnyAgent:
+async def _build_agent(definition: AgentDefinition, context: AgentContext) -> AnyAgent:
     async with asyncio.timeout(_BUILD_SECONDS):
         agent = definition.build(context)
         if isawaitable(agent):
             agent = await agent
     if agent.output_type is not str:
-        raise SettingsError("An agent answers in text: leave its output_type as it is.")
+        raise SettingsError("An agent must return text. Remove its output_type.")
     return agent
 
 
 def _by_name(definitions: Iterable[AgentDefinition]) -> dict[str, AgentDefinition]:
-    found: dict[str, AgentDefinition] = {}
+    by_name: dict[str, AgentDefinition] = {}
     for definition in definitions:
-        other = found.setdefault(definition.name, definition)
+        other = by_name.setdefault(definition.name, definition)
         if other is not definition:
             raise SettingsError(
-                f"Two agents have the name {definition.name!r}: {other.origin}, "
-                f"and {definition.origin}."
+                f"Two agents are named {definition.name!r}: {other.origin}, and "
+                f"{definition.origin}. Rename one of them."
             )
-    return found
+    return by_name
 
 
-def _card(answerer: AgentEngine) -> AgentCard:
-    definition = answerer.definition
+def _card(engine: AgentEngine) -> AgentCard:
+    definition = engine.definition
     return AgentCard(
         name=definition.name,
         description=definition.description,
         model=definition.model,
-        tools=_tool_names(answerer),
+        tools=_tool_names(engine),
         own_tools=tuple(
-            _tool_card(tool) for tool in _tools(answerer) if tool.name not in DISPLAY_TOOL_NAMES
+            _tool_card(tool) for tool in _tools(engine) if tool.name not in DISPLAY_TOOL_NAMES
         ),
         display_tools=definition.display_tools,
         queue=definition.queue,
@@ -166,29 +185,29 @@ def _card(answerer: AgentEngine) -> AgentCard:
     )
 
 
-def _tool_names(answerer: AgentEngine) -> tuple[str, ...]:
-    requested = DISPLAY_TOOL_NAMES if answerer.definition.display_tools else ()
-    return (*requested, *(tool.name for tool in _tools(answerer)))
+def _tool_names(engine: AgentEngine) -> tuple[str, ...]:
+    requested = DISPLAY_TOOL_NAMES if engine.definition.display_tools else ()
+    return (*requested, *(tool.name for tool in _tools(engine)))
 
 
-def _tools(answerer: AgentEngine) -> list[Tool[Any]]:
-    """Those that are known before a run: functions."""
-    found: list[Tool[Any]] = []
+def _tools(engine: AgentEngine) -> list[Tool[Any]]:
+    """The agent's function tools. Other toolsets list their tools only during a run."""
+    tools: list[Tool[Any]] = []
 
     def add(toolset: AbstractToolset[Any]) -> None:
         if isinstance(toolset, FunctionToolset):
-            found.extend(toolset.tools.values())
+            tools.extend(toolset.tools.values())
 
-    for toolset in answerer.agent.toolsets:
+    for toolset in engine.agent.toolsets:
         toolset.apply(add)
-    return found
+    return tools
 
 
 def _tool_card(tool: Tool[Any]) -> ToolCard:
-    told = tool.tool_def
+    definition = tool.tool_def
     return ToolCard(
         name=tool.name,
-        description=told.description or "",
-        input_schema=told.parameters_json_schema,
-        output_schema=told.return_schema or None,
+        description=definition.description or "",
+        input_schema=definition.parameters_json_schema,
+        output_schema=definition.return_schema or None,
     )

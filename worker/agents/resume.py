@@ -1,8 +1,8 @@
-"""Where an attempt starts: from the request alone, or from what earlier attempts have shown.
+"""Where an attempt starts: with the request alone, or after the output of earlier attempts.
 
-Completed steps are kept, and no completed tool is called again. A text that broke off is given to
-the model as its own, with the wish to go on from there. Calls that the client has answered have
-their results, or are approved: nothing else is.
+Completed steps are kept, and completed tool calls are not repeated. An interrupted text is sent to
+the model as its own message, with the request to continue it. A tool call of the client counts as
+completed once the client has sent a tool response or approved the call.
 """
 
 from collections.abc import Sequence
@@ -22,94 +22,87 @@ from shared.streams.transcript import Step, Transcript, TranscriptToolCall
 from worker.agents.history import tool_return, tool_step
 
 CONTINUE_PROMPT = (
-    "Continue your previous answer exactly where it broke off. Do not repeat anything of it, and "
-    "do not comment on the interruption: the next character you write follows its last one."
+    "Continue your previous answer exactly where it broke off. Do not repeat any part of it, and "
+    "do not mention the interruption. Your output is appended directly to its last character."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """What the agent is started with: its history, and how it goes on from there."""
+class ResumePoint:
+    """The message history that the agent starts with, and how the run continues from there."""
 
     history: list[ModelMessage]
-    #: Set where a text has to be continued.
+    #: The request to continue an interrupted text.
     prompt: str | None = None
-    #: Set where the calls of a step that have no result yet are to be made, as approved.
+    #: Approvals of the last step's calls that have no result yet.
     approved: DeferredToolResults | None = None
-    #: Nothing is left to ask the model: only the end of the stream is missing.
+    #: The model has finished; only the terminal event is missing.
     complete: bool = False
-    #: The run ends with calls that its client has to answer.
-    pending: bool = False
-    #: The calls of the last step stand in two: those with results, and those that are to be made.
+    #: The run ends with tool calls that wait for the client.
+    awaits_client: bool = False
+    #: The last step is split in two: calls with results, and calls that still have to run.
     split: bool = False
 
 
-def beginning(history: list[ModelMessage], transcript: Transcript) -> Beginning:
+def resume_point(history: list[ModelMessage], transcript: Transcript) -> ResumePoint:
     if not transcript.steps:
-        return Beginning(history, _prompt_after(history))
-    *done, last = transcript.steps
-    for step in done:
+        return ResumePoint(history, _continue_prompt(history))
+    *earlier, last = transcript.steps
+    for step in earlier:
         history = [*history, *_messages(step)]
-    if not last.finished:
-        return _within(history, last)
     if last.calls:
         return _after_calls(history, last)
-    return Beginning([*history, *_messages(last)], complete=True)
+    if last.finished:
+        return ResumePoint([*history, *_messages(last)], complete=True)
+    if last.text:
+        interrupted = ModelResponse(parts=[TextPart(last.text)])
+        return ResumePoint([*history, interrupted], CONTINUE_PROMPT)
+    return ResumePoint(history, _continue_prompt(history))
 
 
-def _within(history: list[ModelMessage], step: Step) -> Beginning:
-    """Go on in the middle of a step."""
-    if step.calls:
-        return _after_calls(history, step)
-    if step.text:
-        said = ModelResponse(parts=[TextPart(step.text)])
-        return Beginning([*history, said], CONTINUE_PROMPT)
-    return Beginning(history, _prompt_after(history))
-
-
-def _after_calls(history: list[ModelMessage], step: Step) -> Beginning:
-    """Make the calls that have no result yet; or ask for the next step."""
+def _after_calls(history: list[ModelMessage], step: Step) -> ResumePoint:
+    """Run the calls that have no result yet, or request the next step."""
     missing = step.missing
     approved = [call for call in missing if call.answer and call.answer.approved]
     if missing and len(approved) == len(missing):
         results = DeferredToolResults(approvals={call.id: True for call in approved})
-        return Beginning([*history, *_messages(step)], approved=results)
+        return ResumePoint([*history, *_messages(step)], approved=results)
     if missing and step.finished:
-        return Beginning(history, complete=True, pending=True)
-    made = [call for call in step.calls if call.answered]
-    if not (missing and made):
-        return Beginning([*history, *_messages(step)])
-    # A result beside a call would say that the call is approved: they are given as two steps.
-    halves = [*_step(step.text, made), *_step("", missing)]
-    return Beginning([*history, *halves], split=True)
+        return ResumePoint(history, complete=True, awaits_client=True)
+    completed = [call for call in step.calls if call.answered]
+    if not (missing and completed):
+        return ResumePoint([*history, *_messages(step)])
+    # pydantic-ai treats a call next to a result as approved, so they go into separate steps.
+    halves = [*_step_messages(step.text, completed), *_step_messages("", missing)]
+    return ResumePoint([*history, *halves], split=True)
 
 
-def rejoin(history: list[ModelMessage], request: ModelRequest) -> None:
-    """Make one step of a split one, now that `request` holds the results that were missing."""
+def merge_split_step(history: list[ModelMessage], request: ModelRequest) -> None:
+    """Join the two halves of a split step once `request` holds the missing results."""
     match history[-3:]:
-        case [ModelResponse() as said, ModelRequest() as results, ModelResponse() as rest]:
-            history[-3:] = [replace(said, parts=[*said.parts, *rest.parts])]
+        case [ModelResponse() as first, ModelRequest() as results, ModelResponse() as second]:
+            history[-3:] = [replace(first, parts=[*first.parts, *second.parts])]
             request.parts = [*results.parts, *request.parts]
         case _:
             pass
 
 
-def _prompt_after(history: list[ModelMessage]) -> str | None:
-    """A history that ends in the assistant's own words is to be continued."""
+def _continue_prompt(history: list[ModelMessage]) -> str | None:
+    """A history that ends with an assistant message is continued."""
     return CONTINUE_PROMPT if history and isinstance(history[-1], ModelResponse) else None
 
 
 def _messages(step: Step) -> list[ModelMessage]:
-    return _step(step.text, step.calls)
+    return _step_messages(step.text, step.calls)
 
 
-def _step(text: str, calls: Sequence[TranscriptToolCall]) -> list[ModelMessage]:
-    return tool_step(text, [(_call(call), _answer(call)) for call in calls])
+def _step_messages(text: str, calls: Sequence[TranscriptToolCall]) -> list[ModelMessage]:
+    return tool_step(text, [(_call(call), _result(call)) for call in calls])
 
 
 def _call(call: TranscriptToolCall) -> ToolCallPart:
     return ToolCallPart(call.name, call.input if call.called else call.input_text, call.id)
 
 
-def _answer(call: TranscriptToolCall) -> ToolReturnPart | None:
+def _result(call: TranscriptToolCall) -> ToolReturnPart | None:
     return tool_return(call.name, call.id, call.output, call.error) if call.answered else None

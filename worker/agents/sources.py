@@ -1,4 +1,4 @@
-"""Where agents come from: this package, installed packages, and the file."""
+"""Finds agent definitions: built-in ones, those of installed packages, and those of the file."""
 
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -16,12 +16,12 @@ from shared.errors import SettingsError
 from shared.settings import ResearchSettings
 from shared.telemetry.logs import where
 from worker.agents.definition import AgentContext, AgentDefinition, AgentRun
-from worker.agents.file_tools import complaint, tools_named
+from worker.agents.file_tools import tool_error, tools_by_name
 
 log = structlog.stdlib.get_logger()
 
-#: The entry-point group of packages that bring agents: each names a module, or one definition.
-GROUP = "mamba.agents"
+#: Entry-point group of packages with agents. Each entry point names a module or a definition.
+ENTRY_POINT_GROUP = "mamba.agents"
 
 _BUILT_IN = (
     "worker.agents.builtin.chat",
@@ -30,19 +30,20 @@ _BUILT_IN = (
 )
 
 
-def built_in() -> list[AgentDefinition]:
+def built_in_agents() -> list[AgentDefinition]:
     return [definition for name in _BUILT_IN for definition in _definitions(import_module(name))]
 
 
-def installed() -> list[AgentDefinition]:
-    """The agents of installed packages. One that cannot be loaded is logged, and not offered."""
+def installed_agents() -> list[AgentDefinition]:
+    """The agents of installed packages. Packages that cannot be loaded are logged and skipped."""
     found: list[AgentDefinition] = []
-    for point in entry_points(group=GROUP):
+    for point in entry_points(group=ENTRY_POINT_GROUP):
         try:
-            found += _loaded(point)
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is this package's alone)
-            log.error(  # noqa: TRY400  (a traceback of somebody else's may hold anything)
+            found += _load(point)
+        except Exception as error:  # noqa: BLE001  (one broken package must not affect the others)
+            log.error(  # noqa: TRY400  (the traceback of a foreign package may contain secrets)
                 "agents.entry_point_broken",
+                message="Agents of an installed package could not be loaded",
                 entry_point=f"{point.name} = {point.value}",
                 package=_package(point),
                 error=repr(error),
@@ -51,32 +52,32 @@ def installed() -> list[AgentDefinition]:
     return found
 
 
-def from_file(
+def file_agents(
     agents: Sequence[FileAgent], path: Path, settings: ResearchSettings
 ) -> list[AgentDefinition]:
-    """The agents that a file describes.
+    """Convert the agents of the agent file to definitions.
 
     Raises:
-        SettingsError: if one names a tool that is not there, or that the settings leave out.
+        SettingsError: if an agent names a tool that does not exist or that the settings turn off.
     """
-    described: list[AgentDefinition] = []
+    definitions: list[AgentDefinition] = []
     for index, agent in enumerate(agents):
-        place = f"agents[{index}]"
+        field_path = f"agents[{index}]"
         for number, name in enumerate(agent.tools):
-            if said := complaint(name, settings):
-                raise SettingsError(f"{path} is wrong:\n  {place}.tools[{number}]: {said}")
-        described.append(_described(agent, f"{path}, {place}"))
-    return described
+            if error := tool_error(name, settings):
+                raise SettingsError(f"{path} is invalid:\n  {field_path}.tools[{number}]: {error}")
+        definitions.append(_definition(agent, f"{path}, {field_path}"))
+    return definitions
 
 
-def _loaded(point: EntryPoint) -> list[AgentDefinition]:
+def _load(point: EntryPoint) -> list[AgentDefinition]:
     loaded: object = point.load()
     if isinstance(loaded, ModuleType):
         found = list(_definitions(loaded))
     else:
         found = [loaded] if isinstance(loaded, AgentDefinition) else []
     if not found:
-        raise SettingsError("There is no agent made with @register_agent in it.")
+        raise SettingsError("It contains no agent. Define one with @register_agent.")
     origin = f"entry point {point.name} = {point.value} of {_package(point)}"
     return [replace(definition, origin=origin) for definition in found]
 
@@ -89,9 +90,9 @@ def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
 
 
-def _described(agent: FileAgent, origin: str) -> AgentDefinition:
+def _definition(agent: FileAgent, origin: str) -> AgentDefinition:
     async def build(context: AgentContext) -> Agent[AgentRun, str]:
-        tools = [copy(tool) for tool in await tools_named(agent.tools, context)]
+        tools = [copy(tool) for tool in await tools_by_name(agent.tools, context)]
         for tool in tools:
             tool.requires_approval = tool.name in agent.approval
         return Agent(

@@ -1,4 +1,4 @@
-"""Backends of the servers that people run themselves, at the ports they listen on by default."""
+"""Backends for local model servers at their default ports."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ from worker.backends.openai_compatible import OpenAICompatibleBackend
 def create_ollama_backend(
     model: str, *, base_url: str = BUILT_IN["ollama"][1], **options: Any
 ) -> OpenAICompatibleBackend:
-    """A model that Ollama serves, such as `llama3.2`. Options are the backend's own."""
+    """Create a backend for an Ollama model such as `llama3.2`.
+
+    `options` are passed to `OpenAICompatibleBackend`.
+    """
     return OpenAICompatibleBackend(model, base_url=base_url, kind="ollama", **options)
 
 
@@ -20,7 +23,7 @@ def create_vllm_backend(
     api_key: str | None = None,
     **options: Any,
 ) -> OpenAICompatibleBackend:
-    """A model that vLLM serves, such as `meta-llama/Llama-3.2-3B-Instruct`."""
+    """Create a backend for a vLLM model such as `meta-llama/Llama-3.2-3B-Instruct`."""
     return OpenAICompatibleBackend(
         model, base_url=base_url, api_key=api_key, kind="vllm", **options
     )
@@ -29,5 +32,5 @@ def create_vllm_backend(
 def create_lmstudio_backend(
     model: str = "local-model", *, base_url: str = BUILT_IN["lmstudio"][1], **options: Any
 ) -> OpenAICompatibleBackend:
-    """The model that LM Studio has loaded, whatever it is called."""
+    """Create a backend for the model that LM Studio has loaded. Any name selects it."""
     return OpenAICompatibleBackend(model, base_url=base_url, kind="lmstudio", **options)

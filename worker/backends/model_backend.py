@@ -1,4 +1,4 @@
-"""What a backend is to code that does not care whose."""
+"""The interface of a model backend."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, runtime_checkable
@@ -6,15 +6,15 @@ from typing import Any, Protocol, runtime_checkable
 from worker.backends.response import ModelResponse, StreamChunk
 from worker.models.profile import ModelProfile
 
-#: A message as OpenAI writes it: `role`, `content`, and what goes with them.
+#: A message in OpenAI's format: `role`, `content`, and further fields of the role.
 Message = dict[str, Any]
-#: A tool as OpenAI writes it: `type`, `function: {name, description, parameters}`.
+#: A tool in OpenAI's format: `type`, `function: {name, description, parameters}`.
 Tool = dict[str, Any]
 
 
 @runtime_checkable
 class ModelBackend(Protocol):
-    """One model, asked from Python. Its methods raise ModelBackendError and what is below it."""
+    """One model, called from Python. Its methods raise ModelBackendError or a subclass."""
 
     @property
     def name(self) -> str: ...

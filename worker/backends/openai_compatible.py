@@ -1,4 +1,4 @@
-"""A model behind any server that speaks OpenAI's chat completions."""
+"""A backend for any server with OpenAI's chat completions API."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,18 +17,32 @@ from worker.backends.model_backend import Message, ModelBackend, Tool
 from worker.backends.response import ModelResponse, StreamChunk, Usage
 from worker.models.chat_model import ChatModel
 from worker.models.endpoint import Endpoint
-from worker.models.errors import AuthenticationError, ModelBackendError, mapped
+from worker.models.errors import AuthenticationError, ModelBackendError, map_errors
 from worker.models.profile import ModelProfile, get_profile
-from worker.models.stream_repair import REASONING, repaired
+from worker.models.stream_repair import REASONING_FIELD, repair_stream
 
 _HEALTH_SECONDS = 5.0
 
+#: Request fields that are passed as arguments of the SDK; all others go into the body unchecked.
+_SDK_ARGUMENTS = frozenset(
+    [
+        "model",
+        "messages",
+        "stream",
+        "tools",
+        "temperature",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+    ]
+)
+
 
 class OpenAICompatibleBackend(ModelBackend):
-    """One model at one endpoint. Close it, or use it as an async context manager.
+    """One model at one endpoint. Use it as an async context manager, or call `close`.
 
-    `timeout` is the longest silence of the endpoint, in seconds. `profile` says what the model can
-    do; unset, its name does. `kind` is whose server it is, where that is known.
+    `timeout` limits the silence of the endpoint, in seconds. `profile` defaults to the profile for
+    the model's name. `kind` is the type of the server, if known.
     """
 
     def __init__(
@@ -80,21 +94,19 @@ class OpenAICompatibleBackend(ModelBackend):
         max_tokens: int | None = None,
         **kwargs: Any,
     ) -> ModelResponse:
-        """The model's whole answer. Further options go into the request as they are.
+        """Return the model's complete response. Further options are added to the request body.
 
         Raises:
-            RateLimitError: if there are too many requests; it may say when to come back.
-            AuthenticationError: if the key is missing, wrong, or not enough.
-            ModelBackendError: if the endpoint fails otherwise, or cannot be reached.
+            RateLimitError: if the endpoint receives too many requests.
+            AuthenticationError: if the key is missing, wrong, or lacks a permission.
+            ModelBackendError: if the endpoint is unreachable or fails in another way.
         """
         request = self._request(messages, tools, temperature, max_tokens, kwargs)
-        with self._mapped():
-            answer: ChatCompletion = await self._create(stream=False, **request)
-        if not answer.choices:
-            raise ModelBackendError(
-                "The model endpoint answered without a choice.", model=self.model
-            )
-        return _response(answer)
+        with self._map_errors():
+            completion: ChatCompletion = await self._create(stream=False, **request)
+        if not completion.choices:
+            raise ModelBackendError("The model endpoint returned no choices.", model=self.model)
+        return _response(completion)
 
     async def stream(
         self,
@@ -105,20 +117,20 @@ class OpenAICompatibleBackend(ModelBackend):
         max_tokens: int | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[StreamChunk]:
-        """The model's answer as it is made; the last chunk, and no other, `is_final`.
+        """Stream the model's response. Only the last chunk `is_final`.
 
         Raises:
-            The errors of `complete`, also in the middle of an answer.
+            The errors of `complete`, also during the response.
         """
         options = {"stream_options": {"include_usage": True}, **kwargs}
         request = self._request(messages, tools, temperature, max_tokens, options)
-        with self._mapped():
+        with self._map_errors():
             async with self._streaming(request) as chunks:
-                async for chunk in _as_stream(repaired(chunks)):
+                async for chunk in _stream_chunks(repair_stream(chunks)):
                     yield chunk
 
     async def health_check(self) -> bool:
-        """Whether the endpoint can be reached. One that refuses the key is there too."""
+        """Whether the endpoint is reachable, even if it rejects the key."""
         try:
             await self._endpoint.models(timeout=_HEALTH_SECONDS)
         except AuthenticationError:
@@ -131,7 +143,7 @@ class OpenAICompatibleBackend(ModelBackend):
         await self._endpoint.close()
 
     def chat_model(self, *, profile: PydanticProfile | None = None) -> ChatModel:
-        """The same model for pydantic-ai's agents. It is usable until the backend is closed."""
+        """Return a pydantic-ai model for use in agents. It works until the backend is closed."""
         return self._endpoint.chat_model(self._model, profile=profile)
 
     async def __aenter__(self) -> Self:
@@ -145,8 +157,8 @@ class OpenAICompatibleBackend(ModelBackend):
     ) -> None:
         await self.close()
 
-    def _mapped(self):  # noqa: ANN202  (contextlib's)
-        return mapped(self._model, secrets=tuple(self._endpoint.secrets))
+    def _map_errors(self):  # noqa: ANN202  (a contextlib type)
+        return map_errors(self._model, secrets=tuple(self._endpoint.secrets))
 
     def _request(
         self,
@@ -156,23 +168,21 @@ class OpenAICompatibleBackend(ModelBackend):
         max_tokens: int | None,
         options: Mapping[str, Any],
     ) -> dict[str, Any]:
-        longest = "max_completion_tokens" if self._uses_max_completion_tokens else "max_tokens"
-        told = {"tools": tools or None, "temperature": temperature, longest: max_tokens}
-        given = {name: value for name, value in told.items() if value is not None}
-        return {"model": self._model, "messages": messages, **given, **options}
+        limit = "max_completion_tokens" if self._uses_max_completion_tokens else "max_tokens"
+        fields = {"tools": tools or None, "temperature": temperature, limit: max_tokens}
+        present = {name: value for name, value in fields.items() if value is not None}
+        return {"model": self._model, "messages": messages, **present, **options}
 
     @property
     def _uses_max_completion_tokens(self) -> bool:
-        """A local server that serves a model named like OpenAI's does not know the newer field."""
+        """Local servers may serve a model with an OpenAI name but lack the newer field."""
         return self._endpoint.name == "openai" and self._profile.uses_max_completion_tokens
 
-    async def _create(self, **request: Any) -> Any:  # noqa: ANN401  (whole or a stream)
+    async def _create(self, **request: Any) -> Any:  # noqa: ANN401  (a completion or a stream)
         create = cast("Any", self._endpoint.client.chat.completions.create)
-        known = {"model", "messages", "stream", "tools", "temperature", "stream_options"}
-        known |= {"max_tokens", "max_completion_tokens"}
-        body = {name: value for name, value in request.items() if name not in known}
-        named = {name: value for name, value in request.items() if name in known}
-        return await create(**named, extra_body=body or None)
+        arguments = {name: value for name, value in request.items() if name in _SDK_ARGUMENTS}
+        extra = {name: value for name, value in request.items() if name not in _SDK_ARGUMENTS}
+        return await create(**arguments, extra_body=extra or None)
 
     @asynccontextmanager
     async def _streaming(
@@ -185,20 +195,20 @@ class OpenAICompatibleBackend(ModelBackend):
             await stream.close()
 
 
-def _response(answer: ChatCompletion) -> ModelResponse:
-    choice = answer.choices[0]
+def _response(completion: ChatCompletion) -> ModelResponse:
+    choice = completion.choices[0]
     calls = [call.model_dump(exclude_none=True) for call in choice.message.tool_calls or ()]
     return ModelResponse(
         content=choice.message.content or "",
         tool_calls=calls or None,
-        usage=_usage(answer.usage),
-        model=answer.model,
+        usage=_usage(completion.usage),
+        model=completion.model,
         finish_reason=choice.finish_reason,
         reasoning=_reasoning(choice.message) or None,
     )
 
 
-async def _as_stream(chunks: AsyncIterable[ChatCompletionChunk]) -> AsyncIterator[StreamChunk]:
+async def _stream_chunks(chunks: AsyncIterable[ChatCompletionChunk]) -> AsyncIterator[StreamChunk]:
     usage: Usage | None = None
     reason: str | None = None
     async for chunk in chunks:
@@ -207,13 +217,13 @@ async def _as_stream(chunks: AsyncIterable[ChatCompletionChunk]) -> AsyncIterato
             continue
         choice = chunk.choices[0]
         reason = choice.finish_reason or reason
-        piece = _piece(chunk)
-        if piece.content or piece.reasoning or piece.tool_calls:
-            yield piece
+        stream_chunk = _stream_chunk(chunk)
+        if stream_chunk.content or stream_chunk.reasoning or stream_chunk.tool_calls:
+            yield stream_chunk
     yield StreamChunk(is_final=True, usage=usage, finish_reason=reason)
 
 
-def _piece(chunk: ChatCompletionChunk) -> StreamChunk:
+def _stream_chunk(chunk: ChatCompletionChunk) -> StreamChunk:
     delta = chunk.choices[0].delta
     calls = [call.model_dump(exclude_none=True) for call in delta.tool_calls or ()]
     return StreamChunk(
@@ -221,9 +231,9 @@ def _piece(chunk: ChatCompletionChunk) -> StreamChunk:
     )
 
 
-def _reasoning(said: object) -> str:
-    """Ollama and vLLM say `reasoning`; others, after DeepSeek, `reasoning_content`."""
-    texts = (getattr(said, name, None) for name in ("reasoning", REASONING))
+def _reasoning(message: object) -> str:
+    """Ollama and vLLM use `reasoning`; others follow DeepSeek and use `reasoning_content`."""
+    texts = (getattr(message, name, None) for name in ("reasoning", REASONING_FIELD))
     return next((text for text in texts if isinstance(text, str) and text), "")
 
 

@@ -1,10 +1,10 @@
-"""What a backend answers, whole and in pieces."""
+"""The responses of a model backend, complete and streamed."""
 
 from dataclasses import dataclass
 from typing import Any
 
-#: A tool call as OpenAI writes it: `id`, `type`, `function: {name, arguments}`. In a stream the
-#: arguments come in pieces, and `index` says which call a piece belongs to.
+#: A tool call in OpenAI's format: `id`, `type`, `function: {name, arguments}`. A stream delivers
+#: the arguments in pieces, and `index` identifies the call.
 ToolCall = dict[str, Any]
 
 #: `prompt_tokens`, `completion_tokens`, `total_tokens`.
@@ -23,7 +23,7 @@ class ModelResponse:
 
 @dataclass(frozen=True)
 class StreamChunk:
-    """The last one of a stream `is_final`: it has the reason of the end, and the usage if told."""
+    """The last chunk of a stream `is_final`. It has the finish reason and the reported usage."""
 
     content: str = ""
     tool_calls: list[ToolCall] | None = None

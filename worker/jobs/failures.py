@@ -8,7 +8,7 @@ import aiohttp
 from pydantic_ai import exceptions
 
 from shared.errors import FileTimeout, FirstTokenTimeout, SilenceTimeout
-from worker.models.retry_after import retry_after
+from worker.models.retry_after import parse_retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def failure_of(error: Exception) -> Failure:
 
 def _pause_asked_by(error: exceptions.ModelAPIError) -> float | None:
     headers = error.headers if isinstance(error, exceptions.ModelHTTPError) else None
-    asked = retry_after(headers) if headers else None
+    asked = parse_retry_after(headers) if headers else None
     return error.retry_after if asked is None else asked
 
 

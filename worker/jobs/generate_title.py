@@ -15,7 +15,7 @@ from shared.telemetry.tracing import Span
 from worker.jobs.failures import failure_of
 from worker.jobs.running_runs import RunningRuns
 from worker.models.registry import ModelRegistry
-from worker.telemetry.tracing import traced_title
+from worker.telemetry.tracing import trace_title
 
 log = structlog.stdlib.get_logger()
 
@@ -48,7 +48,7 @@ class TitleRunner:
         with (
             bind(title_id=job.title_id, request_id=job.request_id),
             self._running.enter(job.title_id) as progress,
-            traced_title(job) as span,
+            trace_title(job) as span,
         ):
             try:
                 title = await self._ask(job, span)

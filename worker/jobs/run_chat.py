@@ -42,14 +42,15 @@ from worker.jobs.retry_policy import pause_after
 from worker.jobs.running_runs import Interrupt, RunningRun, RunningRuns
 from worker.jobs.usage import UsageMeter
 from worker.output.writer import GroupCommit, RunWriter
+from worker.telemetry.attempt_trace import AttemptTrace
 from worker.telemetry.metrics import (
     ATTEMPTS,
-    ATTEMPTS_BEGUN,
+    ATTEMPTS_STARTED,
     RUN_WAIT,
     count_duration,
     count_first_token,
 )
-from worker.telemetry.tracing import AttemptTrace, traced_attempt
+from worker.telemetry.tracing import trace_attempt
 
 log = structlog.stdlib.get_logger()
 
@@ -162,7 +163,7 @@ class ChatRunner:
 
     async def _attempt(self, job: RunChat, agent: AgentEngine, progress: RunningRun) -> bool:
         """Whether the run needs no further attempt here."""
-        async with traced_attempt(job, self._runs) as traced:
+        async with trace_attempt(job, self._runs) as traced:
             beginning = asyncio.ensure_future(self._begin(job, agent, progress, traced))
             try:
                 return await self._make_answer(job, await asyncio.shield(beginning))
@@ -225,7 +226,7 @@ class ChatRunner:
                     job.model,
                     earlier=job.continues,
                 )
-                reason = await attempt.agent.answer(job, attempt.transcript, attempt.writer, meter)
+                reason = await attempt.agent.run(job, attempt.transcript, attempt.writer, meter)
         except StreamError:
             raise
         except Exception as error:  # noqa: BLE001  (every accepted run reaches an end)
@@ -401,7 +402,7 @@ def _read(args: object) -> RunChat | None:
 
 def _count_beginning(job: RunChat, takeover: Takeover) -> None:
     AGENTS.learn(job.agent)
-    ATTEMPTS_BEGUN.inc()
+    ATTEMPTS_STARTED.inc()
     if takeover.attempt == 1:
         RUN_WAIT.labels(takeover.queue).observe(takeover.waited)
 

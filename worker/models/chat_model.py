@@ -1,4 +1,4 @@
-"""pydantic-ai's model over an endpoint, which takes what its server really sends."""
+"""pydantic-ai's OpenAI chat model, adapted to servers that deviate from OpenAI's format."""
 
 from collections.abc import AsyncIterable
 from dataclasses import replace
@@ -23,17 +23,18 @@ from pydantic_ai.providers import Provider
 from pydantic_ai.settings import ModelSettings
 
 from shared.chat.media_types import is_text
-from worker.models.stream_repair import repaired
+from worker.models.stream_repair import repair_stream
 
-#: What chat completions know by name, beside images.
+#: Media types, besides images, that the chat completions API accepts.
 _DOCUMENTS = ("application/pdf",)
 _AUDIO = ("audio/wav", "audio/mpeg")
 
 
 class ChatModel(OpenAIChatModel):
-    """Leaves tools out where the model calls none, and refuses files that it does not take.
+    """Omits tools for models without tool support, and rejects files that the model cannot take.
 
-    It keeps its endpoint alive, which closes its connections when its last model is gone.
+    It holds a reference to its endpoint: the endpoint's connections close when its last model is
+    garbage collected.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class ChatModel(OpenAIChatModel):
         return super().prepare_messages(messages, model_request_parameters)
 
     def _check(self, content: UserContent) -> None:
-        """Refuse here what the endpoint would answer with an error that nobody understands."""
+        """Reject unsupported content, for which endpoints return unclear errors."""
         kind = _kind(content)
         if kind == "file":
-            raise UserError("The model takes no files of this kind.")
+            raise UserError("The model does not accept files of this type.")
         if kind and not self.profile.get(f"supports_{kind}_input", True):
-            raise UserError(f"The model takes no {kind}s.")
+            raise UserError(f"The model does not accept {kind}s.")
 
     async def _map_binary_content_item(self, item: BinaryContent) -> ChatCompletionContentPartParam:
         mapped = await super()._map_binary_content_item(item)
@@ -87,11 +88,11 @@ class ChatModel(OpenAIChatModel):
 
 class _RepairedResponse(OpenAIStreamedResponse):
     def _validate_response(self) -> AsyncIterable[ChatCompletionChunk]:
-        return repaired(super()._validate_response())
+        return repair_stream(super()._validate_response())
 
 
 def _kind(content: UserContent) -> str | None:
-    """What a model has to be able to take; `file` for what none can, None for what all can try."""
+    """The capability that the content requires. `file` is never supported; None always is."""
     match content:
         case ImageUrl():
             return "image"

@@ -1,6 +1,6 @@
-"""What of a streamed chunk has to be right for anybody to read it.
+"""The fields of a streamed chunk that must have the right type.
 
-Servers leave out or add what they like, and that is taken; a text where a list belongs is not.
+Servers may omit and add fields. A wrong type, such as text instead of a list, is rejected.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 
 def is_readable(chunk: object) -> bool:
-    """Whether a chunk that is not quite as OpenAI's are can be read all the same."""
+    """Whether a chunk that violates OpenAI's schema can still be processed."""
     try:
         _Chunk.model_validate(chunk)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The model that answers where no other is configured: it says so, and shows what it can."""
+"""The built-in model that is used if no other is configured. It shows what Mamba can do."""
 
 import asyncio
 import re
@@ -34,42 +34,44 @@ from shared.agents.display.examples import EXAMPLES
 from worker.agents.resume import CONTINUE_PROMPT
 
 INTRODUCTION = (
-    "I am the demo model of Mamba Server: no API key is configured, so no real model answers."
+    "This is the demo model of Mamba Server. No API key is configured, so no real model is used."
 )
 SETUP = (
-    "For real answers, set `OPENAI_API_KEY`, or point `MAMBA_OPENAI__BASE_URL` at any"
-    " OpenAI-compatible server, and start again."
+    "For real answers, set `OPENAI_API_KEY`, or set `MAMBA_OPENAI__BASE_URL` to the URL of any"
+    " OpenAI-compatible server, and restart."
 )
 HINTS = (
     "Until then, try “count to 200” for a long answer or “think” for reasoning. For a display tool,"
-    ' send `"tools": ["generateChart"]` and ask for a chart; a form, code and a card work alike.'
+    ' send `"tools": ["generateChart"]` and ask for a chart. Forms, code and cards work alike.'
 )
-SHOWN = f"That was the demo model's example; a real model would fill it with your data. {SETUP}"
+EXAMPLE_SHOWN = (
+    f"That was the demo model's example. A real model would fill it with your data. {SETUP}"
+)
 
-LONGEST_COUNT = 2000
-LONGEST_QUOTE = 200
-LONGEST_TITLE = 6
+MAX_COUNT = 2000
+MAX_QUOTE_CHARS = 200
+MAX_TITLE_WORDS = 6
 
-_WORDS: Mapping[str, str] = {
+_TOOL_PATTERNS: Mapping[str, str] = {
     "generateForm": r"\b(forms?|survey|questionnaire)\b",
     "generateChart": r"\b(charts?|graphs?|plots?|diagrams?)\b",
     "generateCode": r"\b(code|function|script|snippet)\b",
     "generateCard": r"\bcards?\b",
 }
 
-_Piece: TypeAlias = str | DeltaThinkingCalls | DeltaToolCalls
+_Delta: TypeAlias = str | DeltaThinkingCalls | DeltaToolCalls
 
 
 def demo_model(*, delay: float = 0.015) -> Model:
-    """A model that needs no key and no network, and answers the same history in the same words.
+    """Create a model that needs no key and no network. Its output depends only on the history.
 
     `delay` is the time before each streamed word, in seconds.
     """
 
-    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[_Piece]:
-        for piece in _pieces(_answer(messages, info)):
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[_Delta]:
+        for delta in _deltas(_response(messages, info)):
             await asyncio.sleep(delay)
-            yield piece
+            yield delta
 
     return FunctionModel(_respond, stream_function=stream, model_name="demo")
 
@@ -77,44 +79,45 @@ def demo_model(*, delay: float = 0.015) -> Model:
 async def _respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     if "title" in (info.instructions or "").lower():
         return ModelResponse(parts=[TextPart(_title(_read(messages).prompt))])
-    return ModelResponse(parts=list(_parts(_answer(messages, info))))
+    return ModelResponse(parts=list(_parts(_response(messages, info))))
 
 
 @dataclass(frozen=True)
-class _Turn:
-    """What has happened since the user last said something of their own."""
+class _Conversation:
+    """The state of the conversation after its newest user message."""
 
-    number: int = 0
+    prompt_count: int = 0
     prompt: str = ""
-    shown: bool = False
-    said: str = ""  # since the prompt, or since the tool's result
+    tool_returned: bool = False
+    #: The assistant's text since the newest prompt or tool result.
+    text: str = ""
 
-    def after(self, part: ModelRequestPart | ModelResponsePart) -> "_Turn":
+    def after(self, part: ModelRequestPart | ModelResponsePart) -> "_Conversation":
         match part:
             case UserPromptPart(content=content):
-                return self._after_prompt(_text(content))
+                return self._after_prompt(_prompt_text(content))
             case ToolReturnPart():
-                return replace(self, shown=True, said="")
+                return replace(self, tool_returned=True, text="")
             case TextPart(content=content):
-                return replace(self, said=self.said + content)
+                return replace(self, text=self.text + content)
             case _:
                 return self
 
-    def _after_prompt(self, text: str) -> "_Turn":
+    def _after_prompt(self, text: str) -> "_Conversation":
         if text == CONTINUE_PROMPT:
             return self
-        return _Turn(number=self.number + 1, prompt=text)
+        return _Conversation(prompt_count=self.prompt_count + 1, prompt=text)
 
 
-def _read(messages: Iterable[ModelMessage]) -> _Turn:
-    turn = _Turn()
+def _read(messages: Iterable[ModelMessage]) -> _Conversation:
+    conversation = _Conversation()
     for message in messages:
         for part in message.parts:
-            turn = turn.after(part)
-    return turn
+            conversation = conversation.after(part)
+    return conversation
 
 
-def _text(content: str | Sequence[UserContent]) -> str:
+def _prompt_text(content: str | Sequence[UserContent]) -> str:
     if isinstance(content, str):
         return content
     texts = (part.content if isinstance(part, TextContent) else part for part in content)
@@ -122,99 +125,97 @@ def _text(content: str | Sequence[UserContent]) -> str:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _DemoResponse:
     text: str
     reasoning: str = ""
     call: ToolCallPart | None = None
 
-    def without(self, said: str) -> "_Answer":
-        """The rest of an answer that broke off after `said`."""
-        rest = self.text[len(said) :]
-        # An empty answer would be asked for again.
-        text = rest or ("" if self.call else "\n")
-        return replace(self, text=text, reasoning="" if said else self.reasoning)
+    def without_prefix(self, prefix: str) -> "_DemoResponse":
+        """Return the rest of a response of which `prefix` was already sent."""
+        # pydantic-ai retries an empty response, so send at least a line break.
+        text = self.text[len(prefix) :] or ("" if self.call else "\n")
+        return replace(self, text=text, reasoning="" if prefix else self.reasoning)
 
 
-def _answer(messages: list[ModelMessage], info: AgentInfo) -> _Answer:
-    turn = _read(messages)
+def _response(messages: list[ModelMessage], info: AgentInfo) -> _DemoResponse:
+    conversation = _read(messages)
     enabled = [tool.name for tool in info.function_tools if tool.name in EXAMPLES]
-    return _whole_answer(turn, enabled).without(turn.said)
+    return _complete_response(conversation, enabled).without_prefix(conversation.text)
 
 
-def _whole_answer(turn: _Turn, enabled: Sequence[str]) -> _Answer:
-    if turn.shown:
-        return _Answer(SHOWN)
-    reasoning = _reasoning(turn.prompt)
-    if count := re.search(r"\bcount to (\d{1,9})", turn.prompt, re.IGNORECASE):
-        return _Answer(_count(int(count[1])), reasoning)
-    if tool := _wanted_tool(turn.prompt, enabled):
-        return _Answer(_announcement(tool), reasoning, _call(tool, turn.number))
-    return _Answer(f"{INTRODUCTION}\n\n{_quote(turn.prompt)}\n\n{SETUP}\n\n{HINTS}", reasoning)
+def _complete_response(conversation: _Conversation, enabled: Sequence[str]) -> _DemoResponse:
+    if conversation.tool_returned:
+        return _DemoResponse(EXAMPLE_SHOWN)
+    prompt = conversation.prompt
+    reasoning = _reasoning(prompt)
+    if count := re.search(r"\bcount to (\d{1,9})", prompt, re.IGNORECASE):
+        return _DemoResponse(_count(int(count[1])), reasoning)
+    if tool := _requested_tool(prompt, enabled):
+        call = _example_call(tool, conversation.prompt_count)
+        return _DemoResponse(_announcement(tool), reasoning, call)
+    return _DemoResponse(f"{INTRODUCTION}\n\n{_quote(prompt)}\n\n{SETUP}\n\n{HINTS}", reasoning)
 
 
 def _reasoning(prompt: str) -> str:
     if "think" not in prompt.lower():
         return ""
     return (
-        "The user wants to see me think. I am a demo, so this is a rehearsed thought,"
-        " but it is streamed like a real one. Now for the answer."
+        "The user wants to see reasoning. The demo model cannot reason, so this text is fixed, but"
+        " it is streamed like real reasoning. Now for the answer."
     )
 
 
 def _count(last: int) -> str:
-    numbers = range(1, min(last, LONGEST_COUNT) + 1)
+    numbers = range(1, min(last, MAX_COUNT) + 1)
     return f"The demo model counts: {', '.join(map(str, numbers)) or 'nothing'}. Done."
 
 
-def _wanted_tool(prompt: str, enabled: Sequence[str]) -> str | None:
+def _requested_tool(prompt: str, enabled: Sequence[str]) -> str | None:
     for name in enabled:
-        if re.search(_WORDS[name], prompt, re.IGNORECASE):
+        if re.search(_TOOL_PATTERNS[name], prompt, re.IGNORECASE):
             return name
     return enabled[0] if len(enabled) == 1 else None
 
 
 def _announcement(tool: str) -> str:
-    thing = tool.removeprefix("generate").lower()
-    return f"{INTRODUCTION} But I can show you a {thing} made with `{tool}`:"
+    kind = tool.removeprefix("generate").lower()
+    return f"{INTRODUCTION} It can still show you an example of the tool `{tool}` ({kind}):"
 
 
-def _call(tool: str, turn: int) -> ToolCallPart:
+def _example_call(tool: str, prompt_number: int) -> ToolCallPart:
     arguments = to_json(EXAMPLES[tool].output()).decode()
-    return ToolCallPart(tool, arguments, tool_call_id=f"demo-{turn}")
+    return ToolCallPart(tool, arguments, tool_call_id=f"demo-{prompt_number}")
 
 
 def _quote(prompt: str) -> str:
-    text = _shortened(prompt)
-    return f"You said:\n\n> {text}" if text else "You sent nothing that I can read."
-
-
-def _shortened(prompt: str) -> str:
     text = " ".join(prompt.split())
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE].rstrip()}…"
+    if len(text) > MAX_QUOTE_CHARS:
+        text = f"{text[:MAX_QUOTE_CHARS].rstrip()}…"
+    return f"You wrote:\n\n> {text}" if text else "Your message contains no text."
 
 
 def _title(prompt: str) -> str:
-    return " ".join(prompt.split()[:LONGEST_TITLE]) or "Demo"
+    return " ".join(prompt.split()[:MAX_TITLE_WORDS]) or "Demo"
 
 
-def _parts(answer: _Answer) -> Iterator[ModelResponsePart]:
-    if answer.reasoning:
-        yield ThinkingPart(answer.reasoning)
-    if answer.text:
-        yield TextPart(answer.text)
-    if answer.call:
-        yield answer.call
+def _parts(response: _DemoResponse) -> Iterator[ModelResponsePart]:
+    if response.reasoning:
+        yield ThinkingPart(response.reasoning)
+    if response.text:
+        yield TextPart(response.text)
+    if response.call:
+        yield response.call
 
 
-def _pieces(answer: _Answer) -> Iterator[_Piece]:
-    for part in _parts(answer):
+def _deltas(response: _DemoResponse) -> Iterator[_Delta]:
+    for part in _parts(response):
         match part:
             case ThinkingPart(content=content):
                 yield from ({0: DeltaThinkingPart(content=word)} for word in _words(content))
             case TextPart(content=content):
                 yield from _words(content)
             case ToolCallPart():
-                yield from _call_pieces(part)
+                yield from _call_deltas(part)
             case _:
                 pass
 
@@ -223,7 +224,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\S+\s*|\s+", text)
 
 
-def _call_pieces(call: ToolCallPart) -> Iterator[DeltaToolCalls]:
+def _call_deltas(call: ToolCallPart) -> Iterator[DeltaToolCalls]:
     yield {1: DeltaToolCall(call.tool_name, "", tool_call_id=call.tool_call_id)}
     for piece in re.findall(r".{1,16}", call.args_as_json_str()):
         yield {1: DeltaToolCall(json_args=piece)}

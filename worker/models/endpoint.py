@@ -1,4 +1,4 @@
-"""The connections to one endpoint, shared by all its models."""
+"""The connections to one model endpoint, shared by all its models."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -16,13 +16,16 @@ from pydantic_ai.settings import ModelSettings
 
 from shared.settings.sections.models import Kind
 from worker.models.chat_model import ChatModel
-from worker.models.errors import mapped
+from worker.models.errors import map_errors
 from worker.models.openai_client import NO_KEY, open_client
 from worker.models.profile import input_modalities, server_profile
 
 
 class Endpoint:
-    """One server and one key. Times are in seconds; `timeout` is the longest silence; None: any."""
+    """One server, used with one key.
+
+    Time-outs are in seconds. `timeout` limits the silence on a connection; None is no limit.
+    """
 
     def __init__(
         self,
@@ -38,17 +41,19 @@ class Endpoint:
         self.name = name
         self.base_url = base_url
         key = api_key.get_secret_value() if api_key else None
-        plain = {header: value.get_secret_value() for header, value in (headers or {}).items()}
-        self.secrets = _Secrets(key, *plain.values())
+        header_values = {
+            header: value.get_secret_value() for header, value in (headers or {}).items()
+        }
+        self.secrets = _Secrets(key, *header_values.values())
         self.client = open_client(
             base_url,
             api_key=key,
-            headers=plain,
+            headers=header_values,
             timeout=timeout,
             connect_timeout=connect_timeout,
         )
         self._provider = _provider(name, kind, self.client)
-        self._habits = server_profile(kind)
+        self._server_profile = server_profile(kind)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r}, {self.base_url!r})"
@@ -60,22 +65,26 @@ class Endpoint:
         profile: PydanticProfile | None = None,
         settings: ModelSettings | None = None,
     ) -> ChatModel:
-        """A model of this endpoint, as pydantic-ai's agents take it.
+        """Create a pydantic-ai model of this endpoint.
 
-        `profile` says where it differs from what its name and its server tell.
+        `profile` overrides the capabilities derived from the server and the model's name.
         """
-        told = merge_profile(merge_profile(self._habits, input_modalities(model)), profile)
+        defaults = merge_profile(self._server_profile, input_modalities(model))
         return ChatModel(
-            model, endpoint=self, provider=self._provider, profile=told, settings=settings
+            model,
+            endpoint=self,
+            provider=self._provider,
+            profile=merge_profile(defaults, profile),
+            settings=settings,
         )
 
     async def models(self, *, timeout: float) -> tuple[str, ...]:
-        """The ids of its models, as it lists them.
+        """Request the ids of the endpoint's models.
 
         Raises:
-            ModelBackendError: if it does not list them in `timeout` seconds, or refuses to.
+            ModelBackendError: if the request fails or takes longer than `timeout` seconds.
         """
-        with mapped(None, secrets=tuple(self.secrets)):
+        with map_errors(None, secrets=tuple(self.secrets)):
             page = await self.client.models.list(timeout=timeout)
         return tuple(model.id for model in page.data)
 
@@ -84,7 +93,7 @@ class Endpoint:
 
 
 class _Secrets(tuple[str, ...]):
-    """What may stand in no message; shows itself to nobody."""
+    """Values that must not appear in messages or in a `repr`."""
 
     __slots__ = ()
 

@@ -1,10 +1,10 @@
-"""What goes wrong between us and a model endpoint.
+"""Errors of model endpoints.
 
 ModelBackendError
 ├── RateLimitError
 └── AuthenticationError
 
-The messages are our own words: what an endpoint answers may hold the prompt, or the key.
+The messages never quote an endpoint's response, which may contain the prompt or the key.
 """
 
 import json
@@ -15,22 +15,22 @@ import httpx2
 import openai
 
 from shared.errors import MambaError
-from worker.models.retry_after import retry_after
+from worker.models.retry_after import parse_retry_after
 
-#: Refusals that may not be repeated next time.
+#: Client error statuses (4xx) for which a retry may succeed.
 _RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
-#: A rate limit that waiting does not lift.
-_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+#: Error codes of a 429 response that waiting does not resolve.
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
-#: Where the client's errors keep what the endpoint said.
-_SAID = ("message", "body", "code", "param", "type")
+#: Attributes of the OpenAI client's errors that hold parts of the response.
+_RESPONSE_ATTRIBUTES = ("message", "body", "code", "param", "type")
 
 
 class ModelBackendError(MambaError):
     """The model endpoint failed.
 
-    `retryable` says whether the same request may succeed later; `cause` is the client's own error,
-    with what the endpoint said (but for the key).
+    `retryable` reports whether the same request may succeed later. `cause` is the OpenAI client's
+    error with the endpoint's response, in which the key is replaced by `***`.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class ModelBackendError(MambaError):
 
     @property
     def status(self) -> int | None:
-        """The HTTP status of the endpoint's refusal."""
+        """The HTTP status of the endpoint's error response, if there was one."""
         return self.cause.status_code if isinstance(self.cause, openai.APIStatusError) else None
 
     @property
     def timed_out(self) -> bool:
-        """Whether the endpoint was there, but said nothing in time."""
+        """Whether the endpoint was reachable but did not respond in time."""
         return self.cause is not None and _timed_out(self.cause)
 
 
 class RateLimitError(ModelBackendError):
-    """The model endpoint is getting too many requests. `retry_after` is in seconds."""
+    """The model endpoint receives too many requests. `retry_after` is in seconds."""
 
     def __init__(
         self,
@@ -74,16 +74,16 @@ class RateLimitError(ModelBackendError):
 
 
 class AuthenticationError(ModelBackendError):
-    """The model endpoint refused the credentials."""
+    """The model endpoint rejected the credentials."""
 
 
 @contextmanager
-def mapped(model: str | None, *, secrets: tuple[str, ...]) -> Generator[None]:
-    """Raise the client's errors as our own, with these secrets struck out of what they say."""
+def map_errors(model: str | None, *, secrets: tuple[str, ...]) -> Generator[None]:
+    """Convert the OpenAI client's errors to a ModelBackendError, and redact these secrets."""
     try:
         yield
     except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
-        _strike(error, secrets)
+        _redact(error, secrets)
         raise _error_of(error, model) from error
 
 
@@ -91,7 +91,7 @@ def _error_of(error: Exception, model: str | None) -> ModelBackendError:
     match error:
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             return AuthenticationError(
-                f"The model endpoint refused the credentials (status {error.status_code}).",
+                f"The model endpoint rejected the credentials (status {error.status_code}).",
                 model=model,
                 cause=error,
             )
@@ -99,46 +99,46 @@ def _error_of(error: Exception, model: str | None) -> ModelBackendError:
             return _rate_limit(error, model)
         case openai.APIStatusError(status_code=status):
             retryable = status >= 500 or status in _RETRYABLE_STATUSES
-            message = f"The model endpoint answered with status {status}."
+            message = f"The model endpoint returned status {status}."
         case openai.APITimeoutError() | httpx2.TimeoutException() if _timed_out(error):
-            message, retryable = "The model endpoint did not answer in time.", True
+            message, retryable = "The model endpoint did not respond in time.", True
         case openai.APIConnectionError() | httpx2.TransportError():
-            message, retryable = "The model endpoint cannot be reached, or broke off.", True
+            message, retryable = "The model endpoint is unreachable or closed the connection.", True
         case openai.APIError():
-            message, retryable = "The model endpoint failed in the middle of its answer.", True
+            message, retryable = "The model endpoint failed during its response.", True
         case _:
-            message, retryable = "The model endpoint's answer cannot be read.", False
+            message, retryable = "The model endpoint's response could not be parsed.", False
     return ModelBackendError(message, model=model, retryable=retryable, cause=error)
 
 
 def _timed_out(error: Exception) -> bool:
-    """A refused connection is a connection's time-out to the client below."""
-    below = error.__cause__ if isinstance(error, openai.APITimeoutError) else error
-    if isinstance(below, httpx2.ConnectTimeout):
+    """The HTTP client also reports a refused connection as a connect time-out; exclude those."""
+    cause = error.__cause__ if isinstance(error, openai.APITimeoutError) else error
+    if isinstance(cause, httpx2.ConnectTimeout):
         return False
     return isinstance(error, openai.APITimeoutError | httpx2.TimeoutException)
 
 
 def _rate_limit(error: openai.RateLimitError, model: str | None) -> RateLimitError:
-    spent = error.code in _SPENT
+    quota_exceeded = error.code in _QUOTA_CODES
     return RateLimitError(
-        "The account's quota is used up." if spent else None,
+        "The account's quota is used up." if quota_exceeded else None,
         model=model,
-        retryable=not spent,
+        retryable=not quota_exceeded,
         cause=error,
-        retry_after=retry_after(error.response.headers),
+        retry_after=parse_retry_after(error.response.headers),
     )
 
 
-def _strike(error: Exception, secrets: tuple[str, ...]) -> None:
-    """Some gateways repeat the key that they refuse."""
-    error.args = tuple(_without(arg, secrets) for arg in error.args)
-    for name in _SAID:
-        if (said := getattr(error, name, None)) is not None:
-            setattr(error, name, _without(said, secrets))
+def _redact(error: Exception, secrets: tuple[str, ...]) -> None:
+    """Some gateways repeat the rejected key in their response."""
+    error.args = tuple(_redacted(arg, secrets) for arg in error.args)
+    for name in _RESPONSE_ATTRIBUTES:
+        if (value := getattr(error, name, None)) is not None:
+            setattr(error, name, _redacted(value, secrets))
 
 
-def _without(value: object, secrets: tuple[str, ...]) -> object:
+def _redacted(value: object, secrets: tuple[str, ...]) -> object:
     text = value if isinstance(value, str) else repr(value)
     found = [secret for secret in secrets if secret in text]
     if not found:

@@ -1,7 +1,6 @@
-"""Asks the configured model endpoints how they are, for `GET /health` and `GET /models`.
+"""Checks the configured model endpoints, for `GET /health` and `GET /models`.
 
-One worker does it for all: whoever takes the turn. A provider that is down costs nothing but the
-asking.
+One worker, the leader, checks them for the whole deployment.
 """
 
 import asyncio
@@ -21,8 +20,8 @@ from worker.models.registry import open_endpoint
 
 log = structlog.stdlib.get_logger()
 
-#: Rounds that a report outlives, so that a late worker is not taken for a dead provider.
-_ROUNDS_KEPT = 3
+#: Reports expire after this many intervals, so that a late check does not look like an outage.
+_REPORT_INTERVALS = 3
 
 
 class HealthProbe(BackgroundTask):
@@ -30,44 +29,53 @@ class HealthProbe(BackgroundTask):
         self._redis = redis
         self._live = live
         self._worker_id = worker_id
-        self._known: dict[str, bool] = {}
+        self._healthy: dict[str, bool] = {}
 
     async def _run(self) -> None:
         while True:
             settings = self._live.now.health
             try:
-                if settings.openai_check_enabled and await self._take_turn(settings):
-                    await self.ask_all()
+                if settings.openai_check_enabled and await self._try_become_leader(settings):
+                    await self.probe_all()
             except (*REDIS_AWAY, RedisError) as error:
-                log.debug("probe.redis_away", error=str(error))
+                log.debug(
+                    "probe.redis_away",
+                    message="Model endpoints not checked because Redis is unavailable",
+                    error=str(error),
+                )
             await asyncio.sleep(settings.interval_seconds)
 
-    async def ask_all(self) -> None:
-        """Ask each configured provider at once, and save what it says."""
+    async def probe_all(self) -> None:
+        """Check all configured providers concurrently, and save their reports."""
         settings = self._live.now.health
-        ttl = _ROUNDS_KEPT * settings.interval_seconds + settings.timeout_seconds
+        ttl = _REPORT_INTERVALS * settings.interval_seconds + settings.timeout_seconds
         reports = ProviderReports(self._redis, ttl=ttl)
         providers = [] if self._live.now.openai.demo else configured(self._live.now)
-        for report in await asyncio.gather(*(_ask(one, settings) for one in providers)):
+        for report in await asyncio.gather(*(_probe(provider, settings) for provider in providers)):
             await reports.save(report)
-            self._log(report)
+            self._log_change(report)
 
-    async def _take_turn(self, settings: HealthSettings) -> bool:
-        # Less than a whole interval: the one who had the last turn would else miss its own next.
+    async def _try_become_leader(self, settings: HealthSettings) -> bool:
+        # Shorter than an interval, so that the previous leader can win the next election too.
         ttl_ms = int(settings.interval_seconds * 900)
-        taken = await self._redis.execute_command(
+        elected = await self._redis.execute_command(
             "SET", keys.PROBE_LEADER, self._worker_id, "NX", "PX", max(1, ttl_ms)
         )
-        return taken is not None
+        return elected is not None
 
-    def _log(self, report: ProviderReport) -> None:
-        """Changes alone: a provider that stays down is not news."""
-        if self._known.get(report.name, True) != report.healthy:
-            log.warning("probe.provider", provider=report.name, error=report.error)
-        self._known[report.name] = report.healthy
+    def _log_change(self, report: ProviderReport) -> None:
+        """Log a provider whose state has changed, not one that stays down."""
+        if self._healthy.get(report.name, True) != report.healthy:
+            log.warning(
+                "probe.provider",
+                message="Health of a model endpoint changed",
+                provider=report.name,
+                error=report.error,
+            )
+        self._healthy[report.name] = report.healthy
 
 
-async def _ask(provider: Provider, settings: HealthSettings) -> ProviderReport:
+async def _probe(provider: Provider, settings: HealthSettings) -> ProviderReport:
     endpoint = open_endpoint(provider)
     started = time.perf_counter()
     models: tuple[str, ...] = ()
@@ -93,11 +101,11 @@ async def _ask(provider: Provider, settings: HealthSettings) -> ProviderReport:
 
 
 def _code(failure: ModelBackendError) -> str | None:
-    """The code of an answer's failure for the same reason; None where the endpoint is well."""
+    """The error code that a run would fail with, or None if the endpoint is healthy."""
     if isinstance(failure, AuthenticationError):
         return "model_auth"
     if isinstance(failure, RateLimitError) or failure.status in (404, 405):
-        return None  # it answers; not everyone lists models
+        return None  # reachable; not every server lists its models
     if failure.status is not None:
         return "model_unavailable" if failure.status in (503, 529) else "model_error"
     return "model_timeout" if failure.timed_out else "model_unreachable"

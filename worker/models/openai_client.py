@@ -1,4 +1,4 @@
-"""The official OpenAI client, made quick, and able to tell a whole answer from a broken one."""
+"""The official OpenAI client, with faster chunk parsing and detection of truncated streams."""
 
 import json
 import re
@@ -15,13 +15,13 @@ from worker.models.chunk import is_readable
 
 _T = TypeVar("_T")
 
-#: What the client sends where an endpoint wants no key: it cannot do without.
+#: Placeholder for endpoints without a key, because the client requires one.
 NO_KEY = "none"
 
-_UNREADABLE = "The endpoint sent a chunk that cannot be read."
+_MALFORMED_CHUNK = "The endpoint sent a malformed chunk."
 
-_END = re.compile(r'^\[DONE\]|"finish_reason": ?"[^"]|^\{\s*"error"')
-#: How vLLM once said that it failed, in the middle of an answer.
+_END_OF_STREAM = re.compile(r'^\[DONE\]|"finish_reason": ?"[^"]|^\{\s*"error"')
+#: The mid-stream error format of older vLLM versions.
 _OLD_ERROR = re.compile(r'^\{\s*"object": ?"error"')
 
 
@@ -33,55 +33,55 @@ def open_client(
     timeout: float | None,
     connect_timeout: float,
 ) -> AsyncOpenAI:
-    """Time-outs are in seconds: `timeout` is the longest silence on an open connection."""
+    """Time-outs are in seconds. `timeout` limits the silence on an open connection."""
     limits = httpx2.Timeout(timeout, connect=connect_timeout)
-    return _QuickOpenAI(
+    return _FastOpenAI(
         api_key=api_key or NO_KEY,
         base_url=base_url,
         timeout=limits,
-        max_retries=0,  # retries are the run's own: they survive the worker
+        max_retries=0,  # the run retries instead, which also works after the worker dies
         default_headers=headers,
         http_client=DefaultAioHttpClient(timeout=limits),
     )
 
 
-class WholeStreams(SSEDecoder):
-    """Tells an answer from one that broke off, which the SDK takes for whole.
+class CompleteStreamDecoder(SSEDecoder):
+    """Raises an error if a stream ends early, which the SDK treats as a complete response.
 
-    A stream that has ended in good order says so: by a finish reason, by `[DONE]`, or by an error.
+    A complete stream contains a finish reason, `[DONE]`, or an error.
     """
 
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
-        whole = False
+        complete = False
         async for event in super().aiter_bytes(iterator):
             if not event.data:
-                continue  # the event of a comment
+                continue  # a comment
             if _OLD_ERROR.match(event.data):
                 event = ServerSentEvent(data=json.dumps({"error": event.json()}))  # noqa: PLW2901
-            whole = whole or _END.search(event.data) is not None
-            yield _Readable(event=event.event, data=event.data, id=event.id, retry=event.retry)
-        if not whole:
-            raise httpx2.RemoteProtocolError("the stream ended before the answer did")
+            complete = complete or _END_OF_STREAM.search(event.data) is not None
+            yield _JsonEvent(event=event.event, data=event.data, id=event.id, retry=event.retry)
+        if not complete:
+            raise httpx2.RemoteProtocolError("the stream ended before the response was complete")
 
 
-class _Readable(ServerSentEvent):
+class _JsonEvent(ServerSentEvent):
     def json(self) -> object:
-        """Nested without an end, or with numbers of thousands of digits, is no JSON to us."""
+        """Report excessive nesting and huge numbers as invalid JSON."""
         try:
             return super().json()
         except (RecursionError, ValueError):
-            raise json.JSONDecodeError("the chunk is no JSON", "", 0) from None
+            raise json.JSONDecodeError("the chunk is not valid JSON", "", 0) from None
 
 
-class _QuickOpenAI(AsyncOpenAI):
-    """Validates streamed chunks by pydantic, which takes a fifth of the SDK's own way.
+class _FastOpenAI(AsyncOpenAI):
+    """Validates streamed chunks with pydantic, which takes a fifth of the time of the SDK's parser.
 
-    What does not fit the schema, as of a lenient endpoint, goes the SDK's way as before: it builds
-    whatever it is given. What nobody could read then is an error of the endpoint.
+    Chunks that violate the schema go to the SDK's parser, which accepts anything. Chunks that could
+    not be processed afterwards raise an error.
     """
 
     def _make_sse_decoder(self) -> SSEDecoder:
-        return WholeStreams()
+        return CompleteStreamDecoder()
 
     def _process_response_data(
         self, *, data: object, cast_to: type[_T], response: httpx2.Response
@@ -91,5 +91,5 @@ class _QuickOpenAI(AsyncOpenAI):
                 return cast_to.model_validate(data)
             except ValidationError:
                 if not is_readable(data):
-                    raise APIError(_UNREADABLE, response.request, body=None) from None
+                    raise APIError(_MALFORMED_CHUNK, response.request, body=None) from None
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)

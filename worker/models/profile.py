@@ -1,7 +1,7 @@
-"""What models can do: by whose server they are on, by their names, and by what the settings say.
+"""The capabilities of models, derived from their server, their name, and the settings.
 
-Most of it is known to pydantic-ai, one function for each family of models. A `ModelProfile` is the
-part that a caller of a backend asks for.
+pydantic-ai knows most capabilities of each model family. `ModelProfile` is the part that callers of
+a backend need.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from shared.settings.sections.models import Kind
 
 @dataclass(frozen=True)
 class ModelProfile:
-    """A model's abilities and limits. Lengths are in tokens, costs in USD."""
+    """A model's capabilities and limits. Lengths are in tokens, costs in US dollars."""
 
     name: str
     provider: str
@@ -30,7 +30,7 @@ class ModelProfile:
     cost_per_1k_input: float | None = None
     cost_per_1k_output: float | None = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
-    #: Whether it is told the longest answer as `max_completion_tokens`, not as `max_tokens`.
+    #: Whether requests limit the output with `max_completion_tokens` instead of `max_tokens`.
     uses_max_completion_tokens: bool = False
 
 
@@ -51,7 +51,7 @@ def _local(name: str, window: int, *, tools: bool = True, vision: bool = False) 
     return ModelProfile(name, "ollama", window, 4096, supports_tools=tools, supports_vision=vision)
 
 
-#: By the beginning of the name; of several that fit, the longest counts.
+#: Profiles by name prefix. The longest matching prefix applies.
 _PROFILES = {
     profile.name: profile
     for profile in (
@@ -93,9 +93,10 @@ _PROFILES = {
 
 
 def get_profile(model: str) -> ModelProfile:
-    """The profile of a model, by its name: `meta-llama/Llama-3.2-3B` and `llama3.2:3b` are found.
+    """Return a model's profile by its name, such as `meta-llama/Llama-3.2-3B` or `llama3.2:3b`.
 
-    An unknown model gets a careful one: a short context, no images; tools, as most take them now.
+    An unknown model gets conservative limits and no image support. Tool support is assumed, because
+    most models have it.
     """
     if (known := _known(model)) is None:
         return ModelProfile(model, "unknown", context_window=8192, max_output_tokens=2048)
@@ -103,27 +104,27 @@ def get_profile(model: str) -> ModelProfile:
 
 
 def _known(model: str) -> ModelProfile | None:
-    bare = model.rpartition("/")[2].lower()
-    name = max((name for name in _PROFILES if bare.startswith(name)), key=len, default=None)
-    return None if name is None else _PROFILES[name]
+    bare_name = model.rpartition("/")[2].lower()
+    prefix = max((p for p in _PROFILES if bare_name.startswith(p)), key=len, default=None)
+    return None if prefix is None else _PROFILES[prefix]
 
 
 def input_modalities(model: str) -> PydanticProfile:
-    """That a model which is known by its name sees nothing; of the others nobody can tell."""
+    """Turn off image input for models known to lack it. Unknown models keep the default."""
     known = _known(model)
-    if known is None or known.supports_vision or _is_later(model, than=known.name):
+    if known is None or known.supports_vision or _is_newer(model, than=known.name):
         return PydanticProfile()
     return PydanticProfile(supports_image_input=False)
 
 
-def _is_later(model: str, *, than: str) -> bool:
-    """Whether it is of a newer family, such as `qwen3.5` than `qwen3`."""
+def _is_newer(model: str, *, than: str) -> bool:
+    """Whether the model is from a newer family: `qwen3.5` is newer than `qwen3`."""
     rest = model.rpartition("/")[2].lower().removeprefix(than)
     return rest[:1] == "." or rest[:1].isdigit()
 
 
 def server_profile(kind: Kind) -> PydanticProfile:
-    """What a server does in its own way for all its models, beyond what pydantic-ai knows of it."""
+    """The limitations of a server that apply to all its models, beyond what pydantic-ai knows."""
     if kind == "vllm":
         return OpenAIModelProfile(openai_chat_supports_document_input=False)
     if kind not in ("ollama", "lmstudio"):
@@ -131,15 +132,15 @@ def server_profile(kind: Kind) -> PydanticProfile:
     return OpenAIModelProfile(
         openai_chat_supports_max_completion_tokens=False,
         openai_chat_supports_document_input=False,
-        # Chat templates of local models often refuse a second one.
+        # Chat templates of local models often reject a second system message.
         openai_chat_supports_multiple_system_messages=False,
         openai_supports_strict_tool_definition=False,
     )
 
 
-def overrides(settings: ModelProfileSettings) -> PydanticProfile:
-    """What the settings say of a model, as pydantic-ai takes it: over what is known by name."""
-    told: dict[str, object] = {
+def profile_overrides(settings: ModelProfileSettings) -> PydanticProfile:
+    """The profile fields that the settings override, as a pydantic-ai profile."""
+    fields: dict[str, object] = {
         "supports_tools": settings.tools,
         "supports_image_input": settings.images,
         "supports_document_input": settings.documents,
@@ -148,8 +149,8 @@ def overrides(settings: ModelProfileSettings) -> PydanticProfile:
         "openai_supports_strict_tool_definition": settings.strict_tools,
         "openai_chat_thinking_field": settings.reasoning_field,
         "openai_system_prompt_role": settings.system_role,
-        "openai_chat_supports_max_completion_tokens": _told(
-            settings.max_tokens_field, "max_completion_tokens"
+        "openai_chat_supports_max_completion_tokens": (
+            settings.max_tokens_field and settings.max_tokens_field == "max_completion_tokens"
         ),
         "openai_chat_supports_multiple_system_messages": (
             None if settings.one_system_message is None else not settings.one_system_message
@@ -157,9 +158,5 @@ def overrides(settings: ModelProfileSettings) -> PydanticProfile:
     }
     return merge_profile(
         OpenAIModelProfile(),
-        OpenAIModelProfile(**{key: value for key, value in told.items() if value is not None}),  # pyright: ignore[reportArgumentType]  (typed by the settings)
+        OpenAIModelProfile(**{key: value for key, value in fields.items() if value is not None}),  # pyright: ignore[reportArgumentType]  (typed by the settings)
     )
-
-
-def _told(value: object, meant: object) -> bool | None:
-    return None if value is None else value == meant

@@ -1,4 +1,4 @@
-"""The models, by name: an OpenAI-compatible endpoint's, or the built-in demo."""
+"""Looks up models by name: models of OpenAI-compatible endpoints, or the built-in demo model."""
 
 import asyncio
 import weakref
@@ -36,16 +36,19 @@ from shared.settings.live_settings import LiveSettings
 from worker.jobs.failures import failure_of
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
-from worker.models.profile import overrides
+from worker.models.profile import profile_overrides
 
 log = structlog.stdlib.get_logger()
 
+#: Requests can name any number of models, so the cache is bounded.
+_MAX_CACHED_MODELS = 256
+
 
 class ModelRegistry:
-    """Use as an async context manager: it holds the connections to the endpoints.
+    """Creates models, and owns the connections to their endpoints. Close it after use.
 
-    Each provider's endpoint is opened when a model of it is first asked for. When its settings
-    change, the next to ask gets a new one; an answer that is being made keeps the old to its end.
+    A provider's endpoint is opened when one of its models is first requested. After a change of the
+    provider's settings, new runs use a new endpoint; runs in progress keep the old one.
     """
 
     def __init__(self, live: LiveSettings) -> None:
@@ -63,7 +66,7 @@ class ModelRegistry:
         return self._live.now.openai.demo
 
     def get(self, name: str) -> Model:
-        """The model of a `provider/model` or a bare name, with what stands in for it.
+        """Return a model, with its fallbacks, by `provider/model` or by a bare name.
 
         Raises:
             ModelNotFoundError: if its provider is not configured.
@@ -73,8 +76,9 @@ class ModelRegistry:
             return self._demo
         chain = fallback_chain(settings, model_name(settings, name))
         if len(chain) == 1:
-            return self._one(settings, chain[0])
-        return _Chain(*(self._one(settings, each, chained=True) for each in chain))
+            return self._cached_model(settings, chain[0])
+        models = (self._cached_model(settings, name, in_chain=True) for name in chain)
+        return _FallbackChain(*models)
 
     async def close(self) -> None:
         self._models.clear()
@@ -83,35 +87,38 @@ class ModelRegistry:
             await client.close()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _one(self, settings: Settings, name: ModelName, *, chained: bool = False) -> Model:
-        if (model := self._models.get((name, chained))) is None:
-            model = self._models[name, chained] = self._make(settings, name, chained=chained)
+    def _cached_model(
+        self, settings: Settings, name: ModelName, *, in_chain: bool = False
+    ) -> Model:
+        key = name, in_chain
+        if (model := self._models.get(key)) is None:
+            model = self._models[key] = self._create_model(settings, name, in_chain=in_chain)
         return model
 
-    def _make(self, settings: Settings, name: ModelName, *, chained: bool) -> Model:
+    def _create_model(self, settings: Settings, name: ModelName, *, in_chain: bool) -> Model:
         provider = providers_of(settings)[name.provider]
         if provider.name == OPENAI and not provider.configured:
             raise ModelNotFoundError(str(name), "OpenAI is not configured")
-        if len(self._models) >= _KEPT:
+        if len(self._models) >= _MAX_CACHED_MODELS:
             self._models.clear()
         return self._endpoint(provider).chat_model(
             name.model,
-            profile=overrides(provider.settings.profile),
-            settings=_turn(provider) if chained else None,
+            profile=profile_overrides(provider.settings.profile),
+            settings=_fallback_settings(provider) if in_chain else None,
         )
 
     def _endpoint(self, provider: Provider) -> Endpoint:
-        if (held := self._endpoints.get(provider.name)) is not None:
-            return held[1]
+        if (cached := self._endpoints.get(provider.name)) is not None:
+            return cached[1]
         endpoint = open_endpoint(provider)
         self._endpoints[provider.name] = (provider, endpoint)
         self._clients.add(endpoint.client)
-        # Every model holds its endpoint: when the last of them is gone, so are its streams.
-        weakref.finalize(endpoint, self._retire, endpoint.client).atexit = False
+        # Models reference their endpoint, so it is collected after its last model and stream.
+        weakref.finalize(endpoint, self._close_client, endpoint.client).atexit = False
         return endpoint
 
-    def _retire(self, client: AsyncOpenAI) -> None:
-        with suppress(RuntimeError):  # at the end of the process there is no loop any more
+    def _close_client(self, client: AsyncOpenAI) -> None:
+        with suppress(RuntimeError):  # at process exit, the event loop is already closed
             task = asyncio.get_running_loop().create_task(client.close(), name="close-endpoint")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
@@ -120,7 +127,11 @@ class ModelRegistry:
         now = providers_of(settings)
         for name, (provider, _) in list(self._endpoints.items()):
             if now.get(name) != provider:
-                log.info("models.provider_changed", provider=name)
+                log.info(
+                    "models.provider_changed",
+                    message="Provider settings changed; new runs use the new endpoint",
+                    provider=name,
+                )
                 del self._endpoints[name]
         self._models.clear()
 
@@ -133,19 +144,15 @@ def open_endpoint(provider: Provider) -> Endpoint:
         kind=provider.kind,
         api_key=settings.api_key,
         headers=settings.headers,
-        # Silence is measured in tokens (worker/models/stream_timeouts.py), not in bytes.
+        # worker/models/stream_timeouts.py limits the silence between tokens instead of bytes.
         timeout=None,
         connect_timeout=settings.connect_timeout_seconds,
     )
 
 
-def _turn(provider: Provider) -> ModelSettings:
-    """In a chain each model has its own time to begin: then it is the next one's turn."""
+def _fallback_settings(provider: Provider) -> ModelSettings:
+    """Limit the first-token wait of each model in a chain, so that the next one is tried."""
     return ModelSettings(first_event_timeout=provider.settings.first_token_timeout_seconds)
-
-
-#: Models that are held ready at most: requests may name as many as they like.
-_KEPT = 256
 
 
 def _check_default(settings: Settings) -> None:
@@ -157,15 +164,14 @@ def _check_default(settings: Settings) -> None:
         )
 
 
-class _Chain(FallbackModel):
-    """Asks the next model as soon as one fails before its first event.
+class _FallbackChain(FallbackModel):
+    """Tries the next model as soon as one fails before its first event.
 
-    It goes before the run's own retry: only when all have failed is there a pause, and then the
-    whole chain is asked again.
+    The run itself retries, after a pause and from the start of the chain, only if all models fail.
     """
 
     def __init__(self, *models: Model) -> None:
-        super().__init__(*models, fallback_on=_another_may_do)
+        super().__init__(*models, fallback_on=_tries_next_model)
 
     async def request(
         self,
@@ -176,7 +182,7 @@ class _Chain(FallbackModel):
         try:
             return await super().request(messages, model_settings, model_request_parameters)
         except FallbackExceptionGroup as group:
-            raise _most_hopeful(group) from group
+            raise _soonest_retry(group) from group
 
     @asynccontextmanager
     async def request_stream(
@@ -192,21 +198,21 @@ class _Chain(FallbackModel):
             ) as response:
                 yield response
         except FallbackExceptionGroup as group:
-            raise _most_hopeful(group) from group
+            raise _soonest_retry(group) from group
 
 
-def _another_may_do(error: Exception) -> bool:
-    """All but what is wrong with the request itself: too long a conversation, a refused content.
+def _tries_next_model(error: Exception) -> bool:
+    """Whether the next model may succeed: not after an error of the request itself.
 
-    A key that is refused, and a model that is not there, are the endpoint's own.
+    A rejected key or a missing model is a problem of one endpoint, not of the request.
     """
     if isinstance(error, ModelAuthenticationError | ModelNotFoundError):
         return True
     return isinstance(error, ModelAPIError) and not isinstance(error, ModelRequestRejectedError)
 
 
-def _most_hopeful(group: FallbackExceptionGroup) -> Exception:
-    """Of all models' errors the one that is over first; the first model's, if none is retried."""
+def _soonest_retry(group: FallbackExceptionGroup) -> Exception:
+    """Return the error with the shortest retry delay, or the first one if none is retried."""
     errors: list[Exception] = [e for e in group.exceptions if isinstance(e, Exception)]
     retried = [error for error in errors if failure_of(error).retried]
     return min(retried, key=lambda e: failure_of(e).retry_after or 0.0, default=errors[0])

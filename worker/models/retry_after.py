@@ -1,6 +1,6 @@
-"""How long a model's server asks to be left alone: `retry-after-ms`, `Retry-After` (RFC 9110).
+"""Parses `retry-after-ms` and `Retry-After` (RFC 9110, section 10.2.3).
 
-Seconds are whole by the RFC; many servers write a fraction all the same.
+The RFC allows only whole seconds, but many servers send fractions.
 """
 
 import math
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from now, of headers in lower case; None if they do not say so."""
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the delay in seconds, or None without a valid header. Header names are lowercase."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    asked = headers.get("retry-after")
-    seconds = _number(asked)
-    return _until(asked) if asked is not None and seconds is None else seconds
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    return _seconds_until(value) if value is not None and seconds is None else seconds
 
 
 def _number(text: str | None) -> float | None:
@@ -27,7 +27,7 @@ def _number(text: str | None) -> float | None:
     return number if number >= 0 and math.isfinite(number) else None
 
 
-def _until(date: str) -> float | None:
+def _seconds_until(date: str) -> float | None:
     try:
         moment = parsedate_to_datetime(date)
         if moment.tzinfo is None:

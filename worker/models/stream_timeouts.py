@@ -1,7 +1,7 @@
-"""How long a model may take to begin its answer, and how long it may fall silent in it.
+"""Time-outs for a model's stream: for the first token, and for silence after it.
 
-What counts are the model's events: an endpoint's keep-alive comments are none. What the reader of
-the events does between them is not the model's time.
+Only the model's events count, not an endpoint's keep-alive comments. The time that the consumer
+spends between two events does not count.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class StreamTimeouts:
-    """Seconds until the first token, and between two."""
+    """Limits in seconds for the wait for the first event, and between two events."""
 
     first_token: float
     silence: float
 
 
 def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
-    """The pace that the settings ask of a `provider/model`, or of a bare name.
+    """Return the time-outs for a model, given as `provider/model` or as a bare name.
 
-    With fall-backs each model has its own time to begin, one after the other.
+    The first-token time-outs of a model and its fallbacks add up, because they run in sequence.
     """
     chain = [
         _provider(settings, name) for name in fallback_chain(settings, model_name(settings, model))
@@ -40,66 +40,65 @@ def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
 
 
 def max_retries_of(settings: Settings, model: str) -> int:
-    """How many failures of this model a run survives."""
+    """Return how often a run with this model is retried after failures."""
     own = _provider(settings, model_name(settings, model)).max_retries
     return settings.run.max_retries if own is None else own
 
 
 @asynccontextmanager
 async def with_timeouts(
-    stream: AbstractAsyncContextManager[AsyncIterable[_T]], pace: StreamTimeouts
+    stream: AbstractAsyncContextManager[AsyncIterable[_T]], timeouts: StreamTimeouts
 ) -> AsyncGenerator[AsyncIterator[_T]]:
-    """Open a model's stream, and give it up when it does not keep the pace.
+    """Open a model's stream, and cancel it if an event does not arrive in time.
 
     Raises:
-        FirstTokenTimeout: if the first event does not come in time; opening the stream counts.
-        SilenceTimeout: if a later one does not.
+        FirstTokenTimeout: if opening the stream and the first event take too long.
+        SilenceTimeout: if a later event takes too long.
     """
-    clock = _Clock(asyncio.timeout(pace.first_token), pace.silence)
+    deadline = _Deadline(asyncio.timeout(timeouts.first_token), timeouts.silence)
     try:
-        async with clock.limit, stream as events:
-            yield _Paced(aiter(events), clock)
+        async with deadline.timeout, stream as events:
+            yield _TimedEvents(aiter(events), deadline)
     except TimeoutError:
-        if clock.limit.expired():
-            raise (SilenceTimeout if clock.begun else FirstTokenTimeout) from None
+        if deadline.timeout.expired():
+            raise (SilenceTimeout if deadline.first_event_seen else FirstTokenTimeout) from None
         raise
 
 
 @dataclass(slots=True)
-class _Clock:
-    limit: asyncio.Timeout
+class _Deadline:
+    timeout: asyncio.Timeout
     silence: float
-    #: The first event has come.
-    begun: bool = False
+    first_event_seen: bool = False
 
     def start(self) -> None:
-        if self.begun and not self.limit.expired():
-            self.limit.reschedule(asyncio.get_running_loop().time() + self.silence)
+        if self.first_event_seen and not self.timeout.expired():
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self.silence)
 
     def stop(self) -> None:
-        self.begun = True
-        if not self.limit.expired():
-            self.limit.reschedule(None)
+        self.first_event_seen = True
+        if not self.timeout.expired():
+            self.timeout.reschedule(None)
 
 
 @dataclass(slots=True)
-class _Paced(Generic[_T]):
-    """Runs the clock while an event is awaited, and only then."""
+class _TimedEvents(Generic[_T]):
+    """Applies the deadline only while it waits for an event."""
 
     events: AsyncIterator[_T]
-    clock: _Clock
+    deadline: _Deadline
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> _T:
-        self.clock.start()
+        self.deadline.start()
         try:
             event = await anext(self.events)
         except StopAsyncIteration:
-            self.clock.stop()
+            self.deadline.stop()
             raise
-        self.clock.stop()
+        self.deadline.stop()
         return event
 
 

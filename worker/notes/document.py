@@ -20,7 +20,7 @@ _FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(?P<title>.+?)[\"']?[ \t]*$", re.
 _INVISIBLE = ("title", "script", "style", "nav", "noscript", "template")
 
 
-def passages_of(path: str, content: str) -> list[Passage]:
+def split_document(path: str, content: str) -> list[Passage]:
     """The passages of a document, in their order. `path` says by its suffix what it is."""
     kind = PurePosixPath(path).suffix.lower()
     title, text = _html(content) if kind.startswith(".htm") else _markdown(content)

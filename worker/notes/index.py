@@ -15,7 +15,7 @@ from typing import NamedTuple, Self, TypeVar
 
 import structlog
 
-from worker.notes.document import SUFFIXES, passages_of
+from worker.notes.document import SUFFIXES, split_document
 from worker.notes.passage import Passage
 
 log = structlog.stdlib.get_logger()
@@ -47,7 +47,7 @@ FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 0, 0, 6, 3, 1) LIMI
 """
 
 
-class Hit(NamedTuple):
+class SearchHit(NamedTuple):
     passage: Passage
     #: The words around what was found.
     snippet: str
@@ -70,7 +70,7 @@ class NotesIndex:
         await self._on_thread(self._close)
         self._thread.shutdown(wait=False)
 
-    async def search(self, query: str, limit: int = 5) -> list[Hit]:
+    async def search(self, query: str, limit: int = 5) -> list[SearchHit]:
         """The passages that fit a query in plain words best, the best first."""
         return await self._on_thread(lambda: self._search(query, limit))
 
@@ -81,13 +81,13 @@ class NotesIndex:
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _search(self, query: str, limit: int) -> list[Hit]:
+    def _search(self, query: str, limit: int) -> list[SearchHit]:
         terms = _terms(query)
         if not terms:
             return []
         match = " OR ".join(f'"{term}"' for term in terms)
         rows = self._fresh().execute(_SEARCH, (match, limit))
-        return [Hit(Passage(*row[:5]), row[5]) for row in rows]
+        return [SearchHit(Passage(*row[:5]), row[5]) for row in rows]
 
     def _read(self, passage_id: str) -> Passage | None:
         query = "SELECT id, path, title, heading, text FROM passages WHERE id = ?"
@@ -115,7 +115,7 @@ class NotesIndex:
         for path in (*changed, *gone):
             database.execute("DELETE FROM passages WHERE path = ?", (path,))
         for path in changed:
-            rows = passages_of(path, _text(self._folder / path))
+            rows = split_document(path, _text(self._folder / path))
             database.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?)", rows)
         database.commit()
         self._seen = found

@@ -26,7 +26,7 @@ from shared.streams.events import (
     ToolInputStart,
     joined,
 )
-from worker.telemetry.metrics import APPEND, REFUSED
+from worker.telemetry.metrics import APPEND_SECONDS, APPENDS_REFUSED
 
 log = structlog.stdlib.get_logger()
 
@@ -90,7 +90,7 @@ class _Lane(BackgroundTask):
         failures = 0
         while True:
             try:
-                with APPEND.time():
+                with APPEND_SECONDS.time():
                     verdicts = await self._stream.append(*appends)
             except REDIS_AWAY as error:
                 delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
@@ -196,7 +196,7 @@ class RunWriter:
             return
         if isinstance(verdict, Exception):
             self._refusal = verdict
-            REFUSED.labels(_REASONS.get(type(verdict), "other")).inc()
+            APPENDS_REFUSED.labels(_REASONS.get(type(verdict), "other")).inc()
             self._written.set()
             self._on_refused()
             return

@@ -8,7 +8,7 @@ import sys
 
 from pydantic import TypeAdapter
 
-from worker.review.analysis import analyse
+from worker.review.analysis import analyze
 from worker.review.source import ReviewSource
 
 _CPU_SECONDS = 30
@@ -19,7 +19,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     sources = TypeAdapter(list[ReviewSource]).validate_json(sys.stdin.buffer.read())
-    sys.stdout.write(analyse(sources).model_dump_json())
+    sys.stdout.write(analyze(sources).model_dump_json())
 
 
 if __name__ == "__main__":

@@ -2,24 +2,26 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from worker.review.complexity import measure, too_complex
-from worker.review.duplication import duplicates
-from worker.review.findings import ORDER, FileMetrics, Finding, Report
-from worker.review.lint import lint
-from worker.review.patterns import match_patterns
+from worker.review.complexity import complexity_findings, measure_source
+from worker.review.duplication import duplication_findings
+from worker.review.findings import SEVERITY_ORDER, FileMetrics, Finding, Report
+from worker.review.lint import lint_findings
+from worker.review.patterns import pattern_findings
 from worker.review.source import ReviewSource
 
 #: More than anybody reads; the gravest stay.
 _MOST = 100
 
 
-def analyse(sources: Sequence[ReviewSource]) -> Report:
+def analyze(sources: Sequence[ReviewSource]) -> Report:
     """Measure each source and check it; of a diff only what concerns the changed lines counts."""
-    metrics = [measure(source) for source in sources]
+    metrics = [measure_source(source) for source in sources]
     by_path = {source.path: source for source in sources}
     found = list(_unique(_all_findings(sources, metrics)))
-    relevant = [f for f in found if by_path[f.path].concerns(f.line, f.end_line)]
-    relevant.sort(key=lambda finding: (ORDER[finding.severity], finding.path, finding.line))
+    relevant = [f for f in found if by_path[f.path].overlaps_changes(f.line, f.end_line)]
+    relevant.sort(
+        key=lambda finding: (SEVERITY_ORDER[finding.severity], finding.path, finding.line)
+    )
     shown = tuple(relevant[:_MOST])
     return Report(files=tuple(metrics), findings=shown, left_out=len(found) - len(shown))
 
@@ -27,12 +29,12 @@ def analyse(sources: Sequence[ReviewSource]) -> Report:
 def _all_findings(
     sources: Sequence[ReviewSource], metrics: Iterable[FileMetrics]
 ) -> Iterator[Finding]:
-    yield from lint(sources)
+    yield from lint_findings(sources)
     for source in sources:
-        yield from match_patterns(source)
+        yield from pattern_findings(source)
     for measured in metrics:
-        yield from too_complex(measured)
-    yield from duplicates(sources)
+        yield from complexity_findings(measured)
+    yield from duplication_findings(sources)
 
 
 def _unique(findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 from radon import complexity, metrics
 
-from worker.review.findings import FileMetrics, Finding, Function, Severity
-from worker.review.language import PYTHON, language_named
-from worker.review.lizard_edge import functions
+from worker.review.findings import FileMetrics, Finding, FunctionMetrics, Severity
+from worker.review.language import PYTHON, language_by_name
+from worker.review.lizard_adapter import measure_functions
 from worker.review.source import Fragment, ReviewSource
 
 #: Above the first a finding is low, above the second medium, above the third high.
@@ -26,11 +26,11 @@ _WORDS = {
 _SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
 
 
-def measure(source: ReviewSource) -> FileMetrics:
+def measure_source(source: ReviewSource) -> FileMetrics:
     """The functions of a source, in their order."""
     found = [f for fragment in source.fragments for f in _functions(source, fragment)]
     maintainability = None
-    if source.language == PYTHON.name and source.whole:
+    if source.language == PYTHON.name and source.complete:
         maintainability = _maintainability(source.fragments[0].text)
     return FileMetrics(
         path=source.path,
@@ -41,7 +41,7 @@ def measure(source: ReviewSource) -> FileMetrics:
     )
 
 
-def too_complex(measured: FileMetrics) -> Iterator[Finding]:
+def complexity_findings(measured: FileMetrics) -> Iterator[Finding]:
     """A finding for each measure of a function that is over its bound."""
     for function in measured.functions:
         for measure_name, steps in _STEPS.items():
@@ -60,14 +60,14 @@ def too_complex(measured: FileMetrics) -> Iterator[Finding]:
                 )
 
 
-def _functions(source: ReviewSource, fragment: Fragment) -> Iterator[Function]:
-    language = language_named(source.language or "")
+def _functions(source: ReviewSource, fragment: Fragment) -> Iterator[FunctionMetrics]:
+    language = language_by_name(source.language or "")
     if language is None or not language.measured:
         return
     shift = fragment.start - 1
     exact = _radon(fragment.text) if language is PYTHON else {}
-    for info in functions(f"source.{language.extensions[0]}", fragment.text):
-        yield Function(
+    for info in measure_functions(f"source.{language.extensions[0]}", fragment.text):
+        yield FunctionMetrics(
             name=info.name,
             line=info.start_line + shift,
             end_line=info.end_line + shift,

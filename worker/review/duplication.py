@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from worker.review.findings import Finding
-from worker.review.language import language_named
-from worker.review.lizard_edge import Snippet, repeated
+from worker.review.language import language_by_name
+from worker.review.lizard_adapter import Snippet, find_duplicates
 from worker.review.source import Fragment, ReviewSource
 
 #: Shorter repetitions are how code looks.
@@ -14,15 +14,15 @@ _MIN_LINES = 6
 _Pieces = dict[str, tuple[ReviewSource, Fragment]]
 
 
-def duplicates(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
+def duplication_findings(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
     """A finding for each later place of a repeated passage, which names the earlier one."""
     pieces: _Pieces = {}
     for source in sources:
-        language = language_named(source.language or "")
+        language = language_by_name(source.language or "")
         if language is not None and language.measured:
             for fragment in source.fragments:
                 pieces[f"{len(pieces)}.{language.extensions[0]}"] = (source, fragment)
-    for group in repeated({name: fragment.text for name, (_, fragment) in pieces.items()}):
+    for group in find_duplicates({name: fragment.text for name, (_, fragment) in pieces.items()}):
         yield from _findings([_place(snippet, pieces) for snippet in group])
 
 

@@ -10,7 +10,7 @@ from itertools import takewhile
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
 
-from worker.review.language import language_named, language_of
+from worker.review.language import language_by_name, language_by_path
 from worker.review.source import Fragment, ReviewSource
 
 #: A fenced block (CommonMark 4.5): its fence, its info string, its text. Nothing is tried twice:
@@ -27,7 +27,7 @@ _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@", re.MULTILINE)
 _DIFF_WORDS = ("diff", "patch", "udiff")
 
 
-class Sources:
+class SourceExtractor:
     """What was found so far, by path."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Sources:
         if path.endswith((".diff", ".patch")) or _DIFF.match(text):
             self.add_diff(text)
             return
-        language = language_of(path)
+        language = language_by_path(path)
         name = language.name if language else None
         self._put(ReviewSource(path=path, language=name, fragments=(Fragment(start=1, text=text),)))
 
@@ -71,7 +71,7 @@ class Sources:
             return
         self._blocks += 1
         named = _FILENAME.search(info)
-        language = language_named(word) or (language_of(named["name"]) if named else None)
+        language = language_by_name(word) or (language_by_path(named["name"]) if named else None)
         if language is None and not named:
             return
         extension = language.extensions[0] if language else "txt"
@@ -88,13 +88,13 @@ class Sources:
             for line in hunk
             if line.is_added and line.target_line_no
         )
-        language = language_of(patch.path)
+        language = language_by_path(patch.path)
         self._put(
             ReviewSource(
                 path=patch.path,
                 language=language.name if language else None,
                 fragments=tuple(_fragment(hunk) for hunk in hunks),
-                whole=patch.is_added_file,
+                complete=patch.is_added_file,
                 changed=changed,
             )
         )
@@ -133,8 +133,13 @@ def _fragment(hunk: Hunk) -> Fragment:
 
 def _joined(before: ReviewSource, after: ReviewSource) -> ReviewSource:
     """The later one, unless one is the whole file and the other says what changed in it."""
-    if before.whole and before.changed is None and after.changed is not None:
+    if before.complete and before.changed is None and after.changed is not None:
         return before.model_copy(update={"changed": after.changed})
-    if after.whole and after.changed is None and before.changed is not None and not before.whole:
+    if (
+        after.complete
+        and after.changed is None
+        and before.changed is not None
+        and not before.complete
+    ):
         return after.model_copy(update={"changed": before.changed})
     return after

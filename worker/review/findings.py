@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Severity = Literal["high", "medium", "low"]
 Category = Literal["bug", "security", "complexity", "duplication", "syntax", "style"]
 
-ORDER: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2}
+SEVERITY_ORDER: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 
 
 class Finding(BaseModel):
@@ -25,7 +25,7 @@ class Finding(BaseModel):
     message: str
 
 
-class Function(BaseModel):
+class FunctionMetrics(BaseModel):
     """The size and shape of one function."""
 
     model_config = ConfigDict(frozen=True)
@@ -48,7 +48,7 @@ class FileMetrics(BaseModel):
     path: str
     language: str | None
     lines: int
-    functions: tuple[Function, ...] = ()
+    functions: tuple[FunctionMetrics, ...] = ()
     #: 0 to 100, by radon; for whole Python files.
     maintainability: float | None = None
 

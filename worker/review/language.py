@@ -54,11 +54,11 @@ _BY_NAME = {
 }
 
 
-def language_named(name: str) -> Language | None:
+def language_by_name(name: str) -> Language | None:
     """The language of a code block's info word, such as `py` or `TypeScript`."""
     return _BY_NAME.get(name.lower())
 
 
-def language_of(path: str) -> Language | None:
+def language_by_path(path: str) -> Language | None:
     """The language of a file, by its name."""
     return _BY_NAME.get(PurePosixPath(path).suffix.removeprefix(".").lower())

@@ -51,9 +51,9 @@ class _Piece(NamedTuple):
     fragment: Fragment
 
 
-def lint(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
+def lint_findings(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
     pieces = [
-        _Piece(source, fragment if source.whole else _parseable(fragment))
+        _Piece(source, fragment if source.complete else _parseable(fragment))
         for source in sources
         if source.language == PYTHON.name
         for fragment in source.fragments
@@ -62,7 +62,7 @@ def lint(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
         return
     for problem in _ruff([dedent(piece.fragment.text) for piece in pieces]):
         piece = pieces[int(Path(problem["filename"]).stem)]
-        if piece.source.whole or problem["code"] not in _WHOLE_FILES_ONLY:
+        if piece.source.complete or problem["code"] not in _WHOLE_FILES_ONLY:
             yield _finding(piece, problem)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ast_grep_py import SgNode, SgRoot
 
 from worker.review.findings import Finding
-from worker.review.language import PYTHON, language_named
+from worker.review.language import PYTHON, language_by_name
 from worker.review.rules import RULES, Rule
 from worker.review.source import Fragment, ReviewSource
 
@@ -15,14 +15,14 @@ from worker.review.source import Fragment, ReviewSource
 _LINTED_ELSEWHERE = PYTHON.name
 
 
-def match_patterns(source: ReviewSource) -> Iterator[Finding]:
-    language = language_named(source.language or "")
+def pattern_findings(source: ReviewSource) -> Iterator[Finding]:
+    language = language_by_name(source.language or "")
     if language is None or language.grammar is None or language.name == _LINTED_ELSEWHERE:
         return
     rules = [rule for rule in RULES if language.grammar in rule.languages]
     for fragment in source.fragments:
         root = SgRoot(dedent(fragment.text), language.grammar).root()
-        if source.whole and (broken := _syntax_error(root)) is not None:
+        if source.complete and (broken := _syntax_error(root)) is not None:
             yield _finding(source, fragment, broken, _SYNTAX)
         for rule in rules:
             for node in _found(root, rule):

@@ -27,7 +27,7 @@ class ReviewSource(BaseModel):
     #: One for a whole file, one a hunk of a diff.
     fragments: tuple[Fragment, ...]
     #: Whether the fragments are all there is.
-    whole: bool = True
+    complete: bool = True
     #: The lines that a diff added or changed; None: nothing is known of what changed.
     changed: frozenset[int] | None = None
 
@@ -35,6 +35,6 @@ class ReviewSource(BaseModel):
     def lines(self) -> int:
         return sum(fragment.end - fragment.start + 1 for fragment in self.fragments)
 
-    def concerns(self, start: int, end: int) -> bool:
+    def overlaps_changes(self, start: int, end: int) -> bool:
         """Whether a finding on these lines is about what changed."""
         return self.changed is None or not self.changed.isdisjoint(range(start, end + 1))

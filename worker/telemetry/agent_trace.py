@@ -1,7 +1,7 @@
-"""pydantic-ai's own spans, of agents, model calls and tools, without a word of the conversation.
+"""pydantic-ai's spans of agents, model calls and tools, without the conversation's content.
 
-What they hold is narrowed once more on its way out (`shared/telemetry/tracing/redaction.py`); here
-nothing is made that would be dropped there. Imported only where tracing is on.
+`shared/telemetry/tracing/redaction.py` filters the attributes again on export; this module avoids
+creating what would be dropped there. Imported only if tracing is on.
 """
 
 from typing import Any
@@ -13,8 +13,11 @@ from pydantic_ai.models.instrumented import InstrumentationSettings
 from shared.telemetry.tracing.tracer import Tracer
 
 
-class _Wordless(InstrumentationSettings):
-    """Even without its content a conversation's shape would be written out, with each request."""
+class _ContentFreeSettings(InstrumentationSettings):
+    """Skips message attributes.
+
+    Even with `include_content=False`, pydantic-ai writes each message's structure to every span.
+    """
 
     def messages_to_otel_messages(self, *_: Any, **__: Any) -> list[Any]:
         return []
@@ -27,8 +30,8 @@ class _Wordless(InstrumentationSettings):
 
 
 def trace_agents(tracer: Tracer) -> None:
-    """Trace all agents of this process that are not told otherwise."""
-    settings = _Wordless(
+    """Instrument all agents of this process."""
+    settings = _ContentFreeSettings(
         tracer_provider=tracer.provider,
         meter_provider=NoOpMeterProvider(),
         include_content=False,

@@ -1,109 +1,16 @@
-"""An attempt's span. Imported only where tracing is on.
+"""The interface that an attempt uses to report its progress to a trace."""
 
-A span goes out when it ends, so a worker that is killed takes its attempt's span along. That is why
-each attempt leaves in its run's hash how to tell of it. Where the next one finds that, the last has
-ended without a word: its span is made up for, under its own id, so that the model calls and tools
-that were sent already stand below it.
-"""
-
-import asyncio
-import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-
-from shared.errors import StreamClosed, StreamError
-from shared.queue.job_queue import RUN_CHAT, RunChat
-from shared.redis.client import REDIS_AWAY, RedisError
-from shared.runs.run import RunState
-from shared.runs.store import RunStore
 from shared.streams.event_stream import Closure, Takeover
-from shared.telemetry.tracing import Attributes
-from shared.telemetry.tracing.tracer import Tracer, context_of
-from worker.telemetry.tracing import AttemptTrace
-
-_NAME = f"process {RUN_CHAT}"
 
 
-@asynccontextmanager
-async def attempt_span(
-    tracer: Tracer, job: RunChat, runs: RunStore, attributes: Attributes
-) -> AsyncGenerator["AttemptSpan"]:
-    """The span of one attempt, which tells of its end by how this is left."""
-    attempt = AttemptSpan(tracer, job, runs, attributes)
-    try:
-        with tracer.within(attempt.span):
-            yield attempt
-    except StreamClosed:
-        await attempt.end("already_ended")
-        raise
-    except StreamError:
-        raise  # another attempt has the run, and tells of this one
-    except asyncio.CancelledError:
-        await attempt.end("handed_over")
-        raise
-    except Exception as error:
-        attempt.span.fail(type(error).__qualname__)
-        await attempt.end("broken")
-        raise
-    else:
-        await attempt.end(attempt.outcome)
-
-
-class AttemptSpan(AttemptTrace):
-    def __init__(
-        self, tracer: Tracer, job: RunChat, runs: RunStore, attributes: Attributes
-    ) -> None:
-        self._tracer = tracer
-        self._job = job
-        self._runs = runs
-        self._attributes = attributes
-        self._context = context_of(job.trace)
-        self._began_at = time.time_ns()
-        self.span = tracer.start(
-            _NAME, "consumer", attributes, self._context, began_at=self._began_at
-        )
-        self.outcome = "ended"
-        #: Whether the run's hash holds how to tell of this attempt.
-        self._left = False
+class AttemptTrace:
+    """Records nothing: the implementation for a worker without tracing."""
 
     async def begin(self, takeover: Takeover) -> None:
-        self.span.set({"mamba.attempt": takeover.attempt})
-        if not self.span.recorded:
-            return
-        self._left = True
-        if left := await self._trade(f"{self.span.id} {takeover.attempt} {self._began_at}"):
-            self._tell_of(*left.split())
+        """The attempt has taken the run over and has its number."""
 
     def fail(self, code: str) -> None:
-        self.outcome = "failed"
-        self.span.set({"mamba.run.error": code})
-        self.span.fail(code)
+        """The attempt failed, and the run will be retried."""
 
     def close(self, closure: Closure) -> None:
-        self.outcome = "ended"
-        self.span.set({"mamba.run.state": closure.state.value, "mamba.run.error": closure.error})
-        if closure.state is RunState.FAILED and closure.error:
-            self.span.fail(closure.error)
-
-    async def end(self, outcome: str) -> None:
-        self.span.set({"mamba.outcome": outcome})
-        self.span.end()
-        if self._left and outcome not in ("ended", "already_ended"):
-            await self._trade("")
-
-    async def _trade(self, mine: str) -> str | None:
-        with suppress(*REDIS_AWAY, RedisError):
-            return await self._runs.swap_trace(self._job.run_id, mine)
-        return None
-
-    def _tell_of(self, span_id: str, attempt: str, began_at: str) -> None:
-        lost = self._tracer.start(
-            _NAME,
-            "consumer",
-            {**self._attributes, "mamba.attempt": int(attempt), "mamba.outcome": "lost"},
-            self._context,
-            began_at=int(began_at),
-            span_id=span_id,
-        )
-        lost.fail("lost")
-        lost.end()
+        """The attempt ended the run."""

@@ -15,7 +15,7 @@ RUN_WAIT = Histogram(
 )
 _FIRST_TOKEN = Histogram(
     "mamba_run_first_token_seconds",
-    "From a run's admission to the first thing that its reader sees.",
+    "From a run's admission to its first visible output.",
     ("agent", "model"),
     buckets=SECONDS,
 )
@@ -25,29 +25,35 @@ _DURATION = Histogram(
     ("agent", "model"),
     buckets=SECONDS,
 )
-ATTEMPTS_BEGUN = Counter("mamba_attempts_begun", "Attempts that have begun.")
-ATTEMPTS = Counter("mamba_attempts", "Attempts that have ended, by how.", ("outcome",))
-_TOKENS = Counter("mamba_tokens", "Tokens that models have told of.", ("model", "kind"))
-_COST = Counter("mamba_cost_dollars", "What they cost, where the price is known.", ("model",))
-LEASES_LOST = Counter("mamba_leases_lost", "Jobs whose lease another worker has taken.")
-REFUSED = Counter("mamba_appends_refused", "Appends that the log has refused.", ("reason",))
-APPEND = Histogram(
-    "mamba_append_seconds", "One group commit: a round trip to Redis.", buckets=QUICK_SECONDS
+ATTEMPTS_STARTED = Counter("mamba_attempts_begun", "Attempts started.")
+ATTEMPTS = Counter("mamba_attempts", "Attempts ended, by outcome.", ("outcome",))
+_TOKENS = Counter("mamba_tokens", "Tokens used, as reported by the models.", ("model", "kind"))
+_COST = Counter(
+    "mamba_cost_dollars", "Cost of the tokens, for models with a known price.", ("model",)
 )
-RUNNING = Gauge("mamba_worker_runs", "Runs that this worker works on.")
-PLACES = Gauge("mamba_worker_slots", "Runs that this worker would work on at most.")
-DRAINING = Gauge("mamba_worker_draining", "1 while this worker takes nothing new.")
+LEASES_LOST = Counter("mamba_leases_lost", "Jobs whose lease another worker has taken over.")
+APPENDS_REFUSED = Counter(
+    "mamba_appends_refused", "Appends that a run's stream refused.", ("reason",)
+)
+APPEND_SECONDS = Histogram(
+    "mamba_append_seconds",
+    "Duration of a group commit: one round trip to Redis.",
+    buckets=QUICK_SECONDS,
+)
+RUNNING = Gauge("mamba_worker_runs", "Runs in progress on this worker.")
+SLOTS = Gauge("mamba_worker_slots", "Maximum number of concurrent runs on this worker.")
+DRAINING = Gauge("mamba_worker_draining", "1 while this worker drains and takes no new jobs.")
 
 
-# What an alert counts from its first time on must have been 0 before.
+# `increase()` in an alert misses the first count unless the series already exists with 0.
 for _reason in ("fenced", "closed", "gap", "other"):
-    REFUSED.labels(_reason)
+    APPENDS_REFUSED.labels(_reason)
 for _outcome in ("ended", "failed", "handed_over", "lost", "broken"):
     ATTEMPTS.labels(_outcome)
 
 
 def count_first_token(agent: str, model: str, seconds: float) -> None:
-    """The model has begun to answer: its name is one that there is."""
+    """Observe the wait for the first token. The model responded, so its name is a valid label."""
     MODELS.learn(model)
     _FIRST_TOKEN.labels(AGENTS.label(agent), MODELS.label(model)).observe(seconds)
 
@@ -57,7 +63,7 @@ def count_duration(agent: str, model: str, seconds: float) -> None:
 
 
 def count_usage(model: str, used: RunUsage) -> None:
-    """What a model has told since it was last counted."""
+    """Count the usage that a model reported since the last call."""
     name = MODELS.label(model)
     kinds = {
         "input": used.input_tokens,

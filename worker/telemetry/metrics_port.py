@@ -1,6 +1,7 @@
-"""The worker's own port for Prometheus. A thread serves it: a worker that stands still answers too.
+"""The worker's `/metrics` port for Prometheus.
 
-Of several workers on one host each takes the next port that is free.
+A separate thread serves it, so it responds even if the event loop is blocked. Several workers on
+one host take consecutive ports.
 """
 
 from collections.abc import Generator
@@ -15,13 +16,13 @@ from shared.settings import WorkerSettings
 
 log = structlog.stdlib.get_logger()
 
-#: Workers of one host that find a port each.
-PORTS = 16
+#: Number of ports tried, starting at the configured one.
+PORT_RANGE = 16
 
 
 @contextmanager
-def metrics_port(settings: WorkerSettings) -> Generator[None]:
-    """Answer at `/metrics` for as long as the context lasts; without a port, do nothing."""
+def serve_metrics(settings: WorkerSettings) -> Generator[None]:
+    """Serve `/metrics` while the context is open. Without a configured port, do nothing."""
     listening = _listen(settings) if settings.metrics_port else None
     try:
         yield
@@ -34,16 +35,22 @@ def metrics_port(settings: WorkerSettings) -> Generator[None]:
 
 
 def _listen(settings: WorkerSettings) -> tuple[WSGIServer, Thread] | None:
-    """None where no port is free: the worker works on unseen, since answers count for more."""
+    """Listen on the first free port. Return None if there is none: the worker runs without it."""
     host, first = settings.metrics_host, settings.metrics_port
-    problem: str | None = None
-    for port in range(first, min(first + PORTS, 65_536)):
+    error_text: str | None = None
+    for port in range(first, min(first + PORT_RANGE, 65_536)):
         try:
             listening = start_http_server(port, host)
         except OSError as error:
-            problem = error.strerror
+            error_text = error.strerror
         else:
-            log.info("metrics.listening", host=host, port=port)
+            log.info("metrics.listening", message="Metrics port is listening", host=host, port=port)
             return listening
-    log.error("metrics.no_port", host=host, port=first, error=problem)
+    log.error(
+        "metrics.no_port",
+        message="No free port for metrics; the worker runs without them",
+        host=host,
+        port=first,
+        error=error_text,
+    )
     return None

@@ -1,6 +1,6 @@
-"""Jobs in their traces: each attempt at an answer, and each title.
+"""The spans of jobs: one for each attempt of a run, and one for each title.
 
-`worker/telemetry/agent_trace.py` has the spans of agents, model calls and tools.
+`worker/telemetry/agent_trace.py` creates the spans of agents, model calls and tools.
 """
 
 from collections.abc import AsyncGenerator
@@ -8,44 +8,30 @@ from contextlib import AbstractContextManager, asynccontextmanager
 
 from shared.queue.job_queue import GENERATE_TITLE, GenerateTitle, RunChat
 from shared.runs.store import RunStore
-from shared.streams.event_stream import Closure, Takeover
 from shared.telemetry import tracing
 from shared.telemetry.tracing import Attributes, Span
-
-
-class AttemptTrace:
-    """An attempt that nobody traces; `worker/telemetry/attempt_trace.py` has the other kind."""
-
-    async def begin(self, takeover: Takeover) -> None:
-        """It has its number now."""
-
-    def fail(self, code: str) -> None:
-        """It has failed, and is tried again."""
-
-    def close(self, closure: Closure) -> None:
-        """It has ended its run."""
-
+from worker.telemetry.attempt_trace import AttemptTrace
 
 _UNTRACED = AttemptTrace()
 
 
 @asynccontextmanager
-async def traced_attempt(job: RunChat, runs: RunStore) -> AsyncGenerator[AttemptTrace]:
-    """One attempt, as it is told in the run's trace."""
+async def trace_attempt(job: RunChat, runs: RunStore) -> AsyncGenerator[AttemptTrace]:
+    """Trace one attempt, if tracing is on."""
     if (tracer := tracing.active()) is None:
         yield _UNTRACED
         return
-    from worker.telemetry.attempt_trace import attempt_span  # noqa: PLC0415
+    from worker.telemetry.attempt_span import attempt_span  # noqa: PLC0415
 
-    async with attempt_span(tracer, job, runs, about(job)) as traced:
-        yield traced
-
-
-def traced_title(job: GenerateTitle) -> AbstractContextManager[Span]:
-    return tracing.span(f"process {GENERATE_TITLE}", "consumer", about(job), job.trace)
+    async with attempt_span(tracer, job, runs, job_attributes(job)) as attempt:
+        yield attempt
 
 
-def about(job: RunChat | GenerateTitle) -> Attributes:
+def trace_title(job: GenerateTitle) -> AbstractContextManager[Span]:
+    return tracing.span(f"process {GENERATE_TITLE}", "consumer", job_attributes(job), job.trace)
+
+
+def job_attributes(job: RunChat | GenerateTitle) -> Attributes:
     chat = job if isinstance(job, RunChat) else None
     return {
         "messaging.system": "arq",

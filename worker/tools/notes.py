@@ -4,7 +4,7 @@ from pydantic_ai import ModelRetry, Tool, ToolReturn
 from typing_extensions import TypedDict
 
 from shared.streams.events import SourceDocument
-from worker.notes.index import Hit, NotesIndex
+from worker.notes.index import NotesIndex, SearchHit
 
 _LIMIT = 6
 _MEDIA_TYPES = {"txt": "text/plain", "html": "text/html", "htm": "text/html"}
@@ -53,7 +53,7 @@ def _cited(title: str, heading: str) -> str:
     return f"{title}: {below}" if below else title
 
 
-def _found(hit: Hit) -> FoundNote:
+def _found(hit: SearchHit) -> FoundNote:
     passage = hit.passage
     return FoundNote(
         id=passage.id, title=passage.title, heading=passage.heading, excerpt=hit.snippet

@@ -14,7 +14,7 @@ from shared.agents.display.schema import CompactSchema
 from shared.chat.media_types import is_text
 from shared.streams.events import Data
 from worker.agents.definition import AgentRun
-from worker.review.extract import Sources
+from worker.review.extract import SourceExtractor
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
 from worker.review.inspection import InspectionFailed, inspect_sources
 from worker.review.source import ReviewSource
@@ -93,13 +93,13 @@ REVIEW_TOOLS: tuple[Tool[AgentRun], ...] = (
 )
 
 
-def sources_of(messages: list[ModelMessage]) -> list[ReviewSource]:
+def review_sources(messages: list[ModelMessage]) -> list[ReviewSource]:
     """The code in what the user has sent, the newest version of each file.
 
     Raises:
         ModelRetry: if there is none.
     """
-    sources = Sources()
+    sources = SourceExtractor()
     for message in messages:
         for part in message.parts if isinstance(message, ModelRequest) else ():
             if isinstance(part, UserPromptPart):
@@ -110,7 +110,7 @@ def sources_of(messages: list[ModelMessage]) -> list[ReviewSource]:
     return found
 
 
-def _add(sources: Sources, prompt: UserPromptPart) -> None:
+def _add(sources: SourceExtractor, prompt: UserPromptPart) -> None:
     for content in [prompt.content] if isinstance(prompt.content, str) else prompt.content:
         if isinstance(content, str):
             sources.add_text(content)
@@ -120,7 +120,7 @@ def _add(sources: Sources, prompt: UserPromptPart) -> None:
 
 async def _sources(context: RunContext[AgentRun]) -> list[ReviewSource]:
     """Megabytes of diffs take a second: the worker's other runs go on meanwhile."""
-    return await asyncio.to_thread(sources_of, context.messages)
+    return await asyncio.to_thread(review_sources, context.messages)
 
 
 async def _inspected(context: RunContext[AgentRun], path: str | None) -> Report:

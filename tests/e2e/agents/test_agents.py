@@ -36,7 +36,7 @@ MARKS = """
 import asyncio, os
 from pathlib import Path
 from pydantic_ai import Agent, RunContext
-from worker.agents import AgentContext, AgentRun, Data, ToolReturn, call_key, register_agent
+from mamba.agents import AgentContext, AgentRun, Data, ToolReturn, call_key, register_agent
 
 FOLDER = Path(os.environ["MARKS"])
 

@@ -29,7 +29,7 @@ AGENT = """
 import asyncio, os
 from pathlib import Path
 from pydantic_ai import Agent, RunContext
-from worker.agents import AgentContext, AgentRun, register_agent
+from mamba.agents import AgentContext, AgentRun, register_agent
 
 FOLDER = Path(os.environ["MARKS"])
 

@@ -10,6 +10,7 @@ from pydantic_ai import Agent, RunContext, UsageLimits
 from pydantic_ai.models.function import DeltaToolCall
 from pydantic_ai.usage import RunUsage
 
+from mamba.agents import AgentLimits, AgentRetries, AgentRun, ToolReturn, call_key
 from shared.runs.run import RunState
 from shared.streams.event_stream import Append
 from shared.streams.events import Event, SourceUrl, StreamEvent, ToolOutputAvailable, decode
@@ -26,7 +27,6 @@ from tests.worker.integration.test_run_chat import (
     said,
     start,
 )
-from worker.agents import AgentLimits, AgentRetries, AgentRun, ToolReturn, call_key
 from worker.agents.definition import AgentDefinition
 from worker.jobs.usage import UsageMeter
 

@@ -18,10 +18,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.messages import ThinkingPartDelta as ThinkingDelta
 
-from tests.support.processes import free_port
-from tests.support.upstream.client import Upstream
-from tests.support.upstream.quirks import SERVERS, Quirk
-from worker.backends import (
+from mamba.backends import (
     AuthenticationError,
     ModelBackendError,
     OpenAICompatibleBackend,
@@ -31,6 +28,9 @@ from worker.backends import (
     create_ollama_backend,
     create_vllm_backend,
 )
+from tests.support.processes import free_port
+from tests.support.upstream.client import Upstream
+from tests.support.upstream.quirks import SERVERS, Quirk
 from worker.jobs.failures import FAILED, failure_of
 
 KEY = "sk-very-secret"

@@ -18,8 +18,8 @@ from tests.shared.unit.chat.test_media_types import JPEG, PDF, PNG, WEBP, ZIP
 from tests.support.fakes.pages import Pages
 from tests.support.processes import Api, Valkey
 from worker.agents import files
-from worker.agents.files import with_files
-from worker.agents.history import history_of
+from worker.agents.files import download_files
+from worker.agents.history import model_messages
 from worker.jobs.failures import failure_of
 
 Json = dict[str, Any]
@@ -116,7 +116,7 @@ async def test_what_an_assistant_has_made_is_no_file_of_the_user(http: httpx.Asy
 
 def conversation(url: str, media_type: str = "image/png") -> list[Any]:
     part = FilePart(media_type=media_type, url=url, filename="a.png")
-    return list(history_of([Message(role="user", parts=(part, TextPart(text="Look")))]))
+    return list(model_messages([Message(role="user", parts=(part, TextPart(text="Look")))]))
 
 
 PRIVATE = {
@@ -133,7 +133,7 @@ PRIVATE = {
 async def test_a_private_address_is_never_asked(url: str) -> None:
     async with Pages({"/a.png": ("image/png", PNG)}) as pages:
         with pytest.raises(ValueError, match=r"blocked|private") as raised:
-            await with_files(conversation(url.format(port=pages.port)), 1000)
+            await download_files(conversation(url.format(port=pages.port)), 1000)
 
     assert failure_of(raised.value).code == "file_unavailable"
     assert not pages.asked
@@ -152,8 +152,8 @@ def public(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("public")
 async def test_a_file_at_an_address_is_fetched_and_looked_at() -> None:
     async with Pages({"/a": ("image/png", JPEG), "/b": ("text/plain", "é".encode("latin-1"))}) as p:
-        image = await with_files(conversation(f"{p.url}/a"), 1000)
-        [text] = await with_files(conversation(f"{p.url}/b", "application/octet-stream"), 1000)
+        image = await download_files(conversation(f"{p.url}/a"), 1000)
+        [text] = await download_files(conversation(f"{p.url}/b", "application/octet-stream"), 1000)
 
     assert content(image[0]) == BinaryContent(JPEG, media_type="image/jpeg", identifier="a.png")
     assert content(text) == BinaryContent("é".encode(), media_type="text/plain", identifier="a.png")
@@ -176,14 +176,14 @@ async def test_a_file_that_is_too_large_gone_or_no_image_is_an_error() -> None:
         codes: list[str] = []
         for path in ("large", "none", "page"):
             with pytest.raises((ValueError, httpx.HTTPError, UserError)) as raised:
-                await with_files(conversation(f"{p.url}/{path}"), 1000)
+                await download_files(conversation(f"{p.url}/{path}"), 1000)
             codes.append(failure_of(raised.value).code)
 
     assert codes == ["file_unavailable", "file_unavailable", "unsupported_content"]
 
 
 @pytest.mark.usefixtures("public")
-@pytest.mark.parametrize("limit", ["_SECONDS", "_SECONDS_IN_ALL"])
+@pytest.mark.parametrize("limit", ["_FILE_SECONDS", "_TOTAL_SECONDS"])
 async def test_a_server_that_sends_a_byte_at_a_time_holds_no_worker(
     monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
@@ -202,7 +202,7 @@ async def test_a_server_that_sends_a_byte_at_a_time_holds_no_worker(
     async with await asyncio.start_server(drip, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(FileTimeout) as raised:
-            await with_files(conversation(f"http://127.0.0.1:{port}/a"), 1_000_000)
+            await download_files(conversation(f"http://127.0.0.1:{port}/a"), 1_000_000)
         await asyncio.gather(*filter(None, dripping))
 
     assert failure_of(raised.value).code == "file_timeout"
@@ -213,9 +213,9 @@ async def test_the_files_of_a_conversation_have_a_limit_together() -> None:
     """The addresses of a thousand large files are a small request."""
     async with Pages({"/a": ("image/png", PNG + b"x" * (1000 - len(PNG)))}) as p:
         ten = conversation(f"{p.url}/a") * 10
-        assert len(await with_files(ten, 1000)) == 10
+        assert len(await download_files(ten, 1000)) == 10
         with pytest.raises(ValueError, match="maximum size") as raised:
-            await with_files(ten * 10, 1000)
+            await download_files(ten * 10, 1000)
         fetching = [task for task in asyncio.all_tasks() if "with_files" in repr(task)]
 
     assert fetching == []

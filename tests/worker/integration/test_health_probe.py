@@ -56,7 +56,7 @@ async def test_each_configured_provider_is_reported_with_its_models(
     live = LiveSettings(settings(upstream, providers={"away": away}))
 
     with capture_logs() as logs:
-        await HealthProbe(redis, live, "w1").ask_all()
+        await HealthProbe(redis, live, "w1").probe_all()
 
     reports = await reports_of(redis, "openai", "away", "ollama", "vllm", "lmstudio")
     assert reports.keys() == {"openai", "away"}
@@ -78,7 +78,7 @@ async def test_a_refused_key_is_told_from_an_endpoint_that_is_down(redis: Redis)
     openai = OpenAISettings(api_key=SecretStr(KEY), base_url=f"http://127.0.0.1:{port}/v1")
 
     async with server:
-        await HealthProbe(redis, LiveSettings(Settings(openai=openai)), "w1").ask_all()
+        await HealthProbe(redis, LiveSettings(Settings(openai=openai)), "w1").probe_all()
 
     assert (await reports_of(redis, "openai"))["openai"].error == "model_auth"
 
@@ -157,7 +157,7 @@ async def test_an_endpoint_that_dawdles_is_given_up_in_time(redis: Redis) -> Non
         async with asyncio.timeout(10):
             await HealthProbe(
                 redis, LiveSettings(Settings(openai=openai, health=brief)), "w1"
-            ).ask_all()
+            ).probe_all()
         gone.set()
         await closed.wait()
 

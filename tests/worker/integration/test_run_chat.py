@@ -125,7 +125,7 @@ class Desk:
             self.agent,
             models,
             max_steps=lambda: self.settings.max_steps,
-            pace=lambda _: self.pace,
+            timeouts=lambda _: self.pace,
         )
 
     async def run(self, *turns: Sequence[Piece]) -> None:

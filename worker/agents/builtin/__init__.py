@@ -1,0 +1,1 @@
+"""The agents that Mamba ships: `chat`, `code_review` and `research`."""

@@ -1,4 +1,4 @@
-"""The ChatAgent: a model, the display tools that the request enables, and no opinions."""
+"""The chat agent: the requested model and display tools, without instructions."""
 
 from pydantic_ai import Agent
 

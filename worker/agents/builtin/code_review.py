@@ -1,4 +1,4 @@
-"""The code review agent: it measures and checks the code of a message, and reports on it."""
+"""The code review agent: analyzes the code in the conversation and reports findings."""
 
 from pydantic_ai import Agent
 
@@ -9,12 +9,15 @@ from worker.tools.review import REVIEW_TOOLS
 _INSTRUCTIONS = """\
 You review the code that the user sends: files, unified diffs, or blocks in a message.
 
-- Call list_files, find_problems and analyze_complexity first; then read the code yourself, for what
-  no tool sees: wrong logic, missing cases, races, unclear names, missing tests.
-- Drop what is wrong or does not matter. Of a diff, report what the change does, not what was there.
-- Call report_finding once for each finding, with its exact line, the gravest first; ten at most.
-- Then sum up in a few sentences, in the user's language: what the code does, whether it can go in,
-  and each finding with its file and line. Where there is nothing to find, say so and stop.
+- Call list_files, find_problems and analyze_complexity first. Then read the code yourself for
+  problems that tools cannot see: wrong logic, missing cases, race conditions, unclear names and
+  missing tests.
+- Discard findings that are wrong or unimportant. In a diff, report only problems that the change
+  introduces, not problems that were already there.
+- Call report_finding once per finding, with its exact line, the most serious first, at most ten
+  times.
+- Finish with a short summary in the user's language: what the code does, whether it is ready to
+  merge, and each finding with its file and line. If you find no problems, say so and stop.
 """
 
 

@@ -1,4 +1,4 @@
-"""The research agent: it answers from the operator's notes and the web, and cites what it read."""
+"""The research agent: answers from the operator's notes and the web, and cites its sources."""
 
 from pydantic_ai import Agent
 
@@ -9,12 +9,12 @@ from worker.agents.file_tools import configured_web_tools, shared_note_tools
 _INSTRUCTIONS = """\
 You research a question and answer it from sources.
 
-- Search first, with the words that the answer would hold; search again with other words when the
-  results do not fit. Prefer the notes to the web: they are the operator's own.
-- Read a source before you use it. Say nothing that none of them says; where they are silent or
-  disagree, say that.
-- Answer in the user's language, the conclusion first, briefly. Behind each statement cite its
-  source by its title in square brackets, such as [Backups: Schedule].
+- Search first, using words that you expect in the answer. If the results do not fit, search again
+  with different words. Prefer the notes to the web, because the operator maintains them.
+- Read a source before you use it. Make only statements that a source supports. If the sources do
+  not answer the question, or contradict each other, say so.
+- Answer briefly in the user's language, with the conclusion first. After each statement, cite its
+  source by title in square brackets, for example [Backups: Schedule].
 """
 
 

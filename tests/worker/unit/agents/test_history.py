@@ -19,7 +19,7 @@ from pydantic_ai.messages import (
 )
 
 from shared.chat import messages as chat
-from worker.agents.history import history_of
+from worker.agents.history import model_messages
 
 
 def text(words: str) -> chat.TextPart:
@@ -38,7 +38,7 @@ def call(number: int, **result: Any) -> chat.ToolPart:
 
 def shape(*messages: chat.Message) -> list[tuple[type, list[Any]]]:
     """Each message's class, and its parts without their times."""
-    return [(type(one), [_plain(part) for part in one.parts]) for one in history_of(messages)]
+    return [(type(one), [_plain(part) for part in one.parts]) for one in model_messages(messages)]
 
 
 def _plain(part: Any) -> Any:

@@ -10,12 +10,12 @@ import pytest
 from pydantic_ai import Agent
 from structlog.testing import capture_logs
 
+from mamba.agents import AgentContext, AgentDefinition, register_agent
 from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.errors import SettingsError
 from shared.settings import AgentSettings, OpenAISettings, Settings, WorkerSettings
 from shared.settings.live_settings import LiveSettings
 from tests.support.fakes.packages import install
-from worker.agents import AgentContext, AgentDefinition, register_agent
 from worker.agents.registry import AgentRegistry
 from worker.models.registry import ModelRegistry
 
@@ -24,7 +24,7 @@ OPENED: list[str] = []
 WEATHER = """
 from contextlib import asynccontextmanager
 from pydantic_ai import Agent
-from worker.agents import AgentContext, register_agent
+from mamba.agents import AgentContext, register_agent
 from tests.worker.unit.agents.test_registry import OPENED
 
 @asynccontextmanager
@@ -107,8 +107,8 @@ async def test_an_entry_point_may_name_one_agent(site: Path) -> None:
 BROKEN = {
     "raise ValueError('oh')": "oh",
     "import no_such_module": "no_such_module",
-    "x = 1": "no agent made with @register_agent",
-    "from worker.agents import register_agent\nregister_agent('No!', description='')": "No!",
+    "x = 1": "It contains no agent",
+    "from mamba.agents import register_agent\nregister_agent('No!', description='')": "No!",
 }
 
 
@@ -139,7 +139,7 @@ async def test_an_agent_that_cannot_be_built_is_not_offered(
     site: Path, event: str, build: str
 ) -> None:
     module = (
-        "from worker.agents import AgentNotOffered, register_agent\n"
+        "from mamba.agents import AgentNotOffered, register_agent\n"
         f"@register_agent('shut', description='')\ndef shut(context):\n    {build}\n"
     )
     install(site, f"shut_{len(event)}", module)
@@ -155,7 +155,7 @@ async def test_an_agent_that_cannot_be_built_is_not_offered(
 
 async def test_an_agent_that_does_not_answer_in_text_is_not_offered(site: Path) -> None:
     module = (
-        "from pydantic_ai import Agent\nfrom worker.agents import register_agent\n"
+        "from pydantic_ai import Agent\nfrom mamba.agents import register_agent\n"
         "@register_agent('number', description='')\ndef f(context): return Agent(output_type=int)\n"
     )
     install(site, "number_agent", module)
@@ -163,7 +163,7 @@ async def test_an_agent_that_does_not_answer_in_text_is_not_offered(site: Path) 
     with capture_logs() as logs:
         async with offered() as agents:
             assert agents.get("number") is None
-    assert "answers in text" in str(logs)
+    assert "must return text" in str(logs)
 
 
 async def test_two_agents_of_one_name_are_told_by_both_origins(site: Path) -> None:
@@ -200,7 +200,7 @@ async def test_the_file_brings_agents_and_a_change_of_it_is_taken_over(tmp_path:
 async def test_a_wrong_file_ends_the_start(tmp_path: Path, site: Path) -> None:
     file = tmp_path / "agents.yaml"
     file.write_text("agents: [{name: p, instructions: x, tools: [generateCard, dig]}]")
-    with pytest.raises(SettingsError, match=r"agents\[0\]\.tools\[1\]: There is no tool 'dig'"):
+    with pytest.raises(SettingsError, match=r"agents\[0\]\.tools\[1\]: There is no tool named"):
         await offered(file).__aenter__()
 
     install(site, "weather_five", WEATHER)
@@ -215,7 +215,7 @@ async def test_a_tool_that_the_settings_leave_out_ends_the_start(tmp_path: Path,
     file = tmp_path / "agents.yaml"
     file.write_text(f"agents: [{{name: p, instructions: x, tools: [{tool}]}}]")
 
-    with pytest.raises(SettingsError, match=rf"tools\[0\]: {tool} needs the setting research"):
+    with pytest.raises(SettingsError, match=rf"tools\[0\]: {tool} requires the setting research"):
         await offered(file).__aenter__()
 
 
@@ -263,9 +263,9 @@ async def test_a_worker_tells_of_the_agents_whose_queues_it_serves(tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["", "Poet", "1st", "a b", "a:b", "x" * 65])
 def test_a_name_is_of_small_letters_digits_and_dashes(name: str) -> None:
-    with pytest.raises(SettingsError, match="cannot name an agent"):
+    with pytest.raises(SettingsError, match="not a valid agent"):
         register_agent(name, description="")
-    with pytest.raises(SettingsError, match="cannot name an agent"):
+    with pytest.raises(SettingsError, match="not a valid agent"):
         register_agent("fine", description="", queue=name)
 
 

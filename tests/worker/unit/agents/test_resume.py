@@ -19,7 +19,7 @@ from shared.streams.transcript import (
     TranscriptText,
     TranscriptToolCall,
 )
-from worker.agents.resume import CONTINUE_PROMPT, Beginning, beginning, rejoin
+from worker.agents.resume import CONTINUE_PROMPT, ResumePoint, merge_split_step, resume_point
 
 ASKED: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Hi")])]
 ANSWERED: list[ModelMessage] = [*ASKED, ModelResponse(parts=[TextPart("Hel")])]
@@ -37,11 +37,11 @@ def call(number: int, *, answered: bool = False, called: bool = True) -> Transcr
     )
 
 
-def start(*steps: Step, history: list[ModelMessage] = ASKED) -> Beginning:
-    return beginning(history, Transcript(list(steps)))
+def start(*steps: Step, history: list[ModelMessage] = ASKED) -> ResumePoint:
+    return resume_point(history, Transcript(list(steps)))
 
 
-def added(found: Beginning) -> list[str]:
+def added(found: ResumePoint) -> list[str]:
     """What stands in the history after the question."""
     parts = [part for message in found.history[1:] for part in message.parts]
     return [_plain(part) for part in parts]
@@ -60,20 +60,20 @@ def _plain(part: object) -> str:
 
 
 def test_an_empty_log_starts_from_the_request() -> None:
-    assert start() == Beginning(ASKED)
+    assert start() == ResumePoint(ASKED)
 
 
 def test_a_request_that_ends_in_the_assistants_words_is_continued() -> None:
-    assert start(history=ANSWERED) == Beginning(ANSWERED, CONTINUE_PROMPT)
+    assert start(history=ANSWERED) == ResumePoint(ANSWERED, CONTINUE_PROMPT)
 
 
 def test_a_step_without_a_word_starts_from_the_request() -> None:
-    assert start(Step()) == Beginning(ASKED)
-    assert start(Step(), history=ANSWERED) == Beginning(ANSWERED, CONTINUE_PROMPT)
+    assert start(Step()) == ResumePoint(ASKED)
+    assert start(Step(), history=ANSWERED) == ResumePoint(ANSWERED, CONTINUE_PROMPT)
 
 
 def test_thoughts_alone_are_thought_again() -> None:
-    assert start(Step([TranscriptReasoning("r", "hm")])) == Beginning(ASKED)
+    assert start(Step([TranscriptReasoning("r", "hm")])) == ResumePoint(ASKED)
 
 
 @pytest.mark.parametrize("is_open", [True, False])
@@ -165,14 +165,14 @@ def test_no_call_is_approved_because_another_one_is() -> None:
 def test_a_run_that_ended_with_calls_for_its_client_only_closes() -> None:
     found = start(Step([call(1, answered=True), call(2)], finished=True))
 
-    assert (found.complete, found.pending, found.approved) == (True, True, None)
+    assert (found.complete, found.awaits_client, found.approved) == (True, True, None)
 
 
 def test_a_step_in_halves_becomes_one_when_the_missing_results_are_there() -> None:
     found = start(Step([TranscriptText("t", "Hel"), call(1, answered=True), call(2)]))
     request = ModelRequest(parts=[ToolReturnPart("f", "late", "call-2")])
 
-    rejoin(found.history, request)
+    merge_split_step(found.history, request)
 
     assert found.split
     assert added(found) == ["Hel", 'call-1({"n":1})', 'call-2({"n":1})']

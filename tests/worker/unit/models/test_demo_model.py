@@ -26,7 +26,7 @@ from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
 
 from shared.agents.display.examples import EXAMPLES
 from worker.agents.resume import CONTINUE_PROMPT
-from worker.models.demo_model import LONGEST_COUNT, demo_model
+from worker.models.demo_model import MAX_COUNT, demo_model
 from worker.tools.display import DISPLAY_TOOLS, display_tools
 
 ALL_TOOLS = tuple(DISPLAY_TOOLS)
@@ -109,7 +109,7 @@ async def test_it_reads_the_texts_among_other_parts() -> None:
     picture = BinaryContent(b"png", media_type="image/png")
 
     assert "> What is this?\n" in await say(["What is this?", picture])
-    assert "nothing that I can read" in await say([picture])
+    assert "Your message contains no text" in await say([picture])
 
 
 async def test_it_streams_word_by_word() -> None:
@@ -135,7 +135,7 @@ async def test_it_counts_as_far_as_it_is_asked_to() -> None:
 
 @pytest.mark.parametrize("number", ["3000", "9" * 5000])
 async def test_a_count_has_an_end(number: str) -> None:
-    assert f"{LONGEST_COUNT - 1}, {LONGEST_COUNT}. Done." in await say(f"count to {number}")
+    assert f"{MAX_COUNT - 1}, {MAX_COUNT}. Done." in await say(f"count to {number}")
 
 
 async def test_it_thinks_first_when_asked_to() -> None:

@@ -1,7 +1,7 @@
 import pytest
 from openai._streaming import ServerSentEvent
 
-from worker.models.openai_client import WholeStreams
+from worker.models.openai_client import CompleteStreamDecoder
 
 TEXT = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -15,7 +15,7 @@ async def events_of(*chunks: bytes) -> list[ServerSentEvent]:
         for chunk in chunks:
             yield chunk
 
-    return [event async for event in WholeStreams().aiter_bytes(body())]
+    return [event async for event in CompleteStreamDecoder().aiter_bytes(body())]
 
 
 @pytest.mark.parametrize("ending", [STOP + DONE, STOP, DONE, ERROR])

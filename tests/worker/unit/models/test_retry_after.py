@@ -7,7 +7,7 @@ import pytest
 from pydantic_ai.exceptions import ModelHTTPError, ModelRateLimitError
 
 from worker.jobs.failures import failure_of
-from worker.models.retry_after import retry_after
+from worker.models.retry_after import parse_retry_after
 
 
 @pytest.mark.parametrize(
@@ -24,20 +24,20 @@ from worker.models.retry_after import retry_after
     ],
 )
 def test_a_pause_is_read_as_servers_write_it(headers: dict[str, str], seconds: float) -> None:
-    assert retry_after(headers) == seconds
+    assert parse_retry_after(headers) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "-1", "nan", "inf", "soon", "Wed, 99 Oct 2015 07:28:00 GMT"])
 def test_what_is_no_time_asks_for_none(text: str) -> None:
-    assert retry_after({"retry-after": text}) is None
-    assert retry_after({}) is None
+    assert parse_retry_after({"retry-after": text}) is None
+    assert parse_retry_after({}) is None
 
 
 @pytest.mark.parametrize("usegmt", [True, False])
 def test_a_date_is_the_time_until_then(*, usegmt: bool) -> None:
     text = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=usegmt)
 
-    assert 55 < (retry_after({"retry-after": text}) or 0) <= 60
+    assert 55 < (parse_retry_after({"retry-after": text}) or 0) <= 60
 
 
 def test_a_failure_keeps_the_pause_that_was_asked_for() -> None:

@@ -1,9 +1,9 @@
-from worker.notes.document import passages_of
+from worker.notes.document import split_document
 
 
 def test_a_markdown_document_is_cut_at_its_headings() -> None:
     text = "Intro\n\n# Guide\nAbove\n## First step\nDo it\n### Detail\nMore\n## Last\nDone\n"
-    passages = passages_of("guide/start.md", text)
+    passages = split_document("guide/start.md", text)
 
     assert [(p.id, p.heading, p.text) for p in passages] == [
         ("guide/start.md#guide", "", "Intro"),
@@ -16,13 +16,13 @@ def test_a_markdown_document_is_cut_at_its_headings() -> None:
 
 
 def test_front_matter_gives_the_title_and_is_no_text() -> None:
-    [passage] = passages_of("a.md", '---\ntags: [x]\ntitle: "The plan"\n---\nBody\n')
+    [passage] = split_document("a.md", '---\ntags: [x]\ntitle: "The plan"\n---\nBody\n')
 
     assert (passage.title, passage.text) == ("The plan", "Body")
 
 
 def test_a_comment_in_a_code_block_is_no_heading() -> None:
-    [passage] = passages_of("a.md", "# Run\n```sh\n# not a heading\nmake\n```\nafter\n")
+    [passage] = split_document("a.md", "# Run\n```sh\n# not a heading\nmake\n```\nafter\n")
 
     assert "# not a heading" in passage.text
     assert "after" in passage.text
@@ -33,14 +33,14 @@ def test_html_is_read_as_its_reader_sees_it() -> None:
         "<html><head><title>Prices</title><style>p{}</style></head><body><nav>Home</nav>"
         "<h1>Plans</h1><p>The <b>small</b> plan costs 5 €.</p><script>track()</script></body>"
     )
-    [passage] = passages_of("prices.html", page)
+    [passage] = split_document("prices.html", page)
 
     assert (passage.title, passage.heading) == ("Prices", "Plans")
     assert passage.text == "The **small** plan costs 5 €."
 
 
 def test_plain_text_has_no_headings() -> None:
-    [passage] = passages_of("notes/todo.txt", "# this is no heading\nbuy milk")
+    [passage] = split_document("notes/todo.txt", "# this is no heading\nbuy milk")
 
     assert (passage.title, passage.heading) == ("todo", "")
     assert passage.text.startswith("# this")
@@ -48,7 +48,7 @@ def test_plain_text_has_no_headings() -> None:
 
 def test_a_long_section_is_split_between_paragraphs() -> None:
     text = "# Long\n" + "\n\n".join(f"Paragraph {n}. " + "word " * 100 for n in range(20))
-    passages = passages_of("long.md", text)
+    passages = split_document("long.md", text)
 
     assert len(passages) > 3
     assert all(p.text.startswith("Paragraph") and len(p.text) <= 2100 for p in passages)
@@ -57,4 +57,4 @@ def test_a_long_section_is_split_between_paragraphs() -> None:
 
 def test_an_empty_document_has_no_passages() -> None:
     for name in ("a.md", "a.html", "a.txt"):
-        assert passages_of(name, "") == []
+        assert split_document(name, "") == []

@@ -2,9 +2,9 @@ from itertools import pairwise
 
 import pytest
 
-from worker.review.analysis import analyse
-from worker.review.findings import ORDER, Finding
-from worker.review.language import language_of
+from worker.review.analysis import analyze
+from worker.review.findings import SEVERITY_ORDER, Finding
+from worker.review.language import language_by_path
 from worker.review.rules import RULES
 from worker.review.source import Fragment, ReviewSource
 
@@ -15,7 +15,7 @@ PASSAGE = "\n".join(f"    total_{n} = price[{n}] * amount + rate({n}, tax)" for 
 
 
 def source(path: str, text: str, *, changed: frozenset[int] | None = None) -> ReviewSource:
-    language = language_of(path)
+    language = language_by_path(path)
     return ReviewSource(
         path=path,
         language=language.name if language else None,
@@ -25,19 +25,19 @@ def source(path: str, text: str, *, changed: frozenset[int] | None = None) -> Re
 
 
 def hunk(path: str, start: int, text: str) -> ReviewSource:
-    language = language_of(path)
+    language = language_by_path(path)
     changed = frozenset(range(start, start + text.count("\n") + 1))
     return ReviewSource(
         path=path,
         language=language.name if language else None,
         fragments=(Fragment(start=start, text=text),),
-        whole=False,
+        complete=False,
         changed=changed,
     )
 
 
 def findings(*sources: ReviewSource) -> list[Finding]:
-    return list(analyse(sources).findings)
+    return list(analyze(sources).findings)
 
 
 def rules(*sources: ReviewSource) -> set[str]:
@@ -156,7 +156,7 @@ def test_a_part_that_ends_in_the_middle_of_a_function_is_linted_up_to_there() ->
 
 
 def test_a_tangled_function_is_named_with_its_complexity() -> None:
-    report = analyse([source("a.py", TANGLE)])
+    report = analyze([source("a.py", TANGLE)])
 
     [function] = report.files[0].functions
     assert (function.name, function.complexity, function.parameters) == ("tangle", 19, 2)
@@ -168,7 +168,7 @@ def test_a_tangled_function_is_named_with_its_complexity() -> None:
 
 def test_functions_of_other_languages_are_measured_too() -> None:
     text = "function deep(a) { if (a) { for (;;) { while (a) { if (a) { switch (a) { } } } } } }\n"
-    report = analyse([source("a.ts", text)])
+    report = analyze([source("a.ts", text)])
 
     [function] = report.files[0].functions
     assert (function.name, function.nesting) == ("deep", 5)
@@ -189,7 +189,7 @@ def test_code_that_stands_twice_is_found_across_files() -> None:
 
 def test_of_a_diff_only_what_changed_is_found() -> None:
     text = "print(eval(input()))\n\n\nprint(eval(input()))\n"
-    report = analyse([source("a.py", text, changed=frozenset({4}))])
+    report = analyze([source("a.py", text, changed=frozenset({4}))])
 
     assert {finding.line for finding in report.findings} == {4}
     assert report.left_out == 1
@@ -197,7 +197,7 @@ def test_of_a_diff_only_what_changed_is_found() -> None:
 
 def test_the_gravest_come_first() -> None:
     text = "import os\n\n\ndef f(seen=[]):\n    return eval(seen)\n"
-    severities = [ORDER[f.severity] for f in findings(source("a.py", text))]
+    severities = [SEVERITY_ORDER[f.severity] for f in findings(source("a.py", text))]
 
     assert len(set(severities)) == 3
     assert all(before <= after for before, after in pairwise(severities))
@@ -208,4 +208,4 @@ def test_the_gravest_come_first() -> None:
 )
 def test_what_cannot_be_parsed_is_no_fault_of_the_review(text: str) -> None:
     for path in ("a.py", "a.ts", "a.c", "a.json", "a.unknown"):
-        assert analyse([source(path, text)]).files[0].path == path
+        assert analyze([source(path, text)]).files[0].path == path

@@ -1,6 +1,6 @@
 from textwrap import dedent
 
-from worker.review.extract import Sources
+from worker.review.extract import SourceExtractor
 from worker.review.source import ReviewSource
 
 DIFF = """\
@@ -18,7 +18,7 @@ diff --git a/app/cart.py b/app/cart.py
 
 
 def found_in(text: str) -> list[ReviewSource]:
-    sources = Sources()
+    sources = SourceExtractor()
     sources.add_text(text)
     return sources.all()
 
@@ -28,7 +28,7 @@ def test_a_fenced_block_is_a_file_of_its_language() -> None:
 
     assert (source.path, source.language) == ("block-1.py", "python")
     assert source.fragments[0].text == "x = 1\n"
-    assert source.whole
+    assert source.complete
 
 
 def test_a_block_takes_the_name_that_its_info_string_gives() -> None:
@@ -61,7 +61,7 @@ def test_a_diff_gives_the_new_lines_their_numbers_and_says_which_changed() -> No
 
         assert (source.path, source.language) == ("app/cart.py", "python")
         assert source.changed == {11, 12}
-        assert not source.whole
+        assert not source.complete
         [fragment] = source.fragments
         assert (fragment.start, fragment.end) == (10, 14)
         assert "cart.items" in fragment.text
@@ -80,7 +80,7 @@ def test_the_lines_of_a_hunk_count_and_not_what_its_header_says() -> None:
 def test_a_diff_that_adds_a_file_holds_it_whole() -> None:
     [source] = found_in("--- /dev/null\n+++ b/new.go\n@@ -0,0 +1,2 @@\n+package a\n+var b int\n")
 
-    assert source.whole
+    assert source.complete
     assert source.changed == {1, 2}
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_is_also_there_whole_is_reviewed_whole_for_what_changed() ->
                 check(item)
     """)
     for first in (True, False):
-        sources = Sources()
+        sources = SourceExtractor()
         if first:
             sources.add_file("app/cart.py", whole)
         sources.add_text(DIFF)
@@ -104,19 +104,19 @@ def test_a_file_that_is_also_there_whole_is_reviewed_whole_for_what_changed() ->
             sources.add_file("app/cart.py", whole)
 
         [source] = sources.all()
-        assert source.whole
+        assert source.complete
         assert source.changed == {11, 12}
 
 
 def test_a_patch_file_is_read_as_a_diff() -> None:
-    sources = Sources()
+    sources = SourceExtractor()
     sources.add_file("fix.patch", DIFF)
 
     assert [source.path for source in sources.all()] == ["app/cart.py"]
 
 
 def test_a_later_version_of_a_file_replaces_the_earlier() -> None:
-    sources = Sources()
+    sources = SourceExtractor()
     sources.add_file("a.py", "x = 1")
     sources.add_file("a.py", "x = 2")
 

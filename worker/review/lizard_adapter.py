@@ -26,13 +26,13 @@ class Snippet(Protocol):
     end_line: int
 
 
-def functions(file_name: str, text: str) -> Sequence[FunctionInfo]:
+def measure_functions(file_name: str, text: str) -> Sequence[FunctionInfo]:
     """The functions of a text in the language of its file name."""
     nested = cast("Any", _NestedStructures)()
     return _analyse(file_name, text, nested).function_list
 
 
-def repeated(files: dict[str, str]) -> Iterator[list[Snippet]]:
+def find_duplicates(files: dict[str, str]) -> Iterator[list[Snippet]]:
     """The groups of places, in texts by file name, that hold the same tokens."""
     comparison = cast("Any", _Duplicates)()
     infos = [_analyse(name, text, comparison) for name, text in files.items()]

@@ -1,0 +1,30 @@
+"""The public API for writing agents in Python. See `docs/agents.md`."""
+
+from pydantic_ai import ToolReturn
+
+from shared.agents.card import AgentLimits, AgentRetries
+from shared.errors import AgentNotOffered
+from shared.streams.events import Data, File, SourceDocument, SourceUrl
+from worker.agents.definition import (
+    AgentContext,
+    AgentDefinition,
+    AgentRun,
+    call_key,
+    register_agent,
+)
+
+__all__ = [
+    "AgentContext",
+    "AgentDefinition",
+    "AgentLimits",
+    "AgentNotOffered",
+    "AgentRetries",
+    "AgentRun",
+    "Data",
+    "File",
+    "SourceDocument",
+    "SourceUrl",
+    "ToolReturn",
+    "call_key",
+    "register_agent",
+]
