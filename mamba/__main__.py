@@ -1,3 +1,5 @@
+"""`python -m mamba`: the `mamba` command, with `api` as the default subcommand."""
+
 import sys
 
 from mamba.cli import main

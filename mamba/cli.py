@@ -1,6 +1,6 @@
 """The `mamba` command.
 
-Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage, settings or installation.
+Exit codes: 0 success, 1 failure, 2 wrong usage, settings or installation.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mamba.cli_errors import has_colors, readable
+from mamba.cli_errors import report_errors, use_color
 from mamba.operate import commands
 from shared.version import installed_version
 
@@ -22,25 +22,25 @@ class Role(Enum):
 
 app = typer.Typer(
     help="Mamba Server: queued, resumable, crash-proof answers for Vercel AI SDK clients.",
-    epilog="Try it, with nothing else installed: mamba dev",
+    epilog="To try it with nothing else installed: mamba dev",
     add_completion=False,
-    rich_markup_mode=None,  # plain text, whose examples can be copied
-    pretty_exceptions_enable=False,  # its tracebacks print local variables, and those hold keys
+    rich_markup_mode=None,  # plain text, so that examples can be copied
+    pretty_exceptions_enable=False,  # its tracebacks print local variables, which may hold keys
 )
 
 workers = typer.Typer(
     epilog="Example: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker"
 )
 app.add_typer(workers, name="worker")
-commands.install(app, workers)
+commands.register(app, workers)
 
 
 def main() -> None:
     app(prog_name="mamba")
 
 
-def _print_version(*, wanted: bool) -> None:
-    if wanted:
+def _print_version(*, requested: bool) -> None:
+    if requested:
         typer.echo(f"mamba-server {installed_version()}")
         raise typer.Exit
 
@@ -62,17 +62,17 @@ def mamba(
 
 @app.command(epilog="Example: OPENAI_API_KEY=sk-… MAMBA_SERVER__PORT=9000 mamba dev")
 def dev() -> None:
-    """Start all of it on this machine, for development.
+    """Start Valkey, the API and a worker on this machine, for development.
 
-    That is Valkey, the API and a worker, and Ctrl-C ends them all. Needs no key (a demo model
-    answers) and no Redis (an embedded Valkey is started, unless MAMBA_REDIS__URL names a server).
+    Needs no API key (the built-in demo model answers) and no Redis (it starts an embedded Valkey
+    unless MAMBA_REDIS__URL is set). Ctrl-C ends all processes.
     """
     try:
-        with readable("dev"):
+        with report_errors("dev"):
             from mamba.dev.launcher import run  # noqa: PLC0415
 
             code = run()
-    except KeyboardInterrupt:  # so early that nothing has been started
+    except KeyboardInterrupt:  # pressed before the launcher installed its signal handlers
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = 0
     raise typer.Exit(code)
@@ -82,19 +82,19 @@ def dev() -> None:
 def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) -> None:
     """Serve the HTTP API until SIGTERM.
 
-    With MAMBA_SERVER__WORKERS above 1 that many processes share the port. SIGHUP reads the settings
-    anew, as does a change of their files.
+    With MAMBA_SERVER__WORKERS above 1, that many processes share the port. Settings are reloaded on
+    SIGHUP and when a settings file changes.
     """
-    _outlive_hangups()
+    _ignore_hangups()
     code = 0
-    with readable("api"):
+    with report_errors("api"):
         from shared.settings import load_settings  # noqa: PLC0415
         from shared.telemetry.tracing.variables import check_propagators  # noqa: PLC0415
 
         check_propagators(os.environ)
         settings = load_settings()
         if listener is None and settings.server.workers > 1:
-            from mamba.processes import api_replicas  # noqa: PLC0415
+            from mamba.supervisor import api_replicas  # noqa: PLC0415
 
             code = api_replicas.serve(settings)
         else:
@@ -106,15 +106,15 @@ def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) ->
 
 @workers.callback(invoke_without_command=True)
 def worker(context: typer.Context) -> None:
-    """Answer the queued chats until SIGTERM.
+    """Run queued chats until SIGTERM.
 
-    Running answers may finish first; what outlasts the drain is handed over to another worker.
-    SIGHUP reads the settings anew, as does a change of their files.
+    On SIGTERM, running answers may finish within the drain time; those left are handed over to
+    another worker. Settings are reloaded on SIGHUP and when a settings file changes.
     """
     if context.invoked_subcommand is not None:
         return
-    _outlive_hangups()
-    with readable("worker"):
+    _ignore_hangups()
+    with report_errors("worker"):
         from shared.settings import load_settings  # noqa: PLC0415
         from shared.telemetry.tracing.variables import check_propagators  # noqa: PLC0415
 
@@ -130,53 +130,57 @@ def worker(context: typer.Context) -> None:
 def config(
     *,
     changed: Annotated[
-        bool, typer.Option("--changed", help="Only those that some source sets.")
+        bool, typer.Option("--changed", help="Show only settings that a source sets.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check the settings and show where each comes from.
+    """Check the settings and show the source of each.
 
-    Secrets are not shown. Exit code 2 if a setting is wrong or unknown, and each of those is named.
+    Secrets are masked. If settings are wrong or unknown, lists all of them and exits with code 2.
     """
-    with readable("config"):
+    with report_errors("config"):
         from mamba.config.config_report import config_rows, in_columns, in_json  # noqa: PLC0415
         from shared.settings import read_settings  # noqa: PLC0415
 
         rows = [row for row in config_rows(read_settings()) if row.source or not changed]
-        typer.echo(in_json(rows) if as_json else in_columns(rows, color=has_colors()))
+        typer.echo(in_json(rows) if as_json else in_columns(rows, color=use_color()))
 
 
 @app.command(epilog="Example: mamba key my-app")
 def key(
     name: Annotated[
-        str, typer.Argument(help="Names the key in logs; the owner of the chats it opens.")
+        str,
+        typer.Argument(help="Name of the key in logs. It is also the owner of the key's chats."),
     ],
 ) -> None:
-    """Make an API key, and show it once with the settings that let it in.
+    """Create an API key and print it once, with the settings that accept it.
 
-    They hold only its hash: who reads them cannot ask with it.
+    The settings hold only a hash, so they cannot be used to send requests.
     """
-    from mamba.config.key import entry  # noqa: PLC0415
+    from mamba.config.key import key_settings  # noqa: PLC0415
     from shared.api_key import new_api_key  # noqa: PLC0415
 
-    made = new_api_key()
-    typer.echo("# The key, shown this once:", err=True)
-    typer.echo(made)
-    typer.echo(f"\n# What lets it in, for config.local.yaml:\n{entry(name, made)}", err=True)
+    api_key = new_api_key()
+    typer.echo("# The key. It is not shown again:", err=True)
+    typer.echo(api_key)
+    typer.echo(
+        f"\n# Settings that accept it, for config.local.yaml:\n{key_settings(name, api_key)}",
+        err=True,
+    )
 
 
 @app.command(epilog="Example: mamba probe worker")
-def probe(role: Annotated[Role, typer.Argument(help="What this container runs.")]) -> None:
-    """Exit 0 if the API or the worker of this container is well, 1 if it is not."""
-    with readable(role.value):
-        from mamba.operate.probe import api_is_well, worker_is_well  # noqa: PLC0415
+def probe(role: Annotated[Role, typer.Argument(help="Process to check.")]) -> None:
+    """Exit with 0 if the API or the worker in this container is healthy, otherwise with 1."""
+    with report_errors(role.value):
+        from mamba.operate.probe import is_api_healthy, is_worker_healthy  # noqa: PLC0415
         from shared.settings import load_settings  # noqa: PLC0415
 
-        is_well = api_is_well if role is Role.API else worker_is_well
-        if not is_well(load_settings()):
+        is_healthy = is_api_healthy if role is Role.API else is_worker_healthy
+        if not is_healthy(load_settings()):
             raise typer.Exit(1)
 
 
-def _outlive_hangups() -> None:
-    """SIGHUP means: read the settings anew. Until that is heard they are read anyway."""
+def _ignore_hangups() -> None:
+    """Keep SIGHUP from ending the process before its reload handler is installed."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What every command has in common: how it fails, and whether it may use colours."""
+"""Error reporting and output shared by all commands."""
 
 import os
 import sys
@@ -7,57 +7,57 @@ from contextlib import contextmanager
 
 import typer
 
-OURS = {"api", "mamba", "shared", "worker"}
+_FIRST_PARTY = {"api", "mamba", "shared", "worker"}
 
 
 class CommandFailed(Exception):
-    """Something failed, in words for the command's user."""
+    """A command failed. The message is shown to the user."""
 
 
 @contextmanager
-def readable(extra: str = "") -> Generator[None]:
-    """Turn what the user can put right into a paragraph on stderr: exit code 2, or 1 if it failed.
+def report_errors(extra: str = "") -> Generator[None]:
+    """Print expected errors on stderr and exit with 2 (settings, installation) or 1 (all others).
 
-    `extra` is what has to be installed for the command.
+    `extra` names the optional dependencies that the command needs.
     """
     from shared.errors import Refusal, SettingsError  # noqa: PLC0415
 
     try:
         yield
     except SettingsError as error:
-        raise _ended(str(error), 2) from None
+        raise _exit(str(error), 2) from None
     except (CommandFailed, Refusal) as error:
-        raise _ended(str(error), 1) from None
+        raise _exit(str(error), 1) from None
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in OURS or not extra:
+        if missing in _FIRST_PARTY or not extra:
             raise
-        raise _ended(
+        raise _exit(
             f"mamba {extra} needs the package {missing!r}: install mamba-server[{extra}]", 2
         ) from None
 
 
-def told(text: str) -> bool:
-    """Print it at once. False where nobody reads any more, as below `head`.
+def print_now(text: str) -> bool:
+    """Print and flush. Returns False if the reader has closed the pipe, as `head` does.
 
     Raises:
-        CommandFailed: if it cannot be written.
+        CommandFailed: if the output cannot be written.
     """
     try:
         print(text, flush=True)
     except OSError as error:
-        # The interpreter flushes once more at its end, and would complain.
+        # The interpreter flushes stdout again at exit, which would raise a second error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return False
-        raise CommandFailed(f"The output cannot be written: {error.strerror}.") from None
+        raise CommandFailed(f"Cannot write the output: {error.strerror}.") from None
     return True
 
 
-def has_colors() -> bool:
+def use_color() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def _ended(message: str, code: int) -> typer.Exit:
+def _exit(message: str, code: int) -> typer.Exit:
     typer.echo(message, err=True)
     return typer.Exit(code)

@@ -1,4 +1,4 @@
-"""`uvicorn mamba.main:app`; the app is built when it is asked for, not when this is imported."""
+"""Entry point for `uvicorn mamba.main:app`. The app is built on first access, not on import."""
 
 from functools import cache
 from typing import TYPE_CHECKING

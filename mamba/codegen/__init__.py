@@ -1,0 +1,1 @@
+"""Generators of the reference files in this repository. `make docs` runs them."""

@@ -10,7 +10,7 @@ from shared.agents.display.tools import DISPLAY_TOOLS
 Schema = dict[str, Any]
 
 _HEAD = """\
-// What the display tools show, made from their schemas (`GET /tools/{name}`): run `make docs`.
+// Types of the display tools, generated from their schemas (`GET /tools/{name}`) by `make docs`.
 """
 _SCALARS = {
     "string": "string",
@@ -34,8 +34,8 @@ def _types() -> Iterator[str]:
 
 
 def _tools() -> Iterator[str]:
-    """As `UIMessage` takes them; what is streamed in is not checked yet."""
-    yield "/** For `UIMessage<unknown, UIDataTypes, DisplayTools>`. Render the output. */"
+    """Inputs are partial: they are typed while they stream, before validation."""
+    yield "/** For `UIMessage<unknown, UIDataTypes, DisplayTools>`. Render `output`. */"
     yield "export type DisplayTools = {"
     for name, tool in DISPLAY_TOOLS.items():
         kind = tool.arguments.__name__
@@ -46,10 +46,10 @@ def _tools() -> Iterator[str]:
 def _interface(name: str, schema: Schema) -> Iterator[str]:
     yield from _comment(schema, "")
     yield f"export interface {name} {{"
-    for field, said in schema["properties"].items():
-        yield from _comment(said, "  ")
+    for field, field_schema in schema["properties"].items():
+        yield from _comment(field_schema, "  ")
         mark = "" if field in schema.get("required", ()) else "?"
-        yield f"  {field}{mark}: {_type(said)};"
+        yield f"  {field}{mark}: {_type(field_schema)};"
     yield "}\n"
 
 
@@ -65,16 +65,16 @@ def _type(schema: Schema) -> str:
         return to_json(schema["const"]).decode()
     if "enum" in schema:
         return " | ".join(to_json(value).decode() for value in schema["enum"])
-    for several in ("anyOf", "oneOf"):
-        if several in schema:
-            return " | ".join(_type(one) for one in schema[several])
-    return _plain(schema)
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return " | ".join(_type(member) for member in schema[union])
+    return _simple_type(schema)
 
 
-def _plain(schema: Schema) -> str:
+def _simple_type(schema: Schema) -> str:
     kind: str | list[str] = schema["type"]
     if isinstance(kind, list):
-        return " | ".join(_SCALARS[one] for one in kind)
+        return " | ".join(_SCALARS[name] for name in kind)
     if kind == "array":
         inner = _type(cast("Schema", schema["items"]))
         return f"({inner})[]" if " | " in inner else f"{inner}[]"

@@ -1,7 +1,4 @@
-"""`docs/reference/openapi.json`, made from the routes: `make docs` writes it, a test compares it.
-
-For client teams: what changes in the API shows in its difference.
-"""
+"""Generate `docs/reference/openapi.json` from the routes. Its diff shows API changes."""
 
 import json
 
@@ -10,7 +7,7 @@ from shared.settings import Settings
 
 
 def page() -> str:
-    # As it is by default, whatever this machine's settings say.
+    # Defaults only: the settings of this machine must not change the file.
     document = create_app(Settings.model_construct()).openapi()
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

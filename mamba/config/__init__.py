@@ -1,0 +1,1 @@
+"""The `mamba config` and `mamba key` commands."""

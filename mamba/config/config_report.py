@@ -1,4 +1,4 @@
-"""What `mamba config` shows: each setting in force, and where it comes from."""
+"""The report of `mamba config`: each setting in force and its source."""
 
 import json
 import re
@@ -15,23 +15,23 @@ from shared.settings.names import Key, dotted
 from shared.settings.sections.base import is_live
 
 MASK = "**********"
-#: A longer value shifts its own line alone.
-_WIDEST = 40
-#: A parameter of a URL, such as `sentinel_password`.
-_HIDDEN = r"(?:\w*password|\w*token|\w*secret|(?:\w*_)?key)"
-_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+#: Width of the value column. Longer values overflow it.
+_MAX_VALUE_WIDTH = 40
+#: URL parameters to mask, such as `sentinel_password`.
+_MASKED_PARAMETER = r"(?:\w*password|\w*token|\w*secret|(?:\w*_)?key)"
+_BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 @dataclass(frozen=True)
 class ConfigRow:
     key: str
-    #: As JSON; what is secret in it is masked.
+    #: JSON-compatible, with secrets masked.
     value: object
-    #: A variable or a file; None: the default.
+    #: A variable or a file; None for the default.
     source: str | None
-    #: The old name that it was set by.
+    #: The old name under which the source sets it, if any.
     renamed: str | None
-    #: Whether a change of it takes effect without a restart.
+    #: Whether a change takes effect without a restart.
     live: bool
 
     @property
@@ -41,7 +41,7 @@ class ConfigRow:
 
 
 def config_rows(reading: Reading) -> Iterator[ConfigRow]:
-    for key, value, live in _leaves(reading.settings):
+    for key, value, live in _settings(reading.settings):
         old = reading.old_name(key)
         yield ConfigRow(
             key=dotted(key),
@@ -61,16 +61,16 @@ def in_json(rows: Iterable[ConfigRow]) -> str:
 
 
 def in_columns(rows: list[ConfigRow], *, color: bool) -> str:
-    """Key, value and source, aligned; those that are not the default stand out on a terminal."""
+    """Return aligned columns of key, value and source. With `color`, changed settings are bold."""
     if not rows:
         return "All settings are the defaults."
     keys = max(len(row.key) for row in rows)
-    values = min(_WIDEST, max(len(_text(row.value)) for row in rows))
+    values = min(_MAX_VALUE_WIDTH, max(len(_text(row.value)) for row in rows))
     return "\n".join(_line(row, keys, values, color=color) for row in rows)
 
 
 def masked(value: object) -> object:
-    """A value as JSON, without anything secret: keys, headers, and who logs in by a URL."""
+    """Return a JSON-compatible value with secrets masked: keys, headers and credentials in URLs."""
     if isinstance(value, SecretStr):
         return MASK
     if isinstance(value, dict):
@@ -80,37 +80,37 @@ def masked(value: object) -> object:
         return [masked(inner) for inner in cast("tuple[object, ...]", value)]
     if isinstance(value, Path):
         return str(value)
-    return _without_login(value) if isinstance(value, str) else to_jsonable_python(value)
+    return _mask_credentials(value) if isinstance(value, str) else to_jsonable_python(value)
 
 
-def _leaves(
-    value: object, above: Key = (), *, live: bool = True
+def _settings(
+    value: object, prefix: Key = (), *, live: bool = True
 ) -> Iterator[tuple[Key, object, bool]]:
-    """Each setting; those of tables and lists of sections one by one."""
+    """Yield key, value and live flag of each setting, including those in tables and lists."""
     if isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
-            yield from _leaves(getattr(value, name), (*above, name), live=is_live(field))
+            yield from _settings(getattr(value, name), (*prefix, name), live=is_live(field))
     elif rows := _sections_in(value):
         for name, row in rows.items():
-            yield from _leaves(row, (*above, name), live=live)
+            yield from _settings(row, (*prefix, name), live=live)
     else:
-        yield above, value, live
+        yield prefix, value, live
 
 
 def _sections_in(value: object) -> dict[str, BaseModel]:
     if isinstance(value, dict):
         found = cast("dict[str, object]", value)
     elif isinstance(value, tuple):
-        found = {str(place): row for place, row in enumerate(cast("tuple[object, ...]", value))}
+        found = {str(index): row for index, row in enumerate(cast("tuple[object, ...]", value))}
     else:
         return {}
     return {name: row for name, row in found.items() if isinstance(row, BaseModel)}
 
 
-def _without_login(text: str) -> str:
-    # A password may hold an @ itself: the last one ends it.
+def _mask_credentials(text: str) -> str:
+    # A password may contain an @, so match up to the last one.
     text = re.sub(r"://.*@", f"://{MASK}@", text, flags=re.DOTALL)
-    return re.sub(rf"([?&]{_HIDDEN}=)[^&]*", rf"\1{MASK}", text, flags=re.IGNORECASE)
+    return re.sub(rf"([?&]{_MASKED_PARAMETER}=)[^&]*", rf"\1{MASK}", text, flags=re.IGNORECASE)
 
 
 def _line(row: ConfigRow, keys: int, values: int, *, color: bool) -> str:
@@ -118,7 +118,7 @@ def _line(row: ConfigRow, keys: int, values: int, *, color: bool) -> str:
     if not color:
         return line + row.origin
     return (
-        f"{_BOLD if row.source else _DIM}{line}{_PLAIN if row.source else ''}{row.origin}{_PLAIN}"
+        f"{_BOLD if row.source else _DIM}{line}{_RESET if row.source else ''}{row.origin}{_RESET}"
     )
 
 

@@ -1,12 +1,12 @@
-"""The settings that let an API key in."""
+"""The settings that accept an API key."""
 
 import json
 
 from shared.api_key import hash_of
 
 
-def entry(name: str, key: str) -> str:
-    """As YAML, in which any JSON text is a scalar."""
+def key_settings(name: str, key: str) -> str:
+    """Return the settings as YAML. Every JSON string is a valid YAML scalar."""
     return f"""auth:
   mode: api_key
   api_keys:

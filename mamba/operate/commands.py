@@ -1,4 +1,4 @@
-"""The commands that look into a running house, and take a hand in it."""
+"""Definitions of the commands that inspect and control a running deployment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,27 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mamba.cli_errors import has_colors, readable
+from mamba.cli_errors import report_errors, use_color
 
 if TYPE_CHECKING:
     from mamba.operate.deployment import Deployment
 
-Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
-RunId = Annotated[str, typer.Argument(help="As in the header x-run-id, or the log's run_id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunId = Annotated[
+    str, typer.Argument(help="Run id, from the response header x-run-id or the log's run_id.")
+]
 
 run = typer.Typer(
-    help="Show, stop or requeue one run.",
+    help="Show, stop or requeue a run.",
     epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR",
     no_args_is_help=True,
 )
 
 
-def install(app: typer.Typer, worker: typer.Typer) -> None:
+def register(app: typer.Typer, worker: typer.Typer) -> None:
     app.command(epilog="Examples: mamba queue --watch, mamba queue --json | jq '.queues'")(queue)
     app.command(
         epilog="Examples: mamba top --interval 5, mamba top --once, mamba top --json | jq '.queues'"
     )(top)
-    app.command(epilog="Example: mamba doctor || echo 'not well'")(doctor)
+    app.command(epilog="Example: mamba doctor || echo 'not healthy'")(doctor)
     app.add_typer(run, name="run")
     worker.command("list", epilog="Example: mamba worker list --json")(list_workers)
     worker.command("drain", epilog="Example: mamba worker drain host-4711-3fa2b1")(drain)
@@ -34,16 +36,18 @@ def install(app: typer.Typer, worker: typer.Typer) -> None:
 
 def queue(
     *,
-    most: Annotated[int, typer.Option("--most", min=1, max=1000, help="Runs to show.")] = 20,
-    watch: Annotated[bool, typer.Option("--watch", help="Again every 2 seconds.")] = False,
+    limit: Annotated[
+        int, typer.Option("--most", min=1, max=1000, help="Maximum number of runs to show.")
+    ] = 20,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 seconds.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what waits and what runs, in each queue."""
-    from mamba.operate import queue as page  # noqa: PLC0415
+    """Show the waiting and running runs of each queue."""
+    from mamba.operate import queue as queue_page  # noqa: PLC0415
 
-    show = page.watch if watch else page.show
+    show = queue_page.watch if watch else queue_page.show
     try:
-        _do(lambda house: show(house, most=most, as_json=as_json, color=has_colors()))
+        _run(lambda deployment: show(deployment, limit=limit, as_json=as_json, color=use_color()))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -52,85 +56,86 @@ def top(
     *,
     interval: Annotated[
         float | None,
-        typer.Option("--interval", min=1, max=60, help="Seconds between two looks; 2 unless told."),
+        typer.Option("--interval", min=1, max=60, help="Seconds between refreshes. Default: 2."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="One picture, and exit.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one snapshot and exit.")] = False,
     as_json: Annotated[
-        bool,
-        typer.Option("--json", help="As JSON, for programs; with --interval a line each time."),
+        bool, typer.Option("--json", help="Print JSON; with --interval, one line per refresh.")
     ] = False,
 ) -> None:
-    """Watch the house live: queues, workers, runs, rates, failures.
+    """Watch queues, workers, runs, rates and failures live.
 
-    Keys: q quits, p pauses, the arrows select a run, x stops it. Where the output is no terminal
-    one picture is printed.
+    Keys: q quits, p pauses, the arrow keys select a run, x stops it. If the output is not a
+    terminal, prints one snapshot.
     """
     from mamba.operate.top import watch  # noqa: PLC0415
     from shared.settings import load_settings  # noqa: PLC0415
 
-    with readable():
+    with report_errors():
         settings = load_settings()
         if as_json:
             watch.print_json(settings, interval)
-        elif once or not watch.is_possible():
+        elif once or not watch.supports_live_screen():
             watch.print_once(settings)
         else:
             watch.live(settings, interval or watch.INTERVAL_SECONDS)
 
 
 def doctor(*, as_json: Json = False) -> None:
-    """Say what is wrong with this house, and what to do about it.
+    """Check this deployment, and suggest a fix for each problem.
 
-    Checks the settings, Redis, the clocks, the workers, the queues and the model endpoints. Exit
-    code 1 if something is wrong; a warning is not.
+    Checks the settings, Redis, the clocks, the workers, the queues and the model endpoints. Exits
+    with code 1 if something is wrong. Warnings do not change the exit code.
     """
-    from mamba.operate.doctor import diagnose  # noqa: PLC0415
+    from mamba.operate.doctor.report import diagnose  # noqa: PLC0415
 
-    with readable():
-        if not asyncio.run(diagnose(as_json=as_json, color=has_colors())):
+    with report_errors():
+        if not asyncio.run(diagnose(as_json=as_json, color=use_color())):
             raise typer.Exit(1)
 
 
 @run.command("show", epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR --json")
 def show_run(run_id: RunId, *, as_json: Json = False) -> None:
-    """Show what is known of a run, but not what was said."""
+    """Show the state of a run, without its messages."""
     from mamba.operate.run import show  # noqa: PLC0415
 
-    _do(lambda house: show(house, run_id, as_json=as_json))
+    _run(lambda deployment: show(deployment, run_id, as_json=as_json))
 
 
 @run.command("stop", epilog="Example: mamba run stop 8vGQ2kZ1xkqkJwqfJ0yR")
 def stop_run(run_id: RunId) -> None:
-    """Stop a run for good; what was said stays."""
+    """Stop a run permanently. The text streamed so far is kept."""
     from mamba.operate.run import stop  # noqa: PLC0415
 
-    _do(lambda house: stop(house, run_id))
+    _run(lambda deployment: stop(deployment, run_id))
 
 
 @run.command("requeue", epilog="Example: mamba run requeue 8vGQ2kZ1xkqkJwqfJ0yR")
 def requeue_run(run_id: RunId) -> None:
-    """Make a run due now that waits for another time, or has left its queue."""
+    """Make a run due now if it is deferred or has left its queue."""
     from mamba.operate.run import requeue  # noqa: PLC0415
 
-    _do(lambda house: requeue(house, run_id))
+    _run(lambda deployment: requeue(deployment, run_id))
 
 
 def list_workers(*, as_json: Json = False) -> None:
-    """Show the workers that are alive. Exit code 1 if there is none."""
+    """List the live workers. Exits with code 1 if there are none."""
     from mamba.operate.workers import show  # noqa: PLC0415
 
-    _do(lambda house: show(house, as_json=as_json, color=has_colors()))
+    _run(lambda deployment: show(deployment, as_json=as_json, color=use_color()))
 
 
-def drain(worker_id: Annotated[str, typer.Argument(help="As in `mamba worker list`.")]) -> None:
-    """Have a worker take nothing new, and end: its answers finish or are handed over."""
+def drain(
+    worker_id: Annotated[str, typer.Argument(help="Worker id, from `mamba worker list`.")],
+) -> None:
+    """Drain a worker: it takes no new runs, finishes or hands over its own, and exits."""
     from mamba.operate.workers import drain  # noqa: PLC0415
 
-    _do(lambda house: drain(house, worker_id))
+    _run(lambda deployment: drain(deployment, worker_id))
 
 
-def _do(work: "Callable[[Deployment], Awaitable[None]]") -> None:
-    from mamba.operate.deployment import with_deployment  # noqa: PLC0415
+def _run(command: "Callable[[Deployment], Awaitable[None]]") -> None:
+    from mamba.operate.deployment import run_on_deployment  # noqa: PLC0415
 
-    with readable():
-        with_deployment(work)
+    with report_errors():
+        run_on_deployment(command)

@@ -1,4 +1,4 @@
-"""The running house as an operator's commands see it: Redis, and what stands there."""
+"""Access to a running deployment through its Redis, for the operator's commands."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -17,20 +17,16 @@ from shared.redis.client import REDIS_AWAY, AuthenticationError, Redis, RedisErr
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
-from shared.runs.live_runs import LiveRuns
-from shared.runs.store import RunStore
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings, load_settings
-from shared.streams.event_stream import RedisEventStream
 from shared.streams.follow import Follower
 from shared.telemetry import logs
 
 _T = TypeVar("_T")
 
-#: A Redis that says nothing for so long is away.
-ANSWER_SECONDS = 5.0
-#: By which Redis lists an operator's connections.
-_NAME = "mamba-operator"
+RESPONSE_SECONDS = 5.0
+#: Client name of these connections in Redis.
+_CLIENT_NAME = "mamba-operator"
 _MAX_CONNECTIONS = 4
 
 
@@ -41,7 +37,7 @@ class Deployment:
 
     @property
     def redis(self) -> Redis:
-        """The queue's node."""
+        """The Redis that holds the queue."""
         return self.stores.queue
 
     @property
@@ -52,113 +48,111 @@ class Deployment:
     def workers(self) -> WorkerRegistry:
         return WorkerRegistry(self.redis)
 
-    @property
-    def runs(self) -> RunStore:
-        return self.stores.runs
-
-    @property
-    def live_runs(self) -> LiveRuns:
-        return self.stores.live_runs
-
-    @property
-    def stream(self) -> RedisEventStream:
-        return self.stores.stream
-
-    def observatory(self) -> SystemMonitor:
-        """One to keep: it shares its looks."""
-        return SystemMonitor(self.stores, self.queues)
+    def system_monitor(self) -> SystemMonitor:
+        """Return a new monitor. Keep it: it caches its snapshots."""
+        return SystemMonitor(self.stores, self.queue_names)
 
     @asynccontextmanager
-    async def orders(self) -> AsyncGenerator[RunControl]:
-        """What can be ordered here. Raises a Refusal for what cannot."""
+    async def run_control(self) -> AsyncGenerator[RunControl]:
         async with AsyncExitStack() as stack:
-            own = await stack.enter_async_context(Subscriber(self.settings.redis.url, name=_NAME))
-            subscriber = await open_subscriptions(
-                self.settings, self.stores, own, stack, name=_NAME
+            queue_subscriber = await stack.enter_async_context(
+                Subscriber(self.settings.redis.url, name=_CLIENT_NAME)
             )
-            most = self.settings.limits.follower_bytes
+            stream_subscriber = await open_subscriptions(
+                self.settings, self.stores, queue_subscriber, stack, name=_CLIENT_NAME
+            )
+            stream, max_bytes = self.stores.stream, self.settings.limits.follower_bytes
             yield RunControl(
-                runs=self.runs,
+                runs=self.stores.runs,
                 queue=self.queue,
-                stream=self.stream,
-                follower=Follower(self.stream, subscriber, max_bytes=most),
+                stream=stream,
+                follower=Follower(stream, stream_subscriber, max_bytes=max_bytes),
                 workers=self.workers,
                 failed_runs=FailedRuns(self.redis, retention=self.settings.run.retention_seconds),
             )
 
-    async def queues(self) -> list[str]:
-        """Their names: the main one first, then those of the agents and models."""
-        catalogue = AgentCatalog(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
-        named = await catalogue.queues(self.settings)
-        return [keys.MAIN_QUEUE, *sorted(named - {keys.MAIN_QUEUE})]
+    async def queue_names(self) -> list[str]:
+        """Return the main queue first, then those of agents and models, sorted."""
+        catalog = AgentCatalog(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
+        names = await catalog.queues(self.settings)
+        return [keys.MAIN_QUEUE, *sorted(names - {keys.MAIN_QUEUE})]
 
 
-def with_deployment(work: Callable[[Deployment], Awaitable[_T]]) -> _T:
-    """Do something in the house that the settings name.
+def run_on_deployment(command: Callable[[Deployment], Awaitable[_T]]) -> _T:
+    """Run a command on the deployment that the settings describe.
 
     Raises:
-        CommandFailed: if its Redis does not answer.
+        CommandFailed: if Redis is unreachable.
         SettingsError: if the settings are wrong.
     """
 
-    async def enter() -> _T:
-        async with opened(load_settings()) as house:
-            return await work(house)
+    async def run() -> _T:
+        async with open_deployment(load_settings()) as deployment:
+            return await command(deployment)
 
-    return asyncio.run(enter())
+    return asyncio.run(run())
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncGenerator[Deployment]:
-    async with unasked(settings) as house:
-        own, streams = settings.redis.url, settings.redis.streams_url
-        await _greet("redis.url", own, house.redis.execute_command("PING"))
-        if streams:
-            await _greet("redis.streams_url", streams, house.stores.each_log_node("PING"))
+async def open_deployment(settings: Settings) -> AsyncGenerator[Deployment]:
+    """Connect, and check that Redis responds.
+
+    Raises:
+        CommandFailed: if Redis is unreachable now or later.
+    """
+    async with open_unchecked(settings) as deployment:
+        queue_url, streams_url = settings.redis.url, settings.redis.streams_url
+        ping = deployment.redis.execute_command("PING")
+        await _check_connection("redis.url", queue_url, ping)
+        if streams_url:
+            ping = deployment.stores.each_log_node("PING")
+            await _check_connection("redis.streams_url", streams_url, ping)
         try:
-            yield house
+            yield deployment
         except (*REDIS_AWAY, RedisError, TimeoutError) as error:
-            places = " or ".join(address(url) for url in (own, streams) if url)
-            raise _unanswered(places, error) from None
+            addresses = " or ".join(address(url) for url in (queue_url, streams_url) if url)
+            raise _unreachable(addresses, error) from None
 
 
-async def _greet(setting: str, url: str, greeting: Awaitable[object]) -> None:
-    place = f"{address(url)} ({setting})"
+async def _check_connection(setting: str, url: str, ping: Awaitable[object]) -> None:
+    server = f"{address(url)} ({setting})"
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await greeting
+        async with asyncio.timeout(RESPONSE_SECONDS):
+            await ping
     except AuthenticationError as error:
-        raise CommandFailed(f"{place} lets nobody in like that: {error}") from None
+        raise CommandFailed(f"Redis at {server} rejected the credentials: {error}") from None
     except (*REDIS_AWAY, RedisError, TimeoutError) as error:
-        raise _unanswered(place, error) from None
+        raise _unreachable(server, error) from None
 
 
-def _unanswered(place: str, error: Exception) -> CommandFailed:
-    why = str(error) or f"not a word for {ANSWER_SECONDS:.0f} s"
-    return CommandFailed(f"No Redis answers at {place}: {why}")
+def _unreachable(server: str, error: Exception) -> CommandFailed:
+    reason = str(error) or f"no response within {RESPONSE_SECONDS:.0f} seconds"
+    return CommandFailed(f"Redis at {server} is unreachable: {reason}")
 
 
 @asynccontextmanager
-async def unasked(settings: Settings) -> AsyncGenerator[Deployment]:
-    """The house, whether its Redis answers or not."""
+async def open_unchecked(settings: Settings) -> AsyncGenerator[Deployment]:
+    """Open a deployment without checking that Redis responds."""
     logs.configure(settings.logging.model_copy(update={"level": "WARNING"}))
     try:
-        queue = connect(settings.redis.url, name=_NAME, max_connections=_MAX_CONNECTIONS)
+        queue = connect(settings.redis.url, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS)
     except ValueError as error:
         raise CommandFailed(f"redis.url is wrong: {error}") from None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(queue.aclose)
-        yield Deployment(settings, _stores(settings, queue, stack))
+        yield Deployment(settings, _open_stores(settings, queue, stack))
 
 
-def _stores(settings: Settings, queue: Redis, stack: AsyncExitStack) -> Stores:
+def _open_stores(settings: Settings, queue: Redis, stack: AsyncExitStack) -> Stores:
     try:
-        return open_stores(settings, queue, stack, name=_NAME, max_connections=_MAX_CONNECTIONS)
+        return open_stores(
+            settings, queue, stack, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS
+        )
     except ValueError as error:
         raise CommandFailed(f"redis.streams_url is wrong: {error}") from None
 
 
 def address(url: str) -> str:
-    """Where Redis is, without who logs in there."""
-    place = urlsplit(url)
-    return place.netloc.rpartition("@")[2] or place.path
+    """Return the host and port, or the path, of a Redis URL, without its credentials."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or parts.path

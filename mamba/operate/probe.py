@@ -1,52 +1,43 @@
-"""Whether the process in this container is well: `mamba probe`, for Docker and for Kubernetes."""
+"""`mamba probe`: the container health check for Docker and Kubernetes."""
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
-from http.client import HTTPConnection, HTTPException
 
+from mamba.http_probe import responds_ok
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis, connect
 from shared.settings import Settings
 
-SECONDS = 4.0
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_TIMEOUT_SECONDS = 4.0
 
 
-def api_is_well(settings: Settings) -> bool:
-    """The API answers. What it needs may be away: to restart it would bring nothing back."""
-    host = _LOOPBACK.get(settings.server.host, settings.server.host)
-    connection = HTTPConnection(host, settings.server.port, timeout=SECONDS)
-    try:
-        connection.request("GET", "/health/live")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+def is_api_healthy(settings: Settings) -> bool:
+    """Return whether the API responds. Its dependencies are ignored: a restart cannot fix them."""
+    server = settings.server
+    return responds_ok(server.host, server.port, "/health/live", timeout=_TIMEOUT_SECONDS)
 
 
-def worker_is_well(settings: Settings, *, hostname: str = "") -> bool:
-    """A worker of this host has written its health line within 6 seconds.
+def is_worker_healthy(settings: Settings) -> bool:
+    """Return whether a worker on this host has a live record in the process registry.
 
-    Where Redis is away nobody can tell, and the worker waits for it: it is well.
+    Returns True if Redis is unreachable: the worker waits for it, and a restart would not help.
     """
-    return asyncio.run(_of_redis(settings, lambda redis: _has_worker(redis, hostname)))
+    return asyncio.run(_is_worker_healthy(settings))
 
 
-async def _of_redis(settings: Settings, ask: Callable[[Redis], Awaitable[bool]]) -> bool:
+async def _is_worker_healthy(settings: Settings) -> bool:
     redis = connect(settings.redis.url, name="mamba-probe", max_connections=2)
     try:
-        async with asyncio.timeout(SECONDS):
-            return await ask(redis)
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            return await _has_worker(redis)
     except (*REDIS_AWAY, TimeoutError):
         return True
     finally:
         await redis.aclose()
 
 
-async def _has_worker(redis: Redis, hostname: str) -> bool:
-    """A worker listens to orders under its health line's name: so it is found without a SCAN."""
-    pattern = keys.worker(f"{hostname or socket.gethostname()}-*")
-    lines: list[bytes] = await redis.execute_command("PUBSUB", "CHANNELS", pattern)
-    return bool(lines) and bool(await redis.execute_command("EXISTS", *lines))
+async def _has_worker(redis: Redis) -> bool:
+    """A worker's command channel has the same name as its record, so no SCAN is needed."""
+    pattern = keys.worker(f"{socket.gethostname()}-*")
+    channels: list[bytes] = await redis.execute_command("PUBSUB", "CHANNELS", pattern)
+    return bool(channels) and bool(await redis.execute_command("EXISTS", *channels))

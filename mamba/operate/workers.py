@@ -2,31 +2,34 @@
 
 import json
 
-from mamba.cli_errors import CommandFailed, told
+from mamba.cli_errors import CommandFailed, print_now
 from mamba.operate.deployment import Deployment
-from mamba.operate.table import ago, in_columns
+from mamba.operate.table import duration, in_columns
 from shared.processes.workers import WorkerRecord
 
 
-async def show(house: Deployment, *, as_json: bool, color: bool) -> None:
-    """The workers that are alive. Without one the command fails: nobody answers."""
-    alive = await house.workers.alive()
+async def show(deployment: Deployment, *, as_json: bool, color: bool) -> None:
+    """Print the live workers.
+
+    Raises:
+        CommandFailed: if there are none.
+    """
+    workers = await deployment.workers.alive()
     if as_json:
-        told(json.dumps([worker.model_dump(mode="json") for worker in alive]))
-    elif alive:
-        heads = ("WORKER", "STATE", "RUNNING", "PLACES", "UP")
-        told(in_columns(heads, [_row(worker) for worker in alive], color=color))
-    if not alive:
-        raise CommandFailed("No worker is alive.")
+        print_now(json.dumps([worker.model_dump(mode="json") for worker in workers]))
+    elif workers:
+        headers = ("WORKER", "STATE", "RUNNING", "SLOTS", "UP")
+        print_now(in_columns(headers, [_row(worker) for worker in workers], color=color))
+    if not workers:
+        raise CommandFailed("No worker is alive. Start one: mamba worker")
 
 
-async def drain(house: Deployment, worker_id: str) -> None:
-    """Have a worker end as at SIGTERM: its answers may finish, or are handed over."""
-    async with house.orders() as orders:
-        await orders.drain(worker_id)
-    told(f"{worker_id} takes nothing new, and ends.")
+async def drain(deployment: Deployment, worker_id: str) -> None:
+    async with deployment.run_control() as control:
+        await control.drain(worker_id)
+    print_now(f"{worker_id} is draining: it takes no new runs and will exit.")
 
 
 def _row(worker: WorkerRecord) -> tuple[object, ...]:
     state = "draining" if worker.draining else "serving"
-    return (worker.id, state, worker.running, worker.concurrency, ago(worker.up_ms))
+    return (worker.id, state, worker.running, worker.concurrency, duration(worker.up_ms))

@@ -1,56 +1,57 @@
-"""What is there, in a few words: Redis, workers, places, API processes."""
+"""The first lines of the screen: Redis, workers, slots and API processes."""
 
 import time
 
 from rich.text import Text
 
-from mamba.operate.top.grid import apart, bar, flow, text
+from mamba.operate.top.grid import bar, flow, justify, text
 from mamba.operate.top.levels import LATENCY, SHARE
 from shared.processes.snapshot import RedisSnapshot, SystemOverview
 
-_BAR = 10
+_BAR_WIDTH = 10
 
 
-def header(seen: SystemOverview, where: str, said: str, width: int) -> list[Text]:
-    """The title with what is `said` of this view, then a line or more of what is there."""
-    clock = time.strftime("%H:%M:%S", time.localtime(seen.at / 1000)) if seen.at else "--:--:--"
-    title = Text.assemble(text("mamba top", "bold"), "  ", text(where, "dim"))
-    items = [_redis(seen.redis), _workers(seen), _places(seen), _apis(seen)]
-    return [apart(title, text(f"{said}  {clock}"), width), *flow(items, width)]
+def header(overview: SystemOverview, address: str, state: str, width: int) -> list[Text]:
+    """Return the title with the state of this view, then the status of each component."""
+    at = time.localtime(overview.at / 1000) if overview.at else None
+    clock = time.strftime("%H:%M:%S", at) if at else "--:--:--"
+    title = Text.assemble(text("mamba top", "bold"), "  ", text(address, "dim"))
+    items = [_redis(overview.redis), _workers(overview), _slots(overview), _apis(overview)]
+    return [justify(title, text(f"{state}  {clock}"), width), *flow(items, width)]
 
 
 def _redis(redis: RedisSnapshot) -> Text:
     if not redis.up:
-        return Text.assemble("Redis ", ("away", "bold red"))
+        return Text.assemble("Redis ", ("unreachable", "bold red"))
     latency = redis.latency_ms or 0.0
-    told = Text.assemble("Redis ", (f"{latency:.1f} ms", LATENCY.style(latency)))
+    line = Text.assemble("Redis ", (f"{latency:.1f} ms", LATENCY.style(latency)))
     if redis.memory_bytes is not None:
         share = redis.memory_bytes / redis.memory_limit_bytes if redis.memory_limit_bytes else 0
         limit = f" of {_size(redis.memory_limit_bytes)}" if redis.memory_limit_bytes else ""
-        told.append_text(text(f" {_size(redis.memory_bytes)}{limit}", SHARE.style(share)))
-    return told
+        line.append_text(text(f" {_size(redis.memory_bytes)}{limit}", SHARE.style(share)))
+    return line
 
 
-def _workers(seen: SystemOverview) -> Text:
-    serving, leaving = len(seen.serving), len(seen.workers) - len(seen.serving)
-    told = Text.assemble("Workers ", (f"{serving} serving", "green" if serving else "bold red"))
-    if leaving:
-        told.append_text(text(f" {leaving} draining", "yellow"))
-    return told
+def _workers(overview: SystemOverview) -> Text:
+    serving = len(overview.serving)
+    line = Text.assemble("Workers ", (f"{serving} serving", "green" if serving else "bold red"))
+    if draining := len(overview.workers) - serving:
+        line.append_text(text(f" {draining} draining", "yellow"))
+    return line
 
 
-def _places(seen: SystemOverview) -> Text:
-    taken = sum(worker.running for worker in seen.serving)
-    share = taken / seen.slots if seen.slots else 0.0
+def _slots(overview: SystemOverview) -> Text:
+    used = sum(worker.running for worker in overview.serving)
+    share = used / overview.slots if overview.slots else 0.0
     style = SHARE.style(share)
     return Text.assemble(
-        "Places ", bar(share, _BAR, style), (f" {taken}/{seen.slots}", style), no_wrap=True
+        "Slots ", bar(share, _BAR_WIDTH, style), (f" {used}/{overview.slots}", style), no_wrap=True
     )
 
 
-def _apis(seen: SystemOverview) -> Text:
-    style = "green" if seen.apis else "bold red"
-    return Text.assemble("API ", (f"{len(seen.apis)}", style), f"  Clients {seen.clients}")
+def _apis(overview: SystemOverview) -> Text:
+    style = "green" if overview.apis else "bold red"
+    return Text.assemble("API ", (f"{len(overview.apis)}", style), f"  Clients {overview.clients}")
 
 
 def _size(number: int) -> str:

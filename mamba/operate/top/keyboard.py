@@ -1,4 +1,4 @@
-"""Keys as they are pressed, one by one; the terminal is given back as it was."""
+"""Reads single key presses, and restores the terminal afterwards."""
 
 import asyncio
 import os
@@ -8,12 +8,18 @@ import tty
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-_NAMES = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1bOA": "up", b"\x1bOB": "down", b"\x1b": "escape"}
+_KEY_NAMES = {
+    b"\x1b[A": "up",
+    b"\x1b[B": "down",
+    b"\x1bOA": "up",
+    b"\x1bOB": "down",
+    b"\x1b": "escape",
+}
 
 
 @contextmanager
-def listening(on_key: Callable[[str], None]) -> Generator[None]:
-    """Call back with each key; where there is no keyboard, never. Keys are not echoed."""
+def read_keys(on_key: Callable[[str], None]) -> Generator[None]:
+    """Call `on_key` with each key pressed, without echo. Does nothing if stdin is no terminal."""
     if not sys.stdin.isatty():
         yield
         return
@@ -22,7 +28,7 @@ def listening(on_key: Callable[[str], None]) -> Generator[None]:
 
     def read() -> None:
         pressed = os.read(fd, 64)
-        if not pressed:  # the terminal has gone
+        if not pressed:  # the terminal was closed
             loop.remove_reader(fd)
             on_key("q")
             return
@@ -39,10 +45,10 @@ def listening(on_key: Callable[[str], None]) -> Generator[None]:
 
 
 def keys_in(pressed: bytes) -> list[str]:
-    """The keys of what was read: an arrow is one, and what else begins with ESC is none."""
+    """Return the keys in the bytes read. Escape sequences other than arrow keys are dropped."""
     if pressed.startswith(b"\x1b"):
-        named = _NAMES.get(pressed[:3]) or _NAMES.get(pressed)
-        rest = pressed[3:] if pressed[:3] in _NAMES else b""
-        return [*([named] if named else []), *(keys_in(rest) if rest else [])]
+        name = _KEY_NAMES.get(pressed[:3]) or _KEY_NAMES.get(pressed)
+        rest = pressed[3:] if pressed[:3] in _KEY_NAMES else b""
+        return [*([name] if name else []), *(keys_in(rest) if rest else [])]
     first, escape, rest = pressed.partition(b"\x1b")
     return [*first.decode("ascii", "ignore"), *(keys_in(escape + rest) if escape else [])]

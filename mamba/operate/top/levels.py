@@ -1,4 +1,4 @@
-"""From which numbers on something is yellow or red. `docs/operate/commands.md` names them."""
+"""The thresholds of yellow and red values. `docs/operate/commands.md` lists them."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ class Level(NamedTuple):
         return "yellow" if value >= self.yellow else "green"
 
 
-#: The oldest waiting run's wait, in ms; the doctor and `/health` complain from the same on.
+#: Wait of the oldest waiting run, in ms. The doctor and `/health` use the same limit.
 WAIT = Level(2_000, 10_000)
-#: The share of the places that is taken, and of the memory that is used.
+#: Share of the slots in use, and of the memory in use.
 SHARE = Level(0.7, 0.9)
-#: A round trip to Redis, in ms.
+#: Round trip to Redis, in ms.
 LATENCY = Level(5, 50)

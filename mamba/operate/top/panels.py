@@ -1,11 +1,11 @@
-"""The tables: queues, workers, runs, failures."""
+"""The tables of queues, workers, runs and failures."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.text import Text
 
-from mamba.operate.table import ago
+from mamba.operate.table import duration
 from mamba.operate.top.grid import Column, bar, text
 from mamba.operate.top.levels import SHARE, WAIT
 from shared.processes.snapshot import QueueSnapshot, RunSnapshot, SystemOverview
@@ -13,58 +13,59 @@ from shared.processes.workers import WorkerRecord
 from shared.redis import keys
 from shared.runs.failure_codes import MEANINGS
 
-_BAR = 12
+_BAR_WIDTH = 12
 _STATES = {"waiting": "yellow", "running": "green", "deferred": "dim"}
 
 
 class TopPanel(NamedTuple):
     columns: Sequence[Column]
     rows: list[list[Text]]
-    #: What is said instead of no rows.
+    #: Shown if there are no rows.
     empty: str
-    #: The row that must be seen.
-    marked: int | None = None
+    #: Index of the row that must stay visible.
+    selected: int | None = None
 
 
-def queues(seen: SystemOverview) -> TopPanel:
+def queues(overview: SystemOverview) -> TopPanel:
     columns = (
-        Column("QUEUE", least=8),
-        Column("", rank=3),
+        Column("QUEUE", min_width=8),
+        Column("", drop_rank=3),
         Column("WAITING", right=True),
-        Column("RUNNING", right=True, rank=1),
-        Column("DEFERRED", right=True, rank=4),
+        Column("RUNNING", right=True, drop_rank=1),
+        Column("DEFERRED", right=True, drop_rank=4),
         Column("OLDEST", right=True),
-        Column("WORKERS", right=True, rank=2),
+        Column("WORKERS", right=True, drop_rank=2),
     )
-    longest = max((queue.waiting for queue in seen.queues), default=0)
-    return TopPanel(columns, [_queue(queue, seen, longest) for queue in seen.queues], "no queue")
+    longest = max((queue.waiting for queue in overview.queues), default=0)
+    rows = [_queue(queue, overview, longest) for queue in overview.queues]
+    return TopPanel(columns, rows, "no queues")
 
 
-def _queue(queue: QueueSnapshot, seen: SystemOverview, longest: int) -> list[Text]:
+def _queue(queue: QueueSnapshot, overview: SystemOverview, longest: int) -> list[Text]:
     style = WAIT.style(queue.oldest_wait_ms)
-    serving = sum(worker.serves(keys.queue(queue.name)) for worker in seen.serving)
-    deserted = queue.waiting and not serving
+    serving = sum(worker.serves(keys.queue(queue.name)) for worker in overview.serving)
+    unserved = queue.waiting and not serving
     return [
         text(queue.name),
-        bar(queue.waiting / longest if longest else 0.0, _BAR, style),
+        bar(queue.waiting / longest if longest else 0.0, _BAR_WIDTH, style),
         text(queue.waiting),
         text(queue.running),
         text(queue.deferred),
-        text(ago(queue.oldest_wait_ms), style),
-        text(serving, "bold red" if deserted else ""),
+        text(duration(queue.oldest_wait_ms), style),
+        text(serving, "bold red" if unserved else ""),
     ]
 
 
-def workers(seen: SystemOverview) -> TopPanel:
+def workers(overview: SystemOverview) -> TopPanel:
     columns = (
-        Column("WORKER", least=12),
-        Column("STATE", rank=3),
-        Column("", rank=2),
+        Column("WORKER", min_width=12),
+        Column("STATE", drop_rank=3),
+        Column("", drop_rank=2),
         Column("RUNS", right=True),
-        Column("UP", right=True, rank=1),
-        Column("QUEUES", rank=4, least=10),
+        Column("UP", right=True, drop_rank=1),
+        Column("QUEUES", drop_rank=4, min_width=10),
     )
-    return TopPanel(columns, [_worker(worker) for worker in seen.workers], "no worker is alive")
+    return TopPanel(columns, [_worker(worker) for worker in overview.workers], "no live workers")
 
 
 def _worker(worker: WorkerRecord) -> list[Text]:
@@ -75,31 +76,31 @@ def _worker(worker: WorkerRecord) -> list[Text]:
     return [
         text(worker.id),
         state,
-        bar(share, _BAR, style),
+        bar(share, _BAR_WIDTH, style),
         text(f"{worker.running}/{worker.concurrency}", style),
-        text(ago(worker.up_ms)),
+        text(duration(worker.up_ms)),
         text(served or "all"),
     ]
 
 
-def runs(seen: SystemOverview, selected: str | None) -> TopPanel:
+def runs(overview: SystemOverview, selected_id: str | None) -> TopPanel:
     columns = (
-        Column("RUN", least=9),
+        Column("RUN", min_width=9),
         Column("STATE"),
-        Column("AGENT", rank=2, least=8),
-        Column("MODEL", rank=3, least=10),
-        Column("QUEUE", rank=6, least=6),
-        Column("TRIES", right=True, rank=4),
+        Column("AGENT", drop_rank=2, min_width=8),
+        Column("MODEL", drop_rank=3, min_width=10),
+        Column("QUEUE", drop_rank=6, min_width=6),
+        Column("TRIES", right=True, drop_rank=4),
         Column("AGE", right=True),
-        Column("WORKER", rank=5, least=12),
+        Column("WORKER", drop_rank=5, min_width=12),
     )
-    ids = [run.id for run in seen.live]
-    marked = ids.index(selected) if selected in ids else None
-    rows = [_run(run, marked=run.id == selected) for run in seen.live]
-    return TopPanel(columns, rows, "none waits, and none is made", marked)
+    ids = [run.id for run in overview.live]
+    selected = ids.index(selected_id) if selected_id in ids else None
+    rows = [_run(run, selected=run.id == selected_id) for run in overview.live]
+    return TopPanel(columns, rows, "no live runs", selected)
 
 
-def _run(run: RunSnapshot, *, marked: bool) -> list[Text]:
+def _run(run: RunSnapshot, *, selected: bool) -> list[Text]:
     cells = [
         text(run.id),
         text(run.state, _STATES.get(run.state, "")),
@@ -107,30 +108,32 @@ def _run(run: RunSnapshot, *, marked: bool) -> list[Text]:
         text(run.model),
         text(run.queue),
         text(run.attempts),
-        text(ago(run.age_ms)),
+        text(duration(run.age_ms)),
         text(run.worker or "-"),
     ]
-    for cell in cells if marked else ():
+    for cell in cells if selected else ():
         cell.stylize("reverse")
     return cells
 
 
-def failures(seen: SystemOverview) -> TopPanel:
+def failures(overview: SystemOverview) -> TopPanel:
     columns = (
         Column("FAILED", right=True),
-        Column("RUN", rank=3, least=9),
-        Column("AGENT", rank=4, least=8),
-        Column("MODEL", rank=2, least=10),
+        Column("RUN", drop_rank=3, min_width=9),
+        Column("AGENT", drop_rank=4, min_width=8),
+        Column("MODEL", drop_rank=2, min_width=10),
         Column("CODE"),
-        Column("WHICH MEANS", rank=1, least=12),
+        Column("MEANING", drop_rank=1, min_width=12),
     )
-    return TopPanel(columns, [_failure(run, seen.at) for run in seen.failed], "none lately")
+    return TopPanel(
+        columns, [_failure(run, overview.at) for run in overview.failed], "no recent failures"
+    )
 
 
 def _failure(run: RunSnapshot, now: int) -> list[Text]:
     code = run.error or "-"
     return [
-        text(f"{ago(now - (run.ended_at or now))} ago"),
+        text(f"{duration(now - (run.ended_at or now))} ago"),
         text(run.id),
         text(run.agent),
         text(run.model),

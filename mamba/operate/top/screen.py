@@ -1,4 +1,4 @@
-"""The whole screen, as lines that fit it."""
+"""Renders the screen as lines that fit the terminal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,102 +11,115 @@ from mamba.operate.top.header import header
 from mamba.operate.top.panels import TopPanel, failures, queues, runs, workers
 from shared.processes.snapshot import SystemOverview
 
-#: Lines that a panel has where there is room for it at all: its heads, and a row.
-_LEAST = 2
-#: From so many lines on each panel has a blank one before it.
-_AIRY = 32
+#: A panel with rows needs its column headers and one row.
+_MIN_PANEL_HEIGHT = 2
+#: On a screen of at least this height, blank lines separate the panels.
+_SPACED_HEIGHT = 32
+_MAX_CHART_LINES = 4
+_KEYS = "q quit  p pause  ↑↓ select a run  x stop it"
 
 
 @dataclass
 class View:
-    """How it is looked at."""
+    """The state of the user interface."""
 
-    #: Where the house is.
-    where: str
+    #: Address of Redis.
+    address: str
     paused: bool = False
     selected: str | None = None
-    #: The last line: a question, or what became of it.
-    said: str = ""
+    #: Shown in the last line in place of the list of keys.
+    message: str = ""
 
 
-_KEYS = "q quit  p pause  ↑↓ select a run  x stop it"
+def render(overview: SystemOverview, view: View, width: int) -> list[Text]:
+    """Return everything, in as many lines as needed."""
+    lines = [
+        *_header(overview, view, width),
+        Text(),
+        *charts(overview.samples, overview.at, width, len(CHARTS)),
+    ]
+    for panel in _panels(overview, view):
+        lines += [Text(), *_draw(panel, width, 1000)]
+    return _dimmed_if_stale(lines, overview)
 
 
-def picture(seen: SystemOverview, view: View, width: int, height: int | None) -> list[Text]:
-    """Lines of `width` at most, and `height` of them; without a height as many as there are."""
-    state = "paused" if view.paused else ""
-    top = header(seen, view.where, state, width)
-    panels = [queues(seen), workers(seen), runs(seen, view.selected), failures(seen)]
-    if height is None:
-        drawn = charts(seen.samples, seen.at, width, len(CHARTS))
-        whole = [[Text(), *_draw(panel, width, 1000)] for panel in panels]
-        return _greyed([*top, Text(), *drawn, *(line for lines in whole for line in lines)], seen)
-    last = text(view.said or _KEYS, "bold" if view.said else "dim")
+def render_screen(overview: SystemOverview, view: View, width: int, height: int) -> list[Text]:
+    """Return exactly `height` lines of at most `width` cells."""
+    top = _header(overview, view, width)
+    last = text(view.message or _KEYS, "bold" if view.message else "dim")
     last.truncate(width, overflow="ellipsis")
-    body = _body(seen, panels, width, height - len(top) - 1, airy=height >= _AIRY)
+    body = _body(overview, view, width, height - len(top) - 1, gap=int(height >= _SPACED_HEIGHT))
     lines = [*top, *body][: height - 1]
-    return [*_greyed(lines, seen), *[Text()] * (height - 1 - len(lines)), last]
+    blank = [Text()] * (height - 1 - len(lines))
+    return [*_dimmed_if_stale(lines, overview), *blank, last]
 
 
-def _body(
-    seen: SystemOverview, panels: list[TopPanel], width: int, room: int, *, airy: bool
-) -> list[Text]:
-    gap = 1 if airy else 0
-    least = sum(_least(panel) + gap for panel in panels)
-    drawn = charts(seen.samples, seen.at, width, max(0, min(4, room - least - gap)))
-    lines = [*([Text()] if airy and drawn else []), *drawn]
-    heights = _shared_out(panels, room - len(lines) - gap * len(panels))
-    for panel, height in zip(panels, heights, strict=True):
-        if height:
-            lines += [*([Text()] if airy else []), *_draw(panel, width, height)]
+def _header(overview: SystemOverview, view: View, width: int) -> list[Text]:
+    return header(overview, view.address, "paused" if view.paused else "", width)
+
+
+def _panels(overview: SystemOverview, view: View) -> list[TopPanel]:
+    return [queues(overview), workers(overview), runs(overview, view.selected), failures(overview)]
+
+
+def _body(overview: SystemOverview, view: View, width: int, height: int, *, gap: int) -> list[Text]:
+    panels = _panels(overview, view)
+    needed = sum(_min_height(panel) + gap for panel in panels)
+    chart_lines = max(0, min(_MAX_CHART_LINES, height - needed - gap))
+    lines = charts(overview.samples, overview.at, width, chart_lines)
+    if lines:
+        lines = [*[Text()] * gap, *lines]
+    heights = _distribute(panels, height - len(lines) - gap * len(panels))
+    for panel, panel_height in zip(panels, heights, strict=True):
+        if panel_height:
+            lines += [*[Text()] * gap, *_draw(panel, width, panel_height)]
     return lines
 
 
-def _shared_out(panels: Sequence[TopPanel], room: int) -> list[int]:
-    """The lines of each panel: first the least, then one more each in turn to those in want."""
+def _distribute(panels: Sequence[TopPanel], available: int) -> list[int]:
+    """Give each panel its minimum, then one line at a time to those with hidden rows."""
     heights: list[int] = [0] * len(panels)
     for i, panel in enumerate(panels):
-        least = _least(panel)
-        if least <= room:
-            heights[i], room = least, room - least
-    while room > 0:
-        wanting = [i for i, panel in enumerate(panels) if 0 < heights[i] <= len(panel.rows)]
-        for i in wanting[:room]:
+        minimum = _min_height(panel)
+        if minimum <= available:
+            heights[i], available = minimum, available - minimum
+    while available > 0:
+        growing = [i for i, panel in enumerate(panels) if 0 < heights[i] <= len(panel.rows)]
+        for i in growing[:available]:
             heights[i] += 1
-        if not wanting:
+        if not growing:
             break
-        room -= len(wanting)
+        available -= len(growing)
     return heights
 
 
-def _least(panel: TopPanel) -> int:
-    return _LEAST if panel.rows else 1
+def _min_height(panel: TopPanel) -> int:
+    return _MIN_PANEL_HEIGHT if panel.rows else 1
 
 
 def _draw(panel: TopPanel, width: int, height: int) -> list[Text]:
     if not panel.rows:
-        line = Text.assemble((panel.columns[0].head, "bold"), f"  {panel.empty}")
+        line = Text.assemble((panel.columns[0].header, "bold"), f"  {panel.empty}")
         line.truncate(width, overflow="ellipsis")
         return [line]
-    shown = grid(panel.columns, _rows(panel, height - 1), width)
-    left = len(panel.rows) - (len(shown) - 1)
-    if left and len(shown) < height:
-        shown.append(text(f"… {left} more"[:width], "dim"))
-    return shown
+    lines = grid(panel.columns, _visible_rows(panel, height - 1), width)
+    hidden = len(panel.rows) - (len(lines) - 1)
+    if hidden and len(lines) < height:
+        lines.append(text(f"… {hidden} more"[:width], "dim"))
+    return lines
 
 
-def _rows(panel: TopPanel, most: int) -> list[list[Text]]:
-    """Those that fit; where some are left out the last line says so, if there are two at all."""
-    if len(panel.rows) <= most:
+def _visible_rows(panel: TopPanel, limit: int) -> list[list[Text]]:
+    """Return the rows that fit, the selected one included. Leaves a line for the hidden count."""
+    if len(panel.rows) <= limit:
         return panel.rows
-    most = max(1, most - 1)
-    first = max(0, (panel.marked or 0) - most + 1)
-    return panel.rows[first : first + most]
+    limit = max(1, limit - 1)
+    first = max(0, (panel.selected or 0) - limit + 1)
+    return panel.rows[first : first + limit]
 
 
-def _greyed(lines: list[Text], seen: SystemOverview) -> list[Text]:
-    """The last picture of a house that is away is told from one that is there."""
-    if seen.redis.up:
+def _dimmed_if_stale(lines: list[Text], overview: SystemOverview) -> list[Text]:
+    """While Redis is unreachable, the values below the header are the last ones received."""
+    if overview.redis.up:
         return lines
-    grey = [Text(line.plain, style="dim", no_wrap=True) for line in lines[2:]]
-    return [*lines[:2], *grey]
+    return [*lines[:2], *(Text(line.plain, style="dim", no_wrap=True) for line in lines[2:])]

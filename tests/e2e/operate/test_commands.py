@@ -93,7 +93,7 @@ async def test_an_empty_queue_says_so(workerless: System) -> None:
     said = await mamba(workerless, "queue")
 
     assert said.code == 0
-    assert "No run waits" in said.out
+    assert "No runs are waiting" in said.out
 
 
 async def test_those_that_wait_do_not_hide_those_that_are_made(
@@ -153,7 +153,8 @@ async def test_watching_tells_of_a_redis_that_falls_silent(workerless: System) -
         proxy.stand_still()
 
         assert await watching.ended(seconds=60) == 1
-        assert f"No Redis answers at 127.0.0.1:{proxy.port}: not a word for 5 s" in watching.output
+        error = f"Redis at 127.0.0.1:{proxy.port} is unreachable: no response within 5 seconds"
+        assert error in watching.output
         await watching.stop()
 
 
@@ -307,7 +308,7 @@ async def test_the_doctor_names_what_is_missing_and_the_cure(workerless: System)
     assert said.code == 1
     assert "\x1b" not in said.out
     assert "wrong     workers: none is alive" in said.out
-    assert "→ mamba worker" in said.out
+    assert "→ start one: mamba worker" in said.out
     assert "warning   auth:" in said.out
     assert "appendonly" in said.out
 
@@ -321,9 +322,9 @@ async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(workerless: Sys
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
         await redis.execute_command("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
-    assert "warning   redis: when its memory is full it throws keys away" in unlimited.out
+    assert "warning   redis: evicts keys when its memory is full" in unlimited.out
     assert limited.code == 1
-    assert "wrong     redis: when its memory is full it throws keys away" in limited.out
+    assert "wrong     redis: evicts keys when its memory is full" in limited.out
 
 
 async def test_the_doctor_finds_a_redis_that_is_nearly_full(workerless: System) -> None:
@@ -333,7 +334,7 @@ async def test_the_doctor_finds_a_redis_that_is_nearly_full(workerless: System) 
         said = await mamba(workerless, "doctor")
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
 
-    assert "of its memory is used; full it takes no chat" in said.out
+    assert "of its memory; new chats are rejected when it is full" in said.out
     assert "wrong     redis" in said.out
 
 
@@ -343,8 +344,8 @@ async def test_the_doctor_finds_a_replica(workerless: System) -> None:
         said = await mamba(workerless, "doctor")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
 
-    assert "wrong     redis: is a replica" in said.out
-    assert "→ name its primary in redis.url" in said.out
+    assert "wrong     redis: is a read-only replica" in said.out
+    assert "→ set redis.url to its primary" in said.out
 
 
 async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(
@@ -354,7 +355,7 @@ async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(
     said = await mamba(workerless, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
 
     assert said.code == 1
-    assert "lets nobody in like that" in said.out
+    assert "rejected the credentials" in said.out
     assert "secret" not in said.out
 
 
@@ -364,7 +365,7 @@ async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(system: 
 
     assert wrong.code == away.code == 1
     assert "server.port" in wrong.out
-    assert "No Redis answers at 127.0.0.1:1 (redis.url)" in away.out
+    assert "Redis at 127.0.0.1:1 (redis.url) is unreachable" in away.out
     assert "secret" not in away.out
 
 
@@ -384,10 +385,10 @@ async def test_the_doctor_names_streams_that_are_of_another_kind_or_cannot_be_to
     server = f"cluster://user:secret@127.0.0.1:{system.valkey.port}"
     none = await mamba(system, "doctor", MAMBA_REDIS__STREAMS_URL=server)
 
-    assert "is a node of a cluster" in single.out
-    assert "→ write cluster:// in redis.streams_url" in single.out
+    assert "is a cluster node" in single.out
+    assert "→ use the scheme cluster:// in redis.streams_url" in single.out
     assert "redis.streams_url" in none.out
-    assert "→ give the user of redis.streams_url its channels, &mamba:*" in mute.out
+    assert "→ allow the user of redis.streams_url the channels &mamba:*" in mute.out
     assert "secret" not in none.out + mute.out
 
 

@@ -88,7 +88,7 @@ async def test_a_run_is_selected_and_stopped_once_that_is_confirmed(
             terminal.press("x")  # nothing is selected
             terminal.press("\x1b[B")
             terminal.press("x")
-            await terminal.shows(lambda shown: f"Stop the run {stream.run_id}" in shown)
+            await terminal.shows(lambda shown: f"Stop run {stream.run_id}" in shown)
             terminal.press("n")
             await terminal.shows(lambda shown: "q quit" in shown)
             assert (await workerless.run(stream.run_id))["state"] == "running"
@@ -146,10 +146,10 @@ async def test_without_redis_the_last_picture_stays_and_it_comes_back(workerless
             await terminal.shows(lambda shown: "Workers 1 serving" in shown)
             workerless.valkey.send(signal.SIGSTOP)
             try:
-                lines = await terminal.shows(lambda shown: "Redis away" in shown)
+                lines = await terminal.shows(lambda shown: "Redis unreachable" in shown)
             finally:
                 workerless.valkey.send(signal.SIGCONT)
-            await terminal.shows(lambda shown: "Redis away" not in shown)
+            await terminal.shows(lambda shown: "Redis unreachable" not in shown)
 
     assert "Workers 1 serving" in "\n".join(lines)
 
@@ -157,7 +157,7 @@ async def test_without_redis_the_last_picture_stays_and_it_comes_back(workerless
 async def test_a_redis_that_was_never_there_is_waited_for(system: System) -> None:
     away = "redis://user:secret@127.0.0.1:1/0"
     with top(system, 80, 24, MAMBA_REDIS__URL=away) as terminal:
-        await terminal.shows(lambda shown: "Redis away" in shown)
+        await terminal.shows(lambda shown: "Redis unreachable" in shown)
         terminal.press("q")
         assert await terminal.ended() == 0
         assert "secret" not in terminal.output

@@ -1,10 +1,10 @@
 import pytest
 
-from mamba.operate.doctor import traced
+from mamba.operate.doctor.settings_checks import check_tracing
 
 
 @pytest.mark.parametrize(
-    ("told", "status", "said"),
+    ("environment", "status", "message"),
     [
         ({}, "ok", "off"),
         (
@@ -20,7 +20,9 @@ from mamba.operate.doctor import traced
         ),
     ],
 )
-def test_the_doctor_says_where_traces_go(told: dict[str, str], status: str, said: str) -> None:
-    found = traced(told)
+def test_doctor_reports_where_traces_go(
+    environment: dict[str, str], status: str, message: str
+) -> None:
+    finding = check_tracing(environment)
 
-    assert (found.part, found.status, found.said) == ("tracing", status, said)
+    assert (finding.part, finding.status, finding.message) == ("tracing", status, message)

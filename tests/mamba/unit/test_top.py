@@ -1,14 +1,14 @@
-"""The picture of `mamba top`: it fits every terminal, says what is there, and obeys nobody."""
+"""Rendering of `mamba top`: it fits every terminal and cannot be controlled by foreign text."""
 
 from typing import Any
 
 import pytest
 
-from mamba.operate.top.charts import CHARTS, count, span, spread
+from mamba.operate.top.charts import CHARTS, maximum_per_bin, short_duration, short_number
 from mamba.operate.top.grid import Column, bar, grid, sparkline, text
 from mamba.operate.top.keyboard import keys_in
 from mamba.operate.top.levels import WAIT
-from mamba.operate.top.screen import View, picture
+from mamba.operate.top.screen import View, render, render_screen
 from shared.processes.api_processes import ApiRecord
 from shared.processes.metrics_history import Sample
 from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot, SystemOverview
@@ -20,10 +20,10 @@ NOW = 1_800_000_000_000
 
 
 def sample(seconds_ago: int, **more: Any) -> Sample:
-    none = dict.fromkeys(
+    zeros = dict.fromkeys(
         ("waiting", "running", "deferred", "oldest_wait_ms", "workers", "places", "clients"), 0
     )
-    return Sample(**{**none, "at": NOW - seconds_ago * 1000, **more})
+    return Sample(**{**zeros, "at": NOW - seconds_ago * 1000, **more})
 
 
 def run(number: int, **more: Any) -> RunSnapshot:
@@ -53,93 +53,93 @@ def worker(number: int, **more: Any) -> WorkerRecord:
     return WorkerRecord(**{**fields, **more})
 
 
-def overview(many: int = 1, **more: Any) -> SystemOverview:
+def overview(size: int = 1, **more: Any) -> SystemOverview:
     queues = [
         QueueSnapshot(name=f"q{n}", waiting=n, running=1, deferred=0, oldest_wait_ms=n * 1000)
-        for n in range(many)
+        for n in range(size)
     ]
     fields: dict[str, Any] = {
         "at": NOW,
         "queues": queues,
-        "workers": [worker(number) for number in range(many)],
+        "workers": [worker(number) for number in range(size)],
         "apis": [ApiRecord(id="p", host="h", pid=1, started_at=0, clients=2)],
         "redis": RedisSnapshot(
             up=True, latency_ms=0.3, memory_bytes=5_000_000, memory_limit_bytes=0
         ),
-        "live": [run(number) for number in range(many)],
-        "failed": [run(number, error="model_auth", ended_at=NOW - 5000) for number in range(many)],
+        "live": [run(number) for number in range(size)],
+        "failed": [run(number, error="model_auth", ended_at=NOW - 5000) for number in range(size)],
         "samples": [sample(n * 5, waiting=n) for n in range(100, 0, -1)],
     }
     return SystemOverview(**{**fields, **more})
 
 
-def drawn(seen: SystemOverview, width: int, height: int | None, **view: Any) -> list[str]:
-    return [line.plain for line in picture(seen, View("redis:6379", **view), width, height)]
+def rendered(seen: SystemOverview, width: int, height: int) -> str:
+    return "\n".join(line.plain for line in render_screen(seen, View("redis:6379"), width, height))
 
 
-@pytest.mark.parametrize("many", [0, 3, 60])
+@pytest.mark.parametrize("size", [0, 3, 60])
 @pytest.mark.parametrize("height", [1, 8, 15, 24, 40])
 @pytest.mark.parametrize("width", [1, 20, 40, 80, 120])
-def test_it_fits_any_terminal(width: int, height: int, many: int) -> None:
-    lines = picture(overview(many), View("redis:6379"), width, height)
+def test_screen_fits_any_terminal(width: int, height: int, size: int) -> None:
+    lines = render_screen(overview(size), View("redis:6379"), width, height)
 
     assert len(lines) == height
     assert max(line.cell_len for line in lines) <= width
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])
-def test_wide_characters_count_twice(width: int) -> None:
+def test_wide_characters_count_as_two_cells(width: int) -> None:
     seen = overview(live=[run(0, model="模型" * 40)], workers=[worker(0, id="👷" * 40)])
 
-    assert max(line.cell_len for line in picture(seen, View("redis"), width, 24)) <= width
+    assert max(line.cell_len for line in render_screen(seen, View("redis"), width, 24)) <= width
 
 
-def test_foreign_text_cannot_move_the_cursor() -> None:
+def test_control_characters_are_replaced() -> None:
     seen = overview(live=[run(0, model="\x1b[2Jevil\r\n\x07")])
 
-    shown = "\n".join(drawn(seen, 120, 40))
+    shown = rendered(seen, 120, 40)
 
     assert "evil" in shown
     assert not {"\x1b", "\r", "\x07"} & set(shown)
 
 
-def test_what_is_left_out_is_counted() -> None:
-    shown = drawn(overview(60), 80, 40)
+def test_hidden_rows_are_counted() -> None:
+    lines = rendered(overview(60), 80, 40).splitlines()
 
-    told = [line for line in shown if line.startswith("… ")]
-    assert len(told) == 4
-    assert all(line.endswith(" more") for line in told)
+    counts = [line for line in lines if line.startswith("… ")]
+    assert len(counts) == 4
+    assert all(line.endswith(" more") for line in counts)
 
 
-def test_without_a_height_all_is_shown() -> None:
-    shown = "\n".join(drawn(overview(60), 80, None))
+def test_snapshot_shows_all_rows() -> None:
+    shown = "\n".join(line.plain for line in render(overview(60), View("redis:6379"), 80))
 
     assert shown.count("run-00") == 120
     assert "q quit" not in shown
 
 
-def test_the_selected_run_is_always_to_be_seen() -> None:
+def test_selected_run_is_always_visible() -> None:
     for number in (0, 30, 59):
         selected = f"run-{number:016}"
-        lines = picture(overview(60), View("redis", selected=selected), 100, 24)
+        lines = render_screen(overview(60), View("redis", selected=selected), 100, 24)
         marked = [line for line in lines if any("reverse" in str(s.style) for s in line.spans)]
         assert [line.plain.startswith(selected) for line in marked] == [True]
 
 
-def test_a_house_whose_redis_is_away_says_so_and_is_grey() -> None:
+def test_screen_is_dimmed_while_redis_is_unreachable() -> None:
     seen = overview(2, redis=RedisSnapshot(up=False))
 
-    lines = picture(seen, View("redis"), 100, 40)
+    lines = render_screen(seen, View("redis"), 100, 40)
 
-    assert "Redis away" in lines[1].plain
+    assert "Redis unreachable" in lines[1].plain
     assert all(line.style == "dim" for line in lines[2:30] if line.plain)
 
 
-def test_a_queue_that_waits_and_that_nobody_serves_is_red() -> None:
-    deserted = QueueSnapshot(name="lonely", waiting=1, running=0, deferred=0, oldest_wait_ms=20_000)
-    seen = overview(queues=[deserted], workers=[worker(0, queues=("mamba:queue",))])
+def test_waiting_queue_without_a_worker_is_red() -> None:
+    unserved = QueueSnapshot(name="lonely", waiting=1, running=0, deferred=0, oldest_wait_ms=20_000)
+    seen = overview(queues=[unserved], workers=[worker(0, queues=("mamba:queue",))])
 
-    [line] = [line for line in picture(seen, View("r"), 120, 40) if "lonely" in line.plain]
+    [line] = [line for line in render_screen(seen, View("r"), 120, 40) if "lonely" in line.plain]
 
     assert {"red", "bold red"} <= {str(span.style) for span in line.spans}
 
@@ -147,12 +147,12 @@ def test_a_queue_that_waits_and_that_nobody_serves_is_red() -> None:
 @pytest.mark.parametrize(
     ("wait_ms", "style"), [(0, "green"), (1999, "green"), (2000, "yellow"), (10_000, "red")]
 )
-def test_a_wait_has_its_colour(wait_ms: int, style: str) -> None:
+def test_wait_is_colored_by_its_level(wait_ms: int, style: str) -> None:
     assert WAIT.style(wait_ms) == style
 
 
-def test_columns_give_way_by_their_rank_before_others_are_cut() -> None:
-    columns = (Column("ID", least=4), Column("LESS", rank=2), Column("MORE", rank=1))
+def test_ranked_columns_are_dropped_before_others_are_truncated() -> None:
+    columns = (Column("ID", min_width=4), Column("LESS", drop_rank=2), Column("MORE", drop_rank=1))
     row = [text("0123456789"), text("less"), text("more")]
 
     lines = {width: grid(columns, [row], width)[1].plain.rstrip() for width in (30, 18, 12, 6)}
@@ -173,27 +173,27 @@ def test_bars_and_sparklines_show_shares() -> None:
     assert sparkline([0, 0], "").plain == "▁▁"
 
 
-def test_a_sparkline_is_of_the_last_ten_minutes_by_their_highest() -> None:
+def test_chart_shows_the_maximum_per_bin_of_ten_minutes() -> None:
     samples = [sample(3000, waiting=99), sample(550, waiting=3), sample(5, waiting=7), sample(0)]
 
-    assert spread(samples, CHARTS[0].value, NOW, 10) == [3, *[None] * 8, 7]
+    assert maximum_per_bin(samples, CHARTS[0].value, NOW, 10) == [3, *[None] * 8, 7]
 
 
-def test_numbers_are_short() -> None:
-    assert [count(n) for n in (0, 0.25, 12, 12.34, 999, 1000, 1_234_567)] == [
+def test_numbers_are_abbreviated() -> None:
+    assert [short_number(n) for n in (0, 0.25, 12, 12.34, 999, 1000, 1_234_567)] == [
         *("0", "0.2", "12", "12.3", "999", "1k", "1.2M"),
     ]
-    assert [span(n) for n in (5, 999, 1500)] == ["5 ms", "999 ms", "1.5 s"]
+    assert [short_duration(n) for n in (5, 999, 1500)] == ["5 ms", "999 ms", "1.5 s"]
 
 
-def test_keys_are_told_apart() -> None:
+def test_key_presses_are_parsed() -> None:
     assert keys_in(b"qp") == ["q", "p"]
     assert keys_in(b"\x1b[A\x1b[Bx\x1bOA") == ["up", "down", "x", "up"]
     assert keys_in(b"\x1b") == ["escape"]
     assert keys_in(b"\x1b[5~") == []
 
 
-def test_each_code_of_a_failed_run_has_its_meaning() -> None:
+def test_each_failure_code_has_a_meaning() -> None:
     codes = {failure.code for failure in failures.ALL}
 
     assert set(MEANINGS) == codes | {"lost"}

@@ -1,3 +1,5 @@
+"""Child processes that end together with this one."""
+
 import asyncio
 import os
 import signal
@@ -9,90 +11,95 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from mamba.processes import parent_watch
-from mamba.processes.signals import SignalQueue
+from mamba.supervisor import parent_watch
+from mamba.supervisor.signals import SignalQueue
 
 GRACE_SECONDS = 8
 KEPT_LINES = 20
 
-Show = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 
 class ChildEnded(Exception):
-    """A child has ended that nobody asked to end."""
+    """A child process ended unexpectedly."""
 
 
 class Children:
-    """Processes that end together: SIGTERM to all of them, SIGKILL to those left after a grace.
+    """Processes that end together: SIGTERM to all, then SIGKILL to those left after a grace period.
 
-    Another interrupt in that time cuts the grace short. Each child leads a process group of its
-    own, so that Ctrl-C in the terminal reaches this process alone.
+    Another signal cuts the grace period short. Each child leads its own process group, so Ctrl-C in
+    the terminal reaches only this process.
     """
 
-    def __init__(self, interrupts: SignalQueue) -> None:
-        self._interrupts = interrupts
-        self._started: list[Child] = []
+    def __init__(self, signals: SignalQueue) -> None:
+        self._signals = signals
+        self._children: list[Child] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._signal(signal.SIGTERM)
-        gone = asyncio.create_task(self._wait())
-        hurry = asyncio.create_task(self._interrupts.next())
+        self._send(signal.SIGTERM)
+        ended = asyncio.create_task(self._wait())
+        interrupted = asyncio.create_task(self._signals.next())
         await asyncio.wait(
-            {gone, hurry}, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            {ended, interrupted}, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
-        hurry.cancel()
-        self._signal(signal.SIGKILL)
-        await gone
+        interrupted.cancel()
+        self._send(signal.SIGKILL)
+        await ended
 
     async def start(
-        self, name: str, *command: str, environment: Mapping[str, str], show: Show | None = None
+        self,
+        name: str,
+        *command: str,
+        environment: Mapping[str, str],
+        on_line: OnLine | None = None,
     ) -> "Child":
-        """Start a process; each line of its output goes to `show`, the last ones are kept."""
+        """Start a process. `on_line` receives each line of its output."""
         process = await asyncio.create_subprocess_exec(
-            *tethered(command),
+            *dying_with_parent(command),
             env=environment,
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
             process_group=0,
         )
-        child = Child(name, process, show)
-        self._started.append(child)
+        child = Child(name, process, on_line)
+        self._children.append(child)
         return child
 
-    def _signal(self, number: signal.Signals) -> None:
-        for child in self._started:
+    def _send(self, number: signal.Signals) -> None:
+        for child in self._children:
             child.signal(number)
 
     async def _wait(self) -> None:
-        for child in self._started:
+        for child in self._children:
             await child.wait()
 
 
 class Child:
-    def __init__(self, name: str, process: Process, show: Show | None) -> None:
+    def __init__(self, name: str, process: Process, on_line: OnLine | None) -> None:
         self.name = name
         self._process = process
-        self._show = show
-        self._kept = deque[str](maxlen=KEPT_LINES)
+        self._on_line = on_line
+        self._last_lines = deque[str](maxlen=KEPT_LINES)
         self._reading = asyncio.create_task(self._read())
 
     @property
-    def last_words(self) -> str:
-        return "".join(f"\n  {line}" for line in self._kept)
+    def recent_output(self) -> str:
+        """The last lines of output, indented, each preceded by a newline."""
+        return "".join(f"\n  {line}" for line in self._last_lines)
 
     async def wait(self) -> int:
-        """Return the exit code, once all output has been read too."""
+        """Wait until the process has ended and its output is read. Returns the exit code."""
         code = await self._process.wait()
         await asyncio.wait({self._reading}, timeout=1)  # a grandchild may hold the pipe open
         return code
 
     async def must_live(self) -> None:
         code = await self.wait()
-        raise ChildEnded(f"{self.name} {_ended(code)}{self.last_words}")
+        raise ChildEnded(f"{self.name} {_describe_exit(code)}{self.recent_output}")
 
     def signal(self, number: signal.Signals) -> None:
         if self._process.returncode is None:
@@ -102,13 +109,13 @@ class Child:
     async def _read(self) -> None:
         assert self._process.stdout  # noqa: S101
         async for line in _lines(self._process.stdout):
-            self._kept.append(line)
-            if self._show:
-                self._show(line)
+            self._last_lines.append(line)
+            if self._on_line:
+                self._on_line(line)
 
 
 async def _lines(output: asyncio.StreamReader) -> AsyncIterator[str]:
-    """Lines of any length; `StreamReader.readline` gives up on long ones."""
+    """Yield lines of any length. `StreamReader.readline` fails on long ones."""
     rest = b""
     while block := await output.read(65_536):
         *lines, rest = (rest + block).split(b"\n")
@@ -118,15 +125,15 @@ async def _lines(output: asyncio.StreamReader) -> AsyncIterator[str]:
         yield rest.decode(errors="replace")
 
 
-def tethered(command: tuple[str, ...]) -> tuple[str, ...]:
-    """The command of a process that ends when this one does, where the system can do that."""
+def dying_with_parent(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Wrap a command so that its process is killed when this one dies. Linux only."""
     if sys.platform != "linux":
         return command
     script = str(Path(parent_watch.__file__))
     return (sys.executable, "-I", "-S", script, str(os.getpid()), *command)
 
 
-def _ended(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"

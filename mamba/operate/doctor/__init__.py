@@ -1,0 +1,1 @@
+"""The `mamba doctor` command: one module of checks per subject, and the report."""

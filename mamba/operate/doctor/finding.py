@@ -1,0 +1,14 @@
+from typing import Literal, NamedTuple
+
+Status = Literal["ok", "warning", "wrong"]
+
+
+class Finding(NamedTuple):
+    part: str
+    status: Status
+    message: str
+    fix: str = ""
+
+    def json(self) -> dict[str, str]:
+        """Return the finding under the key names of `mamba doctor --json`."""
+        return {"part": self.part, "status": self.status, "said": self.message, "cure": self.fix}

@@ -1,0 +1,144 @@
+"""Checks of the Redis servers: version, configuration, memory, latency and clock."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+from mamba.operate.deployment import Deployment, address
+from mamba.operate.doctor.finding import Finding
+from mamba.operate.top.levels import LATENCY, SHARE
+from shared.redis import keys
+from shared.redis.client import REDIS_AWAY, RedisError
+
+_MIN_VERSION = 7
+_MAX_CLOCK_SKEW_SECONDS = 1.0
+#: The fastest of several counts, because this process may be interrupted during one.
+_PINGS = 3
+_SETTINGS = {"redis": "redis.url", "streams": "redis.streams_url"}
+#: What to do if a setting that needs a standalone server names a cluster node.
+_CLUSTER_FIXES = {
+    "redis": "set redis.url to a server outside a cluster",
+    "streams": "use the scheme cluster:// in redis.streams_url",
+}
+
+
+async def check_queue_server(deployment: Deployment) -> list[Finding]:
+    try:
+        reply: object = await deployment.redis.execute_command("INFO")
+    except REDIS_AWAY:
+        raise
+    except RedisError as error:
+        reply = error
+    return [*_check_server("redis", address(deployment.settings.redis.url), reply)]
+
+
+async def check_latency(deployment: Deployment) -> list[Finding]:
+    round_trips: list[float] = []
+    for _ in range(_PINGS):
+        started = time.perf_counter()
+        await deployment.redis.execute_command("PING")
+        round_trips.append((time.perf_counter() - started) * 1000)
+    if (latency := min(round_trips)) < LATENCY.yellow:
+        return []
+    message = f"a round trip takes {latency:.0f} ms, which delays every answer"
+    return [Finding("redis", "warning", message, "see MambaRedisSlow in docs/operate/runbook.md")]
+
+
+async def check_stream_servers(deployment: Deployment) -> list[Finding]:
+    """Check the nodes that hold the streams, if they are not on the queue's Redis."""
+    stores, settings = deployment.stores, deployment.settings.redis
+    if not stores.split:
+        return []
+    findings: list[Finding] = []
+    for node, reply in (await stores.each_log_node("INFO")).items():
+        name = node or address(settings.streams_url or settings.url)
+        findings += _check_server("streams", name, reply, standalone=not node)
+    if slots := stores.uncovered:
+        fix = "see CLUSTER NODES, and bring the missing node back"
+        findings.append(Finding("streams", "wrong", f"no node serves {slots} hash slots", fix))
+    return findings + await _check_publishing(deployment)
+
+
+async def _check_publishing(deployment: Deployment) -> list[Finding]:
+    """Without permission to publish, followers receive no events and answers never end."""
+    stores = deployment.stores
+    publish = "SPUBLISH" if stores.cluster else "PUBLISH"
+    try:
+        await stores.logs.execute_command(publish, keys.stream("doctor"), "")
+    except REDIS_AWAY:
+        return []  # reported by the check of its node
+    except RedisError as error:
+        fix = "allow the user of redis.streams_url the channels &mamba:*"
+        return [Finding("streams", "wrong", str(error), fix)]
+    return []
+
+
+async def check_clock(deployment: Deployment) -> list[Finding]:
+    before = time.time()
+    seconds, micros = await deployment.redis.execute_command("TIME")
+    skew = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+    if abs(skew) < _MAX_CLOCK_SKEW_SECONDS:
+        return [Finding("clock", "ok", f"within {abs(skew) * 1000:.0f} ms of the Redis clock")]
+    message = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the Redis clock"
+    fix = "run NTP on both machines: token expiry depends on the clock"
+    return [Finding("clock", "wrong", message, fix)]
+
+
+def _check_server(
+    part: str, server: str, reply: object, *, standalone: bool = True
+) -> Iterator[Finding]:
+    """Check a server's reply to INFO. A `standalone` server must hold all keys."""
+    if isinstance(reply, REDIS_AWAY):
+        message = f"{server} is unreachable: {reply}"
+        yield Finding(part, "wrong", message, "start the server, or restore the connection")
+    elif not isinstance(reply, dict):
+        message = f"{server} responds, but rejects INFO: its configuration was not checked"
+        yield Finding(part, "warning", message)
+    else:
+        info = cast("dict[str, Any]", reply)
+        yield _check_version(part, server, info)
+        if standalone and info.get("cluster_enabled"):
+            message = f"{server} is a cluster node and holds only a part of the keys"
+            yield Finding(part, "wrong", message, _CLUSTER_FIXES[part])
+        yield from _check_role(part, info)
+        yield from _check_memory(part, info)
+        yield from _check_durability(part, info)
+
+
+def _check_version(part: str, server: str, info: dict[str, Any]) -> Finding:
+    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
+    message = f"version {version} at {server}"
+    if int(version.partition(".")[0]) >= _MIN_VERSION:
+        return Finding(part, "ok", message)
+    return Finding(part, "wrong", message, f"upgrade to Redis or Valkey {_MIN_VERSION} or newer")
+
+
+def _check_role(part: str, info: dict[str, Any]) -> Iterator[Finding]:
+    if info.get("role") == "slave":
+        message = "is a read-only replica"
+        yield Finding(part, "wrong", message, f"set {_SETTINGS[part]} to its primary")
+
+
+def _check_memory(part: str, info: dict[str, Any]) -> Iterator[Finding]:
+    used, limit = info.get("used_memory", 0), info.get("maxmemory", 0)
+    if limit and used >= SHARE.yellow * limit:
+        yield Finding(
+            part,
+            "wrong" if used >= SHARE.red * limit else "warning",
+            f"uses {used / limit:.0%} of its memory; new chats are rejected when it is full",
+            "raise maxmemory, or shorten run.retention_seconds",
+        )
+
+
+def _check_durability(part: str, info: dict[str, Any]) -> Iterator[Finding]:
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        yield Finding(
+            part,
+            "wrong" if info.get("maxmemory") else "warning",
+            f"evicts keys when its memory is full ({policy}), which loses answers",
+            "set maxmemory-policy to noeviction",
+        )
+    if not info.get("aof_enabled"):
+        message = "has no append-only file: a restart loses all runs and streams"
+        yield Finding(part, "warning", message, "set appendonly to yes")

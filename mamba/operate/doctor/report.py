@@ -1,0 +1,69 @@
+"""Runs all checks of `mamba doctor` and prints their findings."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+
+from mamba.cli_errors import CommandFailed, print_now
+from mamba.operate.deployment import open_deployment
+from mamba.operate.doctor.finding import Finding
+from mamba.operate.doctor.redis_checks import (
+    check_clock,
+    check_latency,
+    check_queue_server,
+    check_stream_servers,
+)
+from mamba.operate.doctor.settings_checks import check_settings, check_tracing
+from mamba.operate.doctor.worker_checks import check_providers, check_queues, check_workers
+from mamba.operate.table import GREEN, RED, RESET, YELLOW
+from shared.errors import SettingsError
+from shared.settings import load_settings
+
+_CHECKS = (
+    check_queue_server,
+    check_latency,
+    check_stream_servers,
+    check_clock,
+    check_workers,
+    check_queues,
+    check_providers,
+)
+_COLORS = {"ok": GREEN, "warning": YELLOW, "wrong": RED}
+
+
+async def diagnose(*, as_json: bool, color: bool) -> bool:
+    """Print the findings as they come, or all as JSON. Returns whether nothing is wrong."""
+    findings: list[Finding] = []
+    async for finding in _findings():
+        findings.append(finding)
+        if not as_json:
+            print_now(_line(finding, color=color))
+    if as_json:
+        print_now(json.dumps([finding.json() for finding in findings]))
+    return all(finding.status != "wrong" for finding in findings)
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        yield Finding("settings", "wrong", str(error), "see docs/reference/configuration.md")
+        return
+    yield Finding("settings", "ok", "valid")
+    for finding in (*check_settings(settings), check_tracing(os.environ)):
+        yield finding
+    try:
+        async with open_deployment(settings) as deployment:
+            for check in _CHECKS:
+                for finding in await check(deployment):
+                    yield finding
+    except CommandFailed as failure:
+        yield Finding("redis", "wrong", str(failure), "start the server, or correct the setting")
+
+
+def _line(finding: Finding, *, color: bool) -> str:
+    status = f"{finding.status:8}"
+    if color:
+        status = f"{_COLORS[finding.status]}{status}{RESET}"
+    fix = f"\n          → {finding.fix}" if finding.fix else ""
+    return f"{status}  {finding.part}: {finding.message}{fix}"

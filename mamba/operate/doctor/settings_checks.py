@@ -1,0 +1,44 @@
+"""Checks of the settings and the environment of this process."""
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+
+from mamba.operate.doctor.finding import Finding
+from shared.providers.names import answers
+from shared.settings import Settings
+from shared.telemetry.tracing.variables import TracingRefused, plan_of
+
+
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    if settings.openai.demo:
+        yield Finding(
+            "model",
+            "warning",
+            "the built-in demo model generates all answers",
+            "set OPENAI_API_KEY to use a real model",
+        )
+    elif not answers(settings):
+        yield Finding("model", "wrong", "no model is configured", "set OPENAI_API_KEY")
+    if settings.auth.mode == "none" and settings.server.host in ("0.0.0.0", "::"):
+        yield Finding(
+            "auth",
+            "warning",
+            f"the API binds {settings.server.host} without authentication: anyone who can reach it "
+            "can send requests, and all clients share one owner",
+            "see docs/operate/authentication.md",
+        )
+
+
+def check_tracing(environment: Mapping[str, str]) -> Finding:
+    """Check the tracing variables of this process. Other processes may have different ones."""
+    try:
+        plan = plan_of(environment)
+    except TracingRefused as error:
+        fix = "correct the variable; see docs/operate/tracing.md"
+        return Finding("tracing", "warning", str(error), fix)
+    if plan is None:
+        return Finding("tracing", "ok", "off")
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        message = "tracing is on, but its packages are not installed"
+        return Finding("tracing", "warning", message, "pip install 'mamba-server[tracing]'")
+    return Finding("tracing", "ok", f"on: spans go to {plan.shown_endpoint or 'the console'}")
