@@ -1,0 +1,1 @@
+"""Builds the front ends of the API. Not part of the installed package."""

@@ -1,0 +1,1 @@
+"""Authentication of requests: credentials, the three modes, principals and scopes."""

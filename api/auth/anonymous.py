@@ -1,8 +1,8 @@
-"""Mode none: whoever reaches the API is the one `anonymous`, and may do all.
+"""Mode `none`: every request has the principal `anonymous`, which may do everything.
 
-What a browser can reach is not only the browser's owner. A page of any site may send requests to
-this machine, or give its own name this machine's address (DNS rebinding) and read the answers too.
-Such requests say where they come from, and pages cannot forge that.
+A page of any site can make a browser send requests to this machine, or resolve its own host name to
+this machine's address (DNS rebinding) and read the responses. Browsers declare the origin of such
+requests in headers that pages cannot forge; requests from untrusted origins are rejected.
 """
 
 import re
@@ -15,12 +15,12 @@ from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Principal, owner_id
 from shared.settings.live_settings import LiveSettings
 
-#: Pages of this machine, on any port.
+#: Origins of pages on this machine, on any port.
 LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
 
 _ANONYMOUS = Principal(owner_id("none", "anonymous"), frozenset({OPERATOR}))
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
-_READS = ("GET", "HEAD", "OPTIONS")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class AnonymousAuthenticator:
@@ -30,12 +30,12 @@ class AnonymousAuthenticator:
     async def identify(self, scope: Scope) -> Principal:
         headers = Headers(scope=scope)
         self._check_host(scope, headers.get("host", ""))
-        if scope["method"] not in _READS:
+        if scope["method"] not in _SAFE_METHODS:
             self._check_page(headers)
         return _ANONYMOUS
 
     def _check_host(self, scope: Scope, host: str) -> None:
-        """Behind a connection to loopback, refuse a name that is not this machine's."""
+        """Reject an unknown host name on a connection to the loopback address."""
         if not is_loopback((scope.get("server") or ("",))[0]):
             return
         match = _HOST.fullmatch(host.lower())
@@ -43,19 +43,19 @@ class AnonymousAuthenticator:
         if not is_loopback(name) and name not in self._live.now.auth.hosts:
             raise UntrustedOrigin(
                 "foreign_host",
-                "Without authentication this server answers to localhost alone. "
-                "Add the name of the request's Host header to auth.hosts, or set auth.mode.",
+                "Without authentication, this server accepts requests for localhost only. "
+                "Add the host name of the request to auth.hosts, or set auth.mode.",
             )
 
     def _check_page(self, headers: Headers) -> None:
-        """`Sec-Fetch-Site` is the browser's own word; what is no browser does not send it."""
+        """Reject pages of other sites. Clients other than browsers do not send `Sec-Fetch-Site`."""
         origin = headers.get("origin", "")
         allowed = self._live.now.server.cors_origins
-        known = origin in allowed or "*" in allowed or re.fullmatch(LOCAL_ORIGIN, origin)
-        if headers.get("sec-fetch-site") == "cross-site" and not known:
+        trusted = origin in allowed or "*" in allowed or re.fullmatch(LOCAL_ORIGIN, origin)
+        if headers.get("sec-fetch-site") == "cross-site" and not trusted:
             raise UntrustedOrigin(
                 "foreign_page",
-                "Without authentication this server takes no requests from other sites' pages. "
+                "Without authentication, this server rejects requests from pages of other sites. "
                 "Add the page's origin to server.cors_origins, or set auth.mode.",
             )
 

@@ -1,4 +1,4 @@
-"""Mode api_key: each client sends the key it was given."""
+"""Mode `api_key`: each client sends its API key."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -18,20 +18,20 @@ class ApiKeyAuthenticator:
         self._entries = [(entry.digest.encode(), entry) for entry in entries]
 
     async def identify(self, scope: Scope) -> Principal:
-        """Raises Refused."""
+        """Raises AuthError."""
         entry = self._find(api_key(scope))
         if entry is None:
-            raise AuthError("unknown_key", "The API key is not known.")
+            raise AuthError("unknown_key", "The API key is unknown.")
         if entry.expires_at is not None and entry.expires_at <= datetime.now(UTC):
             raise AuthError("expired", "The API key has expired.", key=entry.name)
         owner = owner_id("api_key", entry.owner or entry.name, entry.tenant)
         return Principal(owner, frozenset(entry.scopes))
 
     def _find(self, key: str) -> ApiKeySettings | None:
-        """Compares with all, each in constant time: how long it takes tells nothing of any."""
+        """Compare with every entry in constant time, so that timing reveals nothing about them."""
         digest = hash_of(key).encode()
         found = None
-        for known, entry in self._entries:
-            if compare_digest(known, digest):
+        for entry_digest, entry in self._entries:
+            if compare_digest(entry_digest, digest):
                 found = entry
         return found

@@ -1,4 +1,4 @@
-"""What a caller is told who is turned away, and what the log is told."""
+"""Authentication errors and their `WWW-Authenticate` challenge."""
 
 import re
 
@@ -6,29 +6,32 @@ from api.auth.principal import MissingScope
 from shared.errors import Forbidden, Refusal, Unauthenticated
 
 _REALM = 'Bearer realm="mamba"'
-#: RFC 6750, 3: what a description may not hold.
-_UNSAYABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+#: Characters that `error_description` must not contain (RFC 6750, 3).
+_FORBIDDEN_CHARS = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 
 class AuthError(Unauthenticated):
-    """Nobody that is known. `reason` is for the log: a word of docs/operate/authentication.md."""
+    """The credentials are invalid.
+
+    `reason` is a code for the log, listed in `docs/operate/authentication.md`.
+    """
 
     def __init__(self, reason: str, message: str, *, key: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
-        #: The name of the key that was sent, where it is known.
+        #: The name of the API key, if the key is known.
         self.key = key
 
 
 class MissingCredentials(AuthError):
-    """No key or token was sent."""
+    """The request has no key or token."""
 
     def __init__(self, message: str) -> None:
         super().__init__("missing", message)
 
 
 class UntrustedOrigin(Forbidden):
-    """Mode none: a page that is none of ours has sent it."""
+    """The request comes from an untrusted page or host name; `reason` is a code for the log."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -36,12 +39,12 @@ class UntrustedOrigin(Forbidden):
 
 
 def challenge(refusal: Refusal) -> str | None:
-    """The `WWW-Authenticate` that goes with a refusal (RFC 6750, 3)."""
+    """Return the `WWW-Authenticate` header for a refusal (RFC 6750, 3), if it needs one."""
     match refusal:
         case MissingScope():
             return f'{_REALM}, error="insufficient_scope", scope="{refusal.scope}"'
         case AuthError() if not isinstance(refusal, MissingCredentials):
-            description = _UNSAYABLE.sub("'", str(refusal))
+            description = _FORBIDDEN_CHARS.sub("'", str(refusal))
             return f'{_REALM}, error="invalid_token", error_description="{description}"'
         case Unauthenticated():
             return _REALM

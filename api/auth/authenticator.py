@@ -1,4 +1,4 @@
-"""Who a request comes from, by the settings in force. What goes wrong never opens it."""
+"""Authenticates requests according to the current settings. Failures never grant access."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -20,12 +20,16 @@ from shared.settings.live_settings import LiveSettings
 log = structlog.stdlib.get_logger()
 
 
-class _Mode(Protocol):
+class _ModeAuthenticator(Protocol):
     async def identify(self, scope: Scope) -> Principal: ...
 
 
 class Authenticator:
-    """Raises SettingsError if a key of the settings cannot be read."""
+    """Identifies principals, and follows changes of the settings.
+
+    Raises:
+        SettingsError: if a key in the settings cannot be read.
+    """
 
     def __init__(self, live: LiveSettings) -> None:
         self._live = live
@@ -35,32 +39,43 @@ class Authenticator:
         live.on_change(self._change)
 
     async def identify(self, scope: Scope) -> Principal:
-        """Raises Unauthenticated, Forbidden, or Unavailable if it cannot be told."""
+        """Return the principal of a request.
+
+        Raises:
+            Unauthenticated: if the credentials are missing or invalid.
+            Forbidden: if the origin of the request is untrusted.
+            Unavailable: if the credentials cannot be checked at the moment.
+        """
         return await self._mode.identify(scope)
 
     def _change(self, settings: Settings) -> None:
-        """Put other settings in force; those that cannot be are logged, and the door stays shut."""
+        """Apply changed settings. Unusable ones are logged, and never grant access."""
         before, after = self._auth, settings.auth
         if after == before:
             return
         if after.mode == "none" and before.mode != "none":
-            # A file that is half written, or gone, says the same: nothing.
-            log.error("auth.change_refused", error="auth.mode is none: that takes a restart")
+            # A missing or half-written settings file has the same effect.
+            _log_rejected_change("auth.mode changed to none: restart the API to apply it")
             return
         if before.mode == after.mode == "api_key" and not after.api_keys:
-            log.error("auth.change_refused", error="auth.api_keys is empty: that takes a restart")
+            _log_rejected_change("auth.api_keys is empty: restart the API to apply it")
             return
         try:
             self._mode = self._build(after)
         except SettingsError as error:
-            log.error("auth.change_refused", error=str(error))  # noqa: TRY400  (one line says it all)
+            _log_rejected_change(str(error))
             if before.mode == after.mode:
                 return
-            self._mode = _Shut()
+            self._mode = _RejectAll()
         self._auth = after
-        log.info("auth.changed", mode=after.mode, keys=len(after.api_keys))
+        log.info(
+            "auth.changed",
+            message="Authentication settings changed",
+            mode=after.mode,
+            keys=len(after.api_keys),
+        )
 
-    def _build(self, auth: AuthSettings) -> _Mode:
+    def _build(self, auth: AuthSettings) -> _ModeAuthenticator:
         match auth.mode:
             case "none":
                 return AnonymousAuthenticator(self._live)
@@ -81,18 +96,26 @@ class Authenticator:
             yield self._key_set_of(jwt.jwks_url, jwt.jwks_cache_seconds)
 
     def _key_set_of(self, url: str, cache_seconds: float) -> KeySet:
-        """The one at hand, with the keys it has, where its settings are the same."""
-        kept = self._key_set
-        if kept is None or (kept.url, kept.cache_seconds) != (url, cache_seconds):
-            kept = self._key_set = KeySet(url, cache_seconds=cache_seconds)
-        return kept
+        """Return the existing key set with its cached keys, unless its settings changed."""
+        key_set = self._key_set
+        if key_set is None or (key_set.url, key_set.cache_seconds) != (url, cache_seconds):
+            key_set = self._key_set = KeySet(url, cache_seconds=cache_seconds)
+        return key_set
 
 
-class _Shut:
-    """Nobody can be told from anybody until the settings are right."""
+class _RejectAll:
+    """Rejects every request while authentication is misconfigured."""
 
     async def identify(self, scope: Scope) -> Principal:  # noqa: ARG002
-        raise Unavailable("Authentication is not set up rightly: see the log.")
+        raise Unavailable("Authentication is misconfigured. The API's log has the reason.")
+
+
+def _log_rejected_change(reason: str) -> None:
+    log.error(
+        "auth.change_refused",
+        message="Changed authentication settings were not applied",
+        error=reason,
+    )
 
 
 def _public_key(jwt: JwtSettings, text: str) -> SigningKey:
@@ -106,7 +129,7 @@ def _public_key(jwt: JwtSettings, text: str) -> SigningKey:
 
 def _key_file(jwt: JwtSettings) -> KeyFile:
     path = jwt.public_key_file
-    assert path is not None  # noqa: S101  (as its caller has seen)
+    assert path is not None  # noqa: S101  (checked by the caller)
     try:
         file = KeyFile(path)
     except OSError as error:
@@ -120,10 +143,10 @@ def _key_file(jwt: JwtSettings) -> KeyFile:
 
 
 def _check_algorithms(setting: str, jwt: JwtSettings, key: SigningKey) -> None:
-    """An algorithm that the key cannot verify would refuse every token without a word of why."""
+    """Fail on an algorithm that the key cannot verify: it would reject every token silently."""
     public = {name for name in jwt.algorithms if not name.startswith("HS")}
-    if unfit := sorted(public - key.algorithms):
+    if unsupported := sorted(public - key.algorithms):
         raise SettingsError(
-            f"{setting} cannot verify {', '.join(unfit)}: "
+            f"{setting} cannot verify {', '.join(unsupported)}: "
             f"set auth.jwt.algorithms to {' or '.join(sorted(key.algorithms))}."
         )

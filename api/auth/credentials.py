@@ -1,49 +1,51 @@
-"""The key or token that a request carries, from its headers alone.
+"""Reads the key or token from a request's headers.
 
-Not from the query: addresses end up in logs and histories (RFC 6750, 2.3).
+The query is not used: URLs end up in logs and browser histories (RFC 6750, 2.3).
 """
 
 from starlette.types import Scope
 
 from api.auth.auth_errors import AuthError, MissingCredentials
 
-#: Bytes. More than any issuer's token, and little enough to be looked at in no time.
-_LONGEST = 16_384
+#: More than any issuer's token, and cheap to parse.
+_MAX_BYTES = 16_384
 
 
 def bearer(scope: Scope) -> str:
-    """What `Authorization: Bearer` holds.
+    """Return the credential of `Authorization: Bearer`.
 
     Raises:
-        Refused: if there is none, or if it is not one.
+        MissingCredentials: if there is none.
+        AuthError: if the header is malformed.
     """
-    value = _one(scope, b"authorization")
+    value = _single_header(scope, b"authorization")
     scheme, _, credential = (value or "").partition(" ")
     if value is None or scheme.lower() != "bearer":
-        raise MissingCredentials("Send `Authorization: Bearer`, with a token behind it.")
+        raise MissingCredentials("The request has no token. Send `Authorization: Bearer TOKEN`.")
     return credential.strip()
 
 
 def api_key(scope: Scope) -> str:
-    """What `X-API-Key` holds or, without it, `Authorization: Bearer`.
+    """Return the value of `X-API-Key` or, without it, of `Authorization: Bearer`.
 
     Raises:
-        Refused: if there is neither.
+        MissingCredentials: if there is neither.
+        AuthError: if the header is malformed.
     """
-    value = _one(scope, b"x-api-key")
+    value = _single_header(scope, b"x-api-key")
     try:
         return bearer(scope) if value is None else value
     except MissingCredentials:
         raise MissingCredentials(
-            "Send the API key: `Authorization: Bearer`, or `X-API-Key`."
+            "The request has no API key. Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
         ) from None
 
 
-def _one(scope: Scope, header: bytes) -> str | None:
+def _single_header(scope: Scope, header: bytes) -> str | None:
     values: list[bytes] = [value for name, value in scope["headers"] if name == header]
     name = header.decode()
     if len(values) > 1:
-        raise AuthError("malformed", f"The request has several {name} headers: send one.")
-    if values and len(values[0]) > _LONGEST:
-        raise AuthError("malformed", f"The {name} header is longer than {_LONGEST:,} bytes.")
+        raise AuthError("malformed", f"The request has several {name} headers. Send only one.")
+    if values and len(values[0]) > _MAX_BYTES:
+        raise AuthError("malformed", f"The {name} header is longer than {_MAX_BYTES:,} bytes.")
     return values[0].decode("latin-1").strip() if values else None

@@ -1,4 +1,4 @@
-"""A public key in a PEM file, which may be replaced while the server runs."""
+"""A public key in a PEM file, reloaded when the file changes."""
 
 import time
 from collections.abc import Sequence
@@ -10,39 +10,44 @@ from api.auth.signing_key import SigningKey, from_pem
 
 log = structlog.stdlib.get_logger()
 
-_LOOK_SECONDS = 2.0
+_CHECK_INTERVAL_SECONDS = 2.0
 
 
 class KeyFile:
-    """Looks at the file again every few seconds. One that has become unreadable changes nothing.
+    """Checks the file for changes every 2 seconds. If it becomes unreadable, the old key stays.
 
     Raises:
-        ValueError, OSError: if it cannot be read at first.
+        ValueError, OSError: if the file cannot be read initially.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = _version(path)
-        self._looked_at = time.monotonic()
+        self._loaded_version = _version(path)
+        self._checked_at = time.monotonic()
         self.key = from_pem(path.read_text())
 
-    async def keys(self, kid: str | None) -> Sequence[SigningKey]:  # noqa: ARG002  (there is one key)
-        if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
-            self._looked_at = time.monotonic()
-            self._look()
+    async def keys(self, kid: str | None) -> Sequence[SigningKey]:  # noqa: ARG002  (the file has one key)
+        if time.monotonic() - self._checked_at >= _CHECK_INTERVAL_SECONDS:
+            self._checked_at = time.monotonic()
+            self._reload_if_changed()
         return [self.key]
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         try:
             version = _version(self._path)
-            if version == self._seen:
+            if version == self._loaded_version:
                 return
-            self._seen = version
+            self._loaded_version = version
             self.key = from_pem(self._path.read_text())
         except (OSError, ValueError) as error:
-            log.error("auth.key_file_failed", path=str(self._path), error=type(error).__name__)  # noqa: TRY400  (one line says it all)
+            log.error(  # noqa: TRY400  (the type is enough)
+                "auth.key_file_failed",
+                message="Public key file cannot be read; the previous key stays in use",
+                path=str(self._path),
+                error=type(error).__name__,
+            )
         else:
-            log.info("auth.key_file_read", path=str(self._path))
+            log.info("auth.key_file_read", message="Public key file reloaded", path=str(self._path))
 
 
 def _version(path: Path) -> tuple[int, int, int]:

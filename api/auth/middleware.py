@@ -1,4 +1,4 @@
-"""Nothing gets past it without a principal: not a route, and not a byte of a body."""
+"""Authenticates requests before their body is read."""
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,11 +15,11 @@ log = structlog.stdlib.get_logger()
 
 
 class AuthMiddleware:
-    """Leaves the request's principal in `scope["state"]["principal"]`."""
+    """Stores the request's principal in `scope["state"]["principal"]`, or rejects the request."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator, live: LiveSettings) -> None:
         self._app = app
-        self._gate = authenticator
+        self._authenticator = authenticator
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,7 +27,7 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            principal = await self._gate.identify(scope)
+            principal = await self._authenticator.identify(scope)
         except Refusal as refusal:
             _log(refusal)
             await problems.refusal_response(scope, refusal)(scope, receive, send)
@@ -40,4 +40,4 @@ class AuthMiddleware:
 def _log(refusal: Refusal) -> None:
     reason = refusal.reason if isinstance(refusal, AuthError | UntrustedOrigin) else refusal.code
     key = {"key": refusal.key} if isinstance(refusal, AuthError) and refusal.key else {}
-    log.info("auth.refused", reason=reason, **key)
+    log.info("auth.refused", message="Request rejected by authentication", reason=reason, **key)

@@ -1,4 +1,4 @@
-"""Who asks. Every chat and run belongs to a principal; for all others it does not exist."""
+"""Principals and scopes. Chats and runs are visible only to the principal that owns them."""
 
 from typing import Annotated, NamedTuple, cast
 from urllib.parse import quote
@@ -8,22 +8,21 @@ from fastapi.params import Depends as Dependency
 
 from shared.errors import Forbidden
 
-#: Lets its bearer look after the server, and not only its own chats.
+#: The scope for operating the server.
 OPERATOR = "operator"
 
 
 class Principal(NamedTuple):
-    #: Whose chats these are, as `owner_id` writes it.
+    #: The owner of the principal's chats and runs, in the format of `owner_id`.
     owner: str
-    #: What it may do beside its own chats.
     scopes: frozenset[str] = frozenset()
 
 
 def owner_id(mode: str, owner: str, tenant: str | None = None) -> str:
-    """`mode:tenant:owner`, percent-encoded, so that no two of them ever read the same.
+    """Return `mode:tenant:owner`, percent-encoded so that ids are unambiguous.
 
     Raises:
-        UnicodeEncodeError: if a part is no text that can be written down.
+        UnicodeEncodeError: if a part contains a lone surrogate.
     """
     return ":".join((mode, quote(tenant or "", safe=""), quote(owner, safe="")))
 
@@ -37,12 +36,12 @@ Caller = Annotated[Principal, Depends(_principal_of)]
 
 class MissingScope(Forbidden):
     def __init__(self, scope: str) -> None:
-        super().__init__(f"The key or token needs the scope {scope!r}.")
+        super().__init__(f"The key or token lacks the scope {scope!r}.")
         self.scope = scope
 
 
 def require_scope(scope: str) -> Dependency:
-    """A dependency of routes that not every principal may use; `MissingScope` for the others."""
+    """Return a route dependency that raises `MissingScope` for principals without the scope."""
 
     def check(caller: Caller) -> None:
         if scope not in caller.scopes:

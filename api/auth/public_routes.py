@@ -1,8 +1,7 @@
-"""What is open to everybody, and what the API's document says of the rest.
+"""Lists the routes that need no authentication, and documents it for all others.
 
-`/docs` is open: it describes this open server to whoever has its address and shows nobody's chats.
-To try a route there one enters a key or token first. The console's page is open likewise, and shows
-nothing of the house until an operator has entered one.
+`/docs` and the console's page are public: they contain no chats or system state, and request a key
+or token before they call the API.
 """
 
 from typing import Any, cast
@@ -19,7 +18,7 @@ _SCHEMES = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A JSON Web Token, or an API key, as the server is set up.",
+        "description": "A JSON Web Token or an API key, depending on the server's auth.mode.",
     },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
 }
@@ -37,15 +36,16 @@ def is_public_request(scope: Scope, settings: Settings) -> bool:
 
 
 def add_security(document: dict[str, Any]) -> None:
-    """Say in the API's document how callers prove who they are, by the same rule."""
+    """Add authentication and its error responses to the protected operations."""
     document.setdefault("components", {})["securitySchemes"] = _SCHEMES
     paths = cast("dict[str, dict[str, dict[str, Any]]]", document["paths"])
     for path, operations in paths.items():
         for operation in () if is_public_path(path) else operations.values():
             operation["security"] = [{name: []} for name in _SCHEMES]
-            operation["responses"] = {**_refusals(), **operation["responses"]}
+            operation["responses"] = {**_error_responses(), **operation["responses"]}
 
 
-def _refusals() -> dict[str, Any]:
-    """What the gate answers: also that it cannot tell, where it does not reach a key set."""
-    return {str(status): said for status, said in problems.responses(401, 403, 503).items()}
+def _error_responses() -> dict[str, Any]:
+    # 503: the keys of a token's issuer may be unavailable.
+    responses = problems.responses(401, 403, 503)
+    return {str(status): response for status, response in responses.items()}

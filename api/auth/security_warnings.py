@@ -1,4 +1,4 @@
-"""What the settings in force leave open, said once and loudly in the log."""
+"""Logs warnings about insecure settings."""
 
 import structlog
 
@@ -7,17 +7,31 @@ from shared.settings import Settings
 
 log = structlog.stdlib.get_logger()
 
-_FIX = "`mamba key NAME` makes a good one"
+_HINT = "run `mamba key NAME` to generate a strong key"
 
 
 def warn_insecure_settings(settings: Settings) -> None:
     auth = settings.auth
     if auth.mode == "none" and not is_loopback(settings.server.host):
-        log.warning("api.open_to_all", host=settings.server.host, auth="none")
+        log.warning(
+            "api.open_to_all",
+            message="Anyone who can reach the API can use it: authentication is off",
+            host=settings.server.host,
+            auth="none",
+        )
     if auth.mode != "api_key":
         return
     if not auth.api_keys:
-        log.warning("auth.no_keys", hint=f"auth.api_keys is empty; {_FIX}")
+        log.warning(
+            "auth.no_keys",
+            message="Every request is rejected: auth.api_keys is empty",
+            hint=_HINT,
+        )
     for entry in auth.api_keys:
         if entry.may_be_guessed:
-            log.warning("auth.weak_key", key=entry.name, hint=_FIX)
+            log.warning(
+                "auth.weak_key",
+                message="API key is short enough to be guessed",
+                key=entry.name,
+                hint=_HINT,
+            )

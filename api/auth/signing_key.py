@@ -1,4 +1,4 @@
-"""What verifies a token's signature. Its kind decides with which algorithms, not the token."""
+"""Keys that verify token signatures. A key's type determines its algorithms, not the token."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 _PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 #: RFC 7518, 3.3.
-_RSA_BITS = 2048
+_MIN_RSA_BITS = 2048
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
 class SigningKey(NamedTuple):
     algorithms: frozenset[str]
     material: _PublicKey | str
-    #: The `kid` of a key set's key.
+    #: The `kid` of a key in a key set.
     id: str | None = None
 
 
@@ -30,46 +30,48 @@ def from_secret(secret: str) -> SigningKey:
 
 
 def from_pem(text: str) -> SigningKey:
-    """A public key, or a certificate's.
+    """Read a public key, or the public key of a certificate.
 
     Raises:
-        ValueError: saying what is wrong, without a word of the text.
+        ValueError: with a reason that contains nothing of the text.
     """
     if "PRIVATE KEY" in text:
-        raise ValueError("it holds a private key, and a server that verifies needs the public one")
+        raise ValueError("it contains a private key, but verification needs the public key")
     try:
         if "BEGIN CERTIFICATE" in text:
             key = x509.load_pem_x509_certificate(text.encode()).public_key()
         else:
             key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("it is no public key in PEM form (-----BEGIN PUBLIC KEY-----)") from None
-    return _of(key)
+        raise ValueError("it is not a PEM public key (-----BEGIN PUBLIC KEY-----)") from None
+    return _wrap(key)
 
 
 def from_jwk(jwk: Mapping[str, Any]) -> SigningKey:
-    """A key of a key set (RFC 7517).
+    """Read a key of a key set (RFC 7517).
 
     Raises:
-        ValueError: if it is not for verifying signatures, or of a kind that is not taken.
+        ValueError: if the key is not for signatures, or its type is unsupported.
     """
     if jwk.get("kty") == "oct" or "d" in jwk:
-        raise ValueError("a secret has no place in a key set")
+        raise ValueError("a key set must not contain secret keys")
     if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
         raise ValueError("it is not for signatures")
     try:
-        key = _of(cast("object", jwt.PyJWK(dict(jwk)).key))
+        key = _wrap(cast("object", jwt.PyJWK(dict(jwk)).key))
     except jwt.PyJWTError:
-        raise ValueError("it is of a kind that is not taken") from None
-    named = frozenset({jwk["alg"]}) if "alg" in jwk else key.algorithms
+        raise ValueError("its type is unsupported") from None
+    declared = frozenset({jwk["alg"]}) if "alg" in jwk else key.algorithms
     kid = jwk.get("kid")
-    return SigningKey(key.algorithms & named, key.material, kid if isinstance(kid, str) else None)
+    return SigningKey(
+        key.algorithms & declared, key.material, kid if isinstance(kid, str) else None
+    )
 
 
-def _of(key: object) -> SigningKey:
+def _wrap(key: object) -> SigningKey:
     match key:
-        case RSAPublicKey() if key.key_size < _RSA_BITS:
-            raise ValueError(f"its {key.key_size} bits are too few: {_RSA_BITS} at least")
+        case RSAPublicKey() if key.key_size < _MIN_RSA_BITS:
+            raise ValueError(f"it has {key.key_size} bits (minimum: {_MIN_RSA_BITS})")
         case RSAPublicKey():
             return SigningKey(frozenset({"RS256", "RS384", "RS512"}), key)
         case EllipticCurvePublicKey() if key.curve.name in _CURVES:
@@ -77,4 +79,4 @@ def _of(key: object) -> SigningKey:
         case Ed25519PublicKey():
             return SigningKey(frozenset({"EdDSA"}), key)
         case _:
-            raise ValueError("its kind is not taken: RSA, P-256, P-384, P-521 or Ed25519")
+            raise ValueError("its type is unsupported (use RSA, P-256, P-384, P-521 or Ed25519)")

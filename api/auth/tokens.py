@@ -1,7 +1,7 @@
-"""Mode jwt: each caller brings a token (RFC 7519) that its issuer has signed.
+"""Mode `jwt`: each client sends a token (RFC 7519) signed by its issuer.
 
-Which algorithms are taken is the settings' word, and which of them a key may verify is the key's
-(RFC 8725, 3.1): a token's header only chooses among what both allow. `none` is no algorithm here.
+The settings determine the accepted algorithms, and the key's type those that it verifies (RFC 8725,
+3.1). A token's header only selects among algorithms that both allow; `none` is never accepted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,31 +19,31 @@ from shared.settings import JwtSettings
 
 _Claims = Mapping[str, Any]
 
-_MISTAKES: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
+_ERRORS: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
     (jwt.ExpiredSignatureError, "expired", "The token has expired."),
     (jwt.ImmatureSignatureError, "not_yet_valid", "The token is not valid yet."),
-    (jwt.InvalidAudienceError, "audience", "The token is for another audience."),
-    (jwt.InvalidIssuerError, "issuer", "The token is from another issuer."),
-    (jwt.InvalidSignatureError, "signature", "The token's signature is wrong."),
+    (jwt.InvalidAudienceError, "audience", "The token's audience is not this server."),
+    (jwt.InvalidIssuerError, "issuer", "The token's issuer is not accepted."),
+    (jwt.InvalidSignatureError, "signature", "The token's signature is invalid."),
 )
-_LONGEST_NAME = 256
-#: Some issuers number their users; what an owner's name may be is said below.
+_MAX_NAME = 256
+#: Some issuers use numeric subjects; `_name` validates the owner claim.
 _OPTIONS: Options = {"verify_sub": False, "verify_jti": False}
 
 
 class KeySource(Protocol):
     async def keys(self, kid: str | None) -> Sequence[SigningKey]:
-        """The keys that a token with this `kid` may have been signed with."""
+        """Return the keys that may have signed a token with this `kid`."""
         ...
 
 
 class StaticKeys:
-    """Keys that are in the settings."""
+    """Keys from the settings."""
 
     def __init__(self, *keys: SigningKey) -> None:
         self._keys = keys
 
-    async def keys(self, kid: str | None) -> Sequence[SigningKey]:  # noqa: ARG002  (a token may name what it likes)
+    async def keys(self, kid: str | None) -> Sequence[SigningKey]:  # noqa: ARG002  (the keys have no ids)
         return self._keys
 
 
@@ -53,7 +53,7 @@ class TokenAuthenticator:
         self._sources = sources
 
     async def identify(self, scope: Scope) -> Principal:
-        """Raises Refused, or Unavailable while the issuer's keys cannot be had."""
+        """Raises AuthError, or Unavailable if the issuer's keys cannot be fetched."""
         token = bearer(scope)
         claims = await self._verify(token)
         settings = self._settings
@@ -61,7 +61,7 @@ class TokenAuthenticator:
         try:
             owner = owner_id("jwt", _name(claims, settings.owner_claim), tenant)
         except UnicodeEncodeError:
-            raise AuthError("malformed", "The token's names hold half a character.") from None
+            raise AuthError("malformed", "A claim of the token contains invalid Unicode.") from None
         return Principal(owner, _scopes(claims, settings.scope_claim))
 
     async def _verify(self, token: str) -> _Claims:
@@ -79,67 +79,68 @@ class TokenAuthenticator:
                 options=_OPTIONS,
             )
         except jwt.PyJWTError as error:
-            raise _refused(error) from None
+            raise _auth_error(error) from None
         for name in settings.required_claims:
             if _claim(claims, name) is None:
-                raise _missing(name)
+                raise _missing_claim(name)
         return claims
 
     async def _key(self, header: _Claims) -> SigningKey:
-        """The one key that the token may have been signed with."""
+        """Return the only key that can have signed the token."""
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in self._settings.algorithms:
-            raise AuthError("algorithm", "The token is signed with an algorithm that is not taken.")
+            raise AuthError("algorithm", "The token's signature algorithm is not accepted.")
         for source in self._sources:
-            fitting = [key for key in await source.keys(kid) if algorithm in key.algorithms]
-            if len(fitting) == 1:
-                return fitting[0]
-            if fitting:
-                raise AuthError("signing_key", "The token does not name its key (kid).")
-        raise AuthError("signing_key", "The token is signed with a key that is not known.")
+            candidates = [key for key in await source.keys(kid) if algorithm in key.algorithms]
+            if len(candidates) == 1:
+                return candidates[0]
+            if candidates:
+                raise AuthError("signing_key", "The token must name its signing key (kid).")
+        raise AuthError("signing_key", "The token's signing key is unknown.")
 
 
-def _refused(error: jwt.PyJWTError) -> AuthError:
+def _auth_error(error: jwt.PyJWTError) -> AuthError:
     if isinstance(error, jwt.MissingRequiredClaimError):
-        return _missing(error.claim)
-    for kind, reason, message in _MISTAKES:
-        if isinstance(error, kind):
+        return _missing_claim(error.claim)
+    for error_type, reason, message in _ERRORS:
+        if isinstance(error, error_type):
             return AuthError(reason, message)
-    return AuthError("malformed", "The token is no JSON Web Token that can be read.")
+    return AuthError("malformed", "The token is not a readable JSON Web Token.")
 
 
-def _missing(claim: str) -> AuthError:
+def _missing_claim(claim: str) -> AuthError:
     return AuthError("claim", f"The token lacks the claim {claim!r}.")
 
 
 def _claim(claims: _Claims, path: str) -> object:
-    """A claim of that name or, along its dots, one within others; None if there is none."""
+    """Return the claim of this name, or the nested claim of a dotted path, or None."""
     if path in claims:
         return claims[path]
     value: object = claims
-    for step in path.split("."):
-        value = cast("_Claims", value).get(step) if isinstance(value, dict) else None
+    for key in path.split("."):
+        value = cast("_Claims", value).get(key) if isinstance(value, dict) else None
     return value
 
 
 def _name(claims: _Claims, path: str) -> str:
-    """An owner's or a tenant's name: a text, or a whole number."""
+    """Return the name of an owner or tenant. Integers are accepted."""
     value = _claim(claims, path)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if value is None or value == "":
-        raise _missing(path)
-    if not isinstance(value, str) or len(value) > _LONGEST_NAME:
+        raise _missing_claim(path)
+    if not isinstance(value, str) or len(value) > _MAX_NAME:
         raise AuthError(
-            "claim", f"The claim {path!r} is not a text of at most {_LONGEST_NAME} characters."
+            "claim",
+            f"The claim {path!r} must be a string of at most {_MAX_NAME} characters.",
         )
     return value
 
 
 def _scopes(claims: _Claims, path: str) -> frozenset[str]:
-    """From a text with spaces between them (RFC 8693, 4.2), or from a list."""
+    """Read scopes from a space-separated string (RFC 8693, 4.2) or a list."""
     value = _claim(claims, path)
-    listed = value.split() if isinstance(value, str) else value or []
-    if not isinstance(listed, list):
-        raise AuthError("claim", f"The claim {path!r} is neither a text nor a list.")
-    return frozenset(scope for scope in cast("list[object]", listed) if isinstance(scope, str))
+    scopes = value.split() if isinstance(value, str) else value or []
+    if not isinstance(scopes, list):
+        raise AuthError("claim", f"The claim {path!r} must be a string or a list.")
+    return frozenset(scope for scope in cast("list[object]", scopes) if isinstance(scope, str))

@@ -1,0 +1,1 @@
+"""The operator console: its page and the endpoints under `/ops` that it uses."""

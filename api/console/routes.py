@@ -1,9 +1,10 @@
-"""What the console asks for, and what it orders: an operator's alone, and its own page's.
+"""Endpoints of the console, for operators and the console's own page only.
 
-They are no part of the API's document: they change with the page that they are for.
+They are not in the OpenAPI document, because they change together with the page.
 """
 
 import asyncio
+from asyncio import wait_for
 from typing import Annotated, Any
 
 import structlog
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Caller, require_scope
 from api.console.page import PATH
-from api.console.snapshot_stream import SnapshotStream, as_json
+from api.console.snapshot_stream import SnapshotStream, to_json
 from api.process import CurrentProcess
 from api.routes.chats import LastEventId, cursor_of
 from api.streaming.stream_format import UI_MESSAGE
@@ -21,89 +22,99 @@ from shared.streams.event_stream import START
 
 log = structlog.stdlib.get_logger()
 
-#: How long a request waits for a Redis that says nothing; longer than a worker may take to listen.
+#: Limits the wait for Redis. A worker may need most of it to confirm a drain command.
 _REDIS_SECONDS = 10.0
+_NO_STORE = {"cache-control": "no-store"}
 
 _Id = Annotated[str, Path(min_length=1, max_length=200)]
 
 
-def _own_page(sec_fetch_site: Annotated[str | None, Header()] = None) -> None:
-    """What a browser sends of itself; a page, also one of another port, cannot forge it."""
+def _require_own_page(sec_fetch_site: Annotated[str | None, Header()] = None) -> None:
+    """Reject requests from other pages. Browsers set the header, and pages cannot forge it."""
     if sec_fetch_site not in (None, "same-origin", "none"):
         raise UntrustedOrigin(
-            "foreign_page", f"The console answers to its own page alone: open {PATH}."
+            "foreign_page", f"These endpoints accept requests from the console only. Open {PATH}."
         )
 
 
 router = APIRouter(
     prefix=PATH,
     include_in_schema=False,
-    dependencies=[Depends(_own_page), require_scope(OPERATOR)],
+    dependencies=[Depends(_require_own_page), require_scope(OPERATOR)],
 )
 
 
-class Done(BaseModel):
-    """What has become of an order, in words."""
+class CommandResult(BaseModel):
+    """The result of a command, as a sentence for the operator."""
 
     detail: str
 
 
 @router.get("/overview")
 async def overview(process: CurrentProcess) -> Response:
-    """The house as it is, with its last hour."""
-    content = as_json(await process.observatory.overview())
-    headers = {"cache-control": "no-store"}
-    return Response(content, headers=headers, media_type="application/json")
+    """Return the system snapshot with the metrics history of the last hour."""
+    content = to_json(await process.observatory.overview())
+    return Response(content, headers=_NO_STORE, media_type="application/json")
 
 
 @router.get("/stream")
 async def stream(process: CurrentProcess) -> Response:
-    """The same, again and again."""
+    """Stream the system snapshot."""
     return SnapshotStream(process.observatory, process.draining)
 
 
 @router.get("/runs/{run_id}")
 async def show_run(process: CurrentProcess, run_id: _Id, response: Response) -> dict[str, Any]:
-    """What is known of a run, but not what was said."""
-    response.headers["cache-control"] = "no-store"
-    async with asyncio.timeout(_REDIS_SECONDS):
-        return await process.orders.describe(run_id)
+    """Return a run's record, without its messages."""
+    response.headers.update(_NO_STORE)
+    return await wait_for(process.orders.describe(run_id), _REDIS_SECONDS)
 
 
 @router.get("/runs/{run_id}/events")
 async def follow_run(
     process: CurrentProcess, caller: Caller, run_id: _Id, last_event_id: LastEventId = None
 ) -> Response:
-    """Follow a run as its client does. Its words are shown here alone; the log tells who looked."""
+    """Stream a run's events as its client receives them. The log records which operator did so."""
     cursor = cursor_of(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.orders.find(run_id)
         after = await process.runs.place(run, cursor.cursor if cursor else START)
         if after is None:
             return Response(status_code=204)
-        log.info("ops.run_followed", run_id=run_id, operator=caller.owner)
+        log.info(
+            "ops.run_followed",
+            message="Operator follows a run",
+            run_id=run_id,
+            operator=caller.owner,
+        )
         return await process.relay(run, UI_MESSAGE, after, rebuild=cursor is None)
 
 
 @router.post("/runs/{run_id}/stop")
-async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> Done:
-    async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.orders.stop_live(run_id)
-    log.info("ops.run_stopped", run_id=run_id, operator=caller.owner)
-    return Done(detail=f"{run_id} is {run.state}.")
+async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
+    run = await wait_for(process.orders.stop_live(run_id), _REDIS_SECONDS)
+    log.info(
+        "ops.run_stopped", message="Operator stopped a run", run_id=run_id, operator=caller.owner
+    )
+    return CommandResult(detail=f"Run {run_id} is {run.state}.")
 
 
 @router.post("/runs/{run_id}/requeue")
-async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> Done:
-    async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.orders.requeue(run_id)
-    log.info("ops.run_requeued", run_id=run_id, operator=caller.owner)
-    return Done(detail=f"{run_id} is due in the queue {run.queue}.")
+async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
+    run = await wait_for(process.orders.requeue(run_id), _REDIS_SECONDS)
+    log.info(
+        "ops.run_requeued", message="Operator requeued a run", run_id=run_id, operator=caller.owner
+    )
+    return CommandResult(detail=f"Run {run_id} is due now in queue {run.queue}.")
 
 
 @router.post("/workers/{worker_id}/drain")
-async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> Done:
-    async with asyncio.timeout(_REDIS_SECONDS):
-        await process.orders.drain(worker_id)
-    log.info("ops.worker_drained", worker_id=worker_id, operator=caller.owner)
-    return Done(detail=f"{worker_id} takes nothing new, and ends.")
+async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> CommandResult:
+    await wait_for(process.orders.drain(worker_id), _REDIS_SECONDS)
+    log.info(
+        "ops.worker_drained",
+        message="Operator drained a worker",
+        worker_id=worker_id,
+        operator=caller.owner,
+    )
+    return CommandResult(detail=f"Worker {worker_id} accepts no new runs and will exit.")

@@ -1,25 +1,26 @@
-"""The `Accept` header: what a client takes, and how gladly (RFC 9110, 12.4.2 and 12.5.1)."""
+"""Parses the `Accept` header (RFC 9110, 12.4.2 and 12.5.1)."""
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-#: What stands between commas or semicolons; those in a quoted string separate nothing.
-_ITEMS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
-_FIELDS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+')
+#: Text between separators; a separator within a quoted string does not count.
+_COMMA_SEPARATED = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+_SEMICOLON_SEPARATED = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+')
 _TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
 _QUALITY = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 
 
 class MediaRange(NamedTuple):
-    """`text/*`, `text/event-stream; profile=basic`: with its quality, 0 for what is refused."""
+    """A media range such as `text/*` or `text/event-stream; profile=basic`."""
 
     type: str
     parameters: dict[str, str]
+    #: From 0 (not acceptable) to 1.
     quality: float
 
     def covers(self, media_type: str) -> bool:
-        """Whether it takes this type, parameters aside."""
+        """Return whether the range includes this type, ignoring parameters."""
         main, _, sub = self.type.partition("/")
         return self.type in ("*/*", media_type) or (
             sub == "*" and main == media_type.partition("/")[0]
@@ -31,13 +32,13 @@ class MediaRange(NamedTuple):
 
 
 def media_ranges(headers: Sequence[str]) -> list[MediaRange]:
-    """The ranges of all `Accept` headers, in order; what is none is left out."""
-    items = (item for header in headers for item in _ITEMS.findall(header))
-    return [media_range for item in items if (media_range := _range(item)) is not None]
+    """Return the ranges of all `Accept` headers in order, without invalid ones."""
+    items = (item for header in headers for item in _COMMA_SEPARATED.findall(header))
+    return [media_range for item in items if (media_range := _parse(item)) is not None]
 
 
-def _range(item: str) -> MediaRange | None:
-    media_type, *fields = (field.strip() for field in _FIELDS.findall(item) or [""])
+def _parse(item: str) -> MediaRange | None:
+    media_type, *fields = (field.strip() for field in _SEMICOLON_SEPARATED.findall(item) or [""])
     parameters = dict(_parameters(fields))
     quality = parameters.pop("q", "1")
     if not _TYPE.fullmatch(media_type) or not _QUALITY.fullmatch(quality):
@@ -47,7 +48,7 @@ def _range(item: str) -> MediaRange | None:
 
 def _parameters(fields: Sequence[str]) -> Iterator[tuple[str, str]]:
     for field in fields:
-        name, _, value = (piece.strip() for piece in field.partition("="))
+        name, _, value = (text.strip() for text in field.partition("="))
         if value.startswith('"'):
             value = re.sub(r"\\(.)", r"\1", value[1:].removesuffix('"'))
         yield name.lower(), value

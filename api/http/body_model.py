@@ -1,4 +1,4 @@
-"""What the models of a request's body are made of."""
+"""The base model and the constrained types of request bodies."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, cast
@@ -18,8 +18,8 @@ from pydantic_core import PydanticCustomError
 from shared.chat import data_url
 from shared.settings import LimitSettings
 
-#: Objects and lists within each other in a tool's input or output. The job that carries them to
-#: the worker adds some, and JSON parsers give up at 200.
+#: Nesting levels of a tool's input or output. The job that contains them adds some levels, and JSON
+#: parsers fail at 200.
 _MAX_DEPTH = 100
 CONTAINER_TYPES = (dict, list)
 
@@ -27,13 +27,13 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 def max_items(limit: Literal["messages", "parts"]) -> BeforeValidator:
-    """Refuse a longer list before any of it is read; the setting of this name says how long."""
+    """Reject a list longer than the setting `limits.<limit>`, before its items are validated."""
 
     def check(value: object, info: ValidationInfo) -> object:
         limits = cast("LimitSettings", info.context) or LimitSettings()
-        most: int = getattr(limits, limit)
-        if _length(value) > most:
-            raise PydanticCustomError("too_large", f"At most {most:,} {limit}.")  # pyright: ignore[reportArgumentType]  (a template without fields)
+        maximum: int = getattr(limits, limit)
+        if _length(value) > maximum:
+            raise PydanticCustomError("too_large", f"At most {maximum:,} {limit}.")  # pyright: ignore[reportArgumentType]  (a template without fields)
         return value
 
     return BeforeValidator(check)
@@ -43,44 +43,44 @@ def _length(value: object) -> int:
     return len(cast("list[object]", value)) if isinstance(value, list) else 0
 
 
-def _shallow(value: object) -> object:
+def _check_depth(value: object) -> object:
     if _deeper_than(_MAX_DEPTH, value):
-        raise PydanticCustomError("too_deep", "Nested too deep.")
+        raise PydanticCustomError("too_deep", "Nested deeper than 100 levels.")
     return value
 
 
 def _deeper_than(depth: int, value: object) -> bool:
     if type(value) not in CONTAINER_TYPES:
         return False
-    held = cast("dict[str, Any] | list[Any]", value)
-    inner: Iterable[Any] = held.values() if isinstance(held, dict) else held
-    # Most children are plain: a call for each of them would cost more than the parsing.
-    nested = (child for child in inner if type(child) in CONTAINER_TYPES)
+    container = cast("dict[str, Any] | list[Any]", value)
+    children: Iterable[Any] = container.values() if isinstance(container, dict) else container
+    # Most children are scalars: a call for each of them would cost more than the parsing.
+    nested = (child for child in children if type(child) in CONTAINER_TYPES)
     return not depth or any(_deeper_than(depth - 1, child) for child in nested)
 
 
-def _readable(url: str) -> str:
+def _check_url(url: str) -> str:
     try:
         if url.startswith("data:"):
             data_url.check(url)
     except ValueError:
-        raise PydanticCustomError("data_url", "A data: URL that cannot be decoded.") from None
+        raise PydanticCustomError("data_url", "The data: URL cannot be decoded.") from None
     return url
 
 
-def _base64(text: str) -> str:
-    _readable(f"data:;base64,{text}")
+def _check_base64(text: str) -> str:
+    _check_url(f"data:;base64,{text}")
     return text
 
 
 FileUrl = Annotated[
-    str, StringConstraints(pattern=r"^(data:|https?://)"), AfterValidator(_readable)
+    str, StringConstraints(pattern=r"^(data:|https?://)"), AfterValidator(_check_url)
 ]
 MediaType = Annotated[str, StringConstraints(max_length=256)]
-Base64 = Annotated[str, AfterValidator(_base64)]
-#: A body of millions of wrong items must not become millions of errors.
+Base64 = Annotated[str, AfterValidator(_check_base64)]
+#: Stop at the first invalid item: a body with millions of them must not produce as many errors.
 FAIL_FAST = Field(fail_fast=True)
-Nested = Annotated[Any, AfterValidator(_shallow)]
+Nested = Annotated[Any, AfterValidator(_check_depth)]
 
 
 class RequestModel(BaseModel):

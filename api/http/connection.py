@@ -1,8 +1,7 @@
-"""A client's connection, on which a request's head has an end.
+"""Limits the time and size of a request's head.
 
-uvicorn waits for it without a limit of its own, in time or in size: whoever reaches the port, with
-or without a key, could hold connections and fill the memory. Bodies are limited where
-they are read.
+uvicorn limits neither, so a client without credentials could hold connections open and fill the
+memory. Bodies are limited where they are read.
 """
 
 import asyncio
@@ -13,14 +12,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class RequestHeadLimitProtocol(HttpToolsProtocol):
-    #: Room for the longest token, and for the cookies of the sites that share the name.
+    """Responds 408 to a head that arrives too slowly, and 431 to one that is too large."""
+
+    #: Enough for the longest token and the cookies of other sites on the same host name.
     max_head_bytes: ClassVar = 65_536
     head_timeout_seconds: ClassVar = 30.0
 
     _timer: asyncio.TimerHandle | None = None
-    #: The head of a request is awaited, or has begun.
+    #: Whether a request's head is expected or incomplete.
     _in_head = True
-    _received = 0
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -41,15 +42,15 @@ class RequestHeadLimitProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._in_head:
-            self._received += len(data)
-            if self._received > self.max_head_bytes:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self._head_bytes += len(data)
+            if self._head_bytes > self.max_head_bytes:
+                self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _begin_head(self) -> None:
         self._end_head()
-        self._in_head, self._received = True, 0
+        self._in_head, self._head_bytes = True, 0
         self._timer = self.loop.call_later(
-            self.head_timeout_seconds, self._refuse, HTTPStatus.REQUEST_TIMEOUT
+            self.head_timeout_seconds, self._reject, HTTPStatus.REQUEST_TIMEOUT
         )
 
     def _end_head(self) -> None:
@@ -58,11 +59,11 @@ class RequestHeadLimitProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _reject(self, status: HTTPStatus) -> None:
         self._end_head()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]  (there is none at first)
+        if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]  (None before the first request)
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
             self.transport.write(f"{head}content-length: 0\r\nconnection: close\r\n\r\n".encode())
         self.transport.close()

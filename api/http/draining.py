@@ -1,7 +1,7 @@
-"""How an API process leaves: not ready any more, streams ended so that clients come back elsewhere.
+"""Drains an API process: it reports not ready, then ends its streams so that clients reconnect.
 
-uvicorn waits for open responses before it ends the lifespan, so this stands before its own signal
-handler: it is told first, under whatever server command the app runs.
+uvicorn waits for open responses before it ends the lifespan. Draining therefore installs its signal
+handlers in front of the server's, which works with any server command.
 """
 
 import asyncio
@@ -20,39 +20,46 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Draining:
-    """`asked` flips readiness; `begun` ends the streams."""
+    """The draining state of this process.
+
+    `requested` makes the readiness check fail; `started` ends the streams, after `delay_seconds`.
+    """
 
     def __init__(self, *, delay_seconds: float) -> None:
         self._delay_seconds = delay_seconds
-        self._watchers: set[Callable[[], None]] = set()
+        self._callbacks: set[Callable[[], None]] = set()
         self.requested = False
         self.started = False
 
     @contextmanager
-    def on_start(self, watcher: Callable[[], None]) -> Generator[None]:
-        """Call `watcher` when draining begins."""
-        self._watchers.add(watcher)
+    def on_start(self, callback: Callable[[], None]) -> Generator[None]:
+        """Call `callback` if draining starts within the context."""
+        self._callbacks.add(callback)
         try:
             yield
         finally:
-            self._watchers.discard(watcher)
+            self._callbacks.discard(callback)
 
     def start(self) -> None:
         self.requested = self.started = True
-        log.info("api.draining", streams=len(self._watchers))
-        for watcher in list(self._watchers):
-            watcher()
+        log.info(
+            "api.draining",
+            message="Ending open streams before the process exits",
+            streams=len(self._callbacks),
+        )
+        for callback in list(self._callbacks):
+            callback()
 
     @contextmanager
     def on_signal(self) -> Generator[None]:
-        """Drain at SIGTERM or SIGINT, then let the server's own handler end the process."""
+        """Drain on SIGTERM or SIGINT, then call the server's handler, which ends the process."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         loop = asyncio.get_running_loop()
         previous = {number: signal.getsignal(number) for number in _SIGNALS}
 
-        def leave(number: int) -> None:
+        def drain(number: int) -> None:
             self.start()
             handler = previous[signal.Signals(number)]
             if callable(handler):
@@ -60,22 +67,22 @@ class Draining:
 
         def on_signal(number: int, _: FrameType | None) -> None:
             if self.requested:
-                loop.call_soon_threadsafe(leave, number)
+                loop.call_soon_threadsafe(drain, number)
             else:
                 self.requested = True
-                loop.call_soon_threadsafe(loop.call_later, self._delay_seconds, leave, number)
+                loop.call_soon_threadsafe(loop.call_later, self._delay_seconds, drain, number)
 
         server_log = logging.getLogger("uvicorn.error")
-        server_log.addFilter(self._is_news)
+        server_log.addFilter(self._is_unexpected)
         for number in _SIGNALS:
             signal.signal(number, on_signal)
         try:
             yield
         finally:
-            server_log.removeFilter(self._is_news)
+            server_log.removeFilter(self._is_unexpected)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _is_news(self, record: logging.LogRecord) -> bool:
-        """Uvicorn calls a response that is left unfinished an error; while draining it is meant."""
+    def _is_unexpected(self, record: logging.LogRecord) -> bool:
+        """Drop uvicorn's error about incomplete responses: draining ends them on purpose."""
         return not (self.started and "without completing response" in record.getMessage())

@@ -1,7 +1,7 @@
-"""A body is JSON and says so, or it is not read.
+"""Rejects request bodies that are not declared as JSON.
 
-A page of any site may send `text/plain` wherever it likes; for JSON its browser asks first whether
-it may (CORS). A body that says nothing of itself is one of those.
+A page of any site can send `text/plain`, or a body without a content type, to any server. For JSON,
+the browser first requires permission from the server (CORS).
 """
 
 from starlette.datastructures import Headers
@@ -24,14 +24,15 @@ class JsonBodiesMiddleware:
 
 
 def _refusal(headers: Headers) -> UnsupportedMediaType | None:
-    """None where there is no body, or a plain one of JSON."""
     if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
         return None
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (
-        kind.startswith("application/") and kind.endswith("+json")
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
     ):
         return UnsupportedMediaType()
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        return UnsupportedMediaType("The body is compressed: send it without `content-encoding`.")
+        return UnsupportedMediaType(
+            "Compressed bodies are not supported. Send the body without `content-encoding`."
+        )
     return None

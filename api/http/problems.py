@@ -1,4 +1,4 @@
-"""The API's one error shape (RFC 9457), and the one place where an error becomes a status."""
+"""Problem responses (RFC 9457), and the only mapping from errors to HTTP statuses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -77,8 +77,7 @@ _TITLES = {
     503: "Unavailable",
 }
 
-
-#: What the document shows of each status.
+#: The examples of each status in the OpenAPI document.
 _EXAMPLES: dict[int, tuple[Refusal, ...]] = {
     401: (Unauthenticated(),),
     403: (Forbidden(),),
@@ -92,15 +91,18 @@ _EXAMPLES: dict[int, tuple[Refusal, ...]] = {
     429: (RateLimited(retry_after=3),),
     503: (Unavailable(),),
 }
-_MISTAKE = ("internal_error", "Something went wrong on our side.")
+_INTERNAL_ERROR = (
+    "internal_error",
+    "The server failed to process the request. Its log has the cause under this request_id.",
+)
 
 
-def status_of(kind: type[Refusal]) -> int:
-    return next(_STATUSES[base] for base in kind.__mro__ if base in _STATUSES)
+def status_of(error_type: type[Refusal]) -> int:
+    return next(_STATUSES[base] for base in error_type.__mro__ if base in _STATUSES)
 
 
 class Problem(BaseModel):
-    """What every refusal looks like. `detail` is for people, `code` for programs."""
+    """The body of every error response. `detail` is for people, `code` for programs."""
 
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Not valid"])
@@ -152,9 +154,9 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*statuses: int, also: Sequence[Refusal] = ()) -> dict[int | str, dict[str, Any]]:
-    """What a route's document says of its refusals: one schema, and an example of each.
+    """Return the error responses of a route for the OpenAPI document, with examples.
 
-    `also` are those that this route alone answers.
+    `also` are the errors that only this route responds with.
     """
     return {status: _response(status, also) for status in statuses}
 
@@ -162,18 +164,18 @@ def responses(*statuses: int, also: Sequence[Refusal] = ()) -> dict[int | str, d
 def _response(status: int, also: Sequence[Refusal]) -> dict[str, Any]:
     examples = {
         code: {"value": _problem("req_6Jt0vXh1Qq2", status, code, detail, field)}
-        for code, detail, field in _shown(status, also)
+        for code, detail, field in _documented_errors(status, also)
     }
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {"application/problem+json": {"schema": schema, "examples": examples}}
     return {"description": _TITLES[status], "content": content}
 
 
-def _shown(status: int, also: Sequence[Refusal]) -> list[tuple[str, str, str | None]]:
+def _documented_errors(status: int, also: Sequence[Refusal]) -> list[tuple[str, str, str | None]]:
     if status == 500:
-        return [(*_MISTAKE, None)]
-    own = (error for error in also if status_of(type(error)) == status)
-    return [(error.code, str(error), error.field) for error in (*_EXAMPLES[status], *own)]
+        return [(*_INTERNAL_ERROR, None)]
+    extra = (error for error in also if status_of(type(error)) == status)
+    return [(error.code, str(error), error.field) for error in (*_EXAMPLES[status], *extra)]
 
 
 def refusal_response(scope: Scope, refusal: Refusal) -> Response:
@@ -186,15 +188,15 @@ def refusal_response(scope: Scope, refusal: Refusal) -> Response:
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)  # noqa: S101  (as it was installed)
+    assert isinstance(error, Refusal)  # noqa: S101  (registered for Refusal)
     return refusal_response(request.scope, error)
 
 
 def _headers(error: Refusal, status: int) -> dict[str, str]:
     if isinstance(error, TooManyRequests):
         return {"retry-after": str(error.retry_after), **rate_limit_headers(error.allowance)}
-    if asked := challenge(error):
-        return {"www-authenticate": asked}
+    if value := challenge(error):
+        return {"www-authenticate": value}
     return {"retry-after": "1"} if status == 503 else {}
 
 
@@ -217,17 +219,24 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_redis_away(request: Request, error: Exception) -> Response:
-    log.error("request.redis_away", error=type(error).__name__)
+    log.error(
+        "request.redis_away",
+        message="Redis is unavailable; responded with 503",
+        error=type(error).__name__,
+    )
     return await _on_refusal(request, Unavailable())
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    """The client left before its request was whole: nobody reads this."""
+    """Respond to a client that disconnected while sending its request. The response is not sent."""
     return Response(status_code=400)
 
 
 class ProblemMiddleware:
-    """Answers a mistake of ours, and logs where it was made, but not the words that it holds."""
+    """Responds 500 to unexpected errors.
+
+    Logs the error's type and place without its message, which may contain prompts.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -235,17 +244,24 @@ class ProblemMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watched_send(message: Message) -> None:
+        async def tracking_send(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watched_send)
+            await self._app(scope, receive, tracking_send)
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            log.error("request.failed", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold prompts)
-            if not started:  # else the server resets the connection: the response is not whole
-                problem = problem_response(request_id_of(scope), 500, *_MISTAKE)
+            log.error(  # noqa: TRY400  (a traceback may contain prompts)
+                "request.failed",
+                message="Request failed with an unexpected error",
+                error=type(error).__name__,
+                where=where(error),
+            )
+            if (
+                not started
+            ):  # Otherwise the server resets the connection of the incomplete response.
+                problem = problem_response(request_id_of(scope), 500, *_INTERNAL_ERROR)
                 await problem(scope, receive, send)

@@ -1,10 +1,10 @@
-"""What is left of a limit, as headers (draft-ietf-httpapi-ratelimit-headers-10).
+"""Formats the rate limit status as headers (draft-ietf-httpapi-ratelimit-headers-10).
 
     RateLimit-Policy: "runs";q=10;w=20
     RateLimit: "runs";r=7;t=6
 
-`q` is the quota, `w` the seconds in which all of it comes back, `r` what is left, `t` the seconds
-until it is whole again.
+`q` is the quota, `w` the window in seconds, `r` the remaining quota, and `t` the seconds until the
+whole quota is available again.
 """
 
 from math import ceil
@@ -16,11 +16,11 @@ def rate_limit_headers(status: RateLimitStatus | None) -> dict[str, str]:
     if status is None:
         return {}
     policy = f'"{status.policy}";q={status.quota}'
-    left = f'"{status.policy}";r={status.remaining}'
+    remaining = f'"{status.policy}";r={status.remaining}'
     if status.window is None:
         policy += ';qu="concurrent-requests"'
     else:
         policy += f";w={ceil(status.window)}"
     if status.reset is not None:
-        left += f";t={ceil(status.reset)}"
-    return {"ratelimit-policy": policy, "ratelimit": left}
+        remaining += f";t={ceil(status.reset)}"
+    return {"ratelimit-policy": policy, "ratelimit": remaining}

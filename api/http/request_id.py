@@ -1,4 +1,4 @@
-"""`X-Request-ID`: taken from the request where it is sane, made where not, returned always."""
+"""Sets `X-Request-ID` on every response: the request's own id if it is valid, else a new one."""
 
 import re
 import secrets
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.telemetry.logs import bind
 
 _HEADER = b"x-request-id"
-_SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_VALID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 def request_id_of(scope: Scope) -> str:
@@ -23,7 +23,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given(scope) or f"req_{secrets.token_urlsafe(12)}"
+        request_id = _received_id(scope) or f"req_{secrets.token_urlsafe(12)}"
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -35,7 +35,7 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send_with_id)
 
 
-def _given(scope: Scope) -> str | None:
+def _received_id(scope: Scope) -> str | None:
     values = [value for name, value in scope["headers"] if name == _HEADER]
     text = values[0].decode("latin-1") if values else ""
-    return text if _SANE.fullmatch(text) else None
+    return text if _VALID.fullmatch(text) else None

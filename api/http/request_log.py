@@ -1,30 +1,28 @@
-"""One line a request, at its end: `request.finished`. A stream has one at its start too.
+"""Logs `request.finished` when a request ends, and `stream.opened` when a stream starts.
 
-The route's template is logged, not the path: a chat's id holds its user's words. No header is.
+Logs contain no headers, and the route's path template instead of the path.
 """
 
 import logging
 import re
 import time
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.exchange import PROBE_ROUTES, Exchange, is_event_stream
 from api.monitoring.request_metrics import RequestOutcome, count_request
 from shared.settings.live_settings import LiveSettings
 
 log = structlog.stdlib.get_logger()
 
-#: Asked every few seconds by the platform, for ever.
-PROBES = ("/health", "/health/live", "/health/ready", "/metrics")
-_BODY_CHARS = 16 * 1024
+_MAX_BODY_CHARS = 16 * 1024
 _DATA_URL = re.compile(r"(data:[\w.+/\\-]{0,100})[^\"\s]*")
 
 
 class RequestLogMiddleware:
-    """`live` says each time whether bodies are logged too (`logging.include_body`)."""
+    """Logs each request, and its body while `logging.include_body` is on."""
 
     def __init__(self, app: ASGIApp, live: LiveSettings) -> None:
         self._app = app
@@ -35,105 +33,68 @@ class RequestLogMiddleware:
             await self._app(scope, receive, send)
             return
         settings = self._live.now
-        kept = settings.limits.body_bytes if settings.logging.include_body else 0
-        exchange = _LoggedExchange(scope, receive, send, kept_bytes=kept)
+        max_body = settings.limits.body_bytes if settings.logging.include_body else 0
+        exchange = _LoggedExchange(scope, receive, send, max_body_bytes=max_body)
         try:
             await self._app(scope, exchange.receive, exchange.send)
         finally:
-            exchange.tell_end()
+            exchange.finish()
 
 
-class _LoggedExchange:
-    """One request and its response, as they pass."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, kept_bytes: int) -> None:
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._room = kept_bytes
+class _LoggedExchange(Exchange):
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, max_body_bytes: int) -> None:
+        super().__init__(scope, receive, send)
+        self._body_room = max_body_bytes
         self._body: list[bytes] = []
-        self._began = time.perf_counter()
+        self._started_at = time.perf_counter()
         self._status = 0
-        #: Until the response began.
-        self._seconds: float | None = None
-        self._streams = False
-        self._sent_bytes = 0
-        self._ended = False
-        self._client_gone = False
+        self._seconds_to_response: float | None = None
+        self._is_stream = False
 
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self._client_gone = self._client_gone or not self._ended
-        elif self._room:
-            self._keep(message.get("body", b""), whole=not message.get("more_body", False))
-        return message
+    def on_response_start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._status = status
+        self._seconds_to_response = self._elapsed
+        self._is_stream = is_event_stream(headers)
+        if self._is_stream:
+            log.info("stream.opened", message="Event stream opened", **self._fields())
 
-    async def send(self, message: Message) -> None:
-        # Before it goes out: a client that has its whole answer finds it in the log.
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-            self._seconds = time.perf_counter() - self._began
-            self._streams = is_stream(message["headers"])
-            if self._streams:
-                log.info("stream.opened", **self._facts())
-        elif not message.get("more_body", False):
-            self._ended = True
-        self._sent_bytes += len(message.get("body", b""))
-        await self._send(message)
-
-    def tell_end(self) -> None:
-        self._count()
-        probe = self._route in PROBES and self._status < 400
-        level = logging.DEBUG if probe else logging.INFO
-        facts = {**self._facts(), "bytes": self._sent_bytes, "outcome": self._outcome}
-        log.log(level, "request.finished", **facts)
-
-    def _count(self) -> None:
-        stream = self._outcome if self._streams else None
-        count_request(
-            RequestOutcome(self._scope["method"], self._route, self._status, self._seconds, stream)
+    def finish(self) -> None:
+        stream = self.outcome if self._is_stream else None
+        method, route, status = self.scope["method"], self.route, self._status
+        count_request(RequestOutcome(method, route, status, self._seconds_to_response, stream))
+        log.log(
+            logging.DEBUG if route in PROBE_ROUTES and status < 400 else logging.INFO,
+            "request.finished",
+            message="Request finished",
+            **self._fields(),
+            bytes=self.sent_bytes,
+            outcome=self.outcome,
         )
 
-    def _facts(self) -> dict[str, object]:
-        return {
-            "method": self._scope["method"],
-            "route": self._route,
-            "status": self._status or None,
-            "duration_ms": round((time.perf_counter() - self._began) * 1000, 1),
-        }
-
-    @property
-    def _route(self) -> str | None:
-        return route_of(self._scope)
-
-    @property
-    def _outcome(self) -> str:
-        if self._ended:
-            return "complete"
-        return "client_gone" if self._client_gone else "cut"
-
-    def _keep(self, chunk: bytes, *, whole: bool) -> None:
-        self._body.append(chunk[: self._room])
-        self._room -= len(self._body[-1])
-        if whole or not self._room:
-            self._room = 0
+    def on_body(self, chunk: bytes, *, last: bool) -> None:
+        if not self._body_room:
+            return
+        self._body.append(chunk[: self._body_room])
+        self._body_room -= len(self._body[-1])
+        if last or not self._body_room:
+            self._body_room = 0
             text = b"".join(self._body).decode(errors="replace")
-            log.info("request.body", body=_shortened(text))
+            log.info("request.body", message="Request body received", body=_shorten(text))
             self._body.clear()
 
+    @property
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._started_at
 
-def route_of(scope: Scope) -> str | None:
-    """The template of the route that took the request; none did where it is None."""
-    route = cast("object", scope.get("route"))
-    return getattr(route, "path_format", None) or getattr(route, "path", None)
+    def _fields(self) -> dict[str, object]:
+        return {
+            "method": self.scope["method"],
+            "route": self.route,
+            "status": self._status or None,
+            "duration_ms": round(self._elapsed * 1000, 1),
+        }
 
 
-def is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    kinds = (value for name, value in headers if name.lower() == b"content-type")
-    return any(kind.startswith(b"text/event-stream") for kind in kinds)
-
-
-def _shortened(body: str) -> str:
+def _shorten(body: str) -> str:
     text = _DATA_URL.sub(r"\1…", body)
-    return text if len(text) <= _BODY_CHARS else f"{text[:_BODY_CHARS]}…"
+    return text if len(text) <= _MAX_BODY_CHARS else f"{text[:_MAX_BODY_CHARS]}…"

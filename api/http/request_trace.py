@@ -1,35 +1,35 @@
-"""A request's spans: one until its response starts, and one for the stream that it may be.
+"""Records a span for each request, and a child span for the event stream that it may open.
 
-The request's span ends where its duration is measured (`mamba_http_request_duration_seconds`): of a
-stream, at its first byte. So a trace has its root while the answer is still being made, and loses
-it to no process that is killed meanwhile. How long the client stayed is a span below it.
+The request's span ends when the response starts, as `mamba_http_request_duration_seconds` does. A
+trace therefore has its root while the run is still in progress, even if this process is killed
+later. The child span covers the time that the client stays connected.
 
-The route's template is told, not the path: a chat's id holds its user's words. Imported only where
-tracing is on.
+Import this module only if tracing is on.
 """
 
+from collections.abc import Iterable
 from http import HTTPMethod
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.exchange import PROBE_ROUTES, Exchange, is_event_stream
 from api.http.request_id import request_id_of
-from api.http.request_log import PROBES, is_stream, route_of
 from shared.telemetry.tracing.tracer import RecordedSpan, Tracer
 
 _METHODS = frozenset(HTTPMethod)
 
 
 class TracingMiddleware:
-    """Outside of the request log: its lines have the span's ids."""
+    """Traces requests. Wrap the request log with it, so that log lines contain the span's ids."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app = app
         self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PROBES:
+        if scope["type"] != "http" or scope["path"] in PROBE_ROUTES:
             await self._app(scope, receive, send)
             return
         exchange = _TracedExchange(scope, receive, send, self._tracer)
@@ -40,77 +40,54 @@ class TracingMiddleware:
             exchange.span.fail(type(error).__qualname__)
             raise
         finally:
-            exchange.end()
+            exchange.on_response_end()
 
 
-class _TracedExchange:
-    """One request and its response, as they pass."""
-
+class _TracedExchange(Exchange):
     def __init__(self, scope: Scope, receive: Receive, send: Send, tracer: Tracer) -> None:
+        super().__init__(scope, receive, send)
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        self._scope = scope
-        self._receive = receive
-        self._send = send
         self._tracer = tracer
-        self._method = "HTTP" if method == "_OTHER" else method
+        self._span_method = "HTTP" if method == "_OTHER" else method
         attributes = {
             "http.request.method": method,
             "mamba.request.id": request_id_of(scope),
             "network.protocol.version": scope.get("http_version"),
             "url.scheme": scope.get("scheme"),
         }
-        self.span = tracer.start(self._method, "server", attributes, _parent(scope))
-        self._stream: RecordedSpan | None = None
-        self._sent_bytes = 0
-        self._ended = False
-        self._client_gone = False
+        self.span = tracer.start(self._span_method, "server", attributes, _parent(scope))
+        self._stream_span: RecordedSpan | None = None
 
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self._client_gone = self._client_gone or not self._ended
-        return message
-
-    async def send(self, message: Message) -> None:
-        # Before it goes out: a client that has its whole answer finds the spans ended.
-        if message["type"] == "http.response.start":
-            self._begin(message)
-        else:
-            self._sent_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                self._ended = True
-                self.end()
-        await self._send(message)
-
-    def _begin(self, response: Message) -> None:
-        status: int = response["status"]
-        self._name()
+    def on_response_start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._set_route()
         self.span.set({"http.response.status_code": status})
         if status >= 500:
             self.span.fail(str(status))
-        if is_stream(response["headers"]):
-            below = trace.set_span_in_context(trace.get_current_span())
-            self._stream = self._tracer.start("stream", "internal", {}, below)
+        if is_event_stream(headers):
+            parent = trace.set_span_in_context(trace.get_current_span())
+            self._stream_span = self._tracer.start("stream", "internal", {}, parent)
             self.span.end()
 
-    def end(self) -> None:
-        self._name()
+    def on_response_end(self) -> None:
+        self._set_route()
         self.span.end()
-        if self._stream is not None and self._stream.recorded:
-            outcome = "complete" if self._ended else "client_gone" if self._client_gone else "cut"
-            told = {"mamba.stream.outcome": outcome, "mamba.stream.bytes": self._sent_bytes}
-            self._stream.set(told)
-            self._stream.end()
+        if self._stream_span is not None and self._stream_span.recorded:
+            attributes = {
+                "mamba.stream.outcome": self.outcome,
+                "mamba.stream.bytes": self.sent_bytes,
+            }
+            self._stream_span.set(attributes)
+            self._stream_span.end()
 
-    def _name(self) -> None:
-        # It has ended where a stream goes on, or the whole response was sent.
-        if self.span.recorded and (route := route_of(self._scope)):
-            self.span.rename(f"{self._method} {route}")
+    def _set_route(self) -> None:
+        # A span that has ended cannot be changed.
+        if self.span.recorded and (route := self.route):
+            self.span.rename(f"{self._span_method} {route}")
             self.span.set({"http.route": route})
 
 
 def _parent(scope: Scope) -> Context:
-    """Where the request says that it belongs to. Of what else it carries nothing is taken over."""
+    """The span named by the request's trace headers, without baggage or other context."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    said = trace.get_current_span(propagate.extract(headers, Context()))
-    return trace.set_span_in_context(said, Context())
+    span = trace.get_current_span(propagate.extract(headers, Context()))
+    return trace.set_span_in_context(span, Context())

@@ -1,0 +1,1 @@
+"""Health checks, metrics and trace spans of the API process."""

@@ -1,7 +1,7 @@
-"""The state of everything that an answer needs, as `GET /health` tells it.
+"""Checks the components that a run needs, for `GET /health`.
 
-One look serves all who ask within a few seconds, however many they are; each part of it is bounded
-in time. Details are read by anybody: they name no address and no key.
+Requests within a few seconds share one result, and each check has a timeout. `/health` is public,
+so details contain no addresses or keys.
 """
 
 import asyncio
@@ -23,30 +23,32 @@ from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from shared.single_flight import SingleFlightCache
 
-#: All others are model endpoints, by name.
+#: All other components are queues and model endpoints.
 SYSTEM_COMPONENTS = ("redis", "streams", "queue", "workers")
 
 Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
 _MAX_AGE_SECONDS = 5.0
-_LOOK_SECONDS = 2.0
-#: A job that waits longer finds no free worker.
+_CHECK_TIMEOUT_SECONDS = 2.0
+#: A queue whose oldest job waits longer is degraded.
 _LONG_WAIT_MS = 10_000
-#: Probes that a provider may miss before its report says nothing any more.
-_MISSED_PROBES = 3
+#: A provider's report expires after this many probe intervals.
+_MAX_MISSED_PROBES = 3
 
 
 class Component(BaseModel):
     status: Status
-    latency_ms: float | None = Field(default=None, description="How long its answer took")
-    detail: str | None = Field(default=None, description="For people", examples=["2 alive"])
+    latency_ms: float | None = Field(default=None, description="Response time of the check")
+    detail: str | None = Field(
+        default=None, description="A description for people", examples=["2 alive"]
+    )
 
 
 Components = dict[str, Component]
 
 
 class ComponentChecks:
-    """One a process."""
+    """Runs the checks and caches their results. Create one per process."""
 
     def __init__(self, stores: Stores, live: LiveSettings, agents: AgentDirectory) -> None:
         self._stores = stores
@@ -63,75 +65,77 @@ class ComponentChecks:
 
     async def _check_all(self) -> Components:
         settings = self._live.now
-        redis, streams, queue, workers, others, providers = await asyncio.gather(
+        redis, streams, queue, workers, other_queues, providers = await asyncio.gather(
             _timed(self._ping),
             self._streams(),
             _timed(lambda: self._queue(settings)),
-            _timed(self._working),
+            _timed(self._worker_capacity),
             self._other_queues(settings),
             self._providers(settings),
         )
-        ours = {"redis": redis, **streams, "queue": queue, **others, "workers": workers}
-        return {**providers, **ours}
+        system = {"redis": redis, **streams, "queue": queue, **other_queues, "workers": workers}
+        return {**providers, **system}
 
     async def _ping(self) -> Component:
         await self._redis.execute_command("PING")
         return Component(status="healthy")
 
     async def _streams(self) -> Components:
-        """`streams`, where the logs are apart."""
-        return {"streams": await _timed(self._log_nodes)} if self._stores.split else {}
+        """Return the component `streams` if split storage is on."""
+        return {"streams": await _timed(self._stream_nodes)} if self._stores.split else {}
 
-    async def _log_nodes(self) -> Component:
+    async def _stream_nodes(self) -> Component:
         replies = await self._stores.each_log_node("PING")
-        away = sum(isinstance(reply, Exception) for reply in replies.values())
-        if away or self._stores.uncovered:
-            detail = f"{away} of {len(replies)} nodes do not answer"
-            detail += f", {self._stores.uncovered} slots have none" * bool(self._stores.uncovered)
-            status = "unhealthy" if away == len(replies) else "degraded"
+        failed = sum(isinstance(reply, Exception) for reply in replies.values())
+        if failed or self._stores.uncovered:
+            detail = f"{failed} of {len(replies)} nodes do not respond"
+            if self._stores.uncovered:
+                detail += f", {self._stores.uncovered} hash slots have no node"
+            status = "unhealthy" if failed == len(replies) else "degraded"
             return Component(status=status, detail=detail)
         return Component(status="healthy", detail=f"{len(replies)} nodes")
 
     async def _other_queues(self, settings: Settings) -> Components:
-        """`queue:NAME`, for each that agents or models have beside the main one."""
+        """Return a component `queue:NAME` for each other queue of the agents and models."""
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
                 names = await self._agents.queues() | set(settings.models.queues.values())
         except (*REDIS_AWAY, RedisError, TimeoutError):
             return {}
         others = sorted(names - {keys.MAIN_QUEUE})
-        looks = [_timed(partial(self._queue, settings, name)) for name in others]
-        found = await asyncio.gather(*looks)
-        return {f"queue:{name}": queue for name, queue in zip(others, found, strict=True)}
+        checks = [_timed(partial(self._queue, settings, name)) for name in others]
+        queues = await asyncio.gather(*checks)
+        return {f"queue:{name}": queue for name, queue in zip(others, queues, strict=True)}
 
     async def _queue(self, settings: Settings, name: str = keys.MAIN_QUEUE) -> Component:
         backlog = await read_backlog(self._redis, keys.queue(name))
-        detail = f"{backlog.waiting} waiting, {backlog.taken} taken"
+        detail = f"{backlog.waiting} waiting, {backlog.taken} running"
         if backlog.waiting:
-            detail += f", the oldest waits for {backlog.oldest_ms / 1000:.1f} s"
+            detail += f", oldest wait {backlog.oldest_ms / 1000:.1f} s"
         alive = await self._workers.alive()
-        if alive and not any(one.serves(keys.queue(name)) for one in alive if not one.draining):
+        serving = [worker for worker in alive if not worker.draining]
+        if alive and not any(worker.serves(keys.queue(name)) for worker in serving):
             detail += ", no worker serves it"
         full = 0 < settings.limits.queue_depth <= backlog.waiting
         slow = full or backlog.oldest_ms > _LONG_WAIT_MS
         return Component(status="degraded" if slow else "healthy", detail=detail)
 
-    async def _working(self) -> Component:
+    async def _worker_capacity(self) -> Component:
         alive = [worker for worker in await self._workers.alive() if not worker.draining]
         if not alive:
             return Component(status="unhealthy", detail="No worker is alive.")
         running = sum(worker.running for worker in alive)
-        places = sum(worker.concurrency for worker in alive)
-        detail = f"{len(alive)} alive, {running} of {places} places taken"
-        return Component(status="degraded" if running >= places else "healthy", detail=detail)
+        slots = sum(worker.concurrency for worker in alive)
+        detail = f"{len(alive)} alive, {running} of {slots} slots in use"
+        return Component(status="degraded" if running >= slots else "healthy", detail=detail)
 
     async def _providers(self, settings: Settings) -> Components:
         names = _provider_names(settings)
         reports = await self._reports(names, settings)
         checks = {name: _provider(reports.get(name), settings) for name in names}
         if settings.openai.demo:
-            checks["openai"] = Component(status="healthy", detail="The built-in demo model.")
-        # A provider may have the name of another component.
+            checks["openai"] = Component(status="healthy", detail="Built-in demo model.")
+        # A provider can have the same name as a system component.
         return {
             f"provider:{name}" if name in SYSTEM_COMPONENTS else name: component
             for name, component in checks.items()
@@ -140,25 +144,26 @@ class ComponentChecks:
     async def _reports(self, names: list[str], settings: Settings) -> dict[str, ProviderReport]:
         if not settings.health.openai_check_enabled:
             return {}
-        ttl = settings.health.interval_seconds * _MISSED_PROBES
+        ttl = settings.health.interval_seconds * _MAX_MISSED_PROBES
         oldest = time.time() * 1000 - ttl * 1000
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                found = await ProviderReports(self._redis, ttl=ttl).read(names)
+            async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
+                reports = await ProviderReports(self._redis, ttl=ttl).read(names)
         except (*REDIS_AWAY, RedisError, TimeoutError):
             return {}
-        return {report.name: report for report in found if report.checked_at > oldest}
+        return {report.name: report for report in reports if report.checked_at > oldest}
 
 
 async def _timed(check: Callable[[], Awaitable[Component]]) -> Component:
-    """The component as the check finds it; unhealthy where Redis does not answer in time."""
-    began = time.perf_counter()
+    """Run a check with a timeout. The component is unhealthy if Redis does not respond."""
+    started_at = time.perf_counter()
     try:
-        async with asyncio.timeout(_LOOK_SECONDS):
-            found = await check()
+        async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
+            component = await check()
     except (*REDIS_AWAY, RedisError, TimeoutError):
-        return Component(status="unhealthy", detail="Redis does not answer.")
-    return found.model_copy(update={"latency_ms": _rounded((time.perf_counter() - began) * 1000)})
+        return Component(status="unhealthy", detail="Redis does not respond.")
+    latency_ms = _rounded((time.perf_counter() - started_at) * 1000)
+    return component.model_copy(update={"latency_ms": latency_ms})
 
 
 def _provider_names(settings: Settings) -> list[str]:
@@ -169,8 +174,8 @@ def _provider_names(settings: Settings) -> list[str]:
 
 def _provider(report: ProviderReport | None, settings: Settings) -> Component:
     if report is None:
-        asked = settings.health.openai_check_enabled
-        detail = "No worker has reported on it yet." if asked else "It is not checked."
+        enabled = settings.health.openai_check_enabled
+        detail = "No worker has checked this endpoint yet." if enabled else "The check is disabled."
         return Component(status="unknown", detail=detail)
     return Component(
         status="healthy" if report.healthy else "unhealthy",

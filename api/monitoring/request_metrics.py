@@ -1,4 +1,4 @@
-"""Request, refusal, run and stream counters of the API. See `docs/reference/metrics.md`."""
+"""Counters of requests, refusals, runs and streams. See `docs/reference/metrics.md`."""
 
 from typing import NamedTuple
 
@@ -8,57 +8,57 @@ from shared.errors import QueueFull
 from shared.telemetry.metrics import AGENTS
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-#: Anybody may invent others.
+#: Clients can send any method; the others share one label value, which bounds the series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-_REQUESTS = Counter("mamba_http_requests", "Requests.", ("method", "route", "status"))
+_REQUESTS = Counter("mamba_http_requests", "HTTP requests.", ("method", "route", "status"))
 _DURATION = Histogram(
     "mamba_http_request_duration_seconds",
-    "From a request to the start of its response.",
+    "Time from a request to the start of its response.",
     ("method", "route"),
     buckets=_SECONDS,
 )
-_REFUSALS = Counter("mamba_http_refusals", "Requests that were refused, by code.", ("code",))
-_ACCEPTED = Counter("mamba_runs_accepted", "Runs that were let in.", ("agent",))
+_REFUSALS = Counter("mamba_http_refusals", "Refused requests, by error code.", ("code",))
+_ACCEPTED = Counter("mamba_runs_accepted", "Accepted runs.", ("agent",))
 STREAM_CLIENTS = Gauge(
-    "mamba_stream_clients", "Clients that follow a run now.", multiprocess_mode="livesum"
+    "mamba_stream_clients", "Clients that currently follow a run.", multiprocess_mode="livesum"
 )
-_STREAMS = Counter("mamba_streams", "Streams that have ended, by how.", ("outcome",))
+_STREAMS = Counter("mamba_streams", "Ended streams, by outcome.", ("outcome",))
 
-# What an alert counts from its first time on must have been 0 before.
+# An alert detects the first increase only if the series exists with the value 0 before.
 _REFUSALS.labels(QueueFull.code)
 for _outcome in ("complete", "client_gone", "cut"):
     _STREAMS.labels(_outcome)
 
 
 def count_stream_clients() -> int:
-    """How many clients follow a run at this process, also where several share their metrics."""
+    """Return the clients that follow a run, over all processes that share these metrics."""
     [family] = STREAM_CLIENTS.collect()
     return round(sum(sample.value for sample in family.samples))
 
 
 class RequestOutcome(NamedTuple):
-    """A request and its response, at their end."""
+    """The result of one request."""
 
     method: str
-    #: The route's template; None where no route took it.
+    #: The route's path template; None if no route matched.
     route: str | None
-    #: 0 where the client left before there was one.
+    #: 0 if the client disconnected before the response started.
     status: int
-    #: Until the response began; None where it never did.
+    #: Time until the response started; None if it never did.
     seconds: float | None
-    #: How the stream ended, where it is one.
+    #: The stream's outcome; None if the response is not a stream.
     stream: str | None
 
 
-def count_request(answered: RequestOutcome) -> None:
-    method = answered.method if answered.method in _METHODS else "other"
-    route = answered.route or "other"
-    _REQUESTS.labels(method, route, str(answered.status or "none")).inc()
-    if answered.seconds is not None:
-        _DURATION.labels(method, route).observe(answered.seconds)
-    if answered.stream is not None:
-        _STREAMS.labels(answered.stream).inc()
+def count_request(request: RequestOutcome) -> None:
+    method = request.method if request.method in _METHODS else "other"
+    route = request.route or "other"
+    _REQUESTS.labels(method, route, str(request.status or "none")).inc()
+    if request.seconds is not None:
+        _DURATION.labels(method, route).observe(request.seconds)
+    if request.stream is not None:
+        _STREAMS.labels(request.stream).inc()
 
 
 def count_refusal(code: str) -> None:
@@ -66,6 +66,6 @@ def count_refusal(code: str) -> None:
 
 
 def count_accepted_run(agent: str) -> None:
-    """Count a run that was let in; its agent is one that there is."""
+    """Count an accepted run. `agent` must be in the catalog."""
     AGENTS.learn(agent)
     _ACCEPTED.labels(AGENTS.label(agent)).inc()

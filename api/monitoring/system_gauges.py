@@ -1,4 +1,4 @@
-"""What is true of the whole house, as gauges: the same whichever API process tells it."""
+"""Gauges of the whole deployment; every API process exports the same values."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -13,32 +13,36 @@ from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.stores import Stores
 from shared.settings.live_settings import LiveSettings
 
-_LOOK_SECONDS = 2.0
+_INFO_TIMEOUT_SECONDS = 2.0
 
-#: Each gauge: its name, what it says, its labels.
+#: Name, help text and labels of each gauge.
 GAUGES = (
     ("mamba_queue_runs", "Runs in a queue, by state.", ("queue", "state")),
-    ("mamba_queue_oldest_wait_seconds", "Since when the oldest waiting run is due.", ("queue",)),
-    ("mamba_queue_limit", "Runs that may wait in a queue; 0: no limit.", ()),
-    ("mamba_workers", "Workers that are alive, by state.", ("state",)),
-    ("mamba_workers_runs", "Runs that all workers work on.", ()),
-    ("mamba_workers_slots", "Runs that those workers that do not drain take at most.", ()),
-    ("mamba_redis_up", "1 while Redis answers.", ()),
-    ("mamba_redis_latency_seconds", "How long a round trip took.", ()),
-    ("mamba_redis_memory_bytes", "Memory that Redis uses.", ()),
-    ("mamba_redis_memory_limit_bytes", "What it may use; 0: no limit.", ()),
-    ("mamba_streams_up", "1 while a node that has logs answers.", ("node",)),
-    ("mamba_streams_memory_bytes", "Memory that such a node uses.", ("node",)),
-    ("mamba_streams_memory_limit_bytes", "What it may use; 0: no limit.", ("node",)),
-    ("mamba_provider_up", "1 while a model endpoint answers as it should.", ("provider",)),
-    ("mamba_provider_latency_seconds", "How long its list of models took.", ("provider",)),
+    ("mamba_queue_oldest_wait_seconds", "Wait of the oldest due run in a queue.", ("queue",)),
+    ("mamba_queue_limit", "Maximum number of waiting runs in a queue; 0 means no limit.", ()),
+    ("mamba_workers", "Live workers, by state.", ("state",)),
+    ("mamba_workers_runs", "Runs in progress on all workers.", ()),
+    ("mamba_workers_slots", "Run capacity of all workers that are not draining.", ()),
+    ("mamba_redis_up", "1 if Redis responds.", ()),
+    ("mamba_redis_latency_seconds", "Round-trip time to Redis.", ()),
+    ("mamba_redis_memory_bytes", "Memory used by Redis.", ()),
+    ("mamba_redis_memory_limit_bytes", "Memory limit of Redis; 0 means no limit.", ()),
+    ("mamba_streams_up", "1 if a node that stores streams responds.", ("node",)),
+    ("mamba_streams_memory_bytes", "Memory used by a node that stores streams.", ("node",)),
+    (
+        "mamba_streams_memory_limit_bytes",
+        "Memory limit of a node that stores streams; 0 means no limit.",
+        ("node",),
+    ),
+    ("mamba_provider_up", "1 if a model endpoint passes its check.", ("provider",)),
+    ("mamba_provider_latency_seconds", "Time to list the models of an endpoint.", ("provider",)),
 )
 
 _Values = dict[str, list[tuple[tuple[str, ...], float]]]
 
 
 class SystemGauges:
-    """One a process."""
+    """Collects the gauges. Create one per process."""
 
     def __init__(
         self,
@@ -48,35 +52,39 @@ class SystemGauges:
         live: LiveSettings,
     ) -> None:
         self._stores = stores
-        self._observatory = monitor
+        self._monitor = monitor
         self._live = live
         self._checks = checks
 
     async def collect(self) -> list[Metric]:
-        """As they were a few seconds ago at most. Without Redis there is little to tell."""
-        house, streams, providers = await asyncio.gather(
-            self._observatory.snapshot(), self._of_streams(), self._of_providers()
+        """Return the gauges, at most a few seconds old. Without Redis, most have no value."""
+        system, streams, providers = await asyncio.gather(
+            self._monitor.snapshot(), self._of_streams(), self._of_providers()
         )
         values: _Values = {
-            "mamba_redis_up": [((), house.redis.up)],
+            "mamba_redis_up": [((), system.redis.up)],
             "mamba_queue_limit": [((), self._live.now.limits.queue_depth)],
         }
-        if house.redis.up:
-            values |= _of_redis(house.redis) | _of_queues(house.queues) | _of_workers(house)
+        if system.redis.up:
+            values |= _of_redis(system.redis) | _of_queues(system.queues) | _of_workers(system)
         return [*_families(values | streams | providers)]
 
     async def _of_streams(self) -> _Values:
-        """By node, where the logs are apart."""
+        """Return one value per node if split storage is on."""
         if not self._stores.split:
             return {}
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                told = await self._stores.each_log_node("INFO", "memory")
+            async with asyncio.timeout(_INFO_TIMEOUT_SECONDS):
+                replies = await self._stores.each_log_node("INFO", "memory")
         except (*REDIS_AWAY, RedisError, TimeoutError):
             return {}
-        up = {(node,): cast("dict[str, int]", info) for node, info in told.items() if _tells(info)}
+        up = {
+            (node,): cast("dict[str, int]", info)
+            for node, info in replies.items()
+            if _has_memory(info)
+        }
         return {
-            "mamba_streams_up": [((node,), (node,) in up) for node in told],
+            "mamba_streams_up": [((node,), (node,) in up) for node in replies],
             "mamba_streams_memory_bytes": [(n, info["used_memory"]) for n, info in up.items()],
             "mamba_streams_memory_limit_bytes": [
                 (n, info.get("maxmemory", 0)) for n, info in up.items()
@@ -97,7 +105,7 @@ class SystemGauges:
         return values
 
 
-def _tells(info: object) -> bool:
+def _has_memory(info: object) -> bool:
     return isinstance(info, dict) and "used_memory" in info
 
 
@@ -123,21 +131,21 @@ def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
     }
 
 
-def _of_workers(house: SystemSnapshot) -> _Values:
-    serving = len(house.serving)
+def _of_workers(system: SystemSnapshot) -> _Values:
+    serving = len(system.serving)
     return {
         "mamba_workers": [
             (("serving",), serving),
-            (("draining",), len(house.workers) - serving),
+            (("draining",), len(system.workers) - serving),
         ],
-        "mamba_workers_runs": [((), house.running)],
-        "mamba_workers_slots": [((), house.slots)],
+        "mamba_workers_runs": [((), system.running)],
+        "mamba_workers_slots": [((), system.slots)],
     }
 
 
 def _families(values: _Values) -> Iterable[Metric]:
-    for name, said, labels in GAUGES:
-        family = GaugeMetricFamily(name, said, labels=labels)
+    for name, help_text, labels in GAUGES:
+        family = GaugeMetricFamily(name, help_text, labels=labels)
         for label_values, value in values.get(name, ()):
             family.add_metric(label_values, value)
         yield family

@@ -1,4 +1,4 @@
-"""Spans of runs. `api/http/request_trace.py` has the spans of requests."""
+"""Trace spans of runs. `api/http/request_trace.py` records the spans of requests."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from shared.telemetry import tracing
 
 
 def trace_run(run: Run) -> None:
-    """Say which run the current request is about, and point at its trace, if that is another."""
+    """Add the run's id to the current span, and a link to the run's trace if it has one."""
     span = tracing.current()
     span.set({"mamba.run.id": run.id})
     if run.traceparent:
@@ -19,9 +19,9 @@ def trace_run(run: Run) -> None:
 def enqueue_span(
     kind: str, job_id: str, queue: str, *, after: Run | None = None
 ) -> Generator[dict[str, str]]:
-    """The way of a job into its queue; and what goes with it, for the worker to go on below.
+    """Record the enqueueing of a job. Yields the trace headers for the worker's child spans.
 
-    `after` is the run that this one continues: it has a trace of its own.
+    `after` is the run that this run continues; the span links to its trace.
     """
     attributes = {
         "messaging.system": "arq",

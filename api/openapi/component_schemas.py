@@ -1,4 +1,4 @@
-"""JSON schemas of models, as components of the API's document."""
+"""Converts the JSON schemas of pydantic models to components of the OpenAPI document."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -6,45 +6,52 @@ from typing import Any, cast
 Schema = dict[str, Any]
 
 _REF = "#/components/schemas/"
-#: For pydantic, so that what it makes refers to components.
-TEMPLATE = f"{_REF}{{model}}"
+#: The `ref_template` for pydantic.
+REF_TEMPLATE = f"{_REF}{{model}}"
 
 
 def reference(name: str) -> Schema:
-    """A pointer to one of the document's schemas."""
+    """Return a reference to a component schema."""
     return {"$ref": f"{_REF}{name}"}
 
 
-def components(name: str, schema: Schema, named: Callable[[str], str]) -> Schema:
-    """The schema under its name, and what it is made of, each under what its class is `named`."""
+def components(name: str, schema: Schema, component_name: Callable[[str], str]) -> Schema:
+    """Return the schema and its definitions by component name.
+
+    `component_name` maps the class name of a definition to its component name.
+    """
     definitions: Schema = schema.pop("$defs", {})
-    names = {kind: named(kind) for kind in definitions}
+    names = {class_name: component_name(class_name) for class_name in definitions}
     parts = {
-        names[kind]: {**_rewritten(made, names), "title": names[kind]}
-        for kind, made in definitions.items()
+        names[class_name]: {**_rewrite(definition, names), "title": names[class_name]}
+        for class_name, definition in definitions.items()
     }
-    return {name: _rewritten(schema, names), **parts}
+    return {name: _rewrite(schema, names), **parts}
 
 
-def require_type(kind: Schema, said: Schema | None = None) -> None:
-    """Say that `type` is always there: models have it as a default, or are chosen by it."""
-    fields: Schema = kind["properties"]
-    kind["properties"] = {**fields, "type": {**fields.get("type", {}), **(said or {})}}
-    kind["required"] = list(dict.fromkeys(["type", *kind.get("required", ())]))
+def require_type(schema: Schema, type_schema: Schema | None = None) -> None:
+    """Mark `type` as required, and extend its schema.
+
+    Pydantic lists it as optional where the model has a default for it, and omits it where only the
+    discriminator reads it.
+    """
+    fields: Schema = schema["properties"]
+    schema["properties"] = {**fields, "type": {**fields.get("type", {}), **(type_schema or {})}}
+    schema["required"] = list(dict.fromkeys(["type", *schema.get("required", ())]))
 
 
-def _rewritten(schema: object, names: dict[str, str]) -> Any:  # noqa: ANN401  (any JSON)
-    """With the new names; and "any of" for "one of": some kinds of parts are open, so more fit."""
+def _rewrite(schema: object, names: dict[str, str]) -> Any:  # noqa: ANN401  (any JSON)
+    """Rename references, and replace `oneOf` with `anyOf`: a part can match several open types."""
     if isinstance(schema, list):
-        return [_rewritten(item, names) for item in cast("list[object]", schema)]
+        return [_rewrite(item, names) for item in cast("list[object]", schema)]
     if not isinstance(schema, dict):
         return schema
     fields = cast("Schema", schema)
-    made: Schema = {}
+    result: Schema = {}
     for key, value in fields.items():
         if key == "$ref":
             name = str(value).removeprefix(_REF)
-            made.update(reference(names.get(name, name)))
+            result.update(reference(names.get(name, name)))
         elif key != "discriminator":
-            made["anyOf" if key == "oneOf" else key] = _rewritten(value, names)
-    return made
+            result["anyOf" if key == "oneOf" else key] = _rewrite(value, names)
+    return result

@@ -1,7 +1,7 @@
-"""`/docs` and `/redoc`: the API's document as pages, whose scripts this server serves itself.
+"""Serves `/docs` (Swagger UI) and `/redoc` with their scripts.
 
-No page loads anything from elsewhere: a server without a way to the internet has them too, and the
-browser is told so.
+The pages load nothing from other hosts, so they work offline. Their content security policy
+enforces that.
 """
 
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse
 
 from shared.errors import NotFound
 
-#: Carries the files of Swagger UI and Redoc.
+#: Contains the files of Swagger UI and Redoc.
 _PACKAGE = "fastapi-offline"
 _FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
 _STATIC = "/docs/static"
@@ -25,12 +25,12 @@ _PAGE_HEADERS = {
         " img-src 'self' data:; worker-src blob:; frame-ancestors 'none'"
     ),
 }
-#: Their addresses name the version that they are of.
+#: The URLs contain the version of the files.
 _FILE_HEADERS = {"cache-control": "public, max-age=31536000, immutable"}
 
 
 def install(app: FastAPI) -> None:
-    """Add the pages to an application that was made without FastAPI's own."""
+    """Add the pages to an application that was created without FastAPI's own pages."""
     title = app.title
 
     async def docs(request: Request) -> HTMLResponse:
@@ -61,9 +61,9 @@ def install(app: FastAPI) -> None:
 
 
 async def _serve_file(request: Request) -> FileResponse:
-    name, asked = request.path_params["name"], request.path_params["version"]
-    if name not in _FILES or asked != version(_PACKAGE):
-        raise NotFound("There is no such file.")
+    name, requested = request.path_params["name"], request.path_params["version"]
+    if name not in _FILES or requested != version(_PACKAGE):
+        raise NotFound(f"There is no file {name!r}.")
     path = Path(str(files("fastapi_offline"))) / "static" / name
     return FileResponse(path, headers=_FILE_HEADERS)
 
@@ -78,5 +78,5 @@ def _file(request: Request, name: str) -> str:
 
 
 def _url(request: Request, path: str) -> str:
-    """The path as the browser asks for it, behind a proxy that takes a prefix away."""
+    """Return the path as the browser sees it, with the prefix that a proxy strips."""
     return f"{request.scope.get('root_path', '').rstrip('/')}{path}"

@@ -1,8 +1,7 @@
-"""The API's document (OpenAPI 3.1): what FastAPI makes of the routes, and what it cannot know.
+"""Completes the OpenAPI 3.1 document that FastAPI generates from the routes.
 
-A new route follows by itself: its function's name is its operation's id, `problems.responses(…)`
-documents its refusals, and here every operation gets what all of them have: `500`, `x-request-id`,
-and, unless it is public, what the gate asks and answers.
+A route's function name is its operation id, and its `problems.responses(…)` document its errors.
+This module adds to each operation: `500`, `x-request-id`, and authentication unless it is public.
 """
 
 from collections.abc import Iterator
@@ -18,27 +17,27 @@ from api.openapi.request_schema import request_schemas
 from api.openapi.stream_schema import event_schemas
 
 _TAGS = [
-    {"name": "chat", "description": "Ask, follow the answer, stop it."},
-    {"name": "titles", "description": "Name a chat."},
-    {"name": "models", "description": "What can be asked."},
-    {"name": "agents", "description": "Who can be asked."},
-    {"name": "tools", "description": "What is called, and what it shows, as JSON Schemas."},
-    {"name": "health", "description": "For the platform that keeps the processes."},
+    {"name": "chat", "description": "Send a message, follow the answer, stop it."},
+    {"name": "titles", "description": "Generate a title for a chat."},
+    {"name": "models", "description": "List the available models."},
+    {"name": "agents", "description": "List the available agents."},
+    {"name": "tools", "description": "List the tools with their JSON Schemas."},
+    {"name": "health", "description": "Health checks for the platform that runs the processes."},
 ]
 _SERVERS = [{"url": "/", "description": "This server"}]
 _HEADERS: Schema = {
     "x-request-id": {
-        "description": "The request's id: as it was sent, or made here. It is in the logs too.",
+        "description": "The request's id, as sent by the client or generated. Logs contain it.",
         "schema": {"type": "string"},
         "example": "req_6Jt0vXh1Qq2",
     },
     "x-run-id": {
-        "description": "The id of the answer that is followed.",
+        "description": "The id of the run that the stream follows.",
         "schema": {"type": "string"},
         "example": "8vGQ2kZ1xkqkJwqfJ0yR",
     },
     "x-chat-id": {
-        "description": "The chat's id, as it stands in the paths of its URLs.",
+        "description": "The id of the chat, encoded as in its URLs.",
         "schema": {"type": "string"},
         "example": "trip",
     },
@@ -50,7 +49,7 @@ def operation_id(route: APIRoute) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Make the application's document the one of this file."""
+    """Replace the application's OpenAPI document with the complete one."""
 
     def document() -> Schema:
         if app.openapi_schema is None:
@@ -61,7 +60,7 @@ def install(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> Schema:
-    made = get_openapi(
+    document = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
@@ -70,15 +69,15 @@ def _document(app: FastAPI) -> Schema:
         servers=_SERVERS,
         license_info={"name": "MIT", "identifier": "MIT"},
     )
-    parts: Schema = made.setdefault("components", {})
+    parts: Schema = document.setdefault("components", {})
     parts["headers"] = _HEADERS
     problem = {"Problem": Problem.model_json_schema()}
     schemas = {**parts.get("schemas", {}), **problem, **request_schemas(), **event_schemas()}
     parts["schemas"] = dict(sorted(schemas.items()))
-    add_security(made)
-    for operation in _operations(made):
+    add_security(document)
+    for operation in _operations(document):
         _complete(operation)
-    return made
+    return document
 
 
 def _operations(document: Schema) -> Iterator[Schema]:
@@ -87,9 +86,9 @@ def _operations(document: Schema) -> Iterator[Schema]:
 
 
 def _complete(operation: Schema) -> None:
-    answers: Schema = operation["responses"]
-    answers.update({str(status): text for status, text in responses(500).items()})
-    operation["responses"] = dict(sorted(answers.items()))
-    for answer in answers.values():
-        named: Schema = answer.setdefault("headers", {})
-        named["x-request-id"] = {"$ref": "#/components/headers/x-request-id"}
+    by_status: Schema = operation["responses"]
+    by_status.update({str(status): response for status, response in responses(500).items()})
+    operation["responses"] = dict(sorted(by_status.items()))
+    for response in by_status.values():
+        headers: Schema = response.setdefault("headers", {})
+        headers["x-request-id"] = {"$ref": "#/components/headers/x-request-id"}

@@ -1,24 +1,30 @@
-"""What the API's document says of bodies with messages, which their routes read by themselves."""
+"""OpenAPI schemas of bodies with messages, whose routes parse the raw body without FastAPI."""
 
 from pydantic import BaseModel
 
 from api.chat.request import ChatRequest
-from api.openapi.component_schemas import TEMPLATE, Schema, components, reference, require_type
+from api.openapi.component_schemas import REF_TEMPLATE, Schema, components, reference, require_type
 from api.routes.titles import TitleRequest
 
-#: The `type` of each part of a message, which its model is chosen by and does not say.
+#: The `type` of each message part. It selects the model, which does not declare it.
 _PART_TYPES: Schema = {
     "_Text": {"const": "text"},
     "_Reasoning": {"const": "reasoning"},
     "_File": {"const": "file"},
     "_StepStart": {"const": "step-start"},
     "_Tool": {"pattern": "^(tool-.+|dynamic-tool)$", "examples": ["tool-generateCard"]},
-    "_Unknown": {"type": "string", "description": "Of a newer client: left out"},
-    "InlineFile": {"const": "file", "description": "The AI SDK 4's, with `data` for a `url`"},
+    "_Unknown": {"type": "string", "description": "A part type of a newer client; ignored"},
+    "InlineFile": {
+        "const": "file",
+        "description": "A file part of AI SDK 4: `data`, no `url`",
+    },
     "ToolInvocation": {"const": "tool-invocation"},
 }
-#: A class of parts that also stands elsewhere, and without a `type` there.
-_INVOCATION = {"const": "tool-invocation", "description": "Where it is a part of a message"}
+#: This class is also used outside of parts, where it has no `type`.
+_INVOCATION = {
+    "const": "tool-invocation",
+    "description": "Required in a message part",
+}
 
 _EXAMPLES: Schema = {
     "plain": {
@@ -26,7 +32,7 @@ _EXAMPLES: Schema = {
         "value": {"messages": [{"role": "user", "content": "Hello"}]},
     },
     "ui": {
-        "summary": "What useChat sends",
+        "summary": "A request of `useChat`",
         "value": {
             "id": "trip",
             "trigger": "submit-message",
@@ -36,7 +42,7 @@ _EXAMPLES: Schema = {
         },
     },
     "tools": {
-        "summary": "With a display tool, of a model by name",
+        "summary": "A named model with a display tool",
         "value": {
             "model": "openai/gpt-4o",
             "tools": ["generateChart"],
@@ -45,7 +51,7 @@ _EXAMPLES: Schema = {
     },
 }
 
-#: For a route's `openapi_extra`.
+#: The `openapi_extra` of a route.
 CHAT_BODY: Schema = {
     "requestBody": {
         "required": True,
@@ -57,18 +63,18 @@ CHAT_BODY: Schema = {
 
 
 def request_schemas() -> Schema:
-    """The requests and the parts of messages, whose private names say nothing outside."""
+    """Return the schemas of the requests and their message parts."""
     return {**_request(TitleRequest), **_request(ChatRequest)}
 
 
-def _request(kind: type[BaseModel]) -> Schema:
-    schema = kind.model_json_schema(by_alias=True, ref_template=TEMPLATE)
-    for name, said in _PART_TYPES.items():
-        require_type(schema["$defs"][name], said)
+def _request(model: type[BaseModel]) -> Schema:
+    schema = model.model_json_schema(by_alias=True, ref_template=REF_TEMPLATE)
+    for name, type_schema in _PART_TYPES.items():
+        require_type(schema["$defs"][name], type_schema)
     schema["$defs"]["Invocation"]["properties"]["type"] = _INVOCATION
-    return components(kind.__name__, schema, _part)
+    return components(model.__name__, schema, _component_name)
 
 
-def _part(name: str) -> str:
-    """`_Text` is `MessageText`."""
+def _component_name(name: str) -> str:
+    """Return `MessageText` for `_Text`."""
     return f"Message{name[1:]}" if name.startswith("_") else name

@@ -1,11 +1,11 @@
-"""What the API's document says of an answer: each wire with its events and an example."""
+"""OpenAPI description of an event stream: both stream formats with their events and examples."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from api.openapi.component_schemas import TEMPLATE, Schema, components, reference, require_type
+from api.openapi.component_schemas import REF_TEMPLATE, Schema, components, reference, require_type
 from api.streaming.basic_format import BasicEvent, BasicView
 from api.streaming.sse import encode_sse
 from api.streaming.stream_format import BASIC, EVENT_STREAM
@@ -44,24 +44,25 @@ _EXAMPLE: list[StreamEvent] = [
 
 
 def stream_response() -> dict[int | str, Schema]:
-    """A `200` that streams an answer, for a route's `responses`."""
-    log = [Entry(1, offset, event.encode()) for offset, event in enumerate(_EXAMPLE, 1)]
-    log.append(Entry(1, len(log) + 1, DONE))
+    """Return the `200` response that streams a run, for the `responses` of a route."""
+    entries = [Entry(1, offset, event.encode()) for offset, event in enumerate(_EXAMPLE, 1)]
+    entries.append(Entry(1, len(entries) + 1, DONE))
     return {
         200: {
             "description": (
-                "The answer, as the AI SDK's UI message stream; or on the basic wire, to who sends"
-                f" `Accept: {EVENT_STREAM}; profile={BASIC.profile}`. Each event's `data` is a"
-                " `StreamEvent` or a `BasicEvent`, and the last one is `[DONE]`; its `id` is the"
-                " cursor to come back with in `Last-Event-ID`. Comments are heartbeats."
+                "The answer as a UI message stream of the AI SDK, or in the basic format if the"
+                f" request has `Accept: {EVENT_STREAM}; profile={BASIC.profile}`. The `data` of"
+                " each event is a `StreamEvent` or a `BasicEvent`; the last one is `[DONE]`. The"
+                " `id` of an event is the cursor for `Last-Event-ID`, which resumes the stream."
+                " Comments are heartbeats."
             ),
             "headers": {
                 name: {"$ref": f"#/components/headers/{name}"} for name in ("x-run-id", "x-chat-id")
             },
             "content": {
-                EVENT_STREAM: _content("StreamEvent", log),
+                EVENT_STREAM: _content("StreamEvent", entries),
                 f"{EVENT_STREAM}; profile={BASIC.profile}": _content(
-                    "BasicEvent", BasicView()(log)
+                    "BasicEvent", BasicView()(entries)
                 ),
             },
         }
@@ -69,22 +70,22 @@ def stream_response() -> dict[int | str, Schema]:
 
 
 def event_schemas() -> Schema:
-    """Both unions, each event a schema of its own: `TextDeltaEvent`, and `BasicTextDeltaEvent`."""
+    """Return both unions and the schema of each event, such as `BasicTextDeltaEvent`."""
     stream: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent)
     basic: TypeAdapter[BasicEvent] = TypeAdapter(BasicEvent)
     return {**_union("StreamEvent", stream), **_union("BasicEvent", basic)}
 
 
 def _union(name: str, events: TypeAdapter[Any]) -> Schema:
-    schema = events.json_schema(by_alias=True, ref_template=TEMPLATE)
-    for kind, made in schema["$defs"].items():
-        require_type(made, {"pattern": "^data-"} if kind == "Data" else None)
-    return components(name, schema, lambda kind: f"{kind}Event")
+    schema = events.json_schema(by_alias=True, ref_template=REF_TEMPLATE)
+    for class_name, definition in schema["$defs"].items():
+        require_type(definition, {"pattern": "^data-"} if class_name == "Data" else None)
+    return components(name, schema, lambda class_name: f"{class_name}Event")
 
 
 def _content(event: str, example: Sequence[Entry]) -> Schema:
     return {
-        # A key of OpenAPI 3.2, for one server-sent event; readers of 3.1 leave it out.
+        # A key of OpenAPI 3.2 that describes one server-sent event. Readers of 3.1 ignore it.
         "itemSchema": {
             "type": "object",
             "required": ["data"],

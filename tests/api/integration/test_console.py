@@ -290,7 +290,7 @@ async def test_a_run_is_described_followed_and_stopped_and_the_log_says_by_whom(
     again = await client.post(f"/ops/runs/{run_id}/stop", headers=key(OPERATOR))
 
     assert (described["state"], described["worker"]) == ("queued", None)
-    assert stopped.json() == {"detail": f"{run_id} is cancelled."}
+    assert stopped.json() == {"detail": f"Run {run_id} is cancelled."}
     assert said.endswith(b"data: [DONE]\n\n")
     assert (again.status_code, again.json()["code"]) == (409, "run_ended")
     lines = [json.loads(line) for line in api.output.splitlines() if '"ops.' in line]
@@ -316,7 +316,7 @@ async def test_a_run_is_requeued_unless_a_worker_has_it_or_its_job_is_gone(
     await redis.execute_command("DEL", keys.lease(run_id), keys.job(run_id))
     gone = await requeue(run_id)
 
-    assert due == (200, {"detail": f"{run_id} is due in the queue main."})
+    assert due == (200, {"detail": f"Run {run_id} is due now in queue main."})
     assert score < 9e15
     assert (held[0], held[1]["code"]) == (409, "run_held")
     assert "mamba worker drain w1" in held[1]["detail"]

@@ -82,8 +82,8 @@ async def test_a_whole_house_is_healthy_with_each_component(redis: Redis, valkey
     components = body["components"]
     assert set(components) == {"openai", "redis", "queue", "workers"}
     assert components["openai"] == {"status": "healthy", "latency_ms": 150.0}
-    assert components["queue"]["detail"] == "0 waiting, 0 taken"
-    assert components["workers"]["detail"] == "1 alive, 1 of 4 places taken"
+    assert components["queue"]["detail"] == "0 waiting, 0 running"
+    assert components["workers"]["detail"] == "1 alive, 1 of 4 slots in use"
     assert all(component["latency_ms"] >= 0 for component in components.values())
 
 
@@ -148,7 +148,7 @@ async def test_providers_need_not_be_checked(redis: Redis, valkey: Valkey) -> No
     async with client_of(settings(valkey, health=unchecked)) as client:
         body = (await client.get("/health")).json()
 
-    assert body["components"]["openai"] == {"status": "unknown", "detail": "It is not checked."}
+    assert body["components"]["openai"] == {"status": "unknown", "detail": "The check is disabled."}
 
 
 async def test_the_demo_model_is_always_there(redis: Redis, valkey: Valkey) -> None:  # noqa: ARG001
@@ -168,7 +168,7 @@ async def test_a_queue_that_nobody_serves_degrades_it(redis: Redis, valkey: Valk
         body = (await client.get("/health")).json()
 
     assert body["status"] == "degraded"
-    assert body["components"]["queue"]["detail"].startswith("1 waiting, 0 taken, the oldest waits")
+    assert body["components"]["queue"]["detail"].startswith("1 waiting, 0 running, oldest wait")
 
 
 async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) -> None:
@@ -212,9 +212,9 @@ async def test_each_queue_is_told_apart_and_whether_somebody_serves_it(
         "queue:idle": "healthy",
         "queue:local": "degraded",
     }
-    assert queues["queue"]["detail"] == "0 waiting, 0 taken"
-    assert queues["queue:idle"]["detail"] == "0 waiting, 0 taken, no worker serves it"
-    assert queues["queue:local"]["detail"].startswith("1 waiting, 0 taken, the oldest waits for")
+    assert queues["queue"]["detail"] == "0 waiting, 0 running"
+    assert queues["queue:idle"]["detail"] == "0 waiting, 0 running, no worker serves it"
+    assert queues["queue:local"]["detail"].startswith("1 waiting, 0 running, oldest wait")
 
 
 async def test_a_redis_that_says_nothing_is_unhealthy_in_bounded_time(valkey: Valkey) -> None:
@@ -229,7 +229,7 @@ async def test_a_redis_that_says_nothing_is_unhealthy_in_bounded_time(valkey: Va
     assert response.status_code == 503
     components = response.json()["components"]
     for name in ("redis", "queue", "workers"):
-        assert components[name] == {"status": "unhealthy", "detail": "Redis does not answer."}
+        assert components[name] == {"status": "unhealthy", "detail": "Redis does not respond."}
 
 
 class Counting:

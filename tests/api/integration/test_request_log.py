@@ -81,6 +81,7 @@ async def test_a_request_is_one_line_at_its_end(client: httpx.AsyncClient, lines
     assert line.pop("duration_ms") >= 0
     assert line == {
         "event": "request.finished",
+        "message": "Request finished",
         "log_level": "info",
         "method": "POST",
         "route": "/chat",

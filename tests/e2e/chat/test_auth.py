@@ -61,7 +61,7 @@ async def test_an_answer_that_was_cut_is_taken_up_again_with_the_same_credential
 
 REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "no key": (KEYED, {}, "Send the API key"),
-    "a wrong key": (KEYED, {"X-API-Key": new_api_key()}, "The API key is not known."),
+    "a wrong key": (KEYED, {"X-API-Key": new_api_key()}, "The API key is unknown."),
     "an old token": (
         SIGNED,
         {"Authorization": f"Bearer {secret_token(good_claims(exp=int(time.time()) - 60))}"},

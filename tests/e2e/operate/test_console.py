@@ -180,7 +180,7 @@ async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end
         window.until("!document.querySelector('dialog')")
         window.click(".panel-bar button", "Stop")
         window.click("dialog button", "Stop the run")
-        window.shows(f"{stream.run_id} is cancelled.", ".toast")
+        window.shows(f"Run {stream.run_id} is cancelled.", ".toast")
         rest = await stream.rest()
 
     assert rest[-2].chunk["type"] == "abort"
@@ -214,7 +214,7 @@ async def test_a_run_that_waits_for_another_time_is_requeued(
         window.click(".runs .row-link", stream.run_id)
         window.click(".panel-bar button", "Requeue")
         window.click("dialog button", "Requeue the run")
-        window.shows("is due in the queue main.", ".toast")
+        window.shows("is due now in queue main.", ".toast")
         window.shows("waiting", ".runs")
         window.until("document.title === '(1) Mamba console'")
 
@@ -225,7 +225,7 @@ async def test_a_worker_is_drained(window: Window, workerless: System) -> None:
         window.until("document.querySelector('dialog .id').innerText.length > 0")
         assert window.text("dialog .id") == window.text(".worker-head .id")
         window.click("dialog button", "Drain the worker")
-        window.shows("takes nothing new, and ends.", ".toast")
+        window.shows("accepts no new runs", ".toast")
 
         assert await worker.ended() == 0
     window.shows("none is alive", ".strip")
@@ -318,7 +318,7 @@ async def test_it_asks_for_a_key_and_says_which_one_does(
             window.visit(f"{api.url}/ops")
             window.shows("The server asks who you are")
             for wrong, said in (
-                ("nonsense", "The API key is not known"),
+                ("nonsense", "The API key is unknown"),
                 ("“quoted”", "is made of plain letters"),
                 (USER, "'operator'"),
             ):

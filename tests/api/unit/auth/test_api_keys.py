@@ -76,7 +76,7 @@ async def test_any_other_key_is_refused_without_a_word_of_it(key: str) -> None:
         await KEYS.identify(request(x_api_key=key))
 
     assert raised.value.reason == "unknown_key"
-    assert str(raised.value) == "The API key is not known."
+    assert str(raised.value) == "The API key is unknown."
 
 
 @given(st.binary(max_size=200))

@@ -155,7 +155,7 @@ async def test_other_claims_keep_the_key_set_at_hand() -> None:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Looked at before each request."""
-    monkeypatch.setattr(key_file, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(key_file, "_CHECK_INTERVAL_SECONDS", 0)
     path = tmp_path / "key.pem"
     path.write_text(RSA.public_pem)
     return path
@@ -201,8 +201,8 @@ async def test_a_file_that_has_become_unreadable_changes_nothing(
 
 WRONG: dict[str, tuple[str | None, Json, str]] = {
     "no file": (None, {}, "key.pem cannot be read: No such file"),
-    "no key": ("hello", {}, "key.pem cannot be used: it is no public key"),
-    "a private key": (RSA.private_pem, {}, "a private key, and a server that verifies needs"),
+    "no key": ("hello", {}, "key.pem cannot be used: it is not a PEM public key"),
+    "a private key": (RSA.private_pem, {}, "a private key, but verification needs"),
     "a key of another kind": (P256.public_pem, {}, "set auth.jwt.algorithms to ES256"),
     "a key of fewer algorithms": (
         RSA.public_pem,
