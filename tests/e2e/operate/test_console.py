@@ -24,7 +24,7 @@ PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 #: The words that do not fit where they stand.
 CUT = """[
-  ...[...document.querySelectorAll('.number .word')]
+  ...[...document.querySelectorAll('.metric .note')]
     .filter(word => word.scrollWidth > word.clientWidth).map(word => word.innerText),
   ...[...document.querySelectorAll('.search input')].filter(input => {
     const context = document.createElement('canvas').getContext('2d');
@@ -50,7 +50,7 @@ def window(browser: Browser, workerless: System) -> Generator[Window]:
     """A window that shows the console of an empty system; it has nothing to complain of."""
     with open_window(browser) as window:
         window.visit(f"{workerless.apis[0].url}/ops")
-        window.shows("Live", ".link")
+        window.shows("Live", ".connection")
         yield window
         assert window.complaints() == []
         assert all(url.startswith(workerless.apis[0].url) for url in window.asked())
@@ -79,9 +79,9 @@ async def violations(window: Window) -> list[str]:
 
 
 async def test_an_empty_house_says_what_to_do(window: Window) -> None:
-    window.shows("none is alive", ".strip")
+    window.shows("no live workers", ".strip")
     window.shows("Start one with mamba worker", ".workers, .card")
-    window.shows("No run of the last hours has failed")
+    window.shows("No recent failures")
     assert window.value("document.title") == "(0) Mamba console"
 
 
@@ -89,19 +89,19 @@ async def test_a_chat_appears_is_followed_as_it_is_written_and_ends(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
     async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
-        window.shows("1 / 256", '[data-number="Running"]')
-        window.shows("all serving", '[data-number="Workers"]')
+        window.shows("1 / 256", '[data-metric="Running"]')
+        window.shows("all serving", '[data-metric="Workers"]')
         window.shows(stream.run_id, ".runs")
         window.shows(stream.run_id[:8], ".workers")
         window.click(".runs .row-link", stream.run_id)
-        window.shows("Hel", ".said")
+        window.shows("Hel", ".answer")
         window.shows("running", ".panel-bar")
         await workerless.upstream.release(name)
         rest = await stream.rest()
         assert rest[-2].chunk["type"] == "finish"
-        window.shows("Hello", ".said")
+        window.shows("Hello", ".answer")
         window.shows("succeeded", ".panel-bar")
-        window.shows("No run waits", ".columns")
+        window.shows("No runs are waiting", ".columns")
     window.press("Escape")
     window.until("!document.querySelector('.panel')")
 
@@ -141,7 +141,7 @@ async def test_what_was_measured_once_is_seen_on_its_chart(
         fields = ["sample", json.dumps(sample)]
         await redis.execute_command("XADD", keys.SAMPLES, "*", *fields)
         await redis.execute_command("PEXPIRE", keys.SAMPLES, 600_000)
-    window.shows("400 ms", '[data-number="First token"]')
+    window.shows("400 ms", '[data-metric="First token"]')
     window.until(f"{drawn} >= 4")
 
 
@@ -185,7 +185,7 @@ async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end
 
     assert rest[-2].chunk["type"] == "abort"
     window.shows("cancelled", ".panel-bar")
-    window.shows("Stopped.", ".said")
+    window.shows("Stopped.", ".answer")
 
 
 async def test_a_failed_run_says_its_code_and_what_to_do(
@@ -197,9 +197,9 @@ async def test_a_failed_run_says_its_code_and_what_to_do(
 
         window.shows("model_auth", ".failures")
         window.shows("The model refused the server's credentials.", ".failures")
-        window.shows("Set a key that is good", ".failures")
+        window.shows("Set a valid key", ".failures")
         window.click(".failures .row-link")
-        window.shows("Code: model_auth", ".said")
+        window.shows("Code: model_auth", ".answer")
         state = "document.querySelector('.panel-bar .state')"
         assert window.value(f"getComputedStyle({state}).display") == "flex"
 
@@ -228,7 +228,7 @@ async def test_a_worker_is_drained(window: Window, workerless: System) -> None:
         window.shows("accepts no new runs", ".toast")
 
         assert await worker.ended() == 0
-    window.shows("none is alive", ".strip")
+    window.shows("no live workers", ".strip")
 
 
 async def test_whatever_a_run_holds_is_shown_as_text(
@@ -246,7 +246,7 @@ async def test_whatever_a_run_holds_is_shown_as_text(
         await redis.execute_command("ZREM", keys.QUEUE, "hostile", "bad")
     async with workerless.start_workers(1), sse.ask(workerless.chat, name, model=name) as stream:
         window.click(".runs .row-link", stream.run_id)
-        window.shows(HOSTILE, ".said")
+        window.shows(HOSTILE, ".answer")
         await workerless.upstream.release(name)
 
     assert window.value("document.images.length") == 0
@@ -265,7 +265,7 @@ async def test_it_can_be_used_by_everybody_in_light_and_in_dark(
         window.shows("model_auth", ".failures")
         page = await violations(window)
         window.click(".runs .row-link", stream.run_id)
-        window.shows("Hel", ".said")
+        window.shows("Hel", ".answer")
         window.click(".panel-bar button", "Stop")
         panel = await violations(window)
         await workerless.upstream.release(name)
@@ -279,11 +279,11 @@ async def test_the_switch_goes_before_the_system(window: Window) -> None:
     window.colours("dark")
     window.until(f"{theme} === 'dark'")
 
-    window.click("[aria-label='Colours: system']")
+    window.click("[aria-label='Theme: system']")
 
     window.until(f"{theme} === 'light'")
-    window.click("[aria-label='Colours: light']")
-    window.click("[aria-label='Colours: dark']")
+    window.click("[aria-label='Theme: light']")
+    window.click("[aria-label='Theme: dark']")
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
@@ -294,14 +294,14 @@ async def test_a_screen_scrolls_in_one_direction_and_cuts_no_words_off(
     fits = "document.documentElement.scrollWidth <= innerWidth"
     async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
         window.shows(stream.run_id, ".runs")
-        window.shows("places", ".strip")
+        window.shows("slots", ".strip")
         assert window.value(fits)
         assert window.value(CUT) == []
         window.value("document.querySelector('.charts').scrollIntoView()")
         under = "document.querySelector('.charts').getBoundingClientRect().top"
         assert window.value(f"{under} >= document.querySelector('.head').offsetHeight")
         window.click(".runs .row-link", stream.run_id)
-        window.shows("Hel", ".said")
+        window.shows("Hel", ".answer")
         assert window.value(fits)
         box = "document.querySelector('.panel').getBoundingClientRect()"
         window.until(f"{box}.x >= 0 && {box}.right <= {width}")
@@ -316,21 +316,21 @@ async def test_it_asks_for_a_key_and_says_which_one_does(
     try:
         with open_window(browser) as window:
             window.visit(f"{api.url}/ops")
-            window.shows("The server asks who you are")
+            window.shows("Sign in with a key or token")
             for wrong, said in (
                 ("nonsense", "The API key is unknown"),
-                ("“quoted”", "is made of plain letters"),
+                ("“quoted”", "must contain only ASCII letters"),
                 (USER, "'operator'"),
             ):
                 enter(window, wrong)
                 window.shows(said, "[role=alert]")
                 window.until("document.activeElement.id === 'key'")
             enter(window, OPERATOR)
-            window.shows("Live", ".link")
+            window.shows("Live", ".connection")
             window.visit(f"{api.url}/ops")
-            window.shows("Live", ".link")
+            window.shows("Live", ".connection")
             window.click("[aria-label='Sign out']")
-            window.shows("The server asks who you are")
+            window.shows("Sign in with a key or token")
             assert await violations(window) == []
     finally:
         await stop_all(api)

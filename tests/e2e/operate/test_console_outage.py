@@ -15,15 +15,15 @@ from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-BLIND = "The server does not reach Redis."
-LOST = "The connection to the server is lost."
+REDIS_DOWN = "The server cannot reach Redis."
+LOST = "Connection to the server lost."
 
 
 @contextmanager
 def console(browser: Browser, api: Api) -> Generator[Window]:
     with open_window(browser) as window:
         window.visit(f"{api.url}/ops")
-        window.shows("Live", ".link")
+        window.shows("Live", ".connection")
         yield window
 
 
@@ -35,13 +35,13 @@ async def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
     try:
         with open_window(browser) as window:
             window.visit(f"{api.url}/ops")
-            window.shows("Live", ".link")
+            window.shows("Live", ".connection")
             await api.kill()
-            window.shows("The connection to the server is lost.", ".banner")
+            window.shows(LOST, ".banner")
             window.until("!!document.querySelector('main.stale')")
             api.start()
             await api.ready()
-            window.shows("Live", ".link")
+            window.shows("Live", ".connection")
             window.until("!document.querySelector('.banner, main.stale')")
     finally:
         await end(api)
@@ -59,26 +59,26 @@ async def test_a_server_that_starts_while_redis_is_away_takes_nothing_from_the_p
         await put(redis)
         with console(browser, api) as window, open_window(browser) as other:
             window.shows("hostile", ".runs")
-            window.shows("1", '[data-number="Waiting"] .value')
+            window.shows("1", '[data-metric="Waiting"] .value')
             await valkey.kill()
-            window.shows(BLIND, ".banner")
+            window.shows(REDIS_DOWN, ".banner")
             await api.kill()
             window.shows(LOST, ".banner")
             api.start()
-            window.shows(BLIND, ".banner")
+            window.shows(REDIS_DOWN, ".banner")
 
-            assert window.text('[data-number="Waiting"] .value') == "1"
-            assert window.text('[data-number="Redis"] .value') == "away"
+            assert window.text('[data-metric="Waiting"] .value') == "1"
+            assert window.text('[data-metric="Redis"] .value') == "down"
             window.shows("hostile", ".runs")
             other.visit(f"{api.url}/ops#run=hostile")
-            other.shows(BLIND, ".banner")
-            other.shows("not seen yet", '[data-number="Waiting"]')
+            other.shows(REDIS_DOWN, ".banner")
+            other.shows("no data yet", '[data-metric="Waiting"]')
             await until_refused(other, "/ops/runs/hostile", 503)
 
             valkey.start()
             await valkey.ready()
             other.shows("queued", ".panel-bar")
-            other.shows("Nothing has been said yet.", ".said")
+            other.shows("No output yet.", ".answer")
             window.until("!document.querySelector('.banner, main.stale')")
     finally:
         await redis.aclose()
@@ -112,7 +112,7 @@ async def test_an_answer_that_is_no_stream_is_a_lost_connection(
         window.visit(f"{workerless.apis[0].url}/ops")
         await until(told, seconds=30)
         window.call("Fetch.disable")
-        window.shows("Live", ".link")
+        window.shows("Live", ".connection")
 
 
 async def test_an_order_that_nobody_answers_is_not_called_done(
@@ -129,6 +129,6 @@ async def test_an_order_that_nobody_answers_is_not_called_done(
             window.shows("hostile", "dialog .id")
             await api.kill()
             window.click("dialog button", "Stop the run")
-            window.shows("The server did not answer", ".toast.bad")
+            window.shows("The server did not respond", ".toast.bad")
     finally:
         await end(api)

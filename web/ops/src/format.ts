@@ -1,4 +1,4 @@
-/** Numbers, spans and times as they are read. */
+/** Formats numbers, durations and times. */
 
 const whole = new Intl.NumberFormat('en');
 const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
@@ -10,7 +10,7 @@ export function count(number: number): string {
   return whole.format(Math.round(number));
 }
 
-/** A rate, with as many digits as it is worth. */
+/** A rate with two significant digits. */
 export function rate(number: number): string {
   if (number === 0) return '0';
   if (number < 0.01) return '<0.01';
@@ -22,8 +22,8 @@ export function percent(part: number): string {
   return `${value > 0 && value < 10 ? +value.toPrecision(2) : Math.round(value)} %`;
 }
 
-/** A span of time: 12 ms, 3.4 s, 5 m 02 s, 3 h 10 m, 2 d 4 h. */
-export function span(milliseconds: number): string {
+/** A duration: 12 ms, 3.4 s, 5 m 02 s, 3 h 10 m, 2 d 4 h. */
+export function duration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.max(0, Math.round(milliseconds))} ms`;
   const seconds = milliseconds / 1000;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
@@ -33,9 +33,9 @@ export function span(milliseconds: number): string {
   return hours < 48 ? `${hours} h ${two(minutes % 60)} m` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/** The same, to the second: what counts up should not flicker. */
+/** A duration in whole seconds, so that a running counter does not flicker. */
 export function age(milliseconds: number): string {
-  return milliseconds < 10_000 ? `${Math.max(0, Math.floor(milliseconds / 1000))} s` : span(milliseconds);
+  return milliseconds < 10_000 ? `${Math.max(0, Math.floor(milliseconds / 1000))} s` : duration(milliseconds);
 }
 
 export function bytes(number: number): string {

@@ -1,19 +1,19 @@
-/** The operator's console: mounts the page, and begins to follow the house. */
+/** The operator console: mounts the page and follows the system state. */
 
 import './style.css';
 import { effect } from '@preact/signals';
 import { render } from 'preact';
-import { follow, overview, reconnect, waiting } from './house';
+import { follow, overview, reconnect, waiting } from './system_state';
 import { startTheme } from './theme';
 import { Console } from './view/console';
 
 startTheme();
 effect(() => {
-  const waits = overview.value ? `(${waiting.value}) ` : '';
-  document.title = `${waits}Mamba console`;
+  const waitingCount = overview.value ? `(${waiting.value}) ` : '';
+  document.title = `${waitingCount}Mamba console`;
 });
 addEventListener('online', reconnect);
 
-const place = document.getElementById('console');
-if (place) render(<Console />, place);
+const root = document.getElementById('console');
+if (root) render(<Console />, root);
 void follow();

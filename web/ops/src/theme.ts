@@ -1,20 +1,20 @@
-/** Light, dark, or as the system says; remembered in this browser. */
+/** The color theme: light, dark or the system setting. The choice is stored in this browser. */
 
 import { effect, signal } from '@preact/signals';
 
 export type Theme = 'system' | 'light' | 'dark';
 
-const KEPT = 'mamba.console.theme';
+const STORAGE_KEY = 'mamba.console.theme';
 const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 const systemDark = matchMedia('(prefers-color-scheme: dark)');
 
-const kept = localStorage.getItem(KEPT) as Theme | null;
-export const theme = signal<Theme>(kept && THEMES.includes(kept) ? kept : 'system');
+const stored = localStorage.getItem(STORAGE_KEY) as Theme | null;
+export const theme = signal<Theme>(stored && THEMES.includes(stored) ? stored : 'system');
 export const isDark = signal(false);
 
 export function nextTheme(): void {
   theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? 'system';
-  localStorage.setItem(KEPT, theme.value);
+  localStorage.setItem(STORAGE_KEY, theme.value);
 }
 
 export function startTheme(): void {

@@ -1,4 +1,4 @@
-/** One chart, drawn by uPlot; its legend is ours, and is what a screen reader reads. */
+/** One chart, drawn by uPlot. Its legend is HTML, for screen readers. */
 
 import { useSignal, type Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
@@ -6,21 +6,21 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import * as format from '../format';
 import { isDark } from '../theme';
-import type { Sample } from '../wire';
+import type { Sample } from '../api/types';
 
 export interface Line {
   label: string;
-  /** The name of a colour of the style sheet. */
-  colour: string;
+  /** The name of a color variable in the style sheet. */
+  color: string;
   of: (sample: Sample) => number | null;
 }
 
 interface Props {
   title: string;
   lines: Line[];
-  read: (value: number) => string;
-  /** Its ticks are: read to the next whole number, halves would be there twice. */
-  whole?: boolean;
+  format: (value: number) => string;
+  /** Only whole ticks: fractions would be formatted as duplicates. */
+  wholeTicks?: boolean;
   stacked?: boolean;
   wide?: boolean;
   samples: Sample[];
@@ -28,16 +28,16 @@ interface Props {
   to: number;
 }
 
-/** Samples come every 5 seconds: further apart, none was taken between them. */
+/** Samples are 5 seconds apart: a longer interval is a gap. */
 const GAP_MS = 12_500;
 const HEIGHT = 148;
-/** How far ticks may be apart, in seconds. */
-const MINUTES = [60, 120, 300, 600, 900];
-const WHOLE = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((each) => each * 10 ** power)).flat();
-const CURSORS = 'console';
+/** Distances between ticks, in seconds. */
+const TIME_STEPS = [60, 120, 300, 600, 900];
+const WHOLE_STEPS = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((each) => each * 10 ** power)).flat();
+const CURSOR_GROUP = 'console';
 
 export function Chart(props: Props) {
-  const { title, lines, read, samples } = props;
+  const { title, lines, format: formatValue, samples } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const hovered = useSignal<number | null>(null);
@@ -45,15 +45,15 @@ export function Chart(props: Props) {
 
   useEffect(() => {
     if (!box.current) return;
-    const made = draw(box.current, props, hovered);
-    plot.current = made;
+    const drawn = draw(box.current, props, hovered);
+    plot.current = drawn;
     const resized = new ResizeObserver(([entry]) => {
-      if (entry) made.setSize({ width: entry.contentRect.width, height: HEIGHT });
+      if (entry) drawn.setSize({ width: entry.contentRect.width, height: HEIGHT });
     });
     resized.observe(box.current);
     return () => {
       resized.disconnect();
-      made.destroy();
+      drawn.destroy();
     };
   }, [dark]);
 
@@ -74,22 +74,22 @@ export function Chart(props: Props) {
           {lines.map((line) => (
             <div key={line.label}>
               <dt>
-                <i class={`key ${line.colour}`} />
+                <i class={`key ${line.color}`} />
                 {line.label}
               </dt>
-              <dd>{written(shown && line.of(shown), read)}</dd>
+              <dd>{formatOrNone(shown && line.of(shown), formatValue)}</dd>
             </div>
           ))}
         </dl>
       </figcaption>
       <div class="plot" ref={box} />
-      {samples.length < 2 && <p class="empty">The first samples come within 10 seconds.</p>}
+      {samples.length < 2 && <p class="empty">The first samples arrive within 10 seconds.</p>}
     </figure>
   );
 }
 
-function written(value: number | null | undefined, read: (value: number) => string): string {
-  return value === null || value === undefined ? format.NONE : read(value);
+function formatOrNone(value: number | null | undefined, formatValue: (value: number) => string): string {
+  return value === null || value === undefined ? format.NONE : formatValue(value);
 }
 
 function nearest(samples: Sample[], at: number): Sample | undefined {
@@ -99,11 +99,11 @@ function nearest(samples: Sample[], at: number): Sample | undefined {
 
 function draw(box: HTMLDivElement, props: Props, hovered: Signal<number | null>): uPlot {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  const color = (name: string) => style.getPropertyValue(`--${name}`).trim();
   const axis: uPlot.Axis = {
-    stroke: colour('muted'),
+    stroke: color('muted'),
     font: '11px system-ui, sans-serif',
-    grid: { stroke: colour('grid'), width: 1 },
+    grid: { stroke: color('grid'), width: 1 },
     ticks: { show: false },
   };
   const options: uPlot.Options = {
@@ -111,43 +111,43 @@ function draw(box: HTMLDivElement, props: Props, hovered: Signal<number | null>)
     height: HEIGHT,
     padding: [8, 6, 0, 0],
     legend: { show: false },
-    cursor: { sync: { key: CURSORS }, points: { size: 6 }, drag: { x: false, y: false } },
-    scales: { x: { time: true, auto: false }, y: { range: (_, __, max) => [0, top(max)] } },
+    cursor: { sync: { key: CURSOR_GROUP }, points: { size: 6 }, drag: { x: false, y: false } },
+    scales: { x: { time: true, auto: false }, y: { range: (_, __, max) => [0, scaleMax(max)] } },
     axes: [
-      { ...axis, space: 64, size: 26, incrs: MINUTES, values: (_, at) => at.map((each) => clock(each)) },
-      { ...axis, ...(props.whole && { incrs: WHOLE }), size: 52, space: 34, values: (_, at) => at.map((each) => props.read(each)) },
+      { ...axis, space: 64, size: 26, incrs: TIME_STEPS, values: (_, at) => at.map((each) => clock(each)) },
+      { ...axis, ...(props.wholeTicks && { incrs: WHOLE_STEPS }), size: 52, space: 34, values: (_, at) => at.map((each) => props.format(each)) },
     ],
     bands: bands(props),
-    series: [{}, ...drawn(props).map(({ colour: name }) => series(props, colour(name)))],
+    series: [{}, ...drawingOrder(props).map(({ color: name }) => series(props, color(name)))],
     hooks: {
-      setCursor: [(plot) => (hovered.value = under(plot))],
+      setCursor: [(plot) => (hovered.value = timeUnderPointer(plot))],
     },
   };
   return new uPlot(options, columns(props), box);
 }
 
-function series({ stacked }: Props, colour: string): uPlot.Series {
+function series({ stacked }: Props, color: string): uPlot.Series {
   return {
-    stroke: colour,
+    stroke: color,
     width: 1.5,
-    points: { show: false, filter: (plot, index) => alone(plot.data[index] ?? []), size: 4, fill: colour },
-    ...(stacked ? { fill: `${colour}66` } : {}),
+    points: { show: false, filter: (plot, index) => isolatedPoints(plot.data[index] ?? []), size: 4, fill: color },
+    ...(stacked ? { fill: `${color}66` } : {}),
   };
 }
 
-/** Where the values without a neighbour are: no line leads to them. */
-function alone(values: uPlot.AlignedData[number]): number[] {
+/** Indexes of values without neighbors, which no line connects. */
+function isolatedPoints(values: uPlot.AlignedData[number]): number[] {
   const missing = (at: number) => (values[at] ?? null) === null;
   return [...values.keys()].filter((at) => !missing(at) && missing(at - 1) && missing(at + 1));
 }
 
-/** What is stacked is filled down to the next line only. */
+/** A stacked line is filled down to the next line only. */
 function bands({ lines, stacked }: Props): uPlot.Band[] {
   return stacked ? lines.slice(1).map((_, index) => ({ series: [index + 1, index + 2] })) : [];
 }
 
-/** Where the pointer is, in Unix ms. */
-function under(plot: uPlot): number | null {
+/** The time under the pointer, in Unix ms. */
+function timeUnderPointer(plot: uPlot): number | null {
   const left = plot.cursor.left ?? -1;
   return left < 0 ? null : plot.posToVal(left, 'x') * 1000;
 }
@@ -156,23 +156,23 @@ function clock(seconds: number): string {
   return format.time(seconds * 1000).slice(0, 5);
 }
 
-/** A scale never ends below what is worth reading. */
-function top(highest: number | null): number {
+/** The upper end of the scale: some headroom, and at least 1. */
+function scaleMax(highest: number | null): number {
   return highest ? highest * 1.1 : 1;
 }
 
-/** In the order of drawing: of stacked lines the highest goes first, the lower ones over it. */
-function drawn({ lines, stacked }: Props): Line[] {
+/** Lines in drawing order: of stacked lines the highest first, and the lower ones over it. */
+function drawingOrder({ lines, stacked }: Props): Line[] {
   return stacked ? lines.toReversed() : lines;
 }
 
 function columns(props: Props): uPlot.AlignedData {
   const points = withGaps(props.samples);
   const values = (line: Line) => points.map(({ sample }) => (sample ? height(props, line, sample) : null));
-  return [points.map(({ at }) => at / 1000), ...drawn(props).map(values)] as uPlot.AlignedData;
+  return [points.map(({ at }) => at / 1000), ...drawingOrder(props).map(values)] as uPlot.AlignedData;
 }
 
-/** A line's height at a sample; of stacked ones with those below it. */
+/** A line's height at a sample; a stacked line includes the lines below it. */
 function height({ lines, stacked }: Props, line: Line, sample: Sample): number | null {
   if (!stacked) return line.of(sample);
   const below = lines.slice(0, lines.indexOf(line) + 1);

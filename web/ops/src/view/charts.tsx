@@ -1,8 +1,8 @@
-/** The house over time. A chart's lines break where no sample was taken. */
+/** The metrics history as charts. Lines have gaps where samples are missing. */
 
 import { signal } from '@preact/signals';
 import * as format from '../format';
-import { overview, samples } from '../house';
+import { overview, samples } from '../system_state';
 import { Chart, type Line } from './chart';
 
 const RANGES = [
@@ -12,24 +12,24 @@ const RANGES = [
 ];
 const minutes = signal(15);
 
-interface Kind {
+interface ChartDefinition {
   title: string;
   lines: Line[];
-  read: (value: number) => string;
-  whole?: boolean;
+  format: (value: number) => string;
+  wholeTicks?: boolean;
   stacked?: boolean;
   wide?: boolean;
 }
 
-const line = (label: string, colour: string, of: Line['of']): Line => ({ label, colour, of });
+const line = (label: string, color: string, of: Line['of']): Line => ({ label, color, of });
 
-const CHARTS: Kind[] = [
+const CHARTS: ChartDefinition[] = [
   {
     title: 'Queue',
     wide: true,
     stacked: true,
-    read: format.count,
-    whole: true,
+    format: format.count,
+    wholeTicks: true,
     lines: [
       line('running', 'running', (sample) => sample.running),
       line('waiting', 'waiting', (sample) => sample.waiting),
@@ -37,9 +37,9 @@ const CHARTS: Kind[] = [
     ],
   },
   {
-    title: 'Answers / s',
+    title: 'Finished runs / s',
     stacked: true,
-    read: format.rate,
+    format: format.rate,
     lines: [
       line('succeeded', 'ok', (sample) => sample.succeeded),
       line('cancelled', 'deferred', (sample) => sample.cancelled),
@@ -47,9 +47,9 @@ const CHARTS: Kind[] = [
     ],
   },
   {
-    title: 'Wait for a worker',
-    read: format.span,
-    whole: true,
+    title: 'Queue wait',
+    format: format.duration,
+    wholeTicks: true,
     lines: [
       line('p95', 'high', (sample) => sample.wait_p95_ms),
       line('p50', 'half', (sample) => sample.wait_p50_ms),
@@ -57,8 +57,8 @@ const CHARTS: Kind[] = [
   },
   {
     title: 'First token',
-    read: format.span,
-    whole: true,
+    format: format.duration,
+    wholeTicks: true,
     lines: [
       line('p95', 'high', (sample) => sample.first_token_p95_ms),
       line('p50', 'half', (sample) => sample.first_token_p50_ms),
@@ -66,7 +66,7 @@ const CHARTS: Kind[] = [
   },
   {
     title: 'Tokens / s',
-    read: format.rate,
+    format: format.rate,
     lines: [line('output', 'tokens', (sample) => sample.tokens)],
   },
 ];
@@ -78,12 +78,12 @@ export function Charts() {
   return (
     <section aria-labelledby="charts-title">
       <header class="section-head">
-        <h2 id="charts-title">Over time</h2>
+        <h2 id="charts-title">History</h2>
         <Ranges />
       </header>
       <div class="charts">
-        {CHARTS.map((kind) => (
-          <Chart key={kind.title} {...kind} samples={shown} from={from} to={now} />
+        {CHARTS.map((chart) => (
+          <Chart key={chart.title} {...chart} samples={shown} from={from} to={now} />
         ))}
       </div>
     </section>

@@ -1,68 +1,70 @@
-/** The whole page. */
+/** The layout of the page. */
 
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { forgetKey, hasKey, refused } from '../access';
+import { authProblem, forgetKey, hasKey } from '../api/client';
 import * as format from '../format';
-import { blind, link, overview, reconnect, retryAt, seenAt } from '../house';
-import { openRun } from '../place';
+import { connection, overview, receivedAt, reconnect, redisDown, retryAt } from '../system_state';
+import { openRun } from '../navigation';
 import { nextTheme, theme } from '../theme';
+import { ApiProcesses } from './api_processes';
 import { Charts } from './charts';
-import { Confirm, Told } from './dialog';
+import { ConfirmDialog, OutcomeToast } from './confirm_dialog';
 import { Icon, type IconName } from './icons';
-import { Panel } from './panel';
-import { FailedRuns, LiveRuns } from './runs';
+import { Queues } from './queues';
+import { RunPanel } from './run_panel';
+import { FailedRuns, LiveRuns } from './run_lists';
 import { SignIn } from './sign_in';
-import { Apis, Queues, Workers } from './staff';
-import { Strip } from './strip';
+import { StatusStrip } from './status_strip';
+import { Workers } from './workers';
 
 export function Console() {
-  if (refused.value) return <SignIn problem={refused.value} />;
-  const seen = overview.value;
-  const stale = seen && (link.value === 'lost' || blind.value);
+  if (authProblem.value) return <SignIn problem={authProblem.value} />;
+  const system = overview.value;
+  const stale = system && (connection.value === 'lost' || redisDown.value);
   return (
     <>
-      <Head />
+      <Header />
       <Banner />
       <main class={stale ? 'stale' : ''}>
-        <Strip />
+        <StatusStrip />
         <Charts />
-        {seen && (
+        {system && (
           <div class="columns">
             <div>
-              <LiveRuns seen={seen} />
-              <FailedRuns seen={seen} />
+              <LiveRuns system={system} />
+              <FailedRuns system={system} />
             </div>
             <div>
-              <Queues seen={seen} />
-              <Workers seen={seen} />
-              <Apis seen={seen} />
+              <Queues system={system} />
+              <Workers system={system} />
+              <ApiProcesses system={system} />
             </div>
           </div>
         )}
       </main>
-      {openRun.value && <Panel key={openRun.value} id={openRun.value} />}
-      <Confirm />
-      <Told />
+      {openRun.value && <RunPanel key={openRun.value} id={openRun.value} />}
+      <ConfirmDialog />
+      <OutcomeToast />
     </>
   );
 }
 
 const THEME_ICONS: Record<string, IconName> = { light: 'sun', dark: 'moon', system: 'system' };
 
-function Head() {
+function Header() {
   return (
     <header class="head">
       <h1>
         Mamba <span>console</span>
       </h1>
-      <Link />
-      <button type="button" class="bare" onClick={nextTheme} aria-label={`Colours: ${theme.value}`} title={`Colours: ${theme.value}`}>
+      <ConnectionStatus />
+      <button type="button" class="bare" onClick={nextTheme} aria-label={`Theme: ${theme.value}`} title={`Theme: ${theme.value}`}>
         <Icon name={THEME_ICONS[theme.value] ?? 'system'} />
       </button>
       {hasKey.value && (
         <button type="button" class="bare" onClick={signOut} aria-label="Sign out" title="Sign out">
-          <Icon name="leave" />
+          <Icon name="signOut" />
         </button>
       )}
     </header>
@@ -74,42 +76,42 @@ function signOut(): void {
   location.reload();
 }
 
-const LINKS = { connecting: 'Connecting', live: 'Live', lost: 'Connection lost' };
+const CONNECTION_LABELS = { connecting: 'Connecting', live: 'Live', lost: 'Connection lost' };
 
-function Link() {
+function ConnectionStatus() {
   return (
-    <p class={`link ${link.value}`} role="status">
+    <p class={`connection ${connection.value}`} role="status">
       <i aria-hidden="true" />
-      {LINKS[link.value]}
+      {CONNECTION_LABELS[connection.value]}
     </p>
   );
 }
 
-/** Says what is wrong with what is shown. */
+/** Explains why the page shows outdated data. */
 function Banner() {
   const now = useSignal(Date.now());
-  const lost = link.value === 'lost';
-  const away = blind.value;
+  const lost = connection.value === 'lost';
+  const down = redisDown.value;
   useEffect(() => {
-    if (!lost && !away) return;
+    if (!lost && !down) return;
     now.value = Date.now();
     const timer = setInterval(() => (now.value = Date.now()), 500);
     return () => clearInterval(timer);
-  }, [lost, away]);
-  if (!lost && !away) return null;
-  const old = seenAt.value ? `What is shown is ${format.age(now.value - seenAt.value)} old.` : '';
+  }, [lost, down]);
+  if (!lost && !down) return null;
+  const age = receivedAt.value ? `This page shows data from ${format.age(now.value - receivedAt.value)} ago.` : '';
   const next = Math.max(0, Math.ceil((retryAt.value - now.value) / 1000));
   return (
     <div class="banner">
       <Icon name="warn" />
       <p>
-        <span role="alert">{lost ? 'The connection to the server is lost.' : 'The server does not reach Redis.'}</span> {old}
+        <span role="alert">{lost ? 'Connection to the server lost.' : 'The server cannot reach Redis.'}</span> {age}
       </p>
       {lost && (
         <>
-          <span class="muted">{next ? `Again in ${next} s` : 'Connecting …'}</span>
+          <span class="muted">{next ? `Retrying in ${next} s` : 'Connecting…'}</span>
           <button type="button" onClick={reconnect}>
-            Connect now
+            Reconnect now
           </button>
         </>
       )}

@@ -1,4 +1,4 @@
-/** Small pictures; each stands beside a word that says the same. */
+/** Icons. Each appears next to a text with the same meaning. */
 
 const paths = {
   ok: 'M3.5 8.5l3 3 6-7',
@@ -12,7 +12,7 @@ const paths = {
   sun: 'M8 5a3 3 0 100 6 3 3 0 000-6zM8 1v1.500M8 13.500V15M1 8h1.500M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1',
   moon: 'M13.5 9.500A6 6 0 016.5 2.500a6 6 0 107 7z',
   system: 'M2 3h12v8H2zM6 14h4M8 11v3',
-  leave: 'M6 2.500H2.500v11H6M10.5 11.500L14 8l-3.5-3.500M14 8H6',
+  signOut: 'M6 2.500H2.500v11H6M10.5 11.500L14 8l-3.5-3.500M14 8H6',
   search: 'M7 2.500a4.5 4.5 0 100 9 4.5 4.5 0 000-9zM10.5 10.500l3 3',
 } as const;
 

@@ -1,33 +1,33 @@
-/** Asks for a key or token, and says why the one at hand does not do. */
+/** The sign-in form, with the problem of the current key or token. */
 
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { forgetKey, hasKey, refused, useKey } from '../access';
-import { reconnect } from '../house';
-import type { Problem } from '../wire';
+import { authProblem, forgetKey, hasKey, useKey } from '../api/client';
+import { reconnect } from '../system_state';
+import type { Problem } from '../api/types';
 
 export function SignIn({ problem }: { problem: Problem }) {
   const key = useSignal('');
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus(), []);
-  const asked = problem.status === 401 && !hasKey.value;
+  const firstVisit = problem.status === 401 && !hasKey.value;
   const submit = (event: Event) => {
     event.preventDefault();
     if (!key.value.trim()) return;
     useKey(key.value.trim());
     reconnect();
   };
-  const again = () => {
+  const retry = () => {
     forgetKey();
-    refused.value = null;
+    authProblem.value = null;
     reconnect();
   };
   return (
     <main class="sign-in">
       <form class="card" onSubmit={submit}>
         <h1>Mamba console</h1>
-        {asked ? (
-          <p>The server asks who you are. The console needs the scope <code>operator</code>.</p>
+        {firstVisit ? (
+          <p>Sign in with a key or token that has the scope <code>operator</code>.</p>
         ) : (
           <div class="problem" role="alert">
             <p>{problem.detail}</p>
@@ -44,12 +44,12 @@ export function SignIn({ problem }: { problem: Problem }) {
           onInput={(event) => (key.value = event.currentTarget.value)}
           ref={field}
         />
-        <p class="muted">It stays in this tab, until the tab is closed or you sign out.</p>
+        <p class="muted">The key is stored in this tab until you close it or sign out.</p>
         <button type="submit" class="primary">
           Open the console
         </button>
-        {!asked && (
-          <button type="button" class="quiet" onClick={again}>
+        {!firstVisit && (
+          <button type="button" class="quiet" onClick={retry}>
             Try again
           </button>
         )}
@@ -59,12 +59,12 @@ export function SignIn({ problem }: { problem: Problem }) {
 }
 
 function Remedy({ problem }: { problem: Problem }) {
-  if (problem.status === 401) return <p class="muted">Enter another one, or make one: <code>mamba key</code>.</p>;
+  if (problem.status === 401) return <p class="muted">Enter another key, or generate one with <code>mamba key</code>.</p>;
   if (!hasKey.value) return null;
   return (
     <p class="muted">
-      In mode api_key add <code>operator</code> to the scopes of its entry in <code>auth.api_keys</code>; in
-      mode jwt have the issuer put it into the token's scope claim.
+      In mode api_key, add <code>operator</code> to the scopes of the key in <code>auth.api_keys</code>. In mode
+      jwt, the issuer must add it to the token's scope claim.
     </p>
   );
 }

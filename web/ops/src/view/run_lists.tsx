@@ -1,41 +1,41 @@
-/** The live runs, and the failed ones. */
+/** The tables of live runs and recent failures. */
 
 import { signal } from '@preact/signals';
-import { meaning } from '../codes';
+import { describeError } from '../api/error_codes';
 import * as format from '../format';
-import { deferred, running, waiting } from '../house';
-import { openRun, runLink } from '../place';
-import type { Overview, RunLook } from '../wire';
+import { deferred, running, waiting } from '../system_state';
+import { openRun, runLink } from '../navigation';
+import type { Overview, RunSummary } from '../api/types';
 import { Icon, type IconName } from './icons';
 
 const STATES = ['all', 'waiting', 'running', 'deferred'] as const;
-const LONGEST_ID = 16;
-const wanted = signal<(typeof STATES)[number]>('all');
-const words = signal('');
+const MAX_ID_LENGTH = 16;
+const stateFilter = signal<(typeof STATES)[number]>('all');
+const search = signal('');
 
-export function LiveRuns({ seen }: { seen: Overview }) {
-  const shown = seen.live.filter(fits);
+export function LiveRuns({ system }: { system: Overview }) {
+  const shown = system.live.filter(matchesFilter);
   const total = waiting.value + running.value + deferred.value;
   return (
     <section class="card" aria-labelledby="live-title">
       <header class="section-head">
         <h2 id="live-title">Live runs</h2>
-        <span class="count">{counted(seen.live.length, total)}</span>
+        <span class="count">{countLabel(system.live.length, total)}</span>
         <Filter />
       </header>
-      {shown.length ? <RunTable runs={shown} /> : <NoRuns seen={seen} total={total} />}
+      {shown.length ? <RunTable runs={shown} /> : <NoRuns system={system} total={total} />}
     </section>
   );
 }
 
-function counted(shown: number, total: number): string {
-  return shown < total ? `the first ${format.count(shown)} of ${format.count(total)}` : format.count(shown);
+function countLabel(shown: number, total: number): string {
+  return shown < total ? `first ${format.count(shown)} of ${format.count(total)}` : format.count(shown);
 }
 
-function fits(run: RunLook): boolean {
-  const stated = wanted.value === 'all' || wanted.value === run.state;
+function matchesFilter(run: RunSummary): boolean {
+  const stateMatches = stateFilter.value === 'all' || stateFilter.value === run.state;
   const text = [run.id, run.agent, run.model, run.queue, run.worker ?? ''].join(' ').toLowerCase();
-  return stated && text.includes(words.value.trim().toLowerCase());
+  return stateMatches && text.includes(search.value.trim().toLowerCase());
 }
 
 function Filter() {
@@ -46,9 +46,9 @@ function Filter() {
         <input
           type="search"
           placeholder="Run, agent, model, worker"
-          aria-label="Show only runs that hold these words"
-          value={words.value}
-          onInput={(event) => (words.value = event.currentTarget.value)}
+          aria-label="Filter runs by id, agent, model, queue or worker"
+          value={search.value}
+          onInput={(event) => (search.value = event.currentTarget.value)}
         />
       </label>
       <div class="switch" role="group" aria-label="State">
@@ -56,8 +56,8 @@ function Filter() {
           <button
             key={state}
             type="button"
-            aria-pressed={wanted.value === state}
-            onClick={() => (wanted.value = state)}
+            aria-pressed={stateFilter.value === state}
+            onClick={() => (stateFilter.value = state)}
           >
             {state}
           </button>
@@ -67,22 +67,22 @@ function Filter() {
   );
 }
 
-function NoRuns({ seen, total }: { seen: Overview; total: number }) {
-  if (total) return <p class="empty">None of those shown fits the filter.</p>;
-  if (!seen.workers.length) return <NoWorkers />;
-  return <p class="empty">No run waits, and none runs. The next chat appears here.</p>;
+function NoRuns({ system, total }: { system: Overview; total: number }) {
+  if (total) return <p class="empty">No run matches the filter.</p>;
+  if (!system.workers.length) return <NoWorkers />;
+  return <p class="empty">No runs are waiting or running. New runs appear here.</p>;
 }
 
 export function NoWorkers() {
   return (
     <p class="empty">
-      No worker is alive. Start one with <code>mamba worker</code>, or see why it left: its log, and{' '}
-      <code>mamba doctor</code>.
+      No worker is running. Start one with <code>mamba worker</code>. To find out why a worker exited, read its
+      log or run <code>mamba doctor</code>.
     </p>
   );
 }
 
-function RunTable({ runs }: { runs: RunLook[] }) {
+function RunTable({ runs }: { runs: RunSummary[] }) {
   return (
     <table class="runs">
       <thead>
@@ -125,13 +125,13 @@ function RunTable({ runs }: { runs: RunLook[] }) {
   );
 }
 
-/** Workers of one deployment begin alike: what tells them apart is at the end. */
+/** Worker ids of one deployment share a prefix and differ at the end. */
 function tail(id: string): string {
-  return id.length > LONGEST_ID ? `…${id.slice(1 - LONGEST_ID)}` : id;
+  return id.length > MAX_ID_LENGTH ? `…${id.slice(1 - MAX_ID_LENGTH)}` : id;
 }
 
-/** Covers its row, so that all of it can be clicked. */
-function RunLink({ run }: { run: RunLook }) {
+/** Covers its row, so that the whole row is clickable. */
+function RunLink({ run }: { run: RunSummary }) {
   return (
     <a class="row-link" href={runLink(run.id)} title={run.id}>
       {run.id}
@@ -158,26 +158,26 @@ export function State({ state }: { state: string }) {
   );
 }
 
-export function FailedRuns({ seen }: { seen: Overview }) {
+export function FailedRuns({ system }: { system: Overview }) {
   return (
     <section class="card" aria-labelledby="failed-title">
       <header class="section-head">
         <h2 id="failed-title">Recent failures</h2>
-        <span class="count">{seen.failed.length || ''}</span>
+        <span class="count">{system.failed.length || ''}</span>
       </header>
-      {!seen.failed.length && <p class="empty">No run of the last hours has failed.</p>}
+      {!system.failed.length && <p class="empty">No recent failures.</p>}
       <ul class="failures">
-        {seen.failed.map((run) => (
-          <Failure key={run.id} run={run} now={seen.at} />
+        {system.failed.map((run) => (
+          <Failure key={run.id} run={run} now={system.at} />
         ))}
       </ul>
     </section>
   );
 }
 
-function Failure({ run, now }: { run: RunLook; now: number }) {
+function Failure({ run, now }: { run: RunSummary; now: number }) {
   const code = run.error ?? 'internal_error';
-  const { means, remedy } = meaning(code);
+  const { meaning, remedy } = describeError(code);
   return (
     <li class={openRun.value === run.id ? 'open' : ''}>
       <p class="failure-head">
@@ -191,7 +191,7 @@ function Failure({ run, now }: { run: RunLook; now: number }) {
         </time>
       </p>
       <p>
-        {means} <span class="muted">{remedy}</span>
+        {meaning} <span class="muted">{remedy}</span>
       </p>
     </li>
   );

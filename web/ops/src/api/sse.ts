@@ -1,4 +1,4 @@
-/** Server-sent events from a `fetch`, which can send headers; `EventSource` cannot. */
+/** Server-sent events over `fetch`, which can send headers; `EventSource` cannot. */
 
 export interface ServerEvent {
   id: string;
@@ -6,20 +6,20 @@ export interface ServerEvent {
   data: string;
 }
 
-/** Each event as it arrives. Ends as the response does; throws if it breaks off. */
-export async function* events(response: Response): AsyncGenerator<ServerEvent> {
+/** Yield each event as it arrives, until the response ends. Throws if the connection breaks. */
+export async function* readEvents(response: Response): AsyncGenerator<ServerEvent> {
   if (!response.body) return;
-  let held = '';
+  let buffer = '';
   for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-    held += text;
-    const blocks = held.split('\n\n');
-    held = blocks.pop() ?? '';
-    for (const block of blocks) yield parsed(block);
+    buffer += text;
+    const blocks = buffer.split('\n\n');
+    buffer = blocks.pop() ?? '';
+    for (const block of blocks) yield parse(block);
   }
 }
 
-/** A comment alone is an event without data: it says that the connection is well. */
-function parsed(block: string): ServerEvent {
+/** A block with only a comment becomes an event without data; it shows that the connection works. */
+function parse(block: string): ServerEvent {
   const event: ServerEvent = { id: '', type: 'message', data: '' };
   for (const line of block.split('\n')) {
     const [name, value] = split(line);

@@ -1,4 +1,4 @@
-/** Which run is open: the address says it, so that it can be sent to somebody. */
+/** The open run, stored in the URL so that it can be shared. */
 
 import { computed, signal } from '@preact/signals';
 

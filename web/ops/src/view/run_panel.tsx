@@ -1,29 +1,29 @@
-/** One run beside the others: what is known of it, what it says, and what can be done about it. */
+/** The panel of one run: its record, commands and answer. */
 
 import { useComputed } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import type { Part } from '../chunks';
-import { meaning } from '../codes';
-import { Following } from '../following';
+import type { Part } from '../answer';
+import { describeError } from '../api/error_codes';
+import { RunFollower } from '../run_follower';
 import * as format from '../format';
-import { overview } from '../house';
-import { askToRequeue, askToStop, result } from '../orders';
-import { closeRun } from '../place';
-import type { Run } from '../wire';
+import { overview } from '../system_state';
+import { confirmRequeue, confirmStop, outcome } from '../commands';
+import { closeRun } from '../navigation';
+import type { Run } from '../api/types';
 import { Icon } from './icons';
-import { State } from './runs';
+import { State } from './run_lists';
 
-export function Panel({ id }: { id: string }) {
-  const following = useMemo(() => new Following(id), [id]);
+export function RunPanel({ id }: { id: string }) {
+  const follower = useMemo(() => new RunFollower(id), [id]);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     const before = document.activeElement;
     heading.current?.focus();
     return () => {
-      following.close();
+      follower.close();
       if (before instanceof HTMLElement) before.focus();
     };
-  }, [following]);
+  }, [follower]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key === 'Escape' && !document.querySelector('dialog[open]')) closeRun();
@@ -31,13 +31,13 @@ export function Panel({ id }: { id: string }) {
     addEventListener('keydown', onKey);
     return () => removeEventListener('keydown', onKey);
   }, []);
-  const look = overview.value;
-  const told = result.value;
+  const latest = overview.value;
+  const lastOutcome = outcome.value;
   useEffect(() => {
-    if (!following.run.value?.ended_at) void following.refresh();
-  }, [following, look, told]);
+    if (!follower.run.value?.ended_at) void follower.refresh();
+  }, [follower, latest, lastOutcome]);
 
-  const run = following.run.value;
+  const run = follower.run.value;
   return (
     <aside class="panel" aria-labelledby="panel-title">
       <header>
@@ -48,15 +48,15 @@ export function Panel({ id }: { id: string }) {
           <Icon name="close" />
         </button>
       </header>
-      {following.problem.value && <p class="empty">{following.problem.value}</p>}
-      {run && <Facts run={run} />}
-      {run?.error && <Failed code={run.error} />}
-      {!following.problem.value && <Said following={following} ended={Boolean(run?.ended_at)} />}
+      {follower.problem.value && <p class="empty">{follower.problem.value}</p>}
+      {run && <RunFacts run={run} />}
+      {run?.error && <FailureReason code={run.error} />}
+      {!follower.problem.value && <AnswerView follower={follower} ended={Boolean(run?.ended_at)} />}
     </aside>
   );
 }
 
-function Facts({ run }: { run: Run }) {
+function RunFacts({ run }: { run: Run }) {
   const now = overview.value?.at ?? Date.now();
   const facts: [string, string][] = [
     ['Agent', run.agent],
@@ -65,8 +65,8 @@ function Facts({ run }: { run: Run }) {
     ['Worker', run.worker ?? format.NONE],
     ['Attempts', attempts(run)],
     ['Accepted', format.dateTime(run.created_at)],
-    ['Waited', run.started_at ? format.span(run.started_at - run.created_at) : format.age(now - run.created_at)],
-    ['Took', run.started_at ? format.span((run.ended_at ?? now) - run.started_at) : format.NONE],
+    ['Waited', run.started_at ? format.duration(run.started_at - run.created_at) : format.age(now - run.created_at)],
+    ['Duration', run.started_at ? format.duration((run.ended_at ?? now) - run.started_at) : format.NONE],
     ['Owner', run.owner],
     ['Request', run.request_id],
   ];
@@ -76,10 +76,10 @@ function Facts({ run }: { run: Run }) {
         <State state={run.state} />
         {!run.ended_at && (
           <>
-            <button type="button" class="danger" onClick={() => askToStop(run.id)}>
+            <button type="button" class="danger" onClick={() => confirmStop(run.id)}>
               Stop
             </button>
-            <button type="button" onClick={() => askToRequeue(run.id)} disabled={Boolean(run.worker)}>
+            <button type="button" onClick={() => confirmRequeue(run.id)} disabled={Boolean(run.worker)}>
               Requeue
             </button>
           </>
@@ -98,30 +98,30 @@ function Facts({ run }: { run: Run }) {
 }
 
 function attempts(run: Run): string {
-  const why = [
+  const details = [
     run.failures ? `${run.failures} failed` : '',
     run.handovers ? `${run.handovers} handed over` : '',
   ].filter(Boolean);
-  return why.length ? `${run.attempts} (${why.join(', ')})` : String(run.attempts);
+  return details.length ? `${run.attempts} (${details.join(', ')})` : String(run.attempts);
 }
 
-function Failed({ code }: { code: string }) {
-  const { means, remedy } = meaning(code);
+function FailureReason({ code }: { code: string }) {
+  const { meaning, remedy } = describeError(code);
   return (
     <div class="problem">
       <p>
-        <code class="code">{code}</code> {means}
+        <code class="code">{code}</code> {meaning}
       </p>
       <p class="muted">{remedy}</p>
     </div>
   );
 }
 
-function Said({ following, ended }: { following: Following; ended: boolean }) {
-  const answer = following.answer.value;
+function AnswerView({ follower, ended }: { follower: RunFollower; ended: boolean }) {
+  const answer = follower.answer.value;
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const events = useComputed(() => format.count(following.answer.value.events));
+  const events = useComputed(() => format.count(follower.answer.value.events));
   useEffect(() => {
     if (atEnd.current && box.current) box.current.scrollTop = box.current.scrollHeight;
   });
@@ -131,24 +131,24 @@ function Said({ following, ended }: { following: Following; ended: boolean }) {
   };
   return (
     <>
-      <h3 class="said-head">
+      <h3 class="answer-head">
         Answer
         <span class="count">
           {events} {events.value === '1' ? 'event' : 'events'}
-          {following.broken.value && !answer.end && ', waiting to reconnect'}
+          {follower.interrupted.value && !answer.end && ', reconnecting'}
         </span>
       </h3>
-      <div class={ended || answer.end ? 'said' : 'said live'} ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label="Answer">
+      <div class={ended || answer.end ? 'answer' : 'answer live'} ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label="Answer">
         {answer.parts.map((part) => (
-          <Shown key={part.id} part={part} />
+          <PartView key={part.id} part={part} />
         ))}
-        {!answer.parts.length && <p class="muted">{ended ? 'It said nothing.' : 'Nothing has been said yet.'}</p>}
+        {!answer.parts.length && <p class="muted">{ended ? 'The answer is empty.' : 'No output yet.'}</p>}
       </div>
     </>
   );
 }
 
-function Shown({ part }: { part: Part }) {
+function PartView({ part }: { part: Part }) {
   switch (part.kind) {
     case 'text':
       return <p class="text">{part.text}</p>;

@@ -1,9 +1,9 @@
-/** What the API sends, as `shared/processes/snapshot.py` writes it: times in Unix ms, rates per second. */
+/** Responses of the API, as in `shared/processes/snapshot.py`. Times are Unix ms, rates per second. */
 
 export type LiveState = 'waiting' | 'running' | 'deferred';
 export type EndState = 'succeeded' | 'failed' | 'cancelled';
 
-export interface QueueLook {
+export interface QueueSnapshot {
   name: string;
   waiting: number;
   running: number;
@@ -11,7 +11,7 @@ export interface QueueLook {
   oldest_wait_ms: number;
 }
 
-export interface WorkerLook {
+export interface WorkerSnapshot {
   id: string;
   host: string;
   pid: number;
@@ -23,7 +23,7 @@ export interface WorkerLook {
   draining: boolean;
 }
 
-export interface ApiLook {
+export interface ApiSnapshot {
   id: string;
   host: string;
   pid: number;
@@ -31,14 +31,14 @@ export interface ApiLook {
   clients: number;
 }
 
-export interface RedisLook {
+export interface RedisSnapshot {
   up: boolean;
   latency_ms: number | null;
   memory_bytes: number | null;
   memory_limit_bytes: number | null;
 }
 
-export interface RunLook {
+export interface RunSummary {
   id: string;
   state: LiveState | EndState;
   agent: string;
@@ -73,16 +73,16 @@ export interface Sample {
 
 export interface Overview {
   at: number;
-  queues: QueueLook[];
-  workers: WorkerLook[];
-  apis: ApiLook[];
-  redis: RedisLook;
-  live: RunLook[];
-  failed: RunLook[];
+  queues: QueueSnapshot[];
+  workers: WorkerSnapshot[];
+  apis: ApiSnapshot[];
+  redis: RedisSnapshot;
+  live: RunSummary[];
+  failed: RunSummary[];
   samples: Sample[];
 }
 
-/** A run's hash, with who has it and how long its log is. */
+/** A run's record, with its worker and the length of its stream. */
 export interface Run {
   id: string;
   chat_id: string;

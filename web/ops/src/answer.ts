@@ -1,16 +1,16 @@
-/** A run's events, put together to what they say: the UI message stream of the AI SDK. */
+/** Assembles an answer from the chunks of the AI SDK's UI message stream. */
 
 export type Part =
   | { kind: 'text' | 'reasoning'; id: string; text: string; done: boolean }
   | { kind: 'tool'; id: string; name: string; input: string; output: string; state: ToolState }
   | { kind: 'note'; id: string; text: string; bad: boolean };
 
-export type ToolState = 'called' | 'running' | 'done' | 'failed' | 'waits for approval' | 'denied';
+export type ToolState = 'called' | 'running' | 'done' | 'failed' | 'approval requested' | 'denied';
 
 export interface Answer {
   parts: Part[];
   events: number;
-  /** How it has ended; empty while it is being made. */
+  /** How the run ended; empty while it is running. */
   end: '' | 'finish' | 'abort' | 'error';
 }
 
@@ -20,16 +20,16 @@ export function emptyAnswer(): Answer {
   return { parts: [], events: 0, end: '' };
 }
 
-/** Take one event in. Whatever it holds is shown as text, or not at all. */
-export function take(answer: Answer, data: string): void {
+/** Apply the data of one event. Its content is only ever shown as text. */
+export function applyChunk(answer: Answer, data: string): void {
   if (data === '[DONE]') return;
   const chunk = JSON.parse(data) as Chunk;
   answer.events += 1;
   const { type } = chunk;
-  if (type.startsWith('text-')) spoken(answer, 'text', chunk);
-  else if (type.startsWith('reasoning-')) spoken(answer, 'reasoning', chunk);
-  else if (type.startsWith('tool-')) called(answer, chunk);
-  else if (type.startsWith('data-')) told(answer, chunk);
+  if (type.startsWith('text-')) applyText(answer, 'text', chunk);
+  else if (type.startsWith('reasoning-')) applyText(answer, 'reasoning', chunk);
+  else if (type.startsWith('tool-')) applyTool(answer, chunk);
+  else if (type.startsWith('data-')) applyData(answer, chunk);
   else if (type.startsWith('source-')) note(answer, `Source: ${text(chunk['title'] ?? chunk['url'])}`);
   else if (type === 'file') note(answer, `File: ${text(chunk['mediaType'])}`);
   else if (type === 'error') {
@@ -41,7 +41,7 @@ export function take(answer: Answer, data: string): void {
   } else if (type === 'finish') answer.end = 'finish';
 }
 
-function spoken(answer: Answer, kind: 'text' | 'reasoning', chunk: Chunk): void {
+function applyText(answer: Answer, kind: 'text' | 'reasoning', chunk: Chunk): void {
   const id = `${kind}:${text(chunk['id'])}`;
   let part = answer.parts.findLast((each) => each.kind === kind && each.id === id && !each.done);
   if (!part || part.kind !== kind) {
@@ -52,7 +52,7 @@ function spoken(answer: Answer, kind: 'text' | 'reasoning', chunk: Chunk): void 
   if (chunk.type.endsWith('-end')) part.done = true;
 }
 
-function called(answer: Answer, chunk: Chunk): void {
+function applyTool(answer: Answer, chunk: Chunk): void {
   const id = text(chunk['toolCallId']);
   let part = answer.parts.find((each) => each.kind === 'tool' && each.id === id);
   if (!part || part.kind !== 'tool') {
@@ -78,7 +78,7 @@ function called(answer: Answer, chunk: Chunk): void {
       part.state = 'failed';
       break;
     case 'tool-approval-request':
-      part.state = 'waits for approval';
+      part.state = 'approval requested';
       break;
     case 'tool-output-denied':
       part.state = 'denied';
@@ -86,15 +86,15 @@ function called(answer: Answer, chunk: Chunk): void {
   }
 }
 
-/** Of our own parts: where it stands in the queue, and the code of a failure. */
-function told(answer: Answer, chunk: Chunk): void {
+/** Apply a custom part: Mamba sends the queue position and the code of a failure. */
+function applyData(answer: Answer, chunk: Chunk): void {
   const data = (chunk['data'] ?? {}) as Record<string, unknown>;
   if (chunk.type === 'data-error') note(answer, `Code: ${text(data['code'])}`, true);
   else if (chunk.type !== 'data-queue') note(answer, `${chunk.type}: ${text(chunk['data'])}`);
 }
 
-function note(answer: Answer, words: string, bad = false): void {
-  answer.parts.push({ kind: 'note', id: `note:${answer.parts.length}`, text: words, bad });
+function note(answer: Answer, message: string, bad = false): void {
+  answer.parts.push({ kind: 'note', id: `note:${answer.parts.length}`, text: message, bad });
 }
 
 function text(value: unknown): string {

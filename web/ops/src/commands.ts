@@ -1,0 +1,71 @@
+/** The commands of an operator. Each one requires confirmation and reports its result. */
+
+import { signal } from '@preact/signals';
+import { requestJson, RequestError } from './api/client';
+
+export interface Confirmation {
+  title: string;
+  /** The id of the run or worker. */
+  target: string;
+  text: string;
+  confirmLabel: string;
+  /** Run the command and return its result as a sentence. */
+  run: () => Promise<string>;
+}
+
+export interface CommandOutcome {
+  text: string;
+  failed: boolean;
+}
+
+export const confirmation = signal<Confirmation | null>(null);
+export const outcome = signal<CommandOutcome | null>(null);
+
+const NO_RESPONSE = 'The server did not respond. Check whether the command took effect before you repeat it.';
+
+interface CommandResult {
+  detail: string;
+}
+
+export function confirmStop(id: string): void {
+  confirmation.value = {
+    title: 'Stop this run?',
+    target: id,
+    text: 'The answer so far is kept. The client sees the end of the run, and the run cannot be resumed.',
+    confirmLabel: 'Stop the run',
+    run: () => send(`runs/${encodeURIComponent(id)}/stop`),
+  };
+}
+
+export function confirmRequeue(id: string): void {
+  confirmation.value = {
+    title: 'Requeue this run?',
+    target: id,
+    text: 'Makes a deferred run due now, or returns a run to its queue. The next free worker starts it.',
+    confirmLabel: 'Requeue the run',
+    run: () => send(`runs/${encodeURIComponent(id)}/requeue`),
+  };
+}
+
+export function confirmDrain(id: string): void {
+  confirmation.value = {
+    title: 'Drain this worker?',
+    target: id,
+    text: 'The worker accepts no new runs and exits. Its current runs finish or continue on other workers.',
+    confirmLabel: 'Drain the worker',
+    run: () => send(`workers/${encodeURIComponent(id)}/drain`),
+  };
+}
+
+export async function execute(confirmed: Confirmation): Promise<void> {
+  try {
+    outcome.value = { text: await confirmed.run(), failed: false };
+  } catch (error) {
+    const text = error instanceof RequestError ? error.message : NO_RESPONSE;
+    outcome.value = { text, failed: true };
+  }
+}
+
+async function send(path: string): Promise<string> {
+  return (await requestJson<CommandResult>(path, { method: 'POST' })).detail;
+}
