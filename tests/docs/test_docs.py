@@ -176,7 +176,9 @@ def test_the_display_tools_types_are_made_from_their_schemas() -> None:
 
 
 def test_the_console_says_of_each_failure_what_the_errors_page_says() -> None:
-    codes: dict[str, list[str]] = json.loads((ROOT / "web/ops/src/api/error_codes.json").read_text())
+    codes: dict[str, list[str]] = json.loads(
+        (ROOT / "web/ops/src/api/error_codes.json").read_text()
+    )
 
     assert {code: means for code, (means, _) in codes.items()} == {
         row.code: row.text for row in FAILED
