@@ -1,4 +1,4 @@
-"""The worker process: its composition root."""
+"""The composition root of the worker process."""
 
 import asyncio
 import signal
@@ -54,7 +54,7 @@ log = structlog.stdlib.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT; then drain and return."""
+    """Run a worker until SIGTERM or SIGINT, then drain and return."""
     logs.configure(settings.logging)
     with tracing("mamba-worker"):
         _trace_agents()
@@ -79,18 +79,27 @@ async def _serve(settings: Settings) -> None:
             await stack.enter_async_context(Reload(live))
             worker, stores = await _compose(live, identity.id, stack, stop)
             await _wait_for_redis(cast("Redis", worker.pool), stop)
-            _show(worker)
+            _register_gauges(worker)
             stack.enter_context(serve_metrics(settings.worker))
-            log.info("worker.started", worker_id=identity.id, demo=settings.openai.demo)
-            if settings.openai.demo:
-                log.warning("worker.demo_model", hint="set OPENAI_API_KEY for a real one")
+            _log_start(settings, identity.id)
             tune_garbage_collection()
             redis = cast("Redis", worker.pool)
             async with (
                 ProcessHeartbeat(WorkerRegistry(redis), identity, partial(worker_record, worker)),
-                _sampling(stores, live, identity.id),
+                _metrics_sampler(stores, live, identity.id),
             ):
                 await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
+
+
+def _log_start(settings: Settings, worker_id: str) -> None:
+    demo = settings.openai.demo
+    log.info("worker.started", message="Worker started", worker_id=worker_id, demo=demo)
+    if demo:
+        log.warning(
+            "worker.demo_model",
+            message="The worker uses the demo model",
+            hint="set OPENAI_API_KEY to use a real model",
+        )
 
 
 async def _compose(
@@ -99,20 +108,20 @@ async def _compose(
     settings = live.now
     MODELS.learn(settings.openai.default_model)
     name = f"mamba-worker:{worker_id}"
-    pool = open_pool(settings.redis.url, name=name, max_connections=settings.redis.max_connections)
+    max_connections = settings.redis.max_connections
+    pool = open_pool(settings.redis.url, name=name, max_connections=max_connections)
     arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
     stack.push_async_callback(arq.aclose, close_connection_pool=True)
     redis = cast("Redis", arq)
     models = ModelRegistry(live)
     stack.push_async_callback(models.close)
     subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
-    most = settings.redis.max_connections
-    stores = open_stores(settings, redis, stack, name=name, max_connections=most)
+    stores = open_stores(settings, redis, stack, name=name, max_connections=max_connections)
     stream, runs = stores.stream, stores.runs
     running = RunningRuns()
     agents = await stack.enter_async_context(AgentRegistry(live, models))
-    catalogue = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
-    await stack.enter_async_context(AgentCatalogPublisher(agents, catalogue))
+    catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
+    await stack.enter_async_context(AgentCatalogPublisher(agents, catalog))
     runner = ChatRunner(
         stream=stream,
         commit=await stack.enter_async_context(GroupCommit(stream)),
@@ -125,8 +134,8 @@ async def _compose(
     )
     titles = TitleRunner(TitleBoard(redis), models, running, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
-    orders = await stack.enter_async_context(CommandListener(runs, running, stop.set))
-    subscriber.add(keys.worker(worker_id), orders)
+    listener = await stack.enter_async_context(CommandListener(runs, running, stop.set))
+    subscriber.add(keys.worker(worker_id), listener)
     worker = LeaseWorker(
         [
             func(cast("WorkerCoroutine", runner.__call__), name=RUN_CHAT),
@@ -144,11 +153,11 @@ async def _compose(
     return worker, stores
 
 
-def _sampling(stores: Stores, live: LiveSettings, worker_id: str) -> MetricsSampler:
-    catalogue = AgentCatalog(stores.queue, live_ttl=stores.live_ttl)
+def _metrics_sampler(stores: Stores, live: LiveSettings, worker_id: str) -> MetricsSampler:
+    catalog = AgentCatalog(stores.queue, live_ttl=stores.live_ttl)
 
     async def queues() -> set[str]:
-        return await catalogue.queues(live.now)
+        return await catalog.queues(live.now)
 
     return MetricsSampler(MetricsHistory(stores.queue), SystemMonitor(stores, queues), worker_id)
 
@@ -158,7 +167,7 @@ async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
         try:
             await redis.execute_command("PING")
         except REDIS_AWAY as error:
-            log.warning("worker.redis_away", error=str(error))
+            log.warning("worker.redis_away", message="Waiting for Redis", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await stop.wait()
@@ -166,8 +175,7 @@ async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
             return
 
 
-def _show(worker: LeaseWorker) -> None:
-    """Let the metrics tell how busy it is."""
+def _register_gauges(worker: LeaseWorker) -> None:
     SLOTS.set(worker.max_jobs)
     RUNNING.set_function(lambda: worker.job_counter)
     DRAINING.set_function(lambda: not worker.allow_pick_jobs)

@@ -1,4 +1,4 @@
-"""A worker as its record tells of it."""
+"""The process registry's record of a worker."""
 
 from shared.processes.registry import ProcessRecord
 from shared.processes.workers import WorkerRecord

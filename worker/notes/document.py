@@ -1,4 +1,4 @@
-"""Documents of the notes' folder, as passages: Markdown, HTML and plain text."""
+"""Splits Markdown, HTML and plain-text documents into passages."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from worker.notes.passage import Passage
 
 SUFFIXES = (".md", ".markdown", ".txt", ".html", ".htm")
 
-#: A passage is about what fits on a screen: a hit shows where to read, and costs few tokens.
+#: About one screen, so that a search result is specific and uses few tokens.
 _PASSAGE_CHARS = 2000
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<text>.+?)[ \t]*#*[ \t]*")
 _FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
@@ -21,7 +21,7 @@ _INVISIBLE = ("title", "script", "style", "nav", "noscript", "template")
 
 
 def split_document(path: str, content: str) -> list[Passage]:
-    """The passages of a document, in their order. `path` says by its suffix what it is."""
+    """Split a document into passages, in order. The suffix of `path` determines the format."""
     kind = PurePosixPath(path).suffix.lower()
     title, text = _html(content) if kind.startswith(".htm") else _markdown(content)
     sections = [_Section((), content)] if kind == ".txt" else list(_sections(text))
@@ -36,7 +36,7 @@ class _Section:
 
 
 def _markdown(content: str) -> tuple[str, str]:
-    """The title that the front matter gives, and what stands below it."""
+    """Return the front matter's title, if any, and the text below the front matter."""
     front = _FRONT_MATTER.match(content)
     if front is None:
         return "", content
@@ -53,21 +53,21 @@ def _html(content: str) -> tuple[str, str]:
 
 
 def _sections(text: str) -> Iterator[_Section]:
-    """Split at the headings; what looks like one inside a fenced block is none."""
+    """Split at headings, ignoring lines inside fenced code blocks."""
     headings: list[tuple[int, str]] = []
     lines: list[str] = []
     fence = ""
     for line in text.splitlines():
         if mark := _FENCE.match(line):
             fence = "" if mark[1] == fence else fence or mark[1]
-        found = None if fence else _HEADING.fullmatch(line)
-        if found is None:
+        heading = None if fence else _HEADING.fullmatch(line)
+        if heading is None:
             lines.append(line)
             continue
         yield _Section(tuple(name for _, name in headings), "\n".join(lines))
         lines = []
-        level = len(found["level"])
-        headings = [*(h for h in headings if h[0] < level), (level, found["text"])]
+        level = len(heading["level"])
+        headings = [*(h for h in headings if h[0] < level), (level, heading["text"])]
     yield _Section(tuple(name for _, name in headings), "\n".join(lines))
 
 
@@ -83,7 +83,7 @@ def _passages(path: str, title: str, sections: list[_Section]) -> Iterator[Passa
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """A text in parts of about a passage's length, split between paragraphs."""
+    """Split a text between paragraphs into pieces of about a passage's length."""
     piece = ""
     for paragraph in re.split(r"\n\s*\n", text):
         if piece and len(piece) + len(paragraph) > _PASSAGE_CHARS:

@@ -1,7 +1,7 @@
-"""The full-text index over a folder of notes: SQLite FTS5, ranked by BM25.
+"""A full-text index over a folder of notes: SQLite FTS5, ranked by BM25.
 
-It lives in memory, is made at the first question, and follows the folder: a file that was changed,
-added or removed is so in the next answer. SQLite runs on a thread of its own.
+The index is in memory. The first search builds it, and later searches apply changes in the folder.
+SQLite runs in a dedicated thread.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ _T = TypeVar("_T")
 _MAX_FILE_BYTES = 2 * 1024 * 1024
 _MAX_FILES = 20_000
 _MAX_TERMS = 32
-#: Words of questions: in a small folder they would be rare enough to count.
+#: Common words, which in a small folder would be rare enough to affect the ranking.
 _STOP_WORDS = """
 a an and are as at be by can do does for from how i if in is it my of on or our should that the
 there this to was we what when where which who why will with you your
 """
-#: How long the folder is taken to be as it was seen last.
+#: Minimum time between two scans of the folder.
 _SCAN_SECONDS = 1.0
 
 _SCHEMA = """
@@ -40,7 +40,7 @@ CREATE VIRTUAL TABLE passages USING fts5(
     tokenize = "porter unicode61 remove_diacritics 2"
 )
 """
-#: A hit in the title counts most, then one in the headings.
+#: A match in the title has the highest weight, then one in the headings.
 _SEARCH = """
 SELECT id, path, title, heading, text, snippet(passages, 4, '', '', ' … ', 48)
 FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 0, 0, 6, 3, 1) LIMIT ?
@@ -49,7 +49,7 @@ FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 0, 0, 6, 3, 1) LIMI
 
 class SearchHit(NamedTuple):
     passage: Passage
-    #: The words around what was found.
+    #: An excerpt around the match.
     snippet: str
 
 
@@ -71,11 +71,11 @@ class NotesIndex:
         self._thread.shutdown(wait=False)
 
     async def search(self, query: str, limit: int = 5) -> list[SearchHit]:
-        """The passages that fit a query in plain words best, the best first."""
+        """Return the passages that match a plain-text query, best match first."""
         return await self._on_thread(lambda: self._search(query, limit))
 
     async def read(self, passage_id: str) -> Passage | None:
-        """A passage by its id."""
+        """Return the passage with this id."""
         return await self._on_thread(lambda: self._read(passage_id))
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:
@@ -86,20 +86,20 @@ class NotesIndex:
         if not terms:
             return []
         match = " OR ".join(f'"{term}"' for term in terms)
-        rows = self._fresh().execute(_SEARCH, (match, limit))
+        rows = self._updated_database().execute(_SEARCH, (match, limit))
         return [SearchHit(Passage(*row[:5]), row[5]) for row in rows]
 
     def _read(self, passage_id: str) -> Passage | None:
         query = "SELECT id, path, title, heading, text FROM passages WHERE id = ?"
-        row = self._fresh().execute(query, (passage_id,)).fetchone()
+        row = self._updated_database().execute(query, (passage_id,)).fetchone()
         return Passage(*row) if row else None
 
     def _close(self) -> None:
         if self._database is not None:
             self._database.close()
 
-    def _fresh(self) -> sqlite3.Connection:
-        """The database, in step with the folder."""
+    def _updated_database(self) -> sqlite3.Connection:
+        """Return the database after applying changes in the folder."""
         if self._database is None:
             self._database = sqlite3.connect(":memory:")
             self._database.execute(_SCHEMA)
@@ -111,19 +111,25 @@ class NotesIndex:
     def _scan(self, database: sqlite3.Connection) -> None:
         found = dict(self._files())
         changed = [path for path, state in found.items() if self._seen.get(path) != state]
-        gone = self._seen.keys() - found.keys()
-        for path in (*changed, *gone):
+        removed = self._seen.keys() - found.keys()
+        for path in (*changed, *removed):
             database.execute("DELETE FROM passages WHERE path = ?", (path,))
         for path in changed:
             rows = split_document(path, _text(self._folder / path))
             database.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?)", rows)
         database.commit()
         self._seen = found
-        if changed or gone:
-            log.info("notes.indexed", files=len(found), changed=len(changed), removed=len(gone))
+        if changed or removed:
+            log.info(
+                "notes.indexed",
+                message="Index of the notes folder updated",
+                files=len(found),
+                changed=len(changed),
+                removed=len(removed),
+            )
 
     def _files(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The notes below the folder, with what tells a changed one. No link leads out."""
+        """Yield the path and the version of each note. Links out of the folder are ignored."""
         count = 0
         for file in sorted(self._folder.rglob("*")):
             path = file.relative_to(self._folder)
@@ -136,7 +142,11 @@ class NotesIndex:
                 continue
             count += 1
             if count > _MAX_FILES:
-                log.warning("notes.too_many", most=_MAX_FILES)
+                log.warning(
+                    "notes.too_many",
+                    message="The notes folder has too many files; the rest is not indexed",
+                    most=_MAX_FILES,
+                )
                 return
             yield path.as_posix(), (stat.st_mtime_ns, stat.st_size)
 
@@ -148,9 +158,11 @@ def _terms(query: str) -> list[str]:
 
 
 def _text(file: Path) -> str:
-    """Nothing, for a file that is gone by now or may not be read."""
+    """Read a note. A file that is missing or unreadable counts as empty."""
     try:
         return file.read_text(errors="replace")
     except OSError as error:
-        log.warning("notes.unreadable", error=type(error).__name__)
+        log.warning(
+            "notes.unreadable", message="A note could not be read", error=type(error).__name__
+        )
         return ""

@@ -1,15 +1,15 @@
-"""What the notes are cut into: the section under one heading, or a part of a long one."""
+"""The unit of search: the section under one heading, or a part of a long section."""
 
 from typing import NamedTuple
 
 
 class Passage(NamedTuple):
-    #: `<path>#<anchor>`, with `-2` and so on where a heading stands again. It is also the citation.
+    #: `<path>#<anchor>`. Repeated headings add `-2` and so on. Citations use it too.
     id: str
-    #: Below the notes' folder, with `/`.
+    #: Relative to the notes folder, with `/`.
     path: str
-    #: The document's own title.
+    #: The document's title.
     title: str
-    #: The headings above the text, from the outermost: `Guide > Resume`.
+    #: The headings above the text, outermost first: `Guide > Resume`.
     heading: str
     text: str

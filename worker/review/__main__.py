@@ -1,6 +1,6 @@
-"""`python -m worker.review`: a list of sources on stdin, the report on stdout, both as JSON.
+"""`python -m worker.review`: reads sources as JSON from stdin and writes the report to stdout.
 
-A process of its own: code that takes a parser minutes or gigabytes costs no other answer anything.
+It runs as a subprocess with limits, because some code takes a parser minutes or gigabytes.
 """
 
 import resource

@@ -1,4 +1,4 @@
-"""All checks over some sources. Pure computation, which may be slow: see `inspection.py`."""
+"""Runs all checks. They may be slow, so `inspection.py` calls them in a subprocess."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,12 +9,12 @@ from worker.review.lint import lint_findings
 from worker.review.patterns import pattern_findings
 from worker.review.source import ReviewSource
 
-#: More than anybody reads; the gravest stay.
-_MOST = 100
+#: A report keeps the most severe findings.
+_MAX_FINDINGS = 100
 
 
 def analyze(sources: Sequence[ReviewSource]) -> Report:
-    """Measure each source and check it; of a diff only what concerns the changed lines counts."""
+    """Measure and check all sources. For a diff, keep only findings about changed lines."""
     metrics = [measure_source(source) for source in sources]
     by_path = {source.path: source for source in sources}
     found = list(_unique(_all_findings(sources, metrics)))
@@ -22,7 +22,7 @@ def analyze(sources: Sequence[ReviewSource]) -> Report:
     relevant.sort(
         key=lambda finding: (SEVERITY_ORDER[finding.severity], finding.path, finding.line)
     )
-    shown = tuple(relevant[:_MOST])
+    shown = tuple(relevant[:_MAX_FINDINGS])
     return Report(files=tuple(metrics), findings=shown, left_out=len(found) - len(shown))
 
 

@@ -1,4 +1,4 @@
-"""How large and how tangled functions are: radon for Python, lizard for the other languages."""
+"""Size and complexity of functions, by lizard, and for Python also by radon."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -10,24 +10,24 @@ from worker.review.language import PYTHON, language_by_name
 from worker.review.lizard_adapter import measure_functions
 from worker.review.source import Fragment, ReviewSource
 
-#: Above the first a finding is low, above the second medium, above the third high.
-_STEPS: dict[str, tuple[int, int, int]] = {
+#: Values above the first limit are a low finding, above the second medium, above the third high.
+_LIMITS: dict[str, tuple[int, int, int]] = {
     "complexity": (10, 15, 25),
     "length": (60, 100, 200),
     "parameters": (6, 9, 14),
     "nesting": (4, 5, 7),
 }
-_WORDS = {
-    "complexity": "has a cyclomatic complexity of {value}; up to {most} is easy to test",
-    "length": "is {value} lines long; up to {most} can be read at one go",
-    "parameters": "takes {value} parameters; more than {most} are mixed up easily",
-    "nesting": "nests control structures {value} deep; up to {most} can be followed",
+_MESSAGES = {
+    "complexity": "has a cyclomatic complexity of {value}; keep it at {limit} or below",
+    "length": "is {value} lines long; keep it at {limit} lines or fewer",
+    "parameters": "takes {value} parameters; keep it at {limit} or fewer",
+    "nesting": "nests control structures {value} levels deep; keep it at {limit} or fewer",
 }
 _SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
 
 
 def measure_source(source: ReviewSource) -> FileMetrics:
-    """The functions of a source, in their order."""
+    """Measure the functions of a source, in source order."""
     found = [f for fragment in source.fragments for f in _functions(source, fragment)]
     maintainability = None
     if source.language == PYTHON.name and source.complete:
@@ -42,21 +42,21 @@ def measure_source(source: ReviewSource) -> FileMetrics:
 
 
 def complexity_findings(measured: FileMetrics) -> Iterator[Finding]:
-    """A finding for each measure of a function that is over its bound."""
+    """Yield a finding for each metric of a function that exceeds its limit."""
     for function in measured.functions:
-        for measure_name, steps in _STEPS.items():
-            value: int = getattr(function, measure_name)
-            if value > steps[0]:
-                over = sum(value > step for step in steps)
-                words = _WORDS[measure_name].format(value=value, most=steps[0])
+        for metric, limits in _LIMITS.items():
+            value: int = getattr(function, metric)
+            if value > limits[0]:
+                over = sum(value > limit for limit in limits)
+                message = _MESSAGES[metric].format(value=value, limit=limits[0])
                 yield Finding(
                     path=measured.path,
                     line=function.line,
                     end_line=function.end_line,
                     severity=_SEVERITIES[over - 1],
                     category="complexity",
-                    rule=f"metrics:{measure_name}",
-                    message=f"{function.name} {words}.",
+                    rule=f"metrics:{metric}",
+                    message=f"{function.name} {message}.",
                 )
 
 
@@ -79,7 +79,7 @@ def _functions(source: ReviewSource, fragment: Fragment) -> Iterator[FunctionMet
 
 
 def _radon(text: str) -> dict[int, int]:
-    """The complexity of each Python function, by its first line; none where it cannot be parsed."""
+    """Map each Python function's first line to its complexity. Unparsable code has none."""
     try:
         blocks: list[Any] = cast("Any", complexity).cc_visit(text)
     except (SyntaxError, ValueError, RecursionError):

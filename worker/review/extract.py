@@ -1,7 +1,7 @@
-"""The code that a message holds: files, unified diffs and fenced blocks.
+"""Extracts code from messages: files, unified diffs and fenced blocks.
 
-A diff of a file that is there whole says what changed in it. The same path given again, as in a
-later message, replaces the earlier.
+A later source with the same path replaces the earlier one. If one of them is the complete file and
+the other a diff, they are combined.
 """
 
 import re
@@ -13,8 +13,8 @@ from unidiff.patch import Hunk, PatchedFile, PatchSet
 from worker.review.language import language_by_name, language_by_path
 from worker.review.source import Fragment, ReviewSource
 
-#: A fenced block (CommonMark 4.5): its fence, its info string, its text. Nothing is tried twice:
-#: a line of blanks behind a fence would take hours.
+#: A fenced code block (CommonMark 4.5). The possessive quantifiers prevent catastrophic
+#: backtracking on a long line of blanks.
 _BLOCK = re.compile(
     r"^ {0,3}(?P<fence>`{3,}+|~{3,}+)(?P<info>[^\n`]*+)\n"
     r"(?P<text>.*?)(?:^ {0,3}(?P=fence)[`~]*+[ \t]*+$|\Z)",
@@ -24,11 +24,11 @@ _DIFF = re.compile(r"^(?:diff --git |--- \S.*\n\+\+\+ )", re.MULTILINE)
 #: `title=app.py`, `app.py` or `lang:app.py` in an info string.
 _FILENAME = re.compile(r"(?:^|[\s:=\"'{])(?P<name>[\w@./+-]*\w\.\w{1,8})(?=[\s\"'}]|$)")
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@", re.MULTILINE)
-_DIFF_WORDS = ("diff", "patch", "udiff")
+_DIFF_LANGUAGES = ("diff", "patch", "udiff")
 
 
 class SourceExtractor:
-    """What was found so far, by path."""
+    """Collects sources by path."""
 
     def __init__(self) -> None:
         self._found: dict[str, ReviewSource] = {}
@@ -38,7 +38,7 @@ class SourceExtractor:
         return list(self._found.values())
 
     def add_text(self, text: str) -> None:
-        """What somebody wrote: fenced blocks, and a diff that stands without a fence."""
+        """Add the fenced blocks of a text, and a diff outside of them."""
         outside = _BLOCK.sub("\n", text)
         if match := _DIFF.search(outside):
             self.add_diff(outside[match.start() :])
@@ -46,7 +46,7 @@ class SourceExtractor:
             self._add_block(block["info"].strip(), block["text"])
 
     def add_file(self, path: str, text: str) -> None:
-        """A file as it is; a `.diff` or `.patch` as what it changes."""
+        """Add a file. The content of a `.diff` or `.patch` file is added as a diff."""
         if path.endswith((".diff", ".patch")) or _DIFF.match(text):
             self.add_diff(text)
             return
@@ -55,9 +55,9 @@ class SourceExtractor:
         self._put(ReviewSource(path=path, language=name, fragments=(Fragment(start=1, text=text),)))
 
     def add_diff(self, text: str) -> None:
-        """A unified diff, as git and diff write it. What cannot be read as one is left out."""
+        """Add the files of a unified diff. Invalid diffs are ignored."""
         try:
-            patches = PatchSet.from_string(_recounted(text))
+            patches = PatchSet.from_string(_with_correct_lengths(text))
         except (UnidiffParseError, ValueError):  # a line number may have too many digits
             return
         for patch in patches:
@@ -66,16 +66,18 @@ class SourceExtractor:
 
     def _add_block(self, info: str, text: str) -> None:
         word = re.split(r"[\s:{,]", info, maxsplit=1)[0].lower()
-        if word in _DIFF_WORDS or _DIFF.match(text):
+        if word in _DIFF_LANGUAGES or _DIFF.match(text):
             self.add_diff(text)
             return
         self._blocks += 1
-        named = _FILENAME.search(info)
-        language = language_by_name(word) or (language_by_path(named["name"]) if named else None)
-        if language is None and not named:
+        filename = _FILENAME.search(info)
+        language = language_by_name(word) or (
+            language_by_path(filename["name"]) if filename else None
+        )
+        if language is None and not filename:
             return
         extension = language.extensions[0] if language else "txt"
-        path = named["name"] if named else f"block-{self._blocks}.{extension}"
+        path = filename["name"] if filename else f"block-{self._blocks}.{extension}"
         fragments = (Fragment(start=1, text=text),)
         name = language.name if language else None
         self._put(ReviewSource(path=path, language=name, fragments=fragments))
@@ -101,16 +103,16 @@ class SourceExtractor:
 
     def _put(self, source: ReviewSource) -> None:
         before = self._found.get(source.path)
-        self._found[source.path] = _joined(before, source) if before else source
+        self._found[source.path] = _merged(before, source) if before else source
 
 
-def _recounted(diff: str) -> str:
-    """With the lengths that the hunks have: people cut diffs short, and models cannot count."""
+def _with_correct_lengths(diff: str) -> str:
+    """Correct the hunk lengths, which are often wrong in truncated or generated diffs."""
     head, *hunks = _HUNK.split(diff)
     if not hunks:
         return diff
     starts_and_bodies = zip(hunks[::3], hunks[1::3], hunks[2::3], strict=True)
-    return head + "".join(_hunk(*one) for one in starts_and_bodies)
+    return head + "".join(_hunk(*hunk) for hunk in starts_and_bodies)
 
 
 def _hunk(old_start: str, new_start: str, rest: str) -> str:
@@ -131,8 +133,8 @@ def _fragment(hunk: Hunk) -> Fragment:
     return Fragment(start=hunk.target_start, text="".join(lines))
 
 
-def _joined(before: ReviewSource, after: ReviewSource) -> ReviewSource:
-    """The later one, unless one is the whole file and the other says what changed in it."""
+def _merged(before: ReviewSource, after: ReviewSource) -> ReviewSource:
+    """Combine a complete file with its diff. In all other cases the later source wins."""
     if before.complete and before.changed is None and after.changed is not None:
         return before.model_copy(update={"changed": after.changed})
     if (

@@ -1,4 +1,4 @@
-"""What a review finds."""
+"""The result of a review: findings and metrics."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ SEVERITY_ORDER: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 
 
 class Finding(BaseModel):
-    """Something at a place in the code that is worth a look. Lines count from 1, ends included."""
+    """A possible problem in the code. Lines count from 1; `end_line` is included."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,25 +20,25 @@ class Finding(BaseModel):
     end_line: int = Field(ge=1)
     severity: Severity
     category: Category
-    #: Which check found it, such as `ruff:B006`.
+    #: The check that reported it, such as `ruff:B006`.
     rule: str
     message: str
 
 
 class FunctionMetrics(BaseModel):
-    """The size and shape of one function."""
+    """The size and complexity of one function."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     line: int
     end_line: int
-    #: McCabe's number: the independent ways through it.
+    #: Cyclomatic complexity (McCabe): the number of independent paths.
     complexity: int
-    #: Lines of code, without blank ones and comments.
+    #: Lines of code without blank lines and comments.
     length: int
     parameters: int
-    #: Control structures within each other.
+    #: Depth of nested control structures.
     nesting: int
 
 
@@ -49,16 +49,16 @@ class FileMetrics(BaseModel):
     language: str | None
     lines: int
     functions: tuple[FunctionMetrics, ...] = ()
-    #: 0 to 100, by radon; for whole Python files.
+    #: Radon's maintainability index, 0 to 100, for complete Python files.
     maintainability: float | None = None
 
 
 class Report(BaseModel):
-    """All that the checks have found in some sources, the gravest first."""
+    """The metrics and findings of all sources, the most severe findings first."""
 
     model_config = ConfigDict(frozen=True)
 
     files: tuple[FileMetrics, ...]
     findings: tuple[Finding, ...]
-    #: Findings beyond the limit, or outside of what changed.
+    #: Number of findings beyond the limit or outside the changed lines.
     left_out: int = 0

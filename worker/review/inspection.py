@@ -1,4 +1,4 @@
-"""The analysis, from a worker's event loop: in a process of its own, bounded in time and size."""
+"""Runs the analysis from the event loop, in a subprocess with limits on time and size."""
 
 import asyncio
 import os
@@ -19,19 +19,19 @@ MAX_CHARS = 1_000_000
 _SECONDS = 45.0
 
 _SOURCES = TypeAdapter(Sequence[ReviewSource])
-#: A model may ask for any number of analyses in one step; each takes a core and up to a gigabyte.
+#: A model can request many analyses in one step. Each uses a core and up to 1 GiB of memory.
 _SLOTS = asyncio.Semaphore(2)
 
 
 class InspectionFailed(Exception):
-    """The code could not be analysed within its bounds of time and memory."""
+    """The code could not be analyzed within the limits on time and memory."""
 
 
 async def inspect_sources(sources: Sequence[ReviewSource]) -> Report:
-    """Analyse sources without running any of them.
+    """Analyze sources without executing them.
 
     Raises:
-        InspectionFailed: if there is too much of it, or the analysis takes too long.
+        InspectionFailed: if there is too much code, or the analysis fails or takes too long.
     """
     chars = sum(len(fragment.text) for source in sources for fragment in source.fragments)
     if len(sources) > MAX_FILES or chars > MAX_CHARS:
@@ -40,13 +40,13 @@ async def inspect_sources(sources: Sequence[ReviewSource]) -> Report:
         )
     async with _SLOTS:
         with TemporaryDirectory() as folder:
-            output = await _analysed(sources, folder)
+            output = await _run_analysis(sources, folder)
     return Report.model_validate_json(output)
 
 
-async def _analysed(sources: Sequence[ReviewSource], folder: str) -> bytes:
-    """The analysis' output. What it has begun or written ends with it, however it ends."""
-    process = await _begun(folder)
+async def _run_analysis(sources: Sequence[ReviewSource], folder: str) -> bytes:
+    """Return the output of the subprocess. Its children and temporary files are always removed."""
+    process = await _start(folder)
     try:
         async with asyncio.timeout(_SECONDS):
             output, _ = await process.communicate(_SOURCES.dump_json(sources))
@@ -59,8 +59,8 @@ async def _analysed(sources: Sequence[ReviewSource], folder: str) -> bytes:
     return output
 
 
-async def _begun(folder: str) -> Process:
-    """The process, or none: asyncio ends one whose start is cancelled, but not what it began."""
+async def _start(folder: str) -> Process:
+    """Start the subprocess. If the start is cancelled, kill its process group as well."""
     starting = asyncio.create_task(
         asyncio.create_subprocess_exec(
             sys.executable,
@@ -81,6 +81,6 @@ async def _begun(folder: str) -> Process:
 
 
 async def _end(process: Process) -> None:
-    with suppress(ProcessLookupError):  # its linter outlives it, where it has died
+    with suppress(ProcessLookupError):  # it has died; its linter may still run
         os.killpg(process.pid, signal.SIGKILL)
-    await process.communicate()  # reads to the end, so that its pipes are closed
+    await process.communicate()  # reads to the end, which closes the pipes

@@ -1,4 +1,4 @@
-"""The languages that code can be reviewed in, and what each is called by whom."""
+"""The supported languages, and their names in code blocks and in the analysis tools."""
 
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 class Language(NamedTuple):
     name: str
-    #: Of its files, without the dot; lizard knows the language by the first.
+    #: File extensions without the dot. Lizard identifies the language by the first one.
     extensions: tuple[str, ...]
-    #: What ast-grep calls its grammar; None where it has none.
+    #: ast-grep's name of the grammar; None if ast-grep does not support the language.
     grammar: str | None = None
     #: Whether lizard can measure its functions.
     measured: bool = True
-    #: Other names that code blocks give it.
+    #: Other names used in code blocks.
     aliases: tuple[str, ...] = ()
 
 
@@ -55,10 +55,10 @@ _BY_NAME = {
 
 
 def language_by_name(name: str) -> Language | None:
-    """The language of a code block's info word, such as `py` or `TypeScript`."""
+    """Look up the language of a code block, such as `py` or `TypeScript`."""
     return _BY_NAME.get(name.lower())
 
 
 def language_by_path(path: str) -> Language | None:
-    """The language of a file, by its name."""
+    """Look up the language of a file by its extension."""
     return _BY_NAME.get(PurePosixPath(path).suffix.removeprefix(".").lower())

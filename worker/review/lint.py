@@ -1,4 +1,4 @@
-"""What ruff finds in Python code. It reads the code, and never runs it."""
+"""Checks Python code with ruff, which does not execute it."""
 
 import ast
 import json
@@ -18,15 +18,15 @@ from worker.review.source import Fragment, ReviewSource
 
 _SECONDS = 20
 _RULES = "F,B,S,E7,E9,PLE,PLW,ASYNC,BLE,C4,SIM,PERF,RET,RUF,UP006,UP007"
-#: Matters of taste, and `assert`, which tests are made of.
+#: Matters of taste, and `assert`, which is normal in tests.
 _IGNORED = "S101,RUF001,RUF002,RUF003,RUF012,SIM108,RET505,PLW2901,PLW0603"
-#: Not to be known from a part of a file: what it imports, and what is named elsewhere.
-_WHOLE_FILES_ONLY = ("F401", "F704", "F706", "F811", "F821", "F822", "invalid-syntax")
+#: Rules that need the complete file, such as unused imports and undefined names.
+_COMPLETE_FILES_ONLY = ("F401", "F704", "F706", "F811", "F821", "F822", "invalid-syntax")
 
-#: Lines at either end of a hunk that may be left out, so that the rest can be parsed.
-_CONTEXT = 7
+#: Up to this many lines at either end of a hunk are dropped to make the rest parsable.
+_MAX_DROPPED_LINES = 7
 
-#: The first prefix that fits decides.
+#: The first matching prefix applies.
 _KINDS: tuple[tuple[str, Severity, Category], ...] = (
     ("invalid-syntax", "high", "syntax"),
     ("E9", "high", "syntax"),
@@ -62,14 +62,14 @@ def lint_findings(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
         return
     for problem in _ruff([dedent(piece.fragment.text) for piece in pieces]):
         piece = pieces[int(Path(problem["filename"]).stem)]
-        if piece.source.complete or problem["code"] not in _WHOLE_FILES_ONLY:
+        if piece.source.complete or problem["code"] not in _COMPLETE_FILES_ONLY:
             yield _finding(piece, problem)
 
 
 def _parseable(fragment: Fragment) -> Fragment:
-    """The most of a hunk that is Python: it may begin or end in the middle of a statement."""
+    """The largest parsable part of a hunk, which may start or end inside a statement."""
     lines = fragment.text.splitlines(keepends=True)
-    for first, last in sorted(product(range(_CONTEXT), repeat=2), key=sum):
+    for first, last in sorted(product(range(_MAX_DROPPED_LINES), repeat=2), key=sum):
         text = "".join(lines[first : len(lines) - last])
         if _parses(dedent(text)):
             return Fragment(start=fragment.start + first, text=text)
@@ -88,7 +88,7 @@ def _ruff(texts: list[str]) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         for number, text in enumerate(texts):
             (Path(folder) / f"{number}.py").write_text(text, errors="replace")
-        done = subprocess.run(  # noqa: S603  (ruff's own program, over files that we wrote)
+        result = subprocess.run(  # noqa: S603  (fixed arguments)
             [
                 find_ruff_bin(),
                 "check",
@@ -107,7 +107,7 @@ def _ruff(texts: list[str]) -> list[dict[str, Any]]:
             check=True,
             timeout=_SECONDS,
         )
-    return json.loads(done.stdout)
+    return json.loads(result.stdout)
 
 
 def _finding(piece: _Piece, problem: dict[str, Any]) -> Finding:

@@ -1,4 +1,4 @@
-"""The edge to lizard, whose annotations say little: what we use of it, with types."""
+"""A typed interface to lizard, which has no useful annotations."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, cast
@@ -27,21 +27,21 @@ class Snippet(Protocol):
 
 
 def measure_functions(file_name: str, text: str) -> Sequence[FunctionInfo]:
-    """The functions of a text in the language of its file name."""
+    """Measure the functions of a text. The file name determines the language."""
     nested = cast("Any", _NestedStructures)()
-    return _analyse(file_name, text, nested).function_list
+    return _analyze(file_name, text, nested).function_list
 
 
 def find_duplicates(files: dict[str, str]) -> Iterator[list[Snippet]]:
-    """The groups of places, in texts by file name, that hold the same tokens."""
+    """Yield groups of snippets with the same tokens. `files` maps file names to texts."""
     comparison = cast("Any", _Duplicates)()
-    infos = [_analyse(name, text, comparison) for name, text in files.items()]
-    # A text that lizard gave up on has no hashes.
+    infos = [_analyze(name, text, comparison) for name, text in files.items()]
+    # A text that lizard failed to parse has no hashes.
     for _ in comparison.cross_file_process([i for i in infos if hasattr(i, "hash_nodes")]):
         pass
     yield from comparison.get_duplicates()
 
 
-def _analyse(file_name: str, text: str, extension: object) -> Any:  # noqa: ANN401
+def _analyze(file_name: str, text: str, extension: object) -> Any:  # noqa: ANN401
     analyzer = _lizard.FileAnalyzer([*_lizard.get_extensions([]), extension])
     return analyzer.analyze_source_code(file_name, text)

@@ -1,4 +1,4 @@
-"""Syntax errors, and the shapes of `rules.py`, by ast-grep's parsers."""
+"""Finds syntax errors and the patterns of `rules.py` with ast-grep."""
 
 from collections.abc import Iterator
 from textwrap import dedent
@@ -11,7 +11,7 @@ from worker.review.language import PYTHON, language_by_name
 from worker.review.rules import RULES, Rule
 from worker.review.source import Fragment, ReviewSource
 
-#: Ruff says it better.
+#: Ruff checks this language.
 _LINTED_ELSEWHERE = PYTHON.name
 
 
@@ -22,21 +22,21 @@ def pattern_findings(source: ReviewSource) -> Iterator[Finding]:
     rules = [rule for rule in RULES if language.grammar in rule.languages]
     for fragment in source.fragments:
         root = SgRoot(dedent(fragment.text), language.grammar).root()
-        if source.complete and (broken := _syntax_error(root)) is not None:
-            yield _finding(source, fragment, broken, _SYNTAX)
+        if source.complete and (error := _syntax_error(root)) is not None:
+            yield _finding(source, fragment, error, _SYNTAX)
         for rule in rules:
-            for node in _found(root, rule):
+            for node in _matches(root, rule):
                 yield _finding(source, fragment, node, rule)
 
 
-_SYNTAX = Rule("syntax", (), "", "high", "syntax", "The code cannot be parsed from here on.")
+_SYNTAX = Rule("syntax", (), "", "high", "syntax", "The code cannot be parsed from this point on.")
 
 
 def _syntax_error(root: SgNode) -> SgNode | None:
     return root.find(kind="ERROR")
 
 
-def _found(root: SgNode, rule: Rule) -> list[SgNode]:
+def _matches(root: SgNode, rule: Rule) -> list[SgNode]:
     if isinstance(rule.match, str):
         return root.find_all(pattern=rule.match)
     config: Any = rule.match
@@ -44,11 +44,11 @@ def _found(root: SgNode, rule: Rule) -> list[SgNode]:
 
 
 def _finding(source: ReviewSource, fragment: Fragment, node: SgNode, rule: Rule) -> Finding:
-    place = node.range()
+    span = node.range()
     return Finding(
         path=source.path,
-        line=fragment.start + place.start.line,
-        end_line=fragment.start + place.end.line,
+        line=fragment.start + span.start.line,
+        end_line=fragment.start + span.end.line,
         severity=rule.severity,
         category=rule.category,
         rule=f"shape:{rule.name}",

@@ -1,7 +1,7 @@
-"""What is looked for by shape in languages other than Python, as rules of ast-grep.
+"""ast-grep rules for dangerous patterns in languages other than Python.
 
-A rule is one of its patterns, or a config of its rule language; each names what is wrong and the
-way out. Only what is wrong nearly always stands here: a review that cries wolf is not read.
+`match` is an ast-grep pattern or a rule configuration. Each message states the problem and a fix.
+The list contains only patterns that are almost always wrong, to avoid false positives.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def _call(name: str) -> Mapping[str, Any]:
 
 
 def _empty(kind: str, *, body: str = "body") -> Mapping[str, Any]:
-    """A clause whose block holds nothing, not even a comment that says why."""
+    """Match a clause with an empty block. A block with a comment is not empty."""
     return {"rule": {"kind": kind, "has": {"field": body, "regex": r"^\{\s*\}$"}}}
 
 
@@ -37,10 +37,10 @@ def _assigns(condition: str) -> Mapping[str, Any]:
     return {"rule": {"kind": "assignment_expression", "inside": inside}}
 
 
-_ASSIGNS = "This condition assigns: a comparison is meant, or the assignment belongs before it."
-_SWALLOWED = "The error is swallowed: handle it, log it, or say in a comment why not."
-_INJECTED = "Text becomes code here: whoever controls it controls the program."
-_OVERFLOW = "Writes past the end of its buffer when the text is longer; use a bounded function."
+_ASSIGNS = "This condition contains an assignment. Compare instead, or assign before the condition."
+_SWALLOWED = "The error is ignored. Handle it, log it, or explain in a comment why not."
+_INJECTED = "This executes text as code (code injection). Do not pass values that users control."
+_OVERFLOW = "This can write past the end of the buffer. Use a function that takes its size."
 
 RULES: tuple[Rule, ...] = (
     Rule("eval", _JS, "eval($$$)", "high", "security", _INJECTED),
@@ -54,7 +54,7 @@ RULES: tuple[Rule, ...] = (
         },
         "high",
         "security",
-        "HTML is put together from values (cross-site scripting); use textContent or a sanitizer.",
+        "HTML is built from values (cross-site scripting). Use textContent or a sanitizer.",
     ),
     Rule(
         "document-write",
@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
         "document.write($$$)",
         "medium",
         "security",
-        "document.write blocks the page and injects what it is given; build nodes instead.",
+        "document.write blocks the page and can inject HTML. Create DOM nodes instead.",
     ),
     Rule(
         "dangerous-html",
@@ -70,7 +70,7 @@ RULES: tuple[Rule, ...] = (
         {"rule": {"kind": "jsx_attribute", "regex": "^dangerouslySetInnerHTML"}},
         "medium",
         "security",
-        "Raw HTML is put into the page: sanitize it first.",
+        "Raw HTML is inserted into the page. Sanitize it first.",
     ),
     Rule("empty-catch", _JS, _empty("catch_clause"), "medium", "bug", _SWALLOWED),
     Rule(
@@ -93,7 +93,7 @@ RULES: tuple[Rule, ...] = (
         },
         "low",
         "bug",
-        "`==` converts its operands before it compares them; use `===`.",
+        "`==` converts its operands before comparing them. Use `===`.",
     ),
     Rule(
         "compares-with-nan",
@@ -101,9 +101,16 @@ RULES: tuple[Rule, ...] = (
         {"rule": {"any": [{"pattern": "$A === NaN"}, {"pattern": "$A == NaN"}]}},
         "high",
         "bug",
-        "Nothing equals NaN: use Number.isNaN.",
+        "A comparison with NaN is always false. Use Number.isNaN.",
     ),
-    Rule("debugger", _JS, "debugger", "medium", "bug", "A breakpoint was left in."),
+    Rule(
+        "debugger",
+        _JS,
+        "debugger",
+        "medium",
+        "bug",
+        "Remove this leftover breakpoint.",
+    ),
     Rule(
         "async-foreach",
         _JS,
@@ -115,7 +122,7 @@ RULES: tuple[Rule, ...] = (
         },
         "high",
         "bug",
-        "forEach does not wait for promises: use `for … of` with await, or Promise.all.",
+        "forEach does not await promises. Use `for … of` with await, or Promise.all.",
     ),
     Rule(
         "sql-from-text",
@@ -129,7 +136,7 @@ RULES: tuple[Rule, ...] = (
         },
         "high",
         "security",
-        "SQL is put together from values (injection): pass them as parameters.",
+        "SQL is built from values (SQL injection). Pass them as parameters.",
     ),
     Rule(
         "ignored-error",
@@ -144,7 +151,7 @@ RULES: tuple[Rule, ...] = (
         },
         "medium",
         "bug",
-        "The last result, which is the error by custom, is thrown away.",
+        "The last result, usually the error, is discarded. Check it.",
     ),
     Rule(
         "empty-error-check",
@@ -168,7 +175,7 @@ RULES: tuple[Rule, ...] = (
         "$A.unwrap()",
         "low",
         "bug",
-        "Panics where there is no value: use `?`, or `expect` with the reason why there is one.",
+        "This panics without a value. Use `?`, or `expect` with the reason why a value exists.",
     ),
     Rule(
         "unsafe",
@@ -176,7 +183,7 @@ RULES: tuple[Rule, ...] = (
         {"rule": {"kind": "unsafe_block"}},
         "medium",
         "security",
-        "Unsafe code: a comment must say which invariants make it sound.",
+        "Unsafe block. Document the invariants that make it sound.",
     ),
     Rule("empty-catch", ("java",), _empty("catch_clause"), "medium", "bug", _SWALLOWED),
     Rule("empty-catch", ("csharp",), _empty("catch_clause"), "medium", "bug", _SWALLOWED),
@@ -187,7 +194,7 @@ RULES: tuple[Rule, ...] = (
         "$A.printStackTrace()",
         "low",
         "bug",
-        "The trace goes to stderr and is lost: log it with its cause.",
+        "The stack trace goes to stderr. Log the exception instead.",
     ),
     Rule(
         "compares-texts-by-identity",
@@ -201,7 +208,7 @@ RULES: tuple[Rule, ...] = (
         },
         "high",
         "bug",
-        "`==` compares identities, not texts: use equals.",
+        "`==` compares object identity, not content. Use equals.",
     ),
     Rule("gets", _C, _call("gets"), "high", "security", _OVERFLOW),
     Rule(
@@ -218,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         _call("(system|popen)"),
         "medium",
         "security",
-        "Runs a shell: whoever controls a part of the text runs commands.",
+        "This runs a shell command (command injection). Do not pass values that users control.",
     ),
     Rule(
         "assignment-in-condition",
@@ -251,7 +258,7 @@ RULES: tuple[Rule, ...] = (
         "$A!!",
         "low",
         "bug",
-        "Throws where there is no value: use `?.`, `?:` or requireNotNull with a reason.",
+        "This throws without a value. Use `?.`, `?:`, or requireNotNull with a message.",
     ),
     Rule(
         "eval",
@@ -267,7 +274,7 @@ RULES: tuple[Rule, ...] = (
         {"rule": {"kind": "pipeline", "regex": r"\b(curl|wget)\b[^|]*\|\s*(sudo\s+)?(ba|z)?sh\b"}},
         "high",
         "security",
-        "Runs whatever the other side sends: download it, check it, then run it.",
+        "This runs an unchecked download. Download it, verify it, then run it.",
     ),
     Rule(
         "removes-a-variable",
@@ -275,6 +282,6 @@ RULES: tuple[Rule, ...] = (
         {"rule": {"kind": "command", "regex": r"^rm\s+(-\w+\s+)*-\w*r\w*\s.*\$\w+/"}},
         "medium",
         "bug",
-        "With the variable empty this removes from the root: write ${name:?}.",
+        "If the variable is empty, this deletes from the root directory. Write ${name:?}.",
     ),
 )

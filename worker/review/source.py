@@ -1,10 +1,10 @@
-"""A piece of code to review, as it goes to the analysis and as findings refer to it."""
+"""The code to review."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Fragment(BaseModel):
-    """Consecutive lines of a file; `start` is the number of the first."""
+    """Consecutive lines of a file. `start` is the number of the first line."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,18 +17,18 @@ class Fragment(BaseModel):
 
 
 class ReviewSource(BaseModel):
-    """A file, or what is known of one. Lines count from 1."""
+    """A file, or the known parts of a file. Lines count from 1."""
 
     model_config = ConfigDict(frozen=True)
 
     path: str
-    #: By `worker/review/language.py`; None where nobody can tell.
+    #: A name from `worker/review/language.py`, or None if unknown.
     language: str | None
-    #: One for a whole file, one a hunk of a diff.
+    #: One for a complete file, or one per hunk of a diff.
     fragments: tuple[Fragment, ...]
-    #: Whether the fragments are all there is.
+    #: Whether the fragments are the complete file.
     complete: bool = True
-    #: The lines that a diff added or changed; None: nothing is known of what changed.
+    #: The lines that a diff added or changed; None without a diff.
     changed: frozenset[int] | None = None
 
     @property
@@ -36,5 +36,5 @@ class ReviewSource(BaseModel):
         return sum(fragment.end - fragment.start + 1 for fragment in self.fragments)
 
     def overlaps_changes(self, start: int, end: int) -> bool:
-        """Whether a finding on these lines is about what changed."""
+        """Whether these lines contain a changed line. Without a diff, every line counts."""
         return self.changed is None or not self.changed.isdisjoint(range(start, end + 1))

@@ -1,4 +1,4 @@
-"""The tools that a request's client has: the model calls them, the run ends, the client answers."""
+"""Client tools: the model calls them, the run ends, and the client sends a tool response."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,7 +16,7 @@ _RETRIES = 3
 
 
 class ClientToolset(ExternalToolset[AgentRun]):
-    """Arguments that are no object go back to the model; the rest is the client's to check."""
+    """Checks only that the arguments are an object. The client validates the rest."""
 
     def __init__(self, tools: Iterable[ClientToolDefinition]) -> None:
         super().__init__([_definition(tool) for tool in tools])

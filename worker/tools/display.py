@@ -1,3 +1,5 @@
+"""The display tools as pydantic-ai tools."""
+
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from pydantic import JsonValue
@@ -12,7 +14,7 @@ from shared.agents.display.schema import CompactSchema
 
 
 def display_tools(names: Iterable[str]) -> list[Tool]:
-    """The tools of these names, each once."""
+    """Return the tools with these names, without duplicates."""
     return [DISPLAY_TOOLS[name] for name in dict.fromkeys(names)]
 
 

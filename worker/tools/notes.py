@@ -1,4 +1,4 @@
-"""The tools over the operator's notes: search them, and read what was found."""
+"""The tools that search and read the operator's notes."""
 
 from pydantic_ai import ModelRetry, Tool, ToolReturn
 from typing_extensions import TypedDict
@@ -26,19 +26,19 @@ class ReadNote(TypedDict):
 
 def note_tools(index: NotesIndex) -> list[Tool]:
     async def search_notes(query: str) -> list[FoundNote]:
-        """Search the notes. Returns excerpts, the best first; read what you want to use."""
-        return [_found(hit) for hit in await index.search(query, _LIMIT)]
+        """Search the notes. Returns excerpts, best match first. Read a note before you use it."""
+        return [_search_result(hit) for hit in await index.search(query, _LIMIT)]
 
-    async def read_note(id: str) -> ToolReturn[ReadNote]:  # noqa: A002  (the model's word for it)
-        """Read a note that a search has found. The user sees it as a source of your answer."""
+    async def read_note(id: str) -> ToolReturn[ReadNote]:  # noqa: A002  (the parameter's name in the tool schema)
+        """Read a note that search_notes returned. It is shown to the user as a source."""
         passage = await index.read(id)
         if passage is None:
-            raise ModelRetry(f"There is no note {id!r}. Take an id from search_notes.")
+            raise ModelRetry(f"There is no note {id!r}. Use an id that search_notes returned.")
         _, path, title, heading, text = passage
         source = SourceDocument(
             source_id=passage.id,
             media_type=_media_type(path),
-            title=_cited(title, heading),
+            title=_source_title(title, heading),
             filename=path,
         )
         note = ReadNote(id=passage.id, title=title, heading=heading, text=text)
@@ -47,13 +47,13 @@ def note_tools(index: NotesIndex) -> list[Tool]:
     return [Tool(search_notes), Tool(read_note)]
 
 
-def _cited(title: str, heading: str) -> str:
-    """`Workers: When one is killed`; a first heading is often the title once more."""
+def _source_title(title: str, heading: str) -> str:
+    """Format a source as `Title: Heading`. Omit a first heading that repeats the title."""
     below = heading.removeprefix(title).removeprefix(" > ")
     return f"{title}: {below}" if below else title
 
 
-def _found(hit: SearchHit) -> FoundNote:
+def _search_result(hit: SearchHit) -> FoundNote:
     passage = hit.passage
     return FoundNote(
         id=passage.id, title=passage.title, heading=passage.heading, excerpt=hit.snippet

@@ -1,4 +1,4 @@
-"""The tools of a code review, over the code that the conversation holds. None runs any of it."""
+"""The code review tools. They analyze the code in the conversation and never execute it."""
 
 import asyncio
 from typing import Annotated
@@ -22,14 +22,14 @@ from worker.review.source import ReviewSource
 _TONES: dict[Severity, str] = {"high": "danger", "medium": "warning", "low": "info"}
 
 
-_Path = Annotated[str | None, Field(description="One file; all where it is left out.")]
+_Path = Annotated[str | None, Field(description="A file. Omit it to check all files.")]
 
 
 class ReviewedFile(TypedDict):
     path: str
     language: str | None
     lines: int
-    #: How many of them are new or changed; None where nothing says.
+    #: Number of new or changed lines; None without a diff.
     changed_lines: int | None
 
 
@@ -44,13 +44,13 @@ class ReviewFinding(Arguments):
     title: str
     """A few words."""
     explanation: str
-    """What is wrong, and what comes of it."""
+    """What is wrong, and its consequences."""
     suggestion: str | None = None
-    """How to put it right; code where it helps."""
+    """How to fix it, with code if that helps."""
 
 
 async def list_files(context: RunContext[AgentRun]) -> list[ReviewedFile]:
-    """List the code that there is to review: files, diffs and blocks of the conversation."""
+    """List the code to review: the files, diffs and code blocks of the conversation."""
     return [_listed(source) for source in await _sources(context)]
 
 
@@ -58,25 +58,25 @@ async def analyze_complexity(
     context: RunContext[AgentRun], path: _Path = None
 ) -> list[FileMetrics]:
     """Measure each function: cyclomatic complexity, length, parameters, nesting."""
-    return list((await _inspected(context, path)).files)
+    return list((await _inspect(context, path)).files)
 
 
 async def find_problems(context: RunContext[AgentRun], path: _Path = None) -> list[Finding]:
-    """Find bugs, security holes, tangles, duplicates and syntax errors by static analysis.
+    """Find bugs, security problems, complex or duplicate code and syntax errors.
 
-    Of a diff only what concerns the changed lines is found. Check each finding against the code
-    before you report it.
+    This is static analysis. For a diff, it returns only findings about changed lines. Check each
+    finding against the code before you report it.
     """
-    return list((await _inspected(context, path)).findings)
+    return list((await _inspect(context, path)).findings)
 
 
 async def report_finding(
     context: RunContext[AgentRun], finding: ReviewFinding
 ) -> ToolReturn[dict[str, JsonValue]]:
-    """Show the user a finding of the review as a card. Call it once for each finding."""
-    source = _named(await _sources(context), finding.path)
+    """Show a finding to the user as a card. Call it once per finding."""
+    source = _source_by_path(await _sources(context), finding.path)
     if not _has_line(source, finding.line):
-        raise ModelRetry(f"{finding.path} has no line {finding.line}. Take one that is there.")
+        raise ModelRetry(f"{finding.path} has no line {finding.line}. Use an existing line.")
     card = Data(
         type="data-card",
         id=f"{finding.path}:{finding.line}:{finding.title}",
@@ -94,10 +94,10 @@ REVIEW_TOOLS: tuple[Tool[AgentRun], ...] = (
 
 
 def review_sources(messages: list[ModelMessage]) -> list[ReviewSource]:
-    """The code in what the user has sent, the newest version of each file.
+    """Extract the code from the user's messages, with the newest version of each file.
 
     Raises:
-        ModelRetry: if there is none.
+        ModelRetry: if there is no code.
     """
     sources = SourceExtractor()
     for message in messages:
@@ -106,7 +106,7 @@ def review_sources(messages: list[ModelMessage]) -> list[ReviewSource]:
                 _add(sources, part)
     found = sources.all()
     if not found:
-        raise ModelRetry("The conversation holds no code. Ask the user for it.")
+        raise ModelRetry("The conversation contains no code. Ask the user for it.")
     return found
 
 
@@ -119,23 +119,23 @@ def _add(sources: SourceExtractor, prompt: UserPromptPart) -> None:
 
 
 async def _sources(context: RunContext[AgentRun]) -> list[ReviewSource]:
-    """Megabytes of diffs take a second: the worker's other runs go on meanwhile."""
+    """Extract in a thread, because megabytes of diffs take a second."""
     return await asyncio.to_thread(review_sources, context.messages)
 
 
-async def _inspected(context: RunContext[AgentRun], path: str | None) -> Report:
+async def _inspect(context: RunContext[AgentRun], path: str | None) -> Report:
     sources = await _sources(context)
     try:
-        return await inspect_sources([_named(sources, path)] if path else sources)
+        return await inspect_sources([_source_by_path(sources, path)] if path else sources)
     except InspectionFailed as error:
         raise ModelRetry(str(error)) from error
 
 
-def _named(sources: list[ReviewSource], path: str) -> ReviewSource:
+def _source_by_path(sources: list[ReviewSource], path: str) -> ReviewSource:
     for source in sources:
         if source.path == path:
             return source
-    raise ModelRetry(f"There is no {path!r}. There are: {', '.join(s.path for s in sources)}.")
+    raise ModelRetry(f"There is no {path!r}. Files: {', '.join(s.path for s in sources)}.")
 
 
 def _has_line(source: ReviewSource, line: int) -> bool:
@@ -152,14 +152,14 @@ def _listed(source: ReviewSource) -> ReviewedFile:
 
 
 def _card(finding: ReviewFinding) -> Card:
-    place = f"{finding.path}:{finding.line}"
+    location = f"{finding.path}:{finding.line}"
     last = finding.end_line
     body = finding.explanation
     if finding.suggestion:
         body = f"{body}\n\n**Suggestion**\n\n{finding.suggestion}"
     return Card(
         title=finding.title,
-        subtitle=f"{place}-{last}" if last and last != finding.line else place,
+        subtitle=f"{location}-{last}" if last and last != finding.line else location,
         body=body,
         badges=[
             Badge.model_validate({"label": finding.severity, "tone": _TONES[finding.severity]})

@@ -1,7 +1,7 @@
-"""The tools over the web: search it by a configured provider, and read its pages.
+"""The web tools: search with the configured provider, and read pages.
 
-They are pydantic-ai's own, which resolve each host (after each redirect too) and refuse private
-addresses; here each page that was read becomes a source of the answer.
+They wrap pydantic-ai's tools, which resolve each host, also after redirects, and reject private
+addresses. These wrappers add each page that was read to the sources of the answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ from shared.streams.events import SourceUrl
 _MAX_RESULTS = 6
 _PAGE_CHARS = 20_000
 _PAGE_BYTES = 5 * 1024 * 1024
-#: Tavily's client raises those of httpx, the others those of httpx2; nonsense is no JSON.
+#: Tavily's client raises httpx errors, the others httpx2 errors; ValueError covers invalid JSON.
 _SEARCH_FAILURES = (
     httpx.HTTPError,
     httpx2.HTTPError,
@@ -60,7 +60,7 @@ class ReadPage(TypedDict):
 
 
 def web_tools(settings: ResearchSettings) -> list[Tool]:
-    """What the settings allow: nothing, a search, reading, or both."""
+    """Create the web tools that the settings turn on."""
     tools: list[Tool] = []
     if settings.web_search != "none":
         tools.append(_search_tool(settings))
@@ -73,14 +73,14 @@ def _search_tool(settings: ResearchSettings) -> Tool:
     search = _provider(settings)
 
     async def search_web(query: str) -> ToolReturn[list[FoundPage]]:
-        """Search the web. Returns excerpts of pages, the best first."""
+        """Search the web. Returns excerpts of pages, best match first."""
         try:
-            found = [_found(result) for result in await search(query)]
+            results = [_search_result(result) for result in await search(query)]
         except _SEARCH_FAILURES as error:
-            # Their messages may hold the key or its address.
+            # Their messages may contain the key or the URL.
             raise ModelRetry(f"The search failed ({type(error).__name__}).") from error
-        cited = [] if settings.fetch_pages else [_source(p["url"], p["title"]) for p in found]
-        return ToolReturn(found, metadata=cited)
+        sources = [] if settings.fetch_pages else [_source(p["url"], p["title"]) for p in results]
+        return ToolReturn(results, metadata=sources)
 
     return Tool(search_web)
 
@@ -93,8 +93,8 @@ def _provider(settings: ResearchSettings) -> Callable[[str], Awaitable[list[dict
     return cast("Any", tavily_search_tool(client=client, max_results=_MAX_RESULTS).function)
 
 
-def _found(result: dict[str, Any]) -> FoundPage:
-    """Tavily and DuckDuckGo name the same things differently."""
+def _search_result(result: dict[str, Any]) -> FoundPage:
+    """Tavily and DuckDuckGo use different field names."""
     return FoundPage(
         url=result.get("url") or result["href"],
         title=result["title"],
@@ -106,10 +106,10 @@ def _fetch_tool(settings: ResearchSettings) -> Tool:
     fetch = cast("Any", _page_reader(settings).function)
 
     async def fetch_page(url: str) -> ToolReturn[ReadPage]:
-        """Read a web page, as Markdown. The user sees it as a source of your answer."""
+        """Read a web page as Markdown. It is shown to the user as a source."""
         page = await fetch(url)
         if not isinstance(page, dict):
-            raise ModelRetry("That is no page of text.")
+            raise ModelRetry("The URL is not a text page.")
         fetched = cast("ReadPage", page)
         return ToolReturn(fetched, metadata=[_source(url, fetched["title"])])
 

@@ -44,7 +44,7 @@ async def test_an_answer_cites_the_note_that_holds_it(
     assert (source["filename"], source["mediaType"]) == ("workers.md", "text/markdown")
     assert parts[-1]["text"] == answer_text
     third = (await system.upstream.requests(name))[-1]["body"]["messages"]
-    assert "Another worker then takes the run over" in str(third[-1]["content"]).replace("\\n", " ")
+    assert "Then another worker takes over the run" in str(third[-1]["content"]).replace("\\n", " ")
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
