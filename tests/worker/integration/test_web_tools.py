@@ -228,7 +228,7 @@ async def test_only_allowed_hosts_are_read(pages: Pages) -> None:
 async def test_what_is_no_page_of_text_is_told_to_the_model(pages: Pages) -> None:
     pages.pages["/image"] = ("image/png", b"\x89PNG")
 
-    for path, words in {"image": "no page of text", "none": "404"}.items():
+    for path, words in {"image": "not a text page", "none": "404"}.items():
         result = await call(reading(), "fetch_page", url=f"{pages.url}/{path}")
         assert result.outcome == "retried"
         assert words in str(result.content)

@@ -184,7 +184,7 @@ def test_code_that_stands_twice_is_found_across_files() -> None:
 
     [repeated] = found
     assert (repeated.path, repeated.line) == ("b.py", 1)
-    assert repeated.message.startswith("These lines repeat a.py:1-")
+    assert repeated.message.startswith("These lines duplicate a.py:1-")
 
 
 def test_of_a_diff_only_what_changed_is_found() -> None:
