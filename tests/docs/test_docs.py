@@ -89,6 +89,19 @@ def test_every_file_that_the_readme_and_the_docs_link_to_exists() -> None:
         assert not missing, page_path
 
 
+def test_every_anchor_that_the_readme_and_the_docs_link_to_is_a_heading() -> None:
+    for page_path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
+        for path, anchor in re.findall(r"\]\(([^)#:]*\.md)?#([\w-]+)\)", page_path.read_text()):
+            target = page_path.parent / path if path else page_path
+            assert anchor in _anchors(target), (page_path, path, anchor)
+
+
+def _anchors(page_path: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```", "", page_path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_path_that_the_architecture_page_names_exists() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     named = re.findall(r"`((?:api|worker|shared|mamba|helm)/[\w/.]*)`", text)

@@ -63,11 +63,3 @@ def test_each_setting_event_and_value_that_it_names_is_one(name: str) -> None:
     said = f"`{name}`" in settings or variable in settings or f"`{name}`" in events
     # Of the chart, a value, the last names of one, or a section.
     assert said or any(f".{path}.".find(f".{name}.") >= 0 for path in values)
-
-
-def test_each_link_within_it_leads_to_a_heading() -> None:
-    headings = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-    links = re.findall(r"\]\(#([\w-]+)\)", PAGE)
-    assert set(links) <= anchors
