@@ -1,4 +1,4 @@
-// What the display tools show, made from their schemas (`GET /tools/{name}`): run `make docs`.
+// Types of the display tools, generated from their schemas (`GET /tools/{name}`) by `make docs`.
 
 export interface Form {
   title: string;
@@ -242,7 +242,7 @@ export interface SubmitAction {
   values?: Record<string, string>;
 }
 
-/** For `UIMessage<unknown, UIDataTypes, DisplayTools>`. Render the output. */
+/** For `UIMessage<unknown, UIDataTypes, DisplayTools>`. Render `output`. */
 export type DisplayTools = {
   generateForm: { input: Partial<Form>; output: Form };
   generateChart: { input: Partial<Chart>; output: Chart };
