@@ -21,7 +21,7 @@ from api.streaming.sse import RelayResponse
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
 from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
-from shared.chat.titles import TitleBoard
+from shared.chat.titles import TitleStore
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.garbage_collection import tune_garbage_collection
 from shared.processes.metrics_history import MetricsHistory
@@ -41,7 +41,7 @@ from shared.settings.live_settings import LiveSettings
 from shared.settings.reload import Reload
 from shared.streams.event_stream import START, Cursor
 from shared.streams.follow import Follower
-from shared.telemetry.metrics import MODELS, tell_start
+from shared.telemetry.metrics import MODEL_LABELS, set_process_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def open_process(
     live: LiveSettings, load: Callable[[], Settings] | None = None
 ) -> AsyncGenerator[Process]:
     """What the process holds; with `load` its settings are read anew when they change."""
-    tell_start()
+    set_process_info()
     async with AsyncExitStack() as stack:
         process = await _compose(live, stack)
         if load is not None:
@@ -106,7 +106,7 @@ async def open_process(
 
 async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     settings = live.now
-    MODELS.learn(settings.openai.default_model)
+    MODEL_LABELS.add(settings.openai.default_model)
     url, name = settings.redis.url, "mamba-api"
     redis = connect(url, name=name, max_connections=settings.redis.max_connections)
     stack.push_async_callback(redis.aclose)
@@ -152,7 +152,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         agents=agents,
         runs=runs,
         orders=orders,
-        titles=TitleService(redis, queue, TitleBoard(redis), subscriber, live),
+        titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),
         models=ModelList(live, redis),
         places=await stack.enter_async_context(QueuePositionTracker(queue)),
         draining=draining,

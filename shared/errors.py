@@ -14,12 +14,12 @@ MambaError
 │   ├── UnsupportedMediaType
 │   ├── NotFound
 │   ├── RunInProgress
-│   ├── NotPending
-│   ├── PendingExpired
+│   ├── ToolCallNotPending
+│   ├── ToolCallsExpired
 │   ├── CursorExpired
 │   ├── RunEnded
-│   ├── RunHeld
-│   ├── JobGone
+│   ├── RunLeased
+│   ├── JobMissing
 │   ├── TooManyRequests
 │   │   ├── RateLimited
 │   │   ├── TooManyRuns
@@ -134,13 +134,13 @@ class RunInProgress(Refusal):
     code = "run_in_progress"
 
 
-class NotPending(Refusal):
+class ToolCallNotPending(Refusal):
     """The call does not wait for an answer: it has one, or was never made."""
 
     code = "not_pending"
 
 
-class PendingExpired(Refusal):
+class ToolCallsExpired(Refusal):
     """The calls that this answers are no longer kept. Ask again, in a message of the user's."""
 
     code = "pending_expired"
@@ -158,13 +158,13 @@ class RunEnded(Refusal):
     code = "run_ended"
 
 
-class RunHeld(Refusal):
+class RunLeased(Refusal):
     """A worker works on the run."""
 
     code = "run_held"
 
 
-class JobGone(Refusal):
+class JobMissing(Refusal):
     """The run's job is gone."""
 
     code = "job_gone"
@@ -180,10 +180,10 @@ class TooManyRequests(Refusal):
         message: str | None = None,
         *,
         retry_after: float,
-        allowance: RateLimitStatus | None = None,
+        rate_limit: RateLimitStatus | None = None,
     ) -> None:
         self.retry_after = max(1, ceil(retry_after))
-        self.allowance = allowance
+        self.allowance = rate_limit
         unit = "second" if self.retry_after == 1 else "seconds"
         said = message or inspect.getdoc(type(self))
         super().__init__(f"{said} Try again in {self.retry_after} {unit}.")

@@ -13,7 +13,7 @@ from arq.connections import ArqRedis
 from arq.worker import func
 
 from shared.agents.catalog import AgentCatalog
-from shared.chat.titles import TitleBoard
+from shared.chat.titles import TitleStore
 from shared.processes.garbage_collection import tune_garbage_collection
 from shared.processes.metrics_history import MetricsHistory
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
@@ -30,7 +30,7 @@ from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from shared.settings.reload import Reload
 from shared.telemetry import logs
-from shared.telemetry.metrics import MODELS, tell_start
+from shared.telemetry.metrics import MODEL_LABELS, set_process_info
 from shared.telemetry.tracing import active, tracing
 from worker.agents.catalog_publisher import AgentCatalogPublisher
 from worker.agents.registry import AgentRegistry
@@ -71,7 +71,7 @@ def _trace_agents() -> None:
 async def _serve(settings: Settings) -> None:
     identity = ProcessIdentity()
     stop = asyncio.Event()
-    tell_start()
+    set_process_info()
     with _on_signal(stop):
         async with AsyncExitStack() as stack:
             live = LiveSettings(settings)
@@ -106,7 +106,7 @@ async def _compose(
     live: LiveSettings, worker_id: str, stack: AsyncExitStack, stop: asyncio.Event
 ) -> tuple[LeaseWorker, Stores]:
     settings = live.now
-    MODELS.learn(settings.openai.default_model)
+    MODEL_LABELS.add(settings.openai.default_model)
     name = f"mamba-worker:{worker_id}"
     max_connections = settings.redis.max_connections
     pool = open_pool(settings.redis.url, name=name, max_connections=max_connections)
@@ -132,7 +132,7 @@ async def _compose(
         settings=lambda: live.now.run,
         max_retries=lambda model: max_retries_of(live.now, model),
     )
-    titles = TitleRunner(TitleBoard(redis), models, running, live)
+    titles = TitleRunner(TitleStore(redis), models, running, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
     listener = await stack.enter_async_context(CommandListener(runs, running, stop.set))
     subscriber.add(keys.worker(worker_id), listener)

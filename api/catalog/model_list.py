@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, Field
 
 from shared.providers.health import ProviderReports
-from shared.providers.names import ModelName, allowed, default_model, providers_of
+from shared.providers.names import ModelName, default_model, is_model_allowed, providers_of
 from shared.redis.client import REDIS_AWAY, Redis
 from shared.settings.live_settings import LiveSettings
 from shared.single_flight import SingleFlightCache
@@ -62,7 +62,7 @@ class ModelList:
             models = provider.settings.models or _chat_models(reported.get(provider.name, ()))
             prefix = f"{provider.name}/"
             listed = (ModelName(provider.name, model.removeprefix(prefix)) for model in models)
-            names |= dict.fromkeys(name for name in listed if allowed(settings, name))
+            names |= dict.fromkeys(name for name in listed if is_model_allowed(settings, name))
         return [_model(name, default) for name in names]
 
     async def _read_reports(self, providers: list[str]) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from api.chat.message import Claim
 from api.chat.request import ChatRequest
-from shared.errors import InvalidRequest, NotPending, PendingExpired
+from shared.errors import InvalidRequest, ToolCallNotPending, ToolCallsExpired
 from shared.queue.job_queue import JobQueue
 from shared.runs.finalize import CLOSED_UNBEGUN
 from shared.runs.run import Run, RunState
@@ -37,8 +37,8 @@ class Continuations:
         """What a request goes on with; None if it answers no call.
 
         Raises:
-            PendingExpired: if nothing is known of the calls that it answers.
-            NotPending: if one of them does not wait for an answer.
+            ToolCallsExpired: if nothing is known of the calls that it answers.
+            ToolCallNotPending: if one of them does not wait for an answer.
             InvalidRequest: if a call that waits has no answer.
         """
         if chat.messages[-1].role != "assistant":
@@ -51,10 +51,10 @@ class Continuations:
             return None
         logs = await self.logs(run) if run and _may_be_answered(run) else []
         if run is None or logs is None:
-            return _nothing(answers, PendingExpired)
+            return _nothing(answers, ToolCallsExpired)
         transcript = Transcript.of(logs)
         if not transcript.pending:
-            return _nothing(answers, NotPending)
+            return _nothing(answers, ToolCallNotPending)
         field = f"messages[{len(chat.messages) - 1}]"
         return Continuation(run, _checked(transcript, claims, field), len(transcript.steps))
 
@@ -85,7 +85,9 @@ def _answers(chat: ChatRequest, claims: Sequence[Claim]) -> list[Claim]:
     return [claim for claim in claims if claim.answer.approved is not None or claim.tool in own]
 
 
-def _nothing(answers: Sequence[Claim], refusal: type[NotPending | PendingExpired]) -> None:
+def _nothing(
+    answers: Sequence[Claim], refusal: type[ToolCallNotPending | ToolCallsExpired]
+) -> None:
     if answers:
         raise refusal(field=answers[0].place)
 
@@ -99,7 +101,7 @@ def _checked(
     for claim in claims:
         decides = claim.answer.approved is not None
         if claim.call_id not in pending and (decides or claim.call_id not in known):
-            raise NotPending(field=claim.place)
+            raise ToolCallNotPending(field=claim.place)
     given = {claim.call_id: claim.answer for claim in claims if claim.call_id in pending}
     for call in pending.values():
         if call.id not in given or not _fits(call, given[call.id]):

@@ -1,7 +1,13 @@
 """The files of a request: how many, how large, of which kinds."""
 
 from shared.chat import data_url, messages
-from shared.chat.media_types import UNKNOWN, WrongMediaType, declared, is_allowed, media_type_of
+from shared.chat.media_types import (
+    UNKNOWN,
+    WrongMediaType,
+    detect_media_type,
+    is_allowed,
+    normalize_media_type,
+)
 from shared.errors import TooLarge, UnsupportedContent
 from shared.settings import LimitSettings
 
@@ -13,16 +19,16 @@ def check_file(part: messages.FilePart, field: str, limits: LimitSettings) -> No
         TooLarge: if it holds more bytes than it may.
         UnsupportedContent: if it is of a kind that is not taken, or not of the one that it says.
     """
-    said = declared(part.media_type)
+    said = normalize_media_type(part.media_type)
     if not part.url.startswith("data:"):
         if said != UNKNOWN:
             _check_kind(said, field, limits)
         return
-    content = data_url.content(part.url)
+    content = data_url.decode(part.url)
     if len(content) > limits.file_bytes:
         raise TooLarge(f"{field}: A file may hold {limits.file_bytes:,} bytes.", field=field)
     try:
-        _check_kind(media_type_of(said, content), field, limits)
+        _check_kind(detect_media_type(said, content), field, limits)
     except WrongMediaType as error:
         raise UnsupportedContent(
             f"{field}.mediaType: {error}", field=f"{field}.mediaType"

@@ -13,9 +13,9 @@ from api.monitoring.request_metrics import count_accepted_run
 from api.monitoring.tracing import enqueue_span
 from api.streaming.sse import ClientCursor
 from shared.agents.card import CHAT_AGENT, AgentCard
-from shared.errors import CursorExpired, InvalidRequest, NotFound, NotPending, RunInProgress
+from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress, ToolCallNotPending
 from shared.limits.rate_limit_status import RateLimitStatus
-from shared.providers.names import model_name, queue_of, requested_model
+from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
 from shared.queue.job_queue import RUN_CHAT, JobQueue, RunChat
 from shared.redis.client import REDIS_AWAY
 from shared.redis.keys import MAIN_QUEUE
@@ -76,7 +76,8 @@ class RunService:
             RunInProgress: if the chat's answer is still being made, and is not to be superseded.
             TooManyRequests: if a limit is reached.
             IdempotencyMismatch: if the key was used for another request.
-            NotPending, PendingExpired: if it answers calls that do not wait, or are not kept.
+            ToolCallNotPending: if no approval or tool call waits for the response.
+            ToolCallsExpired: if the tool calls are no longer stored.
         """
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (again := await self._asked_again(principal, chat, idempotency)):
@@ -131,7 +132,7 @@ class RunService:
                 request_id=request_id,
                 continues=(*earlier.continues, earlier.id),
             )
-        model = agent.model or requested_model(settings, chat.model)
+        model = agent.model or resolve_requested_model(settings, chat.model)
         return Run(
             id=run_id,
             chat_id=chat.id or f"chat_{run_id}",
@@ -157,7 +158,7 @@ class RunService:
             if isinstance(outcome, Admitted):
                 return outcome
             if isinstance(outcome, Overtaken):
-                raise NotPending
+                raise ToolCallNotPending
             occupant = await self._runs.get(outcome.run_id)
             if occupant is not None and not occupant.state.ended and await self._settle(occupant):
                 break
@@ -257,7 +258,7 @@ def _queue(settings: Settings, agent: AgentCard, model: str) -> str:
     """An agent's own queue goes before its model's."""
     if agent.queue != MAIN_QUEUE:
         return agent.queue
-    return queue_of(settings, model_name(settings, model))
+    return queue_for_model(settings, parse_model_name(settings, model))
 
 
 def _display_tools(chat: ChatRequest, agent: AgentCard) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ import structlog
 
 from api.monitoring.tracing import enqueue_span
 from shared.chat.messages import Message, TextPart
-from shared.chat.titles import UNTITLED, GeneratedTitle, TitleBoard, tidy
+from shared.chat.titles import UNTITLED, GeneratedTitle, TitleStore, clean_title
 from shared.limits.rate_limit import take_title
 from shared.limits.rate_limit_status import RateLimitStatus
-from shared.providers.names import requested_model
+from shared.providers.names import resolve_requested_model
 from shared.queue.job_queue import GENERATE_TITLE, GenerateTitle, JobQueue
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis
@@ -33,7 +33,7 @@ class TitleService:
         self,
         redis: Redis,
         queue: JobQueue,
-        board: TitleBoard,
+        board: TitleStore,
         subscriber: Subscriber,
         live: LiveSettings,
     ) -> None:
@@ -64,7 +64,7 @@ class TitleService:
             InvalidRequest: if the model may not be named.
         """
         settings = self._live.now
-        named = requested_model(settings, model)
+        named = resolve_requested_model(settings, model)
         job = GenerateTitle(
             title_id=f"title_{secrets.token_urlsafe(15)}",
             request_id=request_id,
@@ -75,7 +75,7 @@ class TitleService:
         made = None
         if job.excerpt and not settings.openai.demo:
             made = await self._ask(job, settings.title.timeout_seconds)
-        fallback = tidy(_first_words(messages), settings.title.max_length) or UNTITLED
+        fallback = clean_title(_first_words(messages), settings.title.max_length) or UNTITLED
         return made or fallback, made is not None
 
     async def _ask(self, job: GenerateTitle, seconds: float) -> str | None:
@@ -114,7 +114,7 @@ class TitleService:
                     await self._queue.remove(title_id)
                     if worker_id := await self._queue.leased_by(title_id):
                         await self._queue.send_command(worker_id, f"stop {title_id}")
-                await self._board.forget(title_id)
+                await self._board.delete(title_id)
 
 
 class _Waiting:

@@ -62,7 +62,7 @@ def _deeper_than(depth: int, value: object) -> bool:
 def _check_url(url: str) -> str:
     try:
         if url.startswith("data:"):
-            data_url.check(url)
+            data_url.validate(url)
     except ValueError:
         raise PydanticCustomError("data_url", "The data: URL cannot be decoded.") from None
     return url

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.errors import QueueFull
-from shared.telemetry.metrics import AGENTS
+from shared.telemetry.metrics import AGENT_LABELS
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 #: Clients can send any method; the others share one label value, which bounds the series.
@@ -67,5 +67,5 @@ def count_refusal(code: str) -> None:
 
 def count_accepted_run(agent: str) -> None:
     """Count an accepted run. `agent` must be in the catalog."""
-    AGENTS.learn(agent)
-    _ACCEPTED.labels(AGENTS.label(agent)).inc()
+    AGENT_LABELS.add(agent)
+    _ACCEPTED.labels(AGENT_LABELS.label(agent)).inc()

@@ -23,9 +23,9 @@ from shared.errors import (
     IdempotencyMismatch,
     InvalidRequest,
     NotFound,
-    NotPending,
-    PendingExpired,
     QueueFull,
+    ToolCallNotPending,
+    ToolCallsExpired,
     TooManyRuns,
     UnsupportedContent,
 )
@@ -50,8 +50,8 @@ LastEventId = Annotated[
 _STREAM = stream_schema.stream_response()
 _REFUSALS = (
     IdempotencyMismatch(),
-    NotPending(),
-    PendingExpired(),
+    ToolCallNotPending(),
+    ToolCallsExpired(),
     TooManyRuns(retry_after=3),
     QueueFull(retry_after=3),
     UnsupportedContent(

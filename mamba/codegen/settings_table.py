@@ -7,7 +7,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_json
 
 from shared.settings import Settings
-from shared.settings.names import NAME, PLACE, Key, dotted, is_section, variable
+from shared.settings.names import INDEX, NAME, Key, dotted, is_section, variable_name
 from shared.settings.renamed import RENAMED
 from shared.settings.sections.base import is_live
 
@@ -124,12 +124,12 @@ def _rows(key: Key, field: FieldInfo) -> Iterator[str]:
             yield from _rows((*key, *step, name), inner)
         return
     mark = "↻" if is_live(field) else ""
-    yield f"| `{variable(key)}` | {_default(field)} | {mark} | {field.description} |"
+    yield f"| `{variable_name(key)}` | {_default(field)} | {mark} | {field.description} |"
 
 
 def _sections_of(annotation: Any) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401  (a type, or a form of one)
     """The section that a setting is, or holds, and how a name goes on to it."""
-    steps: dict[object, Key] = {dict: (NAME,), tuple: (PLACE,)}
+    steps: dict[object, Key] = {dict: (NAME,), tuple: (INDEX,)}
     for kind in (annotation, *get_args(annotation)):
         if is_section(kind):
             yield steps.get(get_origin(annotation), ()), kind
@@ -137,7 +137,7 @@ def _sections_of(annotation: Any) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401 
 
 def _renamed() -> str:
     rows = "\n".join(
-        f"| `{dotted(old)}` | `{variable(old)}` | `{dotted(new)}` |"
+        f"| `{dotted(old)}` | `{variable_name(old)}` | `{dotted(new)}` |"
         for old, (new, _) in RENAMED.items()
     )
     return f"""## Renamed

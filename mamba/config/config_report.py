@@ -10,7 +10,7 @@ from typing import cast
 from pydantic import BaseModel, SecretStr
 from pydantic_core import to_jsonable_python
 
-from shared.settings import Reading
+from shared.settings import LoadedSettings
 from shared.settings.names import Key, dotted
 from shared.settings.sections.base import is_live
 
@@ -40,9 +40,9 @@ class ConfigRow:
         return (self.source or "default") + old
 
 
-def config_rows(reading: Reading) -> Iterator[ConfigRow]:
+def config_rows(reading: LoadedSettings) -> Iterator[ConfigRow]:
     for key, value, live in _settings(reading.settings):
-        old = reading.old_name(key)
+        old = reading.renamed_from(key)
         yield ConfigRow(
             key=dotted(key),
             value=masked(value),

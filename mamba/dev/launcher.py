@@ -21,7 +21,7 @@ from mamba.dev.valkey import embedded_valkey, free_port, valkey_binary
 from mamba.dev.welcome import welcome
 from mamba.supervisor.children import Child, ChildEnded, Children
 from mamba.supervisor.signals import Interrupted, SignalQueue, queued_signals
-from shared.providers.names import answers
+from shared.providers.names import has_usable_model
 from shared.redis.client import Redis, connect
 from shared.settings import Settings, load_settings
 
@@ -62,7 +62,7 @@ def run() -> int:
 
 def _plan(settings: Settings) -> LaunchPlan:
     port = settings.server.port or free_port()
-    demo = settings.openai.demo or not answers(settings)
+    demo = settings.openai.demo or not has_usable_model(settings)
     environment = {
         **os.environ,
         **_default_variables(settings),

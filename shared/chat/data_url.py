@@ -19,15 +19,15 @@ _ONLY_TURNS = bytes(byte * (byte == _TURN[0]) for byte in range(256))
 _ESCAPED = {b"%2B": b"+", b"%2b": b"+", b"%2F": b"/", b"%2f": b"/", b"%3D": b"=", b"%3d": b"="}
 
 
-def check(url: str) -> None:
+def validate(url: str) -> None:
     """Raises ValueError if `content` would. Escapes alone are never wrong."""
     if not url.partition(",")[0].endswith(";base64"):
         _body(url)
     else:
-        content(url)
+        decode(url)
 
 
-def content(url: str) -> bytes:
+def decode(url: str) -> bytes:
     """The bytes that a `data:` URL holds.
 
     Raises:

@@ -26,7 +26,7 @@ class WrongMediaType(ValueError):
 
 def is_text(media_type: str) -> bool:
     """Whether a model of any kind can read it, once it stands in the prompt."""
-    kind, _, name = declared(media_type).partition("/")
+    kind, _, name = normalize_media_type(media_type).partition("/")
     return kind == "text" or name in _TEXTS or name.endswith(("+json", "+xml", "+yaml"))
 
 
@@ -36,13 +36,13 @@ def is_allowed(media_type: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for name in named for pattern in patterns)
 
 
-def declared(media_type: str) -> str:
+def normalize_media_type(media_type: str) -> str:
     """Without parameters, in small letters, and by its usual name."""
     bare = media_type.partition(";")[0].strip().lower()
     return {"": UNKNOWN, "image/jpg": "image/jpeg"}.get(bare, bare)
 
 
-def media_type_of(said: str, content: bytes) -> str:
+def detect_media_type(declared: str, content: bytes) -> str:
     """The media type of a content that is said to be of one.
 
     Browsers tell it from a file's name: nothing for `.py`, a video for `.ts`, PNG for whatever is
@@ -51,7 +51,7 @@ def media_type_of(said: str, content: bytes) -> str:
     Raises:
         WrongMediaType: if it says that it is an image, a PDF file or a text, and is none.
     """
-    media_type = declared(said)
+    media_type = normalize_media_type(declared)
     if found := _signature(content):
         return found
     if media_type in _SIGNED:

@@ -26,13 +26,13 @@ class GeneratedTitle(BaseModel):
     title: str | None
 
 
-class TitleBoard:
+class TitleStore:
     """Where workers put titles. Each is read once, by the process that asked for it."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def put(self, title_id: str, title: GeneratedTitle) -> None:
+    async def save(self, title_id: str, title: GeneratedTitle) -> None:
         text = title.model_dump_json()
         await _put(self._redis, title=keys.title(title_id), text=text, ttl_ms=_KEPT_MS)
 
@@ -40,11 +40,11 @@ class TitleBoard:
         text: bytes | None = await self._redis.execute_command("GET", keys.title(title_id))
         return GeneratedTitle.model_validate_json(text) if text else None
 
-    async def forget(self, title_id: str) -> None:
+    async def delete(self, title_id: str) -> None:
         await self._redis.execute_command("DEL", keys.title(title_id))
 
 
-def tidy(text: str, max_length: int) -> str:
+def clean_title(text: str, max_length: int) -> str:
     """A text as a title: one plain line, without a full stop, cut at a word. May be empty."""
     for line in text.splitlines():
         plain = " ".join(_INVISIBLE.sub(" ", line).split()).strip(_MARKS)

@@ -54,7 +54,7 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
     return RateLimited(
         f"At most {limits.requests_per_minute:,} {_ASKED[policy]} a minute may be asked for.",
         retry_after=wait,
-        allowance=left(policy, spent_us, limits),
+        rate_limit=left(policy, spent_us, limits),
     )
 
 

@@ -8,14 +8,14 @@ from prometheus_client import REGISTRY
 from prometheus_client.samples import Sample
 from pydantic import BaseModel, ConfigDict
 
-from shared.telemetry.metrics import SECONDS
+from shared.telemetry.metrics import DURATION_BUCKETS
 
 _RUNS, _ACCEPTED, _TOKENS = "mamba_runs_total", "mamba_runs_accepted_total", "mamba_tokens_total"
 _WAIT, _FIRST_TOKEN = "mamba_run_wait_seconds_bucket", "mamba_run_first_token_seconds_bucket"
 #: The metrics that totals are made of, as they are exposed.
 SOURCES = (_RUNS, _ACCEPTED, _TOKENS, _WAIT, _FIRST_TOKEN)
 
-_NONE = (0,) * (len(SECONDS) + 1)
+_NONE = (0,) * (len(DURATION_BUCKETS) + 1)
 
 
 class Counters(BaseModel):
@@ -61,7 +61,7 @@ class CounterReader:
     def __init__(self) -> None:
         self._before = _read()
 
-    def totals(self) -> Counters:
+    def read(self) -> Counters:
         return _read() - self._before
 
 
@@ -77,9 +77,9 @@ def quantile(buckets: tuple[int, ...], share: float) -> float | None:
     for count in buckets:
         sums.append(sums[-1] + count)
     index = bisect_left(sums, rank) - 1
-    if index >= len(SECONDS):
-        return SECONDS[-1]
-    lower, upper = (0.0, *SECONDS)[index], SECONDS[index]
+    if index >= len(DURATION_BUCKETS):
+        return DURATION_BUCKETS[-1]
+    lower, upper = (0.0, *DURATION_BUCKETS)[index], DURATION_BUCKETS[index]
     return lower + (upper - lower) * (rank - sums[index]) / buckets[index]
 
 

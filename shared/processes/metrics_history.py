@@ -46,7 +46,7 @@ class Sample(BaseModel):
     first_token_p95_ms: float | None = None
 
 
-class Seen(BaseModel):
+class CounterBaseline(BaseModel):
     """What the processes had counted, by their ids, when a sample was made."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -71,12 +71,12 @@ class MetricsHistory:
         )
         return left_ms / 1000
 
-    async def before(self) -> Seen | None:
+    async def last_baseline(self) -> CounterBaseline | None:
         """What was seen at the sample before; None where there was none lately."""
         text: bytes | None = await self._redis.execute_command("GET", keys.SAMPLE_COUNTERS)
-        return Seen.model_validate_json(text) if text else None
+        return CounterBaseline.model_validate_json(text) if text else None
 
-    async def left(self, process_ids: Sequence[str]) -> dict[str, Counters]:
+    async def final_counters(self, process_ids: Sequence[str]) -> dict[str, Counters]:
         """The last word of those that have left in good order, and not long ago."""
         if not process_ids:
             return {}
@@ -85,7 +85,7 @@ class MetricsHistory:
         found = zip(process_ids, texts, strict=True)
         return {one: Counters.model_validate_json(text) for one, text in found if text}
 
-    async def add(self, sample: Sample, seen: Seen, process_id: str) -> bool:
+    async def add(self, sample: Sample, baseline: CounterBaseline, process_id: str) -> bool:
         """Add the sample of this process' turn. False if another has the turn by now."""
         added = await _add(
             self._redis,
@@ -94,7 +94,7 @@ class MetricsHistory:
             counters=keys.SAMPLE_COUNTERS,
             process_id=process_id,
             sample_text=sample.model_dump_json(exclude_defaults=True),
-            counters_text=seen.model_dump_json(exclude_defaults=True),
+            counters_text=baseline.model_dump_json(exclude_defaults=True),
             max_length=SAMPLES_KEPT,
             samples_ttl_ms=_HOUR_MS,
             counters_ttl_ms=_PAUSE_MS,

@@ -110,7 +110,7 @@ class ProcessIdentity:
 
     async def record(self) -> ProcessRecord:
         """As it is now. A thread adds up what was counted: it is milliseconds for many labels."""
-        totals = await asyncio.to_thread(self._counted.totals)
+        totals = await asyncio.to_thread(self._counted.read)
         return ProcessRecord(
             id=self.id,
             host=self._host,
@@ -126,11 +126,11 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
 
     def __init__(
         self,
-        register: ProcessRegistry[RecordT],
+        registry: ProcessRegistry[RecordT],
         identity: ProcessIdentity,
         describe: Callable[[ProcessRecord], RecordT],
     ) -> None:
-        self._register = register
+        self._register = registry
         self._identity = identity
         #: Adds what it is that this process does.
         self._describe = describe

@@ -12,7 +12,7 @@ import structlog
 
 from shared.background_task import BackgroundTask
 from shared.processes.counters import Counters, quantile
-from shared.processes.metrics_history import SAMPLE_SECONDS, MetricsHistory, Sample, Seen
+from shared.processes.metrics_history import SAMPLE_SECONDS, CounterBaseline, MetricsHistory, Sample
 from shared.processes.registry import ProcessRecord
 from shared.processes.snapshot import SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_AWAY, RedisError
@@ -28,11 +28,9 @@ _SLACK_SECONDS = 2.0
 class MetricsSampler(BackgroundTask):
     """One process a turn looks at the house, and adds the sample for all."""
 
-    def __init__(
-        self, samples: MetricsHistory, observatory: SystemMonitor, process_id: str
-    ) -> None:
-        self._samples = samples
-        self._observatory = observatory
+    def __init__(self, history: MetricsHistory, monitor: SystemMonitor, process_id: str) -> None:
+        self._samples = history
+        self._observatory = monitor
         self._id = process_id
 
     async def _run(self) -> None:
@@ -52,31 +50,35 @@ class MetricsSampler(BackgroundTask):
         if not house.redis.up:
             return
         processes = {one.id: one.totals for one in (*house.workers, *house.apis)}
-        before = await self._samples.before()
+        before = await self._samples.last_baseline()
         missed = [one for one in before.totals if one not in processes] if before else []
-        sample = make_sample(house, before, await self._samples.left(missed))
-        await self._samples.add(sample, Seen(at=house.at, totals=processes), self._id)
+        sample = make_sample(house, before, await self._samples.final_counters(missed))
+        await self._samples.add(sample, CounterBaseline(at=house.at, totals=processes), self._id)
 
 
-def make_sample(house: SystemSnapshot, before: Seen | None, left: Mapping[str, Counters]) -> Sample:
+def make_sample(
+    snapshot: SystemSnapshot,
+    baseline: CounterBaseline | None,
+    final_counters: Mapping[str, Counters],
+) -> Sample:
     """The sample of what is there; without one before it has no rates."""
     counted, seconds = Counters(), 0.0
-    if before is not None and house.at > before.at:
-        seconds = (house.at - before.at) / 1000
-        counted = _counted(before, left, [*house.workers, *house.apis], seconds)
+    if baseline is not None and snapshot.at > baseline.at:
+        seconds = (snapshot.at - baseline.at) / 1000
+        counted = _counted(baseline, final_counters, [*snapshot.workers, *snapshot.apis], seconds)
 
     def rate(count: int) -> float:
         return round(count / seconds, 3) if seconds else 0.0
 
     return Sample(
-        at=house.at,
-        waiting=sum(queue.waiting for queue in house.queues),
-        running=sum(queue.running for queue in house.queues),
-        deferred=sum(queue.deferred for queue in house.queues),
-        oldest_wait_ms=max((queue.oldest_wait_ms for queue in house.queues), default=0),
-        workers=len(house.workers),
-        places=house.slots,
-        clients=house.clients,
+        at=snapshot.at,
+        waiting=sum(queue.waiting for queue in snapshot.queues),
+        running=sum(queue.running for queue in snapshot.queues),
+        deferred=sum(queue.deferred for queue in snapshot.queues),
+        oldest_wait_ms=max((queue.oldest_wait_ms for queue in snapshot.queues), default=0),
+        workers=len(snapshot.workers),
+        places=snapshot.slots,
+        clients=snapshot.clients,
         accepted=rate(counted.accepted),
         succeeded=rate(counted.succeeded),
         failed=rate(counted.failed),
@@ -90,7 +92,10 @@ def make_sample(house: SystemSnapshot, before: Seen | None, left: Mapping[str, C
 
 
 def _counted(
-    before: Seen, left: Mapping[str, Counters], present: Iterable[ProcessRecord], seconds: float
+    before: CounterBaseline,
+    left: Mapping[str, Counters],
+    present: Iterable[ProcessRecord],
+    seconds: float,
 ) -> Counters:
     """What all have counted since. Who was away, and is back, is passed over this once."""
     counted = Counters()

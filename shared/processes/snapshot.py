@@ -31,11 +31,11 @@ _LOOK_SECONDS = 2.0
 RunSnapshotState = Literal["waiting", "running", "deferred", "succeeded", "failed", "cancelled"]
 
 
-class _Look(BaseModel):
+class _SnapshotModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class QueueSnapshot(_Look):
+class QueueSnapshot(_SnapshotModel):
     """A queue, with its runs by what they do."""
 
     name: str
@@ -46,7 +46,7 @@ class QueueSnapshot(_Look):
     oldest_wait_ms: int
 
 
-class RedisSnapshot(_Look):
+class RedisSnapshot(_SnapshotModel):
     up: bool
     #: How long a round trip took, in ms.
     latency_ms: float | None = None
@@ -55,7 +55,7 @@ class RedisSnapshot(_Look):
     memory_limit_bytes: int | None = None
 
 
-class RunSnapshot(_Look):
+class RunSnapshot(_SnapshotModel):
     """A run, without its owner and without what was said. Times are Unix ms."""
 
     id: str
@@ -73,7 +73,7 @@ class RunSnapshot(_Look):
     ended_at: int | None = None
 
 
-class SystemSnapshot(_Look):
+class SystemSnapshot(_SnapshotModel):
     """What is there. `at` is Unix ms by Redis' clock; 0: nothing was seen yet."""
 
     at: int = 0

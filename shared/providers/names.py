@@ -57,26 +57,26 @@ def providers_of(settings: "Settings") -> dict[str, Provider]:
     return found
 
 
-def answers(settings: "Settings") -> bool:
+def has_usable_model(settings: "Settings") -> bool:
     """Whether there is anything to answer with: the demo, or a provider of the default model."""
     return settings.openai.demo or providers_of(settings)[_default_provider(settings)].configured
 
 
-def configured(settings: "Settings") -> list[Provider]:
+def configured_providers(settings: "Settings") -> list[Provider]:
     """Those that somebody wants used: they are asked for their health and their models."""
     return [provider for provider in providers_of(settings).values() if provider.configured]
 
 
-def model_name(settings: "Settings", name: str) -> ModelName:
+def parse_model_name(settings: "Settings", name: str) -> ModelName:
     """What a name means. Any name means something: whether there is such a model, none can tell."""
     return _split(settings, name) or ModelName(_default_provider(settings), name)
 
 
 def default_model(settings: "Settings") -> ModelName:
-    return model_name(settings, settings.openai.default_model)
+    return parse_model_name(settings, settings.openai.default_model)
 
 
-def allowed(settings: "Settings", name: ModelName) -> bool:
+def is_model_allowed(settings: "Settings", name: ModelName) -> bool:
     """Whether a request may name it. The default model may always be named."""
     patterns = settings.models.allowed
     if not patterns or name == default_model(settings):
@@ -84,13 +84,13 @@ def allowed(settings: "Settings", name: ModelName) -> bool:
     return any(_fits(settings, name, pattern) for pattern in patterns)
 
 
-def queue_of(settings: "Settings", name: ModelName) -> str:
+def queue_for_model(settings: "Settings", name: ModelName) -> str:
     """The queue of runs that ask this model: the first pattern that fits decides."""
     routes = settings.models.queues.items()
     return next((queue for p, queue in routes if _fits(settings, name, p)), MAIN_QUEUE)
 
 
-def requested_model(settings: "Settings", name: str | None, *, field: str = "model") -> str:
+def resolve_requested_model(settings: "Settings", name: str | None, *, field: str = "model") -> str:
     """The model that a request asks for, by the name that it gives; the default, if it gives none.
 
     Raises:
@@ -98,7 +98,7 @@ def requested_model(settings: "Settings", name: str | None, *, field: str = "mod
     """
     if name is None or settings.openai.demo:
         return name or settings.openai.default_model
-    if not allowed(settings, model_name(settings, name)):
+    if not is_model_allowed(settings, parse_model_name(settings, name)):
         patterns = ", ".join(settings.models.allowed)
         raise InvalidRequest(
             f"{field}: This model is not allowed. Allowed are {patterns}, and the default where "
@@ -110,12 +110,14 @@ def requested_model(settings: "Settings", name: str | None, *, field: str = "mod
 
 def fallback_chain(settings: "Settings", name: ModelName) -> list[ModelName]:
     """The model, and those to ask after it, in order: each one's own fall-backs follow it."""
-    table = {model_name(settings, key): value for key, value in settings.models.fallbacks.items()}
+    table = {
+        parse_model_name(settings, key): value for key, value in settings.models.fallbacks.items()
+    }
     chain = [name]
 
     def follow(asked: ModelName) -> None:
         for text in table.get(asked, ()):
-            if (following := model_name(settings, text)) not in chain:
+            if (following := parse_model_name(settings, text)) not in chain:
                 chain.append(following)
                 follow(following)
 
@@ -135,7 +137,7 @@ def mistake(settings: "Settings") -> str | None:
 
 def _loop(settings: "Settings") -> list[ModelName] | None:
     table: dict[ModelName, list[ModelName]] = {
-        model_name(settings, key): [model_name(settings, one) for one in value]
+        parse_model_name(settings, key): [parse_model_name(settings, one) for one in value]
         for key, value in settings.models.fallbacks.items()
     }
 
@@ -151,7 +153,7 @@ def _loop(settings: "Settings") -> list[ModelName] | None:
 
 
 def _fits(settings: "Settings", name: ModelName, pattern: str) -> bool:
-    return fnmatchcase(str(name), str(model_name(settings, pattern)))
+    return fnmatchcase(str(name), str(parse_model_name(settings, pattern)))
 
 
 def _split(settings: "Settings", name: str) -> ModelName | None:

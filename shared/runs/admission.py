@@ -175,7 +175,7 @@ def _too_many_runs(oldest_ms: int, limits: LimitSettings) -> TooManyRuns:
     return TooManyRuns(
         f"At most {most:,} of your answers may be made at once. Wait for one to end, or stop one.",
         retry_after=_patience(oldest_ms),
-        allowance=RateLimitStatus("live-runs", most, 0),
+        rate_limit=RateLimitStatus("live-runs", most, 0),
     )
 
 

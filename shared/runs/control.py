@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from shared.errors import JobGone, NotFound, RunEnded, RunHeld, WorkerNotResponding
+from shared.errors import JobMissing, NotFound, RunEnded, RunLeased, WorkerNotResponding
 from shared.processes.registry import ALIVE_SECONDS
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
@@ -94,19 +94,19 @@ class RunControl:
 
         Raises:
             NotFound, RunEnded: if there is no such live run.
-            RunHeld: if a worker works on it.
-            JobGone: if nothing is left to be queued.
+            RunLeased: if a worker works on it.
+            JobMissing: if nothing is left to be queued.
         """
         run = await self._live(run_id)
         match await self._queue.requeue(run_id, queue=run.queue):
             case "held":
                 worker = await self._queue.leased_by(run_id)
-                raise RunHeld(
+                raise RunLeased(
                     f"Worker {worker} works on it."
                     f" To move it elsewhere: mamba worker drain {worker}"
                 )
             case "gone":
-                raise JobGone(f"Its job is gone. End it: mamba run stop {run_id}")
+                raise JobMissing(f"Its job is gone. End it: mamba run stop {run_id}")
             case _:
                 return run
 

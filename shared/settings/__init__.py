@@ -5,7 +5,7 @@ Highest first: `MAMBA_*` environment (nested by `__`), `~/mamba.env`, `config.lo
 """
 
 from shared.settings.load import (
-    Reading,
+    LoadedSettings,
     Settings,
     load_settings,
     read_settings,
@@ -39,13 +39,13 @@ __all__ = [
     "HealthSettings",
     "JwtSettings",
     "LimitSettings",
+    "LoadedSettings",
     "LoggingSettings",
     "MetricsSettings",
     "ModelProfileSettings",
     "ModelSettings",
     "OpenAISettings",
     "ProviderSettings",
-    "Reading",
     "RedisSettings",
     "ResearchSettings",
     "RunSettings",

@@ -77,7 +77,7 @@ class Settings(Section):
 
 
 @dataclass(frozen=True)
-class Reading:
+class LoadedSettings:
     """The settings, and the sources that they were put together from, highest first."""
 
     settings: Settings
@@ -87,7 +87,7 @@ class Reading:
         """Where a setting comes from: a variable, a file; None: the defaults."""
         return next(filter(None, (source.origin(key) for source in self.sources)), None)
 
-    def old_name(self, key: Key) -> Key | None:
+    def renamed_from(self, key: Key) -> Key | None:
         """The old name that it is set by, if it is."""
         source = next((source for source in self.sources if source.origin(key)), None)
         return source.renamed.get(key) if source else None
@@ -102,7 +102,7 @@ def load_settings() -> Settings:
     return read_settings().settings
 
 
-def read_settings() -> Reading:
+def read_settings() -> LoadedSettings:
     """The settings, and where each comes from.
 
     Raises:
@@ -119,7 +119,7 @@ def read_settings() -> Reading:
         problems += _wrong_values(error, sources)
     else:
         if not problems:
-            return Reading(settings, sources)
+            return LoadedSettings(settings, sources)
     lines = sorted({str(problem) for problem in problems})
     raise SettingsError("The settings are wrong:\n  " + "\n  ".join(lines)) from None
 

@@ -15,18 +15,18 @@ Key = tuple[str, ...]
 PREFIX = "MAMBA_"
 DELIMITER = "__"
 #: Stands in `all_keys` for a name that the user chooses, and for a place in a list.
-NAME, PLACE = "<name>", "<n>"
+NAME, INDEX = "<name>", "<n>"
 
 
 def dotted(key: Key) -> str:
     return ".".join(key)
 
 
-def variable(key: Key) -> str:
+def variable_name(key: Key) -> str:
     return PREFIX + DELIMITER.join(key).upper()
 
 
-def step(annotation: Any, name: str) -> Any | None:  # noqa: ANN401  (a type, or a form of one)
+def child_type(annotation: Any, name: str) -> Any | None:  # noqa: ANN401  (a type, or a form of one)
     """What `name` is within a section, a table or a list of sections; None: there is no such."""
     for kind in _kinds(annotation):
         if is_section(kind):
@@ -39,10 +39,10 @@ def step(annotation: Any, name: str) -> Any | None:  # noqa: ANN401  (a type, or
     return None
 
 
-def find(annotation: Any, key: Key) -> Any | None:  # noqa: ANN401
+def type_of(annotation: Any, key: Key) -> Any | None:  # noqa: ANN401
     """What a key is, from its root on; None: there is no such setting."""
     for name in key:
-        annotation = step(annotation, name)
+        annotation = child_type(annotation, name)
     return annotation
 
 
@@ -69,10 +69,12 @@ def all_keys(annotation: Any, above: Key = ()) -> Iterator[Key]:  # noqa: ANN401
         yield above
 
 
-def nearest(root: type[BaseModel], key: Key) -> Key | None:
+def closest_key(root: type[BaseModel], key: Key) -> Key | None:
     """The key that a wrong one was probably meant to be: a sibling, or else from anywhere."""
     *above, last = key
-    siblings = [name for name, _ in _inner(find(root, tuple(above))) if name not in {NAME, PLACE}]
+    siblings = [
+        name for name, _ in _inner(type_of(root, tuple(above))) if name not in {NAME, INDEX}
+    ]
     if close := get_close_matches(last, siblings, n=1, cutoff=0.6):
         return (*above, close[0])
     known = {dotted(_as_in(found, key)): _as_in(found, key) for found in all_keys(root)}
@@ -85,7 +87,7 @@ def nearest(root: type[BaseModel], key: Key) -> Key | None:
 def _as_in(found: Key, key: Key) -> Key:
     """A known key with the user's own words where it has placeholders."""
     pairs = zip(found, (*key, *found[len(key) :]), strict=False)
-    return tuple(word if name in {NAME, PLACE} else name for name, word in pairs)
+    return tuple(word if name in {NAME, INDEX} else name for name, word in pairs)
 
 
 def _inner(annotation: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
@@ -95,7 +97,7 @@ def _inner(annotation: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
         elif get_origin(kind) is dict:
             yield NAME, get_args(kind)[1]
         elif get_origin(kind) is tuple and is_section(get_args(kind)[0]):
-            yield PLACE, get_args(kind)[0]
+            yield INDEX, get_args(kind)[0]
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401

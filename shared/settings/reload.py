@@ -11,7 +11,7 @@ import structlog
 from shared.background_task import BackgroundTask
 from shared.errors import SettingsError
 from shared.settings import Settings, load_settings, settings_files
-from shared.settings.change import changed, with_live
+from shared.settings.change import apply_live_changes, changed_keys
 from shared.settings.live_settings import LiveSettings
 from shared.settings.names import Key, dotted
 from shared.telemetry.logs import where
@@ -79,12 +79,12 @@ class Reload(BackgroundTask):
 
     def _apply(self, new: Settings, *, told: bool) -> None:
         old = self._live.now
-        keys = sorted(map(dotted, changed(old, new, live=True)))
+        keys = sorted(map(dotted, changed_keys(old, new, live=True)))
         if keys:
-            self._live.replace(with_live(old, new))
+            self._live.replace(apply_live_changes(old, new))
         if keys or told:
             log.warning("settings.reloaded", changed=keys)
-        waiting = frozenset(changed(old, new, live=False))
+        waiting = frozenset(changed_keys(old, new, live=False))
         if waiting and waiting != self._waiting:
             log.warning("settings.restart_needed", changed=sorted(map(dotted, waiting)))
         self._waiting = waiting

@@ -19,16 +19,16 @@ from shared.settings.names import (
     PREFIX,
     Key,
     all_keys,
+    child_type,
+    closest_key,
     dotted,
-    find,
     is_compound,
     is_nested,
-    nearest,
-    step,
-    variable,
+    type_of,
+    variable_name,
 )
 from shared.settings.renamed import RENAMED
-from shared.settings.tree import Tree, by_place, is_tree, look_up, put, take
+from shared.settings.tree import Tree, children, get_value, is_tree, pop_value, set_value
 from shared.settings.yaml_text import read_yaml_text
 
 #: The names that the whole field knows.
@@ -46,12 +46,12 @@ _QUOTED = re.compile(r"'[^'<][^']+'")
 class SettingsProblem:
     """What is wrong with one setting, or with how several go together, and where it was set."""
 
-    what: str
+    subject: str
     text: str
     source: str = ""
 
     def __str__(self) -> str:
-        what = f"{self.what}: " if self.what else ""
+        what = f"{self.subject}: " if self.subject else ""
         return f"{what}{self.text}" + (f" ({self.source})" if self.source else "")
 
 
@@ -70,14 +70,14 @@ class SettingsSource:
 
     def origin(self, key: Key) -> str | None:
         """Where this source sets a key; None if it does not."""
-        if look_up(self.tree, key) is None:
+        if get_value(self.tree, key) is None:
             return None
         name = self._variable(key)
         return f"{name} in {self.file}" if name and self.file else name or self.file
 
-    def spelled(self, key: Key) -> str:
+    def key_name(self, key: Key) -> str:
         """A key as this source would write it."""
-        return variable(key) if self.variables else dotted(key)
+        return variable_name(key) if self.variables else dotted(key)
 
     def _variable(self, key: Key) -> str:
         for length in range(len(key), 0, -1):
@@ -146,7 +146,7 @@ def _ours(
         if environment.get(name):
             yield name, key
     for name, key in sorted(found.items(), key=lambda pair: (len(pair[1]), pair[0].isupper())):
-        if len(key) > 1 or find(root, key) is not None:
+        if len(key) > 1 or type_of(root, key) is not None:
             yield name, key
         elif meant := _too_few_underscores(root, name, environment[name]):
             source.problems.append(_unknown(name, meant, source.file))
@@ -160,19 +160,21 @@ def _too_few_underscores(root: type[BaseModel], name: str, value: str) -> str | 
     if _SERVICE_LINK.match(value):
         return None
     flat = name.upper()
-    return next((v for v in map(variable, all_keys(root)) if v.replace("__", "_") == flat), None)
+    return next(
+        (v for v in map(variable_name, all_keys(root)) if v.replace("__", "_") == flat), None
+    )
 
 
 def _set(source: SettingsSource, root: type[BaseModel], key: Key, text: str) -> None:
-    name, annotation = source.variables[key], find(root, key)
+    name, annotation = source.variables[key], type_of(root, key)
     if annotation is None and key not in RENAMED:
-        close = nearest(root, key)
-        source.problems.append(_unknown(name, variable(close) if close else None, source.file))
+        close = closest_key(root, key)
+        source.problems.append(_unknown(name, variable_name(close) if close else None, source.file))
     elif annotation is None or not is_compound(annotation):
-        put(source.tree, key, text)
+        set_value(source.tree, key, text)
     else:
         try:
-            put(source.tree, key, _named(json.loads(text), annotation))
+            set_value(source.tree, key, _named(json.loads(text), annotation))
         except json.JSONDecodeError as error:
             reason = f"must be JSON, but is not at character {error.pos + 1}"
             source.problems.append(SettingsProblem(dotted(key), reason, _place(name, source.file)))
@@ -184,22 +186,22 @@ def _checked(source: SettingsSource, root: type[BaseModel]) -> SettingsSource:
         _rename(source, old)
     for key in list(_unknown_keys(source.tree, root)):
         origin = source.origin(key) or ""
-        close = nearest(root, key)
+        close = closest_key(root, key)
         source.problems.append(_unknown(dotted(key), dotted(close) if close else None, origin))
-        take(source.tree, key)
+        pop_value(source.tree, key)
     return source
 
 
 def _rename(source: SettingsSource, old: Key) -> None:
     new, write = RENAMED[old]
-    if (value := take(source.tree, old)) is None:
+    if (value := pop_value(source.tree, old)) is None:
         return
     name = source.variables.pop(old, "")
-    if look_up(source.tree, new) is not None:
-        text = f"is the old name of {source.spelled(new)}, which is set too: keep that one"
+    if get_value(source.tree, new) is not None:
+        text = f"is the old name of {source.key_name(new)}, which is set too: keep that one"
         source.problems.append(SettingsProblem(dotted(old), text, _place(name, source.file)))
         return
-    put(source.tree, new, write(value))
+    set_value(source.tree, new, write(value))
     source.renamed[new] = old
     if name:
         source.variables[new] = name
@@ -212,24 +214,24 @@ def _unknown(what: str, meant: str | None, origin: str) -> SettingsProblem:
 
 def _unknown_keys(tree: Tree, annotation: object, above: Key = ()) -> Iterator[Key]:
     for name, value in tree.items():
-        inner = step(annotation, name)
+        inner = child_type(annotation, name)
         if inner is None:
             yield (*above, name)
         elif is_nested(inner):
-            yield from _unknown_keys(by_place(value), inner, (*above, name))
+            yield from _unknown_keys(children(value), inner, (*above, name))
 
 
 def _named(content: object, annotation: object) -> object:
     """Content whose keys are all words, and whose empty sections (`openai:`) say nothing."""
     if isinstance(content, list):
-        return [_named(row, step(annotation, "0")) for row in cast("list[object]", content)]
+        return [_named(row, child_type(annotation, "0")) for row in cast("list[object]", content)]
     if not isinstance(content, dict):
         return content
     named = {str(name): value for name, value in cast("dict[object, object]", content).items()}
     return {
-        name: _named(value, step(annotation, name))
+        name: _named(value, child_type(annotation, name))
         for name, value in named.items()
-        if value is not None or not is_nested(step(annotation, name))
+        if value is not None or not is_nested(child_type(annotation, name))
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeGuard, cast, get_origin
 
-from shared.settings.names import Key, step
+from shared.settings.names import Key, child_type
 
 Tree = dict[str, object]
 
@@ -11,23 +11,23 @@ def is_tree(value: object) -> TypeGuard[Tree]:
     return isinstance(value, dict)
 
 
-def look_up(tree: object, key: Key) -> object | None:
+def get_value(tree: object, key: Key) -> object | None:
     """What stands at a key; None if nothing does. A number goes into a list."""
     for name in key:
         tree = _inner(tree, name)
     return tree
 
 
-def put(tree: Tree, key: Key, value: object) -> None:
+def set_value(tree: Tree, key: Key, value: object) -> None:
     """Lay a value over what stands at a key."""
     for name in reversed(key):
         value = {name: value}
     tree.update(cast("Tree", merged(tree, value)))
 
 
-def take(tree: Tree, key: Key) -> object | None:
+def pop_value(tree: Tree, key: Key) -> object | None:
     """Remove what stands at a key, and return it."""
-    above = look_up(tree, key[:-1])
+    above = get_value(tree, key[:-1])
     return above.pop(key[-1], None) if is_tree(above) else None
 
 
@@ -36,13 +36,13 @@ def merged(low: object, high: object) -> object:
     if not is_tree(high):
         return high
     places = bool(high) and all(name.isdigit() for name in high)
-    base = dict(by_place(low)) if is_tree(low) or places else Tree()
+    base = dict(children(low)) if is_tree(low) or places else Tree()
     for name, value in high.items():
         base[name] = merged(base.get(name), value)
     return base
 
 
-def by_place(value: object) -> Tree:
+def children(value: object) -> Tree:
     """A list as a table of its places 0, 1, 2 …; a table as it is; of all else an empty one."""
     if isinstance(value, list):
         return {str(place): row for place, row in enumerate(cast("list[object]", value))}
@@ -53,7 +53,7 @@ def with_lists(tree: object, annotation: Any) -> object:  # noqa: ANN401  (a typ
     """The same, with each list of sections that is written as places 0, 1, 2 … as a list."""
     if not is_tree(tree):
         return tree
-    inner = {name: with_lists(value, step(annotation, name)) for name, value in tree.items()}
+    inner = {name: with_lists(value, child_type(annotation, name)) for name, value in tree.items()}
     if get_origin(annotation) is tuple and set(inner) == {str(n) for n in range(len(inner))}:
         return [inner[str(place)] for place in range(len(inner))]
     return inner

@@ -14,7 +14,7 @@ from shared.redis import keys
 from shared.redis.client import REDIS_AWAY
 from shared.redis.subscriber import Subscriptions
 from shared.streams.event_stream import START, Cursor, Entry, EventStream
-from shared.telemetry.metrics import CATCH_UPS, HOLES
+from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
 
 _RETRY_SECONDS = 0.2
 
@@ -109,7 +109,7 @@ class Following:
             # A cancelled reader, too, still has to catch up.
             self._behind = reason
             raise
-        CATCH_UPS.labels(reason).inc()
+        STREAM_CATCH_UPS.labels(reason).inc()
         if page.more:
             self._fall_behind("more")
         if page.entries:
@@ -126,7 +126,7 @@ class Following:
 def _count_holes(after: Cursor, entries: list[Entry]) -> None:
     """A log has none: whatever is counted here was lost."""
     if missing := entries[-1].offset - after.offset - len(entries):
-        HOLES.inc(missing)
+        STREAM_GAPS.inc(missing)
 
 
 def _parse(line: bytes) -> Entry:

@@ -26,18 +26,18 @@ _MOST_NAMES = 100
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 #: From a token of a model next door to an answer that took its whole time.
-SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 #: A round trip to Redis.
-QUICK_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
-class Names:
+class LabelValues:
     """The values of a label: names that were seen to be real. All others are `other`."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
-    def learn(self, name: str) -> None:
+    def add(self, name: str) -> None:
         """Tell this name from the others from now on."""
         if len(self._known) < _MOST_NAMES:
             self._known.add(name)
@@ -47,14 +47,16 @@ class Names:
 
 
 #: Learnt where an agent is found.
-AGENTS = Names()
+AGENT_LABELS = LabelValues()
 #: Learnt from the settings, and where a model has begun to answer: a request may hold any name.
-MODELS = Names()
+MODEL_LABELS = LabelValues()
 
 RUNS = Counter("mamba_runs", "Runs that have ended.", ("agent", "model", "outcome"))
 RUN_ERRORS = Counter("mamba_run_errors", "Runs that have failed, by their code.", ("code",))
-CATCH_UPS = Counter("mamba_stream_catch_ups", "Reads of a log to catch up with it.", ("reason",))
-HOLES = Counter("mamba_stream_gaps", "Offsets that a log lacks: events that were lost.")
+STREAM_CATCH_UPS = Counter(
+    "mamba_stream_catch_ups", "Reads of a log to catch up with it.", ("reason",)
+)
+STREAM_GAPS = Counter("mamba_stream_gaps", "Offsets that a log lacks: events that were lost.")
 SETTINGS_LOADED = Gauge(
     "mamba_settings_loaded",
     "1 while what the settings' files say is in force; 0: they are wrong, and the old ones hold.",
@@ -65,7 +67,7 @@ _BUILD = Gauge(
 )
 
 
-def tell_start() -> None:
+def set_process_info() -> None:
     """Tell which version this process is of, and that its settings are in force."""
     _BUILD.labels(installed_version()).set(1)
     SETTINGS_LOADED.set(1)
@@ -73,7 +75,7 @@ def tell_start() -> None:
 
 def count_run(agent: str, model: str, state: RunState, error: str | None) -> None:
     """Count a run that has ended; `error` is a code of ours."""
-    RUNS.labels(AGENTS.label(agent), MODELS.label(model), state.value).inc()
+    RUNS.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model), state.value).inc()
     if error is not None:
         RUN_ERRORS.labels(error).inc()
 

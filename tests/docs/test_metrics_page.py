@@ -16,7 +16,7 @@ import api.monitoring.request_metrics
 import shared.telemetry.metrics
 import worker.telemetry.metrics
 from api.monitoring.system_gauges import GAUGES
-from shared.telemetry.metrics import Names, exposition
+from shared.telemetry.metrics import LabelValues, exposition
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/metrics.md").read_text()
@@ -64,17 +64,17 @@ def test_no_label_is_an_id_or_somebodys() -> None:
 
 
 def test_a_name_that_nobody_knows_is_other() -> None:
-    names = Names()
-    names.learn("chat")
+    names = LabelValues()
+    names.add("chat")
 
     assert names.label("chat") == "chat"
     assert names.label("<script>") == "other"
 
 
 def test_names_do_not_grow_without_end() -> None:
-    names = Names()
+    names = LabelValues()
     for number in range(10_000):
-        names.learn(str(number))
+        names.add(str(number))
 
     assert len({names.label(str(number)) for number in range(10_000)}) == 101
 

@@ -13,10 +13,10 @@ import yaml
 import mamba.backends
 from shared.providers.names import (
     fallback_chain,
-    model_name,
+    parse_model_name,
     providers_of,
-    queue_of,
-    requested_model,
+    queue_for_model,
+    resolve_requested_model,
 )
 from shared.settings import Settings
 from tests.support.upstream.client import Upstream
@@ -40,10 +40,10 @@ def test_its_settings_are_what_it_says_they_are() -> None:
 
     assert providers_of(own)["ollama"].base_url == "http://gpu-1:11434/v1"
     assert providers_of(own)["gateway"].configured
-    assert str(model_name(own, "gpt-4o")) == "gateway/gpt-4o"
-    assert requested_model(chosen, "gpt-4o-mini") == "gpt-4o-mini"
-    assert len(fallback_chain(chosen, model_name(chosen, "gpt-4o"))) == 3
-    assert queue_of(routed, model_name(routed, "ollama/llama3.2")) == "local"
+    assert str(parse_model_name(own, "gpt-4o")) == "gateway/gpt-4o"
+    assert resolve_requested_model(chosen, "gpt-4o-mini") == "gpt-4o-mini"
+    assert len(fallback_chain(chosen, parse_model_name(chosen, "gpt-4o"))) == 3
+    assert queue_for_model(routed, parse_model_name(routed, "ollama/llama3.2")) == "local"
     assert providers_of(told)["tiny"].settings.profile.tools is False
 
 

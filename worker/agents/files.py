@@ -10,7 +10,7 @@ from pydantic_ai._ssrf import safe_download
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import BinaryContent, FileUrl, ModelMessage, ModelRequest, UserPromptPart
 
-from shared.chat.media_types import UNKNOWN, WrongMediaType, as_utf8, is_text, media_type_of
+from shared.chat.media_types import UNKNOWN, WrongMediaType, as_utf8, detect_media_type, is_text
 from shared.errors import FileTimeout
 
 #: Limit for one file in total, so that a server cannot stall it by sending a byte at a time.
@@ -31,7 +31,7 @@ def binary_content(content: bytes, declared_type: str, name: str | None) -> Bina
         UserError: if the content does not match the declared media type.
     """
     try:
-        media_type = media_type_of(declared_type, content)
+        media_type = detect_media_type(declared_type, content)
     except WrongMediaType as error:
         raise UserError(str(error)) from None
     content = as_utf8(content) if is_text(media_type) else content

@@ -21,7 +21,7 @@ from pydantic_ai.messages import (
 
 from shared.chat import data_url
 from shared.chat import messages as chat
-from shared.chat.media_types import declared
+from shared.chat.media_types import normalize_media_type
 from worker.agents.files import binary_content
 
 _URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
@@ -95,7 +95,7 @@ def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:
 
 def _file(part: chat.FilePart) -> UserContent:
     if part.url.startswith("data:"):
-        return binary_content(data_url.content(part.url), part.media_type, part.filename)
-    media_type = declared(part.media_type)
+        return binary_content(data_url.decode(part.url), part.media_type, part.filename)
+    media_type = normalize_media_type(part.media_type)
     kind = _URL_KINDS.get(media_type.partition("/")[0], DocumentUrl)
     return kind(part.url, media_type=media_type, identifier=part.filename)

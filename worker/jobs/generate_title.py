@@ -7,7 +7,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_ai import Agent, UsageLimits
 
-from shared.chat.titles import GeneratedTitle, TitleBoard, tidy
+from shared.chat.titles import GeneratedTitle, TitleStore, clean_title
 from shared.queue.job_queue import GenerateTitle
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
@@ -31,7 +31,7 @@ class TitleRunner:
     """It fails in silence, and once: whoever waits has a title of its own to fall back on."""
 
     def __init__(
-        self, board: TitleBoard, models: ModelRegistry, running: RunningRuns, live: LiveSettings
+        self, board: TitleStore, models: ModelRegistry, running: RunningRuns, live: LiveSettings
     ) -> None:
         self._board = board
         self._models = models
@@ -52,7 +52,7 @@ class TitleRunner:
         ):
             try:
                 title = await self._ask(job, span)
-                await self._board.put(job.title_id, GeneratedTitle(title=title))
+                await self._board.save(job.title_id, GeneratedTitle(title=title))
             except asyncio.CancelledError:
                 if progress.interrupt is None:
                     raise  # the worker's end: another may still be in time
@@ -75,4 +75,4 @@ class TitleRunner:
             log.warning("title.failed", code=code, error=type(error).__name__)
             span.fail(code)
             return None
-        return tidy(answer.output, job.max_length) or None
+        return clean_title(answer.output, job.max_length) or None

@@ -26,7 +26,7 @@ from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, r
 from shared.streams.events import Abort, Finish, FinishReason, Start, StreamEvent
 from shared.streams.transcript import Transcript
 from shared.telemetry.logs import bind, where
-from shared.telemetry.metrics import AGENTS, count_closed, count_run
+from shared.telemetry.metrics import AGENT_LABELS, count_closed, count_run
 from worker.agents.engine import AgentEngine
 from worker.jobs.failures import (
     CRASHED,
@@ -401,7 +401,7 @@ def _read(args: object) -> RunChat | None:
 
 
 def _count_beginning(job: RunChat, takeover: Takeover) -> None:
-    AGENTS.learn(job.agent)
+    AGENT_LABELS.add(job.agent)
     ATTEMPTS_STARTED.inc()
     if takeover.attempt == 1:
         RUN_WAIT.labels(takeover.queue).observe(takeover.waited)

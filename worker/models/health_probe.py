@@ -10,7 +10,7 @@ import structlog
 
 from shared.background_task import BackgroundTask
 from shared.providers.health import ProviderReport, ProviderReports
-from shared.providers.names import Provider, configured
+from shared.providers.names import Provider, configured_providers
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis, RedisError
 from shared.settings import HealthSettings
@@ -50,7 +50,7 @@ class HealthProbe(BackgroundTask):
         settings = self._live.now.health
         ttl = _REPORT_INTERVALS * settings.interval_seconds + settings.timeout_seconds
         reports = ProviderReports(self._redis, ttl=ttl)
-        providers = [] if self._live.now.openai.demo else configured(self._live.now)
+        providers = [] if self._live.now.openai.demo else configured_providers(self._live.now)
         for report in await asyncio.gather(*(_probe(provider, settings) for provider in providers)):
             await reports.save(report)
             self._log_change(report)

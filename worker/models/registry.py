@@ -26,9 +26,9 @@ from shared.providers.names import (
     OPENAI,
     ModelName,
     Provider,
-    answers,
     fallback_chain,
-    model_name,
+    has_usable_model,
+    parse_model_name,
     providers_of,
 )
 from shared.settings import Settings
@@ -74,7 +74,7 @@ class ModelRegistry:
         settings = self._live.now
         if settings.openai.demo:
             return self._demo
-        chain = fallback_chain(settings, model_name(settings, name))
+        chain = fallback_chain(settings, parse_model_name(settings, name))
         if len(chain) == 1:
             return self._cached_model(settings, chain[0])
         models = (self._cached_model(settings, name, in_chain=True) for name in chain)
@@ -156,7 +156,7 @@ def _fallback_settings(provider: Provider) -> ModelSettings:
 
 
 def _check_default(settings: Settings) -> None:
-    if not answers(settings):
+    if not has_usable_model(settings):
         raise SettingsError(
             "No model is configured. Set OPENAI_API_KEY, or MAMBA_OPENAI__BASE_URL to any "
             "OpenAI-compatible endpoint, or MAMBA_OPENAI__DEFAULT_MODEL to a model of another "

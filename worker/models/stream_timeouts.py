@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
-from shared.providers.names import ModelName, fallback_chain, model_name, providers_of
+from shared.providers.names import ModelName, fallback_chain, parse_model_name, providers_of
 from shared.settings import ProviderSettings, Settings
 
 _T = TypeVar("_T")
@@ -31,7 +31,8 @@ def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
     The first-token time-outs of a model and its fallbacks add up, because they run in sequence.
     """
     chain = [
-        _provider(settings, name) for name in fallback_chain(settings, model_name(settings, model))
+        _provider(settings, name)
+        for name in fallback_chain(settings, parse_model_name(settings, model))
     ]
     return StreamTimeouts(
         sum(provider.first_token_timeout_seconds for provider in chain),
@@ -41,7 +42,7 @@ def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
 
 def max_retries_of(settings: Settings, model: str) -> int:
     """Return how often a run with this model is retried after failures."""
-    own = _provider(settings, model_name(settings, model)).max_retries
+    own = _provider(settings, parse_model_name(settings, model)).max_retries
     return settings.run.max_retries if own is None else own
 
 

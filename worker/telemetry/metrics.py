@@ -5,25 +5,25 @@ from decimal import Decimal
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic_ai.usage import RunUsage
 
-from shared.telemetry.metrics import AGENTS, MODELS, QUICK_SECONDS, SECONDS
+from shared.telemetry.metrics import AGENT_LABELS, DURATION_BUCKETS, LATENCY_BUCKETS, MODEL_LABELS
 
 RUN_WAIT = Histogram(
     "mamba_run_wait_seconds",
     "From a run's admission to its first start.",
     ("queue",),
-    buckets=SECONDS,
+    buckets=DURATION_BUCKETS,
 )
 _FIRST_TOKEN = Histogram(
     "mamba_run_first_token_seconds",
     "From a run's admission to its first visible output.",
     ("agent", "model"),
-    buckets=SECONDS,
+    buckets=DURATION_BUCKETS,
 )
 _DURATION = Histogram(
     "mamba_run_duration_seconds",
     "From a run's first start to its end.",
     ("agent", "model"),
-    buckets=SECONDS,
+    buckets=DURATION_BUCKETS,
 )
 ATTEMPTS_STARTED = Counter("mamba_attempts_begun", "Attempts started.")
 ATTEMPTS = Counter("mamba_attempts", "Attempts ended, by outcome.", ("outcome",))
@@ -54,17 +54,17 @@ for _outcome in ("ended", "failed", "handed_over", "lost", "broken"):
 
 def count_first_token(agent: str, model: str, seconds: float) -> None:
     """Observe the wait for the first token. The model responded, so its name is a valid label."""
-    MODELS.learn(model)
-    _FIRST_TOKEN.labels(AGENTS.label(agent), MODELS.label(model)).observe(seconds)
+    MODEL_LABELS.add(model)
+    _FIRST_TOKEN.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model)).observe(seconds)
 
 
 def count_duration(agent: str, model: str, seconds: float) -> None:
-    _DURATION.labels(AGENTS.label(agent), MODELS.label(model)).observe(seconds)
+    _DURATION.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model)).observe(seconds)
 
 
 def count_usage(model: str, used: RunUsage) -> None:
     """Count the usage that a model reported since the last call."""
-    name = MODELS.label(model)
+    name = MODEL_LABELS.label(model)
     kinds = {
         "input": used.input_tokens,
         "cached_input": used.cache_read_tokens,

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from mamba.operate.doctor.finding import Finding
-from shared.providers.names import answers
+from shared.providers.names import has_usable_model
 from shared.settings import Settings
-from shared.telemetry.tracing.variables import TracingRefused, plan_of
+from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
@@ -17,7 +17,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
             "the built-in demo model generates all answers",
             "set OPENAI_API_KEY to use a real model",
         )
-    elif not answers(settings):
+    elif not has_usable_model(settings):
         yield Finding("model", "wrong", "no model is configured", "set OPENAI_API_KEY")
     if settings.auth.mode == "none" and settings.server.host in ("0.0.0.0", "::"):
         yield Finding(
@@ -32,8 +32,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
 def check_tracing(environment: Mapping[str, str]) -> Finding:
     """Check the tracing variables of this process. Other processes may have different ones."""
     try:
-        plan = plan_of(environment)
-    except TracingRefused as error:
+        plan = read_tracing_plan(environment)
+    except TracingConfigError as error:
         fix = "correct the variable; see docs/operate/tracing.md"
         return Finding("tracing", "warning", str(error), fix)
     if plan is None:

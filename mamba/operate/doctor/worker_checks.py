@@ -4,7 +4,7 @@ from mamba.operate.deployment import Deployment
 from mamba.operate.doctor.finding import Finding
 from mamba.operate.top.levels import WAIT
 from shared.providers.health import ProviderReport, ProviderReports
-from shared.providers.names import configured
+from shared.providers.names import configured_providers
 
 
 async def check_workers(deployment: Deployment) -> list[Finding]:
@@ -36,7 +36,11 @@ async def check_queues(deployment: Deployment) -> list[Finding]:
 
 async def check_providers(deployment: Deployment) -> list[Finding]:
     settings = deployment.settings
-    names = [] if settings.openai.demo else [provider.name for provider in configured(settings)]
+    names = (
+        []
+        if settings.openai.demo
+        else [provider.name for provider in configured_providers(settings)]
+    )
     reports = await ProviderReports(deployment.redis, ttl=1).read(names)
     by_name = {report.name: report for report in reports}
     return [_check_provider(name, by_name.get(name)) for name in names]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from shared.telemetry.tracing.variables import TracingRefused, plan_of
+from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
 
 if TYPE_CHECKING:
     from shared.telemetry.tracing.tracer import Tracer
@@ -103,7 +103,7 @@ def ids() -> dict[str, str]:
 
 def _start(service: str) -> "Tracer | None":
     try:
-        if (plan := plan_of(os.environ)) is None:
+        if (plan := read_tracing_plan(os.environ)) is None:
             return None
         from shared.telemetry.tracing.provider import open_tracer  # noqa: PLC0415
 
@@ -111,7 +111,7 @@ def _start(service: str) -> "Tracer | None":
     except ImportError as error:
         hint = "pip install 'mamba-server[tracing]'"
         log.error("tracing.not_started", error=f"{error.name} is not installed", hint=hint)  # noqa: TRY400
-    except TracingRefused as error:
+    except TracingConfigError as error:
         log.error("tracing.not_started", error=str(error), hint="docs/operate/tracing.md")  # noqa: TRY400
     except Exception as error:  # noqa: BLE001  (no chat fails for want of a trace)
         # Not its message: the variables hold keys.

@@ -11,12 +11,12 @@ import structlog
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from shared.telemetry.tracing.redaction import clean
+from shared.telemetry.tracing.redaction import redact
 
 log = structlog.stdlib.get_logger()
 
 
-class SdkLog(logging.Handler):
+class SdkLogHandler(logging.Handler):
     """Hears what the SDK logs. Its lines may hold an endpoint's words, or the headers' keys.
 
     What an export says becomes the kind of its failure; the rest is told once, without values.
@@ -31,7 +31,7 @@ class SdkLog(logging.Handler):
     @classmethod
     def install(cls, logger: logging.Logger) -> Self:
         for handler in [*logger.handlers]:
-            if isinstance(handler, SdkLog):
+            if isinstance(handler, SdkLogHandler):
                 logger.removeHandler(handler)
         handler = cls()
         logger.addHandler(handler)
@@ -48,7 +48,7 @@ class SdkLog(logging.Handler):
             log.warning("tracing.sdk_warned", said=_without_values(said))
 
     @contextmanager
-    def heard(self) -> Generator[list[str]]:
+    def capture_failures(self) -> Generator[list[str]]:
         """The kinds of failures that this thread's export tells of, the first of them first."""
         self._exporting.kinds = kinds = list[str]()
         try:
@@ -57,18 +57,18 @@ class SdkLog(logging.Handler):
             self._exporting.kinds = None
 
 
-class CarefulExporter(SpanExporter):
+class RedactingExporter(SpanExporter):
     """Exports only what `docs/operate/tracing.md` lists. Runs in a thread of the SDK."""
 
-    def __init__(self, exporter: SpanExporter, told: SdkLog) -> None:
+    def __init__(self, exporter: SpanExporter, told: SdkLogHandler) -> None:
         self._exporter = exporter
         self._told = told
         self._failed: set[str] = set()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        with self._told.heard() as kinds:
+        with self._told.capture_failures() as kinds:
             try:
-                result = self._exporter.export([clean(span) for span in spans])
+                result = self._exporter.export([redact(span) for span in spans])
             except Exception as error:  # noqa: BLE001  (the SDK would log its message)
                 result = SpanExportResult.FAILURE
                 kinds.append(type(error).__name__)

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.trace import ProxyTracerProvider
 
-from shared.telemetry.tracing.export import CarefulExporter, SdkLog
+from shared.telemetry.tracing.export import RedactingExporter, SdkLogHandler
 from shared.telemetry.tracing.tracer import SpanIds, Tracer
 from shared.telemetry.tracing.variables import TracingPlan
 from shared.version import installed_version
@@ -22,7 +22,7 @@ FLUSH_SECONDS = 3.0
 
 def open_tracer(plan: TracingPlan, service: str) -> Tracer:
     _drop_empty_variables()
-    told = SdkLog.install(logging.getLogger("opentelemetry"))
+    told = SdkLogHandler.install(logging.getLogger("opentelemetry"))
     provider = TracerProvider(
         resource=_resource(service),
         shutdown_on_exit=False,
@@ -30,7 +30,7 @@ def open_tracer(plan: TracingPlan, service: str) -> Tracer:
         meter_provider=NoOpMeterProvider(),
     )
     for name in plan.exporters:
-        exporter = CarefulExporter(_exporter(name, plan), told)
+        exporter = RedactingExporter(_exporter(name, plan), told)
         processor = BatchSpanProcessor(exporter, meter_provider=NoOpMeterProvider())
         provider.add_span_processor(processor)
     if isinstance(trace.get_tracer_provider(), ProxyTracerProvider):

@@ -15,7 +15,7 @@ from opentelemetry.util.types import AttributeValue
 from shared.telemetry.tracing.tracer import SCOPE
 
 #: Ours, and those of the semantic conventions that we set.
-OWN = frozenset(
+MAMBA_ATTRIBUTES = frozenset(
     {
         "error.type",
         "http.request.method",
@@ -41,7 +41,7 @@ OWN = frozenset(
     }
 )
 #: Of those that pydantic-ai sets.
-GEN_AI = frozenset(
+GEN_AI_ATTRIBUTES = frozenset(
     {
         "error.type",
         "gen_ai.agent.name",
@@ -65,14 +65,14 @@ GEN_AI = frozenset(
         "server.port",
     }
 )
-_LISTED = {SCOPE: OWN, "pydantic-ai": GEN_AI}
+_LISTED = {SCOPE: MAMBA_ATTRIBUTES, "pydantic-ai": GEN_AI_ATTRIBUTES}
 
 #: An id, a name or a code: one word. A model may call a tool by any name, an endpoint may say
 #: anything in the place of an id.
 _WORD = re.compile(r"[\w.:/@+{}*\[\],-]{1,128}")
 
 
-def clean(span: ReadableSpan) -> ReadableSpan:
+def redact(span: ReadableSpan) -> ReadableSpan:
     """The span as it may be seen outside. Those of other scopes are their makers': they stay."""
     scope = span.instrumentation_scope
     listed = _LISTED.get(scope.name) if scope else None

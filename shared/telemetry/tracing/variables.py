@@ -18,7 +18,7 @@ _PROTOCOL = "http/protobuf"
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 
 
-class TracingRefused(ValueError):
+class TracingConfigError(ValueError):
     """The variables ask for what cannot be done; the message names one, and the cure."""
 
 
@@ -40,11 +40,11 @@ class TracingPlan:
         return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
-def plan_of(environment: Mapping[str, str]) -> TracingPlan | None:
+def read_tracing_plan(environment: Mapping[str, str]) -> TracingPlan | None:
     """What is asked for; None: nothing. An endpoint is enough, or `OTEL_TRACES_EXPORTER`.
 
     Raises:
-        TracingRefused: if it cannot be done so.
+        TracingConfigError: if it cannot be done so.
     """
     told = {name: value.strip() for name, value in environment.items() if value.strip()}
     named = told.get("OTEL_TRACES_EXPORTER", "otlp" if _has_endpoint(told) else "none")
@@ -52,7 +52,7 @@ def plan_of(environment: Mapping[str, str]) -> TracingPlan | None:
     if told.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporters == ("none",):
         return None
     if unknown := [name for name in exporters if name not in _EXPORTERS]:
-        raise TracingRefused(
+        raise TracingConfigError(
             f"OTEL_TRACES_EXPORTER: {unknown[0]!r} is not among otlp, console and none"
         )
     _check_sampler(told)
@@ -91,7 +91,7 @@ def _endpoint(told: Mapping[str, str]) -> str:
     except ValueError:
         right = False
     if not right:
-        raise TracingRefused(f"{name} is no URL: write it as http://collector:4318")
+        raise TracingConfigError(f"{name} is no URL: write it as http://collector:4318")
     return url if name == _TRACES_ENDPOINT else f"{url.removesuffix('/')}/v1/traces"
 
 
@@ -99,7 +99,7 @@ def _check_protocol(told: Mapping[str, str]) -> None:
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if name in told:
             if told[name] != _PROTOCOL:
-                raise TracingRefused(
+                raise TracingConfigError(
                     f"{name}: {told[name]!r} is not spoken here: leave it at {_PROTOCOL}, "
                     "which collectors take at port 4318"
                 )
@@ -110,11 +110,11 @@ def _check_sampler(told: Mapping[str, str]) -> None:
     sampler = told.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").lower()
     if sampler.removeprefix("parentbased_") not in _SAMPLERS:
         names = ", ".join(_SAMPLERS)
-        raise TracingRefused(
+        raise TracingConfigError(
             f"OTEL_TRACES_SAMPLER: {sampler!r} is not among {names}, each also as parentbased_…"
         )
     if sampler.endswith("traceidratio") and not _is_ratio(told.get("OTEL_TRACES_SAMPLER_ARG", "1")):
-        raise TracingRefused("OTEL_TRACES_SAMPLER_ARG: write a number from 0 to 1")
+        raise TracingConfigError("OTEL_TRACES_SAMPLER_ARG: write a number from 0 to 1")
 
 
 def _is_ratio(text: str) -> bool:

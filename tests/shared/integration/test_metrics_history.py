@@ -8,14 +8,14 @@ import pytest
 
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.counters import Counters
-from shared.processes.metrics_history import SAMPLES_KEPT, MetricsHistory, Sample, Seen
+from shared.processes.metrics_history import SAMPLES_KEPT, CounterBaseline, MetricsHistory, Sample
 from shared.processes.sampler import MetricsSampler, make_sample
 from shared.processes.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.stores import Stores
-from shared.telemetry.metrics import SECONDS
+from shared.telemetry.metrics import DURATION_BUCKETS
 from tests.shared.integration.test_workers import record
 from tests.support.wait import until
 
@@ -44,7 +44,7 @@ def api(api_id: str, *, clients: int = 0, **counted: int) -> ApiRecord:
 
 def buckets(**counts: int) -> tuple[int, ...]:
     """`at_3=2`: two in the bucket that ends at the third bound."""
-    found = [0] * (len(SECONDS) + 1)
+    found = [0] * (len(DURATION_BUCKETS) + 1)
     for name, count in counts.items():
         found[int(name.removeprefix("at_")) - 1] = count
     return tuple(found)
@@ -57,7 +57,7 @@ async def now_ms(redis: Redis) -> int:
 
 async def seen_before(redis: Redis, *, seconds: float, **totals: Counters) -> None:
     """There was a sample so long ago, and this is what they had counted."""
-    seen = Seen(at=await now_ms(redis) - int(seconds * 1000), totals=totals)
+    seen = CounterBaseline(at=await now_ms(redis) - int(seconds * 1000), totals=totals)
     await redis.execute_command("SET", keys.SAMPLE_COUNTERS, seen.model_dump_json(), "PX", 60_000)
 
 
@@ -105,7 +105,7 @@ async def test_waits_and_first_tokens_are_those_since_the_sample_before(redis: R
 
     found = await sample(redis)
 
-    lower, upper = SECONDS[8] * 1000, SECONDS[9] * 1000
+    lower, upper = DURATION_BUCKETS[8] * 1000, DURATION_BUCKETS[9] * 1000
     assert found.wait_p50_ms == pytest.approx((lower + upper) / 2)
     assert found.wait_p95_ms == pytest.approx(lower + 0.95 * (upper - lower))
     assert found.first_token_p50_ms is None
@@ -152,8 +152,8 @@ async def test_a_process_whose_turn_has_passed_adds_nothing(redis: Redis) -> Non
 
     late = make_sample(SystemSnapshot(), None, {})
 
-    assert not await samples.add(late, Seen(at=0, totals={}), "late")
-    assert await samples.before() is None
+    assert not await samples.add(late, CounterBaseline(at=0, totals={}), "late")
+    assert await samples.last_baseline() is None
     assert await samples.last_hour(0) == ()
 
 

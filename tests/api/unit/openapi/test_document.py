@@ -18,7 +18,14 @@ from api.streaming import basic_format
 from api.streaming.sse import parse_cursor
 from mamba.codegen import openapi
 from shared.agents.tools import DISPLAY_TOOL_NAMES
-from shared.errors import JobGone, Refusal, RunEnded, RunHeld, TooManyRequests, WorkerNotResponding
+from shared.errors import (
+    JobMissing,
+    Refusal,
+    RunEnded,
+    RunLeased,
+    TooManyRequests,
+    WorkerNotResponding,
+)
 from shared.streams import events
 from shared.streams.events import Data, Error, Finish, SourceUrl, TextDelta, ToolInputAvailable
 
@@ -26,7 +33,7 @@ DOCUMENT: dict[str, Any] = json.loads(openapi.page())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 PROBLEM = "application/problem+json"
 #: An operator alone gets these, from routes that are not in the document.
-OF_ORDERS = (RunEnded, RunHeld, JobGone, WorkerNotResponding)
+OF_ORDERS = (RunEnded, RunLeased, JobMissing, WorkerNotResponding)
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:

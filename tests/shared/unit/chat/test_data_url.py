@@ -13,23 +13,23 @@ from shared.chat import data_url
 
 @given(st.text(alphabet="%0aFgh =\r\n\x18é~"))
 def test_escapes_are_read_as_python_reads_them(body: str) -> None:
-    assert data_url.content(f"data:text/plain,{body}") == unquote_to_bytes(body)
+    assert data_url.decode(f"data:text/plain,{body}") == unquote_to_bytes(body)
 
 
 @pytest.mark.parametrize("body", ["aGk+/w==", "aGk%2B%2Fw%3D%3D", "aGk%2b%2fw%3d%3d"])
 def test_base64_may_be_escaped(body: str) -> None:
-    assert data_url.content(f"data:;base64,{body}") == b"hi>\xff"
+    assert data_url.decode(f"data:;base64,{body}") == b"hi>\xff"
 
 
 @pytest.mark.parametrize("url", ["data:text/plain", "data:;base64,?", "data:;base64,%%%%"])
 def test_what_holds_nothing_is_an_error(url: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  (which one is nobody's matter)
-        data_url.content(url)
+        data_url.decode(url)
 
 
 @given(st.sampled_from(["data:,", "data:;base64,", "data:"]), st.text(alphabet="%2B=aA,é"))
 def test_what_passes_the_check_can_be_read(head: str, body: str) -> None:
-    assert is_good(data_url.check, head + body) == is_good(data_url.content, head + body)
+    assert is_good(data_url.validate, head + body) == is_good(data_url.decode, head + body)
 
 
 def is_good(look: Callable[[str], object], url: str) -> bool:
@@ -50,7 +50,7 @@ def test_no_python_runs_for_each_escape() -> None:
 
     sys.setprofile(count)
     try:
-        content = data_url.content(f"data:,{body}")
+        content = data_url.decode(f"data:,{body}")
     finally:
         sys.setprofile(None)
 

@@ -3,10 +3,10 @@ import pytest
 from shared.chat.media_types import (
     WrongMediaType,
     as_utf8,
-    declared,
+    detect_media_type,
     is_allowed,
     is_text,
-    media_type_of,
+    normalize_media_type,
 )
 from shared.settings import LimitSettings
 
@@ -39,7 +39,7 @@ ZIP = b"PK\x03\x04" + bytes(16)
     ],
 )
 def test_a_content_has_the_last_word(said: str, content: bytes, found: str) -> None:
-    assert media_type_of(said, content) == found
+    assert detect_media_type(said, content) == found
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_content_has_the_last_word(said: str, content: bytes, found: str) -> N
 )
 def test_a_content_that_is_not_what_it_says_is_wrong(said: str, content: bytes) -> None:
     with pytest.raises(WrongMediaType, match=said):
-        media_type_of(said, content)
+        detect_media_type(said, content)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_texts_are_known_by_all_their_names(media_type: str) -> None:
 def test_kinds_may_be_named_by_pattern() -> None:
     assert is_allowed("audio/wav", ["audio/*"])
     assert not is_allowed("application/zip", LimitSettings().media_types)
-    assert declared("") == declared(" ; x=y") == "application/octet-stream"
+    assert normalize_media_type("") == normalize_media_type(" ; x=y") == "application/octet-stream"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])

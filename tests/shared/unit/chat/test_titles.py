@@ -1,6 +1,6 @@
 import pytest
 
-from shared.chat.titles import tidy
+from shared.chat.titles import clean_title
 
 TITLES = [
     ("Async patterns in Python", "Async patterns in Python"),
@@ -19,14 +19,14 @@ TITLES = [
 
 @pytest.mark.parametrize(("said", "title"), TITLES)
 def test_a_title_is_one_plain_line(said: str, title: str) -> None:
-    assert tidy(said, 50) == title
+    assert clean_title(said, 50) == title
 
 
 def test_a_long_title_is_cut_at_a_word() -> None:
-    assert tidy("How do I write a queue, in Python", 24) == "How do I write a queue…"
+    assert clean_title("How do I write a queue, in Python", 24) == "How do I write a queue…"
 
 
 @pytest.mark.parametrize("text", ["x" * 80, "日本語" * 40, "a b c " * 40, "wort, " * 20])
 @pytest.mark.parametrize("length", [10, 24, 50])
 def test_no_title_is_longer_than_allowed(text: str, length: int) -> None:
-    assert 0 < len(tidy(text, length)) <= length
+    assert 0 < len(clean_title(text, length)) <= length

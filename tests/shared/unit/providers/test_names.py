@@ -5,12 +5,12 @@ from pydantic import SecretStr, ValidationError
 
 from shared.errors import InvalidRequest
 from shared.providers.names import (
-    answers,
     fallback_chain,
-    model_name,
+    has_usable_model,
+    parse_model_name,
     providers_of,
-    queue_of,
-    requested_model,
+    queue_for_model,
+    resolve_requested_model,
 )
 from shared.settings import ModelSettings, OpenAISettings, ProviderSettings, Settings
 
@@ -46,11 +46,11 @@ NAMES = [
 
 @pytest.mark.parametrize(("name", "meant"), NAMES)
 def test_a_name_means_a_model_of_a_provider(name: str, meant: str) -> None:
-    assert str(model_name(settings(own=OWN), name)) == meant
+    assert str(parse_model_name(settings(own=OWN), name)) == meant
 
 
 def test_a_bare_name_is_of_the_default_models_provider() -> None:
-    assert str(model_name(settings("ollama/llama3.2"), "mistral")) == "ollama/mistral"
+    assert str(parse_model_name(settings("ollama/llama3.2"), "mistral")) == "ollama/mistral"
 
 
 def test_the_local_servers_are_there_unasked_and_may_be_moved() -> None:
@@ -81,31 +81,31 @@ def test_a_provider_shows_its_key_to_nobody() -> None:
 def test_somebody_answers_where_the_default_models_provider_is_known(
     default: str, key: str | None, *, there: bool
 ) -> None:
-    assert answers(settings(default, key=key)) is there
+    assert has_usable_model(settings(default, key=key)) is there
 
 
 def test_without_a_list_any_model_may_be_named() -> None:
-    assert requested_model(settings(), "vllm/a/b") == "vllm/a/b"
+    assert resolve_requested_model(settings(), "vllm/a/b") == "vllm/a/b"
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o-mini", "ollama/a/b", "gpt-3"])
 def test_a_list_allows_what_fits_its_patterns_and_the_default(name: str) -> None:
     allowing = settings("gpt-3", allowed=("openai/gpt-4*", "ollama/*"))
 
-    assert requested_model(allowing, name) == name
-    assert requested_model(allowing, None) == "gpt-3"
+    assert resolve_requested_model(allowing, name) == name
+    assert resolve_requested_model(allowing, None) == "gpt-3"
 
 
 @pytest.mark.parametrize("name", ["o3", "vllm/gpt-4o", "openai/GPT-4o"])
 def test_what_a_list_does_not_allow_is_refused_by_its_field(name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^model: .*openai/gpt-4\*.*GET /models") as refused:
-        requested_model(settings(allowed=("openai/gpt-4*",)), name)
+        resolve_requested_model(settings(allowed=("openai/gpt-4*",)), name)
 
     assert refused.value.field == "model"
 
 
 def test_a_pattern_without_a_provider_is_of_the_default_one() -> None:
-    assert requested_model(settings(allowed=("gpt-*",)), "openai/gpt-5") == "openai/gpt-5"
+    assert resolve_requested_model(settings(allowed=("gpt-*",)), "openai/gpt-5") == "openai/gpt-5"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_first_pattern_that_fits_names_a_models_queue(name: str, queue: str)
     routes = {"gpt-4o*": "quick", "ollama/*": "local", "gpt-*": "slow", "openai/*": "other"}
     routed = Settings(models=ModelSettings(queues=routes))
 
-    assert queue_of(routed, model_name(routed, name)) == queue
+    assert queue_for_model(routed, parse_model_name(routed, name)) == queue
 
 
 def test_a_queues_name_is_plain() -> None:
@@ -138,7 +138,7 @@ def test_fall_backs_follow_one_another_each_once() -> None:
         own=OWN,
     )
 
-    chain = fallback_chain(chained, model_name(chained, "gpt-4o"))
+    chain = fallback_chain(chained, parse_model_name(chained, "gpt-4o"))
 
     assert [str(name) for name in chain] == [
         "openai/gpt-4o",

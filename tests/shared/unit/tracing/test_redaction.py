@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Status, StatusCode
 
-from shared.telemetry.tracing.redaction import GEN_AI, OWN, clean
+from shared.telemetry.tracing.redaction import GEN_AI_ATTRIBUTES, MAMBA_ATTRIBUTES, redact
 
 WORDS = "the words of somebody"
 
@@ -26,7 +26,7 @@ def spoken(scope: str, name: str = "chat gpt-4o") -> ReadableSpan:
     kept, provider = Kept(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(kept))
     with provider.get_tracer(scope).start_as_current_span(name) as span:
-        for attribute in OWN | GEN_AI:
+        for attribute in MAMBA_ATTRIBUTES | GEN_AI_ATTRIBUTES:
             span.set_attribute(attribute, WORDS)
         span.set_attribute("gen_ai.tool.definitions", "listed-nowhere")
         span.set_attribute("gen_ai.response.finish_reasons", ["stop", WORDS])
@@ -38,7 +38,7 @@ def spoken(scope: str, name: str = "chat gpt-4o") -> ReadableSpan:
 
 @pytest.mark.parametrize("scope", ["mamba", "pydantic-ai"])
 def test_words_stay(scope: str) -> None:
-    cleaned = clean(spoken(scope))
+    cleaned = redact(spoken(scope))
 
     assert WORDS not in cleaned.to_json()
     assert cleaned.attributes == {"error.type": "ValueError"}
@@ -50,7 +50,7 @@ def test_words_stay(scope: str) -> None:
 @pytest.mark.parametrize("scope", ["mamba", "pydantic-ai"])
 def test_who_and_when_stays_as_it_is(scope: str) -> None:
     span = spoken(scope)
-    cleaned = clean(span)
+    cleaned = redact(span)
 
     assert cleaned.name == "chat gpt-4o"
     for kept in ("context", "parent", "start_time", "end_time", "kind", "links", "resource"):
@@ -58,11 +58,13 @@ def test_who_and_when_stays_as_it_is(scope: str) -> None:
 
 
 def test_a_name_is_a_verb_and_a_word() -> None:
-    assert clean(spoken("pydantic-ai", f"execute_tool {WORDS}")).name == "execute_tool"
-    assert clean(spoken("mamba", "GET /chat/{chat_id}/stream")).name == "GET /chat/{chat_id}/stream"
+    assert redact(spoken("pydantic-ai", f"execute_tool {WORDS}")).name == "execute_tool"
+    assert (
+        redact(spoken("mamba", "GET /chat/{chat_id}/stream")).name == "GET /chat/{chat_id}/stream"
+    )
 
 
 def test_the_spans_of_an_agents_own_code_are_its_own() -> None:
     span = spoken("my.agent")
 
-    assert clean(span) is span
+    assert redact(span) is span

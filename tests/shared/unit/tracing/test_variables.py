@@ -2,10 +2,10 @@ import pytest
 
 from shared.errors import SettingsError
 from shared.telemetry.tracing.variables import (
+    TracingConfigError,
     TracingPlan,
-    TracingRefused,
     check_propagators,
-    plan_of,
+    read_tracing_plan,
 )
 
 COLLECTOR = "http://collector:4318"
@@ -23,7 +23,7 @@ COLLECTOR = "http://collector:4318"
     ],
 )
 def test_nothing_is_traced_that_nobody_asked_for(told: dict[str, str]) -> None:
-    assert plan_of(told) is None
+    assert read_tracing_plan(told) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_nothing_is_traced_that_nobody_asked_for(told: dict[str, str]) -> None:
 def test_an_endpoint_or_an_exporter_is_enough(
     told: dict[str, str], exporters: list[str], endpoint: str
 ) -> None:
-    assert plan_of(told) == TracingPlan(tuple(exporters), endpoint)
+    assert read_tracing_plan(told) == TracingPlan(tuple(exporters), endpoint)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def test_an_endpoint_or_an_exporter_is_enough(
     ],
 )
 def test_a_mistake_is_named_with_its_variable(told: dict[str, str], said: str) -> None:
-    with pytest.raises(TracingRefused) as refused:
-        plan_of({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, **told})
+    with pytest.raises(TracingConfigError) as refused:
+        read_tracing_plan({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, **told})
 
     assert said in str(refused.value)
 
