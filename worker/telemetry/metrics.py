@@ -38,7 +38,7 @@ APPENDS_REFUSED = Counter(
 APPEND_SECONDS = Histogram(
     "mamba_append_seconds",
     "Duration of a group commit: one round trip to Redis.",
-    buckets=QUICK_SECONDS,
+    buckets=LATENCY_BUCKETS,
 )
 RUNNING = Gauge("mamba_worker_runs", "Runs in progress on this worker.")
 SLOTS = Gauge("mamba_worker_slots", "Maximum number of concurrent runs on this worker.")
