@@ -15,27 +15,29 @@ from tests.support.wait import until
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
-class Hurried(RequestHeadLimitProtocol):
+class ShortLimits(RequestHeadLimitProtocol):
     max_head_bytes = 4096
     head_timeout_seconds = 0.2
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    response = StreamingResponse(slowly()) if scope["path"] == "/slow" else PlainTextResponse("Hi")
+    response = (
+        StreamingResponse(slow_body()) if scope["path"] == "/slow" else PlainTextResponse("Hi")
+    )
     await response(scope, receive, send)
 
 
-async def slowly() -> AsyncGenerator[bytes]:
+async def slow_body() -> AsyncGenerator[bytes]:
     """For longer than a head may take."""
     for _ in range(5):
-        await asyncio.sleep(Hurried.head_timeout_seconds / 2)
+        await asyncio.sleep(ShortLimits.head_timeout_seconds / 2)
         yield b"."
 
 
 @pytest.fixture
 async def port() -> AsyncGenerator[int]:
     port = free_port()
-    config = uvicorn.Config(app, port=port, http=Hurried, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, port=port, http=ShortLimits, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
 
@@ -48,12 +50,12 @@ async def port() -> AsyncGenerator[int]:
     await serving
 
 
-async def answer(port: int, *pieces: bytes) -> bytes:
-    """All that is answered until the server closes the connection."""
+async def answer(port: int, *chunks: bytes) -> bytes:
+    """All that is responses until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        for piece in pieces:
-            writer.write(piece)
+        for chunk in chunks:
+            writer.write(chunk)
             await writer.drain()
         return await asyncio.wait_for(reader.read(), 5)
     finally:
@@ -70,29 +72,29 @@ async def answer(port: int, *pieces: bytes) -> bytes:
     ],
     ids=["a header", "many headers", "an address", "a header's name"],
 )
-async def test_an_endless_head_is_refused(port: int, head: bytes) -> None:
+async def test_too_large_head_returns_431(port: int, head: bytes) -> None:
     assert (await answer(port, head)).startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("head", [b"", b"G", REQUEST], ids=["nothing", "a letter", "half a head"])
-async def test_a_head_that_does_not_come_is_not_waited_for(port: int, head: bytes) -> None:
+async def test_incomplete_head_returns_408(port: int, head: bytes) -> None:
     assert (await answer(port, head)).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_second_head_has_its_limits_too(port: int) -> None:
-    answered = await answer(port, REQUEST + b"\r\n" + REQUEST)
+async def test_second_head_on_a_connection_is_limited_too(port: int) -> None:
+    responses = await answer(port, REQUEST + b"\r\n" + REQUEST)
 
-    assert answered.startswith(b"HTTP/1.1 200 ")
-    assert b"HTTP/1.1 408 " in answered
+    assert responses.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in responses
 
 
-async def test_an_answer_may_take_its_time(port: int) -> None:
+async def test_slow_response_is_not_limited(port: int) -> None:
     slow = b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
     assert (await answer(port, slow)).endswith(b"0\r\n\r\n")
 
 
-async def test_what_is_long_but_fits_is_taken(port: int) -> None:
+async def test_head_below_the_limit_is_accepted(port: int) -> None:
     head = REQUEST + b"Connection: close\r\nx: " + b"a" * 3_000 + b"\r\n\r\n"
 
     assert (await answer(port, head)).startswith(b"HTTP/1.1 200 ")

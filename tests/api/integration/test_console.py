@@ -104,7 +104,7 @@ async def ask(client: httpx.AsyncClient, chat: str = "c") -> str:
         return response.headers["x-run-id"]
 
 
-def test_the_routes_are_those_of_the_page() -> None:
+def test_only_the_page_and_its_assets_are_public() -> None:
     assert {path for _, path in routes()} - {path for _, path in GUARDED} == {
         "/ops",
         "/ops/",
@@ -114,9 +114,7 @@ def test_the_routes_are_those_of_the_page() -> None:
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=" ".join)
-async def test_nobody_and_who_lacks_the_scope_are_refused(
-    client: httpx.AsyncClient, route: Route
-) -> None:
+async def test_missing_key_or_scope_is_rejected(client: httpx.AsyncClient, route: Route) -> None:
     nobody, problem = await send(client, route, {})
     assert (nobody, problem["code"]) == (401, "unauthenticated")
 
@@ -127,7 +125,7 @@ async def test_nobody_and_who_lacks_the_scope_are_refused(
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=" ".join)
-async def test_another_page_is_refused_whatever_key_it_has(
+async def test_request_from_another_page_is_rejected(
     client: httpx.AsyncClient, route: Route
 ) -> None:
     for site in ("cross-site", "same-site"):
@@ -138,7 +136,7 @@ async def test_another_page_is_refused_whatever_key_it_has(
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=" ".join)
-async def test_an_operator_reaches_everything(client: httpx.AsyncClient, route: Route) -> None:
+async def test_operator_can_use_every_route(client: httpx.AsyncClient, route: Route) -> None:
     status, problem = await send(client, route, {**key(OPERATOR), "sec-fetch-site": "same-origin"})
 
     assert status in (200, 404)
@@ -146,7 +144,7 @@ async def test_an_operator_reaches_everything(client: httpx.AsyncClient, route: 
         assert re.search("'r1'|'nobody'", problem["detail"])
 
 
-async def test_in_mode_none_a_page_of_this_machine_is_refused_too(
+async def test_mode_none_rejects_other_pages_on_this_machine(
     valkey: Valkey,
     redis: Redis,  # noqa: ARG001
 ) -> None:
@@ -164,7 +162,7 @@ async def test_in_mode_none_a_page_of_this_machine_is_refused_too(
     assert (other.status_code, rebound.status_code, mine.status_code) == (403, 403, 200)
 
 
-async def test_the_page_and_its_files_are_open_and_hold_to_a_strict_policy(
+async def test_page_and_assets_are_public_with_a_strict_policy(
     client: httpx.AsyncClient,
 ) -> None:
     shell = await client.get("/ops")
@@ -187,14 +185,14 @@ async def test_the_page_and_its_files_are_open_and_hold_to_a_strict_policy(
 
 
 @pytest.mark.parametrize("name", ["no.js", "..%2findex.html", "../index.html", ".sources"])
-async def test_no_other_file_is_served(client: httpx.AsyncClient, name: str) -> None:
+async def test_other_files_are_not_served(client: httpx.AsyncClient, name: str) -> None:
     response = await client.get(f"/ops/assets/{name}")
 
     assert response.status_code in (401, 404)
     assert "<html" not in response.text
 
 
-async def test_behind_a_prefix_a_slash_leads_to_the_page(client: httpx.AsyncClient) -> None:
+async def test_trailing_slash_redirects_below_a_path_prefix(client: httpx.AsyncClient) -> None:
     response = await client.get("/ops/")
 
     assert response.status_code == 308
@@ -203,7 +201,7 @@ async def test_behind_a_prefix_a_slash_leads_to_the_page(client: httpx.AsyncClie
     )
 
 
-async def test_where_it_is_not_built_the_page_says_what_to_do(
+async def test_missing_build_returns_instructions(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(page, "BUILD_DIR", tmp_path / "none")
@@ -218,7 +216,7 @@ async def test_where_it_is_not_built_the_page_says_what_to_do(
     assert "mamba queue" in shell.text
 
 
-def test_a_page_is_built_once_and_again_when_its_sources_change(tmp_path: Path) -> None:
+def test_page_is_rebuilt_only_when_its_sources_change(tmp_path: Path) -> None:
     source = tmp_path / "ops"
     ours = Path(page.__file__).parents[2] / "web" / "ops"
     shutil.copytree(ours, source, symlinks=True)
@@ -234,7 +232,7 @@ def test_a_page_is_built_once_and_again_when_its_sources_change(tmp_path: Path) 
     assert "MIT" in (tmp_path / "built" / "LICENSES.txt").read_text()
 
 
-async def test_the_overview_tells_what_waits_and_not_what_was_said(
+async def test_overview_lists_waiting_runs_without_messages(
     client: httpx.AsyncClient,
 ) -> None:
     run_id = await ask(client)
@@ -254,7 +252,7 @@ async def test_the_overview_tells_what_waits_and_not_what_was_said(
     assert "api_key:" not in response.text
 
 
-async def test_the_stream_tells_it_again_and_again_and_ends_as_the_process_does(
+async def test_snapshot_stream_repeats_until_the_process_exits(
     valkey: Valkey,
     redis: Redis,  # noqa: ARG001
 ) -> None:
@@ -278,7 +276,7 @@ async def test_the_stream_tells_it_again_and_again_and_ends_as_the_process_does(
     assert told[0]["redis"]["up"]
 
 
-async def test_a_run_is_described_followed_and_stopped_and_the_log_says_by_whom(
+async def test_run_commands_are_logged_with_the_operator(
     client: httpx.AsyncClient, api: Api
 ) -> None:
     run_id = await ask(client)
@@ -299,7 +297,7 @@ async def test_a_run_is_described_followed_and_stopped_and_the_log_says_by_whom(
     assert {line["operator"] for line in audited.values()} == {"api_key::ops"}
 
 
-async def test_a_run_is_requeued_unless_a_worker_has_it_or_its_job_is_gone(
+async def test_requeue_fails_if_the_run_is_held_or_its_job_gone(
     client: httpx.AsyncClient, redis: Redis
 ) -> None:
     run_id = await ask(client)
@@ -323,7 +321,7 @@ async def test_a_run_is_requeued_unless_a_worker_has_it_or_its_job_is_gone(
     assert (gone[0], gone[1]["code"]) == (409, "job_gone")
 
 
-async def test_of_a_run_without_a_log_nothing_is_told_and_a_wrong_cursor_is_named(
+async def test_follow_with_an_invalid_cursor_returns_422(
     client: httpx.AsyncClient, redis: Redis
 ) -> None:
     names = ("chat_id", "owner", "message_id", "agent", "model", "request_id")

@@ -26,12 +26,12 @@ async def allowed_origin(client: httpx.AsyncClient, origin: str) -> str | None:
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:5173", ELSEWHERE])
-async def test_a_page_on_this_machine_or_of_the_settings_may_ask(
+async def test_local_and_configured_origins_are_allowed(
     client: httpx.AsyncClient, origin: str
 ) -> None:
     assert await allowed_origin(client, origin) == origin
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost.evil.example"])
-async def test_no_other_page_may(client: httpx.AsyncClient, origin: str) -> None:
+async def test_other_origins_are_not_allowed(client: httpx.AsyncClient, origin: str) -> None:
     assert await allowed_origin(client, origin) is None

@@ -34,7 +34,7 @@ async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
 @pytest.mark.parametrize(
     ("page", "mark"), [("/docs", "operations-chat-{}"), ("/redoc", "tag/chat/operation/{}")]
 )
-async def test_a_browser_shows_every_chat_route(api: Api, page: str, mark: str) -> None:
+async def test_browser_shows_every_chat_route(api: Api, page: str, mark: str) -> None:
     marks = [mark.format(operation) for operation in OPERATIONS]
     document = await asyncio.to_thread(shown, f"{api.url}{page}", *marks)
 
@@ -43,7 +43,7 @@ async def test_a_browser_shows_every_chat_route(api: Api, page: str, mark: str) 
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
-async def test_a_page_loads_from_this_server_alone(client: httpx.AsyncClient, page: str) -> None:
+async def test_page_loads_files_from_this_server_only(client: httpx.AsyncClient, page: str) -> None:
     response = await client.get(page)
 
     assert response.headers["cache-control"] == "no-cache"
@@ -58,11 +58,11 @@ async def test_a_page_loads_from_this_server_alone(client: httpx.AsyncClient, pa
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "../core.py", "%2e%2e%2fcore.py", "__init__.py"])
-async def test_no_other_file_is_served(client: httpx.AsyncClient, name: str) -> None:
+async def test_other_files_are_not_served(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/docs/static/1.7.7/{name}")).status_code == 404
 
 
-async def test_behind_a_prefix_the_pages_ask_below_it() -> None:
+async def test_page_urls_include_the_path_prefix() -> None:
     transport = httpx.ASGITransport(create_app(Settings()), root_path="/assistant")
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as prefixed:
         text = (await prefixed.get("/assistant/docs")).text
@@ -71,14 +71,14 @@ async def test_behind_a_prefix_the_pages_ask_below_it() -> None:
     assert all(file.startswith("/assistant/docs/static/") for file in addresses(text))
 
 
-def test_a_browser_that_is_named_and_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_configured_browser_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAMBA_CHROMIUM", "no-such-browser")
 
     with pytest.raises(ChromiumMissingError, match="MAMBA_CHROMIUM"):
         find_chromium()
 
 
-def test_where_none_is_installed_the_browser_of_npm_shows_pages(
+def test_npm_browser_is_used_if_none_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("MAMBA_CHROMIUM", raising=False)

@@ -67,7 +67,7 @@ async def report(redis: Redis, name: str, **more: Any) -> None:
     await ProviderReports(redis, ttl=60).save(ProviderReport(name=name, **fields))
 
 
-async def test_a_whole_house_is_healthy_with_each_component(redis: Redis, valkey: Valkey) -> None:
+async def test_complete_deployment_is_healthy(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("w", running=1))
     hour = HealthSettings(interval_seconds=3600)
     await report(redis, "openai")
@@ -87,7 +87,7 @@ async def test_a_whole_house_is_healthy_with_each_component(redis: Redis, valkey
     assert all(component["latency_ms"] >= 0 for component in components.values())
 
 
-async def test_without_a_worker_it_is_unhealthy(redis: Redis, valkey: Valkey) -> None:
+async def test_deployment_without_worker_is_unhealthy(redis: Redis, valkey: Valkey) -> None:
     leaving = record("leaving").model_copy(update={"draining": True})
     await WorkerRegistry(redis).renew(leaving)
 
@@ -99,9 +99,7 @@ async def test_without_a_worker_it_is_unhealthy(redis: Redis, valkey: Valkey) ->
     assert response.json()["components"]["workers"]["status"] == "unhealthy"
 
 
-async def test_a_provider_that_fails_degrades_it_and_one_unheard_of_does_not(
-    redis: Redis, valkey: Valkey
-) -> None:
+async def test_failing_provider_degrades_and_unknown_does_not(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("w"))
     providers = {
         name: ProviderSettings(base_url="https://marker.example/v1")
@@ -132,7 +130,7 @@ async def test_a_provider_that_fails_degrades_it_and_one_unheard_of_does_not(
     assert "marker" not in response.text
 
 
-async def test_an_old_report_says_nothing_any_more(redis: Redis, valkey: Valkey) -> None:
+async def test_expired_provider_report_is_unknown(redis: Redis, valkey: Valkey) -> None:
     await report(redis, "openai", healthy=False, checked_at=1)
 
     async with client_of(settings(valkey)) as client:
@@ -141,7 +139,7 @@ async def test_an_old_report_says_nothing_any_more(redis: Redis, valkey: Valkey)
     assert body["components"]["openai"]["status"] == "unknown"
 
 
-async def test_providers_need_not_be_checked(redis: Redis, valkey: Valkey) -> None:
+async def test_disabled_provider_check_is_unknown(redis: Redis, valkey: Valkey) -> None:
     await report(redis, "openai", healthy=False)
     unchecked = HealthSettings(openai_check_enabled=False)
 
@@ -151,14 +149,14 @@ async def test_providers_need_not_be_checked(redis: Redis, valkey: Valkey) -> No
     assert body["components"]["openai"] == {"status": "unknown", "detail": "The check is disabled."}
 
 
-async def test_the_demo_model_is_always_there(redis: Redis, valkey: Valkey) -> None:  # noqa: ARG001
+async def test_demo_model_is_healthy(redis: Redis, valkey: Valkey) -> None:  # noqa: ARG001
     async with client_of(settings(valkey, openai=OpenAISettings(demo=True))) as client:
         body = (await client.get("/health")).json()
 
     assert body["components"]["openai"]["status"] == "healthy"
 
 
-async def test_a_queue_that_nobody_serves_degrades_it(redis: Redis, valkey: Valkey) -> None:
+async def test_queue_with_a_long_wait_is_degraded(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("w"))
     seconds, _ = await redis.execute_command("TIME")
     await redis.execute_command("ZADD", keys.QUEUE, (int(seconds) - 60) * 1000, "job")
@@ -171,7 +169,7 @@ async def test_a_queue_that_nobody_serves_degrades_it(redis: Redis, valkey: Valk
     assert body["components"]["queue"]["detail"].startswith("1 waiting, 0 running, oldest wait")
 
 
-async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) -> None:
+async def test_full_queue_is_degraded(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("w"))
     seconds, _ = await redis.execute_command("TIME")
     await redis.execute_command("ZADD", keys.QUEUE, int(seconds) * 1000, "job")
@@ -183,7 +181,7 @@ async def test_a_queue_that_is_full_degrades_it(redis: Redis, valkey: Valkey) ->
     assert body["components"]["queue"]["status"] == "degraded"
 
 
-async def test_a_queue_without_a_limit_is_never_full(redis: Redis, valkey: Valkey) -> None:
+async def test_queue_without_limit_is_never_full(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("w"))
 
     async with client_of(settings(valkey, limits=LimitSettings(queue_depth=0))) as client:
@@ -192,9 +190,7 @@ async def test_a_queue_without_a_limit_is_never_full(redis: Redis, valkey: Valke
     assert body["components"]["queue"]["status"] == "healthy"
 
 
-async def test_each_queue_is_told_apart_and_whether_somebody_serves_it(
-    redis: Redis, valkey: Valkey
-) -> None:
+async def test_each_queue_reports_whether_a_worker_serves_it(redis: Redis, valkey: Valkey) -> None:
     main_only = record("w").model_copy(update={"queues": (keys.QUEUE,)})
     await WorkerRegistry(redis).renew(main_only)
     seconds, _ = await redis.execute_command("TIME")
@@ -217,7 +213,7 @@ async def test_each_queue_is_told_apart_and_whether_somebody_serves_it(
     assert queues["queue:local"]["detail"].startswith("1 waiting, 0 running, oldest wait")
 
 
-async def test_a_redis_that_says_nothing_is_unhealthy_in_bounded_time(valkey: Valkey) -> None:
+async def test_unresponsive_redis_is_unhealthy_in_bounded_time(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
         async with client_of(through) as client:
@@ -256,7 +252,7 @@ def checks_over(counting: Counting, settings: Settings) -> ComponentChecks:
     return ComponentChecks(stores, LiveSettings(settings), agents)
 
 
-async def test_one_look_serves_all_who_ask(counting: Counting) -> None:
+async def test_concurrent_requests_share_one_check(counting: Counting) -> None:
     hour = Settings(health=HealthSettings(interval_seconds=3600))
     checks = checks_over(counting, hour)
 
@@ -267,7 +263,7 @@ async def test_one_look_serves_all_who_ask(counting: Counting) -> None:
     assert len({json.dumps([c.model_dump() for c in one.values()]) for one in found}) == 1
 
 
-async def test_a_prober_that_leaves_takes_the_look_from_nobody(counting: Counting) -> None:
+async def test_cancelled_request_does_not_cancel_the_check(counting: Counting) -> None:
     checks = checks_over(counting, Settings())
     leaving = asyncio.create_task(checks.read())
     staying = asyncio.create_task(checks.read())

@@ -38,7 +38,7 @@ async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_without_authentication_whoever_reaches_the_server_may_read_it(
+async def test_metrics_are_readable_without_authentication(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
@@ -50,7 +50,7 @@ async def test_without_authentication_whoever_reaches_the_server_may_read_it(
     assert response.headers["cache-control"] == "no-store"
 
 
-async def test_a_queue_is_told_by_its_states(redis: Redis, valkey: Valkey) -> None:
+async def test_queue_gauge_has_a_value_per_state(redis: Redis, valkey: Valkey) -> None:
     seconds, _ = await redis.execute_command("TIME")
     jobs = {"w1": -60, "w2": -1, "r": 2, "d": 500}
     for job, due in jobs.items():
@@ -67,7 +67,7 @@ async def test_a_queue_is_told_by_its_states(redis: Redis, valkey: Valkey) -> No
     assert 60 <= told["mamba_queue_oldest_wait_seconds", "main"] < 90
 
 
-async def test_the_workers_redis_and_the_providers_are_told(redis: Redis, valkey: Valkey) -> None:
+async def test_gauges_report_workers_redis_and_providers(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("a", running=3))
     leaving = record("b", running=1).model_copy(update={"draining": True})
     await WorkerRegistry(redis).renew(leaving)
@@ -89,9 +89,7 @@ async def test_the_workers_redis_and_the_providers_are_told(redis: Redis, valkey
     assert told["mamba_provider_latency_seconds", "openai"] == pytest.approx(0.15)
 
 
-async def test_queues_of_models_are_told_with_those_of_agents_and_their_limit(
-    redis: Redis, valkey: Valkey
-) -> None:
+async def test_gauges_report_every_queue_and_the_limit(redis: Redis, valkey: Valkey) -> None:
     seconds, _ = await redis.execute_command("TIME")
     await redis.execute_command("ZADD", keys.queue("local"), (int(seconds) - 60) * 1000, "job")
     await redis.execute_command("PEXPIRE", keys.queue("local"), 60_000)
@@ -107,7 +105,7 @@ async def test_queues_of_models_are_told_with_those_of_agents_and_their_limit(
     assert told["mamba_queue_limit",] == 7
 
 
-async def test_each_process_tells_its_version_and_that_its_settings_are_in_force(
+async def test_process_exports_version_and_settings_state(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
@@ -118,7 +116,7 @@ async def test_each_process_tells_its_version_and_that_its_settings_are_in_force
     assert told["mamba_settings_loaded",] == 1
 
 
-async def test_a_redis_that_says_nothing_is_told_in_bounded_time(valkey: Valkey) -> None:
+async def test_unresponsive_redis_is_reported_in_bounded_time(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
         async with client_of(through) as client:
@@ -135,7 +133,7 @@ async def test_a_redis_that_says_nothing_is_told_in_bounded_time(valkey: Valkey)
     assert not [key for key in told if key[0] == "mamba_queue_runs"]
 
 
-async def test_many_scrapes_at_once_cost_one_look(redis: Redis, valkey: Valkey) -> None:
+async def test_concurrent_scrapes_share_one_snapshot(redis: Redis, valkey: Valkey) -> None:
     async with client_of(settings(valkey)) as client:
         await redis.execute_command("CONFIG", "RESETSTAT")
         await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
@@ -145,7 +143,7 @@ async def test_many_scrapes_at_once_cost_one_look(redis: Redis, valkey: Valkey) 
     assert stats.get("cmdstat_info", {"calls": 0})["calls"] <= 1
 
 
-async def test_requests_are_counted_by_the_template_of_their_route(
+async def test_requests_are_counted_by_route_template(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
@@ -169,7 +167,7 @@ async def test_requests_are_counted_by_the_template_of_their_route(
     assert "BREW" not in text
 
 
-async def test_refusals_are_counted_by_their_code(redis: Redis, valkey: Valkey) -> None:
+async def test_refusals_are_counted_by_code(redis: Redis, valkey: Valkey) -> None:
     await redis.execute_command("ZADD", keys.QUEUE, 1, "job")
     await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
     await ProviderReports(redis, ttl=60).save(

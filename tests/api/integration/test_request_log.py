@@ -74,7 +74,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     return capture.entries
 
 
-async def test_a_request_is_one_line_at_its_end(client: httpx.AsyncClient, lines: Lines) -> None:
+async def test_finished_request_is_one_log_line(client: httpx.AsyncClient, lines: Lines) -> None:
     await client.post("/chat", content=b"{}", headers={"authorization": SECRET})
 
     [line] = lines
@@ -91,7 +91,7 @@ async def test_a_request_is_one_line_at_its_end(client: httpx.AsyncClient, lines
     }
 
 
-async def test_the_routes_template_is_logged_and_not_the_path(
+async def test_route_template_is_logged_instead_of_the_path(
     client: httpx.AsyncClient, lines: Lines
 ) -> None:
     await client.get(f"/chat/{SECRET}/stream")
@@ -105,7 +105,7 @@ async def test_the_routes_template_is_logged_and_not_the_path(
     assert SECRET not in str(lines)
 
 
-async def test_a_probe_that_is_well_is_no_news(client: httpx.AsyncClient, lines: Lines) -> None:
+async def test_successful_probe_is_logged_at_debug(client: httpx.AsyncClient, lines: Lines) -> None:
     await client.get("/health/live")
     await client.post("/health/live")
 
@@ -115,18 +115,14 @@ async def test_a_probe_that_is_well_is_no_news(client: httpx.AsyncClient, lines:
     ]
 
 
-async def test_a_request_that_breaks_has_its_line_too(
-    client: httpx.AsyncClient, lines: Lines
-) -> None:
+async def test_failed_request_is_logged(client: httpx.AsyncClient, lines: Lines) -> None:
     await client.get("/broken")
 
     assert lines[-1]["event"] == "request.finished"
     assert SECRET not in str(lines)
 
 
-async def test_a_client_that_leaves_is_told_from_a_stream_that_is_cut(
-    site: Site, lines: Lines
-) -> None:
+async def test_outcome_distinguishes_client_gone_from_cut(site: Site, lines: Lines) -> None:
     async def left(message: Message) -> None: ...
 
     async def stay(scope: Any, receive: Any, send: Any) -> None:
@@ -145,7 +141,7 @@ async def test_a_client_that_leaves_is_told_from_a_stream_that_is_cut(
     assert [line["outcome"] for line in lines] == ["client_gone", "cut"]
 
 
-async def test_bodies_are_logged_when_it_is_asked_for_and_only_then(
+async def test_bodies_are_logged_only_if_enabled(
     site: Site, client: httpx.AsyncClient, lines: Lines
 ) -> None:
     await client.post("/chat", content=SECRET)
@@ -165,7 +161,7 @@ async def test_bodies_are_logged_when_it_is_asked_for_and_only_then(
     assert SECRET not in str(lines)
 
 
-async def test_a_logged_body_is_bounded_and_its_files_are_cut(
+async def test_logged_body_is_truncated_without_file_content(
     site: Site, client: httpx.AsyncClient, lines: Lines
 ) -> None:
     site.live.replace(BODIES)
@@ -178,7 +174,7 @@ async def test_a_logged_body_is_bounded_and_its_files_are_cut(
     assert second == "x" * 16 * 1024 + "…"
 
 
-async def test_a_body_that_comes_in_pieces_is_one_line(
+async def test_chunked_body_is_one_log_line(
     site: Site, client: httpx.AsyncClient, lines: Lines
 ) -> None:
     site.live.replace(BODIES)

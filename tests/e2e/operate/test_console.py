@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 #: The words that do not fit where they stand.
-CUT = """[
+CLIPPED_TEXT = """[
   ...[...document.querySelectorAll('.metric .note')]
     .filter(word => word.scrollWidth > word.clientWidth).map(word => word.innerText),
   ...[...document.querySelectorAll('.search input')].filter(input => {
@@ -57,7 +57,7 @@ def window(browser: Browser, workerless: System) -> Generator[Window]:
 
 
 @asynccontextmanager
-async def answering(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
+async def running_stream(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
     """A stream in the middle of its answer."""
     await system.upstream.script(name, PAUSED)
     async with sse.ask(system.chat, name, model=name) as stream:
@@ -78,17 +78,17 @@ async def violations(window: Window) -> list[str]:
     return cast("list[str]", found)
 
 
-async def test_an_empty_house_says_what_to_do(window: Window) -> None:
+async def test_empty_deployment_shows_how_to_start_a_worker(window: Window) -> None:
     window.shows("no live workers", ".strip")
     window.shows("Start one with mamba worker", ".workers, .card")
     window.shows("No recent failures")
     assert window.value("document.title") == "(0) Mamba console"
 
 
-async def test_a_chat_appears_is_followed_as_it_is_written_and_ends(
+async def test_run_is_listed_and_followed_live(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+    async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
         window.shows("1 / 256", '[data-metric="Running"]')
         window.shows("all serving", '[data-metric="Workers"]')
         window.shows(stream.run_id, ".runs")
@@ -106,7 +106,7 @@ async def test_a_chat_appears_is_followed_as_it_is_written_and_ends(
     window.until("!document.querySelector('.panel')")
 
 
-async def test_the_charts_are_drawn(
+async def test_charts_are_drawn(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
     drawn = (
@@ -114,7 +114,7 @@ async def test_the_charts_are_drawn(
         " canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
         ".some(byte => byte))"
     )
-    async with workerless.start_workers(1), answering(workerless, sse, name):
+    async with workerless.start_workers(1), running_stream(workerless, sse, name):
         window.until("!document.querySelector('.chart .empty')")
         window.until(f"{drawn}.length === 5 && {drawn}.every(Boolean)")
         window.shows("1", '[data-chart="Queue"] dd')
@@ -123,9 +123,7 @@ async def test_the_charts_are_drawn(
         await workerless.upstream.release(name)
 
 
-async def test_what_was_measured_once_is_seen_on_its_chart(
-    window: Window, workerless: System
-) -> None:
+async def test_isolated_sample_is_visible_on_its_chart(window: Window, workerless: System) -> None:
     drawn = """(() => {
       const canvas = document.querySelector('[data-chart="First token"] canvas');
       const style = getComputedStyle(document.documentElement).getPropertyValue('--high');
@@ -145,7 +143,7 @@ async def test_what_was_measured_once_is_seen_on_its_chart(
     window.until(f"{drawn} >= 4")
 
 
-async def test_no_label_of_an_axis_is_there_twice(window: Window, workerless: System) -> None:
+async def test_axis_labels_are_unique(window: Window, workerless: System) -> None:
     """Spies on what is written on each canvas since it was last cleared."""
     spy = """(() => {
       const pen = CanvasRenderingContext2D.prototype, {clearRect, fillText} = pen;
@@ -169,10 +167,10 @@ async def test_no_label_of_an_axis_is_there_twice(window: Window, workerless: Sy
             assert len(set(words)) == len(words)
 
 
-async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end(
+async def test_confirmed_stop_ends_the_run_for_its_client(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+    async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
         window.click(".runs .row-link", stream.run_id)
         window.click(".panel-bar button", "Stop")
         window.shows("Stop this run?", "dialog")
@@ -188,7 +186,7 @@ async def test_a_run_is_stopped_once_it_is_confirmed_and_its_client_sees_the_end
     window.shows("Stopped.", ".answer")
 
 
-async def test_a_failed_run_says_its_code_and_what_to_do(
+async def test_failed_run_shows_its_code_and_remedy(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, PAUSED, [{"status": 401}])
@@ -204,7 +202,7 @@ async def test_a_failed_run_says_its_code_and_what_to_do(
         assert window.value(f"getComputedStyle({state}).display") == "flex"
 
 
-async def test_a_run_that_waits_for_another_time_is_requeued(
+async def test_deferred_run_is_requeued(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=name) as stream:
@@ -219,7 +217,7 @@ async def test_a_run_that_waits_for_another_time_is_requeued(
         window.until("document.title === '(1) Mamba console'")
 
 
-async def test_a_worker_is_drained(window: Window, workerless: System) -> None:
+async def test_confirmed_drain_ends_the_worker(window: Window, workerless: System) -> None:
     async with workerless.start_workers(1) as [worker]:
         window.click(".workers button", "Drain")
         window.until("document.querySelector('dialog .id').innerText.length > 0")
@@ -231,7 +229,7 @@ async def test_a_worker_is_drained(window: Window, workerless: System) -> None:
     window.shows("no live workers", ".strip")
 
 
-async def test_whatever_a_run_holds_is_shown_as_text(
+async def test_hostile_content_is_shown_as_text(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
     script: list[list[Json]] = [[{"text": [HOSTILE]}, {"wait": True}]]
@@ -254,12 +252,12 @@ async def test_whatever_a_run_holds_is_shown_as_text(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_it_can_be_used_by_everybody_in_light_and_in_dark(
+async def test_page_meets_wcag_aa_in_both_themes(
     window: Window, workerless: System, sse: SseClient, name: str, scheme: str
 ) -> None:
     window.colours(scheme)
     await workerless.upstream.script(f"{name}-401", PAUSED, [{"status": 401}])
-    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+    async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
         async with sse.ask(workerless.chat, f"{name}-401", model=f"{name}-401") as failing:
             await failing.rest()
         window.shows("model_auth", ".failures")
@@ -274,7 +272,7 @@ async def test_it_can_be_used_by_everybody_in_light_and_in_dark(
     assert (page, panel) == ([], [])
 
 
-async def test_the_switch_goes_before_the_system(window: Window) -> None:
+async def test_chosen_theme_overrides_the_system_theme(window: Window) -> None:
     theme = "document.documentElement.dataset.theme"
     window.colours("dark")
     window.until(f"{theme} === 'dark'")
@@ -287,16 +285,16 @@ async def test_the_switch_goes_before_the_system(window: Window) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
-async def test_a_screen_scrolls_in_one_direction_and_cuts_no_words_off(
+async def test_layout_fits_the_screen_without_clipped_text(
     window: Window, workerless: System, sse: SseClient, name: str, width: int
 ) -> None:
     window.size(width, 800, phone=width < 1000)
     fits = "document.documentElement.scrollWidth <= innerWidth"
-    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+    async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
         window.shows(stream.run_id, ".runs")
         window.shows("slots", ".strip")
         assert window.value(fits)
-        assert window.value(CUT) == []
+        assert window.value(CLIPPED_TEXT) == []
         window.value("document.querySelector('.charts').scrollIntoView()")
         under = "document.querySelector('.charts').getBoundingClientRect().top"
         assert window.value(f"{under} >= document.querySelector('.head').offsetHeight")
@@ -308,9 +306,7 @@ async def test_a_screen_scrolls_in_one_direction_and_cuts_no_words_off(
         await workerless.upstream.release(name)
 
 
-async def test_it_asks_for_a_key_and_says_which_one_does(
-    browser: Browser, workerless: System
-) -> None:
+async def test_sign_in_explains_rejected_keys(browser: Browser, workerless: System) -> None:
     api = Api(workerless.valkey.url, KEYED)
     await start_all(api)
     try:

@@ -27,9 +27,7 @@ def console(browser: Browser, api: Api) -> Generator[Window]:
         yield window
 
 
-async def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
-    browser: Browser, workerless: System
-) -> None:
+async def test_page_reconnects_after_a_server_restart(browser: Browser, workerless: System) -> None:
     api = Api(workerless.valkey.url)
     await start_all(api)
     try:
@@ -47,7 +45,7 @@ async def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
         await end(api)
 
 
-async def test_a_server_that_starts_while_redis_is_away_takes_nothing_from_the_page(
+async def test_restart_without_redis_keeps_the_last_snapshot(
     browser: Browser, tmp_path: Path
 ) -> None:
     valkey = Valkey(data=tmp_path)
@@ -94,7 +92,7 @@ async def until_refused(window: Window, path: str, status: int) -> None:
     await until(refused, seconds=30)
 
 
-async def test_an_answer_that_is_no_stream_is_a_lost_connection(
+async def test_response_without_events_is_a_lost_connection(
     browser: Browser, workerless: System
 ) -> None:
     page = base64.b64encode(b"<h1>Sign in to the proxy</h1>").decode()
@@ -115,7 +113,7 @@ async def test_an_answer_that_is_no_stream_is_a_lost_connection(
         window.shows("Live", ".connection")
 
 
-async def test_an_order_that_nobody_answers_is_not_called_done(
+async def test_unanswered_command_is_not_reported_as_done(
     browser: Browser, workerless: System
 ) -> None:
     api = Api(workerless.valkey.url)

@@ -27,7 +27,7 @@ def page(site: str, origin: str, method: str = "POST") -> Json:
     return request(method=method, sec_fetch_site=site, origin=origin)
 
 
-async def test_everybody_is_the_one_who_may_do_all() -> None:
+async def test_every_request_has_the_anonymous_operator() -> None:
     principal = await ANYBODY.identify(request())
 
     assert principal.owner == owner_id("none", "anonymous")
@@ -41,7 +41,7 @@ async def test_everybody_is_the_one_who_may_do_all() -> None:
         *("127.0.0.1:8000", "127.8.8.8", "[::1]:8000", "mamba.test:8000"),
     ],
 )
-async def test_this_machine_by_its_own_names_is_answered(host: str) -> None:
+async def test_names_of_this_machine_are_accepted(host: str) -> None:
     await ANYBODY.identify(local(host))
     await ANYBODY.identify(local(host, server="::1"))
 
@@ -58,14 +58,14 @@ async def test_this_machine_by_its_own_names_is_answered(host: str) -> None:
         "localhost@evil",
     ],
 )
-async def test_a_name_that_was_given_this_machines_address_is_refused(host: str) -> None:
+async def test_rebound_host_name_is_rejected(host: str) -> None:
     for server in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
         with pytest.raises(UntrustedOrigin, match=r"auth\.hosts") as raised:
             await ANYBODY.identify(local(host, server))
         assert raised.value.reason == "foreign_host"
 
 
-async def test_behind_another_address_any_name_will_do() -> None:
+async def test_any_host_name_is_accepted_on_other_addresses() -> None:
     await ANYBODY.identify(local("chat.example", server="10.0.0.1"))
 
 
@@ -80,12 +80,12 @@ async def test_behind_another_address_any_name_will_do() -> None:
         page("cross-site", "https://evil.example", method="GET"),
     ],
 )
-async def test_what_is_no_foreign_page_may_write(scope: Json) -> None:
+async def test_write_by_a_trusted_client_is_accepted(scope: Json) -> None:
     await ANYBODY.identify(scope)
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://localhost.evil"])
-async def test_a_foreign_page_may_not_write(origin: str) -> None:
+async def test_write_by_a_page_of_another_site_is_rejected(origin: str) -> None:
     with pytest.raises(UntrustedOrigin, match=r"cors_origins") as raised:
         await ANYBODY.identify(page("cross-site", origin))
 

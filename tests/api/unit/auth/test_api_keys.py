@@ -41,18 +41,18 @@ KEYS = ApiKeyAuthenticator(
         request(x_api_key=PLAIN, authorization="Basic a proxy's own"),
     ],
 )
-async def test_a_key_may_come_in_either_header(scope: Json) -> None:
+async def test_key_is_accepted_in_either_header(scope: Json) -> None:
     assert (await KEYS.identify(scope)).owner == owner_id("api_key", "plain")
 
 
-async def test_a_hash_lets_its_key_in_with_owner_tenant_and_scopes() -> None:
+async def test_hashed_key_has_its_owner_tenant_and_scopes() -> None:
     principal = await KEYS.identify(request(x_api_key=HASHED))
 
     assert principal.owner == owner_id("api_key", "ann", "acme")
     assert principal.scopes == {"operator"}
 
 
-async def test_a_key_that_has_expired_is_refused_and_named_to_the_log() -> None:
+async def test_expired_key_is_rejected_with_its_name() -> None:
     with pytest.raises(AuthError, match="has expired") as raised:
         await KEYS.identify(request(x_api_key=OLD))
 
@@ -71,7 +71,7 @@ ANY_OTHER = {
 
 
 @pytest.mark.parametrize("key", ANY_OTHER.values(), ids=ANY_OTHER.keys())
-async def test_any_other_key_is_refused_without_a_word_of_it(key: str) -> None:
+async def test_unknown_key_is_rejected_without_revealing_it(key: str) -> None:
     with pytest.raises(AuthError) as raised:
         await KEYS.identify(request(x_api_key=key))
 
@@ -80,19 +80,19 @@ async def test_any_other_key_is_refused_without_a_word_of_it(key: str) -> None:
 
 
 @given(st.binary(max_size=200))
-async def test_no_bytes_make_it_fail(value: bytes) -> None:
+async def test_arbitrary_bytes_are_rejected(value: bytes) -> None:
     with pytest.raises(AuthError):
         await KEYS.identify(request(("x-api-key", value.decode("latin-1"))))
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic x"}, {"authorization": PLAIN}])
-async def test_without_a_key_the_caller_is_told_how_to_send_one(headers: dict[str, str]) -> None:
+async def test_missing_key_error_explains_how_to_send_one(headers: dict[str, str]) -> None:
     with pytest.raises(MissingCredentials, match="X-API-Key"):
         await KEYS.identify(request(**headers))
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-api-key"])
-async def test_two_headers_of_one_name_are_refused(name: str) -> None:
+async def test_duplicate_header_is_rejected(name: str) -> None:
     header = (name, f"Bearer {PLAIN}" if name == "authorization" else PLAIN)
 
     with pytest.raises(AuthError) as raised:
@@ -101,14 +101,14 @@ async def test_two_headers_of_one_name_are_refused(name: str) -> None:
     assert raised.value.reason == "malformed"
 
 
-async def test_an_endless_header_is_refused() -> None:
+async def test_overlong_header_is_rejected() -> None:
     with pytest.raises(AuthError) as raised:
         await KEYS.identify(request(x_api_key="k" * 20_000))
 
     assert raised.value.reason == "malformed"
 
 
-def test_each_key_that_is_made_is_another() -> None:
+def test_generated_keys_are_unique() -> None:
     made = {new_api_key() for _ in range(100)}
 
     assert len(made) == 100

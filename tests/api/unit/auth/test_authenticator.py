@@ -53,7 +53,7 @@ def with_key(key: str) -> Json:
     return request(x_api_key=key)
 
 
-async def test_each_mode_knows_its_own_callers(tmp_path: Path) -> None:
+async def test_each_mode_identifies_its_principals(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(RSA.public_pem)
     everybody = Authenticator(LiveSettings(settings()))
     keys = Authenticator(LiveSettings(keyed(OLD)))
@@ -64,7 +64,7 @@ async def test_each_mode_knows_its_own_callers(tmp_path: Path) -> None:
     assert (await tokens.identify(with_token(RSA.token()))).owner == owner_id("jwt", "ann")
 
 
-async def test_another_key_is_taken_and_the_old_one_refused_without_a_restart() -> None:
+async def test_changed_api_key_applies_without_restart() -> None:
     live = LiveSettings(keyed(OLD))
     gate = Authenticator(live)
 
@@ -74,7 +74,7 @@ async def test_another_key_is_taken_and_the_old_one_refused_without_a_restart() 
     assert not await comes_in(gate, with_key(OLD))
 
 
-async def test_mode_none_takes_a_restart() -> None:
+async def test_change_to_mode_none_needs_a_restart() -> None:
     live = LiveSettings(keyed(OLD))
     gate = Authenticator(live)
 
@@ -86,7 +86,7 @@ async def test_mode_none_takes_a_restart() -> None:
     assert logs[0]["event"] == "auth.change_refused"
 
 
-async def test_keys_that_all_vanish_take_a_restart() -> None:
+async def test_removal_of_all_keys_needs_a_restart() -> None:
     live = LiveSettings(keyed(OLD))
     gate = Authenticator(live)
 
@@ -97,14 +97,14 @@ async def test_keys_that_all_vanish_take_a_restart() -> None:
     assert "auth.api_keys is empty" in logs[0]["error"]
 
 
-async def test_without_a_key_nobody_comes_in() -> None:
+async def test_without_keys_every_request_is_rejected() -> None:
     gate = Authenticator(LiveSettings(settings(mode="api_key")))
 
     for scope in (request(), with_key(OLD), with_key("")):
         assert not await comes_in(gate, scope)
 
 
-async def test_settings_that_cannot_be_leave_the_keys_at_hand(tmp_path: Path) -> None:
+async def test_unusable_settings_keep_the_current_keys(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(RSA.public_pem)
     live = LiveSettings(pem(tmp_path / "key.pem"))
     gate = Authenticator(live)
@@ -118,7 +118,7 @@ async def test_settings_that_cannot_be_leave_the_keys_at_hand(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("before", [settings(), keyed(OLD)], ids=["none", "api_key"])
-async def test_a_mode_that_cannot_be_shuts_the_door(before: Settings, tmp_path: Path) -> None:
+async def test_unusable_new_mode_rejects_every_request(before: Settings, tmp_path: Path) -> None:
     live = LiveSettings(before)
     gate = Authenticator(live)
 
@@ -133,7 +133,7 @@ async def test_a_mode_that_cannot_be_shuts_the_door(before: Settings, tmp_path: 
     assert not await comes_in(gate, with_key(OLD))
 
 
-async def test_other_claims_keep_the_key_set_at_hand() -> None:
+async def test_changed_claims_keep_the_cached_key_set() -> None:
     async with open_issuer() as issuer:
         issuer.serve(RSA.jwk("a"))
         token = with_token(RSA.token(headers={"kid": "a"}))
@@ -171,7 +171,7 @@ def replace(path: Path, text: str | None) -> None:
     beside.replace(path)
 
 
-async def test_another_key_in_the_file_is_taken_without_a_restart(file: Path) -> None:
+async def test_changed_key_file_applies_without_restart(file: Path) -> None:
     gate = Authenticator(LiveSettings(pem(file)))
     assert await comes_in(gate, with_token(RSA.token()))
 
@@ -185,9 +185,7 @@ UNREADABLE = {"gone": None, "empty": "", "half": "half a key", "private": RSA.pr
 
 
 @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE.keys())
-async def test_a_file_that_has_become_unreadable_changes_nothing(
-    file: Path, text: str | None
-) -> None:
+async def test_unreadable_key_file_keeps_the_current_key(file: Path, text: str | None) -> None:
     gate = Authenticator(LiveSettings(pem(file)))
 
     replace(file, text)
@@ -213,7 +211,7 @@ WRONG: dict[str, tuple[str | None, Json, str]] = {
 
 
 @pytest.mark.parametrize(("text", "jwt", "expected"), WRONG.values(), ids=WRONG.keys())
-def test_a_key_that_cannot_be_used_ends_the_start(
+def test_unusable_key_file_fails_at_start(
     tmp_path: Path, text: str | None, jwt: Json, expected: str
 ) -> None:
     path = tmp_path / "key.pem"
@@ -227,14 +225,14 @@ def test_a_key_that_cannot_be_used_ends_the_start(
     assert expected in str(raised.value)
 
 
-def test_a_key_in_the_settings_that_cannot_be_used_ends_the_start_unshown() -> None:
+def test_unusable_key_fails_at_start_without_revealing_it() -> None:
     with pytest.raises(SettingsError, match=r"^auth\.jwt\.public_key cannot be used") as raised:
         Authenticator(LiveSettings(settings(mode="jwt", jwt={"public_key": RSA.private_pem})))
 
     assert RSA.private_pem[40:80] not in str(raised.value)
 
 
-async def test_a_secret_and_a_public_key_may_stand_side_by_side() -> None:
+async def test_secret_and_public_key_can_be_combined() -> None:
     both = {"algorithms": ["HS256", "RS256"], "secret": SECRET, "public_key": RSA.public_pem}
     gate = Authenticator(LiveSettings(settings(mode="jwt", jwt=both)))
 

@@ -60,7 +60,7 @@ async def test_many_who_ask_at_once_make_one_fetch(keys: KeySet, issuer: Issuer)
     assert issuer.fetched == 1
 
 
-async def test_an_aged_set_is_renewed_beside_the_requests(
+async def test_expired_key_set_is_refreshed_in_the_background(
     keys: KeySet, issuer: Issuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
@@ -80,7 +80,7 @@ async def test_an_aged_set_is_renewed_beside_the_requests(
     assert issuer.fetched == 2
 
 
-async def test_a_new_key_is_found_when_its_first_token_comes(
+async def test_new_key_is_fetched_for_its_first_token(
     keys: KeySet, issuer: Issuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
@@ -92,7 +92,7 @@ async def test_a_new_key_is_found_when_its_first_token_comes(
     assert issuer.fetched == 2
 
 
-async def test_made_up_key_ids_do_not_make_fetches(
+async def test_unknown_key_ids_do_not_cause_extra_fetches(
     keys: KeySet, issuer: Issuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
@@ -103,7 +103,7 @@ async def test_made_up_key_ids_do_not_make_fetches(
     assert issuer.fetched <= 1 + 10
 
 
-async def test_the_keys_stay_while_the_issuer_is_away(
+async def test_keys_stay_usable_while_the_issuer_is_unavailable(
     keys: KeySet, issuer: Issuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
@@ -118,7 +118,7 @@ async def test_the_keys_stay_while_the_issuer_is_away(
         await until(partial(asked_in_vain, fetches))
 
 
-async def test_they_do_not_stay_for_ever(keys: KeySet, issuer: Issuer, clock: Clock) -> None:
+async def test_stale_keys_expire(keys: KeySet, issuer: Issuer, clock: Clock) -> None:
     await knows(keys, "a")
     issuer.status = 503
     clock.now += 300 + 3600 + 1
@@ -145,7 +145,7 @@ BAD: dict[str, object] = {
 
 
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
-async def test_garbage_is_no_key_set(
+async def test_invalid_body_is_not_a_key_set(
     keys: KeySet, issuer: Issuer, clock: Clock, body: object
 ) -> None:
     issuer.body = body
@@ -161,7 +161,7 @@ async def test_garbage_is_no_key_set(
     assert await knows(keys, "a")
 
 
-async def test_a_bad_key_among_good_ones_is_left_out(keys: KeySet, issuer: Issuer) -> None:
+async def test_invalid_key_among_valid_ones_is_skipped(keys: KeySet, issuer: Issuer) -> None:
     bad: list[Json] = [{"kty": "RSA", "kid": "b"}, {"kty": "oct", "k": "eA", "kid": "c"}]
     issuer.serve(*bad, RSA.jwk("a"))
 
@@ -170,7 +170,7 @@ async def test_a_bad_key_among_good_ones_is_left_out(keys: KeySet, issuer: Issue
 
 
 @pytest.mark.parametrize("status", [301, 302, 404, 500])
-async def test_another_status_is_no_key_set_and_no_redirect_is_followed(
+async def test_other_statuses_and_redirects_are_not_key_sets(
     keys: KeySet, issuer: Issuer, status: int
 ) -> None:
     async with open_issuer() as elsewhere:
@@ -183,7 +183,7 @@ async def test_another_status_is_no_key_set_and_no_redirect_is_followed(
 
 
 @pytest.mark.parametrize("dripping", [True, False], ids=["drips", "says nothing"])
-async def test_a_slow_issuer_holds_nobody_up_for_long(
+async def test_slow_issuer_delays_requests_briefly(
     keys: KeySet, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, *, dripping: bool
 ) -> None:
     monkeypatch.setattr(key_set, "_FETCH_SECONDS", 0.2)
@@ -195,7 +195,7 @@ async def test_a_slow_issuer_holds_nobody_up_for_long(
         await knows(keys, "a")
 
 
-async def test_a_client_that_leaves_does_not_end_the_fetch_of_the_others(
+async def test_cancelled_request_does_not_cancel_the_shared_fetch(
     keys: KeySet, issuer: Issuer
 ) -> None:
     issuer.answering.clear()
@@ -213,7 +213,7 @@ async def test_a_client_that_leaves_does_not_end_the_fetch_of_the_others(
     assert issuer.fetched == 1
 
 
-async def test_an_address_where_nobody_listens_is_unavailable_and_not_asked_at_once(
+async def test_unreachable_url_is_unavailable_and_retried_later(
     clock: Clock,
 ) -> None:
     keys = KeySet(f"http://127.0.0.1:{free_port()}/", cache_seconds=300, clock=clock)
@@ -238,7 +238,7 @@ async def reason(tokens: TokenAuthenticator, token: str) -> str:
     return raised.value.reason
 
 
-async def test_the_key_that_a_token_names_verifies_it(
+async def test_key_named_by_the_token_verifies_it(
     tokens: TokenAuthenticator, issuer: Issuer
 ) -> None:
     issuer.serve(RSA.jwk("a"), OTHER_RSA.jwk("b"), P256.jwk("c"))
@@ -251,7 +251,7 @@ async def test_the_key_that_a_token_names_verifies_it(
     assert await reason(tokens, RSA.token(headers={"kid": "d"})) == "signing_key"
 
 
-async def test_a_token_without_a_key_id_needs_a_set_with_one_key_for_it(
+async def test_token_without_key_id_needs_a_single_matching_key(
     tokens: TokenAuthenticator, issuer: Issuer, clock: Clock
 ) -> None:
     issuer.serve(RSA.jwk("a"), P256.jwk("c"))
@@ -263,7 +263,7 @@ async def test_a_token_without_a_key_id_needs_a_set_with_one_key_for_it(
     assert await reason(tokens, RSA.token()) == "signing_key"
 
 
-async def test_a_key_that_was_withdrawn_verifies_no_more(
+async def test_withdrawn_key_is_rejected(
     tokens: TokenAuthenticator, issuer: Issuer, clock: Clock
 ) -> None:
     token = RSA.token(headers={"kid": "a"})

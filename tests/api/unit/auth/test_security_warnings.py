@@ -26,7 +26,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("settings", "events"), CASES.values(), ids=CASES.keys())
-def test_what_is_left_open_is_warned_of_without_a_secret(
+def test_insecure_settings_are_logged_without_secrets(
     settings: dict[str, Any], events: list[str]
 ) -> None:
     with capture_logs() as logs:

@@ -70,7 +70,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("auth", "expected"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_settings_are_refused_with_the_fix(
+def test_invalid_settings_are_rejected_with_the_fix(
     monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any], expected: str
 ) -> None:
     for name, value in auth.items():
@@ -97,11 +97,11 @@ RIGHT: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("auth", RIGHT)
-def test_settings_that_fit_are_taken(auth: dict[str, Any]) -> None:
+def test_valid_settings_are_accepted(auth: dict[str, Any]) -> None:
     assert Settings(auth=auth).auth.mode == auth["mode"]  # pyright: ignore[reportArgumentType]  (as a file has it)
 
 
-def test_an_end_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expiry_without_time_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = f'[{{"name": "a", "hash": "{HASH}", "expires_at": "2030-01-01T00:00:00"}}]'
     monkeypatch.setenv("MAMBA_AUTH__API_KEYS", entry)
 
@@ -111,7 +111,7 @@ def test_an_end_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> Non
     assert read.expires_at.isoformat() == "2030-01-01T00:00:00+00:00"
 
 
-def test_no_secret_is_shown() -> None:
+def test_repr_contains_no_secret() -> None:
     auth = {"api_keys": [{"name": "a", "key": KEY}], "jwt": {"secret": SECRET}}
     settings = Settings(auth=auth)  # pyright: ignore[reportArgumentType]  (as a file has it)
 

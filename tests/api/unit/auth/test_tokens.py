@@ -59,14 +59,14 @@ async def reason(verifier: TokenAuthenticator, token: str) -> str:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=[pair.algorithm for pair in PAIRS])
-async def test_a_token_of_each_public_algorithm_is_taken(pair: Pair) -> None:
+async def test_token_of_each_public_algorithm_is_accepted(pair: Pair) -> None:
     principal = await identify(tokens(pair), pair.token())
 
     assert principal == Principal(owner_id("jwt", "ann"))
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-async def test_a_token_of_each_shared_secret_is_taken(algorithm: str) -> None:
+async def test_token_of_each_shared_secret_is_accepted(algorithm: str) -> None:
     secret = SECRET * 2
 
     principal = await identify(
@@ -91,7 +91,7 @@ async def test_a_token_of_each_shared_secret_is_taken(algorithm: str) -> None:
         ({"tenant_claim": "org"}, {"org": "acme"}, owner_id("jwt", "ann", "acme")),
     ],
 )
-async def test_the_claims_that_are_set_name_owner_and_tenant(
+async def test_configured_claims_name_owner_and_tenant(
     settings: Json, claims: Json, owner: str
 ) -> None:
     principal = await identify(tokens(**settings), RSA.token(good_claims(**claims)))
@@ -109,18 +109,18 @@ async def test_the_claims_that_are_set_name_owner_and_tenant(
         ([1, "read"], {"read"}),
     ],
 )
-async def test_scopes_come_as_a_text_or_a_list(claim: object, scopes: set[str]) -> None:
+async def test_scopes_can_be_a_string_or_a_list(claim: object, scopes: set[str]) -> None:
     principal = await identify(tokens(), RSA.token(good_claims(scope=claim)))
 
     assert principal.scopes == scopes
 
 
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
-def test_no_two_owners_are_one(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_owner_ids_are_unambiguous(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert (owner_id("jwt", *one) == owner_id("jwt", *other)) == (one == other)
 
 
-def test_the_owners_of_two_modes_are_two() -> None:
+def test_owner_ids_of_two_modes_differ() -> None:
     assert owner_id("jwt", "ann") != owner_id("api_key", "ann")
 
 
@@ -157,33 +157,33 @@ REFUSED: dict[str, tuple[Json, Json, str]] = {
 
 
 @pytest.mark.parametrize(("settings", "claims", "why"), REFUSED.values(), ids=REFUSED.keys())
-async def test_a_token_is_refused(settings: Json, claims: Json, why: str) -> None:
+async def test_invalid_token_is_rejected(settings: Json, claims: Json, why: str) -> None:
     token = RSA.token({k: v for k, v in {**good_claims(), **claims}.items() if v is not None})
 
     assert await reason(tokens(**settings), token) == why
 
 
 @pytest.mark.parametrize("audience", ["me", ["you", "me"]])
-async def test_one_of_several_audiences_is_enough(audience: object) -> None:
+async def test_token_with_one_of_several_audiences_is_accepted(audience: object) -> None:
     verifier = tokens(audience=("me", "us"), issuer="here")
 
     await identify(verifier, RSA.token(good_claims(aud=audience, iss="here")))
 
 
-async def test_clocks_may_differ_by_the_leeway() -> None:
+async def test_expiry_within_the_leeway_is_accepted() -> None:
     token = RSA.token(good_claims(exp=int(time.time()) - 30))
 
     assert await reason(tokens(leeway_seconds=10), token) == "expired"
     await identify(tokens(leeway_seconds=60), token)
 
 
-async def test_another_key_of_the_same_kind_is_a_wrong_signature() -> None:
+async def test_signature_by_another_key_is_rejected() -> None:
     assert await reason(tokens(), OTHER_RSA.token()) == "signature"
     wrong = secret_token(secret="another secret of thirty-two bytes")
     assert await reason(shared_secret(), wrong) == "signature"
 
 
-async def test_a_claim_that_was_changed_is_a_wrong_signature() -> None:
+async def test_changed_claim_is_rejected_by_the_signature() -> None:
     header, _, signature = RSA.token().split(".")
     claims = base64.urlsafe_b64encode(json.dumps(good_claims(sub="eve")).encode()).decode()
 

@@ -41,14 +41,14 @@ CHOICES: list[tuple[StreamFormat, list[str]]] = [
 
 
 @pytest.mark.parametrize(("wire", "accept"), CHOICES, ids=str)
-def test_a_client_gets_the_wire_that_it_likes_best(wire: StreamFormat, accept: list[str]) -> None:
+def test_client_gets_its_preferred_stream_format(wire: StreamFormat, accept: list[str]) -> None:
     assert format_for(accept) == wire
 
 
 @pytest.mark.parametrize(
     "accept", ["application/json", "text/html", "*/*;q=0", "text/event-stream;q=x"]
 )
-def test_a_header_that_says_nothing_of_event_streams_is_disregarded(accept: str) -> None:
+def test_header_without_event_streams_is_ignored(accept: str) -> None:
     assert format_for([accept]) == UI_MESSAGE
 
 
@@ -63,7 +63,7 @@ def test_a_header_that_says_nothing_of_event_streams_is_disregarded(accept: str)
         "text/event-stream; q=0, */*;q=0",
     ],
 )
-def test_whoever_names_only_event_streams_there_are_not_is_told_which_there_are(
+def test_unsupported_event_streams_are_rejected_with_a_list(
     accept: str,
 ) -> None:
     with pytest.raises(NotAcceptable) as caught:
@@ -73,7 +73,7 @@ def test_whoever_names_only_event_streams_there_are_not_is_told_which_there_are(
     assert "`text/event-stream; profile=basic`" in str(caught.value)
 
 
-def test_a_range_is_read_with_its_parameters_and_its_quality() -> None:
+def test_media_range_has_parameters_and_quality() -> None:
     assert media_ranges(['A/B;C="d;\\"e,f";q=0.25;G=h', "x/*, y"]) == [
         MediaRange("a/b", {"c": 'd;"e,f', "g": "h"}, 0.25),
         MediaRange("x/*", {}, 1),
@@ -81,13 +81,13 @@ def test_a_range_is_read_with_its_parameters_and_its_quality() -> None:
 
 
 @given(st.lists(st.text('ate/*-,;="\\ q.01pr') | st.text(), max_size=3))
-def test_any_header_is_understood_or_refused(accept: list[str]) -> None:
+def test_arbitrary_header_is_parsed_or_rejected(accept: list[str]) -> None:
     try:
         format_for(accept)
     except NotAcceptable:
         assert any("text/event-stream" in header.lower() for header in accept)
 
 
-def test_a_header_of_any_length_is_read_in_passing() -> None:
+def test_long_header_is_parsed_in_linear_time() -> None:
     for header in ('"' * 50_000, "\\" * 50_000, '"\\' * 50_000, ";" * 50_000, "a/b;" * 20_000):
         assert format_for([header]) == UI_MESSAGE

@@ -69,7 +69,7 @@ async def client(site: Site) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize(("error", "status", "code"), ROWS, ids=lambda row: type(row).__name__)
-async def test_each_error_has_its_status_and_the_one_shape(
+async def test_each_error_is_a_problem_with_its_status(
     site: Site, client: httpx.AsyncClient, error: Exception, status: int, code: str
 ) -> None:
     site.error = error
@@ -88,7 +88,7 @@ async def test_each_error_has_its_status_and_the_one_shape(
     assert "secret" not in response.text
 
 
-async def test_a_refusal_names_its_field(site: Site, client: httpx.AsyncClient) -> None:
+async def test_refusal_contains_its_field(site: Site, client: httpx.AsyncClient) -> None:
     site.error = errors.InvalidRequest("messages[0].role: No.", field="messages[0].role")
 
     problem = (await client.get("/")).json()
@@ -96,7 +96,7 @@ async def test_a_refusal_names_its_field(site: Site, client: httpx.AsyncClient) 
     assert (problem["field"], problem["detail"]) == ("messages[0].role", "messages[0].role: No.")
 
 
-async def test_a_mismatch_names_its_header(site: Site, client: httpx.AsyncClient) -> None:
+async def test_idempotency_mismatch_names_its_header(site: Site, client: httpx.AsyncClient) -> None:
     site.error = errors.IdempotencyMismatch()
 
     problem = (await client.get("/")).json()
@@ -105,14 +105,14 @@ async def test_a_mismatch_names_its_header(site: Site, client: httpx.AsyncClient
     assert problem["field"] == "Idempotency-Key"
 
 
-async def test_a_parameter_that_does_not_fit_is_named(client: httpx.AsyncClient) -> None:
+async def test_invalid_parameter_is_named(client: httpx.AsyncClient) -> None:
     response = await client.get("/number/one")
 
     assert response.status_code == 422
     assert response.json()["field"] == "number"
 
 
-async def test_a_client_that_left_is_no_error_of_ours(
+async def test_client_disconnect_is_not_a_server_error(
     site: Site, client: httpx.AsyncClient
 ) -> None:
     site.error = ClientDisconnect()
@@ -120,7 +120,7 @@ async def test_a_client_that_left_is_no_error_of_ours(
     assert (await client.get("/")).status_code == 400
 
 
-def test_every_documented_refusal_has_the_one_shape() -> None:
+def test_every_documented_refusal_is_a_problem() -> None:
     documented = problems.responses(404, 409, 410, 413, 422, 429, 503)
 
     for status, response in documented.items():

@@ -54,7 +54,7 @@ def every(value: Any, key: str) -> Iterator[Any]:
             yield from every(inner, key)
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     found = set(every(DOCUMENT, "$ref"))
     assert "#/components/schemas/Problem" in found
     for reference in found:
@@ -64,7 +64,7 @@ def test_every_reference_leads_somewhere() -> None:
             place = place[step]
 
 
-def test_every_operation_is_named_as_a_function_is_and_described() -> None:
+def test_every_operation_has_an_id_and_a_description() -> None:
     names = [operation["operationId"] for _, operation in operations()]
 
     assert len(set(names)) == len(names)
@@ -75,7 +75,7 @@ def test_every_operation_is_named_as_a_function_is_and_described() -> None:
         assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}, name
 
 
-def test_every_refusal_is_the_one_problem_with_an_example() -> None:
+def test_every_refusal_is_a_problem_with_an_example() -> None:
     for name, operation in operations():
         assert "500" in operation["responses"], name
         for status, response in operation["responses"].items():
@@ -100,7 +100,7 @@ def refusals() -> Iterator[type[Refusal]]:
                 yield kind
 
 
-def test_every_refusal_there_is_has_an_example_under_its_status() -> None:
+def test_every_refusal_class_has_an_example() -> None:
     shown = {
         (code, int(status))
         for _, operation in operations()
@@ -112,7 +112,7 @@ def test_every_refusal_there_is_has_an_example_under_its_status() -> None:
     assert shown == refused | {("internal_error", 500)}
 
 
-def test_what_the_gate_asks_and_answers_is_said_of_every_route_behind_it() -> None:
+def test_every_protected_route_documents_authentication() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():
             assert ("security" in operation) == (not is_public_path(path)), path
@@ -120,7 +120,7 @@ def test_what_the_gate_asks_and_answers_is_said_of_every_route_behind_it() -> No
                 assert {"401", "403", "503"} <= operation["responses"].keys(), path
 
 
-def test_what_is_generated_from_the_document_gets_as_far_as_it_says() -> None:
+def test_generated_requests_reach_the_documented_handler() -> None:
     asked = SCHEMAS["ChatRequest"]["properties"]
     assert asked["tools"]["anyOf"][0]["items"]["enum"] == list(DISPLAY_TOOL_NAMES)
     headers = {
@@ -136,7 +136,7 @@ def test_what_is_generated_from_the_document_gets_as_far_as_it_says() -> None:
 @pytest.mark.parametrize(
     "text", ["1-57", "1-57@9f3kq0Zr7", "1-5@a_b-c", "1-", "1-5@", "1234567890-1", "1-5@é", "1-٣"]
 )
-def test_a_cursor_is_what_the_document_says(text: str) -> None:
+def test_cursor_matches_its_documented_pattern(text: str) -> None:
     follow = DOCUMENT["paths"]["/chat/{chat_id}/stream"]["get"]
     [said] = [p["schema"] for p in follow["parameters"] if p["name"] == "last-event-id"]
 
@@ -144,7 +144,7 @@ def test_a_cursor_is_what_the_document_says(text: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/{chat_id}/stream", "/chat/{chat_id}/stop"])
-def test_an_earlier_name_is_the_same_operation_by_another_name(path: str) -> None:
+def test_alias_route_is_the_same_operation(path: str) -> None:
     earlier = DOCUMENT["paths"][path.replace("/chat", "/chat/completions", 1)]
     for method, operation in DOCUMENT["paths"][path].items():
         other = earlier[method]
@@ -154,7 +154,7 @@ def test_an_earlier_name_is_the_same_operation_by_another_name(path: str) -> Non
         assert differing == {"summary", "operationId"}
 
 
-def test_the_document_is_free_of_private_names() -> None:
+def test_document_contains_no_private_names() -> None:
     assert not [name for name in SCHEMAS if name.startswith("_")]
     assert "$defs" not in json.dumps(DOCUMENT)
 
@@ -197,7 +197,7 @@ def load(path: Path) -> ModuleType:
     ],
     ids=lambda event: event.type,
 )
-def test_a_generated_client_reads_the_events(models: ModuleType, event: events.StreamEvent) -> None:
+def test_generated_client_reads_the_events(models: ModuleType, event: events.StreamEvent) -> None:
     assert_read(models.StreamEvent, event, f"{type(event).__name__}Event")
 
 
@@ -222,13 +222,13 @@ def assert_read(union: Any, event: events.Event, kind: str) -> None:
     ],
     ids=lambda event: event.type,
 )
-def test_a_generated_client_reads_the_basic_events(
+def test_generated_client_reads_the_basic_events(
     models: ModuleType, event: basic_format.BasicEvent
 ) -> None:
     assert_read(models.BasicEvent, event, f"{type(event).__name__}Event")
 
 
-def test_a_generated_client_says_what_the_server_takes(models: ModuleType) -> None:
+def test_generated_client_sends_valid_requests(models: ModuleType) -> None:
     for example in DOCUMENT["paths"]["/chat"]["post"]["requestBody"]["content"]["application/json"][
         "examples"
     ].values():
@@ -236,7 +236,7 @@ def test_a_generated_client_says_what_the_server_takes(models: ModuleType) -> No
         assert asked.messages[0].role.value == "user"
 
 
-def test_a_generated_client_reads_a_refusal(models: ModuleType) -> None:
+def test_generated_client_reads_a_problem(models: ModuleType) -> None:
     refusals = DOCUMENT["paths"]["/chat"]["post"]["responses"]["409"]["content"][PROBLEM]
     codes = [models.Problem.model_validate(e["value"]).code for e in refusals["examples"].values()]
     assert codes == ["run_in_progress", "not_pending"]

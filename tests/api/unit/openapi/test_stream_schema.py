@@ -34,7 +34,7 @@ def datas(example: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("path", "method"), STREAMED)
-def test_an_answer_is_documented_on_both_wires(path: str, method: str) -> None:
+def test_stream_response_documents_both_formats(path: str, method: str) -> None:
     answer = DOCUMENT["paths"][path][method]["responses"]["200"]
 
     assert {"x-run-id", "x-chat-id", "x-request-id"} == set(answer["headers"])
@@ -47,7 +47,7 @@ def test_an_answer_is_documented_on_both_wires(path: str, method: str) -> None:
         assert said["example"].endswith("data: [DONE]\n\n")
 
 
-def test_each_wire_has_all_its_events() -> None:
+def test_each_stream_format_has_all_its_events() -> None:
     union = get_args(get_args(events.StreamEvent)[0])
     types = [get_args(kind)[0].model_fields["type"].default for kind in union]
     assert names("StreamEvent") == sorted(t if isinstance(t, str) else "data-*" for t in types)
@@ -56,7 +56,7 @@ def test_each_wire_has_all_its_events() -> None:
     assert names("BasicEvent") == sorted(kind.model_fields["type"].default for kind in basic)
 
 
-def test_an_example_is_what_the_wire_says() -> None:
+def test_example_matches_the_encoded_stream() -> None:
     content = DOCUMENT["paths"]["/chat"]["post"]["responses"]["200"]["content"]
 
     *said, done = datas(content[UI_MESSAGE]["example"])
@@ -68,7 +68,7 @@ def test_an_example_is_what_the_wire_says() -> None:
     assert types == ["tool-call", "tool-result", "text-delta", "finish"]
 
 
-def test_an_events_schema_names_what_is_always_there() -> None:
+def test_event_schema_lists_required_fields() -> None:
     basic = kinds("BasicEvent")
     required = {kind["properties"]["type"]["const"]: kind["required"] for kind in basic}
 
