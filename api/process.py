@@ -30,6 +30,7 @@ from shared.processes.sampler import MetricsSampler
 from shared.processes.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
+from shared.queue.queue_positions import QueuePositions
 from shared.redis.client import Redis, connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
@@ -136,6 +137,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         agents=agents,
         runs=stores.runs,
         admission=stores.admission,
+        chats=stores.chats,
         queue=queue,
         stream=stream,
         orders=orders,
@@ -154,7 +156,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         orders=orders,
         titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),
         models=ModelList(live, redis),
-        places=await stack.enter_async_context(QueuePositionTracker(queue)),
+        places=await stack.enter_async_context(QueuePositionTracker(QueuePositions(redis))),
         draining=draining,
         checks=checks,
         observatory=observatory,

@@ -4,7 +4,7 @@ import statistics
 import time
 
 from shared.chat.messages import Message, TextPart
-from shared.queue.job_queue import RunChat
+from shared.queue.job import RunChat
 from shared.redis.client import connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.admission import Admission

@@ -20,7 +20,7 @@ from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
 from shared.processes.sampler import MetricsSampler
 from shared.processes.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
-from shared.queue.job_queue import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
+from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis, open_pool
 from shared.redis.subscriber import Subscriber

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from api.chat.message import Claim
 from api.chat.request import ChatRequest
 from shared.errors import InvalidRequest, ToolCallNotPending, ToolCallsExpired
-from shared.queue.job_queue import JobQueue
+from shared.runs.chat_index import ChatIndex
 from shared.runs.finalize import CLOSED_UNBEGUN
 from shared.runs.run import Run, RunState
 from shared.runs.store import RunStore
@@ -28,9 +28,9 @@ class Continuation(NamedTuple):
 
 
 class Continuations:
-    def __init__(self, runs: RunStore, queue: JobQueue, stream: EventStream) -> None:
+    def __init__(self, runs: RunStore, chats: ChatIndex, stream: EventStream) -> None:
         self._runs = runs
-        self._queue = queue
+        self._chats = chats
         self._stream = stream
 
     async def of(self, owner: str, chat: ChatRequest) -> Continuation | None:
@@ -45,7 +45,7 @@ class Continuations:
             return None
         claims = chat.claims()
         answers = _answers(chat, claims)
-        run_id = await self._queue.latest(owner, chat.id) if chat.id else None
+        run_id = await self._chats.newest_run(owner, chat.id) if chat.id else None
         run = await self._runs.get(run_id) if run_id else None
         if not answers and (run is None or run.message_id != chat.continued_message_id):
             return None

@@ -16,10 +16,12 @@ from shared.agents.card import CHAT_AGENT, AgentCard
 from shared.errors import CursorExpired, InvalidRequest, NotFound, RunInProgress, ToolCallNotPending
 from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
-from shared.queue.job_queue import RUN_CHAT, JobQueue, RunChat
+from shared.queue.job import RUN_CHAT, RunChat
+from shared.queue.job_queue import JobQueue
 from shared.redis.client import REDIS_AWAY
 from shared.redis.keys import MAIN_QUEUE
 from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken
+from shared.runs.chat_index import ChatIndex
 from shared.runs.control import RunControl
 from shared.runs.finalize import lost_ending
 from shared.runs.run import Run, RunState, new_run_id
@@ -48,6 +50,7 @@ class RunService:
         agents: AgentDirectory,
         runs: RunStore,
         admission: Admission,
+        chats: ChatIndex,
         queue: JobQueue,
         stream: EventStream,
         orders: RunControl,
@@ -56,11 +59,12 @@ class RunService:
         self._agents = agents
         self._runs = runs
         self._admission = admission
+        self._chats = chats
         self._queue = queue
         self._stream = stream
         self._orders = orders
         self._live = live
-        self._continuations = Continuations(runs, queue, stream)
+        self._continuations = Continuations(runs, chats, stream)
 
     async def accept(
         self,
@@ -189,7 +193,7 @@ class RunService:
             NotFound: if it is not this principal's, or of another chat.
         """
         run_id = cursor.run_id if cursor else None
-        run_id = run_id or await self._queue.latest(principal.owner, chat_id)
+        run_id = run_id or await self._chats.newest_run(principal.owner, chat_id)
         run = await self._runs.get(run_id) if run_id else None
         if run is None and cursor is not None:
             raise CursorExpired

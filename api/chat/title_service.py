@@ -13,7 +13,8 @@ from shared.chat.titles import UNTITLED, GeneratedTitle, TitleStore, clean_title
 from shared.limits.rate_limit import take_title
 from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import resolve_requested_model
-from shared.queue.job_queue import GENERATE_TITLE, GenerateTitle, JobQueue
+from shared.queue.job import GENERATE_TITLE, GenerateTitle
+from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis
 from shared.redis.subscriber import Subscriber

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from api.catalog.agent_directory import AgentDirectory
 from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
-from shared.queue.queue_depth import read_backlog
+from shared.queue.queue_depth import read_depths
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.stores import Stores
@@ -108,16 +108,16 @@ class ComponentChecks:
         return {f"queue:{name}": queue for name, queue in zip(others, queues, strict=True)}
 
     async def _queue(self, settings: Settings, name: str = keys.MAIN_QUEUE) -> Component:
-        backlog = await read_backlog(self._redis, keys.queue(name))
-        detail = f"{backlog.waiting} waiting, {backlog.taken} running"
-        if backlog.waiting:
-            detail += f", oldest wait {backlog.oldest_ms / 1000:.1f} s"
+        depth = (await read_depths(self._redis, [name]))[name]
+        detail = f"{depth.waiting} waiting, {depth.running + depth.deferred} running"
+        if depth.waiting:
+            detail += f", oldest wait {depth.oldest_wait_ms / 1000:.1f} s"
         alive = await self._workers.alive()
         serving = [worker for worker in alive if not worker.draining]
         if alive and not any(worker.serves(keys.queue(name)) for worker in serving):
             detail += ", no worker serves it"
-        full = 0 < settings.limits.queue_depth <= backlog.waiting
-        slow = full or backlog.oldest_ms > _LONG_WAIT_MS
+        full = 0 < settings.limits.queue_depth <= depth.waiting
+        slow = full or depth.oldest_wait_ms > _LONG_WAIT_MS
         return Component(status="degraded" if slow else "healthy", detail=detail)
 
     async def _worker_capacity(self) -> Component:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 
 from shared.background_task import BackgroundTask
-from shared.queue.job_queue import JobQueue, QueuePosition
+from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.run import Run
 from shared.streams.events import Data
@@ -22,8 +22,8 @@ _LOOK_SECONDS = 1.0
 class QueuePositionTracker(BackgroundTask):
     """One a process. It asks Redis nothing while nobody waits."""
 
-    def __init__(self, queue: JobQueue, *, seconds: float = _LOOK_SECONDS) -> None:
-        self._queue = queue
+    def __init__(self, positions: QueuePositions, *, seconds: float = _LOOK_SECONDS) -> None:
+        self._positions = positions
         self._seconds = seconds
         self._new: set[QueuedRun] = set()
         self._known: set[QueuedRun] = set()
@@ -54,7 +54,7 @@ class QueuePositionTracker(BackgroundTask):
         for waiting in clients:
             queues[waiting.run.queue].append(waiting)
         for queue, those in queues.items():
-            places = await self._queue.positions([one.run.id for one in those], queue=queue)
+            places = await self._positions.read([one.run.id for one in those], queue=queue)
             for waiting, place in zip(those, places, strict=True):
                 waiting.tell(place)
 

@@ -8,7 +8,7 @@ from typing import Any
 from mamba.cli_errors import print_now
 from mamba.operate.deployment import RESPONSE_SECONDS, Deployment
 from mamba.operate.table import duration, in_columns
-from shared.queue.job_queue import QueueDepth
+from shared.queue.queue_depth import QueueDepth, read_depths
 from shared.runs.live_runs import LiveRun
 
 _WATCH_SECONDS = 2.0
@@ -31,7 +31,7 @@ async def watch(deployment: Deployment, *, limit: int, as_json: bool, color: boo
 
 
 async def _page(deployment: Deployment, limit: int, *, as_json: bool, color: bool) -> str:
-    depths = await deployment.queue.depths(await deployment.queue_names())
+    depths = await read_depths(deployment.redis, await deployment.queue_names())
     live = await deployment.stores.live_runs.both(list(depths), limit)
     now = await _redis_time_ms(deployment)
     if as_json:

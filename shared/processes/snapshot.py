@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.metrics_history import SAMPLES_KEPT, MetricsHistory, Sample
 from shared.processes.workers import WorkerRecord, WorkerRegistry
-from shared.queue.job_queue import JobQueue
+from shared.queue.queue_depth import read_depths
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.failed_runs import FailedRuns
@@ -125,7 +125,6 @@ class SystemMonitor:
     def __init__(self, stores: Stores, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
         redis = self._redis = stores.queue
         self._named = queues
-        self._queue = JobQueue(redis)
         self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
         self._runs, self._live = stores.runs, stores.live_runs
         self._failed = FailedRuns(redis, retention=stores.retention)
@@ -163,7 +162,7 @@ class SystemMonitor:
         workers, apis = await asyncio.gather(self._workers.alive(), self._apis.alive())
         served = {keys.queue_name(key) for worker in workers for key in worker.queues}
         others = sorted({*named, *served} - {keys.MAIN_QUEUE})
-        depths = await self._queue.depths([keys.MAIN_QUEUE, *others])
+        depths = await read_depths(self._redis, [keys.MAIN_QUEUE, *others])
         queues = [QueueSnapshot(name=name, **depth._asdict()) for name, depth in depths.items()]
         return SystemSnapshot(
             at=at, queues=tuple(queues), workers=tuple(workers), apis=tuple(apis), redis=redis

@@ -1,34 +1,58 @@
-"""How much stands in the queue, and for how long."""
+"""The number of jobs in a queue, by what they wait for."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.redis import keys
-from shared.redis.client import Redis, RedisScript
+from shared.redis.client import Redis
+from shared.redis.scripts import Keys, redis_script
+
+#: Jobs that are not due yet of which the lease is checked.
+_MAX_LEASES_CHECKED = 1000
 
 
-class Backlog(NamedTuple):
-    """Jobs that are due and that no worker has taken, and those that are leased or in a pause."""
+class QueueDepth(NamedTuple):
+    """The jobs of a queue that wait for a worker, that workers hold, and that are not due yet."""
 
     waiting: int
-    taken: int
-    #: Since when the oldest waiting job has been due; 0 where none waits.
-    oldest_ms: int
+    running: int
+    deferred: int
+    #: How long ago the oldest waiting job became due; 0 if none waits.
+    oldest_wait_ms: int
 
 
-async def read_backlog(redis: Redis, queue: str = keys.QUEUE) -> Backlog:
-    """In O(log n), whatever the queue holds."""
-    waiting, total, oldest_ms = await _READ.run(redis, [queue])
-    return Backlog(waiting, total - waiting, oldest_ms)
+async def read_depths(redis: Redis, queues: Sequence[str]) -> dict[str, QueueDepth]:
+    """The depth of each queue, by its name, in one round trip and O(log n).
+
+    Of the jobs that are not due, only the last 1,000 can count as deferred. All others count as
+    running.
+    """
+    reply = await _read(
+        redis,
+        queues=[keys.queue(queue) for queue in queues],
+        lease_prefix=keys.lease(""),
+        max_leases=_MAX_LEASES_CHECKED,
+    )
+    return {name: QueueDepth(*depth) for name, depth in zip(queues, reply, strict=True)}
 
 
-#: A job's score is its due time. A lease pushes it into the future.
-_READ = RedisScript("""
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local waiting = redis.call('ZCOUNT', KEYS[1], '-inf', now)
-local oldest = 0
-if waiting > 0 then
-  oldest = now - tonumber(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2])
+# A job's score is the time it is due. A lease moves it a few seconds into the future, so deferred
+# jobs are behind the leased ones.
+@redis_script("""
+local now = now_ms()
+local function depth(queue)
+  local waiting = redis.call('ZCOUNT', queue, '-inf', now)
+  local later = redis.call('ZCARD', queue) - waiting
+  local wait = 0
+  if waiting > 0 then wait = now - redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2] end
+  if later == 0 then return {waiting, 0, 0, wait} end
+  local leases = redis.call('ZRANGE', queue, -math.min(later, max_leases), -1)
+  for i, id in ipairs(leases) do leases[i] = lease_prefix .. id end
+  local deferred = #leases - redis.call('EXISTS', unpack(leases))
+  return {waiting, later - deferred, deferred, wait}
 end
-return {waiting, redis.call('ZCARD', KEYS[1]), oldest}
+local depths = {}
+for i, queue in ipairs(queues) do depths[i] = depth(queue) end
+return depths
 """)
+def _read(*, queues: Keys, lease_prefix: str, max_leases: int) -> list[list[int]]: ...

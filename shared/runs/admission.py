@@ -15,7 +15,7 @@ from hashlib import sha256
 from shared.errors import IdempotencyMismatch, QueueFull, TooManyRuns
 from shared.limits import rate_limit
 from shared.limits.rate_limit_status import RateLimitStatus
-from shared.queue.job_queue import RunChat, queued_payload
+from shared.queue.job import RunChat, encode_job
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit
@@ -103,7 +103,7 @@ class Admission:
             live_runs=keys.live_runs(run.owner),
             idempotency=keys.idempotency(run.owner, idempotency.key) if idempotency else None,
             run_id=run.id,
-            payload=queued_payload(job),
+            payload=encode_job(job),
             ttl_ms=self._ttl_ms,
             max_wakeup_tokens=_WAKE_CAP,
             supersede_ms=int(SUPERSEDE_SECONDS * 1000) if supersede else 0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from shared.redis.client import Argument, Redis, connect, is_cluster
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.admission import Admission
+from shared.runs.chat_index import ChatIndex
 from shared.runs.live_runs import LiveRuns
 from shared.runs.store import RunStore
 from shared.settings import Settings
@@ -66,6 +67,10 @@ class Stores:
 
             return SplitAdmission(self.queue, self.runs, live_ttl=self.live_ttl)
         return Admission(self.queue, live_ttl=self.live_ttl)
+
+    @property
+    def chats(self) -> ChatIndex:
+        return ChatIndex(self.queue)
 
     @property
     def live_runs(self) -> LiveRuns:

@@ -21,7 +21,7 @@ from pydantic_ai.messages import FinishReason as ModelFinishReason
 from pydantic_ai.models import Model
 from pydantic_ai.toolsets import AbstractToolset
 
-from shared.queue.job_queue import RunChat
+from shared.queue.job import RunChat
 from shared.settings import LimitSettings
 from shared.streams.events import FinishReason
 from shared.streams.transcript import Transcript

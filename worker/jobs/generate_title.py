@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_ai import Agent, UsageLimits
 
 from shared.chat.titles import GeneratedTitle, TitleStore, clean_title
-from shared.queue.job_queue import GenerateTitle
+from shared.queue.job import GenerateTitle
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span

@@ -16,7 +16,7 @@ from arq.worker import RetryJob
 from pydantic import ValidationError
 
 from shared.errors import Fenced, StreamClosed, StreamError
-from shared.queue.job_queue import RunChat
+from shared.queue.job import RunChat
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import close_run, failure_ending
 from shared.runs.run import RunState

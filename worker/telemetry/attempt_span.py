@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from shared.errors import StreamClosed, StreamError
-from shared.queue.job_queue import RUN_CHAT, RunChat
+from shared.queue.job import RUN_CHAT, RunChat
 from shared.redis.client import REDIS_AWAY, RedisError
 from shared.runs.run import RunState
 from shared.runs.store import RunStore

@@ -6,7 +6,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager
 
-from shared.queue.job_queue import GENERATE_TITLE, GenerateTitle, RunChat
+from shared.queue.job import GENERATE_TITLE, GenerateTitle, RunChat
 from shared.runs.store import RunStore
 from shared.telemetry import tracing
 from shared.telemetry.tracing import Attributes, Span

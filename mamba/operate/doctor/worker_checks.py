@@ -5,6 +5,7 @@ from mamba.operate.doctor.finding import Finding
 from mamba.operate.top.levels import WAIT
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.providers.names import configured_providers
+from shared.queue.queue_depth import read_depths
 
 
 async def check_workers(deployment: Deployment) -> list[Finding]:
@@ -22,7 +23,8 @@ async def check_workers(deployment: Deployment) -> list[Finding]:
 
 async def check_queues(deployment: Deployment) -> list[Finding]:
     findings: list[Finding] = []
-    for queue, depth in (await deployment.queue.depths(await deployment.queue_names())).items():
+    depths = await read_depths(deployment.redis, await deployment.queue_names())
+    for queue, depth in depths.items():
         part = f"queue {queue}"
         message = f"{depth.waiting} waiting, {depth.running} running, {depth.deferred} deferred"
         if depth.oldest_wait_ms > WAIT.red:

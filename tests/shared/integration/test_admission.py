@@ -10,6 +10,7 @@ import pytest
 from shared.errors import IdempotencyMismatch, QueueFull, RateLimited, TooManyRequests, TooManyRuns
 from shared.limits.rate_limit_status import RateLimitStatus
 from shared.queue.job_queue import JobQueue
+from shared.queue.queue_depth import QueueDepth, read_depths
 from shared.redis import keys
 from shared.redis.client import Redis, connect
 from shared.redis.cluster_client import ClusterClient
@@ -46,6 +47,7 @@ class Door:
         self.apart = stores.split
         self.admission = stores.admission
         self.queue = JobQueue(stores.queue)
+        self.chats = stores.chats
         self.runs = stores.runs
         self.stream = stores.stream
 
@@ -79,6 +81,9 @@ class Door:
 
     async def waiting(self) -> list[bytes]:
         return await self.redis.execute_command("ZRANGE", keys.QUEUE, 0, -1)
+
+    async def depth(self) -> QueueDepth:
+        return (await read_depths(self.redis, [keys.MAIN_QUEUE]))[keys.MAIN_QUEUE]
 
     async def tokens(self) -> int:
         return await self.redis.execute_command("LLEN", keys.wake(keys.QUEUE))
@@ -136,14 +141,14 @@ def admitted(name: str) -> Admitted:
 
 
 async def test_a_run_that_is_let_in_is_the_chats_newest_and_queued(door: Door) -> None:
-    assert await door.queue.latest(OWNER, CHAT) is None
+    assert await door.chats.newest_run(OWNER, CHAT) is None
 
     assert await door.admit("run-1", chat=CHAT) == admitted("run-1")
 
     run = await door.runs.get("run-1")
     assert run is not None
     assert (run.owner, run.chat_id, run.state) == (OWNER, CHAT, RunState.QUEUED)
-    assert await door.queue.latest(OWNER, CHAT) == "run-1"
+    assert await door.chats.newest_run(OWNER, CHAT) == "run-1"
     assert await door.waiting() == [b"run-1"]
     assert await door.tokens() == 1
 
@@ -154,7 +159,7 @@ async def test_a_chat_whose_run_has_ended_gets_the_next(door: Door) -> None:
 
     assert await door.admit("run-2", chat=CHAT) == admitted("run-2")
 
-    assert await door.queue.latest(OWNER, CHAT) == "run-2"
+    assert await door.chats.newest_run(OWNER, CHAT) == "run-2"
 
 
 async def test_a_chat_whose_run_is_forgotten_gets_the_next(door: Door) -> None:
@@ -183,7 +188,7 @@ async def test_of_two_at_once_one_wins_and_the_other_leaves_no_trace(door: Door)
         [winner] = [outcome for outcome in outcomes if isinstance(outcome, Admitted)]
         [loser] = [name for name in rivals if name != winner.run_id]
 
-        assert await door.queue.latest(OWNER, CHAT) == winner.run_id
+        assert await door.chats.newest_run(OWNER, CHAT) == winner.run_id
         assert not await door.queue.queued(loser)
         assert not await door.redis.execute_command("EXISTS", keys.job(loser))
         assert await door.runs.get(loser) is None
@@ -194,15 +199,15 @@ async def test_chats_of_different_owners_do_not_meet(door: Door) -> None:
     await door.admit("run-1", chat=CHAT, owner="anna")
     await door.admit("run-2", chat=CHAT, owner="bert")
 
-    assert await door.queue.latest("anna", CHAT) == "run-1"
-    assert await door.queue.latest("bert", CHAT) == "run-2"
+    assert await door.chats.newest_run("anna", CHAT) == "run-1"
+    assert await door.chats.newest_run("bert", CHAT) == "run-2"
 
 
 async def test_no_owner_can_name_a_chat_into_anothers(door: Door) -> None:
     await door.admit("run-1", chat="b:c", owner="a")
 
-    assert await door.queue.latest("a:b", "c") is None
-    assert await door.queue.latest("", "a:b:c") is None
+    assert await door.chats.newest_run("a:b", "c") is None
+    assert await door.chats.newest_run("", "a:b:c") is None
 
 
 async def test_tokens_are_capped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +272,7 @@ async def test_the_same_run_again_after_the_next_has_come_is_still_let_in(door: 
 
     assert await door.admit("run-1", chat=CHAT) == admitted("run-1")
 
-    assert await door.queue.latest(OWNER, CHAT) == "run-2"
+    assert await door.chats.newest_run(OWNER, CHAT) == "run-2"
 
 
 # The rate
@@ -449,8 +454,8 @@ async def test_the_superseded_run_is_told_to_stop_and_the_next_waits_for_it(door
     superseded = await door.runs.get("run-1")
     assert superseded is not None
     assert superseded.cancel == 1
-    assert await door.queue.latest(OWNER, CHAT) == "run-2"
-    assert (await door.queue.depth())[:3] == (1, 0, 1)
+    assert await door.chats.newest_run(OWNER, CHAT) == "run-2"
+    assert (await door.depth())[:3] == (1, 0, 1)
     assert await door.tokens() == 1
 
 
@@ -472,7 +477,7 @@ async def test_superseding_an_answer_that_has_ended_waits_for_nothing(door: Door
 
     assert await door.admit("run-2", chat=CHAT, supersede=True) == admitted("run-2")
 
-    assert (await door.queue.depth()).waiting == 1
+    assert (await door.depth()).waiting == 1
 
 
 REFUSALS: list[Limits] = [
@@ -511,7 +516,7 @@ async def test_of_many_superseding_runs_each_ends_the_one_before(door: Door) -> 
     )
 
     superseded = [outcome.superseded for outcome in outcomes if isinstance(outcome, Admitted)]
-    newest = await door.queue.latest(OWNER, CHAT)
+    newest = await door.chats.newest_run(OWNER, CHAT)
     assert sorted([*filter(None, superseded), str(newest)]) == sorted(["run-0", *names])
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.redis.client import REDIS_AWAY, Redis, RedisScript, connect
+from shared.redis.client import REDIS_AWAY, Redis, connect
+from shared.redis.scripts import Key, redis_script
 from tests.support.processes import Valkey, stop_all
 
 
@@ -21,13 +22,16 @@ async def test_a_server_is_reached_by_tcp_and_by_socket(tmp_path: Path, scheme: 
     await stop_all(server)
 
 
-async def test_a_server_that_refuses_writes_for_now_counts_as_away(redis: Redis) -> None:
-    script = RedisScript("return redis.call('SET', KEYS[1], '1', 'PX', 60000)")
+@redis_script("return redis.call('SET', name, '1', 'PX', 60000)")
+def write(*, name: Key) -> bytes | str | bool: ...
+
+
+async def test_server_that_refuses_writes_raises_redis_away(redis: Redis) -> None:
     await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
     try:
         with pytest.raises(REDIS_AWAY, match="NOREPLICAS"):
-            await script.run(redis, ["key"])
+            await write(redis, name="key")
     finally:
         await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
 
-    assert await script.run(redis, ["key"]) in (b"OK", "OK", True)
+    assert await write(redis, name="key") in (b"OK", "OK", True)

@@ -12,6 +12,7 @@ from shared.redis import keys
 from shared.redis.client import Argument, Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Occupied
+from shared.runs.chat_index import ChatIndex
 from shared.runs.run import RunState
 from shared.runs.split_admission import SplitAdmission
 from shared.runs.store import RunStore
@@ -65,6 +66,7 @@ class Door:
         self.redis = queue
         self.logs = logs
         self.queue = JobQueue(queue)
+        self.chats = ChatIndex(queue)
         self.runs = Away(logs)
         self.stream = RedisEventStream(logs, live_ttl=TTL, retention=TTL, cluster=logs)
 
@@ -112,7 +114,7 @@ async def test_who_dies_before_a_run_is_let_in_leaves_its_chat_free(door: Door) 
     await door.runs.create(new_run("run-1", owner=OWNER, chat_id=CHAT))
 
     assert await door.admit("run-2") == Admitted("run-2", None, None)
-    assert await door.queue.latest(OWNER, CHAT) == "run-2"
+    assert await door.chats.newest_run(OWNER, CHAT) == "run-2"
 
 
 async def test_a_stop_that_was_not_recorded_is_recorded_by_whoever_begins_with_the_next(

@@ -3,7 +3,6 @@
 import socket
 
 from shared.processes.workers import WorkerRecord, WorkerRegistry
-from shared.queue.queue_depth import read_backlog
 from shared.redis import keys
 from shared.redis.client import Redis
 from tests.support.processes import Valkey, Worker, start_all, stop_all
@@ -54,22 +53,6 @@ async def test_a_worker_that_falls_silent_is_forgotten_while_others_stay(redis: 
     # Nor does it stay in the set: the next renewal sweeps it out.
     await WorkerRegistry(redis).renew(record("stays"))
     assert await redis.execute_command("ZCARD", keys.WORKERS) == 1
-
-
-async def test_the_backlog_tells_waiting_jobs_from_taken_ones(redis: Redis) -> None:
-    assert await read_backlog(redis) == (0, 0, 0)
-
-    seconds, _ = await redis.execute_command("TIME")
-    now_ms = int(seconds) * 1000
-    scores = {"oldest": now_ms - 60_000, "younger": now_ms - 1000, "leased": now_ms + 60_000}
-    for name, score in scores.items():
-        await redis.execute_command("ZADD", keys.QUEUE, score, name)
-    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
-
-    backlog = await read_backlog(redis)
-
-    assert (backlog.waiting, backlog.taken) == (2, 1)
-    assert 60_000 <= backlog.oldest_ms < 90_000
 
 
 async def test_a_real_worker_is_on_the_list_until_it_leaves(redis: Redis, valkey: Valkey) -> None:

@@ -1,7 +1,7 @@
 """A run that nobody cares about but the test."""
 
 from shared.chat.messages import Message, TextPart
-from shared.queue.job_queue import RunChat
+from shared.queue.job import RunChat
 from shared.runs.run import Run, new_run_id
 
 

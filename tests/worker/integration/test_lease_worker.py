@@ -11,7 +11,8 @@ import pytest
 from arq.connections import ArqRedis
 from arq.worker import RetryJob, func
 
-from shared.queue.job_queue import RUN_CHAT, JobQueue, dump_job, load_job
+from shared.queue.job import RUN_CHAT, dump_job, load_job
+from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis, open_pool
 from shared.runs.admission import Admission

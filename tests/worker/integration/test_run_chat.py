@@ -23,7 +23,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.chat.messages import Message, TextPart
-from shared.queue.job_queue import RunChat
+from shared.queue.job import RunChat
 from shared.redis.client import Redis
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import close_run

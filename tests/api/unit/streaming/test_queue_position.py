@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import cast
 
 from api.streaming.queue_position import QueuedRun, QueuePositionTracker
-from shared.queue.job_queue import JobQueue, QueuePosition
+from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.run import Run
@@ -17,7 +17,7 @@ from tests.support.wait import until
 LOOK = 0.01
 
 
-class Queue(JobQueue):
+class Queue(QueuePositions):
     """Runs stand in it in the order of `order`; it counts how often it is asked."""
 
     def __init__(self, *order: Run) -> None:
@@ -25,7 +25,7 @@ class Queue(JobQueue):
         self.order = [run.id for run in order]
         self.asked: list[Sequence[str]] = []
 
-    async def positions(
+    async def read(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
     ) -> list[QueuePosition | None]:
         assert queue == keys.MAIN_QUEUE

@@ -1,0 +1,37 @@
+from shared.queue.queue_depth import QueueDepth
+from shared.redis.client import Redis
+from tests.support.fakes.jobs import lease_job, main_depth, put_job
+
+
+async def test_empty_queue_has_depth_zero(redis: Redis) -> None:
+    assert await main_depth(redis) == QueueDepth(0, 0, 0, 0)
+
+
+async def test_waiting_running_and_deferred_jobs_are_counted(redis: Redis) -> None:
+    await put_job(redis, "oldest", due=-5000)
+    await put_job(redis, "old", due=-2000)
+    for name in ("running-1", "running-2", "running-3"):
+        await put_job(redis, name, due=3000)
+        await lease_job(redis, name)
+    await put_job(redis, "later", due=60_000)
+
+    waiting, running, deferred, oldest_wait_ms = await main_depth(redis)
+
+    assert (waiting, running, deferred) == (2, 3, 1)
+    assert 5000 <= oldest_wait_ms < 60_000
+
+
+async def test_due_job_with_a_lease_counts_as_waiting(redis: Redis) -> None:
+    await put_job(redis, "job", due=-1)
+    await lease_job(redis, "job")
+
+    assert (await main_depth(redis)).waiting == 1
+
+
+async def test_deferred_job_behind_1500_leases_is_counted(redis: Redis) -> None:
+    for number in range(1500):
+        await put_job(redis, f"job-{number:04}", due=60_000)
+        await lease_job(redis, f"job-{number:04}")
+    await put_job(redis, "later", due=90_000)
+
+    assert await main_depth(redis) == QueueDepth(0, 1500, 1, 0)
