@@ -1,7 +1,7 @@
-"""An API key: 256 random bits, of which a server needs to keep the digest alone.
+"""API keys: 256 random bits, of which a server stores only the digest.
 
-The digest is a plain SHA-256. Slow hashes with a salt protect what people choose and guessing
-finds; nobody guesses 256 random bits, and a slow hash would be paid for by each request.
+The digest is a plain SHA-256. Slow, salted hashes protect passwords that can be guessed. A key of
+256 random bits cannot be, and a slow hash would delay every request.
 """
 
 import secrets
@@ -15,5 +15,5 @@ def new_api_key() -> str:
 
 
 def hash_of(key: str) -> str:
-    """`sha256:<hex>`, as an entry of `auth.api_keys` holds it."""
+    """Return `sha256:<hex>`, the form of an entry of `auth.api_keys`."""
     return f"sha256:{sha256(key.encode()).hexdigest()}"

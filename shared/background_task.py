@@ -1,4 +1,4 @@
-"""A part of a process that has a task of its own."""
+"""Components that run in a background task."""
 
 import asyncio
 import os
@@ -14,10 +14,10 @@ log = structlog.stdlib.get_logger()
 
 
 class BackgroundTask:
-    """Use as an async context manager: `_run` runs for as long as it lasts.
+    """Runs `_run` in a task until the async context is left.
 
-    A process whose part has died by a mistake of ours would stand there and serve nobody: it leaves
-    in good order instead, for its supervisor to start anew.
+    If `_run` fails with an unexpected error, the process sends itself SIGTERM and shuts down
+    gracefully, so that its supervisor restarts it. Without the task it would stay up and be broken.
     """
 
     _task: asyncio.Task[None] | None = None
@@ -45,6 +45,11 @@ class BackgroundTask:
 
 def _on_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        kind = type(error).__name__
-        log.critical("background.died", task=task.get_name(), error=kind, where=where(error))
+        log.critical(
+            "background.died",
+            message="Background task failed; the process shuts down",
+            task=task.get_name(),
+            error=type(error).__name__,
+            where=where(error),
+        )
         os.kill(os.getpid(), signal.SIGTERM)

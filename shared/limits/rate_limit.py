@@ -1,7 +1,7 @@
-"""How many runs and titles an owner may ask for a minute: two token buckets, of one size.
+"""The rate limits of an owner: one token bucket for runs, one of the same size for titles.
 
-A bucket is kept as the time at which it is full again (GCRA), on the clock of Redis. Runs spend of
-theirs where they are let in (`shared/runs/admission.py`).
+A bucket is stored as the time at which it is full again (GCRA), by the clock of Redis. Admission
+takes from the bucket for runs (`shared/runs/admission.py`).
 """
 
 from typing import Literal
@@ -15,14 +15,14 @@ from shared.settings import LimitSettings
 
 Policy = Literal["runs", "titles"]
 
-_ASKED: dict[Policy, str] = {"runs": "answers", "titles": "titles"}
+_NOUNS: dict[Policy, str] = {"runs": "answers", "titles": "titles"}
 
 
 async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> RateLimitStatus | None:
-    """What is left of the titles, once this one is taken; None where there is no limit.
+    """Take one title from the bucket and return the new status; None if there is no limit.
 
     Raises:
-        RateLimited: if the owner has asked for too many.
+        RateLimited: if the bucket is empty.
     """
     if not limits.requests_per_minute:
         return None
@@ -38,12 +38,12 @@ async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> RateLim
 
 
 def left(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimitStatus | None:
-    """What is left of the rate, of which so many microseconds' worth is spent."""
+    """Return the status of a bucket of which `spent_us` microseconds' worth is spent."""
     if not limits.requests_per_minute:
         return None
     interval, spent = 60 / limits.requests_per_minute, spent_us / 1e6
     window = interval * limits.burst
-    # A microsecond is lost to rounding: it must not cost a whole run.
+    # Rounding loses up to a microsecond, which must not cost a whole run.
     remaining = max(0, int((window - spent + 2e-6) / interval))
     return RateLimitStatus(policy, limits.burst, remaining, window, spent)
 
@@ -52,7 +52,7 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
     interval = 60 / limits.requests_per_minute
     wait = max(0.0, spent_us / 1e6 - interval * (limits.burst - 1))
     return RateLimited(
-        f"At most {limits.requests_per_minute:,} {_ASKED[policy]} a minute may be asked for.",
+        f"At most {limits.requests_per_minute:,} {_NOUNS[policy]} a minute may be asked for.",
         retry_after=wait,
         rate_limit=left(policy, spent_us, limits),
     )

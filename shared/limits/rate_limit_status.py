@@ -1,12 +1,13 @@
-"""What is left of a limit: told with each answer, so that a client can pace itself."""
+"""The state of a limit, sent with each response so that clients can slow down in time."""
 
 from typing import NamedTuple
 
 
 class RateLimitStatus(NamedTuple):
-    """`quota` is all there is; None as `window`: it counts what goes on at once.
+    """A limit and what is left of it.
 
-    Times are in seconds: in a `window` the whole quota comes back, in `reset` what is spent of it.
+    An empty bucket refills within `window` seconds, this one within `reset` seconds. A limit of
+    concurrent runs has neither.
     """
 
     policy: str

@@ -1,10 +1,9 @@
-"""The edge to Redis: how a process connects, and how its scripts are called."""
+"""Connecting to Redis, and which errors mean that it is unavailable."""
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from hashlib import sha1
 from typing import Any, Protocol, Self, cast
 from urllib.parse import urlsplit
 
@@ -27,14 +26,14 @@ from shared.redis.sentinel import is_sentinel, sentinel_options
 
 Argument = str | int | float | bytes
 
-#: A server that hangs is given up: another may have taken its place, which it cannot tell. Not by
-#: `socket_timeout`: redis-py would send under `asyncio.wait_for`, which on Python 3.11 can swallow
-#: a cancellation.
+#: How long a server may take to reply. A server that hangs may have been replaced by another.
+#: `socket_timeout` is not used: it makes redis-py send under `asyncio.wait_for`, which can swallow
+#: a cancellation on Python 3.11.
 SILENCE_SECONDS = 15.0
-#: A connection whose other end is gone is given up after the same time.
+#: Closes a connection after about the same time if the other end is gone.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
-#: What a Redis that is away, restarting, loading, failing over or full looks like from here.
+#: The errors of a Redis that is unreachable, restarting, loading, failing over or full.
 REDIS_AWAY = (
     RedisConnectionError,
     RedisTimeoutError,
@@ -43,16 +42,15 @@ REDIS_AWAY = (
     ReadOnlyError,
 )
 
-
-#: Replies that say the same in words of the server's own.
+#: Error replies that redis-py has no exception for, and that mean the same.
 _AWAY_REPLIES = (
     *("NOREPLICAS", "MISCONF", "CLUSTERDOWN", "MASTERDOWN"),
-    *("TRYAGAIN", "MOVED ", "ASK "),  # of a cluster whose keys are on their way for too long
+    *("TRYAGAIN", "MOVED ", "ASK "),  # from a cluster that takes too long to move keys
 )
 
 
 def away(error: Exception) -> Exception:
-    """The error, as one of REDIS_AWAY where it says that this server cannot serve right now."""
+    """Return one of REDIS_AWAY if the error means that the server cannot serve now."""
     if isinstance(error, ResponseError) and str(error).startswith(_AWAY_REPLIES):
         return RedisConnectionError(str(error))
     return error
@@ -66,17 +64,23 @@ class Pipeline(Protocol):
 
 
 class Redis(Protocol):
-    """What we use of redis-py's client, with types."""
+    """The part of redis-py's client that Mamba uses, with types."""
 
     async def execute_command(self, *args: Argument) -> Any: ...  # noqa: ANN401  (any reply)
     def pipeline(self, *, transaction: bool = True) -> Pipeline: ...
     async def aclose(self) -> None: ...
 
 
-def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.BlockingConnectionPool:
-    """A bounded pool, whose connections show up as `name` in CLIENT LIST.
+def connect(url: str, *, name: str, max_connections: int) -> Redis:
+    """Create a client with its own connection pool."""
+    pool = open_pool(url, name=name, max_connections=max_connections)
+    return cast("Redis", redis.asyncio.Redis.from_pool(pool))
 
-    When it is full a caller waits; no connection more is opened.
+
+def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.BlockingConnectionPool:
+    """Create a bounded pool whose connections are listed as `name` by CLIENT LIST.
+
+    If all connections are in use, callers wait for one.
     """
     return pool_of(connection_options(url), name=name, max_connections=max_connections)
 
@@ -84,17 +88,17 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
 def pool_of(
     server: Mapping[str, Any], *, name: str, max_connections: int
 ) -> redis.asyncio.BlockingConnectionPool:
-    """The same for a server in redis-py's words.
+    """Create the same pool from redis-py's connection options.
 
     Raises:
-        ValueError: if there is a word that it does not know, or that is not for others to set.
+        ValueError: if an option is unknown, or is one that this function sets.
     """
     kind = server.get("connection_class", Connection)
-    told = {word: value for word, value in server.items() if word != "connection_class"}
+    server_options = {key: value for key, value in server.items() if key != "connection_class"}
     options: dict[str, Any] = {
         "client_name": name,
         "max_connections": max_connections,
-        "connection_class": _impatient(kind),
+        "connection_class": _with_reply_timeout(kind),
         "timeout": None,
         "socket_connect_timeout": 5,
         "retry": Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
@@ -103,16 +107,16 @@ def pool_of(
     if "path" not in server:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
     try:
-        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**told, **options)
-        pool.make_connection()  # connects nothing, and takes the same parameters
+        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**server_options, **options)
+        pool.make_connection()  # checks the options; it does not connect
     except TypeError as error:
-        *_, name, _ = str(error).split("'")
-        raise ValueError(f"The parameter {name} cannot be set in the URL.") from None
+        *_, parameter, _ = str(error).split("'")
+        raise ValueError(f"The parameter {parameter} cannot be set in the URL.") from None
     return pool
 
 
 def connection_options(url: str) -> dict[str, Any]:
-    """How a URL's server is reached, in redis-py's words; with `sentinels` where they are asked."""
+    """Return redis-py's options for the server at a URL, with `sentinels` for a Sentinel URL."""
     return sentinel_options(url) if is_sentinel(url) else dict(parse_url(url))
 
 
@@ -120,59 +124,26 @@ def is_cluster(url: str) -> bool:
     return urlsplit(url).scheme in ("cluster", "clusters")
 
 
-class _Impatient:
-    """A connection that is given up where a reply takes too long."""
+class _ReplyTimeout:
+    """A connection that closes if a reply takes longer than SILENCE_SECONDS."""
 
     async def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  (redis-py's)
         connection = cast("Any", super())
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 return await connection.read_response(*args, **options)
-        except TimeoutError:  # what was cancelled has closed the connection
-            raise RedisTimeoutError("Redis says nothing.") from None
+        except TimeoutError:  # the cancelled read has closed the connection
+            raise RedisTimeoutError("Redis does not respond.") from None
 
 
 @cache
-def _impatient(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return type(kind.__name__, (_Impatient, kind), {})
+def _with_reply_timeout(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(kind.__name__, (_ReplyTimeout, kind), {})
 
 
 def _keepalive_options() -> dict[int, int]:
-    """What this platform has of them."""
+    """Those of the options that this platform supports."""
     return {getattr(socket, k): v for k, v in _KEEPALIVE.items() if hasattr(socket, k)}
-
-
-def connect(url: str, *, name: str, max_connections: int) -> Redis:
-    """A client over a pool of its own."""
-    pool = open_pool(url, name=name, max_connections=max_connections)
-    return cast("Redis", redis.asyncio.Redis.from_pool(pool))
-
-
-class RedisScript:
-    """A Lua script, sent once and then called by its hash."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-    async def run(self, client: Redis, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:  # noqa: ANN401  (the caller knows what its script returns)
-        try:
-            return await self._call(client, keys, args)
-        except ResponseError as error:
-            raise away(error) from error
-
-    async def _call(self, client: Redis, keys: Sequence[str], args: Sequence[Argument]) -> object:
-        try:
-            return await client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return await client.execute_command("EVAL", self.text, len(keys), *keys, *args)
-
-    def queue(
-        self, pipe: Pipeline, keys: Sequence[str], args: Sequence[Argument], *, whole: bool = False
-    ) -> None:
-        """Add a call to a pipeline. Where its reply is a NoScriptError, send it `whole`."""
-        call = ("EVAL", self.text) if whole else ("EVALSHA", self.sha)
-        pipe.execute_command(*call, len(keys), *keys, *args)
 
 
 __all__ = [
@@ -182,7 +153,6 @@ __all__ = [
     "NoScriptError",
     "Redis",
     "RedisError",
-    "RedisScript",
     "away",
     "connect",
     "connection_options",

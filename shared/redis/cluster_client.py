@@ -1,13 +1,12 @@
-"""A Redis Cluster: each command goes to the node that has its key.
+"""A client of a Redis Cluster: sends each command to the node that owns its key.
 
-    cluster://user:password@one:6379,two:6379,three:6379
+    cluster://user:password@host1:6379,host2:6379,host3:6379
 
-`clusters://` is the same over TLS. The hosts are seeds: any one of them tells of all nodes. User,
-password and parameters are those of every node.
+`clusters://` uses TLS. The hosts are seeds: any of them can report all nodes. User, password and
+parameters apply to every node.
 
-redis-py's own cluster client closes all its connections when one node is lost, raises when it has
-none left, and lets a pipeline fail whole. Here each node has a bounded pool of its own, and is lost
-alone.
+redis-py's cluster client closes all connections when one node is lost, and then a whole pipeline
+fails. This client has a bounded pool per node, so a lost node fails only its own commands.
 """
 
 import asyncio
@@ -34,32 +33,32 @@ from shared.redis.client import (
 from shared.redis.hash_slots import Address, Redirect, SlotMap, redirect_in, slot_of
 
 _PORT = 6379
-_FORM = "cluster://: name its nodes and no database, as cluster://one:6379,two:6379"
+_URL_ERROR = "cluster:// needs the nodes and no database, such as cluster://host1:6379,host2:6379."
 _SCHEMES = {"cluster": "redis", "clusters": "rediss"}
-#: A node that says nothing for so long is passed over where others can be asked.
-_ANSWER_SECONDS = 1.0
-#: Before a command is sent again whose keys are elsewhere, or on their way.
-_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+#: Longest wait for a node's reply to a request that other nodes can answer.
+_REPLY_SECONDS = 1.0
+#: Delays before a command is sent again because its keys have moved or are moving.
+_RETRY_DELAYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 Command = tuple[Argument, ...]
 
 
 class ClusterClient:
-    """What `shared.redis.client.Redis` has, for commands each of whose keys share a slot."""
+    """Implements `shared.redis.client.Redis`. All keys of a command must share a slot."""
 
     def __init__(self, url: str, *, name: str, max_connections: int) -> None:
-        """At most `max_connections` to each node.
+        """Open at most `max_connections` to each node.
 
         Raises:
-            ValueError: if the URL names no host, a database, or an unknown parameter.
+            ValueError: if the URL has no host, a database, or an unknown parameter.
         """
         self.options, self.seeds = _parse(url)
         self.slots = SlotMap()
         self._name = name
         self._max_connections = max_connections
         self._clients: dict[Address, Redis] = {}
-        self._look: asyncio.Task[Exception | None] | None = None
-        self._new_pool(self.seeds[0])  # which refuses what no node could be asked with
+        self._refreshing: asyncio.Task[Exception | None] | None = None
+        self._new_pool(self.seeds[0])  # checks the options
 
     async def execute_command(self, *args: Argument) -> Any:  # noqa: ANN401  (any reply)
         [reply] = await self.send([args])
@@ -69,27 +68,27 @@ class ClusterClient:
 
     def pipeline(self, *, transaction: bool = True) -> "ClusterPipeline":
         if transaction:
-            raise ValueError("Nodes of a cluster have no transaction in common.")
+            raise ValueError("A cluster has no transactions across nodes.")
         return ClusterPipeline(self)
 
     async def aclose(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
         await asyncio.gather(*(client.aclose() for client in self._clients.values()))
 
     def owner(self, key: str | bytes) -> Address | None:
-        """The node that has the key, as far as is known."""
+        """The node that is known to own the key."""
         return self.slots.owner(slot_of(key))
 
     def moves(self, key: str | bytes) -> bool:
-        """Whether keys of its slot were found to be on their way to another node."""
+        """Whether keys of its slot are moving to another node."""
         return self.slots.moves(slot_of(key))
 
     async def each(self, *command: Argument) -> dict[Address, object]:
-        """What each node that has slots replies; where it does not, the error.
+        """Send a command to every node that owns slots; return each reply or error.
 
         Raises:
-            RedisConnectionError: if none can be asked.
+            RedisConnectionError: if no node responds.
         """
         if error := await self.refresh():
             raise error
@@ -98,37 +97,35 @@ class ClusterClient:
         return dict(zip(nodes, replies, strict=True))
 
     async def refresh(self) -> Exception | None:
-        """Learn who has what; the error where nobody can be asked. Those who ask at once share."""
-        if self._look is None or self._look.done():
-            self._look = asyncio.create_task(self._refresh())
-        return await asyncio.shield(self._look)
+        """Read the slot map; return the error if no node responds. Concurrent calls share one."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        return await asyncio.shield(self._refreshing)
 
     async def _refresh(self) -> Exception | None:
-        said: Exception | str = ""
+        reason: Exception | str = ""
         for node in self._known():
             reply = await self._ask(node, "CLUSTER", "SLOTS")
             if isinstance(reply, list) and reply:
                 self.slots.learn(cast("list[list[Any]]", reply), node)
                 return None
-            said = reply if isinstance(reply, Exception) else "no node has slots"
-            if "cluster support disabled" in str(said):
-                said = (
-                    f"{node} is no node of a cluster; where one server has the logs, write redis://"
-                )
-        return RedisConnectionError(f"The cluster cannot be asked: {said}")
+            reason = reply if isinstance(reply, Exception) else "no node has slots"
+            if "cluster support disabled" in str(reason):
+                reason = f"{node} is not a cluster node; use redis:// for a single server"
+        return RedisConnectionError(f"No node of the cluster responds: {reason}")
 
     def _known(self) -> Iterator[Address]:
-        """In any order: a node that is cut off from the rest must not be asked first each time."""
+        """All known nodes in random order: a node that is cut off must not come first each time."""
         known = self.slots.nodes
         yield from random.sample(known, len(known))
         yield from (seed for seed in self.seeds if seed not in known)
 
     async def _ask(self, node: Address, *command: Argument) -> object:
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(_REPLY_SECONDS):
                 return await self._client(node).execute_command(*command)
         except TimeoutError:
-            return RedisConnectionError(f"{node} does not answer.")
+            return RedisConnectionError(f"{node} does not respond.")
         except (*REDIS_AWAY, RedisError) as error:
             return error
 
@@ -143,51 +140,50 @@ class ClusterClient:
         return pool_of(server, name=self._name, max_connections=self._max_connections)
 
     async def send(self, commands: Sequence[Command]) -> list[object]:
-        """The reply to each, or its error. Each node gets its own at once, in one round trip."""
-        sendings = [_Sending(command, slot_of(_key(command))) for command in commands]
-        left = sendings
-        for pause in (*_PAUSES, None):
-            await self._send(left)
-            for one in left:
-                if one.redirect is not None:
-                    self.slots.follow(one.redirect)
-            if any(one.at_a_loss for one in left):
+        """Send commands; return each reply or error. Nodes receive theirs concurrently."""
+        requests = [_Request(command, slot_of(_key(command))) for command in commands]
+        pending = requests
+        for delay in (*_RETRY_DELAYS, None):
+            await self._send(pending)
+            for request in pending:
+                if request.redirect is not None:
+                    self.slots.follow(request.redirect)
+            if any(request.failed_over for request in pending):
                 await self.refresh()
-            left = [one for one in left if self._may_succeed(one)]
-            if not left or pause is None:
+            pending = [request for request in pending if self._should_retry(request)]
+            if not pending or delay is None:
                 break
-            await asyncio.sleep(pause)
-        return [one.error or one.reply for one in sendings]
+            await asyncio.sleep(delay)
+        return [request.error or request.reply for request in requests]
 
-    def _may_succeed(self, one: "_Sending") -> bool:
-        """Whether it has failed, and another try has a reason."""
-        if one.redirect is not None or one.torn:
+    def _should_retry(self, request: "_Request") -> bool:
+        if request.redirect is not None or request.keys_are_split:
             return True
-        return one.at_a_loss and self.slots.owner(one.slot) not in (None, one.node)
+        return request.failed_over and self.slots.owner(request.slot) not in (None, request.node)
 
-    async def _send(self, sendings: "Sequence[_Sending]") -> None:
-        if any(self.slots.owner(one.slot) is None for one in sendings):
+    async def _send(self, requests: "Sequence[_Request]") -> None:
+        if any(self.slots.owner(request.slot) is None for request in requests):
             await self.refresh()
-        groups: defaultdict[tuple[Address, bool], list[_Sending]] = defaultdict(list)
-        for one in sendings:
-            if node := one.route(self.slots.owner(one.slot)):
-                groups[node, one.asking].append(one)
-        calls = [self._send_to(*place, group) for place, group in groups.items()]
+        groups: defaultdict[tuple[Address, bool], list[_Request]] = defaultdict(list)
+        for request in requests:
+            if node := request.route(self.slots.owner(request.slot)):
+                groups[node, request.asking].append(request)
+        calls = [self._send_to(node, asking, group) for (node, asking), group in groups.items()]
         await (calls[0] if len(calls) == 1 else asyncio.gather(*calls))
 
-    async def _send_to(self, node: Address, asking: bool, sendings: "list[_Sending]") -> None:  # noqa: FBT001
-        """To one node. `asking` lets it serve keys of a slot that it does not have yet."""
+    async def _send_to(self, node: Address, asking: bool, requests: "list[_Request]") -> None:  # noqa: FBT001
+        """Send to one node. `asking` requests keys of a slot that it is still importing."""
         prefix: list[Command] = [("ASKING",)] if asking else []
-        commands = [command for one in sendings for command in (*prefix, one.command)]
+        commands = [command for request in requests for command in (*prefix, request.command)]
         try:
-            async with asyncio.timeout(SILENCE_SECONDS):  # all tries of the pool together
+            async with asyncio.timeout(SILENCE_SECONDS):  # for all retries of the pool
                 replies = await self._replies(node, commands)
         except TimeoutError:
-            replies = [RedisConnectionError(f"{node} does not answer.")] * len(commands)
+            replies = [RedisConnectionError(f"{node} does not respond.")] * len(commands)
         except (*REDIS_AWAY, RedisError) as error:
             replies = [error] * len(commands)
-        for one, reply in zip(sendings, replies[asking :: 1 + asking], strict=True):
-            one.take(reply)
+        for request, reply in zip(requests, replies[asking :: 1 + asking], strict=True):
+            request.take(reply)
 
     async def _replies(self, node: Address, commands: Sequence[Command]) -> list[Any]:
         client = self._client(node)
@@ -200,8 +196,8 @@ class ClusterClient:
 
 
 @dataclass(slots=True)
-class _Sending:
-    """A command on its way, and what has come of it."""
+class _Request:
+    """A command, and its reply or error."""
 
     command: Command
     slot: int
@@ -212,22 +208,22 @@ class _Sending:
     redirect: Redirect | None = None
 
     @property
-    def at_a_loss(self) -> bool:
-        """Whether its node could not serve it, and somebody else may."""
+    def failed_over(self) -> bool:
+        """Whether its node could not serve it and another may."""
         return isinstance(self.error, REDIS_AWAY) and not (self.redirect and self.redirect.once)
 
     @property
-    def torn(self) -> bool:
-        """Whether some of its keys are here, and some are there."""
+    def keys_are_split(self) -> bool:
+        """Whether some of its keys have moved and others have not."""
         return str(self.error).startswith("TRYAGAIN")
 
     def route(self, owner: Address | None) -> Address | None:
-        """Where it goes next; None if nobody has its slot."""
+        """Set and return the node to send to; None if the slot has no owner."""
         self.node = self.redirect.node if self.redirect else owner
         self.asking = self.redirect is not None and self.redirect.once
         self.redirect = None
         if self.node is None:
-            self.error = RedisConnectionError(f"No node of the cluster has slot {self.slot}.")
+            self.error = RedisConnectionError(f"No node of the cluster owns slot {self.slot}.")
         return self.node
 
     def take(self, reply: object) -> None:
@@ -237,7 +233,7 @@ class _Sending:
 
 
 class ClusterPipeline:
-    """Commands that are sent together, to each node its own."""
+    """Commands that are sent together, each to its node."""
 
     def __init__(self, client: ClusterClient) -> None:
         self._client = client
@@ -261,16 +257,16 @@ class ClusterPipeline:
 
 
 def _parse(url: str) -> tuple[dict[str, Any], list[Address]]:
-    """What every connection has in common, in redis-py's words; and the seeds."""
+    """Return redis-py's options for every connection, and the seeds."""
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     seeds = [_seed(host) for host in hosts.split(",") if host]
     if not seeds or parts.path.strip("/") not in ("", "0"):
-        raise ValueError(_FORM)
+        raise ValueError(_URL_ERROR)
     plain = f"{_SCHEMES[parts.scheme]}://{credentials}@node/0?{parts.query}"
     options = dict(parse_url(plain))
     if options["db"] or not all(seed.host for seed in seeds):
-        raise ValueError(_FORM)
+        raise ValueError(_URL_ERROR)
     return options, seeds
 
 
@@ -280,5 +276,5 @@ def _seed(host: str) -> Address:
 
 
 def _key(command: Command) -> str:
-    """The first of its keys."""
+    """The first key of a command."""
     return str(command[3 if command[0] in ("EVALSHA", "EVAL") else 1])

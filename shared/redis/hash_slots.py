@@ -1,4 +1,4 @@
-"""Which node of a Redis Cluster has which keys, as far as is known."""
+"""The hash slots of a Redis Cluster, and which node is known to own each."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class Address(NamedTuple):
 
 
 class Redirect(NamedTuple):
-    """A node's word that a slot is at another: from now on, or `once`, while its keys move."""
+    """A node's reply that another node has a slot: permanently, or `once` while its keys move."""
 
     slot: int
     node: Address
@@ -28,20 +28,20 @@ def slot_of(key: str | bytes) -> int:
 
 
 def redirect_in(reply: object, asked: Address) -> Redirect | None:
-    """The redirection that a reply is, such as `MOVED 866 127.0.0.1:7002`."""
+    """Parse a redirection such as `MOVED 866 127.0.0.1:7002`, sent by the node `asked`."""
     if not isinstance(reply, ResponseError):
         return None
     kind, _, rest = str(reply).partition(" ")
     if kind not in ("MOVED", "ASK"):
         return None
-    slot, _, place = rest.partition(" ")
-    host, _, port = place.rpartition(":")
-    # A node that does not know the other's name leaves it out: it is the name it was asked by.
+    slot, _, address = rest.partition(" ")
+    host, _, port = address.rpartition(":")
+    # A node leaves the host out if it does not know the other's name: use its own host.
     return Redirect(int(slot), Address(host or asked.host, int(port)), kind == "ASK")
 
 
 class SlotMap:
-    """`on_change` are told whenever a slot has another owner."""
+    """The owner of each slot. Calls the callbacks in `on_change` when an owner changes."""
 
     def __init__(self) -> None:
         self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
@@ -50,32 +50,32 @@ class SlotMap:
 
     @property
     def nodes(self) -> list[Address]:
-        """All that have slots."""
+        """The nodes that own slots."""
         return sorted({owner for owner in self._owners if owner})
 
     @property
     def uncovered(self) -> int:
-        """How many slots nobody has."""
+        """The number of slots without an owner."""
         return self._owners.count(None)
 
     def owner(self, slot: int) -> Address | None:
         return self._owners[slot]
 
     def moves(self, slot: int) -> bool:
-        """Whether keys of the slot were found to be on their way to another node."""
+        """Whether keys of the slot are moving to another node."""
         return slot in self._moving
 
-    def learn(self, told: Sequence[Sequence[Any]], asked: Address) -> None:
-        """Take what CLUSTER SLOTS replied: first slot, last slot, primary, replicas."""
+    def learn(self, slots: Sequence[Sequence[Any]], asked: Address) -> None:
+        """Store the reply of CLUSTER SLOTS: first slot, last slot, primary, replicas."""
         owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-        for first, last, primary, *_ in told:
+        for first, last, primary, *_ in slots:
             host = primary[0].decode() if primary[0] else asked.host
             node = Address(asked.host if host == "?" else host, int(primary[1]))
             owners[first : last + 1] = [node] * (last + 1 - first)
         if owners != self._owners:
             self._moving = {slot for slot in self._moving if owners[slot] == self._owners[slot]}
             self._owners = owners
-            self._tell()
+            self._notify()
 
     def follow(self, redirect: Redirect) -> None:
         if redirect.once:
@@ -83,8 +83,8 @@ class SlotMap:
         elif self._owners[redirect.slot] != redirect.node:
             self._owners[redirect.slot] = redirect.node
             self._moving.discard(redirect.slot)
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for callback in self.on_change:
             callback()

@@ -1,7 +1,7 @@
-"""Every Redis key there is. Nothing else spells one; every key has a TTL from its first write.
+"""Every Redis key. Keys are built here only, and each has a TTL from its first write.
 
-A run's two keys share the hash tag `{run id}`, so that they live on one node of a cluster. All
-others stay on the queue's node; the queue's own (`arq:…`) are arq's.
+A run's two keys share the hash tag `{run id}`, so one cluster node has both. All other keys are on
+the queue's server. Those of single jobs (`arq:…`) are arq's.
 """
 
 from hashlib import sha256
@@ -9,25 +9,25 @@ from hashlib import sha256
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
 QUEUE = "mamba:queue"
-#: Sorted set: the ids of the workers, by when they count as gone.
+#: Sorted set: the ids of the workers, by expiry time.
 WORKERS = "mamba:workers"
-#: Sorted set: the ids of the API processes, by when they count as gone.
+#: Sorted set: the ids of the API processes, by expiry time.
 API_PROCESSES = "mamba:apis"
-#: The name of that queue among the agents' own.
+#: The name of the main queue. Agents can have queues of their own.
 MAIN_QUEUE = "main"
-#: Hash: the newest report of each provider, by its name.
+#: Hash: the newest health report of each provider, by name.
 PROVIDERS = "mamba:providers"
-#: Hash: the newest card of each agent that workers offer, by its name.
+#: Hash: the newest card of each agent that workers offer, by name.
 AGENTS = "mamba:agents"
-#: String: the worker whose turn it is to ask the providers.
+#: String: the worker that probes the providers now.
 PROBE_LEADER = "mamba:providers:leader"
-#: Stream: the house every few seconds, for an hour.
+#: Stream: the metrics history, one sample every few seconds, for an hour.
 SAMPLES = "mamba:samples"
-#: String: the process whose turn it is to add a sample.
+#: String: the process that adds the next sample.
 SAMPLE_LEADER = "mamba:samples:leader"
-#: String: what each process had counted at the last sample.
+#: String: the counters of each process at the last sample.
 SAMPLE_COUNTERS = "mamba:samples:counters"
-#: List: the ids of the runs that failed, the newest first.
+#: List: the ids of failed runs, newest first.
 FAILED_RUNS = "mamba:failed"
 
 
@@ -37,17 +37,17 @@ def run(run_id: str) -> str:
 
 
 def stream(run_id: str) -> str:
-    """Stream: the run's log. Its name is also the channel that each append is published on."""
+    """Stream: the run's events. Also the channel that each append is published on."""
     return f"mamba:run:{{{run_id}}}:stream"
 
 
 def admitted(run_id: str) -> str:
-    """String: what a run supersedes that was let in. Only where runs are apart from the queue."""
+    """String: the run that an admitted run supersedes. Used with split storage only."""
     return f"mamba:admitted:{run_id}"
 
 
 def chat(owner: str, chat_id: str) -> str:
-    """String: the id of the newest run of an owner's chat. Hashed: both parts are foreign text."""
+    """String: the id of the chat's newest run. Hashed: owner and chat id can be any text."""
     return f"mamba:chat:{_digest(owner, chat_id)}"
 
 
@@ -57,57 +57,57 @@ def rate(owner: str) -> str:
 
 
 def title_rate(owner: str) -> str:
-    """String: as `rate`, of the owner's titles."""
+    """String: the same for the owner's titles."""
     return f"mamba:owner:{_digest(owner)}:title-rate"
 
 
 def live_runs(owner: str) -> str:
-    """Zset: the owner's live runs, by the time they were let in."""
+    """Sorted set: the owner's live runs, by admission time."""
     return f"mamba:owner:{_digest(owner)}:live"
 
 
 def idempotency(owner: str, key: str) -> str:
-    """Hash: the run that a request with this key led to, and what it asked for."""
+    """Hash: the run that the request with this key started, and the request's fingerprint."""
     return f"mamba:idempotency:{_digest(owner, key)}"
 
 
 def queue(name: str) -> str:
-    """Zset: the jobs of a queue, by due time."""
+    """Sorted set: the jobs of a queue, by due time."""
     return QUEUE if name == MAIN_QUEUE else f"{QUEUE}s:{name}"
 
 
 def queue_name(key: str) -> str:
-    """The name of the queue that has this key."""
+    """The name of the queue with this key."""
     return MAIN_QUEUE if key == QUEUE else key.removeprefix(f"{QUEUE}s:")
 
 
 def title(title_id: str) -> str:
-    """String: a title that was made. Its name is also the channel that it is published on."""
+    """String: a generated title. Also the channel that it is published on."""
     return f"mamba:title:{title_id}"
 
 
 def wake(queue: str) -> str:
-    """List: tokens, each of which wakes one idle worker."""
+    """List: wakeup tokens. Each wakes one idle worker."""
     return f"{queue}:wake"
 
 
 def worker(worker_id: str) -> str:
-    """String: a live worker's health line. Its name is also the channel it takes orders on."""
+    """String: a live worker's health line. Also the channel on which it receives commands."""
     return f"mamba:worker:{worker_id}"
 
 
 def worker_record(worker_id: str) -> str:
-    """String: what a live worker says of itself."""
+    """String: the record of a live worker."""
     return f"mamba:worker:{worker_id}:record"
 
 
 def api_record(api_id: str) -> str:
-    """String: what a live API process says of itself."""
+    """String: the record of a live API process."""
     return f"mamba:api:{api_id}:record"
 
 
 def final_counters(process_id: str) -> str:
-    """String: what a process had counted when it left, for a short while."""
+    """String: the final counters of a process that has stopped, for a short time."""
     return f"mamba:counters:{process_id}"
 
 
@@ -116,7 +116,7 @@ def job(run_id: str) -> str:
 
 
 def lease(run_id: str) -> str:
-    """String: the id of the worker that runs the job, for as long as it renews it."""
+    """String: the id of the worker that holds the job. It expires unless it is renewed."""
     return f"{in_progress_key_prefix}{run_id}"
 
 

@@ -1,10 +1,9 @@
-"""Redis behind Sentinels: where its primary is, asked for at each connect.
+"""Redis with Sentinels: each new connection requests the address of the primary from them.
 
-    sentinel://user:password@one:26379,two:26379,three:26379/service/0
+    sentinel://user:password@host1:26379,host2:26379,host3:26379/service/0
 
-`sentinels://` is the same over TLS. The user, the password, the database and the parameters are
-those of the primary, as in a `redis://` URL; the Sentinels' own are the parameters
-`sentinel_username` and `sentinel_password`.
+`sentinels://` uses TLS. User, password, database and parameters apply to the primary, as in a
+`redis://` URL. The parameters `sentinel_username` and `sentinel_password` apply to the Sentinels.
 """
 
 from collections.abc import Mapping
@@ -20,14 +19,14 @@ from redis.exceptions import RedisError
 
 _PORT = 26379
 _SCHEMES = {"sentinel": "redis", "sentinels": "rediss"}
-#: A Sentinel that says nothing for so long is passed over.
-_ANSWER_SECONDS = 1.0
-_OWN = ("username", "password")
+#: Longest wait for a reply of one Sentinel.
+_REPLY_SECONDS = 1.0
+_CREDENTIALS = ("username", "password")
 
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """`options` are redis-py's, for a connection to any of them."""
+    """The Sentinels of a service. `options` are redis-py's, for a connection to a Sentinel."""
 
     addresses: tuple[tuple[str, int], ...]
     service: str
@@ -35,10 +34,10 @@ class Sentinels:
     options: Mapping[str, Any] = field(repr=False)
 
     async def primary(self) -> tuple[str, int]:
-        """The address of the service's primary, by the first Sentinel that knows it.
+        """Return the address of the service's primary, from the first Sentinel that has it.
 
         Raises:
-            RedisConnectionError: if none does.
+            RedisConnectionError: if no Sentinel has it.
         """
         for address in self.addresses:
             try:
@@ -47,15 +46,15 @@ class Sentinels:
                 continue
             if found:
                 return found[0].decode(), int(found[1])
-        raise RedisConnectionError(f"No Sentinel knows a primary of {self.service!r}.")
+        raise RedisConnectionError(f"No Sentinel has a primary for {self.service!r}.")
 
     async def _ask(self, host: str, port: int) -> list[bytes] | None:
         kind = SSLConnection if self.tls else Connection
         connection = cast("Any", kind)(
             host=host,
             port=port,
-            socket_connect_timeout=_ANSWER_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
+            socket_connect_timeout=_REPLY_SECONDS,
+            socket_timeout=_REPLY_SECONDS,
             retry=Retry(NoBackoff(), 0),
             **self.options,
         )
@@ -67,8 +66,8 @@ class Sentinels:
             await connection.disconnect(nowait=True)
 
 
-class _AtPrimary:
-    """A connection that goes to whichever server is the primary when it is made."""
+class _ToPrimary:
+    """A connection to the server that is the primary when it connects."""
 
     host: str
     port: int
@@ -79,7 +78,7 @@ class _AtPrimary:
 
     async def _connect(self) -> None:
         self.host, self.port = await self._sentinels.primary()
-        await cast("Any", super())._connect()  # noqa: SLF001  (what redis-py has subclasses define)
+        await cast("Any", super())._connect()  # noqa: SLF001  (redis-py's extension point)
 
     async def on_connect(self) -> None:
         connection = cast("Any", super())
@@ -87,14 +86,16 @@ class _AtPrimary:
         await connection.send_command("ROLE")
         role: list[Any] = await connection.read_response()
         if role[0] != b"master":
-            raise RedisConnectionError("The Sentinels named a server that is not the primary yet.")
+            raise RedisConnectionError(
+                "The server that the Sentinels report as primary is not the primary yet."
+            )
 
 
-class PrimaryConnection(_AtPrimary, Connection):
+class PrimaryConnection(_ToPrimary, Connection):
     pass
 
 
-class PrimarySSLConnection(_AtPrimary, SSLConnection):
+class PrimarySSLConnection(_ToPrimary, SSLConnection):
     pass
 
 
@@ -103,10 +104,10 @@ def is_sentinel(url: str) -> bool:
 
 
 def sentinel_options(url: str) -> dict[str, Any]:
-    """What `redis.asyncio.connection.parse_url` makes of other URLs, with `sentinels`.
+    """Return redis-py's connection options, as its `parse_url` does for other URLs.
 
     Raises:
-        ValueError: if it names no Sentinel or no service.
+        ValueError: if the URL has no Sentinel or no service.
     """
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
@@ -114,18 +115,20 @@ def sentinel_options(url: str) -> dict[str, Any]:
     addresses = tuple(_address(host) for host in hosts.split(",") if host)
     if not addresses or not service:
         raise ValueError(
-            "sentinel://: name a Sentinel and a service, as sentinel://host:26379/name"
+            "sentinel:// needs a Sentinel and a service, such as sentinel://host:26379/name."
         )
     query = dict(parse_qsl(parts.query))
-    own = {name: text for name in _OWN if (text := query.pop(f"sentinel_{name}", None))}
+    credentials_of_sentinels = {
+        name: text for name in _CREDENTIALS if (text := query.pop(f"sentinel_{name}", None))
+    }
     plain = f"{_SCHEMES[parts.scheme]}://{credentials}@primary/{database}?{urlencode(query)}"
     options: dict[str, Any] = dict(parse_url(plain))
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-    secured = parts.scheme == "sentinels"
+    uses_tls = parts.scheme == "sentinels"
     return {
         **options,
-        "connection_class": PrimarySSLConnection if secured else PrimaryConnection,
-        "sentinels": Sentinels(addresses, service, secured, {**tls, **own}),
+        "connection_class": PrimarySSLConnection if uses_tls else PrimaryConnection,
+        "sentinels": Sentinels(addresses, service, uses_tls, {**tls, **credentials_of_sentinels}),
     }
 
 

@@ -1,7 +1,7 @@
-"""One subscribed connection to Redis a process, whatever the number of channels and listeners.
+"""Pub/sub over one connection per process, for any number of channels and listeners.
 
-What was published while the connection was away is gone, so every (re)subscription is announced to
-the listener as a gap: the log is the truth, the publication only the bell.
+Messages published while the connection is down are lost. So a listener receives `on_gap` after each
+(re)subscription, and reads the stream from its own cursor.
 """
 
 import asyncio
@@ -23,28 +23,28 @@ class Listener(Protocol):
     def on_message(self, message: bytes) -> None: ...
 
     def on_gap(self) -> None:
-        """From now on messages arrive; whatever was published before may have been missed."""
+        """The subscription is active; earlier messages may have been missed."""
         ...
 
 
 class Subscriptions(Protocol):
     def add(self, channel: str, listener: Listener) -> None:
-        """Listen to a channel. `on_gap` tells when the subscription stands."""
+        """Listen to a channel. `on_gap` is called when the subscription is active."""
         ...
 
     def remove(self, channel: str, listener: Listener) -> None: ...
 
 
 class Subscriber(BackgroundTask):
-    """Use as an async context manager; it keeps itself connected until left."""
+    """Stays connected, and reconnects, until its async context is left."""
 
-    #: What is pushed of a channel: a message, that the subscription stands, that it has ended.
+    #: Kinds of pushed messages: a publication, the start and the end of a subscription.
     KINDS = (b"message", b"subscribe", b"unsubscribe")
 
     def __init__(self, url: str, *, name: str) -> None:
-        self._join(connection_options(url), name)
+        self._configure(connection_options(url), name)
 
-    def _join(self, options: Mapping[str, Any], name: str) -> None:
+    def _configure(self, options: Mapping[str, Any], name: str) -> None:
         self._options = options
         self._name = name
         self._listeners: dict[bytes, set[Listener]] = {}
@@ -52,7 +52,7 @@ class Subscriber(BackgroundTask):
         self._connection: PushConnection | None = None
 
     def add(self, channel: str, listener: Listener) -> None:
-        """Listen to a channel. `on_gap` tells when the subscription stands."""
+        """Listen to a channel. `on_gap` is called when the subscription is active."""
         name = channel.encode()
         listeners = self._listeners.setdefault(name, set())
         if not listeners:
@@ -79,29 +79,29 @@ class Subscriber(BackgroundTask):
             self._connection.send(*command)
 
     def _on_push(self, push: Push) -> None:
-        message, stands, ended = self.KINDS
+        message, subscribed, unsubscribed = self.KINDS
         kind, channel = push[0], push[1]
         listeners = self._listeners.get(channel, ())
         if kind == message:
             for listener in listeners:
                 listener.on_message(push[2])
-        elif kind == stands:
+        elif kind == subscribed:
             self._subscribed.add(channel)
             for listener in listeners:
                 listener.on_gap()
-        elif kind == ended:
+        elif kind == unsubscribed:
             self._subscribed.discard(channel)
             self._on_ended(channel)
 
     def _on_ended(self, channel: bytes) -> None:
-        """A subscription has ended, as was asked for, or for a reason of the server's."""
+        """A subscription ended, on request or because the server ended it."""
 
     def _on_error(self, error: Exception) -> None:
-        """The server has refused something."""
-        log.warning("subscriber.refused", error=str(error))
+        """The server replied with an error."""
+        log.warning("subscriber.refused", message="Redis rejected a subscription", error=str(error))
 
     def _on_lost(self) -> None:
-        """There is no connection any more, or none yet."""
+        """The connection was lost, or could not be opened."""
 
     async def _run(self) -> None:
         failures = 0
@@ -113,7 +113,12 @@ class Subscriber(BackgroundTask):
             except (*REDIS_AWAY, TimeoutError) as error:
                 delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
                 failures += 1
-                log.warning("subscriber.connect_failed", error=str(error), retry_in=delay)
+                log.warning(
+                    "subscriber.connect_failed",
+                    message="Could not connect to Redis for pub/sub",
+                    error=str(error),
+                    retry_in=delay,
+                )
                 self._on_lost()
                 await asyncio.sleep(delay)
                 continue
@@ -130,5 +135,5 @@ class Subscriber(BackgroundTask):
             self._connection = None
             self._subscribed.clear()
             connection.close()
-        log.warning("subscriber.disconnected")
+        log.warning("subscriber.disconnected", message="Lost the pub/sub connection to Redis")
         self._on_lost()

@@ -1,10 +1,12 @@
-"""arq's worker, made prompt and crash-proof. arq stays the queue; this adds what it lacks:
+"""arq's worker with leases and wakeups.
 
-- the claim: one round trip takes what is due and pushes its score out by the lease, so that jobs
-  in progress never stand before waiting ones (plain arq serves nothing new beyond 100 of them);
-- the wake-up: a token pushed with the enqueue wakes one idle worker; the poll is the fallback;
-- the lease: renewed while the job runs, so that a dead worker's jobs start elsewhere in seconds;
-- the patience: a Redis that is away is waited for.
+It adds to arq:
+
+- Claims: one round trip takes due jobs and moves their score into the future by the lease, so jobs
+  in progress are never ahead of waiting ones. Plain arq starts no new jobs behind 100 of them.
+- Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
+- Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds.
+- Reconnects: the worker waits while Redis is unavailable.
 """
 
 import asyncio
@@ -24,17 +26,17 @@ from worker.telemetry.metrics import LEASES_LOST
 
 log = structlog.stdlib.get_logger()
 
-#: Jobs that one claim takes at most, so that a burst spreads over the workers.
-_CLAIM = 8
+#: The most jobs that one claim takes, so that a burst spreads over the workers.
+_MAX_CLAIM = 8
 _HEALTH_SECONDS = 5
 _HANDOVER_SECONDS = 5
 
 
 class LeaseWorker(Worker):
-    """Serves any number of queues, each by turns.
+    """Serves any number of queues in rotation.
 
-    `on_lost` is told the job whose lease went to another; `on_dropped` the job arq gave up.
-    `queues` is asked at each claim: which there are may change.
+    Calls `on_lost` with a job whose lease another worker has taken, and `on_dropped` with a job
+    that arq gave up. `queues` is called for each claim, as the queues can change.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class LeaseWorker(Worker):
             job_serializer=redis.job_serializer,
             job_deserializer=redis.job_deserializer,
             keep_result=0,
-            # Time-outs and retry budgets are the run's own: arq's would end a job without a word.
+            # A run has its own timeouts and retry budgets. Those of arq end a job silently.
             job_timeout=10**9,
             max_tries=10**9,
             health_check_key=keys.worker(worker_id),
@@ -72,19 +74,19 @@ class LeaseWorker(Worker):
         self._on_lost = on_lost
         self._on_dropped = on_dropped
         self.queues = queues
-        self._turn = 0
+        self._next_queue = 0
         #: The queue of each job that was claimed.
         self._queue_of: dict[str, str] = {}
         self._changed = asyncio.Event()
-        #: Held from a claim until what was claimed has started.
-        self._taking = asyncio.Lock()
-        #: Jobs whose tasks are about to end: their leases are given back, or soon will be.
+        #: Held from a claim until the claimed jobs have started.
+        self._claiming = asyncio.Lock()
+        #: Jobs whose leases are released, or about to be, while their tasks end.
         self._released: set[str] = set()
 
     async def run_until(self, stop: asyncio.Event, *, drain_seconds: float) -> None:
-        """Serve until told to stop; then take nothing new, and let running jobs end in time.
+        """Serve until `stop` is set, then drain: claim nothing and wait for running jobs.
 
-        What still runs after `drain_seconds` is cancelled, and put back for others at once.
+        Jobs that still run after `drain_seconds` are cancelled and handed over to other workers.
         """
         serving = self.loop.create_task(self.main(), name="worker")
         renewing = self.loop.create_task(self._renew_leases(), name="lease-renewal")
@@ -105,22 +107,31 @@ class LeaseWorker(Worker):
     async def _drain(self, seconds: float) -> None:
         self.allow_pick_jobs = False
         self._changed.set()
-        async with self._taking:
+        async with self._claiming:
             running = list(self.tasks.values())
-        log.info("worker.draining", running=len(running), seconds=seconds)
+        log.info(
+            "worker.draining",
+            message="Worker claims no new jobs and waits for running ones",
+            running=len(running),
+            seconds=seconds,
+        )
         if running and seconds:
             await asyncio.wait(running, timeout=seconds)
-        left = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
-        for task in left.values():
+        remaining = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
+        for task in remaining.values():
             task.cancel()
-        if left:
-            await asyncio.wait(left.values(), timeout=_HANDOVER_SECONDS)
-        for job_id, task in left.items():
-            if task.cancelled():  # before arq had begun with it: nobody has put it back
+        if remaining:
+            await asyncio.wait(remaining.values(), timeout=_HANDOVER_SECONDS)
+        for job_id, task in remaining.items():
+            if task.cancelled():  # before arq started it, so arq has not released it
                 with suppress(*REDIS_AWAY):
                     await self._release(job_id, finish=False)
         self._collect_ended()
-        log.info("worker.drained", handed_over=len(left))
+        log.info(
+            "worker.drained",
+            message="Worker has no running jobs left",
+            handed_over=len(remaining),
+        )
 
     async def main(self) -> None:
         self.ctx["redis"] = self.pool
@@ -129,32 +140,36 @@ class LeaseWorker(Worker):
                 await self._poll_iteration()
                 await self._wait_for_work()
             except (*REDIS_AWAY, RedisError) as error:
-                log.warning("worker.redis_away", error=str(error))
+                log.warning(
+                    "worker.redis_away",
+                    message="Redis is unavailable; the worker retries",
+                    error=str(error),
+                )
                 await asyncio.sleep(self.poll_delay_s)
 
     async def _poll_iteration(self) -> None:
-        async with self._taking:
-            await self._take_jobs()
+        async with self._claiming:
+            await self._claim_jobs()
         self._collect_ended()
         await self.heart_beat()
 
-    async def _take_jobs(self) -> None:
+    async def _claim_jobs(self) -> None:
         while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
-            asked = min(free, _CLAIM)
-            claimed = await self._claim(asked)
+            requested = min(free, _MAX_CLAIM)
+            claimed = await self._claim(requested)
             for job_id in claimed:
                 if not self._runs(job_id):
                     await self._start(job_id)
-            if len(claimed) < asked:
+            if len(claimed) < requested:
                 break
 
     def _runs(self, job_id: str) -> bool:
-        """A process that stood still finds its own leases run out, and claims its own jobs."""
+        """Whether the job runs here: after a pause of the process it may claim its own jobs."""
         task = self.tasks.get(job_id)
         return task is not None and not task.done() and job_id not in self._released
 
     async def _claim(self, count: int) -> list[str]:
-        queues = self._by_turns()
+        queues = self._rotate_queues()
         claimed = await lease_scripts.claim(
             self._redis,
             queue_pairs=[key for queue in queues for key in (queue, keys.wake(queue))],
@@ -167,11 +182,11 @@ class LeaseWorker(Worker):
             self._queue_of[job_id.decode()] = queue.decode()
         return [job_id.decode() for _, job_id in claimed]
 
-    def _by_turns(self) -> list[str]:
-        """The queues, another one first each time."""
+    def _rotate_queues(self) -> list[str]:
+        """The queues, with a different one first each time."""
         queues = self.queues()
-        self._turn = (self._turn + 1) % len(queues)
-        return [*queues[self._turn :], *queues[: self._turn]]
+        self._next_queue = (self._next_queue + 1) % len(queues)
+        return [*queues[self._next_queue :], *queues[: self._next_queue]]
 
     async def _start(self, job_id: str) -> None:
         await self.sem.acquire()
@@ -193,15 +208,20 @@ class LeaseWorker(Worker):
             self._released.discard(job_id)
             self._queue_of.pop(job_id, None)
             if not task.cancelled() and (error := task.exception()) is not None:
-                # Its lease runs out and the job starts again, here or elsewhere.
-                broken = type(error).__name__
-                log.error("worker.job_broken", run_id=job_id, error=broken, where=where(error))
+                # The lease expires and the job starts again, here or elsewhere.
+                log.error(
+                    "worker.job_broken",
+                    message="Job failed with an unexpected error; it starts again",
+                    run_id=job_id,
+                    error=type(error).__name__,
+                    where=where(error),
+                )
 
     async def _wait_for_work(self) -> None:
-        """Until a token, a free place or the poll's time."""
+        """Wait for a wakeup token, a free slot or the poll interval."""
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
-            wakes = [keys.wake(queue) for queue in self.queues()]
-            token = await self._redis.execute_command("BLPOP", *wakes, self.poll_delay_s)
+            wakeups = [keys.wake(queue) for queue in self.queues()]
+            token = await self._redis.execute_command("BLPOP", *wakeups, self.poll_delay_s)
             if token and not self.allow_pick_jobs:
                 await lease_scripts.return_token(
                     self._redis,
@@ -222,7 +242,7 @@ class LeaseWorker(Worker):
                     await self._renew(queue, held)
 
     def _held(self) -> Iterator[tuple[str, list[str]]]:
-        """The jobs that run here, by their queues."""
+        """The jobs that run here, by queue."""
         running = [job_id for job_id in self.tasks if self._runs(job_id)]
         for queue in {self._queue_of[job_id] for job_id in running}:
             yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
@@ -238,7 +258,11 @@ class LeaseWorker(Worker):
         )
         for job_id in (lost_id.decode() for lost_id in lost):
             if self._runs(job_id):
-                log.warning("worker.lease_lost", run_id=job_id)
+                log.warning(
+                    "worker.lease_lost",
+                    message="Another worker has taken the job",
+                    run_id=job_id,
+                )
                 LEASES_LOST.inc()
                 self._on_lost(job_id)
 
@@ -250,7 +274,7 @@ class LeaseWorker(Worker):
         await self._release(job_id, finish=True)
 
     async def _release(self, job_id: str, *, finish: bool) -> None:
-        """Take the job off the queue, or put it back as due; only while the lease is ours."""
+        """Remove the job from the queue, or make it due again. Only the lease holder can."""
         queue = self._queue_of.get(job_id, self.queue_name)
         self._released.add(job_id)
         await lease_scripts.release(

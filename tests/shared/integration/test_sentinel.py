@@ -71,7 +71,7 @@ async def test_where_no_sentinel_knows_a_primary_redis_is_away(pair: Watched, se
     }[service]
     pool = connect(url, name="test", max_connections=2)
 
-    with pytest.raises(REDIS_AWAY, match=rf"No Sentinel knows a primary of '{service}'"):
+    with pytest.raises(REDIS_AWAY, match=rf"No Sentinel has a primary for '{service}'"):
         async with asyncio.timeout(10):
             await pool.execute_command("PING")
     await pool.aclose()
