@@ -154,7 +154,7 @@ async def test_the_cost_of_all_attempts_counts(desk: Desk) -> None:
     assert error_code(await desk.log()) == "usage_limit"
 
 
-async def test_what_nobody_limits_is_not_recorded(desk: Desk) -> None:
+async def test_usage_without_limits_is_not_recorded(desk: Desk) -> None:
     await desk.run(["Hello"])
 
     assert await desk.runs.usages(RUN) == []
@@ -181,7 +181,7 @@ async def test_an_agents_own_time_is_within_the_runs(desk: Desk) -> None:
     assert error_code(await desk.log()) == "run_timeout"
 
 
-async def test_an_agent_has_retries_of_its_own(desk: Desk) -> None:
+async def test_agent_retries_override_the_default(desk: Desk) -> None:
     desk.definition = replace(PLAIN, retries=AgentRetries(max_retries=0))
     models = ScriptedModels([RATE_LIMIT], ["never"])
 
@@ -194,7 +194,7 @@ async def test_an_agent_has_retries_of_its_own(desk: Desk) -> None:
 FAIL = replace(PLAIN, retries=AgentRetries(after_output="fail"))
 
 
-async def test_an_agent_that_does_not_go_on_fails_once_something_was_shown(desk: Desk) -> None:
+async def test_after_output_fail_ends_the_run_after_output(desk: Desk) -> None:
     desk.definition = FAIL
 
     await desk.run([RATE_LIMIT], ["Hello", RATE_LIMIT], ["never"])

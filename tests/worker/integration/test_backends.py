@@ -113,7 +113,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "kind", "retryable"), REFUSALS)
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_refusal_has_its_error_and_no_key_in_it(
+async def test_endpoint_errors_are_mapped_without_the_key(
     upstream: Upstream,
     backend: OpenAICompatibleBackend,
     status: int,
@@ -161,7 +161,7 @@ async def test_an_answer_that_breaks_off_is_an_error(
     assert caught.value.retryable
 
 
-async def test_a_silent_endpoint_is_given_up_in_time(upstream: Upstream) -> None:
+async def test_silent_endpoint_times_out(upstream: Upstream) -> None:
     await upstream.script("m", [HELLO], [{"silence_after": 1}])
 
     async with OpenAICompatibleBackend("m", base_url=upstream.base_url, timeout=0.2) as backend:
@@ -181,7 +181,7 @@ async def test_a_reader_who_stops_early_hangs_up(upstream: Upstream) -> None:
         await upstream.until("quits", lambda seen: seen[-1]["outcome"] == "client-closed")
 
 
-async def test_health_is_whether_somebody_answers(upstream: Upstream) -> None:
+async def test_health_check_reports_reachability(upstream: Upstream) -> None:
     nobody = f"http://127.0.0.1:{free_port()}/v1"
     async with (
         create_ollama_backend("m", base_url=upstream.base_url) as there,
@@ -205,7 +205,7 @@ async def test_an_endpoint_that_refuses_the_key_is_there(status: int, *, healthy
             assert await backend.health_check() is healthy
 
 
-async def test_a_stream_is_asked_for_as_documented(
+async def test_stream_request_has_the_documented_fields(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -218,7 +218,7 @@ async def test_a_stream_is_asked_for_as_documented(
     assert (body["tools"], body["stream"]) == ([tool], True)
 
 
-async def test_a_closed_backend_asks_nobody_any_more(
+async def test_closed_backend_sends_no_requests(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     await upstream.script("m", [HELLO])
@@ -305,7 +305,7 @@ CALL_QUIRKS: list[list[Quirk]] = [
 
 
 @pytest.mark.parametrize("quirks", QUIRKS + CALL_QUIRKS)
-async def test_tool_calls_stay_apart_and_whole_however_they_are_sent(
+async def test_tool_calls_with_odd_indexes_stay_separate(
     upstream: Upstream, backend: OpenAICompatibleBackend, quirks: list[Quirk]
 ) -> None:
     sums: list[int] = []
@@ -425,7 +425,7 @@ def say_into(said: list[str]) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("created", ['"2026-01-01"', "1e300", "[]", "null"])
-async def test_when_a_chunk_says_it_was_made_matters_to_nobody(
+async def test_chunk_creation_time_is_ignored(
     upstream: Upstream, backend: OpenAICompatibleBackend, created: str
 ) -> None:
     said = '"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]'

@@ -69,7 +69,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize(("media_type", "content"), TAKEN.values(), ids=TAKEN)
-async def test_a_file_of_a_known_kind_is_taken(
+async def test_supported_file_types_are_accepted(
     http: httpx.AsyncClient, media_type: str, content: bytes
 ) -> None:
     assert await answer(http, file(media_type, content)) == (200, {})

@@ -67,7 +67,7 @@ async def test_each_configured_provider_is_reported_with_its_models(
     assert KEY not in repr(logs)
 
 
-async def test_a_refused_key_is_told_from_an_endpoint_that_is_down(redis: Redis) -> None:
+async def test_rejected_key_differs_from_unreachable_endpoint(redis: Redis) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")
@@ -135,7 +135,7 @@ class _Watched(LiveSettings):
                 await self._looks.acquire()
 
 
-async def test_an_endpoint_that_dawdles_is_given_up_in_time(redis: Redis) -> None:
+async def test_slow_endpoint_probe_times_out(redis: Redis) -> None:
     """Each byte is in time, the answer never."""
 
     async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -170,9 +170,7 @@ async def listed(redis: Redis, given: Settings) -> list[tuple[str, str, bool]]:
     return [(model.id, model.name, model.default) for model in models]
 
 
-async def test_the_list_has_what_the_settings_name_and_what_providers_told(
-    redis: Redis, upstream: Upstream
-) -> None:
+async def test_model_list_combines_settings_and_reports(redis: Redis, upstream: Upstream) -> None:
     told = ("meta-llama/Llama-3", "text-embedding-3-small", "whisper-1", "gpt-4o")
     report = ProviderReport(name="own", healthy=True, latency_ms=1, checked_at=1, models=told)
     await ProviderReports(redis, ttl=60).save(report)

@@ -225,7 +225,7 @@ async def test_only_allowed_hosts_are_read(pages: Pages) -> None:
     assert not pages.asked
 
 
-async def test_what_is_no_page_of_text_is_told_to_the_model(pages: Pages) -> None:
+async def test_non_text_page_error_reaches_the_model(pages: Pages) -> None:
     pages.pages["/image"] = ("image/png", b"\x89PNG")
 
     for path, words in {"image": "not a text page", "none": "404"}.items():

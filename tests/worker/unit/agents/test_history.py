@@ -79,7 +79,7 @@ def test_what_is_thought_is_not_sent_back() -> None:
     assert shape(message("assistant", thought)) == []
 
 
-def test_steps_become_answers_of_their_own() -> None:
+def test_each_step_becomes_a_separate_response() -> None:
     step = chat.StepStart()
 
     assert shape(
@@ -98,7 +98,7 @@ def test_calls_of_one_step_are_answered_together() -> None:
     ]
 
 
-def test_a_denied_call_is_told_to_the_model() -> None:
+def test_denied_call_reaches_the_model() -> None:
     denied = call(1, error_text="The user denied this call.")
 
     *_, (_, [answer]) = shape(message("assistant", denied))

@@ -166,7 +166,7 @@ async def test_an_agent_that_does_not_answer_in_text_is_not_offered(site: Path) 
     assert "must return text" in str(logs)
 
 
-async def test_two_agents_of_one_name_are_told_by_both_origins(site: Path) -> None:
+async def test_duplicate_agent_name_error_names_both_origins(site: Path) -> None:
     install(site, "weather_three", WEATHER)
     install(site, "weather_four", WEATHER)
 

@@ -83,7 +83,7 @@ def test_a_text_that_broke_off_is_continued(is_open: bool) -> None:  # noqa: FBT
     assert (found.prompt, added(found), found.complete) == (CONTINUE_PROMPT, ["Hel"], False)
 
 
-def test_a_call_that_broke_off_is_asked_for_again() -> None:
+def test_interrupted_call_is_requested_again() -> None:
     found = start(Step([TranscriptText("t", "Hel"), call(1, called=False)]))
 
     assert (found.prompt, added(found)) == (CONTINUE_PROMPT, ["Hel"])
@@ -103,7 +103,7 @@ def test_of_some_calls_only_the_missing_are_made() -> None:
     assert found.approved is None
 
 
-def test_a_call_that_was_shown_whole_but_not_announced_is_made_too() -> None:
+def test_complete_unannounced_call_is_executed() -> None:
     found = start(Step([call(1), call(2, called=False)]))
 
     assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})']
@@ -116,7 +116,7 @@ def test_answered_calls_are_not_made_again() -> None:
     assert (found.prompt, found.approved, found.complete) == (None, None, False)
 
 
-def test_a_failed_call_is_told_to_the_model() -> None:
+def test_failed_call_reaches_the_model() -> None:
     failed = call(1, answered=True)
     failed.output, failed.error = None, "boom"
 

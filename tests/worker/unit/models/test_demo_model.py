@@ -171,7 +171,7 @@ async def test_a_tool_is_announced_and_concluded() -> None:
     assert [type(part) for part in said] == [TextPart, ToolCallPart, TextPart]
 
 
-async def test_the_only_tool_is_called_without_being_asked_for() -> None:
+async def test_single_enabled_tool_is_always_called() -> None:
     run = await stream("Hello", ["generateCode"])
 
     assert any(isinstance(part, ToolCallPart) for part in run.parts())
@@ -184,7 +184,7 @@ async def test_no_tool_is_called_unasked_or_disabled(prompt: str, tools: Sequenc
     assert not any(isinstance(part, ToolCallPart) for part in run.parts())
 
 
-async def test_every_turn_may_show_something_under_an_id_of_its_own() -> None:
+async def test_each_prompt_gets_a_unique_tool_call_id() -> None:
     first = await stream("a chart", ALL_TOOLS)
     second = await stream("now a card", ALL_TOOLS, first.messages())
 

@@ -19,7 +19,7 @@ async def events_of(*chunks: bytes) -> list[ServerSentEvent]:
 
 
 @pytest.mark.parametrize("ending", [STOP + DONE, STOP, DONE, ERROR])
-async def test_an_answer_that_says_that_it_has_ended_is_whole(ending: bytes) -> None:
+async def test_stream_with_end_marker_is_complete(ending: bytes) -> None:
     assert (await events_of(TEXT, ending))[0].data.startswith("{")
 
 

@@ -135,7 +135,7 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("status", "code", "retried"), STATUSES)
-async def test_each_refusal_has_its_failure_and_is_asked_for_once(
+async def test_client_errors_are_classified_and_not_retried(
     models: ModelRegistry, upstream: respx.Router, status: int, code: str, *, retried: bool
 ) -> None:
     body = {"error": {"message": "no", "type": "t"}}

@@ -40,7 +40,7 @@ def test_a_date_is_the_time_until_then(*, usegmt: bool) -> None:
     assert 55 < (parse_retry_after({"retry-after": text}) or 0) <= 60
 
 
-def test_a_failure_keeps_the_pause_that_was_asked_for() -> None:
+def test_failure_keeps_the_requested_retry_delay() -> None:
     refused = ModelHTTPError(429, "m", None, headers={"Retry-After": "1.5"})
     told = ModelRateLimitError("m", "busy", retry_after=4.0)
 

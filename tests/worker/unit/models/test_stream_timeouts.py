@@ -50,14 +50,14 @@ async def test_a_model_that_keeps_the_pace_is_heard() -> None:
 
 
 @pytest.mark.parametrize("model", [Model(opens=False), Model(NEVER())], ids=["opening", "opened"])
-async def test_a_model_that_does_not_begin_is_given_up(model: Model) -> None:
+async def test_missing_first_token_times_out(model: Model) -> None:
     with pytest.raises(FirstTokenTimeout):
         await read(model, StreamTimeouts(first_token=BRIEF, silence=LONG))
 
     assert model.closed
 
 
-async def test_a_model_that_falls_silent_is_given_up() -> None:
+async def test_silence_after_first_token_times_out() -> None:
     model = Model("a", NEVER())
 
     with pytest.raises(SilenceTimeout):
@@ -143,7 +143,7 @@ SETTINGS = Settings(
         ("meta/llama", StreamTimeouts(1, 2), 5),
     ],
 )
-def test_each_endpoint_has_a_pace_and_retries_of_its_own(
+def test_timeouts_and_retries_are_per_provider(
     model: str, pace: StreamTimeouts, retries: int
 ) -> None:
     assert timeouts_of(SETTINGS, model) == pace

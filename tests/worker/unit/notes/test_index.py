@@ -73,7 +73,7 @@ async def test_the_index_follows_the_folder(index: NotesIndex, folder: Path) -> 
     assert await ids(index, "giraffe") == []
 
 
-async def test_a_passage_is_read_whole_by_its_id(index: NotesIndex) -> None:
+async def test_passage_is_read_by_id(index: NotesIndex) -> None:
     passage = await index.read("ops/backup.md#restore")
 
     assert passage is not None

@@ -137,7 +137,7 @@ def test_a_comment_does_not_silence_the_review() -> None:
     assert "ruff:S307" in rules(source("a.py", "print(eval(input()))  # noqa\n"))
 
 
-def test_a_part_of_a_file_is_not_blamed_for_what_stands_elsewhere() -> None:
+def test_hunk_skips_rules_that_need_the_complete_file() -> None:
     part = "        self.total += tax(item)\n        return [x for x in range(9)]\n"
 
     assert rules(hunk("a.py", 40, part)) <= {"ruff:C416"}
@@ -175,7 +175,7 @@ def test_functions_of_other_languages_are_measured_too() -> None:
     assert [f.rule for f in report.findings] == ["metrics:nesting"]
 
 
-def test_code_that_stands_twice_is_found_across_files() -> None:
+def test_duplicate_code_is_found_across_files() -> None:
     one = f"def one(price, amount, rate, tax):\n{PASSAGE}\n"
     two = f"def two(price, amount, rate, tax):\n{PASSAGE}\n"
     found = [

@@ -77,7 +77,7 @@ def test_the_lines_of_a_hunk_count_and_not_what_its_header_says() -> None:
     ]
 
 
-def test_a_diff_that_adds_a_file_holds_it_whole() -> None:
+def test_diff_that_adds_a_file_is_complete() -> None:
     [source] = found_in("--- /dev/null\n+++ b/new.go\n@@ -0,0 +1,2 @@\n+package a\n+var b int\n")
 
     assert source.complete
@@ -89,7 +89,7 @@ def test_a_removed_file_and_a_broken_diff_hold_nothing() -> None:
     assert found_in("```diff\n--- a/x.py\n+++ b/x.py\n@@ what @@\n what\n```") == []
 
 
-def test_a_file_that_is_also_there_whole_is_reviewed_whole_for_what_changed() -> None:
+def test_diff_and_complete_file_are_combined() -> None:
     whole = "\n" * 9 + dedent("""\
             total = 0
             for item in cart.items:

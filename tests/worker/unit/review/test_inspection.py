@@ -18,7 +18,7 @@ def python(text: str, path: str = "a.py") -> ReviewSource:
     return ReviewSource(path=path, language="python", fragments=(Fragment(start=1, text=text),))
 
 
-async def test_the_analysis_is_made_by_a_process_of_its_own() -> None:
+async def test_analysis_runs_in_a_subprocess() -> None:
     report = await inspect_sources([python("print(eval(input()))\n")])
 
     assert [finding.rule for finding in report.findings] == ["ruff:S307"]
@@ -38,7 +38,7 @@ async def test_too_much_code_is_refused() -> None:
         await inspect_sources([python("x", f"{n}.py") for n in range(201)])
 
 
-async def test_an_analysis_that_takes_too_long_is_given_up(
+async def test_slow_analysis_times_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inspection, "_SECONDS", 0.01)
