@@ -295,7 +295,7 @@ def test_a_url_names_seeds_and_what_all_nodes_are_asked_with() -> None:
 
 @pytest.mark.parametrize("url", ["cluster://", "cluster://one:6379/1", "cluster://:6379"])
 def test_a_url_without_a_node_or_with_a_database_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="name its nodes and no database"):
+    with pytest.raises(ValueError, match="needs the nodes and no database"):
         ClusterClient(url, name="test", max_connections=2)
 
 

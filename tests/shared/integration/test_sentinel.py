@@ -128,5 +128,5 @@ def test_a_url_names_sentinels_service_and_both_sides_credentials() -> None:
 
 @pytest.mark.parametrize("url", ["sentinel:///house", "sentinel://one:26379", "sentinel://one/"])
 def test_a_url_without_a_sentinel_or_a_service_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="name a Sentinel and a service"):
+    with pytest.raises(ValueError, match="needs a Sentinel and a service"):
         connection_options(url)
