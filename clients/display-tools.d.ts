@@ -7,7 +7,7 @@ export interface Form {
   submitLabel: string;
 }
 
-/** Yes or no; required means it must be ticked. */
+/** A checkbox; if required, it must be checked. */
 export interface CheckboxField {
   name: string;
   label: string;
@@ -31,10 +31,10 @@ export interface ChoiceField {
   default?: string;
 }
 
-/** Of an earlier field; while it does not hold the field is hidden, and has no value. */
+/** Condition on an earlier field. While it is false, the field is hidden and has no value. */
 export interface Condition {
   field: string;
-  /** The field's value; of a multi-select one that is chosen. */
+  /** Value of the field; for a multi-select, one of the selected values. */
   equals: string | number | boolean;
 }
 
@@ -57,7 +57,7 @@ export interface FileField {
   required: boolean;
   visibleWhen?: Condition;
   type: "file";
-  /** Like image/*, application/pdf or .csv. */
+  /** Accepted types, such as image/*, application/pdf or .csv. */
   accept?: string[];
   multiple: boolean;
   maxBytes?: number;
@@ -87,7 +87,7 @@ export interface NumberField {
   placeholder?: string;
   min?: number;
   max?: number;
-  /** 1 for whole numbers; without it any. */
+  /** Step between values; 1 for integers, any number if omitted. */
   step?: number;
   unit?: string;
   default?: number;
@@ -108,7 +108,7 @@ export interface TextField {
   placeholder?: string;
   minLength?: number;
   maxLength?: number;
-  /** JavaScript regular expression for the whole value. */
+  /** JavaScript regular expression that the whole value must match. */
   pattern?: string;
   default?: string;
 }
@@ -128,29 +128,29 @@ export interface TimeField {
 export interface Chart {
   type: "line" | "bar" | "area" | "pie" | "scatter";
   title: string;
-  /** What the chart shows, for readers who cannot see it. */
+  /** Text alternative for users who cannot see the chart. */
   description?: string;
-  /** Labels along the x axis, or of a pie's slices; not for scatter. */
+  /** Labels of the x axis or of the pie slices; not for scatter. */
   categories?: string[];
-  /** time: ISO dates or date-times, ascending, placed by their distance; for line, area, bar. */
+  /** time: ascending ISO dates or date-times, spaced by time; for line, area and bar. */
   categoryType: "label" | "time";
   /** A pie has exactly one. */
   series: Series[];
-  /** Of the categories, or of x; not for pie. */
+  /** Axis of the categories or of x; not for pie. */
   xAxis?: Axis;
-  /** Of the values, also of a pie's. */
+  /** Axis of the values, including those of a pie. */
   yAxis?: Axis;
   /** Only for bar and area. */
   stacked: boolean;
-  /** Bars from left to right, categories along the vertical axis; only for bar. */
+  /** Horizontal bars with the categories on the vertical axis; only for bar. */
   horizontal: boolean;
 }
 
 export interface Axis {
   label?: string;
-  /** Like kg; with format currency its ISO 4217 code, like EUR. */
+  /** Unit such as kg; for format currency an ISO 4217 code such as EUR. */
   unit?: string;
-  /** How numbers are written; compact: 1.2M; percent: 25 is 25 %. */
+  /** Number format. compact: 1.2M; percent: 25 means 25 %. */
   format: "number" | "compact" | "percent" | "currency";
   decimals?: number;
   min?: number;
@@ -165,7 +165,7 @@ export interface Point {
 
 export interface Series {
   name: string;
-  /** One for each category, null for a gap; not for scatter. */
+  /** One value per category, null for a gap; not for scatter. */
   values?: (number | null)[];
   /** Only for scatter. */
   points?: Point[];
@@ -173,16 +173,16 @@ export interface Series {
 }
 
 export interface Code {
-  /** Like python or typescript; text where none fits. */
+  /** Language such as python or typescript; text if none applies. */
   language: string;
   code: string;
-  /** The code before a change, whose first line has the same number: shown as a diff to `code`. */
+  /** The code before a change, starting at the same line number; shown as a diff to `code`. */
   before?: string;
   title?: string;
   filename?: string;
-  /** Number of the first line. */
+  /** Line number of the first line. */
   startLine: number;
-  /** Line numbers of code, counted from startLine. */
+  /** Line numbers to highlight, counted from startLine. */
   highlightedLines?: number[];
 }
 
@@ -196,7 +196,7 @@ export interface Card {
   facts?: Fact[];
   /** Buttons below the text; at most one is primary. */
   actions?: (LinkAction | ReplyAction | SubmitAction)[];
-  /** Where the media stands: above the text, or beside it. */
+  /** Position of the media: above the text (vertical) or beside it (horizontal). */
   layout: "vertical" | "horizontal";
 }
 
@@ -210,7 +210,7 @@ export interface Fact {
   value: string;
 }
 
-/** Opens a page or a mail. */
+/** Opens a page or an email. */
 export interface LinkAction {
   label: string;
   style: "primary" | "secondary";
@@ -233,7 +233,7 @@ export interface ReplyAction {
   text: string;
 }
 
-/** Hands a named action to the application. */
+/** Sends a named action to the application. */
 export interface SubmitAction {
   label: string;
   style: "primary" | "secondary";

@@ -1,9 +1,9 @@
-"""Every error of our own, in one tree.
+"""The errors that Mamba raises.
 
 MambaError
-├── SettingsError               the settings are wrong: the process does not start
-├── AgentNotOffered             an agent says that it cannot work here
-├── Refusal                     a request that is turned down before a run exists
+├── SettingsError               the settings are invalid; the process does not start
+├── AgentNotOffered             an agent is unavailable in this deployment
+├── Refusal                     the API rejects a request before a run exists
 │   ├── Unauthenticated
 │   ├── Forbidden
 │   ├── InvalidRequest
@@ -25,19 +25,19 @@ MambaError
 │   │   ├── TooManyRuns
 │   │   └── QueueFull
 │   └── Unavailable
-│       └── WorkerUnheard
-├── StreamError                 the event stream said no to a writer
+│       └── WorkerNotResponding
+├── StreamError                 the event stream rejects a write
 │   ├── Fenced
 │   ├── StreamClosed
 │   └── StreamGap
-├── FileTimeout                 a file's server, or several, took too long
-└── ModelSilent                 a model is given up on, in the middle of its answer or before it
+├── FileTimeout                 fetching the files of a conversation takes too long
+└── ModelTimeout                a model stops responding before or during its answer
     ├── FirstTokenTimeout
     └── SilenceTimeout
 
-`worker/models/errors.py` adds those of the model endpoints. A class's docstring is its default
-message. HTTP statuses are chosen at the API's edge alone
-(`api/http/problems.py`); what a failed run tells its reader is `worker/jobs/failures.py`.
+The docstring of a class is its default message. `worker/models/errors.py` adds the errors of model
+endpoints, `api/http/problems.py` maps errors to HTTP statuses, and `worker/jobs/failures.py` maps
+them to the error texts of failed runs.
 """
 
 import inspect
@@ -47,22 +47,22 @@ from shared.limits.rate_limit_status import RateLimitStatus
 
 
 class MambaError(Exception):
-    """Something went wrong."""
+    """An error occurred."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or inspect.getdoc(type(self)))
 
 
 class SettingsError(MambaError):
-    """The settings are wrong."""
+    """The settings are invalid."""
 
 
 class AgentNotOffered(MambaError):
-    """The agent cannot work here."""
+    """The agent is unavailable in this deployment."""
 
 
 class Refusal(MambaError):
-    """The request was refused."""
+    """The request was rejected."""
 
     code = "refused"
 
@@ -72,19 +72,19 @@ class Refusal(MambaError):
 
 
 class Unauthenticated(Refusal):
-    """Send a valid key or token."""
+    """Authentication is required. Send a valid key or token."""
 
     code = "unauthenticated"
 
 
 class Forbidden(Refusal):
-    """The key or token does not allow that."""
+    """The key or token does not permit this request."""
 
     code = "forbidden"
 
 
 class InvalidRequest(Refusal):
-    """The request is not valid."""
+    """The request is invalid."""
 
     code = "invalid_request"
 
@@ -96,13 +96,13 @@ class TooLarge(InvalidRequest):
 
 
 class UnsupportedContent(InvalidRequest):
-    """A file is of a kind that is not taken."""
+    """The file type is not supported."""
 
     code = "unsupported_content"
 
 
 class IdempotencyMismatch(InvalidRequest):
-    """Idempotency-Key: It was used for another request. Send a new key with a new request."""
+    """Idempotency-Key: The key was used for a different request. Send a new key."""
 
     code = "idempotency_mismatch"
 
@@ -111,43 +111,43 @@ class IdempotencyMismatch(InvalidRequest):
 
 
 class NotAcceptable(Refusal):
-    """There is no answer of a kind that the request accepts."""
+    """No stream format matches the Accept header."""
 
     code = "not_acceptable"
 
 
 class UnsupportedMediaType(Refusal):
-    """The body must be JSON, and say so: send it with `content-type: application/json`."""
+    """The body must be JSON. Send it with `content-type: application/json`."""
 
     code = "unsupported_media_type"
 
 
 class NotFound(Refusal):
-    """There is no such chat."""
+    """The chat does not exist."""
 
     code = "not_found"
 
 
 class RunInProgress(Refusal):
-    """The chat's answer is still being made. Follow it, stop it, or send `"supersede": true`."""
+    """The chat has a live run. Follow it, stop it, or send `"supersede": true`."""
 
     code = "run_in_progress"
 
 
 class ToolCallNotPending(Refusal):
-    """The call does not wait for an answer: it has one, or was never made."""
+    """The tool call is not waiting for a response. It was answered already, or does not exist."""
 
     code = "not_pending"
 
 
 class ToolCallsExpired(Refusal):
-    """The calls that this answers are no longer kept. Ask again, in a message of the user's."""
+    """The tool calls are no longer stored. Send a new user message."""
 
     code = "pending_expired"
 
 
 class CursorExpired(Refusal):
-    """The answer this cursor belongs to is no longer kept. Nothing was generated anew."""
+    """The run of this cursor is no longer stored. No new run was started."""
 
     code = "cursor_expired"
 
@@ -159,19 +159,19 @@ class RunEnded(Refusal):
 
 
 class RunLeased(Refusal):
-    """A worker works on the run."""
+    """A worker is executing the run."""
 
     code = "run_held"
 
 
 class JobMissing(Refusal):
-    """The run's job is gone."""
+    """The job of the run no longer exists."""
 
     code = "job_gone"
 
 
 class TooManyRequests(Refusal):
-    """There are too many requests."""
+    """Too many requests."""
 
     code = "too_many_requests"
 
@@ -183,44 +183,44 @@ class TooManyRequests(Refusal):
         rate_limit: RateLimitStatus | None = None,
     ) -> None:
         self.retry_after = max(1, ceil(retry_after))
-        self.allowance = rate_limit
+        self.rate_limit = rate_limit
         unit = "second" if self.retry_after == 1 else "seconds"
-        said = message or inspect.getdoc(type(self))
-        super().__init__(f"{said} Try again in {self.retry_after} {unit}.")
+        text = message or inspect.getdoc(type(self))
+        super().__init__(f"{text} Try again in {self.retry_after} {unit}.")
 
 
 class RateLimited(TooManyRequests):
-    """The rate of new answers is too high."""
+    """You started too many runs within a minute."""
 
     code = "rate_limited"
 
 
 class TooManyRuns(TooManyRequests):
-    """Too many of your answers are being made at once."""
+    """You have too many live runs."""
 
     code = "too_many_runs"
 
 
 class QueueFull(TooManyRequests):
-    """The server has too much to do right now."""
+    """The queue is full."""
 
     code = "queue_full"
 
 
 class Unavailable(Refusal):
-    """The service cannot take requests right now. Try again in a moment."""
+    """The service is temporarily unavailable. Try again in a moment."""
 
     code = "unavailable"
 
 
 class WorkerNotResponding(Unavailable):
-    """The worker did not listen. Send its process SIGTERM."""
+    """The worker did not respond. Send SIGTERM to its process."""
 
     code = "worker_unheard"
 
 
 class StreamError(MambaError):
-    """The event stream refused the write."""
+    """The event stream rejected the write."""
 
 
 class Fenced(StreamError):
@@ -228,11 +228,11 @@ class Fenced(StreamError):
 
 
 class StreamClosed(StreamError):
-    """The stream has ended."""
+    """The stream is closed."""
 
 
 class StreamGap(StreamError):
-    """Entries before this one are missing from the log."""
+    """Earlier entries are missing from the stream."""
 
 
 class FileTimeout(MambaError):
@@ -240,12 +240,12 @@ class FileTimeout(MambaError):
 
 
 class ModelTimeout(MambaError):
-    """The model says nothing."""
+    """The model did not respond in time."""
 
 
 class FirstTokenTimeout(ModelTimeout):
-    """The model did not begin its answer in time."""
+    """The model did not send its first token in time."""
 
 
 class SilenceTimeout(ModelTimeout):
-    """The model fell silent in the middle of its answer."""
+    """The model stopped sending tokens during its answer."""

@@ -194,7 +194,7 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
 
 def _headers(error: Refusal, status: int) -> dict[str, str]:
     if isinstance(error, TooManyRequests):
-        return {"retry-after": str(error.retry_after), **rate_limit_headers(error.allowance)}
+        return {"retry-after": str(error.retry_after), **rate_limit_headers(error.rate_limit)}
     if value := challenge(error):
         return {"www-authenticate": value}
     return {"retry-after": "1"} if status == 503 else {}

@@ -13,55 +13,56 @@ from shared.settings.sections.base import is_live
 
 _HEAD = """# Configuration
 
-Made from `shared/settings/` by `make docs`; do not edit.
+`make docs` generates this page from `shared/settings/`. Do not edit it.
 
 ## Sources
 
-Highest first; each overrides single keys of those below it:
+Mamba reads settings from these sources. Each overrides individual keys of the sources below it:
 
-1. environment variables: `MAMBA_`, then the section and the key, joined by two underscores, such as
-   `MAMBA_SERVER__PORT`. Also `OPENAI_API_KEY` and `OPENAI_API_BASE_URL`; below our own names;
-2. `~/mamba.env`: the same names, one `NAME=value` a line;
-3. `config.local.yaml` in the working directory, for this machine alone;
-4. `config/config.yaml`, for all;
-5. the defaults below.
+1. Environment variables: `MAMBA_`, then the section and the key, joined by two underscores, such as
+   `MAMBA_SERVER__PORT`. Mamba also reads `OPENAI_API_KEY` and `OPENAI_API_BASE_URL`, with lower
+   precedence than its own variables.
+2. `~/mamba.env`: the same variables, one `NAME=value` per line.
+3. `config.local.yaml` in the working directory, for settings of this machine.
+4. `config/config.yaml`, for settings of all machines.
+5. The defaults below.
 
-In a variable a list or a table is written as JSON
-(`MAMBA_SERVER__CORS_ORIGINS='["https://a.example"]'`); a single entry may be named too
-(`MAMBA_AUTH__API_KEYS__0__KEY`, `MAMBA_PROVIDERS__GROQ__API_KEY`). A list of a higher source
-replaces that of a lower one; tables are merged. An empty variable is unset. Times are in seconds.
+Write a list or a table in a variable as JSON
+(`MAMBA_SERVER__CORS_ORIGINS='["https://a.example"]'`), or set a single entry
+(`MAMBA_AUTH__API_KEYS__0__KEY`, `MAMBA_PROVIDERS__GROQ__API_KEY`). A list replaces the list of a
+lower source; tables are merged. An empty variable counts as unset. Times are in seconds.
 
-`mamba config` shows every setting in force and where it comes from, without secrets, and checks
-them: `mamba config --changed` those that some source sets, `mamba config --json` for programs.
+`mamba config` validates the settings and shows each effective setting with its source, without
+secrets. `mamba config --changed` shows only settings that a source sets, and `mamba config --json`
+prints JSON.
 
-## Mistakes
+## Invalid settings
 
-A wrong value or an unknown key ends the process at start, with exit code 2. All of them are named
-at once, each with its source and, where there is one, the name that was probably meant:
+An invalid value or an unknown key stops the process at start with exit code 2. The error lists all
+problems with their sources, and suggests a name for an unknown key:
 
 ```
-The settings are wrong:
-  MAMBA_RUN__RETRIES: there is no such setting; did you mean MAMBA_RUN__MAX_RETRIES?
+The settings are invalid:
+  MAMBA_RUN__RETRIES: unknown setting; did you mean MAMBA_RUN__MAX_RETRIES?
   server.port: Input should be less than or equal to 65535 (config.local.yaml)
 ```
 
-OpenTelemetry's variables (`OTEL_…`) are its own, and read from the environment alone: see
-[tracing.md](../operate/tracing.md).
+OpenTelemetry reads its own variables (`OTEL_…`) from the environment only; see
+[tracing](../operate/tracing.md).
 
-Of the environment a variable that begins with `MAMBA_` is read as a setting if it has two
-underscores in a row after that, or names a whole section. Others belong to other programs
-(`MAMBA_ROOT_PREFIX`, `MAMBA_API_PORT_8000_TCP`), but for one that is a setting with too few
-underscores: `MAMBA_SERVER_PORT=1` is a mistake, while Kubernetes' `MAMBA_SERVER_PORT=tcp://…` is
-not.
+A variable that starts with `MAMBA_` is a setting if it contains two consecutive underscores after
+the prefix, or names a section. Mamba ignores others (`MAMBA_ROOT_PREFIX`,
+`MAMBA_API_PORT_8000_TCP`), except for settings with too few underscores: `MAMBA_SERVER_PORT=1` is
+an error, but `MAMBA_SERVER_PORT=tcp://…`, which Kubernetes sets, is not.
 
 ## Changes without a restart
 
-The settings marked ↻ change while the processes run: about a second after one of the files has
-changed (an editor's replacement and the update of a mounted ConfigMap count too), or at SIGHUP,
-and no stream is broken off. Both the API and the worker do it. Settings with a mistake are refused
-as a whole (`settings.refused` in the log), and the old ones stay in force. `settings.reloaded`
-names the keys that have changed, `settings.restart_needed` those that wait for the next start. The
-environment of a process cannot change: what is set there holds.
+Settings marked ↻ take effect without a restart, and without interrupting streams. The API and the
+worker apply them about a second after a settings file changes (including a replaced file or an
+updated ConfigMap), or on SIGHUP. If a changed setting is invalid, Mamba logs `settings.refused`
+and keeps all old settings. `settings.reloaded` lists the changed keys, `settings.restart_needed`
+those that take effect at the next start. A running process does not see changes of its environment
+variables, which keep their precedence.
 """
 
 _EXAMPLES = {
@@ -73,7 +74,7 @@ auth:
       key: a-long-random-key
       owner: app
     - name: batch
-      hash: sha256:…        # of the key, in hex: 64 digits
+      hash: sha256:…        # 64 hexadecimal digits
       expires_at: 2030-01-01T00:00:00Z
 """,
     "providers": """
@@ -96,11 +97,11 @@ models:
 }
 _NOTES = {
     "providers": (
-        "Further OpenAI-compatible endpoints. `<NAME>` is of `a-z`, `0-9`, `_` and `-`; a model\n"
-        "is then `<name>/<model>`. The name `openai` is taken: that endpoint has its own\n"
-        "[section](#openai)."
+        "Additional OpenAI-compatible endpoints. `<NAME>` consists of `a-z`, `0-9`, `_` and `-`.\n"
+        "Models are named `<name>/<model>`. The name `openai` is reserved for the endpoint in the\n"
+        "section [openai](#openai)."
     ),
-    "auth": "In a list `<N>` counts from 0.",
+    "auth": "`<N>` is the index of a list entry, starting at 0.",
 }
 
 
@@ -112,13 +113,13 @@ def page() -> str:
 def _section(name: str, field: FieldInfo) -> str:
     rows = "\n".join(_rows((name,), field))
     note = f"{_NOTES[name]}\n\n" if name in _NOTES else ""
-    table = f"| variable | default | ↻ | |\n|---|---|---|---|\n{rows}\n"
+    table = f"| variable | default | ↻ | description |\n|---|---|---|---|\n{rows}\n"
     example = f"\nAs YAML:\n\n```yaml{_EXAMPLES[name]}```\n" if name in _EXAMPLES else ""
     return f"## {name}\n\n{note}{table}{example}"
 
 
 def _rows(key: Key, field: FieldInfo) -> Iterator[str]:
-    """A row for a setting; those of its own settings for a section, or for a table of sections."""
+    """Yield a row per setting, including those of nested sections."""
     for step, section in _sections_of(field.annotation):
         for name, inner in section.model_fields.items():
             yield from _rows((*key, *step, name), inner)
@@ -127,8 +128,8 @@ def _rows(key: Key, field: FieldInfo) -> Iterator[str]:
     yield f"| `{variable_name(key)}` | {_default(field)} | {mark} | {field.description} |"
 
 
-def _sections_of(annotation: Any) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401  (a type, or a form of one)
-    """The section that a setting is, or holds, and how a name goes on to it."""
+def _sections_of(annotation: Any) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401  (a type or a type form)
+    """Yield the sections in a type, and the placeholder before their keys."""
     steps: dict[object, Key] = {dict: (NAME,), tuple: (INDEX,)}
     for kind in (annotation, *get_args(annotation)):
         if is_section(kind):
@@ -140,12 +141,13 @@ def _renamed() -> str:
         f"| `{dotted(old)}` | `{variable_name(old)}` | `{dotted(new)}` |"
         for old, (new, _) in RENAMED.items()
     )
-    return f"""## Renamed
+    return f"""## Alternative names
 
-The old names of settings are read as today's, in every source; `mamba config` marks them. Where one
-source sets both it is a mistake. `auth.api_key` is one entry of `auth.api_keys`, named `default`.
+Mamba also accepts these names from the original Mamba documentation in every source, and
+`mamba config` marks them. A source must not set both names. `auth.api_key` defines an entry of
+`auth.api_keys` named `default`.
 
-| old name | | today's |
+| alternative name | variable | setting |
 |---|---|---|
 {rows}
 """

@@ -1,4 +1,4 @@
-"""The agents that a YAML file describes: read alike by the API, which names them, and the workers.
+"""Agents defined in a YAML file, which the API and the workers both read.
 
 agents:
 - name: poet
@@ -32,7 +32,7 @@ _Text = Annotated[str, Field(min_length=1)]
 
 
 class FileAgent(BaseModel):
-    """One agent of the file."""
+    """An agent in the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ class FileAgent(BaseModel):
     instructions: _Text
     model: _Text | None = None
     tools: tuple[str, ...] = ()
-    #: Those of its tools that are called only when the user has said yes.
+    #: Tools that require the user's approval.
     approval: tuple[str, ...] = ()
     limits: AgentLimits = AgentLimits()
     retries: AgentRetries = AgentRetries()
@@ -53,7 +53,9 @@ class FileAgent(BaseModel):
         for name in names:
             if name not in info.data.get("tools", ()):
                 raise PydanticCustomError(
-                    "approval", "{name} is none of its tools.", {"name": repr(name)}
+                    "approval",
+                    "{name} is not among the tools of the agent. Add it to `tools`.",
+                    {"name": repr(name)},
                 )
         return names
 
@@ -76,26 +78,26 @@ class _AgentFileContent(BaseModel):
 
 
 class AgentFile:
-    """The file as it was when it was last read, and whether it has changed since."""
+    """Reads the agent file and detects changes of it."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self.path = settings.file
         self._required = "file" in settings.model_fields_set
-        self._seen: tuple[int, ...] | None = None
+        self._stamp: tuple[int, ...] | None = None
 
     def changed(self) -> bool:
-        return _stamp(self.path) != self._seen
+        return _stamp(self.path) != self._stamp
 
     def read(self) -> Sequence[FileAgent]:
-        """The agents of the file; none where there is no file, and no setting names it.
+        """Return the agents of the file; none if it is missing and no setting names it.
 
-        A file that is wrong counts as read: it is looked at again when it has changed.
+        An invalid file counts as read until it changes.
 
         Raises:
-            SettingsError: naming the file, the field and what is wrong with it.
+            SettingsError: if the file is invalid. Names the file, the field and the reason.
         """
-        self._seen = _stamp(self.path)
-        if self._seen == () and not self._required:
+        self._stamp = _stamp(self.path)
+        if self._stamp == () and not self._required:
             return ()
         try:
             content: Any = read_yaml_text(self.path.read_text(encoding="utf-8"))
@@ -104,13 +106,13 @@ class AgentFile:
         try:
             agents = _AgentFileContent.model_validate({} if content is None else content).agents
         except ValidationError as error:
-            raise SettingsError(_explained(self.path, error)) from None
+            raise SettingsError(_describe_errors(self.path, error)) from None
         _check_names(self.path, agents)
         return agents
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """Changes when the file does; empty where there is none."""
+    """Return a value that changes with the file; empty if there is no file."""
     try:
         stat = path.stat()
     except OSError:
@@ -118,11 +120,11 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _explained(path: Path, error: ValidationError) -> str:
+def _describe_errors(path: Path, error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_input=False)
     fields = (format_field_path(problem["loc"]) or "the file" for problem in problems)
     lines = [f"{field}: {problem['msg']}" for field, problem in zip(fields, problems, strict=True)]
-    return f"{path} is wrong:\n  " + "\n  ".join(lines)
+    return f"{path} is invalid:\n  " + "\n  ".join(lines)
 
 
 def _check_names(path: Path, agents: Sequence[FileAgent]) -> None:
@@ -131,6 +133,6 @@ def _check_names(path: Path, agents: Sequence[FileAgent]) -> None:
         place = f"agents[{index}].name"
         if (origin := taken.get(agent.name)) is not None:
             raise SettingsError(
-                f"{path} is wrong:\n  {place}: There is an agent {agent.name!r} already: {origin}."
+                f"{path} is invalid:\n  {place}: {agent.name!r} is already in use ({origin})."
             )
         taken[agent.name] = place

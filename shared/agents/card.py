@@ -1,4 +1,4 @@
-"""The agents: who can be asked, and within which limits. Workers make them, the API names them."""
+"""Agent cards: descriptions of agents that workers publish and the API serves."""
 
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -16,10 +16,10 @@ class _Model(BaseModel):
 
 
 class AgentLimits(_Model):
-    """What one run may take, over all its attempts; `None`: what the `run` settings allow.
+    """Limits of one run over all its attempts. `None` means the limit of the `run` settings.
 
-    `seconds` and `steps` only tighten those settings. `cost` is in US dollars, and holds where the
-    prices of the model are known.
+    `seconds` and `steps` can only lower those settings. `cost` is in US dollars and applies to
+    models with known prices.
     """
 
     seconds: float | None = Field(default=None, gt=0)
@@ -29,9 +29,9 @@ class AgentLimits(_Model):
 
 
 class AgentRetries(_Model):
-    """How often a failed attempt is made anew; `None`: as often as the settings say.
+    """How often a failed attempt is retried. `None` means as often as the settings allow.
 
-    Once something was shown, the next attempt continues it, or the run fails.
+    `after_output` decides whether a retry continues an answer that has begun, or the run fails.
     """
 
     max_retries: int | None = Field(default=None, ge=0)
@@ -39,27 +39,27 @@ class AgentRetries(_Model):
 
 
 class AgentCard(BaseModel):
-    """What is told of an agent."""
+    """The public description of an agent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: AgentName
     description: str = ""
-    #: The model that it always asks; None: the request's, or the default one.
+    #: The agent's fixed model; None for the model of the request, or the default model.
     model: str | None = None
     tools: tuple[str, ...] = ()
-    #: More of those that are no display tools; only workers know it.
+    #: Details of the tools that are not display tools; only workers provide them.
     own_tools: tuple[ToolCard, ...] = ()
-    #: Whether it has the display tools that a request names; the others leave these alone.
+    #: Whether the agent uses the display tools that a request names.
     display_tools: bool = False
     queue: AgentName = MAIN_QUEUE
     limits: AgentLimits = AgentLimits()
 
 
-#: The agent of requests that name none.
+#: The agent of requests without an agent name.
 CHAT_AGENT = "chat"
 
-#: Those that each worker has, so that the API need not hear of them first.
+#: Agents that every worker offers.
 BUILT_IN = (
     AgentCard(
         name=CHAT_AGENT,

@@ -1,6 +1,7 @@
-"""Which agents the workers offer: published by each of them, read by the API.
+"""The catalog of agents, published by workers and read by the API.
 
-An agent whose workers are all away, as in a roll-out, is kept for a while: its runs wait for them.
+An agent without workers, for example during a rollout, stays in the catalog for a while, and its
+runs wait.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, redis_script
 from shared.settings import Settings
 
-#: How long the last word about an agent holds while other workers stand.
+#: How long an agent stays in the catalog after its last publication.
 KEPT_SECONDS = 600
 
 
@@ -23,7 +24,7 @@ class AgentCatalog:
         self._ttl_ms = int(live_ttl * 1000)
 
     async def publish(self, cards: Sequence[AgentCard]) -> None:
-        """Say, or say again, that these agents are offered."""
+        """Publish or renew the cards of these agents."""
         pairs = [text for card in cards for text in (card.name, card.model_dump_json())]
         await _publish(
             self._redis,
@@ -34,13 +35,13 @@ class AgentCatalog:
         )
 
     async def read(self) -> list[AgentCard]:
-        """What a newer worker says, and this process cannot read, is passed over."""
+        """Return all cards, without those of a newer version that this process cannot parse."""
         fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.AGENTS)
         cards = (_card(said.partition(b" ")[2]) for said in fields.values())
         return [card for card in cards if card is not None]
 
     async def queues(self, settings: Settings) -> set[str]:
-        """The names of the queues that agents have, and of those that the settings name."""
+        """Return the names of all queues of agents and of the settings."""
         named = {*settings.models.queues.values(), *settings.worker.queues}
         return named | {card.queue for card in await self.read()}
 

@@ -1,4 +1,4 @@
-"""The tools that are told of: the display tools, agents' own, and those that a request brings."""
+"""Descriptions of tools: server tools, and client tools that a request defines."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ class _ToolDescription(BaseModel):
 
 
 class ToolCard(_ToolDescription):
-    """What a worker tells of a tool of an agent's."""
+    """A worker's description of a tool of an agent."""
 
-    #: None where the tool's function does not say what it returns.
+    #: None if the tool's function has no return type.
     output_schema: dict[str, Any] | None = None
 
 
 class ClientToolDefinition(_ToolDescription):
-    """A tool that the client has: the model calls it, the client makes the call."""
+    """A client tool: the model calls it, and the client executes the call."""

@@ -1,26 +1,26 @@
-"""`data:` URLs (RFC 2397): what the API accepts is what the worker can read.
+"""Decoding of `data:` URLs (RFC 2397), for the API and the worker.
 
-Both have other clients to serve meanwhile, and a URL may be of many megabytes, all of them `%`:
-`urllib` takes seconds for that, and so does a regular expression.
+Decoding must be fast, because it blocks the event loop. A URL may consist of megabytes of `%`
+escapes, which `urllib` and regular expressions need seconds to decode.
 """
 
 import base64
 from binascii import a2b_qp
 from string import hexdigits
 
-#: Every escape is `%hh` in this; whatever cannot be of one is zero.
+#: Translates every escape to `%hh` and other bytes to zero.
 _SHAPE = bytes(
     ord("h") if chr(byte) in hexdigits else byte * (byte == ord("%")) for byte in range(256)
 )
-#: By exclusive or: what makes a `=` of the `%` of an escape, and nothing of all else.
-_TURN = bytes([ord("%") ^ ord("="), 0, 0])
-_ONLY_TURNS = bytes(byte * (byte == _TURN[0]) for byte in range(256))
-#: What of base64's alphabet anybody has a reason to escape.
+#: XOR mask that turns the `%` of an escape into `=`.
+_MASK = bytes([ord("%") ^ ord("="), 0, 0])
+_KEEP_MASK = bytes(byte * (byte == _MASK[0]) for byte in range(256))
+#: Base64 characters that clients escape.
 _ESCAPED = {b"%2B": b"+", b"%2b": b"+", b"%2F": b"/", b"%2f": b"/", b"%3D": b"=", b"%3d": b"="}
 
 
 def validate(url: str) -> None:
-    """Raises ValueError if `content` would. Escapes alone are never wrong."""
+    """Raise ValueError if `decode` would. Escapes alone are always valid."""
     if not url.partition(",")[0].endswith(";base64"):
         _body(url)
     else:
@@ -28,10 +28,10 @@ def validate(url: str) -> None:
 
 
 def decode(url: str) -> bytes:
-    """The bytes that a `data:` URL holds.
+    """Return the content of a `data:` URL.
 
     Raises:
-        ValueError: if it holds none: no comma, or base64 that is broken.
+        ValueError: if the comma is missing or the base64 is invalid.
     """
     head, body = _body(url)
     if not head.endswith(";base64"):
@@ -45,15 +45,15 @@ def decode(url: str) -> bytes:
 def _body(url: str) -> tuple[str, str]:
     head, comma, body = url.partition(",")
     if not comma:
-        raise ValueError("no comma")
+        raise ValueError("the comma is missing")
     return head, body
 
 
 def _unescaped(raw: bytes) -> bytes:
-    """Read it as quoted-printable, which has a `=` where this has the `%` of an escape."""
+    """Decode escapes as quoted-printable, which uses `=` instead of `%`."""
     if b"%" not in raw:
         return raw
     raw = raw.replace(b"=", b"%3D")
-    turns = raw.translate(_SHAPE).replace(b"%hh", _TURN).translate(_ONLY_TURNS)
-    turned = int.from_bytes(raw, "big") ^ int.from_bytes(turns, "big")
-    return a2b_qp(turned.to_bytes(len(raw), "big"))
+    mask = raw.translate(_SHAPE).replace(b"%hh", _MASK).translate(_KEEP_MASK)
+    converted = int.from_bytes(raw, "big") ^ int.from_bytes(mask, "big")
+    return a2b_qp(converted.to_bytes(len(raw), "big"))

@@ -1,4 +1,4 @@
-"""What a file is: by what it says, and by what it holds. The content has the last word."""
+"""Media types of files, from their declaration and their content. The content takes precedence."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -7,7 +7,7 @@ UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"
 
 _TEXTS = ("json", "xml", "yaml", "x-yaml", "toml")
-#: How files of a kind begin. Names differ for those in a RIFF or ZIP container.
+#: First bytes of binary formats.
 _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -21,50 +21,50 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xb
 
 
 class WrongMediaType(ValueError):
-    """The content is not what its media type says."""
+    """The content does not match the declared media type."""
 
 
 def is_text(media_type: str) -> bool:
-    """Whether a model of any kind can read it, once it stands in the prompt."""
+    """Return whether the type is text that can be part of a prompt."""
     kind, _, name = normalize_media_type(media_type).partition("/")
     return kind == "text" or name in _TEXTS or name.endswith(("+json", "+xml", "+yaml"))
 
 
 def is_allowed(media_type: str, patterns: Sequence[str]) -> bool:
-    """`text/*` are all texts, also those that are called `application/…`."""
+    """Return whether a type matches a pattern; `text/*` covers all text, such as JSON."""
     named = (media_type, TEXT) if is_text(media_type) else (media_type,)
     return any(fnmatchcase(name, pattern) for name in named for pattern in patterns)
 
 
 def normalize_media_type(media_type: str) -> str:
-    """Without parameters, in small letters, and by its usual name."""
+    """Return the media type in lowercase, without parameters, and by its standard name."""
     bare = media_type.partition(";")[0].strip().lower()
     return {"": UNKNOWN, "image/jpg": "image/jpeg"}.get(bare, bare)
 
 
 def detect_media_type(declared: str, content: bytes) -> str:
-    """The media type of a content that is said to be of one.
+    """Return the media type of a content with a declared type.
 
-    Browsers tell it from a file's name: nothing for `.py`, a video for `.ts`, PNG for whatever is
-    called so. What reads as text is one; what begins like an image or a PDF file is one.
+    Browsers derive the type from the file name: none for `.py`, a video for `.ts`. Therefore
+    content that looks like text counts as text, and signatures override the declared type.
 
     Raises:
-        WrongMediaType: if it says that it is an image, a PDF file or a text, and is none.
+        WrongMediaType: if the content is declared as an image, PDF or text but is not.
     """
     media_type = normalize_media_type(declared)
     if found := _signature(content):
         return found
     if media_type in _SIGNED:
-        raise WrongMediaType(f"It is not {media_type}, as it says.")
+        raise WrongMediaType(f"The content is not {media_type}, as declared.")
     if _reads_as_text(content):
         return media_type if is_text(media_type) else TEXT
     if is_text(media_type):
-        raise WrongMediaType(f"It is no text, and says that it is {media_type}.")
+        raise WrongMediaType(f"The content is not text, but is declared as {media_type}.")
     return media_type
 
 
 def as_utf8(content: bytes) -> bytes:
-    """A text in UTF-8. Spreadsheets still export Latin-1 and UTF-16."""
+    """Convert a text to UTF-8. Spreadsheets still export Latin-1 and UTF-16."""
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
             return content.decode(encoding, "replace").encode()

@@ -1,4 +1,4 @@
-"""A chat's history as a run's job carries it: what every client version sends, in one shape.
+"""The messages of a chat in a job, independent of the client version that sent them.
 
 `api/chat/request.py` builds it from a request. `worker/agents/history.py` converts it to the
 model's messages.
@@ -34,7 +34,7 @@ class FilePart(_Part):
 
 
 class ToolPart(_Part):
-    """A tool call that has its result; exactly one of output and error_text says which."""
+    """A completed tool call, with either `output` or `error_text`."""
 
     type: Literal["tool"] = "tool"
     tool_call_id: str
@@ -45,7 +45,7 @@ class ToolPart(_Part):
 
 
 class StepStart(_Part):
-    """Parts before and after it came from different model requests."""
+    """Separates the parts of different model requests."""
 
     type: Literal["step-start"] = "step-start"
 

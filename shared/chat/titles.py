@@ -1,4 +1,4 @@
-"""Titles of chats: what one looks like, and how a worker's comes back to the API that waits."""
+"""Chat titles: their format, and their transfer from a worker to the waiting API process."""
 
 import re
 
@@ -10,8 +10,8 @@ from shared.redis.scripts import Key, redis_script
 
 UNTITLED = "New chat"
 
-#: What was made is kept for a waiting process that missed its publication. In milliseconds.
-_KEPT_MS = 10_000
+#: Time to live of a title, for an API process that missed its publication. In milliseconds.
+_TTL_MS = 10_000
 
 _PREFIX = re.compile(r"^(title|subject)\s*:\s*", re.IGNORECASE)
 _MARKS = " \t#*_`\"'“”„‘’«»<>"
@@ -19,7 +19,7 @@ _INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\
 
 
 class GeneratedTitle(BaseModel):
-    """A worker's answer; without a title where the model gave none."""
+    """A worker's result. `title` is None if the model returned none."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -27,14 +27,14 @@ class GeneratedTitle(BaseModel):
 
 
 class TitleStore:
-    """Where workers put titles. Each is read once, by the process that asked for it."""
+    """Generated titles in Redis. Only the requesting process reads a title."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def save(self, title_id: str, title: GeneratedTitle) -> None:
         text = title.model_dump_json()
-        await _put(self._redis, title=keys.title(title_id), text=text, ttl_ms=_KEPT_MS)
+        await _put(self._redis, title=keys.title(title_id), text=text, ttl_ms=_TTL_MS)
 
     async def read(self, title_id: str) -> GeneratedTitle | None:
         text: bytes | None = await self._redis.execute_command("GET", keys.title(title_id))
@@ -45,7 +45,10 @@ class TitleStore:
 
 
 def clean_title(text: str, max_length: int) -> str:
-    """A text as a title: one plain line, without a full stop, cut at a word. May be empty."""
+    """Convert a text to a title: one plain line without a final period, cut at a word boundary.
+
+    The result may be empty.
+    """
     for line in text.splitlines():
         plain = " ".join(_INVISIBLE.sub(" ", line).split()).strip(_MARKS)
         plain = _PREFIX.sub("", plain).strip(_MARKS)
@@ -59,12 +62,12 @@ def clean_title(text: str, max_length: int) -> str:
 def _cut(text: str, max_length: int) -> str:
     if len(text) <= max_length:
         return text
-    kept = text[: max_length - 1]
+    shortened = text[: max_length - 1]
     words, space, _ = text[:max_length].rpartition(" ")
-    # A language without spaces, or one endless word, is cut where it must be.
+    # Text without spaces is cut within a word.
     if space and len(words) >= max_length // 2:
-        kept = words
-    return f"{kept.rstrip(' ,;:.-–—')}…"
+        shortened = words
+    return f"{shortened.rstrip(' ,;:.-–—')}…"
 
 
 # Stores a title and publishes it on the channel with the key's name.

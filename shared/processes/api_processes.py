@@ -1,11 +1,11 @@
-"""Who serves: each API process renews its record, for whoever looks at the whole house."""
+"""The registry of API processes."""
 
 from shared.processes.registry import ProcessRecord, ProcessRegistry
 from shared.redis import keys
 
 
 class ApiRecord(ProcessRecord):
-    #: Clients that follow a run now.
+    #: Clients that currently follow a run.
     clients: int = 0
 
 

@@ -1,4 +1,4 @@
-"""What a process has counted since it started, in few numbers: read off its metrics."""
+"""Counters of one process, derived from its Prometheus metrics."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -12,25 +12,25 @@ from shared.telemetry.metrics import DURATION_BUCKETS
 
 _RUNS, _ACCEPTED, _TOKENS = "mamba_runs_total", "mamba_runs_accepted_total", "mamba_tokens_total"
 _WAIT, _FIRST_TOKEN = "mamba_run_wait_seconds_bucket", "mamba_run_first_token_seconds_bucket"
-#: The metrics that totals are made of, as they are exposed.
+#: Names of the metrics that the counters are derived from.
 SOURCES = (_RUNS, _ACCEPTED, _TOKENS, _WAIT, _FIRST_TOKEN)
 
 _NONE = (0,) * (len(DURATION_BUCKETS) + 1)
 
 
 class Counters(BaseModel):
-    """Counts that only rise, for as long as their process lives."""
+    """Monotonic counters of a process since its start."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    #: Runs that were let in, and those that have ended, by how.
+    #: Accepted runs, and ended runs by outcome.
     accepted: int = 0
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
     #: Output tokens.
     tokens: int = 0
-    #: Counts per bucket of `SECONDS` in shared/telemetry/metrics.py; the last is for the rest.
+    #: Counts per bucket of `DURATION_BUCKETS`; the last bucket has no upper bound.
     wait: tuple[int, ...] = _NONE
     first_token: tuple[int, ...] = _NONE
 
@@ -41,8 +41,8 @@ class Counters(BaseModel):
         return self._with(earlier, -1)
 
     def _with(self, other: "Counters", sign: int) -> "Counters":
-        def buckets(mine: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
-            return tuple(a + sign * b for a, b in zip(mine, others, strict=False))
+        def buckets(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(a + sign * b for a, b in zip(left, right, strict=False))
 
         return Counters(
             accepted=self.accepted + sign * other.accepted,
@@ -56,7 +56,7 @@ class Counters(BaseModel):
 
 
 class CounterReader:
-    """The totals of this process since this was made: its metrics may know of a life before."""
+    """Reads the counters of this process relative to the creation of the reader."""
 
     def __init__(self) -> None:
         self._before = _read()
@@ -66,9 +66,9 @@ class CounterReader:
 
 
 def quantile(buckets: tuple[int, ...], share: float) -> float | None:
-    """The seconds within which this share of what was counted lies; None where nothing was.
+    """Return a quantile in seconds, or None if nothing was counted.
 
-    Within a bucket it is interpolated, as Prometheus' `histogram_quantile` does.
+    Interpolates within a bucket like `histogram_quantile` of Prometheus.
     """
     rank = share * sum(buckets)
     if rank <= 0:
@@ -84,7 +84,7 @@ def quantile(buckets: tuple[int, ...], share: float) -> float | None:
 
 
 def _read() -> Counters:
-    """Also where several processes share their metrics it is this one's own counts."""
+    """Read the counters of this process, also in multiprocess mode."""
     runs: dict[str, int] = {}
     sums: dict[str, int] = {_ACCEPTED: 0, _TOKENS: 0}
     buckets: dict[str, dict[str, int]] = {_WAIT: {}, _FIRST_TOKEN: {}}
@@ -94,8 +94,8 @@ def _read() -> Counters:
             outcome = sample.labels["outcome"]
             runs[outcome] = runs.get(outcome, 0) + value
         elif sample.name in buckets:
-            bound, found = sample.labels["le"], buckets[sample.name]
-            found[bound] = found.get(bound, 0) + value
+            bound, counts = sample.labels["le"], buckets[sample.name]
+            counts[bound] = counts.get(bound, 0) + value
         elif sample.labels.get("kind", "output") == "output":
             sums[sample.name] += value
     return Counters(
@@ -104,8 +104,8 @@ def _read() -> Counters:
         failed=runs.get("failed", 0),
         cancelled=runs.get("cancelled", 0),
         tokens=sums[_TOKENS],
-        wait=_apart(buckets[_WAIT].values()),
-        first_token=_apart(buckets[_FIRST_TOKEN].values()),
+        wait=_per_bucket(buckets[_WAIT].values()),
+        first_token=_per_bucket(buckets[_FIRST_TOKEN].values()),
     )
 
 
@@ -114,6 +114,6 @@ def _samples() -> Iterable[Sample]:
         yield from family.samples
 
 
-def _apart(cumulative: Iterable[int]) -> tuple[int, ...]:
-    """Each bucket's own count; Prometheus counts into every bucket above too."""
+def _per_bucket(cumulative: Iterable[int]) -> tuple[int, ...]:
+    """Convert cumulative Prometheus buckets to counts per bucket."""
     return tuple(after - before for before, after in pairwise((0, *cumulative))) or _NONE

@@ -1,4 +1,4 @@
-"""The metrics of the last hour, one sample every few seconds."""
+"""The metrics of the last hour, with one sample every 5 seconds."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,15 @@ from shared.redis.scripts import Key, redis_script
 SAMPLE_SECONDS = 5.0
 SAMPLES_KEPT = 720
 _HOUR_MS = 3_600_000
-#: After a longer pause what was counted meanwhile is nobody's rate.
+#: After a longer pause, the difference of counters is not a meaningful rate.
 _PAUSE_MS = 60_000
 
 
 class Sample(BaseModel):
-    """The house at one time. Times are Unix ms by Redis' clock, spans ms, rates per second."""
+    """The state of the deployment at one time.
+
+    Times are Unix milliseconds by Redis' clock, durations milliseconds, rates per second.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -28,18 +31,18 @@ class Sample(BaseModel):
     deferred: int
     oldest_wait_ms: int
     workers: int
-    #: Runs that the workers that do not drain take at most.
+    #: Slots of all workers that are not draining.
     places: int
-    #: Clients that follow a run.
+    #: Clients that currently follow a run.
     clients: int
-    #: Since the sample before.
+    #: Rates since the previous sample.
     accepted: float = 0.0
     succeeded: float = 0.0
     failed: float = 0.0
     cancelled: float = 0.0
     #: Output tokens.
     tokens: float = 0.0
-    #: None: no run began, or spoke, since the sample before.
+    #: None if no run started, or produced a first token, since the previous sample.
     wait_p50_ms: float | None = None
     wait_p95_ms: float | None = None
     first_token_p50_ms: float | None = None
@@ -47,7 +50,7 @@ class Sample(BaseModel):
 
 
 class CounterBaseline(BaseModel):
-    """What the processes had counted, by their ids, when a sample was made."""
+    """The counters of all processes by process id at the time of a sample."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -58,11 +61,11 @@ class CounterBaseline(BaseModel):
 class MetricsHistory:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._known: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._last_id = b"-"
 
     async def try_become_leader(self, process_id: str) -> float:
-        """0.0 where the turn is this process' now, else the seconds until the next."""
+        """Return 0.0 if this process became the leader, else the seconds until the next attempt."""
         left_ms = await _try_become_leader(
             self._redis,
             leader=keys.SAMPLE_LEADER,
@@ -72,21 +75,23 @@ class MetricsHistory:
         return left_ms / 1000
 
     async def last_baseline(self) -> CounterBaseline | None:
-        """What was seen at the sample before; None where there was none lately."""
+        """Return the counters at the previous sample; None if there is no recent one."""
         text: bytes | None = await self._redis.execute_command("GET", keys.SAMPLE_COUNTERS)
         return CounterBaseline.model_validate_json(text) if text else None
 
     async def final_counters(self, process_ids: Sequence[str]) -> dict[str, Counters]:
-        """The last word of those that have left in good order, and not long ago."""
+        """Return the final counters of processes that shut down recently."""
         if not process_ids:
             return {}
         names = map(keys.final_counters, process_ids)
         texts: list[bytes | None] = await self._redis.execute_command("MGET", *names)
         found = zip(process_ids, texts, strict=True)
-        return {one: Counters.model_validate_json(text) for one, text in found if text}
+        return {
+            process_id: Counters.model_validate_json(text) for process_id, text in found if text
+        }
 
     async def add(self, sample: Sample, baseline: CounterBaseline, process_id: str) -> bool:
-        """Add the sample of this process' turn. False if another has the turn by now."""
+        """Add a sample as the leader. Return False if another process is the leader now."""
         added = await _add(
             self._redis,
             leader=keys.SAMPLE_LEADER,
@@ -102,7 +107,7 @@ class MetricsHistory:
         return bool(added)
 
     async def last_hour(self, now: int) -> tuple[Sample, ...]:
-        """The samples of the hour before `now`, the oldest first; only new ones are read."""
+        """Return the samples of the hour before `now`, oldest first. Reads only new samples."""
         after = self._last_id if self._last_id == b"-" else b"(" + self._last_id
         rows: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
             "XRANGE", keys.SAMPLES, after, "+"
@@ -110,14 +115,14 @@ class MetricsHistory:
         for entry_id, fields in rows:
             self._last_id = entry_id
             if (sample := _read(fields)) is not None:
-                self._known.append(sample)
-        while self._known and self._known[0].at < now - _HOUR_MS:
-            self._known.popleft()
-        return tuple(self._known)
+                self._samples.append(sample)
+        while self._samples and self._samples[0].at < now - _HOUR_MS:
+            self._samples.popleft()
+        return tuple(self._samples)
 
 
 def _read(fields: Mapping[bytes, bytes]) -> Sample | None:
-    """None of what a newer process wrote, and this one cannot read."""
+    """Return None for a sample of a newer version that this process cannot parse."""
     try:
         return Sample.model_validate_json(fields.get(b"sample", b""))
     except ValidationError:

@@ -1,7 +1,7 @@
-"""Who is there: each process renews a record of itself, the others read them.
+"""Registries of live processes. Each process renews its own record; others read the records.
 
-A process that stops renewing is gone from the list when its time is over, whatever became of it.
-One that leaves in good order is gone at once; what it counted is kept until the next sample.
+A record expires if its process stops renewing it. A process that shuts down deregisters at once,
+and its final counters are kept for the next sample.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis, RedisError
 from shared.redis.scripts import Key, redis_script
 
-#: How long a process counts as alive after its last renewal; it renews each third of it.
+#: Time to live of a record; a process renews it three times within this time.
 ALIVE_SECONDS = 6.0
-#: How long the totals of one that has left are kept: for more than one sample.
-_TOTALS_KEPT_MS = 15_000
-_LEAVE_SECONDS = 1.0
+#: Time to live of final counters: longer than the interval of samples.
+_FINAL_COUNTERS_TTL_MS = 15_000
+_DEREGISTER_SECONDS = 1.0
 
 
 class ProcessRecord(BaseModel):
-    """A process as it last described itself. `started_at` is Unix milliseconds."""
+    """The last record of a process. `started_at` is in Unix milliseconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,9 +37,9 @@ class ProcessRecord(BaseModel):
     host: str
     pid: int
     started_at: int
-    #: How long it had been up when it said so, in ms: clocks may differ, this does not.
+    #: Uptime in milliseconds, which does not depend on synchronized clocks.
     up_ms: int = 0
-    #: What it has counted since it started.
+    #: Counters since the start of the process.
     totals: Counters = Field(default_factory=Counters)
 
 
@@ -47,9 +47,9 @@ RecordT = TypeVar("RecordT", bound=ProcessRecord)
 
 
 class ProcessRegistry(Generic[RecordT]):
-    """The processes of one kind that are alive."""
+    """The live processes of one kind."""
 
-    #: Sorted set: their ids, by when they count as gone.
+    #: Key of a sorted set: process ids by the time their records expire.
     members: ClassVar[str]
     record: type[RecordT]
 
@@ -58,11 +58,11 @@ class ProcessRegistry(Generic[RecordT]):
         self._alive_ms = int(alive_seconds * 1000)
 
     def key(self, member_id: str) -> str:
-        """Where the record of a process stands."""
+        """Return the Redis key of a process's record."""
         raise NotImplementedError
 
     async def renew(self, record: RecordT) -> None:
-        """Be alive, as described, for a while."""
+        """Store the record and extend its time to live."""
         await _renew(
             self._redis,
             members=self.members,
@@ -73,19 +73,19 @@ class ProcessRegistry(Generic[RecordT]):
         )
 
     async def deregister(self, record: RecordT) -> None:
-        """Be gone at once, with a last word on what was counted."""
+        """Remove the record and store the final counters."""
         left = keys.final_counters(record.id)
         totals = record.totals.model_dump_json()
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("ZREM", self.members, record.id)
             pipe.execute_command("DEL", self.key(record.id))
-            pipe.execute_command("SET", left, totals, "PX", _TOTALS_KEPT_MS)
+            pipe.execute_command("SET", left, totals, "PX", _FINAL_COUNTERS_TTL_MS)
             await pipe.execute()
 
     async def alive(self) -> list[RecordT]:
-        """The records of all that are alive, the longest-serving first.
+        """Return the records of live processes, oldest process first.
 
-        What a newer process says, and this one cannot read, is passed over.
+        Skips records of a newer version that this process cannot parse.
         """
         texts = await _alive(self._redis, members=self.members, record_format=self.key("%s"))
         records = [record for text in texts if (record := self._read(text)) is not None]
@@ -99,17 +99,17 @@ class ProcessRegistry(Generic[RecordT]):
 
 
 class ProcessIdentity:
-    """What a process says of itself whatever it does."""
+    """The id of this process, and the fields that the records of all processes share."""
 
     def __init__(self) -> None:
         self._host, self._pid = socket.gethostname(), os.getpid()
-        #: Names this process among all that there are.
+        #: Unique among all processes of the deployment.
         self.id = f"{self._host}-{self._pid}-{secrets.token_hex(3)}"
         self._started_at, self._began = time.time_ns() // 1_000_000, time.monotonic()
         self._counted = CounterReader()
 
     async def record(self) -> ProcessRecord:
-        """As it is now. A thread adds up what was counted: it is milliseconds for many labels."""
+        """Return the current record. Reads the counters in a thread, as it takes milliseconds."""
         totals = await asyncio.to_thread(self._counted.read)
         return ProcessRecord(
             id=self.id,
@@ -122,7 +122,7 @@ class ProcessIdentity:
 
 
 class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
-    """Renews a record for as long as the context lasts, and takes it back at its end."""
+    """Renews the record of this process while the context is active, then deregisters."""
 
     def __init__(
         self,
@@ -130,21 +130,21 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
         identity: ProcessIdentity,
         describe: Callable[[ProcessRecord], RecordT],
     ) -> None:
-        self._register = registry
+        self._registry = registry
         self._identity = identity
-        #: Adds what it is that this process does.
+        #: Adds the fields of this kind of process.
         self._describe = describe
 
     async def __aexit__(self, *exc_info: object) -> None:
         await super().__aexit__(*exc_info)
         with suppress(*REDIS_AWAY, RedisError, TimeoutError):
-            async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._register.deregister(self._describe(await self._identity.record()))
+            async with asyncio.timeout(_DEREGISTER_SECONDS):
+                await self._registry.deregister(self._describe(await self._identity.record()))
 
     async def _run(self) -> None:
         while True:
             with suppress(*REDIS_AWAY, RedisError):
-                await self._register.renew(self._describe(await self._identity.record()))
+                await self._registry.renew(self._describe(await self._identity.record()))
             await asyncio.sleep(ALIVE_SECONDS / 3)
 
 

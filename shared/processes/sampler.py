@@ -1,7 +1,7 @@
-"""Makes the samples: each API process and each worker takes part, one of them at each turn.
+"""Adds samples to the metrics history. API and worker processes elect a leader for each sample.
 
-Rates are the difference between what all processes have counted by now and by the sample before.
-One that is new counts from nothing, one that has left in good order has given its last word.
+Rates are the differences of all process counters since the previous sample. A new process counts
+from zero, and a process that shut down has stored its final counters.
 """
 
 import asyncio
@@ -19,41 +19,47 @@ from shared.redis.client import REDIS_AWAY, RedisError
 
 log = structlog.stdlib.get_logger()
 
-#: Those who wait for a turn do not all ask for it at once.
-_SPREAD_SECONDS = 0.1
-#: What a new process may have been up before it said so.
-_SLACK_SECONDS = 2.0
+#: Random delay, so that processes do not compete for leadership at the same moment.
+_JITTER_SECONDS = 0.1
+#: Time between the start of a process and its first record.
+_FIRST_RECORD_SECONDS = 2.0
 
 
 class MetricsSampler(BackgroundTask):
-    """One process a turn looks at the house, and adds the sample for all."""
+    """Adds a sample of the deployment whenever this process is the leader."""
 
     def __init__(self, history: MetricsHistory, monitor: SystemMonitor, process_id: str) -> None:
-        self._samples = history
-        self._observatory = monitor
+        self._history = history
+        self._monitor = monitor
         self._id = process_id
 
     async def _run(self) -> None:
         while True:
             pause = SAMPLE_SECONDS
             try:
-                pause = await self._samples.try_become_leader(self._id)
+                pause = await self._history.try_become_leader(self._id)
                 if not pause:
                     await self.sample()
             except (*REDIS_AWAY, RedisError) as error:
-                log.debug("sampling.redis_away", error=str(error))
-            await asyncio.sleep(pause + random.uniform(0, _SPREAD_SECONDS))  # noqa: S311
+                log.debug(
+                    "sampling.redis_away",
+                    message="Sample skipped because Redis is unavailable",
+                    error=str(error),
+                )
+            await asyncio.sleep(pause + random.uniform(0, _JITTER_SECONDS))  # noqa: S311
 
     async def sample(self) -> None:
-        """Look at the house, and add what is seen."""
-        house = await self._observatory.snapshot()
-        if not house.redis.up:
+        """Add a sample of the current system snapshot."""
+        snapshot = await self._monitor.snapshot()
+        if not snapshot.redis.up:
             return
-        processes = {one.id: one.totals for one in (*house.workers, *house.apis)}
-        before = await self._samples.last_baseline()
-        missed = [one for one in before.totals if one not in processes] if before else []
-        sample = make_sample(house, before, await self._samples.final_counters(missed))
-        await self._samples.add(sample, CounterBaseline(at=house.at, totals=processes), self._id)
+        processes = {process.id: process.totals for process in (*snapshot.workers, *snapshot.apis)}
+        baseline = await self._history.last_baseline()
+        missing = [i for i in baseline.totals if i not in processes] if baseline else []
+        final_counters = await self._history.final_counters(missing)
+        sample = make_sample(snapshot, baseline, final_counters)
+        new_baseline = CounterBaseline(at=snapshot.at, totals=processes)
+        await self._history.add(sample, new_baseline, self._id)
 
 
 def make_sample(
@@ -61,7 +67,7 @@ def make_sample(
     baseline: CounterBaseline | None,
     final_counters: Mapping[str, Counters],
 ) -> Sample:
-    """The sample of what is there; without one before it has no rates."""
+    """Build a sample from a snapshot; without a baseline its rates are zero."""
     counted, seconds = Counters(), 0.0
     if baseline is not None and snapshot.at > baseline.at:
         seconds = (snapshot.at - baseline.at) / 1000
@@ -97,14 +103,14 @@ def _counted(
     present: Iterable[ProcessRecord],
     seconds: float,
 ) -> Counters:
-    """What all have counted since. Who was away, and is back, is passed over this once."""
+    """Return the counters since the baseline, without processes that were absent from it."""
     counted = Counters()
     for process_id, totals in left.items():
         counted += totals - before.totals[process_id]
     for record in present:
         if (known := before.totals.get(record.id)) is not None:
             counted += record.totals - known
-        elif record.up_ms / 1000 < seconds + _SLACK_SECONDS:
+        elif record.up_ms / 1000 < seconds + _FIRST_RECORD_SECONDS:
             counted += record.totals
     return counted
 

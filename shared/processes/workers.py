@@ -1,4 +1,4 @@
-"""Who works: each worker process renews its record, the API and operators' commands read them."""
+"""The registry of worker processes."""
 
 from shared.processes.registry import ProcessRecord, ProcessRegistry
 from shared.redis import keys
@@ -6,12 +6,12 @@ from shared.redis import keys
 
 class WorkerRecord(ProcessRecord):
     queue: str
-    #: The keys of the queues that it serves; empty of a worker that does not say.
+    #: Redis keys of the queues that the worker serves; empty means every queue.
     queues: tuple[str, ...] = ()
-    #: Runs it works on, and how many it would take.
+    #: Active runs, and their maximum number.
     running: int
     concurrency: int
-    #: Takes nothing new: it is on its way out.
+    #: Whether the worker takes no new jobs because it is shutting down.
     draining: bool = False
 
     def serves(self, queue: str) -> bool:

@@ -1,6 +1,6 @@
-"""What the workers last heard from each model endpoint: written by one of them, read by the API.
+"""Health reports of model endpoints, written by workers and read by the API.
 
-The API holds no provider's key and needs no way to its network.
+The API needs neither provider keys nor network access to providers.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from shared.redis.client import Redis
 
 
 class ProviderReport(BaseModel):
-    """One endpoint's answer. Times are Unix milliseconds."""
+    """The result of a health check of an endpoint. Times are Unix milliseconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -20,14 +20,14 @@ class ProviderReport(BaseModel):
     healthy: bool
     latency_ms: float
     checked_at: int
-    #: Why it is not healthy, as a code of `worker/jobs/failures.py`.
+    #: Error code from `worker/jobs/failures.py` if the endpoint is unhealthy.
     error: str | None = None
-    #: The ids of its models, as it lists them; empty where it lists none.
+    #: Model ids in the order of the endpoint.
     models: tuple[str, ...] = ()
 
 
 class ProviderReports:
-    """The newest report of each provider, for as long as somebody renews them."""
+    """The latest report of each provider. Reports expire unless they are renewed."""
 
     def __init__(self, redis: Redis, *, ttl: float) -> None:
         self._redis = redis
@@ -40,7 +40,7 @@ class ProviderReports:
             await pipe.execute()
 
     async def read(self, names: Sequence[str]) -> list[ProviderReport]:
-        """The reports there are of these providers, in their order."""
+        """Return the available reports of these providers, in the given order."""
         if not names:
             return []
         found: list[bytes | None] = await self._redis.execute_command(

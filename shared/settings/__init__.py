@@ -1,7 +1,7 @@
-"""The settings: read once at start, frozen, handed down from each process's composition root.
+"""The settings: their sections and defaults, the sources they are read from, and their reload.
 
-Highest first: `MAMBA_*` environment (nested by `__`), `~/mamba.env`, `config.local.yaml`,
-`config/config.yaml`, the defaults of the sections.
+Sources in order of precedence: `MAMBA_*` environment variables (nested by `__`), `~/mamba.env`,
+`config.local.yaml`, `config/config.yaml`, and the defaults in the sections.
 """
 
 from shared.settings.load import (

@@ -1,4 +1,4 @@
-"""What differs between two settings, and what of it may take effect without a restart."""
+"""Differences between two settings, and the part of them that takes effect without a restart."""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -11,26 +11,26 @@ from shared.settings.sections.base import is_live
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def changed_keys(old: object, new: object, above: Key = (), *, live: bool) -> Iterator[Key]:
-    """The keys whose values differ: those that are live, or those that are not."""
+def changed_keys(old: object, new: object, parent: Key = (), *, live: bool) -> Iterator[Key]:
+    """Yield the keys whose values differ: only the live ones, or only those that need a restart."""
     if old == new:
         return
     if isinstance(old, BaseModel) and isinstance(new, BaseModel):
         for name, field in type(new).model_fields.items():
-            was, now = getattr(old, name), getattr(new, name)
-            if isinstance(now, BaseModel) or is_live(field) is live:
-                yield from changed_keys(was, now, (*above, name), live=live)
+            before, after = getattr(old, name), getattr(new, name)
+            if isinstance(after, BaseModel) or is_live(field) is live:
+                yield from changed_keys(before, after, (*parent, name), live=live)
     else:
-        yield above
+        yield parent
 
 
 def apply_live_changes(old: _Model, new: _Model) -> _Model:
-    """The new settings, but for those that wait for a restart: these stay as they are."""
+    """Return the new settings with the old values of all settings that need a restart."""
     update: dict[str, object] = {}
     for name, field in type(new).model_fields.items():
-        was, now = getattr(old, name), getattr(new, name)
-        if isinstance(was, BaseModel) and isinstance(now, BaseModel):
-            update[name] = apply_live_changes(was, now)
+        before, after = getattr(old, name), getattr(new, name)
+        if isinstance(before, BaseModel) and isinstance(after, BaseModel):
+            update[name] = apply_live_changes(before, after)
         elif not is_live(field):
-            update[name] = was
+            update[name] = before
     return new.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""The settings in force: what may change without a restart is read from here each time."""
+"""The current settings of a process. Read live settings from here at each use."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,19 @@ class LiveSettings:
         self._listeners: list[Callable[[Settings], None]] = []
 
     def on_change(self, listener: Callable[[Settings], None]) -> None:
-        """Call the listener with each later settings."""
+        """Call the listener with the new settings after each change."""
         self._listeners.append(listener)
 
     def replace(self, settings: Settings) -> None:
-        """Put new settings in force, for all who read them from here."""
+        """Make new settings current and call the listeners."""
         self.now = settings
         for listener in self._listeners:
             try:
                 listener(settings)
-            except Exception as error:  # noqa: BLE001  (the others have to hear of them too)
-                log.error("settings.unheard", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold keys)
+            except Exception as error:  # noqa: BLE001  (the other listeners must still be called)
+                log.error(  # noqa: TRY400  (error messages may contain keys)
+                    "settings.unheard",
+                    message="A component failed to apply changed settings",
+                    error=type(error).__name__,
+                    where=where(error),
+                )

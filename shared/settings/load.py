@@ -1,8 +1,4 @@
-"""All settings, and how they are put together from their sources.
-
-Highest first: the environment, `~/mamba.env`, `config.local.yaml`, `config/config.yaml`, the
-defaults of the sections.
-"""
+"""The `Settings` model, and loading it from the sources in their order of precedence."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +10,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 
 from shared.errors import SettingsError
-from shared.providers import names as known
+from shared.settings.model_names import ModelNameParser, validate_models
 from shared.settings.names import Key, dotted
 from shared.settings.sections.agents import AgentSettings
 from shared.settings.sections.auth import AuthSettings
@@ -56,7 +52,7 @@ class Settings(Section):
     auth: AuthSettings = AuthSettings()
     openai: OpenAISettings = OpenAISettings()
     providers: dict[ProviderName, ProviderSettings] = Field(
-        default={}, description="Further OpenAI-compatible endpoints, by name"
+        default={}, description="Additional OpenAI-compatible endpoints, by name"
     )
     models: ModelSettings = ModelSettings()
     agents: AgentSettings = AgentSettings()
@@ -71,42 +67,42 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check_providers(self) -> Self:
-        if problem := known.mistake(self):
-            raise ValueError(problem)
+        names = ModelNameParser(self.providers, self.openai.default_model)
+        validate_models(self.providers, self.models, names)
         return self
 
 
 @dataclass(frozen=True)
 class LoadedSettings:
-    """The settings, and the sources that they were put together from, highest first."""
+    """The settings, and their sources from the highest to the lowest precedence."""
 
     settings: Settings
     sources: tuple[SettingsSource, ...]
 
     def origin(self, key: Key) -> str | None:
-        """Where a setting comes from: a variable, a file; None: the defaults."""
+        """Return the variable or file that sets a key, or None if it has its default."""
         return next(filter(None, (source.origin(key) for source in self.sources)), None)
 
     def renamed_from(self, key: Key) -> Key | None:
-        """The old name that it is set by, if it is."""
+        """Return the original name that sets the key, or None if it is set by its current name."""
         source = next((source for source in self.sources if source.origin(key)), None)
         return source.renamed.get(key) if source else None
 
 
 def load_settings() -> Settings:
-    """Read the settings from all their sources.
+    """Load the settings from all sources.
 
     Raises:
-        SettingsError: naming each wrong key, where it was set and what is wrong with it.
+        SettingsError: if a source is invalid. Lists each invalid key, its source and the reason.
     """
     return read_settings().settings
 
 
 def read_settings() -> LoadedSettings:
-    """The settings, and where each comes from.
+    """Load the settings and keep their sources.
 
     Raises:
-        SettingsError: naming each wrong key, where it was set and what is wrong with it.
+        SettingsError: if a source is invalid. Lists each invalid key, its source and the reason.
     """
     sources = tuple(_sources())
     problems = [problem for source in sources for problem in source.problems]
@@ -116,16 +112,16 @@ def read_settings() -> LoadedSettings:
     try:
         settings = Settings.model_validate(with_lists(tree, Settings))
     except ValidationError as error:
-        problems += _wrong_values(error, sources)
+        problems += _invalid_values(error, sources)
     else:
         if not problems:
             return LoadedSettings(settings, sources)
     lines = sorted({str(problem) for problem in problems})
-    raise SettingsError("The settings are wrong:\n  " + "\n  ".join(lines)) from None
+    raise SettingsError("The settings are invalid:\n  " + "\n  ".join(lines)) from None
 
 
 def settings_files() -> tuple[Path, ...]:
-    """The files that settings are read from, whether they are there or not."""
+    """Return the paths of all settings files, including those that do not exist."""
     return (*YAML_FILES, *filter(None, [_env_file()]))
 
 
@@ -138,26 +134,26 @@ def _sources() -> Iterator[SettingsSource]:
 
 
 def _env_file() -> Path | None:
-    """None for a user who has no home, as in some containers."""
+    """Return None if the user has no home directory, as in some containers."""
     with suppress(RuntimeError):
         return Path(ENV_FILE).expanduser()
     return None
 
 
-def _wrong_values(
+def _invalid_values(
     error: ValidationError, sources: tuple[SettingsSource, ...]
 ) -> Iterator[SettingsProblem]:
-    for wrong in error.errors(include_url=False, include_input=False, include_context=False):
-        key = tuple(str(part) for part in wrong["loc"] if part != "[key]")
-        text = wrong["msg"].removeprefix("Value error, ")
-        if not key:  # what is wrong with several settings together begins with the key of one
-            named, _, text = text.partition(": ")
-            key = tuple(named.split("."))
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        key = tuple(str(part) for part in detail["loc"] if part != "[key]")
+        text = detail["msg"].removeprefix("Value error, ")
+        if not key:  # errors about several settings start with the key of one of them
+            key_text, _, text = text.partition(": ")
+            key = tuple(key_text.split("."))
         yield SettingsProblem(dotted(key), text, _nearest_origin(key, sources))
 
 
 def _nearest_origin(key: Key, sources: tuple[SettingsSource, ...]) -> str:
-    """Where a key is set, or the section that lacks it."""
+    """Return where the key, or else the section around it, is set."""
     for length in range(len(key), 0, -1):
         for source in sources:
             if origin := source.origin(key[:length]):

@@ -1,7 +1,7 @@
-"""The settings' names: which keys there are, how each source spells them, which one is nearest.
+"""The keys of the settings, their spellings, and suggestions for misspelled keys.
 
-A key is a path through the sections: `("providers", "groq", "base_url")`. It is written
-`providers.groq.base_url` in messages and `MAMBA_PROVIDERS__GROQ__BASE_URL` in the environment.
+A key is a path through the sections: `("providers", "groq", "base_url")`. Messages show it as
+`providers.groq.base_url`, and the environment variable is `MAMBA_PROVIDERS__GROQ__BASE_URL`.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ Key = tuple[str, ...]
 
 PREFIX = "MAMBA_"
 DELIMITER = "__"
-#: Stands in `all_keys` for a name that the user chooses, and for a place in a list.
+#: Placeholders in `all_keys` for a name that the user chooses, and for an index in a list.
 NAME, INDEX = "<name>", "<n>"
 
 
@@ -26,8 +26,8 @@ def variable_name(key: Key) -> str:
     return PREFIX + DELIMITER.join(key).upper()
 
 
-def child_type(annotation: Any, name: str) -> Any | None:  # noqa: ANN401  (a type, or a form of one)
-    """What `name` is within a section, a table or a list of sections; None: there is no such."""
+def child_type(annotation: Any, name: str) -> Any | None:  # noqa: ANN401  (a type or a type form)
+    """Return the type of `name` in a section, table or list of sections; None if unknown."""
     for kind in _kinds(annotation):
         if is_section(kind):
             field = kind.model_fields.get(name)
@@ -40,7 +40,7 @@ def child_type(annotation: Any, name: str) -> Any | None:  # noqa: ANN401  (a ty
 
 
 def type_of(annotation: Any, key: Key) -> Any | None:  # noqa: ANN401
-    """What a key is, from its root on; None: there is no such setting."""
+    """Return the type of a setting; None if there is no such setting."""
     for name in key:
         annotation = child_type(annotation, name)
     return annotation
@@ -51,17 +51,17 @@ def is_section(kind: object) -> TypeGuard[type[BaseModel]]:
 
 
 def is_compound(annotation: Any) -> bool:  # noqa: ANN401
-    """Whether it is more than one value: in a variable it is written as JSON."""
+    """Return whether the type holds several values, which a variable writes as JSON."""
     return any(is_section(k) or get_origin(k) in {dict, tuple} for k in _kinds(annotation))
 
 
 def is_nested(annotation: Any) -> bool:  # noqa: ANN401
-    """Whether there are settings within it, or names that the user chooses."""
+    """Return whether the type contains settings, or names that the user chooses."""
     return any(True for _ in _inner(annotation))
 
 
 def all_keys(annotation: Any, above: Key = ()) -> Iterator[Key]:  # noqa: ANN401
-    """Every key of a section, with `NAME` and `PLACE` where the user chooses."""
+    """Yield every key of a section, with the placeholders `NAME` and `INDEX`."""
     inner = list(_inner(annotation))
     for name, kind in inner:
         yield from all_keys(kind, (*above, name))
@@ -70,24 +70,27 @@ def all_keys(annotation: Any, above: Key = ()) -> Iterator[Key]:  # noqa: ANN401
 
 
 def closest_key(root: type[BaseModel], key: Key) -> Key | None:
-    """The key that a wrong one was probably meant to be: a sibling, or else from anywhere."""
+    """Return the most similar known key: preferably a sibling, else any; None if none is close."""
     *above, last = key
     siblings = [
         name for name, _ in _inner(type_of(root, tuple(above))) if name not in {NAME, INDEX}
     ]
     if close := get_close_matches(last, siblings, n=1, cutoff=0.6):
         return (*above, close[0])
-    known = {dotted(_as_in(found, key)): _as_in(found, key) for found in all_keys(root)}
+    known = {
+        dotted(_fill_placeholders(found, key)): _fill_placeholders(found, key)
+        for found in all_keys(root)
+    }
     if close := get_close_matches(dotted(key).strip("."), list(known), n=1, cutoff=0.75):
         return known[close[0]]
     same = [found for found in known.values() if found[-1] == last]
     return same[0] if len(same) == 1 else None
 
 
-def _as_in(found: Key, key: Key) -> Key:
-    """A known key with the user's own words where it has placeholders."""
-    pairs = zip(found, (*key, *found[len(key) :]), strict=False)
-    return tuple(word if name in {NAME, INDEX} else name for name, word in pairs)
+def _fill_placeholders(known: Key, key: Key) -> Key:
+    """Return the known key with its placeholders replaced by the names in the user's key."""
+    pairs = zip(known, (*key, *known[len(key) :]), strict=False)
+    return tuple(given if name in {NAME, INDEX} else name for name, given in pairs)
 
 
 def _inner(annotation: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
@@ -101,7 +104,7 @@ def _inner(annotation: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401
-    """The type itself, or those of a union."""
+    """Return the members of a union, or the type itself."""
     if is_section(annotation) or get_origin(annotation) in {dict, tuple}:
         return (annotation,)
     return get_args(annotation) or (annotation,)

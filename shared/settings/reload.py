@@ -1,4 +1,4 @@
-"""Settings that change while the process runs: on a change of their files, or at SIGHUP."""
+"""Reloads the settings when their files change, and on SIGHUP."""
 
 import asyncio
 import signal
@@ -25,69 +25,82 @@ _Stamp = tuple[int, int, int, int] | None
 
 
 class Reload(BackgroundTask):
-    """Puts new settings in force; wrong ones are refused as a whole, and the old ones stay.
+    """Makes changed settings current; invalid settings are rejected as a whole.
 
-    A file is read once it has been left alone for one poll: an editor may empty it before it
-    writes. Symbolic links are followed, so the swap that updates a ConfigMap is a change too.
+    Waits until a file stays unchanged for one poll before reading it, because an editor may
+    truncate it first. Follows symbolic links, which Kubernetes swaps to update a ConfigMap.
     """
 
     def __init__(self, live: LiveSettings, *, load: Callable[[], Settings] = load_settings) -> None:
         self._live = live
         self._load = load
         self._hangup = asyncio.Event()
-        self._waiting: frozenset[Key] = frozenset()
+        self._pending_restart: frozenset[Key] = frozenset()
 
     async def _run(self) -> None:
         with _on_hangup(self._hangup.set):
-            seen = _stamps()
-            self._reload()  # what has changed since the process began to start
+            stamps = _stamps()
+            self._reload()  # the files may have changed since the process loaded them
             while True:
-                told = await self._pause()
-                if told or seen != _stamps():
-                    seen = _stamps() if told else await self._settled()
-                    self._reload(told=told)
+                signaled = await self._pause()
+                if signaled or stamps != _stamps():
+                    stamps = _stamps() if signaled else await self._stable_stamps()
+                    self._reload(signaled=signaled)
 
     async def _pause(self) -> bool:
-        """Whether a signal cut it short."""
+        """Wait until the next poll; return whether SIGHUP ended the wait."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
                 await self._hangup.wait()
-        told = self._hangup.is_set()
+        signaled = self._hangup.is_set()
         self._hangup.clear()
-        return told
+        return signaled
 
-    async def _settled(self) -> list[_Stamp]:
-        """The files' stamps, once they stay the same for a poll."""
+    async def _stable_stamps(self) -> list[_Stamp]:
+        """Return the stamps of the files once they stay the same for one poll."""
         before, now = None, _stamps()
         while before != now:
             await asyncio.sleep(POLL_SECONDS)
             before, now = now, _stamps()
         return now
 
-    def _reload(self, *, told: bool = False) -> None:
+    def _reload(self, *, signaled: bool = False) -> None:
         try:
             new = self._load()
         except SettingsError as error:
             SETTINGS_LOADED.set(0)
-            log.error("settings.refused", problem=str(error))  # noqa: TRY400  (its message says it all)
-        except Exception as error:  # noqa: BLE001  (the old settings are in force, and serve)
+            log.error(  # noqa: TRY400  (the message is complete)
+                "settings.refused",
+                message="Changed settings rejected; the old settings stay in effect",
+                problem=str(error),
+            )
+        except Exception as error:  # noqa: BLE001  (the process continues with the old settings)
             SETTINGS_LOADED.set(0)
-            log.error("settings.refused", error=type(error).__name__, where=where(error))  # noqa: TRY400  (messages may hold keys)
+            log.error(  # noqa: TRY400  (error messages may contain keys)
+                "settings.refused",
+                message="Changed settings rejected; the old settings stay in effect",
+                error=type(error).__name__,
+                where=where(error),
+            )
         else:
             SETTINGS_LOADED.set(1)
-            self._apply(new, told=told)
+            self._apply(new, signaled=signaled)
 
-    def _apply(self, new: Settings, *, told: bool) -> None:
+    def _apply(self, new: Settings, *, signaled: bool) -> None:
         old = self._live.now
         keys = sorted(map(dotted, changed_keys(old, new, live=True)))
         if keys:
             self._live.replace(apply_live_changes(old, new))
-        if keys or told:
-            log.warning("settings.reloaded", changed=keys)
-        waiting = frozenset(changed_keys(old, new, live=False))
-        if waiting and waiting != self._waiting:
-            log.warning("settings.restart_needed", changed=sorted(map(dotted, waiting)))
-        self._waiting = waiting
+        if keys or signaled:
+            log.warning("settings.reloaded", message="Settings reloaded", changed=keys)
+        pending = frozenset(changed_keys(old, new, live=False))
+        if pending and pending != self._pending_restart:
+            log.warning(
+                "settings.restart_needed",
+                message="Changed settings take effect after a restart",
+                changed=sorted(map(dotted, pending)),
+            )
+        self._pending_restart = pending
 
 
 def _stamps() -> list[_Stamp]:
@@ -104,7 +117,7 @@ def _stamp(path: Path) -> _Stamp:
 
 @contextmanager
 def _on_hangup(call: Callable[[], None]) -> Generator[None]:
-    """Call it at each SIGHUP. Outside the main thread signals are somebody else's."""
+    """Call a function on each SIGHUP. Does nothing outside the main thread."""
     loop, previous = asyncio.get_running_loop(), signal.getsignal(signal.SIGHUP)
     try:
         loop.add_signal_handler(signal.SIGHUP, call)

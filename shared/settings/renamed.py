@@ -1,21 +1,21 @@
-"""Settings that earlier releases called otherwise: the old name is read as today's."""
+"""Setting names from the original Mamba documentation, which Mamba still accepts."""
 
 from collections.abc import Callable
 
 from shared.settings.names import Key
 
 
-def _one_key(value: object) -> object:
+def _api_key_list(value: object) -> object:
     return [{"name": "default", "key": value}]
 
 
-def _same(value: object) -> object:
+def _unchanged(value: object) -> object:
     return value
 
 
-#: The old name: today's, and how its value is written there.
+#: Maps the original name to the current name and a function that converts the value.
 RENAMED: dict[Key, tuple[Key, Callable[[object], object]]] = {
-    ("openai", "model"): (("openai", "default_model"), _same),
-    ("auth", "api_key"): (("auth", "api_keys"), _one_key),
-    ("server", "timeout_seconds"): (("run", "timeout_seconds"), _same),
+    ("openai", "model"): (("openai", "default_model"), _unchanged),
+    ("auth", "api_key"): (("auth", "api_keys"), _api_key_list),
+    ("server", "timeout_seconds"): (("run", "timeout_seconds"), _unchanged),
 }

@@ -1,6 +1,6 @@
-"""The settings' sources: files and the environment, each read into one tree.
+"""The sources of the settings: files and the environment, each read into one tree.
 
-A source never raises: what is wrong with it is one of its problems, so that all are told at once.
+Reading a source never raises. It collects all problems, so that Mamba can report them together.
 """
 
 import json
@@ -31,52 +31,51 @@ from shared.settings.renamed import RENAMED
 from shared.settings.tree import Tree, children, get_value, is_tree, pop_value, set_value
 from shared.settings.yaml_text import read_yaml_text
 
-#: The names that the whole field knows.
-_OPENAI = {
+#: Variables with names that are standard among OpenAI clients.
+_OPENAI_VARIABLES = {
     "OPENAI_API_KEY": ("openai", "api_key"),
     "OPENAI_API_BASE_URL": ("openai", "base_url"),
 }
-#: What Kubernetes puts into `MAMBA_SERVER_PORT` beside a service that is called mamba-server.
+#: The value that Kubernetes sets in `MAMBA_SERVER_PORT` for a service named mamba-server.
 _SERVICE_LINK = re.compile(r"^(tcp|udp|sctp)://")
-#: A YAML parser's words about what it read; the file may hold keys.
+#: Quoted file content in a YAML parser's message, which may contain secrets.
 _QUOTED = re.compile(r"'[^'<][^']+'")
 
 
 @dataclass(frozen=True)
 class SettingsProblem:
-    """What is wrong with one setting, or with how several go together, and where it was set."""
+    """A problem with one setting or a combination of settings, and where it was set."""
 
     subject: str
     text: str
     source: str = ""
 
     def __str__(self) -> str:
-        what = f"{self.subject}: " if self.subject else ""
-        return f"{what}{self.text}" + (f" ({self.source})" if self.source else "")
+        prefix = f"{self.subject}: " if self.subject else ""
+        return f"{prefix}{self.text}" + (f" ({self.source})" if self.source else "")
 
 
 @dataclass
 class SettingsSource:
     """One file, or the environment."""
 
-    #: The file's path as it is shown; empty for the environment.
+    #: The path for display; empty for the environment.
     file: str = ""
     tree: Tree = field(default_factory=dict[str, object])
-    #: Which variable set a key. None of them in YAML.
+    #: The variable that sets each key; empty for YAML.
     variables: dict[Key, str] = field(default_factory=dict[Key, str])
-    #: The keys that were set by an old name, and that name.
+    #: The original name of each key that was set by it.
     renamed: dict[Key, Key] = field(default_factory=dict[Key, Key])
     problems: list[SettingsProblem] = field(default_factory=list[SettingsProblem])
 
     def origin(self, key: Key) -> str | None:
-        """Where this source sets a key; None if it does not."""
+        """Return where this source sets a key, or None if it does not."""
         if get_value(self.tree, key) is None:
             return None
-        name = self._variable(key)
-        return f"{name} in {self.file}" if name and self.file else name or self.file
+        return _describe_origin(self._variable(key), self.file)
 
     def key_name(self, key: Key) -> str:
-        """A key as this source would write it."""
+        """Return the key in the spelling of this source."""
         return variable_name(key) if self.variables else dotted(key)
 
     def _variable(self, key: Key) -> str:
@@ -88,7 +87,7 @@ class SettingsSource:
 
 
 def read_yaml(root: type[BaseModel], path: Path) -> SettingsSource:
-    """A file of sections; one that is not there says nothing."""
+    """Read a YAML file of sections; a missing file is empty."""
     source = SettingsSource(file=str(path))
     try:
         content: object = read_yaml_text(path.read_text(encoding="utf-8"))
@@ -100,18 +99,18 @@ def read_yaml(root: type[BaseModel], path: Path) -> SettingsSource:
     except (yaml.YAMLError, ValueError) as error:
         source.problems.append(SettingsProblem(str(path), f"cannot be read: {_yaml_reason(error)}"))
         return source
-    named = _named(content, root)
-    if is_tree(named):
-        source.tree = named
+    tree = _normalize(content, root)
+    if is_tree(tree):
+        source.tree = tree
     elif content is not None:
         source.problems.append(
-            SettingsProblem(str(path), "must hold sections, such as: server: {port: 1}")
+            SettingsProblem(str(path), "must contain sections, such as `server: {port: 8000}`")
         )
-    return _checked(source, root)
+    return _validated(source, root)
 
 
 def read_env_file(root: type[BaseModel], path: Path, shown: str) -> SettingsSource:
-    """A file of variables; those of other programs are let be."""
+    """Read a file of variables, ignoring those of other programs."""
     try:
         found = dotenv_values(path, encoding="utf-8") if path.exists() else {}
     except (OSError, ValueError) as error:
@@ -125,38 +124,38 @@ def read_env_file(root: type[BaseModel], path: Path, shown: str) -> SettingsSour
 def read_variables(
     root: type[BaseModel], environment: Mapping[str, str], *, file: str = ""
 ) -> SettingsSource:
-    """The variables that are ours: a section's, or with `__` in them. An empty one is unset."""
+    """Read the variables that name a section or contain `__`. Empty variables count as unset."""
     source = SettingsSource(file=file)
-    for name, key in _ours(root, environment, source):
+    for name, key in _mamba_variables(root, environment, source):
         source.variables[key] = name
         _set(source, root, key, environment[name])
-    return _checked(source, root)
+    return _validated(source, root)
 
 
-def _ours(
+def _mamba_variables(
     root: type[BaseModel], environment: Mapping[str, str], source: SettingsSource
 ) -> Iterator[tuple[str, Key]]:
-    """Variables and their keys, so ordered that what is to go before comes after."""
+    """Yield variables and their keys in ascending precedence."""
     found = {
         name: _key_of(name)
         for name, value in environment.items()
         if name.upper().startswith(PREFIX) and value
     }
-    for name, key in _OPENAI.items():
+    for name, key in _OPENAI_VARIABLES.items():
         if environment.get(name):
             yield name, key
     for name, key in sorted(found.items(), key=lambda pair: (len(pair[1]), pair[0].isupper())):
         if len(key) > 1 or type_of(root, key) is not None:
             yield name, key
-        elif meant := _too_few_underscores(root, name, environment[name]):
-            source.problems.append(_unknown(name, meant, source.file))
+        elif correct_name := _correct_underscores(root, name, environment[name]):
+            source.problems.append(_unknown(name, correct_name, source.file))
 
 
 def _key_of(name: str) -> Key:
     return tuple(name.upper().removeprefix(PREFIX).lower().split(DELIMITER))
 
 
-def _too_few_underscores(root: type[BaseModel], name: str, value: str) -> str | None:
+def _correct_underscores(root: type[BaseModel], name: str, value: str) -> str | None:
     if _SERVICE_LINK.match(value):
         return None
     flat = name.upper()
@@ -174,14 +173,16 @@ def _set(source: SettingsSource, root: type[BaseModel], key: Key, text: str) -> 
         set_value(source.tree, key, text)
     else:
         try:
-            set_value(source.tree, key, _named(json.loads(text), annotation))
+            set_value(source.tree, key, _normalize(json.loads(text), annotation))
         except json.JSONDecodeError as error:
-            reason = f"must be JSON, but is not at character {error.pos + 1}"
-            source.problems.append(SettingsProblem(dotted(key), reason, _place(name, source.file)))
+            reason = f"must be JSON (syntax error at character {error.pos + 1})"
+            source.problems.append(
+                SettingsProblem(dotted(key), reason, _describe_origin(name, source.file))
+            )
 
 
-def _checked(source: SettingsSource, root: type[BaseModel]) -> SettingsSource:
-    """The source with today's names, without the keys that nobody knows: those are its problems."""
+def _validated(source: SettingsSource, root: type[BaseModel]) -> SettingsSource:
+    """Replace original names by current ones, and move unknown keys to the problems."""
     for old in RENAMED:
         _rename(source, old)
     for key in list(_unknown_keys(source.tree, root)):
@@ -198,8 +199,12 @@ def _rename(source: SettingsSource, old: Key) -> None:
         return
     name = source.variables.pop(old, "")
     if get_value(source.tree, new) is not None:
-        text = f"is the old name of {source.key_name(new)}, which is set too: keep that one"
-        source.problems.append(SettingsProblem(dotted(old), text, _place(name, source.file)))
+        text = (
+            f"is another name of {source.key_name(new)}. Both are set. Keep {source.key_name(new)}."
+        )
+        source.problems.append(
+            SettingsProblem(dotted(old), text, _describe_origin(name, source.file))
+        )
         return
     set_value(source.tree, new, write(value))
     source.renamed[new] = old
@@ -207,42 +212,44 @@ def _rename(source: SettingsSource, old: Key) -> None:
         source.variables[new] = name
 
 
-def _unknown(what: str, meant: str | None, origin: str) -> SettingsProblem:
-    hint = f"; did you mean {meant}?" if meant else ""
-    return SettingsProblem(what, f"there is no such setting{hint}", origin)
+def _unknown(subject: str, suggestion: str | None, origin: str) -> SettingsProblem:
+    hint = f"; did you mean {suggestion}?" if suggestion else ""
+    return SettingsProblem(subject, f"unknown setting{hint}", origin)
 
 
-def _unknown_keys(tree: Tree, annotation: object, above: Key = ()) -> Iterator[Key]:
+def _unknown_keys(tree: Tree, annotation: object, parent: Key = ()) -> Iterator[Key]:
     for name, value in tree.items():
         inner = child_type(annotation, name)
         if inner is None:
-            yield (*above, name)
+            yield (*parent, name)
         elif is_nested(inner):
-            yield from _unknown_keys(children(value), inner, (*above, name))
+            yield from _unknown_keys(children(value), inner, (*parent, name))
 
 
-def _named(content: object, annotation: object) -> object:
-    """Content whose keys are all words, and whose empty sections (`openai:`) say nothing."""
+def _normalize(content: object, annotation: object) -> object:
+    """Return the content with string keys and without empty sections (`openai:`)."""
     if isinstance(content, list):
-        return [_named(row, child_type(annotation, "0")) for row in cast("list[object]", content)]
+        return [
+            _normalize(row, child_type(annotation, "0")) for row in cast("list[object]", content)
+        ]
     if not isinstance(content, dict):
         return content
     named = {str(name): value for name, value in cast("dict[object, object]", content).items()}
     return {
-        name: _named(value, child_type(annotation, name))
+        name: _normalize(value, child_type(annotation, name))
         for name, value in named.items()
         if value is not None or not is_nested(child_type(annotation, name))
     }
 
 
-def _place(name: str, file: str) -> str:
+def _describe_origin(name: str, file: str) -> str:
     return f"{name} in {file}" if name and file else name or file
 
 
 def _yaml_reason(error: Exception) -> str:
-    """What is wrong and where, without a word of the file's."""
+    """Describe the error and its position without quoting the file."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
-        problem = _QUOTED.sub("…", error.problem or "it is not YAML")
+        problem = _QUOTED.sub("…", error.problem or "it is not valid YAML")
         return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
-    return "it is not YAML text"
+    return "it is not valid YAML"

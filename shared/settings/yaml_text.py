@@ -1,24 +1,24 @@
-"""YAML as operators write it: what it says twice or without an end is a mistake, and no setting."""
+"""YAML parsing that rejects duplicate keys, cycles and aliases that expand without bounds."""
 
 from typing import cast
 
 import yaml
 
-#: Far more than any settings hold; a file of a few aliases can mean billions.
+#: Far more values than any settings have. A few nested aliases can expand to billions.
 _MOST_VALUES = 100_000
 
 
 def read_yaml_text(text: str) -> object:
-    """What a text holds.
+    """Parse a YAML text.
 
     Raises:
-        YAMLError: also where a key stands twice, a value holds itself, or aliases multiply it.
-        ValueError: if a value is none of its kind.
+        YAMLError: if it is malformed, has a duplicate key or a cycle, or is too large.
+        ValueError: if a value does not match its YAML tag.
     """
     try:
         return cast("object", yaml.load(text, _Loader))  # noqa: S506  (a SafeLoader)
     except RecursionError:
-        raise yaml.YAMLError("nested too deep") from None
+        raise yaml.YAMLError("it is nested too deeply") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,16 +30,16 @@ class _Loader(yaml.SafeLoader):
 
 
 def _count(node: yaml.Node, counted: dict[yaml.Node, int | None]) -> int:
-    """The values that a node stands for, its aliases written out."""
+    """Return the number of values in a node, with its aliases expanded."""
     if node in counted:
         known = counted[node]
         if known is None:
-            raise _mistake("a value holds itself", node)
+            raise _yaml_error("a value contains itself", node)
         return known
     counted[node] = None
     count = 1 + sum(_count(child, counted) for child in _children(node))
     if count > _MOST_VALUES:
-        raise _mistake("too many values", node)
+        raise _yaml_error("too many values", node)
     counted[node] = count
     return count
 
@@ -53,15 +53,15 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _check_keys(keys: list[yaml.Node]) -> None:
-    """By YAML a key stands once; most parsers keep its last value without a word."""
+    """Reject duplicate keys, which most parsers silently resolve to the last value."""
     seen: set[tuple[str, str]] = set()
     for key in keys:
         if isinstance(key, yaml.ScalarNode):
             name = (key.tag, cast("str", key.value))
             if name in seen:
-                raise _mistake("this key stands here twice", key)
+                raise _yaml_error("duplicate key", key)
             seen.add(name)
 
 
-def _mistake(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+def _yaml_error(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)

@@ -1,7 +1,7 @@
-"""Structured logs: one event name, a constant, and fields. No prompt and no secret is a field.
+"""Structured logs: a stable event code, a constant message, and fields.
 
-`bind` puts ids (run, request) on every line that the current task logs from then on. While traces
-are made, a line has the current span's too.
+Fields never contain prompts or secrets. `bind` adds ids (run, request) to every line of the current
+task. While tracing is on, each line has the ids of the current span.
 """
 
 import logging
@@ -17,7 +17,7 @@ bind = structlog.contextvars.bound_contextvars
 
 
 def configure(settings: LoggingSettings) -> None:
-    """Send our logs and the libraries' to stderr in one format."""
+    """Send the logs of Mamba and its libraries to stderr in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         _add_trace,
@@ -38,12 +38,12 @@ def configure(settings: LoggingSettings) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _renderer(settings.format),
+                *_renderers(settings.format),
             ],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.level, force=True)
-    # arq logs each job's arguments, which hold the prompts, at INFO; so does httpx each URL.
+    # At INFO, arq logs job arguments, which contain prompts, and httpx logs URLs.
     for name in ("arq", "httpx", "httpx2", "openai"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
 
@@ -54,14 +54,24 @@ def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structl
 
 
 def where(error: BaseException) -> str:
-    """The innermost place an error came from; unlike its message it holds nobody's words."""
+    """Return the file and line that raised the error. Unlike its message, they are safe to log."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
-def _renderer(style: str) -> structlog.typing.Processor:
+def _renderers(style: str) -> list[structlog.typing.Processor]:
     if style == "console":
-        return structlog.dev.ConsoleRenderer(
+        console = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    return structlog.processors.JSONRenderer()
+        return [_append_message, console]
+    return [structlog.processors.JSONRenderer()]
+
+
+def _append_message(
+    _: object, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Put the message directly after the event code."""
+    if message := event.pop("message", None):
+        event["event"] = f"{event['event']}: {message}"
+    return event

@@ -16,13 +16,13 @@ class Card(Arguments):
     actions: "list[Action] | None" = Field(default=None, max_length=6)
     """Buttons below the text; at most one is primary."""
     layout: Literal["vertical", "horizontal"] = "vertical"
-    """Where the media stands: above the text, or beside it."""
+    """Position of the media: above the text (vertical) or beside it (horizontal)."""
 
     @model_validator(mode="after")
-    def _one_action_comes_first(self) -> Self:
+    def _check_primary_action(self) -> Self:
         primary = [action.label for action in self.actions or () if action.style == "primary"]
         if len(primary) > 1:
-            raise ValueError(f"at most one action is primary, not {', '.join(primary)}")
+            raise ValueError(f"at most one action can be primary (got {', '.join(primary)})")
         return self
 
 
@@ -50,7 +50,7 @@ class _Action(Arguments):
 
 
 class LinkAction(_Action):
-    """Opens a page or a mail."""
+    """Opens a page or an email."""
 
     type: Literal["link"]
     url: LinkUrl
@@ -64,7 +64,7 @@ class ReplyAction(_Action):
 
 
 class SubmitAction(_Action):
-    """Hands a named action to the application."""
+    """Sends a named action to the application."""
 
     type: Literal["submit"]
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")

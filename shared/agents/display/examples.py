@@ -1,4 +1,4 @@
-"""One call of each display tool, for the demo model and for whoever writes a front end."""
+"""An example call of each display tool, for the demo model and front-end developers."""
 
 from collections.abc import Mapping
 
@@ -85,7 +85,7 @@ CARD = Card(
         url=AnyUrl("https://placehold.co/640x360/png?text=Black+mamba"),
         alt="A placeholder for a picture of a black mamba",
     ),
-    body="The **fastest snake** of its continent, and far shyer than its name.",
+    body="The **fastest snake** of its continent, and much shyer than its name.",
     badges=[Badge(label="Venomous", tone="danger"), Badge(label="Least concern", tone="success")],
     facts=[
         Fact(label="Length", value="2 to 3 m"),

@@ -43,24 +43,23 @@ class Form(Arguments):
 
 
 class Condition(Arguments):
-    """Of an earlier field; while it does not hold the field is hidden, and has no value."""
+    """Condition on an earlier field. While it is false, the field is hidden and has no value."""
 
     field: str
     equals: Annotated[
         StrictBool | Number | str, WithJsonSchema({"type": ["string", "number", "boolean"]})
     ]
-    """The field's value; of a multi-select one that is chosen."""
+    """Value of the field; for a multi-select, one of the selected values."""
 
     def check(self, name: str, earlier: "dict[str, _Field]") -> None:
-        """Raise ValueError where no input could fulfil it."""
+        """Raise ValueError if no input can satisfy the condition."""
         field = earlier.get(self.field)
         if field is None:
             raise ValueError(
-                f'visibleWhen of "{name}" must name a field that stands before it,'
-                f" not {self.field!r}"
+                f'visibleWhen of "{name}" must name an earlier field (got {self.field!r})'
             )
         if not field.may_equal(self.equals):
-            raise ValueError(f'visibleWhen of "{name}": {self.field} is never {self.equals!r}')
+            raise ValueError(f'visibleWhen of "{name}": {self.field} can never be {self.equals!r}')
 
 
 class _Field(Arguments):
@@ -71,22 +70,28 @@ class _Field(Arguments):
     visible_when: Condition | None = None
 
     def may_equal(self, value: object) -> bool:
-        """Whether a user may enter the value."""
+        """Return whether a user can enter the value."""
         return isinstance(value, str)
 
 
 def _as_javascript(pattern: str) -> str:
-    """Refuse what `new RegExp` would throw at. Python's syntax is nearly the same."""
+    """Reject patterns that JavaScript's `RegExp` would reject. Python's syntax is similar."""
     try:
         re.compile(re.sub(r"\(\?<(?=\w)", "(?P<", pattern))
     except re.error as error:
-        if error.msg.startswith(_BROKEN):
-            raise ValueError(f"not a regular expression: {error.msg}") from None
+        if error.msg.startswith(_SYNTAX_ERRORS):
+            raise ValueError(f"invalid regular expression: {error.msg}") from None
     return pattern
 
 
-#: What is wrong in both languages.
-_BROKEN = ("missing )", "unbalanced", "unterminated", "nothing to repeat", "bad character range")
+#: Errors in both languages.
+_SYNTAX_ERRORS = (
+    "missing )",
+    "unbalanced",
+    "unterminated",
+    "nothing to repeat",
+    "bad character range",
+)
 
 
 class TextField(_Field):
@@ -95,7 +100,7 @@ class TextField(_Field):
     min_length: NonNegativeInt | None = None
     max_length: PositiveInt | None = None
     pattern: Annotated[str, AfterValidator(_as_javascript)] | None = None
-    """JavaScript regular expression for the whole value."""
+    """JavaScript regular expression that the whole value must match."""
     default: str | None = None
 
     @model_validator(mode="after")
@@ -113,7 +118,7 @@ class NumberField(_Field):
     min: Number | None = None
     max: Number | None = None
     step: Annotated[Number, Field(gt=0)] | None = None
-    """1 for whole numbers; without it any."""
+    """Step between values; 1 for integers, any number if omitted."""
     unit: str | None = None
     default: Number | None = None
 
@@ -149,8 +154,8 @@ class _OptionsField(_Field):
         unknown = [default for default in defaults if default not in self.values()]
         if unknown:
             raise ValueError(
-                f"default must be among the option values {', '.join(self.values())};"
-                f" not {', '.join(unknown)}"
+                f"default must be one of the option values {', '.join(self.values())}"
+                f" (got {', '.join(unknown)})"
             )
 
 
@@ -189,7 +194,7 @@ class MultiSelectField(_OptionsField):
 
 
 class CheckboxField(_Field):
-    """Yes or no; required means it must be ticked."""
+    """A checkbox; if required, it must be checked."""
 
     type: Literal["checkbox"]
     default: bool = False
@@ -210,7 +215,7 @@ class DateField(_Field):
         return self
 
 
-#: As it stands on a clock: an input of times knows no zone, and no part of a second.
+#: A time without time zone and fractions of a second, like a time input of HTML.
 _ClockTime = Annotated[
     time,
     AfterValidator(lambda value: value.replace(microsecond=0, tzinfo=None)),
@@ -233,7 +238,7 @@ class TimeField(_Field):
 class FileField(_Field):
     type: Literal["file"]
     accept: list[str] | None = None
-    """Like image/*, application/pdf or .csv."""
+    """Accepted types, such as image/*, application/pdf or .csv."""
     multiple: bool = False
     max_bytes: PositiveInt | None = None
 

@@ -1,11 +1,11 @@
-"""The JSON Schemas (draft 2020-12) of display tools: for models, and for whoever renders them."""
+"""JSON Schemas (draft 2020-12) of display tools, for models and front ends."""
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 
 class CompactSchema(GenerateJsonSchema):
-    """A JSON Schema of few tokens: no titles, and what is optional is left out, never null."""
+    """A compact JSON Schema: no titles, and optional properties are omitted instead of null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -28,9 +28,9 @@ class CompactSchema(GenerateJsonSchema):
     def field_is_required(
         self,
         field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
-        total: bool,  # noqa: FBT001  (as it is called)
+        total: bool,  # noqa: FBT001  (signature of the base class)
     ) -> bool:
-        """What is shown has its defaults filled in: only what would be null may be missing."""
+        """Require properties with defaults in output schemas; only null ones may be missing."""
         inner = field["schema"]
         if self.mode == "serialization" and inner["type"] == "default":
             return inner.get("default") is not None

@@ -1,4 +1,4 @@
-"""The display tools: what a front end renders. They do nothing but check their arguments."""
+"""The display tools. They only validate arguments, which a front end renders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class DisplayTool:
     example: Arguments
 
     def input_schema(self) -> Schema:
-        """Of what a model gives: the tool's parameters."""
+        """Return the schema of the tool's parameters."""
         return self.arguments.model_json_schema(schema_generator=CompactSchema)
 
     def output_schema(self) -> Schema:
-        """Of what is shown: checked, in camelCase, its defaults filled in, without nulls."""
+        """Return the schema of the validated output: camelCase, with defaults, without nulls."""
         return self.arguments.model_json_schema(
             schema_generator=CompactSchema, mode="serialization"
         )

@@ -1,4 +1,4 @@
-"""Addresses of other servers, which may hold a password."""
+"""Types of server addresses. An address may contain a password."""
 
 import re
 from collections.abc import Callable
@@ -13,41 +13,44 @@ _STREAMS = re.compile(
 
 
 def _check(address: str) -> str:
-    """What cannot be taken apart fails here, and not where it would be quoted in a log."""
+    """Reject a malformed address here, so that no later error logs it with its password."""
     try:
         parts = urlsplit(address)
         for host in parts.netloc.rpartition("@")[2].split(","):
             urlsplit(f"//{host}").port  # noqa: B018  (raises)
     except ValueError:
         raise ValueError(
-            "Not an address that can be read. In a password write / # ? @ as %2F %23 %3F %40."
+            "The address is malformed. In a password, write / # ? @ as %2F %23 %3F %40."
         ) from None
     return address
 
 
 def _check_one(address: object) -> object:
     if isinstance(address, str) and address.startswith(("cluster://", "clusters://")):
-        raise ValueError("The queue stays on one node: name a cluster in redis.streams_url.")
+        raise ValueError(
+            "The queue does not support Redis Cluster. Set the cluster in redis.streams_url."
+        )
     return address
 
 
 def _check_streams(address: str) -> str:
     if not _STREAMS.match(address):
         raise ValueError(
-            "Write cluster://host:6379,host:6379 without a database, or what redis.url may be."
+            "The URL is not supported. Use cluster://host:6379,host:6379 without a database, or a "
+            "URL that redis.url accepts."
         )
     return address
 
 
 def _check_parameters(address: str) -> str:
-    """By the client itself, which would fail later and without the setting's name."""
+    """Check the query parameters with the client, whose own error would not name the setting."""
     if urlsplit(address).query:
         _client(address)(address, name="", max_connections=1)
     return address
 
 
 def _client(address: str) -> Callable[..., object]:
-    from shared.redis.client import connect, is_cluster  # noqa: PLC0415  (rarely needed)
+    from shared.redis.client import connect, is_cluster  # noqa: PLC0415  (imported only if the URL has parameters)
 
     if not is_cluster(address):
         return connect
@@ -56,7 +59,7 @@ def _client(address: str) -> Callable[..., object]:
     return ClusterClient
 
 
-#: Where one server is, itself or by its Sentinels.
+#: The URL of one server, or of its Sentinels.
 QueueAddress = Annotated[
     str,
     BeforeValidator(_check_one),
@@ -64,7 +67,7 @@ QueueAddress = Annotated[
     AfterValidator(_check),
     AfterValidator(_check_parameters),
 ]
-#: The same, or a cluster, which has no database but 0.
+#: The URL of a server or of a cluster. A cluster has only database 0.
 StreamsAddress = Annotated[
     str,
     AfterValidator(_check_streams),

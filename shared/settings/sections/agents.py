@@ -1,4 +1,4 @@
-"""Where agents come from."""
+"""Settings of agents."""
 
 from pathlib import Path
 
@@ -9,5 +9,6 @@ from shared.settings.sections.base import AtStart, Section
 
 class AgentSettings(Section):
     file: AtStart[Path] = Field(
-        default=Path("config/agents.yaml"), description="Agents described in YAML; may be missing"
+        default=Path("config/agents.yaml"),
+        description="YAML file that defines agents; optional unless you set this",
     )

@@ -1,4 +1,4 @@
-"""Who may ask, and how they prove it."""
+"""Authentication: the mode, API keys and JWT verification."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -25,10 +25,10 @@ Algorithm = Literal[
     "EdDSA",
 ]
 
-#: A shorter key is refused.
-_SHORTEST_KEY = 8
-#: A shorter one may be guessed, and then its plain digest may be turned back: it is warned of.
-_GOOD_KEY = 20
+#: Shorter keys are rejected.
+_MIN_KEY_LENGTH = 8
+#: Shorter keys cause a warning, because an attacker can guess them from the plain digest.
+_SAFE_KEY_LENGTH = 20
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -36,68 +36,86 @@ def _in_utc(time: datetime) -> datetime:
 
 
 class ApiKeySettings(Section):
-    """One client's key: plain, or as a hash that cannot be turned back."""
+    """The API key of one client, in plain text or as a hash."""
 
-    name: str = Field(min_length=1, description="Names the key in logs; the owner, if none is set")
-    key: SecretStr | None = Field(default=None, description="The key itself")
-    hash: str | None = Field(
-        default=None, pattern=r"^sha256:[0-9a-f]{64}$", description="Or its hash, `sha256:<hex>`"
+    name: str = Field(
+        min_length=1, description="Name of the key in logs; also the owner if `owner` is unset"
     )
-    owner: str | None = Field(default=None, min_length=1, description="Whose chats it opens")
-    tenant: str | None = Field(default=None, min_length=1, description="The owner's organisation")
-    scopes: tuple[str, ...] = Field(default=(), description="What else it may do")
+    key: SecretStr | None = Field(default=None, description="The key in plain text")
+    hash: str | None = Field(
+        default=None,
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        description="Hash of the key, `sha256:<hex>`, instead of `key`",
+    )
+    owner: str | None = Field(
+        default=None, min_length=1, description="Owner whose chats the key can access"
+    )
+    tenant: str | None = Field(default=None, min_length=1, description="Organization of the owner")
+    scopes: tuple[str, ...] = Field(default=(), description="Scopes that the key grants")
     expires_at: Annotated[datetime, AfterValidator(_in_utc)] | None = Field(
-        default=None, description="Refused from then on; UTC where it names no zone"
+        default=None, description="Time from which the key is rejected; UTC if it has no time zone"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.key is None) == (self.hash is None):
-            raise _wrong("Set `key` or `hash`, one of the two. `mamba key NAME` makes an entry.")
-        if self.key and len(self.key.get_secret_value()) < _SHORTEST_KEY:
-            raise _wrong(
-                f"`key` is shorter than {_SHORTEST_KEY} characters and may be guessed. "
-                "`mamba key NAME` makes a good one."
+            raise _auth_error(
+                "Set exactly one of `key` and `hash`. `mamba key NAME` generates an entry."
+            )
+        if self.key and len(self.key.get_secret_value()) < _MIN_KEY_LENGTH:
+            raise _auth_error(
+                f"`key` is shorter than {_MIN_KEY_LENGTH} characters and can be guessed. "
+                "`mamba key NAME` generates a secure one."
             )
         return self
 
     @property
     def may_be_guessed(self) -> bool:
-        return self.key is not None and len(self.key.get_secret_value()) < _GOOD_KEY
+        return self.key is not None and len(self.key.get_secret_value()) < _SAFE_KEY_LENGTH
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>`, in whichever form the key is set."""
+        """The hash of the key, `sha256:<hex>`."""
         return self.hash or hash_of(self.key.get_secret_value() if self.key else "")
 
 
 class JwtSettings(Section):
     algorithms: tuple[Algorithm, ...] = Field(
-        default=("RS256",), min_length=1, description="Algorithms that a token may be signed with"
+        default=("RS256",), min_length=1, description="Accepted signature algorithms"
     )
-    secret: SecretStr | None = Field(default=None, description="Shared secret, for HS*")
-    public_key: str | None = Field(default=None, description="Public key, PEM text")
-    public_key_file: Path | None = Field(default=None, description="Public key, PEM file")
+    secret: SecretStr | None = Field(
+        default=None, description="Shared secret for the HS* algorithms"
+    )
+    public_key: str | None = Field(default=None, description="Public key as PEM text")
+    public_key_file: Path | None = Field(
+        default=None, description="Path of a PEM file with the public key"
+    )
     jwks_url: str | None = Field(
-        default=None, pattern=r"^https?://", description="Address of the issuer's key set"
+        default=None, pattern=r"^https?://", description="URL of the issuer's JSON Web Key Set"
     )
-    jwks_cache_seconds: float = Field(default=300, gt=0, description="Age of a key set to refresh")
-    issuer: str | None = Field(default=None, description="Required `iss`")
-    audience: tuple[str, ...] = Field(default=(), description="Accepted `aud`: any one of them")
-    leeway_seconds: float = Field(default=10, ge=0, description="Allowed difference of clocks")
+    jwks_cache_seconds: float = Field(
+        default=300, gt=0, description="Age after which the key set is refreshed"
+    )
+    issuer: str | None = Field(default=None, description="Required value of `iss`")
+    audience: tuple[str, ...] = Field(
+        default=(), description="Accepted values of `aud`; a token must have one of them"
+    )
+    leeway_seconds: float = Field(default=10, ge=0, description="Allowed clock difference")
     required_claims: tuple[str, ...] = Field(
-        default=("exp",), description="Claims that must be there, beside the owner's"
+        default=("exp",), description="Required claims in addition to the owner claim"
     )
     owner_claim: str = Field(
-        default="sub", min_length=1, description="Claim that names the owner; `a.b`: `b` in `a`"
+        default="sub",
+        min_length=1,
+        description="Claim that names the owner; `a.b` selects `b` within `a`",
     )
     tenant_claim: str | None = Field(
-        default=None, min_length=1, description="Claim that names the organisation"
+        default=None, min_length=1, description="Claim that names the organization"
     )
     scope_claim: str = Field(default="scope", description="Claim that lists the scopes")
 
     def check(self) -> None:
-        """Each algorithm needs what verifies it, and nothing may be set that none of them uses."""
+        """Check that each algorithm has a key and that each key has an algorithm."""
         shared = [name for name in self.algorithms if name.startswith("HS")]
         public = [name for name in self.algorithms if not name.startswith("HS")]
         sources = [
@@ -106,65 +124,72 @@ class JwtSettings(Section):
             if getattr(self, name) is not None
         ]
         if len(sources) > 1:
-            raise _wrong(f"{' and '.join(sources)} are set: keep one of them.")
+            raise _auth_error(f"{' and '.join(sources)} cannot be combined. Set only one of them.")
         if public and not sources:
-            raise _wrong(
-                f"auth.jwt.algorithms has {_listed(public)}: set auth.jwt.public_key, "
+            raise _auth_error(
+                f"auth.jwt.algorithms contains {_join(public)}. Set auth.jwt.public_key, "
                 "auth.jwt.public_key_file or auth.jwt.jwks_url."
             )
         if shared and self.secret is None:
-            raise _wrong(f"auth.jwt.algorithms has {_listed(shared)}: set auth.jwt.secret.")
+            raise _auth_error(f"auth.jwt.algorithms contains {_join(shared)}. Set auth.jwt.secret.")
         if sources and not public:
-            raise _wrong(
-                f"{sources[0]} is set, but auth.jwt.algorithms has only {_listed(shared)}: "
-                "add the algorithm of the public key, such as RS256 or ES256."
+            raise _auth_error(
+                f"{sources[0]} is set, but auth.jwt.algorithms contains only {_join(shared)}. "
+                "Add the algorithm of the public key, such as RS256 or ES256."
             )
         if self.secret is not None and not shared:
-            raise _wrong(
-                f"auth.jwt.secret is set, but auth.jwt.algorithms has only {_listed(public)}: "
-                "add HS256, or remove the secret."
+            raise _auth_error(
+                f"auth.jwt.secret is set, but auth.jwt.algorithms contains only {_join(public)}. "
+                "Add HS256, or remove the secret."
             )
         self._check_secret(shared)
 
     def _check_secret(self, algorithms: list[str]) -> None:
-        """RFC 7518, 3.2: a secret is at least as long as the hash."""
+        """Check that the secret is at least as long as the hash (RFC 7518, section 3.2)."""
         size = len(self.secret.get_secret_value().encode()) if self.secret else 0
         for name in algorithms:
             if size * 8 < int(name.removeprefix("HS")):
-                raise _wrong(
-                    f"auth.jwt.secret has {size} bytes; {name} needs "
-                    f"{int(name.removeprefix('HS')) // 8} at least."
+                raise _auth_error(
+                    f"auth.jwt.secret is too short for {name}: it has {size} bytes. "
+                    f"Set a secret of at least {int(name.removeprefix('HS')) // 8} bytes."
                 )
 
 
 class AuthSettings(Section):
     mode: Literal["none", "api_key", "jwt"] = Field(
-        default="none", description="none, api_key or jwt"
+        default="none", description="Authentication mode: none, api_key or jwt"
     )
     hosts: tuple[str, ...] = Field(
-        default=(), description="Mode none on loopback: names it answers to beside localhost"
+        default=(),
+        description="Accepted host names besides localhost, in mode none on a loopback address",
     )
-    api_keys: tuple[ApiKeySettings, ...] = Field(default=(), description="Keys of mode api_key")
+    api_keys: tuple[ApiKeySettings, ...] = Field(
+        default=(), description="API keys for mode api_key"
+    )
     jwt: JwtSettings = JwtSettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if names := _repeated(entry.name for entry in self.api_keys):
-            raise _wrong(f"auth.api_keys: several are named {_listed(names)}; give each a name.")
-        if _repeated(entry.digest for entry in self.api_keys):
-            raise _wrong("auth.api_keys: two entries hold the same key; give each a key.")
+        if names := _duplicates(entry.name for entry in self.api_keys):
+            raise _auth_error(
+                f"auth.api_keys: duplicate name {_join(names)}. Give each key a unique name."
+            )
+        if _duplicates(entry.digest for entry in self.api_keys):
+            raise _auth_error(
+                "auth.api_keys: two entries have the same key. Give each entry a unique key."
+            )
         if self.mode == "jwt":
             self.jwt.check()
         return self
 
 
-def _repeated(values: Iterable[str]) -> list[str]:
+def _duplicates(values: Iterable[str]) -> list[str]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def _listed(names: list[str]) -> str:
+def _join(names: list[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _wrong(message: str) -> PydanticCustomError:
+def _auth_error(message: str) -> PydanticCustomError:
     return PydanticCustomError("auth", "{message}", {"message": message})

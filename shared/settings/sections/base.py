@@ -1,4 +1,4 @@
-"""What each section of the settings is built on."""
+"""The base class and shared types of the settings sections."""
 
 from typing import Annotated, TypeVar
 
@@ -11,15 +11,15 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class _AtStart:
-    """Marks what a process reads once: a change of it waits for the next start."""
+    """Marks a setting that takes effect only at the start of a process."""
 
 
-#: A setting that holds from start to end. All others change while the process runs.
+#: The type of a setting that requires a restart. All other settings can change at run time.
 AtStart = Annotated[_T, _AtStart()]
 
 
 def is_live(field: FieldInfo) -> bool:
-    """Whether a setting takes effect without a restart."""
+    """Return whether a change of the setting takes effect without a restart."""
     return not any(isinstance(mark, _AtStart) for mark in field.metadata)
 
 

@@ -8,18 +8,20 @@ from shared.agents.card import AgentName
 from shared.settings.sections.address import HttpAddress
 from shared.settings.sections.base import Seconds, Section
 
-#: Whose server an endpoint is: what it does in its own way.
+#: The server software of an endpoint. It selects the workarounds that Mamba applies.
 Kind = Literal["openai", "ollama", "vllm", "lmstudio", "compatible"]
 
 
 def _not_openai(name: str) -> str:
     if name == "openai":
-        raise ValueError("this one is configured under openai")
+        raise ValueError(
+            "The name `openai` is reserved. Configure that endpoint in the `openai` section."
+        )
     return name
 
 
-#: Lower case, since a variable's name has no case. It may not hold the slash that ends it, nor the
-#: dot that keys are spelled with.
+#: Lowercase, because environment variables are case-insensitive. Excludes `/`, which ends the
+#: provider in a model name, and `.`, which separates the parts of a settings key.
 ProviderName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$"),
@@ -28,88 +30,115 @@ ProviderName = Annotated[
 
 
 class ModelProfileSettings(Section):
-    """What an endpoint's models can do, where it differs from what their names say."""
+    """Capabilities of an endpoint's models that override those derived from the model name."""
 
-    tools: bool | None = Field(default=None, description="Whether they call tools")
-    images: bool | None = Field(default=None, description="Whether they take images")
-    documents: bool | None = Field(default=None, description="Whether they take PDF files")
+    tools: bool | None = Field(default=None, description="Whether the models support tool calls")
+    images: bool | None = Field(default=None, description="Whether the models accept images")
+    documents: bool | None = Field(default=None, description="Whether the models accept PDF files")
     json_schema: bool | None = Field(
-        default=None, description="Whether they answer to a JSON schema"
+        default=None, description="Whether the models support JSON Schema output"
     )
     strict_tools: bool | None = Field(
-        default=None, description="Whether they take `strict` in a tool's definition"
+        default=None, description="Whether the models accept `strict` in tool definitions"
     )
     reasoning_field: str | None = Field(
-        default=None, min_length=1, description="Field of their reasoning, if an unusual one"
+        default=None,
+        min_length=1,
+        description="Name of the response field that holds the reasoning, if it is nonstandard",
     )
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        default=None, description="Field that limits the length of an answer"
+        default=None, description="Request field that limits the number of output tokens"
     )
     system_role: Literal["system", "developer", "user"] | None = Field(
-        default=None, description="Role that system messages are sent in"
+        default=None, description="Role of system messages"
     )
     one_system_message: bool | None = Field(
-        default=None, description="Whether they take one system message at most"
+        default=None, description="Whether a request may contain only one system message"
     )
 
 
 class ProviderSettings(Section):
-    """One OpenAI-compatible endpoint; its models are `<name>/<model>`."""
+    """An OpenAI-compatible endpoint. Its models are named `<name>/<model>`."""
 
     base_url: HttpAddress | None = Field(
         default=None,
-        description="Base URL, up to and with `/v1`; a built-in provider's own where unset",
+        description="Base URL including `/v1`; optional for built-in providers",
     )
     kind: Kind | None = Field(
         default=None,
-        description="Whose server it is: openai, ollama, vllm, lmstudio or compatible; by its name",
+        description=(
+            "Server software: openai, ollama, vllm, lmstudio or compatible; derived from the name "
+            "if unset"
+        ),
     )
-    api_key: SecretStr | None = Field(default=None, description="Key, where it wants one")
-    headers: dict[str, SecretStr] = Field(default={}, description="Headers of each request")
-    connect_timeout_seconds: Seconds = Field(default=5, description="Longest wait to connect")
+    api_key: SecretStr | None = Field(
+        default=None, description="API key, if the endpoint requires one"
+    )
+    headers: dict[str, SecretStr] = Field(
+        default={}, description="Additional headers of each request"
+    )
+    connect_timeout_seconds: Seconds = Field(default=5, description="Connection timeout")
     first_token_timeout_seconds: Seconds = Field(
-        default=60, description="Longest wait for the first token"
+        default=60, description="Maximum wait for the first token"
     )
-    timeout_seconds: Seconds = Field(default=60, description="Longest silence between tokens")
+    timeout_seconds: Seconds = Field(default=60, description="Maximum time between two tokens")
     max_retries: int | None = Field(
-        default=None, ge=0, description="Failures a run survives; `run.max_retries` where unset"
+        default=None,
+        ge=0,
+        description="Maximum retries after failed attempts; `run.max_retries` if unset",
     )
     profile: ModelProfileSettings = ModelProfileSettings()
-    models: tuple[str, ...] = Field(default=(), description="Its models; asked for where empty")
+    models: tuple[str, ...] = Field(
+        default=(), description="Model ids; requested from the endpoint if empty"
+    )
 
 
 class OpenAISettings(Section):
-    api_key: SecretStr | None = Field(default=None, description="Also read from OPENAI_API_KEY")
-    base_url: HttpAddress | None = Field(default=None, description="Also OPENAI_API_BASE_URL")
+    api_key: SecretStr | None = Field(
+        default=None, description="API key; also read from `OPENAI_API_KEY`"
+    )
+    base_url: HttpAddress | None = Field(
+        default=None, description="Base URL; also read from `OPENAI_API_BASE_URL`"
+    )
     default_model: str = Field(
         default="gpt-4o",
         min_length=1,
-        description="Model of requests that name none; bare names are its provider's",
+        description=(
+            "Model of requests that name none; names without a provider belong to this model's "
+            "provider"
+        ),
     )
-    headers: dict[str, SecretStr] = Field(default={}, description="Headers of each request")
-    connect_timeout_seconds: Seconds = Field(default=5, description="Longest wait to connect")
+    headers: dict[str, SecretStr] = Field(
+        default={}, description="Additional headers of each request"
+    )
+    connect_timeout_seconds: Seconds = Field(default=5, description="Connection timeout")
     first_token_timeout_seconds: Seconds = Field(
-        default=60, description="Longest wait for the first token"
+        default=60, description="Maximum wait for the first token"
     )
-    timeout_seconds: Seconds = Field(default=60, description="Longest silence between tokens")
+    timeout_seconds: Seconds = Field(default=60, description="Maximum time between two tokens")
     max_retries: int | None = Field(
-        default=None, ge=0, description="Failures a run survives; `run.max_retries` where unset"
+        default=None,
+        ge=0,
+        description="Maximum retries after failed attempts; `run.max_retries` if unset",
     )
     profile: ModelProfileSettings = ModelProfileSettings()
-    models: tuple[str, ...] = Field(default=(), description="Its models; asked for where empty")
-    demo: bool = Field(default=False, description="Answer with the built-in demo model")
+    models: tuple[str, ...] = Field(
+        default=(), description="Model ids; requested from the endpoint if empty"
+    )
+    demo: bool = Field(default=False, description="Use the built-in demo model for every request")
 
 
 class ModelSettings(Section):
-    """Which models a request may name, and what stands in for one that fails."""
+    """Models that a request may name, their fallbacks and their queues."""
 
     allowed: tuple[str, ...] = Field(
-        default=(), description="Patterns such as `openai/gpt-4*`; all where empty"
+        default=(),
+        description="Patterns of allowed models, such as `openai/gpt-4*`; all models if empty",
     )
     fallbacks: dict[str, tuple[str, ...]] = Field(
-        default={}, description="Models to ask next, by the model that failed"
+        default={}, description="Models to try next, by the model that failed"
     )
     queues: dict[str, AgentName] = Field(
         default={},
-        description="Queue of a model's runs, by patterns; the first that fits, `main` if none",
+        description="Queue of runs by model pattern; the first match applies, else `main`",
     )

@@ -1,4 +1,4 @@
-"""What the research agent may read."""
+"""Settings of the research agent."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -10,33 +10,37 @@ from shared.settings.sections.base import AtStart, Seconds, Section
 
 class ResearchSettings(Section):
     notes_folder: AtStart[Path | None] = Field(
-        default=None, description="Folder of notes; those that ship, if unset"
+        default=None, description="Folder of notes; the bundled notes if unset"
     )
     web_search: AtStart[Literal["none", "duckduckgo", "tavily"]] = Field(
-        default="none", description="Who searches the web"
+        default="none", description="Web search service"
     )
-    tavily_api_key: AtStart[SecretStr | None] = Field(
-        default=None, description="Key of Tavily's search"
-    )
+    tavily_api_key: AtStart[SecretStr | None] = Field(default=None, description="API key of Tavily")
     tavily_base_url: AtStart[str | None] = Field(
-        default=None, pattern=r"^https?://", description="Another address of it, as a proxy's"
+        default=None,
+        pattern=r"^https?://",
+        description="Base URL of Tavily, for example of a proxy",
     )
-    fetch_pages: AtStart[bool] = Field(default=False, description="Read web pages")
+    fetch_pages: AtStart[bool] = Field(
+        default=False, description="Allow the agent to read web pages"
+    )
     fetch_timeout_seconds: AtStart[Seconds] = Field(
-        default=20, description="Longest wait for a page"
+        default=20, description="Timeout for fetching a page"
     )
     allowed_domains: AtStart[tuple[str, ...]] = Field(
-        default=(), description="Hosts that may be read; all public ones, if empty"
+        default=(), description="Hosts that the agent may read; all public hosts if empty"
     )
     blocked_domains: AtStart[tuple[str, ...]] = Field(
-        default=(), description="Hosts that may not be read"
+        default=(), description="Hosts that the agent must not read"
     )
     private_addresses: AtStart[bool] = Field(
-        default=False, description="Read hosts on private networks too, as an intranet's"
+        default=False, description="Allow hosts on private networks, such as an intranet"
     )
 
     @model_validator(mode="after")
-    def _tavily_has_its_key(self) -> Self:
+    def _require_tavily_key(self) -> Self:
         if self.web_search == "tavily" and self.tavily_api_key is None:
-            raise ValueError("web_search: tavily needs tavily_api_key")
+            raise ValueError(
+                "research.tavily_api_key is missing. Set it, or set web_search to another service."
+            )
         return self

@@ -1,57 +1,28 @@
-"""Traces: what a request leads to over queue and processes, as OpenTelemetry tells it.
+"""OpenTelemetry traces of a request across the queue and processes.
 
-Off unless the standard variables enable it (`shared/telemetry/tracing/variables.py`). While it is
-off, every span here is the same no-op, and OpenTelemetry's SDK is never imported. The tracer
-belongs to the process, like a logger.
+Tracing is off unless the standard variables enable it (`shared/telemetry/tracing/variables.py`).
+While it is off, every span is a no-op and OpenTelemetry's SDK is not imported. Each process has one
+tracer.
 """
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 
+from shared.telemetry.tracing.spans import Attributes, Carrier, Kind, Span
 from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
 
 if TYPE_CHECKING:
     from shared.telemetry.tracing.tracer import Tracer
 
+__all__ = ["Attributes", "Carrier", "Kind", "Span", "active", "current", "ids", "span", "tracing"]
+
 log = structlog.stdlib.get_logger()
 
-Kind = Literal["internal", "server", "client", "producer", "consumer"]
-#: A place in a trace as it travels: W3C's `traceparent`, and `tracestate` where there is one.
-Carrier = Mapping[str, str]
-#: Attributes, by names that `docs/operate/tracing.md` lists: no others leave the process.
-Attributes = Mapping[str, str | int | float | bool | None]
-
-
-class Span:
-    """A span that is not recorded; `shared/telemetry/tracing/tracer.py` has the other kind."""
-
-    @property
-    def carrier(self) -> dict[str, str]:
-        """What makes another process go on with this trace, below this span."""
-        return {}
-
-    @property
-    def recorded(self) -> bool:
-        return False
-
-    def set(self, attributes: Attributes) -> None:
-        """Set attributes; those that are None stay unset."""
-
-    def link(self, carrier: Carrier) -> None:
-        """Point at a span of another trace. One of this span's own trace is nothing new."""
-
-    def fail(self, kind: str) -> None:
-        """Mark it as failed by an error of this kind: a class or a code, never a message."""
-
-    def end(self) -> None:
-        """End it now, if it has not ended yet."""
-
-
-#: The process's, while it is on.
+#: The tracer of the process while tracing is on.
 _tracer: "Tracer | None" = None
 _NOTHING = Span()
 _OFF = nullcontext(_NOTHING)
@@ -59,10 +30,10 @@ _OFF = nullcontext(_NOTHING)
 
 @contextmanager
 def tracing(service: str) -> Generator[None]:
-    """Trace what this process does, if the variables ask for it; `service` is its default name.
+    """Trace this process if the variables enable it; `service` is the default service name.
 
-    Mistakes in them are logged, and nothing is traced. Spans that are left at the end are sent for
-    a bounded time.
+    Logs invalid variables and does not trace. At the end, sends the remaining spans for a bounded
+    time.
     """
     global _tracer  # noqa: PLW0603
     started = _start(service)
@@ -78,7 +49,7 @@ def tracing(service: str) -> Generator[None]:
 
 
 def active() -> "Tracer | None":
-    """What traces in this process; None while that is off."""
+    """Return the tracer of this process, or None while tracing is off."""
     return _tracer
 
 
@@ -88,7 +59,7 @@ def span(
     attributes: Attributes | None = None,
     parent: Carrier | None = None,
 ) -> AbstractContextManager[Span]:
-    """A span below the current one, or below `parent`; it is the current one meanwhile."""
+    """Open a span as a child of `parent` or the current span, and make it current."""
     return _OFF if _tracer is None else _tracer.span(name, kind, attributes or {}, parent)
 
 
@@ -97,7 +68,7 @@ def current() -> Span:
 
 
 def ids() -> dict[str, str]:
-    """`trace_id` and `span_id` of the current span, for logs."""
+    """Return the `trace_id` and `span_id` of the current span, for logs."""
     return {} if _tracer is None else _tracer.ids()
 
 
@@ -110,14 +81,22 @@ def _start(service: str) -> "Tracer | None":
         started = open_tracer(plan, service)
     except ImportError as error:
         hint = "pip install 'mamba-server[tracing]'"
-        log.error("tracing.not_started", error=f"{error.name} is not installed", hint=hint)  # noqa: TRY400
+        _log_failure(f"{error.name} is not installed", hint)
     except TracingConfigError as error:
-        log.error("tracing.not_started", error=str(error), hint="docs/operate/tracing.md")  # noqa: TRY400
-    except Exception as error:  # noqa: BLE001  (no chat fails for want of a trace)
-        # Not its message: the variables hold keys.
-        broken = type(error).__name__
-        log.error("tracing.not_started", error=broken, hint="look through OTEL_…")  # noqa: TRY400
+        _log_failure(str(error), "docs/operate/tracing.md")
+    except Exception as error:  # noqa: BLE001  (tracing must not fail a chat)
+        # The message may contain keys from the variables.
+        _log_failure(type(error).__name__, "check the OTEL_… variables")
     else:
-        log.info("tracing.started", exporters=list(plan.exporters), endpoint=plan.shown_endpoint)
+        log.info(
+            "tracing.started",
+            message="Tracing started",
+            exporters=list(plan.exporters),
+            endpoint=plan.shown_endpoint,
+        )
         return started
     return None
+
+
+def _log_failure(error: str, hint: str) -> None:
+    log.error("tracing.not_started", message="Tracing could not start", error=error, hint=hint)

@@ -1,4 +1,4 @@
-"""The way out of the process: spans are cleaned of words, and failures told in a line a kind."""
+"""Export of spans without user content, and logging of export failures."""
 
 import logging
 import re
@@ -17,15 +17,15 @@ log = structlog.stdlib.get_logger()
 
 
 class SdkLogHandler(logging.Handler):
-    """Hears what the SDK logs. Its lines may hold an endpoint's words, or the headers' keys.
+    """Handles the log records of the SDK, which may contain response text or API keys.
 
-    What an export says becomes the kind of its failure; the rest is told once, without values.
+    Records of an export determine the kind of its failure. Others are logged once, without values.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._told: set[str] = set()
-        #: What an export that this thread makes has said so far.
+        self._logged: set[str] = set()
+        #: The failures reported by the current export of this thread.
         self._exporting = threading.local()
 
     @classmethod
@@ -43,13 +43,17 @@ class SdkLogHandler(logging.Handler):
         kinds: list[str] | None = getattr(self._exporting, "kinds", None)
         if kinds is not None:
             kinds.extend(_kinds_of(record))
-        elif (said := str(record.msg)) not in self._told:
-            self._told.add(said)
-            log.warning("tracing.sdk_warned", said=_without_values(said))
+        elif (template := str(record.msg)) not in self._logged:
+            self._logged.add(template)
+            log.warning(
+                "tracing.sdk_warned",
+                message="OpenTelemetry's SDK logged a warning",
+                said=_without_values(template),
+            )
 
     @contextmanager
     def capture_failures(self) -> Generator[list[str]]:
-        """The kinds of failures that this thread's export tells of, the first of them first."""
+        """Collect the kinds of failures that the export of this thread reports, in order."""
         self._exporting.kinds = kinds = list[str]()
         try:
             yield kinds
@@ -58,24 +62,24 @@ class SdkLogHandler(logging.Handler):
 
 
 class RedactingExporter(SpanExporter):
-    """Exports only what `docs/operate/tracing.md` lists. Runs in a thread of the SDK."""
+    """Exports only the attributes that `docs/operate/tracing.md` lists. Runs in an SDK thread."""
 
-    def __init__(self, exporter: SpanExporter, told: SdkLogHandler) -> None:
+    def __init__(self, exporter: SpanExporter, sdk_log: SdkLogHandler) -> None:
         self._exporter = exporter
-        self._told = told
+        self._sdk_log = sdk_log
         self._failed: set[str] = set()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        with self._told.capture_failures() as kinds:
+        with self._sdk_log.capture_failures() as kinds:
             try:
                 result = self._exporter.export([redact(span) for span in spans])
-            except Exception as error:  # noqa: BLE001  (the SDK would log its message)
+            except Exception as error:  # noqa: BLE001  (the SDK would log the message)
                 result = SpanExportResult.FAILURE
                 kinds.append(type(error).__name__)
         if result is SpanExportResult.SUCCESS:
             if self._failed:
                 self._failed.clear()
-                log.info("tracing.export_recovered")
+                log.info("tracing.export_recovered", message="Trace export recovered")
         else:
             self._fail(kinds[0] if kinds else "timeout", len(spans))
         return result
@@ -87,14 +91,16 @@ class RedactingExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
     def _fail(self, kind: str, spans: int) -> None:
-        """Tell it, once a kind until an export succeeds."""
+        """Log each kind of failure once until an export succeeds."""
         if kind not in self._failed:
             self._failed.add(kind)
-            log.warning("tracing.export_failed", error=kind, spans=spans)
+            log.warning(
+                "tracing.export_failed", message="Trace export failed", error=kind, spans=spans
+            )
 
 
 def _kinds_of(record: logging.LogRecord) -> list[str]:
-    """Of the values that a line holds: errors by their class, statuses as they are."""
+    """Return the error classes or HTTP statuses among the values of a log record."""
     values = record.args if isinstance(record.args, tuple) else ()
     errors = [type(value).__name__ for value in values if isinstance(value, Exception)]
     statuses = [f"HTTP {value}" for value in values if type(value) is int and 100 <= value < 600]

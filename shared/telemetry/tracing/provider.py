@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK, put together as the variables say. Imported only where tracing is on."""
+"""Sets up OpenTelemetry's SDK. Imported only when tracing is on."""
 
 import logging
 import os
@@ -16,13 +16,13 @@ from shared.telemetry.tracing.tracer import SpanIds, Tracer
 from shared.telemetry.tracing.variables import TracingPlan
 from shared.version import installed_version
 
-#: How long the end of the process waits for the last spans to be sent.
+#: Maximum time that the process waits at its end to send the last spans.
 FLUSH_SECONDS = 3.0
 
 
 def open_tracer(plan: TracingPlan, service: str) -> Tracer:
     _drop_empty_variables()
-    told = SdkLogHandler.install(logging.getLogger("opentelemetry"))
+    sdk_log = SdkLogHandler.install(logging.getLogger("opentelemetry"))
     provider = TracerProvider(
         resource=_resource(service),
         shutdown_on_exit=False,
@@ -30,11 +30,11 @@ def open_tracer(plan: TracingPlan, service: str) -> Tracer:
         meter_provider=NoOpMeterProvider(),
     )
     for name in plan.exporters:
-        exporter = RedactingExporter(_exporter(name, plan), told)
+        exporter = RedactingExporter(_exporter(name, plan), sdk_log)
         processor = BatchSpanProcessor(exporter, meter_provider=NoOpMeterProvider())
         provider.add_span_processor(processor)
     if isinstance(trace.get_tracer_provider(), ProxyTracerProvider):
-        trace.set_tracer_provider(provider)  # the tools of agents may make spans of their own
+        trace.set_tracer_provider(provider)  # so that the tools of agents can create spans
     return Tracer(provider, lambda: _close(provider))
 
 
@@ -49,7 +49,7 @@ def _exporter(name: str, plan: TracingPlan) -> SpanExporter:
 
 
 def _resource(service: str) -> Resource:
-    """What the variables say of the process goes before what is said here."""
+    """Return the resource. Values from the variables take precedence."""
     named = Resource.create()
     if str(named.attributes[SERVICE_NAME]).startswith("unknown_service"):
         named = named.merge(Resource({SERVICE_NAME: service}))
@@ -57,14 +57,14 @@ def _resource(service: str) -> Resource:
 
 
 def _drop_empty_variables() -> None:
-    """The standard takes an empty variable for none; not all of the SDK does."""
+    """Remove empty variables. By the standard they are unset, but parts of the SDK read them."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         if not os.environ[name].strip():
             del os.environ[name]
 
 
 def _close(provider: TracerProvider) -> None:
-    """Send what is left. A collector that does not answer is given up, with its thread."""
+    """Send the remaining spans for a bounded time, and abandon the thread after it."""
     closing = threading.Thread(target=provider.shutdown, name="tracing-close", daemon=True)
     closing.start()
     closing.join(FLUSH_SECONDS)

@@ -1,7 +1,7 @@
-"""What of a span may leave the process: attributes that are listed, and nobody's words.
+"""Removes all span attributes that are not on an allowlist, and all user content.
 
-pydantic-ai's spans hold more than the switch for content turns off (tools' descriptions, the shape
-of the conversation), and each release may add to it: so what goes out is listed, not what stays.
+pydantic-ai's spans contain content that its own switch does not remove (tool descriptions, the
+structure of the conversation), and each release may add more. Hence an allowlist.
 """
 
 import re
@@ -14,7 +14,7 @@ from opentelemetry.util.types import AttributeValue
 
 from shared.telemetry.tracing.tracer import SCOPE
 
-#: Ours, and those of the semantic conventions that we set.
+#: Attributes that Mamba sets.
 MAMBA_ATTRIBUTES = frozenset(
     {
         "error.type",
@@ -40,7 +40,7 @@ MAMBA_ATTRIBUTES = frozenset(
         "url.scheme",
     }
 )
-#: Of those that pydantic-ai sets.
+#: Allowed attributes of pydantic-ai.
 GEN_AI_ATTRIBUTES = frozenset(
     {
         "error.type",
@@ -67,13 +67,12 @@ GEN_AI_ATTRIBUTES = frozenset(
 )
 _LISTED = {SCOPE: MAMBA_ATTRIBUTES, "pydantic-ai": GEN_AI_ATTRIBUTES}
 
-#: An id, a name or a code: one word. A model may call a tool by any name, an endpoint may say
-#: anything in the place of an id.
-_WORD = re.compile(r"[\w.:/@+{}*\[\],-]{1,128}")
+#: A single identifier. A model may invent a tool name, an endpoint may return any text as an id.
+_IDENTIFIER = re.compile(r"[\w.:/@+{}*\[\],-]{1,128}")
 
 
 def redact(span: ReadableSpan) -> ReadableSpan:
-    """The span as it may be seen outside. Those of other scopes are their makers': they stay."""
+    """Return the span with allowed attributes only. Spans of other scopes stay unchanged."""
     scope = span.instrumentation_scope
     listed = _LISTED.get(scope.name) if scope else None
     if listed is None:
@@ -108,19 +107,19 @@ def _of(
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, str):
-        return _WORD.fullmatch(value) is not None
+        return _IDENTIFIER.fullmatch(value) is not None
     if isinstance(value, tuple | list):
         return all(map(_is_plain, chain(value)))  # pyright: ignore[reportUnknownArgumentType]
     return True
 
 
 def _name(name: str) -> str:
-    """`chat gpt-4o`: what is done, and to what, where that is a word."""
+    """Return the name, such as `chat gpt-4o`, without its target if that is not an identifier."""
     verb, _, target = name.partition(" ")
-    return name if _WORD.fullmatch(target) else verb
+    return name if _IDENTIFIER.fullmatch(target) else verb
 
 
 def _exception(event: Event) -> Event:
     kind = (event.attributes or {}).get("exception.type", "")
-    kept = {"exception.type": kind} if _is_plain(kind) else {}
-    return Event(event.name, kept, event.timestamp)
+    attributes = {"exception.type": kind} if _is_plain(kind) else {}
+    return Event(event.name, attributes, event.timestamp)

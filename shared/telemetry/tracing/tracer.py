@@ -1,4 +1,4 @@
-"""The spans that are recorded. Imported only where tracing is on."""
+"""Recorded spans. Imported only when tracing is on."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.telemetry.tracing import Attributes, Carrier, Kind, Span
+from shared.telemetry.tracing.spans import Attributes, Carrier, Kind, Span
 
-#: The name that our spans are made under.
+#: The instrumentation scope of Mamba's spans.
 SCOPE = "mamba"
 
 _KINDS = {
@@ -22,14 +22,14 @@ _KINDS = {
     "producer": SpanKind.PRODUCER,
     "consumer": SpanKind.CONSUMER,
 }
-#: Between our own processes: whatever OTEL_PROPAGATORS says of the world outside.
+#: The format between Mamba's processes, independent of OTEL_PROPAGATORS.
 _W3C = TraceContextTextMapPropagator()
-#: The id that the next span gets, in place of a random one.
+#: The id of the next span instead of a random one.
 _given_id: ContextVar[int | None] = ContextVar("given_id", default=None)
 
 
 class SpanIds(RandomIdGenerator):
-    """Random ids, but for a span that somebody else began."""
+    """Generates random ids, except for spans that another process started."""
 
     def generate_span_id(self) -> int:
         return _given_id.get() or super().generate_span_id()
@@ -54,7 +54,7 @@ class RecordedSpan(Span):
         return f"{self._span.get_span_context().span_id:016x}"
 
     def set(self, attributes: Attributes) -> None:
-        self._span.set_attributes(_told(attributes))
+        self._span.set_attributes(_without_none(attributes))
 
     def link(self, carrier: Carrier) -> None:
         found = _span_context(carrier)
@@ -74,7 +74,7 @@ class RecordedSpan(Span):
 
 
 class Tracer:
-    """One a process. `close` sends what is left."""
+    """The tracer of a process. `close` sends the remaining spans."""
 
     def __init__(self, provider: TracerProvider, close: Callable[[], None]) -> None:
         self.provider = provider
@@ -106,9 +106,9 @@ class Tracer:
         began_at: int | None = None,
         span_id: str | None = None,
     ) -> RecordedSpan:
-        """Begin a span that is to be ended by hand.
+        """Start a span that the caller ends.
 
-        `began_at`, in Unix nanoseconds, and `span_id` are those of one that somebody else began.
+        `began_at` (Unix nanoseconds) and `span_id` re-create a span that another process started.
         """
         token = _given_id.set(int(span_id, 16) if span_id else None)
         try:
@@ -117,7 +117,7 @@ class Tracer:
                     name,
                     context,
                     kind=_KINDS[kind],
-                    attributes=_told(attributes),
+                    attributes=_without_none(attributes),
                     start_time=began_at,
                 )
             )
@@ -126,9 +126,9 @@ class Tracer:
 
     @contextmanager
     def within(self, span: RecordedSpan) -> Generator[None]:
-        """Make it the current one. Errors that pass are not recorded: they hold words."""
+        """Make the span current. Exceptions are not recorded; they may hold user content."""
         with trace.use_span(
-            span._span,  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (its own module's)
+            span._span,  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (same module)
             record_exception=False,
             set_status_on_exception=False,
         ):
@@ -145,7 +145,7 @@ class Tracer:
 
 
 def context_of(carrier: Carrier) -> Context:
-    """A context with this parent, and nothing else."""
+    """Return a context that contains only this parent."""
     return _W3C.extract(carrier, Context())
 
 
@@ -153,5 +153,5 @@ def _span_context(carrier: Carrier) -> SpanContext:
     return trace.get_current_span(context_of(carrier)).get_span_context()
 
 
-def _told(attributes: Attributes) -> dict[str, str | int | float | bool]:
+def _without_none(attributes: Attributes) -> dict[str, str | int | float | bool]:
     return {name: value for name, value in attributes.items() if value is not None}

@@ -1,7 +1,7 @@
-"""OpenTelemetry's own variables: whether they ask for traces, and where to.
+"""Checks of OpenTelemetry's standard environment variables.
 
-The SDK reads them all (queue sizes, headers, certificates, resource); here stand those that decide
-whether it is started, and those whose mistakes it would pass over.
+The SDK reads most of them (queue sizes, headers, certificates, resource). This module reads those
+that decide whether tracing starts, and those whose invalid values the SDK would ignore.
 """
 
 from collections.abc import Mapping
@@ -19,21 +19,21 @@ _SAMPLERS = ("always_on", "always_off", "traceidratio")
 
 
 class TracingConfigError(ValueError):
-    """The variables ask for what cannot be done; the message names one, and the cure."""
+    """A variable has an unsupported value. The message names the variable and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class TracingPlan:
-    """What the variables ask for."""
+    """The tracing configuration from the variables."""
 
-    #: Of `otlp` and `console`, at least one.
+    #: `otlp`, `console` or both.
     exporters: tuple[str, ...]
-    #: Where `otlp` sends the spans to.
+    #: URL that `otlp` sends spans to.
     endpoint: str
 
     @property
     def shown_endpoint(self) -> str | None:
-        """The endpoint as it may be shown: without who logs in there."""
+        """The endpoint without credentials, or None without the `otlp` exporter."""
         if "otlp" not in self.exporters:
             return None
         url = urlsplit(self.endpoint)
@@ -41,80 +41,83 @@ class TracingPlan:
 
 
 def read_tracing_plan(environment: Mapping[str, str]) -> TracingPlan | None:
-    """What is asked for; None: nothing. An endpoint is enough, or `OTEL_TRACES_EXPORTER`.
+    """Return the configuration; None if neither an endpoint nor `OTEL_TRACES_EXPORTER` is set.
 
     Raises:
-        TracingConfigError: if it cannot be done so.
+        TracingConfigError: if a variable has an unsupported value.
     """
-    told = {name: value.strip() for name, value in environment.items() if value.strip()}
-    named = told.get("OTEL_TRACES_EXPORTER", "otlp" if _has_endpoint(told) else "none")
+    variables = {name: value.strip() for name, value in environment.items() if value.strip()}
+    named = variables.get("OTEL_TRACES_EXPORTER", "otlp" if _has_endpoint(variables) else "none")
     exporters = tuple(dict.fromkeys(name.strip().lower() for name in named.split(",")))
-    if told.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporters == ("none",):
+    if variables.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporters == ("none",):
         return None
     if unknown := [name for name in exporters if name not in _EXPORTERS]:
         raise TracingConfigError(
-            f"OTEL_TRACES_EXPORTER: {unknown[0]!r} is not among otlp, console and none"
+            f"OTEL_TRACES_EXPORTER: {unknown[0]!r} is not supported. Use otlp, console or none"
         )
-    _check_sampler(told)
+    _check_sampler(variables)
     if "otlp" in exporters:
-        _check_protocol(told)
-    return TracingPlan(exporters, _endpoint(told))
+        _check_protocol(variables)
+    return TracingPlan(exporters, _endpoint(variables))
 
 
 def check_propagators(environment: Mapping[str, str]) -> None:
-    """Before the libraries read them at their import, which one they do not know would break.
+    """Check `OTEL_PROPAGATORS` before OpenTelemetry reads it; its import fails on unknown names.
 
     Raises:
-        SettingsError: if one is not installed.
+        SettingsError: if a propagator is not installed.
     """
-    told = environment.get("OTEL_PROPAGATORS", "").strip()
-    if not told:
+    variables = environment.get("OTEL_PROPAGATORS", "").strip()
+    if not variables:
         return
     known = entry_points(group="opentelemetry_propagator").names | {"none"}
-    if unknown := {name.strip() for name in told.split(",")} - known:
+    if unknown := {name.strip() for name in variables.split(",")} - known:
         raise SettingsError(
-            f"OTEL_PROPAGATORS: {min(unknown)!r} is not among those installed: "
-            f"{', '.join(sorted(known))}."
+            f"OTEL_PROPAGATORS: {min(unknown)!r} is not installed. "
+            f"Use one of: {', '.join(sorted(known))}."
         )
 
 
-def _has_endpoint(told: Mapping[str, str]) -> bool:
-    return _ENDPOINT in told or _TRACES_ENDPOINT in told
+def _has_endpoint(variables: Mapping[str, str]) -> bool:
+    return _ENDPOINT in variables or _TRACES_ENDPOINT in variables
 
 
-def _endpoint(told: Mapping[str, str]) -> str:
-    name = _TRACES_ENDPOINT if _TRACES_ENDPOINT in told else _ENDPOINT
-    url = told.get(name, _DEFAULT_ENDPOINT)
+def _endpoint(variables: Mapping[str, str]) -> str:
+    name = _TRACES_ENDPOINT if _TRACES_ENDPOINT in variables else _ENDPOINT
+    url = variables.get(name, _DEFAULT_ENDPOINT)
     try:
         parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        right = False
-    if not right:
-        raise TracingConfigError(f"{name} is no URL: write it as http://collector:4318")
+        is_valid = False
+    if not is_valid:
+        raise TracingConfigError(f"{name} is not a valid URL. Write it as http://collector:4318")
     return url if name == _TRACES_ENDPOINT else f"{url.removesuffix('/')}/v1/traces"
 
 
-def _check_protocol(told: Mapping[str, str]) -> None:
+def _check_protocol(variables: Mapping[str, str]) -> None:
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        if name in told:
-            if told[name] != _PROTOCOL:
+        if name in variables:
+            if variables[name] != _PROTOCOL:
                 raise TracingConfigError(
-                    f"{name}: {told[name]!r} is not spoken here: leave it at {_PROTOCOL}, "
-                    "which collectors take at port 4318"
+                    f"{name}: {variables[name]!r} is not supported. Use {_PROTOCOL}, "
+                    "which collectors accept on port 4318"
                 )
             return
 
 
-def _check_sampler(told: Mapping[str, str]) -> None:
-    sampler = told.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").lower()
+def _check_sampler(variables: Mapping[str, str]) -> None:
+    sampler = variables.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").lower()
     if sampler.removeprefix("parentbased_") not in _SAMPLERS:
         names = ", ".join(_SAMPLERS)
         raise TracingConfigError(
-            f"OTEL_TRACES_SAMPLER: {sampler!r} is not among {names}, each also as parentbased_…"
+            f"OTEL_TRACES_SAMPLER: {sampler!r} is not supported. "
+            f"Use one of {names}, each also with the prefix parentbased_"
         )
-    if sampler.endswith("traceidratio") and not _is_ratio(told.get("OTEL_TRACES_SAMPLER_ARG", "1")):
-        raise TracingConfigError("OTEL_TRACES_SAMPLER_ARG: write a number from 0 to 1")
+    if sampler.endswith("traceidratio") and not _is_ratio(
+        variables.get("OTEL_TRACES_SAMPLER_ARG", "1")
+    ):
+        raise TracingConfigError("OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1")
 
 
 def _is_ratio(text: str) -> bool:

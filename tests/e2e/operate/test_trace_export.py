@@ -142,7 +142,7 @@ async def test_variables_that_cannot_be_followed_leave_the_process_well(system: 
     finally:
         await end(api)
 
-    assert "'zipkin' is not among otlp, console and none" in told["error"]
+    assert "'zipkin' is not supported. Use otlp, console or none" in told["error"]
     assert told["hint"] == "docs/operate/tracing.md"
 
 

@@ -282,6 +282,6 @@ def test_config_names_every_mistake(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert result.stdout == ""
-    assert "servr: there is no such setting" in result.stderr
+    assert "servr: unknown setting" in result.stderr
     assert "server.port: Input should be a valid integer" in result.stderr
     assert "secret" not in result.stderr

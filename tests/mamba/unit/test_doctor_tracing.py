@@ -16,7 +16,7 @@ from mamba.operate.doctor.settings_checks import check_tracing
         (
             {"OTEL_TRACES_EXPORTER": "zipkin"},
             "warning",
-            "OTEL_TRACES_EXPORTER: 'zipkin' is not among otlp, console and none",
+            "OTEL_TRACES_EXPORTER: 'zipkin' is not supported. Use otlp, console or none",
         ),
     ],
 )

@@ -289,8 +289,8 @@ async def test_a_burst_is_let_in_and_then_the_rate_holds(door: Door) -> None:
     left = [outcome.allowance for outcome in outcomes if isinstance(outcome, Admitted)]
     assert [allowance.remaining for allowance in left if allowance] == [2, 1, 0]
     assert 50 <= refused.value.retry_after <= 60
-    assert refused.value.allowance is not None
-    assert refused.value.allowance[:4] == ("runs", 3, 0, 180)
+    assert refused.value.rate_limit is not None
+    assert refused.value.rate_limit[:4] == ("runs", 3, 0, 180)
     assert await door.everything() == before
 
 
@@ -356,7 +356,7 @@ async def test_only_so_many_runs_of_an_owner_are_live(door: Door) -> None:
     with pytest.raises(TooManyRuns) as refused:
         await door.admit("run-3", live_runs=2)
 
-    assert refused.value.allowance == RateLimitStatus("live-runs", 2, 0)
+    assert refused.value.rate_limit == RateLimitStatus("live-runs", 2, 0)
     assert 1 <= refused.value.retry_after <= 30
     assert await door.everything() == before
     assert await door.admit("run-3", owner="bert", live_runs=2)

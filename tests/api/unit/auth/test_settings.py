@@ -27,41 +27,44 @@ def jwt(**settings: Any) -> dict[str, Any]:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "neither key nor hash": ({"api_keys": [{"name": "a"}]}, "Set `key` or `hash`"),
-    "key and hash": ({"api_keys": [{"name": "a", "key": KEY, "hash": HASH}]}, "one of the two"),
+    "neither key nor hash": ({"api_keys": [{"name": "a"}]}, "Set exactly one of `key` and `hash`"),
+    "key and hash": (
+        {"api_keys": [{"name": "a", "key": KEY, "hash": HASH}]},
+        "Set exactly one of `key` and `hash`",
+    ),
     "a short key": ({"api_keys": [{"name": "a", "key": "hunter2"}]}, "shorter than 8"),
     "two of a name": (
         {"api_keys": [{"name": "a", "key": KEY}, {"name": "a", "hash": hash_of("x")}]},
-        "several are named a",
+        "duplicate name a",
     ),
     "a key twice": (
         {"api_keys": [{"name": "a", "key": KEY}, {"name": "b", "hash": HASH}]},
-        "two entries hold the same key",
+        "two entries have the same key",
     ),
     "a wrong hash": ({"api_keys": [{"name": "a", "hash": "sha256:x"}]}, "auth.api_keys.0.hash"),
-    "no key material": (jwt(), "has RS256: set auth.jwt.public_key, auth.jwt.public_key_file"),
-    "HS without a secret": (jwt(algorithms=["HS256"]), "has HS256: set auth.jwt.secret"),
+    "no key material": (jwt(), "contains RS256. Set auth.jwt.public_key, auth.jwt.public_key_file"),
+    "HS without a secret": (jwt(algorithms=["HS256"]), "contains HS256. Set auth.jwt.secret"),
     "HS with a public key only": (
         jwt(algorithms=["HS256"], public_key=RSA.public_pem),
-        "has HS256: set auth.jwt.secret",
+        "contains HS256. Set auth.jwt.secret",
     ),
-    "HS with a key set only": (jwt(algorithms=["HS256"], jwks_url=URL), "set auth.jwt.secret"),
+    "HS with a key set only": (jwt(algorithms=["HS256"], jwks_url=URL), "Set auth.jwt.secret"),
     "HS and a key set": (
         jwt(algorithms=["HS256"], secret=SECRET, jwks_url=URL),
-        "auth.jwt.jwks_url is set, but auth.jwt.algorithms has only HS256",
+        "auth.jwt.jwks_url is set, but auth.jwt.algorithms contains only HS256",
     ),
-    "RS with a secret only": (jwt(secret=SECRET), "has RS256: set auth.jwt.public_key"),
+    "RS with a secret only": (jwt(secret=SECRET), "contains RS256. Set auth.jwt.public_key"),
     "RS and a secret": (
         jwt(secret=SECRET, jwks_url=URL),
-        "auth.jwt.secret is set, but auth.jwt.algorithms has only RS256",
+        "auth.jwt.secret is set, but auth.jwt.algorithms contains only RS256",
     ),
     "two public keys": (
         jwt(public_key=RSA.public_pem, jwks_url=URL),
-        "auth.jwt.public_key and auth.jwt.jwks_url are set: keep one",
+        "auth.jwt.public_key and auth.jwt.jwks_url cannot be combined",
     ),
     "a short secret": (
         jwt(algorithms=["HS256", "HS512"], secret=SECRET),
-        "HS512 needs 64 at least",
+        "Set a secret of at least 64 bytes",
     ),
     "no algorithm": (jwt(algorithms=[]), "auth.jwt.algorithms"),
     "the algorithm none": (jwt(algorithms=["none"]), "auth.jwt.algorithms.0"),

@@ -73,11 +73,11 @@ MISTAKES = {
     "7": "the file: Input should be",
     "agents: [": "cannot be read",
     "agents: 2026-99-99": "cannot be read",
-    "agents: []\nagents: []": "this key stands here twice",
+    "agents: []\nagents: []": "duplicate key",
     "agents: [{name: p, instructions: x}, {name: p, instructions: x}]": (
-        "agents[1].name: There is an agent 'p' already: agents[0].name"
+        "agents[1].name: 'p' is already in use (agents[0].name)"
     ),
-    "agents: [{name: chat, instructions: x}]": "an agent 'chat' already: built in",
+    "agents: [{name: chat, instructions: x}]": "'chat' is already in use (built in)",
 }
 
 

@@ -140,7 +140,7 @@ async def test_wrong_settings_are_refused_as_a_whole_until_they_are_right(folder
         await messages(live, 3)
 
     assert REGISTRY.get_sample_value("mamba_settings_loaded") == 1
-    assert "openai.api_kye: there is no such setting" in line["problem"]
+    assert "openai.api_kye: unknown setting" in line["problem"]
     assert "openai.api_key" in line["problem"]
     assert KEY not in str(logs)
 

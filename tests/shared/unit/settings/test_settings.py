@@ -285,12 +285,12 @@ def test_both_names_in_one_source_are_a_mistake(
 
     assert mistakes() == [
         (
-            "openai.model: is the old name of openai.default_model, which is set too: keep that one"
-            " (config/config.yaml)"
+            "openai.model: is another name of openai.default_model. Both are set."
+            " Keep openai.default_model. (config/config.yaml)"
         ),
         (
-            "server.timeout_seconds: is the old name of MAMBA_RUN__TIMEOUT_SECONDS, which is set"
-            " too: keep that one (MAMBA_SERVER__TIMEOUT_SECONDS)"
+            "server.timeout_seconds: is another name of MAMBA_RUN__TIMEOUT_SECONDS. Both are set."
+            " Keep MAMBA_RUN__TIMEOUT_SECONDS. (MAMBA_SERVER__TIMEOUT_SECONDS)"
         ),
     ]
 
@@ -302,7 +302,7 @@ def mistakes() -> list[str]:
     with pytest.raises(SettingsError) as raised:
         load_settings()
     first, *lines = str(raised.value).splitlines()
-    assert first == "The settings are wrong:"
+    assert first == "The settings are invalid:"
     return [line.removeprefix("  ") for line in lines]
 
 
@@ -318,24 +318,21 @@ def test_all_unknown_keys_are_named_with_their_source_and_the_nearest(
 
     assert mistakes() == [
         (
-            "MAMBA_PROVIDERS__GROQ__BASE_ULR: there is no such setting; did you mean"
+            "MAMBA_PROVIDERS__GROQ__BASE_ULR: unknown setting; did you mean"
             " MAMBA_PROVIDERS__GROQ__BASE_URL?"
         ),
+        ("MAMBA_RUN__RETRIES: unknown setting; did you mean MAMBA_RUN__MAX_RETRIES? (~/mamba.env)"),
+        "MAMBA_SERVER__PRT: unknown setting; did you mean MAMBA_SERVER__PORT?",
         (
-            "MAMBA_RUN__RETRIES: there is no such setting; did you mean MAMBA_RUN__MAX_RETRIES?"
-            " (~/mamba.env)"
-        ),
-        "MAMBA_SERVER__PRT: there is no such setting; did you mean MAMBA_SERVER__PORT?",
-        (
-            "auth.api_keys.0.nam: there is no such setting; did you mean auth.api_keys.0.name?"
+            "auth.api_keys.0.nam: unknown setting; did you mean auth.api_keys.0.name?"
             " (config.local.yaml)"
         ),
         "auth.api_keys.0.name: Field required (config.local.yaml)",
-        "nonsense: there is no such setting (config.local.yaml)",
-        "port: there is no such setting; did you mean server.port? (config.local.yaml)",
-        "redis.ur: there is no such setting; did you mean redis.url? (config/config.yaml)",
-        "server.hots: there is no such setting; did you mean server.host? (MAMBA_SERVER)",
-        "servr: there is no such setting; did you mean server? (config/config.yaml)",
+        "nonsense: unknown setting (config.local.yaml)",
+        "port: unknown setting; did you mean server.port? (config.local.yaml)",
+        "redis.ur: unknown setting; did you mean redis.url? (config/config.yaml)",
+        "server.hots: unknown setting; did you mean server.host? (MAMBA_SERVER)",
+        "servr: unknown setting; did you mean server? (config/config.yaml)",
     ]
 
 
@@ -345,7 +342,7 @@ def test_what_is_wrong_with_settings_together_is_named_with_its_source(
     monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__API_KEY", "k")
 
     [mistake] = mistakes()
-    assert mistake.startswith("providers.groq.base_url: Set it;")
+    assert mistake.startswith("providers.groq.base_url: The base URL is missing. Set it;")
     assert mistake.endswith("(MAMBA_PROVIDERS__GROQ__API_KEY)")
 
 
@@ -363,7 +360,10 @@ def test_all_wrong_values_are_named_with_their_source(
             "run.timeout_seconds: Input should be greater than 0"
             " (MAMBA_RUN__TIMEOUT_SECONDS in ~/mamba.env)"
         ),
-        "server.cors_origins: must be JSON, but is not at character 3 (MAMBA_SERVER__CORS_ORIGINS)",
+        (
+            "server.cors_origins: must be JSON (syntax error at character 3)"
+            " (MAMBA_SERVER__CORS_ORIGINS)"
+        ),
         "server.port: Input should be less than or equal to 65535 (MAMBA_SERVER__PORT)",
     ]
 
@@ -386,7 +386,7 @@ def test_a_file_without_sections_is_named(folder: Folder, text: str) -> None:
 
     [line] = mistakes()
 
-    assert line.startswith("config/config.yaml: must hold sections")
+    assert line.startswith("config/config.yaml: must contain sections")
 
 
 LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))
@@ -395,9 +395,9 @@ LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in ran
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("server:\n  port: 1\n  port: 2", "line 3, column 3: this key stands here twice"),
-        ("server:\n  port: 1\nserver:\n  host: a", "line 3, column 1: this key stands"),
-        ("server: &a\n  port: *a", "a value holds itself"),
+        ("server:\n  port: 1\n  port: 2", "line 3, column 3: duplicate key"),
+        ("server:\n  port: 1\nserver:\n  host: a", "line 3, column 1: duplicate key"),
+        ("server: &a\n  port: *a", "a value contains itself"),
         (f"a0: &a0 [x]\n{LAUGHS}", "too many values"),
         ("server: " + "[" * 5000 + "]" * 5000, "config.local.yaml: cannot be read"),
     ],
@@ -463,18 +463,18 @@ def test_an_address_may_name_several_hosts_with_their_ports(
     assert load_settings().redis.url == url
 
     monkeypatch.setenv("MAMBA_REDIS__URL", "sentinel://one:26379,two:port/house")
-    with pytest.raises(SettingsError, match="Not an address"):
+    with pytest.raises(SettingsError, match="The address is malformed"):
         load_settings()
 
 
 @pytest.mark.parametrize(
     ("name", "url", "said"),
     [
-        ("URL", "cluster://one:6379", "The queue stays on one node"),
+        ("URL", "cluster://one:6379", "The queue does not support Redis Cluster"),
         ("STREAMS_URL", "cluster://one:6379/1", "without a database"),
         ("STREAMS_URL", "cluster://one:6379?db=1", "no database"),
-        ("STREAMS_URL", "one:6379", "Write cluster://"),
-        ("STREAMS_URL", "cluster://one:port", "Not an address"),
+        ("STREAMS_URL", "one:6379", "Use cluster://"),
+        ("STREAMS_URL", "cluster://one:port", "The address is malformed"),
     ],
 )
 def test_a_cluster_is_for_the_streams_and_has_no_databases(
@@ -550,7 +550,7 @@ def test_a_variable_with_a_misplaced_underscore_is_a_mistake(
     monkeypatch.setenv(name, "1")
 
     hint = f"; did you mean {meant}?" if meant else ""
-    assert mistakes() == [f"{name}: there is no such setting{hint}"]
+    assert mistakes() == [f"{name}: unknown setting{hint}"]
 
 
 # Secrets

@@ -1,4 +1,4 @@
-"""What the settings of logging change, seen on stderr."""
+"""The log formats and levels, observed on stderr."""
 
 import json
 import subprocess
@@ -9,34 +9,43 @@ import sys, structlog
 from shared.telemetry.logs import configure
 from shared.settings import LoggingSettings
 configure(LoggingSettings(level=sys.argv[1], format=sys.argv[2]))
-log = structlog.stdlib.get_logger("ours")
-log.info("said", run_id="r1")
-log.warning("warned", run_id="r1")
+log = structlog.stdlib.get_logger("mamba")
+log.info("run.ended", message="Run ended", run_id="r1")
+log.warning("run.lost", run_id="r1")
 """
 
 
-def lines(level: str, style: str) -> list[str]:
+def log_lines(level: str, style: str) -> list[str]:
     command = [sys.executable, "-c", PROGRAM, level, style]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    return ended.stderr.splitlines()
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return process.stderr.splitlines()
 
 
-def test_what_is_below_the_level_is_not_logged() -> None:
-    events = [json.loads(line)["event"] for line in lines("WARNING", "json")]
+def test_events_below_the_level_are_not_logged() -> None:
+    events = [json.loads(line)["event"] for line in log_lines("WARNING", "json")]
 
-    assert events == ["warned"]
-
-
-def test_a_line_is_json_with_its_fields() -> None:
-    said = json.loads(lines("INFO", "json")[0])
-
-    assert said.keys() == {"event", "level", "logger", "timestamp", "run_id"}
-    assert (said["event"], said["level"], said["run_id"]) == ("said", "info", "r1")
+    assert events == ["run.lost"]
 
 
-def test_a_line_may_be_text() -> None:
-    said = lines("INFO", "console")[0]
+def test_json_line_has_event_message_and_fields() -> None:
+    line = json.loads(log_lines("INFO", "json")[0])
 
-    assert "said" in said
-    assert "run_id=r1" in said
-    assert not said.startswith("{")
+    assert line.keys() == {"event", "message", "level", "logger", "timestamp", "run_id"}
+    assert (line["event"], line["message"]) == ("run.ended", "Run ended")
+    assert (line["level"], line["run_id"]) == ("info", "r1")
+
+
+def test_json_line_without_message_has_no_message_key() -> None:
+    line = json.loads(log_lines("INFO", "json")[1])
+
+    assert line.keys() == {"event", "level", "logger", "timestamp", "run_id"}
+
+
+def test_console_line_starts_with_event_and_message() -> None:
+    with_message, without_message = log_lines("INFO", "console")
+
+    assert "run.ended: Run ended" in with_message
+    assert "message=" not in with_message
+    assert with_message.index("run.ended: Run ended") < with_message.index("run_id=r1")
+    assert "run.lost" in without_message
+    assert not with_message.startswith("{")

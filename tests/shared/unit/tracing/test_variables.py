@@ -65,17 +65,20 @@ def test_an_endpoint_or_an_exporter_is_enough(
         ({"OTEL_TRACES_EXPORTER": "otlp,none"}, "OTEL_TRACES_EXPORTER: 'none'"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc'"),
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "_TRACES_PROTOCOL: 'http/json'"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "_OTLP_ENDPOINT is no URL"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:x"}, "OTEL_EXPORTER_OTLP_ENDPOINT is no URL"),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "/v1"}, "_TRACES_ENDPOINT is no URL"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "_OTLP_ENDPOINT is not a valid URL"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:x"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT is not a valid URL",
+        ),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "/v1"}, "_TRACES_ENDPOINT is not a valid URL"),
         ({"OTEL_TRACES_SAMPLER": "jaeger_remote"}, "OTEL_TRACES_SAMPLER: 'jaeger_remote'"),
         (
             {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "10%"},
-            "OTEL_TRACES_SAMPLER_ARG: write a number",
+            "OTEL_TRACES_SAMPLER_ARG must be a number",
         ),
         (
             {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"},
-            "OTEL_TRACES_SAMPLER_ARG: write a number",
+            "OTEL_TRACES_SAMPLER_ARG must be a number",
         ),
     ],
 )
@@ -99,5 +102,7 @@ def test_a_propagator_that_is_installed_may_be_named(told: str) -> None:
 
 
 def test_a_propagator_that_is_not_installed_is_named_before_it_breaks_an_import() -> None:
-    with pytest.raises(SettingsError, match=r"OTEL_PROPAGATORS: 'b4' is not among .*tracecontext"):
+    with pytest.raises(
+        SettingsError, match=r"OTEL_PROPAGATORS: 'b4' is not installed.*tracecontext"
+    ):
         check_propagators({"OTEL_PROPAGATORS": "tracecontext,b4"})
