@@ -35,6 +35,7 @@ from shared.redis.client import Redis, connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
+from shared.runs.finalize import RunFinalizer
 from shared.runs.run import Run, RunState
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings
@@ -125,13 +126,15 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     queue = JobQueue(redis)
     catalogue = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
     agents = AgentDirectory(catalogue, AgentFile(settings.agents))
+    failed_runs = FailedRuns(redis, retention=settings.run.retention_seconds)
+    finalizer = RunFinalizer(stream, failed_runs, queue)
     orders = RunControl(
         runs=stores.runs,
         queue=queue,
         stream=stream,
         follower=follower,
         workers=WorkerRegistry(redis),
-        failed_runs=FailedRuns(redis, retention=settings.run.retention_seconds),
+        finalizer=finalizer,
     )
     runs = RunService(
         agents=agents,
@@ -140,6 +143,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         chats=stores.chats,
         queue=queue,
         stream=stream,
+        finalizer=finalizer,
         orders=orders,
         live=live,
     )

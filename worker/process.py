@@ -25,6 +25,7 @@ from shared.redis import keys
 from shared.redis.client import REDIS_AWAY, Redis, open_pool
 from shared.redis.subscriber import Subscriber
 from shared.runs.failed_runs import FailedRuns
+from shared.runs.finalize import RunFinalizer
 from shared.runs.stores import Stores, open_stores
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
@@ -34,7 +35,10 @@ from shared.telemetry.metrics import MODEL_LABELS, set_process_info
 from shared.telemetry.tracing import active, tracing
 from worker.agents.catalog_publisher import AgentCatalogPublisher
 from worker.agents.registry import AgentRegistry
+from worker.jobs.attempt import RunServices
+from worker.jobs.attempt_runner import AttemptRunner
 from worker.jobs.generate_title import TitleRunner
+from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.run_chat import ChatRunner
 from worker.jobs.running_runs import Interrupt, RunningRuns
 from worker.models.health_probe import HealthProbe
@@ -122,16 +126,15 @@ async def _compose(
     agents = await stack.enter_async_context(AgentRegistry(live, models))
     catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
     await stack.enter_async_context(AgentCatalogPublisher(agents, catalog))
-    runner = ChatRunner(
-        stream=stream,
-        commit=await stack.enter_async_context(GroupCommit(stream)),
-        runs=runs,
-        failed_runs=FailedRuns(redis, retention=settings.run.retention_seconds),
-        running=running,
-        agents=agents,
-        settings=lambda: live.now.run,
-        max_retries=lambda model: max_retries_of(live.now, model),
+    services = RunServices(
+        runs,
+        stream,
+        await stack.enter_async_context(GroupCommit(stream)),
+        RunFinalizer(stream, FailedRuns(redis, retention=settings.run.retention_seconds)),
     )
+    retries = RetryPolicy(lambda model: max_retries_of(live.now, model))
+    attempts = AttemptRunner(services, lambda: live.now.run, retries)
+    runner = ChatRunner(services, attempts, running, agents, lambda: live.now.run)
     titles = TitleRunner(TitleStore(redis), models, running, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
     listener = await stack.enter_async_context(CommandListener(runs, running, stop.set))

@@ -23,13 +23,12 @@ from shared.redis.keys import MAIN_QUEUE
 from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken
 from shared.runs.chat_index import ChatIndex
 from shared.runs.control import RunControl
-from shared.runs.finalize import lost_ending
-from shared.runs.run import Run, RunState, new_run_id
+from shared.runs.finalize import RunEnding, RunFinalizer
+from shared.runs.run import Run, new_run_id
 from shared.runs.store import RunStore
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
-from shared.streams.event_stream import Closure, Cursor, Entry, EventStream
-from shared.streams.events import Abort
+from shared.streams.event_stream import Cursor, Entry, EventStream
 
 log = structlog.stdlib.get_logger()
 
@@ -53,6 +52,7 @@ class RunService:
         chats: ChatIndex,
         queue: JobQueue,
         stream: EventStream,
+        finalizer: RunFinalizer,
         orders: RunControl,
         live: LiveSettings,
     ) -> None:
@@ -62,6 +62,7 @@ class RunService:
         self._chats = chats
         self._queue = queue
         self._stream = stream
+        self._finalizer = finalizer
         self._orders = orders
         self._live = live
         self._continuations = Continuations(runs, chats, stream)
@@ -243,11 +244,11 @@ class RunService:
         if await self._queue.leased_by(run.id):
             return True
         if run.cancel:
-            await self._orders.end(run, [Abort()], Closure(RunState.CANCELLED))
+            await self._finalizer.end(run, RunEnding.cancelled())
             return False
         if await self._queue.queued(run.id, queue=run.queue):
             return True
-        await self._orders.end(run, lost_ending(run.request_id), Closure(RunState.FAILED, "lost"))
+        await self._finalizer.end(run, RunEnding.lost(run.request_id))
         return False
 
 

@@ -13,6 +13,7 @@ from shared.chat.titles import UNTITLED, GeneratedTitle, TitleStore, clean_title
 from shared.limits.rate_limit import take_title
 from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import resolve_requested_model
+from shared.queue.commands import StopJob
 from shared.queue.job import GENERATE_TITLE, GenerateTitle
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
@@ -114,7 +115,7 @@ class TitleService:
                 if not made:
                     await self._queue.remove(title_id)
                     if worker_id := await self._queue.leased_by(title_id):
-                        await self._queue.send_command(worker_id, f"stop {title_id}")
+                        await self._queue.send_command(worker_id, StopJob(title_id))
                 await self._board.delete(title_id)
 
 

@@ -24,7 +24,7 @@ from api.monitoring.request_metrics import STREAM_CLIENTS
 from api.streaming.message_replay import TruncatedReplay, message_events
 from api.streaming.queue_position import QueuedRun
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
-from shared.runs.finalize import lost_ending
+from shared.runs.finalize import RunEnding
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE
 from shared.streams.follow import Follower, Following
@@ -120,8 +120,8 @@ class RelayResponse(Response):
         with (
             STREAM_CLIENTS.track_inprogress(),
             self._follower.follow(self._run_id, self._first) as following,
-            self._draining.on_start(following.ring),
-            self._waiting.until_left(following.ring) if self._waiting else nullcontext(),
+            self._draining.on_start(following.notify),
+            self._waiting.until_left(following.notify) if self._waiting else nullcontext(),
         ):
             watching = asyncio.create_task(self._watch(receive, following))
             beating = asyncio.create_task(self._beat(following))
@@ -182,7 +182,7 @@ class RelayResponse(Response):
         return [*shown[:at], *rebuilt, *shown[at:]]
 
     def _lost(self, request_id: str) -> bytes:
-        ending = [*(event.encode() for event in lost_ending(request_id)), DONE]
+        ending = [*(event.encode() for event in RunEnding.lost(request_id).events), DONE]
         entries = [Entry(0, 0, data) for data in ending]
         if self._view is not None:
             entries = self._view(entries)
@@ -192,13 +192,13 @@ class RelayResponse(Response):
         while (await receive())["type"] != "http.disconnect":
             pass
         self._gone = True
-        following.ring()
+        following.notify()
 
     async def _beat(self, following: Following) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
             self._silent = True
-            following.ring()
+            following.notify()
 
 
 async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:

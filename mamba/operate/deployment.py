@@ -17,6 +17,7 @@ from shared.redis.client import REDIS_AWAY, AuthenticationError, Redis, RedisErr
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
+from shared.runs.finalize import RunFinalizer
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings, load_settings
 from shared.streams.follow import Follower
@@ -62,13 +63,15 @@ class Deployment:
                 self.settings, self.stores, queue_subscriber, stack, name=_CLIENT_NAME
             )
             stream, max_bytes = self.stores.stream, self.settings.limits.follower_bytes
+            retention = self.settings.run.retention_seconds
+            failed_runs = FailedRuns(self.redis, retention=retention)
             yield RunControl(
                 runs=self.stores.runs,
                 queue=self.queue,
                 stream=stream,
                 follower=Follower(stream, stream_subscriber, max_bytes=max_bytes),
                 workers=self.workers,
-                failed_runs=FailedRuns(self.redis, retention=self.settings.run.retention_seconds),
+                finalizer=RunFinalizer(stream, failed_runs, self.queue),
             )
 
     async def queue_names(self) -> list[str]:

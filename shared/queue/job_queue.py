@@ -5,6 +5,7 @@
 
 from typing import Literal, cast
 
+from shared.queue.commands import Command, encode_command
 from shared.queue.job import GenerateTitle, encode_job
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -77,9 +78,10 @@ class JobQueue:
             pipe.execute_command("DEL", keys.job(run_id), keys.tries(run_id))
             await pipe.execute()
 
-    async def send_command(self, worker_id: str, order: str) -> None:
+    async def send_command(self, worker_id: str, command: Command) -> None:
         """Send a command to a worker, at most once: record its purpose elsewhere first."""
-        await self._redis.execute_command("PUBLISH", keys.worker(worker_id), order)
+        message = encode_command(command)
+        await self._redis.execute_command("PUBLISH", keys.worker(worker_id), message)
 
 
 # Does nothing if the job exists: the call may be repeated.

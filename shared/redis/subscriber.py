@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from shared.background_task import BackgroundTask
+from shared.backoff import delay_after
 from shared.redis.client import REDIS_AWAY, Argument, connection_options
 from shared.redis.push_connection import Push, PushConnection, open_push_connection
 
@@ -111,7 +112,7 @@ class Subscriber(BackgroundTask):
                     self._options, self._name, on_push=self._on_push, on_error=self._on_error
                 )
             except (*REDIS_AWAY, TimeoutError) as error:
-                delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                delay = delay_after(failures, _RETRY_SECONDS)
                 failures += 1
                 log.warning(
                     "subscriber.connect_failed",

@@ -1,6 +1,6 @@
-"""What can be ordered of a running house: stop or requeue a run, drain a worker.
+"""Operator commands to a running deployment: stop or requeue a run, drain a worker.
 
-The API orders for a chat's owner and for the console, the commands for who sits at the terminal.
+Used by the API, for the owner of a chat and for the console, and by the `mamba` CLI.
 """
 
 import asyncio
@@ -13,19 +13,17 @@ import structlog
 from shared.errors import JobMissing, NotFound, RunEnded, RunLeased, WorkerNotResponding
 from shared.processes.registry import ALIVE_SECONDS
 from shared.processes.workers import WorkerRegistry
+from shared.queue.commands import DrainWorker, StopJob
 from shared.queue.job_queue import JobQueue
-from shared.runs.failed_runs import FailedRuns
-from shared.runs.finalize import close_run
-from shared.runs.run import Run, RunState
+from shared.runs.finalize import RunEnding, RunFinalizer
+from shared.runs.run import Run
 from shared.runs.store import RunStore
-from shared.streams.event_stream import Closure, EventStream
-from shared.streams.events import Abort, StreamEvent
+from shared.streams.event_stream import EventStream
 from shared.streams.follow import Follower
-from shared.telemetry.metrics import count_closed
 
 log = structlog.stdlib.get_logger()
 
-#: How long a worker may take to end a run that it was told to stop.
+#: How long a worker may take to end a run that it should stop.
 _STOP_SECONDS = 5.0
 
 
@@ -38,26 +36,31 @@ class RunControl:
         stream: EventStream,
         follower: Follower,
         workers: WorkerRegistry,
-        failed_runs: FailedRuns,
+        finalizer: RunFinalizer,
     ) -> None:
         self._runs = runs
         self._queue = queue
         self._stream = stream
         self._follower = follower
         self._workers = workers
-        self._failed_runs = failed_runs
+        self._finalizer = finalizer
 
     async def find(self, run_id: str) -> Run:
-        """Raises NotFound if there is no such run."""
+        """Return a run.
+
+        Raises:
+            NotFound: if there is no such run.
+        """
         run = await self._runs.get(run_id)
         if run is None:
-            raise NotFound(f"There is no run {run_id!r}, or it is no longer kept.")
+            raise NotFound(f"There is no run {run_id!r}, or it is no longer stored.")
         return run
 
     async def describe(self, run_id: str) -> dict[str, Any]:
-        """What is known of a run, who has it and how long its log is; not what was said.
+        """Return the fields of a run, the worker that has it and the length of its stream.
 
-        Raises NotFound.
+        Raises:
+            NotFound: if there is no such run.
         """
         run = await self.find(run_id)
         worker = await self._queue.leased_by(run_id)
@@ -66,67 +69,67 @@ class RunControl:
         return {**fields, "worker": worker, "events": offset}
 
     async def stop_live(self, run_id: str) -> Run:
-        """Stop a run as its user would. Raises NotFound, or RunEnded."""
+        """Stop a run as its user would.
+
+        Raises:
+            NotFound, RunEnded: if there is no such live run.
+        """
         return await self.stop(await self._live(run_id))
 
     async def stop(self, run: Run) -> Run:
-        """End a run, and return when it has ended. The partial answer stays; ended runs stay so."""
+        """End a run and return once it has ended.
+
+        The partial answer is kept. A run that has ended stays unchanged.
+        """
         if run.state.ended:
             return run
         await self._runs.request_cancel(run.id)
         if worker_id := await self._queue.leased_by(run.id):
-            await self._queue.send_command(worker_id, f"stop {run.id}")
+            await self._queue.send_command(worker_id, StopJob(run.id))
             await self._wait_for_end(run)
-        await self.end(run, [Abort()], Closure(RunState.CANCELLED))
+        await self._finalizer.end(run, RunEnding.cancelled())
         return await self._runs.get(run.id) or run
 
-    async def end(self, run: Run, ending: list[StreamEvent], closure: Closure) -> None:
-        """End a run that nobody works on; a worker that has it still is fenced off."""
-        if await close_run(self._stream, run, ending, closure):
-            log.info("run.ended", run_id=run.id, state=closure.state, error=closure.error)
-            count_closed(run, closure.state, closure.error)
-            if closure.state is RunState.FAILED:
-                await self._failed_runs.add(run.id)
-            await self._queue.remove(run.id, queue=run.queue)
-
     async def requeue(self, run_id: str) -> Run:
-        """Make a run due now that waits for another time, or whose job has left its queue.
+        """Make a run due now that is deferred or whose job has left its queue.
 
         Raises:
             NotFound, RunEnded: if there is no such live run.
-            RunLeased: if a worker works on it.
-            JobMissing: if nothing is left to be queued.
+            RunLeased: if a worker is running it.
+            JobMissing: if its job no longer exists.
         """
         run = await self._live(run_id)
         match await self._queue.requeue(run_id, queue=run.queue):
             case "held":
                 worker = await self._queue.leased_by(run_id)
                 raise RunLeased(
-                    f"Worker {worker} works on it."
-                    f" To move it elsewhere: mamba worker drain {worker}"
+                    f"Worker {worker} is running it."
+                    f" To move it to another worker, run: mamba worker drain {worker}"
                 )
             case "gone":
-                raise JobMissing(f"Its job is gone. End it: mamba run stop {run_id}")
+                raise JobMissing(f"Its job is gone. To end the run, run: mamba run stop {run_id}")
             case _:
                 return run
 
     async def drain(self, worker_id: str) -> None:
-        """Have a worker end as at SIGTERM: its answers may finish, or are handed over.
+        """Shut a worker down as SIGTERM does: its runs finish or are handed over.
 
         Raises:
             NotFound: if there is no such worker.
-            WorkerUnheard: if it does not listen.
+            WorkerNotResponding: if it does not start to drain in time.
         """
         if worker_id not in {worker.id for worker in await self._workers.alive()}:
-            raise NotFound(f"No worker {worker_id!r} is alive. Those that are: mamba worker list")
-        await self._queue.send_command(worker_id, "drain")
-        if not await _until(partial(self._leaves, worker_id), seconds=ALIVE_SECONDS):
-            raise WorkerNotResponding(f"{worker_id} did not listen. Send its process SIGTERM.")
+            raise NotFound(
+                f"No worker {worker_id!r} is alive. To list workers, run: mamba worker list"
+            )
+        await self._queue.send_command(worker_id, DrainWorker())
+        if not await _poll_until(partial(self._is_draining, worker_id), seconds=ALIVE_SECONDS):
+            raise WorkerNotResponding(f"{worker_id} did not respond. Send SIGTERM to its process.")
 
     async def _live(self, run_id: str) -> Run:
         run = await self.find(run_id)
         if run.state.ended:
-            raise RunEnded(f"The run has ended: it is {run.state}.")
+            raise RunEnded(f"The run has already ended ({run.state}).")
         return run
 
     async def _wait_for_end(self, run: Run) -> None:
@@ -136,18 +139,22 @@ class RunControl:
                     while not any(entry.ends for entry in await following.read()):
                         pass
         except TimeoutError:
-            log.warning("run.stop_unheard", run_id=run.id)
+            log.warning(
+                "run.stop_unheard",
+                message="Worker did not stop the run in time; it is fenced off",
+                run_id=run.id,
+            )
 
-    async def _leaves(self, worker_id: str) -> bool:
+    async def _is_draining(self, worker_id: str) -> bool:
         alive = {worker.id: worker for worker in await self._workers.alive()}
         return worker_id not in alive or alive[worker_id].draining
 
 
-async def _until(holds: Callable[[], Awaitable[bool]], *, seconds: float) -> bool:
-    """Wait for what another process does; whether it did it in time."""
+async def _poll_until(holds: Callable[[], Awaitable[bool]], *, seconds: float) -> bool:
+    """Poll until a condition holds. Return whether it did in time."""
     try:
         async with asyncio.timeout(seconds):
-            while not await holds():  # noqa: ASYNC110  (nothing here can ring)
+            while not await holds():  # noqa: ASYNC110  (no event reports it)
                 await asyncio.sleep(0.05)
     except TimeoutError:
         return False

@@ -1,47 +1,109 @@
-"""Ending a run that nobody works on: by whoever notices, with the one terminal event."""
+"""Ending runs: the terminal events, the final state, and the record that a run ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
 
 from shared.errors import StreamClosed
-from shared.runs.run import Run
+from shared.queue.job_queue import JobQueue
+from shared.runs.failed_runs import FailedRuns
+from shared.runs.run import Run, RunState
 from shared.streams.event_stream import Append, Closure, EventStream, read_all
-from shared.streams.events import DONE, Data, Error, Start, StreamEvent
+from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.streams.transcript import Transcript
+from shared.telemetry.metrics import count_run
 
-#: Errors of runs that were closed outside of any attempt: of those that had none before, too.
+log = structlog.stdlib.get_logger()
+
+#: Codes of failures that end a run outside an attempt. Such a run may have produced no output.
 CLOSED_UNBEGUN = frozenset({"lost", "dropped", "unknown_agent", "unreadable_job"})
 
-#: What the reader of an answer is told whose job is gone; its code is `lost`.
-LOST_TEXT = "The answer was lost: its job is no longer in the queue."
+#: The user-visible text of the failure `lost`.
+LOST_TEXT = "The answer was lost because its job is no longer in the queue."
 
 
-def failure_ending(code: str, text: str, *, request_id: str, retryable: bool) -> list[StreamEvent]:
-    """How each failed run ends: what apps can switch on and look for, then the text to read.
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """The last events of a run and the state that it ends in."""
 
-    `retryable` says whether asking again may help.
+    events: Sequence[StreamEvent]
+    closure: Closure
+
+    @classmethod
+    def succeeded(cls, reason: FinishReason) -> "RunEnding":
+        return cls([Finish(finish_reason=reason)], Closure(RunState.SUCCEEDED))
+
+    @classmethod
+    def cancelled(cls) -> "RunEnding":
+        return cls([Abort()], Closure(RunState.CANCELLED))
+
+    @classmethod
+    def failed(cls, code: str, text: str, *, request_id: str, retryable: bool) -> "RunEnding":
+        """End with `data-error` for programs to evaluate, then `error` with a text to read.
+
+        `retryable` reports whether sending the request again may help.
+        """
+        detail = {"code": code, "requestId": request_id, "retryable": retryable}
+        events = [Data(type="data-error", data=detail, transient=True), Error(error_text=text)]
+        return cls(events, Closure(RunState.FAILED, code))
+
+    @classmethod
+    def lost(cls, request_id: str) -> "RunEnding":
+        """End a run whose job is gone."""
+        return cls.failed("lost", LOST_TEXT, request_id=request_id, retryable=True)
+
+
+class RunFinalizer:
+    """Ends runs and records their end in the log, the metrics and the list of failed runs.
+
+    With a `queue`, it also removes the job. A worker removes the job that it holds by itself.
     """
-    detail = {"code": code, "requestId": request_id, "retryable": retryable}
-    return [Data(type="data-error", data=detail, transient=True), Error(error_text=text)]
 
+    def __init__(
+        self, stream: EventStream, failed_runs: FailedRuns, queue: JobQueue | None = None
+    ) -> None:
+        self._stream = stream
+        self._failed_runs = failed_runs
+        self._queue = queue
 
-def lost_ending(request_id: str) -> list[StreamEvent]:
-    """The end of a run whose job is gone."""
-    return failure_ending("lost", LOST_TEXT, request_id=request_id, retryable=True)
+    async def end(self, run: Run, ending: RunEnding) -> bool:
+        """End a run outside an attempt and fence off a worker that still has it.
 
+        Returns False if the run had ended before.
+        """
+        if not await self._append(run, ending):
+            return False
+        await self.record(run.id, run.agent, run.model, ending.closure)
+        if self._queue is not None:
+            await self._queue.remove(run.id, queue=run.queue)
+        return True
 
-async def close_run(
-    stream: EventStream, run: Run, ending: list[StreamEvent], closure: Closure
-) -> bool:
-    """Take the run over and end it: what is open, `ending`, `[DONE]`. False if it has ended before.
+    async def _append(self, run: Run, ending: RunEnding) -> bool:
+        try:
+            takeover = await self._stream.take_over(run.id)
+        except StreamClosed:
+            return False
+        transcript = Transcript.of(await read_all(self._stream, run.id))
+        start = [] if takeover.offset else [Start(message_id=run.message_id)]
+        events = [*start, *transcript.closing(), *ending.events]
+        entries = [*(event.encode() for event in events), DONE]
+        append = Append(run.id, takeover.attempt, takeover.offset + 1, entries, ending.closure)
+        [verdict] = await self._stream.append(append)
+        return not isinstance(verdict, Exception)
 
-    A worker that still has the run is fenced off.
-    """
-    try:
-        takeover = await stream.take_over(run.id)
-    except StreamClosed:
-        return False
-    shown = Transcript.of(await read_all(stream, run.id))
-    beginning = [] if takeover.offset else [Start(message_id=run.message_id)]
-    events = [*beginning, *shown.closing(), *ending]
-    entries = [*(event.encode() for event in events), DONE]
-    append = Append(run.id, takeover.attempt, takeover.offset + 1, entries, closure)
-    [verdict] = await stream.append(append)
-    return not isinstance(verdict, Exception)
+    async def record(
+        self, run_id: str, agent: str, model: str, closure: Closure, **fields: int
+    ) -> None:
+        """Record the end of a run. `fields` are added to the log event."""
+        log.info(
+            "run.ended",
+            message="Run ended",
+            run_id=run_id,
+            state=closure.state,
+            error=closure.error,
+            **fields,
+        )
+        count_run(agent, model, closure.state, closure.error)
+        if closure.state is RunState.FAILED:
+            await self._failed_runs.add(run_id)

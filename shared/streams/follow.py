@@ -1,8 +1,8 @@
-"""Following a run's log: catch up by reading it, then ride what is published.
+"""Following a run's stream: catch up by reading it, then receive what is published.
 
-The two are joined by offset: every entry is checked to be the next one, and whatever looks like a
-hole (a lost message, a reconnect, a reader that fell behind) is healed by reading the log again
-from the reader's own cursor. All followers of a process share one subscriber connection.
+The two are joined by offset. The follower checks that each entry is the next one and, on any gap
+(a lost message, a reconnect, a slow reader), reads the stream again from its cursor. All followers
+of a process share one subscriber connection.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ _RETRY_SECONDS = 0.2
 
 
 class Follower:
-    """One a process."""
+    """Creates the followings of one process."""
 
     def __init__(self, stream: EventStream, subscriber: Subscriptions, *, max_bytes: int) -> None:
         self._stream = stream
         self._subscriber = subscriber
-        #: What each reader from now on may hold.
+        #: The bytes that each new following may buffer.
         self.max_bytes = max_bytes
 
     @contextmanager
     def follow(self, run_id: str, after: Cursor = START) -> Generator["Following"]:
-        """Follow a run's log from a cursor on, for as long as the context lasts."""
+        """Follow a run's stream after a cursor while the context lasts."""
         channel = keys.stream(run_id)
         following = Following(self._stream, run_id, after, self.max_bytes)
         self._subscriber.add(channel, following)
@@ -41,42 +41,42 @@ class Follower:
 
 
 class Following:
-    """A reader's place in a log. It holds `max_bytes` at most: past that it reads the log."""
+    """A reader of one run. It buffers at most `max_bytes`, and reads the stream beyond that."""
 
     def __init__(self, stream: EventStream, run_id: str, after: Cursor, max_bytes: int) -> None:
         self.run_id = run_id
         self.cursor = after
         self._stream = stream
         self._max_bytes = max_bytes
-        self._held: deque[bytes] = deque()
-        self._held_bytes = 0
-        #: Why the log has to be read; None: it need not.
+        self._buffer: deque[bytes] = deque()
+        self._buffered_bytes = 0
+        #: Why the stream must be read, or None.
         self._behind: str | None = None
-        self._bell = asyncio.Event()
+        self._wakeup = asyncio.Event()
 
     def on_message(self, message: bytes) -> None:
         if self._behind:
             return
-        self._held.append(message)
-        self._held_bytes += len(message)
-        if self._held_bytes > self._max_bytes:
+        self._buffer.append(message)
+        self._buffered_bytes += len(message)
+        if self._buffered_bytes > self._max_bytes:
             self._fall_behind("slow")
-        self._bell.set()
+        self._wakeup.set()
 
     def on_gap(self) -> None:
         self._fall_behind("subscribed")
-        self._bell.set()
+        self._wakeup.set()
 
-    def ring(self) -> None:
-        """Make a waiting `read` return, if only with nothing."""
-        self._bell.set()
+    def notify(self) -> None:
+        """Make a waiting `read` return, even without entries."""
+        self._wakeup.set()
 
     async def read(self) -> list[Entry]:
-        """The next entries; none if it was woken by `ring`, or Redis is away."""
-        if not self._held and not self._behind:
-            await self._bell.wait()
-        self._bell.clear()
-        entries = self._take_held()
+        """Return the next entries, or none after `notify` or if Redis is unavailable."""
+        if not self._buffer and not self._behind:
+            await self._wakeup.wait()
+        self._wakeup.clear()
+        entries = self._take_buffered()
         if entries or not self._behind:
             return entries
         try:
@@ -85,11 +85,11 @@ class Following:
             await asyncio.sleep(_RETRY_SECONDS)
             return []
 
-    def _take_held(self) -> list[Entry]:
-        """What was published, up to a hole: the rest is in the log."""
+    def _take_buffered(self) -> list[Entry]:
+        """Return the published entries up to the first gap. The stream holds the rest."""
         entries: list[Entry] = []
-        while self._held:
-            for line in self._held.popleft().split(b"\n"):
+        while self._buffer:
+            for line in self._buffer.popleft().split(b"\n"):
                 entry = _parse(line)
                 if entry.offset > self.cursor.offset + 1:
                     self._fall_behind("missed")
@@ -97,34 +97,34 @@ class Following:
                 if entry.offset > self.cursor.offset:
                     entries.append(entry)
                     self.cursor = entry.cursor
-        self._held_bytes = 0
+        self._buffered_bytes = 0
         return entries
 
     async def _catch_up(self) -> list[Entry]:
-        # What is published from here on is held, and joined to the page by its offsets.
+        # Entries published from here on are buffered and joined to the page by their offsets.
         reason, self._behind = self._behind, None
         try:
             page = await self._stream.read(self.run_id, self.cursor)
         except BaseException:
-            # A cancelled reader, too, still has to catch up.
+            # A cancelled read still has to catch up later.
             self._behind = reason
             raise
         STREAM_CATCH_UPS.labels(reason).inc()
         if page.more:
             self._fall_behind("more")
         if page.entries:
-            _count_holes(self.cursor, page.entries)
+            _count_missing(self.cursor, page.entries)
             self.cursor = page.entries[-1].cursor
         return page.entries
 
     def _fall_behind(self, reason: str) -> None:
         self._behind = reason
-        self._held.clear()
-        self._held_bytes = 0
+        self._buffer.clear()
+        self._buffered_bytes = 0
 
 
-def _count_holes(after: Cursor, entries: list[Entry]) -> None:
-    """A log has none: whatever is counted here was lost."""
+def _count_missing(after: Cursor, entries: list[Entry]) -> None:
+    """Count the entries that Redis lost: a complete stream has no gaps."""
     if missing := entries[-1].offset - after.offset - len(entries):
         STREAM_GAPS.inc(missing)
 

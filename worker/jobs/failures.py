@@ -1,4 +1,4 @@
-"""What becomes of an error: its code, what the reader is told, and whether to try again."""
+"""Failures of runs: the code, the user-visible text, and whether a retry may help."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,14 +8,16 @@ import aiohttp
 from pydantic_ai import exceptions
 
 from shared.errors import FileTimeout, FirstTokenTimeout, SilenceTimeout
+from shared.runs.finalize import RunEnding
 from worker.models.retry_after import parse_retry_after
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`code` is for apps to switch on, `text` for people to read. `retry_after` is in seconds.
+    """`code` is for programs, `text` for people. `retry_after` is in seconds.
 
-    `retried` ones are tried again by us. Asking again may help with those, and with the `passing`.
+    The worker retries failures that are `retried`. Sending the request again may help with those
+    and with the `passing` ones.
     """
 
     code: str
@@ -28,18 +30,24 @@ class Failure:
     def retryable(self) -> bool:
         return self.retried or self.passing
 
+    def ending(self, request_id: str) -> RunEnding:
+        """Return how a run ends with this failure."""
+        return RunEnding.failed(
+            self.code, self.text, request_id=request_id, retryable=self.retryable
+        )
+
 
 TIMED_OUT = Failure("run_timeout", "The answer took too long and was stopped.", passing=True)
 CRASHED = Failure(
-    "crash_budget", "The answer was interrupted too often and was given up.", passing=True
+    "crash_budget", "The answer was interrupted too many times and was abandoned.", passing=True
 )
-DROPPED = Failure("dropped", "The answer could not be started and was given up.", passing=True)
+DROPPED = Failure("dropped", "The answer could not be started and was abandoned.", passing=True)
 UNKNOWN_AGENT = Failure("unknown_agent", "The agent is not available right now.", passing=True)
 INTERRUPTED = Failure(
-    "interrupted", "The answer was interrupted, and cannot be gone on with.", passing=True
+    "interrupted", "The answer was interrupted and cannot be continued.", passing=True
 )
-UNREADABLE = Failure("unreadable_job", "The server is too old for what it was asked.")
-INTERNAL = Failure("internal_error", "Something went wrong on our side.")
+UNREADABLE = Failure("unreadable_job", "The server is too old for this request.")
+INTERNAL = Failure("internal_error", "An internal error occurred.")
 NO_FILE = Failure("file_unavailable", "A file of this conversation could not be fetched.")
 NO_CONNECTION = Failure(
     "connect_timeout", "The connection to the model took too long.", retried=True
@@ -50,9 +58,11 @@ _TIMEOUT = Failure("model_timeout", "The model did not answer in time.", retried
 _BUSY = Failure("rate_limited", "The model is getting too many requests.", retried=True)
 _UNREACHABLE = Failure("model_unreachable", "The model cannot be reached.", retried=True)
 _UNAVAILABLE = Failure("model_unavailable", "The model is not available right now.", retried=True)
-_UNSUPPORTED = Failure("unsupported_content", "The model cannot take a part of this conversation.")
+_UNSUPPORTED = Failure(
+    "unsupported_content", "The model does not support part of this conversation."
+)
 
-#: Statuses that mean something else than the class which pydantic-ai gives them.
+#: HTTP statuses whose meaning differs from the class that pydantic-ai raises for them.
 STATUSES: dict[int, Failure] = {
     408: _TIMEOUT,
     409: FAILED,
@@ -62,13 +72,13 @@ STATUSES: dict[int, Failure] = {
     505: REJECTED,
 }
 
-#: The first class that fits decides: the narrow ones stand before the wide.
+#: The first matching class decides, so narrow classes precede wide ones.
 CLASSES: dict[type[Exception], Failure] = {
     FirstTokenTimeout: Failure(
-        "first_token_timeout", "The model did not begin to answer in time.", retried=True
+        "first_token_timeout", "The model did not start to answer in time.", retried=True
     ),
     SilenceTimeout: Failure(
-        "silence_timeout", "The model fell silent in the middle of its answer.", retried=True
+        "silence_timeout", "The model stopped responding in the middle of its answer.", retried=True
     ),
     exceptions.ModelQuotaExceededError: Failure("quota_exceeded", "The model's quota is used up."),
     exceptions.ModelRateLimitError: _BUSY,
@@ -83,7 +93,7 @@ CLASSES: dict[type[Exception], Failure] = {
     exceptions.ModelAuthenticationError: Failure(
         "model_auth", "The model refused the server's credentials."
     ),
-    exceptions.ModelNotFoundError: Failure("model_not_found", "There is no such model."),
+    exceptions.ModelNotFoundError: Failure("model_not_found", "The model does not exist."),
     exceptions.ModelRequestRejectedError: REJECTED,
     exceptions.ContentFilterError: Failure(
         "content_filter", "The answer was withheld by the model's content filter."
@@ -106,34 +116,34 @@ CLASSES: dict[type[Exception], Failure] = {
     aiohttp.ClientError: FAILED,
 }
 
-#: Every failure there is, once each; `docs/reference/errors.md` lists them.
+#: All failures, as listed in `docs/reference/errors.md`.
 ALL = frozenset(
     {*CLASSES.values(), *STATUSES.values(), NO_FILE, NO_CONNECTION}
     | {TIMED_OUT, CRASHED, DROPPED, UNKNOWN_AGENT, INTERRUPTED, UNREADABLE, INTERNAL}
 )
 
-#: Where pydantic-ai fetches the files that a conversation names by address.
+#: The module with which pydantic-ai fetches files by URL.
 _FETCHING = "pydantic_ai._ssrf"
 
 
 def failure_of(error: Exception) -> Failure:
-    """How a run's error is shown and handled."""
+    """Return the failure that an error of an attempt means."""
     if isinstance(error, exceptions.FallbackExceptionGroup):
         return _of_several(error)
     failure = _row(error)
     if not failure.retried or not isinstance(error, exceptions.ModelAPIError):
         return failure
-    return replace(failure, retry_after=_pause_asked_by(error))
+    return replace(failure, retry_after=_retry_after(error))
 
 
-def _pause_asked_by(error: exceptions.ModelAPIError) -> float | None:
+def _retry_after(error: exceptions.ModelAPIError) -> float | None:
     headers = error.headers if isinstance(error, exceptions.ModelHTTPError) else None
-    asked = parse_retry_after(headers) if headers else None
-    return error.retry_after if asked is None else asked
+    seconds = parse_retry_after(headers) if headers else None
+    return error.retry_after if seconds is None else seconds
 
 
 def _of_several(errors: exceptions.FallbackExceptionGroup) -> Failure:
-    """Each model of a chain has failed; one that may do better next time is worth another try."""
+    """Return the first failure of a fallback chain that can be retried, or else the last one."""
     failures = [failure_of(error) for error in errors.exceptions]
     return next((failure for failure in failures if failure.retried), failures[-1])
 
@@ -148,13 +158,13 @@ def _row(error: Exception) -> Failure:
     if status in STATUSES:
         return STATUSES[status]
     failure = next((row for kind, row in CLASSES.items() if isinstance(error, kind)), INTERNAL)
-    if failure is FAILED and status is not None and status < 500:  # it was given no class
+    if failure is FAILED and status is not None and status < 500:  # not classified by pydantic-ai
         return _BUSY if status == 429 else REJECTED
     return failure
 
 
 def _is_disconnect(error: BaseException) -> bool:
-    """What the HTTP client takes for a time-out too: a refusal, a reset, a name nobody knows."""
+    """Whether the HTTP client reported a refused, reset or unresolvable connection as a timeout."""
     return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, TimeoutError)
 
 
@@ -166,7 +176,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _passes(traceback: TracebackType | None, module: str) -> bool:
-    """Whether the error came through this module."""
+    """Whether the error was raised in or below this module."""
     while traceback is not None:
         if traceback.tb_frame.f_globals.get("__name__") == module:
             return True

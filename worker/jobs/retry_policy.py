@@ -1,22 +1,50 @@
-"""How long a run pauses before it asks a model again.
+"""Whether a failed attempt is retried, and after which pause.
 
-Exponential, with full jitter: a random part of a bound that doubles. Many runs that fail at once
-thus come back spread out.
+The pause is exponential with full jitter: a random part of a bound that doubles with each failure.
+Runs that fail at the same time are thus retried at different times.
 """
 
 import random
+from collections.abc import Callable
+
+from worker.agents.definition import AgentDefinition
+from worker.jobs.failures import Failure
 
 _BASE_SECONDS = 0.5
 _CAP_SECONDS = 8.0
-#: Runs that were told the same time come back over a tenth of it, and none of them before it.
+#: Runs with the same `Retry-After` are spread over this share of it, and none starts earlier.
 _SPREAD = 0.1
 
 
-def pause_after(failures: int, asked: float | None, dice: random.Random) -> float:
-    """Seconds to wait after the failure that follows `failures` others.
+class RetryPolicy:
+    """`max_retries` returns the number of retries of a model."""
 
-    `asked` is what the model itself asked for (`Retry-After`), in seconds.
+    def __init__(self, max_retries: Callable[[str], int]) -> None:
+        self._max_retries = max_retries
+        self._rng = random.SystemRandom()
+
+    def pause(
+        self, failure: Failure, failures: int, limit: int, seconds_left: float
+    ) -> float | None:
+        """Return the seconds to wait before the next attempt, or None to fail the run.
+
+        `failures` counts the earlier failures, of which the run survives `limit`.
+        """
+        pause = pause_after(failures, failure.retry_after, self._rng)
+        retry = failure.retried and failures < limit and pause < seconds_left
+        return pause if retry else None
+
+    def limit(self, definition: AgentDefinition, model: str) -> int:
+        """Return how many failures a run of this agent and model survives."""
+        retries = definition.retries.max_retries
+        return self._max_retries(definition.model or model) if retries is None else retries
+
+
+def pause_after(failures: int, retry_after: float | None, rng: random.Random) -> float:
+    """Return the seconds to wait after a failure that follows `failures` others.
+
+    `retry_after` is the number of seconds that the model requested.
     """
-    if asked is not None:
-        return asked * dice.uniform(1, 1 + _SPREAD)
-    return dice.uniform(0, min(_CAP_SECONDS, _BASE_SECONDS * 2**failures))
+    if retry_after is not None:
+        return retry_after * rng.uniform(1, 1 + _SPREAD)
+    return rng.uniform(0, min(_CAP_SECONDS, _BASE_SECONDS * 2**failures))

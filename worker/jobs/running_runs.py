@@ -1,4 +1,4 @@
-"""The runs that this process works on, and how they are interrupted."""
+"""The runs in progress in this process, and how they are interrupted."""
 
 import asyncio
 from collections.abc import Generator
@@ -7,14 +7,14 @@ from enum import Enum
 
 
 class Interrupt(Enum):
-    #: Somebody asked for the run to be stopped.
+    #: A stop was requested.
     STOP = "stop"
-    #: Another worker has the run: not a word more from this one.
+    #: Another worker has the run. This one must not write any more.
     LOST = "lost"
 
 
 class RunningRun:
-    """The task of a run. The first interrupt counts; once it is closing the run, none does."""
+    """The task of a run. Only the first interrupt counts, and none once the run is closing."""
 
     def __init__(self, task: asyncio.Task[object]) -> None:
         self._task = task
@@ -36,7 +36,7 @@ class RunningRuns:
 
     @contextmanager
     def enter(self, run_id: str) -> Generator[RunningRun]:
-        """Make the current task the run's, for as long as the context lasts."""
+        """Register the current task as the run's while the context lasts."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (coroutines run in tasks)
         self._runs[run_id] = run = RunningRun(task)
@@ -47,6 +47,6 @@ class RunningRuns:
                 del self._runs[run_id]
 
     def cancel(self, run_id: str, interrupt: Interrupt) -> None:
-        """Interrupt a run, if this process works on it."""
+        """Interrupt a run if this process is running it."""
         if (run := self._runs.get(run_id)) is not None:
             run.cancel(interrupt)

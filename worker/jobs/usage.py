@@ -1,4 +1,4 @@
-"""What a run has used, over all its attempts: a crash must not give it a new budget."""
+"""Usage of a run over all its attempts. A crash must not reset the budget."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,9 +19,10 @@ _usage: TypeAdapter[RunUsage] = TypeAdapter(RunUsage)
 
 
 class UsageMeter:
-    """One attempt's. Steps are counted from the log; tokens and cost from the run's hash.
+    """Counts the usage of one attempt.
 
-    What a model request used that broke off is not known: endpoints tell it at the end.
+    Steps are counted from the stream, tokens and cost from the run's hash. The usage of a model
+    request that broke off is unknown, because endpoints report it at the end.
     """
 
     def __init__(
@@ -31,11 +32,11 @@ class UsageMeter:
         attempt: int,
         model: str,
         *,
-        earlier: Sequence[str] = (),
+        continues: Sequence[str] = (),
     ) -> None:
         self._runs = runs
-        #: The runs that this one continues: they share its limits.
-        self._earlier = earlier
+        #: The runs that this one continues. They share its limits.
+        self._continues = continues
         self._run_id = run_id
         self._attempt = attempt
         self._before = RunUsage()
@@ -44,20 +45,19 @@ class UsageMeter:
         self._counted = RunUsage()
 
     async def begin(self, transcript: Transcript, limits: UsageLimits) -> RunUsage:
-        """What earlier attempts have used."""
+        """Return the usage of earlier attempts and of continued runs."""
         self._recorded = limits.has_token_limits() or limits.cost_limit is not None
-        runs = [*self._earlier, *([self._run_id] if self._attempt > 1 else [])]
+        runs = [*self._continues, *([self._run_id] if self._attempt > 1 else [])]
         for run_id in runs if self._recorded else ():
             for text in await self._runs.usages(run_id):
                 with suppress(ValidationError):
                     self._before.incr(_usage.validate_json(text))
-        made = sum(step.finished or bool(step.calls) for step in transcript.steps)
-        self._before.requests = made
+        self._before.requests = sum(step.finished or bool(step.calls) for step in transcript.steps)
         self._counted = self._before + RunUsage()
         return self._before + RunUsage()
 
     async def record(self, usage: RunUsage) -> None:
-        """Count what has been used until now, and keep it, where a limit asks for it."""
+        """Count the usage so far, and store it if a limit needs it."""
         count_usage(self._model, usage - self._counted)
         self._counted = usage + RunUsage()
         if not self._recorded:
@@ -69,4 +69,8 @@ class UsageMeter:
                 self._run_id, self._attempt, _usage.dump_json(used).decode()
             )
         except REDIS_AWAY as error:
-            log.warning("run.usage_not_recorded", error=str(error))
+            log.warning(
+                "run.usage_not_recorded",
+                message="Usage of an attempt could not be stored",
+                error=str(error),
+            )

@@ -1,17 +1,20 @@
-"""Orders to this worker, by the channel of its name. A lost one is found in the runs' hashes."""
-
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
 from shared.background_task import BackgroundTask
+from shared.queue.commands import DrainWorker, StopJob, decode_command
 from shared.redis.client import REDIS_AWAY
 from shared.runs.store import RunStore
 from worker.jobs.running_runs import Interrupt, RunningRuns
 
 
 class CommandListener(BackgroundTask):
-    """`drain` is called where the worker is to end."""
+    """Carries out the commands sent to this worker.
+
+    After a gap in the subscription it reads stop requests from the runs' hashes instead. `drain`
+    is called to shut the worker down.
+    """
 
     def __init__(self, runs: RunStore, running: RunningRuns, drain: Callable[[], None]) -> None:
         self._runs = runs
@@ -20,17 +23,18 @@ class CommandListener(BackgroundTask):
         self._gap = asyncio.Event()
 
     def on_message(self, message: bytes) -> None:
-        order, _, run_id = message.decode().partition(" ")
-        if order == "stop":
-            self._running.cancel(run_id, Interrupt.STOP)
-        elif order == "drain":
-            self._drain()
+        match decode_command(message):
+            case StopJob(job_id):
+                self._running.cancel(job_id, Interrupt.STOP)
+            case DrainWorker():
+                self._drain()
+            case None:
+                pass
 
     def on_gap(self) -> None:
         self._gap.set()
 
     async def _run(self) -> None:
-        """Look up whether a stop was missed while the connection was away."""
         while True:
             await self._gap.wait()
             self._gap.clear()

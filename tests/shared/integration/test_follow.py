@@ -404,7 +404,7 @@ async def test_a_slow_reader_falls_back_to_the_log_and_costs_nobody_anything(
         for offset in range(1, 51):
             await scribe.write(size=1_000)
             assert offsets(await next_entries(fast)) == [offset]
-            assert slow._held_bytes <= 5_000  # pyright: ignore[reportPrivateUsage]
+            assert slow._buffered_bytes <= 5_000  # pyright: ignore[reportPrivateUsage]
         await scribe.close()
 
         assert offsets(await follow_to_end(fast)) == [51, 52]
@@ -522,7 +522,7 @@ async def test_ring_wakes_a_reader_with_nothing(house: House) -> None:
         await asyncio.sleep(0)
         assert not reading.done()
 
-        following.ring()
+        following.notify()
 
         assert await reading == []
         await scribe.write()

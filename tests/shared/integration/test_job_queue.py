@@ -7,6 +7,7 @@ from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool
 
 from shared.chat.messages import FilePart, Message, TextPart, ToolPart
+from shared.queue.commands import StopJob
 from shared.queue.job import RUN_CHAT, RunChat, dump_job, load_job
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
@@ -164,14 +165,14 @@ async def test_command_reaches_only_its_worker(
         subscriber.add(keys.worker("worker-2"), other)
         await asyncio.gather(target.has_gaps(1), other.has_gaps(1))
 
-        await queue.send_command("worker-1", "stop run-1")
+        await queue.send_command("worker-1", StopJob("run-1"))
 
         assert await target.all_before(redis, keys.worker("worker-1")) == [b"stop run-1"]
         assert await other.all_before(redis, keys.worker("worker-2")) == []
 
 
 async def test_command_for_a_missing_worker_is_ignored(queue: JobQueue) -> None:
-    await queue.send_command("worker-1", "stop run-1")
+    await queue.send_command("worker-1", StopJob("run-1"))
 
 
 # Releasing deferred jobs

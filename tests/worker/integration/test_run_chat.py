@@ -26,7 +26,7 @@ from shared.chat.messages import Message, TextPart
 from shared.queue.job import RunChat
 from shared.redis.client import Redis
 from shared.runs.failed_runs import FailedRuns
-from shared.runs.finalize import close_run
+from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.run import Run, RunState
 from shared.runs.store import RunStore
 from shared.settings import OpenAISettings, RunSettings, Settings
@@ -52,6 +52,9 @@ from worker.agents.definition import AgentDefinition, AnyAgent
 from worker.agents.engine import AgentEngine
 from worker.agents.resume import CONTINUE_PROMPT
 from worker.jobs import retry_policy, run_chat
+from worker.jobs.attempt import RunServices
+from worker.jobs.attempt_runner import AttemptRunner
+from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.run_chat import ChatRunner
 from worker.jobs.running_runs import Interrupt, RunningRuns
 from worker.models.registry import ModelRegistry
@@ -108,16 +111,15 @@ class Desk:
     agent: AnyAgent = field(default_factory=lambda: Agent(name="chat"))
 
     def runner(self, *turns: Sequence[Piece], models: ModelRegistry | None = None) -> ChatRunner:
-        return ChatRunner(
-            stream=self.stream,
-            commit=self.commit,
-            runs=self.runs,
-            failed_runs=FailedRuns(self.redis, retention=60),
-            running=self.running,
-            agents={self.definition.name: self.answerer(models or ScriptedModels(*turns))},
-            settings=lambda: self.settings,
-            max_retries=lambda _: self.settings.max_retries,
-        )
+        services = RunServices(self.runs, self.stream, self.commit, self.finalizer)
+        retries = RetryPolicy(lambda _: self.settings.max_retries)
+        attempts = AttemptRunner(services, lambda: self.settings, retries)
+        agents = {self.definition.name: self.answerer(models or ScriptedModels(*turns))}
+        return ChatRunner(services, attempts, self.running, agents, lambda: self.settings)
+
+    @property
+    def finalizer(self) -> RunFinalizer:
+        return RunFinalizer(self.stream, FailedRuns(self.redis, retention=60))
 
     def answerer(self, models: ModelRegistry) -> AgentEngine:
         return AgentEngine(
@@ -538,7 +540,7 @@ async def test_a_run_that_another_ended_is_left_alone(desk: Desk) -> None:
     task = asyncio.create_task(desk.run(["Hello", go_on, "old", asyncio.Event()]))
     await desk.until_said("Hello")
 
-    await close_run(desk.stream, await desk.now(), [Abort()], Closure(RunState.CANCELLED))
+    await desk.finalizer.end(await desk.now(), RunEnding.cancelled())
     before = await read_all(desk.stream, RUN)
     go_on.set()
     with pytest.raises(RetryJob):
@@ -770,7 +772,8 @@ async def _raced(desk: Desk) -> None:
 async def _closed_by_two(desk: Desk) -> None:
     run = await desk.now()
     ending: list[StreamEvent] = [Error(error_text="lost")]
-    closing = [close_run(desk.stream, run, ending, Closure(RunState.FAILED)) for _ in range(5)]
+    failed = RunEnding(ending, Closure(RunState.FAILED))
+    closing = [desk.finalizer.end(run, failed) for _ in range(5)]
     await asyncio.gather(desk.run(["Hello"]), *closing, return_exceptions=True)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.streaming.basic_format import BasicView
-from shared.runs.finalize import LOST_TEXT, lost_ending
+from shared.runs.finalize import LOST_TEXT, RunEnding
 from shared.streams import events
 from shared.streams.event_stream import Entry
 from shared.streams.events import DONE, Event
@@ -122,7 +122,9 @@ def test_calls_at_once_keep_their_own_arguments() -> None:
 
 
 def test_an_error_has_the_code_and_the_text() -> None:
-    assert seen(*lost_ending("req-1")) == [{"type": "error", "error": LOST_TEXT, "code": "lost"}]
+    assert seen(*RunEnding.lost("req-1").events) == [
+        {"type": "error", "error": LOST_TEXT, "code": "lost"}
+    ]
 
 
 def test_what_a_newer_worker_says_is_left_out() -> None:
@@ -153,7 +155,7 @@ any_event = st.one_of(
     st.builds(events.ToolOutputError, tool_call_id=names, error_text=st.text(max_size=3)),
 )
 endings = st.sampled_from(
-    [[events.Finish(finish_reason="stop")], [events.Abort()], lost_ending("req-1")]
+    [[events.Finish(finish_reason="stop")], [events.Abort()], RunEnding.lost("req-1").events]
 )
 
 

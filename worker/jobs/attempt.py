@@ -1,0 +1,167 @@
+"""One attempt's hold on a run: its transcript, its writer, and the ways to end."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from shared.queue.job import RunChat
+from shared.runs.finalize import RunEnding, RunFinalizer
+from shared.runs.store import RunStore
+from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, read_all, read_each
+from shared.streams.events import FinishReason, Start
+from shared.streams.transcript import Transcript
+from worker.agents.engine import AgentEngine
+from worker.jobs.failures import Failure
+from worker.jobs.running_runs import Interrupt, RunningRun
+from worker.output.writer import GroupCommit, RunWriter
+from worker.telemetry.attempt_trace import AttemptTrace
+from worker.telemetry.metrics import ATTEMPTS, count_duration, count_first_token
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunServices:
+    """Where runs are stored, written and ended."""
+
+    runs: RunStore
+    stream: EventStream
+    commit: GroupCommit
+    finalizer: RunFinalizer
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A job, the agent that runs it, and the task and trace of the attempt."""
+
+    job: RunChat
+    agent: AgentEngine
+    progress: RunningRun
+    trace: AttemptTrace
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOverRun:
+    """A run as a new attempt finds it."""
+
+    takeover: Takeover
+    #: The entries of the runs that it continues.
+    continued: Sequence[Entry]
+    #: The entries of its earlier attempts.
+    entries: Sequence[Entry]
+
+    @classmethod
+    async def read(cls, stream: EventStream, takeover: Takeover, job: RunChat) -> "TakenOverRun":
+        entries = await read_all(stream, job.run_id) if takeover.offset else []
+        return cls(takeover, await read_each(stream, job.continues), entries)
+
+
+class Attempt:
+    def __init__(self, services: RunServices, execution: Execution, found: TakenOverRun) -> None:
+        progress, takeover = execution.progress, found.takeover
+        self.job = execution.job
+        self.agent = execution.agent
+        self.progress = progress
+        self.trace = execution.trace
+        self.takeover = takeover
+        self._stream = services.stream
+        self._finalizer = services.finalizer
+        self._continued = found.continued
+        self._began = time.monotonic()
+        #: The output of the runs that this one continues and of its earlier attempts.
+        self.transcript = self._fold(found.entries)
+        self.writer = RunWriter(
+            services.commit,
+            self.job.run_id,
+            attempt=takeover.attempt,
+            offset=takeover.offset,
+            on_refused=lambda: progress.cancel(Interrupt.LOST),
+            on_cancel=lambda: progress.cancel(Interrupt.STOP),
+            on_content=None if Transcript.of(found.entries).parts else self._count_first_token,
+        )
+
+    @property
+    def continues_output(self) -> bool:
+        """Whether an attempt continues the output of an earlier one."""
+        return self.agent.definition.retries.after_output == "continue"
+
+    async def read_transcript(self) -> Transcript:
+        """Return the run's output so far, as stored."""
+        return self._fold(await read_all(self._stream, self.job.run_id))
+
+    def _fold(self, entries: Sequence[Entry]) -> Transcript:
+        transcript = Transcript.continuing(self._continued, self.job.answers)
+        transcript.fold(entries)
+        return transcript
+
+    def write_beginning(self) -> None:
+        """Write `start` and the client's tool responses.
+
+        Approvals are not written: the calls they approve are made in this run.
+        """
+        if not self.takeover.offset:
+            self.writer.write(Start(message_id=self.job.message_id))
+        for call in self.transcript.pending:
+            if call.answer and (event := call.answer.event(call.id)):
+                self.writer.write(event)
+                self.transcript.add(event)
+
+    async def finish(self, reason: FinishReason) -> None:
+        ending = RunEnding.succeeded(reason)
+        await self._close(self.writer.close(ending.events, ending.closure), ending.closure)
+
+    async def abort(self) -> None:
+        await self._break_off(RunEnding.cancelled())
+
+    async def fail(self, failure: Failure) -> None:
+        await self._break_off(failure.ending(self.job.request_id))
+
+    async def hand_over(self) -> None:
+        """Write what is buffered, for the next attempt to continue."""
+        self.progress.closing = True
+        await _uninterrupted(self.writer.drain())
+
+    async def _break_off(self, ending: RunEnding) -> None:
+        await self._close(self._close_open_parts(ending), ending.closure)
+
+    async def _close_open_parts(self, ending: RunEnding) -> None:
+        await self.writer.drain()
+        transcript = await self.read_transcript()
+        await self.writer.close([*transcript.closing(), *ending.events], ending.closure)
+
+    async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
+        self.progress.closing = True
+        await _uninterrupted(closing)
+        job, seconds = self.job, self._elapsed
+        self.trace.close(closure)
+        ATTEMPTS.labels("ended").inc()
+        count_duration(job.agent, job.model, seconds)
+        await self._finalizer.record(
+            job.run_id,
+            job.agent,
+            job.model,
+            closure,
+            attempt=self.takeover.attempt,
+            duration_ms=round(seconds * 1000),
+        )
+
+    @property
+    def _elapsed(self) -> float:
+        """Seconds since the run first started."""
+        return self.takeover.elapsed + time.monotonic() - self._began
+
+    def _count_first_token(self) -> None:
+        waited = self.takeover.waited + self._elapsed
+        count_first_token(self.job.agent, self.job.model, waited)
+
+
+async def _uninterrupted(work: Awaitable[_T]) -> _T:
+    """Finish the work even if the task is cancelled meanwhile, then raise the cancellation."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -1,0 +1,153 @@
+"""Runs one attempt of a run: take it over, run the agent, and end, retry or hand over."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from shared.errors import Fenced, StreamError
+from shared.queue.job import RunChat
+from shared.settings import RunSettings
+from shared.streams.event_stream import Takeover
+from shared.telemetry.metrics import AGENT_LABELS
+from worker.agents.engine import AgentEngine
+from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
+from worker.jobs.failures import CRASHED, INTERRUPTED, TIMED_OUT, failure_of
+from worker.jobs.retry_policy import RetryPolicy
+from worker.jobs.running_runs import Interrupt, RunningRun
+from worker.jobs.usage import UsageMeter
+from worker.telemetry.metrics import ATTEMPTS, ATTEMPTS_STARTED, RUN_WAIT
+from worker.telemetry.tracing import trace_attempt
+
+log = structlog.stdlib.get_logger()
+
+
+class AttemptRunner:
+    def __init__(
+        self, services: RunServices, settings: Callable[[], RunSettings], retries: RetryPolicy
+    ) -> None:
+        self._services = services
+        self._settings = settings
+        self._retries = retries
+
+    async def run(self, job: RunChat, agent: AgentEngine, progress: RunningRun) -> bool:
+        """Run an attempt. Return False if another one should follow in this worker."""
+        async with trace_attempt(job, self._services.runs) as trace:
+            beginning = asyncio.ensure_future(self._begin(Execution(job, agent, progress, trace)))
+            try:
+                return await self._execute(await asyncio.shield(beginning))
+            except asyncio.CancelledError:
+                # The attempt has its number as soon as it takes over, so its end must be counted.
+                await self._interrupted(await beginning)
+                return True
+
+    async def _begin(self, execution: Execution) -> Attempt:
+        job, stream = execution.job, self._services.stream
+        takeover = await stream.take_over(job.run_id)
+        await execution.trace.begin(takeover)
+        if takeover.supersedes:  # the API may have crashed before it stored this stop request
+            await self._services.runs.request_cancel(takeover.supersedes)
+        found = await TakenOverRun.read(stream, takeover, job)
+        _count_beginning(job, takeover)
+        log.info(
+            "run.attempt",
+            message="Attempt started",
+            attempt=takeover.attempt,
+            offset=takeover.offset,
+            agent=job.agent,
+        )
+        attempt = Attempt(self._services, execution, found)
+        attempt.write_beginning()
+        return attempt
+
+    async def _execute(self, attempt: Attempt) -> bool:
+        takeover = attempt.takeover
+        if takeover.cancelled:
+            await attempt.abort()
+        elif takeover.crashes > self._settings().max_crashes:
+            await attempt.fail(CRASHED)
+        elif attempt.transcript.shown and not attempt.continues_output:
+            await attempt.fail(INTERRUPTED)
+        else:
+            return await self._run_agent(attempt)
+        return True
+
+    async def _run_agent(self, attempt: Attempt) -> bool:
+        job = attempt.job
+        seconds = self._settings().timeout_seconds
+        seconds = min(seconds, attempt.agent.definition.limits.seconds or seconds)
+        limit = asyncio.timeout(seconds - attempt.takeover.elapsed)
+        try:
+            async with limit:
+                meter = UsageMeter(
+                    self._services.runs,
+                    job.run_id,
+                    attempt.takeover.attempt,
+                    job.model,
+                    continues=job.continues,
+                )
+                reason = await attempt.agent.run(job, attempt.transcript, attempt.writer, meter)
+        except StreamError:
+            raise
+        except Exception as error:  # noqa: BLE001  (every accepted run reaches a terminal event)
+            if not limit.expired():
+                return await self._retry_or_fail(attempt, error, _seconds_left(limit))
+            await attempt.fail(TIMED_OUT)
+        else:
+            await attempt.finish(reason)
+        return True
+
+    async def _retry_or_fail(self, attempt: Attempt, error: Exception, seconds_left: float) -> bool:
+        failure, takeover = failure_of(error), attempt.takeover
+        log.warning(
+            "run.failed_attempt",
+            message="Attempt failed",
+            code=failure.code,
+            error=type(error).__name__,
+        )
+        retries = self._retries.limit(attempt.agent.definition, attempt.job.model)
+        pause = self._retries.pause(failure, takeover.failures, retries, seconds_left)
+        if pause is None:
+            await attempt.fail(failure)
+            return True
+        await attempt.writer.drain()
+        if not attempt.continues_output and (await attempt.read_transcript()).shown:
+            await attempt.fail(failure)
+            return True
+        attempt.trace.fail(failure.code)
+        await asyncio.sleep(pause)
+        # Counted after the pause: an attempt that is handed over during it must not count twice.
+        await self._services.runs.count_failure(attempt.job.run_id, takeover.attempt)
+        ATTEMPTS.labels("failed").inc()
+        return False
+
+    async def _interrupted(self, attempt: Attempt) -> None:
+        """Handle a cancellation: a stop request, the loss of the run, or the worker's shutdown."""
+        run_id, number = attempt.job.run_id, attempt.takeover.attempt
+        match attempt.progress.interrupt:
+            case Interrupt.STOP:
+                await attempt.abort()
+            case Interrupt.LOST:
+                # A slow worker that is still alive must not count as a crash of the run.
+                if attempt.writer.only_fenced:
+                    await self._services.runs.count_handover(run_id, number)
+                raise Fenced
+            case None:
+                await attempt.hand_over()
+                await self._services.runs.count_handover(run_id, number)
+                log.info("run.handed_over", message="Run handed over to another worker")
+                ATTEMPTS.labels("handed_over").inc()
+                raise asyncio.CancelledError
+
+
+def _count_beginning(job: RunChat, takeover: Takeover) -> None:
+    AGENT_LABELS.add(job.agent)
+    ATTEMPTS_STARTED.inc()
+    if takeover.attempt == 1:
+        RUN_WAIT.labels(takeover.queue).observe(takeover.waited)
+
+
+def _seconds_left(limit: asyncio.Timeout) -> float:
+    when = limit.when()
+    assert when is not None  # noqa: S101  (each run has a limit)
+    return when - asyncio.get_running_loop().time()
