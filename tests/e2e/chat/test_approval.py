@@ -160,7 +160,7 @@ async def tool_results(office: Office, name: str) -> list[str]:
 
 
 @versions
-async def test_an_approved_call_is_made_and_the_answer_goes_on(
+async def test_approval_runs_the_call_and_continues_the_answer(
     office: Office, ai: AiClient, name: str, version: Version
 ) -> None:
     page = await asked(office, ai, name, version, call("c1", name))
@@ -176,7 +176,7 @@ async def test_an_approved_call_is_made_and_the_answer_goes_on(
 
 
 @versions
-async def test_a_denied_call_is_not_made_and_the_model_is_told_why(
+async def test_denial_skips_the_call_and_gives_the_model_the_reason(
     office: Office, ai: AiClient, name: str, version: Version
 ) -> None:
     page = await asked(office, ai, name, version, call("c1", name))
@@ -191,7 +191,7 @@ async def test_a_denied_call_is_not_made_and_the_model_is_told_why(
 
 
 @versions
-async def test_several_calls_are_decided_one_by_one(
+async def test_each_pending_call_has_its_own_decision(
     office: Office, ai: AiClient, name: str, version: Version
 ) -> None:
     calls = [call("c0", "x", "look"), call("c1", f"1{name}"), call("c2", f"2{name}")]
@@ -209,7 +209,7 @@ async def test_several_calls_are_decided_one_by_one(
 
 @versions
 @pytest.mark.parametrize("approved", [None, True, False])
-async def test_a_page_that_is_loaded_anew_shows_the_whole_message(
+async def test_reloaded_page_shows_the_whole_message(
     office: Office,
     ai: AiClient,
     name: str,
@@ -229,7 +229,7 @@ async def test_a_page_that_is_loaded_anew_shows_the_whole_message(
 
 
 @versions
-async def test_the_next_answer_can_need_approval_too(
+async def test_continued_answer_can_request_another_approval(
     office: Office, ai: AiClient, name: str, version: Version
 ) -> None:
     page = await asked(office, ai, name, version, call("c1", f"1{name}"))
@@ -248,7 +248,7 @@ async def test_the_next_answer_can_need_approval_too(
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
-async def test_a_client_that_cannot_ask_is_denied_for(
+async def test_client_without_approval_support_is_denied(
     office: Office, ai: AiClient, name: str, version: Version
 ) -> None:
     await office.upstream.script(name, [[call("c1", name)], [{"text": ["I may not."]}]])
@@ -263,7 +263,7 @@ async def test_a_client_that_cannot_ask_is_denied_for(
     assert "cannot ask" in result
 
 
-async def test_a_tool_of_the_file_asks_where_the_file_says_so(
+async def test_agent_file_can_require_approval_for_a_display_tool(
     office: Office, sse: SseClient, name: str
 ) -> None:
     card = {"tool": {"id": "c1", "name": "generateCard", "arguments": '{"title": "Rome"}'}}
@@ -307,7 +307,7 @@ async def pending(office: Office, sse: SseClient, name: str, path: str, *more: J
     return events[0]
 
 
-async def test_the_input_is_the_servers_whatever_the_client_says(
+async def test_input_in_an_approval_response_is_ignored(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -319,7 +319,7 @@ async def test_the_input_is_the_servers_whatever_the_client_says(
     assert office.deleted(name) == [name]
 
 
-async def test_a_call_that_nobody_made_cannot_be_approved(
+async def test_approval_of_an_unknown_call_returns_409(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -337,7 +337,7 @@ async def test_a_call_that_nobody_made_cannot_be_approved(
     assert office.deleted(name) == []
 
 
-async def test_a_result_in_the_place_of_an_approval_is_refused(
+async def test_tool_output_instead_of_an_approval_returns_422(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -355,7 +355,7 @@ async def test_a_result_in_the_place_of_an_approval_is_refused(
     assert "'c1' of 'delete' waits for an approval" in refused.json()["detail"]
 
 
-async def test_each_call_that_waits_needs_its_answer(
+async def test_missing_response_to_a_pending_call_returns_422(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, f"1{name}", call("c2", f"2{name}"))
@@ -367,7 +367,7 @@ async def test_each_call_that_waits_needs_its_answer(
     assert office.deleted(name) == []
 
 
-async def test_a_double_click_makes_the_call_once(
+async def test_double_submitted_approval_runs_the_call_once(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -381,7 +381,7 @@ async def test_a_double_click_makes_the_call_once(
     assert office.deleted(name) == [name]
 
 
-async def test_a_log_that_is_no_longer_kept_is_told(
+async def test_approval_after_retention_returns_410(
     office: Office, sse: SseClient, name: str
 ) -> None:
     first = await pending(office, sse, name, name)
@@ -402,7 +402,7 @@ async def test_a_log_that_is_no_longer_kept_is_told(
         assert (refused.status_code, refused.json()["code"]) == (410, "pending_expired")
 
 
-async def test_a_replay_without_the_earlier_log_shows_what_is_left(
+async def test_replay_without_the_earlier_stream_shows_the_rest(
     office: Office, ai: AiClient, sse: SseClient, name: str
 ) -> None:
     first = await pending(office, sse, name, name)
@@ -420,7 +420,7 @@ async def test_a_replay_without_the_earlier_log_shows_what_is_left(
     assert states(anew) == []
 
 
-async def test_a_killed_worker_leaves_the_continued_answer_to_the_next(
+async def test_continued_answer_survives_a_killed_worker(
     office: Office, sse: SseClient, name: str
 ) -> None:
     path = f"slow-{name}"
@@ -452,7 +452,7 @@ async def until_deleted(office: Office, name: str, count: int) -> None:
     await until(probe)
 
 
-async def test_the_replay_of_a_continued_answer_resumes_after_its_start(
+async def test_continued_answer_resumes_after_its_start_event(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -468,7 +468,9 @@ async def test_the_replay_of_a_continued_answer_resumes_after_its_start(
     assert await sse.replay(office.chat, name, after=f"0-0@{posted[0].run_id}") == posted
 
 
-async def test_a_killed_worker_approves_nothing(office: Office, sse: SseClient, name: str) -> None:
+async def test_killed_worker_does_not_approve_pending_calls(
+    office: Office, sse: SseClient, name: str
+) -> None:
     slow = f"slow-{name}"
     calls = [call("c0", "x", "look"), call("c1", slow, "look"), call("c2", name)]
     await office.upstream.script(name, [calls, [{"text": ["Done."]}]])

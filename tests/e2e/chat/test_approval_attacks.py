@@ -22,7 +22,7 @@ def answering(name: str, *parts: Any, **more: Any) -> dict[str, Any]:
     return body_of(name, messages=history(*parts), **more)
 
 
-async def test_of_twenty_approvals_at_once_one_is_heard(
+async def test_only_one_of_concurrent_approvals_is_accepted(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -34,7 +34,7 @@ async def test_of_twenty_approvals_at_once_one_is_heard(
     assert office.deleted(name) == [name]
 
 
-async def test_of_a_yes_and_a_no_at_once_one_is_heard(
+async def test_only_one_of_approval_and_denial_is_accepted(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -48,7 +48,7 @@ async def test_of_a_yes_and_a_no_at_once_one_is_heard(
     assert office.deleted(name) == ([name] if yes.status_code == 200 else [])
 
 
-async def test_another_chats_approval_of_the_same_call_is_not_heard(
+async def test_approval_from_another_chat_returns_410(
     office: Office, sse: SseClient, name: str
 ) -> None:
     """A chat of another owner is another chat, whatever its id."""
@@ -60,7 +60,7 @@ async def test_another_chats_approval_of_the_same_call_is_not_heard(
     assert office.deleted(name) == []
 
 
-async def test_what_was_denied_cannot_be_approved_later(
+async def test_denied_call_cannot_be_approved_later(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -73,7 +73,7 @@ async def test_what_was_denied_cannot_be_approved_later(
 
 
 @pytest.mark.parametrize("supersede", [False, True])
-async def test_a_message_or_a_regeneration_lets_the_call_lie(
+async def test_new_message_discards_the_pending_call(
     office: Office, sse: SseClient, name: str, *, supersede: bool
 ) -> None:
     await pending(office, sse, name, name)
@@ -87,9 +87,7 @@ async def test_a_message_or_a_regeneration_lets_the_call_lie(
     assert office.deleted(name) == []
 
 
-async def test_a_stop_while_a_call_waits_changes_nothing(
-    office: Office, sse: SseClient, name: str
-) -> None:
+async def test_stop_keeps_a_pending_call_pending(office: Office, sse: SseClient, name: str) -> None:
     await pending(office, sse, name, name)
 
     stopped = await sse.stop(office.chat, name)
@@ -100,7 +98,7 @@ async def test_a_stop_while_a_call_waits_changes_nothing(
     assert office.deleted(name) == [name]
 
 
-async def test_an_answer_that_no_worker_has_heard_can_be_given_again(
+async def test_approval_lost_before_a_worker_can_be_resubmitted(
     office: Office, sse: SseClient, name: str
 ) -> None:
     await pending(office, sse, name, name)
@@ -122,7 +120,7 @@ async def test_an_answer_that_no_worker_has_heard_can_be_given_again(
     assert (again.status_code, again.json()["code"]) == (409, "not_pending")
 
 
-async def test_an_approved_call_that_a_worker_may_have_made_is_not_made_again(
+async def test_approved_call_that_started_is_not_repeated(
     office: Office, sse: SseClient, name: str
 ) -> None:
     path = f"slow-{name}"

@@ -42,7 +42,7 @@ async def guarded(system: System, env: dict[str, str]) -> AsyncGenerator[Api]:
 
 
 @pytest.mark.parametrize(("env", "headers"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
-async def test_an_answer_that_was_cut_is_taken_up_again_with_the_same_credentials(
+async def test_resume_after_a_cut_sends_the_same_credentials(
     system: System, guarded: Api, ai: AiClient, name: str, headers: dict[str, str]
 ) -> None:
     chat = f"{guarded.url}/chat"
@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("env", "headers", "told"), REFUSED.values(), ids=REFUSED.keys())
-async def test_a_page_is_told_why_it_is_refused(
+async def test_rejected_credentials_show_the_reason(
     guarded: Api, ai: AiClient, name: str, headers: dict[str, str], told: str
 ) -> None:
     answer = await ai.send(ai="7", api=f"{guarded.url}/chat", chat=name, text="Hi", headers=headers)

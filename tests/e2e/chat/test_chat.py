@@ -35,7 +35,7 @@ def send(request: pytest.FixtureRequest, system: System, ai: AiClient, name: str
     return partial(ai.send, ai=request.param, api=system.chat, chat=name, body=body)
 
 
-async def test_a_question_is_answered(system: System, send: Send, name: str) -> None:
+async def test_message_gets_an_answer(system: System, send: Send, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Hello", ", ", "world", "."]}]])
 
     answer = await send(text="Hi")
@@ -44,7 +44,7 @@ async def test_a_question_is_answered(system: System, send: Send, name: str) -> 
     assert [finish.finish_reason for finish in answer.finishes] in (["stop"], [None])
 
 
-async def test_a_tool_call_is_shown_with_its_result(system: System, send: Send, name: str) -> None:
+async def test_tool_call_is_shown_with_its_result(system: System, send: Send, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["A card: "]}, CARD], [{"text": ["There."]}]])
 
     answer = await send(text="Show me a card")
@@ -60,7 +60,7 @@ async def test_a_tool_call_is_shown_with_its_result(system: System, send: Send, 
     assert [message["role"] for message in second["body"]["messages"]][-2:] == ["assistant", "tool"]
 
 
-async def test_several_steps_are_shown_in_order(system: System, send: Send, name: str) -> None:
+async def test_multiple_steps_are_shown_in_order(system: System, send: Send, name: str) -> None:
     turns = [[{"text": ["One."]}, CARD], [{"text": ["Two."]}, CHART], [{"text": ["Three."]}]]
     await system.upstream.script(name, turns)
 
@@ -86,7 +86,7 @@ async def test_reasoning_is_shown_before_the_answer(system: System, send: Send, 
     assert reasoning["text"] == "Let me think."
 
 
-async def test_arguments_that_do_not_fit_are_shown_and_tried_again(
+async def test_invalid_tool_arguments_are_shown_and_retried(
     system: System, send: Send, name: str
 ) -> None:
     wrong = {"tool": {"id": "call-0", "name": "generateCard", "arguments": '{"titel": "Mamba"}'}}
@@ -99,7 +99,7 @@ async def test_arguments_that_do_not_fit_are_shown_and_tried_again(
     assert [tool["state"] for tool in tools] == ["output-error", "output-available"]
 
 
-async def test_the_next_question_brings_the_history(system: System, send: Send, name: str) -> None:
+async def test_next_message_includes_the_history(system: System, send: Send, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["A card: "]}, CARD], [{"text": ["There."]}]])
     first = await send(text="Show me a card")
     await system.upstream.script(name, [[{"text": ["Gladly."]}]])
@@ -122,7 +122,7 @@ async def test_the_next_question_brings_the_history(system: System, send: Send, 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("named", [True, False], ids=["by its id", "as the last"])
-async def test_an_answer_is_made_anew(
+async def test_regenerate_replaces_the_answer(
     system: System, ai: AiClient, name: str, version: Version, *, named: bool
 ) -> None:
     page = partial(ai.send, ai=version, api=system.chat, chat=name, body={"model": name})
@@ -146,7 +146,7 @@ async def test_an_answer_is_made_anew(
     assert [message["role"] for message in again["body"]["messages"]] == ["user"]
 
 
-async def test_chats_side_by_side_do_not_mix(system: System, ai: AiClient, name: str) -> None:
+async def test_concurrent_chats_do_not_mix(system: System, ai: AiClient, name: str) -> None:
     async def ask(number: int) -> None:
         model = f"{name}-{number}"
         await system.upstream.script(model, [[{"text": [f"{number}-"] * 20, "delay": 0.005}]])

@@ -47,7 +47,7 @@ async def asked(
 
 
 @versions
-async def test_a_client_makes_the_call_and_the_answer_goes_on(
+async def test_client_tool_result_continues_the_answer(
     system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
     page, body = await asked(system, ai, name, version, call())
@@ -83,7 +83,7 @@ def check_whole_continuation(events: list[Any], done: Result) -> None:
 
 
 @versions
-async def test_a_clients_error_is_told_to_the_model(
+async def test_client_tool_error_reaches_the_model(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     page, body = await asked(system, ai, name, version, call())
@@ -104,7 +104,7 @@ async def test_a_clients_error_is_told_to_the_model(
 
 
 @versions
-async def test_a_servers_tool_in_the_same_step_keeps_its_result(
+async def test_server_tool_in_the_same_step_keeps_its_result(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     page, body = await asked(
@@ -130,7 +130,7 @@ async def test_a_servers_tool_in_the_same_step_keeps_its_result(
 
 @versions
 @pytest.mark.parametrize("answered", [False, True])
-async def test_a_page_that_is_loaded_anew_shows_the_whole_message(
+async def test_reloaded_page_shows_the_whole_message(
     system: System,
     ai: AiClient,
     name: str,
@@ -158,7 +158,7 @@ def without_provider_state(messages: list[Json]) -> list[Json]:
     return [{"id": m["id"], "parts": m["parts"]} for m in messages]
 
 
-async def test_the_basic_wire_calls_and_is_answered(
+async def test_basic_format_supports_client_tools(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
@@ -193,7 +193,7 @@ async def test_the_basic_wire_calls_and_is_answered(
     assert replayed == ["tool-call", "tool-result", "text-delta", "finish"]
 
 
-async def test_a_name_that_the_agent_has_is_refused(
+async def test_client_tool_with_a_server_tool_name_returns_422(
     system: System, sse: SseClient, name: str
 ) -> None:
     refused = await sse.post(system.chat, name, clientTools=[{**LOCATION, "name": "generateCard"}])
@@ -202,7 +202,7 @@ async def test_a_name_that_the_agent_has_is_refused(
 
 
 @versions
-async def test_a_stop_in_the_middle_of_a_tools_input_and_the_next_question(
+async def test_message_after_a_stop_during_tool_input_is_answered(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     body: Json = {"model": name, "clientTools": [LOCATION]}
@@ -217,7 +217,7 @@ async def test_a_stop_in_the_middle_of_a_tools_input_and_the_next_question(
     assert (again.status, again.error, again.text) == ("ready", None, "Well.")
 
 
-async def test_a_result_that_is_sent_again_with_its_key_is_the_same_run(
+async def test_tool_result_repeated_with_its_key_returns_the_same_run(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
@@ -238,7 +238,7 @@ async def test_a_result_that_is_sent_again_with_its_key_is_the_same_run(
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
-async def test_results_of_earlier_steps_may_stand_beside_the_answer(
+async def test_results_of_earlier_steps_may_be_sent_again(
     system: System, sse: SseClient, name: str
 ) -> None:
     turns = [[call("c0", "generateCard", CARD)], [call("c1")], [{"text": ["In Lisbon."]}]]

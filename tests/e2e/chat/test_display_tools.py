@@ -35,7 +35,7 @@ def part(result: Result, tool: str) -> Json:
 
 @every_version
 @every_tool
-async def test_a_tool_is_streamed_and_shown(
+async def test_display_tool_is_streamed_and_shown(
     system: System, ai: AiClient, name: str, tool: str, version: Version
 ) -> None:
     await system.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
@@ -65,7 +65,7 @@ WRONG: dict[str, Json] = {
 
 @every_version
 @every_tool
-async def test_wrong_arguments_are_corrected_before_the_page_shows_an_output(
+async def test_invalid_arguments_are_corrected_before_the_output(
     system: System, ai: AiClient, name: str, tool: str, version: Version
 ) -> None:
     wrong, right = call(tool, WRONG[tool], id="call-0"), call(tool)
@@ -81,7 +81,7 @@ async def test_wrong_arguments_are_corrected_before_the_page_shows_an_output(
 
 
 @every_version
-async def test_a_page_reloaded_at_any_moment_shows_the_tool(
+async def test_page_reloaded_after_any_chunk_shows_the_tool(
     system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
     script = [[{"text": ["Look: "]}, call("generateCard")], [{"text": ["There."]}]]
@@ -110,7 +110,7 @@ async def test_a_page_reloaded_at_any_moment_shows_the_tool(
 
 @every_version
 @every_tool
-async def test_an_empty_page_opened_afterwards_shows_the_tool(
+async def test_empty_page_opened_after_the_run_shows_the_tool(
     system: System, ai: AiClient, sse: SseClient, name: str, tool: str, version: Version
 ) -> None:
     await system.upstream.script(name, [[call(tool)], [{"text": ["There."]}]])
@@ -124,7 +124,7 @@ async def test_an_empty_page_opened_afterwards_shows_the_tool(
 
 @every_version
 @every_tool
-async def test_a_user_stops_in_the_middle_of_a_tools_input_and_goes_on(
+async def test_message_after_a_stop_during_tool_input_is_answered(
     system: System, ai: AiClient, name: str, tool: str, version: Version
 ) -> None:
     await system.upstream.script(name, [[call(tool, held_after=4)], [{"text": ["Never."]}]])

@@ -30,7 +30,7 @@ async def received(system: System, model: str) -> list[Json]:
     return request["body"]["messages"][-1]["content"]
 
 
-async def test_images_reach_the_model_as_what_they_are(
+async def test_image_is_sent_with_its_detected_media_type(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Seen."]}]])
@@ -57,7 +57,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("media_type", "content"), TEXTS.items(), ids=TEXTS)
-async def test_a_text_reaches_every_model_with_its_name(
+async def test_text_file_is_sent_as_text_with_its_filename(
     system: System, sse: SseClient, name: str, media_type: str, content: tuple[bytes, str]
 ) -> None:
     model = f"gpt-3.5-turbo-{name}"
@@ -72,7 +72,7 @@ async def test_a_text_reaches_every_model_with_its_name(
     assert "notes.x" in given["text"]
 
 
-async def test_a_pdf_keeps_its_name(system: System, sse: SseClient, name: str) -> None:
+async def test_pdf_keeps_its_filename(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Read."]}]])
 
     check_whole(await ask(system, sse, name, file("application/pdf", PDF, "terms.pdf")))
@@ -84,7 +84,7 @@ async def test_a_pdf_keeps_its_name(system: System, sse: SseClient, name: str) -
     }
 
 
-async def test_a_model_that_sees_nothing_is_not_asked(
+async def test_image_for_a_text_model_fails_before_the_request(
     system: System, sse: SseClient, name: str
 ) -> None:
     model = f"gpt-3.5-turbo-{name}"
@@ -98,7 +98,7 @@ async def test_a_model_that_sees_nothing_is_not_asked(
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "application/pdf", "text/plain"])
-async def test_a_private_address_is_not_fetched_by_anybody(
+async def test_file_at_a_private_address_is_not_fetched(
     system: System, sse: SseClient, name: str, media_type: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Never."]}]])
@@ -113,7 +113,7 @@ async def test_a_private_address_is_not_fetched_by_anybody(
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
-async def test_a_page_sends_a_file_and_goes_on_talking_about_it(
+async def test_file_in_the_history_is_sent_again(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     await system.upstream.script(name, [[{"text": ["A snake."]}]])

@@ -24,7 +24,7 @@ async def strict(workerless: System) -> AsyncGenerator[str]:
     await stop_all(api)
 
 
-async def test_a_user_with_too_many_answers_is_told_so(
+async def test_too_many_live_runs_returns_429(
     strict: str, ai: AiClient, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(strict, f"{name}-first"):

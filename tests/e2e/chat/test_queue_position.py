@@ -21,7 +21,7 @@ def place(position: int, waiting: int) -> Json:
     }
 
 
-async def test_waiting_chats_hear_their_places_and_are_answered_when_a_worker_comes(
+async def test_queued_chats_receive_positions_until_a_worker_starts(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, HELLO)
@@ -42,7 +42,7 @@ async def test_waiting_chats_hear_their_places_and_are_answered_when_a_worker_co
         assert await sse.replay(workerless.chat, f"{name}-{number}") == events
 
 
-async def test_those_behind_a_chat_that_is_stopped_move_up(
+async def test_stop_of_a_queued_chat_moves_up_the_chats_behind_it(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with (
@@ -56,7 +56,7 @@ async def test_those_behind_a_chat_that_is_stopped_move_up(
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
-async def test_a_page_hears_its_place_and_keeps_none_of_it(
+async def test_queue_position_is_not_kept_in_the_message(
     workerless: System, sse: SseClient, ai: AiClient, name: str, version: Version
 ) -> None:
     await workerless.upstream.script(name, HELLO)
@@ -81,7 +81,7 @@ async def test_a_page_hears_its_place_and_keeps_none_of_it(
     assert await sse.replay(workerless.chat, name) == followed
 
 
-async def test_the_basic_wire_waits_with_heartbeats_alone(
+async def test_basic_format_sends_only_heartbeats_while_queued(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     accept = "text/event-stream; profile=basic"
@@ -95,7 +95,7 @@ async def test_the_basic_wire_waits_with_heartbeats_alone(
     await sse.stop(workerless.chat, name)
 
 
-async def test_a_chat_that_is_picked_up_at_once_hears_of_no_queue(
+async def test_chat_started_at_once_receives_no_queue_position(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]])

@@ -39,7 +39,7 @@ async def model(system: System, name: str) -> str:
 
 
 @every_version
-async def test_a_page_reloaded_after_any_chunk_shows_the_whole_answer(
+async def test_page_reloaded_after_any_chunk_shows_the_whole_answer(
     system: System, ai: AiClient, sse: SseClient, model: str, version: Version
 ) -> None:
     async def reload(cut: int) -> None:
@@ -64,7 +64,7 @@ async def test_a_page_reloaded_after_any_chunk_shows_the_whole_answer(
 
 
 @every_version
-async def test_resilient_fetch_gives_the_sdk_each_chunk_once_whatever_the_cut(
+async def test_resilient_fetch_delivers_each_chunk_once_after_any_cut(
     system: System, ai: AiClient, sse: SseClient, model: str, version: Version
 ) -> None:
     async def cut_at(cut: int, *, resume_api: str) -> None:
@@ -88,7 +88,7 @@ async def test_resilient_fetch_gives_the_sdk_each_chunk_once_whatever_the_cut(
 
 
 @every_version
-async def test_resilient_fetch_survives_a_connection_that_breaks_again_and_again(
+async def test_resilient_fetch_survives_repeated_cuts(
     system: System, ai: AiClient, sse: SseClient, model: str, version: Version
 ) -> None:
     seen = await ai.send(
@@ -115,7 +115,7 @@ def _check_seen_once(seen: Result, canonical: list[SseEvent]) -> None:
     assert seen.message["id"] == message_id(canonical)
 
 
-async def test_a_dropped_post_is_gone_on_with_at_the_other_api_after_any_event(
+async def test_dropped_post_resumes_on_another_api_after_any_event(
     system: System, sse: SseClient, model: str
 ) -> None:
     async def drop(count: int) -> None:
@@ -131,7 +131,7 @@ async def test_a_dropped_post_is_gone_on_with_at_the_other_api_after_any_event(
     await asyncio.gather(*map(drop, CUTS[1:]))
 
 
-async def test_a_run_in_the_middle_of_its_answer_is_followed_from_any_cursor(
+async def test_live_run_is_followed_from_any_cursor(
     system: System, sse: SseClient, name: str
 ) -> None:
     half: Json = {"words": 12, "delay": 0.01}
@@ -166,7 +166,7 @@ async def _all_follow(tasks: Sequence[asyncio.Task[list[SseEvent]]]) -> bool:
     return all(task.get_name() == "follows" or task.done() for task in tasks)
 
 
-async def test_an_ended_answer_is_replayed_from_any_cursor(
+async def test_ended_run_is_replayed_from_any_cursor(
     system: System, sse: SseClient, model: str
 ) -> None:
     canonical = await sse.answer(system.chat, model, model=model)
@@ -179,9 +179,7 @@ async def test_an_ended_answer_is_replayed_from_any_cursor(
             assert rest == canonical[count:]
 
 
-async def test_the_words_of_the_log_pass_unchanged(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_special_characters_pass_unchanged(system: System, sse: SseClient, name: str) -> None:
     words = ["\u2028 ", "a\nb\r\n\n", "data: [DONE]\n\n", "é🐍", '"\\', "\x00\x85"]
     await system.upstream.script(name, [[{"text": words, "delay": 0.01}]])
 
@@ -192,7 +190,7 @@ async def test_the_words_of_the_log_pass_unchanged(
     assert await sse.replay(system.other_chat, name) == answer
 
 
-async def test_after_the_last_event_there_is_nothing_to_follow(
+async def test_follow_after_the_last_event_returns_204(
     system: System, sse: SseClient, model: str
 ) -> None:
     answer = await sse.answer(system.chat, model, model=model)
@@ -201,13 +199,13 @@ async def test_after_the_last_event_there_is_nothing_to_follow(
     assert (await sse.get(system.other_chat, model, after=answer[-1].id)).status_code == 204
 
 
-async def test_of_an_unknown_chat_there_is_nothing_to_follow(
+async def test_follow_of_an_unknown_chat_returns_204(
     system: System, sse: SseClient, name: str
 ) -> None:
     assert (await sse.get(system.chat, name)).status_code == 204
 
 
-async def test_a_cursor_of_a_run_that_is_gone_is_told_so(
+async def test_cursor_of_an_expired_run_returns_410(
     system: System, sse: SseClient, model: str
 ) -> None:
     await sse.answer(system.chat, model, model=model)
@@ -220,7 +218,7 @@ async def test_a_cursor_of_a_run_that_is_gone_is_told_so(
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1-", "1-2-3", "-1-2", "1-2@", "1-2@a b"])
-async def test_a_malformed_cursor_is_refused(
+async def test_malformed_cursor_returns_422(
     system: System, sse: SseClient, name: str, cursor: str
 ) -> None:
     refusal = await sse.get(system.chat, name, after=cursor)
@@ -231,7 +229,7 @@ async def test_a_malformed_cursor_is_refused(
 
 
 @pytest.mark.parametrize("cursor", ["1-99999", "9-99999"])
-async def test_a_cursor_past_the_end_of_the_log_is_refused(
+async def test_cursor_past_the_end_returns_422(
     system: System, sse: SseClient, model: str, cursor: str
 ) -> None:
     await sse.answer(system.chat, model, model=model)
@@ -242,15 +240,15 @@ async def test_a_cursor_past_the_end_of_the_log_is_refused(
     assert refusal.json()["field"] == "Last-Event-ID"
 
 
-async def test_the_offset_of_a_cursor_decides_whatever_its_attempt(
-    system: System, sse: SseClient, model: str
-) -> None:
+async def test_attempt_of_a_cursor_is_ignored(system: System, sse: SseClient, model: str) -> None:
     canonical = await sse.answer(system.chat, model, model=model)
 
     assert await sse.replay(system.chat, model, after="7-5") == canonical[5:]
 
 
-async def test_another_chats_cursor_is_refused(system: System, sse: SseClient, model: str) -> None:
+async def test_cursor_of_another_chat_returns_404(
+    system: System, sse: SseClient, model: str
+) -> None:
     answer = await sse.answer(system.chat, model, model=model)
 
     refusal = await sse.get(system.chat, f"{model}-other", after=answer[3].id)
@@ -258,7 +256,7 @@ async def test_another_chats_cursor_is_refused(system: System, sse: SseClient, m
     assert refusal.status_code == 404
 
 
-async def test_a_client_that_goes_away_does_not_stop_the_run(
+async def test_client_disconnect_does_not_stop_the_run(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]])
@@ -275,7 +273,7 @@ async def test_a_client_that_goes_away_does_not_stop_the_run(
     assert [request["outcome"] for request in await system.upstream.requests(name)] == ["finished"]
 
 
-async def test_the_message_has_one_id_on_every_connection(
+async def test_message_id_is_the_same_on_every_connection(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hi"]}, {"wait": True}]])

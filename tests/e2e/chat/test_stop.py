@@ -25,7 +25,7 @@ async def model(system: System, name: str) -> str:
     return name
 
 
-async def test_a_running_answer_ends_in_abort_and_the_model_is_hung_up_on(
+async def test_stop_aborts_the_run_and_closes_the_model_connection(
     system: System, sse: SseClient, model: str
 ) -> None:
     async with sse.ask(system.chat, model, model=model) as stream:
@@ -42,7 +42,9 @@ async def test_a_running_answer_ends_in_abort_and_the_model_is_hung_up_on(
     assert (await system.run(stream.run_id))["state"] == "cancelled"
 
 
-async def test_stopping_twice_is_stopping_once(system: System, sse: SseClient, model: str) -> None:
+async def test_repeated_stops_have_the_effect_of_one(
+    system: System, sse: SseClient, model: str
+) -> None:
     async with sse.ask(system.chat, model, model=model) as stream:
         events = await stream.until("text-delta")
         stops = [sse.stop(url, model) for url in (system.chat, system.other_chat) * 5]
@@ -55,7 +57,7 @@ async def test_stopping_twice_is_stopping_once(system: System, sse: SseClient, m
     assert await sse.replay(system.chat, model) == events
 
 
-async def test_an_answer_that_has_ended_stays_as_it_is(
+async def test_stop_leaves_an_ended_run_unchanged(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -67,14 +69,16 @@ async def test_an_answer_that_has_ended_stays_as_it_is(
     assert await sse.replay(system.chat, name) == events
 
 
-async def test_an_unknown_chat_cannot_be_stopped(system: System, sse: SseClient, name: str) -> None:
+async def test_stop_of_an_unknown_chat_returns_404(
+    system: System, sse: SseClient, name: str
+) -> None:
     refusal = await sse.stop(system.chat, name)
 
     assert refusal.status_code == 404
     assert refusal.json()["code"] == "not_found"
 
 
-async def test_a_stop_at_any_moment_is_the_end(system: System, sse: SseClient, model: str) -> None:
+async def test_stop_at_any_time_aborts_the_run(system: System, sse: SseClient, model: str) -> None:
     async def ask_and_stop(number: int) -> None:
         chat = f"{model}-{number}"
         async with sse.ask(system.chat, chat, model=model) as stream:
@@ -86,7 +90,7 @@ async def test_a_stop_at_any_moment_is_the_end(system: System, sse: SseClient, m
     await asyncio.gather(*map(ask_and_stop, range(60)))
 
 
-async def test_the_chat_goes_on_right_after_a_stop(
+async def test_message_right_after_a_stop_is_answered(
     system: System, sse: SseClient, model: str
 ) -> None:
     async with sse.ask(system.chat, model, model=model) as stream:
@@ -101,7 +105,7 @@ async def test_the_chat_goes_on_right_after_a_stop(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_user_stops_and_asks_again(
+async def test_sdk_client_can_stop_and_send_again(
     system: System, ai: AiClient, model: str, version: Version
 ) -> None:
     ask = partial(ai.send, ai=version, api=system.chat, chat=model, body={"model": model})
@@ -116,7 +120,7 @@ async def test_a_user_stops_and_asks_again(
     assert roles == ["user", "assistant", "user", "assistant"]
 
 
-async def test_a_second_question_is_refused_while_the_first_is_answered(
+async def test_second_message_during_a_run_returns_409(
     system: System, sse: SseClient, model: str
 ) -> None:
     async with sse.ask(system.chat, model, model=model) as stream:
@@ -130,7 +134,7 @@ async def test_a_second_question_is_refused_while_the_first_is_answered(
     assert await sse.replay(system.chat, model) == events
 
 
-async def test_of_many_questions_at_once_one_is_answered(
+async def test_only_one_of_concurrent_messages_is_accepted(
     system: System, sse: SseClient, model: str
 ) -> None:
     await system.upstream.release(model)
@@ -142,7 +146,7 @@ async def test_of_many_questions_at_once_one_is_answered(
     assert len(await system.upstream.requests(model)) == 1
 
 
-async def test_a_superseding_question_replaces_the_answer(
+async def test_superseding_message_cancels_the_live_run(
     system: System, sse: SseClient, model: str
 ) -> None:
     async with sse.ask(system.chat, model, model=model) as stream:
@@ -159,7 +163,7 @@ async def test_a_superseding_question_replaces_the_answer(
     assert rest == events[3:]
 
 
-async def test_a_queued_answer_is_stopped_with_no_worker_there(
+async def test_stop_cancels_a_queued_run_without_workers(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=name) as stream:
@@ -172,7 +176,7 @@ async def test_a_queued_answer_is_stopped_with_no_worker_there(
     await _check_nothing_is_queued(workerless)
 
 
-async def test_a_stopped_answer_never_comes_back(
+async def test_stopped_run_is_not_resumed_by_a_new_worker(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, ENDLESS)

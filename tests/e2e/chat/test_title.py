@@ -33,7 +33,7 @@ async def left_over(system: System) -> list[bytes]:
         ]
 
 
-async def test_a_model_names_the_chat_and_nothing_is_kept(system: System, name: str) -> None:
+async def test_model_generates_a_title_and_leaves_no_keys(system: System, name: str) -> None:
     await system.upstream.script(name, [[{"text": ['"Queues', ' in Python."\n']}]])
 
     assert await title(system, model=name) == {"title": "Queues in Python", "source": "model"}
@@ -47,7 +47,7 @@ async def test_a_model_names_the_chat_and_nothing_is_kept(system: System, name: 
     await until(nothing)
 
 
-async def test_a_first_message_alone_is_enough(system: System, name: str) -> None:
+async def test_title_of_a_single_message(system: System, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Queues"]}]])
 
     made = await title(system, messages=None, message="How do I write a queue?", model=name)
@@ -55,9 +55,7 @@ async def test_a_first_message_alone_is_enough(system: System, name: str) -> Non
     assert made == {"title": "Queues", "source": "model"}
 
 
-async def test_a_model_that_fails_is_asked_once_and_costs_no_title(
-    system: System, name: str
-) -> None:
+async def test_failing_model_falls_back_after_one_request(system: System, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["x"]}]], [{"status": 500}] * 5)
 
     made = await title(system, model=name)
@@ -66,7 +64,7 @@ async def test_a_model_that_fails_is_asked_once_and_costs_no_title(
     assert len(await system.upstream.requests(name)) == 1
 
 
-async def test_where_no_worker_is_the_first_message_is_the_title(workerless: System) -> None:
+async def test_title_without_workers_is_the_first_message(workerless: System) -> None:
     async with httpx.AsyncClient(base_url=workerless.apis[0].url, timeout=20) as client:
         asking = asyncio.create_task(client.post("/title/generate", json={"messages": [HI]}))
         response = await asking
@@ -75,9 +73,7 @@ async def test_where_no_worker_is_the_first_message_is_the_title(workerless: Sys
     assert not await left_over(workerless)
 
 
-async def test_the_settings_say_which_model_names_a_chat_and_how_long_it_may_take(
-    system: System, name: str
-) -> None:
+async def test_title_settings_select_model_length_and_timeout(system: System, name: str) -> None:
     env = {
         "MAMBA_TITLE__MODEL": name,
         "MAMBA_TITLE__MAX_LENGTH": "12",
@@ -99,7 +95,7 @@ async def test_the_settings_say_which_model_names_a_chat_and_how_long_it_may_tak
     assert late.json()["source"] == "fallback"
 
 
-async def test_whoever_goes_away_cancels_the_model(system: System, name: str) -> None:
+async def test_client_disconnect_cancels_the_model_request(system: System, name: str) -> None:
     await system.upstream.script(name, [[{"wait": True}, {"text": ["late"]}]])
     async with httpx.AsyncClient(base_url=system.apis[0].url, timeout=20) as client:
         asking = asyncio.create_task(
@@ -117,7 +113,7 @@ async def test_whoever_goes_away_cancels_the_model(system: System, name: str) ->
     await until(nothing)
 
 
-async def test_a_wrong_request_is_refused_with_its_field(system: System) -> None:
+async def test_invalid_title_request_returns_422_with_the_field(system: System) -> None:
     async with httpx.AsyncClient(base_url=system.apis[0].url) as client:
         nothing = await client.post("/title/generate", json={})
         role = await client.post("/title/generate", json={"messages": [{"role": "x"}]})
@@ -127,7 +123,7 @@ async def test_a_wrong_request_is_refused_with_its_field(system: System) -> None
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_reasoning_is_shown_as_reasoning_whoever_serves_the_model(
+async def test_reasoning_of_every_server_is_shown_as_reasoning(
     system: System, name: str, server: str
 ) -> None:
     turn = [{"reasoning": ["I th", "ink"]}, {"text": ["Hel", "lo"]}]

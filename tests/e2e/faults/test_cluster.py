@@ -93,7 +93,7 @@ async def own(tmp_path: Path, upstream: Upstream) -> AsyncGenerator[ClusterHouse
         yield system
 
 
-async def test_chats_are_answered_and_replayed_and_their_logs_are_on_the_cluster(
+async def test_streams_are_stored_and_replayed_on_the_cluster(
     cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     system = cluster_house
@@ -113,7 +113,7 @@ async def test_chats_are_answered_and_replayed_and_their_logs_are_on_the_cluster
         assert await redis.execute_command("KEYS", "mamba:run:*") == []
 
 
-async def test_a_killed_workers_answer_goes_on_elsewhere(
+async def test_another_worker_continues_after_a_kill(
     cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     system = cluster_house
@@ -130,7 +130,7 @@ async def test_a_killed_workers_answer_goes_on_elsewhere(
     assert await sse.replay(system.chat, name) == events
 
 
-async def test_a_dropped_client_resumes_from_its_last_event(
+async def test_dropped_client_resumes_after_its_last_event(
     cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     system = cluster_house
@@ -145,7 +145,7 @@ async def test_a_dropped_client_resumes_from_its_last_event(
     assert text(seen) == "Hello world"
 
 
-async def test_a_stop_and_a_superseding_question_end_the_answer(
+async def test_stop_and_supersede_cancel_the_run(
     cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     system = cluster_house
@@ -170,7 +170,7 @@ async def test_a_stop_and_a_superseding_question_end_the_answer(
     check_whole(events, ending="abort")
 
 
-async def test_an_answer_goes_on_live_while_its_slot_moves(
+async def test_live_answer_continues_while_its_slot_migrates(
     cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     system = cluster_house
@@ -194,7 +194,7 @@ async def test_an_answer_goes_on_live_while_its_slot_moves(
     assert await sse.replay(system.chat, name) == events
 
 
-async def test_answers_are_whole_though_their_slots_move_all_the_time(
+async def test_answers_are_complete_while_slots_migrate_repeatedly(
     cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     system = cluster_house
@@ -216,7 +216,7 @@ async def test_answers_are_whole_though_their_slots_move_all_the_time(
         assert text(events).split() == [f"w{n}" for n in range(150)]
 
 
-async def test_followers_see_the_whole_answer_when_the_primary_of_its_log_dies(
+async def test_followers_see_the_whole_answer_after_a_primary_dies(
     own: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     await own.upstream.script(name, HELLO)
@@ -241,7 +241,7 @@ async def test_followers_see_the_whole_answer_when_the_primary_of_its_log_dies(
         assert await sse.replay(own.chat, f"{name}-{number}") == events
 
 
-async def test_a_node_that_is_down_holds_up_only_its_own_answers(
+async def test_failed_node_delays_only_its_own_answers(
     own: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     await own.upstream.script(name, HELLO)
@@ -275,7 +275,7 @@ async def _streams_are(system: ClusterHouse, status: str) -> bool:
     return found["components"]["streams"]["status"] == status
 
 
-async def test_operators_commands_find_runs_on_the_cluster(
+async def test_operator_commands_find_runs_on_the_cluster(
     cluster_house: ClusterHouse, sse: SseClient, name: str
 ) -> None:
     system = cluster_house

@@ -179,7 +179,7 @@ class Answer:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-async def test_a_killed_workers_answer_is_finished_by_another(crash: Crash, moment: str) -> None:
+async def test_another_worker_finishes_after_a_kill(crash: Crash, moment: str) -> None:
     outcome, expected = crash.outcomes[moment], MOMENTS[moment]
 
     check_whole(outcome.events)
@@ -192,7 +192,7 @@ async def test_a_killed_workers_answer_is_finished_by_another(crash: Crash, mome
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-async def test_a_client_sees_nothing_of_a_killed_worker(crash: Crash, moment: str) -> None:
+async def test_sdk_client_does_not_notice_a_killed_worker(crash: Crash, moment: str) -> None:
     result, expected = crash.outcomes[moment].result, MOMENTS[moment]
 
     assert (result.error, result.status) == (None, "ready")
@@ -206,15 +206,15 @@ async def test_a_client_sees_nothing_of_a_killed_worker(crash: Crash, moment: st
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-async def test_no_step_that_was_complete_is_asked_for_again(crash: Crash, moment: str) -> None:
+async def test_completed_steps_are_not_requested_again(crash: Crash, moment: str) -> None:
     assert len(crash.outcomes[moment].requests) == 2 * MOMENTS[moment].asked_in_all
 
 
-async def test_a_killed_workers_answer_is_taken_up_within_five_seconds(crash: Crash) -> None:
+async def test_takeover_after_a_kill_takes_less_than_five_seconds(crash: Crash) -> None:
     assert crash.seconds_to_rerun < 5
 
 
-async def test_an_answer_survives_two_workers_in_a_row(
+async def test_answer_survives_two_killed_workers(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     script = [[{"text": ["a"]}, WAIT, {"text": ["b"]}, WAIT, {"text": ["c"]}]]
@@ -236,7 +236,7 @@ async def test_an_answer_survives_two_workers_in_a_row(
     assert [event.attempt for event in events if "text-delta" in event.data] == [1, 2, 3]
 
 
-async def test_an_answer_that_kills_its_workers_is_given_up(
+async def test_run_fails_when_the_crash_budget_is_spent(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"text": ["Hel"]}, WAIT]])
@@ -256,7 +256,7 @@ async def test_an_answer_that_kills_its_workers_is_given_up(
     assert (await workerless.run(stream.run_id))["error"] == "crash_budget"
 
 
-async def test_a_worker_that_wakes_up_after_its_lease_cannot_write(
+async def test_worker_resumed_after_its_lease_cannot_write(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     script = [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}, WAIT, {"text": [" world"]}]]
@@ -280,7 +280,7 @@ async def test_a_worker_that_wakes_up_after_its_lease_cannot_write(
         await _check_serves(workerless, sse, f"{name}-later")
 
 
-async def test_a_worker_that_wakes_up_after_the_answers_end_cannot_write(
+async def test_worker_resumed_after_the_end_cannot_write(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo", " world"]}]])

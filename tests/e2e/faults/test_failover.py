@@ -24,7 +24,7 @@ async def pair(tmp_path: Path) -> AsyncGenerator[Watched]:
 
 
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hangs"])
-async def test_an_answer_survives_a_fail_over(
+async def test_answer_survives_a_failover(
     pair: Watched, upstream: Upstream, sse: SseClient, name: str, fate: signal.Signals
 ) -> None:
     api = Api(pair.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})

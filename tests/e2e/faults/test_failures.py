@@ -18,7 +18,7 @@ LEAKS: Json = {"error": {"message": f"Incorrect API key: {SECRETS[0]} for {SECRE
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_refused_key_is_an_error_that_names_no_secret(
+async def test_error_for_a_rejected_key_contains_no_secret(
     system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
     await system.upstream.script(name, HELLO, [{"status": 401, "body": LEAKS}])
@@ -48,7 +48,7 @@ async def test_a_refused_key_is_an_error_that_names_no_secret(
     ],
     ids=["rate limit", "server errors", "no answer", "broken off in the text"],
 )
-async def test_a_passing_failure_is_not_seen(
+async def test_transient_failure_is_invisible_to_the_client(
     system: System, ai: AiClient, name: str, version: Version, failures: list[Json]
 ) -> None:
     await system.upstream.script(name, HELLO, failures)
@@ -59,7 +59,7 @@ async def test_a_passing_failure_is_not_seen(
     assert len(await system.upstream.requests(name)) == len(failures) + 1
 
 
-async def test_a_failure_in_the_second_step_keeps_the_first(
+async def test_failure_in_the_second_step_keeps_the_first(
     system: System, sse: SseClient, name: str
 ) -> None:
     card = {"tool": {"id": "call-1", "name": "generateCard", "arguments": '{"title": "A"}'}}
@@ -73,9 +73,7 @@ async def test_a_failure_in_the_second_step_keeps_the_first(
     assert text(events) == "Hello"
 
 
-async def test_an_answer_that_fails_too_often_ends_in_an_error(
-    workerless: System, sse: SseClient, name: str
-) -> None:
+async def test_run_fails_after_max_retries(workerless: System, sse: SseClient, name: str) -> None:
     await workerless.upstream.script(name, HELLO, [{"status": 500}] * 3)
 
     async with workerless.start_workers(RUN__MAX_RETRIES=2):
@@ -86,7 +84,7 @@ async def test_an_answer_that_fails_too_often_ends_in_an_error(
     assert len(await workerless.upstream.requests(name)) == 3
 
 
-async def test_what_was_said_before_the_last_failure_stays(
+async def test_text_before_the_final_failure_is_kept(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, HELLO, [{"cut_after": 2}])
@@ -98,9 +96,7 @@ async def test_what_was_said_before_the_last_failure_stays(
     assert text(events) == "Hello"
 
 
-async def test_an_answer_that_takes_too_long_ends_in_an_error(
-    workerless: System, sse: SseClient, name: str
-) -> None:
+async def test_run_over_its_timeout_fails(workerless: System, sse: SseClient, name: str) -> None:
     await workerless.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}]])
 
     async with (
@@ -117,7 +113,7 @@ async def test_an_answer_that_takes_too_long_ends_in_an_error(
     assert (run["state"], run["error"]) == ("failed", "run_timeout")
 
 
-async def test_the_logs_hold_neither_prompts_nor_keys(
+async def test_logs_contain_neither_prompts_nor_keys(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     key, prompt = SECRETS

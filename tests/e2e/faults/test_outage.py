@@ -34,7 +34,7 @@ async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
         await end(valkey)
 
 
-async def test_answers_survive_a_restart_of_redis(
+async def test_answer_survives_a_redis_restart(
     durable: System, ai: AiClient, sse: SseClient, name: str
 ) -> None:
     later, [api], [worker] = f"{name}-later", durable.apis, durable.workers
@@ -66,7 +66,7 @@ async def _is_ready(sse: SseClient, api: Api, status: int) -> bool:
     return await sse.status(f"{api.url}/health/ready") == status
 
 
-async def test_who_has_read_past_what_redis_has_kept_sees_an_end(
+async def test_client_ahead_of_the_restored_stream_gets_an_error(
     durable: System, sse: SseClient, name: str
 ) -> None:
     await durable.upstream.script(name, [[{"words": 20, "delay": 0.02}, {"wait": True}]])

@@ -139,7 +139,7 @@ async def busy_house(workerless_system: System) -> AsyncGenerator[System]:
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-async def test_a_failure_is_told_and_tried_again_as_the_table_says(
+async def test_failure_is_reported_and_retried_as_documented(
     busy_house: System, sse: SseClient, name: str, row: Row
 ) -> None:
     model = name.replace(" ", "-")

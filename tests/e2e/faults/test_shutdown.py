@@ -22,7 +22,7 @@ SCRIPT: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 AT_ONCE = 2.0
 
 
-async def test_a_worker_that_may_not_drain_hands_its_answers_over_at_once(
+async def test_worker_without_drain_time_hands_over_immediately(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, SCRIPT)
@@ -48,7 +48,7 @@ async def test_a_worker_that_may_not_drain_hands_its_answers_over_at_once(
     assert "failures" not in run or run["failures"] == "0"
 
 
-async def test_no_answer_of_a_burst_counts_its_hand_over_as_a_crash(
+async def test_handovers_during_a_burst_do_not_count_as_crashes(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"words": 10, "delay": 0.01}]])
@@ -70,7 +70,7 @@ async def test_no_answer_of_a_burst_counts_its_hand_over_as_a_crash(
         assert int(run["attempts"]) - 1 <= int(run["handovers"])
 
 
-async def test_a_worker_that_may_drain_ends_its_answers_and_takes_no_others(
+async def test_draining_worker_finishes_its_runs_and_claims_no_others(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     later = f"{name}-later"
@@ -108,7 +108,7 @@ async def _logged(worker: Worker, event: str) -> bool:
     return event in worker.output
 
 
-async def test_an_api_that_goes_resets_its_streams_and_they_go_on_at_the_other(
+async def test_stopping_api_resets_streams_that_resume_elsewhere(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, SCRIPT)
@@ -132,7 +132,7 @@ async def test_an_api_that_goes_resets_its_streams_and_they_go_on_at_the_other(
     assert text(events) == "Hello"
 
 
-async def test_an_api_that_goes_is_not_ready_while_it_still_serves(
+async def test_stopping_api_is_not_ready_but_still_serves(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -158,7 +158,7 @@ async def _is_not_ready(sse: SseClient, api: Api) -> bool:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_resilient_client_does_not_notice_that_its_api_goes(
+async def test_resilient_client_survives_a_stopping_api(
     system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
     await system.upstream.script(name, SCRIPT)

@@ -26,7 +26,7 @@ SILENCES: dict[str, tuple[Json, str, str]] = {
 }
 
 
-async def test_a_silent_model_is_given_up_while_the_client_hears_that_we_live(
+async def test_silent_model_times_out_while_clients_get_keep_alives(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async def ask(number: int, silence: Json, code: str, said: str) -> None:
@@ -51,7 +51,7 @@ async def test_a_silent_model_is_given_up_while_the_client_hears_that_we_live(
         await asyncio.gather(*(ask(n, *case) for n, case in enumerate(SILENCES.values())))
 
 
-async def test_a_model_that_nobody_can_connect_to_is_given_up(
+async def test_unreachable_model_fails_with_connect_timeout(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     with overrun_port() as port:
@@ -66,7 +66,7 @@ async def test_a_model_that_nobody_can_connect_to_is_given_up(
     assert error_detail(events)["code"] == "connect_timeout"
 
 
-async def test_an_endpoint_has_retries_of_its_own(
+async def test_endpoint_retries_override_run_retries(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, HELLO, [{"status": 500}] * 3)

@@ -75,7 +75,7 @@ async def has_line(process: ServerProcess, event: str, request_id: str) -> None:
     await until(probe)
 
 
-async def test_one_id_follows_a_chat_through_both_processes(chatty: System, name: str) -> None:
+async def test_request_id_appears_in_api_and_worker_logs(chatty: System, name: str) -> None:
     await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
     api, worker = chatty.apis[0], chatty.workers[0]
 
@@ -102,7 +102,7 @@ async def test_one_id_follows_a_chat_through_both_processes(chatty: System, name
     assert here[-1]["duration_ms"] >= 0
 
 
-async def test_no_word_of_a_user_and_no_secret_is_logged(chatty: System, name: str) -> None:
+async def test_logs_contain_no_user_content_and_no_secrets(chatty: System, name: str) -> None:
     upstream, api, worker = chatty.upstream, chatty.apis[0], chatty.workers[0]
     await upstream.script(name, [[{"text": [f"{MARK}-answer"]}]])
     form = {"id": "t", "name": "generateForm", "arguments": f'{{"{MARK}": 1'}
@@ -141,7 +141,7 @@ async def test_no_word_of_a_user_and_no_secret_is_logged(chatty: System, name: s
         assert not leaking
 
 
-async def test_bodies_are_in_the_log_where_it_is_asked_for(chatty: System, name: str) -> None:
+async def test_include_body_logs_request_bodies(chatty: System, name: str) -> None:
     api = Api(chatty.valkey.url, {"MAMBA_LOGGING__INCLUDE_BODY": "true"})
     await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
     try:

@@ -57,7 +57,7 @@ def told(url: str, wanted: Callable[[Told], bool]) -> Callable[[], Awaitable[Tol
 
 
 @pytest.mark.parametrize("public", [False, True])
-async def test_they_are_an_operators_unless_they_are_opened(
+async def test_metrics_require_the_operator_scope_unless_public(
     system: System,
     public: bool,  # noqa: FBT001
 ) -> None:
@@ -75,9 +75,7 @@ async def test_they_are_an_operators_unless_they_are_opened(
     assert statuses == ([200, 200, 200] if public else [401, 403, 200])
 
 
-async def test_a_worker_tells_of_the_answers_it_made(
-    workerless: System, sse: SseClient, name: str
-) -> None:
+async def test_worker_counts_its_runs(workerless: System, sse: SseClient, name: str) -> None:
     await workerless.upstream.script(name, PAUSED)
     port = free_port()
 
@@ -112,7 +110,7 @@ async def test_a_worker_tells_of_the_answers_it_made(
     assert "process_resident_memory_bytes" in {key[0] for key in after}
 
 
-async def test_workers_of_one_host_find_a_port_each(workerless: System) -> None:
+async def test_workers_on_one_host_use_different_metrics_ports(workerless: System) -> None:
     port = free_port()
 
     async with workerless.start_workers(2, WORKER__METRICS_PORT=port) as workers:
@@ -123,7 +121,7 @@ async def test_workers_of_one_host_find_a_port_each(workerless: System) -> None:
             assert (await read(at(each)))["mamba_worker_runs",] == 0
 
 
-async def test_an_answer_that_lost_its_worker_is_one_run_and_two_attempts(
+async def test_run_with_a_killed_worker_counts_two_attempts(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, PAUSED)
@@ -149,7 +147,7 @@ async def test_an_answer_that_lost_its_worker_is_one_run_and_two_attempts(
     assert ("mamba_run_first_token_seconds_count", "chat", name) not in after
 
 
-async def test_whichever_process_of_a_port_answers_tells_the_sum_with_the_dead_ones(
+async def test_metrics_sum_all_processes_including_killed_ones(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, PAUSED)
@@ -176,7 +174,7 @@ async def test_whichever_process_of_a_port_answers_tells_the_sum_with_the_dead_o
         await system.upstream.release(name)
 
 
-async def test_what_is_lost_on_the_way_is_read_from_the_log_and_no_log_has_a_hole(
+async def test_missed_notifications_are_caught_up_without_gaps(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"words": 200}]])

@@ -39,7 +39,7 @@ async def logged(process: ServerProcess, event: str, *, times: int = 1) -> None:
     await until(probe)
 
 
-async def test_a_changed_file_takes_effect_while_a_stream_goes_on(
+async def test_changed_file_takes_effect_during_a_stream(
     workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
     await workerless.upstream.script(name, SCRIPT)
@@ -73,7 +73,7 @@ async def test_a_changed_file_takes_effect_while_a_stream_goes_on(
     assert (await workerless.run(failed[0].run_id))["attempts"] == "1"
 
 
-async def test_a_hangup_reads_anew_and_a_mistake_changes_nothing(
+async def test_sighup_reloads_and_invalid_settings_are_rejected(
     workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
     await workerless.upstream.script(name, SCRIPT)

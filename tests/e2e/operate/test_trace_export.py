@@ -39,7 +39,7 @@ async def both_leave(system: System) -> Sequence[float]:
 
 
 @pytest.mark.parametrize(("mood", "kind"), [("away", "ConnectionError"), ("hangs", "timeout")])
-async def test_a_collector_that_does_not_take_them_costs_a_line(
+async def test_failing_collector_is_logged_and_delays_no_answer(
     upstream: Upstream, name: str, mood: Literal["away", "hangs"], kind: str
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
@@ -66,7 +66,7 @@ async def test_a_collector_that_does_not_take_them_costs_a_line(
                 assert KEY not in process.output
 
 
-async def test_a_process_that_leaves_does_not_wait_for_a_collector_that_hangs(
+async def test_shutdown_does_not_wait_for_a_hanging_collector(
     upstream: Upstream, name: str
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
@@ -79,9 +79,7 @@ async def test_a_process_that_leaves_does_not_wait_for_a_collector_that_hangs(
     assert max(took) < 30
 
 
-async def test_a_collector_that_refuses_is_told_of_until_it_takes_them(
-    upstream: Upstream, name: str
-) -> None:
+async def test_export_recovery_is_logged_after_a_refusal(upstream: Upstream, name: str) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector("refuses") as collector:
         async with open_house(upstream, collector.environment) as system:
@@ -97,7 +95,7 @@ async def test_a_collector_that_refuses_is_told_of_until_it_takes_them(
     assert [line["error"] for line in told] == ["HTTP 401"]
 
 
-async def test_each_of_several_processes_sends_at_its_end_what_is_left(
+async def test_each_process_exports_remaining_spans_on_shutdown(
     upstream: Upstream, name: str
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
@@ -116,7 +114,7 @@ async def test_each_of_several_processes_sends_at_its_end_what_is_left(
 
 
 @pytest.mark.parametrize("on", [True, False])
-async def test_off_means_that_the_sdk_is_not_even_imported(
+async def test_disabled_tracing_does_not_import_the_sdk(
     upstream: Upstream, name: str, *, on: bool
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
@@ -133,7 +131,7 @@ async def test_off_means_that_the_sdk_is_not_even_imported(
         assert bool(collector.headers) is on
 
 
-async def test_variables_that_cannot_be_followed_leave_the_process_well(system: System) -> None:
+async def test_unsupported_exporter_is_logged_and_the_api_starts(system: System) -> None:
     env = {"OTEL_TRACES_EXPORTER": "zipkin"}
     api = Api(system.valkey.url, env).start()
     try:
@@ -146,9 +144,7 @@ async def test_variables_that_cannot_be_followed_leave_the_process_well(system: 
     assert told["hint"] == "docs/operate/tracing.md"
 
 
-async def test_what_goes_well_makes_the_sdk_complain_of_nothing(
-    upstream: Upstream, name: str
-) -> None:
+async def test_successful_export_causes_no_sdk_warnings(upstream: Upstream, name: str) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector() as collector:
         async with open_house(upstream, collector.environment) as system:

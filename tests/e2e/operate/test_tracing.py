@@ -73,7 +73,7 @@ async def test_one_chat_is_one_trace(traced: System, collector: Collector, name:
     assert models[0].attributes["gen_ai.usage.output_tokens"] == 2
 
 
-async def test_the_lines_of_both_processes_have_the_ids(
+async def test_log_lines_contain_trace_and_span_ids(
     traced: System, collector: Collector, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -90,7 +90,7 @@ async def test_the_lines_of_both_processes_have_the_ids(
         assert span.id in {line["span_id"] for line in own}
 
 
-async def test_a_trace_that_a_request_belongs_to_goes_on(
+async def test_incoming_trace_context_is_continued(
     traced: System, collector: Collector, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -109,7 +109,7 @@ async def test_a_trace_that_a_request_belongs_to_goes_on(
     assert "traceparent" not in upstream["headers"]
 
 
-async def test_what_is_not_sampled_is_not_sampled_anywhere(
+async def test_unsampled_request_produces_no_spans(
     traced: System, collector: Collector, name: str
 ) -> None:
     other = f"{name}-sampled"
@@ -134,7 +134,7 @@ async def test_probes_are_not_traced(traced: System, collector: Collector) -> No
     assert not [span for span in collector.spans if "health" in span.name or "met" in span.name]
 
 
-async def test_who_follows_later_points_at_the_runs_trace(
+async def test_later_follow_links_to_the_trace_of_the_run(
     traced: System, collector: Collector, sse: SseClient, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -151,7 +151,7 @@ async def test_who_follows_later_points_at_the_runs_trace(
     assert follow.trace_id != trace[0].trace_id
 
 
-async def test_a_title_is_traced(traced: System, collector: Collector, name: str) -> None:
+async def test_title_is_traced(traced: System, collector: Collector, name: str) -> None:
     await traced.upstream.script(name, [[{"text": [f"{MARK} title"]}]])
     async with httpx.AsyncClient(base_url=traced.apis[0].url, timeout=30) as client:
         body = {"message": f"{MARK}-prompt", "model": name}
@@ -165,7 +165,7 @@ async def test_a_title_is_traced(traced: System, collector: Collector, name: str
     assert way_to(trace, model) == [*down, "invoke_agent title", f"chat {name}"]
 
 
-async def test_the_research_agents_tools_are_traced(
+async def test_research_agent_tools_are_traced(
     traced: System, collector: Collector, name: str
 ) -> None:
     find = call("search_notes", f'{{"query": "worker killed {MARK}"}}')
@@ -178,7 +178,7 @@ async def test_the_research_agents_tools_are_traced(
     assert way_to(trace, tool)[-3:] == ["process run_chat", "invoke_agent research", tool.name]
 
 
-async def test_a_second_attempt_belongs_to_the_same_trace(
+async def test_second_attempt_belongs_to_the_same_trace(
     traced: System, collector: Collector, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]], [{"status": 500, "body": ECHO}])
@@ -193,7 +193,7 @@ async def test_a_second_attempt_belongs_to_the_same_trace(
     assert failed.failed
 
 
-async def test_no_word_of_a_user_and_no_secret_is_in_a_trace(
+async def test_traces_contain_no_user_content_and_no_secrets(
     traced: System, collector: Collector, name: str
 ) -> None:
     upstream = traced.upstream
@@ -246,7 +246,7 @@ async def test_no_word_of_a_user_and_no_secret_is_in_a_trace(
 @pytest.mark.parametrize(
     ("number", "outcome"), [(signal.SIGKILL, "lost"), (signal.SIGTERM, "handed_over")]
 )
-async def test_a_worker_leaves_and_both_attempts_are_in_one_trace(
+async def test_attempts_of_two_workers_are_in_one_trace(
     upstream: Upstream, name: str, number: signal.Signals, outcome: str
 ) -> None:
     await upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}], [{"text": ["lo"]}]])

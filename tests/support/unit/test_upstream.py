@@ -79,7 +79,7 @@ async def settled(upstream: Upstream, model: str) -> ReceivedRequest:
     return (await upstream.until(model, lambda seen: seen[-1]["outcome"] != "open"))[-1]
 
 
-async def test_streams_chunks_as_openai_does(upstream: Upstream, http: httpx.AsyncClient) -> None:
+async def test_stream_has_the_openai_format(upstream: Upstream, http: httpx.AsyncClient) -> None:
     await upstream.script("wire", [[{"text": ["Hé", "llo"]}]])
     body = {
         "model": "wire",
@@ -107,7 +107,7 @@ async def test_streams_chunks_as_openai_does(upstream: Upstream, http: httpx.Asy
     assert [chunk["usage"] for chunk in chunks[-2:]] == [None, usage]
 
 
-async def test_answers_whole_where_no_stream_is_asked_for(
+async def test_request_without_stream_returns_a_completion(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
     turn = [{"reasoning": ["Hm"]}, {"text": ["Hel", "lo"]}, {"finish": "length"}]
@@ -122,22 +122,22 @@ async def test_answers_whole_where_no_stream_is_asked_for(
     assert completion.usage.total_tokens == 4
 
 
-async def test_lists_the_scripts_as_models(upstream: Upstream, openai: AsyncOpenAI) -> None:
+async def test_scripts_are_listed_as_models(upstream: Upstream, openai: AsyncOpenAI) -> None:
     await upstream.script("vendor/listed", [[]])
     assert "vendor/listed" in [model.id async for model in openai.models.list()]
 
 
-async def test_refuses_an_unknown_model(openai: AsyncOpenAI) -> None:
+async def test_unknown_model_returns_404(openai: AsyncOpenAI) -> None:
     with pytest.raises(NotFoundError, match="`absent` does not exist"):
         await answer(openai, "absent")
 
 
-async def test_refuses_a_script_it_does_not_understand(upstream: Upstream) -> None:
+async def test_invalid_script_returns_422(upstream: Upstream) -> None:
     with pytest.raises(RuntimeError, match="422"):
         await upstream.script("wrong", [[{"txt": ["a"]}]])
 
 
-async def test_streams_parallel_tool_calls_in_pieces(
+async def test_parallel_tool_calls_are_streamed_in_pieces(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
     second = TOOL | {"id": "call_2", "pieces": 4}
@@ -152,7 +152,7 @@ async def test_streams_parallel_tool_calls_in_pieces(
     assert chunks[-1].finish_reason == "tool_calls"
 
 
-async def test_each_round_of_tool_results_selects_the_next_turn(
+async def test_each_round_of_tool_results_selects_the_next_response(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
     await upstream.script("rounds", [[{"tool": TOOL}], [{"text": ["one"]}], [{"text": ["two"]}]])
@@ -166,7 +166,7 @@ async def test_each_round_of_tool_results_selects_the_next_turn(
 
 @pytest.mark.parametrize("partial", ["On", "One", "One t", "One two"])
 @pytest.mark.parametrize("as_parts", [False, True])
-async def test_a_continuation_gets_the_rest_of_the_same_turn(
+async def test_continuation_returns_the_rest_of_the_same_response(
     upstream: Upstream, openai: AsyncOpenAI, partial: str, *, as_parts: bool
 ) -> None:
     await upstream.script(
@@ -177,13 +177,13 @@ async def test_a_continuation_gets_the_rest_of_the_same_turn(
     assert partial + rest == "One two"
 
 
-async def test_an_answer_may_be_continued_twice(upstream: Upstream, openai: AsyncOpenAI) -> None:
+async def test_answer_can_be_continued_twice(upstream: Upstream, openai: AsyncOpenAI) -> None:
     await upstream.script("twice", [[{"text": ["abc", "def"]}]])
     history = [ASK, assistant("ab"), CONTINUE, assistant("cd"), CONTINUE]
     assert await answer(openai, "twice", *history) == "ef"
 
 
-async def test_a_continuation_neither_reasons_nor_waits_again(
+async def test_continuation_repeats_neither_reasoning_nor_waits(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
     turn = [{"reasoning": ["hm"]}, {"sleep": 60}, {"wait": True}, {"text": ["ab"]}, {"tool": TOOL}]
@@ -193,7 +193,7 @@ async def test_a_continuation_neither_reasons_nor_waits_again(
     assert [sorted(delta) for delta in deltas] == [["content", "role"], *[["tool_calls"]] * 2, []]
 
 
-async def test_a_partial_answer_it_never_gave_is_an_error(
+async def test_continuation_of_an_unknown_partial_answer_returns_500(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
     await upstream.script("diverged", [[{"text": ["One"]}]])
@@ -201,7 +201,7 @@ async def test_a_partial_answer_it_never_gave_is_an_error(
         await answer(openai, "diverged", ASK, assistant("Two"), CONTINUE)
 
 
-async def test_failures_are_used_up_in_order(upstream: Upstream, http: httpx.AsyncClient) -> None:
+async def test_failures_are_consumed_in_order(upstream: Upstream, http: httpx.AsyncClient) -> None:
     busy = {"status": 429, "headers": {"retry-after": "1"}}
     own = {"status": 503, "body": {"detail": "away"}}
     await upstream.script("busy", [[{"text": ["a"]}]], failures=[busy, {"ok": True}, own])
@@ -221,7 +221,9 @@ async def test_failures_are_used_up_in_order(upstream: Upstream, http: httpx.Asy
     ]
 
 
-async def test_cuts_before_the_headers(upstream: Upstream, http: httpx.AsyncClient) -> None:
+async def test_cut_before_the_headers_resets_the_connection(
+    upstream: Upstream, http: httpx.AsyncClient
+) -> None:
     await upstream.script("early", [[{"text": ["a"]}]], failures=[{"cut_before_headers": True}])
     with pytest.raises(httpx.ReadError):
         await http.post("/chat/completions", json={"model": "early", "messages": [ASK]})
@@ -229,21 +231,23 @@ async def test_cuts_before_the_headers(upstream: Upstream, http: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
-async def test_cuts_after_some_pieces(upstream: Upstream, openai: AsyncOpenAI, after: int) -> None:
+async def test_cut_after_some_pieces_resets_the_connection(
+    upstream: Upstream, openai: AsyncOpenAI, after: int
+) -> None:
     await upstream.script("cut", [[{"text": ["a", "b", "c"]}]], failures=[{"cut_after": after}])
     assert await until_broken(openai, "cut") == list("abc"[:after])
     request = await settled(upstream, "cut")
     assert (request["outcome"], request["sent"]) == ("cut", after)
 
 
-async def test_finishes_where_the_cut_would_come_too_late(
+async def test_cut_after_the_last_piece_has_no_effect(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
     await upstream.script("late", [[{"text": ["a"]}]], failures=[{"cut_after": 2}])
     assert await answer(openai, "late") == "a"
 
 
-async def test_falls_silent_until_the_client_leaves(
+async def test_silence_lasts_until_the_client_disconnects(
     upstream: Upstream, http: httpx.AsyncClient
 ) -> None:
     await upstream.script("silent", [[{"text": ["a", "b"]}]], failures=[{"silence_after": 1}])
@@ -272,14 +276,14 @@ async def test_each_release_opens_the_next_wait(upstream: Upstream, openai: Asyn
     assert await answer(openai, "gates") == "ab"
 
 
-async def test_keeps_to_the_delay_between_pieces(upstream: Upstream, openai: AsyncOpenAI) -> None:
+async def test_pieces_are_sent_with_their_delay(upstream: Upstream, openai: AsyncOpenAI) -> None:
     await upstream.script("paced", [[{"words": 11, "delay": 0.02}]])
     started = time.monotonic()
     assert await answer(openai, "paced") == " ".join(f"w{n}" for n in range(11))
     assert time.monotonic() - started >= 0.2
 
 
-async def test_clearing_forgets_scripts_and_requests() -> None:
+async def test_clear_removes_scripts_and_requests() -> None:
     async with Upstream() as own:
         await own.script("gone", [[{"text": ["a"]}]])
         async with AsyncOpenAI(api_key="none", base_url=own.base_url) as client:
@@ -290,7 +294,9 @@ async def test_clearing_forgets_scripts_and_requests() -> None:
                 await answer(client, "gone")
 
 
-async def test_is_fast_enough_for_benchmarks(upstream: Upstream, http: httpx.AsyncClient) -> None:
+async def test_stream_is_fast_enough_for_benchmarks(
+    upstream: Upstream, http: httpx.AsyncClient
+) -> None:
     await upstream.script("fast", [[{"words": 20_000}]])
     body = {"model": "fast", "messages": [ASK], "stream": True}
     started = time.monotonic()
