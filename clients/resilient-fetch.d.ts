@@ -1,21 +1,21 @@
 export interface Reconnect {
-  /** Counted from 1 anew whenever an event has arrived. */
+  /** Starts at 1, and again at 1 after each received event. */
   attempt: number;
   lastEventId: string | undefined;
 }
 
 export interface ResilientFetchOptions {
-  /** What to send requests with; `globalThis.fetch` by default. */
+  /** Sends the requests. Default `globalThis.fetch`. */
   fetch?: typeof globalThis.fetch;
-  /** Milliseconds before the first attempt, at most; an SSE `retry:` line overrides it. Default 1000. */
+  /** Maximum delay before the first attempt in milliseconds. An SSE `retry:` line overrides it. Default 1000. */
   delay?: number;
-  /** Milliseconds that no wait exceeds. Default 30000. */
+  /** Maximum delay before any attempt in milliseconds. Default 30000. */
   maxDelay?: number;
-  /** Attempts without a single event before the drop is reported. Default 10. */
+  /** Attempts without a received event before the error is reported. Default 10. */
   tries?: number;
-  /** Where a POST's answer is taken up again. Default `{api}/{chatId}/stream`. */
+  /** The URL to resume the answer of a POST from. Default `{api}/{chatId}/stream`. */
   streamUrl?: (api: string, chatId: string) => string;
-  /** Laid over the request's own headers at each attempt: a token that is still valid then. */
+  /** Headers added to each attempt, such as a fresh token. */
   headers?: () => HeadersInit | Promise<HeadersInit>;
   /** Called before each attempt. */
   onReconnect?: (reconnect: Reconnect) => void;

@@ -1,11 +1,11 @@
-// A `fetch` under which an answer survives dropped connections: it takes the stream up again after
-// the last whole event, so that the AI SDK above it sees one uninterrupted body.
+// A `fetch` whose event streams survive dropped connections: it resumes the stream after the last
+// complete event, so the AI SDK receives one uninterrupted body.
 //
 //   new DefaultChatTransport({ api, fetch: resilientFetch() })
 
 const DONE = /^data: ?\[DONE\]/m;
 const TERMINAL = /^data: ?(\[DONE\]|\{"type":"(finish|abort|error)"[,}])/m;
-/** An event of the answer, not of the wait for it. */
+/** An event of the answer, not a queue position. */
 const ANSWER = /^data:(?! ?\{"type":"data-queue")/m;
 const EVENT_END = /\r?\n\r?\n/g;
 
@@ -19,17 +19,17 @@ export function resilientFetch(options = {}) {
     ...options,
   };
   return async (input, init = {}) => {
-    const life = lifeOf(init.signal);
-    const response = await settings.fetch(input, { ...init, signal: life.signal });
+    const abort = linkedAbort(init.signal);
+    const response = await settings.fetch(input, { ...init, signal: abort.signal });
     const url = isEventStream(response) && resumeUrl(input, init, response, settings);
     if (!url) return response;
-    const run = new Run(resumption(url, init, life.signal), settings);
-    run.lastId = beginningOf(init, response);
-    return new Response(bodyOf(run.events(response), life), response);
+    const run = new Run(resumption(url, init, abort.signal), settings);
+    run.lastId = startCursor(init, response);
+    return new Response(streamBody(run.events(response), abort), response);
   };
 }
 
-/** Where an answer is taken up again, a query string of the API's address included. */
+/** The URL to resume an answer from. Keeps the query string of `api`. */
 export function streamUrl(api, chatId) {
   const [, path, query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(api);
   return `${path.replace(/\/$/, '')}/${encodeURIComponent(chatId)}/stream${query}`;
@@ -48,7 +48,7 @@ class Run {
     this.settings = settings;
   }
 
-  /** The whole events of the run, over as many connections as it takes. */
+  /** The complete events of the run, over as many connections as needed. */
   async *events(response) {
     while (response) {
       let drop = new TypeError('network error: the answer ended before it was complete');
@@ -62,13 +62,13 @@ class Run {
   }
 
   async *read(response) {
-    for await (const events of wholeEvents(response.body)) {
-      this.note(events);
+    for await (const events of completeEvents(response.body)) {
+      this.record(events);
       yield events;
     }
   }
 
-  note(events) {
+  record(events) {
     this.lastId = lastOf(events, /^id: ?(.*?)\r?$/gm) ?? this.lastId;
     this.retry = lastOf(events, /^retry: ?(\d+)\r?$/gm) ?? this.retry;
     this.terminal ||= TERMINAL.test(events);
@@ -78,7 +78,7 @@ class Run {
     this.failures = 0;
   }
 
-  /** The next connection, or undefined where the answer was complete; throws `drop` or why not. */
+  /** The next connection, or undefined if the answer is complete. Throws if it cannot resume. */
   async reconnect(drop) {
     const { signal } = this.request;
     while (this.resumable && !signal.aborted && this.failures < this.settings.tries) {
@@ -94,12 +94,12 @@ class Run {
     throw signal.aborted ? signal.reason : drop;
   }
 
-  /** Without an id, what was forwarded already would come a second time. */
+  /** Without an id, the server would repeat events that were already forwarded. */
   get resumable() {
     return this.lastId !== undefined || !this.forwarded;
   }
 
-  /** Milliseconds: full jitter, so that a fleet of clients does not come back at once. */
+  /** Milliseconds, with full jitter, so that clients do not reconnect all at once. */
   backoff() {
     const base = Number(this.retry ?? this.settings.delay);
     return Math.random() * Math.min(this.settings.maxDelay, base * 2 ** this.failures);
@@ -115,14 +115,14 @@ class Run {
   }
 }
 
-/** The place before the first event of what was asked: a replay would show earlier parts again. */
-function beginningOf(init, response) {
+/** The cursor before the first event of this run. A replay would repeat earlier message parts. */
+function startCursor(init, response) {
   const runId = isPost(init) && response.headers.get('x-run-id');
   return runId ? `0-0@${runId}` : undefined;
 }
 
-/** The text of a body, in pieces that end where an event ends. */
-async function* wholeEvents(body) {
+/** The text of a body, in pieces that end at the end of an event. */
+async function* completeEvents(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let text = '';
@@ -138,7 +138,7 @@ async function* wholeEvents(body) {
   }
 }
 
-function bodyOf(events, life) {
+function streamBody(events, abort) {
   const encoder = new TextEncoder();
   const source = {
     async pull(controller) {
@@ -146,17 +146,17 @@ function bodyOf(events, life) {
       if (done) controller.close();
       else controller.enqueue(encoder.encode(value));
     },
-    cancel: (reason) => life.abort(reason),
+    cancel: (reason) => abort.abort(reason),
   };
   return new ReadableStream(source, { highWaterMark: 0 });
 }
 
-/** Ends with the caller's signal, and when the body is cancelled. */
-function lifeOf(signal) {
-  const life = new AbortController();
-  if (signal?.aborted) life.abort(signal.reason);
-  signal?.addEventListener('abort', () => life.abort(signal.reason), { once: true });
-  return life;
+/** Aborts with the caller's signal, and when the body is cancelled. */
+function linkedAbort(signal) {
+  const abort = new AbortController();
+  if (signal?.aborted) abort.abort(signal.reason);
+  signal?.addEventListener('abort', () => abort.abort(signal.reason), { once: true });
+  return abort;
 }
 
 function resumption(url, init, signal) {
@@ -169,7 +169,7 @@ function resumption(url, init, signal) {
 
 function resumeUrl(input, init, response, settings) {
   if (!isPost(init)) return String(input);
-  const chatId = idOf(init.body) ?? response.headers.get('x-chat-id');
+  const chatId = chatIdOf(init.body) ?? response.headers.get('x-chat-id');
   return chatId && settings.streamUrl(String(input), chatId);
 }
 
@@ -177,7 +177,7 @@ function isPost(init) {
   return (init.method ?? 'GET').toUpperCase() === 'POST';
 }
 
-function idOf(body) {
+function chatIdOf(body) {
   try {
     return JSON.parse(body).id;
   } catch {

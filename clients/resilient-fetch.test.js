@@ -13,7 +13,7 @@ const POST = {
   headers: { 'content-type': 'application/json', authorization: 'Bearer x' },
 };
 
-/** A response with these pieces of text; an error breaks it. */
+/** A response with these pieces of text. An error breaks the stream. */
 function stream(pieces, headers = {}) {
   const left = [...pieces];
   const body = new ReadableStream({
@@ -27,7 +27,7 @@ function stream(pieces, headers = {}) {
   return new Response(body, { headers: { 'content-type': 'text/event-stream', ...headers } });
 }
 
-/** The wrapped fetch over a server that gives these answers, and the requests it got. */
+/** The wrapped fetch over a fake server with these responses, and the requests it received. */
 function over(answers, options = {}) {
   const left = [...answers];
   const requests = [];
@@ -46,14 +46,14 @@ async function text(fetch, init = POST) {
   return response.text();
 }
 
-test('takes up a wait in the queue that broke off, from the start', async () => {
-  const place = 'data: {"type":"data-queue","data":{"position":1,"waiting":1}}\n\n';
-  const { fetch, requests } = over([stream([place, BREAK]), stream([START, FINISH, DONE])]);
-  assert.equal(await text(fetch), place + START + FINISH + DONE);
+test('resumes a dropped queue wait from the start', async () => {
+  const position = 'data: {"type":"data-queue","data":{"position":1,"waiting":1}}\n\n';
+  const { fetch, requests } = over([stream([position, BREAK]), stream([START, FINISH, DONE])]);
+  assert.equal(await text(fetch), position + START + FINISH + DONE);
   assert.equal(requests[1].headers['last-event-id'], undefined);
 });
 
-test('takes the answer up after the last whole event', async () => {
+test('resumes after the last complete event', async () => {
   const { fetch, requests } = over([
     stream([START + DELTA.slice(0, 20), BREAK]),
     stream([DELTA, FINISH, DONE]),
@@ -66,65 +66,65 @@ test('takes the answer up after the last whole event', async () => {
   });
 });
 
-test('an end without [DONE] is a drop', async () => {
+test('treats an end without [DONE] as a drop', async () => {
   const { fetch } = over([stream([START]), stream([]), stream([DELTA, DONE])]);
   assert.equal(await text(fetch), START + DELTA + DONE);
 });
 
-test('a break after [DONE] is none', async () => {
+test('ignores a drop after [DONE]', async () => {
   const { fetch, requests } = over([stream([START, DONE, BREAK])]);
   assert.equal(await text(fetch), START + DONE);
   assert.equal(requests.length, 1);
 });
 
-test('a character may be split between two reads', async () => {
+test('decodes a character split between two reads', async () => {
   const bytes = new TextEncoder().encode(DELTA);
   const middle = bytes.indexOf(0xc3) + 1;
   const { fetch } = over([stream([bytes.slice(0, middle), bytes.slice(middle), DONE])]);
   assert.equal(await text(fetch), DELTA + DONE);
 });
 
-test('an answer of which nothing came is taken up at its beginning', async () => {
+test('resumes an answer without any event from its beginning', async () => {
   const { fetch, requests } = over([stream([BREAK], { 'x-run-id': 'r' }), stream([START, DONE])]);
   assert.equal(await text(fetch), START + DONE);
   assert.equal(requests[1].headers['last-event-id'], '0-0@r');
 });
 
-test('the chat id may come from the answer', async () => {
+test('takes the chat id from the response if the body has none', async () => {
   const { fetch, requests } = over([stream([BREAK], { 'x-chat-id': 'c1' }), stream([DONE])]);
   await text(fetch, { ...POST, body: '{"messages":[]}' });
   assert.equal(requests[1].url, '/chat/c1/stream');
 });
 
-test('a GET is taken up at its own address', async () => {
+test('resumes a GET at its own address', async () => {
   const { fetch, requests } = over([stream([START, BREAK]), stream([DONE])]);
   const response = await fetch('/chat/c1/stream');
   assert.equal(await response.text(), START + DONE);
   assert.equal(requests[1].url, '/chat/c1/stream');
 });
 
-test('other answers pass untouched', async () => {
+test('passes other responses through', async () => {
   const answer = Response.json({ ok: true });
   const { fetch } = over([answer]);
   assert.equal(await fetch('/chat', POST), answer);
 });
 
-test('204 ends an answer that was finished', async () => {
+test('204 ends a finished answer', async () => {
   const { fetch } = over([stream([START, FINISH, BREAK]), new Response(null, { status: 204 })]);
   assert.equal(await text(fetch), START + FINISH);
 });
 
-test('204 reports the drop of an answer that was not', async () => {
+test('204 reports the drop of an unfinished answer', async () => {
   const { fetch } = over([stream([START, BREAK]), new Response(null, { status: 204 })]);
   await assert.rejects(text(fetch), BREAK);
 });
 
-test('a refusal is reported in its own words', async () => {
+test('reports the text of a refusal', async () => {
   const { fetch } = over([stream([START, BREAK]), new Response('token expired', { status: 401 })]);
   await assert.rejects(text(fetch), /token expired/);
 });
 
-test('a key or a token goes along, and a fresh one takes its place', async () => {
+test('sends credentials again, and replaces them by fresh ones', async () => {
   const answers = () => [stream([START, BREAK]), stream([DELTA, BREAK]), stream([DONE])];
   const key = { ...POST, headers: new Headers({ 'x-api-key': 'k', authorization: 'Bearer x' }) };
   const kept = over(answers());
@@ -143,7 +143,7 @@ test('a key or a token goes along, and a fresh one takes its place', async () =>
   );
 });
 
-test('tries again as often as it was told, and anew after each event', async () => {
+test('limits attempts, and resets the count after each event', async () => {
   const away = () => new Response('', { status: 503 });
   const [first, second] = [stream([START, BREAK]), stream([DELTA, BREAK])];
   const answers = [first, BREAK, away(), second, away(), away(), away()];
@@ -152,13 +152,13 @@ test('tries again as often as it was told, and anew after each event', async () 
   assert.equal(requests.length, answers.length);
 });
 
-test('events without ids are not asked for twice', async () => {
+test('does not resume events without ids', async () => {
   const { fetch, requests } = over([stream(['data: {"type":"start"}\n\n', BREAK])]);
   await assert.rejects(text(fetch), BREAK);
   assert.equal(requests.length, 1);
 });
 
-test('waits exponentially, from what the server asks for', async (t) => {
+test('backs off exponentially from the server's retry delay', async (t) => {
   const waits = [];
   t.mock.method(Math, 'random', () => 1);
   t.mock.method(globalThis, 'setTimeout', (then, ms) => {
@@ -173,7 +173,7 @@ test('waits exponentially, from what the server asks for', async (t) => {
   assert.deepEqual(waits, [300, 600, 1000, 1000]);
 });
 
-test('an abort ends the waiting', async () => {
+test('aborts while waiting', async () => {
   const abort = new AbortController();
   const { fetch, requests } = over([stream([START, BREAK])], { delay: 60_000, maxDelay: 60_000 });
   const reading = text(fetch, { ...POST, signal: abort.signal });
@@ -182,7 +182,7 @@ test('an abort ends the waiting', async () => {
   assert.equal(requests.length, 1);
 });
 
-test('the address of a stream keeps the query string', () => {
+test('streamUrl keeps the query string', () => {
   const url = streamUrl('https://host/chat/?tenant=1', 'ä b');
   assert.equal(url, 'https://host/chat/%C3%A4%20b/stream?tenant=1');
 });

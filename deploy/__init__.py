@@ -1,0 +1,1 @@
+"""Generated deployment files: alerts, dashboards, and parts of the Helm chart."""

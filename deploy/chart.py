@@ -1,7 +1,6 @@
-"""What is made for the chart of its values.yaml and of our settings: `make docs` writes it.
+"""Generates files of the Helm chart from its values.yaml and the settings. `make docs` runs it.
 
-The schema of `config` is that of the settings, so that Helm refuses a wrong one before any pod
-sees it.
+The schema of `config` is that of the settings, so Helm rejects wrong settings before a rollout.
 """
 
 import json
@@ -23,7 +22,7 @@ AT_START = CHART / "at-start.json"
 SCHEMA = CHART / "values.schema.json"
 README = CHART / "README.md"
 
-#: Sections that one component alone reads.
+#: Settings sections that only one component reads.
 _READERS = {"server": ["api"], "worker": ["worker"], "research": ["worker"]}
 _TABLE = "<!-- values -->\n"
 _NULLABLE = {"worker.drainSeconds": "number"}
@@ -51,7 +50,7 @@ _TYPES: dict[type, dict[str, Any]] = {
     dict: {"type": "object"},
 }
 _THRESHOLDS = "metrics.rules.thresholds."
-#: A number of pods or percent, in Kubernetes' own form.
+#: A number of pods, or a percentage, in Kubernetes notation.
 _COUNT_OR_PERCENT = {"api.pdb.maxUnavailable", "worker.pdb.maxUnavailable"}
 
 
@@ -63,17 +62,17 @@ class Value:
 
 
 def values() -> list[Value]:
-    """Every value that a comment of its own describes, in the file's order."""
+    """Return every value that has a description (a comment starting with `# --`), in file order."""
     return list(_values(VALUES.read_text()))
 
 
 def load_values() -> dict[str, Any]:
-    """The values themselves, as Helm has them."""
+    """Return the parsed values.yaml."""
     return yaml.safe_load(VALUES.read_text())
 
 
 def schema() -> str:
-    """values.schema.json."""
+    """Return values.schema.json."""
     found = [value for value in values() if not value.path.startswith("config.")]
     root = _section(found, "")
     worker = root["properties"]["worker"]
@@ -84,12 +83,12 @@ def schema() -> str:
         "additionalProperties": {"anyOf": [{"type": "null"}, worker]},
     }
     definitions = Settings.model_json_schema()["$defs"]
-    whole = {"$schema": "http://json-schema.org/draft-07/schema#", **root, "$defs": definitions}
-    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    document = {"$schema": "http://json-schema.org/draft-07/schema#", **root, "$defs": definitions}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def at_start() -> str:
-    """at-start.json: by component, the settings a change of which waits for the next start."""
+    """Return at-start.json: by component, the settings that take effect only at the next start."""
     read: dict[str, dict[str, list[str]]] = {"api": {}, "worker": {}}
     for section, field in Settings.model_fields.items():
         fields = field.annotation.model_fields if is_section(field.annotation) else {}
@@ -100,7 +99,7 @@ def at_start() -> str:
 
 
 def readme() -> str:
-    """The README, with a new table."""
+    """Return the README with an updated table of values."""
     before, _, after = README.read_text().partition(_TABLE)
     _, _, after = after.partition(_TABLE)
     return f"{before}{_TABLE}{_table()}{_TABLE}{after}"
@@ -119,7 +118,7 @@ def _values(text: str) -> Iterator[Value]:
             description = ""
 
 
-def _at(tree: Any, path: list[str]) -> Any:  # noqa: ANN401  (whatever YAML holds)
+def _at(tree: Any, path: list[str]) -> Any:  # noqa: ANN401
     for name in path:
         tree = tree[name]
     return tree
@@ -131,8 +130,8 @@ def _section(found: list[Value], prefix: str) -> dict[str, Any]:
         name, _, rest = value.path.removeprefix(prefix).partition(".")
         if rest and name not in properties:
             inner = f"{prefix}{name}."
-            own = [other for other in found if other.path.startswith(inner)]
-            properties[name] = _section(own, inner)
+            nested = [other for other in found if other.path.startswith(inner)]
+            properties[name] = _section(nested, inner)
         elif not rest:
             properties[name] = {**_type(value), "description": value.description}
     return {"type": "object", "additionalProperties": False, "properties": properties}
@@ -146,34 +145,34 @@ def _type(value: Value) -> dict[str, Any]:
     if value.path.startswith(_THRESHOLDS) and not isinstance(value.default, str):
         return {"type": "number", "minimum": 0}
     if isinstance(value.default, str):
-        return {"type": "string", **_limits(value.path)}
+        return {"type": "string", **_constraints(value.path)}
     return _TYPES[type(value.default)]
 
 
-def _limits(path: str) -> dict[str, Any]:
+def _constraints(path: str) -> dict[str, Any]:
     if path in _CHOICES:
         return {"enum": _CHOICES[path]}
     return {"pattern": _PATTERNS[path]} if path in _PATTERNS else {}
 
 
 def _settings() -> dict[str, Any]:
-    described = Settings.model_json_schema()
+    settings_schema = Settings.model_json_schema()
     return {
         "type": "object",
         "additionalProperties": False,
-        "properties": described["properties"],
+        "properties": settings_schema["properties"],
         "required": ["server", "worker"],
     }
 
 
 def _table() -> str:
     rows = (
-        f"| `{value.path}` | {_shown(value.default)} | {value.description} |" for value in values()
+        f"| `{value.path}` | {_format(value.default)} | {value.description} |" for value in values()
     )
-    return "\n".join(["| value | default | |", "|---|---|---|", *rows]) + "\n"
+    return "\n".join(["| value | default | description |", "|---|---|---|", *rows]) + "\n"
 
 
-def _shown(default: Any) -> str:  # noqa: ANN401
+def _format(default: Any) -> str:  # noqa: ANN401
     if default in ("", None):
         return ""
     text = default if isinstance(default, str) else json.dumps(default)

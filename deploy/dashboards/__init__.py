@@ -1,1 +1,1 @@
-"""Grafana's dashboards. `make docs` writes them into the chart, and Compose reads the same."""
+"""Definitions of the Grafana dashboards. `make docs` writes them into the chart."""

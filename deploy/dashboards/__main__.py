@@ -1,4 +1,4 @@
-"""Writes the dashboards anew: `make docs`."""
+"""Write the dashboards. `make docs` runs it."""
 
 from deploy.dashboards.files import FOLDER, dashboards
 

@@ -1,35 +1,38 @@
-"""What answers take and cost, by agent and model; and how often they are begun again."""
+"""The dashboard of runs: latency, tokens, cost and attempts, by agent and model."""
 
 from deploy.dashboards.panel import SCOPE, Dashboard, Panel, Row, per_second, quantiles
 
-_OF = 'agent=~"$agent",model=~"$model"'
+_SELECTED = 'agent=~"$agent",model=~"$model"'
 _HANDED_OVER = 'outcome="handed_over"'
 _MODEL = 'model=~"$model"'
 
-MADE = Row(
+RUNS = Row(
     "Answers",
     (
         Panel(
             "By agent",
-            "Ended runs a second.",
-            {"{{agent}}": per_second("mamba_runs_total", "agent", _OF)},
+            "Ended runs per second.",
+            {"{{agent}}": per_second("mamba_runs_total", "agent", _SELECTED)},
             "ops",
             stacked=True,
         ),
         Panel(
             "By model",
-            "Ended runs a second.",
-            {"{{model}}": per_second("mamba_runs_total", "model", _OF)},
+            "Ended runs per second.",
+            {"{{model}}": per_second("mamba_runs_total", "model", _SELECTED)},
             "ops",
             stacked=True,
         ),
         Panel(
             "Failed, by model",
-            "Share of the ended runs. One model alone: its endpoint; all of them: the house.",
+            "Share of the ended runs. If only one model fails, check its endpoint; if all do, "
+            "check the deployment.",
             {
-                "{{model}}": per_second("mamba_runs_total", "model", f'{_OF},outcome="failed"')
+                "{{model}}": per_second(
+                    "mamba_runs_total", "model", f'{_SELECTED},outcome="failed"'
+                )
                 + " / ("
-                + per_second("mamba_runs_total", "model", _OF)
+                + per_second("mamba_runs_total", "model", _SELECTED)
                 + " > 0)"
             },
             "percentunit",
@@ -39,43 +42,43 @@ MADE = Row(
 )
 
 TIMES = Row(
-    "Times",
+    "Latency",
     (
         Panel(
             "First token, by model",
-            "From a run's admission to the first thing that its reader sees.",
-            quantiles("mamba_run_first_token_seconds", _OF, "model", "p50 p95"),
+            "Time from a run's admission to its first visible output.",
+            quantiles("mamba_run_first_token_seconds", _SELECTED, "model", "p50 p95"),
             "s",
             limits=(20,),
         ),
         Panel(
             "First token, by agent",
-            "An agent that uses tools first takes longer.",
-            quantiles("mamba_run_first_token_seconds", _OF, "agent", "p50 p95"),
+            "Agents that call tools first take longer.",
+            quantiles("mamba_run_first_token_seconds", _SELECTED, "agent", "p50 p95"),
             "s",
         ),
         Panel(
             "Wait for a worker",
-            "The part of it that is no model's.",
+            "The part of the time to the first token that is not spent in the model.",
             quantiles("mamba_run_wait_seconds", "", "queue", "p50 p95"),
             "s",
             limits=(10,),
         ),
         Panel(
             "Duration, by model",
-            "From a run's first start to its end, pauses and crashes included.",
-            quantiles("mamba_run_duration_seconds", _OF, "model", "p50 p95"),
+            "Time from a run's first start to its end, including pauses and crashes.",
+            quantiles("mamba_run_duration_seconds", _SELECTED, "model", "p50 p95"),
             "s",
         ),
         Panel(
             "Duration, by agent",
-            "From a run's first start to its end, pauses and crashes included.",
-            quantiles("mamba_run_duration_seconds", _OF, "agent", "p50 p95"),
+            "Time from a run's first start to its end, including pauses and crashes.",
+            quantiles("mamba_run_duration_seconds", _SELECTED, "agent", "p50 p95"),
             "s",
         ),
         Panel(
-            "List of models, by endpoint",
-            "How long the endpoint took to answer a probe: slow before any model is.",
+            "Model list latency, by endpoint",
+            "Duration of the endpoint's probe. It rises before model requests get slow.",
             {"{{provider}}": f"max by (provider) (mamba_provider_latency_seconds{{{SCOPE}}})"},
             "s",
         ),
@@ -87,12 +90,12 @@ COSTS = Row(
     (
         Panel(
             "Tokens",
-            "A second. cached_input is a part of input.",
+            "Tokens per second. cached_input is included in input.",
             {"{{model}} {{kind}}": per_second("mamba_tokens_total", "model, kind", _MODEL)},
         ),
         Panel(
-            "Tokens of an answer",
-            "Output tokens by ended run.",
+            "Output tokens per run",
+            "Output tokens divided by ended runs.",
             {
                 "{{model}}": per_second("mamba_tokens_total", "model", f'{_MODEL},kind="output"')
                 + " / ("
@@ -101,15 +104,15 @@ COSTS = Row(
             },
         ),
         Panel(
-            "Cost an hour",
-            "At the present rate, of models whose price is known.",
+            "Cost per hour",
+            "At the current rate, for models with a known price.",
             {"{{model}}": f"3600 * {per_second('mamba_cost_dollars_total', 'model', _MODEL)}"},
             "currencyUSD",
             stacked=True,
         ),
         Panel(
-            "Cost in this time",
-            "Of the time that is shown, of models whose price is known.",
+            "Cost in the time range",
+            "Total of the selected time range, for models with a known price.",
             {
                 "": f"sum(increase(mamba_cost_dollars_total{{{SCOPE},{_MODEL}}}[$__range]))"
                 " or vector(0)"
@@ -120,8 +123,8 @@ COSTS = Row(
             decimals=2,
         ),
         Panel(
-            "Tokens in this time",
-            "Of the time that is shown.",
+            "Tokens in the time range",
+            "Total of the selected time range.",
             {
                 "{{kind}}": "sum by (kind) "
                 f"(increase(mamba_tokens_total{{{SCOPE},{_MODEL}}}[$__range]))"
@@ -138,44 +141,44 @@ ATTEMPTS = Row(
     (
         Panel(
             "Attempts by outcome",
-            "ended: the run did; failed: tried again; handed_over: the worker left; lost: "
-            "another has the run; broken: a mistake of ours, or Redis was away.",
+            "ended: the run ended; failed: it will be retried; handed_over: the worker drained; "
+            "lost: another worker took over; broken: a bug, or Redis was unreachable.",
             {"{{outcome}}": per_second("mamba_attempts_total", "outcome")},
             "ops",
             stacked=True,
         ),
         Panel(
-            "Attempts for an answer",
-            "Begun attempts by ended run. Over 1: retries, hand-overs and crashes, each of "
-            "which costs a model request.",
+            "Attempts per run",
+            "Attempts begun divided by ended runs. Above 1, retries, handovers or crashes occur. "
+            "Each costs a model request.",
             {
                 "attempts": f"sum(rate(mamba_attempts_begun_total{{{SCOPE}}}[$__rate_interval]))"
                 f" / (sum(rate(mamba_runs_total{{{SCOPE}}}[$__rate_interval])) > 0)"
             },
         ),
         Panel(
-            "Time-outs",
-            "Runs a second that ended by one of the clocks.",
+            "Timeouts",
+            "Runs per second that ended with a timeout.",
             {"{{code}}": per_second("mamba_run_errors_total", "code", 'code=~".*_timeout"')},
             "ops",
             stacked=True,
         ),
         Panel(
-            "Runs of each worker",
-            "A worker that has none while others are full stands still, or serves other queues.",
+            "Runs by worker",
+            "A worker without runs while others are full hangs, or serves other queues.",
             {"{{instance}}": f"max by (instance) (mamba_worker_runs{{{SCOPE}}})"},
         ),
         Panel(
-            "Hand-overs and lost leases",
-            "In five minutes. Leases are lost where a process stands still.",
+            "Handovers and lost leases",
+            "Count in five minutes. A process that hangs loses its leases.",
             {
                 "handed over": f"sum(increase(mamba_attempts_total{{{SCOPE},{_HANDED_OVER}}}[5m]))",
                 "leases lost": f"sum(increase(mamba_leases_lost_total{{{SCOPE}}}[5m]))",
             },
         ),
         Panel(
-            "Workers that drain",
-            "They take nothing new.",
+            "Draining workers",
+            "Draining workers take no new runs.",
             {"{{instance}}": f"max by (instance) (mamba_worker_draining{{{SCOPE}}})"},
         ),
     ),
@@ -184,8 +187,8 @@ ATTEMPTS = Row(
 ANSWERS = Dashboard(
     "mamba-answers",
     "Mamba: answers",
-    "By agent and model: latency, tokens, cost, attempts, hand-overs.",
-    (MADE, TIMES, COSTS, ATTEMPTS),
+    "Latency, tokens, cost, attempts and handovers, by agent and model.",
+    (RUNS, TIMES, COSTS, ATTEMPTS),
     {
         "agent": 'label_values(mamba_runs_total{namespace=~"$namespace"}, agent)',
         "model": 'label_values(mamba_runs_total{namespace=~"$namespace"}, model)',

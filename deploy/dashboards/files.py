@@ -1,4 +1,4 @@
-"""The dashboards by the names of their files."""
+"""The JSON files of the dashboards."""
 
 import json
 
@@ -12,6 +12,6 @@ FOLDER = CHART / "dashboards"
 
 def dashboards() -> dict[str, str]:
     return {
-        f"{one.uid}.json": json.dumps(one.json(), indent=1, ensure_ascii=False) + "\n"
-        for one in (OVERVIEW, ANSWERS, STREAMS_AND_REDIS)
+        f"{dashboard.uid}.json": json.dumps(dashboard.json(), indent=1, ensure_ascii=False) + "\n"
+        for dashboard in (OVERVIEW, ANSWERS, STREAMS_AND_REDIS)
     }

@@ -1,24 +1,25 @@
-"""Panels and dashboards, as Grafana reads them: rows of panels, laid out by themselves."""
+"""Grafana dashboards as rows of panels with automatic layout."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: Grafana's own: a row is so wide.
+#: Grafana's grid has this many columns.
 _WIDTH = 24
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _SCHEMA = 39
-_COLOURS = ("green", "orange", "red")
+_COLORS = ("green", "orange", "red")
 
-#: Which installation, and which of its processes. Without a namespace, as in Compose, all match.
+#: Selects the installation and its processes. Metrics without a namespace (Compose) match too.
 SCOPE = 'namespace=~"$namespace",job=~"$job"'
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A drawing of queries, each by its legend.
+    """A panel with its queries by legend.
 
-    `unit` is one of Grafana's. `limits`: red from the last on, orange from the one before it.
+    `unit` is a Grafana unit. Values above the last of `limits` are red, above the one before it
+    orange.
     """
 
     title: str
@@ -32,7 +33,7 @@ class Panel:
     stacked: bool = False
     decimals: int | None = None
 
-    def shown(self, number: int, x: int, y: int) -> dict[str, Any]:
+    def json(self, number: int, x: int, y: int) -> dict[str, Any]:
         return {
             "id": number,
             "type": self.kind,
@@ -47,9 +48,9 @@ class Panel:
 
     @property
     def _defaults(self) -> dict[str, Any]:
-        steps: list[dict[str, Any]] = [{"color": _COLOURS[0], "value": None}]
-        for colour, value in zip(_COLOURS[1:][-len(self.limits) :], self.limits, strict=False):
-            steps.append({"color": colour, "value": value})
+        steps: list[dict[str, Any]] = [{"color": _COLORS[0], "value": None}]
+        for color, value in zip(_COLORS[1:][-len(self.limits) :], self.limits, strict=False):
+            steps.append({"color": color, "value": value})
         defaults: dict[str, Any] = {
             "unit": self.unit,
             "min": 0,
@@ -111,7 +112,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """`variables`: further ones, each with the query of its values."""
+    """`variables` maps additional template variables to the queries of their values."""
 
     uid: str
     title: str
@@ -132,7 +133,7 @@ class Dashboard:
             "timezone": "browser",
             "time": {"from": "now-3h", "to": "now"},
             "links": [*_links()],
-            "annotations": {"list": [_alarms()]},
+            "annotations": {"list": [_alert_annotations()]},
             "templating": {"list": [*self._variables()]},
             "panels": [*self._panels()],
         }
@@ -145,10 +146,10 @@ class Dashboard:
             "query": "prometheus",
         }
         yield {"name": "runbook", "type": "constant", "hide": 2, "query": "docs/operate/runbook.md"}
-        yield _chosen("namespace", "label_values(mamba_build_info, namespace)")
-        yield _chosen("job", 'label_values(mamba_build_info{namespace=~"$namespace"}, job)')
+        yield _query_variable("namespace", "label_values(mamba_build_info, namespace)")
+        yield _query_variable("job", 'label_values(mamba_build_info{namespace=~"$namespace"}, job)')
         for name, query in self.variables.items():
-            yield _chosen(name, query)
+            yield _query_variable(name, query)
 
     def _panels(self) -> Iterator[dict[str, Any]]:
         number = y = 0
@@ -168,22 +169,22 @@ class Dashboard:
                 if x + panel.width > _WIDTH:
                     x, y, tallest = 0, y + tallest, 0
                 number += 1
-                yield panel.shown(number, x, y)
+                yield panel.json(number, x, y)
                 x, tallest = x + panel.width, max(tallest, panel.height)
             y += tallest
 
 
 def quantiles(
-    metric: str, labels: str = "", by: str = "", of: str = "p50 p95 p99"
+    metric: str, labels: str = "", by: str = "", names: str = "p50 p95 p99"
 ) -> dict[str, str]:
-    """Queries of a histogram's quantiles; `by` further labels, which the legend shows."""
-    legend = " ".join(f"{{{{{name}}}}}" for name in by.split())
+    """Return queries of a histogram's quantiles. The legend shows the labels in `by`."""
+    legend = " ".join(f"{{{{{label}}}}}" for label in by.split())
     groups = ", ".join([*by.split(), "le"])
     selector = ",".join(part for part in (SCOPE, labels) if part)
     rate = f"sum by ({groups}) (rate({metric}_bucket{{{selector}}}[$__rate_interval]))"
     return {
         f"{legend} {name}".strip(): f"histogram_quantile({int(name[1:]) / 100:g}, {rate})"
-        for name in of.split()
+        for name in names.split()
     }
 
 
@@ -192,8 +193,8 @@ def per_second(metric: str, by: str, labels: str = "") -> str:
     return f"sum by ({by}) (rate({metric}{{{selector}}}[$__rate_interval]))"
 
 
-def _chosen(name: str, query: str) -> dict[str, Any]:
-    """A variable with several values at once; all of them at first."""
+def _query_variable(name: str, query: str) -> dict[str, Any]:
+    """A variable with multiple selection. All values are selected by default."""
     return {
         "name": name,
         "label": name.capitalize(),
@@ -227,8 +228,8 @@ def _links() -> Iterator[dict[str, Any]]:
     }
 
 
-def _alarms() -> dict[str, Any]:
-    """Where an alert fires, every drawing has a mark."""
+def _alert_annotations() -> dict[str, Any]:
+    """Mark firing alerts in every panel."""
     return {
         "name": "Alerts",
         "enable": True,

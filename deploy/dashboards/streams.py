@@ -1,4 +1,4 @@
-"""The way from a worker's token to a client: Redis, the logs, the API."""
+"""The dashboard of event delivery: streams, Redis and the API."""
 
 from deploy.dashboards.panel import SCOPE, Dashboard, Panel, Row, per_second, quantiles
 
@@ -10,42 +10,42 @@ STREAMS = Row(
     (
         Panel(
             "Clients",
-            "That follow a run now, by API process.",
+            "Clients that follow a run, by API process.",
             {"{{instance}}": f"sum by (instance) (mamba_stream_clients{{{SCOPE}}})"},
             stacked=True,
         ),
         Panel(
             "Ended streams",
-            "A second. client_gone: the client left, and the run goes on; cut: the API left or "
-            "failed.",
+            "Streams per second. client_gone: the client disconnected and the run continues; cut: "
+            "the API process ended or failed.",
             {"{{outcome}}": per_second("mamba_streams_total", "outcome")},
             "ops",
             stacked=True,
         ),
         Panel(
             "Catch-ups",
-            "Reads of a log, a second. slow: clients' networks; missed: the way to Redis loses "
-            "publications, and they are healed.",
+            "Rereads of a stream per second. slow: the client's network; missed: publications "
+            "were lost and are read again.",
             {"{{reason}}": per_second("mamba_stream_catch_ups_total", "reason")},
             "ops",
             stacked=True,
         ),
         Panel(
-            "Holes",
-            "Offsets that a log lacked: Redis has lost writes. Must stay 0.",
-            {"holes": f"sum(increase(mamba_stream_gaps_total{{{SCOPE}}}[$__rate_interval]))"},
+            "Stream gaps",
+            "Offsets missing in a stream, because Redis lost writes. Must stay 0.",
+            {"gaps": f"sum(increase(mamba_stream_gaps_total{{{SCOPE}}}[$__rate_interval]))"},
             limits=(1,),
         ),
         Panel(
             "Refused appends",
-            "A second. fenced follows lost leases, and nothing was lost; gap: Redis has lost "
-            "writes.",
+            "Per second. fenced: another worker took over after a lost lease, nothing lost; gap: "
+            "Redis lost writes.",
             {"{{reason}}": per_second("mamba_appends_refused_total", "reason")},
             "ops",
         ),
         Panel(
             "Group commit",
-            "A worker's round trip to Redis with the tokens of all its runs.",
+            "Duration of a worker's round trip to Redis with the tokens of all its runs.",
             quantiles("mamba_append_seconds"),
             "s",
             limits=(0.1,),
@@ -58,7 +58,7 @@ REDIS = Row(
     (
         Panel(
             "Memory",
-            "What it uses, and what it may use (no line: no limit).",
+            "Memory in use, and its limit if one is set.",
             {
                 "used": f"max(mamba_redis_memory_bytes{{{SCOPE}}})",
                 "limit": f"max(mamba_redis_memory_limit_bytes{{{SCOPE}}}) > 0",
@@ -67,14 +67,14 @@ REDIS = Row(
         ),
         Panel(
             "PING",
-            "How long it takes from each API process. One alone is slow: that process is busy.",
+            "Latency from each API process. If only one is slow, that process is busy.",
             {"{{instance}}": f"max by (instance) (mamba_redis_latency_seconds{{{SCOPE}}})"},
             "s",
             limits=(0.005, 0.05),
         ),
         Panel(
             "Up",
-            "1 while it answers each API process.",
+            "1 while the API process can reach Redis.",
             {"{{instance}}": f"max by (instance) (mamba_redis_up{{{SCOPE}}})"},
         ),
     ),
@@ -85,7 +85,7 @@ API = Row(
     (
         Panel(
             "Requests by route",
-            "A second.",
+            "Requests per second.",
             {
                 "{{method}} {{route}}": per_second(
                     "mamba_http_requests_total", "method, route", _ROUTE
@@ -96,36 +96,36 @@ API = Row(
         ),
         Panel(
             "Requests by status",
-            "A second. 5xx: the log's request.failed and request.redis_away; none: the client "
-            "left first.",
+            "Requests per second. For 5xx, see the log events request.failed and "
+            "request.redis_away; none: the client disconnected first.",
             {"{{status}}": per_second("mamba_http_requests_total", "status", _ROUTE)},
             "reqps",
             stacked=True,
         ),
         Panel(
             "Time to a response, 95th percentile",
-            "To its start; of a stream, to its first byte.",
+            "Time to the start of the response.",
             quantiles("mamba_http_request_duration_seconds", _ROUTE, "method route", "p95"),
             "s",
             limits=(1,),
         ),
         Panel(
             "Refusals by code",
-            "A second. rate_limited, too_many_runs and queue_full are limits; unauthenticated: "
-            "a wrong key.",
+            "Refused requests per second. rate_limited, too_many_runs and queue_full are limits; "
+            "unauthenticated is a wrong key.",
             {"{{code}}": per_second("mamba_http_refusals_total", "code")},
             "reqps",
             stacked=True,
         ),
         Panel(
-            "CPU of each process",
-            "Cores. A process at 1 is at its end: start more of them.",
+            "CPU by process",
+            "Cores. A process uses at most one core: at 1, start more processes.",
             {"{{job}} {{instance}}": f"rate(process_cpu_seconds_total{{{SCOPE}}}[{_RATE}])"},
             limits=(0.9,),
         ),
         Panel(
-            "Memory of each process",
-            "Resident.",
+            "Memory by process",
+            "Resident memory.",
             {"{{job}} {{instance}}": f"process_resident_memory_bytes{{{SCOPE}}}"},
             "bytes",
         ),
@@ -135,7 +135,7 @@ API = Row(
 STREAMS_AND_REDIS = Dashboard(
     "mamba-streams",
     "Mamba: streams & Redis",
-    "The way from a worker's token to a client: logs, Redis, the API.",
+    "Event delivery from workers to clients: streams, Redis and the API.",
     (STREAMS, REDIS, API),
     {"route": 'label_values(mamba_http_requests_total{namespace=~"$namespace"}, route)'},
 )

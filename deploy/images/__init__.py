@@ -1,0 +1,1 @@
+"""Builds and runs both container images without a daemon, to test them."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A base image out of this machine's own Debian archive, where no image registry is at hand.
+# Builds a base image from this machine's Debian archive, for use without an image registry.
 # Usage: base.sh NAME
 set -euo pipefail
 
@@ -20,8 +20,8 @@ fi
 container=$(buildah from scratch)
 trap 'buildah rm "$container" >/dev/null' EXIT
 buildah add --quiet "$container" "$tarball" / >/dev/null
-suits='import sys; sys.exit(sys.version_info < (3, 11))'
-buildah run --isolation chroot "$container" python3 -c "$suits" || {
+version_check='import sys; sys.exit(sys.version_info < (3, 11))'
+buildah run --isolation chroot "$container" python3 -c "$version_check" || {
     echo "The Python of $release is older than 3.11: build the images on a newer release." >&2
     exit 1
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds both images with buildah, which needs no daemon. Usage: build.sh BASE [OPTION of buildah]...
-# pip and npm in the build find the packages that this machine's own find.
+# pip and npm in the build use the package indexes configured on this machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -10,7 +10,7 @@ config=$(mktemp)
 npmrc=$(mktemp)
 trap 'rm -f "$config" "$npmrc"' EXIT
 
-# As `name = value`; a variable overrides a file.
+# Lines of the form `name = value`. Environment variables override files.
 echo '[global]' >"$config"
 .venv/bin/python -m pip config list |
     sed -n "s/^\(:env:\|global\)\.\([a-z-]*\)='\(.*\)'$/\2 = \3/p" |
@@ -22,9 +22,9 @@ for name in registry cafile; do
 done
 
 mounts=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
-for word in $(sed 's/.* = //' "$config"); do
-    folder=${word#file://}
-    folder=${folder%/simple} # beside which an index keeps its files
+for value in $(sed 's/.* = //' "$config"); do
+    folder=${value#file://}
+    folder=${folder%/simple} # an index keeps its files in the parent folder
     [[ -d $folder ]] && mounts+=(--volume "$folder:$folder:ro")
 done
 

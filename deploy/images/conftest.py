@@ -1,4 +1,4 @@
-"""One Valkey, as in the rest of the tests, and a store of images that is gone afterwards."""
+"""Fixtures: one Valkey, and a temporary image store."""
 
 import shutil
 import tempfile
@@ -11,7 +11,7 @@ from tests.conftest import valkey
 
 __all__ = ["valkey"]
 
-#: Plain folders: other drivers depend on what this machine's own file system is.
+#: The vfs driver works on any file system.
 _STORE = """[storage]
 driver = "vfs"
 graphroot = "{0}/images"

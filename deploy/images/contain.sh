@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command as Kubernetes would with the chart's security context: read-only root, a /tmp, uid
-# 1000, no privilege to gain, process 1 of its own. Usage: contain.sh ROOT HOSTNAME DIRECTORY COMMAND...
+# Runs a command with the chart's security context: read-only root, a writable /tmp, uid 1000, no
+# privilege escalation, its own PID namespace. Usage: contain.sh ROOT HOSTNAME DIRECTORY COMMAND...
 set -euo pipefail
 
 inside='

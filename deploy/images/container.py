@@ -1,4 +1,4 @@
-"""An image's process, run without a daemon: the way Kubernetes would with the chart's values."""
+"""Runs the process of an image without a daemon, under the chart's security context."""
 
 import asyncio
 import json
@@ -30,15 +30,15 @@ class Image:
 
 @contextmanager
 def mounted(name: str) -> Generator[Image]:
-    """The image's files and what it says of itself, while the context lasts."""
+    """Mount the image and read its metadata."""
     container = _buildah("from", "--pull-never", name)
     try:
-        described = json.loads(_buildah("inspect", "--type", "image", name))
+        metadata = json.loads(_buildah("inspect", "--type", "image", name))
         yield Image(
             Path(_buildah("mount", container)),
-            described["OCIv1"]["config"],
-            tuple(described["Docker"]["config"]["Healthcheck"]["Test"][1:]),
-            tuple(described["OCIv1"]["rootfs"]["diff_ids"]),
+            metadata["OCIv1"]["config"],
+            tuple(metadata["Docker"]["config"]["Healthcheck"]["Test"][1:]),
+            tuple(metadata["OCIv1"]["rootfs"]["diff_ids"]),
         )
     finally:
         _buildah("rm", container)
@@ -50,7 +50,7 @@ def _buildah(*arguments: str) -> str:
 
 
 class Container(ServerProcess):
-    """Process 1 of an image, with nothing in its environment but the image's own and `env`."""
+    """Process 1 of an image. Its environment is that of the image and `env`."""
 
     def __init__(self, image: Image, hostname: str, env: Mapping[str, str]) -> None:
         self._image, self._hostname, self._settings = image, hostname, env
@@ -61,7 +61,7 @@ class Container(ServerProcess):
         os.kill(_only_child(self.child.pid), number)
 
     def end(self) -> None:
-        """Kill it, if it is still there, and let go of its output."""
+        """Kill the process if it is still running, and close its output."""
         self.child.kill()
         self.child.wait()
         self._output.close()
@@ -71,7 +71,7 @@ class Container(ServerProcess):
 
 
 async def is_healthy(image: Image, hostname: str, env: Mapping[str, str]) -> bool:
-    """What the image's own health check says in a container of that name."""
+    """Run the image's health check in a container with that host name."""
     command = _contained(image, hostname, env, image.health)
     child = await asyncio.create_subprocess_exec(*command)
     return await child.wait() == 0
@@ -81,8 +81,8 @@ def _contained(
     image: Image, hostname: str, env: Mapping[str, str], command: Sequence[str]
 ) -> list[str]:
     variables = [f"{name}={value}" for name, value in {**image.environment, **env}.items()]
-    place = [str(image.root), hostname, image.config["WorkingDir"]]
-    return [str(CONTAIN), *place, "env", "-i", *variables, *command]
+    target = [str(image.root), hostname, image.config["WorkingDir"]]
+    return [str(CONTAIN), *target, "env", "-i", *variables, *command]
 
 
 def _only_child(pid: int) -> int:

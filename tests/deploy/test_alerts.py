@@ -30,17 +30,17 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def test_the_file_is_made_of_the_charts_with_the_thresholds_of_its_values() -> None:
+def test_alerts_file_is_up_to_date() -> None:
     assert alerts.alerts() == alerts.ALERTS.read_text(), "make docs"
 
 
-def test_prometheus_takes_its_configuration_and_the_alerts() -> None:
+def test_prometheus_accepts_its_configuration_and_alerts() -> None:
     promtool("check", "config", FOLDER / "prometheus.yml")
     promtool("check", "rules", "--lint=all", "--lint-fatal", alerts.ALERTS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_these_alerts_fire_and_no_others(case: AlertCase, tmp_path: Path) -> None:
+def test_exactly_the_expected_alerts_fire(case: AlertCase, tmp_path: Path) -> None:
     expected = [{"labels": _labels(alert), "value": 1} for alert in case.fires]
     look = {
         "expr": f'count by ({LABELS}) (ALERTS{{alertstate="firing"}})',
@@ -60,14 +60,14 @@ def _labels(alert: str) -> str:
     return f'{{alertname="{name}",{labels}}}'
 
 
-def test_each_alert_is_seen_to_fire() -> None:
+def test_every_alert_has_a_case_in_which_it_fires() -> None:
     fired = {alert.partition("{")[0] for case in CASES for alert in case.fires}
 
     assert fired == {rule["alert"] for rule in rules()}
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_each_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_alerts_have_severity_and_annotations(rule: dict[str, Any]) -> None:
     assert re.fullmatch(r"Mamba([A-Z][a-z]+)+", rule["alert"])
     assert rule["labels"] in ({"severity": "critical"}, {"severity": "warning"})
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
@@ -75,7 +75,7 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> N
     assert rule["annotations"]["summary"].endswith(".")
 
 
-def test_each_alert_has_its_recipe_and_each_recipe_its_alert() -> None:
+def test_runbook_recipes_match_the_alerts() -> None:
     page = (ROOT / "docs/operate/runbook.md").read_text()
     recipes = re.findall(r"^### (Mamba\w+)$", page, re.MULTILINE)
 

@@ -68,13 +68,13 @@ def grace(deployment: Object) -> int:
 
 
 @every_case
-def test_each_rendering_is_the_one_that_was_agreed_on(case: ChartCase) -> None:
+def test_rendering_matches_golden_file(case: ChartCase) -> None:
     assert case.render() == case.golden.read_text(), "meant? then: make golden"
 
 
 @every_case
 @pytest.mark.parametrize("version", VERSIONS)
-def test_each_object_is_valid_in_every_kubernetes_it_is_for(case: ChartCase, version: str) -> None:
+def test_objects_are_valid_in_supported_kubernetes_versions(case: ChartCase, version: str) -> None:
     for found in objects(case.golden.read_text()):
         if found["kind"] in CUSTOM:
             assert CUSTOM[found["kind"]] <= found["spec"].keys()
@@ -83,7 +83,7 @@ def test_each_object_is_valid_in_every_kubernetes_it_is_for(case: ChartCase, ver
 
 
 @every_case
-def test_each_pod_meets_the_restricted_standard(case: ChartCase) -> None:
+def test_pods_meet_the_restricted_standard(case: ChartCase) -> None:
     for pod in pods(case.golden.read_text()):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -97,7 +97,7 @@ def test_each_pod_meets_the_restricted_standard(case: ChartCase) -> None:
 
 
 @every_case
-def test_no_two_objects_have_one_name_and_all_names_fit(case: ChartCase) -> None:
+def test_object_names_are_unique_and_short_enough(case: ChartCase) -> None:
     names = [(o["kind"], o["metadata"]["name"]) for o in objects(case.golden.read_text())]
 
     assert len(names) == len(set(names))
@@ -105,7 +105,7 @@ def test_no_two_objects_have_one_name_and_all_names_fit(case: ChartCase) -> None
 
 
 @every_case
-def test_what_selects_pods_finds_some(case: ChartCase) -> None:
+def test_selectors_match_pods(case: ChartCase) -> None:
     rendered = case.golden.read_text()
     labels = [
         o["spec"]["template"]["metadata"]["labels"].items()
@@ -124,7 +124,7 @@ def test_what_selects_pods_finds_some(case: ChartCase) -> None:
             assert any(selector.items() <= other for other in labels), found["metadata"]["name"]
 
 
-def test_a_pod_may_take_as_long_to_go_as_its_drain_takes() -> None:
+def test_termination_grace_period_covers_the_drain() -> None:
     values = (
         "config.server.shutdown_delay_seconds=8",
         "config.server.shutdown_grace_seconds=20",
@@ -155,9 +155,7 @@ def test_a_pod_may_take_as_long_to_go_as_its_drain_takes() -> None:
         ("redis.max_connections=9", {"api", "worker-main"}),
     ],
 )
-def test_a_setting_rolls_the_pods_that_read_it_at_their_start_alone(
-    setting: str, rolled: set[str]
-) -> None:
+def test_setting_rolls_only_pods_that_read_it_at_start(setting: str, rolled: set[str]) -> None:
     before = of_kind(template(*REDIS), "Deployment")
     after = of_kind(template(*REDIS, "--set", f"config.{setting}"), "Deployment")
 
@@ -166,7 +164,7 @@ def test_a_setting_rolls_the_pods_that_read_it_at_their_start_alone(
     assert unchanged == before.keys() - rolled
 
 
-def test_keda_counts_the_queue_that_the_code_fills() -> None:
+def test_keda_reads_the_queue_key_of_the_code() -> None:
     rendered = ChartCase("pools", (KEDA,)).golden.read_text()
     scaled = of_kind(rendered, "ScaledObject")
 
@@ -181,7 +179,7 @@ def test_keda_counts_the_queue_that_the_code_fills() -> None:
     assert "worker-fixed" not in scaled
 
 
-def test_a_pool_that_is_scaled_has_no_count_of_its_own() -> None:
+def test_scaled_pool_sets_no_replica_count() -> None:
     deployments = of_kind(ChartCase("pools").golden.read_text(), "Deployment")
 
     assert "replicas" not in deployments["worker-main"]["spec"]
@@ -190,7 +188,7 @@ def test_a_pool_that_is_scaled_has_no_count_of_its_own() -> None:
     assert env(deployments["worker-deep"])["MAMBA_WORKER__QUEUES"] == '["research","code-review"]'
 
 
-def test_the_queues_of_pools_are_spelled_as_the_code_spells_them() -> None:
+def test_pool_queue_names_match_redis_keys() -> None:
     scaled = of_kind(ChartCase("pools").golden.read_text(), "ScaledObject")["worker-deep"]["spec"]
 
     names = [trigger["metadata"]["listName"] for trigger in scaled["triggers"]]
@@ -198,7 +196,7 @@ def test_the_queues_of_pools_are_spelled_as_the_code_spells_them() -> None:
     assert keys.queue("main") == "mamba:queue"
 
 
-def test_agents_are_a_file_beside_the_settings() -> None:
+def test_agents_are_mounted_as_a_file() -> None:
     rendered = template(*REDIS, "--set", "agents[0].name=poet,agents[0].instructions=Rhyme.")
     files = of_kind(rendered, "ConfigMap")[""]["data"]
 
@@ -206,7 +204,7 @@ def test_agents_are_a_file_beside_the_settings() -> None:
     assert "agents.yaml" not in of_kind(template(*REDIS), "ConfigMap")[""]["data"]
 
 
-def test_no_secret_of_the_values_stands_where_others_may_read_it() -> None:
+def test_secrets_appear_only_in_secret_objects() -> None:
     for case in CASES:
         for found in objects(case.golden.read_text()):
             if found["kind"] != "Secret":
@@ -275,18 +273,18 @@ def test_no_secret_of_the_values_stands_where_others_may_read_it() -> None:
         ),
     ],
 )
-def test_wrong_values_are_refused_with_their_name(values: list[str], said: str) -> None:
+def test_wrong_values_are_rejected_by_name(values: list[str], said: str) -> None:
     with pytest.raises(RefusedError, match=re.escape(said)):
         template(*(word for value in values for word in ("--set", value)))
 
 
-def test_what_is_made_of_the_values_is_up_to_date() -> None:
+def test_generated_chart_files_are_up_to_date() -> None:
     assert chart.schema() == chart.SCHEMA.read_text(), "make docs"
     assert chart.at_start() == chart.AT_START.read_text(), "make docs"
     assert chart.readme() == chart.README.read_text(), "make docs"
 
 
-def test_each_value_is_described() -> None:
+def test_every_value_has_a_description() -> None:
     described = {value.path for value in chart.values()}
 
     def undescribed(tree: Object, prefix: str) -> Iterator[str]:
@@ -303,7 +301,7 @@ def test_each_value_is_described() -> None:
     assert list(undescribed(tree, "")) == []
 
 
-def test_the_chart_has_the_version_of_the_package() -> None:
+def test_chart_version_matches_package_version() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     [version] = re.findall(r'^version = "(.*)"', project, re.MULTILINE)
     text = (CHART / "Chart.yaml").read_text()
@@ -312,7 +310,7 @@ def test_the_chart_has_the_version_of_the_package() -> None:
     assert f'\nappVersion: "{version}"\n' in text
 
 
-async def test_the_bundled_valkey_starts_with_its_arguments_and_drops_nothing(
+async def test_bundled_valkey_starts_and_never_evicts(
     tmp_path: Path,
 ) -> None:
     valkey = of_kind(ChartCase("trial").golden.read_text(), "StatefulSet")["valkey"]
@@ -343,7 +341,7 @@ async def test_the_bundled_valkey_starts_with_its_arguments_and_drops_nothing(
         await server.stop()
 
 
-def test_traces_go_where_the_values_say_and_their_way_is_open() -> None:
+def test_tracing_endpoint_is_set_and_reachable() -> None:
     more = ("--set", "networkPolicy.enabled=true", *REDIS)
     on = template("--set", "tracing.endpoint=http://collector:4318/v1", *more)
     off = template(*more)

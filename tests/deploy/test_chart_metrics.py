@@ -34,7 +34,7 @@ def container(deployment: Object) -> Object:
     return found
 
 
-def test_prometheus_takes_the_alerts_of_every_release(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_alerts_of_every_case(tmp_path: Path) -> None:
     for rendered in (
         ChartCase("everything").golden.read_text(),
         template(*enabled("rules.enabled=true")),
@@ -46,7 +46,7 @@ def test_prometheus_takes_the_alerts_of_every_release(tmp_path: Path) -> None:
         assert "${" not in file.read_text()
 
 
-def test_the_alerts_are_those_that_are_tested_for_this_release_alone() -> None:
+def test_rendered_alerts_match_source_and_select_the_release() -> None:
     ours = rules_by_name(rule_of(template(*enabled("rules.enabled=true"))))
     tested = rules_by_name(yaml.safe_load(alerts.ALERTS.read_text())["groups"])
 
@@ -60,7 +60,7 @@ def test_the_alerts_are_those_that_are_tested_for_this_release_alone() -> None:
         assert rule["labels"] == {**generic["labels"], "namespace": "chat"}
 
 
-def test_alerts_are_as_the_values_say() -> None:
+def test_values_configure_alerts() -> None:
     groups = rule_of(ChartCase("everything").golden.read_text())
     rules = rules_by_name(groups)
 
@@ -75,14 +75,14 @@ def test_alerts_are_as_the_values_say() -> None:
     assert groups[-1]["rules"] == [{"alert": "Mine", "expr": "vector(1)"}]
 
 
-def test_prometheus_may_be_named_by_labels_of_its_own() -> None:
+def test_alert_selector_can_be_overridden() -> None:
     rendered = template(*enabled("rules.enabled=true", 'rules.selector=job="chat"'))
 
     assert 'absent(mamba_redis_up{job="chat"})' in rendered
     assert "mamba-mamba-server(-worker)" not in rendered
 
 
-def test_the_jobs_that_alerts_look_at_are_those_that_the_monitors_make() -> None:
+def test_alerts_select_the_jobs_of_the_monitors() -> None:
     rendered = ChartCase("everything").golden.read_text()
     [api_job] = [name for name in of_kind(rendered, "Service") if not name]
     [endpoint] = of_kind(rendered, "PodMonitor")["worker"]["spec"]["podMetricsEndpoints"]
@@ -95,7 +95,7 @@ def test_the_jobs_that_alerts_look_at_are_those_that_the_monitors_make() -> None
 
 
 @pytest.mark.parametrize("switch", ["podMonitor.enabled=true", "annotations=true"])
-def test_workers_open_the_port_that_prometheus_asks(switch: str) -> None:
+def test_workers_open_the_scraped_port(switch: str) -> None:
     deployments = of_kind(template(*enabled(switch, "workerPort=9900")), "Deployment")
     worker = deployments["worker-main"]
 
@@ -105,14 +105,14 @@ def test_workers_open_the_port_that_prometheus_asks(switch: str) -> None:
     assert {"metrics_port", "metrics_host"} <= WorkerSettings.model_fields.keys()
 
 
-def test_without_them_workers_open_no_port() -> None:
+def test_workers_open_no_port_without_monitoring() -> None:
     worker = of_kind(template(*REDIS), "Deployment")["worker-main"]
 
     assert "ports" not in container(worker)
     assert "MAMBA_WORKER__METRICS_PORT" not in env(worker)
 
 
-def test_annotations_name_the_port_of_each_pod() -> None:
+def test_annotations_have_the_metrics_port_of_each_pod() -> None:
     deployments = of_kind(ChartCase("pools").golden.read_text(), "Deployment")
 
     for name, deployment in deployments.items():
@@ -122,7 +122,7 @@ def test_annotations_name_the_port_of_each_pod() -> None:
         assert annotations["prometheus.io/port"] == str(port["containerPort"]), name
 
 
-def test_the_network_lets_prometheus_in_and_nobody_else_to_the_workers() -> None:
+def test_network_policy_admits_only_prometheus_to_workers() -> None:
     policies = of_kind(ChartCase("everything").golden.read_text(), "NetworkPolicy")
     monitoring = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
@@ -136,7 +136,7 @@ def test_the_network_lets_prometheus_in_and_nobody_else_to_the_workers() -> None
     assert closed["worker"]["spec"]["ingress"] == []
 
 
-def test_grafana_gets_every_dashboard_with_the_way_to_the_runbook() -> None:
+def test_config_map_has_every_dashboard_with_runbook_link() -> None:
     rendered = template(*enabled("dashboards.enabled=true", "runbook=https://runbooks.example.com"))
     held = of_kind(rendered, "ConfigMap")["dashboards"]["data"]
     files = {file.name: file.read_text() for file in (CHART / "dashboards").glob("*.json")}

@@ -19,11 +19,11 @@ def services() -> dict[str, Any]:
     return yaml.safe_load(FILE.read_text())["services"]
 
 
-def test_it_meets_the_compose_specification() -> None:
+def test_compose_file_matches_the_specification() -> None:
     tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(FILE))
 
 
-def test_each_file_that_it_names_exists(services: dict[str, Any]) -> None:
+def test_mounted_files_exist(services: dict[str, Any]) -> None:
     for service in services.values():
         mounts = [v.partition(":")[0] for v in service.get("volumes", []) if v.startswith(".")]
         build = service.get("build", {}).get("dockerfile")
@@ -31,7 +31,7 @@ def test_each_file_that_it_names_exists(services: dict[str, Any]) -> None:
             assert (ROOT / name).exists(), name
 
 
-def test_the_api_comes_up_after_what_it_needs(services: dict[str, Any]) -> None:
+def test_api_starts_after_its_dependencies(services: dict[str, Any]) -> None:
     healthy = {"condition": "service_healthy"}
 
     assert services["worker"]["depends_on"] == {"valkey": healthy}
@@ -40,7 +40,7 @@ def test_the_api_comes_up_after_what_it_needs(services: dict[str, Any]) -> None:
     assert "healthcheck" in services["valkey"]
 
 
-def test_a_container_may_take_as_long_to_go_as_its_drain_takes(services: dict[str, Any]) -> None:
+def test_stop_grace_period_covers_the_drain(services: dict[str, Any]) -> None:
     server, worker = ServerSettings(), WorkerSettings()
 
     leave = server.shutdown_delay_seconds + server.shutdown_grace_seconds
@@ -52,14 +52,14 @@ def seconds(text: str) -> float:
     return float(text.removesuffix("s"))
 
 
-def test_only_this_machine_is_served_unless_one_says_otherwise(services: dict[str, Any]) -> None:
+def test_ports_bind_loopback_by_default(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
 
     assert len(ports) == 3
     assert all("127.0.0.1:" in port for port in ports)
 
 
-def test_prometheus_scrapes_every_worker_where_it_listens(services: dict[str, Any]) -> None:
+def test_prometheus_scrapes_worker_metrics_port(services: dict[str, Any]) -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     asked = {
         lookup["names"][0]: (scrape["job_name"], str(lookup["port"]))
@@ -77,7 +77,7 @@ def test_prometheus_scrapes_every_worker_where_it_listens(services: dict[str, An
     assert config["rule_files"] == ["alerts.yml"]
 
 
-def test_grafana_finds_its_dashboards(services: dict[str, Any]) -> None:
+def test_grafana_provisioning_finds_dashboards(services: dict[str, Any]) -> None:
     provider = yaml.safe_load((ROOT / "deploy/grafana/dashboards/mamba.yml").read_text())
     [path] = [one["options"]["path"] for one in provider["providers"]]
     mounted = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
@@ -96,7 +96,7 @@ def test_grafana_finds_its_dashboards(services: dict[str, Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("role", ["api", "worker"])
-def test_the_demo_model_answers_where_there_is_neither_key_nor_address(
+def test_demo_model_is_enabled_without_key_and_address(
     services: dict[str, Any], tmp_path: Path, role: str, variables: dict[str, str], demo: str
 ) -> None:
     mamba = tmp_path / "mamba"

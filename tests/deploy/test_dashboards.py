@@ -61,14 +61,14 @@ def all_expressions() -> list[str]:
     return [*of_alerts, *(text for name in dashboards() for text in expressions(name))]
 
 
-def test_the_files_are_made_of_the_code() -> None:
+def test_dashboard_files_are_up_to_date() -> None:
     files = {file.name: file.read_text() for file in FOLDER.glob("*.json")}
 
     assert files == dashboards(), "make docs"
 
 
 @every_dashboard
-def test_prometheus_can_read_every_query(name: str, tmp_path: Path) -> None:
+def test_prometheus_parses_every_query(name: str, tmp_path: Path) -> None:
     records = [
         {"record": f"panel:query:{n}", "expr": text} for n, text in enumerate(expressions(name))
     ]
@@ -87,7 +87,7 @@ def labels_of_metrics() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("expression", all_expressions())
-def test_every_metric_and_label_is_one_that_there_is(expression: str) -> None:
+def test_queries_use_existing_metrics_and_labels(expression: str) -> None:
     known = labels_of_metrics()
     bare = re.sub(r'"[^"]*"', '""', expression)
     selectors = re.findall(r"([A-Za-z_]\w+)\{([^}]*)\}", bare)
@@ -103,7 +103,7 @@ def test_every_metric_and_label_is_one_that_there_is(expression: str) -> None:
 
 
 @pytest.mark.parametrize("expression", all_expressions())
-def test_what_all_api_processes_tell_alike_is_never_added_up(expression: str) -> None:
+def test_shared_gauges_are_never_summed(expression: str) -> None:
     house = r"mamba_(?:queue_\w+|workers\w*|redis_\w+|provider_\w+)"
 
     assert not re.search(rf"(?:sum|count)(?: by \([^)]*\))? \({house}", expression)
@@ -111,7 +111,7 @@ def test_what_all_api_processes_tell_alike_is_never_added_up(expression: str) ->
 
 
 @every_dashboard
-def test_panels_lie_beside_each_other_within_the_page(name: str) -> None:
+def test_panels_do_not_overlap(name: str) -> None:
     places = [panel["gridPos"] for panel in load(name)["panels"]]
 
     assert all(place["x"] + place["w"] <= 24 for place in places)
@@ -122,7 +122,7 @@ def test_panels_lie_beside_each_other_within_the_page(name: str) -> None:
 
 
 @every_dashboard
-def test_each_panel_says_what_it_shows_in_which_unit(name: str) -> None:
+def test_panels_have_description_and_unit(name: str) -> None:
     dashboard = load(name)
     ids = [panel["id"] for panel in dashboard["panels"]]
 
@@ -138,7 +138,7 @@ def test_each_panel_says_what_it_shows_in_which_unit(name: str) -> None:
 
 
 @every_dashboard
-def test_each_variable_that_is_used_is_there_and_each_that_is_there_is_used(name: str) -> None:
+def test_template_variables_are_defined_and_used(name: str) -> None:
     text = (FOLDER / name).read_text()
     there = {variable["name"] for variable in load(name)["templating"]["list"]}
 
@@ -146,7 +146,7 @@ def test_each_variable_that_is_used_is_there_and_each_that_is_there_is_used(name
     assert used == there
 
 
-def test_dashboards_lead_to_each_other_and_to_the_runbook() -> None:
+def test_dashboards_link_to_each_other_and_the_runbook() -> None:
     for name in dashboards():
         dashboard = load(name)
         assert dashboard["uid"] == name.removesuffix(".json")

@@ -27,7 +27,7 @@ def pins(lock: Path) -> dict[str, tuple[str, frozenset[str]]]:
 
 
 @pytest.mark.parametrize("part", [*ROLES, "build", "console"])
-def test_each_part_of_the_lock_agrees_with_the_whole(part: str) -> None:
+def test_image_locks_are_subsets_of_the_lock(part: str) -> None:
     own, whole = pins(ROOT / f"requirements-{part}.lock"), pins(ROOT / "requirements.lock")
 
     assert own
@@ -36,7 +36,7 @@ def test_each_part_of_the_lock_agrees_with_the_whole(part: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_part_of_the_lock_has_what_its_role_asks_for(role: str) -> None:
+def test_image_locks_contain_required_packages(role: str) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     everywhere = project.partition("\ndependencies = [")[2].partition("\n]")[0]
     extras = [project.partition(f"\n{e} = [")[2].partition("\n]")[0] for e in (role, "tracing")]
@@ -45,23 +45,23 @@ def test_each_part_of_the_lock_has_what_its_role_asks_for(role: str) -> None:
     assert wanted <= packages(ROOT / f"requirements-{role}.lock").keys(), "make image-locks"
 
 
-def test_the_api_has_no_models_package_and_the_worker_no_http_server() -> None:
+def test_image_locks_exclude_packages_of_the_other_role() -> None:
     api, worker = (packages(ROOT / f"requirements-{role}.lock").keys() for role in ROLES)
 
     assert not {"openai", "pydantic-ai-slim"} & api
     assert not {"fastapi", "starlette", "uvicorn"} & worker
 
 
-def test_no_lock_says_where_packages_come_from() -> None:
+def test_locks_name_no_package_index() -> None:
     for lock in ROOT.glob("requirements*.lock"):
         assert not re.search(r"^--|://", lock.read_text(), re.MULTILINE), lock.name
 
 
-def test_the_dockerfiles_are_clean() -> None:
+def test_dockerfiles_pass_the_linter() -> None:
     tool("hadolint", *map(str, FILES))
 
 
-def test_both_are_made_alike() -> None:
+def test_dockerfiles_share_their_build_steps() -> None:
     builds = [
         file.read_text().partition("AS build\n")[2].partition("\nFROM")[0].replace(role, "ROLE")
         for role, file in zip(ROLES, FILES, strict=True)
@@ -71,7 +71,7 @@ def test_both_are_made_alike() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_is_nobody_and_hears_its_signals_itself(role: str) -> None:
+def test_images_run_unprivileged_and_receive_signals(role: str) -> None:
     text = (ROOT / f"Dockerfile.{role}").read_text()
 
     assert "\nUSER 1000:1000\n" in text
@@ -80,7 +80,7 @@ def test_each_is_nobody_and_hears_its_signals_itself(role: str) -> None:
     assert f'CMD ["mamba", "probe", "{role}"]' in text
 
 
-def test_only_what_the_images_need_is_sent_to_the_build() -> None:
+def test_build_context_has_only_needed_files() -> None:
     allowed = {
         line.removeprefix("!").partition("/")[0]
         for line in (ROOT / ".dockerignore").read_text().splitlines()

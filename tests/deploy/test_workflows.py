@@ -1,4 +1,4 @@
-"""GitHub's workflows: valid, pinned, and without a right more than they need."""
+"""GitHub files: workflows, Dependabot and issue forms."""
 
 import re
 
@@ -7,26 +7,39 @@ import yaml
 from tests.support.deploy.helm import ROOT
 from tests.support.deploy.tools import tool
 
-FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+GITHUB = ROOT / ".github"
+FILES = sorted((GITHUB / "workflows").glob("*.yml"))
 
 
-def test_they_meet_the_schema() -> None:
+def test_workflows_match_the_schema() -> None:
     assert FILES
     tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, FILES))
 
 
-def test_nothing_in_them_can_be_abused() -> None:
+def test_dependabot_configuration_matches_the_schema() -> None:
+    tool("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml")
+
+
+def test_issue_forms_have_unique_field_ids() -> None:
+    for name in ("bug_report", "feature_request"):
+        form = yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
+        ids = [field["id"] for field in form["body"] if field["type"] != "markdown"]
+        assert form["name"]
+        assert len(ids) == len(set(ids))
+
+
+def test_workflows_pass_the_security_linter() -> None:
     tool("zizmor", "--offline", "--quiet", "--no-progress", *map(str, FILES))
 
 
-def test_each_action_is_pinned_to_a_commit_and_says_its_version() -> None:
+def test_actions_are_pinned_to_commits() -> None:
     for file in FILES:
         used = [line for line in file.read_text().splitlines() if "uses:" in line]
         for line in used:
             assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
 
 
-def test_they_test_every_python_that_the_package_is_for() -> None:
+def test_workflows_cover_supported_python_versions() -> None:
     check = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text())
     matrix = check["jobs"]["test"]["strategy"]["matrix"]
 

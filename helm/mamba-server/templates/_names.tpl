@@ -20,7 +20,7 @@
 {{- end -}}
 {{- end }}
 
-{{- /* What selects the pods of a component: these never change. Takes root, component, pool. */ -}}
+{{- /* Selector of the pods of a component. It must never change. Takes root, component, pool. */ -}}
 {{- define "mamba.selector" -}}
 app.kubernetes.io/name: {{ include "mamba.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -30,7 +30,7 @@ mamba-server/pool: {{ . }}
 {{- end }}
 {{- end }}
 
-{{- /* Of pods: without versions, so that a release of the chart alone rolls none. */ -}}
+{{- /* Pod labels have no versions, so that a new chart version alone rolls no pods. */ -}}
 {{- define "mamba.podLabels" -}}
 {{ include "mamba.selector" . }}
 {{- with .root.Values.commonLabels }}

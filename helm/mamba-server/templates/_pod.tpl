@@ -1,22 +1,22 @@
-{{- /* The settings that a component reads at its start only, a change of which rolls its pods.
+{{- /* The settings that a component reads only at its start. A change of them rolls its pods.
 Takes root, component. */ -}}
 {{- define "mamba.atStart" -}}
 {{- $root := .root -}}
 {{- $read := dict -}}
 {{- range $section, $names := get ($root.Files.Get "at-start.json" | fromJson) .component -}}
-{{- $own := default dict (get $root.Values.config $section) -}}
-{{- $picked := dict -}}
+{{- $settings := default dict (get $root.Values.config $section) -}}
+{{- $selected := dict -}}
 {{- range $names -}}
-{{- if hasKey $own . -}}
-{{- $_ := set $picked . (get $own .) -}}
+{{- if hasKey $settings . -}}
+{{- $_ := set $selected . (get $settings .) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $read $section $picked -}}
+{{- $_ := set $read $section $selected -}}
 {{- end -}}
 {{- toJson $read -}}
 {{- end }}
 
-{{- /* A grace period is made of the drain's own times: a variable that changed these would belie it. */ -}}
+{{- /* Grace periods and ports are derived from these settings, so variables must not override them. */ -}}
 {{- define "mamba.env.check" -}}
 {{- $derived := list "MAMBA_SERVER__PORT" "MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS" "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS" "MAMBA_WORKER__DRAIN_SECONDS" "MAMBA_REDIS__URL" "MAMBA_REDIS__STREAMS_URL" -}}
 {{- if include "mamba.worker.metrics" .root -}}
@@ -24,7 +24,7 @@ Takes root, component. */ -}}
 {{- end -}}
 {{- range concat (list) .values.env -}}
 {{- if has .name $derived -}}
-{{- fail (printf "%s cannot be set by env: the chart derives other things from it. See config, redis, worker.drainSeconds and metrics.workerPort in values.yaml" .name) -}}
+{{- fail (printf "%s cannot be set by env: the chart derives other values from it. See config, redis, worker.drainSeconds and metrics.workerPort in values.yaml" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $_ := .root.Values.secret.values -}}
@@ -48,11 +48,11 @@ prometheus.io/path: {{ .root.Values.metrics.path }}
 {{- end }}
 {{- end }}
 
-{{- /* What a pod of either component has around its container. */ -}}
+{{- /* The pod spec that both components share, without the container. */ -}}
 {{- define "mamba.pod" -}}
 serviceAccountName: {{ include "mamba.serviceAccount" .root }}
 automountServiceAccountToken: false
-# Else variables such as MAMBA_SERVER_PORT would be there, in the names of settings.
+# Service links would add variables such as MAMBA_SERVER_PORT, which look like settings.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -94,7 +94,7 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 volumes:
-  # As a folder: a file mounted by its subPath would never be updated.
+  # Mounted as a folder, because a subPath mount is never updated.
   - name: config
     configMap:
       name: {{ include "mamba.fullname" .root }}

@@ -1,4 +1,4 @@
-{{- /* The one place that the release's Redis is at, as a URL; empty where a Secret of yours has it. */ -}}
+{{- /* The URL of the release's Redis. Empty if it is in an existing Secret. */ -}}
 {{- define "mamba.redis.url" -}}
 {{- if .Values.valkey.enabled -}}
 redis://{{ include "mamba.fullname" . }}-valkey:6379/0
@@ -8,11 +8,11 @@ redis://{{ include "mamba.fullname" . }}-valkey:6379/0
 {{- end }}
 
 {{- define "mamba.redis.check" -}}
-{{- $ways := 0 -}}
-{{- if .Values.valkey.enabled }}{{ $ways = add1 $ways }}{{ end -}}
-{{- if .Values.redis.url }}{{ $ways = add1 $ways }}{{ end -}}
-{{- if .Values.redis.existingSecret.name }}{{ $ways = add1 $ways }}{{ end -}}
-{{- if ne (int $ways) 1 -}}
+{{- $sources := 0 -}}
+{{- if .Values.valkey.enabled }}{{ $sources = add1 $sources }}{{ end -}}
+{{- if .Values.redis.url }}{{ $sources = add1 $sources }}{{ end -}}
+{{- if .Values.redis.existingSecret.name }}{{ $sources = add1 $sources }}{{ end -}}
+{{- if ne (int $sources) 1 -}}
 {{- fail "Set exactly one of redis.url, redis.existingSecret.name and (for trials) valkey.enabled=true" -}}
 {{- end -}}
 {{- with .Values.redis.existingSecret }}
@@ -22,24 +22,24 @@ redis://{{ include "mamba.fullname" . }}-valkey:6379/0
 {{- end -}}
 {{- end }}
 
-{{- /* What KEDA needs to know of it. */ -}}
+{{- /* Metadata of KEDA's Redis trigger. */ -}}
 {{- define "mamba.redis.trigger" -}}
-{{- $given := .scaling.redis -}}
+{{- $configured := .scaling.redis -}}
 {{- $url := include "mamba.redis.url" .root -}}
-{{- if $given.address }}
-address: {{ $given.address | quote }}
-enableTLS: {{ $given.tls | quote }}
-databaseIndex: {{ $given.database | quote }}
+{{- if $configured.address }}
+address: {{ $configured.address | quote }}
+enableTLS: {{ $configured.tls | quote }}
+databaseIndex: {{ $configured.database | quote }}
 {{- else if hasPrefix "redis" $url }}
 {{- $parts := urlParse $url }}
 {{- if contains "%" (default "" $parts.userinfo) }}
-{{- fail "KEDA needs the password as it is, and redis.url has it percent-encoded: set worker.autoscaling.redis.address and worker.autoscaling.redis.passwordSecret" }}
+{{- fail "KEDA needs the plain password, but redis.url has it percent-encoded: set worker.autoscaling.redis.address and worker.autoscaling.redis.passwordSecret" }}
 {{- end }}
 address: {{ ternary $parts.host (printf "%s:6379" $parts.host) (regexMatch ":[0-9]+$" $parts.host) | quote }}
 enableTLS: {{ eq $parts.scheme "rediss" | quote }}
 databaseIndex: {{ default "0" (trimPrefix "/" $parts.path) | quote }}
 {{- else }}
-{{- fail "KEDA's Redis trigger needs worker.autoscaling.redis.address (host:port), as the URL is in a Secret of yours, a socket or Sentinels'; or set worker.autoscaling.trigger=prometheus" }}
+{{- fail "KEDA's Redis trigger needs worker.autoscaling.redis.address (host:port), because the URL is in an existing Secret, a socket or a Sentinel URL; or set worker.autoscaling.trigger=prometheus" }}
 {{- end }}
 {{- end }}
 
@@ -50,13 +50,13 @@ databaseIndex: {{ default "0" (trimPrefix "/" $parts.path) | quote }}
 {{- end -}}
 {{- end }}
 
-{{- /* The ports that a URL leads to, with blanks between. A primary that Sentinels name has the usual one. */ -}}
+{{- /* The ports in a URL, separated by spaces. A primary behind Sentinels is assumed to use 6379. */ -}}
 {{- define "mamba.redis.ports" -}}
 {{- $url := . -}}
-{{- $usual := ternary "26379" "6379" (hasPrefix "sentinel" $url) -}}
+{{- $default_port := ternary "26379" "6379" (hasPrefix "sentinel" $url) -}}
 {{- $ports := list -}}
 {{- range splitList "," (regexReplaceAll "[/?].*$" (regexReplaceAll "^[a-z]+://([^/]*@)?" $url "") "") -}}
-{{- $ports = append $ports (default $usual (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .))) -}}
+{{- $ports = append $ports (default $default_port (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .))) -}}
 {{- end -}}
 {{- if hasPrefix "sentinel" $url }}{{ $ports = append $ports "6379" }}{{ end -}}
 {{- join " " $ports -}}

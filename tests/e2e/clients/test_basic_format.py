@@ -54,9 +54,7 @@ def check_basic(events: list[SseEvent], said: str, *, calls: int = 1) -> None:
     assert basic_text(events) == said
 
 
-async def test_both_wires_follow_one_run_and_each_takes_up_the_others_cursor(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_stream_formats_share_cursors(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, TURNS)
     body: Json = {"model": name, "tools": ["generateCard"]}
 
@@ -81,7 +79,7 @@ async def test_both_wires_follow_one_run_and_each_takes_up_the_others_cursor(
     assert (await sse.get(system.chat, name, after=said[-1].id)).status_code == 204
 
 
-async def test_a_response_says_which_wire_it_is_on(
+async def test_response_header_names_the_stream_format(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -99,7 +97,7 @@ async def test_a_response_says_which_wire_it_is_on(
         assert headers["x-run-id"] == post.run_id
 
 
-async def test_a_killed_workers_answer_is_whole_on_the_basic_wire(
+async def test_basic_format_survives_a_killed_worker(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, TURNS)
@@ -124,9 +122,7 @@ async def test_a_killed_workers_answer_is_whole_on_the_basic_wire(
     assert called["toolCallId"] == result["toolCallId"]
 
 
-async def test_a_stopped_answer_ends_as_cancelled(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_stopped_run_ends_as_cancelled(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Hel"]}, WAIT, {"text": ["lo"]}]])
 
     async with sse.ask(system.chat, name, model=name, accept=BASIC) as stream:
@@ -138,7 +134,7 @@ async def test_a_stopped_answer_ends_as_cancelled(
     assert end[-1].data == DONE
 
 
-async def test_a_failed_answer_ends_in_its_text_and_its_code(
+async def test_failed_run_ends_with_message_and_code(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]], [{"status": 401}])
@@ -150,7 +146,7 @@ async def test_a_failed_answer_ends_in_its_text_and_its_code(
     assert error == {"type": "error", "error": text, "code": "model_auth"}
 
 
-async def test_an_event_stream_there_is_not_is_refused_before_anything_is_made(
+async def test_unknown_stream_format_is_rejected_before_admission(
     system: System, name: str
 ) -> None:
     body = {"id": name, "messages": [{"role": "user", "content": "Hi"}]}
@@ -168,7 +164,7 @@ async def test_an_event_stream_there_is_not_is_refused_before_anything_is_made(
         assert (await client.get(f"{system.chat}/{name}/stream")).status_code == 204
 
 
-async def test_the_earlier_name_of_the_route_asks_follows_and_stops(
+async def test_chat_completions_alias_sends_follows_and_stops(
     system: System, sse: SseClient, name: str
 ) -> None:
     earlier = f"{system.chat}/completions"
@@ -184,7 +180,7 @@ async def test_the_earlier_name_of_the_route_asks_follows_and_stops(
     assert await sse.replay(system.chat, name) == await sse.replay(earlier, name)
 
 
-async def test_a_chat_may_be_named_as_the_earlier_route_is(system: System, sse: SseClient) -> None:
+async def test_chat_id_may_equal_the_alias_name(system: System, sse: SseClient) -> None:
     await system.upstream.script("named", [[{"text": ["Hello"]}]])
 
     asked = await sse.answer(system.chat, "completions", model="named")
@@ -193,7 +189,7 @@ async def test_a_chat_may_be_named_as_the_earlier_route_is(system: System, sse: 
     assert await sse.replay(f"{system.chat}/completions", "completions") == asked
 
 
-async def test_the_commands_of_the_wires_page_are_answered(system: System) -> None:
+async def test_documented_stream_format_commands_work(system: System) -> None:
     await system.upstream.script("gpt-4o", [[{"text": ["Hello"]}]])
     ask, resume = re.findall(r"```sh\n(.*?)```", FORMATS_PAGE.read_text(), re.DOTALL)
 
@@ -232,7 +228,7 @@ curl -X POST http://localhost:8000/chat \\
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_a_plain_command_is_answered(system: System, command: str) -> None:
+async def test_documented_basic_command_is_answered(system: System, command: str) -> None:
     await system.upstream.script("gpt-4o", [[{"text": ["Hello"]}]])
 
     typed = await type_in(command, system)

@@ -39,7 +39,7 @@ async def explored(upstream: Upstream) -> AsyncGenerator[System]:
         await stop_all(valkey)
 
 
-async def test_nothing_that_can_be_sent_gets_an_answer_that_is_not_documented(
+async def test_fuzzed_requests_get_only_documented_responses(
     explored: System, tmp_path: Path
 ) -> None:
     command = [

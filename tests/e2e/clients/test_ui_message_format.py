@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 OPEN, BEAT = ": stream-open", ": keep-alive"
 
 
-async def test_an_answer_says_what_it_is(system: System, sse: SseClient, name: str) -> None:
+async def test_response_headers_describe_the_run(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]])
 
     async with sse.ask(system.chat, name, model=name) as post:
@@ -32,7 +32,7 @@ async def test_an_answer_says_what_it_is(system: System, sse: SseClient, name: s
         assert stream.comments == [OPEN]
 
 
-async def test_a_silent_stream_beats_while_the_model_thinks(
+async def test_silent_stream_sends_heartbeats(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"wait": True}, {"text": ["Hello"]}]])
@@ -47,7 +47,7 @@ async def test_a_silent_stream_beats_while_the_model_thinks(
     check_whole(events)
 
 
-async def test_a_queued_answer_beats_until_a_worker_comes(
+async def test_queued_stream_sends_heartbeats_until_claimed(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -66,7 +66,7 @@ async def test_a_queued_answer_beats_until_a_worker_comes(
     assert text(events) == "Hello"
 
 
-async def test_an_answer_whose_job_is_lost_ends_in_an_error(
+async def test_lost_job_ends_the_stream_with_an_error(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=name) as stream, workerless.redis() as redis:
@@ -78,7 +78,7 @@ async def test_an_answer_whose_job_is_lost_ends_in_an_error(
     assert (await workerless.run(stream.run_id))["error"] == "lost"
 
 
-async def test_an_answer_whose_run_is_lost_ends_in_an_error(
+async def test_lost_run_ends_the_stream_with_an_error(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=name) as stream, workerless.redis() as redis:
@@ -100,7 +100,7 @@ async def test_an_answer_whose_run_is_lost_ends_in_an_error(
         ({"agent": "nobody"}, "agent"),
     ],
 )
-async def test_a_question_that_is_wrong_is_refused_with_the_field(
+async def test_invalid_request_is_rejected_with_field_path(
     system: System, sse: SseClient, name: str, body: dict[str, object], field: str
 ) -> None:
     refusal = await sse.post(system.chat, name, **body)
@@ -111,7 +111,7 @@ async def test_a_question_that_is_wrong_is_refused_with_the_field(
     assert refusal.json()["request_id"] == refusal.headers["x-request-id"]
 
 
-async def test_a_client_that_leaves_leaves_nothing_behind(
+async def test_disconnected_client_leaves_no_resources(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async def come_and_go(_: int) -> None:

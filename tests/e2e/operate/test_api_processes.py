@@ -52,7 +52,7 @@ def asleep(pid: int) -> Generator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_each_of_the_processes_answers(system: System, sse: SseClient, name: str) -> None:
+async def test_every_api_process_serves_requests(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]])
 
     async with fleet(system) as api:
@@ -61,9 +61,7 @@ async def test_each_of_the_processes_answers(system: System, sse: SseClient, nam
                 check_whole(await sse.answer(f"{api.url}/chat", f"{name}-{pid}", model=name))
 
 
-async def test_one_that_dies_is_replaced_and_the_others_stream_stays_whole(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_dead_api_process_is_replaced(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, SCRIPT)
 
     async with fleet(system) as api:
@@ -84,9 +82,7 @@ async def test_one_that_dies_is_replaced_and_the_others_stream_stays_whole(
     assert text(events) == "Hello"
 
 
-async def test_all_of_them_drain_and_a_stream_goes_on_elsewhere(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_sigterm_drains_all_api_processes(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, SCRIPT)
 
     async with fleet(system) as api:
@@ -109,9 +105,7 @@ async def test_all_of_them_drain_and_a_stream_goes_on_elsewhere(
     assert text(events) == "Hello"
 
 
-async def test_a_hangup_reloads_all_of_them_and_restarts_none(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_sighup_reloads_all_api_processes(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, SCRIPT)
 
     async with fleet(system) as api:
@@ -132,7 +126,7 @@ async def reloaded(api: Api, times: int) -> bool:
     return api.output.count("settings.reloaded") >= times
 
 
-async def test_settings_that_are_wrong_end_it_before_it_starts(system: System) -> None:
+async def test_wrong_settings_prevent_start(system: System) -> None:
     api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2", "MAMBA_SERVER__HOTS": "x"})
     api.start()
 
@@ -141,7 +135,7 @@ async def test_settings_that_are_wrong_end_it_before_it_starts(system: System) -
     await api.stop()
 
 
-async def test_a_port_that_is_taken_is_named(system: System) -> None:
+async def test_port_in_use_is_reported(system: System) -> None:
     taken = str(system.apis[0].port)
     api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2", "MAMBA_SERVER__PORT": taken})
     api.start()

@@ -63,7 +63,7 @@ async def answering(system: System, sse: SseClient, name: str) -> AsyncGenerator
         yield stream
 
 
-async def test_the_queue_shows_what_runs_and_what_waits(
+async def test_queue_shows_running_and_waiting_runs(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with (
@@ -89,14 +89,14 @@ async def test_the_queue_shows_what_runs_and_what_waits(
     assert len(first["runs"]) == 1
 
 
-async def test_an_empty_queue_says_so(workerless: System) -> None:
+async def test_empty_queue_is_reported(workerless: System) -> None:
     said = await mamba(workerless, "queue")
 
     assert said.code == 0
     assert "No runs are waiting" in said.out
 
 
-async def test_those_that_wait_do_not_hide_those_that_are_made(
+async def test_queue_limit_keeps_running_runs_visible(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with (
@@ -116,7 +116,7 @@ async def test_those_that_wait_do_not_hide_those_that_are_made(
 
 @pytest.mark.parametrize("arguments", [("queue",), ("queue", "--watch"), ("doctor", "--json")])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-async def test_a_reader_that_has_left_is_no_failure(
+async def test_closed_pipe_is_not_an_error(
     workerless: System, arguments: tuple[str, ...], unbuffered: str
 ) -> None:
     reader, writer = os.pipe()
@@ -139,7 +139,7 @@ async def test_a_reader_that_has_left_is_no_failure(
     assert process.returncode == (1 if "doctor" in arguments else 0)  # it has no worker
 
 
-async def test_watching_tells_of_a_redis_that_falls_silent(workerless: System) -> None:
+async def test_queue_watch_reports_unresponsive_redis(workerless: System) -> None:
     async with Proxy(workerless.valkey.port) as proxy:
         watching = ServerProcess(
             *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
@@ -158,7 +158,7 @@ async def test_watching_tells_of_a_redis_that_falls_silent(workerless: System) -
         await watching.stop()
 
 
-async def test_watching_goes_on_until_it_is_interrupted(workerless: System) -> None:
+async def test_queue_watch_runs_until_interrupted(workerless: System) -> None:
     watching = ServerProcess(
         *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
         env={"MAMBA_REDIS__URL": workerless.valkey.url, "PYTHONUNBUFFERED": "1"},
@@ -175,9 +175,7 @@ async def test_watching_goes_on_until_it_is_interrupted(workerless: System) -> N
     await watching.stop()
 
 
-async def test_a_run_is_shown_without_what_was_said(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_run_show_omits_messages(system: System, sse: SseClient, name: str) -> None:
     async with answering(system, sse, name) as stream:
         said = await mamba(system, "run", "show", stream.run_id)
         told = (await mamba(system, "run", "show", stream.run_id, "--json")).json
@@ -191,7 +189,7 @@ async def test_a_run_is_shown_without_what_was_said(
     assert told["attempts"] == 1
 
 
-async def test_what_a_client_has_named_cannot_move_the_cursor(
+async def test_control_characters_from_clients_are_replaced(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=f"{name}\x1b[2J\nstate  succeeded") as stream:
@@ -201,9 +199,7 @@ async def test_what_a_client_has_named_cannot_move_the_cursor(
     assert f"{name}�[2J�state  succeeded\n" in said.out
 
 
-async def test_a_run_is_stopped_and_its_reader_sees_the_end(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_run_stop_ends_the_stream(system: System, sse: SseClient, name: str) -> None:
     async with answering(system, sse, name) as stream:
         said = await mamba(system, "run", "stop", stream.run_id)
         rest = await stream.rest()
@@ -216,7 +212,7 @@ async def test_a_run_is_stopped_and_its_reader_sees_the_end(
     assert "has ended: it is cancelled" in again.error
 
 
-async def test_a_run_that_no_worker_has_is_stopped_too(
+async def test_run_stop_works_without_a_worker(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=name) as stream:
@@ -227,7 +223,7 @@ async def test_a_run_that_no_worker_has_is_stopped_too(
     assert rest[-2].chunk["type"] == "abort"
 
 
-async def test_a_run_that_waits_for_another_time_is_made_due(
+async def test_run_requeue_makes_deferred_run_due(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"text": ["Hello"]}]])
@@ -243,9 +239,7 @@ async def test_a_run_that_waits_for_another_time_is_made_due(
     check_whole(events)
 
 
-async def test_a_run_that_a_worker_has_is_not_requeued(
-    system: System, sse: SseClient, name: str
-) -> None:
+async def test_run_requeue_rejects_claimed_run(system: System, sse: SseClient, name: str) -> None:
     async with answering(system, sse, name) as stream:
         said = await mamba(system, "run", "requeue", stream.run_id)
         await system.upstream.release(name)
@@ -259,16 +253,14 @@ async def test_a_run_that_a_worker_has_is_not_requeued(
 
 
 @pytest.mark.parametrize("command", ["show", "stop", "requeue"])
-async def test_a_run_that_there_is_not_is_named(system: System, command: str) -> None:
+async def test_unknown_run_is_reported(system: System, command: str) -> None:
     said = await mamba(system, "run", command, "nobodys")
 
     assert said.code == 1
     assert "no run 'nobodys'" in said.error
 
 
-async def test_workers_are_listed_and_one_is_drained(
-    workerless: System, sse: SseClient, name: str
-) -> None:
+async def test_worker_list_and_drain(workerless: System, sse: SseClient, name: str) -> None:
     async with workerless.start_workers(1) as [leaving], answering(workerless, sse, name) as stream:
         [worker] = (await mamba(workerless, "worker", "list", "--json")).json
         async with workerless.start_workers(1):
@@ -284,7 +276,7 @@ async def test_workers_are_listed_and_one_is_drained(
     assert rest[-2].chunk["type"] == "finish"
 
 
-async def test_without_a_worker_the_list_fails(workerless: System) -> None:
+async def test_worker_list_without_workers_fails(workerless: System) -> None:
     listed = await mamba(workerless, "worker", "list", "--json")
     drained = await mamba(workerless, "worker", "drain", "nobody")
 
@@ -294,7 +286,7 @@ async def test_without_a_worker_the_list_fails(workerless: System) -> None:
     assert "'nobody'" in drained.error
 
 
-async def test_the_doctor_finds_a_well_house_well(system: System) -> None:
+async def test_doctor_reports_healthy_system(system: System) -> None:
     told = await mamba(system, "doctor", "--json")
 
     found = {finding["part"]: finding["status"] for finding in told.json}
@@ -302,7 +294,7 @@ async def test_the_doctor_finds_a_well_house_well(system: System) -> None:
     assert found["settings"] == found["clock"] == found["workers"] == found["queue main"] == "ok"
 
 
-async def test_the_doctor_names_what_is_missing_and_the_cure(workerless: System) -> None:
+async def test_doctor_reports_missing_worker_with_fix(workerless: System) -> None:
     said = await mamba(workerless, "doctor", MAMBA_SERVER__HOST="0.0.0.0")
 
     assert said.code == 1
@@ -313,7 +305,7 @@ async def test_the_doctor_names_what_is_missing_and_the_cure(workerless: System)
     assert "appendonly" in said.out
 
 
-async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(workerless: System) -> None:
+async def test_doctor_reports_eviction_policy(workerless: System) -> None:
     async with workerless.redis() as redis, workerless.start_workers(1):
         await redis.execute_command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         unlimited = await mamba(workerless, "doctor")
@@ -327,7 +319,7 @@ async def test_the_doctor_warns_of_a_redis_that_throws_keys_away(workerless: Sys
     assert "wrong     redis: evicts keys when its memory is full" in limited.out
 
 
-async def test_the_doctor_finds_a_redis_that_is_nearly_full(workerless: System) -> None:
+async def test_doctor_reports_nearly_full_redis(workerless: System) -> None:
     async with workerless.redis() as redis:
         used = (await redis.execute_command("INFO", "memory"))["used_memory"]
         await redis.execute_command("CONFIG", "SET", "maxmemory", used // 2)
@@ -338,7 +330,7 @@ async def test_the_doctor_finds_a_redis_that_is_nearly_full(workerless: System) 
     assert "wrong     redis" in said.out
 
 
-async def test_the_doctor_finds_a_replica(workerless: System) -> None:
+async def test_doctor_reports_replica(workerless: System) -> None:
     async with workerless.redis() as redis:
         await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
         said = await mamba(workerless, "doctor")
@@ -348,7 +340,7 @@ async def test_the_doctor_finds_a_replica(workerless: System) -> None:
     assert "→ set redis.url to its primary" in said.out
 
 
-async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(
+async def test_doctor_reports_rejected_password(
     workerless: System,
 ) -> None:
     place = workerless.valkey.url.removeprefix("redis://")
@@ -359,7 +351,7 @@ async def test_the_doctor_tells_a_wrong_password_from_a_redis_that_is_away(
     assert "secret" not in said.out
 
 
-async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(system: System) -> None:
+async def test_doctor_reports_wrong_settings_and_unreachable_redis(system: System) -> None:
     wrong = await mamba(system, "doctor", MAMBA_SERVER__PORT="many")
     away = await mamba(system, "doctor", MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
 
@@ -369,7 +361,7 @@ async def test_the_doctor_names_wrong_settings_and_a_redis_that_is_away(system: 
     assert "secret" not in away.out
 
 
-async def test_the_doctor_names_streams_that_are_of_another_kind_or_cannot_be_told_of(
+async def test_doctor_reports_cluster_mismatch_and_missing_channels(
     system: System, clusters: SharedCluster
 ) -> None:
     async with clusters.emptied() as cluster:
@@ -393,7 +385,7 @@ async def test_the_doctor_names_streams_that_are_of_another_kind_or_cannot_be_to
 
 
 @pytest.mark.parametrize("arguments", [("queue",), ("run", "show", "x"), ("worker", "list")])
-async def test_a_redis_that_is_away_is_named_in_one_line(
+async def test_unreachable_redis_is_reported_in_one_line(
     system: System, arguments: tuple[str, ...]
 ) -> None:
     said = await mamba(system, *arguments, MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")

@@ -21,7 +21,7 @@ async def probe(role: str, **settings: object) -> int:
     return await child.wait()
 
 
-async def test_an_api_is_well_as_long_as_it_answers(valkey: Valkey) -> None:
+async def test_probe_succeeds_while_api_responds(valkey: Valkey) -> None:
     api = Api(valkey.url)
     await start_all(api)
     try:
@@ -32,7 +32,7 @@ async def test_an_api_is_well_as_long_as_it_answers(valkey: Valkey) -> None:
     assert await probe("api", SERVER__PORT=api.port) == 1
 
 
-async def test_a_worker_is_well_until_its_health_line_runs_out(valkey: Valkey) -> None:
+async def test_probe_fails_after_worker_record_expires(valkey: Valkey) -> None:
     worker = Worker(valkey.url, "http://127.0.0.1:9/v1")
     await start_all(worker)
     try:
@@ -51,5 +51,5 @@ async def is_unwell(valkey: Valkey) -> bool:
     return not await is_well(valkey)
 
 
-async def test_a_worker_that_waits_for_its_redis_is_not_restarted() -> None:
+async def test_probe_succeeds_while_redis_is_unreachable() -> None:
     assert await probe("worker", REDIS__URL=f"redis://127.0.0.1:{free_port()}/0") == 0

@@ -111,7 +111,7 @@ async def counted(prometheus: Prometheus, model: str, runs: int) -> None:
     await until(probe, seconds=30)
 
 
-async def test_each_panel_shows_something_of_a_house_that_answers(
+async def test_every_panel_has_data(
     workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
     await workerless.upstream.script(name, [[{"words": 20}], [{"words": 20}]])
@@ -141,7 +141,7 @@ async def empty_panels(prometheus: Prometheus) -> set[str]:
     }
 
 
-async def test_a_chat_that_waits_without_a_worker_is_an_alarm_until_one_is_there(
+async def test_no_workers_alert_fires_until_a_worker_starts(
     workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
     await workerless.upstream.script(name, [[{"words": 3}]])

@@ -21,7 +21,7 @@ HELD: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 CONNECTIONS = 16 + 1
 
 
-async def test_one_worker_answers_two_hundred_chats_at_once(
+async def test_one_worker_runs_200_chats_concurrently(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"words": 20, "delay": 0.02}]])
@@ -37,7 +37,7 @@ async def test_one_worker_answers_two_hundred_chats_at_once(
     assert len(await workerless.upstream.requests(name)) == MANY
 
 
-async def test_a_new_chat_does_not_wait_behind_two_hundred_in_progress(
+async def test_new_chat_is_not_blocked_by_200_running_chats(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     quick = f"{name}-quick"

@@ -28,7 +28,7 @@ def top(system: System, width: int, height: int, *arguments: str, **env: str) ->
 
 
 @pytest.mark.parametrize(("width", "height"), [(120, 40), (80, 24), (40, 15)])
-async def test_it_shows_the_house_in_every_size_and_gives_the_terminal_back(
+async def test_top_fits_terminal_and_restores_it(
     workerless: System, sse: SseClient, name: str, width: int, height: int
 ) -> None:
     async with (
@@ -56,7 +56,7 @@ async def test_it_shows_the_house_in_every_size_and_gives_the_terminal_back(
     assert lines[-1].startswith("q quit  p pause")
 
 
-async def test_it_follows_the_size_of_the_terminal(workerless: System) -> None:
+async def test_top_follows_terminal_resize(workerless: System) -> None:
     with top(workerless, 120, 40) as terminal:
         await terminal.shows(lambda shown: "QUEUE" in shown)
         terminal.resize(50, 12)
@@ -65,7 +65,7 @@ async def test_it_follows_the_size_of_the_terminal(workerless: System) -> None:
     assert widest(lines) <= 50
 
 
-async def test_a_pause_holds_the_picture_and_its_end_goes_on(workerless: System) -> None:
+async def test_top_pause_freezes_the_screen(workerless: System) -> None:
     with top(workerless, 100, 30, "--interval", "1") as terminal:
         await terminal.shows(lambda shown: "Workers 0 serving" in shown)
         terminal.press("p")
@@ -79,7 +79,7 @@ async def test_a_pause_holds_the_picture_and_its_end_goes_on(workerless: System)
     assert "Workers 0 serving" in "\n".join(held)
 
 
-async def test_a_run_is_selected_and_stopped_once_that_is_confirmed(
+async def test_top_stops_selected_run_after_confirmation(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
@@ -100,9 +100,7 @@ async def test_a_run_is_selected_and_stopped_once_that_is_confirmed(
     assert types(events)[-1] == "abort"
 
 
-async def test_a_failure_is_shown_with_what_it_means(
-    workerless: System, sse: SseClient, name: str
-) -> None:
+async def test_top_explains_failure_codes(workerless: System, sse: SseClient, name: str) -> None:
     await workerless.upstream.script(name, HELLO, [{"status": 401}])
     async with workerless.start_workers(1):
         await sse.answer(workerless.chat, name, model=name)
@@ -113,7 +111,7 @@ async def test_a_failure_is_shown_with_what_it_means(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_ends_it_and_the_terminal_is_given_back(
+async def test_signal_ends_top_and_restores_terminal(
     workerless: System, number: signal.Signals
 ) -> None:
     with top(workerless, 80, 24) as terminal:
@@ -124,7 +122,7 @@ async def test_a_signal_ends_it_and_the_terminal_is_given_back(
         assert "Traceback" not in terminal.output
 
 
-async def test_it_is_suspended_and_comes_back(workerless: System) -> None:
+async def test_top_can_be_suspended_and_continued(workerless: System) -> None:
     with top(workerless, 80, 24) as terminal:
         await terminal.shows(lambda shown: "QUEUE" in shown)
         terminal.child.send_signal(signal.SIGTSTP)
@@ -140,7 +138,7 @@ async def test_it_is_suspended_and_comes_back(workerless: System) -> None:
         await terminal.shows(lambda shown: "QUEUE" in shown)
 
 
-async def test_without_redis_the_last_picture_stays_and_it_comes_back(workerless: System) -> None:
+async def test_top_keeps_last_values_while_redis_is_unreachable(workerless: System) -> None:
     async with workerless.start_workers(1):
         with top(workerless, 100, 30, "--interval", "1") as terminal:
             await terminal.shows(lambda shown: "Workers 1 serving" in shown)
@@ -154,7 +152,7 @@ async def test_without_redis_the_last_picture_stays_and_it_comes_back(workerless
     assert "Workers 1 serving" in "\n".join(lines)
 
 
-async def test_a_redis_that_was_never_there_is_waited_for(system: System) -> None:
+async def test_top_waits_for_redis(system: System) -> None:
     away = "redis://user:secret@127.0.0.1:1/0"
     with top(system, 80, 24, MAMBA_REDIS__URL=away) as terminal:
         await terminal.shows(lambda shown: "Redis unreachable" in shown)
@@ -163,7 +161,7 @@ async def test_a_redis_that_was_never_there_is_waited_for(system: System) -> Non
         assert "secret" not in terminal.output
 
 
-async def test_colours_are_left_out_where_they_are_not_wanted(workerless: System) -> None:
+async def test_top_respects_no_color(workerless: System) -> None:
     with top(workerless, 80, 24) as terminal, top(workerless, 80, 24, NO_COLOR="1") as plain:
         await terminal.shows(lambda shown: "QUEUE" in shown)
         await plain.shows(lambda shown: "QUEUE" in shown)
@@ -171,7 +169,7 @@ async def test_colours_are_left_out_where_they_are_not_wanted(workerless: System
         assert "31m" not in plain.output
 
 
-async def test_without_a_terminal_one_picture_is_printed(workerless: System) -> None:
+async def test_top_without_terminal_prints_one_snapshot(workerless: System) -> None:
     async with workerless.start_workers(1):
         said = await mamba(workerless, "top")
         once = await mamba(workerless, "top", "--once", COLUMNS="60")
@@ -182,7 +180,7 @@ async def test_without_a_terminal_one_picture_is_printed(workerless: System) -> 
     assert widest(once.out.splitlines()) <= 60
 
 
-async def test_the_overview_is_told_as_json(workerless: System, sse: SseClient, name: str) -> None:
+async def test_top_json_has_the_overview(workerless: System, sse: SseClient, name: str) -> None:
     async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
         told = (await mamba(workerless, "top", "--json")).json
         await workerless.upstream.release(name)
@@ -194,7 +192,7 @@ async def test_the_overview_is_told_as_json(workerless: System, sse: SseClient, 
     assert "owner" not in json.dumps(told)
 
 
-async def test_with_an_interval_json_comes_in_lines_until_a_signal(workerless: System) -> None:
+async def test_top_json_with_interval_prints_lines_until_signal(workerless: System) -> None:
     telling = ServerProcess(
         *(sys.executable, "-m", "mamba", "top", "--json", "--interval", "1"),
         env={"MAMBA_REDIS__URL": workerless.valkey.url},
@@ -211,7 +209,7 @@ async def test_with_an_interval_json_comes_in_lines_until_a_signal(workerless: S
 
 
 @pytest.mark.parametrize("argument", ["--once", "--json"])
-async def test_a_redis_that_is_away_is_named_in_one_line(system: System, argument: str) -> None:
+async def test_unreachable_redis_is_reported_in_one_line(system: System, argument: str) -> None:
     said = await mamba(system, "top", argument, MAMBA_REDIS__URL="redis://u:secret@127.0.0.1:1/0")
 
     assert said.code == 1
@@ -219,7 +217,7 @@ async def test_a_redis_that_is_away_is_named_in_one_line(system: System, argumen
     assert "secret" not in said.error
 
 
-async def test_a_sample_has_what_the_processes_of_the_house_have_counted(
+async def test_samples_have_the_counts_of_all_processes(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, HELLO)

@@ -106,7 +106,7 @@ def said(response: httpx.Response) -> str:
     return "".join(chunk["delta"] for chunk in chunks if chunk["type"] == "text-delta")
 
 
-def test_it_answers_by_the_demo_model_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_dev_serves_demo_model_and_ctrl_c_ends_all(tmp_path: Path) -> None:
     with dev(tmp_path) as running:
         until(running.is_ready)
         assert f"curl -N localhost:{running.port}/chat" in running.output
@@ -125,7 +125,7 @@ def test_it_answers_by_the_demo_model_and_ctrl_c_leaves_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_other_ways_to_end_it_leave_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_signal_ends_all_processes(tmp_path: Path, number: signal.Signals) -> None:
     with dev(tmp_path) as running:
         until(running.is_ready)
         running.process.send_signal(number)
@@ -136,7 +136,7 @@ def test_other_ways_to_end_it_leave_nothing(tmp_path: Path, number: signal.Signa
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 @pytest.mark.parametrize("stage", ["valkey-server", "mamba api", "mamba worker"])
-def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path, stage: str, times: int) -> None:
+def test_ctrl_c_during_startup_ends_all_processes(tmp_path: Path, stage: str, times: int) -> None:
     with dev(tmp_path) as running:
         until(lambda: running.child(stage))
         for _ in range(times):
@@ -146,7 +146,7 @@ def test_ctrl_c_during_start_up_leaves_nothing(tmp_path: Path, stage: str, times
         assert_nothing_is_left(running)
 
 
-def test_the_command_that_it_names_shows_the_house(tmp_path: Path) -> None:
+def test_printed_top_command_works(tmp_path: Path) -> None:
     with dev(tmp_path) as running:
         until(running.is_ready)
         line = running.output.partition("Watch it:\n")[2].splitlines()[0]
@@ -165,7 +165,7 @@ def test_the_command_that_it_names_shows_the_house(tmp_path: Path) -> None:
         assert f"-{running.child('mamba worker')}-" in shown.stdout
 
 
-def test_an_open_answer_does_not_hold_up_the_end(tmp_path: Path) -> None:
+def test_open_stream_does_not_delay_shutdown(tmp_path: Path) -> None:
     body = {"messages": [{"role": "user", "content": "count to 2000"}]}
     with dev(tmp_path) as running:
         until(running.is_ready)
@@ -179,7 +179,7 @@ def test_an_open_answer_does_not_hold_up_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "valkey"])
-def test_a_child_that_dies_is_named_and_ends_the_rest(tmp_path: Path, name: str) -> None:
+def test_dead_child_is_reported_and_ends_the_others(tmp_path: Path, name: str) -> None:
     with dev(tmp_path) as running:
         until(running.is_ready)
         victim = running.child("valkey-server" if name == "valkey" else f"mamba {name}")
@@ -191,7 +191,7 @@ def test_a_child_that_dies_is_named_and_ends_the_rest(tmp_path: Path, name: str)
         assert_nothing_is_left(running)
 
 
-def test_children_die_with_it(tmp_path: Path) -> None:
+def test_children_die_with_their_parent(tmp_path: Path) -> None:
     with dev(tmp_path) as running:
         until(running.is_ready)
         running.process.kill()
@@ -200,7 +200,7 @@ def test_children_die_with_it(tmp_path: Path) -> None:
         until(lambda: not running.processes(), seconds=5)
 
 
-def test_a_busy_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_before_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with dev(tmp_path, MAMBA_SERVER__PORT=str(port)) as running:
@@ -208,7 +208,7 @@ def test_a_busy_port_is_named_before_anything_starts(tmp_path: Path) -> None:
             assert running.output == (f"mamba dev: port {port} is in use; set MAMBA_SERVER__PORT\n")
 
 
-def test_a_redis_in_the_environment_is_used(tmp_path: Path) -> None:
+def test_configured_redis_is_used(tmp_path: Path) -> None:
     with (
         ValkeyServer() as server,
         dev(tmp_path, MAMBA_REDIS__URL=server.connection_url) as running,

@@ -34,14 +34,14 @@ def type_in(command: str, running: Dev) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_its_make_targets_exist() -> None:
+def test_readme_make_targets_exist() -> None:
     targets = [command.split()[1] for command in COMMANDS if command.startswith("make ")]
     assert targets == ["dev", "test", "check"]
     for target in targets:
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_its_curl_commands_ask_drop_resume_and_stop(running: Dev) -> None:
+def test_readme_curl_commands_work(running: Dev) -> None:
     ask, drop, replay, resume, stop = (c for c in COMMANDS if c.startswith("curl "))
 
     assert "data: [DONE]" in type_in(ask, running).stdout

@@ -101,7 +101,7 @@ def said(stream: str) -> str:
 
 @pytest.mark.usefixtures("upstream_answers")
 @pytest.mark.parametrize("path", ["/chat", "/chat/completions"])
-async def test_the_printed_curl_is_answered(system: System, path: str) -> None:
+async def test_documented_curl_is_answered(system: System, path: str) -> None:
     command = ASK.format(path=path).replace("http://localhost:8000", system.apis[0].url)
 
     curl = await asyncio.create_subprocess_exec(
@@ -115,7 +115,7 @@ async def test_the_printed_curl_is_answered(system: System, path: str) -> None:
 
 @pytest.mark.usefixtures("upstream_answers")
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_a_printed_body_is_answered(system: System, body: dict[str, Any]) -> None:
+async def test_documented_body_is_answered(system: System, body: dict[str, Any]) -> None:
     before = len(await system.upstream.requests(body["model"]))
     async with httpx.AsyncClient(timeout=20) as client:
         response = await client.post(system.chat, json=body)
@@ -129,7 +129,7 @@ async def test_a_printed_body_is_answered(system: System, body: dict[str, Any]) 
 
 
 @pytest.mark.usefixtures("upstream_answers")
-async def test_an_agent_brings_its_own_tools_and_not_the_requests(system: System) -> None:
+async def test_agent_ignores_requested_tools(system: System) -> None:
     before = len(await system.upstream.requests("gpt-4o"))
     async with httpx.AsyncClient(timeout=20) as client:
         response = await client.post(system.chat, json={**RESEARCH, "tools": ["generateForm"]})
@@ -146,7 +146,7 @@ def names(asked: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
-async def test_a_printed_command_serves_the_api(
+async def test_documented_command_serves_the_api(
     system: System, tmp_path: Path, command: str
 ) -> None:
     async with started(command, tmp_path, system) as client:
@@ -157,7 +157,7 @@ async def test_a_printed_command_serves_the_api(
 
 
 @pytest.mark.parametrize("text", [CURRENT, EARLIER], ids=["current", "earlier"])
-async def test_the_printed_yaml_guards_the_api(system: System, tmp_path: Path, text: str) -> None:
+async def test_documented_yaml_requires_a_key(system: System, tmp_path: Path, text: str) -> None:
     (tmp_path / "config.local.yaml").write_text(text)
 
     async with started(COMMANDS["the module"], tmp_path, system) as client:
@@ -166,9 +166,7 @@ async def test_the_printed_yaml_guards_the_api(system: System, tmp_path: Path, t
         assert (await client.get("/models", headers={"x-api-key": "other"})).status_code == 401
 
 
-async def test_the_printed_file_of_the_home_folder_lets_nobody_in_without_a_key(
-    system: System, tmp_path: Path
-) -> None:
+async def test_documented_env_file_requires_a_key(system: System, tmp_path: Path) -> None:
     (tmp_path / "mamba.env").write_text(HOME_FILE)
 
     async with started(COMMANDS["the module"], tmp_path, system) as client:

@@ -29,7 +29,7 @@ def python(*arguments: str, home: Path, **variables: str) -> subprocess.Complete
     )
 
 
-def test_help_names_every_command_and_the_way_in() -> None:
+def test_help_lists_every_command() -> None:
     result = runner.invoke(app, ["--help"])
 
     assert result.exit_code == 0
@@ -37,7 +37,7 @@ def test_help_names_every_command_and_the_way_in() -> None:
         assert expected in result.output
 
 
-def test_no_command_shows_the_help() -> None:
+def test_no_command_prints_help() -> None:
     assert runner.invoke(app, []).output == runner.invoke(app, ["--help"]).output
 
 
@@ -48,7 +48,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_shows_an_example(command: str) -> None:
+def test_command_help_has_an_example(command: str) -> None:
     result = runner.invoke(app, [*command.split(), "--help"])
 
     assert result.exit_code == 0
@@ -56,14 +56,14 @@ def test_each_command_shows_an_example(command: str) -> None:
     assert f"mamba {command}" in result.output
 
 
-def test_the_version_is_that_of_the_package() -> None:
+def test_version_option_prints_package_version() -> None:
     result = runner.invoke(app, ["--version"])
 
     assert result.exit_code == 0
     assert result.output == f"mamba-server {version('mamba-server')}\n"
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
+def test_unknown_command_is_a_usage_error() -> None:
     result = runner.invoke(app, ["serve"])
 
     assert result.exit_code == 2
@@ -71,7 +71,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["dev"], ["api"], ["worker"], ["config"], []])
-def test_wrong_settings_are_named_on_stderr_without_a_traceback(
+def test_wrong_settings_are_reported_without_a_traceback(
     arguments: list[str], tmp_path: Path
 ) -> None:
     """`python -m mamba` without a command serves the API, so it reads the settings too."""
@@ -84,7 +84,7 @@ def test_wrong_settings_are_named_on_stderr_without_a_traceback(
 
 
 @pytest.mark.parametrize(("command", "package"), [("api", "fastapi"), ("worker", "pydantic_ai")])
-def test_a_missing_extra_is_named(command: str, package: str, tmp_path: Path) -> None:
+def test_missing_extra_is_reported(command: str, package: str, tmp_path: Path) -> None:
     without_package = (
         f"import sys; sys.modules[{package!r}] = None; sys.argv = ['mamba', {command!r}];"
         "from mamba.cli import main; main()"
@@ -97,7 +97,7 @@ def test_a_missing_extra_is_named(command: str, package: str, tmp_path: Path) ->
     assert "Traceback" not in result.stderr
 
 
-def test_dev_without_its_embedded_valkey_names_the_ways_out(tmp_path: Path) -> None:
+def test_dev_without_valkey_suggests_a_fix(tmp_path: Path) -> None:
     without_valkey = (
         "import importlib.util as util; util.find_spec = lambda name: None;"
         "import sys; sys.argv = ['mamba', 'dev'];"
@@ -112,7 +112,7 @@ def test_dev_without_its_embedded_valkey_names_the_ways_out(tmp_path: Path) -> N
     assert "Traceback" not in result.stderr
 
 
-def test_importing_the_app_module_builds_nothing(tmp_path: Path) -> None:
+def test_importing_main_does_not_build_the_app(tmp_path: Path) -> None:
     result = python(
         "-c",
         "import sys, mamba.main; print('fastapi' in sys.modules)",
@@ -123,7 +123,7 @@ def test_importing_the_app_module_builds_nothing(tmp_path: Path) -> None:
     assert result.stdout == "False\n", result.stderr
 
 
-def test_nothing_of_a_cluster_is_imported_where_there_is_none(tmp_path: Path) -> None:
+def test_cluster_modules_are_not_imported_without_a_cluster(tmp_path: Path) -> None:
     result = python(
         "-c",
         "import sys, mamba.main, worker.process; mamba.main.app;"
@@ -134,7 +134,7 @@ def test_nothing_of_a_cluster_is_imported_where_there_is_none(tmp_path: Path) ->
     assert result.stdout == "[]\n", result.stderr
 
 
-def test_the_app_is_built_once_for_uvicorn(tmp_path: Path) -> None:
+def test_app_is_built_once(tmp_path: Path) -> None:
     result = python(
         "-c",
         "import mamba.main; app = mamba.main.app; print(type(app).__name__, app is mamba.main.app)",
@@ -144,7 +144,7 @@ def test_the_app_is_built_once_for_uvicorn(tmp_path: Path) -> None:
     assert result.stdout == "FastAPI True\n", result.stderr
 
 
-def test_a_key_is_made_with_the_settings_that_let_it_in(tmp_path: Path) -> None:
+def test_key_prints_settings_that_accept_the_key(tmp_path: Path) -> None:
     made = python("-m", "mamba", "key", 'my "app": 1', home=tmp_path)
 
     key = made.stdout.strip()
@@ -161,7 +161,7 @@ def test_a_key_is_made_with_the_settings_that_let_it_in(tmp_path: Path) -> None:
     assert read.stdout == f'api_key my "app": 1 {hash_of(key)}\n', read.stderr
 
 
-def test_wrong_keys_of_authentication_end_the_api_with_the_fix(tmp_path: Path) -> None:
+def test_unreadable_public_key_is_reported(tmp_path: Path) -> None:
     result = python(
         "-m",
         "mamba",
@@ -194,7 +194,7 @@ def shown(result: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]
     return {row["key"]: row for row in json.loads(result.stdout)["settings"]}
 
 
-def test_config_shows_each_setting_and_where_it_comes_from(tmp_path: Path) -> None:
+def test_config_shows_the_source_of_each_setting(tmp_path: Path) -> None:
     (tmp_path / "config.local.yaml").write_text("limits: {messages: 7}\nopenai: {model: m}")
     (tmp_path / "mamba.env").write_text("MAMBA_TITLE__MAX_LENGTH=20")
 
@@ -214,7 +214,7 @@ def test_config_shows_each_setting_and_where_it_comes_from(tmp_path: Path) -> No
     assert not rows["server.port"]["live"]
 
 
-def test_config_shows_only_what_is_set_where_that_is_asked(tmp_path: Path) -> None:
+def test_config_changed_shows_only_settings_with_a_source(tmp_path: Path) -> None:
     changed = ("-m", "mamba", "config", "--changed")
 
     result = python(*changed, home=tmp_path, MAMBA_SERVER__PORT="9000", MAMBA_OPENAI__MODEL="m")
@@ -226,7 +226,7 @@ def test_config_shows_only_what_is_set_where_that_is_asked(tmp_path: Path) -> No
     assert python(*changed, home=tmp_path).stdout == "All settings are the defaults.\n"
 
 
-def test_config_aligns_its_columns_and_has_no_colours_in_a_pipe(tmp_path: Path) -> None:
+def test_config_in_a_pipe_is_aligned_and_uncolored(tmp_path: Path) -> None:
     result = python("-m", "mamba", "config", home=tmp_path, MAMBA_LOGGING__LEVEL="DEBUG")
 
     lines = result.stdout.splitlines()
@@ -237,7 +237,7 @@ def test_config_aligns_its_columns_and_has_no_colours_in_a_pipe(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--changed"]])
-def test_config_shows_no_part_of_a_secret(tmp_path: Path, options: list[str]) -> None:
+def test_config_masks_secrets(tmp_path: Path, options: list[str]) -> None:
     result = python("-m", "mamba", "config", *options, home=tmp_path, **SECRETS)
 
     assert result.returncode == 0, result.stderr
@@ -254,7 +254,7 @@ def test_config_shows_no_part_of_a_secret(tmp_path: Path, options: list[str]) ->
         "redis://redis:1/0?db=1&password=secret",
     ],
 )
-def test_config_shows_no_part_of_a_password(tmp_path: Path, url: str) -> None:
+def test_config_masks_passwords_in_urls(tmp_path: Path, url: str) -> None:
     result = python(
         "-m", "mamba", "config", "--changed", home=tmp_path, MAMBA_REDIS__STREAMS_URL=url
     )
@@ -265,9 +265,7 @@ def test_config_shows_no_part_of_a_password(tmp_path: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["foo=secret", "socket_timeout=secret", "port=1&se=cret"])
-def test_a_parameter_that_a_connection_does_not_take_is_named_as_a_mistake(
-    tmp_path: Path, query: str
-) -> None:
+def test_unknown_redis_url_parameter_is_reported(tmp_path: Path, query: str) -> None:
     result = python("-m", "mamba", "config", home=tmp_path, MAMBA_REDIS__URL=f"redis://h?{query}")
 
     assert result.returncode == 2
@@ -275,7 +273,7 @@ def test_a_parameter_that_a_connection_does_not_take_is_named_as_a_mistake(
     assert "secret" not in result.stderr
 
 
-def test_config_names_every_mistake(tmp_path: Path) -> None:
+def test_config_reports_all_wrong_settings(tmp_path: Path) -> None:
     (tmp_path / "config.local.yaml").write_text("servr: {}")
 
     result = python("-m", "mamba", "config", home=tmp_path, MAMBA_SERVER__PORT="many", **SECRETS)

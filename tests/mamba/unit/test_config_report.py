@@ -80,7 +80,7 @@ def value(settings: Settings, path: str) -> object:
 @pytest.mark.parametrize(
     ("text", "name"), [(CURRENT, "dev-key"), (EARLIER, "default")], ids=["current", "earlier"]
 )
-def test_the_printed_yaml_is_read(text: str, name: str, tmp_path: Path) -> None:
+def test_documented_yaml_is_accepted(text: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "config.local.yaml").write_text(text)
 
     settings = load_settings()
@@ -93,7 +93,7 @@ def test_the_printed_yaml_is_read(text: str, name: str, tmp_path: Path) -> None:
     assert (entry.name, entry.key.get_secret_value()) == (name, KEY)
 
 
-def test_the_printed_file_of_the_home_folder_is_read(tmp_path: Path) -> None:
+def test_documented_env_file_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "mamba.env").write_text(HOME_FILE)
 
     settings = load_settings()
@@ -103,9 +103,7 @@ def test_the_printed_file_of_the_home_folder_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-def test_each_documented_variable_sets_what_it_names(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_documented_variable_sets_its_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, path = VARIABLES[name]
     assert str(value(Settings(), path)) != text
 
@@ -115,14 +113,14 @@ def test_each_documented_variable_sets_what_it_names(
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-def test_each_documented_variable_may_stand_in_the_home_folder(name: str, tmp_path: Path) -> None:
+def test_documented_variable_works_in_the_env_file(name: str, tmp_path: Path) -> None:
     text, path = VARIABLES[name]
     (tmp_path / "mamba.env").write_text(f"{name}={text}\n")
 
     assert str(value(load_settings(), path)) == text
 
 
-def test_the_one_key_of_the_earlier_reference_is_one_of_the_keys(
+def test_single_api_key_setting_is_one_of_the_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MAMBA_AUTH__API_KEY", KEY)
@@ -145,5 +143,5 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize("path", DEFAULTS)
-def test_the_documented_defaults_hold(path: str) -> None:
+def test_documented_defaults_match(path: str) -> None:
     assert value(load_settings(), path) == DEFAULTS[path]

@@ -1,4 +1,4 @@
-{{- /* Half of the container's: a rewrite of the append-only file copies what changes meanwhile. */ -}}
+{{- /* Half of the container's memory: rewriting the append-only file copies pages that change. */ -}}
 {{- define "mamba.valkey.maxmemory" -}}
 {{- $number := regexFind "^[0-9]+" . -}}
 {{- $unit := dict "Mi" 1048576 "Gi" 1073741824 -}}

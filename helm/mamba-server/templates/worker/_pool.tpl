@@ -1,4 +1,4 @@
-{{- /* The pools by name, each with all its values, as JSON. */ -}}
+{{- /* All pools by name, each with its complete values, as JSON. */ -}}
 {{- define "mamba.pools" -}}
 {{- $pools := dict -}}
 {{- range $name, $own := .Values.pools -}}
@@ -17,12 +17,12 @@
 {{- end -}}
 {{- end }}
 
-{{- /* Whether workers tell their metrics: true, or nothing. */ -}}
+{{- /* Whether the workers export metrics: "true" or empty. */ -}}
 {{- define "mamba.worker.metrics" -}}
 {{- if or .Values.metrics.podMonitor.enabled .Values.metrics.annotations }}true{{ end -}}
 {{- end }}
 
-{{- /* keda, hpa, or nothing. */ -}}
+{{- /* The scaler of a pool: keda, hpa or empty. */ -}}
 {{- define "mamba.pool.scaler" -}}
 {{- $scaling := .values.autoscaling -}}
 {{- if $scaling.enabled -}}
@@ -31,13 +31,13 @@
 {{- $scaler = ternary "keda" "hpa" (.root.Capabilities.APIVersions.Has "keda.sh/v1alpha1") -}}
 {{- end -}}
 {{- if and (eq $scaler "hpa") (lt (int $scaling.minReplicas) 1) -}}
-{{- fail (printf "pool %s: minReplicas 0 needs KEDA, as nothing else sees a run that waits for the first worker" .pool) -}}
+{{- fail (printf "pool %s: minReplicas 0 needs KEDA, because an HPA cannot scale up from zero" .pool) -}}
 {{- end -}}
 {{- $scaler -}}
 {{- end -}}
 {{- end }}
 
-{{- /* The Redis key of a queue by its name, as shared/redis/keys.py spells it. */ -}}
+{{- /* The Redis key of a queue, as in shared/redis/keys.py. */ -}}
 {{- define "mamba.queue.key" -}}
 {{- if eq . "main" }}mamba:queue{{ else }}mamba:queues:{{ . }}{{ end -}}
 {{- end }}
