@@ -1,4 +1,4 @@
-"""The alerts: one source, valid, and each fires when it should and only then. By promtool."""
+"""The alerts: generated, valid, and firing exactly when expected, according to promtool."""
 
 import re
 import subprocess

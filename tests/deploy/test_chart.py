@@ -1,4 +1,4 @@
-"""The chart, rendered by Helm with many values, and what a cluster would make of it."""
+"""The chart, rendered by Helm with several sets of values."""
 
 import re
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ from tests.support.deploy.helm import (
 from tests.support.processes import ServerProcess, free_port
 from tests.support.wait import until
 
-#: What KEDA and the Prometheus operator define, and what each of it must have.
-CUSTOM = {
+#: Required fields of the custom resources of KEDA and the Prometheus operator.
+CUSTOM_FIELDS = {
     "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"},
     "TriggerAuthentication": {"secretTargetRef"},
     "ServiceMonitor": {"selector", "endpoints"},
@@ -41,7 +41,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def of_kind(rendered: str, kind: str) -> dict[str, Object]:
-    """The objects of a kind, by what their names have behind the release's."""
+    """Return the objects of a kind by name, without the release prefix."""
     found = (o for o in objects(rendered) if o["kind"] == kind)
     return {o["metadata"]["name"].removeprefix("mamba-mamba-server").lstrip("-"): o for o in found}
 
@@ -69,15 +69,15 @@ def grace(deployment: Object) -> int:
 
 @every_case
 def test_rendering_matches_golden_file(case: ChartCase) -> None:
-    assert case.render() == case.golden.read_text(), "meant? then: make golden"
+    assert case.render() == case.golden.read_text(), "if intended: make golden"
 
 
 @every_case
 @pytest.mark.parametrize("version", VERSIONS)
 def test_objects_are_valid_in_supported_kubernetes_versions(case: ChartCase, version: str) -> None:
     for found in objects(case.golden.read_text()):
-        if found["kind"] in CUSTOM:
-            assert CUSTOM[found["kind"]] <= found["spec"].keys()
+        if found["kind"] in CUSTOM_FIELDS:
+            assert CUSTOM_FIELDS[found["kind"]] <= found["spec"].keys()
         else:
             kubernetes_validate.validate(found, version, strict=True)
 
@@ -212,7 +212,7 @@ def test_secrets_appear_only_in_secret_objects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "error"),
     [
         (["worker.replicas=1"], "Set exactly one of redis.url"),
         (["redis.url=redis://a", "valkey.enabled=true"], "Set exactly one of redis.url"),
@@ -273,9 +273,9 @@ def test_secrets_appear_only_in_secret_objects() -> None:
         ),
     ],
 )
-def test_wrong_values_are_rejected_by_name(values: list[str], said: str) -> None:
-    with pytest.raises(RefusedError, match=re.escape(said)):
-        template(*(word for value in values for word in ("--set", value)))
+def test_wrong_values_are_rejected_by_name(values: list[str], error: str) -> None:
+    with pytest.raises(RefusedError, match=re.escape(error)):
+        template(*(part for value in values for part in ("--set", value)))
 
 
 def test_generated_chart_files_are_up_to_date() -> None:

@@ -1,4 +1,4 @@
-"""What the chart has for Prometheus and Grafana: ports that are reached, alerts, dashboards."""
+"""The chart's objects for Prometheus and Grafana: ports, alerts and dashboards."""
 
 import re
 from pathlib import Path

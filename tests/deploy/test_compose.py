@@ -1,4 +1,4 @@
-"""docker-compose.yml: valid, ordered by health, and in agreement with images and settings."""
+"""docker-compose.yml is valid and matches the images and settings."""
 
 import subprocess
 from pathlib import Path

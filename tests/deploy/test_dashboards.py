@@ -1,4 +1,4 @@
-"""The dashboards: up to date, readable by Grafana, and of metrics that there are."""
+"""The dashboards are up to date, well-formed, and use existing metrics."""
 
 import itertools
 import json
@@ -44,7 +44,7 @@ def panels(name: str) -> list[Json]:
 
 
 def queries(panel: Json) -> list[str]:
-    """As Prometheus gets them: all variables stand for all values."""
+    """Return the queries with all template variables set to all values."""
     return [
         re.sub(r"\$(\w+)", lambda v: BUILT_IN.get(v[1], ".*"), target["expr"])
         for target in panel["targets"]

@@ -1,4 +1,4 @@
-"""What the images are made of. That they build and answer is tested by `make images`."""
+"""Dockerfiles and lock files of the images. `make images` builds and runs them."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,13 @@ FILES = [ROOT / f"Dockerfile.{role}" for role in ROLES]
 
 
 def packages(lock: Path) -> dict[str, str]:
-    """Name and version of each package of a lock file, with its hashes."""
+    """Return the packages of a lock file with version and hashes."""
     entries = re.split(r"\n(?=\S)", lock.read_text().strip())
     return {entry.partition("==")[0]: entry.partition("==")[2] for entry in entries}
 
 
 def pins(lock: Path) -> dict[str, tuple[str, frozenset[str]]]:
-    """Version and hashes, without the conditions under which a package is wanted."""
+    """Return version and hashes without environment markers."""
     return {
         name: (rest.split()[0].rstrip(";"), frozenset(re.findall("sha256:[0-9a-f]{64}", rest)))
         for name, rest in packages(lock).items()

@@ -1,4 +1,4 @@
-"""Real processes for tests: a Valkey server, API processes, workers. Each ends what it started."""
+"""Real processes for tests: Valkey servers, API processes and workers."""
 
 import asyncio
 import os
@@ -27,12 +27,12 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """A child process. Its output is kept, and shown when it fails to start."""
+    """A child process with captured output."""
 
     def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
         self._command = command
         self._env = {**os.environ, **(env or {})}
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,7 +42,7 @@ class ServerProcess:
 
     @property
     def output(self) -> str:
-        # Not by reading on: the child writes at this file's one offset.
+        # pread keeps the file offset, which the child shares and writes at.
         size = os.fstat(self._output.fileno()).st_size
         return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
 
@@ -61,7 +61,7 @@ class ServerProcess:
         self.child.send_signal(number)
 
     async def ended(self, *, seconds: float = 15.0) -> int:
-        """The exit code, once the process has ended."""
+        """Wait for the process to end, and return its exit code."""
 
         async def probe() -> bool:
             return self.child.poll() is not None
@@ -87,7 +87,7 @@ class ServerProcess:
 
 
 class Valkey(ServerProcess):
-    """An empty server on a free port. With `data` it keeps every write there across restarts."""
+    """An empty server on a free port. With `data`, it persists every write in that folder."""
 
     def __init__(self, *, data: Path | None = None, options: Sequence[str] = ()) -> None:
         self.port = free_port()
@@ -95,7 +95,7 @@ class Valkey(ServerProcess):
         base = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         keep = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(data)]
         none = ["--appendonly", "no", "--dir", tempfile.gettempdir()]
-        # Any other server of the same protocol may be named, such as a Redis.
+        # MAMBA_TEST_STORE may name another server, such as redis-server.
         server = os.environ.get("MAMBA_TEST_STORE") or valkey_binary()
         command = [server, *base, "--loglevel", "warning", *(keep if data else none)]
         super().__init__(*command, *options)

@@ -1,4 +1,4 @@
-"""The basic sse beside the other one: the same runs, the same cursors, other words."""
+"""The basic stream format: the same runs and cursors, other events."""
 
 import asyncio
 import re
@@ -238,7 +238,7 @@ async def test_documented_basic_command_is_answered(system: System, command: str
 
 
 async def type_in(command: str, system: System) -> str:
-    """What a command prints, typed as it stands but for the port."""
+    """Run a documented command with the port replaced, and return its output."""
     command = command.replace("localhost:8000", f"127.0.0.1:{system.apis[0].port}")
     typed = await asyncio.to_thread(
         subprocess.run, ["bash", "-c", command], capture_output=True, text=True, timeout=30

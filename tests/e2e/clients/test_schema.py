@@ -1,4 +1,4 @@
-"""The API does what its document says, whatever is sent: nothing undocumented, and never a 500."""
+"""Fuzzed requests: the API matches its OpenAPI document and never returns a 500."""
 
 import asyncio
 import subprocess
@@ -24,7 +24,7 @@ SECONDS = 90
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def explored(upstream: Upstream) -> AsyncGenerator[System]:
-    """A system of its own: what is sent here would lie in the way of other tests."""
+    """A separate system, because the requests sent here would disturb other tests."""
     await upstream.script("explored", [[{"text": ["Hi"]}]])
     env = {"MAMBA_OPENAI__DEFAULT_MODEL": "explored"}
     valkey = Valkey()

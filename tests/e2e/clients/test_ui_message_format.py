@@ -1,4 +1,4 @@
-"""The SSE response outside the events: headers, heartbeats, refusals."""
+"""The SSE response except its events: headers, heartbeats and refusals."""
 
 import asyncio
 

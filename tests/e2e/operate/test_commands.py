@@ -1,4 +1,4 @@
-"""The operator's commands, as processes, on a running system."""
+"""The operator's commands against a running system."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
 
-class Said(NamedTuple):
+class CommandResult(NamedTuple):
     code: int
     out: str
     error: str
@@ -34,7 +34,7 @@ class Said(NamedTuple):
         return json.loads(self.out)
 
 
-async def mamba(system: System, *arguments: str, **env: str) -> Said:
+async def mamba(system: System, *arguments: str, **env: str) -> CommandResult:
     """Run a command against this system."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mamba", *arguments),
@@ -51,12 +51,12 @@ async def mamba(system: System, *arguments: str, **env: str) -> Said:
     out, error = await process.communicate()
     assert b"Traceback" not in error
     assert process.returncode is not None
-    return Said(process.returncode, out.decode(), error.decode())
+    return CommandResult(process.returncode, out.decode(), error.decode())
 
 
 @asynccontextmanager
 async def answering(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
-    """A stream in the middle of its answer."""
+    """Yield a stream in the middle of its answer."""
     await system.upstream.script(name, PAUSED)
     async with sse.ask(system.chat, name, model=name) as stream:
         await stream.until("text-delta")
@@ -71,29 +71,29 @@ async def test_queue_shows_running_and_waiting_runs(
         answering(workerless, sse, name) as running,
     ):
         async with sse.ask(workerless.chat, f"{name}-2", model=name) as waiting:
-            said = await mamba(workerless, "queue")
-            told = (await mamba(workerless, "queue", "--json")).json
+            result = await mamba(workerless, "queue")
+            report = (await mamba(workerless, "queue", "--json")).json
             first = (await mamba(workerless, "queue", "--json", "--most", "1")).json
         await workerless.upstream.release(name)
 
-    assert said.code == 0
-    assert "\x1b" not in said.out
-    heads, main = said.out.splitlines()[:2]
+    assert result.code == 0
+    assert "\x1b" not in result.out
+    heads, main = result.out.splitlines()[:2]
     assert heads.split() == ["QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"]
     assert main.split()[:4] == ["main", "1", "1", "0"]
-    lines = {line.split()[0]: line.split() for line in said.out.splitlines()[4:]}
+    lines = {line.split()[0]: line.split() for line in result.out.splitlines()[4:]}
     assert lines[running.run_id][1] == "running"
     assert lines[waiting.run_id][1] == "waiting"
-    assert [queue["queue"] for queue in told["queues"]] == ["main"]
-    assert {run["id"] for run in told["runs"]} == {running.run_id, waiting.run_id}
+    assert [queue["queue"] for queue in report["queues"]] == ["main"]
+    assert {run["id"] for run in report["runs"]} == {running.run_id, waiting.run_id}
     assert len(first["runs"]) == 1
 
 
 async def test_empty_queue_is_reported(workerless: System) -> None:
-    said = await mamba(workerless, "queue")
+    result = await mamba(workerless, "queue")
 
-    assert said.code == 0
-    assert "No runs are waiting" in said.out
+    assert result.code == 0
+    assert "No runs are waiting" in result.out
 
 
 async def test_queue_limit_keeps_running_runs_visible(
@@ -107,11 +107,11 @@ async def test_queue_limit_keeps_running_runs_visible(
             for number in range(3):
                 ask = sse.ask(workerless.chat, f"{name}-{number}", model=name)
                 await stack.enter_async_context(ask)
-            said = await mamba(workerless, "queue", "--most", "2")
+            result = await mamba(workerless, "queue", "--most", "2")
         await workerless.upstream.release(name)
 
-    assert running.run_id in said.out
-    assert said.out.endswith("… and 2 more (--most)\n")
+    assert running.run_id in result.out
+    assert result.out.endswith("… and 2 more (--most)\n")
 
 
 @pytest.mark.parametrize("arguments", [("queue",), ("queue", "--watch"), ("doctor", "--json")])
@@ -177,36 +177,36 @@ async def test_queue_watch_runs_until_interrupted(workerless: System) -> None:
 
 async def test_run_show_omits_messages(system: System, sse: SseClient, name: str) -> None:
     async with answering(system, sse, name) as stream:
-        said = await mamba(system, "run", "show", stream.run_id)
-        told = (await mamba(system, "run", "show", stream.run_id, "--json")).json
+        result = await mamba(system, "run", "show", stream.run_id)
+        report = (await mamba(system, "run", "show", stream.run_id, "--json")).json
         await system.upstream.release(name)
 
-    assert said.code == 0
-    assert "Hel" not in said.out
-    assert told["state"] == "running"
-    assert told["worker"]
-    assert told["events"] >= 4
-    assert told["attempts"] == 1
+    assert result.code == 0
+    assert "Hel" not in result.out
+    assert report["state"] == "running"
+    assert report["worker"]
+    assert report["events"] >= 4
+    assert report["attempts"] == 1
 
 
 async def test_control_characters_from_clients_are_replaced(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=f"{name}\x1b[2J\nstate  succeeded") as stream:
-        said = await mamba(workerless, "run", "show", stream.run_id)
+        result = await mamba(workerless, "run", "show", stream.run_id)
 
-    assert "\x1b" not in said.out
-    assert f"{name}�[2J�state  succeeded\n" in said.out
+    assert "\x1b" not in result.out
+    assert f"{name}�[2J�state  succeeded\n" in result.out
 
 
 async def test_run_stop_ends_the_stream(system: System, sse: SseClient, name: str) -> None:
     async with answering(system, sse, name) as stream:
-        said = await mamba(system, "run", "stop", stream.run_id)
+        result = await mamba(system, "run", "stop", stream.run_id)
         rest = await stream.rest()
         again = await mamba(system, "run", "stop", stream.run_id)
 
-    assert said.code == 0
-    assert "cancelled" in said.out
+    assert result.code == 0
+    assert "cancelled" in result.out
     assert rest[-2].chunk["type"] == "abort"
     assert again.code == 1
     assert "has ended: it is cancelled" in again.error
@@ -216,10 +216,10 @@ async def test_run_stop_works_without_a_worker(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     async with sse.ask(workerless.chat, name, model=name) as stream:
-        said = await mamba(workerless, "run", "stop", stream.run_id)
+        result = await mamba(workerless, "run", "stop", stream.run_id)
         rest = await stream.rest()
 
-    assert said.code == 0
+    assert result.code == 0
     assert rest[-2].chunk["type"] == "abort"
 
 
@@ -231,33 +231,33 @@ async def test_run_requeue_makes_deferred_run_due(
     async with sse.ask(workerless.chat, name, model=name) as stream:
         async with workerless.redis() as redis:
             await redis.execute_command("ZADD", keys.QUEUE, 9e15, stream.run_id)
-        said = await mamba(workerless, "run", "requeue", stream.run_id)
+        result = await mamba(workerless, "run", "requeue", stream.run_id)
         async with workerless.start_workers(1):
             events = await stream.rest()
 
-    assert said.code == 0
+    assert result.code == 0
     check_whole(events)
 
 
 async def test_run_requeue_rejects_claimed_run(system: System, sse: SseClient, name: str) -> None:
     async with answering(system, sse, name) as stream:
-        said = await mamba(system, "run", "requeue", stream.run_id)
+        result = await mamba(system, "run", "requeue", stream.run_id)
         await system.upstream.release(name)
         await stream.rest()
         ended = await mamba(system, "run", "requeue", stream.run_id)
 
-    assert said.code == 1
-    assert "mamba worker drain" in said.error
+    assert result.code == 1
+    assert "mamba worker drain" in result.error
     assert ended.code == 1
     assert "has ended" in ended.error
 
 
 @pytest.mark.parametrize("command", ["show", "stop", "requeue"])
 async def test_unknown_run_is_reported(system: System, command: str) -> None:
-    said = await mamba(system, "run", command, "nobodys")
+    result = await mamba(system, "run", command, "unknown")
 
-    assert said.code == 1
-    assert "no run 'nobodys'" in said.error
+    assert result.code == 1
+    assert "no run 'unknown'" in result.error
 
 
 async def test_worker_list_and_drain(workerless: System, sse: SseClient, name: str) -> None:
@@ -265,44 +265,44 @@ async def test_worker_list_and_drain(workerless: System, sse: SseClient, name: s
         [worker] = (await mamba(workerless, "worker", "list", "--json")).json
         async with workerless.start_workers(1):
             listed = await mamba(workerless, "worker", "list")
-            said = await mamba(workerless, "worker", "drain", worker["id"])
+            result = await mamba(workerless, "worker", "drain", worker["id"])
             await workerless.upstream.release(name)
             rest = await stream.rest()
             code = await leaving.ended()
 
     assert len(listed.out.splitlines()) == 3
-    assert said.code == 0
+    assert result.code == 0
     assert code == 0
     assert rest[-2].chunk["type"] == "finish"
 
 
 async def test_worker_list_without_workers_fails(workerless: System) -> None:
     listed = await mamba(workerless, "worker", "list", "--json")
-    drained = await mamba(workerless, "worker", "drain", "nobody")
+    drained = await mamba(workerless, "worker", "drain", "unknown")
 
     assert (listed.code, listed.json) == (1, [])
     assert "No worker is alive" in listed.error
     assert drained.code == 1
-    assert "'nobody'" in drained.error
+    assert "'unknown'" in drained.error
 
 
 async def test_doctor_reports_healthy_system(system: System) -> None:
-    told = await mamba(system, "doctor", "--json")
+    report = await mamba(system, "doctor", "--json")
 
-    found = {finding["part"]: finding["status"] for finding in told.json}
-    assert told.code == 0, told.out
+    found = {finding["part"]: finding["status"] for finding in report.json}
+    assert report.code == 0, report.out
     assert found["settings"] == found["clock"] == found["workers"] == found["queue main"] == "ok"
 
 
 async def test_doctor_reports_missing_worker_with_fix(workerless: System) -> None:
-    said = await mamba(workerless, "doctor", MAMBA_SERVER__HOST="0.0.0.0")
+    result = await mamba(workerless, "doctor", MAMBA_SERVER__HOST="0.0.0.0")
 
-    assert said.code == 1
-    assert "\x1b" not in said.out
-    assert "wrong     workers: none is alive" in said.out
-    assert "→ start one: mamba worker" in said.out
-    assert "warning   auth:" in said.out
-    assert "appendonly" in said.out
+    assert result.code == 1
+    assert "\x1b" not in result.out
+    assert "wrong     workers: none is alive" in result.out
+    assert "→ start one: mamba worker" in result.out
+    assert "warning   auth:" in result.out
+    assert "appendonly" in result.out
 
 
 async def test_doctor_reports_eviction_policy(workerless: System) -> None:
@@ -323,32 +323,32 @@ async def test_doctor_reports_nearly_full_redis(workerless: System) -> None:
     async with workerless.redis() as redis:
         used = (await redis.execute_command("INFO", "memory"))["used_memory"]
         await redis.execute_command("CONFIG", "SET", "maxmemory", used // 2)
-        said = await mamba(workerless, "doctor")
+        result = await mamba(workerless, "doctor")
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
 
-    assert "of its memory; new chats are rejected when it is full" in said.out
-    assert "wrong     redis" in said.out
+    assert "of its memory; new chats are rejected when it is full" in result.out
+    assert "wrong     redis" in result.out
 
 
 async def test_doctor_reports_replica(workerless: System) -> None:
     async with workerless.redis() as redis:
         await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
-        said = await mamba(workerless, "doctor")
+        result = await mamba(workerless, "doctor")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
 
-    assert "wrong     redis: is a read-only replica" in said.out
-    assert "→ set redis.url to its primary" in said.out
+    assert "wrong     redis: is a read-only replica" in result.out
+    assert "→ set redis.url to its primary" in result.out
 
 
 async def test_doctor_reports_rejected_password(
     workerless: System,
 ) -> None:
     place = workerless.valkey.url.removeprefix("redis://")
-    said = await mamba(workerless, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
+    result = await mamba(workerless, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
 
-    assert said.code == 1
-    assert "rejected the credentials" in said.out
-    assert "secret" not in said.out
+    assert result.code == 1
+    assert "rejected the credentials" in result.out
+    assert "secret" not in result.out
 
 
 async def test_doctor_reports_wrong_settings_and_unreachable_redis(system: System) -> None:
@@ -388,8 +388,8 @@ async def test_doctor_reports_cluster_mismatch_and_missing_channels(
 async def test_unreachable_redis_is_reported_in_one_line(
     system: System, arguments: tuple[str, ...]
 ) -> None:
-    said = await mamba(system, *arguments, MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
+    result = await mamba(system, *arguments, MAMBA_REDIS__URL="redis://user:secret@127.0.0.1:1/0")
 
-    assert said.code == 1
-    assert len(said.error.splitlines()) == 1
-    assert "secret" not in said.error
+    assert result.code == 1
+    assert len(result.error.splitlines()) == 1
+    assert "secret" not in result.error

@@ -1,4 +1,4 @@
-"""`mamba probe`: what a container's platform hears of the process in it."""
+"""`mamba probe`, the health check of the containers."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def probe(role: str, **settings: object) -> int:
-    """The exit code."""
+    """Return the exit code."""
     env = os.environ | {f"MAMBA_{name}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "mamba", "probe", role]
     child = await asyncio.create_subprocess_exec(*command, env=env, cwd=ROOT)
@@ -36,19 +36,19 @@ async def test_probe_fails_after_worker_record_expires(valkey: Valkey) -> None:
     worker = Worker(valkey.url, "http://127.0.0.1:9/v1")
     await start_all(worker)
     try:
-        await until(lambda: is_well(valkey))
+        await until(lambda: is_healthy(valkey))
         worker.send(signal.SIGSTOP)
-        await until(lambda: is_unwell(valkey), seconds=20)
+        await until(lambda: is_unhealthy(valkey), seconds=20)
     finally:
         await worker.stop()
 
 
-async def is_well(valkey: Valkey) -> bool:
+async def is_healthy(valkey: Valkey) -> bool:
     return await probe("worker", REDIS__URL=valkey.url) == 0
 
 
-async def is_unwell(valkey: Valkey) -> bool:
-    return not await is_well(valkey)
+async def is_unhealthy(valkey: Valkey) -> bool:
+    return not await is_healthy(valkey)
 
 
 async def test_probe_succeeds_while_redis_is_unreachable() -> None:

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes a real system: its panels show something, its alerts fire."""
+"""A real Prometheus scrapes a running system: panels have data, and alerts fire."""
 
 import re
 import signal
@@ -33,7 +33,7 @@ EMPTY = {
 
 
 class Prometheus(ServerProcess):
-    """With the alerts, which wait for nothing; it looks every two seconds."""
+    """With all alerts, without their `for` delay. It scrapes every two seconds."""
 
     def __init__(self, folder: Path, targets: dict[str, list[str]]) -> None:
         port = free_port()
@@ -70,13 +70,13 @@ class Prometheus(ServerProcess):
         return self
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that it comes to now."""
+        """Return the series of an instant query."""
         response = await self._client.get("/api/v1/query", params={"query": expression})
         assert response.status_code == 200, response.text
         return response.json()["data"]["result"]
 
     async def firing(self) -> dict[str, dict[str, Any]]:
-        """By its name, what each alert that fires says."""
+        """Return the annotations of each firing alert by name."""
         found = (await self._client.get("/api/v1/alerts")).json()["data"]["alerts"]
         return {
             alert["labels"]["alertname"]: alert["annotations"]
@@ -102,7 +102,7 @@ async def watched(system: System, folder: Path, worker_port: int) -> AsyncGenera
 
 
 async def counted(prometheus: Prometheus, model: str, runs: int) -> None:
-    """Prometheus has seen so many answers of the model."""
+    """Whether Prometheus has scraped this many runs of the model."""
 
     async def probe() -> bool:
         found = await prometheus.query(f'mamba_runs_total{{model="{model}",job="mamba-worker"}}')

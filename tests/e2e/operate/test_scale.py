@@ -1,4 +1,4 @@
-"""Many chats at once: each is whole, a new one does not wait, and Redis is not crowded."""
+"""Many concurrent chats: all answers are complete, and Redis connections stay few."""
 
 import asyncio
 import time
@@ -79,7 +79,7 @@ async def test_two_workers_share_a_burst(workerless: System, sse: SseClient, nam
 
 @asynccontextmanager
 async def _many_begun(system: System, sse: SseClient, model: str) -> AsyncGenerator[list[Stream]]:
-    """Chats whose answers have begun, and are held by the model."""
+    """Open chats whose answers have started and are paused by the model."""
     async with AsyncExitStack() as stack:
         asking = [sse.ask(system.chat, f"{model}-{n}", model=model) for n in range(MANY)]
         streams = await asyncio.gather(*map(stack.enter_async_context, asking))
@@ -88,7 +88,7 @@ async def _many_begun(system: System, sse: SseClient, model: str) -> AsyncGenera
 
 
 async def _clients(system: System) -> Counter[str]:
-    """Connections to Redis by the kind of process."""
+    """Count the Redis connections by kind of process."""
     async with system.redis() as redis:
         listing: bytes = await redis.execute_command("CLIENT", "LIST")
     fields = [dict(f.split("=", 1) for f in line.split()) for line in listing.decode().splitlines()]

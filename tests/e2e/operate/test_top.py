@@ -1,4 +1,4 @@
-"""`mamba top` on a real terminal, over a real system."""
+"""`mamba top` in a pseudo-terminal, against a running system."""
 
 import json
 import signal
@@ -171,50 +171,54 @@ async def test_top_respects_no_color(workerless: System) -> None:
 
 async def test_top_without_terminal_prints_one_snapshot(workerless: System) -> None:
     async with workerless.start_workers(1):
-        said = await mamba(workerless, "top")
+        result = await mamba(workerless, "top")
         once = await mamba(workerless, "top", "--once", COLUMNS="60")
 
-    assert said.code == once.code == 0
-    assert "\x1b" not in said.out + once.out
-    assert "Workers 1 serving" in said.out
+    assert result.code == once.code == 0
+    assert "\x1b" not in result.out + once.out
+    assert "Workers 1 serving" in result.out
     assert widest(once.out.splitlines()) <= 60
 
 
 async def test_top_json_has_the_overview(workerless: System, sse: SseClient, name: str) -> None:
     async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
-        told = (await mamba(workerless, "top", "--json")).json
+        overview = (await mamba(workerless, "top", "--json")).json
         await workerless.upstream.release(name)
 
-    assert [(queue["name"], queue["running"]) for queue in told["queues"]] == [("main", 1)]
-    assert [(run["id"], run["state"]) for run in told["live"]] == [(stream.run_id, "running")]
-    assert (len(told["workers"]), len(told["apis"]), told["redis"]["up"]) == (1, 2, True)
-    assert "Hel" not in json.dumps(told)
-    assert "owner" not in json.dumps(told)
+    assert [(queue["name"], queue["running"]) for queue in overview["queues"]] == [("main", 1)]
+    assert [(run["id"], run["state"]) for run in overview["live"]] == [(stream.run_id, "running")]
+    assert (len(overview["workers"]), len(overview["apis"]), overview["redis"]["up"]) == (
+        1,
+        2,
+        True,
+    )
+    assert "Hel" not in json.dumps(overview)
+    assert "owner" not in json.dumps(overview)
 
 
 async def test_top_json_with_interval_prints_lines_until_signal(workerless: System) -> None:
-    telling = ServerProcess(
+    process = ServerProcess(
         *(sys.executable, "-m", "mamba", "top", "--json", "--interval", "1"),
         env={"MAMBA_REDIS__URL": workerless.valkey.url},
     ).start()
 
     async def twice() -> bool:
-        return telling.output.count("\n") >= 2
+        return process.output.count("\n") >= 2
 
     await until(twice)
-    telling.send(signal.SIGINT)
-    assert await telling.ended() == 0
-    assert all(json.loads(line)["queues"] for line in telling.output.splitlines())
-    await telling.stop()
+    process.send(signal.SIGINT)
+    assert await process.ended() == 0
+    assert all(json.loads(line)["queues"] for line in process.output.splitlines())
+    await process.stop()
 
 
 @pytest.mark.parametrize("argument", ["--once", "--json"])
 async def test_unreachable_redis_is_reported_in_one_line(system: System, argument: str) -> None:
-    said = await mamba(system, "top", argument, MAMBA_REDIS__URL="redis://u:secret@127.0.0.1:1/0")
+    result = await mamba(system, "top", argument, MAMBA_REDIS__URL="redis://u:secret@127.0.0.1:1/0")
 
-    assert said.code == 1
-    assert len(said.error.splitlines()) == 1
-    assert "secret" not in said.error
+    assert result.code == 1
+    assert len(result.error.splitlines()) == 1
+    assert "secret" not in result.error
 
 
 async def test_samples_have_the_counts_of_all_processes(

@@ -17,7 +17,7 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
 class Dev:
-    """A running `mamba dev`, and every process that works in its folder."""
+    """A running `mamba dev`, and all processes with its working directory."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
         self.process = process
@@ -92,7 +92,7 @@ def until(holds: Callable[[], object], *, seconds: float = 40) -> None:
         time.sleep(0.01)
 
 
-def assert_nothing_is_left(running: Dev) -> None:
+def assert_all_ended(running: Dev) -> None:
     assert running.processes() == {}
     assert not list(running.folder.glob("mamba-*"))
     with socket.socket() as probe:
@@ -100,7 +100,7 @@ def assert_nothing_is_left(running: Dev) -> None:
         probe.bind(("127.0.0.1", running.port))
 
 
-def said(response: httpx.Response) -> str:
+def answer_text(response: httpx.Response) -> str:
     lines = [line.removeprefix("data: ") for line in response.text.splitlines()]
     chunks = [json.loads(line) for line in lines if line.startswith("{")]
     return "".join(chunk["delta"] for chunk in chunks if chunk["type"] == "text-delta")
@@ -113,15 +113,15 @@ def test_dev_serves_demo_model_and_ctrl_c_ends_all(tmp_path: Path) -> None:
 
         response = httpx.post(f"http://127.0.0.1:{running.port}/chat", json=HELLO, timeout=30)
         assert response.status_code == 200
-        assert "demo model" in said(response)
+        assert "demo model" in answer_text(response)
 
         chat = response.headers["x-chat-id"]
         again = httpx.get(f"http://127.0.0.1:{running.port}/chat/{chat}/stream", timeout=30)
-        assert said(again) == said(response)
+        assert answer_text(again) == answer_text(response)
 
         running.press_ctrl_c()
         assert running.process.wait(timeout=15) == 0
-        assert_nothing_is_left(running)
+        assert_all_ended(running)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -131,7 +131,7 @@ def test_signal_ends_all_processes(tmp_path: Path, number: signal.Signals) -> No
         running.process.send_signal(number)
 
         assert running.process.wait(timeout=15) == 0
-        assert_nothing_is_left(running)
+        assert_all_ended(running)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
@@ -143,7 +143,7 @@ def test_ctrl_c_during_startup_ends_all_processes(tmp_path: Path, stage: str, ti
             running.press_ctrl_c()
 
         assert running.process.wait(timeout=15) == 0
-        assert_nothing_is_left(running)
+        assert_all_ended(running)
 
 
 def test_printed_top_command_works(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_open_stream_does_not_delay_shutdown(tmp_path: Path) -> None:
             running.press_ctrl_c()
 
             assert running.process.wait(timeout=7) == 0
-        assert_nothing_is_left(running)
+        assert_all_ended(running)
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "valkey"])
@@ -188,7 +188,7 @@ def test_dead_child_is_reported_and_ends_the_others(tmp_path: Path, name: str) -
 
         assert running.process.wait(timeout=15) == 1
         assert f"mamba dev: {name} was killed by SIGKILL" in running.output
-        assert_nothing_is_left(running)
+        assert_all_ended(running)
 
 
 def test_children_die_with_their_parent(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to type, typed."""
+"""The commands of the README work."""
 
 import re
 import subprocess
@@ -58,6 +58,6 @@ def test_readme_curl_commands_work(running: Dev) -> None:
 
 
 def events(text: str) -> list[str]:
-    """The events that came whole, without their ids: a cursor's attempt may be in them."""
+    """Return the complete events without their ids, which contain the attempt."""
     whole, _, _ = text.rpartition("\n\n")
     return [e.partition("\n")[2] for e in whole.split("\n\n") if e.startswith("id:")]

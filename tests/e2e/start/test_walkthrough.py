@@ -1,4 +1,4 @@
-"""The commands, files and requests that the reference prints, as a user types them."""
+"""The commands, files and requests in the reference work."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ async def upstream_answers(system: System) -> None:
 
 @asynccontextmanager
 async def started(command: str, folder: Path, system: System) -> AsyncGenerator[httpx.AsyncClient]:
-    """The API by this command, in this folder, once it is alive."""
+    """Start the API with this command in this folder, and wait until it is alive."""
     port = free_port()
     shell = f"cd {shlex.quote(str(folder))} && exec env {command.format(port=port)}"
     env = {"HOME": str(folder), "MAMBA_REDIS__URL": system.valkey.url}

@@ -16,7 +16,7 @@ runner = CliRunner()
 
 
 def python(*arguments: str, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run Python where neither a file nor a variable of this machine reaches the settings."""
+    """Run Python isolated from the settings files and variables of this machine."""
     inherited = {"PATH": os.environ["PATH"], "HOME": str(home)}
     return subprocess.run(
         [sys.executable, *arguments],
@@ -145,13 +145,13 @@ def test_app_is_built_once(tmp_path: Path) -> None:
 
 
 def test_key_prints_settings_that_accept_the_key(tmp_path: Path) -> None:
-    made = python("-m", "mamba", "key", 'my "app": 1', home=tmp_path)
+    result = python("-m", "mamba", "key", 'my "app": 1', home=tmp_path)
 
-    key = made.stdout.strip()
-    assert made.returncode == 0
+    key = result.stdout.strip()
+    assert result.returncode == 0
     assert key.startswith("mk_")
-    assert key not in made.stderr
-    (tmp_path / "config.local.yaml").write_text(made.stderr)
+    assert key not in result.stderr
+    (tmp_path / "config.local.yaml").write_text(result.stderr)
     read = python(
         "-c",
         "from shared.settings import load_settings; auth = load_settings().auth;"

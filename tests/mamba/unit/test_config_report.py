@@ -1,4 +1,4 @@
-"""The settings as the reference prints them, in each place where it says they may stand."""
+"""The settings documented in the reference are accepted from every source."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ auth:
     - key: "your-secret-key"
       name: "dev-key"
 """
-EARLIER = """\
+PREVIOUS = """\
 server:
   host: "127.0.0.1"
   port: 8000
@@ -78,7 +78,7 @@ def value(settings: Settings, path: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [(CURRENT, "dev-key"), (EARLIER, "default")], ids=["current", "earlier"]
+    ("text", "name"), [(CURRENT, "dev-key"), (PREVIOUS, "default")], ids=["current", "earlier"]
 )
 def test_documented_yaml_is_accepted(text: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "config.local.yaml").write_text(text)

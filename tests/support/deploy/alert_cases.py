@@ -1,9 +1,9 @@
-"""Houses in which something is wrong, and houses in which it only looks so."""
+"""Deployments with a problem, and deployments that only seem to have one."""
 
 from tests.support.deploy.alert_harness import API, WORKER, AlertCase, Series
 
-GONE: Series = dict.fromkeys(API)
-UNSEEN: Series = dict.fromkeys(WORKER)
+API_DOWN: Series = dict.fromkeys(API)
+WORKER_UNSCRAPED: Series = dict.fromkeys(WORKER)
 WAITING = 'mamba_queue_runs{queue="main",state="waiting"}'
 OLDEST = 'mamba_queue_oldest_wait_seconds{queue="main"}'
 SERVING = 'mamba_workers{state="serving"}'
@@ -14,7 +14,7 @@ WAIT_10 = 'mamba_run_wait_seconds_bucket{queue="main",le="10"}'
 TOKEN_1 = 'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="1"}'
 TOKEN_20 = 'mamba_run_first_token_seconds_bucket{agent="chat",model="gpt",le="20"}'
 CHAT = 'method="POST",route="/chat"'
-LET_IN = f'mamba_http_request_duration_seconds_bucket{{{CHAT},le="0.1"}}'
+FAST_ACCEPT = f'mamba_http_request_duration_seconds_bucket{{{CHAT},le="0.1"}}'
 REQUESTS = f'mamba_http_requests_total{{{CHAT},status="200"}}'
 CUT = 'mamba_streams_total{outcome="cut"}'
 BEGUN = "mamba_attempts_begun_total"
@@ -34,55 +34,59 @@ def status(number: int) -> str:
     return f'mamba_http_requests_total{{{CHAT},status="{number}"}}'
 
 
-#: Of an API process whose Redis is away: what it cannot know is not there.
-AWAY: Series = {
+#: An API process without Redis does not export these metrics.
+NO_REDIS: Series = {
     name: None
     for name in API
     if name.startswith(("mamba_queue_r", "mamba_queue_o", "mamba_workers", "mamba_redis"))
 } | {"mamba_redis_up": "0"}
 IDLE: Series = {name: "60" for name, values in API.items() if values == "+60"}
 IDLE_WORKER: Series = {name: "60" for name, values in WORKER.items() if values == "+60"}
-#: Each counter starts anew in the middle.
+#: Each counter is reset in the middle.
 RESET = "0+60x39 0+60x59"
 RESTARTED: Series = {name: RESET for name, values in WORKER.items() if values == "+60"}
 
 PROCESSES = (
-    AlertCase("all is well"),
-    AlertCase("nobody asks", api=IDLE, worker=IDLE_WORKER),
+    AlertCase("healthy"),
+    AlertCase("no traffic", api=IDLE, worker=IDLE_WORKER),
     AlertCase("a worker has restarted once", worker=RESTARTED),
-    AlertCase("no api process tells anything", ("MambaApiDown",), api=GONE),
+    AlertCase("no api process exports metrics", ("MambaApiDown",), api=API_DOWN),
     AlertCase(
-        "prometheus does not get in",
+        "prometheus is rejected",
         ("MambaApiDown", 'MambaTargetDown{instance="a"}', 'MambaTargetDown{instance="b"}'),
-        api={**GONE, "up": "0"},
+        api={**API_DOWN, "up": "0"},
     ),
-    AlertCase("one of two api processes is gone", api_b=GONE),
+    AlertCase("one of two api processes is gone", api_b=API_DOWN),
     AlertCase(
-        "one of two stands still", ('MambaTargetDown{instance="b"}',), api_b={**GONE, "up": "0"}
+        "one of two api processes hangs",
+        ('MambaTargetDown{instance="b"}',),
+        api_b={**API_DOWN, "up": "0"},
     ),
-    AlertCase("one stood still, briefly", api_b={"up": "1+0x65 0+0x3 1+0x20"}),
+    AlertCase("one hung briefly", api_b={"up": "1+0x65 0+0x3 1+0x20"}),
     AlertCase(
-        "a worker dies again and again",
+        "a worker restarts repeatedly",
         ('MambaProcessRestarts{instance="w"}',),
         worker={"process_start_time_seconds": "1700000000+0x45 1+0x5 2+0x5 3+0x40"},
     ),
-    AlertCase("workers are alive and unseen", ("MambaWorkersUnseen",), worker=UNSEEN),
-    AlertCase("workers are scaled to zero", api={SERVING: "0"}, worker=UNSEEN),
+    AlertCase(
+        "workers are alive but not scraped", ("MambaWorkersUnseen",), worker=WORKER_UNSCRAPED
+    ),
+    AlertCase("workers are scaled to zero", api={SERVING: "0"}, worker=WORKER_UNSCRAPED),
     AlertCase(
         "changed settings are wrong",
         ("MambaSettingsRefused",),
         worker={"mamba_settings_loaded": "0"},
     ),
     AlertCase(
-        "they were wrong for a moment", worker={"mamba_settings_loaded": "1+0x67 0+0x1 1+0x20"}
+        "settings were wrong briefly", worker={"mamba_settings_loaded": "1+0x67 0+0x1 1+0x20"}
     ),
     AlertCase(
-        "a roll-out stands still",
+        "a rollout is stuck",
         ("MambaVersionsDiffer",),
         worker={'mamba_build_info{version="0.2.0"}': "1"},
     ),
     AlertCase(
-        "a roll-out is under way", worker={'mamba_build_info{version="0.2.0"}': "_x50 1+0x40"}
+        "a rollout is in progress", worker={'mamba_build_info{version="0.2.0"}': "_x50 1+0x40"}
     ),
 )
 
@@ -91,12 +95,12 @@ QUEUE = (
         "a run waits and there is no worker",
         ('MambaNoWorkers{queue="main"}',),
         api={WAITING: "1", OLDEST: "300", SERVING: "0"},
-        worker=UNSEEN,
+        worker=WORKER_UNSCRAPED,
     ),
     AlertCase(
         "a pool starts from zero within its time",
         api={WAITING: "0+0x69 1+0x20", OLDEST: "0+0x69 50+0x20", SERVING: "0"},
-        worker=UNSEEN,
+        worker=WORKER_UNSCRAPED,
     ),
     AlertCase(
         "the oldest run waits, and workers are there",
@@ -123,11 +127,11 @@ QUEUE = (
             WAIT_10: "0",
         },
     ),
-    AlertCase("places are taken", ("MambaWorkersSaturated",), api={"mamba_workers_runs": "470"}),
-    AlertCase("places are left", api={"mamba_workers_runs": "400"}),
-    AlertCase("no worker has places", api={"mamba_workers_runs": "3", "mamba_workers_slots": "0"}),
+    AlertCase("slots are in use", ("MambaWorkersSaturated",), api={"mamba_workers_runs": "470"}),
+    AlertCase("slots are free", api={"mamba_workers_runs": "400"}),
+    AlertCase("no worker has slots", api={"mamba_workers_runs": "3", "mamba_workers_slots": "0"}),
     AlertCase("the queue fills up", ('MambaQueueNearLimit{queue="main"}',), api={WAITING: "8100"}),
-    AlertCase("each api process tells of half of it", api={WAITING: "4900"}),
+    AlertCase("both api processes report the same queue", api={WAITING: "4900"}),
     AlertCase("a queue without a limit", api={WAITING: "50000", "mamba_queue_limit": "0"}),
     AlertCase(
         "chats are refused",
@@ -142,16 +146,16 @@ QUEUE = (
 
 ANSWERS = (
     AlertCase(
-        "an eighth fails",
+        "one in eight runs fails",
         ("MambaAnswersFail",),
         worker={FAILED: "+10", errors("model_error"): "+10"},
     ),
-    AlertCase("one in 20 fails", worker={FAILED: "+3", errors("model_error"): "+3"}),
+    AlertCase("one in 20 runs fails", worker={FAILED: "+3", errors("model_error"): "+3"}),
     AlertCase(
         "conversations are too long", worker={FAILED: "+30", errors("context_too_long"): "+30"}
     ),
     AlertCase(
-        "two of three at night fail",
+        "two of three runs fail at low traffic",
         worker={
             SUCCEEDED: "0+0x65 1+0x20",
             FAILED: "0+0x65 2+0x20",
@@ -159,17 +163,17 @@ ANSWERS = (
         },
     ),
     AlertCase(
-        "some end by a time-out",
+        "some runs time out",
         ('MambaTimeouts{code="first_token_timeout"}',),
         worker={FAILED: "+4", errors("first_token_timeout"): "+4"},
     ),
-    AlertCase("few end by a time-out", worker={FAILED: "+1", errors("run_timeout"): "+1"}),
+    AlertCase("few runs time out", worker={FAILED: "+1", errors("run_timeout"): "+1"}),
     AlertCase(
-        "the account is empty",
+        "the quota is exceeded",
         ('MambaModelRefuses{code="quota_exceeded"}',),
         worker={FAILED: "+1", errors("quota_exceeded"): "+1"},
     ),
-    AlertCase("it was filled up again", worker={errors("quota_exceeded"): "0+1x50 50+0x40"}),
+    AlertCase("the quota was renewed", worker={errors("quota_exceeded"): "0+1x50 50+0x40"}),
     AlertCase(
         "an endpoint is down",
         ('MambaProviderDown{provider="openai"}',),
@@ -179,13 +183,13 @@ ANSWERS = (
         "an endpoint was down", api={'mamba_provider_up{provider="openai"}': "0+0x68 1+0x20"}
     ),
     AlertCase(
-        "a model begins late",
+        "a model is slow",
         ('MambaSlowFirstToken{model="gpt"}',),
         worker={TOKEN_1: "0", TOKEN_20: "+50"},
     ),
-    AlertCase("a model begins late at times", worker={TOKEN_1: "+40", TOKEN_20: "+58"}),
+    AlertCase("a model is sometimes slow", worker={TOKEN_1: "+40", TOKEN_20: "+58"}),
     AlertCase(
-        "answers begin late because they wait",
+        "answers are late because they wait",
         ('MambaLongWaits{queue="main"}',),
         worker={TOKEN_1: "0", TOKEN_20: "+50", QUICK_WAIT: "0", WAIT_10: "+50"},
     ),
@@ -195,50 +199,52 @@ ANSWERS = (
         worker={BEGUN: "+120", attempts("failed"): "+60"},
     ),
     AlertCase("some attempts fail", worker={BEGUN: "+70", attempts("failed"): "+10"}),
-    AlertCase("attempts break off", ("MambaAttemptsBroken",), worker={attempts("broken"): "+1"}),
-    AlertCase("two have broken off", worker={attempts("broken"): "0+0x65 2+0x20"}),
+    AlertCase("attempts break", ("MambaAttemptsBroken",), worker={attempts("broken"): "+1"}),
+    AlertCase("two attempts have broken", worker={attempts("broken"): "0+0x65 2+0x20"}),
     AlertCase(
-        "attempts break off without redis",
+        "attempts break without redis",
         ("MambaRedisDown",),
-        api=AWAY,
+        api=NO_REDIS,
         worker={attempts("broken"): "+1"},
     ),
     AlertCase(
-        "answers are given up",
+        "runs are abandoned",
         ('MambaAnswersLost{code="crash_budget"}',),
         worker={errors("crash_budget"): "0+0x60 2+0x30"},
     ),
-    AlertCase("they were given up long ago", worker={errors("crash_budget"): "0+0x20 2+0x70"}),
-    AlertCase(
-        "runs are lost to others", ("MambaLeasesLost",), worker={"mamba_leases_lost_total": "+1"}
-    ),
-    AlertCase("a run was lost to another", worker={"mamba_leases_lost_total": "0+0x62 1+0x30"}),
+    AlertCase("runs were abandoned long ago", worker={errors("crash_budget"): "0+0x20 2+0x70"}),
+    AlertCase("leases are lost", ("MambaLeasesLost",), worker={"mamba_leases_lost_total": "+1"}),
+    AlertCase("one lease was lost", worker={"mamba_leases_lost_total": "0+0x62 1+0x30"}),
 )
 
 API_AND_REDIS = (
     AlertCase("requests fail", ("MambaApiErrors",), api={status(500): "+1"}),
     AlertCase("a request has failed", api_b={status(500): "0+0x67 1+0x30"}),
     AlertCase(
-        "requests are refused without redis", ("MambaRedisDown",), api={**AWAY, status(503): "+60"}
+        "requests are refused without redis",
+        ("MambaRedisDown",),
+        api={**NO_REDIS, status(503): "+60"},
     ),
-    AlertCase("chats are let in late", ("MambaApiSlow",), api={LET_IN: "0"}),
-    AlertCase("some are let in late", api={LET_IN: "+58"}),
+    AlertCase("chats are accepted late", ("MambaApiSlow",), api={FAST_ACCEPT: "0"}),
+    AlertCase("some chats are accepted late", api={FAST_ACCEPT: "+58"}),
     AlertCase("streams are cut", ("MambaStreamsCut",), api={CUT: "+20"}),
-    AlertCase("a roll-out cuts streams", api={CUT: "0+0x60 0+60x4 240+0x30"}),
+    AlertCase("a rollout cuts streams", api={CUT: "0+0x60 0+60x4 240+0x30"}),
     AlertCase(
-        "a log has a hole", ("MambaStreamGaps",), api_b={"mamba_stream_gaps_total": "0+0x60 1+0x30"}
+        "a stream has a gap",
+        ("MambaStreamGaps",),
+        api_b={"mamba_stream_gaps_total": "0+0x60 1+0x30"},
     ),
     AlertCase(
-        "a worker finds one",
+        "a worker finds a gap",
         ("MambaStreamGaps",),
         worker={'mamba_appends_refused_total{reason="gap"}': "0+0x60 1+0x30"},
     ),
-    AlertCase("redis is away", ("MambaRedisDown",), api=AWAY),
-    AlertCase("redis is away for one of two", api_b=AWAY),
+    AlertCase("redis is unreachable", ("MambaRedisDown",), api=NO_REDIS),
+    AlertCase("redis is unreachable for one of two", api_b=NO_REDIS),
     AlertCase("redis fills up", ("MambaRedisMemory",), api={MEMORY: "850000000"}),
     AlertCase("redis is full", ("MambaRedisFull", "MambaRedisMemory"), api={MEMORY: "960000000"}),
-    AlertCase("redis may use all there is", api={MEMORY: "960000000", LIMIT: "0"}),
-    AlertCase("a hosted redis does not tell", api={MEMORY: None, LIMIT: None}),
+    AlertCase("redis has no memory limit", api={MEMORY: "960000000", LIMIT: "0"}),
+    AlertCase("a hosted redis hides its memory", api={MEMORY: None, LIMIT: None}),
     AlertCase("redis is slow", ("MambaRedisSlow",), api={"mamba_redis_latency_seconds": "0.08"}),
     AlertCase(
         "redis was slow once", api={"mamba_redis_latency_seconds": "0.001+0x67 0.2+0x0 0.001+0x20"}

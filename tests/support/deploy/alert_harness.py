@@ -1,14 +1,14 @@
-"""A house as Prometheus sees it, for promtool: all is well in it, but for what a case changes."""
+"""The metrics of a healthy deployment for promtool, and cases that change some of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MINUTES = 75
-#: When it is looked at which alerts fire.
+#: Minute at which the firing alerts are compared.
 AT = 70
 
-#: What a series tells each minute: a gauge "3", a counter that grows "+60" a minute, or samples as
-#: promtool writes them. None: there is no such series.
+#: Samples per minute: a gauge "3", a counter that grows by "+60", or samples in promtool notation.
+#: None removes the series.
 Values = str | None
 Series = Mapping[str, Values]
 
@@ -70,9 +70,9 @@ WORKER = {
 
 @dataclass(frozen=True)
 class AlertCase:
-    """What differs from a house where all is well, and which alerts fire, with their labels.
+    """Changes to the metrics of a healthy deployment, and the alerts that they fire, with labels.
 
-    `api` differs at both API processes, `api_b` at the second one alone.
+    `api` changes both API processes, `api_b` only the second.
     """
 
     name: str
@@ -82,21 +82,21 @@ class AlertCase:
     worker: Series = field(default_factory=dict[str, Values])
 
     def series(self) -> list[dict[str, str]]:
-        """As `input_series` of a promtool test."""
+        """Return the `input_series` of a promtool test."""
         processes = (
             ("mamba-api", "a", {**API, **self.api}),
             ("mamba-api", "b", {**API, **self.api, **self.api_b}),
             ("mamba-worker", "w", {**WORKER, **self.worker}),
         )
         return [
-            {"series": _labelled(series, job, instance), "values": _samples(values)}
-            for job, instance, told in processes
-            for series, values in told.items()
+            {"series": _with_labels(series, job, instance), "values": _samples(values)}
+            for job, instance, metrics in processes
+            for series, values in metrics.items()
             if values is not None
         ]
 
 
-def _labelled(series: str, job: str, instance: str) -> str:
+def _with_labels(series: str, job: str, instance: str) -> str:
     name, _, labels = series.removesuffix("}").partition("{")
     return f'{name}{{job="{job}",instance="{instance}",{labels}}}'
 

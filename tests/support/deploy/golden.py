@@ -1,4 +1,4 @@
-"""Writes the golden files anew: `make golden`. What has changed in them is for a human to read."""
+"""Regenerate the golden files: `make golden`. Review the diff before committing it."""
 
 from tests.support.deploy.helm import CASES
 

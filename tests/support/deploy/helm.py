@@ -1,4 +1,4 @@
-"""The chart, rendered by a real Helm."""
+"""Renders the chart with a real Helm."""
 
 import os
 import platform
@@ -22,8 +22,8 @@ KEDA = "keda.sh/v1alpha1"
 
 
 class HelmMissingError(RuntimeError):
-    """The tests of the chart need Helm 3.6 or newer: install it, or name one with the environment
-    variable MAMBA_HELM. On Linux on x86-64 they bring their own.
+    """The chart tests need Helm 3.6 or newer: install it, or set MAMBA_HELM to its path. On Linux
+    on x86-64 they download it.
     """
 
     def __str__(self) -> str:
@@ -31,12 +31,12 @@ class HelmMissingError(RuntimeError):
 
 
 class RefusedError(Exception):
-    """Helm refuses the values; the text is its own."""
+    """Helm rejected the values. The message is its error output."""
 
 
 @dataclass(frozen=True)
 class ChartCase:
-    """Values that the chart is tried with, in a cluster that has these APIs beyond Kubernetes'."""
+    """Values to render the chart with, and additional APIs of the cluster."""
 
     name: str
     apis: tuple[str, ...] = ()
@@ -66,10 +66,10 @@ CASES = (
 
 
 def template(*arguments: str) -> str:
-    """What `helm template` makes of the chart.
+    """Return the output of `helm template`.
 
     Raises:
-        RefusedError: if it does not.
+        RefusedError: if Helm rejects the values.
     """
     command = [find_helm(), "template", "mamba", str(CHART), "--namespace", NAMESPACE]
     done = subprocess.run(
@@ -89,8 +89,8 @@ def objects(rendered: str) -> list[dict[str, Any]]:
 
 @cache
 def find_helm() -> str:
-    if named := os.environ.get("MAMBA_HELM"):
-        return named
+    if configured := os.environ.get("MAMBA_HELM"):
+        return configured
     if found := shutil.which("helm"):
         return found
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):

@@ -1,4 +1,4 @@
-"""Finds Prometheus and promtool; where there are none, brings those of Debian's package."""
+"""Finds Prometheus and promtool, or downloads them from Debian's package."""
 
 import fcntl
 import os
@@ -12,9 +12,8 @@ _PACKAGE = "prometheus"
 
 
 class PrometheusMissingError(RuntimeError):
-    """The tests of alerts and dashboards need Prometheus 2.42 or newer, with promtool: install it,
-    or name its folder with the environment variable MAMBA_PROMETHEUS. On Debian and Ubuntu they
-    bring their own.
+    """The tests of alerts and dashboards need Prometheus 2.42 or newer with promtool: install it,
+    or set MAMBA_PROMETHEUS to its folder. On Debian and Ubuntu they download it.
     """
 
     def __str__(self) -> str:
@@ -23,29 +22,29 @@ class PrometheusMissingError(RuntimeError):
 
 @cache
 def find(program: str) -> str:
-    """`promtool` or `prometheus`: of MAMBA_PROMETHEUS, installed, or out of Debian's package.
+    """Return the path of `promtool` or `prometheus`.
 
     Raises:
-        PrometheusMissingError: if there is none.
+        PrometheusMissingError: if it is not installed and cannot be downloaded.
     """
-    named = os.environ.get("MAMBA_PROMETHEUS")
-    if found := shutil.which(program, path=named):
+    folder = os.environ.get("MAMBA_PROMETHEUS")
+    if found := shutil.which(program, path=folder):
         return found
-    if named or not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+    if folder or not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise PrometheusMissingError
     return str(_unpacked() / "usr" / "bin" / program)
 
 
 def _unpacked() -> Path:
-    """The package's files. It needs nothing of its machine but the C library, and no root."""
+    """Download and unpack the package, without root. The programs need only the C library."""
     _FOLDER.mkdir(exist_ok=True)
     files, done = _FOLDER / "files", _FOLDER / "done"
     with (_FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one brings it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # only one test process downloads it
         if not done.exists():
             for name in ("state/lists/partial", "cache/archives/partial"):
                 (_FOLDER / name).mkdir(parents=True, exist_ok=True)
-            # A machine's own lists of packages may be old, or, in a container, not there.
+            # The package lists of this machine may be outdated or missing.
             _apt_get("update")
             _apt_get("download", _PACKAGE)
             [package] = _FOLDER.glob("*.deb")
@@ -58,7 +57,7 @@ def _unpacked() -> Path:
 
 
 def _apt_get(*command: str) -> None:
-    """With lists and caches of its own: those of the machine are root's."""
+    """Run apt-get with separate lists and caches, because those of the machine belong to root."""
     options = {
         "Dir::State": _FOLDER / "state",
         "Dir::State::status": "/var/lib/dpkg/status",
@@ -66,9 +65,9 @@ def _apt_get(*command: str) -> None:
         "APT::Sandbox::User": "root",
         "Acquire::Retries": 3,
     }
-    said = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]
     done = subprocess.run(
-        ["apt-get", "-qq", *said, *command],
+        ["apt-get", "-qq", *flags, *command],
         cwd=_FOLDER,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Linters that come with the development dependencies."""
+"""Runs linters from the development dependencies."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from tests.support.deploy.helm import ROOT
 
 
 def tool(name: str, *arguments: str) -> None:
-    """Run one, and fail with what it says if it finds anything."""
+    """Run a linter, and fail with its output if it reports anything."""
     path = Path(sys.executable).with_name(name)
     assert path.exists(), f"{name} is missing: make install"
     done = subprocess.run([path, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
