@@ -158,7 +158,7 @@ test('does not resume events without ids', async () => {
   assert.equal(requests.length, 1);
 });
 
-test('backs off exponentially from the server's retry delay', async (t) => {
+test('backs off exponentially from the retry delay of the server', async (t) => {
   const waits = [];
   t.mock.method(Math, 'random', () => 1);
   t.mock.method(globalThis, 'setTimeout', (then, ms) => {
