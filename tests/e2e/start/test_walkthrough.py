@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import System, end
-from tests.mamba.unit.test_config_report import CURRENT, EARLIER, HOME_FILE, KEY
+from tests.mamba.unit.test_config_report import CURRENT, HOME_FILE, KEY, PREVIOUS
 from tests.support.processes import ServerProcess, free_port
 from tests.support.wait import until
 
@@ -156,7 +156,7 @@ async def test_documented_command_serves_the_api(
         assert "models" in (await client.get("/models")).json()
 
 
-@pytest.mark.parametrize("text", [CURRENT, EARLIER], ids=["current", "earlier"])
+@pytest.mark.parametrize("text", [CURRENT, PREVIOUS], ids=["current", "earlier"])
 async def test_documented_yaml_requires_a_key(system: System, tmp_path: Path, text: str) -> None:
     (tmp_path / "config.local.yaml").write_text(text)
 
