@@ -35,7 +35,7 @@ def upstream() -> Generator[Upstream]:
     server.stop()
 
 
-def test_its_settings_are_what_it_says_they_are() -> None:
+def test_settings_examples_have_the_documented_effect() -> None:
     own, chosen, routed, told = (Settings(**block) for block in YAML)
 
     assert providers_of(own)["ollama"].base_url == "http://gpu-1:11434/v1"
@@ -47,7 +47,7 @@ def test_its_settings_are_what_it_says_they_are() -> None:
     assert providers_of(told)["tiny"].settings.profile.tools is False
 
 
-async def test_its_python_runs(
+async def test_python_example_runs(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     create = partial(mamba.backends.create_vllm_backend, base_url=upstream.base_url)

@@ -134,7 +134,7 @@ async def agency(
         await stop_all(api, valkey)
 
 
-async def test_the_agents_are_listed(agency: Agency) -> None:
+async def test_agents_endpoint_lists_file_and_package_agents(agency: Agency) -> None:
     await agency.until_offered("weather")
 
     listed = await agency.agents()
@@ -159,7 +159,7 @@ async def test_the_agents_are_listed(agency: Agency) -> None:
     assert listed["poet"]["limits"]["cost"] == 0.5
 
 
-async def test_an_agent_of_the_file_answers_with_its_instructions(
+async def test_file_agent_uses_its_instructions(
     agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.upstream.script(name, [[{"text": ["Rain, ", "rain."]}]])
@@ -173,7 +173,7 @@ async def test_an_agent_of_the_file_answers_with_its_instructions(
     assert [t["function"]["name"] for t in request["body"]["tools"]] == ["generateCard"]
 
 
-async def test_an_agent_of_a_package_calls_its_tool_and_cites(
+async def test_package_agent_calls_its_tool_and_cites_sources(
     agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.until_offered("weather")
@@ -194,7 +194,7 @@ async def test_an_agent_of_a_package_calls_its_tool_and_cites(
     }
 
 
-async def test_an_unknown_agent_is_told_which_there_are(agency: Agency, sse: SseClient) -> None:
+async def test_unknown_agent_error_lists_available_agents(agency: Agency, sse: SseClient) -> None:
     await agency.until_offered("weather")
 
     refused = await sse.post(agency.chat, "nobody", agent="nobody")
@@ -206,7 +206,7 @@ async def test_an_unknown_agent_is_told_which_there_are(agency: Agency, sse: Sse
     )
 
 
-async def test_an_agent_that_is_added_to_the_file_answers_without_a_restart(
+async def test_agent_added_to_file_is_available_without_restart(
     agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.upstream.script(name, [[{"text": ["Soup."]}]])
@@ -223,7 +223,7 @@ def call(name: str, number: int) -> Json:
     return {"tool": {"id": f"call-{number}", "name": name, "arguments": "{}"}}
 
 
-async def test_a_worker_is_killed_in_a_tool_and_no_completed_one_runs_twice(
+async def test_killed_worker_repeats_no_completed_tool_call(
     agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.until_offered("marks")
@@ -268,7 +268,7 @@ def message(events: list[SseEvent]) -> list[Json]:
     return [*kept, {"text": text(events)}]
 
 
-async def test_an_agent_has_the_requests_display_tools_if_it_takes_them(
+async def test_request_display_tools_reach_only_agents_that_allow_them(
     agency: Agency, sse: SseClient, name: str
 ) -> None:
     assert (await agency.until_offered("marks"))["display_tools"]
@@ -289,7 +289,7 @@ async def test_an_agent_has_the_requests_display_tools_if_it_takes_them(
     assert offered[1] == ["forecast"]
 
 
-async def test_a_tool_that_there_is_not_is_refused_where_tools_are_taken(
+async def test_unknown_display_tool_returns_422(
     agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.until_offered("marks")

@@ -64,7 +64,7 @@ FINDING: Json = {
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
-async def test_the_planted_findings_of_a_diff_are_found_and_shown_as_cards(
+async def test_planted_findings_are_shown_as_cards(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     await system.upstream.script(
@@ -97,7 +97,7 @@ async def test_the_planted_findings_of_a_diff_are_found_and_shown_as_cards(
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
-async def test_a_page_reloaded_at_any_moment_shows_the_review_whole(
+async def test_reload_at_any_event_shows_the_complete_review(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     await system.upstream.script(
@@ -127,7 +127,7 @@ async def test_a_page_reloaded_at_any_moment_shows_the_review_whole(
     await asyncio.gather(*map(reload, range(1, 16)))
 
 
-async def test_a_clean_diff_has_no_findings(system: System, ai: AiClient, name: str) -> None:
+async def test_clean_diff_has_no_findings(system: System, ai: AiClient, name: str) -> None:
     script = [[call(1, "find_problems", {}), call(2, "analyze_complexity", {})]]
     await system.upstream.script(name, [*script, [{"text": ["It can go in."]}]])
     body = {"model": name, "agent": "code_review"}
@@ -140,7 +140,7 @@ async def test_a_clean_diff_has_no_findings(system: System, ai: AiClient, name: 
     assert [function["name"] for function in measured["functions"]] == ["total"]
 
 
-async def test_a_finding_must_be_where_there_is_a_line(
+async def test_finding_on_a_missing_line_is_rejected(
     system: System, ai: AiClient, name: str
 ) -> None:
     nowhere = [{**FINDING, "line": 900}, {**FINDING, "path": "shop/other.py"}]
@@ -157,7 +157,7 @@ async def test_a_finding_must_be_where_there_is_a_line(
     assert not [part for part in answer.message["parts"] if part["type"] == "data-card"]
 
 
-async def test_an_attached_file_is_reviewed_by_its_name(
+async def test_attached_file_is_reviewed_under_its_name(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[call(1, "find_problems", {})], [{"text": ["Done."]}]])

@@ -40,7 +40,7 @@ async def divided(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
         await stop_all(valkey)
 
 
-async def test_each_run_goes_to_its_own_pool(divided: System, sse: SseClient, name: str) -> None:
+async def test_each_run_goes_to_the_pool_of_its_queue(divided: System, sse: SseClient, name: str) -> None:
     local = f"local-{name}"
     await divided.upstream.script(name, HELD)
     await divided.upstream.script(local, HELD)
@@ -60,7 +60,7 @@ async def test_each_run_goes_to_its_own_pool(divided: System, sse: SseClient, na
         assert [text(await stream.rest()) for stream in (one, other)] == ["lo", "lo"]
 
 
-async def test_a_pool_that_is_dead_holds_up_no_other(
+async def test_dead_pool_does_not_block_other_queues(
     divided: System, sse: SseClient, name: str
 ) -> None:
     local = f"local-{name}"
@@ -83,7 +83,7 @@ async def test_a_pool_that_is_dead_holds_up_no_other(
     assert text(answer) == "Hello"
 
 
-async def test_workers_that_name_no_queue_serve_those_of_models_too(
+async def test_workers_without_queue_setting_serve_model_queues(
     divided: System, sse: SseClient, name: str
 ) -> None:
     local = f"local-{name}"
@@ -95,7 +95,7 @@ async def test_workers_that_name_no_queue_serve_those_of_models_too(
     assert text(answer) == "Hello"
 
 
-async def test_an_agents_own_queue_goes_before_its_models(
+async def test_agent_queue_overrides_model_queue(
     divided: System, sse: SseClient, name: str
 ) -> None:
     local = f"local-{name}"

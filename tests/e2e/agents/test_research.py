@@ -19,7 +19,7 @@ def call(number: int, name: str, arguments: str) -> Json:
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
-async def test_an_answer_cites_the_note_that_holds_it(
+async def test_answer_cites_the_note_it_is_based_on(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     answer_text = "Another worker goes on in the same text [Workers: When a worker is killed]."
@@ -48,7 +48,7 @@ async def test_an_answer_cites_the_note_that_holds_it(
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
-async def test_a_page_reloaded_at_any_moment_shows_the_research_whole(
+async def test_reload_at_any_event_shows_the_complete_research(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
     await system.upstream.script(
@@ -78,7 +78,7 @@ async def test_a_page_reloaded_at_any_moment_shows_the_research_whole(
     await asyncio.gather(*map(reload, range(1, 16)))
 
 
-async def test_a_note_that_is_not_there_is_a_fault_that_the_model_can_mend(
+async def test_model_can_retry_after_an_unknown_note_id(
     system: System, ai: AiClient, name: str
 ) -> None:
     await system.upstream.script(

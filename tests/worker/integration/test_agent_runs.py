@@ -74,7 +74,7 @@ def shown(log: Sequence[Event]) -> list[Event]:
     return [event for event in log if isinstance(event, ToolOutputAvailable | SourceUrl)]
 
 
-async def test_a_result_and_its_sources_are_written_together_or_not_at_all(
+async def test_tool_output_and_its_sources_are_written_atomically(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[str] = []
@@ -98,7 +98,7 @@ async def test_a_result_and_its_sources_are_written_together_or_not_at_all(
         assert len(keys) == (0 if shown(before) else 1), before
 
 
-async def test_a_call_has_one_key_in_all_attempts(desk: Desk) -> None:
+async def test_call_key_is_the_same_in_all_attempts(desk: Desk) -> None:
     keys: list[str] = []
     desk.definition, desk.agent = PLAIN, looking(keys)
     again = {0: DeltaToolCall("look", '{"up":"x"}', tool_call_id="call-2")}
@@ -117,7 +117,7 @@ async def test_a_call_has_one_key_in_all_attempts(desk: Desk) -> None:
     assert ids == {"call-1"}
 
 
-async def test_the_steps_of_all_attempts_count(desk: Desk) -> None:
+async def test_step_limit_covers_all_attempts(desk: Desk) -> None:
     desk.agent = looking([])
     desk.definition = replace(PLAIN, limits=AgentLimits(steps=3))
 
@@ -127,7 +127,7 @@ async def test_the_steps_of_all_attempts_count(desk: Desk) -> None:
     assert said(await desk.log()) == ""
 
 
-async def test_the_tokens_of_all_attempts_count(desk: Desk) -> None:
+async def test_token_limit_covers_all_attempts(desk: Desk) -> None:
     desk.agent = looking([])
     desk.definition = replace(PLAIN, limits=AgentLimits(tokens=250))
     await desk.run([LOOK], ["Hello"])
@@ -144,7 +144,7 @@ async def test_the_tokens_of_all_attempts_count(desk: Desk) -> None:
     assert error_code(await desk.log()) == "usage_limit"
 
 
-async def test_the_cost_of_all_attempts_counts(desk: Desk) -> None:
+async def test_cost_limit_covers_all_attempts(desk: Desk) -> None:
     desk.definition = replace(PLAIN, limits=AgentLimits.model_validate({"cost": "0.10"}))
     await desk.stream.take_over(RUN)
     await desk.runs.record_usage(RUN, 1, '{"input_tokens": 1, "cost": "0.11"}')
@@ -160,7 +160,7 @@ async def test_usage_without_limits_is_not_recorded(desk: Desk) -> None:
     assert await desk.runs.usages(RUN) == []
 
 
-async def test_a_meter_adds_up_the_attempts(desk: Desk) -> None:
+async def test_usage_meter_sums_all_attempts(desk: Desk) -> None:
     limits = UsageLimits(total_tokens_limit=1000)
     for attempt in (1, 2):
         meter = UsageMeter(desk.runs, RUN, attempt, "m")
@@ -173,7 +173,7 @@ async def test_a_meter_adds_up_the_attempts(desk: Desk) -> None:
     assert (total.input_tokens, total.output_tokens, total.requests) == (20, 10, 0)
 
 
-async def test_an_agents_own_time_is_within_the_runs(desk: Desk) -> None:
+async def test_agent_time_limit_ends_the_run(desk: Desk) -> None:
     desk.definition = replace(PLAIN, limits=AgentLimits(seconds=0.1))
 
     await desk.run(["Hello", asyncio.Event()])
@@ -204,7 +204,7 @@ async def test_after_output_fail_ends_the_run_after_output(desk: Desk) -> None:
     assert error_code(log) == "rate_limited"
 
 
-async def test_an_agent_that_does_not_go_on_fails_after_a_crash(desk: Desk) -> None:
+async def test_agent_with_after_output_fail_is_not_resumed(desk: Desk) -> None:
     await desk.run(["Hello"])
     log = await desk.log()
     desk.definition = FAIL
@@ -217,7 +217,7 @@ async def test_an_agent_that_does_not_go_on_fails_after_a_crash(desk: Desk) -> N
     assert kinds(log)[-4:] == ["text-end", "finish-step", "data-error", "error"]
 
 
-async def test_the_tools_that_a_request_enables_are_the_chat_agents_alone(desk: Desk) -> None:
+async def test_agent_without_display_tools_ignores_requested_tools(desk: Desk) -> None:
     desk.definition = PLAIN
     card = {0: DeltaToolCall("generateCard", '{"title":"x"}', tool_call_id="c")}
 
@@ -227,7 +227,7 @@ async def test_the_tools_that_a_request_enables_are_the_chat_agents_alone(desk: 
     assert said(await desk.log()) == "Hello"
 
 
-async def test_an_agents_own_model_answers(desk: Desk) -> None:
+async def test_agent_model_overrides_requested_model(desk: Desk) -> None:
     asked: list[str] = []
 
     class Named(ScriptedModels):

@@ -61,7 +61,7 @@ async def chunks_of(backend: OpenAICompatibleBackend, **options: Any) -> list[St
     return [chunk async for chunk in backend.stream(HI, **options)]
 
 
-async def test_a_completion_has_the_answer_its_usage_and_its_end(
+async def test_completion_returns_content_usage_and_finish_reason(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     await upstream.script("m", [THINKING])
@@ -75,7 +75,7 @@ async def test_a_completion_has_the_answer_its_usage_and_its_end(
     assert (body["temperature"], body["max_tokens"], body["top_k"]) == (0.5, 9, 3)
 
 
-async def test_a_stream_ends_in_one_final_chunk_with_the_usage(
+async def test_stream_ends_with_one_final_chunk_with_usage(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     await upstream.script("m", [THINKING])
@@ -89,7 +89,7 @@ async def test_a_stream_ends_in_one_final_chunk_with_the_usage(
     assert last.usage is not None
 
 
-async def test_tools_go_out_and_calls_come_back(
+async def test_tools_are_sent_and_tool_calls_returned(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -138,7 +138,7 @@ async def test_endpoint_errors_are_mapped_without_the_key(
         assert KEY not in f"{thing!r} {thing}"
 
 
-async def test_a_used_up_quota_is_not_worth_another_try(
+async def test_exhausted_quota_is_not_retryable(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     body = {"error": {"message": "no", "code": "insufficient_quota"}}
@@ -150,7 +150,7 @@ async def test_a_used_up_quota_is_not_worth_another_try(
     assert not caught.value.retryable
 
 
-async def test_an_answer_that_breaks_off_is_an_error(
+async def test_interrupted_answer_raises_retryable_error(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     await upstream.script("m", [HELLO], [{"cut_after": 1}])
@@ -171,7 +171,7 @@ async def test_silent_endpoint_times_out(upstream: Upstream) -> None:
     assert caught.value.retryable
 
 
-async def test_a_reader_who_stops_early_hangs_up(upstream: Upstream) -> None:
+async def test_closing_the_stream_closes_the_connection(upstream: Upstream) -> None:
     await upstream.script("quits", [[{"text": ["a"]}, {"wait": True}]])
     async with OpenAICompatibleBackend("quits", base_url=upstream.base_url) as quitting:
         stream = quitting.stream(HI)
@@ -192,7 +192,7 @@ async def test_health_check_reports_reachability(upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(401, True), (403, True), (500, False)])
-async def test_an_endpoint_that_refuses_the_key_is_there(status: int, *, healthy: bool) -> None:
+async def test_endpoint_that_rejects_the_key_counts_as_available(status: int, *, healthy: bool) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n".encode())
@@ -230,7 +230,7 @@ async def test_closed_backend_sends_no_requests(
         await backend.complete(HI)
 
 
-async def test_the_factories_know_the_servers_and_their_ports() -> None:
+async def test_factories_use_default_names_and_ports() -> None:
     made = [create_ollama_backend("a"), create_vllm_backend("b/c"), create_lmstudio_backend()]
 
     assert [backend.name for backend in made] == ["ollama", "vllm", "lmstudio"]
@@ -240,7 +240,7 @@ async def test_the_factories_know_the_servers_and_their_ports() -> None:
         await backend.close()
 
 
-async def test_a_key_may_be_a_secret_and_reaches_the_endpoint_alone(upstream: Upstream) -> None:
+async def test_secret_key_is_not_in_the_repr(upstream: Upstream) -> None:
     secret = SecretStr(KEY)
     async with OpenAICompatibleBackend("m", base_url=upstream.base_url, api_key=secret) as backend:
         assert KEY not in repr(vars(backend))
@@ -261,7 +261,7 @@ SINGLE: list[list[Quirk]] = [
 
 
 @pytest.mark.parametrize("quirks", QUIRKS + SINGLE, ids=[*SERVERS, *(q[0] for q in SINGLE)])
-async def test_reasoning_and_text_arrive_apart_however_they_are_sent(
+async def test_reasoning_is_separated_from_text_for_every_server(
     upstream: Upstream, backend: OpenAICompatibleBackend, quirks: list[Quirk]
 ) -> None:
     await upstream.script("m", [THINKING], quirks=quirks)
@@ -327,7 +327,7 @@ async def test_tool_calls_with_odd_indexes_stay_separate(
 
 
 @pytest.mark.parametrize("quirk", ["error-at-the-end", "old-error-at-the-end"])
-async def test_an_error_inside_a_stream_is_an_error(
+async def test_error_event_in_stream_raises_retryable_error(
     upstream: Upstream, backend: OpenAICompatibleBackend, quirk: Quirk
 ) -> None:
     await upstream.script("m", [HELLO], quirks=[quirk])
@@ -368,7 +368,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("chunk", NONSENSE.values(), ids=NONSENSE)
-async def test_a_chunk_of_the_wrong_shape_is_the_endpoints_error_and_tried_again(
+async def test_malformed_chunk_raises_retryable_model_error(
     upstream: Upstream, backend: OpenAICompatibleBackend, chunk: str
 ) -> None:
     raw = {"raw": f'data: {chunk}\n\ndata: {{"choices": []}}\n\ndata: [DONE]\n\n'}
@@ -385,7 +385,7 @@ async def test_a_chunk_of_the_wrong_shape_is_the_endpoints_error_and_tried_again
 
 
 @pytest.mark.parametrize("chunk", ["[" * 5000 + "]" * 5000, "9" * 5000, "secret"])
-async def test_what_is_no_json_to_us_is_the_endpoints_error_without_a_word_of_it(
+async def test_unparsable_chunk_raises_model_error(
     upstream: Upstream, backend: OpenAICompatibleBackend, chunk: str
 ) -> None:
     raw = {"raw": f'data: {{"choices": {chunk}}}\n\ndata: [DONE]\n\n'}
@@ -399,7 +399,7 @@ async def test_what_is_no_json_to_us_is_the_endpoints_error_without_a_word_of_it
     assert failure_of(failed.value) == FAILED
 
 
-async def test_half_a_character_in_a_tool_call_breaks_nothing(
+async def test_lone_surrogate_in_tool_call_is_replaced(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     half = r"\ud800"
@@ -449,7 +449,7 @@ async def test_chunk_creation_time_is_ignored(
     ],
     ids=str,
 )
-async def test_a_file_that_no_endpoint_takes_is_refused_in_words(
+async def test_unsupported_file_raises_unsupported_content(
     backend: OpenAICompatibleBackend, file: BinaryContent | AudioUrl
 ) -> None:
     with pytest.raises(UserError) as refused:
@@ -459,7 +459,7 @@ async def test_a_file_that_no_endpoint_takes_is_refused_in_words(
 
 
 @pytest.mark.parametrize("media_type", ["audio/wav", "image/png", "application/pdf", "text/csv"])
-async def test_a_file_that_endpoints_take_is_sent(
+async def test_supported_file_is_sent(
     upstream: Upstream, backend: OpenAICompatibleBackend, media_type: str
 ) -> None:
     await upstream.script("m", [HELLO])
@@ -470,7 +470,7 @@ async def test_a_file_that_endpoints_take_is_sent(
     assert answer.output == "Hello"
 
 
-async def test_many_streams_share_the_connections_of_one_backend(
+async def test_concurrent_streams_share_one_backend(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
     await upstream.script("m", [[{"words": 50}]])

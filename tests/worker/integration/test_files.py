@@ -87,7 +87,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("part", "words"), REFUSED.values(), ids=REFUSED)
-async def test_a_file_of_another_kind_is_refused(
+async def test_unsupported_file_type_returns_422(
     http: httpx.AsyncClient, part: Json, words: str
 ) -> None:
     status, problem = await answer(http, part)
@@ -97,7 +97,7 @@ async def test_a_file_of_another_kind_is_refused(
     assert words in problem["detail"]
 
 
-async def test_a_file_that_is_too_large_and_one_too_many_are_refused(
+async def test_too_large_or_too_many_files_return_413(
     http: httpx.AsyncClient,
 ) -> None:
     small = file("text/plain", b"a" * 1000)
@@ -110,7 +110,7 @@ async def test_a_file_that_is_too_large_and_one_too_many_are_refused(
     assert (await answer(http, small, small))[0] == 200
 
 
-async def test_what_an_assistant_has_made_is_no_file_of_the_user(http: httpx.AsyncClient) -> None:
+async def test_assistant_files_are_not_checked(http: httpx.AsyncClient) -> None:
     assert (await answer(http, file("application/zip", ZIP), role="assistant"))[0] == 200
 
 
@@ -130,7 +130,7 @@ PRIVATE = {
 
 
 @pytest.mark.parametrize("url", PRIVATE.values(), ids=PRIVATE)
-async def test_a_private_address_is_never_asked(url: str) -> None:
+async def test_private_address_is_not_requested(url: str) -> None:
     async with Pages({"/a.png": ("image/png", PNG)}) as pages:
         with pytest.raises(ValueError, match=r"blocked|private") as raised:
             await download_files(conversation(url.format(port=pages.port)), 1000)
@@ -150,7 +150,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("public")
-async def test_a_file_at_an_address_is_fetched_and_looked_at() -> None:
+async def test_file_url_is_downloaded_and_its_type_detected() -> None:
     async with Pages({"/a": ("image/png", JPEG), "/b": ("text/plain", "é".encode("latin-1"))}) as p:
         image = await download_files(conversation(f"{p.url}/a"), 1000)
         [text] = await download_files(conversation(f"{p.url}/b", "application/octet-stream"), 1000)
@@ -170,7 +170,7 @@ def content(message: Any) -> Any:
 
 
 @pytest.mark.usefixtures("public")
-async def test_a_file_that_is_too_large_gone_or_no_image_is_an_error() -> None:
+async def test_failed_download_has_an_error_code() -> None:
     pages = {"/large": ("image/png", PNG * 100), "/page": ("text/html", b"<html>")}
     async with Pages(pages) as p:
         codes: list[str] = []
@@ -184,7 +184,7 @@ async def test_a_file_that_is_too_large_gone_or_no_image_is_an_error() -> None:
 
 @pytest.mark.usefixtures("public")
 @pytest.mark.parametrize("limit", ["_FILE_SECONDS", "_TOTAL_SECONDS"])
-async def test_a_server_that_sends_a_byte_at_a_time_holds_no_worker(
+async def test_slow_download_times_out(
     monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(files, limit, 0.5)
@@ -209,7 +209,7 @@ async def test_a_server_that_sends_a_byte_at_a_time_holds_no_worker(
 
 
 @pytest.mark.usefixtures("public")
-async def test_the_files_of_a_conversation_have_a_limit_together() -> None:
+async def test_total_download_size_is_limited() -> None:
     """The addresses of a thousand large files are a small request."""
     async with Pages({"/a": ("image/png", PNG + b"x" * (1000 - len(PNG)))}) as p:
         ten = conversation(f"{p.url}/a") * 10

@@ -47,7 +47,7 @@ async def reports_of(redis: Redis, *names: str) -> dict[str, ProviderReport]:
     return {report.name: report for report in reports}
 
 
-async def test_each_configured_provider_is_reported_with_its_models(
+async def test_report_contains_each_configured_provider_and_its_models(
     redis: Redis, upstream: Upstream
 ) -> None:
     await upstream.clear()
@@ -83,7 +83,7 @@ async def test_rejected_key_differs_from_unreachable_endpoint(redis: Redis) -> N
     assert (await reports_of(redis, "openai"))["openai"].error == "model_auth"
 
 
-async def test_of_many_workers_one_asks(redis: Redis, upstream: Upstream) -> None:
+async def test_only_one_worker_probes(redis: Redis, upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream, health=HealthSettings(interval_seconds=30)))
 
     async with (
@@ -97,7 +97,7 @@ async def test_of_many_workers_one_asks(redis: Redis, upstream: Upstream) -> Non
     assert holder in (b"w1", b"w2", b"w3")
 
 
-async def test_another_worker_asks_when_the_first_is_gone(redis: Redis, upstream: Upstream) -> None:
+async def test_another_worker_probes_after_the_leader_stops(redis: Redis, upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream, health=HealthSettings(interval_seconds=0.2)))
     async with HealthProbe(redis, live, "w1"):
         await until(lambda: redis.execute_command("HEXISTS", keys.PROVIDERS, "openai"))
@@ -107,7 +107,7 @@ async def test_another_worker_asks_when_the_first_is_gone(redis: Redis, upstream
         await until(lambda: redis.execute_command("HEXISTS", keys.PROVIDERS, "openai"))
 
 
-async def test_it_can_be_turned_off(redis: Redis, upstream: Upstream) -> None:
+async def test_probe_can_be_disabled(redis: Redis, upstream: Upstream) -> None:
     off = HealthSettings(openai_check_enabled=False, interval_seconds=0.01)
     live = _Watched(settings(upstream, health=off))
 
@@ -188,7 +188,7 @@ async def test_model_list_combines_settings_and_reports(redis: Redis, upstream: 
     ]
 
 
-async def test_the_list_has_what_may_be_named_alone(redis: Redis, upstream: Upstream) -> None:
+async def test_model_list_omits_models_that_are_not_allowed(redis: Redis, upstream: Upstream) -> None:
     given = settings(
         upstream,
         openai={"models": ("gpt-4o", "gpt-5", "o3")},
@@ -198,7 +198,7 @@ async def test_the_list_has_what_may_be_named_alone(redis: Redis, upstream: Upst
     assert [id_ for id_, _, _ in await listed(redis, given)] == ["openai/gpt-4o", "openai/gpt-5"]
 
 
-async def test_a_provider_that_the_workers_alone_know_is_listed(redis: Redis) -> None:
+async def test_model_list_includes_provider_known_only_to_workers(redis: Redis) -> None:
     report = ProviderReport(
         name="openai", healthy=True, latency_ms=1, checked_at=1, models=("gpt-5",)
     )

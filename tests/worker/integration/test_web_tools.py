@@ -85,14 +85,14 @@ def names(settings: ResearchSettings) -> list[str]:
     return [tool.name for tool in web_tools(settings)]
 
 
-async def test_there_are_the_tools_that_the_settings_allow(pages: Pages) -> None:
+async def test_settings_select_the_web_tools(pages: Pages) -> None:
     assert names(ResearchSettings()) == []
     assert names(ResearchSettings(web_search="duckduckgo")) == ["search_web"]
     assert names(reading()) == ["fetch_page"]
     assert names(tavily(pages, fetch_pages=True)) == ["search_web", "fetch_page"]
 
 
-async def test_a_search_gives_excerpts_and_cites_them(pages: Pages) -> None:
+async def test_search_returns_and_cites_excerpts(pages: Pages) -> None:
     result = await call(tavily(pages), "search_web", query="snakes")
 
     assert result.content == EXCERPTS
@@ -103,7 +103,7 @@ async def test_a_search_gives_excerpts_and_cites_them(pages: Pages) -> None:
     assert json.loads(pages.bodies[0])["query"] == "snakes"
 
 
-async def test_where_pages_are_read_only_these_are_cited(pages: Pages) -> None:
+async def test_only_fetched_pages_are_cited_if_fetching_is_enabled(pages: Pages) -> None:
     settings = tavily(pages, fetch_pages=True, private_addresses=True)
 
     searched = await call(settings, "search_web", query="snakes")
@@ -119,7 +119,7 @@ async def test_where_pages_are_read_only_these_are_cited(pages: Pages) -> None:
 @pytest.mark.parametrize(
     "status", ["400 Bad", "401 No", "403 No", "429 Wait", "432 Plan", "500 Oh"]
 )
-async def test_a_search_that_fails_tells_no_key(pages: Pages, status: str) -> None:
+async def test_failed_search_error_omits_the_api_key(pages: Pages, status: str) -> None:
     pages.pages["/search"] = _json({"detail": {"error": f"the key {KEY} is bad"}}, status)
 
     result = await call(tavily(pages), "search_web", query="snakes")
@@ -130,7 +130,7 @@ async def test_a_search_that_fails_tells_no_key(pages: Pages, status: str) -> No
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"results": [{"title": "One"}]}'])
-async def test_a_search_that_answers_nonsense_is_a_failed_search(pages: Pages, body: bytes) -> None:
+async def test_invalid_search_response_fails_the_search(pages: Pages, body: bytes) -> None:
     pages.pages["/search"] = ("application/json", body)
 
     result = await call(tavily(pages), "search_web", query="snakes")
@@ -138,7 +138,7 @@ async def test_a_search_that_answers_nonsense_is_a_failed_search(pages: Pages, b
     assert (result.outcome, "The search failed" in str(result.content)) == ("retried", True)
 
 
-async def test_a_search_provider_that_is_away_is_a_failed_search() -> None:
+async def test_unreachable_search_provider_fails_the_search() -> None:
     async with Pages({}) as gone:
         settings = tavily(gone)
 
@@ -176,7 +176,7 @@ def rebound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("rebound")
 @pytest.mark.parametrize("url", REFUSED)
-async def test_a_private_address_is_refused_and_never_asked(pages: Pages, url: str) -> None:
+async def test_private_address_is_refused_without_a_request(pages: Pages, url: str) -> None:
     settings = reading(private_addresses=False)
 
     result = await call(settings, "fetch_page", url=url.format(port=pages.port))
@@ -185,7 +185,7 @@ async def test_a_private_address_is_refused_and_never_asked(pages: Pages, url: s
     assert not pages.asked
 
 
-async def test_a_redirect_to_a_forbidden_address_is_refused(pages: Pages) -> None:
+async def test_redirect_to_cloud_metadata_is_refused(pages: Pages) -> None:
     """Cloud metadata is refused also where private networks are read."""
     pages.pages["/away"] = ("location", b"http://169.254.169.254/latest/meta-data/")
 
@@ -195,7 +195,7 @@ async def test_a_redirect_to_a_forbidden_address_is_refused(pages: Pages) -> Non
     assert pages.asked == ["/away"]
 
 
-async def test_a_redirect_to_a_private_address_is_refused(
+async def test_redirect_to_private_address_is_refused(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Pages({"/away": ("location", f"{pages.url}/page".encode())}) as public:
@@ -215,7 +215,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
     assert not pages.asked
 
 
-async def test_only_allowed_hosts_are_read(pages: Pages) -> None:
+async def test_only_allowed_hosts_are_fetched(pages: Pages) -> None:
     allowed = reading(allowed_domains=("a.example",))
     blocked = reading(blocked_domains=("127.0.0.1",))
 
@@ -234,7 +234,7 @@ async def test_non_text_page_error_reaches_the_model(pages: Pages) -> None:
         assert words in str(result.content)
 
 
-async def test_a_long_page_is_cut(pages: Pages) -> None:
+async def test_long_page_is_truncated(pages: Pages) -> None:
     pages.pages["/long"] = ("text/plain", b"word " * 20_000)
 
     result = await call(reading(), "fetch_page", url=f"{pages.url}/long")

@@ -58,7 +58,7 @@ def user_content(*parts: chat.Part) -> Any:
     return content
 
 
-def test_texts_become_texts() -> None:
+def test_text_messages_are_converted() -> None:
     assert shape(
         message("system", text("Be "), text("brief.")),
         message("user", text("Hi")),
@@ -72,7 +72,7 @@ def test_texts_become_texts() -> None:
     ]
 
 
-def test_what_is_thought_is_not_sent_back() -> None:
+def test_reasoning_is_not_sent_back() -> None:
     thought = chat.ReasoningPart(text="hm")
 
     assert shape(message("assistant", thought, text("Hello"))) == [(ModelResponse, ["Hello"])]
@@ -91,7 +91,7 @@ def test_each_step_becomes_a_separate_response() -> None:
     ]
 
 
-def test_calls_of_one_step_are_answered_together() -> None:
+def test_results_of_one_step_share_a_request() -> None:
     assert shape(message("assistant", call(1, output=5), call(2, error_text="boom"))) == [
         (ModelResponse, [("f", {"n": 1}, "call-1"), ("f", {"n": 2}, "call-2")]),
         (ModelRequest, [("f", 5, "call-1", "success"), ("f", "boom", "call-2", "failed")]),
@@ -105,7 +105,7 @@ def test_denied_call_reaches_the_model() -> None:
     assert answer == ("f", "The user denied this call.", "call-1", "failed")
 
 
-def test_an_empty_output_is_an_output() -> None:
+def test_null_output_is_a_result() -> None:
     *_, (_, [answer]) = shape(message("assistant", call(1, output=None)))
 
     assert answer == ("f", None, "call-1", "success")
@@ -122,14 +122,14 @@ def test_an_empty_output_is_an_output() -> None:
         ("data:,%E9", "é".encode()),
     ],
 )
-def test_a_data_url_is_read(url: str, content: bytes) -> None:
+def test_data_url_is_decoded(url: str, content: bytes) -> None:
     part = chat.FilePart(media_type="text/plain", url=url)
 
     assert user_content(part) == [BinaryContent(content, media_type="text/plain")]
 
 
 @pytest.mark.parametrize("media_type", ["text/csv", "application/json", "image/svg+xml"])
-def test_a_text_that_is_not_utf_8_is_made_so(media_type: str) -> None:
+def test_text_file_is_converted_to_utf_8(media_type: str) -> None:
     part = chat.FilePart(media_type=media_type, url="data:,%E9")
 
     assert user_content(part) == [BinaryContent("é".encode(), media_type=media_type)]
@@ -145,7 +145,7 @@ def test_a_text_that_is_not_utf_8_is_made_so(media_type: str) -> None:
         ("nonsense", DocumentUrl),
     ],
 )
-def test_a_url_is_passed_on_as_its_kind(
+def test_url_type_follows_the_media_type(
     media_type: str, kind: type[ImageUrl | AudioUrl | VideoUrl | DocumentUrl]
 ) -> None:
     [content] = user_content(chat.FilePart(media_type=media_type, url="https://a.test/x"))
@@ -154,7 +154,7 @@ def test_a_url_is_passed_on_as_its_kind(
     assert (content.url, content.media_type) == ("https://a.test/x", media_type)
 
 
-def test_files_stand_before_the_text() -> None:
+def test_files_precede_the_text() -> None:
     part = chat.FilePart(media_type="text/plain", url="data:,a")
 
     assert user_content(text("Read this"), part) == [
@@ -163,7 +163,7 @@ def test_files_stand_before_the_text() -> None:
     ]
 
 
-def test_an_assistants_files_are_left_out() -> None:
+def test_assistant_files_are_omitted() -> None:
     part = chat.FilePart(media_type="text/plain", url="data:,a")
 
     assert shape(message("assistant", part, text("a"))) == [(ModelResponse, ["a"])]

@@ -78,14 +78,14 @@ def names(agents: AgentRegistry) -> list[str]:
     return [card.name for card in agents.cards()]
 
 
-async def test_the_chat_agent_is_always_there() -> None:
+async def test_chat_agent_is_always_available() -> None:
     async with offered() as agents:
         card = agents.cards()[0]
 
     assert (card.name, card.tools, card.queue) == ("chat", DISPLAY_TOOL_NAMES, "main")
 
 
-async def test_an_installed_package_brings_agents_and_what_they_open_is_closed(site: Path) -> None:
+async def test_package_agent_is_loaded_and_its_resources_closed(site: Path) -> None:
     install(site, "weather_one", WEATHER)
 
     async with offered() as agents:
@@ -97,7 +97,7 @@ async def test_an_installed_package_brings_agents_and_what_they_open_is_closed(s
     assert OPENED == ["open", "closed"]
 
 
-async def test_an_entry_point_may_name_one_agent(site: Path) -> None:
+async def test_entry_point_can_name_one_agent(site: Path) -> None:
     install(site, "weather_two", WEATHER, entry="weather_two:weather")
 
     async with offered() as agents:
@@ -113,7 +113,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("module", "said"), BROKEN.items(), ids=BROKEN.values())
-async def test_a_broken_package_is_logged_and_the_others_are_offered(
+async def test_broken_package_is_logged_and_skipped(
     site: Path, module: str, said: str
 ) -> None:
     name = f"broken_{abs(hash(module))}"
@@ -135,7 +135,7 @@ BUILDS = {
 
 
 @pytest.mark.parametrize(("event", "build"), BUILDS.items(), ids=BUILDS)
-async def test_an_agent_that_cannot_be_built_is_not_offered(
+async def test_agent_whose_build_fails_is_not_offered(
     site: Path, event: str, build: str
 ) -> None:
     module = (
@@ -153,7 +153,7 @@ async def test_an_agent_that_cannot_be_built_is_not_offered(
     assert "entry point" in line["origin"]
 
 
-async def test_an_agent_that_does_not_answer_in_text_is_not_offered(site: Path) -> None:
+async def test_agent_without_text_output_is_not_offered(site: Path) -> None:
     module = (
         "from pydantic_ai import Agent\nfrom mamba.agents import register_agent\n"
         "@register_agent('number', description='')\ndef f(context): return Agent(output_type=int)\n"
@@ -174,7 +174,7 @@ async def test_duplicate_agent_name_error_names_both_origins(site: Path) -> None
         await offered().__aenter__()
 
 
-async def test_the_file_brings_agents_and_a_change_of_it_is_taken_over(tmp_path: Path) -> None:
+async def test_agent_file_changes_are_reloaded(tmp_path: Path) -> None:
     file = tmp_path / "agents.yaml"
     file.write_text("agents: [{name: poet, instructions: Rhyme., tools: [generateCard]}]")
 
@@ -197,7 +197,7 @@ async def test_the_file_brings_agents_and_a_change_of_it_is_taken_over(tmp_path:
         assert names(agents) == [*BUILT_IN, "cook"]
 
 
-async def test_a_wrong_file_ends_the_start(tmp_path: Path, site: Path) -> None:
+async def test_invalid_agent_file_prevents_the_start(tmp_path: Path, site: Path) -> None:
     file = tmp_path / "agents.yaml"
     file.write_text("agents: [{name: p, instructions: x, tools: [generateCard, dig]}]")
     with pytest.raises(SettingsError, match=r"agents\[0\]\.tools\[1\]: There is no tool named"):
@@ -211,7 +211,7 @@ async def test_a_wrong_file_ends_the_start(tmp_path: Path, site: Path) -> None:
 
 
 @pytest.mark.parametrize("tool", ["search_web", "fetch_page"])
-async def test_a_tool_that_the_settings_leave_out_ends_the_start(tmp_path: Path, tool: str) -> None:
+async def test_tool_disabled_by_settings_prevents_the_start(tmp_path: Path, tool: str) -> None:
     file = tmp_path / "agents.yaml"
     file.write_text(f"agents: [{{name: p, instructions: x, tools: [{tool}]}}]")
 
@@ -219,7 +219,7 @@ async def test_a_tool_that_the_settings_leave_out_ends_the_start(tmp_path: Path,
         await offered(file).__aenter__()
 
 
-async def test_the_file_may_name_the_built_in_agents_tools(tmp_path: Path) -> None:
+async def test_agent_file_can_use_tools_of_built_in_agents(tmp_path: Path) -> None:
     file = tmp_path / "agents.yaml"
     tools = ["read_note", "generateCard", "list_files", "read_note"]
     file.write_text(f"agents: [{{name: p, instructions: x, tools: {tools}}}]")
@@ -232,7 +232,7 @@ async def test_the_file_may_name_the_built_in_agents_tools(tmp_path: Path) -> No
     assert all(tool.description and tool.output_schema for tool in card.own_tools)
 
 
-async def test_what_agents_share_is_opened_once_and_closed() -> None:
+async def test_shared_resource_is_opened_once_and_closed() -> None:
     opened: list[str] = []
 
     @asynccontextmanager
@@ -249,7 +249,7 @@ async def test_what_agents_share_is_opened_once_and_closed() -> None:
     assert opened == ["open", "closed"]
 
 
-async def test_a_worker_tells_of_the_agents_whose_queues_it_serves(tmp_path: Path) -> None:
+async def test_cards_contain_only_agents_of_served_queues(tmp_path: Path) -> None:
     file = tmp_path / "agents.yaml"
     file.write_text("agents: [{name: poet, instructions: x, queue: slow}]")
 
@@ -262,14 +262,14 @@ async def test_a_worker_tells_of_the_agents_whose_queues_it_serves(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["", "Poet", "1st", "a b", "a:b", "x" * 65])
-def test_a_name_is_of_small_letters_digits_and_dashes(name: str) -> None:
+def test_invalid_agent_or_queue_name_is_rejected(name: str) -> None:
     with pytest.raises(SettingsError, match="not a valid agent"):
         register_agent(name, description="")
     with pytest.raises(SettingsError, match="not a valid agent"):
         register_agent("fine", description="", queue=name)
 
 
-def test_the_decorator_makes_a_definition() -> None:
+def test_register_agent_returns_a_definition() -> None:
     @register_agent("plain", description="Plain.", model="openai/m")
     def plain(_: AgentContext) -> Agent:
         return Agent()

@@ -59,25 +59,25 @@ def _plain(part: object) -> str:
             return type(part).__name__
 
 
-def test_an_empty_log_starts_from_the_request() -> None:
+def test_empty_stream_starts_from_the_request() -> None:
     assert start() == ResumePoint(ASKED)
 
 
-def test_a_request_that_ends_in_the_assistants_words_is_continued() -> None:
+def test_request_ending_with_assistant_message_is_continued() -> None:
     assert start(history=ANSWERED) == ResumePoint(ANSWERED, CONTINUE_PROMPT)
 
 
-def test_a_step_without_a_word_starts_from_the_request() -> None:
+def test_empty_step_starts_from_the_request() -> None:
     assert start(Step()) == ResumePoint(ASKED)
     assert start(Step(), history=ANSWERED) == ResumePoint(ANSWERED, CONTINUE_PROMPT)
 
 
-def test_thoughts_alone_are_thought_again() -> None:
+def test_step_with_only_reasoning_is_repeated() -> None:
     assert start(Step([TranscriptReasoning("r", "hm")])) == ResumePoint(ASKED)
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_text_that_broke_off_is_continued(is_open: bool) -> None:  # noqa: FBT001
+def test_interrupted_text_is_continued(is_open: bool) -> None:  # noqa: FBT001
     found = start(Step([TranscriptText("t", "Hel", open=is_open)]))
 
     assert (found.prompt, added(found), found.complete) == (CONTINUE_PROMPT, ["Hel"], False)
@@ -89,14 +89,14 @@ def test_interrupted_call_is_requested_again() -> None:
     assert (found.prompt, added(found)) == (CONTINUE_PROMPT, ["Hel"])
 
 
-def test_a_call_that_was_not_answered_is_made() -> None:
+def test_call_without_result_is_executed() -> None:
     found = start(Step([TranscriptText("t", "Hel"), call(1)]))
 
     assert added(found) == ["Hel", 'call-1({"n":1})']
     assert (found.prompt, found.approved) == (None, None)
 
 
-def test_of_some_calls_only_the_missing_are_made() -> None:
+def test_only_calls_without_result_are_executed() -> None:
     found = start(Step([call(1, answered=True), call(2)]))
 
     assert added(found) == ['call-1({"n":1})', "call-1=ok:success", 'call-2({"n":1})']
@@ -109,7 +109,7 @@ def test_complete_unannounced_call_is_executed() -> None:
     assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})']
 
 
-def test_answered_calls_are_not_made_again() -> None:
+def test_completed_calls_are_not_repeated() -> None:
     found = start(Step([call(1, answered=True)]))
 
     assert added(found) == ['call-1({"n":1})', "call-1=ok:success"]
@@ -131,13 +131,13 @@ def test_finished_steps_are_kept() -> None:
     assert found.prompt == CONTINUE_PROMPT
 
 
-def test_after_a_finished_step_with_calls_the_model_is_asked() -> None:
+def test_model_continues_after_a_finished_step_with_calls() -> None:
     found = start(Step([call(1, answered=True)], finished=True))
 
     assert (found.complete, found.prompt) == (False, None)
 
 
-def test_after_a_finished_text_only_the_end_is_missing() -> None:
+def test_run_is_complete_after_a_finished_text() -> None:
     assert start(Step([TranscriptText("t", "Hello", open=False)], finished=True)).complete
 
 
@@ -147,7 +147,7 @@ def answered(number: int, answer: ToolResponse) -> TranscriptToolCall:
     return found
 
 
-def test_approved_calls_are_made_as_approved() -> None:
+def test_approved_calls_are_executed() -> None:
     yes = ToolResponse(approved=True)
     found = start(Step([answered(1, yes), call(2, answered=True)], finished=True))
 
@@ -156,19 +156,19 @@ def test_approved_calls_are_made_as_approved() -> None:
     assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})', "call-2=ok:success"]
 
 
-def test_no_call_is_approved_because_another_one_is() -> None:
+def test_approval_covers_only_its_own_call() -> None:
     found = start(Step([answered(1, ToolResponse(approved=True)), call(2)]))
 
     assert found.approved is None
 
 
-def test_a_run_that_ended_with_calls_for_its_client_only_closes() -> None:
+def test_run_awaiting_the_client_is_complete() -> None:
     found = start(Step([call(1, answered=True), call(2)], finished=True))
 
     assert (found.complete, found.awaits_client, found.approved) == (True, True, None)
 
 
-def test_a_step_in_halves_becomes_one_when_the_missing_results_are_there() -> None:
+def test_split_step_is_merged_when_the_results_arrive() -> None:
     found = start(Step([TranscriptText("t", "Hel"), call(1, answered=True), call(2)]))
     request = ModelRequest(parts=[ToolReturnPart("f", "late", "call-2")])
 

@@ -27,7 +27,7 @@ def parameters(called: object) -> dict[str, object]:
     return {p.name: ... if p.default is p.empty else p.default for p in found if p.name != "self"}
 
 
-def test_the_constructor_takes_what_is_documented() -> None:
+def test_constructor_parameters_match_the_documentation() -> None:
     documented = {
         "model": ...,
         "base_url": "https://api.openai.com/v1",
@@ -40,11 +40,11 @@ def test_the_constructor_takes_what_is_documented() -> None:
 
 
 @pytest.mark.parametrize("method", ["complete", "stream"])
-def test_a_question_takes_what_is_documented(method: str) -> None:
+def test_request_parameters_match_the_documentation(method: str) -> None:
     assert parameters(getattr(OpenAICompatibleBackend, method)) == ASKED
 
 
-def test_the_factories_take_what_is_documented() -> None:
+def test_factory_parameters_match_the_documentation() -> None:
     ollama, vllm = parameters(create_ollama_backend), parameters(create_vllm_backend)
     lmstudio = parameters(create_lmstudio_backend)
 
@@ -55,7 +55,7 @@ def test_the_factories_take_what_is_documented() -> None:
     assert lmstudio["base_url"] == "http://localhost:1234/v1"
 
 
-async def test_the_factories_pass_further_options_on() -> None:
+async def test_factories_forward_extra_options() -> None:
     profile = get_profile("gpt-4o")
     for create in (create_ollama_backend, create_vllm_backend, create_lmstudio_backend):
         backend = create("m", timeout=5.0, profile=profile)
@@ -63,7 +63,7 @@ async def test_the_factories_pass_further_options_on() -> None:
         await backend.close()
 
 
-async def test_a_backend_tells_its_name_model_and_profile() -> None:
+async def test_backend_exposes_name_model_and_profile() -> None:
     profile = get_profile("llama3.2")
     plain = OpenAICompatibleBackend("gpt-4o")
     other = OpenAICompatibleBackend(
@@ -81,18 +81,18 @@ async def test_a_backend_tells_its_name_model_and_profile() -> None:
         await backend.close()
 
 
-async def test_a_slash_at_the_end_of_the_address_is_dropped() -> None:
+async def test_trailing_slash_of_base_url_is_removed() -> None:
     async with OpenAICompatibleBackend("m", base_url="http://localhost:1/v1/") as backend:
         assert "http://localhost:1/v1'" in repr(backend)
 
 
 @pytest.mark.parametrize("key", [None, "plain", SecretStr("secret")], ids=str)
-async def test_a_key_may_be_missing_a_text_or_a_secret(key: SecretStr | str | None) -> None:
+async def test_api_key_can_be_none_string_or_secret(key: SecretStr | str | None) -> None:
     async with OpenAICompatibleBackend("m", api_key=key) as backend:
         assert "plain" not in repr(backend)
 
 
-def test_an_error_says_what_is_documented() -> None:
+def test_error_attributes_match_the_documentation() -> None:
     cause = OSError("gone")
     error = ModelBackendError("Request failed", model="m", retryable=True, cause=cause)
 

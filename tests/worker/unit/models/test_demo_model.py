@@ -81,7 +81,7 @@ async def say(prompt: str | Sequence[UserContent], tools: Sequence[str] = ()) ->
     return "".join((await stream(prompt, tools)).text)
 
 
-async def test_it_says_what_it_is_and_how_to_get_a_real_model() -> None:
+async def test_answer_explains_how_to_configure_a_real_model() -> None:
     text = await say("Hello there")
 
     assert "demo model" in text
@@ -89,7 +89,7 @@ async def test_it_says_what_it_is_and_how_to_get_a_real_model() -> None:
     assert "MAMBA_OPENAI__BASE_URL" in text
 
 
-async def test_it_quotes_the_last_thing_the_user_said() -> None:
+async def test_answer_quotes_the_last_user_message() -> None:
     first = await stream("First")
 
     second = await stream("Second\n\n\nthing", history=first.messages())
@@ -98,35 +98,35 @@ async def test_it_quotes_the_last_thing_the_user_said() -> None:
     assert "First" not in "".join(second.text)
 
 
-async def test_a_long_text_is_quoted_in_part() -> None:
+async def test_long_message_quote_is_truncated() -> None:
     text = await say("word " * 500)
 
     assert "word…" in text
     assert len(text) < 1000
 
 
-async def test_it_reads_the_texts_among_other_parts() -> None:
+async def test_answer_quotes_only_text_parts() -> None:
     picture = BinaryContent(b"png", media_type="image/png")
 
     assert "> What is this?\n" in await say(["What is this?", picture])
     assert "Your message contains no text" in await say([picture])
 
 
-async def test_it_streams_word_by_word() -> None:
+async def test_answer_is_streamed_word_by_word() -> None:
     run = await stream("Hello")
 
     assert len(run.text) > 30
     assert max(map(len, run.text)) < 40
 
 
-async def test_the_same_history_has_the_same_answer_streamed_or_not() -> None:
+async def test_streamed_and_complete_answers_are_equal() -> None:
     once, again = await say("Hello"), await say("Hello")
     whole = await agent().run("Hello")
 
     assert once == again == whole.output
 
 
-async def test_it_counts_as_far_as_it_is_asked_to() -> None:
+async def test_count_reaches_the_requested_number() -> None:
     text = await say("Please COUNT to 200!", ALL_TOOLS)
 
     assert "1, 2, 3, " in text
@@ -134,11 +134,11 @@ async def test_it_counts_as_far_as_it_is_asked_to() -> None:
 
 
 @pytest.mark.parametrize("number", ["3000", "9" * 5000])
-async def test_a_count_has_an_end(number: str) -> None:
+async def test_count_is_limited(number: str) -> None:
     assert f"{MAX_COUNT - 1}, {MAX_COUNT}. Done." in await say(f"count to {number}")
 
 
-async def test_it_thinks_first_when_asked_to() -> None:
+async def test_reasoning_precedes_the_answer_on_request() -> None:
     run = await stream("Think about it")
 
     (response,) = (m for m in run.messages() if isinstance(m, ModelResponse))
@@ -154,7 +154,7 @@ async def test_it_thinks_first_when_asked_to() -> None:
         ("a card about snakes", "generateCard"),
     ],
 )
-async def test_it_calls_the_tool_that_the_user_asks_for(prompt: str, name: str) -> None:
+async def test_tool_named_in_the_prompt_is_called(prompt: str, name: str) -> None:
     run = await stream(prompt, ALL_TOOLS)
 
     (call,) = (part for part in run.parts() if isinstance(part, ToolCallPart))
@@ -164,7 +164,7 @@ async def test_it_calls_the_tool_that_the_user_asks_for(prompt: str, name: str) 
     assert len(run.arguments) > 10
 
 
-async def test_a_tool_is_announced_and_concluded() -> None:
+async def test_tool_call_is_surrounded_by_text() -> None:
     run = await stream("a chart", ALL_TOOLS)
 
     said = [part for part in run.parts() if isinstance(part, TextPart | ToolCallPart)]
@@ -178,7 +178,7 @@ async def test_single_enabled_tool_is_always_called() -> None:
 
 
 @pytest.mark.parametrize(("prompt", "tools"), [("Hello", ALL_TOOLS), ("a chart", ())])
-async def test_no_tool_is_called_unasked_or_disabled(prompt: str, tools: Sequence[str]) -> None:
+async def test_tool_is_called_only_if_requested_and_enabled(prompt: str, tools: Sequence[str]) -> None:
     run = await stream(prompt, tools)
 
     assert not any(isinstance(part, ToolCallPart) for part in run.parts())
@@ -193,7 +193,7 @@ async def test_each_prompt_gets_a_unique_tool_call_id() -> None:
     assert len({call.tool_call_id for call in calls}) == 2
 
 
-async def test_a_tool_is_called_without_streaming_too() -> None:
+async def test_tool_is_called_without_streaming() -> None:
     run = await agent(["generateForm"]).run("a form")
 
     assert "example" in run.output
@@ -209,7 +209,7 @@ def broken_off(prompt: str, *partials: str) -> list[ModelMessage]:
 
 
 @pytest.mark.parametrize("length", [1, 7, 100, -1])
-async def test_an_answer_that_broke_off_goes_on_where_it_was(length: int) -> None:
+async def test_interrupted_answer_continues_where_it_stopped(length: int) -> None:
     whole = await say("count to 200")
 
     run = await stream(None, history=broken_off("count to 200", whole[:length]))
@@ -217,7 +217,7 @@ async def test_an_answer_that_broke_off_goes_on_where_it_was(length: int) -> Non
     assert whole[:length] + "".join(run.text) == whole
 
 
-async def test_an_answer_may_break_off_twice() -> None:
+async def test_answer_continues_after_two_interruptions() -> None:
     whole = await say("Hello")
     history = broken_off("Hello", whole[:20], whole[20:50])
 
@@ -226,7 +226,7 @@ async def test_an_answer_may_break_off_twice() -> None:
     assert whole[:50] + "".join(run.text) == whole
 
 
-async def test_the_request_to_continue_may_come_as_the_prompt() -> None:
+async def test_continue_prompt_can_be_the_prompt() -> None:
     whole = await say("Hello")
 
     run = await stream(CONTINUE_PROMPT, history=broken_off("Hello", whole[:20])[:-1])
@@ -234,7 +234,7 @@ async def test_the_request_to_continue_may_come_as_the_prompt() -> None:
     assert whole[:20] + "".join(run.text) == whole
 
 
-async def test_an_answer_that_broke_off_at_its_very_end_is_only_closed() -> None:
+async def test_answer_interrupted_at_its_end_is_only_closed() -> None:
     whole = await say("Hello")
 
     run = await stream(None, history=broken_off("Hello", whole))
@@ -242,14 +242,14 @@ async def test_an_answer_that_broke_off_at_its_very_end_is_only_closed() -> None
     assert "".join(run.text) == "\n"
 
 
-async def test_thoughts_are_not_repeated_when_an_answer_goes_on() -> None:
+async def test_reasoning_is_not_repeated_when_continuing() -> None:
     run = await stream(None, history=broken_off("Think", "I am"))
 
     assert not any(isinstance(part, ThinkingPart) for part in run.parts())
 
 
 @pytest.mark.parametrize("length", [10, None])
-async def test_a_tool_is_still_called_after_its_announcement_broke_off(length: int | None) -> None:
+async def test_tool_is_called_after_interrupted_announcement(length: int | None) -> None:
     whole = await stream("a card", ALL_TOOLS)
     announcement = next(part for part in whole.parts() if isinstance(part, TextPart)).content
 
@@ -260,7 +260,7 @@ async def test_a_tool_is_still_called_after_its_announcement_broke_off(length: i
     assert run.arguments == whole.arguments
 
 
-async def test_the_closing_words_after_a_tool_go_on_too() -> None:
+async def test_text_after_a_tool_call_is_continued() -> None:
     whole = await stream("a card", ALL_TOOLS)
     history = whole.messages()[:-1]
     closing = whole.messages()[-1].parts[0]
@@ -272,7 +272,7 @@ async def test_the_closing_words_after_a_tool_go_on_too() -> None:
     assert closing.content[:15] + "".join(run.text) == closing.content
 
 
-async def test_it_reports_tokens_in_proportion_to_its_answer() -> None:
+async def test_reported_tokens_grow_with_the_answer() -> None:
     short, long = await stream("Hello"), await stream("count to 500")
 
     assert short.result is not None
@@ -282,7 +282,7 @@ async def test_it_reports_tokens_in_proportion_to_its_answer() -> None:
     assert 500 < long.result.usage.output_tokens < 2000
 
 
-async def test_a_title_is_made_of_the_first_words_of_the_user() -> None:
+async def test_title_is_the_first_words_of_the_prompt() -> None:
     titles = Agent(demo_model(delay=0), instructions="Write a short title for this chat.")
 
     run = await titles.run("How do black mambas hunt in the savannah at night?")

@@ -24,6 +24,6 @@ async def test_stream_with_end_marker_is_complete(ending: bytes) -> None:
 
 
 @pytest.mark.parametrize("chunks", [(TEXT,), (TEXT, TEXT), (EMPTY_REASON,), ()])
-async def test_an_answer_that_just_ends_has_broken_off(chunks: tuple[bytes, ...]) -> None:
+async def test_stream_without_end_marker_raises(chunks: tuple[bytes, ...]) -> None:
     with pytest.raises(Exception, match="ended before"):
         await events_of(*chunks)

@@ -96,7 +96,7 @@ async def failure_code(models: ModelRegistry) -> tuple[str, bool, float | None]:
     return failure.code, failure.retried, failure.retry_after
 
 
-async def test_an_answer_arrives_and_the_key_was_sent(
+async def test_request_carries_the_api_key(
     models: ModelRegistry, upstream: respx.Router
 ) -> None:
     route = upstream.post(URL).mock(stream(chunk(content="Hel"), chunk(content="lo")))
@@ -110,7 +110,7 @@ async def test_an_answer_arrives_and_the_key_was_sent(
 @pytest.mark.parametrize(
     ("asked", "sent"), [("openai/m", "m"), ("m", "m"), ("meta/llama", "meta/llama")]
 )
-async def test_the_provider_is_no_part_of_the_name(
+async def test_provider_prefix_is_not_sent(
     models: ModelRegistry, upstream: respx.Router, asked: str, sent: str
 ) -> None:
     route = upstream.post(URL).mock(stream(chunk(content="Hello")))
@@ -145,7 +145,7 @@ async def test_client_errors_are_classified_and_not_retried(
     assert route.call_count == 1
 
 
-async def test_a_model_that_says_when_to_come_back_is_heard(
+async def test_retry_after_header_sets_the_retry_delay(
     models: ModelRegistry, upstream: respx.Router
 ) -> None:
     upstream.post(URL).mock(httpx.Response(429, json={}, headers={"retry-after": "3"}))
@@ -153,7 +153,7 @@ async def test_a_model_that_says_when_to_come_back_is_heard(
     assert await failure_code(models) == ("rate_limited", True, 3.0)
 
 
-async def test_a_used_up_quota_is_not_retried(
+async def test_exhausted_quota_is_not_retried(
     models: ModelRegistry, upstream: respx.Router
 ) -> None:
     error = {"error": {"code": "insufficient_quota", "message": "no", "type": "t"}}
@@ -162,7 +162,7 @@ async def test_a_used_up_quota_is_not_retried(
     assert await failure_code(models) == ("quota_exceeded", False, None)
 
 
-async def test_a_refused_connection_is_retried(
+async def test_refused_connection_is_retried(
     models: ModelRegistry, upstream: respx.Router
 ) -> None:
     upstream.post(URL).mock(side_effect=httpx.ConnectError("refused"))
@@ -170,7 +170,7 @@ async def test_a_refused_connection_is_retried(
     assert await failure_code(models) == ("model_unreachable", True, None)
 
 
-async def test_a_silent_model_is_retried(models: ModelRegistry, upstream: respx.Router) -> None:
+async def test_read_timeout_is_retried(models: ModelRegistry, upstream: respx.Router) -> None:
     upstream.post(URL).mock(side_effect=httpx.ReadTimeout("silence"))
 
     assert await failure_code(models) == ("model_timeout", True, None)
@@ -188,7 +188,7 @@ LENIENT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("lenient", LENIENT.values(), ids=LENIENT.keys())
-async def test_a_lenient_endpoints_chunk_is_understood(
+async def test_nonstandard_chunk_is_accepted(
     models: ModelRegistry, upstream: respx.Router, lenient: dict[str, Any]
 ) -> None:
     upstream.post(URL).mock(stream(lenient, chunk(content="!")))
@@ -196,7 +196,7 @@ async def test_a_lenient_endpoints_chunk_is_understood(
     assert await ask(models) == "Hello!"
 
 
-async def test_a_chunk_that_fits_takes_the_quick_path(
+async def test_standard_chunk_skips_sdk_validation(
     models: ModelRegistry, upstream: respx.Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow(*_: object, **__: object) -> None:
@@ -208,14 +208,14 @@ async def test_a_chunk_that_fits_takes_the_quick_path(
     assert await ask(models) == "Hello"
 
 
-async def test_the_key_is_in_no_repr(models: ModelRegistry) -> None:
+async def test_api_key_is_in_no_repr(models: ModelRegistry) -> None:
     model = models.get("m")
 
     for thing in (SETTINGS, models, vars(models), model, vars(model), model.settings):
         assert KEY not in repr(thing)
 
 
-async def test_the_demo_answers_for_every_name() -> None:
+async def test_demo_model_serves_every_model_name() -> None:
     models = ModelRegistry(live(OpenAISettings(demo=True)))
 
     assert isinstance(models.get("openai/gpt-4o"), FunctionModel)
@@ -223,16 +223,16 @@ async def test_the_demo_answers_for_every_name() -> None:
     await models.close()
 
 
-async def test_a_model_is_made_once(models: ModelRegistry) -> None:
+async def test_model_is_created_once(models: ModelRegistry) -> None:
     assert models.get("m") is models.get("openai/m")
 
 
-def test_nothing_configured_says_what_to_configure() -> None:
+def test_missing_configuration_error_names_the_setting() -> None:
     with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
         ModelRegistry(live(OpenAISettings()))
 
 
-async def test_a_base_url_alone_is_enough() -> None:
+async def test_base_url_is_sufficient_configuration() -> None:
     models = ModelRegistry(live(OpenAISettings(base_url="https://model.test/v1")))
 
     assert models.get("m")

@@ -23,18 +23,18 @@ from worker.models.retry_after import parse_retry_after
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
     ],
 )
-def test_a_pause_is_read_as_servers_write_it(headers: dict[str, str], seconds: float) -> None:
+def test_retry_after_formats_are_parsed(headers: dict[str, str], seconds: float) -> None:
     assert parse_retry_after(headers) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "-1", "nan", "inf", "soon", "Wed, 99 Oct 2015 07:28:00 GMT"])
-def test_what_is_no_time_asks_for_none(text: str) -> None:
+def test_invalid_retry_after_is_ignored(text: str) -> None:
     assert parse_retry_after({"retry-after": text}) is None
     assert parse_retry_after({}) is None
 
 
 @pytest.mark.parametrize("usegmt", [True, False])
-def test_a_date_is_the_time_until_then(*, usegmt: bool) -> None:
+def test_http_date_is_converted_to_seconds(*, usegmt: bool) -> None:
     text = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=usegmt)
 
     assert 55 < (parse_retry_after({"retry-after": text}) or 0) <= 60

@@ -45,7 +45,7 @@ async def read(model: Model, pace: StreamTimeouts) -> list[str]:
         return [event async for event in events]
 
 
-async def test_a_model_that_keeps_the_pace_is_heard() -> None:
+async def test_events_in_time_pass_through() -> None:
     assert await read(Model("a", "b"), StreamTimeouts(LONG, LONG)) == ["a", "b"]
 
 
@@ -66,7 +66,7 @@ async def test_silence_after_first_token_times_out() -> None:
     assert model.closed
 
 
-async def test_a_slow_reader_costs_the_model_nothing() -> None:
+async def test_slow_consumer_causes_no_timeout() -> None:
     heard: list[str] = []
     async with with_timeouts(Model("a", "b").stream(), StreamTimeouts(LONG, BRIEF)) as events:
         async for event in events:
@@ -77,13 +77,13 @@ async def test_a_slow_reader_costs_the_model_nothing() -> None:
     assert heard == ["a", "b"]
 
 
-async def test_a_time_out_of_something_else_passes_through() -> None:
+async def test_unrelated_timeout_error_passes_through() -> None:
     with pytest.raises(TimeoutError, match="a socket"):
         async with with_timeouts(Model("a").stream(), StreamTimeouts(LONG, LONG)):
             raise TimeoutError("a socket")
 
 
-async def test_a_cancellation_is_not_swallowed() -> None:
+async def test_cancellation_is_not_swallowed() -> None:
     waiting = asyncio.create_task(read(Model("a", NEVER()), StreamTimeouts(LONG, LONG)))
     await asyncio.sleep(0)
 
@@ -93,7 +93,7 @@ async def test_a_cancellation_is_not_swallowed() -> None:
         await waiting
 
 
-async def test_a_cancellation_at_the_very_deadline_is_not_swallowed() -> None:
+async def test_cancellation_at_the_deadline_is_not_swallowed() -> None:
     """Both cancel the task once: it is the caller's that counts."""
     waiting: asyncio.Task[list[str]] | None = None
 

@@ -1,7 +1,7 @@
 from worker.notes.document import split_document
 
 
-def test_a_markdown_document_is_cut_at_its_headings() -> None:
+def test_markdown_is_split_at_headings() -> None:
     text = "Intro\n\n# Guide\nAbove\n## First step\nDo it\n### Detail\nMore\n## Last\nDone\n"
     passages = split_document("guide/start.md", text)
 
@@ -15,20 +15,20 @@ def test_a_markdown_document_is_cut_at_its_headings() -> None:
     assert {p.title for p in passages} == {"Guide"}
 
 
-def test_front_matter_gives_the_title_and_is_no_text() -> None:
+def test_front_matter_title_is_used_and_removed() -> None:
     [passage] = split_document("a.md", '---\ntags: [x]\ntitle: "The plan"\n---\nBody\n')
 
     assert (passage.title, passage.text) == ("The plan", "Body")
 
 
-def test_a_comment_in_a_code_block_is_no_heading() -> None:
+def test_comment_in_code_block_is_not_a_heading() -> None:
     [passage] = split_document("a.md", "# Run\n```sh\n# not a heading\nmake\n```\nafter\n")
 
     assert "# not a heading" in passage.text
     assert "after" in passage.text
 
 
-def test_html_is_read_as_its_reader_sees_it() -> None:
+def test_html_is_reduced_to_its_visible_text() -> None:
     page = (
         "<html><head><title>Prices</title><style>p{}</style></head><body><nav>Home</nav>"
         "<h1>Plans</h1><p>The <b>small</b> plan costs 5 €.</p><script>track()</script></body>"
@@ -46,7 +46,7 @@ def test_plain_text_has_no_headings() -> None:
     assert passage.text.startswith("# this")
 
 
-def test_a_long_section_is_split_between_paragraphs() -> None:
+def test_long_section_is_split_between_paragraphs() -> None:
     text = "# Long\n" + "\n\n".join(f"Paragraph {n}. " + "word " * 100 for n in range(20))
     passages = split_document("long.md", text)
 
@@ -55,6 +55,6 @@ def test_a_long_section_is_split_between_paragraphs() -> None:
     assert [p.id for p in passages[:3]] == ["long.md#long", "long.md#long-2", "long.md#long-3"]
 
 
-def test_an_empty_document_has_no_passages() -> None:
+def test_empty_document_has_no_passages() -> None:
     for name in ("a.md", "a.html", "a.txt"):
         assert split_document(name, "") == []

@@ -32,7 +32,7 @@ async def ids(index: NotesIndex, query: str) -> list[str]:
     return [hit.passage.id for hit in await index.search(query)]
 
 
-async def test_a_question_in_plain_words_finds_the_passage(index: NotesIndex) -> None:
+async def test_natural_language_question_finds_the_passage(index: NotesIndex) -> None:
     [hit, *_] = await index.search("When is the database saved?")
 
     assert hit.passage.id == "ops/backup.md#schedule"
@@ -40,12 +40,12 @@ async def test_a_question_in_plain_words_finds_the_passage(index: NotesIndex) ->
     assert "each night at two" in hit.snippet
 
 
-async def test_words_are_found_in_other_forms_and_without_their_accents(index: NotesIndex) -> None:
+async def test_search_ignores_inflection_and_accents(index: NotesIndex) -> None:
     assert await ids(index, "restoring") == ["ops/backup.md#restore"]
     assert await ids(index, "creme BRULEE") == ["menu.txt#menu"]
 
 
-async def test_a_hit_in_a_heading_counts_more_than_one_in_the_text(
+async def test_heading_match_ranks_above_text_match(
     index: NotesIndex, folder: Path
 ) -> None:
     (folder / "a.md").write_text("# Other\nA word about the restore here, and more words.\n")
@@ -53,12 +53,12 @@ async def test_a_hit_in_a_heading_counts_more_than_one_in_the_text(
     assert (await ids(index, "restore"))[0] == "ops/backup.md#restore"
 
 
-async def test_what_is_no_query_language_is_just_words(index: NotesIndex) -> None:
+async def test_query_syntax_is_treated_as_plain_text(index: NotesIndex) -> None:
     for query in ('"', "NEAR(", "title:", "a AND", "*", "-", "", "💥", "' OR 1=1 --"):
         assert isinstance(await index.search(query), list)
 
 
-async def test_the_index_follows_the_folder(index: NotesIndex, folder: Path) -> None:
+async def test_index_follows_folder_changes(index: NotesIndex, folder: Path) -> None:
     assert await ids(index, "zebra") == []
 
     new = folder / "animals.md"
@@ -82,7 +82,7 @@ async def test_passage_is_read_by_id(index: NotesIndex) -> None:
     assert await index.read("../../etc/passwd") is None
 
 
-async def test_hidden_files_foreign_kinds_and_links_that_lead_out_are_left_alone(
+async def test_hidden_large_unsupported_and_linked_files_are_ignored(
     index: NotesIndex, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("outside") / "secret.md"
@@ -95,18 +95,18 @@ async def test_hidden_files_foreign_kinds_and_links_that_lead_out_are_left_alone
     assert await ids(index, "zebra") == []
 
 
-async def test_a_folder_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:
+async def test_missing_folder_has_no_results(tmp_path: Path) -> None:
     async with NotesIndex(tmp_path / "none") as index:
         assert await index.search("anything") == []
 
 
-async def test_a_file_that_is_no_utf8_is_still_found(index: NotesIndex, folder: Path) -> None:
+async def test_file_that_is_not_utf_8_is_found(index: NotesIndex, folder: Path) -> None:
     (folder / "old.txt").write_bytes("caf\xe9 zebra".encode("latin-1"))
 
     assert await ids(index, "zebra") == ["old.txt#old"]
 
 
-async def test_a_file_that_may_not_be_read_hides_no_other(index: NotesIndex, folder: Path) -> None:
+async def test_unreadable_file_does_not_affect_others(index: NotesIndex, folder: Path) -> None:
     (folder / "dead.md").symlink_to(folder / "nowhere.md")
     os.mkfifo(folder / "pipe.md")
 
@@ -124,7 +124,7 @@ async def test_a_file_that_may_not_be_read_hides_no_other(index: NotesIndex, fol
         ("How do I add a provider?", "models.md"),
     ],
 )
-async def test_the_corpus_that_ships_answers_questions_about_the_server(
+async def test_bundled_corpus_answers_questions_about_mamba(
     question: str, note: str
 ) -> None:
     async with NotesIndex(CORPUS) as index:

@@ -98,7 +98,7 @@ def test_clean_code_has_no_findings(path: str) -> None:
 
 
 @pytest.mark.parametrize("rule", WRONG)
-def test_each_shape_is_found_where_it_is(rule: str) -> None:
+def test_each_rule_matches_its_example(rule: str) -> None:
     path, text = WRONG[rule]
 
     assert rule in rules(source(path, text))
@@ -120,7 +120,7 @@ def test_each_rule_has_an_example() -> None:
         ("a.sh", "eval $text"),
     ],
 )
-def test_the_shapes_that_languages_share_are_found_in_each(path: str, text: str) -> None:
+def test_shared_rules_match_in_each_language(path: str, text: str) -> None:
     assert findings(source(path, text))
 
 
@@ -133,7 +133,7 @@ def test_python_is_linted() -> None:
     assert found["ruff:S602"].severity == "high"
 
 
-def test_a_comment_does_not_silence_the_review() -> None:
+def test_noqa_comment_does_not_suppress_findings() -> None:
     assert "ruff:S307" in rules(source("a.py", "print(eval(input()))  # noqa\n"))
 
 
@@ -145,7 +145,7 @@ def test_hunk_skips_rules_that_need_the_complete_file() -> None:
     assert (found.rule, found.line) == ("ruff:S307", 40)
 
 
-def test_a_part_that_ends_in_the_middle_of_a_function_is_linted_up_to_there() -> None:
+def test_hunk_ending_inside_a_function_is_linted_up_to_there() -> None:
     part = (
         "            return 1\n        rate = eval(rates)\n        return rate\n"
         "\n    def empty(self):\n"
@@ -155,7 +155,7 @@ def test_a_part_that_ends_in_the_middle_of_a_function_is_linted_up_to_there() ->
     assert [(f.rule, f.line) for f in found] == [("ruff:S307", 41)]
 
 
-def test_a_tangled_function_is_named_with_its_complexity() -> None:
+def test_complex_function_is_reported() -> None:
     report = analyze([source("a.py", TANGLE)])
 
     [function] = report.files[0].functions
@@ -166,7 +166,7 @@ def test_a_tangled_function_is_named_with_its_complexity() -> None:
     assert report.files[0].maintainability is not None
 
 
-def test_functions_of_other_languages_are_measured_too() -> None:
+def test_functions_of_other_languages_are_measured() -> None:
     text = "function deep(a) { if (a) { for (;;) { while (a) { if (a) { switch (a) { } } } } } }\n"
     report = analyze([source("a.ts", text)])
 
@@ -187,7 +187,7 @@ def test_duplicate_code_is_found_across_files() -> None:
     assert repeated.message.startswith("These lines duplicate a.py:1-")
 
 
-def test_of_a_diff_only_what_changed_is_found() -> None:
+def test_findings_outside_the_diff_are_left_out() -> None:
     text = "print(eval(input()))\n\n\nprint(eval(input()))\n"
     report = analyze([source("a.py", text, changed=frozenset({4}))])
 
@@ -195,7 +195,7 @@ def test_of_a_diff_only_what_changed_is_found() -> None:
     assert report.left_out == 1
 
 
-def test_the_gravest_come_first() -> None:
+def test_findings_are_sorted_by_severity() -> None:
     text = "import os\n\n\ndef f(seen=[]):\n    return eval(seen)\n"
     severities = [SEVERITY_ORDER[f.severity] for f in findings(source("a.py", text))]
 
@@ -206,6 +206,6 @@ def test_the_gravest_come_first() -> None:
 @pytest.mark.parametrize(
     "text", ["def f(:\n", "((((" * 5000, "\x00", "", "x = '\ud7ff'\n", "f" * 100_000]
 )
-def test_what_cannot_be_parsed_is_no_fault_of_the_review(text: str) -> None:
+def test_unparsable_code_is_analyzed_without_error(text: str) -> None:
     for path in ("a.py", "a.ts", "a.c", "a.json", "a.unknown"):
         assert analyze([source(path, text)]).files[0].path == path

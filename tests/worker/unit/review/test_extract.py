@@ -23,7 +23,7 @@ def found_in(text: str) -> list[ReviewSource]:
     return sources.all()
 
 
-def test_a_fenced_block_is_a_file_of_its_language() -> None:
+def test_fenced_block_becomes_a_file() -> None:
     [source] = found_in("Is this right?\n```py\nx = 1\n```\nThanks")
 
     assert (source.path, source.language) == ("block-1.py", "python")
@@ -31,31 +31,31 @@ def test_a_fenced_block_is_a_file_of_its_language() -> None:
     assert source.complete
 
 
-def test_a_block_takes_the_name_that_its_info_string_gives() -> None:
+def test_info_string_sets_the_file_name() -> None:
     infos = ('ts title="src/cart.ts"', "ts src/cart.ts", "ts:src/cart.ts", "src/cart.ts")
 
     assert [found_in(f"```{info}\nx\n```")[0].path for info in infos] == ["src/cart.ts"] * 4
     assert {found_in(f"```{info}\nx\n```")[0].language for info in infos} == {"typescript"}
 
 
-def test_a_longer_fence_holds_a_shorter_one() -> None:
+def test_longer_fence_encloses_a_shorter_one() -> None:
     [source] = found_in("~~~~md\n```py\nx\n```\n~~~~\n```py\ny = 1\n```")
 
     assert source.fragments[0].text == "y = 1\n"
 
 
-def test_a_block_of_no_known_language_and_no_name_is_not_code() -> None:
+def test_block_without_known_language_or_name_is_ignored() -> None:
     assert found_in("```\nsome output\n```") == []
     assert found_in("```mermaid\ngraph\n```") == []
 
 
-def test_a_block_that_was_never_closed_still_counts() -> None:
+def test_unclosed_block_is_extracted() -> None:
     [source] = found_in("```js\nconst a = 1\n")
 
     assert source.fragments[0].text == "const a = 1\n"
 
 
-def test_a_diff_gives_the_new_lines_their_numbers_and_says_which_changed() -> None:
+def test_diff_sets_line_numbers_and_changed_lines() -> None:
     for text in (DIFF, f"Please review:\n{DIFF}", f"```diff\n{DIFF}```", f"```\n{DIFF}```"):
         [source] = found_in(text)
 
@@ -68,7 +68,7 @@ def test_a_diff_gives_the_new_lines_their_numbers_and_says_which_changed() -> No
         assert "in cart:" not in fragment.text
 
 
-def test_the_lines_of_a_hunk_count_and_not_what_its_header_says() -> None:
+def test_hunk_length_comes_from_its_lines_not_its_header() -> None:
     wrong = DIFF.replace("-10,4 +10,5", "-10,9 +10,2") + DIFF.replace("cart.py", "till.py")
 
     assert [(s.path, s.changed) for s in found_in(wrong)] == [
@@ -84,7 +84,7 @@ def test_diff_that_adds_a_file_is_complete() -> None:
     assert source.changed == {1, 2}
 
 
-def test_a_removed_file_and_a_broken_diff_hold_nothing() -> None:
+def test_removed_file_and_invalid_diff_are_ignored() -> None:
     assert found_in("--- a/old.go\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-package a\n") == []
     assert found_in("```diff\n--- a/x.py\n+++ b/x.py\n@@ what @@\n what\n```") == []
 
@@ -108,14 +108,14 @@ def test_diff_and_complete_file_are_combined() -> None:
         assert source.changed == {11, 12}
 
 
-def test_a_patch_file_is_read_as_a_diff() -> None:
+def test_patch_file_is_parsed_as_diff() -> None:
     sources = SourceExtractor()
     sources.add_file("fix.patch", DIFF)
 
     assert [source.path for source in sources.all()] == ["app/cart.py"]
 
 
-def test_a_later_version_of_a_file_replaces_the_earlier() -> None:
+def test_later_version_of_a_file_replaces_the_earlier() -> None:
     sources = SourceExtractor()
     sources.add_file("a.py", "x = 1")
     sources.add_file("a.py", "x = 2")
@@ -124,13 +124,13 @@ def test_a_later_version_of_a_file_replaces_the_earlier() -> None:
     assert source.fragments[0].text == "x = 2"
 
 
-def test_a_long_line_of_blanks_or_tildes_behind_a_fence_is_read_once() -> None:
+def test_long_fence_line_is_parsed_in_linear_time() -> None:
     """Tried at each length it would take hours."""
     assert found_in(f"```{' ' * 1_000_000}`\n") == []
     assert found_in(f"{'~' * 1_000_000}`") == []
 
 
-def test_a_diff_whose_line_numbers_are_absurd_is_left_out() -> None:
+def test_diff_with_huge_line_numbers_is_ignored() -> None:
     digits = "9" * 5000
 
     assert found_in(DIFF.replace("+10,5", f"+{digits},5")) == []

@@ -24,14 +24,14 @@ async def test_analysis_runs_in_a_subprocess() -> None:
     assert [finding.rule for finding in report.findings] == ["ruff:S307"]
 
 
-async def test_the_code_is_read_and_never_run(tmp_path: Path) -> None:
+async def test_inspected_code_is_not_executed(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     await inspect_sources([python(f"open({str(mark)!r}, 'w').close()\n")])
 
     assert not mark.exists()
 
 
-async def test_too_much_code_is_refused() -> None:
+async def test_too_much_code_is_rejected() -> None:
     with pytest.raises(InspectionFailed, match="1,000,000 characters"):
         await inspect_sources([python("x" * 1_000_001)])
     with pytest.raises(InspectionFailed, match="200 files"):
@@ -48,7 +48,7 @@ async def test_slow_analysis_times_out(
 
 
 @pytest.mark.parametrize("while_it_starts", [False, True])
-async def test_an_analysis_that_is_broken_off_leaves_no_process_and_no_file(
+async def test_cancelled_analysis_leaves_no_process_or_file(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     while_it_starts: bool,  # noqa: FBT001
@@ -104,7 +104,7 @@ def _is_written_to(fifo: int) -> bool:
         return True
 
 
-async def test_a_worker_analyses_two_at_once_and_the_others_after_them(
+async def test_at_most_two_analyses_run_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     running: list[int] = []

@@ -9,7 +9,7 @@ from worker.agents.definition import AgentRun
 from worker.tools.review import list_files
 
 
-async def test_other_runs_go_on_while_the_code_is_looked_for() -> None:
+async def test_code_extraction_does_not_block_the_event_loop() -> None:
     turns = 0
 
     async def other_run() -> None:

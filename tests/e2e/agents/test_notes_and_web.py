@@ -90,7 +90,7 @@ def output(events: list[SseEvent]) -> object:
 
 
 @pytest.mark.parametrize("agent", ["research", "librarian"])
-async def test_a_note_that_is_changed_is_found_in_the_next_answer(
+async def test_changed_note_is_found_in_the_next_answer(
     library: Library, sse: SseClient, name: str, agent: str
 ) -> None:
     note = library.notes / f"{agent}.md"
@@ -125,7 +125,7 @@ async def test_a_note_that_is_changed_is_found_in_the_next_answer(
 
 
 @pytest.mark.parametrize("agent", ["research", "librarian"])
-async def test_a_page_that_was_read_is_a_source(
+async def test_fetched_page_is_cited_as_source(
     library: Library, sse: SseClient, name: str, agent: str
 ) -> None:
     url = f"{library.pages.url}/hours"
@@ -144,7 +144,7 @@ async def test_a_page_that_was_read_is_a_source(
     }
 
 
-async def test_a_search_shows_what_it_found_and_no_key(
+async def test_web_search_output_omits_the_api_key(
     library: Library, sse: SseClient, name: str
 ) -> None:
     events = await answer(library, sse, name, "librarian", call("search_web", query="a"))
@@ -153,7 +153,7 @@ async def test_a_search_shows_what_it_found_and_no_key(
     assert "tvly" not in str(events)
 
 
-async def test_an_agent_of_the_file_reviews_code(
+async def test_file_agent_uses_review_tools(
     library: Library, sse: SseClient, name: str
 ) -> None:
     code = "```python app.py\nprint(eval(input()))\n```"
@@ -163,7 +163,7 @@ async def test_an_agent_of_the_file_reviews_code(
     assert "ruff:S307" in str(output(events))
 
 
-async def test_an_agent_of_the_file_reports_findings_as_cards(
+async def test_file_agent_reports_findings_as_cards(
     library: Library, sse: SseClient, name: str
 ) -> None:
     finding = {
@@ -181,7 +181,7 @@ async def test_an_agent_of_the_file_reports_findings_as_cards(
     assert "data-card" in types(events)
 
 
-async def test_the_tools_are_told_with_their_schemas_and_users(library: Library) -> None:
+async def test_tools_endpoint_returns_schemas_and_agents(library: Library) -> None:
     async with httpx.AsyncClient() as http:
 
         async def told() -> Json | None:
