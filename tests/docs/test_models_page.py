@@ -1,4 +1,4 @@
-"""What docs/models.md tells a reader to write, run."""
+"""Runs the examples of docs/models.md."""
 
 import asyncio
 import re
@@ -36,15 +36,15 @@ def upstream() -> Generator[Upstream]:
 
 
 def test_settings_examples_have_the_documented_effect() -> None:
-    own, chosen, routed, told = (Settings(**block) for block in YAML)
+    providers, defaults, queues, profiles = (Settings(**block) for block in YAML)
 
-    assert providers_of(own)["ollama"].base_url == "http://gpu-1:11434/v1"
-    assert providers_of(own)["gateway"].configured
-    assert str(parse_model_name(own, "gpt-4o")) == "gateway/gpt-4o"
-    assert resolve_requested_model(chosen, "gpt-4o-mini") == "gpt-4o-mini"
-    assert len(fallback_chain(chosen, parse_model_name(chosen, "gpt-4o"))) == 3
-    assert queue_for_model(routed, parse_model_name(routed, "ollama/llama3.2")) == "local"
-    assert providers_of(told)["tiny"].settings.profile.tools is False
+    assert providers_of(providers)["ollama"].base_url == "http://gpu-1:11434/v1"
+    assert providers_of(providers)["gateway"].configured
+    assert str(parse_model_name(providers, "gpt-4o")) == "gateway/gpt-4o"
+    assert resolve_requested_model(defaults, "gpt-4o-mini") == "gpt-4o-mini"
+    assert len(fallback_chain(defaults, parse_model_name(defaults, "gpt-4o"))) == 3
+    assert queue_for_model(queues, parse_model_name(queues, "ollama/llama3.2")) == "local"
+    assert providers_of(profiles)["tiny"].settings.profile.tools is False
 
 
 async def test_python_example_runs(
@@ -60,6 +60,6 @@ async def test_python_example_runs(
     async with asyncio.timeout(20):
         await main()
 
-    said = capsys.readouterr().out
-    assert said.startswith("Hello {")
-    assert said.endswith("Hello")
+    output = capsys.readouterr().out
+    assert output.startswith("Hello {")
+    assert output.endswith("Hello")

@@ -1,6 +1,6 @@
-"""Agents of one's own in a running pool: from the file, and from installed packages.
+"""Custom agents of the agent file and of installed packages, in a running deployment.
 
-The file and the package are those of `docs/agents.md`, word for word.
+The file and the package are the examples of `docs/agents.md`, unchanged.
 """
 
 import os
@@ -31,7 +31,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", DOCS, re.DOTALL)
 
 
-#: Its tools leave a line in a file for each call; the slow one first waits for a second file.
+#: Each tool call appends a line to the file `marks`. The slow tool then waits for `may_finish`.
 MARKS = """
 import asyncio, os
 from pathlib import Path
@@ -44,7 +44,7 @@ def mark(name, context):
     with (FOLDER / "marks").open("a") as file:
         file.write(f"{name} {call_key(context)}\\n")
 
-@register_agent("marks", description="Leaves marks.", display_tools=True)
+@register_agent("marks", description="Records its tool calls.", display_tools=True)
 def marks(context: AgentContext) -> Agent[AgentRun, str]:
     agent = Agent(deps_type=AgentRun)
 
@@ -56,7 +56,7 @@ def marks(context: AgentContext) -> Agent[AgentRun, str]:
     @agent.tool
     async def slow(context: RunContext[AgentRun]) -> ToolReturn[str]:
         mark("slow", context)
-        while not (FOLDER / "gate").exists():
+        while not (FOLDER / "may_finish").exists():
             await asyncio.sleep(0.01)
         return ToolReturn("done", metadata=[Data(type="data-card", data={"title": "slow"})])
 
@@ -66,7 +66,7 @@ def marks(context: AgentContext) -> Agent[AgentRun, str]:
 
 @dataclass
 class Agency:
-    """An API, and what its workers are started with."""
+    """An API, its worker, and the environment that workers start with."""
 
     api: Api
     valkey: Valkey
@@ -81,7 +81,7 @@ class Agency:
         return f"{self.api.url}/chat"
 
     async def replace_worker(self) -> None:
-        """Kill the worker, and start another one."""
+        """Kill the worker and start a new one."""
         await end(self.worker)
         self.worker = Worker(self.valkey.url, self.upstream.base_url, self.env)
         await start_all(self.worker)
@@ -159,9 +159,7 @@ async def test_agents_endpoint_lists_file_and_package_agents(agency: Agency) -> 
     assert listed["poet"]["limits"]["cost"] == 0.5
 
 
-async def test_file_agent_uses_its_instructions(
-    agency: Agency, sse: SseClient, name: str
-) -> None:
+async def test_file_agent_uses_its_instructions(agency: Agency, sse: SseClient, name: str) -> None:
     await agency.upstream.script(name, [[{"text": ["Rain, ", "rain."]}]])
 
     events = await sse.answer(agency.chat, name, model=name, agent="poet")
@@ -197,7 +195,7 @@ async def test_package_agent_calls_its_tool_and_cites_sources(
 async def test_unknown_agent_error_lists_available_agents(agency: Agency, sse: SseClient) -> None:
     await agency.until_offered("weather")
 
-    refused = await sse.post(agency.chat, "nobody", agent="nobody")
+    refused = await sse.post(agency.chat, "chat-1", agent="missing")
 
     assert refused.status_code == 422
     assert refused.json()["field"] == "agent"
@@ -227,12 +225,12 @@ async def test_killed_worker_repeats_no_completed_tool_call(
     agency: Agency, sse: SseClient, name: str
 ) -> None:
     await agency.until_offered("marks")
-    turns = [[{"text": ["So. "]}, call("quick", 1)], [call("slow", 2)], [{"text": ["Done."]}]]
-    await agency.upstream.script(name, turns)
-    gate = agency.folder / "gate"
-    gate.touch()
+    responses = [[{"text": ["So. "]}, call("quick", 1)], [call("slow", 2)], [{"text": ["Done."]}]]
+    await agency.upstream.script(name, responses)
+    may_finish = agency.folder / "may_finish"
+    may_finish.touch()
     undisturbed = await sse.answer(agency.chat, f"{name}-1", model=name, agent="marks")
-    gate.unlink()
+    may_finish.unlink()
     (agency.folder / "marks").unlink()
 
     async with sse.ask(agency.chat, f"{name}-2", model=name, agent="marks") as stream:
@@ -241,7 +239,7 @@ async def test_killed_worker_repeats_no_completed_tool_call(
         await until_marks(agency, 2)
         await agency.replace_worker()
         await until_marks(agency, 3)
-        gate.touch()
+        may_finish.touch()
         events += await stream.rest()
 
     run_id = events[0].run_id
@@ -263,9 +261,9 @@ async def until_marks(agency: Agency, count: int) -> None:
 
 
 def message(events: list[SseEvent]) -> list[Json]:
-    """What a client shows: the chunks but for the deltas' cuts and the message's id."""
-    kept = [c for c in chunks(events) if not c["type"].endswith("-delta") and c["type"] != "start"]
-    return [*kept, {"text": text(events)}]
+    """The message as a client shows it, independent of the message id and how text is chunked."""
+    parts = [c for c in chunks(events) if not c["type"].endswith("-delta") and c["type"] != "start"]
+    return [*parts, {"text": text(events)}]
 
 
 async def test_request_display_tools_reach_only_agents_that_allow_them(
@@ -277,8 +275,8 @@ async def test_request_display_tools_reach_only_agents_that_allow_them(
     for agent in ("marks", "weather"):
         model = f"{name}-{agent}"
         await agency.upstream.script(model, [[{"text": ["Hi"]}]])
-        asked = {"model": model, "agent": agent, "tools": ["generateForm"]}
-        check_whole(await sse.answer(agency.chat, model, **asked))
+        body = {"model": model, "agent": agent, "tools": ["generateForm"]}
+        check_whole(await sse.answer(agency.chat, model, **body))
 
     offered = [
         [tool["function"]["name"] for tool in request["body"]["tools"]]
@@ -289,9 +287,7 @@ async def test_request_display_tools_reach_only_agents_that_allow_them(
     assert offered[1] == ["forecast"]
 
 
-async def test_unknown_display_tool_returns_422(
-    agency: Agency, sse: SseClient, name: str
-) -> None:
+async def test_unknown_display_tool_returns_422(agency: Agency, sse: SseClient, name: str) -> None:
     await agency.until_offered("marks")
 
     refused = await sse.post(agency.chat, name, agent="marks", tools=["none"])

@@ -1,4 +1,4 @@
-"""The code review agent: a diff's planted findings are found, and nothing in a clean one."""
+"""The code review agent reports the planted findings of a diff, and none for a clean diff."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ FINDING: Json = {
     "severity": "high",
     "category": "security",
     "title": "Text becomes code",
-    "explanation": "Whoever sends the rates runs code.",
+    "explanation": "Anyone who can send rates can run code.",
     "suggestion": "Use float(rates).",
 }
 
@@ -170,8 +170,8 @@ async def test_attached_file_is_reviewed_under_its_name(
     }
     parts: list[Json] = [file, {"type": "text", "text": "Is it safe?"}]
     messages: list[Json] = [{"id": "m1", "role": "user", "parts": parts}]
-    about: Json = {"model": name, "agent": "code_review", "messages": messages}
-    events = await sse.answer(system.chat, name, **about)
+    body: Json = {"model": name, "agent": "code_review", "messages": messages}
+    events = await sse.answer(system.chat, name, **body)
 
     chunks = [event.chunk for event in events if event.data != DONE]
     [output] = [chunk for chunk in chunks if chunk["type"] == "tool-output-available"]

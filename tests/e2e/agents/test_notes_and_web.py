@@ -1,4 +1,4 @@
-"""Notes and the web of one's own: read by the research agent, and by agents of the file."""
+"""Custom notes and web tools, used by the research agent and by agents of the agent file."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -76,17 +76,22 @@ def call(name: str, **arguments: object) -> list[Json]:
 
 
 async def answer(
-    library: Library, sse: SseClient, model: str, agent: str, turn: list[Json], asked: str = "Hi"
+    library: Library,
+    sse: SseClient,
+    model: str,
+    agent: str,
+    response: list[Json],
+    prompt: str = "Hi",
 ) -> list[SseEvent]:
-    await library.upstream.script(model, [turn, [{"text": ["Done."]}]])
-    events = await sse.answer(library.chat, model, model=model, agent=agent, text=asked)
+    await library.upstream.script(model, [response, [{"text": ["Done."]}]])
+    events = await sse.answer(library.chat, model, model=model, agent=agent, text=prompt)
     check_whole(events)
     return events
 
 
 def output(events: list[SseEvent]) -> object:
-    [shown] = [c for c in chunks(events) if c["type"] == "tool-output-available"]
-    return shown["output"]
+    [chunk] = [c for c in chunks(events) if c["type"] == "tool-output-available"]
+    return chunk["output"]
 
 
 @pytest.mark.parametrize("agent", ["research", "librarian"])
@@ -96,8 +101,8 @@ async def test_changed_note_is_found_in_the_next_answer(
     note = library.notes / f"{agent}.md"
 
     async def found() -> list[str]:
-        turn = call("search_notes", query="closing zebra")
-        events = await answer(library, sse, name, agent, turn)
+        response = call("search_notes", query="closing zebra")
+        events = await answer(library, sse, name, agent, response)
         hits = output(events)
         assert isinstance(hits, list)
         return [str(hit) for hit in hits]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -132,9 +137,9 @@ async def test_fetched_page_is_cited_as_source(
 
     events = await answer(library, sse, name, agent, call("fetch_page", url=url))
 
-    shown = output(events)
-    assert isinstance(shown, dict)
-    assert "At nine." in str(shown)  # pyright: ignore[reportUnknownArgumentType]
+    page = output(events)
+    assert isinstance(page, dict)
+    assert "At nine." in str(page)  # pyright: ignore[reportUnknownArgumentType]
     [source] = [chunk for chunk in chunks(events) if chunk["type"] == "source-url"]
     assert source == {
         "type": "source-url",
@@ -153,9 +158,7 @@ async def test_web_search_output_omits_the_api_key(
     assert "tvly" not in str(events)
 
 
-async def test_file_agent_uses_review_tools(
-    library: Library, sse: SseClient, name: str
-) -> None:
+async def test_file_agent_uses_review_tools(library: Library, sse: SseClient, name: str) -> None:
     code = "```python app.py\nprint(eval(input()))\n```"
 
     events = await answer(library, sse, name, "critic", call("find_problems"), code)
@@ -172,7 +175,7 @@ async def test_file_agent_reports_findings_as_cards(
         "severity": "high",
         "category": "security",
         "title": "Text becomes code",
-        "explanation": "Whoever types runs code.",
+        "explanation": "Anyone who can type can run code.",
     }
     code = "```python app.py\nprint(eval(input()))\n```"
 
@@ -184,11 +187,11 @@ async def test_file_agent_reports_findings_as_cards(
 async def test_tools_endpoint_returns_schemas_and_agents(library: Library) -> None:
     async with httpx.AsyncClient() as http:
 
-        async def told() -> Json | None:
+        async def published_tool() -> Json | None:
             tool = (await http.get(f"{library.tools}/read_note")).json()
             return tool if tool["input_schema"] and len(tool["agents"]) == 2 else None
 
-        tool = await until(told)
+        tool = await until(published_tool)
         web = (await http.get(f"{library.tools}/fetch_page")).json()
 
     assert tool is not None

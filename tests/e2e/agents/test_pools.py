@@ -1,4 +1,4 @@
-"""Pools of workers on queues of their own: each makes its own runs, and suffers from no other."""
+"""Worker pools with separate queues: each processes its own runs, unaffected by the others."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -18,14 +18,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HELD: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 HELLO: list[list[Json]] = [[{"text": ["Hello"]}]]
 QUEUES = '{"local-*": "local"}'
-
-
 POET = "agents: [{name: poet, instructions: Rhyme., queue: verse}]"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def divided(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
-    """A system whose models named `local-…` have a queue of their own, and no worker yet."""
+    """A system that queues models named `local-…` separately. It has no worker yet."""
     valkey = Valkey()
     await start_all(valkey)
     file = tmp_path / "agents.yaml"
@@ -40,24 +38,28 @@ async def divided(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
         await stop_all(valkey)
 
 
-async def test_each_run_goes_to_the_pool_of_its_queue(divided: System, sse: SseClient, name: str) -> None:
+async def test_each_run_goes_to_the_pool_of_its_queue(
+    divided: System, sse: SseClient, name: str
+) -> None:
     local = f"local-{name}"
     await divided.upstream.script(name, HELD)
     await divided.upstream.script(local, HELD)
 
     async with (
-        divided.start_workers(WORKER__QUEUES='["main"]') as [mains],
-        divided.start_workers(WORKER__QUEUES='["local"]') as [locals_],
-        sse.ask(divided.chat, name, model=name) as one,
-        sse.ask(divided.chat, local, model=local) as other,
+        divided.start_workers(WORKER__QUEUES='["main"]') as [main_worker],
+        divided.start_workers(WORKER__QUEUES='["local"]') as [local_worker],
+        sse.ask(divided.chat, name, model=name) as main_stream,
+        sse.ask(divided.chat, local, model=local) as local_stream,
     ):
-        await one.until("text-delta")
-        await other.until("text-delta")
-        assert await divided.holder(one.run_id, [mains, locals_]) is mains
-        assert await divided.holder(other.run_id, [mains, locals_]) is locals_
+        await main_stream.until("text-delta")
+        await local_stream.until("text-delta")
+        assert await divided.holder(main_stream.run_id, [main_worker, local_worker]) is main_worker
+        assert (
+            await divided.holder(local_stream.run_id, [main_worker, local_worker]) is local_worker
+        )
         for model in (name, local):
             await divided.upstream.release(model)
-        assert [text(await stream.rest()) for stream in (one, other)] == ["lo", "lo"]
+        assert [text(await stream.rest()) for stream in (main_stream, local_stream)] == ["lo", "lo"]
 
 
 async def test_dead_pool_does_not_block_other_queues(
@@ -68,13 +70,16 @@ async def test_dead_pool_does_not_block_other_queues(
     await divided.upstream.script(local, HELLO)
 
     async with divided.start_workers(WORKER__QUEUES='["main"]'):
-        async with divided.start_workers(WORKER__QUEUES='["local"]') as [locals_]:
-            await locals_.kill()
+        async with divided.start_workers(WORKER__QUEUES='["local"]') as [local_worker]:
+            await local_worker.kill()
         async with sse.ask(divided.chat, local, model=local) as waiting:
             assert (await waiting.queue_position())["data"] == {"position": 1, "waiting": 1}
             check_whole(await sse.answer(divided.chat, name, model=name))
-            await until(lambda: _says(divided, "queue:local", "no worker serves it"), seconds=20)
-            assert await _says(divided, "queue", "0 waiting")
+            await until(
+                lambda: _health_detail_contains(divided, "queue:local", "no worker serves it"),
+                seconds=20,
+            )
+            assert await _health_detail_contains(divided, "queue", "0 waiting")
 
             async with divided.start_workers(WORKER__QUEUES='["local"]'):
                 answer = await waiting.rest()
@@ -99,16 +104,16 @@ async def test_agent_queue_overrides_model_queue(
     divided: System, sse: SseClient, name: str
 ) -> None:
     local = f"local-{name}"
-    asked = {"poet": {"agent": "poet"}, "chat": {}}
+    bodies = {"poet": {"agent": "poet"}, "chat": {}}
 
-    for chat, body in asked.items():
+    for chat, body in bodies.items():
         async with sse.ask(divided.chat, chat, model=local, **body) as stream:
             queue = (await divided.run(stream.run_id))["queue"]
             assert queue == {"poet": "verse", "chat": "local"}[chat]
         await sse.stop(divided.chat, chat)
 
 
-async def _says(system: System, component: str, detail: str) -> bool:
+async def _health_detail_contains(system: System, component: str, detail: str) -> bool:
     async with httpx.AsyncClient() as client:
         found = (await client.get(f"{system.apis[0].url}/health")).json()["components"]
     return detail in found[component]["detail"]

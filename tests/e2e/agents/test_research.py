@@ -1,4 +1,4 @@
-"""The research agent: it finds the note that holds the answer, reads it, and cites it."""
+"""The research agent finds the note that answers a question, reads it and cites it."""
 
 import asyncio
 

@@ -1,10 +1,10 @@
-"""Installed packages that bring agents: a module and its metadata, in a folder of their own."""
+"""Fake installed packages that provide agents."""
 
 from pathlib import Path
 
 
 def install(site: Path, name: str, module: str, *, entry: str | None = None) -> None:
-    """Put a package `name` 1.0 into the folder, whose entry point names its module, or `entry`."""
+    """Install version 1.0 of a one-module package. Its entry point names the module or `entry`."""
     (site / f"{name}.py").write_text(module)
     info = site / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A small web server: some pages, and what was asked of it."""
+"""A small web server that records the requests it receives."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ Page = tuple[str, bytes]
 
 
 class Pages:
-    """Use as an async context manager. Anything else than its pages is not found."""
+    """Serves the given pages, and 404 for every other path. Use it as a context manager."""
 
     def __init__(self, pages: Mapping[str, Page]) -> None:
         self.pages = dict(pages)
-        self.asked: list[str] = []
+        self.requested_paths: list[str] = []
         self.bodies: list[bytes] = []
         self.port = 0
 
@@ -41,7 +41,7 @@ class Pages:
         lengths = [line.partition(":")[2] for line in lines if line.startswith("content-length:")]
         self.bodies.append(await reader.readexactly(int(lengths[0]) if lengths else 0))
         path = head.split()[1]
-        self.asked.append(path)
+        self.requested_paths.append(path)
         writer.write(_response(self.pages.get(path.partition("?")[0])))
         await writer.drain()
         writer.close()

@@ -1,4 +1,4 @@
-"""A backend and a real server over HTTP, which speaks as the servers out there do."""
+"""Backends against a real HTTP server that imitates the quirks of common servers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -102,7 +102,7 @@ async def test_tools_are_sent_and_tool_calls_returned(
     assert (await upstream.requests("m"))[-1]["body"]["tools"] == [tool]
 
 
-REFUSALS = [
+ERRORS = [
     (401, AuthenticationError, False),
     (403, AuthenticationError, False),
     (404, ModelBackendError, False),
@@ -111,7 +111,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "kind", "retryable"), REFUSALS)
+@pytest.mark.parametrize(("status", "kind", "retryable"), ERRORS)
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_endpoint_errors_are_mapped_without_the_key(
     upstream: Upstream,
@@ -172,27 +172,29 @@ async def test_silent_endpoint_times_out(upstream: Upstream) -> None:
 
 
 async def test_closing_the_stream_closes_the_connection(upstream: Upstream) -> None:
-    await upstream.script("quits", [[{"text": ["a"]}, {"wait": True}]])
-    async with OpenAICompatibleBackend("quits", base_url=upstream.base_url) as quitting:
-        stream = quitting.stream(HI)
+    await upstream.script("abandoned", [[{"text": ["a"]}, {"wait": True}]])
+    async with OpenAICompatibleBackend("abandoned", base_url=upstream.base_url) as backend:
+        stream = backend.stream(HI)
         assert (await anext(stream)).content == "a"
         await stream.aclose()
 
-        await upstream.until("quits", lambda seen: seen[-1]["outcome"] == "client-closed")
+        await upstream.until("abandoned", lambda seen: seen[-1]["outcome"] == "client-closed")
 
 
 async def test_health_check_reports_reachability(upstream: Upstream) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/v1"
+    unreachable = f"http://127.0.0.1:{free_port()}/v1"
     async with (
-        create_ollama_backend("m", base_url=upstream.base_url) as there,
-        create_vllm_backend("m", base_url=nobody) as away,
+        create_ollama_backend("m", base_url=upstream.base_url) as available,
+        create_vllm_backend("m", base_url=unreachable) as away,
     ):
-        assert await there.health_check()
+        assert await available.health_check()
         assert not await away.health_check()
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(401, True), (403, True), (500, False)])
-async def test_endpoint_that_rejects_the_key_counts_as_available(status: int, *, healthy: bool) -> None:
+async def test_endpoint_that_rejects_the_key_counts_as_available(
+    status: int, *, healthy: bool
+) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n".encode())
@@ -231,11 +233,11 @@ async def test_closed_backend_sends_no_requests(
 
 
 async def test_factories_use_default_names_and_ports() -> None:
-    made = [create_ollama_backend("a"), create_vllm_backend("b/c"), create_lmstudio_backend()]
+    backends = [create_ollama_backend("a"), create_vllm_backend("b/c"), create_lmstudio_backend()]
 
-    assert [backend.name for backend in made] == ["ollama", "vllm", "lmstudio"]
-    assert [backend.model for backend in made] == ["a", "b/c", "local-model"]
-    for backend, port in zip(made, (11434, 8000, 1234), strict=True):
+    assert [backend.name for backend in backends] == ["ollama", "vllm", "lmstudio"]
+    assert [backend.model for backend in backends] == ["a", "b/c", "local-model"]
+    for backend, port in zip(backends, (11434, 8000, 1234), strict=True):
         assert f"http://localhost:{port}/v1" in repr(backend)
         await backend.close()
 
@@ -336,38 +338,38 @@ async def test_error_event_in_stream_raises_retryable_error(
         await chunks_of(backend)
     assert caught.value.retryable
 
-    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (the test checks the failure)
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
     assert failure_of(failed.value).retried
 
 
-NONSENSE = {
+MALFORMED = {
     "a list": "[1, 2]",
     "a number": "5",
-    "nothing": "null",
-    "a text": '"hello"',
-    "choices that are a text": '{"choices": "x"}',
+    "null": "null",
+    "a string": '"hello"',
+    "choices that are a string": '{"choices": "x"}',
     "choices that are an object": '{"choices": {"a": 1}}',
     "a choice that is a number": '{"choices": [1]}',
     "a delta that is a number": '{"choices": [{"index": 0, "delta": 5}]}',
     "content that is a number": '{"choices": [{"index": 0, "delta": {"content": 5}}]}',
     "a refusal that is a list": '{"choices": [{"index": 0, "delta": {"refusal": [1]}}]}',
     "a call that is a number": '{"choices": [{"index": 0, "delta": {"tool_calls": [3]}}]}',
-    "a function that is a text": '{"choices": [{"delta": {"tool_calls": [{"function": "f"}]}}]}',
+    "a function that is a string": '{"choices": [{"delta": {"tool_calls": [{"function": "f"}]}}]}',
     "a name that is a list": (
         '{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": ["a"]}}]}}]}'
     ),
     "an index that is a list": (
         '{"choices": [{"delta": {"tool_calls": [{"index": [0], "function": {"name": "a"}}]}}]}'
     ),
-    "an end that is a list": '{"choices": [{"delta": {}, "finish_reason": ["stop"]}]}',
-    "usage that is a text": '{"choices": [], "usage": "much"}',
-    "usage that is no number": '{"choices": [], "usage": {"prompt_tokens": "many"}}',
+    "a finish reason that is a list": '{"choices": [{"delta": {}, "finish_reason": ["stop"]}]}',
+    "usage that is a string": '{"choices": [], "usage": "much"}',
+    "usage that is not a number": '{"choices": [], "usage": {"prompt_tokens": "many"}}',
 }
 
 
-@pytest.mark.parametrize("chunk", NONSENSE.values(), ids=NONSENSE)
+@pytest.mark.parametrize("chunk", MALFORMED.values(), ids=MALFORMED)
 async def test_malformed_chunk_raises_retryable_model_error(
     upstream: Upstream, backend: OpenAICompatibleBackend, chunk: str
 ) -> None:
@@ -378,7 +380,7 @@ async def test_malformed_chunk_raises_retryable_model_error(
         await chunks_of(backend)
     assert caught.value.retryable
 
-    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (the test checks the failure)
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
     assert failure_of(failed.value) == FAILED
@@ -393,7 +395,7 @@ async def test_unparsable_chunk_raises_model_error(
 
     with pytest.raises(ModelBackendError):
         await chunks_of(backend)
-    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
+    with pytest.raises(Exception) as failed:  # noqa: PT011  (the test checks the failure)
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
     assert failure_of(failed.value) == FAILED
@@ -402,23 +404,23 @@ async def test_unparsable_chunk_raises_model_error(
 async def test_lone_surrogate_in_tool_call_is_replaced(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
-    half = r"\ud800"
-    function = f'"function": {{"name": "say", "arguments": "{{\\"text\\": \\"{half}\\"}}"}}'
-    call = f'{{"index": 0, "id": "c{half}", {function}}}'
+    surrogate = r"\ud800"
+    function = f'"function": {{"name": "say", "arguments": "{{\\"text\\": \\"{surrogate}\\"}}"}}'
+    call = f'{{"index": 0, "id": "c{surrogate}", {function}}}'
     choice = f'{{"delta": {{"tool_calls": [{call}]}}, "finish_reason": "tool_calls"}}'
     chunk = f'{{"choices": [{choice}]}}'
     await upstream.script("m", [HELLO], [{"raw": f"data: {chunk}\n\ndata: [DONE]\n\n"}])
-    said: list[str] = []
-    tools = FunctionToolset([say_into(said)])
+    spoken: list[str] = []
+    tools = FunctionToolset([say_into(spoken)])
 
     async with Agent(backend.chat_model(), toolsets=[tools]).run_stream("Hi") as result:
         assert await result.get_output() == "Hello"
-    assert said == ["?"]
+    assert spoken == ["?"]
 
 
-def say_into(said: list[str]) -> Callable[[str], str]:
+def say_into(spoken: list[str]) -> Callable[[str], str]:
     def say(text: str) -> str:
-        said.append(text)
+        spoken.append(text)
         return text
 
     return say
@@ -428,8 +430,8 @@ def say_into(said: list[str]) -> Callable[[str], str]:
 async def test_chunk_creation_time_is_ignored(
     upstream: Upstream, backend: OpenAICompatibleBackend, created: str
 ) -> None:
-    said = '"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]'
-    raw = {"raw": f'data: {{"created": {created}, {said}}}\n\ndata: [DONE]\n\n'}
+    choices = '"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]'
+    raw = {"raw": f'data: {{"created": {created}, {choices}}}\n\ndata: [DONE]\n\n'}
     await upstream.script("m", [HELLO], [raw])
 
     async with Agent(backend.chat_model()).run_stream("Hi") as result:

@@ -1,4 +1,4 @@
-"""Files in requests: which are taken, and what an address may lead to."""
+"""Files in requests: accepted types, and limits of downloads by URL."""
 
 import asyncio
 import json
@@ -47,18 +47,18 @@ def file(media_type: str, content: bytes) -> Json:
 
 
 async def answer(http: httpx.AsyncClient, *parts: Json, role: str = "user") -> tuple[int, Json]:
-    """The status, and what a refusal says."""
-    said = {"role": role, "parts": [*parts, {"type": "text", "text": "Look"}]}
-    body = {"messages": [said, {"role": "user", "content": "Well?"}]}
+    """Return the status, and the problem if the request is refused."""
+    message = {"role": role, "parts": [*parts, {"type": "text", "text": "Look"}]}
+    body = {"messages": [message, {"role": "user", "content": "Well?"}]}
     async with http.stream("POST", "/chat", json=body) as response:
         refused = response.status_code != 200
         return response.status_code, json.loads(await response.aread()) if refused else {}
 
 
-TAKEN = {
+ACCEPTED = {
     "png": ("image/png", PNG),
     "jpeg": ("image/jpeg", JPEG),
-    "a jpeg that is called png": ("image/png", JPEG),
+    "jpeg sent as png": ("image/png", JPEG),
     "webp": ("image/webp", WEBP),
     "pdf": ("application/pdf", PDF),
     "csv": ("text/csv", b"a,b"),
@@ -68,7 +68,7 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize(("media_type", "content"), TAKEN.values(), ids=TAKEN)
+@pytest.mark.parametrize(("media_type", "content"), ACCEPTED.values(), ids=ACCEPTED)
 async def test_supported_file_types_are_accepted(
     http: httpx.AsyncClient, media_type: str, content: bytes
 ) -> None:
@@ -77,24 +77,24 @@ async def test_supported_file_types_are_accepted(
 
 REFUSED = {
     "zip": (file("application/zip", ZIP), "Files of application/zip are not taken. Those are: "),
-    "a zip that says it is a text": (file("text/plain", ZIP), "It is no text"),
-    "a page that says it is an image": (file("image/png", b"<html>"), "It is not image/png"),
-    "audio at an address": (
+    "zip sent as text": (file("text/plain", ZIP), "It is no text"),
+    "HTML sent as image": (file("image/png", b"<html>"), "It is not image/png"),
+    "audio by URL": (
         {"type": "file", "mediaType": "audio/wav", "url": "https://a.example/a.wav"},
         "Files of audio/wav are not taken",
     ),
 }
 
 
-@pytest.mark.parametrize(("part", "words"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("part", "detail"), REFUSED.values(), ids=REFUSED)
 async def test_unsupported_file_type_returns_422(
-    http: httpx.AsyncClient, part: Json, words: str
+    http: httpx.AsyncClient, part: Json, detail: str
 ) -> None:
     status, problem = await answer(http, part)
 
     assert (status, problem["code"]) == (422, "unsupported_content")
     assert problem["field"] == f"{FIELD}.mediaType"
-    assert words in problem["detail"]
+    assert detail in problem["detail"]
 
 
 async def test_too_large_or_too_many_files_return_413(
@@ -121,11 +121,11 @@ def conversation(url: str, media_type: str = "image/png") -> list[Any]:
 
 PRIVATE = {
     "loopback": "http://127.0.0.1:{port}/a.png",
-    "a name of it": "http://localhost:{port}/a.png",
+    "hostname of loopback": "http://localhost:{port}/a.png",
     "IPv6": "http://[::1]:{port}/a.png",
     "mapped": "http://[::ffff:127.0.0.1]:{port}/a.png",
     "cloud metadata": "http://169.254.169.254/latest/meta-data",
-    "another port of a private network": "http://10.0.0.1/a.png",
+    "private network": "http://10.0.0.1/a.png",
 }
 
 
@@ -136,12 +136,12 @@ async def test_private_address_is_not_requested(url: str) -> None:
             await download_files(conversation(url.format(port=pages.port)), 1000)
 
     assert failure_of(raised.value).code == "file_unavailable"
-    assert not pages.asked
+    assert not pages.requested_paths
 
 
 @pytest.fixture
 def public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take this machine's own addresses for public ones."""
+    """Treat the addresses of this machine as public."""
 
     def is_private(_: str) -> bool:
         return False
@@ -163,10 +163,10 @@ def content(message: Any) -> Any:
     assert isinstance(message, ModelRequest)
     [part] = message.parts
     assert isinstance(part, UserPromptPart)
-    first, words = part.content
-    assert words == "Look"
-    assert not isinstance(first, ImageUrl)
-    return first
+    file_content, text = part.content
+    assert text == "Look"
+    assert not isinstance(file_content, ImageUrl)
+    return file_content
 
 
 @pytest.mark.usefixtures("public")
@@ -184,14 +184,12 @@ async def test_failed_download_has_an_error_code() -> None:
 
 @pytest.mark.usefixtures("public")
 @pytest.mark.parametrize("limit", ["_FILE_SECONDS", "_TOTAL_SECONDS"])
-async def test_slow_download_times_out(
-    monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
+async def test_slow_download_times_out(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(files, limit, 0.5)
-    dripping: list[asyncio.Task[Any] | None] = []
+    connections: list[asyncio.Task[Any] | None] = []
 
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        dripping.append(asyncio.current_task())
+    async def send_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
         await reader.readline()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n")
         while not writer.is_closing():
@@ -199,18 +197,18 @@ async def test_slow_download_times_out(
             await asyncio.sleep(0.01)
         writer.close()
 
-    async with await asyncio.start_server(drip, "127.0.0.1") as server:
+    async with await asyncio.start_server(send_slowly, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(FileTimeout) as raised:
             await download_files(conversation(f"http://127.0.0.1:{port}/a"), 1_000_000)
-        await asyncio.gather(*filter(None, dripping))
+        await asyncio.gather(*filter(None, connections))
 
     assert failure_of(raised.value).code == "file_timeout"
 
 
 @pytest.mark.usefixtures("public")
 async def test_total_download_size_is_limited() -> None:
-    """The addresses of a thousand large files are a small request."""
+    """A small request can name a thousand large files."""
     async with Pages({"/a": ("image/png", PNG + b"x" * (1000 - len(PNG)))}) as p:
         ten = conversation(f"{p.url}/a") * 10
         assert len(await download_files(ten, 1000)) == 10
@@ -219,5 +217,5 @@ async def test_total_download_size_is_limited() -> None:
         fetching = [task for task in asyncio.all_tasks() if "with_files" in repr(task)]
 
     assert fetching == []
-    assert len(p.asked) < 30
+    assert len(p.requested_paths) < 30
     assert failure_of(raised.value).code == "file_unavailable"

@@ -1,4 +1,4 @@
-"""What the workers hear from the providers, and what the API makes of it."""
+"""Health reports of the providers, and the API's model list that uses them."""
 
 import asyncio
 from collections.abc import Generator
@@ -97,7 +97,9 @@ async def test_only_one_worker_probes(redis: Redis, upstream: Upstream) -> None:
     assert holder in (b"w1", b"w2", b"w3")
 
 
-async def test_another_worker_probes_after_the_leader_stops(redis: Redis, upstream: Upstream) -> None:
+async def test_another_worker_probes_after_the_leader_stops(
+    redis: Redis, upstream: Upstream
+) -> None:
     live = LiveSettings(settings(upstream, health=HealthSettings(interval_seconds=0.2)))
     async with HealthProbe(redis, live, "w1"):
         await until(lambda: redis.execute_command("HEXISTS", keys.PROVIDERS, "openai"))
@@ -109,7 +111,7 @@ async def test_another_worker_probes_after_the_leader_stops(redis: Redis, upstre
 
 async def test_probe_can_be_disabled(redis: Redis, upstream: Upstream) -> None:
     off = HealthSettings(openai_check_enabled=False, interval_seconds=0.01)
-    live = _Watched(settings(upstream, health=off))
+    live = _CountingSettings(settings(upstream, health=off))
 
     async with HealthProbe(redis, live, "w1"):
         await live.reads(3)
@@ -117,28 +119,28 @@ async def test_probe_can_be_disabled(redis: Redis, upstream: Upstream) -> None:
     assert not await redis.execute_command("KEYS", "*")
 
 
-class _Watched(LiveSettings):
-    """Knows how often the settings were looked at: once in each round of a probe that is off."""
+class _CountingSettings(LiveSettings):
+    """Counts reads of the settings. A disabled probe reads them once per interval."""
 
     def __init__(self, given: Settings) -> None:
-        self._looks = asyncio.Semaphore(0)
+        self._reads = asyncio.Semaphore(0)
         super().__init__(given)
 
     def __getattribute__(self, name: str) -> Any:
         if name == "now":
-            self._looks.release()
+            self._reads.release()
         return super().__getattribute__(name)
 
     async def reads(self, count: int) -> None:
         async with asyncio.timeout(10):
             for _ in range(count):
-                await self._looks.acquire()
+                await self._reads.acquire()
 
 
 async def test_slow_endpoint_probe_times_out(redis: Redis) -> None:
-    """Each byte is in time, the answer never."""
+    """Each byte arrives in time, but the response never ends."""
 
-    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
         while not gone.is_set():
@@ -150,13 +152,13 @@ async def test_slow_endpoint_probe_times_out(redis: Redis) -> None:
 
     gone, closed = asyncio.Event(), asyncio.Event()
 
-    async with await asyncio.start_server(dawdle, "127.0.0.1") as server:
+    async with await asyncio.start_server(respond_slowly, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
         openai = OpenAISettings(api_key=SecretStr(KEY), base_url=f"http://127.0.0.1:{port}/v1")
-        brief = HealthSettings(timeout_seconds=0.2)
+        health = HealthSettings(timeout_seconds=0.2)
         async with asyncio.timeout(10):
             await HealthProbe(
-                redis, LiveSettings(Settings(openai=openai, health=brief)), "w1"
+                redis, LiveSettings(Settings(openai=openai, health=health)), "w1"
             ).probe_all()
         gone.set()
         await closed.wait()
@@ -171,8 +173,8 @@ async def listed(redis: Redis, given: Settings) -> list[tuple[str, str, bool]]:
 
 
 async def test_model_list_combines_settings_and_reports(redis: Redis, upstream: Upstream) -> None:
-    told = ("meta-llama/Llama-3", "text-embedding-3-small", "whisper-1", "gpt-4o")
-    report = ProviderReport(name="own", healthy=True, latency_ms=1, checked_at=1, models=told)
+    models = ("meta-llama/Llama-3", "text-embedding-3-small", "whisper-1", "gpt-4o")
+    report = ProviderReport(name="own", healthy=True, latency_ms=1, checked_at=1, models=models)
     await ProviderReports(redis, ttl=60).save(report)
     given = settings(
         upstream,
@@ -188,7 +190,9 @@ async def test_model_list_combines_settings_and_reports(redis: Redis, upstream: 
     ]
 
 
-async def test_model_list_omits_models_that_are_not_allowed(redis: Redis, upstream: Upstream) -> None:
+async def test_model_list_omits_models_that_are_not_allowed(
+    redis: Redis, upstream: Upstream
+) -> None:
     given = settings(
         upstream,
         openai={"models": ("gpt-4o", "gpt-5", "o3")},

@@ -1,4 +1,4 @@
-"""The web, as agents meet it: a stub of a search provider, and pages of a local server."""
+"""The web tools of agents, with a stub search provider and pages of a local server."""
 
 import json
 import socket
@@ -58,13 +58,13 @@ def reading(*, private_addresses: bool = True, **more: Any) -> ResearchSettings:
 
 
 def markdown(result: ToolReturnPart) -> str:
-    """The content of a page that was read."""
-    read: Any = result.content
-    return read["content"]
+    """The content of a fetched page."""
+    page: Any = result.content
+    return page["content"]
 
 
 async def call(settings: ResearchSettings, name: str, **arguments: Any) -> ToolReturnPart:
-    """What a tool gives to the model that calls it once."""
+    """Return the result of one tool call by a model."""
 
     def answer(messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
         done = len(messages) > 1
@@ -99,7 +99,7 @@ async def test_search_returns_and_cites_excerpts(pages: Pages) -> None:
     assert result.metadata == [
         SourceUrl(source_id=page["url"], url=page["url"], title=page["title"]) for page in EXCERPTS
     ]
-    assert pages.asked == ["/search"]
+    assert pages.requested_paths == ["/search"]
     assert json.loads(pages.bodies[0])["query"] == "snakes"
 
 
@@ -165,7 +165,7 @@ REFUSED = [
 
 @pytest.fixture
 def rebound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A public name that leads to this machine."""
+    """Resolve the hostname `rebound.example` to this machine."""
     real = socket.getaddrinfo
 
     def resolve(host: str, *args: Any, **options: Any) -> Any:
@@ -182,17 +182,17 @@ async def test_private_address_is_refused_without_a_request(pages: Pages, url: s
     result = await call(settings, "fetch_page", url=url.format(port=pages.port))
 
     assert result.outcome == "retried"
-    assert not pages.asked
+    assert not pages.requested_paths
 
 
 async def test_redirect_to_cloud_metadata_is_refused(pages: Pages) -> None:
-    """Cloud metadata is refused also where private networks are read."""
+    """Cloud metadata is refused even if private addresses are allowed."""
     pages.pages["/away"] = ("location", b"http://169.254.169.254/latest/meta-data/")
 
     result = await call(reading(), "fetch_page", url=f"{pages.url}/away")
 
     assert result.outcome == "retried"
-    assert pages.asked == ["/away"]
+    assert pages.requested_paths == ["/away"]
 
 
 async def test_redirect_to_private_address_is_refused(
@@ -202,7 +202,7 @@ async def test_redirect_to_private_address_is_refused(
         seen: list[str] = []
 
         def is_private(address: str) -> bool:
-            """Only the first address is taken for a public one."""
+            """Treat only the first address as public."""
             seen.append(address)
             return len(seen) > 1
 
@@ -211,8 +211,8 @@ async def test_redirect_to_private_address_is_refused(
         result = await call(reading(private_addresses=False), "fetch_page", url=url)
 
     assert result.outcome == "retried"
-    assert public.asked == ["/away"]
-    assert not pages.asked
+    assert public.requested_paths == ["/away"]
+    assert not pages.requested_paths
 
 
 async def test_only_allowed_hosts_are_fetched(pages: Pages) -> None:
@@ -222,16 +222,16 @@ async def test_only_allowed_hosts_are_fetched(pages: Pages) -> None:
     for settings in (allowed, blocked):
         result = await call(settings, "fetch_page", url=f"{pages.url}/page")
         assert result.outcome == "retried"
-    assert not pages.asked
+    assert not pages.requested_paths
 
 
 async def test_non_text_page_error_reaches_the_model(pages: Pages) -> None:
     pages.pages["/image"] = ("image/png", b"\x89PNG")
 
-    for path, words in {"image": "not a text page", "none": "404"}.items():
+    for path, error in {"image": "not a text page", "none": "404"}.items():
         result = await call(reading(), "fetch_page", url=f"{pages.url}/{path}")
         assert result.outcome == "retried"
-        assert words in str(result.content)
+        assert error in str(result.content)
 
 
 async def test_long_page_is_truncated(pages: Pages) -> None:

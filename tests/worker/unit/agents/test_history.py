@@ -1,4 +1,4 @@
-"""The request's messages, as a model gets them."""
+"""Conversion of a request's messages to model messages."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ from shared.chat import messages as chat
 from worker.agents.history import model_messages
 
 
-def text(words: str) -> chat.TextPart:
-    return chat.TextPart(text=words)
+def text(content: str) -> chat.TextPart:
+    return chat.TextPart(text=content)
 
 
 def message(role: chat.Role, *parts: chat.Part) -> chat.Message:
@@ -37,8 +37,8 @@ def call(number: int, **result: Any) -> chat.ToolPart:
 
 
 def shape(*messages: chat.Message) -> list[tuple[type, list[Any]]]:
-    """Each message's class, and its parts without their times."""
-    return [(type(one), [_plain(part) for part in one.parts]) for one in model_messages(messages)]
+    """Return the class and the parts of each message, without timestamps."""
+    return [(type(m), [_plain(part) for part in m.parts]) for m in model_messages(messages)]
 
 
 def _plain(part: Any) -> Any:
@@ -73,10 +73,10 @@ def test_text_messages_are_converted() -> None:
 
 
 def test_reasoning_is_not_sent_back() -> None:
-    thought = chat.ReasoningPart(text="hm")
+    reasoning = chat.ReasoningPart(text="hm")
 
-    assert shape(message("assistant", thought, text("Hello"))) == [(ModelResponse, ["Hello"])]
-    assert shape(message("assistant", thought)) == []
+    assert shape(message("assistant", reasoning, text("Hello"))) == [(ModelResponse, ["Hello"])]
+    assert shape(message("assistant", reasoning)) == []
 
 
 def test_each_step_becomes_a_separate_response() -> None:

@@ -1,4 +1,4 @@
-"""The agents of a worker: found, built, and kept as their file has them."""
+"""Finding, building and reloading the agents of a worker."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ async def station():
     yield "sunny"
     OPENED.append("closed")
 
-@register_agent("weather", description="Tells the weather.", queue="slow")
+@register_agent("weather", description="Reports the weather.", queue="slow")
 async def weather(context: AgentContext) -> Agent:
     sky = await context.open(station())
     agent = Agent()
@@ -91,7 +91,7 @@ async def test_package_agent_is_loaded_and_its_resources_closed(site: Path) -> N
     async with offered() as agents:
         *_, card = agents.cards()
         assert (card.name, card.tools, card.queue) == ("weather", ("look",), "slow")
-        assert card.description == "Tells the weather."
+        assert card.description == "Reports the weather."
         assert OPENED == ["open"]
         assert agents.queues() == ["mamba:queue", "mamba:queues:slow"]
     assert OPENED == ["open", "closed"]
@@ -112,10 +112,8 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("module", "said"), BROKEN.items(), ids=BROKEN.values())
-async def test_broken_package_is_logged_and_skipped(
-    site: Path, module: str, said: str
-) -> None:
+@pytest.mark.parametrize(("module", "error"), BROKEN.items(), ids=BROKEN.values())
+async def test_broken_package_is_logged_and_skipped(site: Path, module: str, error: str) -> None:
     name = f"broken_{abs(hash(module))}"
     install(site, name, module)
 
@@ -125,7 +123,7 @@ async def test_broken_package_is_logged_and_skipped(
 
     [line] = [line for line in logs if line["event"] == "agents.entry_point_broken"]
     assert line["package"] == f"{name} 1.0"
-    assert said in line["error"]
+    assert error in line["error"]
 
 
 BUILDS = {
@@ -135,9 +133,7 @@ BUILDS = {
 
 
 @pytest.mark.parametrize(("event", "build"), BUILDS.items(), ids=BUILDS)
-async def test_agent_whose_build_fails_is_not_offered(
-    site: Path, event: str, build: str
-) -> None:
+async def test_agent_whose_build_fails_is_not_offered(site: Path, event: str, build: str) -> None:
     module = (
         "from mamba.agents import AgentNotOffered, register_agent\n"
         f"@register_agent('shut', description='')\ndef shut(context):\n    {build}\n"

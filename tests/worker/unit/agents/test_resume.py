@@ -1,4 +1,4 @@
-"""Where an attempt starts, by what the log shows."""
+"""Where an attempt starts, given the events in the run's stream."""
 
 import pytest
 from pydantic_ai.messages import (
@@ -21,8 +21,8 @@ from shared.streams.transcript import (
 )
 from worker.agents.resume import CONTINUE_PROMPT, ResumePoint, merge_split_step, resume_point
 
-ASKED: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Hi")])]
-ANSWERED: list[ModelMessage] = [*ASKED, ModelResponse(parts=[TextPart("Hel")])]
+PROMPT_ONLY: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Hi")])]
+WITH_ANSWER: list[ModelMessage] = [*PROMPT_ONLY, ModelResponse(parts=[TextPart("Hel")])]
 
 
 def call(number: int, *, answered: bool = False, called: bool = True) -> TranscriptToolCall:
@@ -37,12 +37,12 @@ def call(number: int, *, answered: bool = False, called: bool = True) -> Transcr
     )
 
 
-def start(*steps: Step, history: list[ModelMessage] = ASKED) -> ResumePoint:
+def start(*steps: Step, history: list[ModelMessage] = PROMPT_ONLY) -> ResumePoint:
     return resume_point(history, Transcript(list(steps)))
 
 
 def added(found: ResumePoint) -> list[str]:
-    """What stands in the history after the question."""
+    """The parts of the history after the prompt."""
     parts = [part for message in found.history[1:] for part in message.parts]
     return [_plain(part) for part in parts]
 
@@ -60,20 +60,20 @@ def _plain(part: object) -> str:
 
 
 def test_empty_stream_starts_from_the_request() -> None:
-    assert start() == ResumePoint(ASKED)
+    assert start() == ResumePoint(PROMPT_ONLY)
 
 
 def test_request_ending_with_assistant_message_is_continued() -> None:
-    assert start(history=ANSWERED) == ResumePoint(ANSWERED, CONTINUE_PROMPT)
+    assert start(history=WITH_ANSWER) == ResumePoint(WITH_ANSWER, CONTINUE_PROMPT)
 
 
 def test_empty_step_starts_from_the_request() -> None:
-    assert start(Step()) == ResumePoint(ASKED)
-    assert start(Step(), history=ANSWERED) == ResumePoint(ANSWERED, CONTINUE_PROMPT)
+    assert start(Step()) == ResumePoint(PROMPT_ONLY)
+    assert start(Step(), history=WITH_ANSWER) == ResumePoint(WITH_ANSWER, CONTINUE_PROMPT)
 
 
 def test_step_with_only_reasoning_is_repeated() -> None:
-    assert start(Step([TranscriptReasoning("r", "hm")])) == ResumePoint(ASKED)
+    assert start(Step([TranscriptReasoning("r", "hm")])) == ResumePoint(PROMPT_ONLY)
 
 
 @pytest.mark.parametrize("is_open", [True, False])
@@ -141,15 +141,15 @@ def test_run_is_complete_after_a_finished_text() -> None:
     assert start(Step([TranscriptText("t", "Hello", open=False)], finished=True)).complete
 
 
-def answered(number: int, answer: ToolResponse) -> TranscriptToolCall:
+def with_response(number: int, response: ToolResponse) -> TranscriptToolCall:
     found = call(number)
-    found.answer = answer
+    found.answer = response
     return found
 
 
 def test_approved_calls_are_executed() -> None:
     yes = ToolResponse(approved=True)
-    found = start(Step([answered(1, yes), call(2, answered=True)], finished=True))
+    found = start(Step([with_response(1, yes), call(2, answered=True)], finished=True))
 
     assert found.approved
     assert found.approved.approvals == {"call-1": True}
@@ -157,7 +157,7 @@ def test_approved_calls_are_executed() -> None:
 
 
 def test_approval_covers_only_its_own_call() -> None:
-    found = start(Step([answered(1, ToolResponse(approved=True)), call(2)]))
+    found = start(Step([with_response(1, ToolResponse(approved=True)), call(2)]))
 
     assert found.approved is None
 

@@ -1,4 +1,4 @@
-"""Code that was written for the backends of the reference runs as it is, but for the import."""
+"""The backends' public API, compatible with the reference except for the import path."""
 
 import inspect
 
@@ -17,13 +17,19 @@ from mamba.backends import (
     get_profile,
 )
 
-ASKED = {"messages": ..., "tools": None, "temperature": None, "max_tokens": None, "kwargs": ...}
+REQUEST_PARAMETERS = {
+    "messages": ...,
+    "tools": None,
+    "temperature": None,
+    "max_tokens": None,
+    "kwargs": ...,
+}
 
 
-def parameters(called: object) -> dict[str, object]:
-    """Each parameter with its default, `...` for none."""
-    assert callable(called)
-    found = inspect.signature(called).parameters.values()
+def parameters(function: object) -> dict[str, object]:
+    """Map each parameter to its default, or to `...` if it has none."""
+    assert callable(function)
+    found = inspect.signature(function).parameters.values()
     return {p.name: ... if p.default is p.empty else p.default for p in found if p.name != "self"}
 
 
@@ -41,7 +47,7 @@ def test_constructor_parameters_match_the_documentation() -> None:
 
 @pytest.mark.parametrize("method", ["complete", "stream"])
 def test_request_parameters_match_the_documentation(method: str) -> None:
-    assert parameters(getattr(OpenAICompatibleBackend, method)) == ASKED
+    assert parameters(getattr(OpenAICompatibleBackend, method)) == REQUEST_PARAMETERS
 
 
 def test_factory_parameters_match_the_documentation() -> None:

@@ -33,7 +33,7 @@ ALL_TOOLS = tuple(DISPLAY_TOOLS)
 
 
 class Streamed:
-    """A streamed run of the demo model, taken apart."""
+    """The collected events of a streamed run of the demo model."""
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -77,12 +77,12 @@ async def stream(
     return run
 
 
-async def say(prompt: str | Sequence[UserContent], tools: Sequence[str] = ()) -> str:
+async def answer_text(prompt: str | Sequence[UserContent], tools: Sequence[str] = ()) -> str:
     return "".join((await stream(prompt, tools)).text)
 
 
 async def test_answer_explains_how_to_configure_a_real_model() -> None:
-    text = await say("Hello there")
+    text = await answer_text("Hello there")
 
     assert "demo model" in text
     assert "OPENAI_API_KEY" in text
@@ -99,7 +99,7 @@ async def test_answer_quotes_the_last_user_message() -> None:
 
 
 async def test_long_message_quote_is_truncated() -> None:
-    text = await say("word " * 500)
+    text = await answer_text("word " * 500)
 
     assert "word…" in text
     assert len(text) < 1000
@@ -108,8 +108,8 @@ async def test_long_message_quote_is_truncated() -> None:
 async def test_answer_quotes_only_text_parts() -> None:
     picture = BinaryContent(b"png", media_type="image/png")
 
-    assert "> What is this?\n" in await say(["What is this?", picture])
-    assert "Your message contains no text" in await say([picture])
+    assert "> What is this?\n" in await answer_text(["What is this?", picture])
+    assert "Your message contains no text" in await answer_text([picture])
 
 
 async def test_answer_is_streamed_word_by_word() -> None:
@@ -120,14 +120,14 @@ async def test_answer_is_streamed_word_by_word() -> None:
 
 
 async def test_streamed_and_complete_answers_are_equal() -> None:
-    once, again = await say("Hello"), await say("Hello")
-    whole = await agent().run("Hello")
+    first, second = await answer_text("Hello"), await answer_text("Hello")
+    complete = await agent().run("Hello")
 
-    assert once == again == whole.output
+    assert first == second == complete.output
 
 
 async def test_count_reaches_the_requested_number() -> None:
-    text = await say("Please COUNT to 200!", ALL_TOOLS)
+    text = await answer_text("Please COUNT to 200!", ALL_TOOLS)
 
     assert "1, 2, 3, " in text
     assert "199, 200. Done." in text
@@ -135,7 +135,7 @@ async def test_count_reaches_the_requested_number() -> None:
 
 @pytest.mark.parametrize("number", ["3000", "9" * 5000])
 async def test_count_is_limited(number: str) -> None:
-    assert f"{MAX_COUNT - 1}, {MAX_COUNT}. Done." in await say(f"count to {number}")
+    assert f"{MAX_COUNT - 1}, {MAX_COUNT}. Done." in await answer_text(f"count to {number}")
 
 
 async def test_reasoning_precedes_the_answer_on_request() -> None:
@@ -167,8 +167,8 @@ async def test_tool_named_in_the_prompt_is_called(prompt: str, name: str) -> Non
 async def test_tool_call_is_surrounded_by_text() -> None:
     run = await stream("a chart", ALL_TOOLS)
 
-    said = [part for part in run.parts() if isinstance(part, TextPart | ToolCallPart)]
-    assert [type(part) for part in said] == [TextPart, ToolCallPart, TextPart]
+    parts = [part for part in run.parts() if isinstance(part, TextPart | ToolCallPart)]
+    assert [type(part) for part in parts] == [TextPart, ToolCallPart, TextPart]
 
 
 async def test_single_enabled_tool_is_always_called() -> None:
@@ -178,7 +178,9 @@ async def test_single_enabled_tool_is_always_called() -> None:
 
 
 @pytest.mark.parametrize(("prompt", "tools"), [("Hello", ALL_TOOLS), ("a chart", ())])
-async def test_tool_is_called_only_if_requested_and_enabled(prompt: str, tools: Sequence[str]) -> None:
+async def test_tool_is_called_only_if_requested_and_enabled(
+    prompt: str, tools: Sequence[str]
+) -> None:
     run = await stream(prompt, tools)
 
     assert not any(isinstance(part, ToolCallPart) for part in run.parts())
@@ -199,8 +201,8 @@ async def test_tool_is_called_without_streaming() -> None:
     assert "example" in run.output
 
 
-def broken_off(prompt: str, *partials: str) -> list[ModelMessage]:
-    """The history of an answer whose worker was killed once for each partial text."""
+def interrupted_history(prompt: str, *partials: str) -> list[ModelMessage]:
+    """The history of an answer that was interrupted once after each partial text."""
     history: list[ModelMessage] = [ModelRequest([UserPromptPart(prompt)])]
     for partial in partials:
         history.append(ModelResponse([TextPart(partial)]))
@@ -210,16 +212,16 @@ def broken_off(prompt: str, *partials: str) -> list[ModelMessage]:
 
 @pytest.mark.parametrize("length", [1, 7, 100, -1])
 async def test_interrupted_answer_continues_where_it_stopped(length: int) -> None:
-    whole = await say("count to 200")
+    whole = await answer_text("count to 200")
 
-    run = await stream(None, history=broken_off("count to 200", whole[:length]))
+    run = await stream(None, history=interrupted_history("count to 200", whole[:length]))
 
     assert whole[:length] + "".join(run.text) == whole
 
 
 async def test_answer_continues_after_two_interruptions() -> None:
-    whole = await say("Hello")
-    history = broken_off("Hello", whole[:20], whole[20:50])
+    whole = await answer_text("Hello")
+    history = interrupted_history("Hello", whole[:20], whole[20:50])
 
     run = await stream(None, history=history)
 
@@ -227,23 +229,23 @@ async def test_answer_continues_after_two_interruptions() -> None:
 
 
 async def test_continue_prompt_can_be_the_prompt() -> None:
-    whole = await say("Hello")
+    whole = await answer_text("Hello")
 
-    run = await stream(CONTINUE_PROMPT, history=broken_off("Hello", whole[:20])[:-1])
+    run = await stream(CONTINUE_PROMPT, history=interrupted_history("Hello", whole[:20])[:-1])
 
     assert whole[:20] + "".join(run.text) == whole
 
 
 async def test_answer_interrupted_at_its_end_is_only_closed() -> None:
-    whole = await say("Hello")
+    whole = await answer_text("Hello")
 
-    run = await stream(None, history=broken_off("Hello", whole))
+    run = await stream(None, history=interrupted_history("Hello", whole))
 
     assert "".join(run.text) == "\n"
 
 
 async def test_reasoning_is_not_repeated_when_continuing() -> None:
-    run = await stream(None, history=broken_off("Think", "I am"))
+    run = await stream(None, history=interrupted_history("Think", "I am"))
 
     assert not any(isinstance(part, ThinkingPart) for part in run.parts())
 
@@ -253,7 +255,7 @@ async def test_tool_is_called_after_interrupted_announcement(length: int | None)
     whole = await stream("a card", ALL_TOOLS)
     announcement = next(part for part in whole.parts() if isinstance(part, TextPart)).content
 
-    run = await stream(None, ALL_TOOLS, broken_off("a card", announcement[:length]))
+    run = await stream(None, ALL_TOOLS, interrupted_history("a card", announcement[:length]))
 
     rest = "".join(run.text)
     assert announcement[:length] + rest == "".join(whole.text)

@@ -1,4 +1,4 @@
-"""A model over the wire: each way to fail has its Failure, and the quick path forgives."""
+"""Requests to a model over HTTP: error classification and tolerance of nonstandard chunks."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -35,8 +35,8 @@ def upstream() -> respx.Router:
 
 
 @pytest.fixture(autouse=True)
-def wire(upstream: respx.Router, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands between the SDK's HTTP client and respx, which knows httpx alone."""
+def http_transport(upstream: respx.Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Route the SDK's httpx2 client to respx, which supports only httpx."""
 
     async def handle(request: httpx2.Request) -> httpx2.Response:
         content = await request.aread()
@@ -60,7 +60,7 @@ def wire(upstream: respx.Router, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def models(wire: None) -> AsyncGenerator[ModelRegistry]:  # noqa: ARG001
+async def models(http_transport: None) -> AsyncGenerator[ModelRegistry]:  # noqa: ARG001
     models = ModelRegistry(LiveSettings(SETTINGS))
     yield models
     await models.close()
@@ -78,7 +78,7 @@ def chunk(**delta: Any) -> dict[str, Any]:
 
 
 def stream(*chunks: dict[str, Any]) -> httpx.Response:
-    lines = [f"data: {json.dumps(one)}\n\n" for one in chunks]
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
     body = "".join(lines) + "data: [DONE]\n\n"
     return httpx.Response(200, text=body, headers={"content-type": "text/event-stream"})
 
@@ -89,16 +89,14 @@ async def ask(models: ModelRegistry, name: str = "m") -> str:
 
 
 async def failure_code(models: ModelRegistry) -> tuple[str, bool, float | None]:
-    with pytest.raises(Exception) as caught:  # noqa: PT011  (which one is what is tested)
+    with pytest.raises(Exception) as caught:  # noqa: PT011  (the test checks the failure)
         await ask(models)
     assert KEY not in str(caught.value)
     failure = failure_of(caught.value)
     return failure.code, failure.retried, failure.retry_after
 
 
-async def test_request_carries_the_api_key(
-    models: ModelRegistry, upstream: respx.Router
-) -> None:
+async def test_request_carries_the_api_key(models: ModelRegistry, upstream: respx.Router) -> None:
     route = upstream.post(URL).mock(stream(chunk(content="Hel"), chunk(content="lo")))
 
     assert await ask(models) == "Hello"
@@ -108,14 +106,14 @@ async def test_request_carries_the_api_key(
 
 
 @pytest.mark.parametrize(
-    ("asked", "sent"), [("openai/m", "m"), ("m", "m"), ("meta/llama", "meta/llama")]
+    ("requested", "sent"), [("openai/m", "m"), ("m", "m"), ("meta/llama", "meta/llama")]
 )
 async def test_provider_prefix_is_not_sent(
-    models: ModelRegistry, upstream: respx.Router, asked: str, sent: str
+    models: ModelRegistry, upstream: respx.Router, requested: str, sent: str
 ) -> None:
     route = upstream.post(URL).mock(stream(chunk(content="Hello")))
 
-    await ask(models, asked)
+    await ask(models, requested)
 
     assert json.loads(route.calls.last.request.content)["model"] == sent
 
@@ -162,9 +160,7 @@ async def test_exhausted_quota_is_not_retried(
     assert await failure_code(models) == ("quota_exceeded", False, None)
 
 
-async def test_refused_connection_is_retried(
-    models: ModelRegistry, upstream: respx.Router
-) -> None:
+async def test_refused_connection_is_retried(models: ModelRegistry, upstream: respx.Router) -> None:
     upstream.post(URL).mock(side_effect=httpx.ConnectError("refused"))
 
     assert await failure_code(models) == ("model_unreachable", True, None)
@@ -176,22 +172,22 @@ async def test_read_timeout_is_retried(models: ModelRegistry, upstream: respx.Ro
     assert await failure_code(models) == ("model_timeout", True, None)
 
 
-LENIENT: dict[str, dict[str, Any]] = {
+NONSTANDARD: dict[str, dict[str, Any]] = {
     "without an id": {"choices": [{"index": 0, "delta": {"content": "Hello"}}]},
     "with a strange finish reason": {
         **chunk(),
         "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "eos"}],
     },
     "with a strange object": {**chunk(content="Hello"), "object": "chunk"},
-    "with keys nobody knows": {**chunk(content="Hello"), "x_groq": {"id": 1}},
+    "with unknown keys": {**chunk(content="Hello"), "x_groq": {"id": 1}},
 }
 
 
-@pytest.mark.parametrize("lenient", LENIENT.values(), ids=LENIENT.keys())
+@pytest.mark.parametrize("nonstandard", NONSTANDARD.values(), ids=NONSTANDARD.keys())
 async def test_nonstandard_chunk_is_accepted(
-    models: ModelRegistry, upstream: respx.Router, lenient: dict[str, Any]
+    models: ModelRegistry, upstream: respx.Router, nonstandard: dict[str, Any]
 ) -> None:
-    upstream.post(URL).mock(stream(lenient, chunk(content="!")))
+    upstream.post(URL).mock(stream(nonstandard, chunk(content="!")))
 
     assert await ask(models) == "Hello!"
 
@@ -211,8 +207,8 @@ async def test_standard_chunk_skips_sdk_validation(
 async def test_api_key_is_in_no_repr(models: ModelRegistry) -> None:
     model = models.get("m")
 
-    for thing in (SETTINGS, models, vars(models), model, vars(model), model.settings):
-        assert KEY not in repr(thing)
+    for value in (SETTINGS, models, vars(models), model, vars(model), model.settings):
+        assert KEY not in repr(value)
 
 
 async def test_demo_model_serves_every_model_name() -> None:

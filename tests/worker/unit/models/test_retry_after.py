@@ -1,4 +1,4 @@
-"""What servers write to be left alone for a while."""
+"""Parsing of `Retry-After` headers."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -41,9 +41,9 @@ def test_http_date_is_converted_to_seconds(*, usegmt: bool) -> None:
 
 
 def test_failure_keeps_the_requested_retry_delay() -> None:
-    refused = ModelHTTPError(429, "m", None, headers={"Retry-After": "1.5"})
-    told = ModelRateLimitError("m", "busy", retry_after=4.0)
+    with_header = ModelHTTPError(429, "m", None, headers={"Retry-After": "1.5"})
+    with_attribute = ModelRateLimitError("m", "busy", retry_after=4.0)
 
-    assert failure_of(refused).retry_after == 1.5
-    assert failure_of(told).retry_after == 4.0
+    assert failure_of(with_header).retry_after == 1.5
+    assert failure_of(with_attribute).retry_after == 4.0
     assert failure_of(ModelHTTPError(429, "m", None)).retry_after is None

@@ -1,4 +1,4 @@
-"""A model that keeps no pace is given up; whoever reads it may take all the time."""
+"""Time-outs of a model's stream, which do not limit the stream's consumer."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,7 +16,7 @@ LONG = 60.0
 
 
 class Model:
-    """A stream of the given pieces; an event among them is waited for."""
+    """A stream of the given pieces. It waits for events among them."""
 
     def __init__(self, *pieces: str | asyncio.Event, opens: bool = True) -> None:
         self._pieces = pieces
@@ -40,8 +40,8 @@ class Model:
                 yield piece
 
 
-async def read(model: Model, pace: StreamTimeouts) -> list[str]:
-    async with with_timeouts(model.stream(), pace) as events:
+async def read(model: Model, timeouts: StreamTimeouts) -> list[str]:
+    async with with_timeouts(model.stream(), timeouts) as events:
         return [event async for event in events]
 
 
@@ -67,14 +67,14 @@ async def test_silence_after_first_token_times_out() -> None:
 
 
 async def test_slow_consumer_causes_no_timeout() -> None:
-    heard: list[str] = []
+    received: list[str] = []
     async with with_timeouts(Model("a", "b").stream(), StreamTimeouts(LONG, BRIEF)) as events:
         async for event in events:
             await asyncio.sleep(3 * BRIEF)
-            heard.append(event)
+            received.append(event)
         await asyncio.sleep(3 * BRIEF)
 
-    assert heard == ["a", "b"]
+    assert received == ["a", "b"]
 
 
 async def test_unrelated_timeout_error_passes_through() -> None:
@@ -94,7 +94,7 @@ async def test_cancellation_is_not_swallowed() -> None:
 
 
 async def test_cancellation_at_the_deadline_is_not_swallowed() -> None:
-    """Both cancel the task once: it is the caller's that counts."""
+    """The caller and the time-out both cancel the task. The caller's cancellation wins."""
     waiting: asyncio.Task[list[str]] | None = None
 
     async def model() -> AsyncIterator[str]:
@@ -134,7 +134,7 @@ SETTINGS = Settings(
 
 
 @pytest.mark.parametrize(
-    ("model", "pace", "retries"),
+    ("model", "timeouts", "retries"),
     [
         ("gpt", StreamTimeouts(1, 2), 5),
         ("openai/gpt", StreamTimeouts(1, 2), 5),
@@ -144,7 +144,7 @@ SETTINGS = Settings(
     ],
 )
 def test_timeouts_and_retries_are_per_provider(
-    model: str, pace: StreamTimeouts, retries: int
+    model: str, timeouts: StreamTimeouts, retries: int
 ) -> None:
-    assert timeouts_of(SETTINGS, model) == pace
+    assert timeouts_of(SETTINGS, model) == timeouts
     assert max_retries_of(SETTINGS, model) == retries

@@ -45,9 +45,7 @@ async def test_search_ignores_inflection_and_accents(index: NotesIndex) -> None:
     assert await ids(index, "creme BRULEE") == ["menu.txt#menu"]
 
 
-async def test_heading_match_ranks_above_text_match(
-    index: NotesIndex, folder: Path
-) -> None:
+async def test_heading_match_ranks_above_text_match(index: NotesIndex, folder: Path) -> None:
     (folder / "a.md").write_text("# Other\nA word about the restore here, and more words.\n")
 
     assert (await ids(index, "restore"))[0] == "ops/backup.md#restore"
@@ -124,8 +122,6 @@ async def test_unreadable_file_does_not_affect_others(index: NotesIndex, folder:
         ("How do I add a provider?", "models.md"),
     ],
 )
-async def test_bundled_corpus_answers_questions_about_mamba(
-    question: str, note: str
-) -> None:
+async def test_bundled_corpus_answers_questions_about_mamba(question: str, note: str) -> None:
     async with NotesIndex(CORPUS) as index:
         assert (await ids(index, question))[0].startswith(note)

@@ -48,7 +48,7 @@ CLEAN = {
     "clean.py": "def add(left: int, right: int) -> int:\n    return left + right\n",
     "clean.ts": "export const add = (a: number, b: number): number => a + b;\n"
     "if (add(1, 2) === 3) { run(); }\nif (x == null) { run(); }\n"
-    "try { run(); } catch { /* nobody listens */ }\nel.innerHTML = '<b>fixed</b>';\n",
+    "try { run(); } catch { /* ignored */ }\nel.innerHTML = '<b>fixed</b>';\n",
     "clean.go": "package a\n\nfunc add(a, b int) (int, error) {\n\tx, err := f()\n"
     "\tif err != nil {\n\t\treturn 0, err\n\t}\n\treturn a + b + x, nil\n}\n",
     "clean.rs": "fn add(a: i32, b: i32) -> i32 { a + b }\n",

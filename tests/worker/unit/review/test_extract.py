@@ -125,7 +125,7 @@ def test_later_version_of_a_file_replaces_the_earlier() -> None:
 
 
 def test_long_fence_line_is_parsed_in_linear_time() -> None:
-    """Tried at each length it would take hours."""
+    """Backtracking over each length would take hours."""
     assert found_in(f"```{' ' * 1_000_000}`\n") == []
     assert found_in(f"{'~' * 1_000_000}`") == []
 

@@ -67,23 +67,23 @@ async def test_cancelled_analysis_leaves_no_process_or_file(
     monkeypatch.setattr(sys, "executable", str(program))
     reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
 
-    async def written() -> bool:
+    async def opened() -> bool:
         return _is_written_to(reader)
 
-    async def let_go() -> bool:
+    async def closed() -> bool:
         return not _is_written_to(reader)
 
-    begin, started = asyncio.create_subprocess_exec, asyncio.Event()
+    create_process, started = asyncio.create_subprocess_exec, asyncio.Event()
 
-    async def begun(*command: str, **options: Any) -> asyncio.subprocess.Process:
-        process = await begin(*command, **options)
+    async def start_slowly(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await create_process(*command, **options)
         await started.wait()
         return process
 
     if while_it_starts:
-        monkeypatch.setattr(asyncio, "create_subprocess_exec", begun)
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", start_slowly)
     inspecting = asyncio.create_task(inspect_sources([python("x = 1\n")]))
-    await until(written)
+    await until(opened)
 
     inspecting.cancel()
     await asyncio.sleep(0)
@@ -91,13 +91,13 @@ async def test_cancelled_analysis_leaves_no_process_or_file(
     with pytest.raises(asyncio.CancelledError):
         await inspecting
 
-    await until(let_go)
+    await until(closed)
     os.close(reader)
     assert list(folder.iterdir()) == []
 
 
 def _is_written_to(fifo: int) -> bool:
-    """Whether a process has it open."""
+    """Return whether a process has the FIFO open for writing."""
     try:
         return os.read(fifo, 1) != b""
     except BlockingIOError:
@@ -108,14 +108,14 @@ async def test_at_most_two_analyses_run_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     running: list[int] = []
-    begin = asyncio.create_subprocess_exec
-    under_way: set[asyncio.subprocess.Process] = set()
+    create_process = asyncio.create_subprocess_exec
+    alive: set[asyncio.subprocess.Process] = set()
 
     async def counted(*command: str, **options: Any) -> asyncio.subprocess.Process:
-        process = await begin(*command, **options)
-        under_way.difference_update([p for p in under_way if p.returncode is not None])
-        under_way.add(process)
-        running.append(len(under_way))
+        process = await create_process(*command, **options)
+        alive.difference_update([p for p in alive if p.returncode is not None])
+        alive.add(process)
+        running.append(len(alive))
         return process
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)

@@ -10,21 +10,21 @@ from worker.tools.review import list_files
 
 
 async def test_code_extraction_does_not_block_the_event_loop() -> None:
-    turns = 0
+    iterations = 0
 
     async def other_run() -> None:
-        nonlocal turns
+        nonlocal iterations
         while True:
             await asyncio.sleep(0)
-            turns += 1
+            iterations += 1
 
-    said = ModelRequest(parts=[UserPromptPart("```py\nx = 1\n```")])
+    message = ModelRequest(parts=[UserPromptPart("```py\nx = 1\n```")])
     deps = AgentRun("run", "chat", "request")
-    context = RunContext(deps=deps, model=TestModel(), usage=RunUsage(), messages=[said])
+    context = RunContext(deps=deps, model=TestModel(), usage=RunUsage(), messages=[message])
     other = asyncio.create_task(other_run())
 
     [file] = await list_files(context)
 
     other.cancel()
     assert file["path"] == "block-1.py"
-    assert turns
+    assert iterations
