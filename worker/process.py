@@ -22,7 +22,7 @@ from shared.processes.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, open_pool
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, open_pool
 from shared.redis.subscriber import Subscriber
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import RunFinalizer
@@ -169,7 +169,7 @@ async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await redis.execute_command("PING")
-        except REDIS_AWAY as error:
+        except REDIS_UNAVAILABLE as error:
             log.warning("worker.redis_away", message="Waiting for Redis", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):

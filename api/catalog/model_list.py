@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from shared.providers.health import ProviderReports
 from shared.providers.names import ModelName, default_model, is_model_allowed, providers_of
-from shared.redis.client import REDIS_AWAY, Redis
+from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.settings.live_settings import LiveSettings
 from shared.single_flight import SingleFlightCache
 
@@ -68,7 +68,7 @@ class ModelList:
     async def _read_reports(self, providers: list[str]) -> dict[str, tuple[str, ...]]:
         try:
             return {report.name: report.models for report in await self._reports.read(providers)}
-        except REDIS_AWAY:
+        except REDIS_UNAVAILABLE:
             return {}
 
 

@@ -18,7 +18,7 @@ from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
 from shared.queue.job import RUN_CHAT, RunChat
 from shared.queue.job_queue import JobQueue
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.keys import MAIN_QUEUE
 from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken
 from shared.runs.chat_index import ChatIndex
@@ -181,7 +181,7 @@ class RunService:
             if (superseded := await self._runs.get(run_id)) is not None:
                 await self._orders.stop(superseded)
             await self._queue.release(by.id, queue=by.queue)
-        except REDIS_AWAY as error:
+        except REDIS_UNAVAILABLE as error:
             log.warning("run.supersede_unheard", run_id=run_id, error=type(error).__name__)
 
     async def find(
@@ -235,7 +235,7 @@ class RunService:
                     return (await self._stream.tail(run_id)).offset > at.offset
                 if run is not None:
                     await self._settle(run)
-        except (*REDIS_AWAY, TimeoutError):
+        except (*REDIS_UNAVAILABLE, TimeoutError):
             return True  # nobody can tell: ask again at the next heartbeat
         return run is not None
 

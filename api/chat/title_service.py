@@ -17,7 +17,7 @@ from shared.queue.commands import StopJob
 from shared.queue.job import GENERATE_TITLE, GenerateTitle
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis
+from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.redis.subscriber import Subscriber
 from shared.settings.live_settings import LiveSettings
 
@@ -54,7 +54,7 @@ class TitleService:
         try:
             async with asyncio.timeout(_REDIS_SECONDS):
                 return await take_title(self._redis, owner, self._live.now.limits)
-        except (*REDIS_AWAY, TimeoutError):
+        except (*REDIS_UNAVAILABLE, TimeoutError):
             return None
 
     async def make(
@@ -91,7 +91,7 @@ class TitleService:
                     traced = job.model_copy(update={"trace": trace})
                     await self._queue.enqueue_title(traced, seconds=seconds)
                 answer = await self._wait(job.title_id, waiting)
-        except (*REDIS_AWAY, TimeoutError) as error:
+        except (*REDIS_UNAVAILABLE, TimeoutError) as error:
             log.warning("title.not_in_time", error=type(error).__name__)
         finally:
             self._subscriber.remove(channel, waiting)
@@ -110,7 +110,7 @@ class TitleService:
 
     async def _tidy_up(self, title_id: str, *, made: bool) -> None:
         """Nothing of it stays: not the excerpt, not the title, not a worker that goes on."""
-        with suppress(*REDIS_AWAY, TimeoutError):
+        with suppress(*REDIS_UNAVAILABLE, TimeoutError):
             async with asyncio.timeout(_REDIS_SECONDS):
                 if not made:
                     await self._queue.remove(title_id)

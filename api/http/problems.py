@@ -37,7 +37,7 @@ from shared.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.telemetry.logs import where
 
 log = structlog.stdlib.get_logger()
@@ -148,7 +148,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    for error in REDIS_AWAY:
+    for error in REDIS_UNAVAILABLE:
         app.add_exception_handler(error, _on_redis_away)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
 

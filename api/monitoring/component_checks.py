@@ -17,7 +17,7 @@ from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.queue.queue_depth import read_depths
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.stores import Stores
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
@@ -100,7 +100,7 @@ class ComponentChecks:
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
                 names = await self._agents.queues() | set(settings.models.queues.values())
-        except (*REDIS_AWAY, RedisError, TimeoutError):
+        except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             return {}
         others = sorted(names - {keys.MAIN_QUEUE})
         checks = [_timed(partial(self._queue, settings, name)) for name in others]
@@ -149,7 +149,7 @@ class ComponentChecks:
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
                 reports = await ProviderReports(self._redis, ttl=ttl).read(names)
-        except (*REDIS_AWAY, RedisError, TimeoutError):
+        except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             return {}
         return {report.name: report for report in reports if report.checked_at > oldest}
 
@@ -160,7 +160,7 @@ async def _timed(check: Callable[[], Awaitable[Component]]) -> Component:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
             component = await check()
-    except (*REDIS_AWAY, RedisError, TimeoutError):
+    except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
         return Component(status="unhealthy", detail="Redis does not respond.")
     latency_ms = _rounded((time.perf_counter() - started_at) * 1000)
     return component.model_copy(update={"latency_ms": latency_ms})

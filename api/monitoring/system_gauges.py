@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from api.monitoring.component_checks import SYSTEM_COMPONENTS, ComponentChecks
 from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, SystemMonitor, SystemSnapshot
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.stores import Stores
 from shared.settings.live_settings import LiveSettings
 
@@ -76,7 +76,7 @@ class SystemGauges:
         try:
             async with asyncio.timeout(_INFO_TIMEOUT_SECONDS):
                 replies = await self._stores.each_log_node("INFO", "memory")
-        except (*REDIS_AWAY, RedisError, TimeoutError):
+        except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             return {}
         up = {
             (node,): cast("dict[str, int]", info)

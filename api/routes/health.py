@@ -10,7 +10,7 @@ from api.http import problems
 from api.monitoring.component_checks import Component, Components
 from api.process import CurrentProcess
 from shared.errors import Unavailable
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -96,7 +96,7 @@ async def ready(process: CurrentProcess) -> Probe:
             await process.stores.queue.execute_command("PING")
             if process.stores.split:
                 await process.stores.each_log_node("PING")
-    except (*REDIS_AWAY, TimeoutError):
+    except (*REDIS_UNAVAILABLE, TimeoutError):
         raise Unavailable("Redis cannot be reached.") from None
     return Probe()
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from shared.background_task import BackgroundTask
 from shared.queue.queue_positions import QueuePosition, QueuePositions
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.run import Run
 from shared.streams.events import Data
 
@@ -42,7 +42,7 @@ class QueuePositionTracker(BackgroundTask):
             await self._somebody.wait()
             await asyncio.sleep(self._seconds)
             if self._known:
-                with suppress(*REDIS_AWAY, RedisError):
+                with suppress(*REDIS_UNAVAILABLE, RedisError):
                     await self._look(tuple(self._known))
             self._known |= self._new
             self._new.clear()

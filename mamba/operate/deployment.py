@@ -13,7 +13,7 @@ from shared.processes.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, AuthenticationError, Redis, RedisError, connect
+from shared.redis.client import REDIS_UNAVAILABLE, AuthenticationError, Redis, RedisError, connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
@@ -112,7 +112,7 @@ async def open_deployment(settings: Settings) -> AsyncGenerator[Deployment]:
             await _check_connection("redis.streams_url", streams_url, ping)
         try:
             yield deployment
-        except (*REDIS_AWAY, RedisError, TimeoutError) as error:
+        except (*REDIS_UNAVAILABLE, RedisError, TimeoutError) as error:
             addresses = " or ".join(address(url) for url in (queue_url, streams_url) if url)
             raise _unreachable(addresses, error) from None
 
@@ -124,7 +124,7 @@ async def _check_connection(setting: str, url: str, ping: Awaitable[object]) -> 
             await ping
     except AuthenticationError as error:
         raise CommandFailed(f"Redis at {server} rejected the credentials: {error}") from None
-    except (*REDIS_AWAY, RedisError, TimeoutError) as error:
+    except (*REDIS_UNAVAILABLE, RedisError, TimeoutError) as error:
         raise _unreachable(server, error) from None
 
 

@@ -5,7 +5,7 @@ import socket
 
 from mamba.http_probe import responds_ok
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, connect
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect
 from shared.settings import Settings
 
 _TIMEOUT_SECONDS = 4.0
@@ -30,7 +30,7 @@ async def _is_worker_healthy(settings: Settings) -> bool:
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             return await _has_worker(redis)
-    except (*REDIS_AWAY, TimeoutError):
+    except (*REDIS_UNAVAILABLE, TimeoutError):
         return True
     finally:
         await redis.aclose()

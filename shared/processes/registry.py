@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.background_task import BackgroundTask
 from shared.processes.counters import CounterReader, Counters
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.redis.scripts import Key, redis_script
 
 #: Time to live of a record; a process renews it three times within this time.
@@ -137,13 +137,13 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await super().__aexit__(*exc_info)
-        with suppress(*REDIS_AWAY, RedisError, TimeoutError):
+        with suppress(*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             async with asyncio.timeout(_DEREGISTER_SECONDS):
                 await self._registry.deregister(self._describe(await self._identity.record()))
 
     async def _run(self) -> None:
         while True:
-            with suppress(*REDIS_AWAY, RedisError):
+            with suppress(*REDIS_UNAVAILABLE, RedisError):
                 await self._registry.renew(self._describe(await self._identity.record()))
             await asyncio.sleep(ALIVE_SECONDS / 3)
 

@@ -15,7 +15,7 @@ from shared.processes.counters import Counters, quantile
 from shared.processes.metrics_history import SAMPLE_SECONDS, CounterBaseline, MetricsHistory, Sample
 from shared.processes.registry import ProcessRecord
 from shared.processes.snapshot import SystemMonitor, SystemSnapshot
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 log = structlog.stdlib.get_logger()
 
@@ -40,7 +40,7 @@ class MetricsSampler(BackgroundTask):
                 pause = await self._history.try_become_leader(self._id)
                 if not pause:
                     await self.sample()
-            except (*REDIS_AWAY, RedisError) as error:
+            except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.debug(
                     "sampling.redis_away",
                     message="Sample skipped because Redis is unavailable",

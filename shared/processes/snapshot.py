@@ -16,7 +16,7 @@ from shared.processes.metrics_history import SAMPLES_KEPT, MetricsHistory, Sampl
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import read_depths
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
@@ -199,7 +199,7 @@ class SystemMonitor:
         """None where the server does not tell, as some that are hosted."""
         try:
             told: dict[str, Any] = await self._redis.execute_command("INFO", "memory")
-        except REDIS_AWAY:
+        except REDIS_UNAVAILABLE:
             raise
         except RedisError:
             return None, None
@@ -217,7 +217,7 @@ async def _load_or_keep(load: Callable[[], Awaitable[_SeenT]], latest: _SeenT) -
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
             return await load()
-    except (*REDIS_AWAY, RedisError, TimeoutError):
+    except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
         return latest.model_copy(update={"redis": RedisSnapshot(up=False)})
 
 

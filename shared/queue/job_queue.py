@@ -26,7 +26,7 @@ class JobQueue:
             self._redis,
             job=keys.job(job.title_id),
             queue=keys.QUEUE,
-            wakeup=keys.wake(keys.QUEUE),
+            wakeup=keys.wakeup(keys.QUEUE),
             job_id=job.title_id,
             payload=encode_job(job),
             ttl_ms=int(seconds * 1000),
@@ -38,7 +38,7 @@ class JobQueue:
         await _make_due(
             self._redis,
             queue=zset,
-            wakeup=keys.wake(zset),
+            wakeup=keys.wakeup(zset),
             lease=keys.lease(run_id),
             job_id=run_id,
             token_ttl_ms=_TOKEN_TTL_MS,
@@ -55,7 +55,7 @@ class JobQueue:
         reply = await _requeue(
             self._redis,
             queue=zset,
-            wakeup=keys.wake(zset),
+            wakeup=keys.wakeup(zset),
             lease=keys.lease(run_id),
             job=keys.job(run_id),
             job_id=run_id,

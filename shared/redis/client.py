@@ -34,7 +34,7 @@ SILENCE_SECONDS = 15.0
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
 #: The errors of a Redis that is unreachable, restarting, loading, failing over or full.
-REDIS_AWAY = (
+REDIS_UNAVAILABLE = (
     RedisConnectionError,
     RedisTimeoutError,
     OSError,
@@ -43,15 +43,15 @@ REDIS_AWAY = (
 )
 
 #: Error replies that redis-py has no exception for, and that mean the same.
-_AWAY_REPLIES = (
+_UNAVAILABLE_REPLIES = (
     *("NOREPLICAS", "MISCONF", "CLUSTERDOWN", "MASTERDOWN"),
     *("TRYAGAIN", "MOVED ", "ASK "),  # from a cluster that takes too long to move keys
 )
 
 
-def away(error: Exception) -> Exception:
-    """Return one of REDIS_AWAY if the error means that the server cannot serve now."""
-    if isinstance(error, ResponseError) and str(error).startswith(_AWAY_REPLIES):
+def as_unavailable(error: Exception) -> Exception:
+    """Return one of REDIS_UNAVAILABLE if the error means that the server cannot serve now."""
+    if isinstance(error, ResponseError) and str(error).startswith(_UNAVAILABLE_REPLIES):
         return RedisConnectionError(str(error))
     return error
 
@@ -82,10 +82,10 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
 
     If all connections are in use, callers wait for one.
     """
-    return pool_of(connection_options(url), name=name, max_connections=max_connections)
+    return pool_for(connection_options(url), name=name, max_connections=max_connections)
 
 
-def pool_of(
+def pool_for(
     server: Mapping[str, Any], *, name: str, max_connections: int
 ) -> redis.asyncio.BlockingConnectionPool:
     """Create the same pool from redis-py's connection options.
@@ -147,13 +147,13 @@ def _keepalive_options() -> dict[int, int]:
 
 
 __all__ = [
-    "REDIS_AWAY",
+    "REDIS_UNAVAILABLE",
     "SILENCE_SECONDS",
     "AuthenticationError",
     "NoScriptError",
     "Redis",
     "RedisError",
-    "away",
+    "as_unavailable",
     "connect",
     "connection_options",
     "is_cluster",

@@ -22,13 +22,13 @@ from redis.asyncio.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.redis.client import (
-    REDIS_AWAY,
+    REDIS_UNAVAILABLE,
     SILENCE_SECONDS,
     Argument,
     Redis,
     RedisError,
-    away,
-    pool_of,
+    as_unavailable,
+    pool_for,
 )
 from shared.redis.hash_slots import Address, Redirect, SlotMap, redirect_in, slot_of
 
@@ -126,7 +126,7 @@ class ClusterClient:
                 return await self._client(node).execute_command(*command)
         except TimeoutError:
             return RedisConnectionError(f"{node} does not respond.")
-        except (*REDIS_AWAY, RedisError) as error:
+        except (*REDIS_UNAVAILABLE, RedisError) as error:
             return error
 
     def _client(self, node: Address) -> Redis:
@@ -137,7 +137,7 @@ class ClusterClient:
 
     def _new_pool(self, node: Address) -> redis.asyncio.BlockingConnectionPool:
         server = {**self.options, "host": node.host, "port": node.port}
-        return pool_of(server, name=self._name, max_connections=self._max_connections)
+        return pool_for(server, name=self._name, max_connections=self._max_connections)
 
     async def send(self, commands: Sequence[Command]) -> list[object]:
         """Send commands; return each reply or error. Nodes receive theirs concurrently."""
@@ -180,7 +180,7 @@ class ClusterClient:
                 replies = await self._replies(node, commands)
         except TimeoutError:
             replies = [RedisConnectionError(f"{node} does not respond.")] * len(commands)
-        except (*REDIS_AWAY, RedisError) as error:
+        except (*REDIS_UNAVAILABLE, RedisError) as error:
             replies = [error] * len(commands)
         for request, reply in zip(requests, replies[asking :: 1 + asking], strict=True):
             request.take(reply)
@@ -210,7 +210,8 @@ class _Request:
     @property
     def failed_over(self) -> bool:
         """Whether its node could not serve it and another may."""
-        return isinstance(self.error, REDIS_AWAY) and not (self.redirect and self.redirect.once)
+        asked_once = self.redirect is not None and self.redirect.once
+        return isinstance(self.error, REDIS_UNAVAILABLE) and not asked_once
 
     @property
     def keys_are_split(self) -> bool:
@@ -228,7 +229,7 @@ class _Request:
 
     def take(self, reply: object) -> None:
         failed = isinstance(reply, Exception)
-        self.reply, self.error = reply, away(reply) if failed else None
+        self.reply, self.error = reply, as_unavailable(reply) if failed else None
         self.redirect = redirect_in(reply, self.node) if failed and self.node else None
 
 

@@ -86,7 +86,7 @@ def title(title_id: str) -> str:
     return f"mamba:title:{title_id}"
 
 
-def wake(queue: str) -> str:
+def wakeup(queue: str) -> str:
     """List: wakeup tokens. Each wakes one idle worker."""
     return f"{queue}:wake"
 

@@ -26,7 +26,7 @@ from typing import (
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from shared.redis.client import Argument, Pipeline, Redis, away
+from shared.redis.client import Argument, Pipeline, Redis, as_unavailable
 
 #: A parameter that is a key. All others are arguments.
 Key = Annotated[str, "key"]
@@ -63,7 +63,7 @@ class RedisScript(Generic[P, ReplyT]):
         """Run the script.
 
         Raises:
-            REDIS_AWAY: if Redis cannot serve the call now.
+            REDIS_UNAVAILABLE: if Redis cannot serve the call now.
             RedisError: if the script fails.
         """
         values = self._values(parameters)
@@ -73,7 +73,7 @@ class RedisScript(Generic[P, ReplyT]):
             except NoScriptError:
                 reply = await redis.execute_command("EVAL", self.text, *values)
         except ResponseError as error:
-            raise away(error) from error
+            raise as_unavailable(error) from error
         return cast("ReplyT", reply)
 
     def queue(self, pipe: Pipeline, *_: P.args, **parameters: P.kwargs) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from shared.background_task import BackgroundTask
 from shared.backoff import delay_after
-from shared.redis.client import REDIS_AWAY, Argument, connection_options
+from shared.redis.client import REDIS_UNAVAILABLE, Argument, connection_options
 from shared.redis.push_connection import Push, PushConnection, open_push_connection
 
 log = structlog.stdlib.get_logger()
@@ -111,7 +111,7 @@ class Subscriber(BackgroundTask):
                 connection = await open_push_connection(
                     self._options, self._name, on_push=self._on_push, on_error=self._on_error
                 )
-            except (*REDIS_AWAY, TimeoutError) as error:
+            except (*REDIS_UNAVAILABLE, TimeoutError) as error:
                 delay = delay_after(failures, _RETRY_SECONDS)
                 failures += 1
                 log.warning(

@@ -98,7 +98,7 @@ class Admission:
             admission_mark=self._mark(run.id),
             job=keys.job(run.id),
             queue=queue,
-            wakeup=keys.wake(queue),
+            wakeup=keys.wakeup(queue),
             rate=keys.rate(run.owner),
             live_runs=keys.live_runs(run.owner),
             idempotency=keys.idempotency(run.owner, idempotency.key) if idempotency else None,

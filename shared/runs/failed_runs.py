@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.redis.scripts import Key, redis_script
 
 _KEPT = 200
@@ -18,7 +18,7 @@ class FailedRuns:
 
     async def add(self, run_id: str) -> None:
         """Remember a run that has failed. It has ended: whether this succeeds is no matter."""
-        with suppress(*REDIS_AWAY, RedisError):
+        with suppress(*REDIS_UNAVAILABLE, RedisError):
             await _add(
                 self._redis,
                 failed_runs=keys.FAILED_RUNS,

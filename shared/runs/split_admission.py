@@ -13,7 +13,7 @@ The new run names it from the start, and whoever begins with the new one records
 import structlog
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis
+from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.runs.admission import Admission, text_of
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit_split
 from shared.runs.run import Run
@@ -80,7 +80,7 @@ class SplitAdmission(Admission):
                 await self._stop(text_of(superseded))
             if made and not let_in:
                 await self._runs.delete(run.id)
-        except REDIS_AWAY as error:
+        except REDIS_UNAVAILABLE as error:
             log.warning("run.half_admitted", run_id=run.id, error=type(error).__name__)
 
     async def _stop(self, run_id: str) -> None:

@@ -39,7 +39,7 @@ class Stores:
         """What each node that has logs replies, by its address; where it does not, the error.
 
         Raises:
-            REDIS_AWAY: if none can be asked.
+            REDIS_UNAVAILABLE: if no node is reachable.
         """
         if self.cluster:
             return {str(node): said for node, said in (await self.cluster.each(*command)).items()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, NoScriptError, Redis, away
+from shared.redis.client import REDIS_UNAVAILABLE, NoScriptError, Redis, as_unavailable
 from shared.runs.run import RunState
 from shared.streams import scripts
 from shared.streams.events import DONE
@@ -182,7 +182,8 @@ class RedisEventStream:
         if any(isinstance(reply, NoScriptError) for reply in replies):
             replies = await self._send(appends, with_text=True)
         for reply in replies:
-            if isinstance(reply, Exception) and isinstance(error := away(reply), REDIS_AWAY):
+            error = as_unavailable(reply) if isinstance(reply, Exception) else None
+            if isinstance(error, REDIS_UNAVAILABLE):
                 raise error
         verdicts = [_verdict(reply) for reply in replies]
         if self._cluster is not None:

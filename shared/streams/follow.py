@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.subscriber import Subscriptions
 from shared.streams.event_stream import START, Cursor, Entry, EventStream
 from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
@@ -81,7 +81,7 @@ class Following:
             return entries
         try:
             return await self._catch_up()
-        except REDIS_AWAY:
+        except REDIS_UNAVAILABLE:
             await asyncio.sleep(_RETRY_SECONDS)
             return []
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis
+from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.redis.subscriber import Subscriber
 from shared.runs.run import RunState
 from shared.streams.event_stream import PAGE, Append, Closure, Cursor, Entry, read_all
@@ -641,7 +641,7 @@ async def test_a_server_that_is_full_is_away_and_has_written_nothing(
     append = Append(run_id, 1, 1, [b"a", b"b"])
     await redis.execute_command("CONFIG", "SET", "maxmemory", 1)
     try:
-        with pytest.raises(REDIS_AWAY):
+        with pytest.raises(REDIS_UNAVAILABLE):
             await redis_only.stream.append(append)
     finally:
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)

@@ -11,7 +11,7 @@ import pytest
 from deploy import chart
 from mamba.dev.valkey import valkey_binary
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, connect
+from shared.redis.client import REDIS_UNAVAILABLE, connect
 from tests.support.deploy.helm import (
     CASES,
     CHART,
@@ -327,7 +327,7 @@ async def test_bundled_valkey_starts_and_never_evicts(
     async def answers() -> bool:
         try:
             return bool(await client.execute_command("PING"))
-        except REDIS_AWAY:
+        except REDIS_UNAVAILABLE:
             return False
 
     try:

@@ -14,7 +14,7 @@ from typing import Self
 import httpx
 
 from mamba.dev.valkey import valkey_binary
-from shared.redis.client import REDIS_AWAY, Redis, connect
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ class Valkey(ServerProcess):
         async def probe() -> bool:
             try:
                 return bool(await client.execute_command("PING"))
-            except REDIS_AWAY:
+            except REDIS_UNAVAILABLE:
                 return False
 
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mamba.dev.valkey import valkey_binary
-from shared.redis.client import REDIS_AWAY, connect
+from shared.redis.client import REDIS_UNAVAILABLE, connect
 from tests.support.processes import ServerProcess, Valkey, free_port
 from tests.support.wait import until
 
@@ -72,7 +72,7 @@ async def _knows_replica(sentinel: Sentinel) -> bool:
     client = connect(f"redis://127.0.0.1:{sentinel.port}", name="test", max_connections=1)
     try:
         replicas = await client.execute_command("SENTINEL", "REPLICAS", SERVICE)
-    except REDIS_AWAY:
+    except REDIS_UNAVAILABLE:
         return False
     finally:
         await client.aclose()

@@ -4,7 +4,7 @@ import structlog
 
 from shared.agents.catalog import AgentCatalog
 from shared.background_task import BackgroundTask
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from worker.agents.registry import AgentRegistry
 
 log = structlog.stdlib.get_logger()
@@ -25,7 +25,7 @@ class AgentCatalogPublisher(BackgroundTask):
             await self._agents.reload()
             try:
                 await self._catalog.publish(self._agents.cards())
-            except REDIS_AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 log.warning(
                     "agents.not_published",
                     message="Agent catalog not published because Redis is unavailable",

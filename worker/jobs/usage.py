@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import UsageLimits
 from pydantic_ai.usage import RunUsage
 
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.runs.store import RunStore
 from shared.streams.transcript import Transcript
 from worker.telemetry.metrics import count_usage
@@ -68,7 +68,7 @@ class UsageMeter:
             await self._runs.record_usage(
                 self._run_id, self._attempt, _usage.dump_json(used).decode()
             )
-        except REDIS_AWAY as error:
+        except REDIS_UNAVAILABLE as error:
             log.warning(
                 "run.usage_not_recorded",
                 message="Usage of an attempt could not be stored",

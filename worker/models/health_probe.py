@@ -12,7 +12,7 @@ from shared.background_task import BackgroundTask
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.providers.names import Provider, configured_providers
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.settings import HealthSettings
 from shared.settings.live_settings import LiveSettings
 from worker.models.errors import AuthenticationError, ModelBackendError, RateLimitError
@@ -37,7 +37,7 @@ class HealthProbe(BackgroundTask):
             try:
                 if settings.openai_check_enabled and await self._try_become_leader(settings):
                     await self.probe_all()
-            except (*REDIS_AWAY, RedisError) as error:
+            except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.debug(
                     "probe.redis_away",
                     message="Model endpoints not checked because Redis is unavailable",

@@ -15,7 +15,7 @@ import structlog
 
 from shared.background_task import BackgroundTask
 from shared.errors import Fenced, StreamClosed, StreamGap
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.streams.event_stream import Append, Closure, EventStream
 from shared.streams.events import (
     DONE,
@@ -92,7 +92,7 @@ class _Lane(BackgroundTask):
             try:
                 with APPEND_SECONDS.time():
                     verdicts = await self._stream.append(*appends)
-            except REDIS_AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
                 failures += 1
                 log.warning("commit.redis_away", error=str(error), retry_in=delay)

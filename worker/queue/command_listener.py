@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from shared.background_task import BackgroundTask
 from shared.queue.commands import DrainWorker, StopJob, decode_command
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.runs.store import RunStore
 from worker.jobs.running_runs import Interrupt, RunningRuns
 
@@ -39,7 +39,7 @@ class CommandListener(BackgroundTask):
             await self._gap.wait()
             self._gap.clear()
             for run_id in self._running:
-                with suppress(*REDIS_AWAY):
+                with suppress(*REDIS_UNAVAILABLE):
                     run = await self._runs.get(run_id)
                     if run is not None and run.cancel:
                         self._running.cancel(run_id, Interrupt.STOP)

@@ -19,7 +19,7 @@ from arq.connections import ArqRedis
 from arq.worker import Function, Worker
 
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.telemetry.logs import where
 from worker.queue import lease_scripts
 from worker.telemetry.metrics import LEASES_LOST
@@ -101,7 +101,7 @@ class LeaseWorker(Worker):
             for task in (serving, renewing, stopping):
                 task.cancel()
             await asyncio.gather(serving, renewing, stopping, return_exceptions=True)
-            with suppress(*REDIS_AWAY):
+            with suppress(*REDIS_UNAVAILABLE):
                 await self._redis.execute_command("DEL", self.health_check_key)
 
     async def _drain(self, seconds: float) -> None:
@@ -124,7 +124,7 @@ class LeaseWorker(Worker):
             await asyncio.wait(remaining.values(), timeout=_HANDOVER_SECONDS)
         for job_id, task in remaining.items():
             if task.cancelled():  # before arq started it, so arq has not released it
-                with suppress(*REDIS_AWAY):
+                with suppress(*REDIS_UNAVAILABLE):
                     await self._release(job_id, finish=False)
         self._collect_ended()
         log.info(
@@ -139,7 +139,7 @@ class LeaseWorker(Worker):
             try:
                 await self._poll_iteration()
                 await self._wait_for_work()
-            except (*REDIS_AWAY, RedisError) as error:
+            except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.warning(
                     "worker.redis_away",
                     message="Redis is unavailable; the worker retries",
@@ -172,7 +172,7 @@ class LeaseWorker(Worker):
         queues = self._rotate_queues()
         claimed = await lease_scripts.claim(
             self._redis,
-            queue_pairs=[key for queue in queues for key in (queue, keys.wake(queue))],
+            queue_pairs=[key for queue in queues for key in (queue, keys.wakeup(queue))],
             lease_ms=self._lease_ms,
             count=count,
             lease_prefix=keys.lease(""),
@@ -220,7 +220,7 @@ class LeaseWorker(Worker):
     async def _wait_for_work(self) -> None:
         """Wait for a wakeup token, a free slot or the poll interval."""
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
-            wakeups = [keys.wake(queue) for queue in self.queues()]
+            wakeups = [keys.wakeup(queue) for queue in self.queues()]
             token = await self._redis.execute_command("BLPOP", *wakeups, self.poll_delay_s)
             if token and not self.allow_pick_jobs:
                 await lease_scripts.return_token(
@@ -238,7 +238,7 @@ class LeaseWorker(Worker):
         while True:
             await asyncio.sleep(self._lease_ms / 3000)
             for queue, held in self._held():
-                with suppress(*REDIS_AWAY, RedisError):
+                with suppress(*REDIS_UNAVAILABLE, RedisError):
                     await self._renew(queue, held)
 
     def _held(self) -> Iterator[tuple[str, list[str]]]:
@@ -280,7 +280,7 @@ class LeaseWorker(Worker):
         await lease_scripts.release(
             self._redis,
             queue=queue,
-            wakeup=keys.wake(queue),
+            wakeup=keys.wakeup(queue),
             lease=keys.lease(job_id),
             job=keys.job(job_id),
             tries=keys.tries(job_id),

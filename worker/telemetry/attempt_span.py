@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 
 from shared.errors import StreamClosed, StreamError
 from shared.queue.job import RUN_CHAT, RunChat
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.run import RunState
 from shared.runs.store import RunStore
 from shared.streams.event_stream import Closure, Takeover
@@ -93,7 +93,7 @@ class AttemptSpan(AttemptTrace):
             await self._swap_record("")
 
     async def _swap_record(self, record: str) -> str | None:
-        with suppress(*REDIS_AWAY, RedisError):
+        with suppress(*REDIS_UNAVAILABLE, RedisError):
             return await self._runs.swap_trace(self._job.run_id, record)
         return None
 

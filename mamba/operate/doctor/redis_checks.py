@@ -8,7 +8,7 @@ from mamba.operate.deployment import Deployment, address
 from mamba.operate.doctor.finding import Finding
 from mamba.operate.top.levels import LATENCY, SHARE
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 _MIN_VERSION = 7
 _MAX_CLOCK_SKEW_SECONDS = 1.0
@@ -25,7 +25,7 @@ _CLUSTER_FIXES = {
 async def check_queue_server(deployment: Deployment) -> list[Finding]:
     try:
         reply: object = await deployment.redis.execute_command("INFO")
-    except REDIS_AWAY:
+    except REDIS_UNAVAILABLE:
         raise
     except RedisError as error:
         reply = error
@@ -65,7 +65,7 @@ async def _check_publishing(deployment: Deployment) -> list[Finding]:
     publish = "SPUBLISH" if stores.cluster else "PUBLISH"
     try:
         await stores.logs.execute_command(publish, keys.stream("doctor"), "")
-    except REDIS_AWAY:
+    except REDIS_UNAVAILABLE:
         return []  # reported by the check of its node
     except RedisError as error:
         fix = "allow the user of redis.streams_url the channels &mamba:*"
@@ -88,7 +88,7 @@ def _check_server(
     part: str, server: str, reply: object, *, standalone: bool = True
 ) -> Iterator[Finding]:
     """Check a server's reply to INFO. A `standalone` server must hold all keys."""
-    if isinstance(reply, REDIS_AWAY):
+    if isinstance(reply, REDIS_UNAVAILABLE):
         message = f"{server} is unreachable: {reply}"
         yield Finding(part, "wrong", message, "start the server, or restore the connection")
     elif not isinstance(reply, dict):

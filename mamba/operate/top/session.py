@@ -17,7 +17,7 @@ from mamba.operate.top.screen import View, render_screen
 from shared.errors import Refusal
 from shared.processes.metrics_history import SAMPLE_SECONDS
 from shared.processes.snapshot import SystemOverview
-from shared.redis.client import REDIS_AWAY, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 #: As many samples as the charts show.
 SAMPLES = int(MINUTES * 60 / SAMPLE_SECONDS)
@@ -148,6 +148,6 @@ class Session:
             self._view.message = f"{run_id} is {run.state}."
         except Refusal as refusal:
             self._view.message = str(refusal)
-        except (*REDIS_AWAY, RedisError) as error:
+        except (*REDIS_UNAVAILABLE, RedisError) as error:
             self._view.message = f"{run_id} was not stopped: {error}"
         self._changed.set()

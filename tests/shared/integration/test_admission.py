@@ -86,7 +86,7 @@ class Door:
         return (await read_depths(self.redis, [keys.MAIN_QUEUE]))[keys.MAIN_QUEUE]
 
     async def tokens(self) -> int:
-        return await self.redis.execute_command("LLEN", keys.wake(keys.QUEUE))
+        return await self.redis.execute_command("LLEN", keys.wakeup(keys.QUEUE))
 
     async def live(self) -> list[bytes]:
         return await self.redis.execute_command("ZRANGE", keys.live_runs(OWNER), 0, -1)

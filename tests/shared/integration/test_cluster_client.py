@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.cluster_client import ClusterClient
 from shared.redis.hash_slots import Address, Redirect, SlotMap, slot_of
 from shared.redis.scripts import Key, redis_script
@@ -153,7 +153,7 @@ async def test_keys_that_stay_torn_apart_are_away(
     await write(client, "{torn}", "a")
     target = await migrate(cluster, "{torn}", settle=False)
 
-    with pytest.raises(REDIS_AWAY, match=r"TRYAGAIN|ASK"):
+    with pytest.raises(REDIS_UNAVAILABLE, match=r"TRYAGAIN|ASK"):
         await read_pair(client, first="{torn}", second="{torn}:never")
     await give(cluster, slot_of("{torn}"), target)
 
@@ -170,7 +170,8 @@ async def test_a_lost_node_is_lost_alone(own: RedisCluster) -> None:
                 pipe.execute_command("SET", name, "a", "PX", 60_000)
             replies = await pipe.execute(raise_on_error=False)
 
-        failed = [n for n, r in zip(NAMES, replies, strict=True) if isinstance(r, REDIS_AWAY)]
+        results = zip(NAMES, replies, strict=True)
+        failed = [name for name, reply in results if isinstance(reply, REDIS_UNAVAILABLE)]
         assert failed == gone
         told = await client.each("PING")
         assert [node for node, said in told.items() if said is not True] == [lost.address]
@@ -209,7 +210,7 @@ async def test_a_primary_that_is_told_to_step_back_is_left(own: RedisCluster) ->
 async def _serves(client: ClusterClient, name: str) -> bool:
     try:
         await client.execute_command("EXISTS", name)
-    except REDIS_AWAY:
+    except REDIS_UNAVAILABLE:
         return False
     return True
 
@@ -260,9 +261,9 @@ async def test_where_no_seed_answers_the_cluster_is_away() -> None:
     client = ClusterClient("cluster://127.0.0.1:1,127.0.0.1:2", name="test", max_connections=1)
 
     async with aclosing(client):
-        with pytest.raises(REDIS_AWAY, match="No node of the cluster responds"):
+        with pytest.raises(REDIS_UNAVAILABLE, match="No node of the cluster responds"):
             await client.each("PING")
-        with pytest.raises(REDIS_AWAY):
+        with pytest.raises(REDIS_UNAVAILABLE):
             await client.execute_command("GET", "name")
 
 
@@ -270,7 +271,7 @@ async def test_a_server_that_is_no_cluster_is_named_as_one(valkey: Valkey) -> No
     client = ClusterClient(valkey.url.replace("redis", "cluster"), name="test", max_connections=1)
 
     async with aclosing(client):
-        with pytest.raises(REDIS_AWAY, match="use redis://"):
+        with pytest.raises(REDIS_UNAVAILABLE, match="use redis://"):
             await client.each("PING")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.redis.client import REDIS_AWAY
+from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.cluster_client import ClusterClient
 from shared.redis.cluster_subscriber import ClusterSubscriber
 from shared.redis.hash_slots import slot_of
@@ -39,7 +39,7 @@ async def hears(client: ClusterClient, channel: str, listener: Recorder) -> None
     async def probe() -> bool:
         try:
             await client.execute_command("SPUBLISH", channel, "something new")
-        except REDIS_AWAY:
+        except REDIS_UNAVAILABLE:
             return False
         return len(listener.messages) > heard
 

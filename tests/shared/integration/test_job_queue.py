@@ -130,13 +130,13 @@ async def test_requeue_makes_a_missing_or_deferred_job_due(
 ) -> None:
     await admit(redis, "run-1")
     await redis.execute_command(*command)
-    await redis.execute_command("DEL", keys.wake(keys.QUEUE))
+    await redis.execute_command("DEL", keys.wakeup(keys.QUEUE))
     assert (await main_depth(redis)).waiting == 0
 
     assert await queue.requeue("run-1") == "due"
 
     assert (await main_depth(redis)).waiting == 1
-    assert await redis.execute_command("LLEN", keys.wake(keys.QUEUE)) == 1
+    assert await redis.execute_command("LLEN", keys.wakeup(keys.QUEUE)) == 1
 
 
 async def test_requeue_refuses_held_and_expired_jobs(redis: Redis, queue: JobQueue) -> None:
@@ -185,7 +185,7 @@ async def test_released_job_is_due_and_wakes_one_worker(redis: Redis, queue: Job
     await queue.release("job")
 
     assert (await main_depth(redis)).waiting == 1
-    assert await redis.execute_command("LLEN", keys.wake(keys.QUEUE)) == 1
+    assert await redis.execute_command("LLEN", keys.wakeup(keys.QUEUE)) == 1
 
 
 async def test_leased_job_is_not_released(redis: Redis, queue: JobQueue) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.redis.client import REDIS_AWAY, Redis, connect
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect
 from shared.redis.scripts import Key, redis_script
 from tests.support.processes import Valkey, stop_all
 
@@ -29,7 +29,7 @@ def write(*, name: Key) -> bytes | str | bool: ...
 async def test_server_that_refuses_writes_raises_redis_away(redis: Redis) -> None:
     await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
     try:
-        with pytest.raises(REDIS_AWAY, match="NOREPLICAS"):
+        with pytest.raises(REDIS_UNAVAILABLE, match="NOREPLICAS"):
             await write(redis, name="key")
     finally:
         await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)

@@ -10,7 +10,7 @@ from typing import cast
 import hiredis
 import pytest
 
-from shared.redis.client import REDIS_AWAY, Redis, connect, connection_options
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect, connection_options
 from shared.redis.sentinel import Sentinels
 from shared.redis.subscriber import Subscriber
 from tests.shared.integration.test_subscriber import self_signed
@@ -52,7 +52,7 @@ async def test_the_pool_and_the_subscriber_follow_a_fail_over(pair: Watched) -> 
 async def kept(pool: Redis) -> bytes | None:
     try:
         return await pool.execute_command("GET", "key")
-    except REDIS_AWAY:
+    except REDIS_UNAVAILABLE:
         return None
 
 
@@ -71,7 +71,7 @@ async def test_where_no_sentinel_knows_a_primary_redis_is_away(pair: Watched, se
     }[service]
     pool = connect(url, name="test", max_connections=2)
 
-    with pytest.raises(REDIS_AWAY, match=rf"No Sentinel has a primary for '{service}'"):
+    with pytest.raises(REDIS_UNAVAILABLE, match=rf"No Sentinel has a primary for '{service}'"):
         async with asyncio.timeout(10):
             await pool.execute_command("PING")
     await pool.aclose()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared.redis.client import REDIS_AWAY, Redis, connect
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect
 from shared.redis.subscriber import Subscriber
 from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.recorder import Recorder
@@ -133,7 +133,7 @@ async def test_a_certificate_of_ones_own(valkey: Valkey, redis: Redis, tmp_path:
     tls.verify_mode = ssl.CERT_REQUIRED
     async with Proxy(valkey.port, tls=tls) as proxy:
         url = f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={own}"
-        with pytest.raises(REDIS_AWAY):
+        with pytest.raises(REDIS_UNAVAILABLE):
             await ping(url)
         url += f"&ssl_certfile={own}&ssl_keyfile={tmp_path}/key.pem"
         assert await ping(url)

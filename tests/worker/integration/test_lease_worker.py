@@ -14,7 +14,7 @@ from arq.worker import RetryJob, func
 from shared.queue.job import RUN_CHAT, dump_job, load_job
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
-from shared.redis.client import REDIS_AWAY, Redis, open_pool
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, open_pool
 from shared.runs.admission import Admission
 from shared.settings import LimitSettings
 from tests.support.fakes.runs import job_of, new_run
@@ -219,7 +219,7 @@ async def test_a_job_whose_token_is_lost_is_found_by_the_poll(hall: Hall) -> Non
     await hall.enqueue("first")
     await until_true(lambda: bool(hand.begun))
     await hall.enqueue("job")
-    await hall.redis.execute_command("DEL", keys.wake(keys.QUEUE))
+    await hall.redis.execute_command("DEL", keys.wakeup(keys.QUEUE))
 
     gate.set()
 
@@ -558,7 +558,7 @@ async def test_a_redis_that_restarts_loses_no_job(tmp_path: Path) -> None:
         gate.set()
 
         async def clean() -> bool:
-            with suppress(*REDIS_AWAY):
+            with suppress(*REDIS_UNAVAILABLE):
                 return await hall.clean()
             return False
 
