@@ -1,7 +1,7 @@
-"""One look at the whole house: queues, workers, API processes, Redis, runs, and the last hour.
+"""Snapshots of the deployment: queues, workers, API processes, Redis, runs and metrics history.
 
-It is made from Redis alone, so that every process sees the same. One look serves all who ask within
-a second, and costs Redis a few commands in O(log n), whatever stands there.
+Snapshots read only Redis, so all processes report the same state. Concurrent readers share one
+snapshot per second, which costs Redis a few commands in O(log n).
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from shared.runs.run import Run
 from shared.runs.stores import Stores
 from shared.single_flight import SingleFlightCache
 
-#: Runs of either kind that a look finds at most.
+#: Maximum number of live runs, and of failed runs, in an overview.
 MOST_RUNS = 50
 _MAX_AGE_SECONDS = 1.0
-_LOOK_SECONDS = 2.0
+_TIMEOUT_SECONDS = 2.0
 
 RunSnapshotState = Literal["waiting", "running", "deferred", "succeeded", "failed", "cancelled"]
 
@@ -36,27 +36,27 @@ class _SnapshotModel(BaseModel):
 
 
 class QueueSnapshot(_SnapshotModel):
-    """A queue, with its runs by what they do."""
+    """A queue, with its number of runs by state."""
 
     name: str
     waiting: int
     running: int
     deferred: int
-    #: Since when the oldest waiting run is due, in ms.
+    #: Wait of the oldest waiting run in milliseconds.
     oldest_wait_ms: int
 
 
 class RedisSnapshot(_SnapshotModel):
     up: bool
-    #: How long a round trip took, in ms.
+    #: Round trip in milliseconds.
     latency_ms: float | None = None
-    #: None where the server does not tell; a limit of 0 is none.
+    #: None if the server does not report it; a limit of 0 means no limit.
     memory_bytes: int | None = None
     memory_limit_bytes: int | None = None
 
 
 class RunSnapshot(_SnapshotModel):
-    """A run, without its owner and without what was said. Times are Unix ms."""
+    """A run, without its owner and content. Times are Unix milliseconds."""
 
     id: str
     state: RunSnapshotState
@@ -64,63 +64,63 @@ class RunSnapshot(_SnapshotModel):
     model: str
     queue: str
     attempts: int
-    #: Since it was created, in ms.
+    #: Time since its creation in milliseconds.
     age_ms: int
-    #: The id of the worker that has it.
+    #: Id of the worker that executes the run.
     worker: str | None = None
-    #: The code of its failure.
+    #: Error code of a failed run.
     error: str | None = None
     ended_at: int | None = None
 
 
 class SystemSnapshot(_SnapshotModel):
-    """What is there. `at` is Unix ms by Redis' clock; 0: nothing was seen yet."""
+    """The deployment at time `at` (Unix milliseconds by Redis' clock; 0 before the first read)."""
 
     at: int = 0
     queues: tuple[QueueSnapshot, ...] = ()
-    #: The longest-serving first.
+    #: Oldest process first.
     workers: tuple[WorkerRecord, ...] = ()
     apis: tuple[ApiRecord, ...] = ()
-    #: Where it is not `up` all else is as it was when it last was.
+    #: If `up` is false, all other fields are from the last successful read.
     redis: RedisSnapshot = RedisSnapshot(up=False)
 
     @property
     def serving(self) -> list[WorkerRecord]:
-        """The workers that do not drain."""
+        """The workers that are not draining."""
         return [worker for worker in self.workers if not worker.draining]
 
     @property
     def slots(self) -> int:
-        """Runs that those take at most."""
+        """The slots of all serving workers."""
         return sum(worker.concurrency for worker in self.serving)
 
     @property
     def running(self) -> int:
-        """Runs that all workers work on."""
+        """The active runs of all workers."""
         return sum(worker.running for worker in self.workers)
 
     @property
     def clients(self) -> int:
-        """Clients that follow a run now."""
+        """The clients that currently follow a run."""
         return sum(api.clients for api in self.apis)
 
 
 class SystemOverview(SystemSnapshot):
-    """All of it, with runs and the last hour."""
+    """A snapshot with runs and the metrics history."""
 
-    #: Those that wait, then those that workers have, then the deferred.
+    #: Waiting runs, then running runs, then deferred runs.
     live: tuple[RunSnapshot, ...] = ()
-    #: The newest first.
+    #: Newest first.
     failed: tuple[RunSnapshot, ...] = ()
-    #: The oldest first, one each 5 s.
+    #: Oldest first, one every 5 seconds.
     samples: tuple[Sample, ...] = ()
 
 
-_SeenT = TypeVar("_SeenT", bound=SystemSnapshot)
+_SnapshotT = TypeVar("_SnapshotT", bound=SystemSnapshot)
 
 
 class SystemMonitor:
-    """One a process. `queues` names those to look at, beside the main one and the workers' own."""
+    """Reads and caches snapshots. `queues` returns queues besides the main and the served ones."""
 
     def __init__(self, stores: Stores, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
         redis = self._redis = stores.queue
@@ -133,20 +133,20 @@ class SystemMonitor:
         self._overviews = SingleFlightCache(self._load_overview)
 
     async def snapshot(self) -> SystemSnapshot:
-        """What is there, as it was a second ago at most. It does not fail: see `redis.up`."""
+        """Return a snapshot at most one second old. Never raises: check `redis.up`."""
         return await self._snapshots.get(max_age_seconds=_MAX_AGE_SECONDS)
 
     async def overview(
         self, *, runs: int = MOST_RUNS, samples: int = SAMPLES_KEPT
     ) -> SystemOverview:
-        """All of it, with so many runs of either kind and the newest samples, in the same way."""
-        seen = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
-        newest = seen.samples[max(0, len(seen.samples) - samples) :]
-        cut = {"live": seen.live[:runs], "failed": seen.failed[:runs], "samples": newest}
-        return seen.model_copy(update=cut)
+        """Return an overview with at most `runs` live and failed runs and the newest samples."""
+        overview = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
+        newest = overview.samples[max(0, len(overview.samples) - samples) :]
+        cut = {"live": overview.live[:runs], "failed": overview.failed[:runs], "samples": newest}
+        return overview.model_copy(update=cut)
 
     async def samples(self, since: int) -> tuple[Sample, ...]:
-        """Those after a time (Unix ms, by Redis' clock), the oldest first."""
+        """Return the samples after a time (Unix milliseconds by Redis' clock), oldest first."""
         overview = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
         return tuple(sample for sample in overview.samples if sample.at > since)
 
@@ -157,7 +157,7 @@ class SystemMonitor:
         return await _load_or_keep(self._read_overview, self._overviews.latest or SystemOverview())
 
     async def _read_snapshot(self) -> SystemSnapshot:
-        redis, at = await self._of_redis()
+        redis, at = await self._read_redis()
         named = await self._named()
         workers, apis = await asyncio.gather(self._workers.alive(), self._apis.alive())
         served = {keys.queue_name(key) for worker in workers for key in worker.queues}
@@ -169,60 +169,62 @@ class SystemMonitor:
         )
 
     async def _read_overview(self) -> SystemOverview:
-        house = await self.snapshot()
-        if not house.redis.up:
+        snapshot = await self.snapshot()
+        if not snapshot.redis.up:
             raise ConnectionError
-        names = [queue.name for queue in house.queues]
+        names = [queue.name for queue in snapshot.queues]
         live, failed, samples = await asyncio.gather(
             self._live.both(names, MOST_RUNS),
             self._failed_runs(),
-            self._samples.last_hour(house.at),
+            self._samples.last_hour(snapshot.at),
         )
         return SystemOverview(
-            **dict(house),
-            live=tuple(_live(one, house.at) for one in live),
-            failed=tuple(_ended(run, house.at) for run in failed),
+            **dict(snapshot),
+            live=tuple(_live(run, snapshot.at) for run in live),
+            failed=tuple(_ended(run, snapshot.at) for run in failed),
             samples=samples,
         )
 
-    async def _of_redis(self) -> tuple[RedisSnapshot, int]:
+    async def _read_redis(self) -> tuple[RedisSnapshot, int]:
         began = time.perf_counter()
         seconds, micros = await self._redis.execute_command("TIME")
         latency_ms = round((time.perf_counter() - began) * 1000, 3)
         used, limit = await self._memory()
-        look = RedisSnapshot(
+        redis = RedisSnapshot(
             up=True, latency_ms=latency_ms, memory_bytes=used, memory_limit_bytes=limit
         )
-        return look, int(seconds) * 1000 + int(micros) // 1000
+        return redis, int(seconds) * 1000 + int(micros) // 1000
 
     async def _memory(self) -> tuple[int | None, int | None]:
-        """None where the server does not tell, as some that are hosted."""
+        """Return the used memory and its limit; None if the server does not report them."""
         try:
-            told: dict[str, Any] = await self._redis.execute_command("INFO", "memory")
+            info: dict[str, Any] = await self._redis.execute_command("INFO", "memory")
         except REDIS_UNAVAILABLE:
             raise
         except RedisError:
             return None, None
-        return told["used_memory"], told.get("maxmemory", 0)
+        return info["used_memory"], info.get("maxmemory", 0)
 
     async def _failed_runs(self) -> list[Run]:
-        """Those that are still kept."""
+        """Return the failed runs that are still retained."""
         ids = await self._failed.newest(MOST_RUNS)
         known = await self._runs.get_many(ids)
         return [known[run_id] for run_id in dict.fromkeys(ids) if run_id in known]
 
 
-async def _load_or_keep(load: Callable[[], Awaitable[_SeenT]], latest: _SeenT) -> _SeenT:
+async def _load_or_keep(
+    load: Callable[[], Awaitable[_SnapshotT]], latest: _SnapshotT
+) -> _SnapshotT:
     """Return the loaded value, or `latest` marked as outdated if Redis does not respond in time."""
     try:
-        async with asyncio.timeout(_LOOK_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             return await load()
     except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
         return latest.model_copy(update={"redis": RedisSnapshot(up=False)})
 
 
-def _live(one: LiveRun, now: int) -> RunSnapshot:
-    return _run(one.run, now, one.state, one.worker)
+def _live(live: LiveRun, now: int) -> RunSnapshot:
+    return _run(live.run, now, live.state, live.worker)
 
 
 def _ended(run: Run, now: int) -> RunSnapshot:
