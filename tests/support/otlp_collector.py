@@ -1,4 +1,4 @@
-"""An OTLP collector for tests: it takes spans over HTTP, as protobuf, and may misbehave."""
+"""An OTLP collector that receives spans as protobuf over HTTP and can be made to fail."""
 
 import threading
 from collections import Counter
@@ -12,12 +12,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tests.support.wait import until
 
-Mood = Literal["well", "refuses", "hangs"]
+CollectorBehavior = Literal["accept", "refuse", "hang"]
 
 
 @dataclass(frozen=True)
-class Told:
-    """A span as it arrived."""
+class ReceivedSpan:
+    """A span that the collector received."""
 
     service: str
     scope: str
@@ -26,24 +26,24 @@ class Told:
     kind: str
     trace_id: str
     id: str
-    #: Empty: it is the root.
+    #: Empty for the root span.
     parent: str
     attributes: Mapping[str, Any]
     events: Sequence[tuple[str, Mapping[str, Any]]]
-    #: The traces that it points at.
+    #: Ids of the linked traces.
     links: Sequence[str]
     failed: bool
     seconds: float
 
 
 class Collector:
-    """Use as a context manager; `environment` makes a process send its spans here, and soon."""
+    """A context manager. With `environment`, a process sends its spans here within 50 ms."""
 
-    def __init__(self, mood: Mood = "well") -> None:
-        self.mood = mood
+    def __init__(self, behavior: CollectorBehavior = "accept") -> None:
+        self.behavior = behavior
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
-        self._leaving = threading.Event()
+        self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
 
@@ -52,7 +52,7 @@ class Collector:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leaving.set()
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -65,25 +65,27 @@ class Collector:
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
 
     @property
-    def spans(self) -> list[Told]:
+    def spans(self) -> list[ReceivedSpan]:
         return [span for body in list(self.bodies) for span in _spans(body)]
 
-    async def find(self, fits: Callable[[Told], object], *, count: int = 1) -> list[Told]:
-        """The spans that fit, once there are so many."""
+    async def find(
+        self, matches: Callable[[ReceivedSpan], object], *, count: int = 1
+    ) -> list[ReceivedSpan]:
+        """Wait for at least `count` matching spans and return them."""
 
-        async def probe() -> list[Told]:
-            found = [span for span in self.spans if fits(span)]
+        async def probe() -> list[ReceivedSpan]:
+            found = [span for span in self.spans if matches(span)]
             return found if len(found) >= count else []
 
         return await until(probe, seconds=20)
 
-    async def of_run(self, run_id: str, *names: str) -> list[Told]:
-        """The whole trace of a run, once it has spans of these names, each as often as named."""
+    async def trace_of_run(self, run_id: str, *names: str) -> list[ReceivedSpan]:
+        """The trace of a run, once it has a span for each of these names (which may repeat)."""
         [enqueued] = await self.find(
             lambda s: s.kind == "producer" and s.attributes["messaging.message.id"] == run_id
         )
 
-        async def probe() -> list[Told]:
+        async def probe() -> list[ReceivedSpan]:
             trace = [span for span in self.spans if span.trace_id == enqueued.trace_id]
             return trace if Counter(names) <= Counter(span.name for span in trace) else []
 
@@ -96,12 +98,12 @@ class Collector:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 collector.headers.append({k.lower(): v for k, v in self.headers.items()})
-                if collector.mood == "hangs":
-                    collector._leaving.wait()
+                if collector.behavior == "hang":
+                    collector._closing.wait()
                     return
-                if collector.mood == "well" and self.path == "/v1/traces":
+                if collector.behavior == "accept" and self.path == "/v1/traces":
                     collector.bodies.append(body)
-                self.send_response(200 if collector.mood == "well" else 401)
+                self.send_response(200 if collector.behavior == "accept" else 401)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -111,11 +113,11 @@ class Collector:
         return Handler
 
 
-def _spans(body: bytes) -> list[Told]:
+def _spans(body: bytes) -> list[ReceivedSpan]:
     kinds = ("unspecified", "internal", "server", "client", "producer", "consumer")
     request = ExportTraceServiceRequest.FromString(body)
     return [
-        Told(
+        ReceivedSpan(
             service=cast("str", _dict(resource.resource.attributes)["service.name"]),
             scope=scope.scope.name,
             name=span.name,
@@ -142,5 +144,5 @@ def _dict(pairs: Sequence[KeyValue]) -> dict[str, Any]:
 def _value(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
-        return [_value(one) for one in value.array_value.values]
+        return [_value(item) for item in value.array_value.values]
     return getattr(value, kind) if kind else None

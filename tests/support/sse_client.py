@@ -1,4 +1,4 @@
-"""The API as plain HTTP: what passes on the wire, event by event."""
+"""A raw SSE client of the API that exposes each event and comment."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -14,7 +14,7 @@ DONE = "[DONE]"
 
 
 class SseEvent(NamedTuple):
-    """`id` is the cursor to come back with: `<attempt>-<offset>@<run>`; empty off the log."""
+    """An event. `id` is `<attempt>-<offset>@<run>`, or empty outside the run's stream."""
 
     id: str
     data: str
@@ -37,17 +37,17 @@ class SseEvent(NamedTuple):
 
     @property
     def is_queue_position(self) -> bool:
-        """It is no event of the log, but tells where the run stands in the queue."""
+        """Whether this is a queue position, which is not part of the run's stream."""
         return not self.id and self.data != DONE and self.chunk["type"] == "data-queue"
 
 
 class Stream:
-    """An answer that is coming in."""
+    """An open response stream."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
         self.comments: list[str] = []
-        #: Where the run stood in the queue, as often as that was told.
+        #: The queue positions that were received and not yet read.
         self.queue_positions: list[Json] = []
         self._blocks = _blocks(response)
 
@@ -56,14 +56,14 @@ class Stream:
         return self.response.headers["x-run-id"]
 
     async def read(self, count: int) -> list[SseEvent]:
-        """The next events; fewer where the stream ends."""
+        """The next events; fewer if the stream ends."""
         events: list[SseEvent] = []
         while len(events) < count and (event := await self._next()) is not None:
             events.append(event)
         return events
 
     async def until(self, kind: str) -> list[SseEvent]:
-        """The events up to the first of this type."""
+        """The events up to and including the first of this type."""
         events: list[SseEvent] = []
         while (event := await self._next()) is not None:
             events.append(event)
@@ -72,23 +72,23 @@ class Stream:
         raise AssertionError(f"no {kind} in {events}")
 
     async def rest(self) -> list[SseEvent]:
-        """All events to the end of the body."""
+        """All remaining events."""
         return await self.read(1_000_000)
 
     async def queue_position(self) -> Json:
-        """The next place in the queue, which comes before any event."""
+        """The next queue position. Fails if an event comes first."""
         while not self.queue_positions:
             await self._before_events()
         return self.queue_positions.pop(0)
 
     async def comment(self) -> str:
-        """The next comment, which comes before any event."""
+        """The next comment. Fails if an event comes first."""
         while not (block := await self._before_events()).startswith(":"):
             pass
         return block
 
     async def _before_events(self) -> str:
-        """The next comment or place."""
+        """The next comment or queue position."""
         block = await anext(self._blocks)
         if (event := _event(block)) is not None:
             assert event.is_queue_position, block
@@ -108,7 +108,7 @@ class Stream:
 
 
 class SseClient:
-    """One client for all APIs; nothing of it reconnects or retries."""
+    """A client for all APIs that never reconnects or retries."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -123,8 +123,8 @@ class SseClient:
         accept: str | None = None,
         **body: Any,
     ) -> AsyncGenerator[Stream]:
-        asked, headers = _asked(chat, text, body), _headers(accept=accept)
-        async with self._client.stream("POST", chat_url, json=asked, headers=headers) as response:
+        request, headers = _request(chat, text, body), _headers(accept=accept)
+        async with self._client.stream("POST", chat_url, json=request, headers=headers) as response:
             yield await _stream(response)
 
     @asynccontextmanager
@@ -132,32 +132,32 @@ class SseClient:
         self, chat_url: str, chat: str, *, after: str | None = None, accept: str | None = None
     ) -> AsyncGenerator[Stream]:
         headers = _headers(last_event_id=after, accept=accept)
-        async with self._client.stream("GET", _of(chat_url, chat, "stream"), headers=headers) as r:
+        async with self._client.stream("GET", _url(chat_url, chat, "stream"), headers=headers) as r:
             yield await _stream(r)
 
     async def answer(self, chat_url: str, chat: str, **body: Any) -> list[SseEvent]:
-        """Ask, and read the whole answer."""
+        """Send a message and read the whole answer."""
         async with self.ask(chat_url, chat, **body) as stream:
             return await stream.rest()
 
     async def replay(
         self, chat_url: str, chat: str, *, after: str | None = None, accept: str | None = None
     ) -> list[SseEvent]:
-        """The chat's newest answer to its end."""
+        """Read the chat's newest run to its end."""
         async with self.follow(chat_url, chat, after=after, accept=accept) as stream:
             return await stream.rest()
 
     async def post(self, chat_url: str, chat: str, **body: Any) -> httpx.Response:
-        """Ask, where no stream is expected."""
-        return await self._client.post(chat_url, json=_asked(chat, "Hi", body))
+        """Send a message and return the whole response."""
+        return await self._client.post(chat_url, json=_request(chat, "Hi", body))
 
     async def get(self, chat_url: str, chat: str, *, after: str | None = None) -> httpx.Response:
-        """Follow, where no stream is expected."""
+        """Follow the chat and return the whole response."""
         headers = _headers(last_event_id=after)
-        return await self._client.get(_of(chat_url, chat, "stream"), headers=headers)
+        return await self._client.get(_url(chat_url, chat, "stream"), headers=headers)
 
     async def stop(self, chat_url: str, chat: str) -> httpx.Response:
-        return await self._client.post(_of(chat_url, chat, "stop"))
+        return await self._client.post(_url(chat_url, chat, "stop"))
 
     async def status(self, url: str) -> int:
         return (await self._client.get(url)).status_code
@@ -190,7 +190,7 @@ def message_id(events: Iterable[SseEvent]) -> str:
 
 
 def error_code(events: Iterable[SseEvent]) -> str:
-    """What an app is told beside the `error` chunk."""
+    """The code of the `data-error` chunk that comes with the `error` chunk."""
     return error_detail(events)["code"]
 
 
@@ -201,7 +201,7 @@ def error_detail(events: Iterable[SseEvent]) -> Json:
 
 
 def check_whole(events: list[SseEvent], *, ending: str = "finish") -> None:
-    """Every rule that an AI SDK client holds a complete answer to."""
+    """Check every rule of the AI SDK for a complete answer."""
     assert [event.offset for event in events] == list(range(1, len(events) + 1))
     assert events[-1].data == DONE
     kinds = types(events)
@@ -252,13 +252,13 @@ async def _stream(response: httpx.Response) -> Stream:
 
 
 async def _blocks(response: httpx.Response) -> AsyncIterator[str]:
-    """What stands between empty lines. Not `aiter_lines`: it cuts at U+2028 too."""
-    held = b""
+    """The blocks between empty lines. `aiter_lines` would also split at U+2028."""
+    partial = b""
     async for piece in response.aiter_bytes():
-        *blocks, held = (held + piece).split(b"\n\n")
+        *blocks, partial = (partial + piece).split(b"\n\n")
         for block in blocks:
             yield block.decode()
-    assert not held, held
+    assert not partial, partial
 
 
 def _event(block: str) -> SseEvent | None:
@@ -270,10 +270,10 @@ def _headers(**headers: str | None) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items() if value}
 
 
-def _asked(chat: str, text: str, body: Json) -> Json:
+def _request(chat: str, text: str, body: Json) -> Json:
     message = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": text}]}
     return {"id": chat, "messages": [message], "trigger": "submit-message", **body}
 
 
-def _of(chat_url: str, chat: str, what: str) -> str:
-    return f"{chat_url}/{quote(chat, safe='')}/{what}"
+def _url(chat_url: str, chat: str, action: str) -> str:
+    return f"{chat_url}/{quote(chat, safe='')}/{action}"

@@ -1,4 +1,4 @@
-"""Houses whose processes send their traces to a collector of the test's."""
+"""Systems whose processes export traces, and helpers to read traces and logs."""
 
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 
 from tests.e2e.conftest import System, end
-from tests.support.otlp_collector import Told
+from tests.support.otlp_collector import ReceivedSpan
 from tests.support.processes import Api, ServerProcess, Valkey, Worker
 from tests.support.upstream.client import Upstream
 
 
 @asynccontextmanager
-async def open_house(upstream: Upstream, env: Mapping[str, str]) -> AsyncGenerator[System]:
-    """One API and one worker, with these variables; how they end is no matter."""
+async def open_system(upstream: Upstream, env: Mapping[str, str]) -> AsyncGenerator[System]:
+    """Start one API and one worker with these variables. Any exit status is accepted."""
     valkey = Valkey()
     system = System(valkey, upstream, [Api(valkey.url, env)])
     system.workers = [Worker(valkey.url, upstream.base_url, env)]
@@ -31,40 +31,40 @@ async def open_house(upstream: Upstream, env: Mapping[str, str]) -> AsyncGenerat
             await end(process)
 
 
-def asked(model: str, text: str = "Hi", **more: Any) -> dict[str, Any]:
+def chat_request(model: str, text: str = "Hi", **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": text}], **more}
 
 
 async def ask(
     system: System, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> httpx.Response:
-    """The whole answer."""
+    """Send a chat request and read the whole answer."""
     async with httpx.AsyncClient(timeout=60) as client:
         response = await client.post(system.chat, json=body, headers=headers)
     assert response.status_code == 200, response.text
     return response
 
 
-def lines(process: ServerProcess) -> list[dict[str, Any]]:
+def log_lines(process: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in process.output.splitlines()]
 
 
-def events(process: ServerProcess) -> list[str]:
-    return [line["event"] for line in lines(process)]
+def logged_events(process: ServerProcess) -> list[str]:
+    return [line["event"] for line in log_lines(process)]
 
 
-def named(trace: Sequence[Told], name: str) -> Told:
+def span_named(trace: Sequence[ReceivedSpan], name: str) -> ReceivedSpan:
     [found] = [span for span in trace if span.name == name]
     return found
 
 
-def way_to(trace: Sequence[Told], span: Told) -> list[str]:
-    """The names from the root down to a span."""
-    above = [one for one in trace if one.id == span.parent]
-    return [*(way_to(trace, above[0]) if above else []), span.name]
+def path_to(trace: Sequence[ReceivedSpan], span: ReceivedSpan) -> list[str]:
+    """The span names from the root to a span."""
+    parents = [other for other in trace if other.id == span.parent]
+    return [*(path_to(trace, parents[0]) if parents else []), span.name]
 
 
-def attempts(trace: Sequence[Told]) -> list[tuple[int, str]]:
-    """The number and the outcome of each attempt, in their order."""
+def attempts(trace: Sequence[ReceivedSpan]) -> list[tuple[int, str]]:
+    """The number and the outcome of each attempt, sorted by number."""
     found = [span.attributes for span in trace if span.name == "process run_chat"]
-    return sorted((told["mamba.attempt"], told["mamba.outcome"]) for told in found)
+    return sorted((each["mamba.attempt"], each["mamba.outcome"]) for each in found)

@@ -1,4 +1,4 @@
-"""Waiting for something to become true: no test sleeps and hopes."""
+"""Waits for a condition, in place of a fixed sleep."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ _T = TypeVar("_T")
 
 
 async def until(probe: Callable[[], Awaitable[_T]], *, seconds: float = 10.0) -> _T:
-    """The first truthy value of `probe`.
+    """Wait for the first truthy value of `probe` and return it.
 
     Raises:
-        TimeoutError: if there is none in time.
+        TimeoutError: if there is none within `seconds`.
     """
     deadline = time.monotonic() + seconds
     while not (value := await probe()):

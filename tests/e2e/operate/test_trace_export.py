@@ -1,4 +1,4 @@
-"""Traces hold up no answer, and no process that leaves; and cost nothing while they are off."""
+"""Trace export delays neither answers nor shutdown, and costs nothing while it is off."""
 
 import signal
 import time
@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import System, end
 from tests.support.otlp_collector import Collector
 from tests.support.processes import Api, ServerProcess, free_port
-from tests.support.traced import ask, asked, events, lines, open_house
+from tests.support.traced import ask, chat_request, log_lines, logged_events, open_system
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -20,49 +20,55 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 KEY = "marker7f3a-key"
 
 
-async def has(process: ServerProcess, event: str) -> None:
+async def wait_for_log(process: ServerProcess, event: str) -> None:
     async def probe() -> bool:
-        return event in events(process)
+        return event in logged_events(process)
 
     await until(probe, seconds=20)
 
 
-async def both_leave(system: System) -> Sequence[float]:
-    """How long each process took, in seconds, after SIGTERM; both must leave in good order."""
-    took: list[float] = []
+async def terminate_both(system: System) -> Sequence[float]:
+    """Send SIGTERM to each process; returns the seconds until it exits with status 0."""
+    seconds: list[float] = []
     for process in (*system.apis, *system.workers):
-        began = time.monotonic()
+        sent = time.monotonic()
         process.send(signal.SIGTERM)
         assert await process.ended(seconds=30) == 0
-        took.append(time.monotonic() - began)
-    return took
+        seconds.append(time.monotonic() - sent)
+    return seconds
 
 
-@pytest.mark.parametrize(("mood", "kind"), [("away", "ConnectionError"), ("hangs", "timeout")])
+@pytest.mark.parametrize(
+    ("failure", "error"), [("unreachable", "ConnectionError"), ("hang", "timeout")]
+)
 async def test_failing_collector_is_logged_and_delays_no_answer(
-    upstream: Upstream, name: str, mood: Literal["away", "hangs"], kind: str
+    upstream: Upstream, name: str, failure: Literal["unreachable", "hang"], error: str
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
-    with Collector("well" if mood == "away" else mood) as collector:
+    with Collector("accept" if failure == "unreachable" else failure) as collector:
         env = {
             **collector.environment,
             "OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={KEY}",
             "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
         }
-        if mood == "away":
+        if failure == "unreachable":
             env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://user:{KEY}@127.0.0.1:{free_port()}"
-        async with open_house(upstream, env) as system:
+        async with open_system(upstream, env) as system:
             for _ in range(3):
-                assert "Hello" in (await ask(system, asked(name))).text
+                assert "Hello" in (await ask(system, chat_request(name))).text
             for process in (*system.apis, *system.workers):
-                await has(process, "tracing.export_failed")
-                assert "Hello" in (await ask(system, asked(name))).text
-            await both_leave(system)
+                await wait_for_log(process, "tracing.export_failed")
+                assert "Hello" in (await ask(system, chat_request(name))).text
+            await terminate_both(system)
 
             for process in (*system.apis, *system.workers):
-                told = [line for line in lines(process) if line["event"] == "tracing.export_failed"]
-                assert kind in [line["error"] for line in told]
-                assert len({line["error"] for line in told}) == len(told)
+                errors = [
+                    line["error"]
+                    for line in log_lines(process)
+                    if line["event"] == "tracing.export_failed"
+                ]
+                assert error in errors
+                assert len(set(errors)) == len(errors)
                 assert KEY not in process.output
 
 
@@ -70,29 +76,31 @@ async def test_shutdown_does_not_wait_for_a_hanging_collector(
     upstream: Upstream, name: str
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
-    with Collector("hangs") as collector:
+    with Collector("hang") as collector:
         env = {**collector.environment, "OTEL_EXPORTER_OTLP_TIMEOUT": "600"}
-        async with open_house(upstream, env) as system:
-            assert "Hello" in (await ask(system, asked(name))).text
-            took = await both_leave(system)
+        async with open_system(upstream, env) as system:
+            assert "Hello" in (await ask(system, chat_request(name))).text
+            seconds = await terminate_both(system)
 
-    assert max(took) < 30
+    assert max(seconds) < 30
 
 
 async def test_export_recovery_is_logged_after_a_refusal(upstream: Upstream, name: str) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
-    with Collector("refuses") as collector:
-        async with open_house(upstream, collector.environment) as system:
+    with Collector("refuse") as collector:
+        async with open_system(upstream, collector.environment) as system:
             for _ in range(2):
-                await ask(system, asked(name))
-                await has(system.apis[0], "tracing.export_failed")
-            collector.mood = "well"
-            response = await ask(system, asked(name))
-            await collector.of_run(response.headers["x-run-id"], "stream", "process run_chat")
-            await has(system.apis[0], "tracing.export_recovered")
-            told = [line for line in lines(system.apis[0]) if "export_failed" in line["event"]]
+                await ask(system, chat_request(name))
+                await wait_for_log(system.apis[0], "tracing.export_failed")
+            collector.behavior = "accept"
+            response = await ask(system, chat_request(name))
+            await collector.trace_of_run(response.headers["x-run-id"], "stream", "process run_chat")
+            await wait_for_log(system.apis[0], "tracing.export_recovered")
+            failures = [
+                line for line in log_lines(system.apis[0]) if "export_failed" in line["event"]
+            ]
 
-    assert [line["error"] for line in told] == ["HTTP 401"]
+    assert [line["error"] for line in failures] == ["HTTP 401"]
 
 
 async def test_each_process_exports_remaining_spans_on_shutdown(
@@ -105,12 +113,12 @@ async def test_each_process_exports_remaining_spans_on_shutdown(
             "OTEL_BSP_SCHEDULE_DELAY": "600000",
             "MAMBA_SERVER__WORKERS": "2",
         }
-        async with open_house(upstream, env) as system:
-            runs = [(await ask(system, asked(name))).headers["x-run-id"] for _ in range(4)]
+        async with open_system(upstream, env) as system:
+            runs = [(await ask(system, chat_request(name))).headers["x-run-id"] for _ in range(4)]
             assert not collector.bodies
-            await both_leave(system)
+            await terminate_both(system)
             for run_id in runs:
-                await collector.of_run(run_id, "stream", "process run_chat")
+                await collector.trace_of_run(run_id, "stream", "process run_chat")
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -119,15 +127,15 @@ async def test_disabled_tracing_does_not_import_the_sdk(
 ) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector() as collector:
-        told = {**collector.environment, "OTEL_SDK_DISABLED": str(not on)}
-        async with open_house(upstream, {**told, "PYTHONPROFILEIMPORTTIME": "1"}) as system:
-            response = await ask(system, asked(name))
+        env = {**collector.environment, "OTEL_SDK_DISABLED": str(not on)}
+        async with open_system(upstream, {**env, "PYTHONPROFILEIMPORTTIME": "1"}) as system:
+            response = await ask(system, chat_request(name))
             for process in (*system.apis, *system.workers):
                 assert ("opentelemetry.sdk.trace" in process.output) is on
                 assert ("opentelemetry.exporter" in process.output) is on
             run = await system.run(response.headers["x-run-id"])
             assert ("traceparent" in run) is on
-            await both_leave(system)
+            await terminate_both(system)
         assert bool(collector.headers) is on
 
 
@@ -136,22 +144,22 @@ async def test_unsupported_exporter_is_logged_and_the_api_starts(system: System)
     api = Api(system.valkey.url, env).start()
     try:
         await api.ready()
-        [told] = [line for line in lines(api) if line["event"] == "tracing.not_started"]
+        [warning] = [line for line in log_lines(api) if line["event"] == "tracing.not_started"]
     finally:
         await end(api)
 
-    assert "'zipkin' is not supported. Use otlp, console or none" in told["error"]
-    assert told["hint"] == "docs/operate/tracing.md"
+    assert "'zipkin' is not supported. Use otlp, console or none" in warning["error"]
+    assert warning["hint"] == "docs/operate/tracing.md"
 
 
 async def test_successful_export_causes_no_sdk_warnings(upstream: Upstream, name: str) -> None:
     await upstream.script(name, [[{"text": ["Hello"]}]])
     with Collector() as collector:
-        async with open_house(upstream, collector.environment) as system:
-            assert "Hello" in (await ask(system, asked(name))).text
+        async with open_system(upstream, collector.environment) as system:
+            assert "Hello" in (await ask(system, chat_request(name))).text
             async with httpx.AsyncClient() as client:
                 await client.get(f"{system.apis[0].url}/models")
-            await both_leave(system)
+            await terminate_both(system)
 
             for process in (*system.apis, *system.workers):
-                assert "tracing.sdk_warned" not in events(process)
+                assert "tracing.sdk_warned" not in logged_events(process)

@@ -1,4 +1,4 @@
-"""Traces of real processes, as a collector sees them."""
+"""Traces that real processes export to a collector."""
 
 import asyncio
 import signal
@@ -12,12 +12,20 @@ from tests.e2e.conftest import System
 from tests.support.otlp_collector import Collector
 from tests.support.processes import Worker
 from tests.support.sse_client import Json, SseClient
-from tests.support.traced import ask, asked, attempts, lines, named, open_house, way_to
+from tests.support.traced import (
+    ask,
+    attempts,
+    chat_request,
+    log_lines,
+    open_system,
+    path_to,
+    span_named,
+)
 from tests.support.upstream.client import Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: Part of everything here that a trace must not hold.
+#: Part of all content that must not appear in a trace.
 MARK = "marker7f3a"
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ECHO: Json = {"error": {"message": f"Wrong key {MARK}-key for: {MARK}-prompt", "code": "x"}}
@@ -45,30 +53,30 @@ async def traced(upstream: Upstream, collector: Collector) -> AsyncGenerator[Sys
         "MAMBA_LOGGING__LEVEL": "DEBUG",
         "MAMBA_RUN__MAX_RETRIES": "1",
     }
-    async with open_house(upstream, {**collector.environment, **secrets}) as system:
+    async with open_system(upstream, {**collector.environment, **secrets}) as system:
         yield system
 
 
 async def test_one_chat_is_one_trace(traced: System, collector: Collector, name: str) -> None:
     await traced.upstream.script(name, [[CARD], [{"text": ["There."]}]])
 
-    response = await ask(traced, asked(name, tools=["generateCard"]))
+    response = await ask(traced, chat_request(name, tools=["generateCard"]))
 
     run_id = response.headers["x-run-id"]
-    trace = await collector.of_run(run_id, "process run_chat", "stream")
-    down = ["POST /chat", "enqueue run_chat", "process run_chat", "invoke_agent chat"]
-    tool = named(trace, "execute_tool generateCard")
-    assert way_to(trace, tool) == [*down, "execute_tool generateCard"]
+    trace = await collector.trace_of_run(run_id, "process run_chat", "stream")
+    ancestors = ["POST /chat", "enqueue run_chat", "process run_chat", "invoke_agent chat"]
+    tool = span_named(trace, "execute_tool generateCard")
+    assert path_to(trace, tool) == [*ancestors, "execute_tool generateCard"]
     models = [span for span in trace if span.name == f"chat {name}"]
-    assert [way_to(trace, model) for model in models] == [[*down, f"chat {name}"]] * 2
-    assert way_to(trace, named(trace, "stream")) == ["POST /chat", "stream"]
+    assert [path_to(trace, model) for model in models] == [[*ancestors, f"chat {name}"]] * 2
+    assert path_to(trace, span_named(trace, "stream")) == ["POST /chat", "stream"]
     assert len(trace) == 8
     assert {span.service for span in trace} == {"mamba-api", "mamba-worker"}
     assert not any(span.failed for span in trace)
-    root, attempt = named(trace, "POST /chat"), named(trace, "process run_chat")
+    root, attempt = span_named(trace, "POST /chat"), span_named(trace, "process run_chat")
     assert root.kind == "server"
     assert root.attributes["mamba.run.id"] == attempt.attributes["mamba.run.id"] == run_id
-    assert root.seconds < named(trace, "stream").seconds
+    assert root.seconds < span_named(trace, "stream").seconds
     assert attempt.kind == "consumer"
     assert models[0].attributes["gen_ai.usage.output_tokens"] == 2
 
@@ -78,16 +86,16 @@ async def test_log_lines_contain_trace_and_span_ids(
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
 
-    response = await ask(traced, asked(name), {"x-request-id": name})
+    response = await ask(traced, chat_request(name), {"x-request-id": name})
 
-    trace = await collector.of_run(response.headers["x-run-id"], "process run_chat", "stream")
+    trace = await collector.trace_of_run(response.headers["x-run-id"], "process run_chat", "stream")
     for process, span in (
-        (traced.apis[0], named(trace, "POST /chat")),
-        (traced.workers[0], named(trace, "process run_chat")),
+        (traced.apis[0], span_named(trace, "POST /chat")),
+        (traced.workers[0], span_named(trace, "process run_chat")),
     ):
-        own = [line for line in lines(process) if line.get("request_id") == name]
-        assert {line["trace_id"] for line in own} == {span.trace_id}
-        assert span.id in {line["span_id"] for line in own}
+        found = [line for line in log_lines(process) if line.get("request_id") == name]
+        assert {line["trace_id"] for line in found} == {span.trace_id}
+        assert span.id in {line["span_id"] for line in found}
 
 
 async def test_incoming_trace_context_is_continued(
@@ -100,11 +108,11 @@ async def test_incoming_trace_context_is_continued(
         "baggage": f"gen_ai.agent.name={MARK}",
     }
 
-    response = await ask(traced, asked(name), headers)
+    response = await ask(traced, chat_request(name), headers)
 
-    trace = await collector.of_run(response.headers["x-run-id"], "process run_chat")
+    trace = await collector.trace_of_run(response.headers["x-run-id"], "process run_chat")
     assert {span.trace_id for span in trace} == {TRACE}
-    assert named(trace, "POST /chat").parent == SPAN
+    assert span_named(trace, "POST /chat").parent == SPAN
     [upstream] = await traced.upstream.requests(name)
     assert "traceparent" not in upstream["headers"]
 
@@ -113,13 +121,13 @@ async def test_unsampled_request_produces_no_spans(
     traced: System, collector: Collector, name: str
 ) -> None:
     other = f"{name}-sampled"
-    for one in (name, other):
-        await traced.upstream.script(one, [[{"text": ["Hello"]}]])
+    for model in (name, other):
+        await traced.upstream.script(model, [[{"text": ["Hello"]}]])
 
-    await ask(traced, asked(name), {"traceparent": f"00-{TRACE[::-1]}-{SPAN}-00"})
-    sampled = await ask(traced, asked(other))
+    await ask(traced, chat_request(name), {"traceparent": f"00-{TRACE[::-1]}-{SPAN}-00"})
+    sampled = await ask(traced, chat_request(other))
 
-    await collector.of_run(sampled.headers["x-run-id"], "process run_chat", "stream")
+    await collector.trace_of_run(sampled.headers["x-run-id"], "process run_chat", "stream")
     assert not [span for span in collector.spans if span.trace_id == TRACE[::-1]]
 
 
@@ -138,7 +146,7 @@ async def test_later_follow_links_to_the_trace_of_the_run(
     traced: System, collector: Collector, sse: SseClient, name: str
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]])
-    response = await ask(traced, asked(name, id=f"{MARK}-{name}"))
+    response = await ask(traced, chat_request(name, id=f"{MARK}-{name}"))
 
     await sse.replay(traced.chat, f"{MARK}-{name}")
 
@@ -146,7 +154,7 @@ async def test_later_follow_links_to_the_trace_of_the_run(
     [follow] = await collector.find(
         lambda s: s.name == "GET /chat/{chat_id}/stream" and s.attributes["mamba.run.id"] == run_id
     )
-    trace = await collector.of_run(run_id)
+    trace = await collector.trace_of_run(run_id)
     assert follow.links == [trace[0].trace_id]
     assert follow.trace_id != trace[0].trace_id
 
@@ -158,11 +166,11 @@ async def test_title_is_traced(traced: System, collector: Collector, name: str) 
         assert (await client.post("/title/generate", json=body)).json()["source"] == "model"
 
     [job] = await collector.find(lambda s: s.name == "process generate_title")
-    down = ["POST /title/generate", "enqueue generate_title", "process generate_title"]
+    ancestors = ["POST /title/generate", "enqueue generate_title", "process generate_title"]
     [model] = await collector.find(lambda s: s.name == f"chat {name}")
     await collector.find(lambda s: s.name == "POST /title/generate")
     trace = [span for span in collector.spans if span.trace_id == job.trace_id]
-    assert way_to(trace, model) == [*down, "invoke_agent title", f"chat {name}"]
+    assert path_to(trace, model) == [*ancestors, "invoke_agent title", f"chat {name}"]
 
 
 async def test_research_agent_tools_are_traced(
@@ -171,11 +179,11 @@ async def test_research_agent_tools_are_traced(
     find = call("search_notes", f'{{"query": "worker killed {MARK}"}}')
     await traced.upstream.script(name, [[find], [{"text": ["So."]}]])
 
-    response = await ask(traced, asked(name, agent="research"))
+    response = await ask(traced, chat_request(name, agent="research"))
 
-    trace = await collector.of_run(response.headers["x-run-id"], "process run_chat")
-    tool = named(trace, "execute_tool search_notes")
-    assert way_to(trace, tool)[-3:] == ["process run_chat", "invoke_agent research", tool.name]
+    trace = await collector.trace_of_run(response.headers["x-run-id"], "process run_chat")
+    tool = span_named(trace, "execute_tool search_notes")
+    assert path_to(trace, tool)[-3:] == ["process run_chat", "invoke_agent research", tool.name]
 
 
 async def test_second_attempt_belongs_to_the_same_trace(
@@ -183,10 +191,10 @@ async def test_second_attempt_belongs_to_the_same_trace(
 ) -> None:
     await traced.upstream.script(name, [[{"text": ["Hello"]}]], [{"status": 500, "body": ECHO}])
 
-    response = await ask(traced, asked(name))
+    response = await ask(traced, chat_request(name))
 
-    told = ["process run_chat", "process run_chat", "stream"]
-    trace = await collector.of_run(response.headers["x-run-id"], *told)
+    spans = ["process run_chat", "process run_chat", "stream"]
+    trace = await collector.trace_of_run(response.headers["x-run-id"], *spans)
     assert attempts(trace) == [(1, "failed"), (2, "ended")]
     [failed] = [span for span in trace if span.attributes.get("mamba.outcome") == "failed"]
     assert failed.attributes["mamba.run.error"] == failed.attributes["error.type"] == "model_error"
@@ -212,9 +220,9 @@ async def test_traces_contain_no_user_content_and_no_secrets(
     }
     headers = {"authorization": f"Bearer {MARK}", "cookie": f"a={MARK}", "user-agent": MARK}
     bodies = {
-        "form": asked(f"{name}-form", prompt, tools=["generateForm"]),
-        "unknown": asked(f"{name}-unknown", prompt),
-        "look": asked(f"{name}-look", prompt, clientTools=[tool], id=f"{MARK} chat"),
+        "form": chat_request(f"{name}-form", prompt, tools=["generateForm"]),
+        "unknown": chat_request(f"{name}-unknown", prompt),
+        "look": chat_request(f"{name}-look", prompt, clientTools=[tool], id=f"{MARK} chat"),
     }
     await upstream.script(
         f"{name}-form", [[call("generateForm", f'{{"{MARK}": 1')], [{"text": [f"{MARK} a"]}]]
@@ -224,18 +232,18 @@ async def test_traces_contain_no_user_content_and_no_secrets(
     )
     await upstream.script(f"{name}-look", [[call("look", f'{{"{MARK}": "{MARK}"}}')]])
     for index, failure in enumerate(failures):
-        bodies[str(index)] = asked(f"{name}-{index}", prompt)
+        bodies[str(index)] = chat_request(f"{name}-{index}", prompt)
         await upstream.script(f"{name}-{index}", [[{"text": [MARK]}]], [failure, failure])
 
     runs = [(await ask(traced, body, headers)).headers["x-run-id"] for body in bodies.values()]
 
     for run_id in runs:
-        await collector.of_run(run_id, "process run_chat", "stream")
+        await collector.trace_of_run(run_id, "process run_chat", "stream")
     failed = [span for span in collector.spans if span.failed]
     assert {span.attributes.get("error.type") for span in failed} >= {"model_auth", "rate_limited"}
-    kinds = [event for span in failed for event in span.events]
-    assert kinds
-    assert all(told.keys() == {"exception.type"} for _, told in kinds)
+    span_events = [event for span in failed for event in span.events]
+    assert span_events
+    assert all(attributes.keys() == {"exception.type"} for _, attributes in span_events)
     assert all(headers["x-api-key"] == f"{MARK}-collector" for headers in collector.headers)
     assert not [span for span in collector.spans if MARK in str(span)]
     assert not [body for body in collector.bodies if MARK.encode() in body]
@@ -256,9 +264,9 @@ async def test_attempts_of_two_workers_are_in_one_trace(
             "MAMBA_WORKER__LEASE_SECONDS": "1",
             "MAMBA_WORKER__DRAIN_SECONDS": "0",
         }
-        async with open_house(upstream, env) as system:
+        async with open_system(upstream, env) as system:
             first, second = system.workers[0], Worker(system.valkey.url, upstream.base_url, env)
-            asking = asyncio.create_task(ask(system, asked(name)))
+            asking = asyncio.create_task(ask(system, chat_request(name)))
             await upstream.until(name, lambda requests: len(requests) == 1)
             first.send(number)
             await first.ended()
@@ -266,6 +274,6 @@ async def test_attempts_of_two_workers_are_in_one_trace(
             await upstream.release(name)
             response = await asking
             await collector.find(lambda s: s.attributes.get("mamba.outcome") == "ended")
-            trace = await collector.of_run(response.headers["x-run-id"])
+            trace = await collector.trace_of_run(response.headers["x-run-id"])
 
     assert attempts(trace) == [(1, outcome), (2, "ended")]

@@ -64,7 +64,7 @@ async def answer(client: AsyncOpenAI, model: str, *messages: Any) -> str:
 
 
 async def until_broken(client: AsyncOpenAI, model: str) -> list[str]:
-    """The pieces of text that come before the stream breaks."""
+    """The text pieces before the stream breaks."""
     pieces: list[str] = []
     try:
         async for choice in choices(client, model):
@@ -74,15 +74,15 @@ async def until_broken(client: AsyncOpenAI, model: str) -> list[str]:
     raise AssertionError("the stream did not break")
 
 
-async def settled(upstream: Upstream, model: str) -> ReceivedRequest:
-    """The model's only request, once it is over."""
+async def ended_request(upstream: Upstream, model: str) -> ReceivedRequest:
+    """The model's newest request, once it has ended."""
     return (await upstream.until(model, lambda seen: seen[-1]["outcome"] != "open"))[-1]
 
 
 async def test_stream_has_the_openai_format(upstream: Upstream, http: httpx.AsyncClient) -> None:
-    await upstream.script("wire", [[{"text": ["Hé", "llo"]}]])
+    await upstream.script("format", [[{"text": ["Hé", "llo"]}]])
     body = {
-        "model": "wire",
+        "model": "format",
         "messages": [ASK],
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -110,8 +110,8 @@ async def test_stream_has_the_openai_format(upstream: Upstream, http: httpx.Asyn
 async def test_request_without_stream_returns_a_completion(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
-    turn = [{"reasoning": ["Hm"]}, {"text": ["Hel", "lo"]}, {"finish": "length"}]
-    await upstream.script("whole", [turn])
+    response = [{"reasoning": ["Hm"]}, {"text": ["Hel", "lo"]}, {"finish": "length"}]
+    await upstream.script("whole", [response])
     completion = await openai.chat.completions.create(
         model="whole", messages=[{"role": "user", "content": "Hi"}]
     )
@@ -156,12 +156,14 @@ async def test_each_round_of_tool_results_selects_the_next_response(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
     await upstream.script("rounds", [[{"tool": TOOL}], [{"text": ["one"]}], [{"text": ["two"]}]])
-    one, two = tool_round("a", "b"), tool_round("c")
+    first, second = tool_round("a", "b"), tool_round("c")
 
-    assert await answer(openai, "rounds", ASK, *one) == "one"
-    assert await answer(openai, "rounds", ASK, *one, *two) == "two"
-    assert await answer(openai, "rounds", ASK, *one, *two, *one) == "two"
-    assert await answer(openai, "rounds", ASK, *one, *two, assistant("two"), ASK, *one) == "one"
+    assert await answer(openai, "rounds", ASK, *first) == "one"
+    assert await answer(openai, "rounds", ASK, *first, *second) == "two"
+    assert await answer(openai, "rounds", ASK, *first, *second, *first) == "two"
+    assert (
+        await answer(openai, "rounds", ASK, *first, *second, assistant("two"), ASK, *first) == "one"
+    )
 
 
 @pytest.mark.parametrize("partial", ["On", "One", "One t", "One two"])
@@ -186,8 +188,14 @@ async def test_answer_can_be_continued_twice(upstream: Upstream, openai: AsyncOp
 async def test_continuation_repeats_neither_reasoning_nor_waits(
     upstream: Upstream, openai: AsyncOpenAI
 ) -> None:
-    turn = [{"reasoning": ["hm"]}, {"sleep": 60}, {"wait": True}, {"text": ["ab"]}, {"tool": TOOL}]
-    await upstream.script("over", [turn])
+    steps = [
+        {"reasoning": ["hm"]},
+        {"sleep": 60},
+        {"wait": True},
+        {"text": ["ab"]},
+        {"tool": TOOL},
+    ]
+    await upstream.script("over", [steps])
     rest = choices(openai, "over", ASK, assistant("ab"), CONTINUE)
     deltas = [choice.delta.to_dict() async for choice in rest]
     assert [sorted(delta) for delta in deltas] == [["content", "role"], *[["tool_calls"]] * 2, []]
@@ -203,8 +211,8 @@ async def test_continuation_of_an_unknown_partial_answer_returns_500(
 
 async def test_failures_are_consumed_in_order(upstream: Upstream, http: httpx.AsyncClient) -> None:
     busy = {"status": 429, "headers": {"retry-after": "1"}}
-    own = {"status": 503, "body": {"detail": "away"}}
-    await upstream.script("busy", [[{"text": ["a"]}]], failures=[busy, {"ok": True}, own])
+    unavailable = {"status": 503, "body": {"detail": "away"}}
+    await upstream.script("busy", [[{"text": ["a"]}]], failures=[busy, {"ok": True}, unavailable])
     body = {"model": "busy", "messages": [ASK]}
     first, second, third, fourth = [
         await http.post("/chat/completions", json=body) for _ in range(4)
@@ -227,7 +235,7 @@ async def test_cut_before_the_headers_resets_the_connection(
     await upstream.script("early", [[{"text": ["a"]}]], failures=[{"cut_before_headers": True}])
     with pytest.raises(httpx.ReadError):
         await http.post("/chat/completions", json={"model": "early", "messages": [ASK]})
-    assert (await settled(upstream, "early"))["outcome"] == "cut"
+    assert (await ended_request(upstream, "early"))["outcome"] == "cut"
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
@@ -236,7 +244,7 @@ async def test_cut_after_some_pieces_resets_the_connection(
 ) -> None:
     await upstream.script("cut", [[{"text": ["a", "b", "c"]}]], failures=[{"cut_after": after}])
     assert await until_broken(openai, "cut") == list("abc"[:after])
-    request = await settled(upstream, "cut")
+    request = await ended_request(upstream, "cut")
     assert (request["outcome"], request["sent"]) == ("cut", after)
 
 
@@ -254,42 +262,42 @@ async def test_silence_lasts_until_the_client_disconnects(
     body = {"model": "silent", "messages": [ASK], "stream": True}
     with pytest.raises(httpx.ReadTimeout):
         await http.post("/chat/completions", json=body, timeout=0.2)
-    request = await settled(upstream, "silent")
+    request = await ended_request(upstream, "silent")
     assert (request["outcome"], request["sent"]) == ("client-closed", 1)
 
 
 async def test_each_release_opens_the_next_wait(upstream: Upstream, openai: AsyncOpenAI) -> None:
     await upstream.script(
-        "gates", [[{"text": ["a"]}, {"wait": True}, {"text": ["b"]}, {"wait": True}]]
+        "waits", [[{"text": ["a"]}, {"wait": True}, {"text": ["b"]}, {"wait": True}]]
     )
-    asked = [asyncio.create_task(answer(openai, "gates")) for _ in range(2)]
+    answers = [asyncio.create_task(answer(openai, "waits")) for _ in range(2)]
 
     async def all_sent(count: int) -> None:
-        await upstream.until("gates", lambda seen: [one["sent"] for one in seen] == [count] * 2)
+        await upstream.until("waits", lambda seen: [got["sent"] for got in seen] == [count] * 2)
 
     await all_sent(1)
-    await upstream.release("gates")
+    await upstream.release("waits")
     await all_sent(2)
-    assert not any(task.done() for task in asked)
-    await upstream.release("gates")
-    assert await asyncio.gather(*asked) == ["ab", "ab"]
-    assert await answer(openai, "gates") == "ab"
+    assert not any(task.done() for task in answers)
+    await upstream.release("waits")
+    assert await asyncio.gather(*answers) == ["ab", "ab"]
+    assert await answer(openai, "waits") == "ab"
 
 
 async def test_pieces_are_sent_with_their_delay(upstream: Upstream, openai: AsyncOpenAI) -> None:
-    await upstream.script("paced", [[{"words": 11, "delay": 0.02}]])
+    await upstream.script("delayed", [[{"words": 11, "delay": 0.02}]])
     started = time.monotonic()
-    assert await answer(openai, "paced") == " ".join(f"w{n}" for n in range(11))
+    assert await answer(openai, "delayed") == " ".join(f"w{n}" for n in range(11))
     assert time.monotonic() - started >= 0.2
 
 
 async def test_clear_removes_scripts_and_requests() -> None:
-    async with Upstream() as own:
-        await own.script("gone", [[{"text": ["a"]}]])
-        async with AsyncOpenAI(api_key="none", base_url=own.base_url) as client:
+    async with Upstream() as server:
+        await server.script("gone", [[{"text": ["a"]}]])
+        async with AsyncOpenAI(api_key="none", base_url=server.base_url) as client:
             await answer(client, "gone")
-            await own.clear()
-            assert await own.requests("gone") == []
+            await server.clear()
+            assert await server.requests("gone") == []
             with pytest.raises(NotFoundError):
                 await answer(client, "gone")
 

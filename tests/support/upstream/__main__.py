@@ -1,4 +1,4 @@
-"""Runs the server; its first line on stdout tells the port it listens on."""
+"""Runs the server. The first line on stdout is JSON with the port it listens on."""
 
 import argparse
 import json
@@ -13,9 +13,9 @@ from tests.support.upstream.app import create_app
 from tests.support.upstream.connection import Protocol
 
 
-class Server(uvicorn.Server):
+class UpstreamServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        # There is nothing to save, and the open streams would never end by themselves.
+        # Open streams may never end, and there is nothing to save.
         os._exit(0)
 
 
@@ -34,7 +34,7 @@ def main() -> None:
         log_level="error",
         access_log=False,
     )
-    Server(config).run(sockets=[listener])
+    UpstreamServer(config).run(sockets=[listener])
 
 
 main()

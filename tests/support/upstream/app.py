@@ -1,4 +1,4 @@
-"""The server's endpoints: OpenAI's two, and four by which a test directs it."""
+"""The server's endpoints: two of OpenAI's API, and four that control the server."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,29 +10,29 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from tests.support.upstream.answer import ScriptedResponse
 from tests.support.upstream.connection import reset
-from tests.support.upstream.conversation import place
+from tests.support.upstream.conversation import script_position
+from tests.support.upstream.response_steps import DivergedError
 from tests.support.upstream.script import ResponseScript, ScriptedFailure
-from tests.support.upstream.stage import Play, Received, Stage
-from tests.support.upstream.turn import DivergedError
+from tests.support.upstream.scripted_response import ScriptedResponse
+from tests.support.upstream.server_state import ActiveScript, RequestRecord, ServerState
 
 
 def create_app() -> Starlette:
-    stage = Stage()
+    state = ServerState()
 
     async def models(_: Request) -> Response:
         entries = [
             {"id": name, "object": "model", "created": 0, "owned_by": "tests"}
-            for name in stage.plays
+            for name in state.scripts
         ]
         return JSONResponse({"object": "list", "data": entries})
 
     async def complete(request: Request) -> Response:
-        received = stage.receive(await request.json(), request.headers)
+        received = state.receive(await request.json(), request.headers)
         model = received.body["model"]
-        play = stage.plays.get(model)
-        response = _answer(request, received, play) if play else _unknown(model)
+        script = state.scripts.get(model)
+        response = _response(request, received, script) if script else _unknown(model)
         if response.status_code >= 400:
             received.outcome = "refused"
         return response
@@ -42,22 +42,22 @@ def create_app() -> Starlette:
             script = ResponseScript.model_validate_json(await request.body())
         except ValidationError as error:
             return _error(422, str(error))
-        stage.plays[request.path_params["name"]] = Play(script)
+        state.scripts[request.path_params["name"]] = ActiveScript(script)
         return Response(status_code=204)
 
     async def clear(_: Request) -> Response:
-        stage.clear()
+        state.clear()
         return Response(status_code=204)
 
     async def requests(request: Request) -> Response:
-        received = stage.requests.get(request.path_params["name"], [])
-        return JSONResponse([asdict(one) for one in received])
+        received = state.requests.get(request.path_params["name"], [])
+        return JSONResponse([asdict(record) for record in received])
 
     async def release(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in stage.plays:
+        if name not in state.scripts:
             return _unknown(name)
-        stage.plays[name].release()
+        state.scripts[name].release()
         return Response(status_code=204)
 
     return Starlette(
@@ -72,17 +72,17 @@ def create_app() -> Starlette:
     )
 
 
-class Hangup(Response):
-    """No answer at all: the connection is reset before the headers."""
+class ConnectionReset(Response):
+    """Resets the connection before the headers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await reset(Request(scope, receive, send))
 
 
-class Silence(Response):
-    """No answer at all: the connection stays open until the client gives it up."""
+class NoResponse(Response):
+    """Keeps the connection open without headers until the client closes it."""
 
-    def __init__(self, received: Received) -> None:
+    def __init__(self, received: RequestRecord) -> None:
         super().__init__()
         self._received = received
 
@@ -92,27 +92,27 @@ class Silence(Response):
         self._received.outcome = "client-closed"
 
 
-def _answer(request: Request, received: Received, play: Play) -> Response:
-    failure = play.failure()
+def _response(request: Request, received: RequestRecord, script: ActiveScript) -> Response:
+    failure = script.next_failure()
     if failure.cut_before_headers:
         received.outcome = "cut"
-        return Hangup()
+        return ConnectionReset()
     if failure.silent_before_headers:
-        return Silence(received)
+        return NoResponse(received)
     if failure.raw is not None:
         received.outcome = "finished"
         return Response(failure.raw, media_type="text/event-stream")
     if failure.status:
-        return _refusal(failure, failure.status)
-    at = place(received.body["messages"])
+        return _scripted_error(failure, failure.status)
+    position = script_position(received.body["messages"])
     try:
-        turn = play.turn(at.turn).after(at.partial)
+        steps = script.response(position.index).after(position.partial)
     except DivergedError as error:
         return _error(500, str(error))
-    return ScriptedResponse(request, received, turn, failure, play.quirks).response()
+    return ScriptedResponse(request, received, steps, failure, script.quirks).response()
 
 
-def _refusal(failure: ScriptedFailure, status: int) -> Response:
+def _scripted_error(failure: ScriptedFailure, status: int) -> Response:
     if failure.body is None:
         return _error(status, f"scripted failure {status}", headers=failure.headers)
     if isinstance(failure.body, str):

@@ -1,4 +1,4 @@
-"""Starts the scripted server as a process of its own and directs it."""
+"""Starts the scripted server in its own process and controls it."""
 
 import asyncio
 import json
@@ -17,17 +17,17 @@ ROOT = Path(__file__).parents[3]
 
 
 class ReceivedRequest(TypedDict):
-    """A request the server got; `sent` counts the text pieces of its answer."""
+    """A request that the server received; `sent` counts the text pieces of its response."""
 
     body: dict[str, Any]
     outcome: Literal["open", "finished", "cut", "refused", "client-closed"]
     sent: int
-    #: The names of its headers.
+    #: Header names.
     headers: list[str]
 
 
 class Upstream:
-    """Usable from any event loop: nothing of it is bound to the one it was entered in."""
+    """The scripted server. Usable from any event loop."""
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
@@ -39,18 +39,18 @@ class Upstream:
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client is given."""
+        """The base URL for an OpenAI client."""
         return f"{self.url}/v1"
 
     async def script(
         self,
         name: str,
-        turns: Sequence[Sequence[dict[str, Any]]],
+        responses: Sequence[Sequence[dict[str, Any]]],
         failures: Sequence[dict[str, Any]] = (),
         quirks: Sequence[Quirk] = (),
     ) -> None:
-        """What the model `name` answers from now on; replaces its script, keeps its requests."""
-        script = {"turns": turns, "failures": failures, "quirks": quirks}
+        """Replace the script of the model `name`; its recorded requests are kept."""
+        script = {"responses": responses, "failures": failures, "quirks": quirks}
         await self._call("PUT", f"/scripts/{name}", script)
 
     async def requests(self, name: str) -> list[ReceivedRequest]:
@@ -59,7 +59,7 @@ class Upstream:
     async def until(
         self, name: str, accept: Callable[[list[ReceivedRequest]], bool], timeout: float = 10.0
     ) -> list[ReceivedRequest]:
-        """The model's requests, as soon as they are as expected."""
+        """Wait until `accept` returns true for the model's requests, and return them."""
         async with asyncio.timeout(timeout):
             while True:
                 if accept(requests := await self.requests(name)):
@@ -67,7 +67,7 @@ class Upstream:
                 await asyncio.sleep(0.01)
 
     async def release(self, name: str) -> None:
-        """Open the next closed wait of the script, for all requests and for good."""
+        """Open the next wait of the script, permanently and for all requests."""
         await self._call("POST", f"/release/{name}")
 
     async def clear(self) -> None:
@@ -91,7 +91,7 @@ class Upstream:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the upstream ended at once with {self._process.wait()}")
+            raise RuntimeError(f"the upstream exited at once with status {self._process.wait()}")
         self.port = json.loads(line)["port"]
 
     def stop(self) -> None:

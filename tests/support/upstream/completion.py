@@ -1,4 +1,4 @@
-"""OpenAI's wire format of one answer, streamed or whole."""
+"""Encodes a response in OpenAI's format, streamed or as one completion."""
 
 import itertools
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.support.upstream.conversation import text_of
-from tests.support.upstream.turn import Piece, Turn, encode
+from tests.support.upstream.response_steps import Piece, ResponseSteps, encode
 
 DONE = b"data: [DONE]\n\n"
 
@@ -24,13 +24,13 @@ class Completion:
         self._prompt_tokens = sum(len(text_of(m).split()) for m in request["messages"])
         options: dict[str, Any] = request.get("stream_options") or {}
         self._counts = bool(options.get("include_usage"))
-        # A chunk is the same bytes around its delta, so it is never built as a dict.
+        # Only the delta differs between chunks, so the bytes around it are encoded once.
         chunk = self._chunk([{"index": 0, "delta": 0, "logprobs": None, "finish_reason": None}])
         head, tail = chunk.split(b'"delta":0', 1)
         self._head, self._tail = head + b'"delta":', tail
 
-    def opening(self, turn: Turn) -> bytes:
-        pieces = turn.pieces
+    def opening(self, response: ResponseSteps) -> bytes:
+        pieces = response.pieces
         content = "" if pieces and pieces[0].kind == "text" else None
         return self._head + encode({"role": "assistant", "content": content}) + self._tail
 
@@ -38,25 +38,25 @@ class Completion:
         between = self._tail + self._head
         return self._head + between.join([piece.delta for piece in pieces]) + self._tail
 
-    def closing(self, turn: Turn) -> bytes:
+    def closing(self, response: ResponseSteps) -> bytes:
         last: dict[str, Any] = {
             "index": 0,
             "delta": {},
             "logprobs": None,
-            "finish_reason": turn.finish,
+            "finish_reason": response.finish,
         }
-        usage = self._chunk([], self._usage(turn)) if self._counts else b""
+        usage = self._chunk([], self._usage(response)) if self._counts else b""
         return self._chunk([last]) + usage + DONE
 
-    def whole(self, turn: Turn) -> bytes:
+    def whole(self, response: ResponseSteps) -> bytes:
         choice = {
             "index": 0,
-            "message": _message(turn),
+            "message": _message(response),
             "logprobs": None,
-            "finish_reason": turn.finish,
+            "finish_reason": response.finish,
         }
         body = {**self._about, "object": "chat.completion", "choices": [choice]}
-        return encode({**body, "usage": self._usage(turn)})
+        return encode({**body, "usage": self._usage(response)})
 
     def _chunk(self, choices: list[Any], usage: dict[str, int] | None = None) -> bytes:
         body = {**self._about, "object": "chat.completion.chunk", "choices": choices}
@@ -64,9 +64,9 @@ class Completion:
             body["usage"] = usage
         return b"data: " + encode(body) + b"\n\n"
 
-    def _usage(self, turn: Turn) -> dict[str, int]:
-        """Words of the prompt and pieces of the answer: numbers a test can foretell."""
-        prompt, completion = self._prompt_tokens, len(turn.pieces)
+    def _usage(self, response: ResponseSteps) -> dict[str, int]:
+        """Counts words of the prompt and pieces of the response, so that tests can predict it."""
+        prompt, completion = self._prompt_tokens, len(response.pieces)
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -74,17 +74,17 @@ class Completion:
         }
 
 
-def _message(turn: Turn) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": turn.joined("text") or None}
-    if reasoning := turn.joined("reasoning"):
+def _message(response: ResponseSteps) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": response.joined("text") or None}
+    if reasoning := response.joined("reasoning"):
         message["reasoning_content"] = reasoning
-    if turn.tools:
+    if response.tools:
         message["tool_calls"] = [
             {
                 "id": call.id,
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }
-            for call in turn.tools
+            for call in response.tools
         ]
     return message

@@ -1,4 +1,4 @@
-"""The TCP connection beneath a request, for the tests in which it breaks."""
+"""Access to the TCP connection of a request, to reset it."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Protocol(HttpToolsProtocol):
-    """Lets the application at its transport, which ASGI hides."""
+    """Exposes the transport, which ASGI hides, in the request's state."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -19,9 +19,9 @@ class Protocol(HttpToolsProtocol):
 
 
 async def reset(request: Request) -> None:
-    """Break the connection off as a crashed peer does."""
+    """Reset the connection, as a crashed peer does."""
     transport: asyncio.Transport = request.state.transport
-    # A reset discards what the kernel still holds: let what was sent arrive first.
+    # A reset discards the kernel's send buffer, so let the sent bytes arrive first.
     await asyncio.sleep(0.02)
     transport.get_extra_info("socket").setsockopt(
         socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE

@@ -1,11 +1,11 @@
-"""Which turn a request asks for, and how much of it stands in the request already."""
+"""Finds out which scripted response a request needs, and how much of it the client has."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-#: How the worker asks for the rest of an answer that was cut off.
+#: Start of the prompt with which the worker requests the rest of an interrupted answer.
 CONTINUE = "Continue your previous answer"
 
 Message = dict[str, Any]
@@ -13,26 +13,28 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ScriptPosition:
-    turn: int
+    #: Index of the response: the number of tool rounds since the last user message.
+    index: int
+    #: The text that the client already has.
     partial: str
 
 
-def place(messages: Sequence[Message]) -> ScriptPosition:
+def script_position(messages: Sequence[Message]) -> ScriptPosition:
     tail = _after_last(
-        messages, lambda message: message["role"] == "user" and not _asks_on(message)
+        messages, lambda message: message["role"] == "user" and not _is_continuation(message)
     )
     rounds = sum(role == "tool" for role, _ in groupby(message["role"] for message in tail))
     return ScriptPosition(rounds, _partial(tail))
 
 
 def _partial(tail: Sequence[Message]) -> str:
-    if not tail or not _asks_on(tail[-1]):
+    if not tail or not _is_continuation(tail[-1]):
         return ""
     step = _after_last(tail, lambda message: message["role"] == "tool")
     return "".join(text_of(message) for message in step if message["role"] == "assistant")
 
 
-def _asks_on(message: Message) -> bool:
+def _is_continuation(message: Message) -> bool:
     return message["role"] == "user" and text_of(message).startswith(CONTINUE)
 
 
@@ -43,8 +45,10 @@ def text_of(message: Message) -> str:
     return "".join(part.get("text", "") for part in content)
 
 
-def _after_last(messages: Sequence[Message], found: Callable[[Message], bool]) -> Sequence[Message]:
+def _after_last(
+    messages: Sequence[Message], matches: Callable[[Message], bool]
+) -> Sequence[Message]:
     for n in range(len(messages), 0, -1):
-        if found(messages[n - 1]):
+        if matches(messages[n - 1]):
             return messages[n:]
     return messages

@@ -1,4 +1,4 @@
-"""How servers that speak OpenAI's format differ from it: each a change to an answer's chunks."""
+"""Deviations of OpenAI-compatible servers from OpenAI's format, as changes to the chunks."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ Quirk = Literal[
     "old-error-at-the-end",
 ]
 
-#: As the servers are known to be; each was seen in a release of theirs.
+#: The deviations of known servers, each observed in a release.
 SERVERS: dict[str, tuple[Quirk, ...]] = {
     "openai": (),
     "ollama": ("role-everywhere", "whole-tool-calls", "same-tool-index", "reasoning-field"),
@@ -38,17 +38,17 @@ Chunk = dict[str, Any]
 
 
 class Quirks:
-    """Rewrites the frames of one streamed answer."""
+    """Rewrites the frames of one streamed response."""
 
     def __init__(self, quirks: Iterable[Quirk]) -> None:
         self._quirks = [quirk for quirk in get_args(Quirk) if quirk in set(quirks)]
         self._first = True
         self._thinking = False
-        #: The deltas of tool calls that are held back until they are whole, by their index.
+        #: Deltas of tool calls, held back until they are complete, by index.
         self._calls: dict[int, dict[str, Any]] = {}
 
-    def rewrite(self, written: bytes) -> bytes:
-        frames = [frame for frame in written.decode().split("\n\n") if frame]
+    def rewrite(self, data: bytes) -> bytes:
+        frames = [frame for frame in data.decode().split("\n\n") if frame]
         ending = "\r\n\r\n" if "crlf" in self._quirks else "\n\n"
         out = "".join(frame + ending for frame in self._rewritten(frames))
         return out.encode()
@@ -64,15 +64,15 @@ class Quirks:
         for frame in frames:
             data = frame.removeprefix("data: ")
             if data == "[DONE]":
-                yield from self._done()
+                yield from self._end()
                 continue
             chunk = json.loads(data)
-            if self._keeps(chunk):
+            if self._apply(chunk):
                 yield f"data: {json.dumps(chunk)}"
                 if "comments" in self._quirks:
                     yield ": keep-alive"
 
-    def _done(self) -> Iterator[str]:
+    def _end(self) -> Iterator[str]:
         if "error-at-the-end" in self._quirks:
             error = {"message": "overloaded", "type": "overloaded_error"}
             yield f"event: error\ndata: {json.dumps({'error': error})}"
@@ -81,8 +81,8 @@ class Quirks:
         elif "no-done" not in self._quirks:
             yield "data: [DONE]"
 
-    def _keeps(self, chunk: Chunk) -> bool:
-        """Whether the chunk, as it has become, is sent."""
+    def _apply(self, chunk: Chunk) -> bool:
+        """Apply the quirks to a chunk; returns whether it is sent."""
         if not chunk["choices"]:
             return "no-usage" not in self._quirks
         if "no-usage" in self._quirks:
@@ -154,8 +154,8 @@ def _arguments_as_object(call: Chunk) -> None:
     call["function"]["arguments"] = json.loads(call["function"]["arguments"])
 
 
-class _Names:
-    """Repeats the name of the newest call in each of its pieces, and its id with it."""
+class _RepeatedNames:
+    """Repeats the name and the id of a call in each of its pieces."""
 
     def __init__(self) -> None:
         self._newest: dict[int, tuple[str, str]] = {}
@@ -167,7 +167,7 @@ class _Names:
 
 
 _CALL_CHANGES: dict[str, Callable[[Chunk], None]] = {
-    "repeated-tool-names": _Names(),
+    "repeated-tool-names": _RepeatedNames(),
     "no-tool-ids": _no_id,
     "same-tool-index": _same_index,
     "no-tool-index": _no_index,

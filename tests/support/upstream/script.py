@@ -1,4 +1,4 @@
-"""What a test tells the server to answer, as it stands in `PUT /scripts/{name}`."""
+"""The body of `PUT /scripts/{name}`: the responses of a model and their failures."""
 
 from typing import Any, Literal
 
@@ -7,79 +7,88 @@ from pydantic import BaseModel, ConfigDict, Field
 from tests.support.upstream.quirks import Quirk
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ScriptedText(Strict):
+class ScriptedText(StrictModel):
     text: list[str]
     delay: float = 0.0
 
 
-class Words(Strict):
-    """The text "w0 w1 w2 …", one chunk a word."""
+class ScriptedWords(StrictModel):
+    """The text "w0 w1 w2 …", one chunk per word."""
 
     words: int
     delay: float = 0.0
 
 
-class ScriptedReasoning(Strict):
+class ScriptedReasoning(StrictModel):
     reasoning: list[str]
     delay: float = 0.0
 
 
-class ScriptedToolCall(Strict):
+class ScriptedToolCall(StrictModel):
     id: str
     name: str
     arguments: str
     pieces: int = Field(default=1, ge=1)
-    #: A wait, as `Wait` is one, after so many of them.
+    #: Waits for a release, like `ScriptedWait`, after this many pieces.
     held_after: int | None = Field(default=None, ge=1)
 
 
-class ScriptedTool(Strict):
+class ScriptedTool(StrictModel):
     tool: ScriptedToolCall
 
 
-class Sleep(Strict):
+class ScriptedSleep(StrictModel):
     sleep: float
 
 
-class Wait(Strict):
-    """Holds every request that comes here until `POST /release/{name}`.
+class ScriptedWait(StrictModel):
+    """Holds every request at this step until `POST /release/{name}`.
 
-    The first release opens the script's first wait for good, the second its second, and so on:
-    whether a release comes before, during or after the waiting does not matter.
+    The first release opens the script's first wait permanently, the second release the second
+    wait, and so on. A release may come before, during or after the wait.
     """
 
     wait: Literal[True]
 
 
-class ScriptedFinish(Strict):
+class ScriptedFinish(StrictModel):
     finish: str
 
 
-class ScriptedFailure(Strict):
-    """What goes wrong with one request."""
+class ScriptedFailure(StrictModel):
+    """How one request fails."""
 
     ok: Literal[True] | None = None
     status: int | None = None
     headers: dict[str, str] = {}
     body: Any = None
-    #: An answer of status 200 with these bytes as its stream.
+    #: A response with status 200 and these bytes as its stream.
     raw: str | None = None
     cut_before_headers: bool = False
     silent_before_headers: bool = False
     cut_after: int | None = None
     silence_after: int | None = None
-    #: What breaks the silence all the time, and says nothing.
+    #: Whether comments are sent during the silence.
     comments: bool = False
 
 
-Action = ScriptedText | Words | ScriptedReasoning | ScriptedTool | Sleep | Wait | ScriptedFinish
+Action = (
+    ScriptedText
+    | ScriptedWords
+    | ScriptedReasoning
+    | ScriptedTool
+    | ScriptedSleep
+    | ScriptedWait
+    | ScriptedFinish
+)
 
 
-class ResponseScript(Strict):
-    turns: list[list[Action]] = Field(min_length=1)
+class ResponseScript(StrictModel):
+    #: One list of actions per model request of a run; the last one repeats.
+    responses: list[list[Action]] = Field(min_length=1)
     failures: list[ScriptedFailure] = []
     quirks: list[Quirk] = []

@@ -1,4 +1,4 @@
-"""Plays a turn to the client that asked for it, as well as the script lets it."""
+"""Sends a scripted response, with the failure that the script defines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -10,44 +10,44 @@ from starlette.responses import StreamingResponse
 from tests.support.upstream.completion import Completion
 from tests.support.upstream.connection import reset
 from tests.support.upstream.quirks import Quirk, Quirks
+from tests.support.upstream.response_steps import Hold, Pause, Piece, ResponseSteps, Step, is_text
 from tests.support.upstream.script import ScriptedFailure
-from tests.support.upstream.stage import Received
-from tests.support.upstream.turn import Hold, Pause, Piece, Step, Turn, is_text
+from tests.support.upstream.server_state import RequestRecord
 
-#: Chunks without a delay go out so many in one write.
+#: How many chunks without a delay go out in one write.
 BATCH = 64
 
 
 @dataclass(frozen=True)
 class ScriptedResponse:
     request: Request
-    received: Received
-    turn: Turn
+    received: RequestRecord
+    steps: ResponseSteps
     failure: ScriptedFailure
     quirks: Sequence[Quirk] = ()
 
     def response(self) -> StreamingResponse:
         if self.received.body.get("stream"):
-            return StreamingResponse(self._watched(), media_type="text/event-stream")
-        return StreamingResponse(self._watched(), media_type="application/json")
+            return StreamingResponse(self._with_outcome(), media_type="text/event-stream")
+        return StreamingResponse(self._with_outcome(), media_type="application/json")
 
-    async def _watched(self) -> AsyncIterator[bytes]:
+    async def _with_outcome(self) -> AsyncIterator[bytes]:
         try:
             quirks = Quirks(self.quirks) if self.quirks else None
-            async for written in self._written():
-                yield quirks.rewrite(written) if quirks else written
+            async for chunk in self._chunks():
+                yield quirks.rewrite(chunk) if quirks else chunk
             self.received.outcome = "finished"
         finally:
             if self.received.outcome == "open":
                 self.received.outcome = "client-closed"
 
-    async def _written(self) -> AsyncIterator[bytes]:
+    async def _chunks(self) -> AsyncIterator[bytes]:
         completion = Completion(self.received.body)
         streamed = bool(self.received.body.get("stream"))
-        cut = self._cut()
+        cut = self._cut_steps()
         if streamed:
-            yield completion.opening(self.turn)
-        async for pieces in _paced((cut or self.turn).steps):
+            yield completion.opening(self.steps)
+        async for pieces in _batches((cut or self.steps).steps):
             if streamed:
                 yield completion.pieces(pieces)
             self.received.sent += sum(map(is_text, pieces))
@@ -56,12 +56,12 @@ class ScriptedResponse:
                 yield b": processing\n\n"
                 await asyncio.sleep(0.02)
             await self._break_off()
-        yield completion.closing(self.turn) if streamed else completion.whole(self.turn)
+        yield completion.closing(self.steps) if streamed else completion.whole(self.steps)
 
-    def _cut(self) -> Turn | None:
+    def _cut_steps(self) -> ResponseSteps | None:
         for texts in (self.failure.cut_after, self.failure.silence_after):
             if texts is not None:
-                return self.turn.until(texts)
+                return self.steps.until(texts)
         return None
 
     async def _break_off(self) -> None:
@@ -71,8 +71,8 @@ class ScriptedResponse:
         await asyncio.Event().wait()
 
 
-async def _paced(steps: Iterable[Step]) -> AsyncIterator[list[Piece]]:
-    """The pieces that go out together, at the time they are due."""
+async def _batches(steps: Iterable[Step]) -> AsyncIterator[list[Piece]]:
+    """Yields the pieces of each write when they are due."""
     batch: list[Piece] = []
     due = asyncio.get_running_loop().time()
     for step in steps:
@@ -88,7 +88,10 @@ async def _paced(steps: Iterable[Step]) -> AsyncIterator[list[Piece]]:
 
 
 async def _wait(step: Step, due: float) -> float:
-    """Wait before `step`; delays are counted from when the step before was due, not done."""
+    """Wait before `step` and return its due time.
+
+    A delay starts when the previous step was due, not when it was sent.
+    """
     loop = asyncio.get_running_loop()
     match step:
         case Piece():

@@ -1,4 +1,4 @@
-"""One answer, cut into the steps in which it is sent."""
+"""The steps in which a scripted response is sent."""
 
 import asyncio
 import json
@@ -12,12 +12,12 @@ from tests.support.upstream.script import (
     Action,
     ScriptedFinish,
     ScriptedReasoning,
+    ScriptedSleep,
     ScriptedText,
     ScriptedTool,
     ScriptedToolCall,
-    Sleep,
-    Wait,
-    Words,
+    ScriptedWait,
+    ScriptedWords,
 )
 
 Kind = Literal["text", "reasoning", "tool"]
@@ -25,7 +25,7 @@ Kind = Literal["text", "reasoning", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One chunk: its encoded delta, and the seconds to wait before it."""
+    """One chunk: its encoded delta and the delay before it, in seconds."""
 
     kind: Kind
     text: str
@@ -47,21 +47,21 @@ Step = Piece | Pause | Hold
 
 
 class DivergedError(Exception):
-    """The partial answer to be continued is not the beginning of this turn's text."""
+    """The partial answer to continue is not a prefix of the response's text."""
 
 
 @dataclass(frozen=True)
-class Turn:
+class ResponseSteps:
     steps: tuple[Step, ...]
     finish: str
     tools: tuple[ScriptedToolCall, ...] = ()
 
     @classmethod
-    def of(cls, actions: Sequence[Action]) -> "Turn":
+    def of(cls, actions: Sequence[Action]) -> "ResponseSteps":
         tools = tuple(action.tool for action in actions if isinstance(action, ScriptedTool))
-        named = [action.finish for action in actions if isinstance(action, ScriptedFinish)]
-        usual = "tool_calls" if tools else "stop"
-        return cls(tuple(_steps(actions)), named[-1] if named else usual, tools)
+        finishes = [action.finish for action in actions if isinstance(action, ScriptedFinish)]
+        default = "tool_calls" if tools else "stop"
+        return cls(tuple(_steps(actions)), finishes[-1] if finishes else default, tools)
 
     @property
     def pieces(self) -> list[Piece]:
@@ -78,16 +78,20 @@ class Turn:
     def joined(self, kind: Kind) -> str:
         return "".join(piece.text for piece in self.pieces if piece.kind == kind)
 
-    def after(self, partial: str) -> "Turn":
-        """The rest of this turn for a reader who has `partial` of its text already."""
+    def after(self, partial: str) -> "ResponseSteps":
+        """The rest of this response for a client that already has `partial` of its text.
+
+        Raises:
+            DivergedError: if the text does not start with `partial`.
+        """
         if not partial:
             return self
         if not self.text.startswith(partial):
             raise DivergedError(f"{partial!r} is not a prefix of {self.text!r}")
         return replace(self, steps=tuple(_rest(self.steps, len(partial))))
 
-    def until(self, texts: int) -> "Turn | None":
-        """This turn up to its text piece number `texts`; None where it has fewer."""
+    def until(self, texts: int) -> "ResponseSteps | None":
+        """This response up to its text piece number `texts`; None if it has fewer."""
         ends = [n for n, step in enumerate(self.steps) if is_text(step)]
         if texts > len(ends):
             return None
@@ -104,7 +108,7 @@ def _steps(actions: Iterable[Action]) -> Iterator[Step]:
         match action:
             case ScriptedText():
                 yield from _spaced(map(_text, action.text), action.delay)
-            case Words():
+            case ScriptedWords():
                 words = (f" w{n}" if n else "w0" for n in range(action.words))
                 yield from _spaced(map(_text, words), action.delay)
             case ScriptedReasoning():
@@ -112,9 +116,9 @@ def _steps(actions: Iterable[Action]) -> Iterator[Step]:
             case ScriptedTool():
                 yield from _tool(action.tool, index)
                 index += 1
-            case Sleep():
+            case ScriptedSleep():
                 yield Pause(action.sleep)
-            case Wait():
+            case ScriptedWait():
                 yield Hold(asyncio.Event())
             case ScriptedFinish():
                 pass
@@ -151,7 +155,7 @@ def _tool(call: ScriptedToolCall, index: int) -> Iterator[Piece | Hold]:
 
 
 def _rest(steps: Sequence[Step], seen: int) -> Iterator[Step]:
-    """What stands before the last seen character is over, but for the tool calls."""
+    """Drops everything before the last seen character, except tool calls."""
     for step in steps:
         if not isinstance(step, Piece):
             if not seen:

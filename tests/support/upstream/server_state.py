@@ -1,38 +1,38 @@
-"""The scripts the server plays and the requests it got."""
+"""The active scripts and the received requests."""
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tests.support.upstream.response_steps import ResponseSteps
 from tests.support.upstream.script import ResponseScript, ScriptedFailure
-from tests.support.upstream.turn import Turn
 
 Outcome = Literal["open", "finished", "cut", "refused", "client-closed"]
 
 
 @dataclass(slots=True)
-class Received:
+class RequestRecord:
     body: dict[str, Any]
     outcome: Outcome = "open"
     sent: int = 0
-    #: The names of its headers.
+    #: Header names.
     headers: list[str] = field(default_factory=list[str])
 
 
-class Play:
-    """A script on its way: its failures are used up, its waits are opened one by one."""
+class ActiveScript:
+    """A script in progress: failures are consumed and waits are opened one by one."""
 
     def __init__(self, script: ResponseScript) -> None:
-        self._turns = [Turn.of(actions) for actions in script.turns]
+        self._responses = [ResponseSteps.of(actions) for actions in script.responses]
         self._failures = deque(script.failures)
         self.quirks = script.quirks
-        self._closed = deque(hold for turn in self._turns for hold in turn.holds)
+        self._closed = deque(hold for response in self._responses for hold in response.holds)
 
-    def turn(self, number: int) -> Turn:
-        return self._turns[min(number, len(self._turns) - 1)]
+    def response(self, index: int) -> ResponseSteps:
+        return self._responses[min(index, len(self._responses) - 1)]
 
-    def failure(self) -> ScriptedFailure:
+    def next_failure(self) -> ScriptedFailure:
         return self._failures.popleft() if self._failures else ScriptedFailure()
 
     def release(self) -> None:
@@ -40,16 +40,16 @@ class Play:
             self._closed.popleft().released.set()
 
 
-class Stage:
+class ServerState:
     def __init__(self) -> None:
-        self.plays: dict[str, Play] = {}
-        self.requests: defaultdict[str, list[Received]] = defaultdict(list)
+        self.scripts: dict[str, ActiveScript] = {}
+        self.requests: defaultdict[str, list[RequestRecord]] = defaultdict(list)
 
-    def receive(self, body: dict[str, Any], headers: Iterable[str]) -> Received:
-        received = Received(body, headers=list(headers))
+    def receive(self, body: dict[str, Any], headers: Iterable[str]) -> RequestRecord:
+        received = RequestRecord(body, headers=list(headers))
         self.requests[body["model"]].append(received)
         return received
 
     def clear(self) -> None:
-        self.plays.clear()
+        self.scripts.clear()
         self.requests.clear()
