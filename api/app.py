@@ -29,10 +29,10 @@ log = structlog.stdlib.get_logger()
 
 
 def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -> FastAPI:
-    """The app; `load` reads its settings anew when they have changed. Without it they stay.
+    """Create the app. With `load`, settings are reloaded when their sources change.
 
     Raises:
-        SettingsError: if a key that tokens are checked with cannot be read.
+        SettingsError: if a key for the verification of tokens cannot be read.
     """
     live = LiveSettings(settings)
     live.on_change(lambda changed: logs.configure(changed.logging))
@@ -41,20 +41,20 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         logs.configure(settings.logging)
-        _warn_of_bodies(settings)
-        live.on_change(_warn_of_bodies)
+        _warn_about_logged_bodies(settings)
+        live.on_change(_warn_about_logged_bodies)
         warn_insecure_settings(settings)
         live.on_change(warn_insecure_settings)
         async with open_process(live, load) as app.state.process:
-            log.info("api.started", demo=settings.openai.demo)
+            log.info("api.started", message="API started", demo=settings.openai.demo)
             yield
 
     app = FastAPI(
         title="Mamba Server",
-        description="Queued, resumable, crash-proof answers for AI chat.",
+        description="A backend for AI chat whose answers survive disconnects and crashes.",
         version=installed_version(),
         lifespan=lifespan,
-        # Its own spans would hold paths, which hold chats' ids, and queries.
+        # The spans of this option contain chat ids and queries.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         docs_url=None,
         redoc_url=None,
@@ -69,16 +69,20 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
             Middleware(JsonBodiesMiddleware),
         ],
     )
-    for part in (problems, document, docs_pages):
-        part.install(app)
+    for extension in (problems, document, docs_pages):
+        extension.install(app)
     for module in (chats, titles, models, agents, tools, health, metrics, page, routes):
         app.include_router(module.router)
     return app
 
 
-def _warn_of_bodies(settings: Settings) -> None:
+def _warn_about_logged_bodies(settings: Settings) -> None:
     if settings.logging.include_body:
-        log.warning("api.bodies_logged", hint="prompts are in the logs: logging.include_body")
+        log.warning(
+            "api.bodies_logged",
+            message="Request bodies are logged, including prompts",
+            hint="set logging.include_body to false",
+        )
 
 
 def _tracing() -> list[Middleware]:

@@ -1,4 +1,4 @@
-"""The API process: what it holds, put together once in its lifespan."""
+"""The composition root of the API process."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,16 +9,17 @@ from fastapi import Depends, FastAPI, Request
 
 from api.catalog.agent_directory import AgentDirectory
 from api.catalog.model_list import ModelList
-from api.chat.run_service import RunService
+from api.chat.continuation import ContinuationResolver
+from api.chat.run_admission import RunAdmission
 from api.chat.title_service import TitleService
 from api.http.draining import Draining
 from api.monitoring.component_checks import ComponentChecks
 from api.monitoring.request_metrics import count_stream_clients
 from api.monitoring.system_gauges import SystemGauges
-from api.monitoring.tracing import trace_run
-from api.streaming.queue_position import QueuedRun, QueuePositionTracker
-from api.streaming.sse import RelayResponse
-from api.streaming.stream_format import UI_MESSAGE, StreamFormat
+from api.streaming.orphan_reaper import OrphanReaper
+from api.streaming.queue_position import QueuePositionTracker
+from api.streaming.relay import RelayFactory
+from api.streaming.run_lookup import RunLookup
 from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleStore
@@ -32,70 +33,52 @@ from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.queue.queue_positions import QueuePositions
 from shared.redis.client import Redis, connect
-from shared.redis.subscriber import Subscriber
+from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.control import RunControl
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import RunFinalizer
-from shared.runs.run import Run, RunState
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from shared.settings.reload import Reload
-from shared.streams.event_stream import START, Cursor
 from shared.streams.follow import Follower
 from shared.telemetry.metrics import MODEL_LABELS, set_process_info
+
+_NAME = "mamba-api"
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
+    """The objects that routes use. One per process."""
+
     live: LiveSettings
     stores: Stores
-    follower: Follower
     agents: AgentDirectory
-    runs: RunService
-    orders: RunControl
-    titles: TitleService
     models: ModelList
-    places: QueuePositionTracker
+    admission: RunAdmission
+    lookup: RunLookup
+    relays: RelayFactory
+    run_control: RunControl
+    titles: TitleService
     draining: Draining
     checks: ComponentChecks
-    observatory: SystemMonitor
-    cluster: SystemGauges
+    monitor: SystemMonitor
+    gauges: SystemGauges
 
     @property
     def settings(self) -> Settings:
+        """The settings now in force."""
         return self.live.now
-
-    async def relay(
-        self, run: Run, wire: StreamFormat, after: Cursor = START, *, rebuild: bool = False
-    ) -> RelayResponse:
-        """Follow a run from a cursor on, to one client, on the wire it asked for.
-
-        A client that holds nothing of the message has it rebuilt, where earlier runs began it.
-        """
-        trace_run(run)
-        known = not run.continues or not (rebuild or wire.view)
-        waits = run.state is RunState.QUEUED and wire is UI_MESSAGE
-        return RelayResponse(
-            self.follower,
-            self.draining,
-            run_id=run.id,
-            chat_id=run.chat_id,
-            after=after,
-            wire=wire,
-            heartbeat_seconds=self.settings.server.heartbeat_seconds,
-            settle=self.runs.settle,
-            earlier=() if known else await self.runs.earlier(run),
-            rebuild=rebuild,
-            waiting=QueuedRun(self.places, run) if waits else None,
-        )
 
 
 @asynccontextmanager
 async def open_process(
     live: LiveSettings, load: Callable[[], Settings] | None = None
 ) -> AsyncGenerator[Process]:
-    """What the process holds; with `load` its settings are read anew when they change."""
+    """Open the process's connections and background tasks.
+
+    With `load`, the settings are reloaded when their sources change.
+    """
     set_process_info()
     async with AsyncExitStack() as stack:
         process = await _compose(live, stack)
@@ -109,81 +92,86 @@ async def open_process(
 async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     settings = live.now
     MODEL_LABELS.add(settings.openai.default_model)
-    url, name = settings.redis.url, "mamba-api"
-    redis = connect(url, name=name, max_connections=settings.redis.max_connections)
+    url, max_connections = settings.redis.url, settings.redis.max_connections
+    redis = connect(url, name=_NAME, max_connections=max_connections)
     stack.push_async_callback(redis.aclose)
-    subscriber = await stack.enter_async_context(Subscriber(url, name=name))
-    most = settings.redis.max_connections
-    stores = open_stores(settings, redis, stack, name=name, max_connections=most)
-    logs = await open_subscriptions(settings, stores, subscriber, stack, name=name)
-    stream = stores.stream
-    follower = Follower(stream, logs, max_bytes=settings.limits.follower_bytes)
-
-    def resize(changed: Settings) -> None:
-        follower.max_bytes = changed.limits.follower_bytes
-
-    live.on_change(resize)
+    subscriber = await stack.enter_async_context(Subscriber(url, name=_NAME))
+    stores = open_stores(settings, redis, stack, name=_NAME, max_connections=max_connections)
+    subscriptions = await open_subscriptions(settings, stores, subscriber, stack, name=_NAME)
+    follower = _follower(live, stores, subscriptions)
     queue = JobQueue(redis)
-    catalogue = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
-    agents = AgentDirectory(catalogue, AgentFile(settings.agents))
+    catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
+    agents = AgentDirectory(catalog, AgentFile(settings.agents))
     failed_runs = FailedRuns(redis, retention=settings.run.retention_seconds)
-    finalizer = RunFinalizer(stream, failed_runs, queue)
-    orders = RunControl(
+    finalizer = RunFinalizer(stores.stream, failed_runs, queue)
+    run_control = RunControl(
         runs=stores.runs,
         queue=queue,
-        stream=stream,
+        stream=stores.stream,
         follower=follower,
         workers=WorkerRegistry(redis),
         finalizer=finalizer,
     )
-    runs = RunService(
+    reaper = OrphanReaper(stores.runs, queue, stores.stream, finalizer)
+    admission = RunAdmission(
         agents=agents,
         runs=stores.runs,
         admission=stores.admission,
-        chats=stores.chats,
         queue=queue,
-        stream=stream,
-        finalizer=finalizer,
-        orders=orders,
+        continuations=ContinuationResolver(stores.runs, stores.chats, stores.stream),
+        reaper=reaper,
+        run_control=run_control,
         live=live,
     )
+    lookup = RunLookup(stores.runs, stores.chats, stores.stream)
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
+    positions = await stack.enter_async_context(QueuePositionTracker(QueuePositions(redis)))
     checks = ComponentChecks(stores, live, agents)
-    observatory = _observatory(stores, live, agents)
-    await _appear(redis, observatory, stack)
+    monitor = _system_monitor(stores, live, agents)
+    await _register_process(redis, monitor, stack)
     return Process(
-        live,
-        stores,
-        follower,
+        live=live,
+        stores=stores,
         agents=agents,
-        runs=runs,
-        orders=orders,
-        titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),
         models=ModelList(live, redis),
-        places=await stack.enter_async_context(QueuePositionTracker(QueuePositions(redis))),
+        admission=admission,
+        lookup=lookup,
+        relays=RelayFactory(follower, draining, live, lookup, reaper, positions),
+        run_control=run_control,
+        titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),
         draining=draining,
         checks=checks,
-        observatory=observatory,
-        cluster=SystemGauges(stores, observatory, checks, live),
+        monitor=monitor,
+        gauges=SystemGauges(stores, monitor, checks, live),
     )
 
 
-def _observatory(stores: Stores, live: LiveSettings, agents: AgentDirectory) -> SystemMonitor:
+def _follower(live: LiveSettings, stores: Stores, subscriptions: Subscriptions) -> Follower:
+    follower = Follower(stores.stream, subscriptions, max_bytes=live.now.limits.follower_bytes)
+
+    def resize(settings: Settings) -> None:
+        follower.max_bytes = settings.limits.follower_bytes
+
+    live.on_change(resize)
+    return follower
+
+
+def _system_monitor(stores: Stores, live: LiveSettings, agents: AgentDirectory) -> SystemMonitor:
     async def queues() -> set[str]:
         return await agents.queues() | {*live.now.models.queues.values()}
 
     return SystemMonitor(stores, queues)
 
 
-async def _appear(redis: Redis, observatory: SystemMonitor, stack: AsyncExitStack) -> None:
-    """Be seen by whoever looks at the house, and take part in making its samples."""
+async def _register_process(redis: Redis, monitor: SystemMonitor, stack: AsyncExitStack) -> None:
+    """Add this process to the process registry, and let it compete to take metrics samples."""
     identity = ProcessIdentity()
 
     def describe(process: ProcessRecord) -> ApiRecord:
         return ApiRecord(**dict(process), clients=count_stream_clients())
 
     await stack.enter_async_context(ProcessHeartbeat(ApiRegistry(redis), identity, describe))
-    await stack.enter_async_context(MetricsSampler(MetricsHistory(redis), observatory, identity.id))
+    await stack.enter_async_context(MetricsSampler(MetricsHistory(redis), monitor, identity.id))
 
 
 def _process_of(request: Request) -> Process:

@@ -1,4 +1,4 @@
-"""The API process under uvicorn."""
+"""Serving the API with uvicorn."""
 
 import math
 import signal
@@ -16,15 +16,15 @@ from shared.telemetry.tracing import tracing
 
 
 def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:
-    """Run the API until SIGTERM or SIGINT; then end its streams and return.
+    """Run the API until SIGTERM or SIGINT, then end its streams and return.
 
-    `load` reads the settings, now and when they change. A `listener` is the file descriptor of a
-    listening socket that was opened by the parent, which shares it among its children.
+    `load` reads the settings, at the start and when they change. `listener` is the file descriptor
+    of a listening socket that several API processes share.
     """
     settings = load()
     logs.configure(settings.logging)
-    # uvicorn handles it, then raises it once more: that one shall not spoil the exit code.
-    signal.signal(signal.SIGTERM, _leave)
+    # uvicorn raises the signal again after handling it; that must not change the exit code.
+    signal.signal(signal.SIGTERM, _exit)
     with tracing("mamba-api"):
         _run(settings, load, listener)
 
@@ -42,9 +42,9 @@ def _run(settings: Settings, load: Callable[[], Settings], listener: int | None)
         timeout_graceful_shutdown=math.ceil(settings.server.shutdown_grace_seconds),
     )
     server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):  # the SIGINT that ended it, raised once more
+    with suppress(KeyboardInterrupt):  # uvicorn raises the SIGINT again
         server.run(None if listener is None else [socket.socket(fileno=listener)])
 
 
-def _leave(*_: object) -> None:
+def _exit(*_: object) -> None:
     raise SystemExit(0)

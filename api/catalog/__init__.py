@@ -1,0 +1,1 @@
+"""The agents and models that requests may name."""

@@ -1,11 +1,11 @@
-"""What messages of the AI SDK 4 hold and later ones do not."""
+"""Parts of messages that only version 4 of the AI SDK sends."""
 
 from typing import Annotated, Literal, cast
 
 from pydantic import StringConstraints
 
 from api.http.body_model import Base64, FileUrl, MediaType, Name, Nested, RequestModel
-from shared.chat import messages as normalised
+from shared.chat import messages
 from shared.streams.tool_responses import ToolResponse
 
 
@@ -15,15 +15,15 @@ class Invocation(RequestModel):
     tool_name: Name
     args: Nested = None
     result: Nested = None
-    #: As the basic wire says it.
+    #: As in the `basic` stream format.
     is_error: bool | None = None
     step: int = 0
 
-    def normal(self) -> normalised.Part | None:
-        """The call with its result; a call that has none says nothing to a model."""
+    def normalized(self) -> messages.Part | None:
+        """Return the call with its result; None without a result, which models do not accept."""
         if self.state != "result":
             return None
-        return normalised.ToolPart(
+        return messages.ToolPart(
             tool_call_id=self.tool_call_id,
             tool_name=self.tool_name,
             input=self.args if isinstance(cast("object", self.args), dict) else {},
@@ -39,7 +39,7 @@ class Invocation(RequestModel):
     def _error(self) -> str:
         return self.result if isinstance(self.result, str) else "The tool failed."
 
-    def answer(self) -> ToolResponse | None:
+    def tool_response(self) -> ToolResponse | None:
         if self.state != "result":
             return None
         return (
@@ -50,26 +50,26 @@ class Invocation(RequestModel):
 class ToolInvocation(RequestModel):
     tool_invocation: Invocation
 
-    def normal(self) -> normalised.Part | None:
-        return self.tool_invocation.normal()
+    def normalized(self) -> messages.Part | None:
+        return self.tool_invocation.normalized()
 
 
 class InlineFile(RequestModel):
-    #: It stands before the first comma of a `data:` URL.
+    #: Part of a `data:` URL before its first comma, so it must not contain one.
     mime_type: Annotated[str, StringConstraints(pattern=r"^[^,]{1,256}$")]
     data: Base64
 
-    def normal(self) -> normalised.FilePart:
+    def normalized(self) -> messages.FilePart:
         url = f"data:{self.mime_type};base64,{self.data}"
-        return normalised.FilePart(media_type=self.mime_type, url=url)
+        return messages.FilePart(media_type=self.mime_type, url=url)
 
 
 class Attachment(RequestModel):
-    """A file that stands beside a message's text."""
+    """A file in `experimental_attachments`, beside the message's text."""
 
     url: FileUrl
     content_type: MediaType = "application/octet-stream"
     name: str | None = None
 
-    def normal(self) -> normalised.FilePart:
-        return normalised.FilePart(media_type=self.content_type, url=self.url, filename=self.name)
+    def normalized(self) -> messages.FilePart:
+        return messages.FilePart(media_type=self.content_type, url=self.url, filename=self.name)

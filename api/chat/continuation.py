@@ -1,118 +1,120 @@
-"""A request that answers the calls which a run ended with: the next run of the same message.
+"""Continuing a message with tool responses, after a run ended with pending tool calls.
 
-What was called, and with which arguments, is read from the logs of the chat's newest run and those
-that it continues. Of the request only the answers count.
+The calls and their arguments are read from the streams of the chat's newest run and of the runs
+that it continues. The request contributes only the tool responses.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from api.chat.message import Claim
+from api.chat.message import SubmittedToolResponse
 from api.chat.request import ChatRequest
+from api.streaming.message_replay import read_runs
 from shared.errors import InvalidRequest, ToolCallNotPending, ToolCallsExpired
 from shared.runs.chat_index import ChatIndex
 from shared.runs.finalize import CLOSED_UNBEGUN
 from shared.runs.run import Run, RunState
 from shared.runs.store import RunStore
-from shared.streams.event_stream import Entry, EventStream, read_all
+from shared.streams.event_stream import EventStream
 from shared.streams.tool_responses import ToolResponse
 from shared.streams.transcript import Transcript, TranscriptToolCall
 
 
 class Continuation(NamedTuple):
-    """The run to go on from, the calls' answers, and how many steps its message has by now."""
+    """The run to continue, a tool response for each pending call, and the message's step count."""
 
     run: Run
-    answers: dict[str, ToolResponse]
+    tool_responses: dict[str, ToolResponse]
     steps: int
 
 
-class Continuations:
+class ContinuationResolver:
+    """Finds the run that a request continues."""
+
     def __init__(self, runs: RunStore, chats: ChatIndex, stream: EventStream) -> None:
         self._runs = runs
         self._chats = chats
         self._stream = stream
 
-    async def of(self, owner: str, chat: ChatRequest) -> Continuation | None:
-        """What a request goes on with; None if it answers no call.
+    async def resolve(self, owner: str, chat: ChatRequest) -> Continuation | None:
+        """Return what a request continues; None if it responds to no tool call.
 
         Raises:
-            ToolCallsExpired: if nothing is known of the calls that it answers.
-            ToolCallNotPending: if one of them does not wait for an answer.
-            InvalidRequest: if a call that waits has no answer.
+            ToolCallsExpired: if the calls of its tool responses are no longer stored.
+            ToolCallNotPending: if a tool response belongs to a call that does not wait for one.
+            InvalidRequest: if a pending call has no tool response.
         """
         if chat.messages[-1].role != "assistant":
             return None
-        claims = chat.claims()
-        answers = _answers(chat, claims)
+        submitted = chat.tool_responses()
+        decisive = _decisive(chat, submitted)
         run_id = await self._chats.newest_run(owner, chat.id) if chat.id else None
         run = await self._runs.get(run_id) if run_id else None
-        if not answers and (run is None or run.message_id != chat.continued_message_id):
+        if not decisive and (run is None or run.message_id != chat.continued_message_id):
             return None
-        logs = await self.logs(run) if run and _may_be_answered(run) else []
-        if run is None or logs is None:
-            return _nothing(answers, ToolCallsExpired)
-        transcript = Transcript.of(logs)
+        entries = []
+        if run is not None and _may_continue(run):
+            entries = await read_runs(self._stream, (*run.continues, run.id))
+        if run is None or entries is None:
+            return _no_continuation(decisive, ToolCallsExpired)
+        transcript = Transcript.of(entries)
         if not transcript.pending:
-            return _nothing(answers, ToolCallNotPending)
+            return _no_continuation(decisive, ToolCallNotPending)
         field = f"messages[{len(chat.messages) - 1}]"
-        return Continuation(run, _checked(transcript, claims, field), len(transcript.steps))
-
-    async def logs(self, run: Run, *, own: bool = True) -> list[Entry] | None:
-        """What the runs of a message have said; None if the log of one is no longer kept."""
-        entries: list[Entry] = []
-        for run_id in (*run.continues, *([run.id] if own else [])):
-            said = await read_all(self._stream, run_id)
-            if not said:
-                return None
-            entries += said
-        return entries
+        responses = _match_pending_calls(transcript, submitted, field)
+        return Continuation(run, responses, len(transcript.steps))
 
 
-def _may_be_answered(run: Run) -> bool:
-    """Whether the calls that wait in the run's log, or in those before it, are still to be made.
+def _may_continue(run: Run) -> bool:
+    """Return whether the pending calls of the run and its predecessors can still be executed.
 
-    Of a run that failed that is sure only if no worker ever began it: that an approved call was
-    begun is not in the log. Whoever closed the run took it over, once.
+    After a failed run that is certain only if no worker started it, because the stream does not
+    record the start of an approved call. Closing such a run takes it over, which counts as the
+    first attempt.
     """
-    unbegun = run.attempts == 1 and run.error in CLOSED_UNBEGUN
-    return run.state is RunState.SUCCEEDED or unbegun
+    never_started = run.attempts == 1 and run.error in CLOSED_UNBEGUN
+    return run.state is RunState.SUCCEEDED or never_started
 
 
-def _answers(chat: ChatRequest, claims: Sequence[Claim]) -> list[Claim]:
-    """The claims that cannot be about what the server has done itself."""
-    own = {tool.name for tool in chat.client_tools or ()}
-    return [claim for claim in claims if claim.answer.approved is not None or claim.tool in own]
+def _decisive(
+    chat: ChatRequest, submitted: Sequence[SubmittedToolResponse]
+) -> list[SubmittedToolResponse]:
+    """Return the tool responses that cannot be copies of server-side results."""
+    client_tools = {tool.name for tool in chat.client_tools or ()}
+    return [s for s in submitted if s.response.approved is not None or s.tool_name in client_tools]
 
 
-def _nothing(
-    answers: Sequence[Claim], refusal: type[ToolCallNotPending | ToolCallsExpired]
+def _no_continuation(
+    decisive: Sequence[SubmittedToolResponse], error: type[ToolCallNotPending | ToolCallsExpired]
 ) -> None:
-    if answers:
-        raise refusal(field=answers[0].place)
+    if decisive:
+        raise error(field=decisive[0].field_path)
 
 
-def _checked(
-    transcript: Transcript, claims: Sequence[Claim], field: str
+def _match_pending_calls(
+    transcript: Transcript, submitted: Sequence[SubmittedToolResponse], field: str
 ) -> dict[str, ToolResponse]:
-    """The answers to all calls that wait. Results that the logs have already are passed over."""
+    """Return the response for each pending call; ignore results that the streams already hold."""
     pending = {call.id: call for call in transcript.pending}
     known = {part.id for part in transcript.parts if isinstance(part, TranscriptToolCall)}
-    for claim in claims:
-        decides = claim.answer.approved is not None
-        if claim.call_id not in pending and (decides or claim.call_id not in known):
-            raise ToolCallNotPending(field=claim.place)
-    given = {claim.call_id: claim.answer for claim in claims if claim.call_id in pending}
+    for item in submitted:
+        decides = item.response.approved is not None
+        if item.call_id not in pending and (decides or item.call_id not in known):
+            raise ToolCallNotPending(field=item.field_path)
+    responses = {item.call_id: item.response for item in submitted if item.call_id in pending}
     for call in pending.values():
-        if call.id not in given or not _fits(call, given[call.id]):
-            raise InvalidRequest(_wanted(call, field), field=field)
-    return given
+        if call.id not in responses or not _fits(call, responses[call.id]):
+            raise InvalidRequest(_missing_response(call, field), field=field)
+    return responses
 
 
-def _fits(call: TranscriptToolCall, answer: ToolResponse) -> bool:
-    return (call.approval_id is None) == (answer.approved is None)
+def _fits(call: TranscriptToolCall, response: ToolResponse) -> bool:
+    return (call.approval_id is None) == (response.approved is None)
 
 
-def _wanted(call: TranscriptToolCall, field: str) -> str:
-    what = "a result" if call.approval_id is None else "an approval"
-    return f"{field}: The call {call.id!r} of {call.name!r} waits for {what}. Answer all calls."
+def _missing_response(call: TranscriptToolCall, field: str) -> str:
+    kind = "a result" if call.approval_id is None else "an approval"
+    return (
+        f"{field}: Tool call {call.id!r} ({call.name!r}) waits for {kind}."
+        " Respond to all pending calls in one request."
+    )

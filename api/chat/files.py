@@ -1,4 +1,4 @@
-"""The files of a request: how many, how large, of which kinds."""
+"""Limits on the files of a request: number, size and media type."""
 
 from shared.chat import data_url, messages
 from shared.chat.media_types import (
@@ -13,37 +13,39 @@ from shared.settings import LimitSettings
 
 
 def check_file(part: messages.FilePart, field: str, limits: LimitSettings) -> None:
-    """Of a file at an address only what it says of itself is known here.
+    """Check a file's size and media type. Of a file at a URL, only its declared type is checked.
 
     Raises:
-        TooLarge: if it holds more bytes than it may.
-        UnsupportedContent: if it is of a kind that is not taken, or not of the one that it says.
+        TooLarge: if it exceeds the size limit.
+        UnsupportedContent: if its media type is not allowed, or its content has another type than
+            the declared one.
     """
-    said = normalize_media_type(part.media_type)
+    media_type = normalize_media_type(part.media_type)
     if not part.url.startswith("data:"):
-        if said != UNKNOWN:
-            _check_kind(said, field, limits)
+        if media_type != UNKNOWN:
+            _check_media_type(media_type, field, limits)
         return
     content = data_url.decode(part.url)
     if len(content) > limits.file_bytes:
-        raise TooLarge(f"{field}: A file may hold {limits.file_bytes:,} bytes.", field=field)
+        raise TooLarge(f"{field}: The file exceeds {limits.file_bytes:,} bytes.", field=field)
     try:
-        _check_kind(detect_media_type(said, content), field, limits)
+        _check_media_type(detect_media_type(media_type, content), field, limits)
     except WrongMediaType as error:
-        raise UnsupportedContent(
-            f"{field}.mediaType: {error}", field=f"{field}.mediaType"
-        ) from None
+        field = f"{field}.mediaType"
+        raise UnsupportedContent(f"{field}: {error}", field=field) from None
 
 
-def check_count(count: int, field: str, limits: LimitSettings) -> None:
+def check_file_count(count: int, field: str, limits: LimitSettings) -> None:
+    """Raises TooLarge if a message has too many files."""
     if count > limits.files:
-        raise TooLarge(f"{field}: At most {limits.files:,} files in a message.", field=field)
+        raise TooLarge(f"{field}: At most {limits.files:,} files per message.", field=field)
 
 
-def _check_kind(media_type: str, field: str, limits: LimitSettings) -> None:
+def _check_media_type(media_type: str, field: str, limits: LimitSettings) -> None:
     if not is_allowed(media_type, limits.media_types):
         field = f"{field}.mediaType"
-        taken = ", ".join(limits.media_types)
+        allowed = ", ".join(limits.media_types)
         raise UnsupportedContent(
-            f"{field}: Files of {media_type} are not taken. Those are: {taken}.", field=field
+            f"{field}: Files of type {media_type} are not allowed. Allowed types: {allowed}.",
+            field=field,
         )

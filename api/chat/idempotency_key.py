@@ -1,6 +1,6 @@
-"""The key of a request that may come again (draft-ietf-httpapi-idempotency-key-header).
+"""The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header).
 
-A key is the client's own text, taken as it comes: with quotation marks or without.
+The value is compared as sent, with or without quotation marks.
 """
 
 import re
@@ -11,9 +11,9 @@ from pydantic import WithJsonSchema
 
 from shared.errors import InvalidRequest
 
-_LONGEST = 255
+_MAX_CHARS = 255
 _EXAMPLE = "8e03978e-40d5-43dd-bc93-6894a57f9324"
-_PATTERN = rf"^[\x20-\x7e]{{1,{_LONGEST}}}$"
+_PATTERN = rf"^[\x20-\x7e]{{1,{_MAX_CHARS}}}$"
 _KEY = re.compile(_PATTERN)
 
 
@@ -21,8 +21,8 @@ def read_idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="A text of your own for this one request, best a UUID. Sent again with the "
-            "same body it leads to the same answer; nothing is asked for twice.",
+            description="A unique value for this request, preferably a UUID. A repeated request "
+            "with the same key and body returns the same run instead of starting a new one.",
         ),
         WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": [_EXAMPLE]}),
     ] = None,
@@ -31,7 +31,7 @@ def read_idempotency_key(
         return None
     if not _KEY.fullmatch(idempotency_key):
         raise InvalidRequest(
-            f"Idempotency-Key: Send 1 to {_LONGEST} printable ASCII characters, best a UUID.",
+            f"Idempotency-Key: Send 1 to {_MAX_CHARS} printable ASCII characters, such as a UUID.",
             field="Idempotency-Key",
         )
     return idempotency_key

@@ -1,20 +1,20 @@
-"""What may be an id of a client's: a chat's, or a message's."""
+"""The ids that clients choose for chats and messages."""
 
 import re
 
 from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
 
-#: No URL's path can carry them: the chat could not be followed.
+#: A URL path cannot contain them, so that the chat could not be followed.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-#: As the document says it.
+#: The same rule for the OpenAPI document.
 ID_PATTERN = r"^[^\x00-\x1f\x7f]+$"
-#: The earlier name of `/chat` ends in it: in a path, the rest would be taken for the chat's id.
-EARLIER_NAME = "completions"
+#: `/chat/completions` is an alias of `/chat`, so that a chat id must not start with it.
+ALIAS = "completions"
 
 
 def check_id(field: str, value: str | None, limits: LimitSettings) -> None:
-    """Raises InvalidRequest, naming the field."""
+    """Raises InvalidRequest if the id is too long or has control characters."""
     if value is not None and len(value) > limits.id_chars:
         raise InvalidRequest(f"{field}: At most {limits.id_chars} characters.", field=field)
     if value is not None and _CONTROL.search(value):
@@ -22,10 +22,10 @@ def check_id(field: str, value: str | None, limits: LimitSettings) -> None:
 
 
 def check_chat_id(field: str, value: str | None, limits: LimitSettings) -> None:
-    """Raises InvalidRequest, naming the field."""
+    """Raises InvalidRequest if the id is invalid or would conflict with a route."""
     check_id(field, value, limits)
-    if value is not None and value.startswith(f"{EARLIER_NAME}/"):
+    if value is not None and value.startswith(f"{ALIAS}/"):
         raise InvalidRequest(
-            f"{field}: A chat's id cannot begin with `{EARLIER_NAME}/`: that is a route's name.",
+            f"{field}: A chat id must not start with `{ALIAS}/`, because that is a route.",
             field=field,
         )

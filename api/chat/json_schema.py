@@ -1,7 +1,7 @@
-"""What is wrong with a JSON Schema of a client's, which a model's server would refuse.
+"""Validation of JSON Schemas from clients, to find errors that a model server would reject.
 
-Only the usual keywords are looked at. Validators that know all of JSON Schema fetch what `$schema`
-and `$ref` name, and it is the client who names them.
+Only common keywords are checked. Complete JSON Schema validators fetch the URLs in `$schema` and
+`$ref`, which clients choose.
 """
 
 import re
@@ -22,23 +22,23 @@ from typing_extensions import TypedDict
 
 from api.http.body_model import CONTAINER_TYPES
 
-_ONE, _LIST = "<one>", "<list>"
+_SINGLE, _LIST = "<single>", "<list>"
 _PATH_CHARS = 200
 _INDEX = re.compile("0|[1-9][0-9]{0,5}")
 
 
-def _kind(value: object) -> str:
-    return _LIST if isinstance(value, list) else _ONE
+def _single_or_list(value: object) -> str:
+    return _LIST if isinstance(value, list) else _SINGLE
 
 
 def _without_booleans(value: object) -> object:
-    """`true` and `false` are schemas too, which say nothing else."""
+    """Replace `true` and `false`, which are schemas without keywords."""
     return {} if isinstance(value, bool) else value
 
 
-def _different(names: list[str]) -> list[str]:
+def _unique(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
-        raise PydanticCustomError("repeated", "Must not name one twice")
+        raise PydanticCustomError("repeated", "Must not contain duplicates")
     return names
 
 
@@ -46,15 +46,16 @@ _Type = Literal["array", "boolean", "integer", "null", "number", "object", "stri
 _Length = Annotated[int, Field(ge=0)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Schema = Annotated["_Keywords", BeforeValidator(_without_booleans)]
-_Named = dict[str, _Schema]
-_Listed = Annotated[list[_Schema], Field(min_length=1)]
-_OneOrSome = Annotated[
-    Annotated[_Schema, Tag(_ONE)] | Annotated[list[_Schema], Tag(_LIST)], Discriminator(_kind)
+_SchemaMap = dict[str, _Schema]
+_SchemaList = Annotated[list[_Schema], Field(min_length=1)]
+_SchemaOrList = Annotated[
+    Annotated[_Schema, Tag(_SINGLE)] | Annotated[list[_Schema], Tag(_LIST)],
+    Discriminator(_single_or_list),
 ]
 _Types = Annotated[
-    Annotated[_Type, Tag(_ONE)]
-    | Annotated[list[_Type], Field(min_length=1), AfterValidator(_different), Tag(_LIST)],
-    Discriminator(_kind),
+    Annotated[_Type, Tag(_SINGLE)]
+    | Annotated[list[_Type], Field(min_length=1), AfterValidator(_unique), Tag(_LIST)],
+    Discriminator(_single_or_list),
 ]
 
 _Keywords = TypedDict(
@@ -62,8 +63,8 @@ _Keywords = TypedDict(
     {
         "$ref": str,
         "$schema": str,
-        "$defs": _Named,
-        "definitions": _Named,
+        "$defs": _SchemaMap,
+        "definitions": _SchemaMap,
         "title": str,
         "description": str,
         "type": _Types,
@@ -77,22 +78,22 @@ _Keywords = TypedDict(
         "exclusiveMinimum": _Number,
         "exclusiveMaximum": _Number,
         "multipleOf": Annotated[_Number, Field(gt=0)],
-        "properties": _Named,
-        "patternProperties": _Named,
+        "properties": _SchemaMap,
+        "patternProperties": _SchemaMap,
         "additionalProperties": _Schema,
         "propertyNames": _Schema,
-        "required": Annotated[list[str], AfterValidator(_different)],
+        "required": Annotated[list[str], AfterValidator(_unique)],
         "minProperties": _Length,
         "maxProperties": _Length,
-        "items": _OneOrSome,  # a list before draft 2020-12
-        "prefixItems": _Listed,
+        "items": _SchemaOrList,  # a list before draft 2020-12
+        "prefixItems": _SchemaList,
         "contains": _Schema,
         "minItems": _Length,
         "maxItems": _Length,
         "uniqueItems": bool,
-        "allOf": _Listed,
-        "anyOf": _Listed,
-        "oneOf": _Listed,
+        "allOf": _SchemaList,
+        "anyOf": _SchemaList,
+        "oneOf": _SchemaList,
         "not": _Schema,
         "if": _Schema,
         "then": _Schema,
@@ -103,25 +104,25 @@ _Keywords = TypedDict(
 _KEYWORDS = TypeAdapter[Any](_Keywords)
 
 
-def fault(schema: dict[str, Any]) -> str | None:
-    """What is wrong, at which place, and what would be right."""
+def find_schema_error(schema: dict[str, Any]) -> str | None:
+    """Return the first error of a schema and its path; None if the schema is valid."""
     try:
         _KEYWORDS.validate_python(schema, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        steps = [str(step) for step in first["loc"] if step not in (_ONE, _LIST)]
+        steps = [str(step) for step in first["loc"] if step not in (_SINGLE, _LIST)]
         return f"At {'.'.join(steps)[:_PATH_CHARS]}: {first['msg']}"
-    lost = next((ref for ref in _refs(schema) if not isinstance(_named(ref, schema), dict)), None)
-    if lost is not None:
-        return f"$ref: {lost[:_PATH_CHARS]} names no schema within this one, as #/$defs/name does"
+    for ref in _refs(schema):
+        if not isinstance(_resolve(ref, schema), dict):
+            return f"$ref: {ref[:_PATH_CHARS]} is no schema in this document, as #/$defs/name is"
     return None
 
 
 def _refs(schema: dict[str, Any]) -> Iterator[str]:
-    waiting: list[Any] = [schema]
-    while waiting:
-        value = waiting.pop()
-        waiting.extend(child for child in _inner(value) if type(child) in CONTAINER_TYPES)
+    pending: list[Any] = [schema]
+    while pending:
+        value = pending.pop()
+        pending.extend(child for child in _children(value) if type(child) in CONTAINER_TYPES)
         if (ref := _ref(value)) is not None:
             yield ref
 
@@ -131,42 +132,47 @@ def _ref(value: dict[str, Any] | list[Any]) -> str | None:
     return ref if isinstance(ref, str) else None
 
 
-def _inner(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+def _children(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 
-def unfolds_beyond(most: int, schema: dict[str, Any]) -> bool:
-    """Whether it holds more objects and lists, once each `$ref` is made what it names."""
-    waiting: list[tuple[Any, frozenset[str]]] = [(schema, frozenset())]
-    while waiting and most > 0:
-        most -= 1
-        value, within = waiting.pop()
-        waiting.extend((child, within) for child in _inner(value) if type(child) in CONTAINER_TYPES)
-        if (ref := _ref(value)) is not None and ref not in within:
-            named = _named(ref, schema)
-            waiting.extend([(named, within | {ref})] if type(named) in CONTAINER_TYPES else ())
-    return bool(waiting)
+def expands_beyond(limit: int, schema: dict[str, Any]) -> bool:
+    """Return whether it has more than `limit` objects and lists after each `$ref` is resolved.
+
+    A `$ref` within its own target is not resolved again.
+    """
+    pending: list[tuple[Any, frozenset[str]]] = [(schema, frozenset())]
+    while pending and limit > 0:
+        limit -= 1
+        value, resolved = pending.pop()
+        children = (child for child in _children(value) if type(child) in CONTAINER_TYPES)
+        pending.extend((child, resolved) for child in children)
+        if (ref := _ref(value)) is not None and ref not in resolved:
+            target = _resolve(ref, schema)
+            if type(target) in CONTAINER_TYPES:
+                pending.append((target, resolved | {ref}))
+    return bool(pending)
 
 
-def _named(ref: str, schema: dict[str, Any]) -> object:
-    """What a JSON pointer (RFC 6901), or the name of a definition, leads to; None if nowhere."""
+def _resolve(ref: str, schema: dict[str, Any]) -> object:
+    """Return the target of a definition's name or JSON pointer (RFC 6901); None if it has none."""
     definitions: object = schema.get("$defs")
-    name = _unescaped(ref.removeprefix("#/$defs/"))
+    name = _unescape(ref.removeprefix("#/$defs/"))
     if isinstance(definitions, dict) and name in definitions and ref.startswith("#"):
         return cast("dict[str, object]", definitions)[name]
     start, *steps = ref.split("/")
     value: object = schema if start == "#" else None
-    for step in map(_unescaped, steps):
+    for step in map(_unescape, steps):
         value = _member(value, step)
     return value
 
 
 def _member(value: object, step: str) -> object:
     if isinstance(value, list):
-        held = cast("list[object]", value)
-        return held[int(step)] if _INDEX.fullmatch(step) and int(step) < len(held) else None
+        items = cast("list[object]", value)
+        return items[int(step)] if _INDEX.fullmatch(step) and int(step) < len(items) else None
     return cast("dict[str, object]", value).get(step) if isinstance(value, dict) else None
 
 
-def _unescaped(step: str) -> str:
+def _unescape(step: str) -> str:
     return step.replace("~1", "/").replace("~0", "~")

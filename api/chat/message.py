@@ -1,7 +1,7 @@
-"""A message of a chat, as clients send it: the AI SDK's from 4 to 7, and plain `content`.
+"""Chat messages as clients send them: those of the AI SDK 4 to 7, and plain `content`.
 
-What a newer client adds (keys, part types) is left out; what is known but wrong is refused with
-the name of its field.
+Unknown keys and part types, for example of newer clients, are ignored. Invalid values of known
+fields are rejected with the field's path.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,35 +12,37 @@ from pydantic import AliasChoices, Discriminator, Field, Tag
 
 from api.chat.ai_sdk_v4_parts import Attachment, InlineFile, Invocation, ToolInvocation
 from api.http.body_model import FAIL_FAST, FileUrl, MediaType, Name, Nested, RequestModel, max_items
-from shared.chat import messages as normalised
+from shared.chat import messages as chat_messages
 from shared.streams.tool_responses import DENIED, ToolResponse
 
-#: Marks the tags of the unions below in an error's location: they are no part of the body.
-TAG = "as:"
+#: Prefix of the union tags below. Error locations contain the tags, but they are no fields.
+TAG_PREFIX = "as:"
 
 
 class _Text(RequestModel):
     text: str
 
-    def normal(self) -> normalised.Part | None:
-        return normalised.TextPart(text=self.text)
+    def normalized(self) -> chat_messages.Part | None:
+        return chat_messages.TextPart(text=self.text)
 
 
 class _Reasoning(RequestModel):
     text: str = Field(validation_alias=AliasChoices("text", "reasoning"))
 
-    def normal(self) -> normalised.Part | None:
-        return normalised.ReasoningPart(text=self.text)
+    def normalized(self) -> chat_messages.Part | None:
+        return chat_messages.ReasoningPart(text=self.text)
 
 
 class _File(RequestModel):
-    #: Empty where a browser knows none by the file's name.
+    #: Empty if the browser does not recognize the file extension.
     media_type: MediaType
     url: FileUrl
     filename: str | None = None
 
-    def normal(self) -> normalised.FilePart:
-        return normalised.FilePart(media_type=self.media_type, url=self.url, filename=self.filename)
+    def normalized(self) -> chat_messages.FilePart:
+        return chat_messages.FilePart(
+            media_type=self.media_type, url=self.url, filename=self.filename
+        )
 
 
 class _Approval(RequestModel):
@@ -62,12 +64,12 @@ class _Tool(RequestModel):
     def name(self) -> str:
         return self.tool_name or self.type.removeprefix("tool-")
 
-    def normal(self) -> normalised.Part | None:
-        """The call with its result; a call that has none says nothing to a model."""
+    def normalized(self) -> chat_messages.Part | None:
+        """Return the call with its result; None without a result, which models do not accept."""
         error = self._error()
         if self.state != "output-available" and error is None:
             return None
-        return normalised.ToolPart(
+        return chat_messages.ToolPart(
             tool_call_id=self.tool_call_id,
             tool_name=self.name,
             input=self.input if isinstance(cast("object", self.input), dict) else {},
@@ -83,164 +85,174 @@ class _Tool(RequestModel):
             return (self.approval and self.approval.reason) or DENIED
         return None
 
-    def answer(self) -> ToolResponse | None:
-        """What the client says came of the call, or whether it may be made."""
+    def tool_response(self) -> ToolResponse | None:
+        """Return the client's result or approval; None if the part holds neither."""
         if self.state == "approval-responded":
-            given = self.approval
-            if given is None or given.approved is None:
+            approval = self.approval
+            if approval is None or approval.approved is None:
                 return None
-            return ToolResponse(approved=given.approved, reason=given.reason)
+            return ToolResponse(approved=approval.approved, reason=approval.reason)
         if self.state == "output-available":
             return ToolResponse(output=self.output)
         return ToolResponse(error=self._error()) if self.state == "output-error" else None
 
 
 class _StepStart(RequestModel):
-    def normal(self) -> normalised.Part | None:
-        return normalised.StepStart()
+    def normalized(self) -> chat_messages.Part | None:
+        return chat_messages.StepStart()
 
 
 class _Unknown(RequestModel):
-    def normal(self) -> normalised.Part | None:
+    def normalized(self) -> chat_messages.Part | None:
         return None
 
 
-_KNOWN = ("text", "reasoning", "file", "step-start")
+_SIMPLE_TYPES = ("text", "reasoning", "file", "step-start")
 
 
-def _tag(part: Any) -> str:  # noqa: ANN401  (anything that JSON can hold)
+def _tag(part: Any) -> str:  # noqa: ANN401  (any JSON value)
     fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {}
     kind = fields.get("type")
     if not isinstance(kind, str):
         return ""
-    if kind == "tool-invocation" and (earlier := _invocation_tag(fields)):
-        return f"{TAG}{earlier}"
+    if kind == "tool-invocation" and (invocation := _invocation_tag(fields)):
+        return f"{TAG_PREFIX}{invocation}"
     if kind == "file" and "url" not in fields and "data" in fields:
-        return f"{TAG}inline-file"
+        return f"{TAG_PREFIX}inline-file"
     if kind.startswith("tool-") or kind == "dynamic-tool":
-        return f"{TAG}tool"
-    return f"{TAG}{kind}" if kind in _KNOWN else f"{TAG}unknown"
+        return f"{TAG_PREFIX}tool"
+    return f"{TAG_PREFIX}{kind}" if kind in _SIMPLE_TYPES else f"{TAG_PREFIX}unknown"
 
 
 def _invocation_tag(fields: dict[str, Any]) -> str | None:
-    """Which shape of the AI SDK 4; None for a call of a tool that is named `invocation`."""
+    """Return the AI SDK 4 shape of the part; None for a call of a tool named `invocation`."""
     if "toolInvocation" in fields:
         return "tool-invocation"
     return "invocation" if "toolName" in fields else None
 
 
 _Part = Annotated[
-    Annotated[_Text, Tag(f"{TAG}text")]
-    | Annotated[_Reasoning, Tag(f"{TAG}reasoning")]
-    | Annotated[_File, Tag(f"{TAG}file")]
-    | Annotated[_StepStart, Tag(f"{TAG}step-start")]
-    | Annotated[InlineFile, Tag(f"{TAG}inline-file")]
-    | Annotated[_Tool, Tag(f"{TAG}tool")]
-    | Annotated[Invocation, Tag(f"{TAG}invocation")]
-    | Annotated[ToolInvocation, Tag(f"{TAG}tool-invocation")]
-    | Annotated[_Unknown, Tag(f"{TAG}unknown")],
+    Annotated[_Text, Tag(f"{TAG_PREFIX}text")]
+    | Annotated[_Reasoning, Tag(f"{TAG_PREFIX}reasoning")]
+    | Annotated[_File, Tag(f"{TAG_PREFIX}file")]
+    | Annotated[_StepStart, Tag(f"{TAG_PREFIX}step-start")]
+    | Annotated[InlineFile, Tag(f"{TAG_PREFIX}inline-file")]
+    | Annotated[_Tool, Tag(f"{TAG_PREFIX}tool")]
+    | Annotated[Invocation, Tag(f"{TAG_PREFIX}invocation")]
+    | Annotated[ToolInvocation, Tag(f"{TAG_PREFIX}tool-invocation")]
+    | Annotated[_Unknown, Tag(f"{TAG_PREFIX}unknown")],
     Discriminator(
         _tag,
         custom_error_type="part_type",
-        custom_error_message='A part is an object with a "type"',
+        custom_error_message='A part must be an object with a "type"',
     ),
 ]
 
 
 _Parts = Annotated[list[_Part], FAIL_FAST, max_items("parts")]
 _Content = Annotated[
-    Annotated[str, Tag(f"{TAG}text")] | Annotated[_Parts, Tag(f"{TAG}parts")],
-    Discriminator(lambda value: f"{TAG}parts" if isinstance(value, list) else f"{TAG}text"),
+    Annotated[str, Tag(f"{TAG_PREFIX}text")] | Annotated[_Parts, Tag(f"{TAG_PREFIX}parts")],
+    Discriminator(
+        lambda value: f"{TAG_PREFIX}parts" if isinstance(value, list) else f"{TAG_PREFIX}text"
+    ),
 ]
 
 
-class Claim(NamedTuple):
-    """What a client says of a call, and where in the message."""
+class SubmittedToolResponse(NamedTuple):
+    """A tool response, with its call and the path of its field."""
 
-    place: str
+    field_path: str
     call_id: str
-    tool: str
-    answer: ToolResponse
+    tool_name: str
+    response: ToolResponse
 
 
 class UIMessage(RequestModel):
-    """A message: the AI SDK's `parts`, or plain `content`; before 4.2, calls stood beside it."""
+    """A message with the AI SDK's `parts`, or with plain `content`.
+
+    Before version 4.2 of the AI SDK, tool calls were sent beside the content.
+    """
 
     id: str | None = None
     role: Literal["system", "user", "assistant"]
     content: _Content | None = None
     parts: _Parts | None = None
     tool_invocations: Annotated[list[Invocation], FAIL_FAST, max_items("parts")] | None = Field(
-        default=None, description="The AI SDK 4's; left out where there are `parts`"
+        default=None, description="Tool calls of the AI SDK 4; ignored if `parts` is set"
     )
     experimental_attachments: Annotated[list[Attachment], FAIL_FAST, max_items("parts")] | None = (
-        Field(default=None, alias="experimental_attachments", description="The AI SDK 4's")
+        Field(default=None, alias="experimental_attachments", description="Files of the AI SDK 4")
     )
 
     def tool_values(self) -> Iterator[object]:
-        """The inputs and outputs of the message's tool calls."""
-        for part in (*self._raw_parts(), *(self.tool_invocations or ())):
+        """Yield the inputs and outputs of the message's tool calls."""
+        for part in (*self._content_parts(), *(self.tool_invocations or ())):
             call = part.tool_invocation if isinstance(part, ToolInvocation) else part
             if isinstance(call, _Tool):
                 yield from (call.input, call.output)
             elif isinstance(call, Invocation):
                 yield from (call.args, call.result)
 
-    def files(self) -> Iterator[tuple[str, normalised.FilePart]]:
-        """The files that a user sends, each with the path of its field."""
+    def files(self) -> Iterator[tuple[str, chat_messages.FilePart]]:
+        """Yield the files of a user's message, each with its field path."""
         if self.role != "user":
             return
-        held = "parts" if self.parts else "content"
-        named = {held: self._raw_parts(), "experimental_attachments": self._attachments()}
-        for name, parts in named.items():
+        parts_field = "parts" if self.parts else "content"
+        fields = {
+            parts_field: self._content_parts(),
+            "experimental_attachments": self._attachments(),
+        }
+        for field, parts in fields.items():
             for index, part in enumerate(parts):
                 if isinstance(part, (_File, InlineFile, Attachment)):
-                    yield f"{name}[{index}]", part.normal()
+                    yield f"{field}[{index}]", part.normalized()
 
     def _attachments(self) -> Sequence[Attachment]:
         return self.experimental_attachments or ()
 
-    def normal(self) -> normalised.Message:
-        attached = (file.normal() for file in self._attachments())
-        calls = () if self.parts else self._calls_beside()
-        parts = (part.normal() for part in self._raw_parts())
-        said = tuple(part for part in parts if part is not None)
-        return normalised.Message(role=self.role, parts=(*attached, *calls, *said))
+    def normalized(self) -> chat_messages.Message:
+        """Return the message in the form that workers receive."""
+        files = (file.normalized() for file in self._attachments())
+        calls = () if self.parts else self._calls_beside_content()
+        converted = (part.normalized() for part in self._content_parts())
+        parts = (part for part in converted if part is not None)
+        return chat_messages.Message(role=self.role, parts=(*files, *calls, *parts))
 
     @property
     def steps(self) -> int:
-        return sum(isinstance(part, _StepStart) for part in self._raw_parts())
+        """The number of steps in the message."""
+        return sum(isinstance(part, _StepStart) for part in self._content_parts())
 
-    def claims(self) -> Iterator["Claim"]:
-        """The answers to the calls of the message's last step."""
-        for place, call in self._last_calls():
-            answer = call.answer()
-            if answer is not None:
-                yield Claim(place, call.tool_call_id, call.name, answer)
+    def tool_responses(self) -> Iterator[SubmittedToolResponse]:
+        """Yield the client's responses to the tool calls of the last step."""
+        for field_path, call in self._last_step_calls():
+            response = call.tool_response()
+            if response is not None:
+                yield SubmittedToolResponse(field_path, call.tool_call_id, call.name, response)
 
-    def _last_calls(self) -> Iterator[tuple[str, _Tool | Invocation]]:
-        parts = self._raw_parts()
-        begins = [index for index, part in enumerate(parts) if isinstance(part, _StepStart)]
+    def _last_step_calls(self) -> Iterator[tuple[str, _Tool | Invocation]]:
+        parts = self._content_parts()
+        step_starts = [index for index, part in enumerate(parts) if isinstance(part, _StepStart)]
         for index, part in enumerate(parts):
             call = part.tool_invocation if isinstance(part, ToolInvocation) else part
-            if index >= max(begins, default=0) and isinstance(call, _Tool | Invocation):
+            if index >= max(step_starts, default=0) and isinstance(call, _Tool | Invocation):
                 yield f"parts[{index}]", call
-        beside = () if self.parts else self.tool_invocations or ()
-        last = max(map(_step, beside), default=0)
-        for index, call in enumerate(beside):
-            if call.step == last:
+        invocations = () if self.parts else self.tool_invocations or ()
+        last_step = max(map(_step, invocations), default=0)
+        for index, call in enumerate(invocations):
+            if call.step == last_step:
                 yield f"toolInvocations[{index}]", call
 
-    def _raw_parts(self) -> Sequence[_Part]:
-        raw = self.parts or self.content or ()
-        return [_Text(text=raw)] if isinstance(raw, str) else raw
+    def _content_parts(self) -> Sequence[_Part]:
+        content = self.parts or self.content or ()
+        return [_Text(text=content)] if isinstance(content, str) else content
 
-    def _calls_beside(self) -> Iterator[normalised.Part]:
-        """The calls that stand beside the text, step by step. It was said after them."""
-        calls = sorted(self.tool_invocations or (), key=_step)
-        for _, step in groupby(calls, key=_step):
-            made = [part for call in step if (part := call.normal()) is not None]
-            yield from (*made, normalised.StepStart()) if made else ()
+    def _calls_beside_content(self) -> Iterator[chat_messages.Part]:
+        """Yield the tool calls beside the content, step by step. They precede its text."""
+        invocations = sorted(self.tool_invocations or (), key=_step)
+        for _, step in groupby(invocations, key=_step):
+            calls = [part for call in step if (part := call.normalized()) is not None]
+            yield from (*calls, chat_messages.StepStart()) if calls else ()
 
 
 def _step(call: Invocation) -> int:

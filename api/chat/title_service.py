@@ -1,4 +1,4 @@
-"""Titles: asked of a worker, awaited for a while, else made of the first message."""
+"""Chat titles: requested from a worker, with the first message as the fallback."""
 
 import asyncio
 import secrets
@@ -23,33 +23,34 @@ from shared.settings.live_settings import LiveSettings
 
 log = structlog.stdlib.get_logger()
 
-#: What a title needs to know of a conversation: messages, and characters of each.
-_MESSAGES = 6
-_CHARS = 600
-#: Longest wait for Redis when a title is given up.
+#: How many messages, and how many characters of each, the model receives.
+_EXCERPT_MESSAGES = 6
+_EXCERPT_CHARS = 600
 _REDIS_SECONDS = 1.0
 
 
 class TitleService:
+    """Generates titles of chats. Use one per process."""
+
     def __init__(
         self,
         redis: Redis,
         queue: JobQueue,
-        board: TitleStore,
+        store: TitleStore,
         subscriber: Subscriber,
         live: LiveSettings,
     ) -> None:
         self._redis = redis
         self._queue = queue
-        self._board = board
+        self._store = store
         self._subscriber = subscriber
         self._live = live
 
-    async def allow(self, owner: str) -> RateLimitStatus | None:
-        """Count a title against its owner's rate; without Redis no model is asked, nor this.
+    async def check_rate_limit(self, owner: str) -> RateLimitStatus | None:
+        """Count a title against its owner's rate limit; None if there is none, or no Redis.
 
         Raises:
-            RateLimited: if the owner has asked for too many.
+            RateLimited: if the owner has reached the limit.
         """
         try:
             async with asyncio.timeout(_REDIS_SECONDS):
@@ -57,91 +58,95 @@ class TitleService:
         except (*REDIS_UNAVAILABLE, TimeoutError):
             return None
 
-    async def make(
+    async def generate(
         self, messages: Sequence[Message], model: str | None, request_id: str
     ) -> tuple[str, bool]:
-        """A title, and whether a model made it.
+        """Return a title, and whether a model generated it.
 
         Raises:
-            InvalidRequest: if the model may not be named.
+            InvalidRequest: if the model is not allowed.
         """
         settings = self._live.now
-        named = resolve_requested_model(settings, model)
+        requested = resolve_requested_model(settings, model)
         job = GenerateTitle(
             title_id=f"title_{secrets.token_urlsafe(15)}",
             request_id=request_id,
-            model=named if model else settings.title.model or named,
+            model=requested if model else settings.title.model or requested,
             max_length=settings.title.max_length,
             excerpt=_excerpt(messages),
         )
-        made = None
+        title = None
         if job.excerpt and not settings.openai.demo:
-            made = await self._ask(job, settings.title.timeout_seconds)
-        fallback = clean_title(_first_words(messages), settings.title.max_length) or UNTITLED
-        return made or fallback, made is not None
+            title = await self._request_title(job, settings.title.timeout_seconds)
+        fallback = clean_title(_first_user_text(messages), settings.title.max_length) or UNTITLED
+        return title or fallback, title is not None
 
-    async def _ask(self, job: GenerateTitle, seconds: float) -> str | None:
-        waiting = _Waiting()
+    async def _request_title(self, job: GenerateTitle, seconds: float) -> str | None:
+        listener = _TitleListener()
         channel = keys.title(job.title_id)
-        self._subscriber.add(channel, waiting)
-        answer: GeneratedTitle | None = None
+        self._subscriber.add(channel, listener)
+        generated: GeneratedTitle | None = None
         try:
             async with asyncio.timeout(seconds):
                 with enqueue_span(GENERATE_TITLE, job.title_id, keys.MAIN_QUEUE) as trace:
                     traced = job.model_copy(update={"trace": trace})
                     await self._queue.enqueue_title(traced, seconds=seconds)
-                answer = await self._wait(job.title_id, waiting)
+                generated = await self._wait_for_title(job.title_id, listener)
         except (*REDIS_UNAVAILABLE, TimeoutError) as error:
-            log.warning("title.not_in_time", error=type(error).__name__)
+            log.warning(
+                "title.not_in_time",
+                message="No title was generated in time; the first message is used instead",
+                error=type(error).__name__,
+            )
         finally:
-            self._subscriber.remove(channel, waiting)
-            await asyncio.shield(self._tidy_up(job.title_id, made=answer is not None))
-        return answer.title if answer else None
+            self._subscriber.remove(channel, listener)
+            await asyncio.shield(self._clean_up(job.title_id, done=generated is not None))
+        return generated.title if generated else None
 
-    async def _wait(self, title_id: str, waiting: "_Waiting") -> GeneratedTitle:
-        """Hear of it; and look whether it is there each time that one may have missed it."""
+    async def _wait_for_title(self, title_id: str, listener: "_TitleListener") -> GeneratedTitle:
+        """Wait for the published title. After a gap in the subscription, read the stored one."""
         while True:
-            await waiting.rung.wait()
-            waiting.rung.clear()
-            if waiting.heard is not None:
-                return GeneratedTitle.model_validate_json(waiting.heard)
-            if (found := await self._board.read(title_id)) is not None:
-                return found
+            await listener.wakeup.wait()
+            listener.wakeup.clear()
+            if listener.message is not None:
+                return GeneratedTitle.model_validate_json(listener.message)
+            if (stored := await self._store.read(title_id)) is not None:
+                return stored
 
-    async def _tidy_up(self, title_id: str, *, made: bool) -> None:
-        """Nothing of it stays: not the excerpt, not the title, not a worker that goes on."""
+    async def _clean_up(self, title_id: str, *, done: bool) -> None:
+        """Delete the title, and cancel its job if it is not done. Best effort."""
         with suppress(*REDIS_UNAVAILABLE, TimeoutError):
             async with asyncio.timeout(_REDIS_SECONDS):
-                if not made:
+                if not done:
                     await self._queue.remove(title_id)
                     if worker_id := await self._queue.leased_by(title_id):
                         await self._queue.send_command(worker_id, StopJob(title_id))
-                await self._board.delete(title_id)
+                await self._store.delete(title_id)
 
 
-class _Waiting:
-    """Listens for one title."""
+class _TitleListener:
+    """Receives the title of one request."""
 
     def __init__(self) -> None:
-        self.rung = asyncio.Event()
-        self.heard: bytes | None = None
+        self.wakeup = asyncio.Event()
+        self.message: bytes | None = None
 
     def on_message(self, message: bytes) -> None:
-        self.heard = message
-        self.rung.set()
+        self.message = message
+        self.wakeup.set()
 
     def on_gap(self) -> None:
-        self.rung.set()
+        self.wakeup.set()
 
 
 def _excerpt(messages: Sequence[Message]) -> str:
-    said = ((message.role, _text(message)) for message in messages[:_MESSAGES])
-    return "\n".join(f"{role}: {text[:_CHARS]}" for role, text in said if text)
+    texts = ((message.role, _text(message)) for message in messages[:_EXCERPT_MESSAGES])
+    return "\n".join(f"{role}: {text[:_EXCERPT_CHARS]}" for role, text in texts if text)
 
 
-def _first_words(messages: Iterable[Message]) -> str:
+def _first_user_text(messages: Iterable[Message]) -> str:
     texts = (_text(message) for message in messages if message.role == "user")
-    return next((text[:_CHARS] for text in texts if text), "")
+    return next((text[:_EXCERPT_CHARS] for text in texts if text), "")
 
 
 def _text(message: Message) -> str:

@@ -16,9 +16,9 @@ from api.auth.principal import OPERATOR, Caller, require_scope
 from api.console.page import PATH
 from api.console.snapshot_stream import SnapshotStream, to_json
 from api.process import CurrentProcess
-from api.routes.chats import LastEventId, cursor_of
+from api.routes.chats import LastEventId
+from api.streaming.cursor import position_of, read_last_event_id
 from api.streaming.stream_format import UI_MESSAGE
-from shared.streams.event_stream import START
 
 log = structlog.stdlib.get_logger()
 
@@ -53,21 +53,21 @@ class CommandResult(BaseModel):
 @router.get("/overview")
 async def overview(process: CurrentProcess) -> Response:
     """Return the system snapshot with the metrics history of the last hour."""
-    content = to_json(await process.observatory.overview())
+    content = to_json(await process.monitor.overview())
     return Response(content, headers=_NO_STORE, media_type="application/json")
 
 
 @router.get("/stream")
 async def stream(process: CurrentProcess) -> Response:
     """Stream the system snapshot."""
-    return SnapshotStream(process.observatory, process.draining)
+    return SnapshotStream(process.monitor, process.draining)
 
 
 @router.get("/runs/{run_id}")
 async def show_run(process: CurrentProcess, run_id: _Id, response: Response) -> dict[str, Any]:
     """Return a run's record, without its messages."""
     response.headers.update(_NO_STORE)
-    return await wait_for(process.orders.describe(run_id), _REDIS_SECONDS)
+    return await wait_for(process.run_control.describe(run_id), _REDIS_SECONDS)
 
 
 @router.get("/runs/{run_id}/events")
@@ -75,10 +75,10 @@ async def follow_run(
     process: CurrentProcess, caller: Caller, run_id: _Id, last_event_id: LastEventId = None
 ) -> Response:
     """Stream a run's events as its client receives them. The log records which operator did so."""
-    cursor = cursor_of(last_event_id)
+    cursor = read_last_event_id(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.orders.find(run_id)
-        after = await process.runs.place(run, cursor.cursor if cursor else START)
+        run = await process.run_control.find(run_id)
+        after = await process.lookup.resolve_cursor(run, position_of(cursor))
         if after is None:
             return Response(status_code=204)
         log.info(
@@ -87,12 +87,12 @@ async def follow_run(
             run_id=run_id,
             operator=caller.owner,
         )
-        return await process.relay(run, UI_MESSAGE, after, rebuild=cursor is None)
+        return await process.relays.create(run, UI_MESSAGE, after, rebuild=cursor is None)
 
 
 @router.post("/runs/{run_id}/stop")
 async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
-    run = await wait_for(process.orders.stop_live(run_id), _REDIS_SECONDS)
+    run = await wait_for(process.run_control.stop_live(run_id), _REDIS_SECONDS)
     log.info(
         "ops.run_stopped", message="Operator stopped a run", run_id=run_id, operator=caller.owner
     )
@@ -101,7 +101,7 @@ async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> Comm
 
 @router.post("/runs/{run_id}/requeue")
 async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
-    run = await wait_for(process.orders.requeue(run_id), _REDIS_SECONDS)
+    run = await wait_for(process.run_control.requeue(run_id), _REDIS_SECONDS)
     log.info(
         "ops.run_requeued", message="Operator requeued a run", run_id=run_id, operator=caller.owner
     )
@@ -110,7 +110,7 @@ async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> C
 
 @router.post("/workers/{worker_id}/drain")
 async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> CommandResult:
-    await wait_for(process.orders.drain(worker_id), _REDIS_SECONDS)
+    await wait_for(process.run_control.drain(worker_id), _REDIS_SECONDS)
     log.info(
         "ops.worker_drained",
         message="Operator drained a worker",

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from api.openapi.component_schemas import REF_TEMPLATE, Schema, components, reference, require_type
-from api.streaming.basic_format import BasicEvent, BasicView
+from api.streaming.basic_format import BasicConverter, BasicEvent
 from api.streaming.sse import encode_sse
 from api.streaming.stream_format import BASIC, EVENT_STREAM
 from shared.streams.event_stream import Entry
@@ -62,7 +62,7 @@ def stream_response() -> dict[int | str, Schema]:
             "content": {
                 EVENT_STREAM: _content("StreamEvent", entries),
                 f"{EVENT_STREAM}; profile={BASIC.profile}": _content(
-                    "BasicEvent", BasicView()(entries)
+                    "BasicEvent", BasicConverter()(entries)
                 ),
             },
         }

@@ -1,4 +1,4 @@
-"""`GET /agents`: who can be asked."""
+"""`GET /agents`."""
 
 import asyncio
 
@@ -15,21 +15,23 @@ _REDIS_SECONDS = 8.0
 
 
 class Limits(BaseModel):
-    seconds: float | None = Field(description="Longest time from start to end")
-    steps: int | None = Field(description="Model requests")
-    tokens: int | None = Field(description="Tokens in and out")
-    cost: float | None = Field(description="US dollars")
+    seconds: float | None = Field(description="Maximum duration")
+    steps: int | None = Field(description="Maximum number of model requests")
+    tokens: int | None = Field(description="Maximum number of input and output tokens")
+    cost: float | None = Field(description="Maximum cost in US dollars")
 
 
 class Agent(BaseModel):
     name: str = Field(examples=["chat"])
     description: str
-    model: str | None = Field(description="The model it always asks; null: the request's")
-    tools: list[str] = Field(description="Those known beforehand")
-    display_tools: bool = Field(description="Whether it takes a request's `tools`")
+    model: str | None = Field(description="Its fixed model; null: the model of the request")
+    tools: list[str] = Field(description="Names of its tools that are known in advance")
+    display_tools: bool = Field(
+        description="Whether it uses the display tools in a request's `tools`"
+    )
     queue: str
-    limits: Limits = Field(description="Of a run; null: what the settings allow")
-    default: bool = Field(description="Whether it answers requests that name none")
+    limits: Limits = Field(description="Limits of one run; null: those of the settings")
+    default: bool = Field(description="Whether requests without an `agent` use it")
 
 
 class Agents(BaseModel):
@@ -38,7 +40,7 @@ class Agents(BaseModel):
 
 @router.get("/agents", responses=problems.responses(503))
 async def list_agents(process: CurrentProcess) -> Agents:
-    """The agents that a request may name."""
+    """List the agents that requests may name."""
     async with asyncio.timeout(_REDIS_SECONDS):
         cards = await process.agents.all()
     return Agents(agents=[_agent(card) for card in cards])

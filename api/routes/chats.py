@@ -1,4 +1,4 @@
-"""The chat routes: ask, follow, stop."""
+"""The chat routes: start a run, follow it and stop it."""
 
 import asyncio
 from typing import Annotated, Any
@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from api.auth.principal import Caller
 from api.chat.idempotency_key import IdempotencyKey
-from api.chat.ids import EARLIER_NAME, ID_PATTERN, check_id
-from api.chat.request import read_chat_request
+from api.chat.ids import ALIAS, ID_PATTERN, check_id
+from api.chat.validation import read_chat_request
 from api.http import problems
 from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
@@ -17,11 +17,10 @@ from api.monitoring.tracing import trace_run
 from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
-from api.streaming.sse import CURSOR_PATTERN, ClientCursor, parse_cursor
+from api.streaming.cursor import CURSOR_PATTERN, position_of, read_last_event_id
 from api.streaming.stream_format import RequestedFormat
 from shared.errors import (
     IdempotencyMismatch,
-    InvalidRequest,
     NotFound,
     QueueFull,
     ToolCallNotPending,
@@ -30,20 +29,19 @@ from shared.errors import (
     UnsupportedContent,
 )
 from shared.runs.run import RunState
-from shared.streams.event_stream import START
 
 router = APIRouter(tags=["chat"])
 
-#: How long a request waits for a Redis that says nothing; longer than a worker may take to stop.
+#: Longest wait for Redis; longer than a worker may take to stop a run.
 _REDIS_SECONDS = 8.0
 
 ChatId = Annotated[
     str,
-    Path(min_length=1, description="The chat's id", json_schema_extra={"pattern": ID_PATTERN}),
+    Path(min_length=1, description="The id of the chat", json_schema_extra={"pattern": ID_PATTERN}),
 ]
 LastEventId = Annotated[
     str | None,
-    Header(description="The `id:` of the last event that arrived"),
+    Header(description="The `id:` of the last event received"),
     WithJsonSchema({"type": "string", "pattern": CURSOR_PATTERN, "examples": ["1-57@9f3kq0Zr7"]}),
 ]
 
@@ -55,11 +53,11 @@ _REFUSALS = (
     TooManyRuns(retry_after=3),
     QueueFull(retry_after=3),
     UnsupportedContent(
-        "messages[0].parts[0].mediaType: Files of application/zip are not taken.",
+        "messages[0].parts[0].mediaType: Files of type application/zip are not allowed.",
         field="messages[0].parts[0].mediaType",
     ),
 )
-_ASK: dict[str, Any] = {
+_SEND: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         **_STREAM,
@@ -71,21 +69,21 @@ _FOLLOW: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         **_STREAM,
-        204: {"description": "There is nothing to follow, or nothing after this cursor."},
+        204: {"description": "The chat has no run, or its run ended at this cursor."},
         **problems.responses(404, 406, 410, 422, 503),
     },
 }
 _STOP: dict[str, Any] = {"responses": problems.responses(404, 415, 422, 503)}
-#: Routes are matched in the order in which they are made, from the function up: these go first.
-_EARLIER = f"/chat/{EARLIER_NAME}"
-_EARLIER_STREAM, _EARLIER_STOP = (
-    f"{_EARLIER}/{{chat_id:path}}/{end}" for end in ("stream", "stop")
+# Routes match in order of definition, and the lower decorator is applied first: the aliases must
+# precede the routes whose chat ids would match their paths.
+_ALIAS_PATH = f"/chat/{ALIAS}"
+_ALIAS_STREAM, _ALIAS_STOP = (
+    f"{_ALIAS_PATH}/{{chat_id:path}}/{action}" for action in ("stream", "stop")
 )
 
 
-def _earlier(name: str, operation_id: str) -> dict[str, Any]:
-    summary = f"The earlier name of `{name}`, for clients that know it"
-    return {"summary": summary, "operation_id": operation_id}
+def _alias_of(route: str, operation_id: str) -> dict[str, Any]:
+    return {"summary": f"Alias of `{route}`", "operation_id": operation_id}
 
 
 class Stopped(BaseModel):
@@ -93,73 +91,59 @@ class Stopped(BaseModel):
     state: RunState = Field(description="The final state of the run", examples=["cancelled"])
 
 
-@router.post("/chat", **_ASK)
-@router.post(_EARLIER, **_earlier("POST /chat", "send_chat_completion"), **_ASK)
+@router.post("/chat", **_SEND)
+@router.post(_ALIAS_PATH, **_alias_of("POST /chat", "send_chat_completion"), **_SEND)
 async def send_chat(
     request: Request,
     process: CurrentProcess,
     caller: Caller,
-    wire: RequestedFormat,
+    stream_format: RequestedFormat,
     idempotency_key: IdempotencyKey,
 ) -> Response:
-    """Accept a chat, and stream its answer. The run goes on if the client goes away."""
+    """Start a run and stream its answer. The run continues if the client disconnects."""
     chat = await read_chat_request(request, process.settings.limits)
     async with asyncio.timeout(_REDIS_SECONDS):
-        run, allowance = await process.runs.accept(
+        accepted = await process.admission.accept(
             caller, chat, request_id_of(request.scope), idempotency_key
         )
-        response = await process.relay(run, wire)
-    response.headers.update(rate_limit_headers(allowance))
+        response = await process.relays.create(accepted.run, stream_format)
+    response.headers.update(rate_limit_headers(accepted.rate_limit))
     return response
 
 
 @router.get("/chat/{chat_id:path}/stream", **_FOLLOW)
 @router.get(
-    _EARLIER_STREAM,
-    **_earlier("GET /chat/{chat_id}/stream", "follow_chat_completion"),
+    _ALIAS_STREAM,
+    **_alias_of("GET /chat/{chat_id}/stream", "follow_chat_completion"),
     **_FOLLOW,
 )
 async def follow_chat(
     process: CurrentProcess,
     caller: Caller,
-    wire: RequestedFormat,
+    stream_format: RequestedFormat,
     chat_id: ChatId,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Follow the chat's newest answer, from its start or after a cursor; ended ones too."""
+    """Follow the chat's newest run, live or ended, from its start or after a cursor."""
     check_id("chat_id", chat_id, process.settings.limits)
-    cursor = cursor_of(last_event_id)
+    cursor = read_last_event_id(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.runs.find(caller, chat_id, cursor)
-        after = await process.runs.place(run, cursor.cursor if cursor else START) if run else None
+        run = await process.lookup.find(caller, chat_id, cursor)
+        after = await process.lookup.resolve_cursor(run, position_of(cursor)) if run else None
         if run is None or after is None:
             return Response(status_code=204)
-        return await process.relay(run, wire, after, rebuild=cursor is None)
+        return await process.relays.create(run, stream_format, after, rebuild=cursor is None)
 
 
 @router.post("/chat/{chat_id:path}/stop", **_STOP)
-@router.post(
-    _EARLIER_STOP, **_earlier("POST /chat/{chat_id}/stop", "stop_chat_completion"), **_STOP
-)
+@router.post(_ALIAS_STOP, **_alias_of("POST /chat/{chat_id}/stop", "stop_chat_completion"), **_STOP)
 async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
-    """Stop the chat's answer. What was said stays, and the stream ends in `abort`."""
+    """Stop the chat's run. The partial answer is kept, and the stream ends with `abort`."""
     check_id("chat_id", chat_id, process.settings.limits)
     async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.runs.find(caller, chat_id)
+        run = await process.lookup.find(caller, chat_id)
         if run is None:
             raise NotFound
         trace_run(run)
-        ended = await process.orders.stop(run)
-    return Stopped(run_id=ended.id, state=ended.state)
-
-
-def cursor_of(text: str | None) -> ClientCursor | None:
-    if text is None or not text.strip():
-        return None
-    cursor = parse_cursor(text)
-    if cursor is None:
-        raise InvalidRequest(
-            "Last-Event-ID: Not a cursor of this server. Send the `id:` of an event as it came.",
-            field="Last-Event-ID",
-        )
-    return cursor
+        stopped = await process.run_control.stop(run)
+    return Stopped(run_id=stopped.id, state=stopped.state)

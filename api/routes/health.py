@@ -1,4 +1,4 @@
-"""Liveness and readiness, for the platform that keeps the process; and the health of it all."""
+"""Liveness and readiness of this process, and the health of the whole system."""
 
 import asyncio
 from typing import Literal
@@ -15,8 +15,8 @@ from shared.redis.client import REDIS_UNAVAILABLE
 router = APIRouter(prefix="/health", tags=["health"])
 
 _PING_SECONDS = 2.0
-#: Without these no chat is answered. A model that is away fails chats, in words; it refuses none.
-_NEEDED = ("redis", "streams", "workers")
+#: Without these, no chat is answered. An unavailable model fails runs, but they are accepted.
+_REQUIRED = ("redis", "streams", "workers")
 
 _EXAMPLE = {
     "status": "healthy",
@@ -31,7 +31,7 @@ _EXAMPLE = {
         },
     },
 }
-_UNWELL = {
+_UNHEALTHY_EXAMPLE = {
     "status": "unhealthy",
     "components": {"workers": {"status": "unhealthy", "detail": "No worker is alive."}},
 }
@@ -43,11 +43,11 @@ class Probe(BaseModel):
 
 class Health(BaseModel):
     status: Literal["healthy", "degraded", "unhealthy"] = Field(
-        description="unhealthy: no chat can be answered; degraded: some wait, or fail"
+        description="unhealthy: no chat can be answered; degraded: some chats wait or fail"
     )
     components: dict[str, Component] = Field(
-        description="`redis`, `streams` where the logs are apart, `queue`, each further queue as "
-        "`queue:NAME`, `workers`, and each model endpoint by its name"
+        description="`redis`, `streams` (with split storage), `queue`, other queues as "
+        "`queue:NAME`, `workers`, and the model endpoints by name"
     )
 
 
@@ -57,18 +57,18 @@ class Health(BaseModel):
     response_model_exclude_none=True,
     responses={
         200: {
-            "description": "Chats can be taken.",
+            "description": "Chats can be answered.",
             "content": {"application/json": {"example": _EXAMPLE}},
         },
         503: {
             "model": Health,
             "description": "Chats cannot be answered.",
-            "content": {"application/json": {"example": _UNWELL}},
+            "content": {"application/json": {"example": _UNHEALTHY_EXAMPLE}},
         },
     },
 )
 async def health(process: CurrentProcess, response: Response) -> Health:
-    """The health of every component, seen a few seconds ago at most. Anybody may ask."""
+    """Return the health of every component, at most a few seconds old."""
     components = await process.checks.read()
     status = _overall(components)
     if process.draining.requested:
@@ -82,13 +82,13 @@ async def health(process: CurrentProcess, response: Response) -> Health:
 
 @router.get("/live", operation_id="get_liveness")
 async def live() -> Probe:
-    """The process answers."""
+    """Return 200 while the process runs."""
     return Probe()
 
 
 @router.get("/ready", operation_id="get_readiness", responses=problems.responses(503))
 async def ready(process: CurrentProcess) -> Probe:
-    """The process takes chats: it reaches Redis, and is not on its way out."""
+    """Return 200 if this process accepts chats: it reaches Redis and is not shutting down."""
     if process.draining.requested:
         raise Unavailable("This process is shutting down.")
     try:
@@ -97,12 +97,14 @@ async def ready(process: CurrentProcess) -> Probe:
             if process.stores.split:
                 await process.stores.each_log_node("PING")
     except (*REDIS_UNAVAILABLE, TimeoutError):
-        raise Unavailable("Redis cannot be reached.") from None
+        raise Unavailable("Redis is unreachable.") from None
     return Probe()
 
 
 def _overall(components: Components) -> Literal["healthy", "degraded", "unhealthy"]:
-    if any(components[name].status == "unhealthy" for name in _NEEDED if name in components):
+    if any(components[name].status == "unhealthy" for name in _REQUIRED if name in components):
         return "unhealthy"
-    unwell = any(c.status in ("degraded", "unhealthy") for c in components.values())
-    return "degraded" if unwell else "healthy"
+    impaired = any(
+        component.status in ("degraded", "unhealthy") for component in components.values()
+    )
+    return "degraded" if impaired else "healthy"

@@ -1,4 +1,4 @@
-"""`GET /metrics`, for Prometheus. It is an operator's, unless the settings open it to everybody."""
+"""`GET /metrics` for Prometheus. It requires the operator scope unless `metrics.public` is set."""
 
 import asyncio
 
@@ -15,15 +15,15 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(PATH)
 async def metrics(process: CurrentProcess, request: Request) -> Response:
-    """What this process, or all that share its port, have counted; and the state of the house."""
+    """Return the metrics of all processes that share this port, and the state of the system."""
     if not process.settings.metrics.public:
-        _check(request.scope["state"].get("principal"))
-    gauges = await process.cluster.collect()
+        _require_operator(request.scope["state"].get("principal"))
+    gauges = await process.gauges.collect()
     accept = request.headers.get("accept", "")
     text, content_type = await asyncio.to_thread(exposition, accept, gauges)
     return Response(text, headers={"content-type": content_type, "cache-control": "no-store"})
 
 
-def _check(caller: Principal | None) -> None:
-    if caller is None or OPERATOR not in caller.scopes:
+def _require_operator(principal: Principal | None) -> None:
+    if principal is None or OPERATOR not in principal.scopes:
         raise MissingScope(OPERATOR)

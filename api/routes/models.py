@@ -1,4 +1,4 @@
-"""`GET /models`: what can be asked."""
+"""`GET /models`."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -15,5 +15,5 @@ class Models(BaseModel):
 
 @router.get("/models")
 async def list_models(process: CurrentProcess) -> Models:
-    """The models that a request may name, with the default marked."""
+    """List the models that requests may name."""
     return Models(models=await process.models.read())

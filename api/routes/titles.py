@@ -1,4 +1,4 @@
-"""`POST /title/generate`: a name for a chat."""
+"""`POST /title/generate`."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import ClientDisconnect
 
 from api.auth.principal import Caller
+from api.chat.body_reader import read_body
 from api.chat.message import UIMessage
-from api.chat.request import read_body_of
 from api.http import problems
 from api.http.body_model import FAIL_FAST, Name, max_items
 from api.http.rate_limit_headers import rate_limit_headers
@@ -27,32 +27,38 @@ _T = TypeVar("_T")
 
 
 class TitleRequest(BaseModel):
-    """The messages as `POST /chat` takes them, or one text in their place."""
+    """Either `messages` as in `POST /chat`, or one `message`."""
 
     model_config = ConfigDict(extra="ignore")
 
     messages: Annotated[list[UIMessage] | None, FAIL_FAST, max_items("messages")] = Field(
-        default=None, min_length=1, description="The chat so far; its beginning is enough"
+        default=None, min_length=1, description="The messages of the chat; the first few are enough"
     )
-    message: str | None = Field(default=None, min_length=1, description="Or the first message")
-    model: Name | None = Field(default=None, description="Model to ask, if not the configured one")
+    message: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The text of the first message, instead of `messages`",
+    )
+    model: Name | None = Field(
+        default=None, description="The model to use instead of the configured one"
+    )
 
     @model_validator(mode="after")
-    def _check_that_it_says_something(self) -> Self:
+    def _require_content(self) -> Self:
         if self.messages is None and self.message is None:
-            raise PydanticCustomError("missing", 'Send "messages", as to POST /chat, or "message".')
+            raise PydanticCustomError("missing", "Send `messages` as in POST /chat, or `message`.")
         return self
 
-    def conversation(self) -> list[Message]:
+    def history(self) -> list[Message]:
         if self.messages is None:
             return [Message(role="user", parts=(Text(text=self.message or ""),))]
-        return [message.normal() for message in self.messages]
+        return [message.normalized() for message in self.messages]
 
 
 class Title(BaseModel):
     title: str = Field(examples=["Async patterns in Python"])
     source: Literal["model", "fallback"] = Field(
-        description="`fallback`: made of the first message, since no model answered in time"
+        description="`fallback`: taken from the first message, because no model answered in time"
     )
 
 
@@ -77,34 +83,34 @@ _BODY = {
 async def generate_title(
     request: Request, response: Response, process: CurrentProcess, caller: Caller
 ) -> Title:
-    """Name a chat, in one line. There always is a title, whatever becomes of the model."""
-    asked = await read_body_of(TitleRequest, request, process.settings.limits)
-    allowance = await process.titles.allow(caller.owner)
-    response.headers.update(rate_limit_headers(allowance))
-    making = process.titles.make(asked.conversation(), asked.model, request_id_of(request.scope))
-    title, by_model = await _unless_gone(request, making)
+    """Generate a one-line title for a chat. If no model answers, the first message is used."""
+    body = await read_body(TitleRequest, request, process.settings.limits)
+    rate_limit = await process.titles.check_rate_limit(caller.owner)
+    response.headers.update(rate_limit_headers(rate_limit))
+    generating = process.titles.generate(body.history(), body.model, request_id_of(request.scope))
+    title, by_model = await _cancel_on_disconnect(request, generating)
     return Title(title=title, source="model" if by_model else "fallback")
 
 
-async def _unless_gone(request: Request, making: Coroutine[Any, Any, _T]) -> _T:
-    """Give up as soon as nobody is there to read it.
+async def _cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
+    """Return the result of the work, or cancel it when the client disconnects.
 
     Raises:
-        ClientDisconnect: if so.
+        ClientDisconnect: if the client disconnects first.
     """
-    made = asyncio.ensure_future(making)
-    gone = asyncio.ensure_future(_disconnect(request))
+    working = asyncio.ensure_future(work)
+    disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait([made, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not made.done():
+        await asyncio.wait([working, disconnected], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
             raise ClientDisconnect
-        return await made
+        return await working
     finally:
-        gone.cancel()
-        made.cancel()
-        await asyncio.gather(made, gone, return_exceptions=True)
+        disconnected.cancel()
+        working.cancel()
+        await asyncio.gather(working, disconnected, return_exceptions=True)
 
 
-async def _disconnect(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

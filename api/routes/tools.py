@@ -1,4 +1,4 @@
-"""`GET /tools`: what answers call, and what a front end has to render, as JSON Schemas."""
+"""`GET /tools`: the tools of all agents, with the JSON Schemas of their inputs and outputs."""
 
 import asyncio
 from collections.abc import Iterable
@@ -18,19 +18,19 @@ from shared.errors import InvalidRequest, NotFound
 router = APIRouter(tags=["tools"])
 
 _REDIS_SECONDS = 8.0
-_NO_SUCH_TOOL = "There is no such tool. GET /tools lists those there are."
+_NO_SUCH_TOOL = "Unknown tool. GET /tools lists the available tools."
 
 _Schema = dict[str, Any]
 
 
 class ToolSummary(BaseModel):
     name: str = Field(examples=["generateCard"])
-    description: str = Field(description="What the model is told of it")
+    description: str = Field(description="Its description for the model")
     kind: Literal["display", "server"] = Field(
-        description="display: its output is there to be rendered; server: it works for the answer"
+        description="display: front ends render its output; server: agents use it internally"
     )
     agents: list[str] = Field(
-        description="Who uses it; display tools of `chat` where a request names them in `tools`",
+        description="The agents that use it. `chat` uses the display tools that a request names",
         examples=[["chat"]],
     )
 
@@ -41,17 +41,20 @@ class Tools(BaseModel):
 
 class Tool(ToolSummary):
     input_schema: _Schema | None = Field(
-        description="Of its arguments (JSON Schema, draft 2020-12); null: no worker has told it"
+        description="JSON Schema (draft 2020-12) of its arguments; null: not reported by a worker"
     )
     output_schema: _Schema | None = Field(
-        description="Of its output; null: any, or no worker has told it"
+        description="JSON Schema of its output; null: any, or not reported by a worker"
     )
-    example: _Schema | None = Field(description="An output of a display tool")
+    example: _Schema | None = Field(description="An example output, for display tools")
 
 
 @router.get("/tools", responses=problems.responses(503))
 async def list_tools(process: CurrentProcess) -> Tools:
-    """The display tools, then those of the agents. Two agents may each have one of a name."""
+    """List the display tools, then the tools of the agents.
+
+    Tools of different agents may have the same name.
+    """
     found = _tools(await _cards(process))
     return Tools(tools=[ToolSummary.model_validate(tool.model_dump()) for tool in found])
 
@@ -63,9 +66,11 @@ async def list_tools(process: CurrentProcess) -> Tools:
 async def describe_tool(
     process: CurrentProcess,
     name: str,
-    agent: Annotated[str | None, Query(description="Whose tool, where several have one")] = None,
+    agent: Annotated[
+        str | None, Query(description="The agent, if several have a tool with this name")
+    ] = None,
 ) -> Tool:
-    """A tool with its schemas, which front ends make types of."""
+    """Return a tool with its schemas, for example to generate types from them."""
     named = [tool for tool in _tools(await _cards(process)) if tool.name == name]
     if agent is not None:
         named = [tool for tool in named if agent in tool.agents]
@@ -73,7 +78,10 @@ async def describe_tool(
         raise NotFound(_NO_SUCH_TOOL)
     if len(named) > 1:
         agents = ", ".join(name for tool in named for name in tool.agents)
-        raise InvalidRequest(f"agent: Say whose tool: {agents} have one each.", field="agent")
+        raise InvalidRequest(
+            f"agent: Several agents have a tool with this name. Choose one of: {agents}.",
+            field="agent",
+        )
     return named[0]
 
 
@@ -85,18 +93,18 @@ async def _cards(process: CurrentProcess) -> list[AgentCard]:
 def _tools(cards: Iterable[AgentCard]) -> list[Tool]:
     tools = [_display_tool(name, cards) for name in DISPLAY_TOOLS]
     for card in cards:
-        told = {tool.name: tool for tool in card.own_tools}
+        reported = {tool.name: tool for tool in card.own_tools}
         for name in card.tools:
             if name not in DISPLAY_TOOLS:
-                _add(tools, _server_tool(name, told.get(name)), card.name)
+                _add(tools, _server_tool(name, reported.get(name)), card.name)
     return tools
 
 
 def _add(tools: list[Tool], tool: Tool, agent: str) -> None:
-    """Once, where several agents have the same."""
-    for known in tools:
-        if known.model_copy(update={"agents": []}) == tool:
-            known.agents.append(agent)
+    """Add the tool, or add the agent to an identical tool in the list."""
+    for listed in tools:
+        if listed.model_copy(update={"agents": []}) == tool:
+            listed.agents.append(agent)
             return
     tools.append(tool.model_copy(update={"agents": [agent]}))
 
@@ -116,12 +124,12 @@ def _display_tool(name: str, cards: Iterable[AgentCard]) -> Tool:
 
 @cache
 def _input_schema(name: str) -> _Schema:
-    return _identified(DISPLAY_TOOLS[name].input_schema(), name, "input")
+    return _schema_document(DISPLAY_TOOLS[name].input_schema(), name, "input")
 
 
 @cache
 def _output_schema(name: str) -> _Schema:
-    return _identified(DISPLAY_TOOLS[name].output_schema(), name, "output")
+    return _schema_document(DISPLAY_TOOLS[name].output_schema(), name, "output")
 
 
 def _server_tool(name: str, card: ToolCard | None) -> Tool:
@@ -130,16 +138,18 @@ def _server_tool(name: str, card: ToolCard | None) -> Tool:
         description=card.description if card else "",
         kind="server",
         agents=[],
-        input_schema=_identified(card.input_schema, name, "input") if card else None,
+        input_schema=_schema_document(card.input_schema, name, "input") if card else None,
         output_schema=(
-            _identified(card.output_schema, name, "output") if card and card.output_schema else None
+            _schema_document(card.output_schema, name, "output")
+            if card and card.output_schema
+            else None
         ),
         example=None,
     )
 
 
-def _identified(schema: _Schema, name: str, side: str) -> _Schema:
-    """A document of its own, with a name for the type that is made of it."""
+def _schema_document(schema: _Schema, name: str, side: str) -> _Schema:
+    """Add what makes the schema a document, and a title for the type that is generated from it."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:mamba:tool:{name}:{side}",

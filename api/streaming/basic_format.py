@@ -1,8 +1,7 @@
-"""The basic wire: five types of events, for clients that show a text and its tool calls.
+"""The `basic` stream format: five types of events, for clients that show text and tool calls.
 
-A view of a run's log, made on the way out for those who ask for it. Its fields are named as the
-stream parts of the AI SDK 4 were. Reasoning, sources, files, data parts and the marks of steps are
-left out. An entry of the log yields one event at most, which keeps the entry's id.
+Its fields have the names of the stream parts of the AI SDK 4. Reasoning, sources, files, data parts
+and step events are left out. Each stored entry yields at most one event, which keeps its id.
 """
 
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from shared.streams import events as log
+from shared.streams import events
 from shared.streams.event_stream import Entry
 from shared.streams.events import DONE, FinishReason
 from shared.streams.events import Event as _Event
@@ -22,8 +21,8 @@ class BasicTextDelta(_Event):
     text_delta: str
 
 
-class BasicToolCall(log.Nullable):
-    """A call that is being made; its `tool-result` follows, unless the answer ends before."""
+class BasicToolCall(events.Nullable):
+    """A tool call. Its `tool-result` follows unless the answer ends first."""
 
     type: Literal["tool-call"] = "tool-call"
     tool_call_id: str
@@ -31,8 +30,8 @@ class BasicToolCall(log.Nullable):
     args: Any
 
 
-class BasicToolResult(log.Nullable):
-    """What came of a call. Where `isError` is true, `result` is the text of the error."""
+class BasicToolResult(events.Nullable):
+    """The result of a tool call. If `isError` is true, `result` is the error text."""
 
     type: Literal["tool-result"] = "tool-result"
     tool_call_id: str
@@ -43,14 +42,14 @@ class BasicToolResult(log.Nullable):
 
 
 class BasicFinish(_Event):
-    """The answer is whole, or was `cancelled`: by a stop."""
+    """The answer is complete, or was stopped (`cancelled`)."""
 
     type: Literal["finish"] = "finish"
     finish_reason: FinishReason | Literal["cancelled", "unknown"]
 
 
 class BasicError(_Event):
-    """The answer failed: a text to read, and a code to switch on."""
+    """The answer failed: a text for the user and a code for the application."""
 
     type: Literal["error"] = "error"
     error: str
@@ -63,10 +62,10 @@ BasicEvent = Annotated[
 ]
 
 
-class BasicView:
-    """One client's view of one run. It has to see the log from its start, in order.
+class BasicConverter:
+    """Converts one run for one client. It must receive the stream in order, from its start.
 
-    It holds the calls that have no result yet, with their arguments, and nothing else.
+    It keeps the tool calls that have no result yet, with their arguments.
     """
 
     def __init__(self) -> None:
@@ -74,49 +73,49 @@ class BasicView:
         self._error_code = "internal_error"
 
     def __call__(self, entries: Iterable[Entry]) -> list[Entry]:
-        """The entries that this wire has, each with the bytes of its event."""
+        """Return the entries that exist in this format, with the data of their events."""
         return [
-            entry._replace(data=data) for entry in entries if (data := self._translated(entry.data))
+            entry._replace(data=data) for entry in entries if (data := self._convert(entry.data))
         ]
 
-    def _translated(self, data: bytes) -> bytes | None:
+    def _convert(self, data: bytes) -> bytes | None:
         if data == DONE:
             return DONE
         try:
-            event = self._event(log.decode(data))
+            event = self._event(events.decode(data))
         except ValidationError:
-            return None  # a newer worker's word, which this wire does not have
+            return None  # an event type of a newer worker
         return event.encode() if event else None
 
-    def _event(self, event: log.StreamEvent) -> BasicEvent | None:
+    def _event(self, event: events.StreamEvent) -> BasicEvent | None:
         match event:
-            case log.TextDelta():
+            case events.TextDelta():
                 return BasicTextDelta(text_delta=event.delta)
-            case log.Finish():
+            case events.Finish():
                 return BasicFinish(finish_reason=event.finish_reason or "unknown")
-            case log.Abort():
+            case events.Abort():
                 return BasicFinish(finish_reason="cancelled")
-            case log.Error():
+            case events.Error():
                 return BasicError(error=event.error_text, code=self._error_code)
-            case log.Data(type="data-error", data={"code": str(code)}):
+            case events.Data(type="data-error", data={"code": str(code)}):
                 self._error_code = code
                 return None
             case _:
                 return self._tool_event(event)
 
-    def _tool_event(self, event: log.StreamEvent) -> BasicToolCall | BasicToolResult | None:
+    def _tool_event(self, event: events.StreamEvent) -> BasicToolCall | BasicToolResult | None:
         match event:
-            case log.ToolInputAvailable():
+            case events.ToolInputAvailable():
                 call = BasicToolCall(
                     tool_call_id=event.tool_call_id, tool_name=event.tool_name, args=event.input
                 )
                 self._calls[call.tool_call_id] = call
                 return call
-            case log.ToolOutputAvailable():
+            case events.ToolOutputAvailable():
                 return self._result(event.tool_call_id, event.output)
-            case log.ToolOutputError():
+            case events.ToolOutputError():
                 return self._result(event.tool_call_id, event.error_text, is_error=True)
-            case log.ToolOutputDenied():
+            case events.ToolOutputDenied():
                 return self._result(event.tool_call_id, DENIED, is_error=True)
             case _:
                 return None

@@ -1,38 +1,47 @@
-"""What a message's earlier runs have said, for a client that reads the newest run from its start.
+"""The parts that earlier runs wrote to a message, for clients that rebuild it from the newest run.
 
-The newest clients empty the message at a replay's `start`: the parts of the earlier runs have to
-follow it, or the results of their calls have nothing to stand in.
+AI SDK clients empty the message at the `start` event of a replay. The parts of the earlier runs
+must follow it, because results of their tool calls would otherwise have no call.
 """
 
 from collections.abc import Iterable
 
-from shared.streams.event_stream import Entry
+from shared.streams.event_stream import Entry, EventStream, read_all
 from shared.streams.events import DONE
 
-_LEFT_OUT = tuple(
+#: Events of a run that are no parts of the message.
+_RUN_EVENTS = tuple(
     b'{"type":"%b"' % kind for kind in (b"start", b"finish", b"abort", b"error", b"data-error")
 )
-_STEP = b'{"type":"start-step"'
+_START_STEP = b'{"type":"start-step"'
 
 
-def message_events(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries that make the message's parts."""
-    return [e for e in entries if e.data != DONE and not e.data.startswith(_LEFT_OUT)]
+async def read_runs(stream: EventStream, run_ids: Iterable[str]) -> list[Entry] | None:
+    """Return the entries of several runs; None if the stream of one is no longer stored."""
+    entries: list[Entry] = []
+    for run_id in run_ids:
+        stored = await read_all(stream, run_id)
+        if not stored:
+            return None
+        entries += stored
+    return entries
+
+
+def message_parts(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries that are parts of the message."""
+    return [e for e in entries if e.data != DONE and not e.data.startswith(_RUN_EVENTS)]
 
 
 class TruncatedReplay:
-    """A log whose message has lost its beginning: without the results of calls that went with it.
-
-    They stand before the first step of its own.
-    """
+    """Drops tool results before the run's first step: their calls are no longer stored."""
 
     def __init__(self) -> None:
-        self._open = False
+        self._in_step = False
 
     def __call__(self, entries: Iterable[Entry]) -> list[Entry]:
-        return [entry for entry in entries if self._kept(entry)]
+        return [entry for entry in entries if self._keeps(entry)]
 
-    def _kept(self, entry: Entry) -> bool:
-        own = entry.data.startswith((*_LEFT_OUT, _STEP)) or entry.data == DONE
-        self._open |= own and entry.offset > 1
-        return own or self._open
+    def _keeps(self, entry: Entry) -> bool:
+        belongs = entry.data.startswith((*_RUN_EVENTS, _START_STEP)) or entry.data == DONE
+        self._in_step |= belongs and entry.offset > 1
+        return belongs or self._in_step

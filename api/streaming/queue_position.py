@@ -1,8 +1,8 @@
-"""The places of runs that wait for a worker, told to the clients that wait with them.
+"""The queue positions of runs, sent to the clients that wait for a worker.
 
-A client is told where its run stands in the queue by a transient part, beside the log and not in
-it. One look a second serves the whole process, however many wait. Who has not waited for a whole
-look is told nothing: a run that is picked up at once never speaks of a queue.
+Each position is a transient part that is not stored in the stream. One request per second and queue
+serves all waiting clients of a process. A client that has waited for less than one interval
+receives no position, so that a run which starts immediately never mentions a queue.
 """
 
 import asyncio
@@ -10,94 +10,99 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 
+from api.streaming.sse import encode_data
 from shared.background_task import BackgroundTask
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.run import Run
 from shared.streams.events import Data
 
-_LOOK_SECONDS = 1.0
+_INTERVAL_SECONDS = 1.0
 
 
 class QueuePositionTracker(BackgroundTask):
-    """One a process. It asks Redis nothing while nobody waits."""
+    """Reads queue positions while clients wait. Use one per process."""
 
-    def __init__(self, positions: QueuePositions, *, seconds: float = _LOOK_SECONDS) -> None:
+    def __init__(self, positions: QueuePositions, *, seconds: float = _INTERVAL_SECONDS) -> None:
         self._positions = positions
         self._seconds = seconds
-        self._new: set[QueuedRun] = set()
-        self._known: set[QueuedRun] = set()
-        self._somebody = asyncio.Event()
+        self._added: set[QueuedRun] = set()
+        self._tracked: set[QueuedRun] = set()
+        self._active = asyncio.Event()
 
-    def add(self, waiting: "QueuedRun") -> None:
-        self._new.add(waiting)
-        self._somebody.set()
+    def add(self, queued: "QueuedRun") -> None:
+        """Start to report the position of a run, after one full interval."""
+        self._added.add(queued)
+        self._active.set()
 
-    def remove(self, waiting: "QueuedRun") -> None:
-        self._new.discard(waiting)
-        self._known.discard(waiting)
+    def remove(self, queued: "QueuedRun") -> None:
+        """Stop reporting the position of a run."""
+        self._added.discard(queued)
+        self._tracked.discard(queued)
 
     async def _run(self) -> None:
         while True:
-            await self._somebody.wait()
+            await self._active.wait()
             await asyncio.sleep(self._seconds)
-            if self._known:
+            if self._tracked:
                 with suppress(*REDIS_UNAVAILABLE, RedisError):
-                    await self._look(tuple(self._known))
-            self._known |= self._new
-            self._new.clear()
-            if not self._known:
-                self._somebody.clear()
+                    await self._read_positions(tuple(self._tracked))
+            self._tracked |= self._added
+            self._added.clear()
+            if not self._tracked:
+                self._active.clear()
 
-    async def _look(self, clients: Iterable["QueuedRun"]) -> None:
-        queues: dict[str, list[QueuedRun]] = defaultdict(list)
-        for waiting in clients:
-            queues[waiting.run.queue].append(waiting)
-        for queue, those in queues.items():
-            places = await self._positions.read([one.run.id for one in those], queue=queue)
-            for waiting, place in zip(those, places, strict=True):
-                waiting.tell(place)
+    async def _read_positions(self, tracked: Iterable["QueuedRun"]) -> None:
+        by_queue: dict[str, list[QueuedRun]] = defaultdict(list)
+        for queued in tracked:
+            by_queue[queued.run.queue].append(queued)
+        for queue, runs in by_queue.items():
+            run_ids = [queued.run.id for queued in runs]
+            positions = await self._positions.read(run_ids, queue=queue)
+            for queued, position in zip(runs, positions, strict=True):
+                queued.set_position(position)
 
 
 class QueuedRun:
-    """One client's wait with a queued run."""
+    """The queue position of a run, for one client that waits for it."""
 
-    def __init__(self, places: QueuePositionTracker, run: Run) -> None:
+    def __init__(self, tracker: QueuePositionTracker, run: Run) -> None:
         self.run = run
-        self._places = places
-        self._place: QueuePosition | None = None
-        self._told: QueuePosition | None = None
-        self._ring: Callable[[], None] | None = None
+        self._tracker = tracker
+        self._position: QueuePosition | None = None
+        self._sent: QueuePosition | None = None
+        self._notify: Callable[[], None] | None = None
 
     @contextmanager
-    def until_left(self, ring: Callable[[], None]) -> Generator[None]:
-        """Wait, and ring when there is news; until `leave`, or the end of the context."""
-        self._ring = ring
-        self._places.add(self)
+    def watch(self, notify: Callable[[], None]) -> Generator[None]:
+        """Call `notify` when the position changes, until `stop` or the end of the context."""
+        self._notify = notify
+        self._tracker.add(self)
         try:
             yield
         finally:
-            self.leave()
+            self.stop()
 
-    def leave(self) -> None:
-        """The run has begun: its place is no matter any more."""
-        self._place = None
-        self._ring = None
-        self._places.remove(self)
+    def stop(self) -> None:
+        """Discard the position and stop watching: the run has started."""
+        self._position = None
+        self._notify = None
+        self._tracker.remove(self)
 
-    def tell(self, place: QueuePosition | None) -> None:
-        self._place = place
-        if self._ring is not None and self._changed:
-            self._ring()
+    def set_position(self, position: QueuePosition | None) -> None:
+        """Store a position that was read; None if the run does not wait in its queue."""
+        self._position = position
+        if self._notify is not None and self._changed:
+            self._notify()
 
-    def news(self) -> bytes | None:
-        """The part that says where the run stands, if the client has not heard so yet."""
-        if not self._changed or self._place is None:
+    def take_update(self) -> bytes | None:
+        """Return the position as a server-sent event if it has changed since the last call."""
+        if not self._changed or self._position is None:
             return None
-        self._told = self._place
-        part = Data(type="data-queue", data=self._place._asdict(), transient=True)
-        return b"data: %b\n\n" % part.encode()
+        self._sent = self._position
+        part = Data(type="data-queue", data=self._position._asdict(), transient=True)
+        return encode_data(part.encode())
 
     @property
     def _changed(self) -> bool:
-        return self._place is not None and self._place != self._told
+        return self._position is not None and self._position != self._sent

@@ -1,8 +1,8 @@
-"""The wires that an answer can be had on, and which of them a client asks for.
+"""The stream formats, and the choice of one by the `Accept` header.
 
-One log, several spellings: the AI SDK's, which is how the log is kept, and the basic one, a view
-made on the way out. A client asks by a parameter of the media type in `Accept`, which is there on
-every request, also on the `GET` that resumes.
+Streams are stored in the `ui-message` format of the AI SDK. The `basic` format is converted from it
+while sending. A client selects a format with the media type's `profile` parameter, because every
+request has an `Accept` header, including the `GET` that resumes a stream.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,71 +12,77 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.http.accept import MediaRange, media_ranges
-from api.streaming.basic_format import BasicView
+from api.streaming.basic_format import BasicConverter
 from shared.errors import NotAcceptable
 from shared.streams.event_stream import Entry
 
 EVENT_STREAM = "text/event-stream"
 
-View = Callable[[Iterable[Entry]], list[Entry]]
+EntryConverter = Callable[[Iterable[Entry]], list[Entry]]
 
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """`view` makes one client's view of a log; without it the log's bytes go out as they are."""
+    """A stream format. Without a `converter`, stored bytes are sent unchanged.
+
+    A converter keeps the state of one client, which needs the stream from its start.
+    """
 
     profile: str
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    view: Callable[[], View] | None = None
+    converter: Callable[[], EntryConverter] | None = None
 
 
 UI_MESSAGE = StreamFormat(
     "ui-message", f"{EVENT_STREAM}; charset=utf-8", {"x-vercel-ai-ui-message-stream": "v1"}
 )
-BASIC = StreamFormat("basic", f"{EVENT_STREAM}; profile=basic; charset=utf-8", view=BasicView)
+BASIC = StreamFormat(
+    "basic", f"{EVENT_STREAM}; profile=basic; charset=utf-8", converter=BasicConverter
+)
 
-#: The first is for those who do not say.
+#: The first one is the default.
 STREAM_FORMATS = (UI_MESSAGE, BASIC)
 
 
 def format_for(accept: Sequence[str]) -> StreamFormat:
-    """The wire that these `Accept` headers like best.
+    """Return the stream format that these `Accept` headers prefer.
 
-    A header that says nothing of event streams is disregarded, as RFC 9110 allows: there is nothing
-    else to be had here, and many clients send one that they did not choose.
+    Headers that name no event stream are ignored, as RFC 9110 allows: no other representation
+    exists, and many clients send a header that they did not choose.
 
     Raises:
-        NotAcceptable: if it names event streams, but none that there is.
+        NotAcceptable: if they name event streams, but no available format.
     """
     ranges = media_ranges(accept)
-    wishes = [(wish, wire) for wire in STREAM_FORMATS if (wish := _wish(wire, ranges))[0] > 0]
-    if wishes:
-        return max(wishes, key=lambda wished: wished[0])[1]
-    if any(asked.type == EVENT_STREAM for asked in ranges):
-        known = ", ".join(f"`{EVENT_STREAM}; profile={wire.profile}`" for wire in STREAM_FORMATS)
-        raise NotAcceptable(f"Accept: There is no such event stream. There are: {known}.")
+    preferences = [(_preference(known, ranges), known) for known in STREAM_FORMATS]
+    accepted = [(preference, known) for preference, known in preferences if preference[0] > 0]
+    if accepted:
+        return max(accepted, key=lambda candidate: candidate[0])[1]
+    if any(requested.type == EVENT_STREAM for requested in ranges):
+        names = ", ".join(f"`{EVENT_STREAM}; profile={known.profile}`" for known in STREAM_FORMATS)
+        raise NotAcceptable(f"Accept: Unknown stream format. Available formats: {names}.")
     return UI_MESSAGE
 
 
-def _wish(wire: StreamFormat, ranges: Iterable[MediaRange]) -> tuple[float, int]:
-    """How much a wire is wanted, and how exactly: by the range that comes nearest to it."""
-    fitting = [
-        (_exactness(asked), asked.quality)
-        for asked in ranges
-        if asked.covers(EVENT_STREAM)
-        and asked.parameters.get("profile", wire.profile).lower() == wire.profile
+def _preference(known: StreamFormat, ranges: Iterable[MediaRange]) -> tuple[float, int]:
+    """Return quality and specificity of the most specific range that covers a format."""
+    covering = [
+        (_specificity(requested), requested.quality)
+        for requested in ranges
+        if requested.covers(EVENT_STREAM)
+        and requested.parameters.get("profile", known.profile).lower() == known.profile
     ]
-    exactness, quality = max(fitting, default=(0, 0.0))
-    return quality, exactness
+    specificity, quality = max(covering, default=(0, 0.0))
+    return quality, specificity
 
 
-def _exactness(asked: MediaRange) -> int:
-    return 1 + 2 * (2 - asked.wildcards) + ("profile" in asked.parameters)
+def _specificity(requested: MediaRange) -> int:
+    return 1 + 2 * (2 - requested.wildcards) + ("profile" in requested.parameters)
 
 
-def _wire_of(request: Request) -> StreamFormat:
+def _requested_format(request: Request) -> StreamFormat:
     return format_for(request.headers.getlist("accept"))
 
 
-RequestedFormat = Annotated[StreamFormat, Depends(_wire_of)]
+RequestedFormat = Annotated[StreamFormat, Depends(_requested_format)]

@@ -76,12 +76,15 @@ async def test_supported_file_types_are_accepted(
 
 
 REFUSED = {
-    "zip": (file("application/zip", ZIP), "Files of application/zip are not taken. Those are: "),
+    "zip": (
+        file("application/zip", ZIP),
+        "Files of type application/zip are not allowed. Allowed ",
+    ),
     "zip sent as text": (file("text/plain", ZIP), "is not text, but is declared as"),
     "HTML sent as image": (file("image/png", b"<html>"), "is not image/png, as declared"),
     "audio by URL": (
         {"type": "file", "mediaType": "audio/wav", "url": "https://a.example/a.wav"},
-        "Files of audio/wav are not taken",
+        "Files of type audio/wav are not allowed",
     ),
 }
 

@@ -10,7 +10,7 @@ from pydantic_ai._json_schema import InlineDefsJsonSchemaTransformer
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.profiles.openai import OpenAIJsonSchemaTransformer
 
-from api.chat.json_schema import fault
+from api.chat.json_schema import find_schema_error
 
 Schema = dict[str, Any]
 
@@ -50,13 +50,13 @@ def test_what_is_faulty_is_what_the_draft_says_is(schema: Schema) -> None:
     assume("'items': [" not in str(schema))  # of earlier drafts
     assume("'$comment'" not in str(schema))
 
-    assert (fault(schema) is None) == is_valid(schema)
+    assert (find_schema_error(schema) is None) == is_valid(schema)
 
 
 @given(SCHEMAS, st.sampled_from(["#/$defs/a", "#/properties/a", "#", "#/$defs/none", "a"]))
 def test_what_is_not_faulty_is_taken_in_the_worker(schema: Schema, ref: str) -> None:
     parameters = {**schema, "type": "object", "items": {"$ref": ref}}
-    if fault(parameters) is not None:
+    if find_schema_error(parameters) is not None:
         return
 
     OpenAIJsonSchemaTransformer(parameters).walk()
@@ -86,7 +86,7 @@ def test_what_is_not_faulty_is_taken_in_the_worker(schema: Schema, ref: str) -> 
 def test_a_fault_says_where_it_is_and_what_would_be_right(
     schema: Schema, place: str, fix: str
 ) -> None:
-    text = fault(schema) or ""
+    text = find_schema_error(schema) or ""
 
     assert f"{place}: " in text
     assert fix in text
@@ -107,4 +107,4 @@ def test_a_fault_says_where_it_is_and_what_would_be_right(
     ),
 )
 def test_unusual_schemas_are_let_in(schema: Schema) -> None:
-    assert fault(schema) is None
+    assert find_schema_error(schema) is None

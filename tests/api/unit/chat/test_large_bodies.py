@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from api.chat.request import ChatRequest, read_chat_request
+from api.chat.request import ChatRequest
+from api.chat.validation import read_chat_request
 from shared.errors import TooLarge
 from shared.settings import LimitSettings
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from api.chat.request import ChatRequest, read_chat_request
+from api.chat.request import ChatRequest
+from api.chat.validation import read_chat_request
 from shared.chat.messages import (
     FilePart,
     Message,
@@ -366,7 +367,7 @@ async def test_a_newest_message_alone_is_refused_with_what_to_send() -> None:
     error = await refusal({"id": "a", "message": HI})
 
     assert error.field == "messages"
-    assert "this server does not hold it" in str(error)
+    assert "the server does not store it" in str(error)
 
 
 async def test_whoever_names_what_there_is_not_is_told_what_there_is() -> None:

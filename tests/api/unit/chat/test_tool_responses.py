@@ -1,11 +1,12 @@
-"""What a request says of calls: the answers to them, and the tools that it brings."""
+"""Tool responses and client tools in requests."""
 
 import json
 from typing import Any
 
 import pytest
 
-from api.chat.request import ChatRequest, read_chat_request
+from api.chat.request import ChatRequest
+from api.chat.validation import read_chat_request
 from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
 from shared.streams.tool_responses import ToolResponse
@@ -33,14 +34,14 @@ def tool_part(call_id: str, state: str, **fields: Any) -> dict[str, Any]:
 
 
 def continued(*parts: dict[str, Any], **message: Any) -> dict[str, Any]:
-    said = {"id": "m1", "role": "assistant", "parts": list(parts), **message}
-    return {"messages": [{"role": "user", "content": "Hi"}, said]}
+    answer = {"id": "m1", "role": "assistant", "parts": list(parts), **message}
+    return {"messages": [{"role": "user", "content": "Hi"}, answer]}
 
 
 STEP = {"type": "step-start"}
 
 
-async def test_answers_are_those_of_the_last_step() -> None:
+async def test_tool_responses_come_from_the_last_step() -> None:
     chat = await read(
         continued(
             *(STEP, tool_part("c0", "output-available", output=0)),
@@ -52,7 +53,8 @@ async def test_answers_are_those_of_the_last_step() -> None:
         )
     )
 
-    assert [(claim.place, claim.call_id, claim.answer) for claim in chat.claims()] == [
+    responses = chat.tool_responses()
+    assert [(item.field_path, item.call_id, item.response) for item in responses] == [
         ("messages[1].parts[3]", "c1", ToolResponse(output=1)),
         ("messages[1].parts[4]", "c2", ToolResponse(error="Oh")),
         ("messages[1].parts[5]", "c3", ToolResponse(approved=True)),
@@ -60,27 +62,28 @@ async def test_answers_are_those_of_the_last_step() -> None:
     ]
 
 
-async def test_invocations_beside_the_text_answer_too() -> None:
-    made = {"toolCallId": "c1", "toolName": "locate", "state": "result", "result": 1}
-    failed = {**made, "toolCallId": "c2", "isError": True, "result": "Oh"}
-    earlier = {**made, "toolCallId": "c0", "step": 0}
-    calls = [earlier, {**made, "step": 1}, {**failed, "step": 1}]
+async def test_invocations_beside_the_text_are_tool_responses() -> None:
+    call = {"toolCallId": "c1", "toolName": "locate", "state": "result", "result": 1}
+    failed = {**call, "toolCallId": "c2", "isError": True, "result": "Oh"}
+    earlier = {**call, "toolCallId": "c0", "step": 0}
+    calls = [earlier, {**call, "step": 1}, {**failed, "step": 1}]
     chat = await read(continued(content="", toolInvocations=calls))
 
-    assert [(claim.place, claim.answer) for claim in chat.claims()] == [
+    responses = chat.tool_responses()
+    assert [(item.field_path, item.response) for item in responses] == [
         ("messages[1].toolInvocations[1]", ToolResponse(output=1)),
         ("messages[1].toolInvocations[2]", ToolResponse(error="Oh")),
     ]
 
 
-async def test_a_users_message_answers_no_call() -> None:
+async def test_user_message_has_no_tool_responses() -> None:
     body = continued(STEP, tool_part("c1", "output-available", output=1))
     body["messages"].append({"role": "user", "content": "Never mind"})
 
-    assert (await read(body)).claims() == []
+    assert (await read(body)).tool_responses() == []
 
 
-async def test_what_stood_before_the_steps_of_the_logs_is_history() -> None:
+async def test_history_excludes_the_steps_of_earlier_runs() -> None:
     texts = ({"type": "text", "text": text} for text in "abc")
     chat = await read(continued(*(part for text in texts for part in (STEP, text))))
 
@@ -90,16 +93,19 @@ async def test_what_stood_before_the_steps_of_the_logs_is_history() -> None:
     assert len(chat.history_before(3)) == 1
 
 
-@pytest.mark.parametrize(("version", "asks"), [(None, False), (5, False), (6, True), (7, True)])
-async def test_a_client_that_can_ask_says_its_version(
+@pytest.mark.parametrize(
+    ("version", "supported"), [(None, False), (5, False), (6, True), (7, True)]
+)
+async def test_sdk_version_decides_whether_approvals_are_supported(
     version: int | None,
-    asks: bool,  # noqa: FBT001
+    supported: bool,  # noqa: FBT001
 ) -> None:
-    assert (await read({**continued(STEP), **MESSAGE, "sdkVersion": version})).asks is asks
+    chat = await read({**continued(STEP), **MESSAGE, "sdkVersion": version})
+    assert chat.supports_approvals is supported
 
 
 def doubling(ref: str, *, at: str = "$defs") -> dict[str, Any]:
-    """A schema of a few lines that is millions when each `$ref` is replaced by what it names."""
+    """Return a short schema that expands to millions of objects when each `$ref` is resolved."""
 
     def twice(name: int) -> dict[str, Any]:
         return {"properties": {side: {"$ref": ref.format(name)} for side in "ab"}}
@@ -107,7 +113,7 @@ def doubling(ref: str, *, at: str = "$defs") -> dict[str, Any]:
     return {**twice(0), at: {**{str(n): twice(n + 1) for n in range(20)}, "20": {}}}
 
 
-async def test_a_tool_of_the_client_may_use_definitions_and_recursion() -> None:
+async def test_client_tool_schema_may_have_recursive_definitions() -> None:
     pair = {"properties": {"left": {"$ref": "#/$defs/tree"}, "right": {"$ref": "#/$defs/tree"}}}
     schema = {"properties": {"tree": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": pair}}
     point: dict[str, Any] = {
@@ -135,5 +141,5 @@ async def test_a_tool_of_the_client_may_use_definitions_and_recursion() -> None:
         ([client_tool(name=f"t{n}") for n in range(65)], "clientTools"),
     ],
 )
-async def test_a_tool_of_the_client_is_checked(tools: list[Any], field: str) -> None:
+async def test_invalid_client_tool_is_rejected_with_its_field(tools: list[Any], field: str) -> None:
     assert (await refusal({**MESSAGE, "clientTools": tools})).field == field

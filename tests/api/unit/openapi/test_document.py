@@ -15,7 +15,7 @@ import pytest
 from api.auth.public_routes import is_public_path
 from api.http.problems import status_of
 from api.streaming import basic_format
-from api.streaming.sse import parse_cursor
+from api.streaming.cursor import parse_cursor
 from mamba.codegen import openapi
 from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.errors import (
@@ -148,7 +148,7 @@ def test_alias_route_is_the_same_operation(path: str) -> None:
     earlier = DOCUMENT["paths"][path.replace("/chat", "/chat/completions", 1)]
     for method, operation in DOCUMENT["paths"][path].items():
         other = earlier[method]
-        assert f"earlier name of `{method.upper()} {path}`" in other["summary"]
+        assert f"Alias of `{method.upper()} {path}`" in other["summary"]
         assert "deprecated" not in other
         differing = {key for key in operation if operation[key] != other[key]}
         assert differing == {"summary", "operationId"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.streaming.basic_format import BasicView
+from api.streaming.basic_format import BasicConverter
 from shared.runs.finalize import LOST_TEXT, RunEnding
 from shared.streams import events
 from shared.streams.event_stream import Entry
@@ -22,7 +22,7 @@ def log_of(*said: Event) -> list[Entry]:
 
 def seen(*said: Event) -> list[Any]:
     """What a client of this wire gets, without the `[DONE]` at its end."""
-    *shown, end = BasicView()(log_of(*said))
+    *shown, end = BasicConverter()(log_of(*said))
     assert end == Entry(1, len(said) + 1, DONE)
     return [json.loads(entry.data) for entry in shown]
 
@@ -130,11 +130,11 @@ def test_an_error_has_the_code_and_the_text() -> None:
 def test_what_a_newer_worker_says_is_left_out() -> None:
     entries = [Entry(1, 1, b'{"type":"new-in-8"}'), Entry(1, 2, b'{"type":"text-delta"}')]
 
-    assert BasicView()(entries) == []
+    assert BasicConverter()(entries) == []
 
 
 def test_an_answered_call_is_not_held_any_more() -> None:
-    view = BasicView()
+    view = BasicConverter()
     for _ in range(3):
         view(log_of(CALL, events.ToolOutputAvailable(tool_call_id="k", output=1)))
 
@@ -172,11 +172,11 @@ def cut(entries: Sequence[Entry], pages: list[int]) -> list[list[Entry]]:
 def test_however_a_log_comes_it_is_the_same_on_this_wire(
     said: list[Event], ending: list[Event], pages: list[int]
 ) -> None:
-    log, view = log_of(*said, *ending), BasicView()
+    log, view = log_of(*said, *ending), BasicConverter()
 
     shown = [entry for page in cut(log, pages) for entry in view(page)]
 
-    assert shown == BasicView()(log)
+    assert shown == BasicConverter()(log)
     kinds = [json.loads(entry.data)["type"] for entry in shown[:-1]]
     assert [kind for kind in kinds if kind in ("finish", "error")] == kinds[-1:]
     assert shown[-1].ends

@@ -1,6 +1,6 @@
-"""What a client that reads a continued run from its start is sent of the earlier runs."""
+"""The replay of earlier runs to a client that reads a continued run from its start."""
 
-from api.streaming.message_replay import TruncatedReplay, message_events
+from api.streaming.message_replay import TruncatedReplay, message_parts
 from shared.streams.event_stream import Entry
 from shared.streams.events import (
     DONE,
@@ -23,25 +23,25 @@ PARTS = [
 ]
 
 
-def test_what_makes_the_message_is_kept_and_what_ends_a_run_is_not() -> None:
+def test_message_parts_exclude_start_and_terminal_events() -> None:
     error = Data(type="data-error", data={}, transient=True)
-    said = log_of(Start(message_id="m"), *PARTS, error, Finish(finish_reason="tool-calls"))
+    stored = log_of(Start(message_id="m"), *PARTS, error, Finish(finish_reason="tool-calls"))
 
-    assert [entry.data for entry in message_events(said)] == [part.encode() for part in PARTS]
+    assert [entry.data for entry in message_parts(stored)] == [part.encode() for part in PARTS]
 
 
-def test_a_log_whose_message_has_lost_its_beginning_begins_with_a_step_of_its_own() -> None:
+def test_truncated_replay_starts_with_step_start() -> None:
     lost = ToolOutputAvailable(tool_call_id="c", output=1)
-    said = log_of(Start(message_id="m"), lost, StartStep(), TextStart(id="t"), lost, Finish())
-    shorten = TruncatedReplay()
+    stored = log_of(Start(message_id="m"), lost, StartStep(), TextStart(id="t"), lost, Finish())
+    truncate = TruncatedReplay()
 
-    kept: list[Entry] = [entry for one in said for entry in shorten([one])]
+    kept: list[Entry] = [entry for entry in stored for entry in truncate([entry])]
 
     assert [entry.offset for entry in kept] == [1, 3, 4, 5, 6, 7]
     assert kept[-1].data == DONE
 
 
-def test_a_log_that_ends_at_once_still_ends() -> None:
-    said = log_of(Start(message_id="m"), Finish())
+def test_truncated_replay_keeps_an_immediate_end() -> None:
+    stored = log_of(Start(message_id="m"), Finish())
 
-    assert TruncatedReplay()(said) == said
+    assert TruncatedReplay()(stored) == stored

@@ -1,4 +1,4 @@
-"""What a client is sent of a log, on each wire and from each place in it."""
+"""A relay sends a stream from every cursor in every stream format."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,41 +9,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.http.draining import Draining
-from api.streaming.sse import RelayResponse, encode_sse, parse_cursor
+from api.streaming.cursor import parse_cursor
+from api.streaming.relay import RelayContext, RelayResponse
+from api.streaming.sse import encode_sse
 from api.streaming.stream_format import BASIC, STREAM_FORMATS, UI_MESSAGE, StreamFormat
+from api.streaming.stream_view import StreamView
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE, Event, Finish, ReasoningDelta, TextDelta
 from shared.streams.follow import Follower
 from tests.api.unit.streaming.test_basic_format import CALL, any_event, endings, log_of
 from tests.support.fakes.memory_stream import MemoryEventStream
+from tests.support.fakes.runs import new_run
 from tests.support.fakes.subscriber import DeafSubscriber
 
 OPEN = b": stream-open\n\n"
 
 
-class Relay:
+class RelayHarness:
     """One run, relayed without a server."""
 
-    def __init__(self, log: Sequence[Entry], *, heartbeat_seconds: float = 60) -> None:
+    def __init__(self, entries: Sequence[Entry], *, heartbeat_seconds: float = 60) -> None:
         self.stream = MemoryEventStream()
-        self.stream.logs["run"] = list(log)
+        self.stream.logs["run"] = list(entries)
         self._heartbeat_seconds = heartbeat_seconds
-        self.settled = False
+        self.checked = False
 
-    def response(self, wire: StreamFormat, after: Cursor = START) -> RelayResponse:
-        return RelayResponse(
+    def response(self, stream_format: StreamFormat, after: Cursor = START) -> RelayResponse:
+        context = RelayContext(
             Follower(self.stream, DeafSubscriber(), max_bytes=1_000_000),
             Draining(delay_seconds=0),
-            run_id="run",
-            chat_id="chat",
-            after=after,
-            wire=wire,
+            can_continue=self._can_continue,
             heartbeat_seconds=self._heartbeat_seconds,
-            settle=self._settle,
         )
+        return RelayResponse(context, new_run("run"), StreamView(stream_format, after))
 
-    async def body(self, wire: StreamFormat, after: Cursor = START) -> bytes:
-        """All that is sent after the opening comment."""
+    async def body(self, stream_format: StreamFormat, after: Cursor = START) -> bytes:
+        """Return everything that is sent after the opening comment."""
         pieces: list[bytes] = []
 
         async def receive() -> dict[str, Any]:
@@ -52,12 +53,12 @@ class Relay:
         async def send(message: Any) -> None:
             pieces.append(message.get("body", b""))
 
-        await self.response(wire, after)({"type": "http"}, receive, send)
+        await self.response(stream_format, after)({"type": "http"}, receive, send)
         assert pieces[:2] == [b"", OPEN]
         return b"".join(pieces[2:])
 
-    async def _settle(self, run_id: str, _: Cursor) -> bool:
-        self.settled = True
+    async def _can_continue(self, run_id: str, _: Cursor) -> bool:
+        self.checked = True
         return run_id != "run"
 
 
@@ -74,35 +75,37 @@ def offset(block: bytes) -> int:
 
 @given(st.lists(any_event, max_size=12), endings)
 @settings(max_examples=60, deadline=None)
-async def test_every_cut_and_the_rest_are_the_whole_on_each_wire(
-    said: list[Event], ending: list[Event]
+async def test_every_cut_and_its_rest_make_the_whole_stream(
+    events: list[Event], ending: list[Event]
 ) -> None:
-    log = [Entry(1 + 2 * at // 9, *entry[1:]) for at, entry in enumerate(log_of(*said, *ending))]
-    relay = Relay(log)
-    for wire in STREAM_FORMATS:
-        whole = blocks(await relay.body(wire))
-        for entry in log[:-1]:
-            rest = blocks(await relay.body(wire, entry.cursor))
+    log = log_of(*events, *ending)
+    entries = [Entry(1 + 2 * at // 9, *entry[1:]) for at, entry in enumerate(log)]
+    relay = RelayHarness(entries)
+    for stream_format in STREAM_FORMATS:
+        whole = blocks(await relay.body(stream_format))
+        for entry in entries[:-1]:
+            rest = blocks(await relay.body(stream_format, entry.cursor))
             assert rest == [block for block in whole if offset(block) > entry.offset]
-            assert await relay.body(wire, Cursor(0, entry.offset)) == b"\n\n".join([*rest, b""])
+            unknown_attempt = await relay.body(stream_format, Cursor(0, entry.offset))
+            assert unknown_attempt == b"\n\n".join([*rest, b""])
 
 
-async def test_a_log_longer_than_a_page_is_resumed_by_a_view_too() -> None:
-    log = log_of(CALL, *[TextDelta(id="t", delta="x")] * 2500, Finish(finish_reason="stop"))
+async def test_converted_stream_longer_than_a_page_resumes() -> None:
+    entries = log_of(CALL, *[TextDelta(id="t", delta="x")] * 2500, Finish(finish_reason="stop"))
 
-    rest = blocks(await Relay(log).body(BASIC, Cursor(1, 2400)))
+    rest = blocks(await RelayHarness(entries).body(BASIC, Cursor(1, 2400)))
 
     assert [offset(block) for block in rest] == list(range(2401, 2504))
 
 
-async def test_the_ui_message_wire_is_the_log_as_it_is() -> None:
-    log = [Entry(1, 1, b'{"any":"bytes"}'), Entry(1, 2, b"\xff"), Entry(2, 3, DONE)]
+async def test_ui_message_format_sends_stored_bytes() -> None:
+    entries = [Entry(1, 1, b'{"any":"bytes"}'), Entry(1, 2, b"\xff"), Entry(2, 3, DONE)]
 
-    assert await Relay(log).body(UI_MESSAGE) == encode_sse(log, b"run")
+    assert await RelayHarness(entries).body(UI_MESSAGE) == encode_sse(entries, b"run")
 
 
-def test_each_wire_says_which_it_is() -> None:
-    ui, basic = (Relay([]).response(wire).headers for wire in STREAM_FORMATS)
+def test_headers_name_the_stream_format() -> None:
+    ui, basic = (RelayHarness([]).response(known).headers for known in STREAM_FORMATS)
 
     assert ui["content-type"] == "text/event-stream; charset=utf-8"
     assert ui["x-vercel-ai-ui-message-stream"] == "v1"
@@ -111,9 +114,9 @@ def test_each_wire_says_which_it_is() -> None:
     assert ui["vary"] == basic["vary"] == "Accept"
 
 
-@pytest.mark.parametrize("wire", STREAM_FORMATS, ids=lambda wire: wire.profile)
-async def test_a_run_that_is_gone_ends_in_an_error_on_each_wire(wire: StreamFormat) -> None:
-    body = await Relay([], heartbeat_seconds=0.001).body(wire)
+@pytest.mark.parametrize("stream_format", STREAM_FORMATS, ids=lambda known: known.profile)
+async def test_lost_run_ends_with_an_error(stream_format: StreamFormat) -> None:
+    body = await RelayHarness([], heartbeat_seconds=0.001).body(stream_format)
 
     assert body.startswith(b": keep-alive\n\n")
     *_, error, end = blocks(body)
@@ -122,8 +125,8 @@ async def test_a_run_that_is_gone_ends_in_an_error_on_each_wire(wire: StreamForm
     assert end == b"data: [DONE]"
 
 
-async def test_a_client_whose_wire_has_nothing_to_say_hears_the_heartbeat() -> None:
-    relay = Relay(log_of(ReasoningDelta(id="r", delta="hm"))[:-1], heartbeat_seconds=0.001)
+async def test_heartbeats_are_sent_while_the_format_has_no_events() -> None:
+    relay = RelayHarness(log_of(ReasoningDelta(id="r", delta="hm"))[:-1], heartbeat_seconds=0.001)
 
     assert (await relay.body(BASIC)).startswith(b": keep-alive\n\n")
-    assert relay.settled
+    assert relay.checked

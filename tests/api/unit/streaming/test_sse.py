@@ -1,8 +1,9 @@
-"""The wire's own words: cursors and events."""
+"""Cursors, and the encoding of entries as server-sent events."""
 
 import pytest
 
-from api.streaming.sse import ClientCursor, encode_sse, parse_cursor
+from api.streaming.cursor import ClientCursor, parse_cursor
+from api.streaming.sse import encode_sse
 from shared.streams.event_stream import Cursor, Entry
 
 
@@ -16,7 +17,7 @@ from shared.streams.event_stream import Cursor, Entry
         ("999999999-999999999", ClientCursor(Cursor(999_999_999, 999_999_999), None)),
     ],
 )
-def test_a_cursor_is_read(text: str, cursor: ClientCursor) -> None:
+def test_valid_cursor_is_parsed(text: str, cursor: ClientCursor) -> None:
     assert parse_cursor(text) == cursor
 
 
@@ -45,11 +46,11 @@ def test_a_cursor_is_read(text: str, cursor: ClientCursor) -> None:
         "1.0-1",
     ],
 )
-def test_what_is_no_cursor_is_none(text: str) -> None:
+def test_invalid_cursor_is_none(text: str) -> None:
     assert parse_cursor(text) is None
 
 
-def test_events_carry_the_cursor_a_client_comes_back_with() -> None:
+def test_event_ids_are_cursors() -> None:
     entries = [Entry(1, 7, b'{"type":"start-step"}'), Entry(2, 8, b"[DONE]")]
 
     encoded = encode_sse(entries, b"run")
@@ -61,5 +62,5 @@ def test_events_carry_the_cursor_a_client_comes_back_with() -> None:
     ]
 
 
-def test_nothing_is_encoded_as_nothing() -> None:
+def test_no_entries_encode_to_empty_bytes() -> None:
     assert encode_sse([], b"run") == b""

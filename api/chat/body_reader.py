@@ -1,0 +1,90 @@
+"""Reading and parsing request bodies within their limits."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from api.chat.message import TAG_PREFIX
+from shared.errors import InvalidRequest, TooLarge
+from shared.field_path import format_field_path
+from shared.settings import LimitSettings
+
+#: Counted in the raw body before parsing, which would stall all streams for millions of them.
+_MAX_BRACKETS = 200_000
+#: Larger bodies are parsed in a thread, so that other streams continue meanwhile.
+_LARGE_BYTES = 65_536
+_BODY_SECONDS = 30
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+async def read_body(
+    model: type[_ModelT],
+    request: Request,
+    limits: LimitSettings,
+    *checks: Callable[[_ModelT, LimitSettings], None],
+) -> _ModelT:
+    """Read the body, parse it as a model and apply the checks.
+
+    Raises:
+        TooLarge: if a limit is exceeded; the rest of the body is not read.
+        InvalidRequest: for the first invalid field, with its path and the expected value.
+    """
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await _read_bytes(request, limits.body_bytes)
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not arrive within {_BODY_SECONDS} seconds.") from None
+    if body.count(b"{") + body.count(b"[") > _MAX_BRACKETS:
+        raise TooLarge(f"The body contains more than {_MAX_BRACKETS:,} objects and lists.")
+    if len(body) < _LARGE_BYTES:
+        return _parse(model, body, limits, checks)
+    return await asyncio.to_thread(_parse, model, body, limits, checks)
+
+
+async def _read_bytes(request: Request, limit: int) -> bytes:
+    too_large = TooLarge(f"The body is larger than {limit:,} bytes.")
+    if int(request.headers.get("content-length", "0") or 0) > limit:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _parse(
+    model: type[_ModelT],
+    body: bytes,
+    limits: LimitSettings,
+    checks: Iterable[Callable[[_ModelT, LimitSettings], None]],
+) -> _ModelT:
+    try:
+        parsed = model.model_validate_json(body, context=limits)
+    except ValidationError as error:
+        raise _request_error(error) from None
+    for check in checks:
+        check(parsed, limits)
+    return parsed
+
+
+def _request_error(error: ValidationError) -> InvalidRequest:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return InvalidRequest(f"The body is not valid JSON. {first['msg']}")
+    location = [step for step in first["loc"] if not str(step).startswith(TAG_PREFIX)]
+    field = format_field_path(location)
+    if field == "messages" and first["type"] == "missing":
+        return InvalidRequest(
+            "messages: Field required. Send the whole history, with the newest message last:"
+            " the server does not store it.",
+            field=field,
+        )
+    kind = TooLarge if first["type"] == "too_large" else InvalidRequest
+    return kind(f"{field or 'body'}: {first['msg']}", field=field or None)

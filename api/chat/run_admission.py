@@ -1,0 +1,246 @@
+"""Accepting a chat request: creating its run and queueing the run's job."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+
+from api.auth.principal import Principal
+from api.catalog.agent_directory import AgentDirectory
+from api.chat.continuation import Continuation, ContinuationResolver
+from api.chat.request import ChatRequest
+from api.monitoring.request_metrics import count_accepted_run
+from api.monitoring.tracing import enqueue_span
+from api.streaming.orphan_reaper import OrphanReaper
+from shared.agents.card import CHAT_AGENT, AgentCard
+from shared.errors import CursorExpired, InvalidRequest, RunInProgress, ToolCallNotPending
+from shared.limits.rate_limit_status import RateLimitStatus
+from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
+from shared.queue.job import RUN_CHAT, RunChat
+from shared.queue.job_queue import JobQueue
+from shared.redis.client import REDIS_UNAVAILABLE
+from shared.redis.keys import MAIN_QUEUE
+from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken
+from shared.runs.control import RunControl
+from shared.runs.run import Run, new_run_id
+from shared.runs.store import RunStore
+from shared.settings import Settings
+from shared.settings.live_settings import LiveSettings
+
+log = structlog.stdlib.get_logger()
+
+
+class AcceptedRun(NamedTuple):
+    """The run that serves a request."""
+
+    run: Run
+    #: None if the owner has no rate limit.
+    rate_limit: RateLimitStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunAdmission:
+    """Accepts chat requests."""
+
+    agents: AgentDirectory
+    runs: RunStore
+    admission: Admission
+    queue: JobQueue
+    continuations: ContinuationResolver
+    reaper: OrphanReaper
+    run_control: RunControl
+    live: LiveSettings
+
+    async def accept(
+        self,
+        principal: Principal,
+        chat: ChatRequest,
+        request_id: str,
+        idempotency_key: str | None = None,
+    ) -> AcceptedRun:
+        """Create a run for the request, queue its job and wake a worker.
+
+        A repeated request with the same idempotency key returns the first request's run.
+
+        Raises:
+            InvalidRequest: if the agent does not exist or the model is not allowed.
+            RunInProgress: if the chat has a live run that the request does not supersede.
+            TooManyRequests: if a limit is reached.
+            IdempotencyMismatch: if the key was used for a different request.
+            ToolCallNotPending: if a tool response belongs to a call that does not wait for one.
+            ToolCallsExpired: if the calls of the tool responses are no longer stored.
+        """
+        idempotency = _idempotency(idempotency_key, chat)
+        if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
+            return AcceptedRun(known, None)
+        continued = await self.continuations.resolve(principal.owner, chat)
+        agent_name = continued.run.agent if continued else chat.agent or CHAT_AGENT
+        agent = await self.agents.find(agent_name)
+        _check_client_tools(chat, agent)
+        tools = _display_tools(chat, agent)
+        run = self._new_run(principal, chat, agent, request_id, continued)
+        with enqueue_span(RUN_CHAT, run.id, run.queue, after=continued and continued.run) as trace:
+            run = run.model_copy(update={"traceparent": trace.get("traceparent")})
+            job = _job(run, chat, tools, continued, trace)
+            admitted = await self._admit(run, job, chat, idempotency)
+        if admitted.run_id != run.id:
+            log.info(
+                "run.asked_again",
+                message="Repeated request returns the run of the first one",
+                run_id=admitted.run_id,
+            )
+            return AcceptedRun(await self._stored_run(admitted.run_id), admitted.allowance)
+        count_accepted_run(run.agent)
+        log.info(
+            "run.accepted",
+            message="Run accepted and queued",
+            run_id=run.id,
+            agent=run.agent,
+            messages=len(chat.messages),
+        )
+        if admitted.superseded:
+            await self._supersede(admitted.superseded, run)
+        return AcceptedRun(run, admitted.allowance)
+
+    async def _find_repeated(
+        self, principal: Principal, chat: ChatRequest, idempotency: Idempotency
+    ) -> Run | None:
+        """Return the run of an earlier identical request with tool responses.
+
+        Its calls no longer wait, so that resolving its continuation again would fail.
+        """
+        if not chat.tool_responses():
+            return None
+        run_id = await self.admission.known(principal.owner, idempotency)
+        return await self.runs.get(run_id) if run_id else None
+
+    def _new_run(
+        self,
+        principal: Principal,
+        chat: ChatRequest,
+        agent: AgentCard,
+        request_id: str,
+        continued: Continuation | None,
+    ) -> Run:
+        run_id, settings = new_run_id(), self.live.now
+        if continued is not None:
+            previous = continued.run
+            return Run(
+                id=run_id,
+                chat_id=previous.chat_id,
+                owner=previous.owner,
+                message_id=previous.message_id,
+                agent=agent.name,
+                queue=_queue_name(settings, agent, previous.model),
+                model=previous.model,
+                request_id=request_id,
+                continues=(*previous.continues, previous.id),
+            )
+        model = agent.model or resolve_requested_model(settings, chat.model)
+        return Run(
+            id=run_id,
+            chat_id=chat.id or f"chat_{run_id}",
+            owner=principal.owner,
+            message_id=chat.continued_message_id or f"msg_{run_id}",
+            agent=agent.name,
+            queue=_queue_name(settings, agent, model),
+            model=model,
+            request_id=request_id,
+        )
+
+    async def _admit(
+        self, run: Run, job: RunChat, chat: ChatRequest, idempotency: Idempotency | None
+    ) -> Admitted:
+        """Admit the run; if an orphaned run occupies the chat, end that one and try again."""
+        for _ in range(2):
+            outcome = await self.admission.admit(
+                run,
+                job,
+                self.live.now.limits,
+                supersede=bool(chat.supersede),
+                idempotency=idempotency,
+            )
+            if isinstance(outcome, Admitted):
+                return outcome
+            if isinstance(outcome, Overtaken):
+                raise ToolCallNotPending
+            occupant = await self.runs.get(outcome.run_id)
+            if occupant and not occupant.state.ended and await self.reaper.reap_orphan(occupant):
+                break
+        raise RunInProgress
+
+    async def _stored_run(self, run_id: str) -> Run:
+        run = await self.runs.get(run_id)
+        if run is None:
+            raise CursorExpired
+        return run
+
+    async def _supersede(self, run_id: str, successor: Run) -> None:
+        """Stop a run, then release its successor's job.
+
+        The stop request is already stored, so failures here are only logged.
+        """
+        try:
+            if (superseded := await self.runs.get(run_id)) is not None:
+                await self.run_control.stop(superseded)
+            await self.queue.release(successor.id, queue=successor.queue)
+        except REDIS_UNAVAILABLE as error:
+            log.warning(
+                "run.supersede_unheard",
+                message="Redis is unreachable; the superseded run stops later",
+                run_id=run_id,
+                error=type(error).__name__,
+            )
+
+
+def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:
+    for index, tool in enumerate(chat.client_tools or ()):
+        if tool.name in agent.tools:
+            field = f"clientTools[{index}].name"
+            raise InvalidRequest(
+                f"{field}: The agent already has a tool with this name.", field=field
+            )
+
+
+def _queue_name(settings: Settings, agent: AgentCard, model: str) -> str:
+    """Return the agent's queue if it has one, else the model's."""
+    if agent.queue != MAIN_QUEUE:
+        return agent.queue
+    return queue_for_model(settings, parse_model_name(settings, model))
+
+
+def _display_tools(chat: ChatRequest, agent: AgentCard) -> tuple[str, ...]:
+    # Cards of the chat agent from older workers lack `display_tools`.
+    accepts_tools = agent.display_tools or agent.name == CHAT_AGENT
+    return chat.display_tools() if accepts_tools else ()
+
+
+def _job(
+    run: Run,
+    chat: ChatRequest,
+    tools: tuple[str, ...],
+    continued: Continuation | None,
+    trace: dict[str, str],
+) -> RunChat:
+    return RunChat(
+        run_id=run.id,
+        chat_id=run.chat_id,
+        message_id=run.message_id,
+        request_id=run.request_id,
+        agent=run.agent,
+        model=run.model,
+        tools=tools,
+        messages=chat.history_before(continued.steps) if continued else chat.history(),
+        client_tools=tuple(tool.normalized() for tool in chat.client_tools or ()),
+        approvals=chat.supports_approvals,
+        continues=run.continues,
+        answers=continued.tool_responses if continued else {},
+        trace=trace,
+    )
+
+
+def _idempotency(key: str | None, chat: ChatRequest) -> Idempotency | None:
+    """Identify a request by its parsed content: a proxy may change the bytes of its body."""
+    if key is None:
+        return None
+    return Idempotency.of(key, chat.model_dump_json(exclude_unset=True).encode())

@@ -1,0 +1,50 @@
+"""The cursor that a client sends as `Last-Event-ID` to continue a stream."""
+
+import re
+from typing import NamedTuple
+
+from shared.errors import InvalidRequest
+from shared.streams.event_stream import START, Cursor
+
+_CURSOR = re.compile(
+    r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
+)
+#: The same for JSON Schema, which has no named groups.
+CURSOR_PATTERN = r"^[0-9]{1,9}-[0-9]{1,9}(@[A-Za-z0-9_-]{1,64})?$"
+
+
+class ClientCursor(NamedTuple):
+    """A cursor, and the id of the run it belongs to if the client sent it."""
+
+    cursor: Cursor
+    run_id: str | None
+
+
+def parse_cursor(text: str) -> ClientCursor | None:
+    """Parse `<attempt>-<offset>[@<run>]`; return None if the text has another form."""
+    match = _CURSOR.fullmatch(text.strip())
+    if match is None:
+        return None
+    return ClientCursor(Cursor(int(match["attempt"]), int(match["offset"])), match["run"])
+
+
+def read_last_event_id(header: str | None) -> ClientCursor | None:
+    """Return the cursor in a `Last-Event-ID` header; None if it is missing or empty.
+
+    Raises:
+        InvalidRequest: if it is not a cursor of this server.
+    """
+    if header is None or not header.strip():
+        return None
+    cursor = parse_cursor(header)
+    if cursor is None:
+        raise InvalidRequest(
+            "Last-Event-ID: Invalid cursor. Send the `id:` of an event exactly as received.",
+            field="Last-Event-ID",
+        )
+    return cursor
+
+
+def position_of(cursor: ClientCursor | None) -> Cursor:
+    """Return the position of a cursor; the start of the stream without one."""
+    return cursor.cursor if cursor else START

@@ -1,0 +1,53 @@
+"""Ending runs whose job is gone, when a client or a new request comes across them."""
+
+import asyncio
+
+from shared.queue.job_queue import JobQueue
+from shared.redis.client import REDIS_UNAVAILABLE
+from shared.runs.finalize import RunEnding, RunFinalizer
+from shared.runs.run import Run
+from shared.runs.store import RunStore
+from shared.streams.event_stream import Cursor, EventStream
+
+_REDIS_SECONDS = 2.0
+
+
+class OrphanReaper:
+    """Ends orphaned runs: no worker holds them, and no job for them waits in the queue."""
+
+    def __init__(
+        self, runs: RunStore, queue: JobQueue, stream: EventStream, finalizer: RunFinalizer
+    ) -> None:
+        self._runs = runs
+        self._queue = queue
+        self._stream = stream
+        self._finalizer = finalizer
+
+    async def can_continue(self, run_id: str, after: Cursor) -> bool:
+        """Return whether a client at this cursor can expect more events; end an orphaned run.
+
+        False means that the run does not exist, or that Redis lost entries which the client
+        received and the run ended before the client's cursor.
+        """
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                run = await self._runs.get(run_id)
+                if run is not None and run.state.ended:
+                    return (await self._stream.tail(run_id)).offset > after.offset
+                if run is not None:
+                    await self.reap_orphan(run)
+        except (*REDIS_UNAVAILABLE, TimeoutError):
+            return True  # unknown: the next heartbeat checks again
+        return run is not None
+
+    async def reap_orphan(self, run: Run) -> bool:
+        """End the run if it is orphaned; return whether it is live instead."""
+        if await self._queue.leased_by(run.id):
+            return True
+        if run.cancel:
+            await self._finalizer.end(run, RunEnding.cancelled())
+            return False
+        if await self._queue.queued(run.id, queue=run.queue):
+            return True
+        await self._finalizer.end(run, RunEnding.lost(run.request_id))
+        return False

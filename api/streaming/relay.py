@@ -1,0 +1,186 @@
+"""The response that relays a run's stream to one client."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.http.draining import Draining
+from api.http.request_id import request_id_of
+from api.monitoring.request_metrics import STREAM_CLIENTS
+from api.monitoring.tracing import trace_run
+from api.streaming.orphan_reaper import OrphanReaper
+from api.streaming.queue_position import QueuedRun, QueuePositionTracker
+from api.streaming.run_lookup import RunLookup
+from api.streaming.sse import HEARTBEAT, STREAM_OPEN, encode_data, encode_retry, encode_sse
+from api.streaming.stream_format import UI_MESSAGE, StreamFormat
+from api.streaming.stream_view import StreamView
+from shared.runs.finalize import RunEnding
+from shared.runs.run import Run, RunState
+from shared.settings.live_settings import LiveSettings
+from shared.streams.event_stream import START, Cursor, Entry
+from shared.streams.events import DONE
+from shared.streams.follow import Follower, Following
+
+_HEADERS = {
+    "cache-control": "no-cache, no-transform",
+    "connection": "keep-alive",
+    "vary": "Accept",
+    "x-accel-buffering": "no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RelayContext:
+    """What all relays of a process share."""
+
+    follower: Follower
+    draining: Draining
+    #: Called while the stream is silent. Returns False if nothing follows the client's cursor.
+    can_continue: Callable[[str, Cursor], Awaitable[bool]]
+    heartbeat_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RelayFactory:
+    """Creates the responses with which clients follow runs."""
+
+    follower: Follower
+    draining: Draining
+    live: LiveSettings
+    lookup: RunLookup
+    reaper: OrphanReaper
+    positions: QueuePositionTracker
+
+    async def create(
+        self,
+        run: Run,
+        stream_format: StreamFormat = UI_MESSAGE,
+        after: Cursor = START,
+        *,
+        rebuild: bool = False,
+    ) -> "RelayResponse":
+        """Create the response that relays a run from a cursor on.
+
+        With `rebuild` the client has nothing of the message yet, so that the parts which earlier
+        runs wrote are replayed.
+        """
+        trace_run(run)
+        needs_earlier = run.continues and (rebuild or stream_format.converter)
+        earlier = await self.lookup.earlier_entries(run) if needs_earlier else ()
+        view = StreamView(stream_format, after, earlier=earlier, rebuild=rebuild)
+        shows_position = run.state is RunState.QUEUED and stream_format is UI_MESSAGE
+        queued = QueuedRun(self.positions, run) if shows_position else None
+        context = RelayContext(
+            self.follower,
+            self.draining,
+            self.reaper.can_continue,
+            self.live.now.server.heartbeat_seconds,
+        )
+        return RelayResponse(context, run, view, queued)
+
+
+class RelayResponse(Response):
+    """Relays a run to its end, or until the client disconnects or this process drains.
+
+    Stored bytes are sent unchanged unless the stream format converts them. If the relay cannot go
+    on, it leaves the response incomplete, because the AI SDK takes a clean end for a complete
+    answer. Headers must be ASCII: `x-chat-id` is the URL-encoded id.
+    """
+
+    def __init__(
+        self, context: RelayContext, run: Run, view: StreamView, queued: QueuedRun | None = None
+    ) -> None:
+        ids = {"x-run-id": run.id, "x-chat-id": quote(run.chat_id, safe="!*'()")}
+        stream_format = view.stream_format
+        headers = {"content-type": stream_format.content_type, **stream_format.headers}
+        super().__init__(None, 200, headers={**headers, **_HEADERS, **ids})
+        del self.headers["content-length"]
+        self._context = context
+        self._run_id = run.id
+        self._view = view
+        self._queued = queued
+        self._disconnected = False
+        self._heartbeat_due = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await _send_body(send, STREAM_OPEN)
+        context = self._context
+        with (
+            STREAM_CLIENTS.track_inprogress(),
+            context.follower.follow(self._run_id, self._view.read_from) as following,
+            context.draining.on_start(following.notify),
+            self._queued.watch(following.notify) if self._queued else nullcontext(),
+        ):
+            tasks = (
+                asyncio.create_task(self._listen_for_disconnect(receive, following)),
+                asyncio.create_task(self._schedule_heartbeats(following)),
+            )
+            try:
+                await self._relay(following, send, request_id_of(scope))
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def _relay(self, following: Following, send: Send, request_id: str) -> None:
+        while not self._disconnected:
+            if self._context.draining.started:
+                # An incomplete response makes the server reset the connection.
+                await _send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
+                return
+            entries = self._view.apply(await following.read())
+            if entries:
+                if await self._send_entries(send, entries):
+                    return
+            elif not await self._send_idle(send, following, request_id):
+                return
+
+    async def _send_entries(self, send: Send, entries: list[Entry]) -> bool:
+        """Send the entries, and return whether they end the stream."""
+        self._heartbeat_due = False
+        if self._queued is not None:
+            self._queued.stop()
+            self._queued = None
+        last = entries[-1].data == DONE
+        await _send_body(send, encode_sse(entries, self._run_id.encode()), more=not last)
+        return last
+
+    async def _send_idle(self, send: Send, following: Following, request_id: str) -> bool:
+        """Send a new queue position and a due heartbeat; return False if the run is lost."""
+        if self._queued and (update := self._queued.take_update()):
+            await _send_body(send, update)
+        if not self._heartbeat_due:
+            return True
+        self._heartbeat_due = False
+        await _send_body(send, HEARTBEAT)
+        if await self._context.can_continue(self._run_id, following.cursor):
+            return True
+        await _send_body(send, self._lost_ending(request_id), more=False)
+        return False
+
+    def _lost_ending(self, request_id: str) -> bytes:
+        ending = [*(event.encode() for event in RunEnding.lost(request_id).events), DONE]
+        entries = self._view.convert([Entry(0, 0, data) for data in ending])
+        return b"".join(encode_data(entry.data) for entry in entries)
+
+    async def _listen_for_disconnect(self, receive: Receive, following: Following) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._disconnected = True
+        following.notify()
+
+    async def _schedule_heartbeats(self, following: Following) -> None:
+        while True:
+            await asyncio.sleep(self._context.heartbeat_seconds)
+            self._heartbeat_due = True
+            following.notify()
+
+
+async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

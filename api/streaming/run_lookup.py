@@ -1,0 +1,58 @@
+"""Finding the run that a client wants to follow, and the cursor to follow it from."""
+
+from api.auth.principal import Principal
+from api.streaming.cursor import ClientCursor
+from api.streaming.message_replay import read_runs
+from shared.errors import CursorExpired, InvalidRequest, NotFound
+from shared.runs.chat_index import ChatIndex
+from shared.runs.run import Run
+from shared.runs.store import RunStore
+from shared.streams.event_stream import Cursor, Entry, EventStream
+
+
+class RunLookup:
+    """Finds runs and resolves cursors."""
+
+    def __init__(self, runs: RunStore, chats: ChatIndex, stream: EventStream) -> None:
+        self._runs = runs
+        self._chats = chats
+        self._stream = stream
+
+    async def find(
+        self, principal: Principal, chat_id: str, cursor: ClientCursor | None = None
+    ) -> Run | None:
+        """Return the run that a cursor belongs to, or else the chat's newest run.
+
+        Raises:
+            CursorExpired: if the cursor's run is no longer stored.
+            NotFound: if the run belongs to another principal or another chat.
+        """
+        run_id = cursor.run_id if cursor else None
+        run_id = run_id or await self._chats.newest_run(principal.owner, chat_id)
+        run = await self._runs.get(run_id) if run_id else None
+        if run is None and cursor is not None:
+            raise CursorExpired
+        if run is not None and (run.owner, run.chat_id) != (principal.owner, chat_id):
+            raise NotFound
+        return run
+
+    async def resolve_cursor(self, run: Run, after: Cursor) -> Cursor | None:
+        """Return the cursor to follow a run from; None if the run ended there.
+
+        Raises:
+            InvalidRequest: if the cursor is beyond the end of the run's stream.
+        """
+        tail = await self._stream.tail(run.id)
+        if after.offset > tail.offset:
+            raise InvalidRequest(
+                "Last-Event-ID: The cursor is beyond the end of the stream."
+                " It may belong to another run.",
+                field="Last-Event-ID",
+            )
+        if run.state.ended and after.offset == tail.offset:
+            return None
+        return after if after.attempt <= tail.attempt else Cursor(0, after.offset)
+
+    async def earlier_entries(self, run: Run) -> list[Entry] | None:
+        """Return the entries of the runs that this one continues; None if some are not stored."""
+        return await read_runs(self._stream, run.continues)
