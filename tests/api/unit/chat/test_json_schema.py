@@ -67,28 +67,26 @@ def test_what_is_not_faulty_is_taken_in_the_worker(schema: Schema, ref: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("schema", "place", "fix"),
+    ("schema", "path", "fix"),
     [
         ({"type": "strin"}, "type", "'array', 'boolean', 'integer'"),
         ({"properties": {"a": {"items": [{"type": 1}]}}}, "properties.a.items.0.type", "'array'"),
         ({"properties": {"a": "string"}}, "properties.a", "dictionary"),
         ({"required": True}, "required", "list"),
-        ({"required": ["a", "a"]}, "required", "twice"),
+        ({"required": ["a", "a"]}, "required", "duplicates"),
         ({"$defs": {"a": {"minLength": -1}}}, "$defs.a.minLength", "greater than or equal to 0"),
         ({"minimum": 10**400}, "minimum", "number"),
         ({"items": {"anyOf": []}}, "items.anyOf", "at least 1"),
         ({"items": {"$ref": "#/$defs/none"}}, "$ref", "#/$defs/none"),
-        ({"items": {"$ref": "https://example.com/schema"}}, "$ref", "within this one"),
+        ({"items": {"$ref": "https://example.com/schema"}}, "$ref", "in this document"),
         ({"$defs": {"a": {}}, "items": {"$ref": "a"}}, "$ref", "#/$defs/name"),
         ({"$defs": {"a": True}, "items": {"$ref": "#/$defs/a"}}, "$ref", "#/$defs/a"),
     ],
 )
-def test_a_fault_says_where_it_is_and_what_would_be_right(
-    schema: Schema, place: str, fix: str
-) -> None:
+def test_error_names_the_path_and_the_fix(schema: Schema, path: str, fix: str) -> None:
     text = find_schema_error(schema) or ""
 
-    assert f"{place}: " in text
+    assert f"{path}: " in text
     assert fix in text
 
 
