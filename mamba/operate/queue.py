@@ -21,11 +21,11 @@ async def show(deployment: Deployment, *, limit: int, as_json: bool, color: bool
 
 async def watch(deployment: Deployment, *, limit: int, as_json: bool, color: bool) -> None:
     """Print the page repeatedly. On a terminal, each replaces the one before."""
-    in_place = sys.stdout.isatty() and not as_json
+    redraws = sys.stdout.isatty() and not as_json
     while True:
         async with asyncio.timeout(RESPONSE_SECONDS):
             page = await _page(deployment, limit, as_json=as_json, color=color)
-        if not print_now(f"{_CLEAR_SCREEN}{page}" if in_place else page):
+        if not print_now(f"{_CLEAR_SCREEN}{page}" if redraws else page):
             return
         await asyncio.sleep(_WATCH_SECONDS)
 

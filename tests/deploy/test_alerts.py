@@ -15,7 +15,7 @@ from tests.support.deploy.helm import ROOT
 from tests.support.deploy.prometheus import find
 
 FOLDER = alerts.ALERTS.parent
-#: Labels that tell one firing alert from another.
+#: Labels that distinguish firing alerts.
 LABELS = "alertname, instance, queue, provider, code, model"
 
 

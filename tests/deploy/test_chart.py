@@ -324,14 +324,14 @@ async def test_bundled_valkey_starts_and_never_evicts(
         [_, value] = await client.execute_command("CONFIG", "GET", name)
         return value.decode()
 
-    async def answers() -> bool:
+    async def is_ready() -> bool:
         try:
             return bool(await client.execute_command("PING"))
         except REDIS_UNAVAILABLE:
             return False
 
     try:
-        await until(answers)
+        await until(is_ready)
         assert await setting("appendonly") == "yes"
         assert await setting("maxmemory-policy") == "noeviction"
         assert await setting("maxmemory") == str(256 * 1024 * 1024)

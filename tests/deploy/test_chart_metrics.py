@@ -47,17 +47,17 @@ def test_prometheus_accepts_the_alerts_of_every_case(tmp_path: Path) -> None:
 
 
 def test_rendered_alerts_match_source_and_select_the_release() -> None:
-    ours = rules_by_name(rule_of(template(*enabled("rules.enabled=true"))))
-    tested = rules_by_name(yaml.safe_load(alerts.ALERTS.read_text())["groups"])
+    rendered = rules_by_name(rule_of(template(*enabled("rules.enabled=true"))))
+    source = rules_by_name(yaml.safe_load(alerts.ALERTS.read_text())["groups"])
 
     scope = 'namespace="chat",job=~"mamba-mamba-server(-worker)?"'
-    assert ours.keys() == tested.keys()
-    for name, rule in ours.items():
-        generic = tested[name]
-        assert rule["expr"].replace(scope, 'job=~"mamba-(api|worker)"') == generic["expr"]
-        assert rule["annotations"] == generic["annotations"]
-        assert rule.get("for") == generic.get("for")
-        assert rule["labels"] == {**generic["labels"], "namespace": "chat"}
+    assert rendered.keys() == source.keys()
+    for name, rule in rendered.items():
+        expected = source[name]
+        assert rule["expr"].replace(scope, 'job=~"mamba-(api|worker)"') == expected["expr"]
+        assert rule["annotations"] == expected["annotations"]
+        assert rule.get("for") == expected.get("for")
+        assert rule["labels"] == {**expected["labels"], "namespace": "chat"}
 
 
 def test_values_configure_alerts() -> None:

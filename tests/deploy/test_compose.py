@@ -102,7 +102,7 @@ def test_demo_model_is_enabled_without_key_and_address(
     mamba = tmp_path / "mamba"
     mamba.write_text('#!/bin/sh\necho "$@ $MAMBA_OPENAI__DEMO"\n')
     mamba.chmod(0o755)
-    # Compose hands over each of the variables, empty where nobody has set it.
+    # Compose passes every variable, empty if unset.
     names = ("OPENAI_API_KEY", "OPENAI_API_BASE_URL", "MAMBA_OPENAI__DEMO")
     environment = {**dict.fromkeys(names, ""), **variables, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     service = services[role]

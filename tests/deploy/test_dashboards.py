@@ -17,20 +17,20 @@ from tests.support.deploy.helm import ROOT
 
 Json = dict[str, Any]
 
-#: Units as Grafana names them.
+#: Grafana unit names in use.
 UNITS = {"short", "s", "ops", "reqps", "bytes", "percentunit", "currencyUSD"}
-#: What Prometheus gives to each series, histograms have, and alerts.
-GIVEN = {"namespace", "job", "instance", "le", "alertname", "alertstate"}
-#: Metrics that are not of our own.
-OTHERS = {
+#: Labels added by Prometheus to series, histograms and alerts.
+PROMETHEUS_LABELS = {"namespace", "job", "instance", "le", "alertname", "alertstate"}
+#: Metrics that Mamba does not define.
+EXTERNAL_METRICS = {
     "up",
     "ALERTS",
     "process_start_time_seconds",
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
 }
-#: Of Grafana's own variables, what they may stand for.
-BUILT_IN = {"__rate_interval": "5m", "__range": "3h"}
+#: Example values of the variables that Grafana defines.
+GRAFANA_VARIABLES = {"__rate_interval": "5m", "__range": "3h"}
 
 every_dashboard = pytest.mark.parametrize("name", dashboards())
 
@@ -46,7 +46,7 @@ def panels(name: str) -> list[Json]:
 def queries(panel: Json) -> list[str]:
     """Return the queries with all template variables set to all values."""
     return [
-        re.sub(r"\$(\w+)", lambda v: BUILT_IN.get(v[1], ".*"), target["expr"])
+        re.sub(r"\$(\w+)", lambda v: GRAFANA_VARIABLES.get(v[1], ".*"), target["expr"])
         for target in panel["targets"]
     ]
 
@@ -79,7 +79,7 @@ def test_prometheus_parses_every_query(name: str, tmp_path: Path) -> None:
 
 
 def labels_of_metrics() -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {name: set() for name in OTHERS}
+    found: dict[str, set[str]] = {name: set() for name in EXTERNAL_METRICS}
     for name, (kind, labels) in defined().items():
         names = [f"{name}_{end}" for end in ("bucket", "count", "sum")]
         found |= {each: set(labels) for each in (names if kind == "histogram" else [name])}
@@ -96,26 +96,26 @@ def test_queries_use_existing_metrics_and_labels(expression: str) -> None:
     assert selectors, "a query of nothing"
     for metric, matchers in selectors:
         assert metric in known
-        assert set(re.findall(r"(\w+)=", matchers)) <= known[metric] | GIVEN, metric
+        assert set(re.findall(r"(\w+)=", matchers)) <= known[metric] | PROMETHEUS_LABELS, metric
         used |= known[metric]
     for labels in re.findall(r"(?:by|on) \(([^)]*)\)", bare):
-        assert set(re.findall(r"\w+", labels)) <= used | GIVEN
+        assert set(re.findall(r"\w+", labels)) <= used | PROMETHEUS_LABELS
 
 
 @pytest.mark.parametrize("expression", all_expressions())
 def test_shared_gauges_are_never_summed(expression: str) -> None:
-    house = r"mamba_(?:queue_\w+|workers\w*|redis_\w+|provider_\w+)"
+    shared_gauges = r"mamba_(?:queue_\w+|workers\w*|redis_\w+|provider_\w+)"
 
-    assert not re.search(rf"(?:sum|count)(?: by \([^)]*\))? \({house}", expression)
-    assert not re.search(rf"(?:sum|count)\({house}", expression)
+    assert not re.search(rf"(?:sum|count)(?: by \([^)]*\))? \({shared_gauges}", expression)
+    assert not re.search(rf"(?:sum|count)\({shared_gauges}", expression)
 
 
 @every_dashboard
 def test_panels_do_not_overlap(name: str) -> None:
-    places = [panel["gridPos"] for panel in load(name)["panels"]]
+    positions = [panel["gridPos"] for panel in load(name)["panels"]]
 
-    assert all(place["x"] + place["w"] <= 24 for place in places)
-    for one, other in itertools.combinations(places, 2):
+    assert all(position["x"] + position["w"] <= 24 for position in positions)
+    for one, other in itertools.combinations(positions, 2):
         apart_x = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
         apart_y = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
         assert apart_x or apart_y, (one, other)
@@ -142,7 +142,7 @@ def test_template_variables_are_defined_and_used(name: str) -> None:
     text = (FOLDER / name).read_text()
     there = {variable["name"] for variable in load(name)["templating"]["list"]}
 
-    used = set(re.findall(r"\$\{?(\w+)", text)) - BUILT_IN.keys() - {"__all"}
+    used = set(re.findall(r"\$\{?(\w+)", text)) - GRAFANA_VARIABLES.keys() - {"__all"}
     assert used == there
 
 

@@ -33,7 +33,7 @@ class Terminal:
         self._command = command
         self._env = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "", **env}
         for size in ("COLUMNS", "LINES"):
-            self._env.pop(size, None)  # these belong to another terminal
+            self._env.pop(size, None)  # the size of the terminal that runs the tests
         self._master, self._slave = pty.openpty()
         self.resize(width, height)
         self.before = self.modes
@@ -53,7 +53,7 @@ class Terminal:
     def __exit__(self, *exc_info: object) -> None:
         self.child.kill()
         self.child.wait()
-        _ = self.output  # drain it
+        _ = self.output  # drain the terminal so that closing does not block
         self._open = False
         os.close(self._master)
         os.close(self._slave)

@@ -35,7 +35,7 @@ CARD: Json = {
         "pieces": 5,
     }
 }
-TURNS = [
+SCRIPT = [
     [{"reasoning": ["Let me see"]}, {"text": ["Look: "]}, CARD],
     [{"text": ["Hel"]}, WAIT, {"text": ["lo"]}],
 ]
@@ -45,38 +45,40 @@ def basic_text(events: Sequence[SseEvent]) -> str:
     return "".join(c["textDelta"] for c in chunks(events) if c["type"] == "text-delta")
 
 
-def check_basic(events: list[SseEvent], said: str, *, calls: int = 1) -> None:
+def check_basic(events: list[SseEvent], expected: str, *, calls: int = 1) -> None:
     assert events[-1].data == DONE
     kinds = types(events)
     assert set(kinds[:-1]) <= {"text-delta", "tool-call", "tool-result"}
     assert (kinds.count("tool-call"), kinds.count("tool-result")) == (calls, calls)
     assert chunks(events)[-1] == {"type": "finish", "finishReason": "stop"}
-    assert basic_text(events) == said
+    assert basic_text(events) == expected
 
 
 async def test_stream_formats_share_cursors(system: System, sse: SseClient, name: str) -> None:
-    await system.upstream.script(name, TURNS)
+    await system.upstream.script(name, SCRIPT)
     body: Json = {"model": name, "tools": ["generateCard"]}
 
     async with (
         sse.ask(system.chat, name, accept=BASIC, **body) as basic,
         sse.follow(system.other_chat, name) as ui,
     ):
-        said, shown = await basic.until("tool-result"), await ui.until("tool-output-available")
+        basic_events = await basic.until("tool-result")
+        ui_events = await ui.until("tool-output-available")
         await system.upstream.release(name)
-        said, shown = said + await basic.rest(), shown + await ui.rest()
+        basic_events += await basic.rest()
+        ui_events += await ui.rest()
 
-    check_whole(shown)
-    check_basic(said, "Look: Hello")
-    assert text(shown) == "Look: Hello"
-    assert {event.id for event in said} < {event.id for event in shown}
-    for cut in shown[:-1]:
+    check_whole(ui_events)
+    check_basic(basic_events, "Look: Hello")
+    assert text(ui_events) == "Look: Hello"
+    assert {event.id for event in basic_events} < {event.id for event in ui_events}
+    for cut in ui_events[:-1]:
         rest = await sse.replay(system.other_chat, name, after=cut.id, accept=BASIC)
-        assert rest == [event for event in said if event.offset > cut.offset]
-    for cut in said[:-1]:
+        assert rest == [event for event in basic_events if event.offset > cut.offset]
+    for cut in basic_events[:-1]:
         rest = await sse.replay(system.chat, name, after=cut.id)
-        assert rest == [event for event in shown if event.offset > cut.offset]
-    assert (await sse.get(system.chat, name, after=said[-1].id)).status_code == 204
+        assert rest == [event for event in ui_events if event.offset > cut.offset]
+    assert (await sse.get(system.chat, name, after=basic_events[-1].id)).status_code == 204
 
 
 async def test_response_header_names_the_stream_format(
@@ -100,7 +102,7 @@ async def test_response_header_names_the_stream_format(
 async def test_basic_format_survives_a_killed_worker(
     workerless: System, sse: SseClient, name: str
 ) -> None:
-    await workerless.upstream.script(name, TURNS)
+    await workerless.upstream.script(name, SCRIPT)
     body: Json = {"model": name, "tools": ["generateCard"], "accept": BASIC}
 
     async with (

@@ -97,7 +97,7 @@ async def test_lost_run_ends_the_stream_with_an_error(
     [
         ({"messages": []}, "messages"),
         ({"tools": ["rm -rf"]}, "tools[0]"),
-        ({"agent": "nobody"}, "agent"),
+        ({"agent": "unknown"}, "agent"),
     ],
 )
 async def test_invalid_request_is_rejected_with_field_path(
@@ -123,8 +123,8 @@ async def test_disconnected_client_leaves_no_resources(
         await asyncio.gather(*map(come_and_go, range(50)))
     await sse.stop(workerless.chat, name)
 
-    async def nobody_listens() -> bool:
+    async def no_subscribers() -> bool:
         async with workerless.redis() as redis:
             return not await redis.execute_command("PUBSUB", "CHANNELS", "mamba:run:*")
 
-    await until(nobody_listens)
+    await until(no_subscribers)

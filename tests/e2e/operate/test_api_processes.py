@@ -20,7 +20,7 @@ SCRIPT: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 
 
 @asynccontextmanager
-async def fleet(system: System) -> AsyncGenerator[Api]:
+async def api_processes(system: System) -> AsyncGenerator[Api]:
     api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2"})
     try:
         await start_all(api)
@@ -39,12 +39,12 @@ def pids(api: Api) -> set[int]:
     return {int(pid) for pid in folder.read_text().split()}
 
 
-def living() -> set[int]:
+def all_pids() -> set[int]:
     return {int(folder.name) for folder in Path("/proc").glob("[0-9]*")}
 
 
 @contextmanager
-def asleep(pid: int) -> Generator[None]:
+def suspended(pid: int) -> Generator[None]:
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -55,19 +55,19 @@ def asleep(pid: int) -> Generator[None]:
 async def test_every_api_process_serves_requests(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]])
 
-    async with fleet(system) as api:
+    async with api_processes(system) as api:
         for pid in pids(api):
-            with asleep(pid):
+            with suspended(pid):
                 check_whole(await sse.answer(f"{api.url}/chat", f"{name}-{pid}", model=name))
 
 
 async def test_dead_api_process_is_replaced(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, SCRIPT)
 
-    async with fleet(system) as api:
+    async with api_processes(system) as api:
         first, second = pids(api)
         async with AsyncExitStack() as stack:
-            with asleep(first):
+            with suspended(first):
                 asking = sse.ask(f"{api.url}/chat", name, model=name)
                 stream = await stack.enter_async_context(asking)
                 os.kill(first, signal.SIGKILL)
@@ -85,8 +85,8 @@ async def test_dead_api_process_is_replaced(system: System, sse: SseClient, name
 async def test_sigterm_drains_all_api_processes(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, SCRIPT)
 
-    async with fleet(system) as api:
-        ours = pids(api)
+    async with api_processes(system) as api:
+        processes = pids(api)
         async with sse.ask(f"{api.url}/chat", name, model=name) as stream:
             seen = await stream.until("text-delta")
             api.send(signal.SIGTERM)
@@ -94,7 +94,7 @@ async def test_sigterm_drains_all_api_processes(system: System, sse: SseClient, 
                 await stream.rest()
         assert await api.ended(seconds=5) == 0
         assert api.output.count('"event": "api.draining"') == 2
-        assert not ours & living()
+        assert not processes & all_pids()
         with pytest.raises(httpx.ConnectError):
             await sse.status(f"{api.url}/health/live")
     async with sse.follow(system.chat, name, after=seen[-1].id) as stream:
@@ -108,15 +108,15 @@ async def test_sigterm_drains_all_api_processes(system: System, sse: SseClient, 
 async def test_sighup_reloads_all_api_processes(system: System, sse: SseClient, name: str) -> None:
     await system.upstream.script(name, SCRIPT)
 
-    async with fleet(system) as api:
-        ours = pids(api)
+    async with api_processes(system) as api:
+        processes = pids(api)
         async with sse.ask(f"{api.url}/chat", name, model=name) as stream:
             events = await stream.until("text-delta")
             api.send(signal.SIGHUP)
             await until(lambda: reloaded(api, 2))
             await system.upstream.release(name)
             events += await stream.rest()
-        assert pids(api) == ours
+        assert pids(api) == processes
 
     check_whole(events)
     assert text(events) == "Hello"

@@ -55,8 +55,8 @@ async def mamba(system: System, *arguments: str, **env: str) -> CommandResult:
 
 
 @asynccontextmanager
-async def answering(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
-    """Yield a stream in the middle of its answer."""
+async def paused_answer(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
+    """Yield a stream whose answer is paused in the middle."""
     await system.upstream.script(name, PAUSED)
     async with sse.ask(system.chat, name, model=name) as stream:
         await stream.until("text-delta")
@@ -68,7 +68,7 @@ async def test_queue_shows_running_and_waiting_runs(
 ) -> None:
     async with (
         workerless.start_workers(1, WORKER__CONCURRENCY=1),
-        answering(workerless, sse, name) as running,
+        paused_answer(workerless, sse, name) as running,
     ):
         async with sse.ask(workerless.chat, f"{name}-2", model=name) as waiting:
             result = await mamba(workerless, "queue")
@@ -78,8 +78,8 @@ async def test_queue_shows_running_and_waiting_runs(
 
     assert result.code == 0
     assert "\x1b" not in result.out
-    heads, main = result.out.splitlines()[:2]
-    assert heads.split() == ["QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"]
+    header, main = result.out.splitlines()[:2]
+    assert header.split() == ["QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"]
     assert main.split()[:4] == ["main", "1", "1", "0"]
     lines = {line.split()[0]: line.split() for line in result.out.splitlines()[4:]}
     assert lines[running.run_id][1] == "running"
@@ -101,7 +101,7 @@ async def test_queue_limit_keeps_running_runs_visible(
 ) -> None:
     async with (
         workerless.start_workers(1, WORKER__CONCURRENCY=1),
-        answering(workerless, sse, name) as running,
+        paused_answer(workerless, sse, name) as running,
     ):
         async with AsyncExitStack() as stack:
             for number in range(3):
@@ -136,7 +136,7 @@ async def test_closed_pipe_is_not_an_error(
     _, error = await process.communicate()
 
     assert error == b""
-    assert process.returncode == (1 if "doctor" in arguments else 0)  # it has no worker
+    assert process.returncode == (1 if "doctor" in arguments else 0)  # without a worker
 
 
 async def test_queue_watch_reports_unresponsive_redis(workerless: System) -> None:
@@ -146,10 +146,10 @@ async def test_queue_watch_reports_unresponsive_redis(workerless: System) -> Non
             env={"MAMBA_REDIS__URL": f"redis://127.0.0.1:{proxy.port}/0"},
         ).start()
 
-        async def shown() -> bool:
+        async def has_output() -> bool:
             return '"queues"' in watching.output
 
-        await until(shown, seconds=30)
+        await until(has_output, seconds=30)
         proxy.stand_still()
 
         assert await watching.ended(seconds=60) == 1
@@ -164,10 +164,10 @@ async def test_queue_watch_runs_until_interrupted(workerless: System) -> None:
         env={"MAMBA_REDIS__URL": workerless.valkey.url, "PYTHONUNBUFFERED": "1"},
     ).start()
 
-    async def twice() -> bool:
+    async def has_refreshed() -> bool:
         return watching.output.count('"queues"') >= 2
 
-    await until(twice)
+    await until(has_refreshed)
     watching.send(signal.SIGINT)
 
     assert await watching.ended() == 0
@@ -176,7 +176,7 @@ async def test_queue_watch_runs_until_interrupted(workerless: System) -> None:
 
 
 async def test_run_show_omits_messages(system: System, sse: SseClient, name: str) -> None:
-    async with answering(system, sse, name) as stream:
+    async with paused_answer(system, sse, name) as stream:
         result = await mamba(system, "run", "show", stream.run_id)
         report = (await mamba(system, "run", "show", stream.run_id, "--json")).json
         await system.upstream.release(name)
@@ -200,7 +200,7 @@ async def test_control_characters_from_clients_are_replaced(
 
 
 async def test_run_stop_ends_the_stream(system: System, sse: SseClient, name: str) -> None:
-    async with answering(system, sse, name) as stream:
+    async with paused_answer(system, sse, name) as stream:
         result = await mamba(system, "run", "stop", stream.run_id)
         rest = await stream.rest()
         again = await mamba(system, "run", "stop", stream.run_id)
@@ -240,7 +240,7 @@ async def test_run_requeue_makes_deferred_run_due(
 
 
 async def test_run_requeue_rejects_claimed_run(system: System, sse: SseClient, name: str) -> None:
-    async with answering(system, sse, name) as stream:
+    async with paused_answer(system, sse, name) as stream:
         result = await mamba(system, "run", "requeue", stream.run_id)
         await system.upstream.release(name)
         await stream.rest()
@@ -261,7 +261,10 @@ async def test_unknown_run_is_reported(system: System, command: str) -> None:
 
 
 async def test_worker_list_and_drain(workerless: System, sse: SseClient, name: str) -> None:
-    async with workerless.start_workers(1) as [leaving], answering(workerless, sse, name) as stream:
+    async with (
+        workerless.start_workers(1) as [leaving],
+        paused_answer(workerless, sse, name) as stream,
+    ):
         [worker] = (await mamba(workerless, "worker", "list", "--json")).json
         async with workerless.start_workers(1):
             listed = await mamba(workerless, "worker", "list")
@@ -343,8 +346,8 @@ async def test_doctor_reports_replica(workerless: System) -> None:
 async def test_doctor_reports_rejected_password(
     workerless: System,
 ) -> None:
-    place = workerless.valkey.url.removeprefix("redis://")
-    result = await mamba(workerless, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{place}")
+    address = workerless.valkey.url.removeprefix("redis://")
+    result = await mamba(workerless, "doctor", MAMBA_REDIS__URL=f"redis://:secret@{address}")
 
     assert result.code == 1
     assert "rejected the credentials" in result.out

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.api_key import hash_of, new_api_key
 from tests.e2e.conftest import System, end
-from tests.e2e.operate.test_api_processes import fleet, pids, started
+from tests.e2e.operate.test_api_processes import api_processes, pids, started
 from tests.support.processes import Api, free_port, start_all
 from tests.support.sse_client import Json, SseClient, check_whole
 from tests.support.wait import until
@@ -153,7 +153,7 @@ async def test_metrics_sum_all_processes_including_killed_ones(
     await system.upstream.script(name, PAUSED)
     accepted = ("mamba_runs_accepted_total", "chat")
 
-    async with fleet(system) as api:
+    async with api_processes(system) as api:
         chat = f"{api.url}/chat"
         async with (
             sse.ask(chat, f"{name}-1", model=name),

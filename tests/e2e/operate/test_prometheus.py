@@ -22,18 +22,18 @@ from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: What a system does not show in which nothing goes wrong, costs nothing and has no limits.
-EMPTY = {
-    *("Alerts that fire", "Redis memory", "Memory"),
-    *("Errors by code", "Time-outs", "Failed, by model"),
-    *("Refused", "Refusals by code"),
-    *("Model endpoints", "List of models, by endpoint"),
-    "Cost an hour",
+#: Panels without data on a system that has no errors, costs or limits.
+EMPTY_PANELS = {
+    *("Firing alerts", "Redis memory", "Memory"),
+    *("Errors by code", "Timeouts", "Failed, by model"),
+    *("Refused requests", "Refusals by code"),
+    *("Model endpoints", "Model list latency, by endpoint"),
+    "Cost per hour",
 }
 
 
 class Prometheus(ServerProcess):
-    """With all alerts, without their `for` delay. It scrapes every two seconds."""
+    """A Prometheus that scrapes every two seconds and evaluates all alerts without their delay."""
 
     def __init__(self, folder: Path, targets: dict[str, list[str]]) -> None:
         port = free_port()
@@ -90,7 +90,9 @@ class Prometheus(ServerProcess):
 
 
 @asynccontextmanager
-async def watched(system: System, folder: Path, worker_port: int) -> AsyncGenerator[Prometheus]:
+async def scraping_prometheus(
+    system: System, folder: Path, worker_port: int
+) -> AsyncGenerator[Prometheus]:
     apis = [f"127.0.0.1:{api.port}" for api in system.apis]
     targets = {"mamba-api": apis, "mamba-worker": [f"127.0.0.1:{worker_port}"]}
     prometheus = Prometheus(folder, targets)
@@ -101,8 +103,8 @@ async def watched(system: System, folder: Path, worker_port: int) -> AsyncGenera
         await prometheus.close()
 
 
-async def counted(prometheus: Prometheus, model: str, runs: int) -> None:
-    """Whether Prometheus has scraped this many runs of the model."""
+async def wait_for_scraped_runs(prometheus: Prometheus, model: str, runs: int) -> None:
+    """Wait until Prometheus has scraped this many runs of the model."""
 
     async def probe() -> bool:
         found = await prometheus.query(f'mamba_runs_total{{model="{model}",job="mamba-worker"}}')
@@ -119,16 +121,16 @@ async def test_every_panel_has_data(
 
     async with (
         workerless.start_workers(1, WORKER__METRICS_PORT=port),
-        watched(workerless, tmp_path, port) as prometheus,
+        scraping_prometheus(workerless, tmp_path, port) as prometheus,
     ):
         for number in (1, 2):
             check_whole(await sse.answer(workerless.chat, f"{name}-{number}", model=name))
-            await counted(prometheus, name, number)
+            await wait_for_scraped_runs(prometheus, name, number)
 
-        async def all_show() -> bool:
-            return await empty_panels(prometheus) <= EMPTY
+        async def panels_have_data() -> bool:
+            return await empty_panels(prometheus) <= EMPTY_PANELS
 
-        await until(all_show, seconds=60)
+        await until(panels_have_data, seconds=60)
         assert await prometheus.firing() == {}
 
 
@@ -149,23 +151,23 @@ async def test_no_workers_alert_fires_until_a_worker_starts(
 
     async with (
         workerless.start_workers(1, WORKER__METRICS_PORT=port) as workers,
-        watched(workerless, tmp_path, port) as prometheus,
+        scraping_prometheus(workerless, tmp_path, port) as prometheus,
     ):
         await until(lambda: prometheus.query("mamba_worker_slots"), seconds=30)
         workers[0].send(signal.SIGKILL)
         async with sse.ask(workerless.chat, name, model=name) as stream:
 
-            async def alarm() -> dict[str, Any]:
+            async def no_workers_alert() -> dict[str, Any]:
                 return (await prometheus.firing()).get("MambaNoWorkers", {})
 
-            said = await until(alarm, seconds=30)
+            annotations = await until(no_workers_alert, seconds=30)
             async with workerless.start_workers(1, WORKER__METRICS_PORT=port):
                 check_whole(await stream.rest())
 
-                async def over() -> bool:
-                    return not await alarm()
+                async def alert_ended() -> bool:
+                    return not await no_workers_alert()
 
-                await until(over, seconds=30)
+                await until(alert_ended, seconds=30)
 
-    assert said["summary"] == "1 runs wait in the queue main, and no worker is alive."
-    assert said["runbook_url"] == "docs/operate/runbook.md#mambanoworkers"
+    assert annotations["summary"] == "1 runs wait in the queue main, and no worker is alive."
+    assert annotations["runbook_url"] == "docs/operate/runbook.md#mambanoworkers"

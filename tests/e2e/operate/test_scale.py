@@ -14,10 +14,10 @@ from tests.support.sse_client import Json, SseClient, Stream, check_whole, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-MANY = 200
-HELD: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
+CHAT_COUNT = 200
+PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
-#: The pool's default, and the subscriber.
+#: Connections of one process: a full default pool and the subscriber.
 CONNECTIONS = 16 + 1
 
 
@@ -28,31 +28,31 @@ async def test_one_worker_runs_200_chats_concurrently(
 
     async with workerless.start_workers():
         urls = (workerless.chat, workerless.other_chat)
-        asking = [sse.answer(urls[n % 2], f"{name}-{n}", model=name) for n in range(MANY)]
+        asking = [sse.answer(urls[n % 2], f"{name}-{n}", model=name) for n in range(CHAT_COUNT)]
         answers = await asyncio.gather(*asking)
 
     for events in answers:
         check_whole(events)
         assert text(events) == " ".join(f"w{n}" for n in range(20))
-    assert len(await workerless.upstream.requests(name)) == MANY
+    assert len(await workerless.upstream.requests(name)) == CHAT_COUNT
 
 
 async def test_new_chat_is_not_blocked_by_200_running_chats(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     quick = f"{name}-quick"
-    await workerless.upstream.script(name, HELD)
+    await workerless.upstream.script(name, PAUSED)
     await workerless.upstream.script(quick, [[{"text": ["At once"]}]])
 
-    async with workerless.start_workers(), _many_begun(workerless, sse, name) as streams:
-        asked = time.monotonic()
+    async with workerless.start_workers(), _paused_chats(workerless, sse, name) as streams:
+        started = time.monotonic()
         answer = await sse.answer(workerless.chat, quick, model=quick)
-        assert time.monotonic() - asked < 1
+        assert time.monotonic() - started < 1
         check_whole(answer)
 
-        clients = await _clients(workerless)
-        assert clients["mamba-worker"] <= CONNECTIONS
-        assert clients["mamba-api"] <= CONNECTIONS * len(workerless.apis)
+        connections = await _connections(workerless)
+        assert connections["mamba-worker"] <= CONNECTIONS
+        assert connections["mamba-api"] <= CONNECTIONS * len(workerless.apis)
 
         await workerless.upstream.release(name)
         for events in await asyncio.gather(*(stream.rest() for stream in streams)):
@@ -60,34 +60,34 @@ async def test_new_chat_is_not_blocked_by_200_running_chats(
 
 
 async def test_two_workers_share_a_burst(workerless: System, sse: SseClient, name: str) -> None:
-    await workerless.upstream.script(name, HELD)
+    await workerless.upstream.script(name, PAUSED)
 
     async with (
         workerless.start_workers(2),
-        _many_begun(workerless, sse, name) as streams,
+        _paused_chats(workerless, sse, name) as streams,
         workerless.redis() as redis,
     ):
         leases = [keys.lease(stream.run_id) for stream in streams]
         holders: list[bytes] = await redis.execute_command("MGET", *leases)
         shares = Counter(holders)
         assert len(shares) == 2
-        assert min(shares.values()) >= MANY // 10
+        assert min(shares.values()) >= CHAT_COUNT // 10
 
         await workerless.upstream.release(name)
         await asyncio.gather(*(stream.rest() for stream in streams))
 
 
 @asynccontextmanager
-async def _many_begun(system: System, sse: SseClient, model: str) -> AsyncGenerator[list[Stream]]:
-    """Open chats whose answers have started and are paused by the model."""
+async def _paused_chats(system: System, sse: SseClient, model: str) -> AsyncGenerator[list[Stream]]:
+    """Open chats whose answers have started and wait for the model."""
     async with AsyncExitStack() as stack:
-        asking = [sse.ask(system.chat, f"{model}-{n}", model=model) for n in range(MANY)]
+        asking = [sse.ask(system.chat, f"{model}-{n}", model=model) for n in range(CHAT_COUNT)]
         streams = await asyncio.gather(*map(stack.enter_async_context, asking))
         await asyncio.gather(*(stream.until("text-delta") for stream in streams))
         yield streams
 
 
-async def _clients(system: System) -> Counter[str]:
+async def _connections(system: System) -> Counter[str]:
     """Count the Redis connections by kind of process."""
     async with system.redis() as redis:
         listing: bytes = await redis.execute_command("CLIENT", "LIST")

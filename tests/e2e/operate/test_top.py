@@ -10,7 +10,7 @@ import pytest
 
 from shared.redis import keys
 from tests.e2e.conftest import System
-from tests.e2e.operate.test_commands import answering, mamba
+from tests.e2e.operate.test_commands import mamba, paused_answer
 from tests.support.processes import ServerProcess
 from tests.support.sse_client import Json, SseClient, types
 from tests.support.terminal import Terminal, widest
@@ -33,7 +33,7 @@ async def test_top_fits_terminal_and_restores_it(
 ) -> None:
     async with (
         workerless.start_workers(1, WORKER__CONCURRENCY=1),
-        answering(workerless, sse, name) as running,
+        paused_answer(workerless, sse, name) as running,
     ):
         async with sse.ask(workerless.chat, f"{name}-2", model=name) as waiting:
             with top(workerless, width, height) as terminal:
@@ -82,7 +82,7 @@ async def test_top_pause_freezes_the_screen(workerless: System) -> None:
 async def test_top_stops_selected_run_after_confirmation(
     workerless: System, sse: SseClient, name: str
 ) -> None:
-    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+    async with workerless.start_workers(1), paused_answer(workerless, sse, name) as stream:
         with top(workerless, 100, 30) as terminal:
             await terminal.shows(lambda shown: stream.run_id in shown)
             terminal.press("x")  # nothing is selected
@@ -129,11 +129,11 @@ async def test_top_can_be_suspended_and_continued(workerless: System) -> None:
 
         stat = Path(f"/proc/{terminal.child.pid}/stat")
 
-        async def stopped() -> bool:
+        async def suspended() -> bool:
             state = stat.read_text().rpartition(")")[2].split()[0]  # noqa: ASYNC240  (no disk)
             return state == "T" and terminal.is_restored
 
-        await until(stopped)
+        await until(suspended)
         terminal.child.send_signal(signal.SIGCONT)
         await terminal.shows(lambda shown: "QUEUE" in shown)
 
@@ -153,8 +153,8 @@ async def test_top_keeps_last_values_while_redis_is_unreachable(workerless: Syst
 
 
 async def test_top_waits_for_redis(system: System) -> None:
-    away = "redis://user:secret@127.0.0.1:1/0"
-    with top(system, 80, 24, MAMBA_REDIS__URL=away) as terminal:
+    unreachable = "redis://user:secret@127.0.0.1:1/0"
+    with top(system, 80, 24, MAMBA_REDIS__URL=unreachable) as terminal:
         await terminal.shows(lambda shown: "Redis unreachable" in shown)
         terminal.press("q")
         assert await terminal.ended() == 0
@@ -181,7 +181,7 @@ async def test_top_without_terminal_prints_one_snapshot(workerless: System) -> N
 
 
 async def test_top_json_has_the_overview(workerless: System, sse: SseClient, name: str) -> None:
-    async with workerless.start_workers(1), answering(workerless, sse, name) as stream:
+    async with workerless.start_workers(1), paused_answer(workerless, sse, name) as stream:
         overview = (await mamba(workerless, "top", "--json")).json
         await workerless.upstream.release(name)
 
@@ -202,10 +202,10 @@ async def test_top_json_with_interval_prints_lines_until_signal(workerless: Syst
         env={"MAMBA_REDIS__URL": workerless.valkey.url},
     ).start()
 
-    async def twice() -> bool:
+    async def has_refreshed() -> bool:
         return process.output.count("\n") >= 2
 
-    await until(twice)
+    await until(has_refreshed)
     process.send(signal.SIGINT)
     assert await process.ended() == 0
     assert all(json.loads(line)["queues"] for line in process.output.splitlines())
@@ -228,12 +228,12 @@ async def test_samples_have_the_counts_of_all_processes(
 
     async with workerless.start_workers(2):
 
-        async def counted() -> Any:
+        async def sample_with_counts() -> Any:
             samples = (await mamba(workerless, "top", "--json")).json["samples"]
             await sse.answer(workerless.chat, f"{name}-{len(samples)}", model=name)
-            return next((one for one in samples if one["succeeded"] and one["accepted"]), None)
+            return next((s for s in samples if s["succeeded"] and s["accepted"]), None)
 
-        sample = await until(counted, seconds=30)
+        sample = await until(sample_with_counts, seconds=30)
 
     assert sample["workers"] == 2
     assert sample["first_token_p50_ms"] > 0

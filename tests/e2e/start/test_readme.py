@@ -46,18 +46,18 @@ def test_readme_curl_commands_work(running: Dev) -> None:
 
     assert "data: [DONE]" in type_in(ask, running).stdout
     dropped = type_in(drop, running)
-    assert dropped.returncode == 28  # curl's own: the time is over
+    assert dropped.returncode == 28  # curl timed out
     assert "[DONE]" not in dropped.stdout
 
-    whole = type_in(replay, running).stdout
-    assert whole.endswith("data: [DONE]\n\n")
-    assert events(dropped.stdout) == events(whole)[: len(events(dropped.stdout))]
+    complete = type_in(replay, running).stdout
+    assert complete.endswith("data: [DONE]\n\n")
+    assert events(dropped.stdout) == events(complete)[: len(events(dropped.stdout))]
 
-    assert events(type_in(resume, running).stdout) == events(whole)[20:]
+    assert events(type_in(resume, running).stdout) == events(complete)[20:]
     assert '"state":"succeeded"' in type_in(stop, running).stdout
 
 
 def events(text: str) -> list[str]:
     """Return the complete events without their ids, which contain the attempt."""
-    whole, _, _ = text.rpartition("\n\n")
-    return [e.partition("\n")[2] for e in whole.split("\n\n") if e.startswith("id:")]
+    complete, _, _ = text.rpartition("\n\n")
+    return [e.partition("\n")[2] for e in complete.split("\n\n") if e.startswith("id:")]

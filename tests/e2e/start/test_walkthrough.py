@@ -1,4 +1,4 @@
-"""The commands, files and requests in the reference work."""
+"""Documented commands, settings files and requests work."""
 
 import asyncio
 import json
@@ -93,7 +93,7 @@ async def started(command: str, folder: Path, system: System) -> AsyncGenerator[
         await end(process)
 
 
-def said(stream: str) -> str:
+def answer_text(stream: str) -> str:
     events = [line[6:] for line in stream.splitlines() if line.startswith("data: {")]
     chunks = [json.loads(event) for event in events]
     return "".join(chunk["delta"] for chunk in chunks if chunk["type"] == "text-delta")
@@ -109,7 +109,7 @@ async def test_documented_curl_is_answered(system: System, path: str) -> None:
     )
     printed, _ = await curl.communicate()
 
-    assert said(printed.decode()) == "Hello"
+    assert answer_text(printed.decode()) == "Hello"
     assert printed.endswith(b"data: [DONE]\n\n")
 
 
@@ -120,7 +120,7 @@ async def test_documented_body_is_answered(system: System, body: dict[str, Any])
     async with httpx.AsyncClient(timeout=20) as client:
         response = await client.post(system.chat, json=body)
 
-    assert said(response.text) == "Hello"
+    assert answer_text(response.text) == "Hello"
     asked = (await system.upstream.requests(body["model"]))[before]["body"]
     assert body["messages"][-1]["content"] in json.dumps(asked["messages"][-1])
     if SYSTEM in body["messages"]:
@@ -134,7 +134,7 @@ async def test_agent_ignores_requested_tools(system: System) -> None:
     async with httpx.AsyncClient(timeout=20) as client:
         response = await client.post(system.chat, json={**RESEARCH, "tools": ["generateForm"]})
 
-    assert said(response.text) == "Hello"
+    assert answer_text(response.text) == "Hello"
     asked = (await system.upstream.requests("gpt-4o"))[before]["body"]
     assert "search_notes" in names(asked)
     assert "generateForm" not in names(asked)

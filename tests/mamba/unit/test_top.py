@@ -1,4 +1,4 @@
-"""Rendering of `mamba top`: it fits every terminal and cannot be controlled by foreign text."""
+"""Rendering of `mamba top`: it fits every terminal and escapes control characters."""
 
 from typing import Any
 
