@@ -1,4 +1,4 @@
-"""Calls that wait for the user's yes: the answer ends with them, the yes begins the next run."""
+"""Tool calls with approval: a run ends with the request, the response starts the next run."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 versions = pytest.mark.parametrize("version", ["6", "7"])
 
-#: Each deletion leaves a line; one of "slow" first waits for a file.
+#: `delete` writes a line per call. A path that starts with "slow" waits for a file.
 AGENT = """
 import asyncio, os
 from pathlib import Path
@@ -63,7 +63,7 @@ agents:
 
 
 @dataclass
-class Office:
+class ApprovalSystem:
     api: Api
     valkey: Valkey
     upstream: Upstream
@@ -75,7 +75,7 @@ class Office:
     def chat(self) -> str:
         return f"{self.api.url}/chat"
 
-    async def hire(self) -> Worker:
+    async def start_worker(self) -> Worker:
         worker = Worker(self.valkey.url, self.upstream.base_url, self.env)
         self.workers.append(worker)
         await start_all(worker)
@@ -88,10 +88,10 @@ class Office:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def office(
+async def system(
     upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Office]:
-    folder = tmp_path_factory.mktemp("office")
+) -> AsyncGenerator[ApprovalSystem]:
+    folder = tmp_path_factory.mktemp("approval")
     site, file = folder / "site", folder / "agents.yaml"
     site.mkdir()
     install(site, "clerk_agent", AGENT)
@@ -101,19 +101,19 @@ async def office(
     env = {"MAMBA_AGENTS__FILE": str(file)}
     api = Api(valkey.url, env)
     env = {**env, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "MARKS": str(folder)}
-    office = Office(api, valkey, upstream, folder, env)
+    system = ApprovalSystem(api, valkey, upstream, folder, env)
     try:
         await start_all(api)
-        await office.hire()
-        await until(lambda: offered(api))
-        yield office
+        await system.start_worker()
+        await until(lambda: clerk_is_listed(api))
+        yield system
     finally:
-        for worker in office.workers:
+        for worker in system.workers:
             await end(worker)
         await stop_all(api, valkey)
 
 
-async def offered(api: Api) -> bool:
+async def clerk_is_listed(api: Api) -> bool:
     async with httpx.AsyncClient() as client:
         listed = (await client.get(f"{api.url}/agents")).json()["agents"]
     return "clerk" in [agent["name"] for agent in listed]
@@ -127,21 +127,23 @@ def body_of(name: str, **more: Any) -> Json:
     return {"model": name, "agent": "clerk", "sdkVersion": 6, **more}
 
 
-async def asked(office: Office, ai: AiClient, name: str, version: Version, *calls: Json) -> Result:
-    turns = [[{"text": ["Well. "]}, *calls], [{"text": ["All ", "done."]}]]
-    await office.upstream.script(name, turns)
-    api, body = office.chat, body_of(name)
+async def send_with_calls(
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version, *calls: Json
+) -> Result:
+    responses = [[{"text": ["Well. "]}, *calls], [{"text": ["All ", "done."]}]]
+    await system.upstream.script(name, responses)
+    api, body = system.chat, body_of(name)
     page = await ai.send(ai=version, api=api, chat=name, text="Delete it", body=body)
     assert (page.status, page.error) == ("ready", None)
     return page
 
 
-async def answered(
-    office: Office, ai: AiClient, name: str, version: Version, page: Result, answers: Json
+async def send_responses(
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version, page: Result, answers: Json
 ) -> Result:
     return await ai.answer(
         ai=version,
-        api=office.chat,
+        api=system.chat,
         chat=name,
         body=body_of(name),
         messages=page.messages,
@@ -154,122 +156,124 @@ def states(result: Result) -> list[str]:
     return [part["state"] for part in result.message["parts"] if part["type"].startswith("tool-")]
 
 
-async def tool_results(office: Office, name: str) -> list[str]:
-    requests = await office.upstream.requests(name)
+async def tool_results(system: ApprovalSystem, name: str) -> list[str]:
+    requests = await system.upstream.requests(name)
     return [m["content"] for m in requests[-1]["body"]["messages"] if m["role"] == "tool"]
 
 
 @versions
 async def test_approval_runs_the_call_and_continues_the_answer(
-    office: Office, ai: AiClient, name: str, version: Version
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version
 ) -> None:
-    page = await asked(office, ai, name, version, call("c1", name))
-    assert (states(page), office.deleted(name)) == (["approval-requested"], [])
+    page = await send_with_calls(system, ai, name, version, call("c1", name))
+    assert (states(page), system.deleted(name)) == (["approval-requested"], [])
     assert page.chunks[0][-1] == {"type": "finish", "finishReason": "tool-calls"}
 
-    done = await answered(office, ai, name, version, page, {"c1": {"approved": True}})
+    done = await send_responses(system, ai, name, version, page, {"c1": {"approved": True}})
 
     assert (done.status, done.error, done.text) == ("ready", None, "Well. All done.")
-    assert (states(done), office.deleted(name)) == (["output-available"], [name])
+    assert (states(done), system.deleted(name)) == (["output-available"], [name])
     assert [message["role"] for message in done.messages] == ["user", "assistant"]
-    assert await tool_results(office, name) == [f"deleted {name}"]
+    assert await tool_results(system, name) == [f"deleted {name}"]
 
 
 @versions
 async def test_denial_skips_the_call_and_gives_the_model_the_reason(
-    office: Office, ai: AiClient, name: str, version: Version
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version
 ) -> None:
-    page = await asked(office, ai, name, version, call("c1", name))
+    page = await send_with_calls(system, ai, name, version, call("c1", name))
 
     answers = {"c1": {"approved": False, "reason": "I need it."}}
-    done = await answered(office, ai, name, version, page, answers)
+    done = await send_responses(system, ai, name, version, page, answers)
 
     assert (done.status, done.error, done.text) == ("ready", None, "Well. All done.")
-    assert (states(done), office.deleted(name)) == (["output-denied"], [])
-    [result] = await tool_results(office, name)
+    assert (states(done), system.deleted(name)) == (["output-denied"], [])
+    [result] = await tool_results(system, name)
     assert "I need it." in result
 
 
 @versions
 async def test_each_pending_call_has_its_own_decision(
-    office: Office, ai: AiClient, name: str, version: Version
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version
 ) -> None:
     calls = [call("c0", "x", "look"), call("c1", f"1{name}"), call("c2", f"2{name}")]
-    page = await asked(office, ai, name, version, *calls)
+    page = await send_with_calls(system, ai, name, version, *calls)
     assert states(page) == ["output-available", "approval-requested", "approval-requested"]
 
     answers = {"c1": {"approved": True}, "c2": {"approved": False}}
-    done = await answered(office, ai, name, version, page, answers)
+    done = await send_responses(system, ai, name, version, page, answers)
 
     assert (done.status, done.error, done.text) == ("ready", None, "Well. All done.")
     assert states(done) == ["output-available", "output-available", "output-denied"]
-    assert office.deleted(name) == [f"1{name}"]
-    assert len(await tool_results(office, name)) == 3
+    assert system.deleted(name) == [f"1{name}"]
+    assert len(await tool_results(system, name)) == 3
 
 
 @versions
 @pytest.mark.parametrize("approved", [None, True, False])
 async def test_reloaded_page_shows_the_whole_message(
-    office: Office,
+    system: ApprovalSystem,
     ai: AiClient,
     name: str,
     version: Version,
     approved: bool | None,  # noqa: FBT001
 ) -> None:
-    page = await asked(office, ai, name, version, call("c0", "x", "look"), call("c1", name))
+    page = await send_with_calls(
+        system, ai, name, version, call("c0", "x", "look"), call("c1", name)
+    )
     if approved is not None:
-        page = await answered(office, ai, name, version, page, {"c1": {"approved": approved}})
+        page = await send_responses(system, ai, name, version, page, {"c1": {"approved": approved}})
 
-    anew = await ai.resume(ai=version, api=office.chat, chat=name, messages=page.messages[:1])
+    reloaded = await ai.resume(ai=version, api=system.chat, chat=name, messages=page.messages[:1])
 
-    assert (anew.status, anew.error) == ("ready", None)
-    assert (states(anew), anew.text) == (states(page), page.text)
-    assert anew.messages[-1]["id"] == page.messages[-1]["id"]
-    assert len(anew.messages[-1]["parts"]) == len(page.messages[-1]["parts"])
+    assert (reloaded.status, reloaded.error) == ("ready", None)
+    assert (states(reloaded), reloaded.text) == (states(page), page.text)
+    assert reloaded.messages[-1]["id"] == page.messages[-1]["id"]
+    assert len(reloaded.messages[-1]["parts"]) == len(page.messages[-1]["parts"])
 
 
 @versions
 async def test_continued_answer_can_request_another_approval(
-    office: Office, ai: AiClient, name: str, version: Version
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version
 ) -> None:
-    page = await asked(office, ai, name, version, call("c1", f"1{name}"))
-    turns = [[{"text": ["?"]}], [call("c2", f"2{name}")], [{"text": ["Both."]}]]
-    await office.upstream.script(name, turns)
-    page = await answered(office, ai, name, version, page, {"c1": {"approved": True}})
+    page = await send_with_calls(system, ai, name, version, call("c1", f"1{name}"))
+    responses = [[{"text": ["?"]}], [call("c2", f"2{name}")], [{"text": ["Both."]}]]
+    await system.upstream.script(name, responses)
+    page = await send_responses(system, ai, name, version, page, {"c1": {"approved": True}})
     assert states(page) == ["output-available", "approval-requested"]
 
-    done = await answered(office, ai, name, version, page, {"c2": {"approved": True}})
-    anew = await ai.resume(ai=version, api=office.chat, chat=name, messages=done.messages[:1])
+    done = await send_responses(system, ai, name, version, page, {"c2": {"approved": True}})
+    reloaded = await ai.resume(ai=version, api=system.chat, chat=name, messages=done.messages[:1])
 
     assert (done.status, done.error, done.text) == ("ready", None, "Well. Both.")
-    assert states(done) == states(anew) == ["output-available", "output-available"]
-    assert anew.text == done.text
-    assert office.deleted(name) == [f"1{name}", f"2{name}"]
+    assert states(done) == states(reloaded) == ["output-available", "output-available"]
+    assert reloaded.text == done.text
+    assert system.deleted(name) == [f"1{name}", f"2{name}"]
 
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 async def test_client_without_approval_support_is_denied(
-    office: Office, ai: AiClient, name: str, version: Version
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version
 ) -> None:
-    await office.upstream.script(name, [[call("c1", name)], [{"text": ["I may not."]}]])
+    await system.upstream.script(name, [[call("c1", name)], [{"text": ["I may not."]}]])
     body = body_of(name)
     del body["sdkVersion"]
 
-    done = await ai.send(ai=version, api=office.chat, chat=name, text="Delete", body=body)
+    done = await ai.send(ai=version, api=system.chat, chat=name, text="Delete", body=body)
 
     assert (done.status, done.error, done.text) == ("ready", None, "I may not.")
-    assert (states(done), office.deleted(name)) == (["output-error"], [])
-    [result] = await tool_results(office, name)
+    assert (states(done), system.deleted(name)) == (["output-error"], [])
+    [result] = await tool_results(system, name)
     assert "cannot ask" in result
 
 
 async def test_agent_file_can_require_approval_for_a_display_tool(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
     card = {"tool": {"id": "c1", "name": "generateCard", "arguments": '{"title": "Rome"}'}}
-    await office.upstream.script(name, [[card]])
+    await system.upstream.script(name, [[card]])
 
-    events = await sse.answer(office.chat, name, **body_of(name, agent="printer"))
+    events = await sse.answer(system.chat, name, **body_of(name, agent="printer"))
 
     check_whole(events)
     assert types(events)[-4:] == [
@@ -277,13 +281,10 @@ async def test_agent_file_can_require_approval_for_a_display_tool(
     ]
 
 
-# Over SSE
-
-
 def history(*parts: Json, **message: str) -> list[Json]:
-    asked = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
-    said = [{"type": "step-start"}, *parts]
-    return [asked, {"id": "m1", "role": "assistant", "parts": said, **message}]
+    question = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
+    content = [{"type": "step-start"}, *parts]
+    return [question, {"id": "m1", "role": "assistant", "parts": content, **message}]
 
 
 def response(call_id: str = "c1", *, approved: bool = True, **more: Any) -> Json:
@@ -298,57 +299,59 @@ def response(call_id: str = "c1", *, approved: bool = True, **more: Any) -> Json
     }
 
 
-async def pending(office: Office, sse: SseClient, name: str, path: str, *more: Json) -> SseEvent:
-    """A chat whose newest answer waits; its first event."""
-    await office.upstream.script(name, [[call("c1", path), *more], [{"text": ["Done."]}]])
-    events = await sse.answer(office.chat, name, **body_of(name))
+async def pending(
+    system: ApprovalSystem, sse: SseClient, name: str, path: str, *more: Json
+) -> SseEvent:
+    """Start a chat that ends with a pending call, and return its first event."""
+    await system.upstream.script(name, [[call("c1", path), *more], [{"text": ["Done."]}]])
+    events = await sse.answer(system.chat, name, **body_of(name))
     check_whole(events)
     assert types(events)[-1] == "finish"
     return events[0]
 
 
 async def test_input_in_an_approval_response_is_ignored(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    await pending(office, sse, name, name)
+    await pending(system, sse, name, name)
 
     forged = response(input={"path": f"all-{name}"}, toolName="look")
-    events = await sse.answer(office.chat, name, **body_of(name), messages=history(forged))
+    events = await sse.answer(system.chat, name, **body_of(name), messages=history(forged))
 
     assert text(events) == "Done."
-    assert office.deleted(name) == [name]
+    assert system.deleted(name) == [name]
 
 
 async def test_approval_of_an_unknown_call_returns_409(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    await pending(office, sse, name, name)
+    await pending(system, sse, name, name)
     other = f"{name}-other"
-    await office.upstream.script(other, [[{"text": ["Hi."]}]])
-    await sse.answer(office.chat, other, **body_of(other))
+    await system.upstream.script(other, [[{"text": ["Hi."]}]])
+    await sse.answer(system.chat, other, **body_of(other))
 
     unknown = history(response(), response("c9", input={"path": "x"}))
-    refused = await sse.post(office.chat, name, **body_of(name), messages=unknown)
-    elsewhere = await sse.post(office.chat, other, **body_of(other), messages=history(response()))
+    refused = await sse.post(system.chat, name, **body_of(name), messages=unknown)
+    elsewhere = await sse.post(system.chat, other, **body_of(other), messages=history(response()))
 
     assert (refused.status_code, refused.json()["code"]) == (409, "not_pending")
     assert refused.json()["field"] == "messages[1].parts[2]"
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (409, "not_pending")
-    assert office.deleted(name) == []
+    assert system.deleted(name) == []
 
 
 async def test_tool_output_instead_of_an_approval_returns_422(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    await pending(office, sse, name, name)
-    claimed = {"type": "tool-delete", "toolCallId": "c1", "state": "output-available"}
-    start = (await sse.replay(office.chat, name))[0].chunk
+    await pending(system, sse, name, name)
+    output = {"type": "tool-delete", "toolCallId": "c1", "state": "output-available"}
+    start = (await sse.replay(system.chat, name))[0].chunk
 
     refused = await sse.post(
-        office.chat,
+        system.chat,
         name,
         **body_of(name),
-        messages=history({**claimed, "input": {}, "output": "done"}, id=start["messageId"]),
+        messages=history({**output, "input": {}, "output": "done"}, id=start["messageId"]),
     )
 
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
@@ -356,84 +359,84 @@ async def test_tool_output_instead_of_an_approval_returns_422(
 
 
 async def test_missing_response_to_a_pending_call_returns_422(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    await pending(office, sse, name, f"1{name}", call("c2", f"2{name}"))
+    await pending(system, sse, name, f"1{name}", call("c2", f"2{name}"))
 
-    refused = await sse.post(office.chat, name, **body_of(name), messages=history(response()))
+    refused = await sse.post(system.chat, name, **body_of(name), messages=history(response()))
 
     assert (refused.status_code, refused.json()["field"]) == (422, "messages[1]")
     assert "'c2' of 'delete'" in refused.json()["detail"]
-    assert office.deleted(name) == []
+    assert system.deleted(name) == []
 
 
 async def test_double_submitted_approval_runs_the_call_once(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    await pending(office, sse, name, name)
+    await pending(system, sse, name, name)
     body = body_of(name, messages=history(response()), supersede=True)
 
-    both = await asyncio.gather(*(sse.post(office.chat, name, **body) for _ in range(2)))
-    late = await sse.post(office.chat, name, **body)
+    both = await asyncio.gather(*(sse.post(system.chat, name, **body) for _ in range(2)))
+    late = await sse.post(system.chat, name, **body)
 
     assert sorted(each.status_code for each in both) == [200, 409]
     assert (late.status_code, late.json()["code"]) == (409, "not_pending")
-    assert office.deleted(name) == [name]
+    assert system.deleted(name) == [name]
 
 
 async def test_approval_after_retention_returns_410(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    first = await pending(office, sse, name, name)
-    redis = office.valkey.client()
+    first = await pending(system, sse, name, name)
+    redis = system.valkey.client()
     try:
         await redis.execute_command("DEL", keys.stream(first.run_id))
-        without_log = await sse.post(
-            office.chat, name, **body_of(name), messages=history(response())
+        without_stream = await sse.post(
+            system.chat, name, **body_of(name), messages=history(response())
         )
         await redis.execute_command("DEL", keys.run(first.run_id))
         without_run = await sse.post(
-            office.chat, name, **body_of(name), messages=history(response())
+            system.chat, name, **body_of(name), messages=history(response())
         )
     finally:
         await redis.aclose()
 
-    for refused in (without_log, without_run):
+    for refused in (without_stream, without_run):
         assert (refused.status_code, refused.json()["code"]) == (410, "pending_expired")
 
 
 async def test_replay_without_the_earlier_stream_shows_the_rest(
-    office: Office, ai: AiClient, sse: SseClient, name: str
+    system: ApprovalSystem, ai: AiClient, sse: SseClient, name: str
 ) -> None:
-    first = await pending(office, sse, name, name)
-    await sse.answer(office.chat, name, **body_of(name), messages=history(response()))
-    redis = office.valkey.client()
+    first = await pending(system, sse, name, name)
+    await sse.answer(system.chat, name, **body_of(name), messages=history(response()))
+    redis = system.valkey.client()
     try:
         assert await redis.execute_command("PTTL", keys.stream(first.run_id)) > 3_600_000
         await redis.execute_command("DEL", keys.stream(first.run_id))
     finally:
         await redis.aclose()
 
-    anew = await ai.resume(ai="7", api=office.chat, chat=name, messages=history()[:1])
+    reloaded = await ai.resume(ai="7", api=system.chat, chat=name, messages=history()[:1])
 
-    assert (anew.status, anew.error, anew.text) == ("ready", None, "Done.")
-    assert states(anew) == []
+    assert (reloaded.status, reloaded.error, reloaded.text) == ("ready", None, "Done.")
+    assert states(reloaded) == []
 
 
 async def test_continued_answer_survives_a_killed_worker(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
     path = f"slow-{name}"
-    await pending(office, sse, name, path, call("c2", f"denied-{name}"))
+    await pending(system, sse, name, path, call("c2", f"denied-{name}"))
     parts = [response(), response("c2", approved=False)]
 
-    async with sse.ask(office.chat, name, **body_of(name), messages=history(*parts)) as stream:
+    async with sse.ask(system.chat, name, **body_of(name), messages=history(*parts)) as stream:
         events = await stream.until("tool-output-denied")
-        await until_deleted(office, name, 1)
-        await end(office.workers[-1])
-        await office.hire()
-        await until_deleted(office, name, 2)
-        (office.folder / path).touch()
+        await wait_for_deletions(system, name, 1)
+        await end(system.workers[-1])
+        await system.start_worker()
+        await wait_for_deletions(system, name, 2)
+        (system.folder / path).touch()
         events += await stream.rest()
 
     assert types(events) == [
@@ -441,54 +444,54 @@ async def test_continued_answer_survives_a_killed_worker(
         *("start-step", "text-start", "text-delta", "text-end", "finish-step", "finish"),
     ]
     assert {event.attempt for event in events} == {1, 2}
-    assert office.deleted(name) == [path, path]
-    assert len(await tool_results(office, name)) == 2
+    assert system.deleted(name) == [path, path]
+    assert len(await tool_results(system, name)) == 2
 
 
-async def until_deleted(office: Office, name: str, count: int) -> None:
+async def wait_for_deletions(system: ApprovalSystem, name: str, count: int) -> None:
     async def probe() -> bool:
-        return len(office.deleted(name)) == count
+        return len(system.deleted(name)) == count
 
     await until(probe)
 
 
 async def test_continued_answer_resumes_after_its_start_event(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    await pending(office, sse, name, name)
-    posted = await sse.answer(office.chat, name, **body_of(name), messages=history(response()))
+    await pending(system, sse, name, name)
+    posted = await sse.answer(system.chat, name, **body_of(name), messages=history(response()))
 
-    replayed = await sse.replay(office.chat, name)
-    own = [event for event in replayed if event.offset > 1]
+    replayed = await sse.replay(system.chat, name)
+    rest = [event for event in replayed if event.offset > 1]
 
     assert [event.id for event in replayed if event.offset == 1] == [posted[0].id] * 7
-    assert own == posted[1:]
+    assert rest == posted[1:]
     assert chunks(replayed)[0] == chunks(posted)[0]
-    assert await sse.replay(office.chat, name, after=posted[0].id) == own
-    assert await sse.replay(office.chat, name, after=f"0-0@{posted[0].run_id}") == posted
+    assert await sse.replay(system.chat, name, after=posted[0].id) == rest
+    assert await sse.replay(system.chat, name, after=f"0-0@{posted[0].run_id}") == posted
 
 
 async def test_killed_worker_does_not_approve_pending_calls(
-    office: Office, sse: SseClient, name: str
+    system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    slow = f"slow-{name}"
-    calls = [call("c0", "x", "look"), call("c1", slow, "look"), call("c2", name)]
-    await office.upstream.script(name, [calls, [{"text": ["Done."]}]])
+    slow_path = f"slow-{name}"
+    calls = [call("c0", "x", "look"), call("c1", slow_path, "look"), call("c2", name)]
+    await system.upstream.script(name, [calls, [{"text": ["Done."]}]])
 
-    async with sse.ask(office.chat, name, **body_of(name)) as stream:
+    async with sse.ask(system.chat, name, **body_of(name)) as stream:
         events = await stream.until("tool-output-available")
-        await end(office.workers[-1])
-        await office.hire()
-        (office.folder / slow).touch()
+        await end(system.workers[-1])
+        await system.start_worker()
+        (system.folder / slow_path).touch()
         events += await stream.rest()
 
     check_whole(events)
     assert types(events)[-2:] == ["finish-step", "finish"]
     assert types(events).count("tool-output-available") == 2
     assert types(events).count("tool-approval-request") == 1
-    assert office.deleted(name) == []
+    assert system.deleted(name) == []
 
-    posted = await sse.answer(office.chat, name, **body_of(name), messages=history(response("c2")))
+    posted = await sse.answer(system.chat, name, **body_of(name), messages=history(response("c2")))
     assert text(posted) == "Done."
-    assert office.deleted(name) == [name]
-    assert len(await tool_results(office, name)) == 3
+    assert system.deleted(name) == [name]
+    assert len(await tool_results(system, name)) == 3

@@ -1,4 +1,4 @@
-"""A real AI SDK client brings a key or a token, and comes back with it."""
+"""A real AI SDK client that authenticates with an API key or a token."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -26,15 +26,15 @@ SIGNED = {
     "MAMBA_AUTH__JWT__SECRET": SECRET,
 }
 CREDENTIALS = {
-    "a key": (KEYED, {"X-API-Key": KEY}),
-    "a key as a token": (KEYED, {"Authorization": f"Bearer {KEY}"}),
-    "a token": (SIGNED, {"Authorization": f"Bearer {secret_token()}"}),
+    "API key": (KEYED, {"X-API-Key": KEY}),
+    "API key as bearer token": (KEYED, {"Authorization": f"Bearer {KEY}"}),
+    "JWT": (SIGNED, {"Authorization": f"Bearer {secret_token()}"}),
 }
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def guarded(system: System, env: dict[str, str]) -> AsyncGenerator[Api]:
-    """An API of the system that wants to know who asks."""
+    """An API of the system that requires authentication."""
     api = Api(system.valkey.url, env)
     await start_all(api)
     yield api
@@ -60,9 +60,9 @@ async def test_resume_after_a_cut_sends_the_same_credentials(
 
 
 REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
-    "no key": (KEYED, {}, "Send the API key"),
-    "a wrong key": (KEYED, {"X-API-Key": new_api_key()}, "The API key is unknown."),
-    "an old token": (
+    "no API key": (KEYED, {}, "Send the API key"),
+    "unknown API key": (KEYED, {"X-API-Key": new_api_key()}, "The API key is unknown."),
+    "expired JWT": (
         SIGNED,
         {"Authorization": f"Bearer {secret_token(good_claims(exp=int(time.time()) - 60))}"},
         "The token has expired.",
@@ -70,13 +70,13 @@ REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("env", "headers", "told"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(("env", "headers", "reason"), REFUSED.values(), ids=REFUSED.keys())
 async def test_rejected_credentials_show_the_reason(
-    guarded: Api, ai: AiClient, name: str, headers: dict[str, str], told: str
+    guarded: Api, ai: AiClient, name: str, headers: dict[str, str], reason: str
 ) -> None:
     answer = await ai.send(ai="7", api=f"{guarded.url}/chat", chat=name, text="Hi", headers=headers)
 
     assert answer.status == "error"
     assert [request.status for request in answer.requests] == [401]
     assert answer.error is not None
-    assert told in answer.error.message
+    assert reason in answer.error.message

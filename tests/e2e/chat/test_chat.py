@@ -1,4 +1,4 @@
-"""An unmodified AI SDK client asks, and is answered."""
+"""Chats of an unmodified AI SDK client."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ Send = Callable[..., Awaitable[Result]]
 
 @pytest.fixture(params=VERSIONS)
 def send(request: pytest.FixtureRequest, system: System, ai: AiClient, name: str) -> Send:
-    """A page with one chat on it, by each version of the client."""
+    """Sends in one chat, with each version of the client."""
     body = {"model": name, "tools": ["generateCard"]}
     return partial(ai.send, ai=request.param, api=system.chat, chat=name, body=body)
 
@@ -61,8 +61,8 @@ async def test_tool_call_is_shown_with_its_result(system: System, send: Send, na
 
 
 async def test_multiple_steps_are_shown_in_order(system: System, send: Send, name: str) -> None:
-    turns = [[{"text": ["One."]}, CARD], [{"text": ["Two."]}, CHART], [{"text": ["Three."]}]]
-    await system.upstream.script(name, turns)
+    responses = [[{"text": ["One."]}, CARD], [{"text": ["Two."]}, CHART], [{"text": ["Three."]}]]
+    await system.upstream.script(name, responses)
 
     answer = await send(text="Count")
 
@@ -109,21 +109,21 @@ async def test_next_message_includes_the_history(system: System, send: Send, nam
     _check_ready(second, "Gladly.")
     assert len(second.messages) == 4
     assert len({message["id"] for message in second.messages}) == 4
-    asked = (await system.upstream.requests(name))[-1]["body"]["messages"]
-    assert [message["role"] for message in asked] == [
+    sent = (await system.upstream.requests(name))[-1]["body"]["messages"]
+    assert [message["role"] for message in sent] == [
         *("user", "assistant", "tool", "assistant"),
         "user",
     ]
-    assert [message["content"] for message in asked if message["role"] == "user"] == [
+    assert [message["content"] for message in sent if message["role"] == "user"] == [
         "Show me a card",
         "Thanks",
     ]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("named", [True, False], ids=["by its id", "as the last"])
+@pytest.mark.parametrize("by_id", [True, False], ids=["by id", "last message"])
 async def test_regenerate_replaces_the_answer(
-    system: System, ai: AiClient, name: str, version: Version, *, named: bool
+    system: System, ai: AiClient, name: str, version: Version, *, by_id: bool
 ) -> None:
     page = partial(ai.send, ai=version, api=system.chat, chat=name, body={"model": name})
     await system.upstream.script(name, [[{"text": ["First."]}]])
@@ -131,17 +131,17 @@ async def test_regenerate_replaces_the_answer(
     await system.upstream.script(name, [[{"text": ["Second."]}]])
 
     assert first.message is not None
-    anew = await ai.regenerate(
+    regenerated = await ai.regenerate(
         ai=version,
         api=system.chat,
         chat=name,
         body={"model": name},
         messages=first.messages,
-        message_id=first.message["id"] if named else None,
+        message_id=first.message["id"] if by_id else None,
     )
 
-    _check_ready(anew, "Second.")
-    assert [message["role"] for message in anew.messages] == ["user", "assistant"]
+    _check_ready(regenerated, "Second.")
+    assert [message["role"] for message in regenerated.messages] == ["user", "assistant"]
     [_, again] = await system.upstream.requests(name)
     assert [message["role"] for message in again["body"]["messages"]] == ["user"]
 

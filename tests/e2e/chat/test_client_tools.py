@@ -1,4 +1,4 @@
-"""Tools of the client: the answer ends with their calls, and their results begin the next run."""
+"""Client tools: a run ends with their calls, and their results start the next run."""
 
 from functools import partial
 from typing import Any, get_args
@@ -33,10 +33,10 @@ def tools(result: Result) -> list[Json]:
     return [part for part in result.message["parts"] if part["type"].startswith("tool-")]
 
 
-async def asked(
+async def send_with_calls(
     system: System, ai: AiClient, name: str, version: Version, *calls: Json
 ) -> tuple[Result, Json]:
-    """A chat whose first answer ends with these calls."""
+    """Send a message whose answer ends with these calls."""
     await system.upstream.script(
         name, [[{"text": ["Let me ", "see. "]}, *calls], [{"text": ["You are ", "in Lisbon."]}]]
     )
@@ -50,7 +50,7 @@ async def asked(
 async def test_client_tool_result_continues_the_answer(
     system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
-    page, body = await asked(system, ai, name, version, call())
+    page, body = await send_with_calls(system, ai, name, version, call())
     assert page.chunks[0][-1] == {"type": "finish", "finishReason": "tool-calls"}
     assert [(part["state"], part["input"]) for part in tools(page)] == [
         ("input-available", {"exact": True})
@@ -74,10 +74,10 @@ async def test_client_tool_result_continues_the_answer(
     assert "getLocation" in [tool["function"]["name"] for tool in first["body"]["tools"]]
     assert [m["role"] for m in second["body"]["messages"]] == ["user", "assistant", "tool"]
     assert second["body"]["messages"][-1]["content"] == '{"city":"Lisbon"}'
-    check_whole_continuation(await sse.replay(system.other_chat, name), done)
+    check_continuation(await sse.replay(system.other_chat, name), done)
 
 
-def check_whole_continuation(events: list[Any], done: Result) -> None:
+def check_continuation(events: list[Any], done: Result) -> None:
     assert chunks(events)[0]["messageId"] == done.messages[-1]["id"]
     assert types(events)[-1] == "finish"
 
@@ -86,7 +86,7 @@ def check_whole_continuation(events: list[Any], done: Result) -> None:
 async def test_client_tool_error_reaches_the_model(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
-    page, body = await asked(system, ai, name, version, call())
+    page, body = await send_with_calls(system, ai, name, version, call())
 
     done = await ai.answer(
         ai=version,
@@ -107,7 +107,7 @@ async def test_client_tool_error_reaches_the_model(
 async def test_server_tool_in_the_same_step_keeps_its_result(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:
-    page, body = await asked(
+    page, body = await send_with_calls(
         system, ai, name, version, call("c0", "generateCard", CARD), call("c1"), call("c2")
     )
     assert [part["state"] for part in tools(page)] == [
@@ -137,7 +137,7 @@ async def test_reloaded_page_shows_the_whole_message(
     version: Version,
     answered: bool,  # noqa: FBT001
 ) -> None:
-    page, body = await asked(system, ai, name, version, call())
+    page, body = await send_with_calls(system, ai, name, version, call())
     if answered:
         page = await ai.answer(
             ai=version,
@@ -148,10 +148,14 @@ async def test_reloaded_page_shows_the_whole_message(
             answers={"c1": {"output": {"city": "Lisbon"}}},
         )
 
-    anew = await ai.resume(ai=version, api=system.other_chat, chat=name, messages=page.messages[:1])
+    reloaded = await ai.resume(
+        ai=version, api=system.other_chat, chat=name, messages=page.messages[:1]
+    )
 
-    assert (anew.status, anew.error) == ("ready", None)
-    assert without_provider_state(anew.messages[1:]) == without_provider_state(page.messages[1:])
+    assert (reloaded.status, reloaded.error) == ("ready", None)
+    assert without_provider_state(reloaded.messages[1:]) == without_provider_state(
+        page.messages[1:]
+    )
 
 
 def without_provider_state(messages: list[Json]) -> list[Json]:
@@ -169,15 +173,20 @@ async def test_basic_format_supports_client_tools(
         called, finished = [event.chunk for event in (await stream.rest())[:-1]]
     assert (called["type"], called["args"]) == ("tool-call", {"exact": True})
     assert finished == {"type": "finish", "finishReason": "tool-calls"}
-    made: Json = {"state": "result", "toolCallId": "c1", "toolName": "getLocation", "args": {}}
+    invocation: Json = {
+        "state": "result",
+        "toolCallId": "c1",
+        "toolName": "getLocation",
+        "args": {},
+    }
     message: Json = {
         "role": "assistant",
         "content": "",
-        "toolInvocations": [{**made, "result": "Lisbon"}],
+        "toolInvocations": [{**invocation, "result": "Lisbon"}],
     }
     messages: list[Json] = [{"role": "user", "content": "Where?"}, message]
     async with sse.ask(system.chat, name, accept=basic, **body, messages=messages) as stream:
-        result, said, _ = [event.chunk for event in (await stream.rest())[:-1]]
+        result, delta, _ = [event.chunk for event in (await stream.rest())[:-1]]
 
     assert result == {
         "type": "tool-result",
@@ -186,7 +195,7 @@ async def test_basic_format_supports_client_tools(
         "args": {"exact": True},
         "result": "Lisbon",
     }
-    assert said == {"type": "text-delta", "textDelta": "In Lisbon."}
+    assert delta == {"type": "text-delta", "textDelta": "In Lisbon."}
     replayed = [
         event.chunk["type"] for event in (await sse.replay(system.chat, name, accept=basic))[:-1]
     ]
@@ -221,12 +230,12 @@ async def test_tool_result_repeated_with_its_key_returns_the_same_run(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[call()], [{"text": ["In Lisbon."]}]])
-    asked: Json = {"id": name, "model": name, "clientTools": [LOCATION]}
-    await sse.answer(system.chat, name, **asked)
+    request: Json = {"id": name, "model": name, "clientTools": [LOCATION]}
+    await sse.answer(system.chat, name, **request)
     part = {"type": "tool-getLocation", "toolCallId": "c1", "state": "output-available"}
-    said: Json = {"role": "assistant", "parts": [{**part, "input": {}, "output": "Lisbon"}]}
-    messages: list[Json] = [{"role": "user", "content": "Where?"}, said]
-    body: Json = {**asked, "messages": messages}
+    message: Json = {"role": "assistant", "parts": [{**part, "input": {}, "output": "Lisbon"}]}
+    messages: list[Json] = [{"role": "user", "content": "Where?"}, message]
+    body: Json = {**request, "messages": messages}
     headers = {"idempotency-key": name}
 
     async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
@@ -241,12 +250,17 @@ async def test_tool_result_repeated_with_its_key_returns_the_same_run(
 async def test_results_of_earlier_steps_may_be_sent_again(
     system: System, sse: SseClient, name: str
 ) -> None:
-    turns = [[call("c0", "generateCard", CARD)], [call("c1")], [{"text": ["In Lisbon."]}]]
-    await system.upstream.script(name, turns)
+    responses = [[call("c0", "generateCard", CARD)], [call("c1")], [{"text": ["In Lisbon."]}]]
+    await system.upstream.script(name, responses)
     body: Json = {"model": name, "clientTools": [LOCATION], "tools": ["generateCard"]}
     await sse.answer(system.chat, name, **body)
-    made: Json = {"state": "result", "toolName": "getLocation", "args": {}, "result": "Lisbon"}
-    calls = [{**made, "toolCallId": call_id} for call_id in ("c0", "c1")]
+    invocation: Json = {
+        "state": "result",
+        "toolName": "getLocation",
+        "args": {},
+        "result": "Lisbon",
+    }
+    calls = [{**invocation, "toolCallId": call_id} for call_id in ("c0", "c1")]
     message: Json = {"role": "assistant", "content": "", "toolInvocations": calls}
     messages: list[Json] = [{"role": "user", "content": "Where?"}, message]
 

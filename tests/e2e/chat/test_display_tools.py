@@ -1,4 +1,4 @@
-"""Every display tool, as a real page shows it: streamed, corrected, reloaded, stopped."""
+"""Every display tool in a real client: streamed, corrected, reloaded and stopped."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ PIECES = 8
 
 
 def call(tool: str, arguments: Json | None = None, **more: object) -> Json:
-    """A call that comes in pieces, of the tool's example where no arguments are given."""
+    """A call streamed in pieces, with the tool's example as default arguments."""
     given = DISPLAY_TOOLS[tool].example.output() if arguments is None else arguments
     text = json.dumps(given)
     return {"tool": {"id": "call-1", "name": tool, "arguments": text, "pieces": PIECES, **more}}
@@ -50,8 +50,8 @@ async def test_display_tool_is_streamed_and_shown(
         example,
         example,
     )
-    [came] = answer.chunks
-    deltas = [chunk["inputTextDelta"] for chunk in came if chunk["type"] == "tool-input-delta"]
+    [received] = answer.chunks
+    deltas = [chunk["inputTextDelta"] for chunk in received if chunk["type"] == "tool-input-delta"]
     assert json.loads("".join(deltas)) == example
 
 
@@ -138,9 +138,9 @@ async def test_message_after_a_stop_during_tool_input_is_answered(
     assert (stopped.error, stopped.status) == (None, "ready")
     assert part(stopped, tool)["state"] == "input-streaming"
     assert (again.error, again.text) == (None, "Well.")
-    asked = (await system.upstream.requests(name))[-1]["body"]["messages"]
-    assert [message["role"] for message in asked if message["role"] != "assistant"] == [
+    sent = (await system.upstream.requests(name))[-1]["body"]["messages"]
+    assert [message["role"] for message in sent if message["role"] != "assistant"] == [
         "user",
         "user",
     ]
-    assert not any(message.get("tool_calls") for message in asked)
+    assert not any(message.get("tool_calls") for message in sent)

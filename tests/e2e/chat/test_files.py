@@ -1,4 +1,4 @@
-"""What becomes of a user's files: the model gets them as it can take them, or the user is told."""
+"""Files of a user: sent in a form that the model supports, or reported as an error."""
 
 from base64 import b64encode
 from typing import Any
@@ -25,7 +25,7 @@ async def ask(system: System, sse: SseClient, model: str, *files: Json) -> list[
 
 
 async def received(system: System, model: str) -> list[Json]:
-    """The user's message, as the model got it."""
+    """The content of the user message that the model received."""
     [request] = await system.upstream.requests(model)
     return request["body"]["messages"][-1]["content"]
 
@@ -41,10 +41,10 @@ async def test_image_is_sent_with_its_detected_media_type(
 
     check_whole(events)
     assert text(events) == "Seen."
-    first, second, words = await received(system, name)
+    first, second, prompt = await received(system, name)
     assert first["image_url"]["url"] == f"data:image/png;base64,{b64encode(PNG).decode()}"
     assert second["image_url"]["url"].startswith("data:image/jpeg;base64,")
-    assert words == {"type": "text", "text": "Look"}
+    assert prompt == {"type": "text", "text": "Look"}
 
 
 TEXTS = {
@@ -66,10 +66,10 @@ async def test_text_file_is_sent_as_text_with_its_filename(
     events = await ask(system, sse, model, file(media_type, content[0], "notes.x"))
 
     check_whole(events)
-    given, _ = await received(system, model)
-    assert given["type"] == "text"
-    assert content[1] in given["text"]
-    assert "notes.x" in given["text"]
+    part, _ = await received(system, model)
+    assert part["type"] == "text"
+    assert content[1] in part["text"]
+    assert "notes.x" in part["text"]
 
 
 async def test_pdf_keeps_its_filename(system: System, sse: SseClient, name: str) -> None:
@@ -77,8 +77,8 @@ async def test_pdf_keeps_its_filename(system: System, sse: SseClient, name: str)
 
     check_whole(await ask(system, sse, name, file("application/pdf", PDF, "terms.pdf")))
 
-    given, _ = await received(system, name)
-    assert given["file"] == {
+    part, _ = await received(system, name)
+    assert part["file"] == {
         "filename": "terms.pdf",
         "file_data": f"data:application/pdf;base64,{b64encode(PDF).decode()}",
     }

@@ -1,4 +1,4 @@
-"""What is too much is told to the user, by every version of the client."""
+"""Limit errors in every version of the client."""
 
 from collections.abc import AsyncGenerator
 
@@ -17,7 +17,7 @@ VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def strict(workerless: System) -> AsyncGenerator[str]:
-    """The chat route of an API that lets an owner have one live run."""
+    """The chat route of an API that allows one live run per owner."""
     api = Api(workerless.valkey.url, {"MAMBA_LIMITS__LIVE_RUNS": "1"})
     await start_all(api)
     yield f"{api.url}/chat"

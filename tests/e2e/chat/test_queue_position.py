@@ -1,4 +1,4 @@
-"""A chat that finds no worker waits, knows its place, and is answered when one comes."""
+"""Queue positions of chats that wait for a worker."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HELLO: list[list[Json]] = [[{"text": ["Hello"]}]]
 
 
-def place(position: int, waiting: int) -> Json:
+def position_event(position: int, waiting: int) -> Json:
     return {
         "type": "data-queue",
         "data": {"position": position, "waiting": waiting},
@@ -27,10 +27,10 @@ async def test_queued_chats_receive_positions_until_a_worker_starts(
     await workerless.upstream.script(name, HELLO)
 
     async with sse.ask(workerless.chat, f"{name}-1", model=name) as first:
-        assert await first.queue_position() == place(1, 1)
+        assert await first.queue_position() == position_event(1, 1)
         async with sse.ask(workerless.other_chat, f"{name}-2", model=name) as second:
-            assert await second.queue_position() == place(2, 2)
-            assert await first.queue_position() == place(1, 2)
+            assert await second.queue_position() == position_event(2, 2)
+            assert await first.queue_position() == position_event(1, 2)
             assert [await second.comment() for _ in range(2)][1] == ": keep-alive"
             async with workerless.start_workers():
                 answers = await asyncio.gather(first.rest(), second.rest())
@@ -49,9 +49,9 @@ async def test_stop_of_a_queued_chat_moves_up_the_chats_behind_it(
         sse.ask(workerless.chat, f"{name}-1", model=name),
         sse.ask(workerless.chat, f"{name}-2", model=name) as second,
     ):
-        assert await second.queue_position() == place(2, 2)
+        assert await second.queue_position() == position_event(2, 2)
         await sse.stop(workerless.chat, f"{name}-1")
-        assert await second.queue_position() == place(1, 1)
+        assert await second.queue_position() == position_event(1, 1)
     await sse.stop(workerless.chat, f"{name}-2")
 
 
@@ -66,10 +66,10 @@ async def test_queue_position_is_not_kept_in_the_message(
         page = asyncio.create_task(
             ai.send(ai=version, api=workerless.chat, chat=name, text="Hi", body={"model": name})
         )
-        while await first.queue_position() != place(1, 2):
+        while await first.queue_position() != position_event(1, 2):
             pass
         async with sse.follow(workerless.chat, name) as follower:
-            assert await follower.queue_position() == place(2, 2)
+            assert await follower.queue_position() == position_event(2, 2)
             async with workerless.start_workers():
                 answer, followed = await asyncio.gather(page, follower.rest())
 

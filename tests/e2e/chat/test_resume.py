@@ -1,4 +1,4 @@
-"""Wherever a connection breaks: what was read, and what comes after it, is the whole answer."""
+"""Resume after a cut at any event: the events before and after it are the whole answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 
-#: Six chunks stand around the words; on a busy machine two words may share one.
+#: Six chunks surround the words. On a busy machine, two words may share a chunk.
 WORDS = 24
 CUTS = range(WORDS + 6)
 ANSWER = " ".join(f"w{n}" for n in range(WORDS))
@@ -33,7 +33,7 @@ every_version = pytest.mark.parametrize("version", VERSIONS)
 
 @pytest.fixture
 async def model(system: System, name: str) -> str:
-    """Answers slowly enough that each word is a chunk."""
+    """A model that sends each word in its own chunk."""
     await system.upstream.script(name, [[{"words": WORDS, "delay": 0.01}]])
     return name
 
@@ -158,12 +158,12 @@ async def _follow(sse: SseClient, url: str, chat: str, seen: list[SseEvent]) -> 
     assert task is not None
     async with sse.follow(url, chat, after=seen[-1].id if seen else None) as stream:
         assert await stream.comment() == ": stream-open"
-        task.set_name("follows")
+        task.set_name("following")
         return seen + await stream.rest()
 
 
 async def _all_follow(tasks: Sequence[asyncio.Task[list[SseEvent]]]) -> bool:
-    return all(task.get_name() == "follows" or task.done() for task in tasks)
+    return all(task.get_name() == "following" or task.done() for task in tasks)
 
 
 async def test_ended_run_is_replayed_from_any_cursor(

@@ -1,4 +1,4 @@
-"""A stop is heard wherever the run stands, and the chat can be gone on with at once."""
+"""Stops in every state of a run, and the next message in the same chat."""
 
 import asyncio
 from functools import partial
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 CLOSED = ["text-end", "finish-step", "abort"]
 
-#: It would go on for ever.
+#: Never ends without a stop or a release.
 ENDLESS: list[list[Json]] = [[{"text": ["Hello"]}, {"wait": True}, {"text": ["!"]}]]
 
 

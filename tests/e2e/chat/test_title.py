@@ -1,4 +1,4 @@
-"""Titles over a real API, queue and workers; and reasoning, as local servers send it."""
+"""Titles with a real API, queue and workers, and reasoning of OpenAI-compatible servers."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ async def title(system: System, **body: Any) -> dict[str, Any]:
     return response.json()
 
 
-async def left_over(system: System) -> list[bytes]:
+async def title_keys(system: System) -> list[bytes]:
     async with system.redis() as redis:
         return [
             key
@@ -38,29 +38,29 @@ async def test_model_generates_a_title_and_leaves_no_keys(system: System, name: 
 
     assert await title(system, model=name) == {"title": "Queues in Python", "source": "model"}
 
-    [asked] = await system.upstream.requests(name)
-    assert HI["content"] in str(asked["body"]["messages"])
+    [request] = await system.upstream.requests(name)
+    assert HI["content"] in str(request["body"]["messages"])
 
-    async def nothing() -> bool:
-        return not await left_over(system)
+    async def no_title_keys() -> bool:
+        return not await title_keys(system)
 
-    await until(nothing)
+    await until(no_title_keys)
 
 
 async def test_title_of_a_single_message(system: System, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["Queues"]}]])
 
-    made = await title(system, messages=None, message="How do I write a queue?", model=name)
+    generated = await title(system, messages=None, message="How do I write a queue?", model=name)
 
-    assert made == {"title": "Queues", "source": "model"}
+    assert generated == {"title": "Queues", "source": "model"}
 
 
 async def test_failing_model_falls_back_after_one_request(system: System, name: str) -> None:
     await system.upstream.script(name, [[{"text": ["x"]}]], [{"status": 500}] * 5)
 
-    made = await title(system, model=name)
+    generated = await title(system, model=name)
 
-    assert made == {"title": "How do I write a queue in Python?", "source": "fallback"}
+    assert generated == {"title": "How do I write a queue in Python?", "source": "fallback"}
     assert len(await system.upstream.requests(name)) == 1
 
 
@@ -70,7 +70,7 @@ async def test_title_without_workers_is_the_first_message(workerless: System) ->
         response = await asking
 
     assert response.json()["source"] == "fallback"
-    assert not await left_over(workerless)
+    assert not await title_keys(workerless)
 
 
 async def test_title_settings_select_model_length_and_timeout(system: System, name: str) -> None:
@@ -79,14 +79,14 @@ async def test_title_settings_select_model_length_and_timeout(system: System, na
         "MAMBA_TITLE__MAX_LENGTH": "12",
         "MAMBA_TITLE__TIMEOUT_SECONDS": "3",
     }
-    turn = [{"text": ["Queues in Python"]}]
-    await system.upstream.script(name, [turn])
+    response_script = [{"text": ["Queues in Python"]}]
+    await system.upstream.script(name, [response_script])
     api = Api(system.valkey.url, env)
     try:
         await start_all(api)
         async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
             made = await client.post("/title/generate", json={"messages": [HI]})
-            await system.upstream.script(name, [[{"wait": True}, *turn]])
+            await system.upstream.script(name, [[{"wait": True}, *response_script]])
             late = await client.post("/title/generate", json={"messages": [HI]})
     finally:
         await stop_all(api)
@@ -107,18 +107,18 @@ async def test_client_disconnect_cancels_the_model_request(system: System, name:
 
     await system.upstream.until(name, lambda seen: seen[-1]["outcome"] == "client-closed")
 
-    async def nothing() -> bool:
-        return not await left_over(system)
+    async def no_title_keys() -> bool:
+        return not await title_keys(system)
 
-    await until(nothing)
+    await until(no_title_keys)
 
 
 async def test_invalid_title_request_returns_422_with_the_field(system: System) -> None:
     async with httpx.AsyncClient(base_url=system.apis[0].url) as client:
-        nothing = await client.post("/title/generate", json={})
+        empty = await client.post("/title/generate", json={})
         role = await client.post("/title/generate", json={"messages": [{"role": "x"}]})
 
-    assert (nothing.status_code, nothing.json()["code"]) == (422, "invalid_request")
+    assert (empty.status_code, empty.json()["code"]) == (422, "invalid_request")
     assert (role.status_code, role.json()["field"]) == (422, "messages[0].role")
 
 
@@ -126,17 +126,17 @@ async def test_invalid_title_request_returns_422_with_the_field(system: System) 
 async def test_reasoning_of_every_server_is_shown_as_reasoning(
     system: System, name: str, server: str
 ) -> None:
-    turn = [{"reasoning": ["I th", "ink"]}, {"text": ["Hel", "lo"]}]
-    await system.upstream.script(name, [turn], quirks=SERVERS[server])
+    response_script = [{"reasoning": ["I th", "ink"]}, {"text": ["Hel", "lo"]}]
+    await system.upstream.script(name, [response_script], quirks=SERVERS[server])
 
     async with httpx.AsyncClient(timeout=20) as client:
         response = await client.post(system.chat, json={"messages": [HI], "model": name})
 
     lines = [line[6:] for line in response.text.splitlines() if line.startswith("data: {")]
     events = [httpx.Response(200, text=line).json() for line in lines]
-    said = {
+    texts = {
         kind: "".join(event["delta"] for event in events if event["type"] == kind)
         for kind in ("reasoning-delta", "text-delta")
     }
-    assert said == {"reasoning-delta": "I think", "text-delta": "Hello"}
+    assert texts == {"reasoning-delta": "I think", "text-delta": "Hello"}
     assert events[-1]["type"] == "finish"

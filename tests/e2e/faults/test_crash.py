@@ -1,4 +1,4 @@
-"""Workers are killed in the middle of answers, and nobody who reads them can tell."""
+"""Workers are killed during runs, and clients do not notice."""
 
 import asyncio
 import signal
@@ -32,71 +32,71 @@ CARD: Json = {
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When the worker dies: `seen` are the types of chunks that have come by then, in order."""
+class CrashMoment:
+    """When the worker is killed: after the chunk types in `seen` have arrived, in this order."""
 
-    turns: Sequence[Sequence[Json]]
+    responses: Sequence[Sequence[Json]]
     seen: Sequence[str]
-    said: str = "Hello world"
+    text: str = "Hello world"
     calls: int = 0
-    #: How many requests the model has had by then, and in the end.
-    asked: int = 1
-    asked_in_all: int = 2
+    #: Model requests until the kill, and in total.
+    requests: int = 1
+    total_requests: int = 2
 
 
-MOMENTS: Mapping[str, Moment] = {
-    "before anything is said": Moment(
+MOMENTS: Mapping[str, CrashMoment] = {
+    "before the first token": CrashMoment(
         [[WAIT, {"text": ["Hello", " world"]}]],
         ["start-step"],
     ),
-    "in the text": Moment(
+    "in the text": CrashMoment(
         [[{"text": ["Hel"]}, WAIT, {"text": ["lo", " world"]}]],
         ["text-delta"],
     ),
-    "after the last word": Moment(
+    "after the last word": CrashMoment(
         [[{"text": ["Hello world"]}, WAIT]],
         ["text-delta"],
     ),
-    "in the reasoning": Moment(
+    "in the reasoning": CrashMoment(
         [[{"reasoning": ["Let"]}, WAIT, {"reasoning": [" me see"]}, {"text": ["Hello world"]}]],
         ["reasoning-delta"],
     ),
-    "after the reasoning": Moment(
+    "after the reasoning": CrashMoment(
         [[{"reasoning": ["Let me see"]}, {"text": ["Hello"]}, WAIT, {"text": [" world"]}]],
         ["reasoning-end", "text-delta"],
     ),
-    "in a tool's input": Moment(
+    "in a tool's input": CrashMoment(
         [[CARD, WAIT], [{"text": ["Hello world"]}]],
         ["tool-input-delta"],
         calls=1,
-        asked_in_all=3,
+        total_requests=3,
     ),
-    "in a tool's input after a text": Moment(
+    "in a tool's input after a text": CrashMoment(
         [[{"text": ["Hello"]}, CARD, WAIT], [{"text": [" world"]}]],
         ["text-end", "tool-input-delta"],
         calls=1,
-        asked_in_all=3,
+        total_requests=3,
     ),
-    "between two steps": Moment(
+    "between two steps": CrashMoment(
         [[CARD], [WAIT, {"text": ["Hello world"]}]],
         ["tool-output-available", "start-step"],
         calls=1,
-        asked=2,
-        asked_in_all=3,
+        requests=2,
+        total_requests=3,
     ),
-    "in the second step's text": Moment(
+    "in the second step's text": CrashMoment(
         [[{"text": ["Hello"]}, CARD], [{"text": [" wo"]}, WAIT, {"text": ["rld"]}]],
         ["tool-output-available", "text-delta"],
         calls=1,
-        asked=2,
-        asked_in_all=3,
+        requests=2,
+        total_requests=3,
     ),
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an answer whose worker was killed: over SSE, and at a real client."""
+    """The answer after its worker was killed, over SSE and in a real client."""
 
     events: list[SseEvent]
     result: Result
@@ -107,27 +107,27 @@ class Outcome:
 @dataclass(frozen=True)
 class Crash:
     outcomes: Mapping[str, Outcome]
-    seconds_to_rerun: float
+    takeover_seconds: float
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def crash(workerless_system: System, ai: AiClient, sse: SseClient) -> Crash:
-    """A worker makes an answer at each moment; it is killed, and another one is there."""
+    """Kill a worker with a run at each moment while another worker is ready."""
     system, names = workerless_system, list(MOMENTS)
     async with emptied(system), system.start_workers() as [victim], asyncio.timeout(60):
-        answers = [Answer(system, ai, sse, name, n) for n, name in enumerate(names)]
-        await asyncio.gather(*(answer.begin() for answer in answers))
+        runs = [CrashedRun(system, ai, sse, name, n) for n, name in enumerate(names)]
+        await asyncio.gather(*(run.begin() for run in runs))
         async with system.start_workers():
             await victim.kill()
             killed = time.monotonic()
-            await answers[names.index("in the text")].is_taken_up()
+            await runs[names.index("in the text")].is_taken_over()
             seconds = time.monotonic() - killed
-            outcomes = await asyncio.gather(*(answer.outcome() for answer in answers))
+            outcomes = await asyncio.gather(*(run.outcome() for run in runs))
     return Crash(dict(zip(names, outcomes, strict=True)), seconds)
 
 
-class Answer:
-    """One moment's answer, asked for twice: by plain HTTP and by a real client."""
+class CrashedRun:
+    """The run of one moment, requested twice: over raw SSE and by a real client."""
 
     def __init__(
         self, system: System, ai: AiClient, sse: SseClient, moment: str, number: int
@@ -140,15 +140,15 @@ class Answer:
         self._begun = asyncio.Event()
 
     async def begin(self) -> None:
-        """Up to the moment."""
-        await self._system.upstream.script(self._model, self._moment.turns)
+        """Run until the moment."""
+        await self._system.upstream.script(self._model, self._moment.responses)
         self._reading = asyncio.create_task(self._read())
         self._client = asyncio.create_task(self._send())
         await self._begun.wait()
-        await self._is_asked(self._moment.asked)
+        await self._has_requests(self._moment.requests)
 
-    async def is_taken_up(self) -> None:
-        await self._is_asked(self._moment.asked + 1)
+    async def is_taken_over(self) -> None:
+        await self._has_requests(self._moment.requests + 1)
 
     async def outcome(self) -> Outcome:
         await self._system.upstream.release(self._model)
@@ -157,7 +157,7 @@ class Answer:
         requests = await self._system.upstream.requests(self._model)
         return Outcome(events, result, requests, await self._system.run(run_id))
 
-    async def _is_asked(self, count: int) -> None:
+    async def _has_requests(self, count: int) -> None:
         await self._system.upstream.until(self._model, lambda got: len(got) == 2 * count)
 
     async def _read(self) -> tuple[str, list[SseEvent]]:
@@ -183,7 +183,7 @@ async def test_another_worker_finishes_after_a_kill(crash: Crash, moment: str) -
     outcome, expected = crash.outcomes[moment], MOMENTS[moment]
 
     check_whole(outcome.events)
-    assert text(outcome.events) == expected.said
+    assert text(outcome.events) == expected.text
     assert {event.attempt for event in outcome.events} == {1, 2}
     assert types(outcome.events).count("tool-output-available") == expected.calls
     assert types(outcome.events).count("start-step") == 1 + expected.calls
@@ -196,7 +196,7 @@ async def test_sdk_client_does_not_notice_a_killed_worker(crash: Crash, moment: 
     result, expected = crash.outcomes[moment].result, MOMENTS[moment]
 
     assert (result.error, result.status) == (None, "ready")
-    assert result.text == expected.said
+    assert result.text == expected.text
     assert [request.method for request in result.requests] == ["POST"]
     assert [chunk["type"] for chunk in result.chunks[0]].count("finish") == 1
     assert result.message is not None
@@ -207,11 +207,11 @@ async def test_sdk_client_does_not_notice_a_killed_worker(crash: Crash, moment: 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_completed_steps_are_not_requested_again(crash: Crash, moment: str) -> None:
-    assert len(crash.outcomes[moment].requests) == 2 * MOMENTS[moment].asked_in_all
+    assert len(crash.outcomes[moment].requests) == 2 * MOMENTS[moment].total_requests
 
 
 async def test_takeover_after_a_kill_takes_less_than_five_seconds(crash: Crash) -> None:
-    assert crash.seconds_to_rerun < 5
+    assert crash.takeover_seconds < 5
 
 
 async def test_answer_survives_two_killed_workers(

@@ -1,4 +1,4 @@
-"""The primary dies in the middle of an answer, or hangs, and its replica takes over."""
+"""The Redis primary crashes or hangs during a run, and its replica takes over."""
 
 import signal
 from collections.abc import AsyncGenerator
@@ -23,9 +23,9 @@ async def pair(tmp_path: Path) -> AsyncGenerator[Watched]:
         yield pair
 
 
-@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP], ids=["dead", "hangs"])
+@pytest.mark.parametrize("failure", [signal.SIGKILL, signal.SIGSTOP], ids=["crashes", "hangs"])
 async def test_answer_survives_a_failover(
-    pair: Watched, upstream: Upstream, sse: SseClient, name: str, fate: signal.Signals
+    pair: Watched, upstream: Upstream, sse: SseClient, name: str, failure: signal.Signals
 ) -> None:
     api = Api(pair.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
     worker = Worker(pair.url, upstream.base_url)
@@ -36,7 +36,7 @@ async def test_answer_survives_a_failover(
         async with sse.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
             await pair.in_step()
-            pair.primary.send(fate)
+            pair.primary.send(failure)
             await upstream.release(name)
             events += await stream.rest()
 

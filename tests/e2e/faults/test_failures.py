@@ -1,4 +1,4 @@
-"""The model fails: what can be mended is not seen, the rest is said in words a user can read."""
+"""Model failures: transient ones are retried, the others are reported to the user."""
 
 import pytest
 
@@ -46,7 +46,7 @@ async def test_error_for_a_rejected_key_contains_no_secret(
         [{"cut_before_headers": True}],
         [{"cut_after": 1}, {"cut_after": 1}],
     ],
-    ids=["rate limit", "server errors", "no answer", "broken off in the text"],
+    ids=["rate limit", "server errors", "no response", "cut in the text"],
 )
 async def test_transient_failure_is_invisible_to_the_client(
     system: System, ai: AiClient, name: str, version: Version, failures: list[Json]
@@ -63,8 +63,8 @@ async def test_failure_in_the_second_step_keeps_the_first(
     system: System, sse: SseClient, name: str
 ) -> None:
     card = {"tool": {"id": "call-1", "name": "generateCard", "arguments": '{"title": "A"}'}}
-    turns = [[card], [{"text": ["Hello"]}]]
-    await system.upstream.script(name, turns, [{"ok": True}, {"status": 503}])
+    responses = [[card], [{"text": ["Hello"]}]]
+    await system.upstream.script(name, responses, [{"ok": True}, {"status": 503}])
 
     events = await sse.answer(system.chat, name, model=name, tools=["generateCard"])
 
@@ -127,8 +127,8 @@ async def test_logs_contain_neither_prompts_nor_keys(
             async with sse.ask(workerless.chat, model, text=prompt, model=model) as stream:
                 await stream.rest()
             await until(lambda run_id=stream.run_id: _has_logged(worker, run_id, "run.ended"))
-            [asked, *_] = await workerless.upstream.requests(model)
-            assert asked["body"]["messages"][-1]["content"] == prompt
+            [request, *_] = await workerless.upstream.requests(model)
+            assert request["body"]["messages"][-1]["content"] == prompt
         assert (await sse.post(workerless.chat, name, tools=[prompt])).status_code == 422
         logs = [process.output for process in (*workerless.apis, worker)]
 
@@ -136,5 +136,5 @@ async def test_logs_contain_neither_prompts_nor_keys(
     assert not [log for log in logs if key in log or prompt in log]
 
 
-async def _has_logged(process: ServerProcess, *words: str) -> bool:
-    return any(all(word in line for word in words) for line in process.output.splitlines())
+async def _has_logged(process: ServerProcess, *values: str) -> bool:
+    return any(all(value in line for value in values) for line in process.output.splitlines())

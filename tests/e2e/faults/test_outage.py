@@ -1,4 +1,4 @@
-"""Redis restarts in the middle of answers, and nobody has to be restarted with it."""
+"""Redis restarts during runs, and the other processes recover without a restart."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
-    """An API and a worker over a Valkey that keeps what it was told."""
+    """An API and a worker with a Valkey that persists its data."""
     valkey = Valkey(data=tmp_path)
     await start_all(valkey)
     api = Api(valkey.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
@@ -73,13 +73,13 @@ async def test_client_ahead_of_the_restored_stream_gets_an_error(
     async with durable.redis() as redis, sse.ask(durable.chat, name, model=name) as stream:
         while "w19" not in (await stream.read(1))[0].data:
             pass
-        log = keys.stream(stream.run_id)
-        for number, _ in (await redis.execute_command("XRANGE", log, "-", "+"))[5:]:
-            await redis.execute_command("XDEL", log, number)
+        stream_key = keys.stream(stream.run_id)
+        for entry_id, _ in (await redis.execute_command("XRANGE", stream_key, "-", "+"))[5:]:
+            await redis.execute_command("XDEL", stream_key, entry_id)
 
         assert (await sse.stop(durable.chat, name)).json()["state"] == "cancelled"
 
-        end = await stream.rest()
+        events = await stream.rest()
 
-    assert error_code(end) == "lost"
-    assert end[-1].data == DONE
+    assert error_code(events) == "lost"
+    assert events[-1].data == DONE

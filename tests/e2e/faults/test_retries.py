@@ -1,4 +1,4 @@
-"""Each row of the error table, where a user stands: what is read, and how often was asked."""
+"""Each row of the documented error table: what the user sees and how often it is retried."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HELLO: list[list[Json]] = [[{"text": ["Hel", "lo", " world"]}]]
 SOON = format_datetime(datetime.now(UTC), usegmt=True)
-#: As the page of errors has them, so that the code is measured by it.
+#: The rows of the errors page, so that this test checks the documentation.
 FAILURES = {row.code: row for row in FAILED}
 
 
@@ -35,7 +35,7 @@ def in_stream(data: str) -> Json:
 
 
 def calls(tool: str) -> list[list[Json]]:
-    """A model that calls a tool in each step."""
+    """Responses that call a tool in each step."""
     return [
         [{"tool": {"id": f"call-{n}", "name": tool, "arguments": '{"title": "A"}'}}]
         for n in range(5)
@@ -54,77 +54,92 @@ def file(url: str, media_type: str) -> Json:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A model that fails so, twice where it is asked twice."""
+class FailureCase:
+    """A failure of the model, repeated if the request is retried."""
 
     code: str
     failure: Json = field(default_factory=dict[str, Any])
-    turns: list[list[Json]] = field(default_factory=lambda: HELLO)
-    asked: int | None = None
+    responses: list[list[Json]] = field(default_factory=lambda: HELLO)
+    expected_requests: int | None = None
     body: Json = field(default_factory=dict[str, Any])
     provider: str = ""
 
     @property
     def requests(self) -> int:
-        return self.asked if self.asked is not None else 1 + FAILURES[self.code].retried
+        return (
+            self.expected_requests
+            if self.expected_requests is not None
+            else 1 + FAILURES[self.code].retried
+        )
 
 
-#: At most one retry and three steps.
-ROWS: dict[str, Row] = {
-    "400": Row("model_rejected", refusal(400)),
-    "401": Row("model_auth", refusal(401)),
-    "402": Row("quota_exceeded", refusal(402)),
-    "403": Row("model_auth", refusal(403)),
-    "404": Row("model_not_found", refusal(404)),
-    "408": Row("model_timeout", refusal(408)),
-    "409": Row("model_error", refusal(409)),
-    "413": Row("model_rejected", refusal(413)),
-    "422": Row("model_rejected", refusal(422)),
-    "429": Row("rate_limited", refusal(429)),
-    "429 for now": Row("rate_limited", refusal(429, retry_after="0")),
-    "429 for a fraction": Row("rate_limited", refusal(429, retry_after="0.02")),
-    "429 for longer by a fraction": Row(
-        "rate_limited", refusal(429, retry_after="3600.5"), asked=1
+#: With at most one retry and three steps.
+CASES: dict[str, FailureCase] = {
+    "400": FailureCase("model_rejected", refusal(400)),
+    "401": FailureCase("model_auth", refusal(401)),
+    "402": FailureCase("quota_exceeded", refusal(402)),
+    "403": FailureCase("model_auth", refusal(403)),
+    "404": FailureCase("model_not_found", refusal(404)),
+    "408": FailureCase("model_timeout", refusal(408)),
+    "409": FailureCase("model_error", refusal(409)),
+    "413": FailureCase("model_rejected", refusal(413)),
+    "422": FailureCase("model_rejected", refusal(422)),
+    "429": FailureCase("rate_limited", refusal(429)),
+    "429 with retry-after 0": FailureCase("rate_limited", refusal(429, retry_after="0")),
+    "429 with a fraction of a second": FailureCase(
+        "rate_limited", refusal(429, retry_after="0.02")
     ),
-    "429 for some milliseconds": Row("rate_limited", refusal(429, retry_after_ms="20")),
-    "429 until a date": Row("rate_limited", refusal(429, retry_after=SOON)),
-    "429 for longer than the run": Row("rate_limited", refusal(429, retry_after="3600"), asked=1),
-    "429 for want of money": Row("quota_exceeded", refusal(429, "insufficient_quota")),
-    "500": Row("model_error", refusal(500)),
-    "501": Row("model_rejected", refusal(501)),
-    "502": Row("model_error", refusal(502)),
-    "502 of a proxy": Row("model_error", {"status": 502, "body": "<html>secret</html>"}),
-    "503": Row("model_unavailable", refusal(503)),
-    "504": Row("model_timeout", refusal(504)),
-    "529": Row("model_unavailable", refusal(529)),
-    "too long": Row("context_too_long", refusal(400, "context_length_exceeded")),
-    "an error in the stream": Row("model_error", in_stream('{"error": {"message": "secret"}}')),
-    "a rate limit in the stream": Row(
+    "429 with a long fractional delay": FailureCase(
+        "rate_limited", refusal(429, retry_after="3600.5"), expected_requests=1
+    ),
+    "429 with retry-after-ms": FailureCase("rate_limited", refusal(429, retry_after_ms="20")),
+    "429 with a date": FailureCase("rate_limited", refusal(429, retry_after=SOON)),
+    "429 with a delay over the run timeout": FailureCase(
+        "rate_limited", refusal(429, retry_after="3600"), expected_requests=1
+    ),
+    "429 insufficient quota": FailureCase("quota_exceeded", refusal(429, "insufficient_quota")),
+    "500": FailureCase("model_error", refusal(500)),
+    "501": FailureCase("model_rejected", refusal(501)),
+    "502": FailureCase("model_error", refusal(502)),
+    "502 with HTML": FailureCase("model_error", {"status": 502, "body": "<html>secret</html>"}),
+    "503": FailureCase("model_unavailable", refusal(503)),
+    "504": FailureCase("model_timeout", refusal(504)),
+    "529": FailureCase("model_unavailable", refusal(529)),
+    "context too long": FailureCase("context_too_long", refusal(400, "context_length_exceeded")),
+    "error in the stream": FailureCase(
+        "model_error", in_stream('{"error": {"message": "secret"}}')
+    ),
+    "rate limit in the stream": FailureCase(
         "rate_limited", in_stream('{"error": {"message": "", "code": "rate_limit_exceeded"}}')
     ),
-    "a list for a chunk": Row("model_error", in_stream("[1, 2]")),
-    "no JSON": Row("model_error", in_stream("secret")),
-    "no stream": Row("model_unreachable", {"raw": "<html>secret</html>"}),
-    "a reset before the answer": Row("model_unreachable", {"cut_before_headers": True}),
-    "a reset in the answer": Row("model_unreachable", {"cut_after": 1}),
-    "withheld": Row("content_filter", turns=[[{"finish": "content_filter"}]]),
-    "cut short": Row("output_limit", turns=[[{"finish": "length"}]]),
-    "no end of steps": Row(
-        "usage_limit", turns=calls("generateCard"), asked=3, body={"tools": ["generateCard"]}
+    "list in place of a chunk": FailureCase("model_error", in_stream("[1, 2]")),
+    "invalid JSON": FailureCase("model_error", in_stream("secret")),
+    "HTML in place of a stream": FailureCase("model_unreachable", {"raw": "<html>secret</html>"}),
+    "reset before the response": FailureCase("model_unreachable", {"cut_before_headers": True}),
+    "reset in the response": FailureCase("model_unreachable", {"cut_after": 1}),
+    "content filter": FailureCase("content_filter", responses=[[{"finish": "content_filter"}]]),
+    "output limit": FailureCase("output_limit", responses=[[{"finish": "length"}]]),
+    "too many steps": FailureCase(
+        "usage_limit",
+        responses=calls("generateCard"),
+        expected_requests=3,
+        body={"tools": ["generateCard"]},
     ),
-    "an unknown tool": Row("model_misbehaved", turns=calls("launch"), asked=2),
-    "a file of ours": Row(
-        "file_unavailable", asked=0, body=file("http://127.0.0.1:1/a.pdf", "application/pdf")
+    "unknown tool": FailureCase("model_misbehaved", responses=calls("launch"), expected_requests=2),
+    "file at a private address": FailureCase(
+        "file_unavailable",
+        expected_requests=0,
+        body=file("http://127.0.0.1:1/a.pdf", "application/pdf"),
     ),
-    "an image for a model that sees none": Row(
-        "unsupported_content", asked=0, body=file(PIXEL, "image/gif"), provider="blind/"
+    "image for a text model": FailureCase(
+        "unsupported_content", expected_requests=0, body=file(PIXEL, "image/gif"), provider="blind/"
     ),
 }
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def busy_house(workerless_system: System) -> AsyncGenerator[System]:
-    """One worker that tries a failure again once."""
+async def retry_system(workerless_system: System) -> AsyncGenerator[System]:
+    """A system with one worker that retries a failure once."""
     async with (
         emptied(workerless_system),
         workerless_system.start_workers(
@@ -138,19 +153,21 @@ async def busy_house(workerless_system: System) -> AsyncGenerator[System]:
         yield workerless_system
 
 
-@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_failure_is_reported_and_retried_as_documented(
-    busy_house: System, sse: SseClient, name: str, row: Row
+    retry_system: System, sse: SseClient, name: str, case: FailureCase
 ) -> None:
     model = name.replace(" ", "-")
-    await busy_house.upstream.script(model, row.turns, [row.failure] * 2 if row.failure else [])
+    await retry_system.upstream.script(
+        model, case.responses, [case.failure] * 2 if case.failure else []
+    )
 
-    about: Json = {"model": f"{row.provider}{model}", **row.body}
-    async with sse.ask(busy_house.chat, name, **about) as stream:
+    body: Json = {"model": f"{case.provider}{model}", **case.body}
+    async with sse.ask(retry_system.chat, name, **body) as stream:
         events = await stream.rest()
 
     check_whole(events, ending="error")
-    failure = FAILURES[row.code]
+    failure = FAILURES[case.code]
     assert error_detail(events) == {
         "code": failure.code,
         "requestId": stream.response.headers["x-request-id"],
@@ -158,4 +175,4 @@ async def test_failure_is_reported_and_retried_as_documented(
     }
     assert chunks(events)[-1]["errorText"] == failure.text
     assert not any("secret" in event.data for event in events)
-    assert len(await busy_house.upstream.requests(model)) == row.requests
+    assert len(await retry_system.upstream.requests(model)) == case.requests

@@ -1,4 +1,4 @@
-"""Processes are told to go, as in every deployment, and no answer suffers from it."""
+"""Processes shut down during runs, as in every deployment, and no answer is lost."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import System, end
 from tests.support.ai_client.driver import AiClient, Version
 from tests.support.processes import Api, Worker, start_all
-from tests.support.sse_client import Json, SseClient, SseEvent, Stream, check_whole, text
+from tests.support.sse_client import Json, SseClient, Stream, check_whole, chunks, text
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 SCRIPT: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
-#: Well below the lease, after which a worker that died would be noticed.
-AT_ONCE = 2.0
+#: In seconds, well below the lease that detects a dead worker.
+HANDOVER_LIMIT = 2.0
 
 
 async def test_worker_without_drain_time_hands_over_immediately(
@@ -28,16 +28,16 @@ async def test_worker_without_drain_time_hands_over_immediately(
     await workerless.upstream.script(name, SCRIPT)
 
     async with (
-        workerless.start_workers(WORKER__DRAIN_SECONDS=0) as [leaver],
+        workerless.start_workers(WORKER__DRAIN_SECONDS=0) as [stopping],
         sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.until("text-delta")
         async with workerless.start_workers():
-            leaver.send(signal.SIGTERM)
-            told = time.monotonic()
+            stopping.send(signal.SIGTERM)
+            terminated = time.monotonic()
             await workerless.upstream.until(name, lambda got: len(got) == 2)
-            assert time.monotonic() - told < AT_ONCE
-            assert await leaver.ended() == 0
+            assert time.monotonic() - terminated < HANDOVER_LIMIT
+            assert await stopping.ended() == 0
             await workerless.upstream.release(name)
             events += await stream.rest()
 
@@ -54,15 +54,17 @@ async def test_handovers_during_a_burst_do_not_count_as_crashes(
     await workerless.upstream.script(name, [[{"words": 10, "delay": 0.01}]])
 
     async with (
-        workerless.start_workers(WORKER__DRAIN_SECONDS=0) as [leaver],
+        workerless.start_workers(WORKER__DRAIN_SECONDS=0) as [stopping],
         workerless.start_workers(),
     ):
         chats = [f"{name}-{n}" for n in range(100)]
-        asking = [asyncio.create_task(sse.answer(workerless.chat, c, model=name)) for c in chats]
+        answering = [
+            asyncio.create_task(sse.answer(workerless.chat, chat, model=name)) for chat in chats
+        ]
         await workerless.upstream.until(name, lambda got: len(got) > 20)
-        leaver.send(signal.SIGTERM)
-        answers = await asyncio.gather(*asking)
-        assert await leaver.ended() == 0
+        stopping.send(signal.SIGTERM)
+        answers = await asyncio.gather(*answering)
+        assert await stopping.ended() == 0
 
     for events in answers:
         check_whole(events)
@@ -78,17 +80,17 @@ async def test_draining_worker_finishes_its_runs_and_claims_no_others(
     await workerless.upstream.script(later, [[{"text": ["Well"]}]])
 
     async with (
-        workerless.start_workers() as [leaver],
+        workerless.start_workers() as [stopping],
         sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.until("text-delta")
-        leaver.send(signal.SIGTERM)
-        await until(lambda: _logged(leaver, "worker.draining"))
+        stopping.send(signal.SIGTERM)
+        await until(lambda: _logged(stopping, "worker.draining"))
         async with sse.ask(workerless.chat, later, model=later) as queued:
             await _check_waits(queued)
             await workerless.upstream.release(name)
             events += await stream.rest()
-            assert await leaver.ended() == 0
+            assert await stopping.ended() == 0
             await _check_waits(queued)
             async with workerless.start_workers():
                 check_whole(await queued.rest())
@@ -112,18 +114,18 @@ async def test_stopping_api_resets_streams_that_resume_elsewhere(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, SCRIPT)
-    leaver = Api(system.valkey.url)
-    await start_all(leaver)
+    stopping = Api(system.valkey.url)
+    await start_all(stopping)
 
     try:
-        async with sse.ask(f"{leaver.url}/chat", name, model=name) as stream:
+        async with sse.ask(f"{stopping.url}/chat", name, model=name) as stream:
             seen = await stream.until("text-delta")
-            leaver.send(signal.SIGTERM)
+            stopping.send(signal.SIGTERM)
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
                 await stream.rest()
-        assert await leaver.ended(seconds=5) == 0
+        assert await stopping.ended(seconds=5) == 0
     finally:
-        await end(leaver)
+        await end(stopping)
     async with sse.follow(system.chat, name, after=seen[-1].id) as stream:
         await system.upstream.release(name)
         events = seen + await stream.rest()
@@ -136,19 +138,19 @@ async def test_stopping_api_is_not_ready_but_still_serves(
     system: System, sse: SseClient, name: str
 ) -> None:
     await system.upstream.script(name, [[{"text": ["Hello"]}]])
-    leaver = Api(system.valkey.url, {"MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS": "60"})
-    await start_all(leaver)
+    stopping = Api(system.valkey.url, {"MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS": "60"})
+    await start_all(stopping)
 
     try:
-        assert await sse.status(f"{leaver.url}/health/ready") == 200
-        leaver.send(signal.SIGTERM)
-        await until(lambda: _is_not_ready(sse, leaver))
-        answer = await sse.answer(f"{leaver.url}/chat", name, model=name)
-        assert await sse.status(f"{leaver.url}/health/live") == 200
-        leaver.send(signal.SIGTERM)
-        assert await leaver.ended(seconds=5) == 0
+        assert await sse.status(f"{stopping.url}/health/ready") == 200
+        stopping.send(signal.SIGTERM)
+        await until(lambda: _is_not_ready(sse, stopping))
+        answer = await sse.answer(f"{stopping.url}/chat", name, model=name)
+        assert await sse.status(f"{stopping.url}/health/live") == 200
+        stopping.send(signal.SIGTERM)
+        assert await stopping.ended(seconds=5) == 0
     finally:
-        await end(leaver)
+        await end(stopping)
 
     check_whole(answer)
 
@@ -162,14 +164,14 @@ async def test_resilient_client_survives_a_stopping_api(
     system: System, ai: AiClient, sse: SseClient, name: str, version: Version
 ) -> None:
     await system.upstream.script(name, SCRIPT)
-    leaver = Api(system.valkey.url)
-    await start_all(leaver)
+    stopping = Api(system.valkey.url)
+    await start_all(stopping)
 
     try:
         sending = asyncio.create_task(
             ai.send(
                 ai=version,
-                api=f"{leaver.url}/chat",
+                api=f"{stopping.url}/chat",
                 chat=name,
                 text="Hi",
                 body={"model": name},
@@ -178,17 +180,13 @@ async def test_resilient_client_survives_a_stopping_api(
             )
         )
         await system.upstream.until(name, lambda got: len(got) == 1)
-        leaver.send(signal.SIGTERM)
-        assert await leaver.ended(seconds=5) == 0
+        stopping.send(signal.SIGTERM)
+        assert await stopping.ended(seconds=5) == 0
     finally:
-        await end(leaver)
+        await end(stopping)
     await system.upstream.release(name)
     result = await sending
 
     assert (result.error, result.status, result.text) == (None, "ready", "Hello")
-    canonical = [event.chunk for event in _said(await sse.replay(system.chat, name))]
+    canonical = chunks(await sse.replay(system.chat, name))
     assert [chunk for part in result.chunks for chunk in part] == canonical
-
-
-def _said(events: list[SseEvent]) -> list[SseEvent]:
-    return events[:-1]

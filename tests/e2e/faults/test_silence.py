@@ -1,4 +1,4 @@
-"""A model that cannot be reached, does not begin or falls silent: each clock has its code."""
+"""Connect, first-token and silence timeouts, each with its error code."""
 
 import asyncio
 import socket
@@ -16,9 +16,13 @@ HELLO: list[list[Json]] = [[{"text": ["Hel", "lo", " world"]}]]
 SILENCES: dict[str, tuple[Json, str, str]] = {
     "before the headers": ({"silent_before_headers": True}, "first_token_timeout", ""),
     "before the first token": ({"silence_after": 0}, "first_token_timeout", ""),
-    "but for comments": ({"silence_after": 0, "comments": True}, "first_token_timeout", ""),
+    "before the first token, with comments": (
+        {"silence_after": 0, "comments": True},
+        "first_token_timeout",
+        "",
+    ),
     "between tokens": ({"silence_after": 1}, "silence_timeout", "Hello"),
-    "between tokens and comments": (
+    "between tokens, with comments": (
         {"silence_after": 1, "comments": True},
         "silence_timeout",
         "Hello",
@@ -29,17 +33,17 @@ SILENCES: dict[str, tuple[Json, str, str]] = {
 async def test_silent_model_times_out_while_clients_get_keep_alives(
     workerless: System, sse: SseClient, name: str
 ) -> None:
-    async def ask(number: int, silence: Json, code: str, said: str) -> None:
+    async def ask(number: int, silence: Json, code: str, expected: str) -> None:
         model = f"{name}-{number}"
         await workerless.upstream.script(model, HELLO, [silence] * 2)
         async with sse.ask(workerless.chat, model, model=model) as stream:
             events = await stream.rest()
         check_whole(events, ending="error")
         assert error_detail(events)["code"] == code
-        assert text(events) == said
+        assert text(events) == expected
         assert ": keep-alive" in stream.comments
         requests = await workerless.upstream.until(
-            model, lambda got: all(one["outcome"] == "client-closed" for one in got)
+            model, lambda got: all(request["outcome"] == "client-closed" for request in got)
         )
         assert len(requests) == 2
 
@@ -80,7 +84,7 @@ async def test_endpoint_retries_override_run_retries(
 
 @contextmanager
 def overrun_port() -> Generator[int]:
-    """A port whose connections are never accepted, and whose queue of them is full."""
+    """A port that accepts no connections and whose backlog is full."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
