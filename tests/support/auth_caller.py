@@ -18,7 +18,7 @@ SECRET = "a secret of more than thirty-two bytes"
 _Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
-class Pair(NamedTuple):
+class KeyPair(NamedTuple):
     algorithm: str
     private: _Private
 
@@ -38,41 +38,41 @@ class Pair(NamedTuple):
         return {**kind.to_jwk(self.private.public_key(), as_dict=True), **named, **more}
 
     def token(self, claims: Json | None = None, *, headers: Json | None = None) -> str:
-        claims = good_claims() if claims is None else claims
+        claims = valid_claims() if claims is None else claims
         # Below `jwt.encode`, which makes no claims that a foreign issuer should not make either.
         payload = json.dumps(claims).encode()
         return jwt.api_jws.encode(payload, self.private, self.algorithm, headers=headers)
 
 
-def rsa_pair(bits: int = 2048, algorithm: str = "RS256") -> Pair:
-    return Pair(algorithm, rsa.generate_private_key(65537, bits))
+def rsa_key_pair(bits: int = 2048, algorithm: str = "RS256") -> KeyPair:
+    return KeyPair(algorithm, rsa.generate_private_key(65537, bits))
 
 
 #: Made once: an RSA key takes a while.
-RSA, OTHER_RSA = rsa_pair(), rsa_pair()
-P256 = Pair("ES256", ec.generate_private_key(ec.SECP256R1()))
-PAIRS = [
+RSA, OTHER_RSA = rsa_key_pair(), rsa_key_pair()
+P256 = KeyPair("ES256", ec.generate_private_key(ec.SECP256R1()))
+KEY_PAIRS = [
     RSA,
-    Pair("RS384", RSA.private),
-    Pair("RS512", RSA.private),
+    KeyPair("RS384", RSA.private),
+    KeyPair("RS512", RSA.private),
     P256,
-    Pair("ES384", ec.generate_private_key(ec.SECP384R1())),
-    Pair("ES512", ec.generate_private_key(ec.SECP521R1())),
-    Pair("EdDSA", ed25519.Ed25519PrivateKey.generate()),
+    KeyPair("ES384", ec.generate_private_key(ec.SECP384R1())),
+    KeyPair("ES512", ec.generate_private_key(ec.SECP521R1())),
+    KeyPair("EdDSA", ed25519.Ed25519PrivateKey.generate()),
 ]
 
 
-def good_claims(**more: Any) -> Json:
+def valid_claims(**more: Any) -> Json:
     """For an hour; None takes a claim away."""
     claims = {"sub": "ann", "exp": int(time.time()) + 3600, **more}
     return {name: value for name, value in claims.items() if value is not None}
 
 
 def secret_token(claims: Json | None = None, algorithm: str = "HS256", secret: str = SECRET) -> str:
-    return jwt.encode(good_claims() if claims is None else claims, secret, algorithm)
+    return jwt.encode(valid_claims() if claims is None else claims, secret, algorithm)
 
 
-def request(
+def request_scope(
     *headers: tuple[str, str],
     method: str = "GET",
     server: str = "10.0.0.1",
@@ -90,5 +90,5 @@ def request(
     }
 
 
-def with_token(token: str) -> Json:
-    return request(authorization=f"Bearer {token}")
+def bearer_scope(token: str) -> Json:
+    return request_scope(authorization=f"Bearer {token}")

@@ -11,26 +11,26 @@ from tests.support.auth_caller import Json
 
 
 @dataclass
-class Issuer:
+class TokenIssuer:
     url: str
     status: int = 200
     #: What is served; bytes as they are.
     body: Any = None
     headers: list[str] = field(default_factory=list[str])
-    fetched: int = 0
+    fetch_count: int = 0
     #: Cleared, requests wait for it.
-    answering: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     #: Bytes go out one by one, for ever.
-    dripping: bool = False
+    endless: bool = False
 
     def serve(self, *keys: Json) -> None:
         self.body = {"keys": keys}
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
-            self.fetched += 1
-            await self.answering.wait()
+            self.fetch_count += 1
+            await self.released.wait()
             await self._send(writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -39,26 +39,26 @@ class Issuer:
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        size = [] if self.dripping else [f"content-length: {len(body)}"]
+        size = [] if self.endless else [f"content-length: {len(body)}"]
         lines = [f"HTTP/1.1 {self.status} X", "connection: close", *size, *self.headers, "", ""]
-        writer.write("\r\n".join(lines).encode() + (b"" if self.dripping else body))
+        writer.write("\r\n".join(lines).encode() + (b"" if self.endless else body))
         await writer.drain()
-        while self.dripping:
+        while self.endless:
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
-async def open_issuer() -> AsyncGenerator[Issuer]:
-    issuer = Issuer("")
-    issuer.answering.set()
-    server = await asyncio.start_server(issuer.answer, "127.0.0.1", 0)
+async def open_issuer() -> AsyncGenerator[TokenIssuer]:
+    issuer = TokenIssuer("")
+    issuer.released.set()
+    server = await asyncio.start_server(issuer.handle, "127.0.0.1", 0)
     issuer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks.json"
     try:
         yield issuer
     finally:
-        issuer.answering.set()
-        issuer.dripping = False
+        issuer.released.set()
+        issuer.endless = False
         server.close()
         await server.wait_closed()

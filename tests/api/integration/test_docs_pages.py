@@ -11,7 +11,7 @@ from api.app import create_app
 from shared.settings import Settings
 from tests.support.browser import chromium
 from tests.support.browser.chromium import ChromiumMissingError, find_chromium
-from tests.support.browser.page import addresses, shown
+from tests.support.browser.page import loaded_urls, rendered_document
 from tests.support.processes import Api, Valkey
 
 OPERATIONS = ("send_chat", "follow_chat", "stop_chat")
@@ -36,7 +36,7 @@ async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
 )
 async def test_browser_shows_every_chat_route(api: Api, page: str, mark: str) -> None:
     marks = [mark.format(operation) for operation in OPERATIONS]
-    document = await asyncio.to_thread(shown, f"{api.url}{page}", *marks)
+    document = await asyncio.to_thread(rendered_document, f"{api.url}{page}", *marks)
 
     for shown_mark in (*marks, "Mamba Server"):
         assert shown_mark in document, document[:3000]
@@ -48,7 +48,7 @@ async def test_page_loads_files_from_this_server_only(client: httpx.AsyncClient,
 
     assert response.headers["cache-control"] == "no-cache"
     assert "default-src 'self'" in response.headers["content-security-policy"]
-    files = addresses(response.text)
+    files = loaded_urls(response.text)
     assert len(files) >= 2
     for file in files:
         assert file.startswith("/docs/static/")
@@ -68,7 +68,7 @@ async def test_page_urls_include_the_path_prefix() -> None:
         text = (await prefixed.get("/assistant/docs")).text
 
     assert "/assistant/openapi.json" in text
-    assert all(file.startswith("/assistant/docs/static/") for file in addresses(text))
+    assert all(file.startswith("/assistant/docs/static/") for file in loaded_urls(text))
 
 
 def test_missing_configured_browser_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,4 +86,4 @@ def test_npm_browser_is_used_if_none_is_installed(
     page = tmp_path / "page.html"
     page.write_text("<body><script>document.body.append(6 * 7)</script></body>")
 
-    assert "42</body>" in shown(page.as_uri(), "42</body>")
+    assert "42</body>" in rendered_document(page.as_uri(), "42</body>")

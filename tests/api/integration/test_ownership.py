@@ -18,7 +18,7 @@ from shared.api_key import new_api_key
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.settings import Settings
-from tests.support.auth_caller import SECRET, Json, good_claims, secret_token
+from tests.support.auth_caller import SECRET, Json, valid_claims, secret_token
 from tests.support.processes import Api, Valkey
 
 pytestmark = pytest.mark.usefixtures("redis")
@@ -56,7 +56,7 @@ def routes() -> list[Route]:
 
 def token(algorithm: str = "HS256", **claims: Any) -> str:
     known = {"aud": "mamba", "iss": "us", "org": "acme"}
-    return secret_token(good_claims(**{**known, **claims}), algorithm, SECRET * 2)
+    return secret_token(valid_claims(**{**known, **claims}), algorithm, SECRET * 2)
 
 
 def authorized(token: str) -> Json:
@@ -76,7 +76,7 @@ STRANGERS: dict[str, Json] = {
     "another audience": authorized(token(aud="other")),
     "another issuer": authorized(token(iss="them")),
     "no tenant": authorized(token(org=None)),
-    "another secret": authorized(secret_token(good_claims(), secret="x" * 64)),
+    "another secret": authorized(secret_token(valid_claims(), secret="x" * 64)),
     "an API key": {"x-api-key": new_api_key()},
     "a password": {"authorization": "Basic YTpi"},
 }
@@ -132,7 +132,7 @@ async def run_id(client: Client, redis: Redis) -> str:  # noqa: ARG001  (emptied
     return response.headers["x-run-id"]
 
 
-def test_there_are_routes_to_walk() -> None:
+def test_document_lists_the_routes_under_test() -> None:
     walked = routes()
 
     assert Route("POST", "/chat") in walked
@@ -141,7 +141,7 @@ def test_there_are_routes_to_walk() -> None:
 
 @pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS.keys())
 @pytest.mark.parametrize("route", routes(), ids=" ".join)
-async def test_a_stranger_reaches_nothing_but_what_is_open(
+async def test_invalid_credentials_reach_only_public_routes(
     client: Client, run_id: str, redis: Redis, route: Route, headers: Json
 ) -> None:
     before = await redis.execute_command("HGETALL", keys.run(run_id))
@@ -159,7 +159,7 @@ async def test_a_stranger_reaches_nothing_but_what_is_open(
 
 @pytest.mark.parametrize("route", routes(), ids=" ".join)
 @pytest.mark.usefixtures("run_id")
-async def test_the_owner_reaches_everything(client: Client, route: Route) -> None:
+async def test_owner_reaches_every_route(client: Client, route: Route) -> None:
     response = await client.call(route, OWNER)
 
     assert response.status_code not in (401, 403, 404)
@@ -167,7 +167,7 @@ async def test_the_owner_reaches_everything(client: Client, route: Route) -> Non
 
 @pytest.mark.parametrize("headers", OTHERS.values(), ids=OTHERS.keys())
 @pytest.mark.parametrize("route", [route for route in routes() if route.of_a_chat], ids=" ".join)
-async def test_for_all_others_the_chat_does_not_exist(
+async def test_chat_of_another_owner_seems_not_to_exist(
     client: Client, run_id: str, redis: Redis, route: Route, headers: Json
 ) -> None:
     """What they get is, to the letter, what they get of a chat that nobody has."""
@@ -190,7 +190,7 @@ def comparable(response: httpx.Response) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("headers", OTHERS.values(), ids=OTHERS.keys())
-async def test_the_same_id_of_two_owners_is_two_chats(
+async def test_same_chat_id_of_two_owners_is_two_chats(
     client: Client, run_id: str, redis: Redis, headers: Json
 ) -> None:
     """Neither the answer that is being made nor a `supersede` crosses from one to the other."""
@@ -205,7 +205,7 @@ async def test_the_same_id_of_two_owners_is_two_chats(
     assert stream.headers["x-run-id"] == superseded.headers["x-run-id"]
 
 
-async def test_the_owner_finds_the_chat_by_another_token(client: Client, run_id: str) -> None:
+async def test_owner_finds_the_chat_with_another_token(client: Client, run_id: str) -> None:
     again = authorized(token(exp=int(time.time()) + 60, scope="a b"))
 
     stream = await client.send("GET", f"/chat/{CHAT}/stream", headers=again)
@@ -213,7 +213,7 @@ async def test_the_owner_finds_the_chat_by_another_token(client: Client, run_id:
     assert stream.headers["x-run-id"] == run_id
 
 
-async def test_a_stranger_is_refused_before_the_body_is_there(api: Api) -> None:
+async def test_authentication_precedes_reading_the_body(api: Api) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: 1000000\r\n\r\n".encode())
@@ -226,7 +226,7 @@ async def test_a_stranger_is_refused_before_the_body_is_there(api: Api) -> None:
     writer.close()
 
 
-async def test_in_mode_none_a_rebound_name_and_a_foreign_page_are_refused(valkey: Valkey) -> None:
+async def test_mode_none_rejects_rebound_host_and_foreign_page(valkey: Valkey) -> None:
     api = Api(valkey.url).start()
     try:
         await api.ready()
@@ -243,7 +243,7 @@ async def test_in_mode_none_a_rebound_name_and_a_foreign_page_are_refused(valkey
 
 
 @pytest.mark.parametrize(("mode", "warned"), [({}, True), (ENV, False)], ids=["none", "jwt"])
-async def test_mode_none_on_an_open_address_is_a_loud_warning(
+async def test_mode_none_on_a_public_address_logs_a_warning(
     valkey: Valkey, mode: dict[str, str], *, warned: bool
 ) -> None:
     api = Api(valkey.url, {**mode, "MAMBA_SERVER__HOST": "0.0.0.0"}).start()

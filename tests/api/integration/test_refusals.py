@@ -97,7 +97,7 @@ async def post(client: httpx.AsyncClient, body: bytes | AsyncIterator[bytes]) ->
         return response
 
 
-async def test_a_real_clients_answer_to_a_call_that_is_not_kept_is_refused(
+async def test_tool_response_to_an_expired_call_returns_410(
     client: httpx.AsyncClient,
 ) -> None:
     response = await post(client, ANSWER)
@@ -107,7 +107,7 @@ async def test_a_real_clients_answer_to_a_call_that_is_not_kept_is_refused(
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_every_body_of_a_real_client_is_accepted(
+async def test_body_of_a_real_client_is_accepted(
     client: httpx.AsyncClient, redis: Redis, body: bytes
 ) -> None:
     response = await post(client, body)
@@ -162,7 +162,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED.keys())
-async def test_odd_bodies_are_accepted(
+async def test_unusual_body_is_accepted(
     client: httpx.AsyncClient, redis: Redis, body: bytes
 ) -> None:
     response = await post(client, body)
@@ -195,7 +195,7 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
-async def test_what_is_not_json_is_refused(
+async def test_invalid_json_returns_422(
     client: httpx.AsyncClient, redis: Redis, body: bytes
 ) -> None:
     assert_problem(await post(client, body), 422, "invalid_request")
@@ -278,7 +278,7 @@ NOT_VALID = {
 
 
 @pytest.mark.parametrize(("body", "field"), NOT_VALID.values(), ids=NOT_VALID.keys())
-async def test_what_is_not_valid_is_refused_with_the_name_of_its_field(
+async def test_invalid_field_returns_422_with_its_path(
     client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
 ) -> None:
     assert_problem(await post(client, body), 422, "invalid_request", field)
@@ -306,14 +306,14 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize(("body", "field"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
-async def test_what_is_too_large_is_refused(
+async def test_too_large_body_returns_413(
     client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
 ) -> None:
     assert_problem(await post(client, body), 413, "too_large", field)
     assert await nothing_is_left(redis)
 
 
-async def test_a_large_body_of_unknown_length_is_refused(
+async def test_large_chunked_body_returns_413(
     client: httpx.AsyncClient, redis: Redis
 ) -> None:
     assert_problem(await post(client, in_chunks(b" " * 10 * MB)), 413, "too_large")
@@ -328,7 +328,7 @@ async def test_a_large_body_of_unknown_length_is_refused(
     ],
     ids=["tools", "parts"],
 )
-async def test_a_million_errors_take_no_longer_than_one(
+async def test_body_with_millions_of_errors_is_rejected_quickly(
     client: httpx.AsyncClient, body: bytes
 ) -> None:
     begun = time.monotonic()
@@ -337,7 +337,7 @@ async def test_a_million_errors_take_no_longer_than_one(
     assert time.monotonic() - begun < 3
 
 
-async def test_an_unknown_agent_or_tool_is_told_what_there_is(client: httpx.AsyncClient) -> None:
+async def test_unknown_agent_or_tool_error_lists_available_names(client: httpx.AsyncClient) -> None:
     agent = (await post(client, chat(agent="nobody"))).json()["detail"]
     tool = (await post(client, chat(tools=["nothing"]))).json()["detail"]
 
@@ -357,7 +357,7 @@ async def test_an_unknown_agent_or_tool_is_told_what_there_is(client: httpx.Asyn
         ("POST", "/models"),
     ],
 )
-async def test_a_wrong_method_is_a_problem(
+async def test_wrong_method_returns_405(
     client: httpx.AsyncClient, method: str, path: str
 ) -> None:
     response = await client.request(method, path)
@@ -367,7 +367,7 @@ async def test_a_wrong_method_is_a_problem(
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/chat/x", "/chat/x/y/z", "/%00", "/%ff"])
-async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_path_returns_404(client: httpx.AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404, "not_found")
 
 
@@ -375,7 +375,7 @@ PATH_IDS = ["x", "a%2Fb", "a/b", "%E6%97%A5%E6%9C%AC", "%2E%2E", "%ff%fe", "a%20
 
 
 @pytest.mark.parametrize("chat_id", PATH_IDS)
-async def test_any_id_in_a_path_is_a_chat_that_does_not_exist(
+async def test_unknown_chat_returns_204_for_stream_and_404_for_stop(
     client: httpx.AsyncClient, chat_id: str
 ) -> None:
     assert (await client.get(f"/chat/{chat_id}/stream")).status_code == 204
@@ -383,7 +383,7 @@ async def test_any_id_in_a_path_is_a_chat_that_does_not_exist(
 
 
 @pytest.mark.parametrize("chat_id", ["a" * 10_000, "%00", "a%09b"])
-async def test_an_id_in_a_path_that_no_chat_can_have_is_refused(
+async def test_invalid_chat_id_in_the_path_returns_422(
     client: httpx.AsyncClient, chat_id: str
 ) -> None:
     for refused in (
@@ -394,7 +394,7 @@ async def test_an_id_in_a_path_that_no_chat_can_have_is_refused(
 
 
 @pytest.mark.parametrize("chat_id", ["日本", "a b", "a/b", "ü?#%", "…" * 256, "<script>", "a:b"])
-async def test_a_chat_of_any_name_can_be_followed_by_the_id_that_came_back(
+async def test_returned_chat_id_addresses_the_chat(
     client: httpx.AsyncClient, redis: Redis, chat_id: str
 ) -> None:
     response = await post(client, chat(id=chat_id))
@@ -412,7 +412,7 @@ async def test_a_chat_of_any_name_can_be_followed_by_the_id_that_came_back(
 @pytest.mark.parametrize(
     "cursor", ["garbage", "-1-1", "1", "1-", "1-1@", "9" * 50 + "-1", "1-1@" + "a" * 50_000, "é"]
 )
-async def test_a_last_event_id_that_is_none_is_refused(
+async def test_invalid_last_event_id_returns_422(
     client: httpx.AsyncClient, cursor: str
 ) -> None:
     response = await client.get("/chat/x/stream", headers={b"last-event-id": cursor.encode()})
@@ -421,7 +421,7 @@ async def test_a_last_event_id_that_is_none_is_refused(
 
 
 @pytest.mark.parametrize("cursor", ["1-1", "1-1@nobody"])
-async def test_a_cursor_of_a_run_that_is_gone_is_told_so(
+async def test_cursor_of_an_expired_run_returns_410(
     client: httpx.AsyncClient, cursor: str
 ) -> None:
     response = await client.get("/chat/x/stream", headers={"last-event-id": cursor})
@@ -429,7 +429,7 @@ async def test_a_cursor_of_a_run_that_is_gone_is_told_so(
     assert_problem(response, 410, "cursor_expired")
 
 
-async def test_a_cursor_of_another_chat_leads_nowhere(client: httpx.AsyncClient) -> None:
+async def test_cursor_of_another_chat_returns_404(client: httpx.AsyncClient) -> None:
     run_id = (await post(client, chat(id="mine"))).headers["x-run-id"]
 
     response = await client.get("/chat/x/stream", headers={"last-event-id": f"1-1@{run_id}"})
@@ -438,7 +438,7 @@ async def test_a_cursor_of_another_chat_leads_nowhere(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("given", ["req-1", "a.b:c_D-9", "x" * 128])
-async def test_a_sane_request_id_is_taken_over(client: httpx.AsyncClient, given: str) -> None:
+async def test_valid_request_id_is_kept(client: httpx.AsyncClient, given: str) -> None:
     response = await client.get("/nothing", headers={"x-request-id": given})
 
     assert response.headers.get_list("x-request-id") == [given]
@@ -446,7 +446,7 @@ async def test_a_sane_request_id_is_taken_over(client: httpx.AsyncClient, given:
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "é", "<script>", "x" * 50_000, '"'])
-async def test_an_insane_request_id_is_replaced(client: httpx.AsyncClient, given: str) -> None:
+async def test_invalid_request_id_is_replaced(client: httpx.AsyncClient, given: str) -> None:
     response = await client.get("/nothing", headers={b"x-request-id": given.encode()})
 
     [returned] = response.headers.get_list("x-request-id")
@@ -454,7 +454,7 @@ async def test_an_insane_request_id_is_replaced(client: httpx.AsyncClient, given
     assert response.json()["request_id"] == returned
 
 
-async def test_requests_without_an_id_get_one_each(client: httpx.AsyncClient) -> None:
+async def test_missing_request_id_is_generated(client: httpx.AsyncClient) -> None:
     one, other = await client.get("/health/live"), await client.get("/health/live")
 
     assert one.headers["x-request-id"] != other.headers["x-request-id"]
@@ -475,7 +475,7 @@ async def connected(
 @pytest.mark.parametrize(
     "length", ["abc", "-5", "", "99999999999999999999", "2\r\ncontent-length: 3"]
 )
-async def test_a_content_length_that_is_none_is_a_bad_request(
+async def test_invalid_content_length_returns_400(
     api: Api, redis: Redis, length: str
 ) -> None:
     async with connected(api) as (reader, writer):
@@ -486,21 +486,21 @@ async def test_a_content_length_that_is_none_is_a_bad_request(
     assert await nothing_is_left(redis)
 
 
-async def test_a_head_without_an_end_is_refused(api: Api) -> None:
+async def test_endless_request_head_returns_431(api: Api) -> None:
     async with connected(api) as (reader, writer):
         writer.write(f"{HEAD}x: {'a' * 1_000_000}".encode())
 
         assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
 
 
-async def test_a_content_length_over_the_limit_is_refused_before_the_body(api: Api) -> None:
+async def test_content_length_over_the_limit_returns_413_early(api: Api) -> None:
     async with connected(api) as (reader, writer):
         writer.write(f"{HEAD}content-length: 9999999999\r\n\r\n{{".encode())
 
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_a_body_that_breaks_off_leaves_nothing(
+async def test_incomplete_body_leaves_nothing_in_redis(
     api: Api, client: httpx.AsyncClient, redis: Redis
 ) -> None:
     async with connected(api) as (_, writer):
@@ -530,7 +530,7 @@ def assert_unavailable(response: httpx.Response) -> None:
     assert int(response.headers["retry-after"]) > 0
 
 
-async def test_without_redis_the_answer_is_a_quick_503() -> None:
+async def test_redis_down_returns_503_quickly() -> None:
     async with house() as (valkey, _, client):
         await valkey.kill()
         begun = time.monotonic()
@@ -551,7 +551,7 @@ async def test_without_redis_the_answer_is_a_quick_503() -> None:
         assert (await post(client, chat())).status_code == 200
 
 
-async def test_a_redis_that_hangs_makes_no_request_hang() -> None:
+async def test_unresponsive_redis_returns_503_in_bounded_time() -> None:
     async with house() as (valkey, _, client):
         valkey.send(signal.SIGSTOP)
         begun = time.monotonic()
@@ -576,7 +576,7 @@ async def test_a_redis_that_hangs_makes_no_request_hang() -> None:
 @pytest.mark.parametrize(
     "values", ["[" + "0," * 60_000 + "0]", "[" + "{}," * 60_000 + "0]", "[" + "{}," * MB + "0]"]
 )
-async def test_more_values_than_a_worker_can_look_through_are_too_large(
+async def test_input_with_too_many_values_returns_413(
     client: httpx.AsyncClient, redis: Redis, values: str
 ) -> None:
     response = await post(client, tool_part(values))

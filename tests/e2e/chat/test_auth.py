@@ -10,7 +10,7 @@ import pytest_asyncio
 from shared.api_key import hash_of, new_api_key
 from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient
-from tests.support.auth_caller import SECRET, good_claims, secret_token
+from tests.support.auth_caller import SECRET, valid_claims, secret_token
 from tests.support.processes import Api, start_all, stop_all
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "unknown API key": (KEYED, {"X-API-Key": new_api_key()}, "The API key is unknown."),
     "expired JWT": (
         SIGNED,
-        {"Authorization": f"Bearer {secret_token(good_claims(exp=int(time.time()) - 60))}"},
+        {"Authorization": f"Bearer {secret_token(valid_claims(exp=int(time.time()) - 60))}"},
         "The token has expired.",
     ),
 }

@@ -50,10 +50,10 @@ def window(browser: Browser, workerless: System) -> Generator[Window]:
     """A window that shows the console of an empty system; it has nothing to complain of."""
     with open_window(browser) as window:
         window.visit(f"{workerless.apis[0].url}/ops")
-        window.shows("Live", ".connection")
+        window.wait_for_text("Live", ".connection")
         yield window
-        assert window.complaints() == []
-        assert all(url.startswith(workerless.apis[0].url) for url in window.asked())
+        assert window.errors() == []
+        assert all(url.startswith(workerless.apis[0].url) for url in window.requested_urls())
 
 
 @asynccontextmanager
@@ -65,12 +65,12 @@ async def running_stream(system: System, sse: SseClient, name: str) -> AsyncGene
         yield stream
 
 
-async def violations(window: Window) -> list[str]:
+async def accessibility_violations(window: Window) -> list[str]:
     """What axe holds against the page, by its rules for WCAG 2.2 A and AA."""
-    window.value(AXE.read_text())
+    window.evaluate(AXE.read_text())
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     run = f"axe.run(document, {{runOnly: {json.dumps(tags)}}})"
-    found: Any = window.value(
+    found: Any = window.evaluate(
         f"{run}.then(({{violations}}) => violations.map(({{id, nodes}}) =>"
         " `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))"
     )
@@ -79,31 +79,31 @@ async def violations(window: Window) -> list[str]:
 
 
 async def test_empty_deployment_shows_how_to_start_a_worker(window: Window) -> None:
-    window.shows("no live workers", ".strip")
-    window.shows("Start one with mamba worker", ".workers, .card")
-    window.shows("No recent failures")
-    assert window.value("document.title") == "(0) Mamba console"
+    window.wait_for_text("no live workers", ".strip")
+    window.wait_for_text("Start one with mamba worker", ".workers, .card")
+    window.wait_for_text("No recent failures")
+    assert window.evaluate("document.title") == "(0) Mamba console"
 
 
 async def test_run_is_listed_and_followed_live(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:
     async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
-        window.shows("1 / 256", '[data-metric="Running"]')
-        window.shows("all serving", '[data-metric="Workers"]')
-        window.shows(stream.run_id, ".runs")
-        window.shows(stream.run_id[:8], ".workers")
+        window.wait_for_text("1 / 256", '[data-metric="Running"]')
+        window.wait_for_text("all serving", '[data-metric="Workers"]')
+        window.wait_for_text(stream.run_id, ".runs")
+        window.wait_for_text(stream.run_id[:8], ".workers")
         window.click(".runs .row-link", stream.run_id)
-        window.shows("Hel", ".answer")
-        window.shows("running", ".panel-bar")
+        window.wait_for_text("Hel", ".answer")
+        window.wait_for_text("running", ".panel-bar")
         await workerless.upstream.release(name)
         rest = await stream.rest()
         assert rest[-2].chunk["type"] == "finish"
-        window.shows("Hello", ".answer")
-        window.shows("succeeded", ".panel-bar")
-        window.shows("No runs are waiting", ".columns")
+        window.wait_for_text("Hello", ".answer")
+        window.wait_for_text("succeeded", ".panel-bar")
+        window.wait_for_text("No runs are waiting", ".columns")
     window.press("Escape")
-    window.until("!document.querySelector('.panel')")
+    window.wait_until("!document.querySelector('.panel')")
 
 
 async def test_charts_are_drawn(
@@ -115,11 +115,11 @@ async def test_charts_are_drawn(
         ".some(byte => byte))"
     )
     async with workerless.start_workers(1), running_stream(workerless, sse, name):
-        window.until("!document.querySelector('.chart .empty')")
-        window.until(f"{drawn}.length === 5 && {drawn}.every(Boolean)")
-        window.shows("1", '[data-chart="Queue"] dd')
+        window.wait_until("!document.querySelector('.chart .empty')")
+        window.wait_until(f"{drawn}.length === 5 && {drawn}.every(Boolean)")
+        window.wait_for_text("1", '[data-chart="Queue"] dd')
         window.click(".switch button", "5 min")
-        window.until("document.querySelector('[aria-pressed=true]').innerText === '5 min'")
+        window.wait_until("document.querySelector('[aria-pressed=true]').innerText === '5 min'")
         await workerless.upstream.release(name)
 
 
@@ -139,8 +139,8 @@ async def test_isolated_sample_is_visible_on_its_chart(window: Window, workerles
         fields = ["sample", json.dumps(sample)]
         await redis.execute_command("XADD", keys.SAMPLES, "*", *fields)
         await redis.execute_command("PEXPIRE", keys.SAMPLES, 600_000)
-    window.shows("400 ms", '[data-metric="First token"]')
-    window.until(f"{drawn} >= 4")
+    window.wait_for_text("400 ms", '[data-metric="First token"]')
+    window.wait_until(f"{drawn} >= 4")
 
 
 async def test_axis_labels_are_unique(window: Window, workerless: System) -> None:
@@ -158,12 +158,12 @@ async def test_axis_labels_are_unique(window: Window, workerless: System) -> Non
         await put(redis)
     window.call("Page.addScriptToEvaluateOnNewDocument", source=spy)
     window.visit(f"{workerless.apis[0].url}/ops")
-    window.shows("1", '[data-chart="Queue"] dl div:nth-child(2) dd')
+    window.wait_for_text("1", '[data-chart="Queue"] dl div:nth-child(2) dd')
     for minutes in ("5 min", "15 min", "1 h"):
         window.click(".switch button", minutes)
-        window.shows(minutes, ".switch [aria-pressed=true]")
-        window.until(f"{axes}.length === 5 && {axes}.every(words => words.length > 3)")
-        for words in window.value(axes):
+        window.wait_for_text(minutes, ".switch [aria-pressed=true]")
+        window.wait_until(f"{axes}.length === 5 && {axes}.every(words => words.length > 3)")
+        for words in window.evaluate(axes):
             assert len(set(words)) == len(words)
 
 
@@ -173,17 +173,17 @@ async def test_confirmed_stop_ends_the_run_for_its_client(
     async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
         window.click(".runs .row-link", stream.run_id)
         window.click(".panel-bar button", "Stop")
-        window.shows("Stop this run?", "dialog")
+        window.wait_for_text("Stop this run?", "dialog")
         window.click("dialog button", "Cancel")
-        window.until("!document.querySelector('dialog')")
+        window.wait_until("!document.querySelector('dialog')")
         window.click(".panel-bar button", "Stop")
         window.click("dialog button", "Stop the run")
-        window.shows(f"Run {stream.run_id} is cancelled.", ".toast")
+        window.wait_for_text(f"Run {stream.run_id} is cancelled.", ".toast")
         rest = await stream.rest()
 
     assert rest[-2].chunk["type"] == "abort"
-    window.shows("cancelled", ".panel-bar")
-    window.shows("Stopped.", ".answer")
+    window.wait_for_text("cancelled", ".panel-bar")
+    window.wait_for_text("Stopped.", ".answer")
 
 
 async def test_failed_run_shows_its_code_and_remedy(
@@ -193,13 +193,13 @@ async def test_failed_run_shows_its_code_and_remedy(
     async with workerless.start_workers(1), sse.ask(workerless.chat, name, model=name) as stream:
         await stream.rest()
 
-        window.shows("model_auth", ".failures")
-        window.shows("The model refused the server's credentials.", ".failures")
-        window.shows("Set a valid key", ".failures")
+        window.wait_for_text("model_auth", ".failures")
+        window.wait_for_text("The model refused the server's credentials.", ".failures")
+        window.wait_for_text("Set a valid key", ".failures")
         window.click(".failures .row-link")
-        window.shows("Code: model_auth", ".answer")
+        window.wait_for_text("Code: model_auth", ".answer")
         state = "document.querySelector('.panel-bar .state')"
-        assert window.value(f"getComputedStyle({state}).display") == "flex"
+        assert window.evaluate(f"getComputedStyle({state}).display") == "flex"
 
 
 async def test_deferred_run_is_requeued(
@@ -208,25 +208,25 @@ async def test_deferred_run_is_requeued(
     async with sse.ask(workerless.chat, name, model=name) as stream:
         async with workerless.redis() as redis:
             await redis.execute_command("ZADD", keys.QUEUE, 9e15, stream.run_id)
-        window.shows("deferred", ".runs")
+        window.wait_for_text("deferred", ".runs")
         window.click(".runs .row-link", stream.run_id)
         window.click(".panel-bar button", "Requeue")
         window.click("dialog button", "Requeue the run")
-        window.shows("is due now in queue main.", ".toast")
-        window.shows("waiting", ".runs")
-        window.until("document.title === '(1) Mamba console'")
+        window.wait_for_text("is due now in queue main.", ".toast")
+        window.wait_for_text("waiting", ".runs")
+        window.wait_until("document.title === '(1) Mamba console'")
 
 
 async def test_confirmed_drain_ends_the_worker(window: Window, workerless: System) -> None:
     async with workerless.start_workers(1) as [worker]:
         window.click(".workers button", "Drain")
-        window.until("document.querySelector('dialog .id').innerText.length > 0")
+        window.wait_until("document.querySelector('dialog .id').innerText.length > 0")
         assert window.text("dialog .id") == window.text(".worker-head .id")
         window.click("dialog button", "Drain the worker")
-        window.shows("accepts no new runs", ".toast")
+        window.wait_for_text("accepts no new runs", ".toast")
 
         assert await worker.ended() == 0
-    window.shows("no live workers", ".strip")
+    window.wait_for_text("no live workers", ".strip")
 
 
 async def test_hostile_content_is_shown_as_text(
@@ -239,47 +239,47 @@ async def test_hostile_content_is_shown_as_text(
         await put(redis, id="bad", state="failed", error=HOSTILE, agent=HOSTILE, ended_at=1)
         await redis.execute_command("LPUSH", keys.FAILED_RUNS, "bad")
         await redis.execute_command("PEXPIRE", keys.FAILED_RUNS, 60_000)
-        window.shows(HOSTILE, ".runs")
-        window.shows(HOSTILE, ".failures")
+        window.wait_for_text(HOSTILE, ".runs")
+        window.wait_for_text(HOSTILE, ".failures")
         await redis.execute_command("ZREM", keys.QUEUE, "hostile", "bad")
     async with workerless.start_workers(1), sse.ask(workerless.chat, name, model=name) as stream:
         window.click(".runs .row-link", stream.run_id)
-        window.shows(HOSTILE, ".answer")
+        window.wait_for_text(HOSTILE, ".answer")
         await workerless.upstream.release(name)
 
-    assert window.value("document.images.length") == 0
-    assert "owned" not in window.value("document.title")
+    assert window.evaluate("document.images.length") == 0
+    assert "owned" not in window.evaluate("document.title")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_page_meets_wcag_aa_in_both_themes(
     window: Window, workerless: System, sse: SseClient, name: str, scheme: str
 ) -> None:
-    window.colours(scheme)
+    window.set_color_scheme(scheme)
     await workerless.upstream.script(f"{name}-401", PAUSED, [{"status": 401}])
     async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
         async with sse.ask(workerless.chat, f"{name}-401", model=f"{name}-401") as failing:
             await failing.rest()
-        window.shows("model_auth", ".failures")
-        page = await violations(window)
+        window.wait_for_text("model_auth", ".failures")
+        page = await accessibility_violations(window)
         window.click(".runs .row-link", stream.run_id)
-        window.shows("Hel", ".answer")
+        window.wait_for_text("Hel", ".answer")
         window.click(".panel-bar button", "Stop")
-        panel = await violations(window)
+        panel = await accessibility_violations(window)
         await workerless.upstream.release(name)
 
-    assert window.value("document.documentElement.dataset.theme") == scheme
+    assert window.evaluate("document.documentElement.dataset.theme") == scheme
     assert (page, panel) == ([], [])
 
 
 async def test_chosen_theme_overrides_the_system_theme(window: Window) -> None:
     theme = "document.documentElement.dataset.theme"
-    window.colours("dark")
-    window.until(f"{theme} === 'dark'")
+    window.set_color_scheme("dark")
+    window.wait_until(f"{theme} === 'dark'")
 
     window.click("[aria-label='Theme: system']")
 
-    window.until(f"{theme} === 'light'")
+    window.wait_until(f"{theme} === 'light'")
     window.click("[aria-label='Theme: light']")
     window.click("[aria-label='Theme: dark']")
 
@@ -288,21 +288,21 @@ async def test_chosen_theme_overrides_the_system_theme(window: Window) -> None:
 async def test_layout_fits_the_screen_without_clipped_text(
     window: Window, workerless: System, sse: SseClient, name: str, width: int
 ) -> None:
-    window.size(width, 800, phone=width < 1000)
+    window.resize(width, 800, phone=width < 1000)
     fits = "document.documentElement.scrollWidth <= innerWidth"
     async with workerless.start_workers(1), running_stream(workerless, sse, name) as stream:
-        window.shows(stream.run_id, ".runs")
-        window.shows("slots", ".strip")
-        assert window.value(fits)
-        assert window.value(CLIPPED_TEXT) == []
-        window.value("document.querySelector('.charts').scrollIntoView()")
+        window.wait_for_text(stream.run_id, ".runs")
+        window.wait_for_text("slots", ".strip")
+        assert window.evaluate(fits)
+        assert window.evaluate(CLIPPED_TEXT) == []
+        window.evaluate("document.querySelector('.charts').scrollIntoView()")
         under = "document.querySelector('.charts').getBoundingClientRect().top"
-        assert window.value(f"{under} >= document.querySelector('.head').offsetHeight")
+        assert window.evaluate(f"{under} >= document.querySelector('.head').offsetHeight")
         window.click(".runs .row-link", stream.run_id)
-        window.shows("Hel", ".answer")
-        assert window.value(fits)
+        window.wait_for_text("Hel", ".answer")
+        assert window.evaluate(fits)
         box = "document.querySelector('.panel').getBoundingClientRect()"
-        window.until(f"{box}.x >= 0 && {box}.right <= {width}")
+        window.wait_until(f"{box}.x >= 0 && {box}.right <= {width}")
         await workerless.upstream.release(name)
 
 
@@ -312,29 +312,29 @@ async def test_sign_in_explains_rejected_keys(browser: Browser, workerless: Syst
     try:
         with open_window(browser) as window:
             window.visit(f"{api.url}/ops")
-            window.shows("Sign in with a key or token")
+            window.wait_for_text("Sign in with a key or token")
             for wrong, said in (
                 ("nonsense", "The API key is unknown"),
                 ("“quoted”", "must contain only ASCII letters"),
                 (USER, "'operator'"),
             ):
-                enter(window, wrong)
-                window.shows(said, "[role=alert]")
-                window.until("document.activeElement.id === 'key'")
-            enter(window, OPERATOR)
-            window.shows("Live", ".connection")
+                submit_key(window, wrong)
+                window.wait_for_text(said, "[role=alert]")
+                window.wait_until("document.activeElement.id === 'key'")
+            submit_key(window, OPERATOR)
+            window.wait_for_text("Live", ".connection")
             window.visit(f"{api.url}/ops")
-            window.shows("Live", ".connection")
+            window.wait_for_text("Live", ".connection")
             window.click("[aria-label='Sign out']")
-            window.shows("Sign in with a key or token")
-            assert await violations(window) == []
+            window.wait_for_text("Sign in with a key or token")
+            assert await accessibility_violations(window) == []
     finally:
         await stop_all(api)
 
 
-def enter(window: Window, key: str) -> None:
-    window.until("!!document.querySelector('#key')")
-    window.value("document.querySelector('#key').focus()")
-    window.value("document.querySelector('#key').select()")
+def submit_key(window: Window, key: str) -> None:
+    window.wait_until("!!document.querySelector('#key')")
+    window.evaluate("document.querySelector('#key').focus()")
+    window.evaluate("document.querySelector('#key').select()")
     window.type(key)
     window.press("Enter")

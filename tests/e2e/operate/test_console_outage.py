@@ -20,10 +20,10 @@ LOST = "Connection to the server lost."
 
 
 @contextmanager
-def console(browser: Browser, api: Api) -> Generator[Window]:
+def open_console(browser: Browser, api: Api) -> Generator[Window]:
     with open_window(browser) as window:
         window.visit(f"{api.url}/ops")
-        window.shows("Live", ".connection")
+        window.wait_for_text("Live", ".connection")
         yield window
 
 
@@ -33,14 +33,14 @@ async def test_page_reconnects_after_a_server_restart(browser: Browser, workerle
     try:
         with open_window(browser) as window:
             window.visit(f"{api.url}/ops")
-            window.shows("Live", ".connection")
+            window.wait_for_text("Live", ".connection")
             await api.kill()
-            window.shows(LOST, ".banner")
-            window.until("!!document.querySelector('main.stale')")
+            window.wait_for_text(LOST, ".banner")
+            window.wait_until("!!document.querySelector('main.stale')")
             api.start()
             await api.ready()
-            window.shows("Live", ".connection")
-            window.until("!document.querySelector('.banner, main.stale')")
+            window.wait_for_text("Live", ".connection")
+            window.wait_until("!document.querySelector('.banner, main.stale')")
     finally:
         await end(api)
 
@@ -55,38 +55,38 @@ async def test_restart_without_redis_keeps_the_last_snapshot(
     redis = valkey.client()
     try:
         await put(redis)
-        with console(browser, api) as window, open_window(browser) as other:
-            window.shows("hostile", ".runs")
-            window.shows("1", '[data-metric="Waiting"] .value')
+        with open_console(browser, api) as window, open_window(browser) as other:
+            window.wait_for_text("hostile", ".runs")
+            window.wait_for_text("1", '[data-metric="Waiting"] .value')
             await valkey.kill()
-            window.shows(REDIS_DOWN, ".banner")
+            window.wait_for_text(REDIS_DOWN, ".banner")
             await api.kill()
-            window.shows(LOST, ".banner")
+            window.wait_for_text(LOST, ".banner")
             api.start()
-            window.shows(REDIS_DOWN, ".banner")
+            window.wait_for_text(REDIS_DOWN, ".banner")
 
             assert window.text('[data-metric="Waiting"] .value') == "1"
             assert window.text('[data-metric="Redis"] .value') == "down"
-            window.shows("hostile", ".runs")
+            window.wait_for_text("hostile", ".runs")
             other.visit(f"{api.url}/ops#run=hostile")
-            other.shows(REDIS_DOWN, ".banner")
-            other.shows("no data yet", '[data-metric="Waiting"]')
-            await until_refused(other, "/ops/runs/hostile", 503)
+            other.wait_for_text(REDIS_DOWN, ".banner")
+            other.wait_for_text("no data yet", '[data-metric="Waiting"]')
+            await wait_for_response(other, "/ops/runs/hostile", 503)
 
             valkey.start()
             await valkey.ready()
-            other.shows("queued", ".panel-bar")
-            other.shows("No output yet.", ".answer")
-            window.until("!document.querySelector('.banner, main.stale')")
+            other.wait_for_text("queued", ".panel-bar")
+            other.wait_for_text("No output yet.", ".answer")
+            window.wait_until("!document.querySelector('.banner, main.stale')")
     finally:
         await redis.aclose()
         await end(api)
         await stop_all(valkey)
 
 
-async def until_refused(window: Window, path: str, status: int) -> None:
+async def wait_for_response(window: Window, path: str, status: int) -> None:
     async def refused() -> bool:
-        responses = [told["response"] for told in window.told("Network.responseReceived")]
+        responses = [told["response"] for told in window.events("Network.responseReceived")]
         return any(one["url"].endswith(path) and one["status"] == status for one in responses)
 
     await until(refused, seconds=30)
@@ -99,7 +99,7 @@ async def test_response_without_events_is_a_lost_connection(
     answered: set[str] = set()
 
     async def told() -> bool:
-        held = {paused["requestId"] for paused in window.told("Fetch.requestPaused")} - answered
+        held = {paused["requestId"] for paused in window.events("Fetch.requestPaused")} - answered
         for one in held:
             window.call("Fetch.fulfillRequest", requestId=one, responseCode=200, body=page)
         answered.update(held)
@@ -110,7 +110,7 @@ async def test_response_without_events_is_a_lost_connection(
         window.visit(f"{workerless.apis[0].url}/ops")
         await until(told, seconds=30)
         window.call("Fetch.disable")
-        window.shows("Live", ".connection")
+        window.wait_for_text("Live", ".connection")
 
 
 async def test_unanswered_command_is_not_reported_as_done(
@@ -121,12 +121,12 @@ async def test_unanswered_command_is_not_reported_as_done(
     try:
         async with workerless.redis() as redis:
             await put(redis)
-        with console(browser, api) as window:
+        with open_console(browser, api) as window:
             window.click(".runs .row-link")
             window.click(".panel-bar button", "Stop")
-            window.shows("hostile", "dialog .id")
+            window.wait_for_text("hostile", "dialog .id")
             await api.kill()
             window.click("dialog button", "Stop the run")
-            window.shows("The server did not respond", ".toast.bad")
+            window.wait_for_text("The server did not respond", ".toast.bad")
     finally:
         await end(api)

@@ -27,7 +27,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 _DOCUMENT = "document.documentElement.outerHTML"
 
 
-def shown(url: str, *marks: str) -> str:
+def rendered_document(url: str, *marks: str) -> str:
     """The page's document, as soon as all the marks are in it; as it is then, if they never are."""
     with open_browser() as browser:
         page = browser.open(url)
@@ -41,7 +41,7 @@ def shown(url: str, *marks: str) -> str:
         return document
 
 
-def addresses(document: str) -> set[str]:
+def loaded_urls(document: str) -> set[str]:
     """What a document loads: its scripts, style sheets and pictures."""
     loading = r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=\"([^\"]+)\""
     return set(re.findall(loading, document))
@@ -56,7 +56,7 @@ class Browser:
         self._count = 0
         self._read = b""
         #: What the pages have said unasked, where a domain of the protocol is enabled.
-        self.told: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
 
     def open(self, url: str) -> str:
         """The session of a new page that is on its way to the URL."""
@@ -90,7 +90,7 @@ class Browser:
             message["sessionId"] = session
         os.write(self._requests, json.dumps(message).encode() + b"\0")
         while (reply := self._next()).get("id") != self._count:
-            self.told.append(reply)
+            self.events.append(reply)
         return reply.get("result", {})
 
     def _next(self) -> dict[str, Any]:

@@ -70,17 +70,17 @@ def take(api: Api) -> None:
     with open_browser() as browser:
         for scheme in ("light", "dark"):
             with open_window(browser, 1440, 1120) as window:
-                window.colours(scheme)
+                window.set_color_scheme(scheme)
                 window.visit(f"{api.url}/ops")
                 window.click(".switch button", "5 min")
-                window.until("document.querySelectorAll('.runs tbody tr').length > 5")
+                window.wait_until("document.querySelectorAll('.runs tbody tr').length > 5")
                 save(window, f"console-{scheme}")
 
 
 def save(window: Window, name: str) -> None:
-    window.value("new Promise(drawn => setTimeout(drawn, 1500))")
+    window.evaluate("new Promise(drawn => setTimeout(drawn, 1500))")
     IMAGES.mkdir(exist_ok=True)
-    (IMAGES / f"{name}.webp").write_bytes(window.picture())
+    (IMAGES / f"{name}.webp").write_bytes(window.screenshot())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, owner_id
 from shared.settings import AuthSettings, ServerSettings, Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.auth_caller import Json, request
+from tests.support.auth_caller import Json, request_scope
 
 ELSEWHERE = "https://chat.example"
 LIVE = LiveSettings(
@@ -20,15 +20,15 @@ ANYBODY = AnonymousAuthenticator(LIVE)
 
 
 def local(host: str, server: str = "127.0.0.1") -> Json:
-    return request(host=host, server=server)
+    return request_scope(host=host, server=server)
 
 
 def page(site: str, origin: str, method: str = "POST") -> Json:
-    return request(method=method, sec_fetch_site=site, origin=origin)
+    return request_scope(method=method, sec_fetch_site=site, origin=origin)
 
 
 async def test_every_request_has_the_anonymous_operator() -> None:
-    principal = await ANYBODY.identify(request())
+    principal = await ANYBODY.identify(request_scope())
 
     assert principal.owner == owner_id("none", "anonymous")
     assert OPERATOR in principal.scopes
@@ -72,7 +72,7 @@ async def test_any_host_name_is_accepted_on_other_addresses() -> None:
 @pytest.mark.parametrize(
     "scope",
     [
-        request(method="POST"),
+        request_scope(method="POST"),
         page("same-origin", "https://mine.example"),
         page("same-site", "https://a.mine.example"),
         page("cross-site", "http://localhost:3000"),

@@ -12,7 +12,7 @@ from api.auth.auth_errors import AuthError, MissingCredentials
 from api.auth.principal import owner_id
 from shared.api_key import hash_of, new_api_key
 from shared.settings import ApiKeySettings
-from tests.support.auth_caller import Json, request
+from tests.support.auth_caller import Json, request_scope
 
 PLAIN, HASHED, OLD = new_api_key(), new_api_key(), new_api_key()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -35,10 +35,10 @@ KEYS = ApiKeyAuthenticator(
 @pytest.mark.parametrize(
     "scope",
     [
-        request(authorization=f"Bearer {PLAIN}"),
-        request(authorization=f"bearer   {PLAIN} "),
-        request(x_api_key=PLAIN),
-        request(x_api_key=PLAIN, authorization="Basic a proxy's own"),
+        request_scope(authorization=f"Bearer {PLAIN}"),
+        request_scope(authorization=f"bearer   {PLAIN} "),
+        request_scope(x_api_key=PLAIN),
+        request_scope(x_api_key=PLAIN, authorization="Basic a proxy's own"),
     ],
 )
 async def test_key_is_accepted_in_either_header(scope: Json) -> None:
@@ -46,7 +46,7 @@ async def test_key_is_accepted_in_either_header(scope: Json) -> None:
 
 
 async def test_hashed_key_has_its_owner_tenant_and_scopes() -> None:
-    principal = await KEYS.identify(request(x_api_key=HASHED))
+    principal = await KEYS.identify(request_scope(x_api_key=HASHED))
 
     assert principal.owner == owner_id("api_key", "ann", "acme")
     assert principal.scopes == {"operator"}
@@ -54,7 +54,7 @@ async def test_hashed_key_has_its_owner_tenant_and_scopes() -> None:
 
 async def test_expired_key_is_rejected_with_its_name() -> None:
     with pytest.raises(AuthError, match="has expired") as raised:
-        await KEYS.identify(request(x_api_key=OLD))
+        await KEYS.identify(request_scope(x_api_key=OLD))
 
     assert (raised.value.reason, raised.value.key) == ("expired", "old")
 
@@ -73,7 +73,7 @@ ANY_OTHER = {
 @pytest.mark.parametrize("key", ANY_OTHER.values(), ids=ANY_OTHER.keys())
 async def test_unknown_key_is_rejected_without_revealing_it(key: str) -> None:
     with pytest.raises(AuthError) as raised:
-        await KEYS.identify(request(x_api_key=key))
+        await KEYS.identify(request_scope(x_api_key=key))
 
     assert raised.value.reason == "unknown_key"
     assert str(raised.value) == "The API key is unknown."
@@ -82,13 +82,13 @@ async def test_unknown_key_is_rejected_without_revealing_it(key: str) -> None:
 @given(st.binary(max_size=200))
 async def test_arbitrary_bytes_are_rejected(value: bytes) -> None:
     with pytest.raises(AuthError):
-        await KEYS.identify(request(("x-api-key", value.decode("latin-1"))))
+        await KEYS.identify(request_scope(("x-api-key", value.decode("latin-1"))))
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic x"}, {"authorization": PLAIN}])
 async def test_missing_key_error_explains_how_to_send_one(headers: dict[str, str]) -> None:
     with pytest.raises(MissingCredentials, match="X-API-Key"):
-        await KEYS.identify(request(**headers))
+        await KEYS.identify(request_scope(**headers))
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-api-key"])
@@ -96,14 +96,14 @@ async def test_duplicate_header_is_rejected(name: str) -> None:
     header = (name, f"Bearer {PLAIN}" if name == "authorization" else PLAIN)
 
     with pytest.raises(AuthError) as raised:
-        await KEYS.identify(request(header, header))
+        await KEYS.identify(request_scope(header, header))
 
     assert raised.value.reason == "malformed"
 
 
 async def test_overlong_header_is_rejected() -> None:
     with pytest.raises(AuthError) as raised:
-        await KEYS.identify(request(x_api_key="k" * 20_000))
+        await KEYS.identify(request_scope(x_api_key="k" * 20_000))
 
     assert raised.value.reason == "malformed"
 

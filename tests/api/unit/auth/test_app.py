@@ -20,7 +20,7 @@ from api.http.request_id import RequestIdMiddleware
 from shared.api_key import new_api_key
 from shared.settings import ApiKeySettings, AuthSettings, JwtSettings, Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.auth_caller import SECRET, good_claims, secret_token
+from tests.support.auth_caller import SECRET, valid_claims, secret_token
 
 PLAIN, OPERATORS = new_api_key(), new_api_key()
 KEYED = Settings(
@@ -65,13 +65,13 @@ async def get(settings: Settings, path: str, **headers: str) -> httpx.Response:
         return await client.get(path, headers=named)
 
 
-async def test_the_callers_principal_reaches_the_route() -> None:
+async def test_route_receives_the_principal() -> None:
     response = await get(KEYED, "/me", x_api_key=PLAIN)
 
     assert response.json() == "api_key::plain"
 
 
-async def test_a_route_may_want_a_scope() -> None:
+async def test_route_with_a_scope_rejects_other_keys() -> None:
     assert (await get(KEYED, "/all", x_api_key=OPERATORS)).status_code == 200
     assert (await get(Settings(), "/all")).status_code == 200
     refused = await get(KEYED, "/all", x_api_key=PLAIN)
@@ -83,7 +83,7 @@ async def test_a_route_may_want_a_scope() -> None:
     assert challenge == 'Bearer realm="mamba", error="insufficient_scope", scope="operator"'
 
 
-async def test_who_sends_nothing_is_asked_plainly() -> None:
+async def test_missing_credentials_return_401_without_error_code() -> None:
     response = await get(KEYED, "/me")
 
     assert response.status_code == 401
@@ -94,8 +94,8 @@ async def test_who_sends_nothing_is_asked_plainly() -> None:
     assert problem["request_id"] == response.headers["x-request-id"]
 
 
-async def test_who_sends_something_wrong_is_told_what() -> None:
-    token = secret_token(good_claims(exp=1))
+async def test_invalid_token_returns_401_with_the_reason() -> None:
+    token = secret_token(valid_claims(exp=1))
 
     response = await get(TOKENS, "/me", authorization=f"Bearer {token}")
 
@@ -106,7 +106,7 @@ async def test_who_sends_something_wrong_is_told_what() -> None:
     assert response.headers["www-authenticate"] == expected
 
 
-async def test_a_challenge_holds_no_character_that_ends_it() -> None:
+async def test_challenge_replaces_forbidden_characters() -> None:
     claim = 'a"\\\r\nx: é'
     settings = JwtSettings(algorithms=("HS256",), secret=SecretStr(SECRET), owner_claim=claim)
     auth = AuthSettings(mode="jwt", jwt=settings)
@@ -122,10 +122,10 @@ async def test_a_challenge_holds_no_character_that_ends_it() -> None:
     [
         (KEYED, {}, "missing"),
         (KEYED, {"x_api_key": "mk_secret-of-a-stranger"}, "unknown_key"),
-        (TOKENS, {"authorization": f"Bearer {secret_token(good_claims(exp=1))}"}, "expired"),
+        (TOKENS, {"authorization": f"Bearer {secret_token(valid_claims(exp=1))}"}, "expired"),
     ],
 )
-async def test_the_log_has_the_reason_and_never_the_credential(
+async def test_rejection_is_logged_without_the_credential(
     settings: Settings, headers: dict[str, str], reason: str
 ) -> None:
     with capture_logs() as logs:
@@ -147,7 +147,7 @@ SHUT = [
 
 
 @pytest.mark.parametrize("settings", [KEYED, TOKENS], ids=["api_key", "jwt"])
-async def test_the_documents_and_the_health_are_open_and_nothing_else(settings: Settings) -> None:
+async def test_only_docs_and_health_are_public(settings: Settings) -> None:
     async with client_of(create_app(settings)) as client:
         opened = [(await client.get(path)).status_code for path in OPEN]
         shut = [(await client.get(path)).status_code for path in SHUT]
@@ -156,7 +156,7 @@ async def test_the_documents_and_the_health_are_open_and_nothing_else(settings: 
     assert shut == [401] * len(SHUT)
 
 
-async def test_a_preflight_needs_no_key_and_a_refusal_can_be_read_by_the_page() -> None:
+async def test_preflight_needs_no_key_and_401_has_cors_headers() -> None:
     origin = {"origin": "http://localhost:3000"}
     asked = {
         "access-control-request-method": "POST",
@@ -174,14 +174,14 @@ async def test_a_preflight_needs_no_key_and_a_refusal_can_be_read_by_the_page() 
     assert options.status_code == 401
 
 
-async def test_behind_a_root_path_the_same_is_open() -> None:
+async def test_public_paths_are_the_same_below_a_root_path() -> None:
     transport = httpx.ASGITransport(create_app(KEYED), root_path="/v1")
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         assert (await client.get("/v1/health/live")).status_code == 200
         assert (await client.get("/v1/models")).status_code == 401
 
 
-def test_the_document_says_of_each_route_how_to_prove_who_one_is() -> None:
+def test_document_lists_security_of_protected_routes() -> None:
     schema: dict[str, Any] = create_app(KEYED).openapi()
 
     assert set(schema["components"]["securitySchemes"]) == {"bearer", "apiKey"}
@@ -199,7 +199,7 @@ def test_the_document_says_of_each_route_how_to_prove_who_one_is() -> None:
 @pytest.mark.parametrize(
     "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
 )
-async def test_a_body_that_is_not_json_is_refused_unread(kind: str | None) -> None:
+async def test_body_of_another_media_type_returns_415(kind: str | None) -> None:
     headers = {"content-type": kind} if kind else {}
     async with client_of(create_app(Settings())) as client:
         response = await client.post("/chat", content=b"{}", headers=headers)
@@ -209,7 +209,7 @@ async def test_a_body_that_is_not_json_is_refused_unread(kind: str | None) -> No
     assert "content-type: application/json" in response.json()["detail"]
 
 
-async def test_a_compressed_body_is_refused_in_words() -> None:
+async def test_compressed_body_returns_415() -> None:
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     async with client_of(create_app(Settings())) as client:
         response = await client.post("/chat", content=b"\x1f\x8b", headers=headers)
@@ -218,7 +218,7 @@ async def test_a_compressed_body_is_refused_in_words() -> None:
     assert "without `content-encoding`" in response.json()["detail"]
 
 
-async def test_a_body_of_unknown_length_is_a_body() -> None:
+async def test_chunked_body_needs_a_content_type() -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"{}"
 
@@ -229,7 +229,7 @@ async def test_a_body_of_unknown_length_is_a_body() -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/x.y+json"]
 )
-async def test_a_body_that_says_it_is_json_gets_past(kind: str) -> None:
+async def test_json_media_types_are_accepted(kind: str) -> None:
     app = FastAPI(middleware=list(create_app(Settings()).user_middleware))
 
     @app.post("/models")

@@ -20,9 +20,9 @@ from tests.support.auth_caller import (
     RSA,
     SECRET,
     Json,
-    request,
+    request_scope,
     secret_token,
-    with_token,
+    bearer_scope,
 )
 from tests.support.token_issuer import open_issuer
 
@@ -50,7 +50,7 @@ async def comes_in(gate: Authenticator, scope: Json) -> bool:
 
 
 def with_key(key: str) -> Json:
-    return request(x_api_key=key)
+    return request_scope(x_api_key=key)
 
 
 async def test_each_mode_identifies_its_principals(tmp_path: Path) -> None:
@@ -59,9 +59,9 @@ async def test_each_mode_identifies_its_principals(tmp_path: Path) -> None:
     keys = Authenticator(LiveSettings(keyed(OLD)))
     tokens = Authenticator(LiveSettings(pem(tmp_path / "key.pem")))
 
-    assert (await everybody.identify(request())).owner == owner_id("none", "anonymous")
+    assert (await everybody.identify(request_scope())).owner == owner_id("none", "anonymous")
     assert (await keys.identify(with_key(OLD))).owner == owner_id("api_key", "app")
-    assert (await tokens.identify(with_token(RSA.token()))).owner == owner_id("jwt", "ann")
+    assert (await tokens.identify(bearer_scope(RSA.token()))).owner == owner_id("jwt", "ann")
 
 
 async def test_changed_api_key_applies_without_restart() -> None:
@@ -81,7 +81,7 @@ async def test_change_to_mode_none_needs_a_restart() -> None:
     with capture_logs() as logs:
         live.replace(settings())
 
-    assert not await comes_in(gate, request())
+    assert not await comes_in(gate, request_scope())
     assert await comes_in(gate, with_key(OLD))
     assert logs[0]["event"] == "auth.change_refused"
 
@@ -100,7 +100,7 @@ async def test_removal_of_all_keys_needs_a_restart() -> None:
 async def test_without_keys_every_request_is_rejected() -> None:
     gate = Authenticator(LiveSettings(settings(mode="api_key")))
 
-    for scope in (request(), with_key(OLD), with_key("")):
+    for scope in (request_scope(), with_key(OLD), with_key("")):
         assert not await comes_in(gate, scope)
 
 
@@ -112,8 +112,8 @@ async def test_unusable_settings_keep_the_current_keys(tmp_path: Path) -> None:
     with capture_logs() as logs:
         live.replace(pem(tmp_path / "no.pem"))
 
-    assert await comes_in(gate, with_token(RSA.token()))
-    assert not await comes_in(gate, with_token(OTHER_RSA.token()))
+    assert await comes_in(gate, bearer_scope(RSA.token()))
+    assert not await comes_in(gate, bearer_scope(OTHER_RSA.token()))
     assert "no.pem cannot be read" in logs[0]["error"]
 
 
@@ -123,20 +123,20 @@ async def test_unusable_new_mode_rejects_every_request(before: Settings, tmp_pat
     gate = Authenticator(live)
 
     live.replace(pem(tmp_path / "no.pem"))
-    for scope in (request(), with_key(OLD), with_token(RSA.token())):
+    for scope in (request_scope(), with_key(OLD), bearer_scope(RSA.token())):
         with pytest.raises(Unavailable):
             await gate.identify(scope)
 
     (tmp_path / "key.pem").write_text(RSA.public_pem)
     live.replace(pem(tmp_path / "key.pem"))
-    assert await comes_in(gate, with_token(RSA.token()))
+    assert await comes_in(gate, bearer_scope(RSA.token()))
     assert not await comes_in(gate, with_key(OLD))
 
 
 async def test_changed_claims_keep_the_cached_key_set() -> None:
     async with open_issuer() as issuer:
         issuer.serve(RSA.jwk("a"))
-        token = with_token(RSA.token(headers={"kid": "a"}))
+        token = bearer_scope(RSA.token(headers={"kid": "a"}))
         live = LiveSettings(settings(mode="jwt", jwt={"jwks_url": issuer.url}))
         gate = Authenticator(live)
         assert await comes_in(gate, token)
@@ -146,7 +146,7 @@ async def test_changed_claims_keep_the_cached_key_set() -> None:
         live.replace(settings(mode="jwt", jwt={"jwks_url": issuer.url, "audience": ["me"]}))
         assert not await comes_in(gate, token)
 
-        assert issuer.fetched == 1
+        assert issuer.fetch_count == 1
 
 
 # The key's file
@@ -173,12 +173,12 @@ def replace(path: Path, text: str | None) -> None:
 
 async def test_changed_key_file_applies_without_restart(file: Path) -> None:
     gate = Authenticator(LiveSettings(pem(file)))
-    assert await comes_in(gate, with_token(RSA.token()))
+    assert await comes_in(gate, bearer_scope(RSA.token()))
 
     replace(file, OTHER_RSA.public_pem)
 
-    assert await comes_in(gate, with_token(OTHER_RSA.token()))
-    assert not await comes_in(gate, with_token(RSA.token()))
+    assert await comes_in(gate, bearer_scope(OTHER_RSA.token()))
+    assert not await comes_in(gate, bearer_scope(RSA.token()))
 
 
 UNREADABLE = {"gone": None, "empty": "", "half": "half a key", "private": RSA.private_pem}
@@ -190,8 +190,8 @@ async def test_unreadable_key_file_keeps_the_current_key(file: Path, text: str |
 
     replace(file, text)
 
-    assert await comes_in(gate, with_token(RSA.token()))
-    assert not await comes_in(gate, with_token(OTHER_RSA.token()))
+    assert await comes_in(gate, bearer_scope(RSA.token()))
+    assert not await comes_in(gate, bearer_scope(OTHER_RSA.token()))
 
 
 # At the start
@@ -236,5 +236,5 @@ async def test_secret_and_public_key_can_be_combined() -> None:
     both = {"algorithms": ["HS256", "RS256"], "secret": SECRET, "public_key": RSA.public_pem}
     gate = Authenticator(LiveSettings(settings(mode="jwt", jwt=both)))
 
-    assert await comes_in(gate, with_token(RSA.token()))
-    assert await comes_in(gate, with_token(secret_token()))
+    assert await comes_in(gate, bearer_scope(RSA.token()))
+    assert await comes_in(gate, bearer_scope(secret_token()))

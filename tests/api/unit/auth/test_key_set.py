@@ -12,9 +12,9 @@ from api.auth.key_set import KeySet
 from api.auth.tokens import TokenAuthenticator
 from shared.errors import Unavailable
 from shared.settings import JwtSettings
-from tests.support.auth_caller import OTHER_RSA, P256, RSA, Json, with_token
+from tests.support.auth_caller import OTHER_RSA, P256, RSA, Json, bearer_scope
 from tests.support.processes import free_port
-from tests.support.token_issuer import Issuer, open_issuer
+from tests.support.token_issuer import TokenIssuer, open_issuer
 from tests.support.wait import until
 
 
@@ -31,14 +31,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def issuer() -> AsyncGenerator[Issuer]:
+async def issuer() -> AsyncGenerator[TokenIssuer]:
     async with open_issuer() as issuer:
         issuer.serve(RSA.jwk("a"))
         yield issuer
 
 
 @pytest.fixture
-def keys(issuer: Issuer, clock: Clock) -> KeySet:
+def keys(issuer: TokenIssuer, clock: Clock) -> KeySet:
     return KeySet(issuer.url, cache_seconds=300, clock=clock)
 
 
@@ -46,42 +46,44 @@ async def knows(keys: KeySet, kid: str | None) -> bool:
     return bool(await keys.keys(kid))
 
 
-async def test_the_set_is_fetched_once_and_kept(keys: KeySet, issuer: Issuer, clock: Clock) -> None:
+async def test_key_set_is_fetched_once_and_cached(
+    keys: KeySet, issuer: TokenIssuer, clock: Clock
+) -> None:
     for _ in range(5):
         assert await knows(keys, "a")
         clock.now += 50
 
-    assert issuer.fetched == 1
+    assert issuer.fetch_count == 1
 
 
-async def test_many_who_ask_at_once_make_one_fetch(keys: KeySet, issuer: Issuer) -> None:
+async def test_concurrent_lookups_share_one_fetch(keys: KeySet, issuer: TokenIssuer) -> None:
     assert all(await asyncio.gather(*(knows(keys, "a") for _ in range(50))))
 
-    assert issuer.fetched == 1
+    assert issuer.fetch_count == 1
 
 
 async def test_expired_key_set_is_refreshed_in_the_background(
-    keys: KeySet, issuer: Issuer, clock: Clock
+    keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
     issuer.serve(OTHER_RSA.jwk("b"))
-    issuer.answering.clear()
+    issuer.released.clear()
     clock.now += 301
 
     assert await knows(keys, "a")  # at once: the issuer has not answered yet
 
-    issuer.answering.set()
+    issuer.released.set()
 
     async def renewed() -> bool:
         return not await knows(keys, "a")
 
     await until(renewed)
     assert await knows(keys, "b")
-    assert issuer.fetched == 2
+    assert issuer.fetch_count == 2
 
 
 async def test_new_key_is_fetched_for_its_first_token(
-    keys: KeySet, issuer: Issuer, clock: Clock
+    keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
     issuer.serve(RSA.jwk("a"), P256.jwk("b"))
@@ -89,36 +91,36 @@ async def test_new_key_is_fetched_for_its_first_token(
 
     assert all(await asyncio.gather(*(knows(keys, "b") for _ in range(20))))
     assert await knows(keys, "a")
-    assert issuer.fetched == 2
+    assert issuer.fetch_count == 2
 
 
 async def test_unknown_key_ids_do_not_cause_extra_fetches(
-    keys: KeySet, issuer: Issuer, clock: Clock
+    keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
     for number in range(100):
         assert not await knows(keys, f"made-up-{number}")
         clock.now += 1
 
-    assert issuer.fetched <= 1 + 10
+    assert issuer.fetch_count <= 1 + 10
 
 
 async def test_keys_stay_usable_while_the_issuer_is_unavailable(
-    keys: KeySet, issuer: Issuer, clock: Clock
+    keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
     await knows(keys, "a")
     issuer.status = 503
 
     async def asked_in_vain(fetches: int) -> bool:
         assert await knows(keys, "a")
-        return issuer.fetched == fetches
+        return issuer.fetch_count == fetches
 
     for fetches in range(2, 12):
         clock.now += 320
         await until(partial(asked_in_vain, fetches))
 
 
-async def test_stale_keys_expire(keys: KeySet, issuer: Issuer, clock: Clock) -> None:
+async def test_stale_keys_expire(keys: KeySet, issuer: TokenIssuer, clock: Clock) -> None:
     await knows(keys, "a")
     issuer.status = 503
     clock.now += 300 + 3600 + 1
@@ -146,7 +148,7 @@ BAD: dict[str, object] = {
 
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
 async def test_invalid_body_is_not_a_key_set(
-    keys: KeySet, issuer: Issuer, clock: Clock, body: object
+    keys: KeySet, issuer: TokenIssuer, clock: Clock, body: object
 ) -> None:
     issuer.body = body
     with pytest.raises(Unavailable):
@@ -161,7 +163,7 @@ async def test_invalid_body_is_not_a_key_set(
     assert await knows(keys, "a")
 
 
-async def test_invalid_key_among_valid_ones_is_skipped(keys: KeySet, issuer: Issuer) -> None:
+async def test_invalid_key_among_valid_ones_is_skipped(keys: KeySet, issuer: TokenIssuer) -> None:
     bad: list[Json] = [{"kty": "RSA", "kid": "b"}, {"kty": "oct", "k": "eA", "kid": "c"}]
     issuer.serve(*bad, RSA.jwk("a"))
 
@@ -171,7 +173,7 @@ async def test_invalid_key_among_valid_ones_is_skipped(keys: KeySet, issuer: Iss
 
 @pytest.mark.parametrize("status", [301, 302, 404, 500])
 async def test_other_statuses_and_redirects_are_not_key_sets(
-    keys: KeySet, issuer: Issuer, status: int
+    keys: KeySet, issuer: TokenIssuer, status: int
 ) -> None:
     async with open_issuer() as elsewhere:
         elsewhere.serve(RSA.jwk("a"))
@@ -179,38 +181,38 @@ async def test_other_statuses_and_redirects_are_not_key_sets(
 
         with pytest.raises(Unavailable):
             await knows(keys, "a")
-        assert elsewhere.fetched == 0
+        assert elsewhere.fetch_count == 0
 
 
 @pytest.mark.parametrize("dripping", [True, False], ids=["drips", "says nothing"])
 async def test_slow_issuer_delays_requests_briefly(
-    keys: KeySet, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, *, dripping: bool
+    keys: KeySet, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch, *, dripping: bool
 ) -> None:
     monkeypatch.setattr(key_set, "_FETCH_SECONDS", 0.2)
-    issuer.dripping = dripping
+    issuer.endless = dripping
     if not dripping:
-        issuer.answering.clear()
+        issuer.released.clear()
 
     with pytest.raises(Unavailable):
         await knows(keys, "a")
 
 
 async def test_cancelled_request_does_not_cancel_the_shared_fetch(
-    keys: KeySet, issuer: Issuer
+    keys: KeySet, issuer: TokenIssuer
 ) -> None:
-    issuer.answering.clear()
+    issuer.released.clear()
     first = asyncio.create_task(knows(keys, "a"))
     second = asyncio.create_task(knows(keys, "a"))
 
     async def asked() -> bool:
-        return issuer.fetched == 1
+        return issuer.fetch_count == 1
 
     await until(asked)
     first.cancel()
-    issuer.answering.set()
+    issuer.released.set()
 
     assert await second
-    assert issuer.fetched == 1
+    assert issuer.fetch_count == 1
 
 
 async def test_unreachable_url_is_unavailable_and_retried_later(
@@ -227,24 +229,24 @@ async def test_unreachable_url_is_unavailable_and_retried_later(
 
 
 @pytest.fixture
-def tokens(keys: KeySet, issuer: Issuer) -> TokenAuthenticator:
+def tokens(keys: KeySet, issuer: TokenIssuer) -> TokenAuthenticator:
     settings = JwtSettings(algorithms=("RS256", "ES256"), jwks_url=issuer.url)
     return TokenAuthenticator(settings, [keys])
 
 
 async def reason(tokens: TokenAuthenticator, token: str) -> str:
     with pytest.raises(AuthError) as raised:
-        await tokens.identify(with_token(token))
+        await tokens.identify(bearer_scope(token))
     return raised.value.reason
 
 
 async def test_key_named_by_the_token_verifies_it(
-    tokens: TokenAuthenticator, issuer: Issuer
+    tokens: TokenAuthenticator, issuer: TokenIssuer
 ) -> None:
     issuer.serve(RSA.jwk("a"), OTHER_RSA.jwk("b"), P256.jwk("c"))
 
     for pair, kid in ((RSA, "a"), (OTHER_RSA, "b"), (P256, "c")):
-        await tokens.identify(with_token(pair.token(headers={"kid": kid})))
+        await tokens.identify(bearer_scope(pair.token(headers={"kid": kid})))
 
     assert await reason(tokens, RSA.token(headers={"kid": "b"})) == "signature"
     assert await reason(tokens, RSA.token(headers={"kid": "c"})) == "signing_key"
@@ -252,10 +254,10 @@ async def test_key_named_by_the_token_verifies_it(
 
 
 async def test_token_without_key_id_needs_a_single_matching_key(
-    tokens: TokenAuthenticator, issuer: Issuer, clock: Clock
+    tokens: TokenAuthenticator, issuer: TokenIssuer, clock: Clock
 ) -> None:
     issuer.serve(RSA.jwk("a"), P256.jwk("c"))
-    await tokens.identify(with_token(RSA.token()))
+    await tokens.identify(bearer_scope(RSA.token()))
 
     issuer.serve(RSA.jwk("a"), OTHER_RSA.jwk("b"))
     clock.now += 11
@@ -264,12 +266,12 @@ async def test_token_without_key_id_needs_a_single_matching_key(
 
 
 async def test_withdrawn_key_is_rejected(
-    tokens: TokenAuthenticator, issuer: Issuer, clock: Clock
+    tokens: TokenAuthenticator, issuer: TokenIssuer, clock: Clock
 ) -> None:
     token = RSA.token(headers={"kid": "a"})
-    await tokens.identify(with_token(token))
+    await tokens.identify(bearer_scope(token))
     issuer.serve(OTHER_RSA.jwk("b"))
     clock.now += 11
-    await tokens.identify(with_token(OTHER_RSA.token(headers={"kid": "b"})))
+    await tokens.identify(bearer_scope(OTHER_RSA.token(headers={"kid": "b"})))
 
     assert await reason(tokens, token) == "signing_key"

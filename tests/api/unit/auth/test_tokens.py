@@ -22,20 +22,20 @@ from shared.settings import JwtSettings
 from tests.support.auth_caller import (
     OTHER_RSA,
     P256,
-    PAIRS,
+    KEY_PAIRS,
     RSA,
     SECRET,
     Json,
-    Pair,
-    good_claims,
-    request,
-    rsa_pair,
+    KeyPair,
+    valid_claims,
+    request_scope,
+    rsa_key_pair,
     secret_token,
-    with_token,
+    bearer_scope,
 )
 
 
-def tokens(pair: Pair = RSA, **settings: Any) -> TokenAuthenticator:
+def tokens(pair: KeyPair = RSA, **settings: Any) -> TokenAuthenticator:
     settings = {"algorithms": (pair.algorithm,), "public_key": pair.public_pem, **settings}
     return TokenAuthenticator(JwtSettings(**settings), [StaticKeys(from_pem(pair.public_pem))])
 
@@ -48,7 +48,7 @@ def shared_secret(
 
 
 async def identify(verifier: TokenAuthenticator, token: str) -> Principal:
-    return await verifier.identify(with_token(token))
+    return await verifier.identify(bearer_scope(token))
 
 
 async def reason(verifier: TokenAuthenticator, token: str) -> str:
@@ -58,8 +58,8 @@ async def reason(verifier: TokenAuthenticator, token: str) -> str:
     return raised.value.reason
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=[pair.algorithm for pair in PAIRS])
-async def test_token_of_each_public_algorithm_is_accepted(pair: Pair) -> None:
+@pytest.mark.parametrize("pair", KEY_PAIRS, ids=[pair.algorithm for pair in KEY_PAIRS])
+async def test_token_of_each_public_algorithm_is_accepted(pair: KeyPair) -> None:
     principal = await identify(tokens(pair), pair.token())
 
     assert principal == Principal(owner_id("jwt", "ann"))
@@ -94,7 +94,7 @@ async def test_token_of_each_shared_secret_is_accepted(algorithm: str) -> None:
 async def test_configured_claims_name_owner_and_tenant(
     settings: Json, claims: Json, owner: str
 ) -> None:
-    principal = await identify(tokens(**settings), RSA.token(good_claims(**claims)))
+    principal = await identify(tokens(**settings), RSA.token(valid_claims(**claims)))
 
     assert principal.owner == owner
 
@@ -110,7 +110,7 @@ async def test_configured_claims_name_owner_and_tenant(
     ],
 )
 async def test_scopes_can_be_a_string_or_a_list(claim: object, scopes: set[str]) -> None:
-    principal = await identify(tokens(), RSA.token(good_claims(scope=claim)))
+    principal = await identify(tokens(), RSA.token(valid_claims(scope=claim)))
 
     assert principal.scopes == scopes
 
@@ -158,7 +158,7 @@ REFUSED: dict[str, tuple[Json, Json, str]] = {
 
 @pytest.mark.parametrize(("settings", "claims", "why"), REFUSED.values(), ids=REFUSED.keys())
 async def test_invalid_token_is_rejected(settings: Json, claims: Json, why: str) -> None:
-    token = RSA.token({k: v for k, v in {**good_claims(), **claims}.items() if v is not None})
+    token = RSA.token({k: v for k, v in {**valid_claims(), **claims}.items() if v is not None})
 
     assert await reason(tokens(**settings), token) == why
 
@@ -167,11 +167,11 @@ async def test_invalid_token_is_rejected(settings: Json, claims: Json, why: str)
 async def test_token_with_one_of_several_audiences_is_accepted(audience: object) -> None:
     verifier = tokens(audience=("me", "us"), issuer="here")
 
-    await identify(verifier, RSA.token(good_claims(aud=audience, iss="here")))
+    await identify(verifier, RSA.token(valid_claims(aud=audience, iss="here")))
 
 
 async def test_expiry_within_the_leeway_is_accepted() -> None:
-    token = RSA.token(good_claims(exp=int(time.time()) - 30))
+    token = RSA.token(valid_claims(exp=int(time.time()) - 30))
 
     assert await reason(tokens(leeway_seconds=10), token) == "expired"
     await identify(tokens(leeway_seconds=60), token)
@@ -185,25 +185,25 @@ async def test_signature_by_another_key_is_rejected() -> None:
 
 async def test_changed_claim_is_rejected_by_the_signature() -> None:
     header, _, signature = RSA.token().split(".")
-    claims = base64.urlsafe_b64encode(json.dumps(good_claims(sub="eve")).encode()).decode()
+    claims = base64.urlsafe_b64encode(json.dumps(valid_claims(sub="eve")).encode()).decode()
 
     assert await reason(tokens(), f"{header}.{claims.rstrip('=')}.{signature}") == "signature"
 
 
 def forged(algorithm: object, signature: str = "", **header: Any) -> str:
     """A token that nobody signed."""
-    parts = [{"typ": "JWT", "alg": algorithm, **header}, good_claims()]
+    parts = [{"typ": "JWT", "alg": algorithm, **header}, valid_claims()]
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts]
     return ".".join([*(part.rstrip("=") for part in encoded), signature])
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", None, ["RS256"], "RS257", 5])
-async def test_no_algorithm_but_those_of_the_settings_is_taken(algorithm: object) -> None:
+async def test_unlisted_algorithm_is_rejected(algorithm: object) -> None:
     assert await reason(tokens(), forged(algorithm)) == "algorithm"
     assert await reason(shared_secret(), forged(algorithm)) == "algorithm"
 
 
-async def test_a_public_key_is_never_a_shared_secret() -> None:
+async def test_public_key_is_not_accepted_as_hmac_secret() -> None:
     """The known confusion: HS256 over the text of the public key, which all may have."""
     head = forged("HS256").rpartition(".")[0]
     mac = hmac.new(RSA.public_pem.encode(), head.encode(), sha256).digest()
@@ -216,7 +216,7 @@ async def test_a_public_key_is_never_a_shared_secret() -> None:
     assert await reason(TokenAuthenticator(both, sources[1:]), token) == "signing_key"
 
 
-async def test_a_keys_kind_must_fit_the_algorithm() -> None:
+async def test_key_type_must_match_the_algorithm() -> None:
     verifier = tokens(RSA, algorithms=("RS256", "ES256"))
 
     assert await reason(verifier, P256.token()) == "signing_key"
@@ -230,28 +230,28 @@ NO_TOKENS = [
 
 
 @pytest.mark.parametrize("token", NO_TOKENS, ids=range(len(NO_TOKENS)))
-async def test_what_is_no_token_is_refused(token: str) -> None:
+async def test_malformed_token_is_rejected(token: str) -> None:
     assert await reason(tokens(), token) in ("malformed", "algorithm", "signature")
 
 
 @given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
-async def test_no_text_makes_it_fail(header: str, rest: str) -> None:
+async def test_arbitrary_text_is_rejected(header: str, rest: str) -> None:
     encoded = base64.urlsafe_b64encode(header.encode()).decode().rstrip("=")
     for token in (header, f"{encoded}.{rest}.", f"{encoded}.{encoded}.{encoded}"):
         with pytest.raises(AuthError):
-            await tokens().identify(with_token(token))
+            await tokens().identify(bearer_scope(token))
 
 
-async def test_claims_nested_without_end_are_refused() -> None:
+async def test_deeply_nested_claims_are_rejected() -> None:
     payload = b'{"sub":' + b"[" * 5000 + b"]" * 5000 + b"}"
     token = jwt.api_jws.encode(payload, RSA.private, "RS256")
 
     assert await reason(tokens(), token) in ("malformed", "claim")
 
 
-async def test_a_token_in_another_header_is_none() -> None:
+async def test_token_in_another_header_is_ignored() -> None:
     with pytest.raises(MissingCredentials, match="Authorization: Bearer"):
-        await tokens().identify(request(x_api_key=RSA.token()))
+        await tokens().identify(request_scope(x_api_key=RSA.token()))
 
 
 # Keys
@@ -259,10 +259,10 @@ async def test_a_token_in_another_header_is_none() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no key", RSA.private_pem, rsa_pair(1024).public_pem, RSA.public_pem[:80]],
+    ["", "no key", RSA.private_pem, rsa_key_pair(1024).public_pem, RSA.public_pem[:80]],
     ids=["empty", "words", "private", "too short", "half"],
 )
-def test_what_is_no_public_key_is_refused_without_a_word_of_it(text: str) -> None:
+def test_invalid_public_key_is_rejected_without_revealing_it(text: str) -> None:
     with pytest.raises(ValueError, match=r"^it|^its") as raised:
         from_pem(text)
 
@@ -278,19 +278,19 @@ def test_what_is_no_public_key_is_refused_without_a_word_of_it(text: str) -> Non
         RSA.jwk(use="enc"),
         RSA.jwk(key_ops=["encrypt"]),
         RSA.jwk(alg="RSA-OAEP"),
-        rsa_pair(1024).jwk(),
+        rsa_key_pair(1024).jwk(),
         {**RSA.jwk(), "d": "AQAB"},
         {**RSA.jwk(), "n": "!"},
         {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"},
     ],
 )
-def test_a_key_of_a_set_that_cannot_verify_tokens_is_left_out(jwk: Json) -> None:
+def test_jwk_that_cannot_verify_tokens_is_rejected(jwk: Json) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  (which of the reasons is no matter)
         from_jwk(jwk)
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=[pair.algorithm for pair in PAIRS])
-def test_a_key_of_a_set_verifies_what_its_kind_can(pair: Pair) -> None:
+@pytest.mark.parametrize("pair", KEY_PAIRS, ids=[pair.algorithm for pair in KEY_PAIRS])
+def test_jwk_has_the_algorithms_of_its_type(pair: KeyPair) -> None:
     assert from_jwk(pair.jwk("a")).algorithms == from_pem(pair.public_pem).algorithms
     assert from_jwk(pair.jwk("a", alg=pair.algorithm)).algorithms == {pair.algorithm}
     assert from_jwk(pair.jwk("a", use="sig")).id == "a"
