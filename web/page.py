@@ -1,4 +1,4 @@
-"""Builds the operator's console: what npm brings, checked and bundled into the API's package."""
+"""Builds the operator console into the package of the API."""
 
 import fcntl
 import shutil
@@ -9,18 +9,18 @@ from web.node import find_node
 
 SOURCE_DIR = Path(__file__).parent / "ops"
 BUILD_DIR = Path(__file__).parents[1] / "api" / "console" / "built"
-#: Of which sources a page was built.
+#: Contains the digest of the sources that the page was built from.
 _STAMP = ".sources"
 
 
 def build(source: Path = SOURCE_DIR, built: Path = BUILD_DIR) -> bool:
-    """Build the page, if its sources are others than when it was built; whether it was.
+    """Build the page if its sources have changed, and return whether it was built.
 
-    Of several processes one does it, and one that serves it meanwhile finds one page or the other.
+    Only one process at a time builds. The finished page replaces the old one at the end.
 
     Raises:
         NodeMissingError: if there is no Node.js with npm.
-        subprocess.CalledProcessError: if npm or a check fails; it has said why.
+        subprocess.CalledProcessError: if npm or a check fails. Its output contains the reason.
     """
     with (source / "package.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""An issuer's address: a real HTTP server that serves a key set, as well or badly as it is told."""
+"""An HTTP server that serves the key set of a token issuer, and can misbehave."""
 
 import asyncio
 import json
@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.auth_caller import Json
+from tests.support.credentials import Json
 
 
 @dataclass
 class TokenIssuer:
     url: str
     status: int = 200
-    #: What is served; bytes as they are.
+    #: Served as JSON, or unchanged if it is bytes.
     body: Any = None
     headers: list[str] = field(default_factory=list[str])
     fetch_count: int = 0
-    #: Cleared, requests wait for it.
+    #: Requests wait until this is set.
     released: asyncio.Event = field(default_factory=asyncio.Event)
-    #: Bytes go out one by one, for ever.
+    #: Send the body one byte at a time, without end.
     endless: bool = False
 
     def serve(self, *keys: Json) -> None:

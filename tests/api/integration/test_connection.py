@@ -1,4 +1,4 @@
-"""Clients that take their time with a request's head, or make it endless."""
+"""Limits on the time and size of a request's head."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,7 +28,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def slow_body() -> AsyncGenerator[bytes]:
-    """For longer than a head may take."""
+    """Yield for longer than the limit for a head."""
     for _ in range(5):
         await asyncio.sleep(ShortLimits.head_timeout_seconds / 2)
         yield b"."
@@ -50,8 +50,8 @@ async def port() -> AsyncGenerator[int]:
     await serving
 
 
-async def answer(port: int, *chunks: bytes) -> bytes:
-    """All that is responses until the server closes the connection."""
+async def exchange(port: int, *chunks: bytes) -> bytes:
+    """Send the chunks, and return everything received until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for chunk in chunks:
@@ -70,19 +70,21 @@ async def answer(port: int, *chunks: bytes) -> bytes:
         b"GET /" + b"a" * 10_000,
         REQUEST + b"a" * 10_000,
     ],
-    ids=["a header", "many headers", "an address", "a header's name"],
+    ids=["long header value", "many headers", "long path", "long header name"],
 )
 async def test_too_large_head_returns_431(port: int, head: bytes) -> None:
-    assert (await answer(port, head)).startswith(b"HTTP/1.1 431 ")
+    assert (await exchange(port, head)).startswith(b"HTTP/1.1 431 ")
 
 
-@pytest.mark.parametrize("head", [b"", b"G", REQUEST], ids=["nothing", "a letter", "half a head"])
+@pytest.mark.parametrize(
+    "head", [b"", b"G", REQUEST], ids=["nothing", "one byte", "incomplete head"]
+)
 async def test_incomplete_head_returns_408(port: int, head: bytes) -> None:
-    assert (await answer(port, head)).startswith(b"HTTP/1.1 408 ")
+    assert (await exchange(port, head)).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_second_head_on_a_connection_is_limited_too(port: int) -> None:
-    responses = await answer(port, REQUEST + b"\r\n" + REQUEST)
+    responses = await exchange(port, REQUEST + b"\r\n" + REQUEST)
 
     assert responses.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in responses
@@ -91,10 +93,10 @@ async def test_second_head_on_a_connection_is_limited_too(port: int) -> None:
 async def test_slow_response_is_not_limited(port: int) -> None:
     slow = b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-    assert (await answer(port, slow)).endswith(b"0\r\n\r\n")
+    assert (await exchange(port, slow)).endswith(b"0\r\n\r\n")
 
 
 async def test_head_below_the_limit_is_accepted(port: int) -> None:
     head = REQUEST + b"Connection: close\r\nx: " + b"a" * 3_000 + b"\r\n\r\n"
 
-    assert (await answer(port, head)).startswith(b"HTTP/1.1 200 ")
+    assert (await exchange(port, head)).startswith(b"HTTP/1.1 200 ")

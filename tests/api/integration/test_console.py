@@ -1,4 +1,4 @@
-"""The console's routes: for operators and their own page alone; the page itself holds nothing."""
+"""Console routes accept only operators and the console's page; the page itself is public."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from shared.runs.store import RunStore
 from shared.settings import Settings
 from tests.support.processes import Api, Valkey
 from tests.support.wait import until
-from web.page import build
+from web.page import SOURCE_DIR, build
 
 USER, OPERATOR = new_api_key(), new_api_key()
 ENV = {
@@ -36,8 +36,8 @@ ENV = {
         ]
     ),
 }
-WORDS = "words of a user's own"
-PLACES = {"run_id": "r1", "worker_id": "nobody", "name": "no.js"}
+MESSAGE = "text of a user's message"
+PATH_PARAMETERS = {"run_id": "r1", "worker_id": "w1", "name": "no.js"}
 
 
 class Route(NamedTuple):
@@ -46,7 +46,7 @@ class Route(NamedTuple):
 
 
 def routes() -> list[Route]:
-    """All that there are: one that is added without protection fails here."""
+    """Return all console routes, so that a new route without protection fails these tests."""
     return [
         Route(method, route.path)
         for route in (*page.router.routes, *routes_module.router.routes)
@@ -55,7 +55,7 @@ def routes() -> list[Route]:
     ]
 
 
-GUARDED = [route for route in routes() if not is_public_path(route.path)]
+PROTECTED = [route for route in routes() if not is_public_path(route.path)]
 
 
 def key(value: str) -> dict[str, str]:
@@ -75,7 +75,7 @@ def api(valkey: Valkey) -> Generator[Api]:
     output = process.output
     asyncio.run(process.stop())
     assert "Traceback" not in output
-    assert WORDS not in output
+    assert MESSAGE not in output
     assert OPERATOR not in output
 
 
@@ -88,8 +88,8 @@ async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:  
 async def send(
     client: httpx.AsyncClient, route: Route, headers: dict[str, str]
 ) -> tuple[int, dict[str, Any]]:
-    """Status and problem; of a stream its status alone."""
-    path = route.path.format_map(PLACES)
+    """Return the status and the JSON body. The body of a stream is not read."""
+    path = route.path.format_map(PATH_PARAMETERS)
     async with client.stream(route.method, path, headers=headers) as response:
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             return response.status_code, {}
@@ -97,26 +97,26 @@ async def send(
     return response.status_code, json.loads(content) if content else {}
 
 
-async def ask(client: httpx.AsyncClient, chat: str = "c") -> str:
-    """The id of a run that waits."""
-    body = {"id": chat, "messages": [{"role": "user", "content": WORDS}]}
+async def start_run(client: httpx.AsyncClient, chat: str = "c") -> str:
+    """Start a run without workers, and return its id."""
+    body = {"id": chat, "messages": [{"role": "user", "content": MESSAGE}]}
     async with client.stream("POST", "/chat", json=body, headers=key(USER)) as response:
         return response.headers["x-run-id"]
 
 
 def test_only_the_page_and_its_assets_are_public() -> None:
-    assert {path for _, path in routes()} - {path for _, path in GUARDED} == {
+    assert {path for _, path in routes()} - {path for _, path in PROTECTED} == {
         "/ops",
         "/ops/",
         "/ops/assets/{name}",
     }
-    assert len(GUARDED) == 7
+    assert len(PROTECTED) == 7
 
 
-@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+@pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
 async def test_missing_key_or_scope_is_rejected(client: httpx.AsyncClient, route: Route) -> None:
-    nobody, problem = await send(client, route, {})
-    assert (nobody, problem["code"]) == (401, "unauthenticated")
+    status, problem = await send(client, route, {})
+    assert (status, problem["code"]) == (401, "unauthenticated")
 
     for url in (route, Route("GET", "/ops/overview")):
         status, problem = await send(client, url, key(USER))
@@ -124,7 +124,7 @@ async def test_missing_key_or_scope_is_rejected(client: httpx.AsyncClient, route
         assert "'operator'" in problem["detail"]
 
 
-@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+@pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
 async def test_request_from_another_page_is_rejected(
     client: httpx.AsyncClient, route: Route
 ) -> None:
@@ -135,13 +135,13 @@ async def test_request_from_another_page_is_rejected(
         assert "/ops" in problem["detail"]
 
 
-@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+@pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
 async def test_operator_can_use_every_route(client: httpx.AsyncClient, route: Route) -> None:
     status, problem = await send(client, route, {**key(OPERATOR), "sec-fetch-site": "same-origin"})
 
     assert status in (200, 404)
     if status == 404:
-        assert re.search("'r1'|'nobody'", problem["detail"])
+        assert re.search("'r1'|'w1'", problem["detail"])
 
 
 async def test_mode_none_rejects_other_pages_on_this_machine(
@@ -152,14 +152,14 @@ async def test_mode_none_rejects_other_pages_on_this_machine(
     try:
         await api.ready()
         async with httpx.AsyncClient(base_url=api.url) as client:
-            page = {"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}
-            other = await client.post("/ops/workers/w/drain", headers=page)
+            other_page = {"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}
+            other = await client.post("/ops/workers/w/drain", headers=other_page)
             rebound = await client.get("/ops/overview", headers={"host": "evil.example"})
-            mine = await client.get("/ops/overview")
+            local = await client.get("/ops/overview")
     finally:
         await api.stop()
 
-    assert (other.status_code, rebound.status_code, mine.status_code) == (403, 403, 200)
+    assert (other.status_code, rebound.status_code, local.status_code) == (403, 403, 200)
 
 
 async def test_page_and_assets_are_public_with_a_strict_policy(
@@ -179,8 +179,8 @@ async def test_page_and_assets_are_public_with_a_strict_policy(
         assert policy.startswith("default-src 'self';")
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
-        known = {"if-none-match": response.headers["etag"]}
-        assert (await client.get(response.url, headers=known)).status_code == 304
+        cached = {"if-none-match": response.headers["etag"]}
+        assert (await client.get(response.url, headers=cached)).status_code == 304
     assert all("immutable" in response.headers["cache-control"] for response in loaded)
 
 
@@ -218,8 +218,7 @@ async def test_missing_build_returns_instructions(
 
 def test_page_is_rebuilt_only_when_its_sources_change(tmp_path: Path) -> None:
     source = tmp_path / "ops"
-    ours = Path(page.__file__).parents[2] / "web" / "ops"
-    shutil.copytree(ours, source, symlinks=True)
+    shutil.copytree(SOURCE_DIR, source, symlinks=True)
 
     first = build(source, tmp_path / "built")
     again = build(source, tmp_path / "built")
@@ -235,20 +234,20 @@ def test_page_is_rebuilt_only_when_its_sources_change(tmp_path: Path) -> None:
 async def test_overview_lists_waiting_runs_without_messages(
     client: httpx.AsyncClient,
 ) -> None:
-    run_id = await ask(client)
+    run_id = await start_run(client)
 
-    async def look() -> httpx.Response | None:
-        """One look serves all who ask within a second: the run may be in the next."""
+    async def overview() -> httpx.Response | None:
+        """Return the overview once it contains the run: snapshots are cached for a second."""
         response = await client.get("/ops/overview", headers=key(OPERATOR))
         return response if run_id in response.text else None
 
-    response = await until(look)
+    response = await until(overview)
     assert response is not None
     assert response.headers["cache-control"] == "no-store"
     live = [(run["id"], run["state"]) for run in response.json()["live"]]
     assert live == [(run_id, "waiting")]
     assert "totals" not in response.text
-    assert WORDS not in response.text
+    assert MESSAGE not in response.text
     assert "api_key:" not in response.text
 
 
@@ -258,7 +257,7 @@ async def test_snapshot_stream_repeats_until_the_process_exits(
 ) -> None:
     api = Api(valkey.url).start()
     await api.ready()
-    told: list[dict[str, Any]] = []
+    snapshots: list[dict[str, Any]] = []
     stopping: asyncio.Task[int] | None = None
     async with (
         httpx.AsyncClient(base_url=api.url, timeout=20) as client,
@@ -266,30 +265,30 @@ async def test_snapshot_stream_repeats_until_the_process_exits(
     ):
         async for line in response.aiter_lines():
             if line.startswith("data: "):
-                told.append(json.loads(line.removeprefix("data: ")))
-            if len(told) == 2 and stopping is None:
+                snapshots.append(json.loads(line.removeprefix("data: ")))
+            if len(snapshots) == 2 and stopping is None:
                 stopping = asyncio.create_task(api.stop())
 
     assert stopping is not None
     assert await stopping == 0
-    assert told[0]["at"] < told[1]["at"]
-    assert told[0]["redis"]["up"]
+    assert snapshots[0]["at"] < snapshots[1]["at"]
+    assert snapshots[0]["redis"]["up"]
 
 
 async def test_run_commands_are_logged_with_the_operator(
     client: httpx.AsyncClient, api: Api
 ) -> None:
-    run_id = await ask(client)
+    run_id = await start_run(client)
     described = (await client.get(f"/ops/runs/{run_id}", headers=key(OPERATOR))).json()
     following = client.stream("GET", f"/ops/runs/{run_id}/events", headers=key(OPERATOR))
     async with following as response:
         stopped = await client.post(f"/ops/runs/{run_id}/stop", headers=key(OPERATOR))
-        said = await response.aread()
+        body = await response.aread()
     again = await client.post(f"/ops/runs/{run_id}/stop", headers=key(OPERATOR))
 
     assert (described["state"], described["worker"]) == ("queued", None)
     assert stopped.json() == {"detail": f"Run {run_id} is cancelled."}
-    assert said.endswith(b"data: [DONE]\n\n")
+    assert body.endswith(b"data: [DONE]\n\n")
     assert (again.status_code, again.json()["code"]) == (409, "run_ended")
     lines = [json.loads(line) for line in api.output.splitlines() if '"ops.' in line]
     audited = {line["event"]: line for line in lines if line["run_id"] == run_id}
@@ -300,7 +299,7 @@ async def test_run_commands_are_logged_with_the_operator(
 async def test_requeue_fails_if_the_run_is_held_or_its_job_gone(
     client: httpx.AsyncClient, redis: Redis
 ) -> None:
-    run_id = await ask(client)
+    run_id = await start_run(client)
     await redis.execute_command("ZADD", keys.QUEUE, 9e15, run_id)
 
     async def requeue(run_id: str) -> tuple[int, dict[str, Any]]:
@@ -327,8 +326,8 @@ async def test_follow_with_an_invalid_cursor_returns_422(
     names = ("chat_id", "owner", "message_id", "agent", "model", "request_id")
     run = Run(id="r2", **dict.fromkeys(names, "x"))
     await RunStore(redis, live_ttl=60).create(run)
-    wrong = {**key(OPERATOR), "last-event-id": "nonsense"}
+    headers = {**key(OPERATOR), "last-event-id": "nonsense"}
 
-    response = await client.get("/ops/runs/r2/events", headers=wrong)
+    response = await client.get("/ops/runs/r2/events", headers=headers)
 
     assert (response.status_code, response.json()["field"]) == (422, "Last-Event-ID")

@@ -1,4 +1,4 @@
-"""The API's pages show the whole API in a real browser, with nothing from elsewhere."""
+"""The documentation pages show every route in a real browser, using local files only."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -38,8 +38,8 @@ async def test_browser_shows_every_chat_route(api: Api, page: str, mark: str) ->
     marks = [mark.format(operation) for operation in OPERATIONS]
     document = await asyncio.to_thread(rendered_document, f"{api.url}{page}", *marks)
 
-    for shown_mark in (*marks, "Mamba Server"):
-        assert shown_mark in document, document[:3000]
+    for expected in (*marks, "Mamba Server"):
+        assert expected in document, document[:3000]
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])

@@ -1,4 +1,4 @@
-"""`GET /health` says what is wrong, costs nothing, and tells a stranger no secret."""
+"""`GET /health` reports failing components, shares checks, and reveals no secret."""
 
 import asyncio
 import json
@@ -34,20 +34,20 @@ from tests.shared.integration.test_workers import record
 from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey
 
-#: Each request looks anew.
-EACH_TIME = HealthSettings(interval_seconds=1e-9)
+#: Disables the cache between requests.
+UNCACHED = HealthSettings(interval_seconds=1e-9)
 
 
 def settings(valkey: Valkey, **more: Any) -> Settings:
     openai = OpenAISettings.model_validate(
         {"api_key": "sk-marker", "base_url": "https://marker.example/v1"}
     )
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "redis": RedisSettings(url=valkey.url),
         "openai": openai,
-        "health": EACH_TIME,
+        "health": UNCACHED,
     }
-    return Settings(**{**given, **more})
+    return Settings(**{**defaults, **more})
 
 
 @asynccontextmanager
@@ -228,8 +228,8 @@ async def test_unresponsive_redis_is_unhealthy_in_bounded_time(valkey: Valkey) -
         assert components[name] == {"status": "unhealthy", "detail": "Redis does not respond."}
 
 
-class Counting:
-    """A Redis that counts what it is asked, and answers when it is let."""
+class RecordingRedis:
+    """Forwards commands to Redis and records their names."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -241,34 +241,37 @@ class Counting:
 
 
 @pytest.fixture
-def counting(redis: Redis) -> Counting:
-    return Counting(redis)
+def recording(redis: Redis) -> RecordingRedis:
+    return RecordingRedis(redis)
 
 
-def checks_over(counting: Counting, settings: Settings) -> ComponentChecks:
-    redis = cast("Redis", counting)
+def checks_over(recording: RecordingRedis, settings: Settings) -> ComponentChecks:
+    redis = cast("Redis", recording)
     agents = AgentDirectory(AgentCatalog(redis, live_ttl=60), AgentFile(settings.agents))
     stores = Stores(redis, redis, live_ttl=60, retention=60)
     return ComponentChecks(stores, LiveSettings(settings), agents)
 
 
-async def test_concurrent_requests_share_one_check(counting: Counting) -> None:
+async def test_concurrent_requests_share_one_check(recording: RecordingRedis) -> None:
     hour = Settings(health=HealthSettings(interval_seconds=3600))
-    checks = checks_over(counting, hour)
+    checks = checks_over(recording, hour)
 
     found = await asyncio.gather(*(checks.read() for _ in range(50)))
     found.append(await checks.read())
 
-    assert counting.commands.count("PING") == 1
-    assert len({json.dumps([c.model_dump() for c in one.values()]) for one in found}) == 1
+    assert recording.commands.count("PING") == 1
+    assert (
+        len({json.dumps([c.model_dump() for c in components.values()]) for components in found})
+        == 1
+    )
 
 
-async def test_cancelled_request_does_not_cancel_the_check(counting: Counting) -> None:
-    checks = checks_over(counting, Settings())
+async def test_cancelled_request_does_not_cancel_the_check(recording: RecordingRedis) -> None:
+    checks = checks_over(recording, Settings())
     leaving = asyncio.create_task(checks.read())
     staying = asyncio.create_task(checks.read())
     await asyncio.sleep(0)
     leaving.cancel()
 
     assert (await staying)["redis"].status == "healthy"
-    assert counting.commands.count("PING") == 1
+    assert recording.commands.count("PING") == 1

@@ -1,4 +1,4 @@
-"""`GET /metrics` of the API: who may read it, and that it tells the truth."""
+"""`GET /metrics` of the API reports the state of the deployment."""
 
 import asyncio
 from importlib.metadata import version
@@ -24,11 +24,11 @@ from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey
 from tests.support.wait import until
 
-HELLO = {"messages": [{"role": "user", "content": "a secret of mine"}]}
+CHAT_BODY = {"messages": [{"role": "user", "content": "a secret of mine"}]}
 
 
 async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
-    """Each sample, by its name and its labels' values."""
+    """Return the value of each sample by its name and label values."""
     response = await client.get("/metrics")
     assert response.status_code == 200, response.text
     return {
@@ -59,12 +59,12 @@ async def test_queue_gauge_has_a_value_per_state(redis: Redis, valkey: Valkey) -
     await redis.execute_command("SET", keys.lease("r"), "worker", "PX", 60_000)
 
     async with client_of(settings(valkey)) as client:
-        told = await read(client)
+        samples = await read(client)
 
-    assert told["mamba_queue_runs", "main", "waiting"] == 2
-    assert told["mamba_queue_runs", "main", "running"] == 1
-    assert told["mamba_queue_runs", "main", "deferred"] == 1
-    assert 60 <= told["mamba_queue_oldest_wait_seconds", "main"] < 90
+    assert samples["mamba_queue_runs", "main", "waiting"] == 2
+    assert samples["mamba_queue_runs", "main", "running"] == 1
+    assert samples["mamba_queue_runs", "main", "deferred"] == 1
+    assert 60 <= samples["mamba_queue_oldest_wait_seconds", "main"] < 90
 
 
 async def test_gauges_report_workers_redis_and_providers(redis: Redis, valkey: Valkey) -> None:
@@ -75,18 +75,18 @@ async def test_gauges_report_workers_redis_and_providers(redis: Redis, valkey: V
 
     hour = HealthSettings(interval_seconds=3600)
     async with client_of(settings(valkey, health=hour)) as client:
-        told = await read(client)
+        samples = await read(client)
 
-    assert told["mamba_workers", "serving"] == 1
-    assert told["mamba_workers", "draining"] == 1
-    assert told["mamba_workers_runs",] == 4
-    assert told["mamba_workers_slots",] == 4
-    assert told["mamba_redis_up",] == 1
-    assert 0 < told["mamba_redis_latency_seconds",] < 2
-    assert told["mamba_redis_memory_bytes",] > 100_000
-    assert told["mamba_redis_memory_limit_bytes",] == 0
-    assert told["mamba_provider_up", "openai"] == 0
-    assert told["mamba_provider_latency_seconds", "openai"] == pytest.approx(0.15)
+    assert samples["mamba_workers", "serving"] == 1
+    assert samples["mamba_workers", "draining"] == 1
+    assert samples["mamba_workers_runs",] == 4
+    assert samples["mamba_workers_slots",] == 4
+    assert samples["mamba_redis_up",] == 1
+    assert 0 < samples["mamba_redis_latency_seconds",] < 2
+    assert samples["mamba_redis_memory_bytes",] > 100_000
+    assert samples["mamba_redis_memory_limit_bytes",] == 0
+    assert samples["mamba_provider_up", "openai"] == 0
+    assert samples["mamba_provider_latency_seconds", "openai"] == pytest.approx(0.15)
 
 
 async def test_gauges_report_every_queue_and_the_limit(redis: Redis, valkey: Valkey) -> None:
@@ -97,12 +97,12 @@ async def test_gauges_report_every_queue_and_the_limit(redis: Redis, valkey: Val
 
     limits = LimitSettings(queue_depth=7)
     async with client_of(settings(valkey, models=routed, limits=limits)) as client:
-        told = await read(client)
+        samples = await read(client)
 
-    assert told["mamba_queue_runs", "local", "waiting"] == 1
-    assert told["mamba_queue_oldest_wait_seconds", "local"] >= 60
-    assert told["mamba_queue_runs", "main", "waiting"] == 0
-    assert told["mamba_queue_limit",] == 7
+    assert samples["mamba_queue_runs", "local", "waiting"] == 1
+    assert samples["mamba_queue_oldest_wait_seconds", "local"] >= 60
+    assert samples["mamba_queue_runs", "main", "waiting"] == 0
+    assert samples["mamba_queue_limit",] == 7
 
 
 async def test_process_exports_version_and_settings_state(
@@ -110,10 +110,10 @@ async def test_process_exports_version_and_settings_state(
     valkey: Valkey,
 ) -> None:
     async with client_of(settings(valkey)) as client:
-        told = await read(client)
+        samples = await read(client)
 
-    assert told["mamba_build_info", version("mamba-server")] == 1
-    assert told["mamba_settings_loaded",] == 1
+    assert samples["mamba_build_info", version("mamba-server")] == 1
+    assert samples["mamba_settings_loaded",] == 1
 
 
 async def test_unresponsive_redis_is_reported_in_bounded_time(valkey: Valkey) -> None:
@@ -123,14 +123,14 @@ async def test_unresponsive_redis_is_reported_in_bounded_time(valkey: Valkey) ->
             await read(client)
             proxy.stand_still()
 
-            async def away() -> dict[tuple[str, ...], float]:
-                told = await read(client)
-                return told if told["mamba_redis_up",] == 0 else {}
+            async def redis_down() -> dict[tuple[str, ...], float]:
+                samples = await read(client)
+                return samples if samples["mamba_redis_up",] == 0 else {}
 
             async with asyncio.timeout(8):
-                told = await until(away)
+                samples = await until(redis_down)
 
-    assert not [key for key in told if key[0] == "mamba_queue_runs"]
+    assert not [key for key in samples if key[0] == "mamba_queue_runs"]
 
 
 async def test_concurrent_scrapes_share_one_snapshot(redis: Redis, valkey: Valkey) -> None:
@@ -139,7 +139,7 @@ async def test_concurrent_scrapes_share_one_snapshot(redis: Redis, valkey: Valke
         await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
         stats: dict[str, Any] = await redis.execute_command("INFO", "commandstats")
 
-    # None, where the sample that was just made has looked for them too.
+    # No call if the snapshot of a concurrent sample is reused.
     assert stats.get("cmdstat_info", {"calls": 0})["calls"] <= 1
 
 
@@ -152,11 +152,11 @@ async def test_requests_are_counted_by_route_template(
         for path in ("/chat/somebody/stream", "/chat/another/stream", "/no/such/page"):
             await client.get(path)
         await client.request("BREW", "/chat")
-        told = await read(client)
+        samples = await read(client)
         text = (await client.get("/metrics")).text
 
     def counted(*key: str) -> float:
-        return told.get(key, 0) - before.get(key, 0)
+        return samples.get(key, 0) - before.get(key, 0)
 
     assert counted("mamba_http_requests_total", "GET", "/chat/{chat_id}/stream", "204") == 2
     assert counted("mamba_http_requests_total", "GET", "other", "404") == 1
@@ -176,10 +176,10 @@ async def test_refusals_are_counted_by_code(redis: Redis, valkey: Valkey) -> Non
 
     async with client_of(settings(valkey, limits=LimitSettings(queue_depth=1))) as client:
         before = await read(client)
-        assert (await client.post("/chat", json=HELLO)).status_code == 429
-        told = await read(client)
+        assert (await client.post("/chat", json=CHAT_BODY)).status_code == 429
+        samples = await read(client)
         text = (await client.get("/metrics")).text
 
     key = ("mamba_http_refusals_total", "queue_full")
-    assert told[key] - before.get(key, 0) == 1
+    assert samples[key] - before.get(key, 0) == 1
     assert "secret" not in text

@@ -1,6 +1,6 @@
-"""Every route, by everybody: a chat is there for its owner, and for nobody else.
+"""Chats are visible to their owner only.
 
-The routes are those of the API's own document: one that is added without protection fails here.
+The tests cover every route of the OpenAPI document, so a new route without protection fails here.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from shared.api_key import new_api_key
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.settings import Settings
-from tests.support.auth_caller import SECRET, Json, valid_claims, secret_token
+from tests.support.credentials import SECRET, Json, secret_token, valid_claims
 from tests.support.processes import Api, Valkey
 
 pytestmark = pytest.mark.usefixtures("redis")
@@ -40,7 +40,7 @@ class Route(NamedTuple):
     path: str
 
     @property
-    def of_a_chat(self) -> bool:
+    def has_chat_id(self) -> bool:
         return "{chat_id}" in self.path
 
 
@@ -55,8 +55,8 @@ def routes() -> list[Route]:
 
 
 def token(algorithm: str = "HS256", **claims: Any) -> str:
-    known = {"aud": "mamba", "iss": "us", "org": "acme"}
-    return secret_token(valid_claims(**{**known, **claims}), algorithm, SECRET * 2)
+    defaults = {"aud": "mamba", "iss": "us", "org": "acme"}
+    return secret_token(valid_claims(**{**defaults, **claims}), algorithm, SECRET * 2)
 
 
 def authorized(token: str) -> Json:
@@ -67,10 +67,10 @@ OWNER = authorized(token())
 OTHERS: dict[str, Json] = {
     "another user": authorized(token(sub="eve")),
     "the same name in another tenant": authorized(token(org="other")),
-    "a name that holds the tenant's": authorized(token(org="a", sub="cme:ann")),
+    "a name that contains the tenant": authorized(token(org="a", sub="cme:ann")),
 }
-STRANGERS: dict[str, Json] = {
-    "nobody": {},
+INVALID_CREDENTIALS: dict[str, Json] = {
+    "no credentials": {},
     "expired": authorized(token(exp=int(time.time()) - 60)),
     "another algorithm": authorized(token("HS384")),
     "another audience": authorized(token(aud="other")),
@@ -91,7 +91,7 @@ def api(valkey: Valkey) -> Generator[Api]:
     asyncio.run(process.stop())
     assert "Traceback" not in output
     assert "request.failed" not in output
-    for headers in (OWNER, *OTHERS.values(), *STRANGERS.values()):
+    for headers in (OWNER, *OTHERS.values(), *INVALID_CREDENTIALS.values()):
         assert not any(value.split()[-1] in output for value in headers.values())
 
 
@@ -100,19 +100,19 @@ class Client:
     http: httpx.AsyncClient
 
     async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """The response; of a stream its headers alone."""
+        """Return the response. A stream is closed after its headers."""
         async with self.http.stream(method, path, **options) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 await response.aread()
             return response
 
-    async def ask(self, headers: Json, **body: Any) -> httpx.Response:
+    async def send_chat(self, headers: Json, **body: Any) -> httpx.Response:
         messages = [{"role": "user", "content": "Hi"}]
-        asked = {"id": CHAT, "messages": messages, **body}
-        return await self.send("POST", "/chat", json=asked, headers=headers)
+        chat = {"id": CHAT, "messages": messages, **body}
+        return await self.send("POST", "/chat", json=chat, headers=headers)
 
     async def call(self, route: Route, headers: Json) -> httpx.Response:
-        """A parameter that is not known here needs a rule in the tests below."""
+        """Call a route. Fails on path parameters without a value here."""
         body: Json = {"json": {}} if route.method in ("POST", "PUT", "PATCH") else {}
         path = route.path.format(chat_id=CHAT, name="generateCard")
         return await self.send(route.method, path, headers=headers, **body)
@@ -125,21 +125,21 @@ async def client(api: Api) -> AsyncGenerator[Client]:
 
 
 @pytest.fixture
-async def run_id(client: Client, redis: Redis) -> str:  # noqa: ARG001  (emptied before)
-    """A live run of the owner's chat."""
-    response = await client.ask(OWNER)
+async def run_id(client: Client, redis: Redis) -> str:  # noqa: ARG001  (empties Redis)
+    """The id of a live run in the owner's chat."""
+    response = await client.send_chat(OWNER)
     assert response.status_code == 200
     return response.headers["x-run-id"]
 
 
 def test_document_lists_the_routes_under_test() -> None:
-    walked = routes()
+    documented = routes()
 
-    assert Route("POST", "/chat") in walked
-    assert sum(route.of_a_chat for route in walked) >= 2
+    assert Route("POST", "/chat") in documented
+    assert sum(route.has_chat_id for route in documented) >= 2
 
 
-@pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS.keys())
+@pytest.mark.parametrize("headers", INVALID_CREDENTIALS.values(), ids=INVALID_CREDENTIALS.keys())
 @pytest.mark.parametrize("route", routes(), ids=" ".join)
 async def test_invalid_credentials_reach_only_public_routes(
     client: Client, run_id: str, redis: Redis, route: Route, headers: Json
@@ -166,18 +166,19 @@ async def test_owner_reaches_every_route(client: Client, route: Route) -> None:
 
 
 @pytest.mark.parametrize("headers", OTHERS.values(), ids=OTHERS.keys())
-@pytest.mark.parametrize("route", [route for route in routes() if route.of_a_chat], ids=" ".join)
+@pytest.mark.parametrize("route", [route for route in routes() if route.has_chat_id], ids=" ".join)
 async def test_chat_of_another_owner_seems_not_to_exist(
     client: Client, run_id: str, redis: Redis, route: Route, headers: Json
 ) -> None:
-    """What they get is, to the letter, what they get of a chat that nobody has."""
+    """The response is identical to that of a chat that does not exist."""
     before = await redis.execute_command("HGETALL", keys.run(run_id))
 
-    there = await client.call(route, headers)
-    nowhere = await client.call(Route(route.method, route.path.replace("{chat_id}", "no")), headers)
+    existing = await client.call(route, headers)
+    missing_route = Route(route.method, route.path.replace("{chat_id}", "no"))
+    missing = await client.call(missing_route, headers)
 
-    assert there.status_code in (204, 404)
-    assert comparable(there) == comparable(nowhere)
+    assert existing.status_code in (204, 404)
+    assert comparable(existing) == comparable(missing)
     cursor = {**headers, "last-event-id": f"1-0@{run_id}"}
     assert (await client.call(route, cursor)).status_code == 404
     assert await redis.execute_command("HGETALL", keys.run(run_id)) == before
@@ -193,12 +194,12 @@ def comparable(response: httpx.Response) -> tuple[object, ...]:
 async def test_same_chat_id_of_two_owners_is_two_chats(
     client: Client, run_id: str, redis: Redis, headers: Json
 ) -> None:
-    """Neither the answer that is being made nor a `supersede` crosses from one to the other."""
-    other = await client.ask(headers)
-    superseded = await client.ask(headers, supersede=True)
+    """A live run or `supersede` of one owner does not affect the chat of the other."""
+    other = await client.send_chat(headers)
+    superseded = await client.send_chat(headers, supersede=True)
 
     assert (other.status_code, superseded.status_code) == (200, 200)
-    assert (await client.ask(OWNER)).status_code == 409
+    assert (await client.send_chat(OWNER)).status_code == 409
     state = await redis.execute_command("HMGET", keys.run(run_id), "state", "cancel")
     assert state == [b"queued", b"0"]
     stream = await client.send("GET", f"/chat/{CHAT}/stream", headers=headers)

@@ -1,4 +1,4 @@
-"""Whatever arrives at the API's edge is taken, or refused in one shape; it is never a 500."""
+"""Every request is accepted or rejected with a problem response, never with a 500."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ BODIES = {
     path.stem: path.read_bytes()
     for path in sorted((Path(__file__).parents[2] / "support/request_bodies").glob("*.json"))
 }
-#: The only one that answers a call; the others are of chats that go on.
-ANSWER = BODIES.pop("deny")
+#: The only body that responds to a tool call.
+TOOL_RESPONSE = BODIES.pop("deny")
 HI = {"role": "user", "content": "Hi"}
 MB = 1024 * 1024
 HEAD = "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -46,17 +46,17 @@ async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-#: What an API process says of itself, whoever asks it what.
-OF_THE_PROCESS = (b"mamba:api", b"mamba:samples", b"mamba:counters:")
+#: Keys that an API process writes independently of requests.
+PROCESS_KEYS = (b"mamba:api", b"mamba:samples", b"mamba:counters:")
 
 
-async def queued(redis: Redis) -> int:
+async def queue_length(redis: Redis) -> int:
     return await redis.execute_command("ZCARD", keys.QUEUE)
 
 
-async def nothing_is_left(redis: Redis) -> bool:
+async def nothing_is_stored(redis: Redis) -> bool:
     names: list[bytes] = await redis.execute_command("KEYS", "*")
-    return all(name.startswith(OF_THE_PROCESS) for name in names)
+    return all(name.startswith(PROCESS_KEYS) for name in names)
 
 
 def chat(*messages: Any, **more: Any) -> bytes:
@@ -68,7 +68,7 @@ def parts(*parts: Any) -> bytes:
 
 
 def tool_part(text: str) -> bytes:
-    """A body whose tool part has this JSON as its input."""
+    """Return a body with a tool part whose input is this JSON text."""
     part = '{"type":"tool-f","toolCallId":"k","state":"output-available","input":%s,"output":1}'
     message = '{"role":"assistant","parts":[%s]}' % (part % text)
     return f'{{"messages":[{message},{{"role":"user","content":"Hi"}}]}}'.encode()
@@ -89,7 +89,7 @@ def assert_problem(
 
 
 async def post(client: httpx.AsyncClient, body: bytes | AsyncIterator[bytes]) -> httpx.Response:
-    """The response; of a stream its headers alone."""
+    """Return the response. A stream is closed after its headers."""
     headers = {"content-type": "application/json"}
     async with client.stream("POST", "/chat", content=body, headers=headers) as response:
         if response.status_code != 200:
@@ -100,7 +100,7 @@ async def post(client: httpx.AsyncClient, body: bytes | AsyncIterator[bytes]) ->
 async def test_tool_response_to_an_expired_call_returns_410(
     client: httpx.AsyncClient,
 ) -> None:
-    response = await post(client, ANSWER)
+    response = await post(client, TOOL_RESPONSE)
 
     assert (response.status_code, response.json()["code"]) == (410, "pending_expired")
     assert response.json()["field"] == "messages[1].parts[1]"
@@ -149,8 +149,8 @@ ACCEPTED = {
         },
         HI,
     ),
-    "an object key twice": b'{"id":"a","id":"b","messages":[{"role":"user","content":"Hi"}]}',
-    "keys nobody knows": chat({**HI, "mood": [{}]}, mood={"a": [1]}),
+    "duplicate object key": b'{"id":"a","id":"b","messages":[{"role":"user","content":"Hi"}]}',
+    "unknown keys": chat({**HI, "mood": [{}]}, mood={"a": [1]}),
     "a number beyond a float": tool_part('{"a":1e400}'),
     "a number of 4,000 digits": tool_part('{"a":' + "9" * 4000 + "}"),
     "a NUL in a text": chat({"role": "user", "content": "a\0b"}),
@@ -168,13 +168,13 @@ async def test_unusual_body_is_accepted(
     response = await post(client, body)
 
     assert response.status_code == 200, response.text
-    assert await queued(redis) == 1
+    assert await queue_length(redis) == 1
 
 
-NOT_JSON = {
-    "half an object": b'{"messages":',
-    "nothing": b"",
-    "words": b"hello",
+INVALID_JSON = {
+    "an incomplete object": b'{"messages":',
+    "empty": b"",
+    "plain text": b"hello",
     "two values": chat() + chat(),
     "invalid UTF-8": b'{"messages":[{"role":"user","content":"\xff\xfe"}]}',
     "UTF-16": chat().decode().encode("utf-16"),
@@ -194,15 +194,15 @@ NOT_JSON = {
 }
 
 
-@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
+@pytest.mark.parametrize("body", INVALID_JSON.values(), ids=INVALID_JSON.keys())
 async def test_invalid_json_returns_422(
     client: httpx.AsyncClient, redis: Redis, body: bytes
 ) -> None:
     assert_problem(await post(client, body), 422, "invalid_request")
-    assert await nothing_is_left(redis)
+    assert await nothing_is_stored(redis)
 
 
-NOT_VALID = {
+INVALID_FIELDS = {
     "a list": (b"[]", None),
     "a string": (b'"Hi"', None),
     "a number": (b"1e400", None),
@@ -245,7 +245,7 @@ NOT_VALID = {
         parts({"type": "file", "mediaType": "text/plain"}),
         "messages[0].parts[0].url",
     ),
-    "a file: of this machine": (
+    "a file: a file URL": (
         parts({"type": "file", "mediaType": "text/plain", "url": "file:///etc/passwd"}),
         "messages[0].parts[0].url",
     ),
@@ -263,26 +263,26 @@ NOT_VALID = {
     "model: a number": (chat(model=1), "model"),
     "model: empty": (chat(model=""), "model"),
     "model: 100 kB": (chat(model="m" * 100_000), "model"),
-    "agent: unknown": (chat(agent="nobody"), "agent"),
+    "agent: unknown": (chat(agent="unknown"), "agent"),
     "agent: a list": (chat(agent=["chat"]), "agent"),
     "tools: a string": (chat(tools="generateCard"), "tools"),
     "tools: numbers": (chat(tools=[1]), "tools[0]"),
     "tools: unknown": (chat(tools=["generateCard", "rm"]), "tools[1]"),
     "supersede: a string": (chat(supersede="perhaps"), "supersede"),
     "supersede: a list": (chat(supersede=[]), "supersede"),
-    "a last message without a word": (
+    "an empty last message": (
         chat(HI, {"role": "user", "parts": []}),
         "messages[1]",
     ),
 }
 
 
-@pytest.mark.parametrize(("body", "field"), NOT_VALID.values(), ids=NOT_VALID.keys())
+@pytest.mark.parametrize(("body", "field"), INVALID_FIELDS.values(), ids=INVALID_FIELDS.keys())
 async def test_invalid_field_returns_422_with_its_path(
     client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
 ) -> None:
     assert_problem(await post(client, body), 422, "invalid_request", field)
-    assert await nothing_is_left(redis)
+    assert await nothing_is_stored(redis)
 
 
 async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -293,7 +293,7 @@ async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
 TOO_LARGE = {
     "10 MB": (b" " * 10 * MB, None),
     "10,000 messages": (chat(*[HI] * 10_000), "messages"),
-    "millions of messages that are wrong": (
+    "millions of invalid messages": (
         b'{"messages":[' + b"0," * 4_000_000 + b"0]}",
         "messages",
     ),
@@ -310,14 +310,12 @@ async def test_too_large_body_returns_413(
     client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
 ) -> None:
     assert_problem(await post(client, body), 413, "too_large", field)
-    assert await nothing_is_left(redis)
+    assert await nothing_is_stored(redis)
 
 
-async def test_large_chunked_body_returns_413(
-    client: httpx.AsyncClient, redis: Redis
-) -> None:
+async def test_large_chunked_body_returns_413(client: httpx.AsyncClient, redis: Redis) -> None:
     assert_problem(await post(client, in_chunks(b" " * 10 * MB)), 413, "too_large")
-    assert await nothing_is_left(redis)
+    assert await nothing_is_stored(redis)
 
 
 @pytest.mark.parametrize(
@@ -331,15 +329,15 @@ async def test_large_chunked_body_returns_413(
 async def test_body_with_millions_of_errors_is_rejected_quickly(
     client: httpx.AsyncClient, body: bytes
 ) -> None:
-    begun = time.monotonic()
+    started_at = time.monotonic()
 
     assert (await post(client, body)).status_code == 422
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - started_at < 3
 
 
 async def test_unknown_agent_or_tool_error_lists_available_names(client: httpx.AsyncClient) -> None:
-    agent = (await post(client, chat(agent="nobody"))).json()["detail"]
-    tool = (await post(client, chat(tools=["nothing"]))).json()["detail"]
+    agent = (await post(client, chat(agent="unknown"))).json()["detail"]
+    tool = (await post(client, chat(tools=["unknown"]))).json()["detail"]
 
     assert agent.endswith("Available agents: chat, code_review, research.")
     assert "generateForm, generateChart, generateCode, generateCard" in tool
@@ -357,9 +355,7 @@ async def test_unknown_agent_or_tool_error_lists_available_names(client: httpx.A
         ("POST", "/models"),
     ],
 )
-async def test_wrong_method_returns_405(
-    client: httpx.AsyncClient, method: str, path: str
-) -> None:
+async def test_wrong_method_returns_405(client: httpx.AsyncClient, method: str, path: str) -> None:
     response = await client.request(method, path)
 
     assert_problem(response, 405, "method_not_allowed")
@@ -386,11 +382,11 @@ async def test_unknown_chat_returns_204_for_stream_and_404_for_stop(
 async def test_invalid_chat_id_in_the_path_returns_422(
     client: httpx.AsyncClient, chat_id: str
 ) -> None:
-    for refused in (
+    for response in (
         await client.get(f"/chat/{chat_id}/stream"),
         await client.post(f"/chat/{chat_id}/stop"),
     ):
-        assert_problem(refused, 422, "invalid_request", "chat_id")
+        assert_problem(response, 422, "invalid_request", "chat_id")
 
 
 @pytest.mark.parametrize("chat_id", ["日本", "a b", "a/b", "ü?#%", "…" * 256, "<script>", "a:b"])
@@ -406,24 +402,20 @@ async def test_returned_chat_id_addresses_the_chat(
     stopped = await client.post(f"/chat/{path}/stop")
 
     assert stopped.json() == {"run_id": response.headers["x-run-id"], "state": "cancelled"}
-    assert await queued(redis) == 0
+    assert await queue_length(redis) == 0
 
 
 @pytest.mark.parametrize(
     "cursor", ["garbage", "-1-1", "1", "1-", "1-1@", "9" * 50 + "-1", "1-1@" + "a" * 50_000, "é"]
 )
-async def test_invalid_last_event_id_returns_422(
-    client: httpx.AsyncClient, cursor: str
-) -> None:
+async def test_invalid_last_event_id_returns_422(client: httpx.AsyncClient, cursor: str) -> None:
     response = await client.get("/chat/x/stream", headers={b"last-event-id": cursor.encode()})
 
     assert_problem(response, 422, "invalid_request", "Last-Event-ID")
 
 
-@pytest.mark.parametrize("cursor", ["1-1", "1-1@nobody"])
-async def test_cursor_of_an_expired_run_returns_410(
-    client: httpx.AsyncClient, cursor: str
-) -> None:
+@pytest.mark.parametrize("cursor", ["1-1", "1-1@unknown"])
+async def test_cursor_of_an_expired_run_returns_410(client: httpx.AsyncClient, cursor: str) -> None:
     response = await client.get("/chat/x/stream", headers={"last-event-id": cursor})
 
     assert_problem(response, 410, "cursor_expired")
@@ -437,17 +429,17 @@ async def test_cursor_of_another_chat_returns_404(client: httpx.AsyncClient) -> 
     assert_problem(response, 404, "not_found")
 
 
-@pytest.mark.parametrize("given", ["req-1", "a.b:c_D-9", "x" * 128])
-async def test_valid_request_id_is_kept(client: httpx.AsyncClient, given: str) -> None:
-    response = await client.get("/nothing", headers={"x-request-id": given})
+@pytest.mark.parametrize("request_id", ["req-1", "a.b:c_D-9", "x" * 128])
+async def test_valid_request_id_is_kept(client: httpx.AsyncClient, request_id: str) -> None:
+    response = await client.get("/nothing", headers={"x-request-id": request_id})
 
-    assert response.headers.get_list("x-request-id") == [given]
-    assert response.json()["request_id"] == given
+    assert response.headers.get_list("x-request-id") == [request_id]
+    assert response.json()["request_id"] == request_id
 
 
-@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "é", "<script>", "x" * 50_000, '"'])
-async def test_invalid_request_id_is_replaced(client: httpx.AsyncClient, given: str) -> None:
-    response = await client.get("/nothing", headers={b"x-request-id": given.encode()})
+@pytest.mark.parametrize("request_id", ["", "a b", "x" * 129, "é", "<script>", "x" * 50_000, '"'])
+async def test_invalid_request_id_is_replaced(client: httpx.AsyncClient, request_id: str) -> None:
+    response = await client.get("/nothing", headers={b"x-request-id": request_id.encode()})
 
     [returned] = response.headers.get_list("x-request-id")
     assert returned.startswith("req_")
@@ -455,9 +447,9 @@ async def test_invalid_request_id_is_replaced(client: httpx.AsyncClient, given: 
 
 
 async def test_missing_request_id_is_generated(client: httpx.AsyncClient) -> None:
-    one, other = await client.get("/health/live"), await client.get("/health/live")
+    first, second = await client.get("/health/live"), await client.get("/health/live")
 
-    assert one.headers["x-request-id"] != other.headers["x-request-id"]
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
 
 
 @asynccontextmanager
@@ -475,15 +467,13 @@ async def connected(
 @pytest.mark.parametrize(
     "length", ["abc", "-5", "", "99999999999999999999", "2\r\ncontent-length: 3"]
 )
-async def test_invalid_content_length_returns_400(
-    api: Api, redis: Redis, length: str
-) -> None:
+async def test_invalid_content_length_returns_400(api: Api, redis: Redis, length: str) -> None:
     async with connected(api) as (reader, writer):
         head = HEAD + f"content-length: {length}\r\n\r\n"
         writer.write(head.encode() + chat())
 
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
-    assert await nothing_is_left(redis)
+    assert await nothing_is_stored(redis)
 
 
 async def test_endless_request_head_returns_431(api: Api) -> None:
@@ -508,12 +498,12 @@ async def test_incomplete_body_leaves_nothing_in_redis(
         await writer.drain()
 
     assert (await client.get("/health/live")).status_code == 200
-    assert await nothing_is_left(redis)
+    assert await nothing_is_stored(redis)
     assert "request.failed" not in api.output
 
 
 @asynccontextmanager
-async def house() -> AsyncGenerator[tuple[Valkey, Api, httpx.AsyncClient]]:
+async def own_deployment() -> AsyncGenerator[tuple[Valkey, Api, httpx.AsyncClient]]:
     valkey = Valkey()
     await start_all(valkey)
     api = Api(valkey.url)
@@ -531,9 +521,9 @@ def assert_unavailable(response: httpx.Response) -> None:
 
 
 async def test_redis_down_returns_503_quickly() -> None:
-    async with house() as (valkey, _, client):
+    async with own_deployment() as (valkey, _, client):
         await valkey.kill()
-        begun = time.monotonic()
+        started_at = time.monotonic()
 
         assert_unavailable(await post(client, chat()))
         assert_unavailable(await client.get("/chat/x/stream"))
@@ -541,7 +531,7 @@ async def test_redis_down_returns_503_quickly() -> None:
         assert_unavailable(await client.get("/health/ready"))
         assert (await client.get("/health/live")).status_code == 200
 
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - started_at < 3
         valkey.start()
 
         async def ready() -> bool:
@@ -552,9 +542,9 @@ async def test_redis_down_returns_503_quickly() -> None:
 
 
 async def test_unresponsive_redis_returns_503_in_bounded_time() -> None:
-    async with house() as (valkey, _, client):
+    async with own_deployment() as (valkey, _, client):
         valkey.send(signal.SIGSTOP)
-        begun = time.monotonic()
+        started_at = time.monotonic()
 
         for response in await asyncio.gather(
             post(client, chat()),
@@ -564,7 +554,7 @@ async def test_unresponsive_redis_returns_503_in_bounded_time() -> None:
         ):
             assert_unavailable(response)
 
-        assert time.monotonic() - begun < 12
+        assert time.monotonic() - started_at < 12
         valkey.send(signal.SIGCONT)
 
         async def accepted() -> bool:

@@ -1,4 +1,4 @@
-"""One line a request, that an operator can read at night, and that holds nobody's words."""
+"""Each request is one log line without message content."""
 
 import json
 import logging
@@ -23,12 +23,12 @@ BODIES = Settings(logging=LoggingSettings(include_body=True))
 SECRET = "marker-of-a-secret"
 
 
-class Site:
+class LoggedApp:
     def __init__(self) -> None:
         self.live = LiveSettings(Settings())
         self.app = FastAPI(middleware=[Middleware(RequestLogMiddleware, self.live)])
         self.app.add_api_route("/chat/{chat_id:path}/stream", self._stream)
-        self.app.add_api_route("/chat", self._ask, methods=["POST"])
+        self.app.add_api_route("/chat", self._post, methods=["POST"])
         self.app.add_api_route("/health/live", self._live)
         self.app.add_api_route("/broken", self._break)
 
@@ -39,7 +39,7 @@ class Site:
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
-    async def _ask(self, request: Request) -> int:
+    async def _post(self, request: Request) -> int:
         return len(await request.body())
 
     async def _live(self) -> str:
@@ -50,13 +50,13 @@ class Site:
 
 
 @pytest.fixture
-def site() -> Site:
-    return Site()
+def logged_app() -> LoggedApp:
+    return LoggedApp()
 
 
 @pytest.fixture
-async def client(site: Site) -> AsyncGenerator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(site.app, raise_app_exceptions=False)
+async def client(logged_app: LoggedApp) -> AsyncGenerator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(logged_app.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
@@ -122,32 +122,34 @@ async def test_failed_request_is_logged(client: httpx.AsyncClient, lines: Lines)
     assert SECRET not in str(lines)
 
 
-async def test_outcome_distinguishes_client_gone_from_cut(site: Site, lines: Lines) -> None:
-    async def left(message: Message) -> None: ...
+async def test_outcome_distinguishes_client_gone_from_cut(
+    logged_app: LoggedApp, lines: Lines
+) -> None:
+    async def discard(message: Message) -> None: ...
 
-    async def stay(scope: Any, receive: Any, send: Any) -> None:
+    async def incomplete_app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x", "more_body": True})
-        if scope["path"] == "/left":
+        if scope["path"] == "/gone":
             await receive()
 
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    for path in ("/left", "/cut"):
+    for path in ("/gone", "/cut"):
         scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": []}
-        await RequestLogMiddleware(stay, site.live)(scope, receive, left)
+        await RequestLogMiddleware(incomplete_app, logged_app.live)(scope, receive, discard)
 
     assert [line["outcome"] for line in lines] == ["client_gone", "cut"]
 
 
 async def test_bodies_are_logged_only_if_enabled(
-    site: Site, client: httpx.AsyncClient, lines: Lines
+    logged_app: LoggedApp, client: httpx.AsyncClient, lines: Lines
 ) -> None:
     await client.post("/chat", content=SECRET)
     assert SECRET not in str(lines)
 
-    site.live.replace(BODIES)
+    logged_app.live.replace(BODIES)
     await client.post("/chat", content=SECRET, headers={"cookie": "c00kie", "x-api-key": "k3y"})
 
     bodies = [line["body"] for line in lines if line["event"] == "request.body"]
@@ -155,18 +157,18 @@ async def test_bodies_are_logged_only_if_enabled(
     assert "c00kie" not in str(lines)
     assert "k3y" not in str(lines)
 
-    site.live.replace(Settings())
+    logged_app.live.replace(Settings())
     lines.clear()
     await client.post("/chat", content=SECRET)
     assert SECRET not in str(lines)
 
 
 async def test_logged_body_is_truncated_without_file_content(
-    site: Site, client: httpx.AsyncClient, lines: Lines
+    logged_app: LoggedApp, client: httpx.AsyncClient, lines: Lines
 ) -> None:
-    site.live.replace(BODIES)
-    picture = "data:image/png;base64," + "QUJD" * 100_000
-    await client.post("/chat", content=json.dumps({"url": picture, "text": "after it"}))
+    logged_app.live.replace(BODIES)
+    image = "data:image/png;base64," + "QUJD" * 100_000
+    await client.post("/chat", content=json.dumps({"url": image, "text": "after it"}))
     await client.post("/chat", content=b"x" * 100_000)
 
     first, second = (line["body"] for line in lines if line["event"] == "request.body")
@@ -175,15 +177,15 @@ async def test_logged_body_is_truncated_without_file_content(
 
 
 async def test_chunked_body_is_one_log_line(
-    site: Site, client: httpx.AsyncClient, lines: Lines
+    logged_app: LoggedApp, client: httpx.AsyncClient, lines: Lines
 ) -> None:
-    site.live.replace(BODIES)
+    logged_app.live.replace(BODIES)
 
-    async def pieces() -> AsyncGenerator[bytes]:
+    async def chunks() -> AsyncGenerator[bytes]:
         for _ in range(3):
             yield b"ab"
 
-    response = await client.post("/chat", content=pieces())
+    response = await client.post("/chat", content=chunks())
 
     assert response.json() == 6
     assert [line["body"] for line in lines if line["event"] == "request.body"] == ["ababab"]

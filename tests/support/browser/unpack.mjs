@@ -1,4 +1,4 @@
-// Unpacks the Chromium of @sparticuz/chromium, with the libraries it needs, into $TMPDIR.
+// Unpacks the Chromium of @sparticuz/chromium and its libraries into $TMPDIR.
 import { readdir } from 'node:fs/promises'
 import { inflate } from '@sparticuz/chromium'
 

@@ -1,4 +1,4 @@
-"""A page in a real browser that a test looks at, clicks and types into, as its user would."""
+"""A browser page that a test reads, clicks and types into like a user."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ class Window:
         self.call("Emulation.setDeviceMetricsOverride", **metrics)
 
     def set_color_scheme(self, scheme: str) -> None:
-        """`light` or `dark`, as a system that prefers it."""
+        """Emulate a system that prefers the `light` or `dark` scheme."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
 
@@ -39,62 +39,63 @@ class Window:
         self.call("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
-        """What a JavaScript expression is worth, as JSON; of a promise what it comes to."""
+        """Return the JSON value of a JavaScript expression. A promise is awaited."""
         return self._browser.evaluate(self._session, expression)
 
     def wait_until(self, expression: str) -> Any:
-        """The same, as soon as it is true."""
+        """Return the value of an expression as soon as it is truthy."""
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             if value := self.evaluate(expression):
                 return value
             time.sleep(0.05)
-        raise AssertionError(f"never true: {expression}\n{self.text()[:4000]}")
+        raise AssertionError(f"Never true: {expression}\n{self.text()[:4000]}")
 
     def text(self, selector: str = "body") -> str:
-        """What an element shows; nothing if there is none."""
+        """Return the visible text of an element, or an empty string if it does not exist."""
         return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText") or ""
 
-    def wait_for_text(self, words: str, selector: str = "body") -> None:
-        """Wait until an element shows these words."""
-        held = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
-        self.wait_until(f"{held}.includes({json.dumps(words)})")
+    def wait_for_text(self, text: str, selector: str = "body") -> None:
+        """Wait until an element contains this text."""
+        actual = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
+        self.wait_until(f"{actual}.includes({json.dumps(text)})")
 
-    def click(self, selector: str, words: str = "") -> None:
-        """Click the middle of the first element that fits, and holds these words."""
-        found = (
+    def click(self, selector: str, text: str = "") -> None:
+        """Click the center of the first matching element that contains this text."""
+        match = (
             f"[...document.querySelectorAll({json.dumps(selector)})]"
-            f".find(one => one.innerText.includes({json.dumps(words)}))"
+            f".find(element => element.innerText.includes({json.dumps(text)}))"
         )
-        place = self.wait_until(
-            f"(() => {{ const one = {found}; if (!one) return null;"
-            " one.scrollIntoView({block: 'center'}); const box = one.getBoundingClientRect();"
+        x, y = self.wait_until(
+            f"(() => {{ const element = {match}; if (!element) return null;"
+            " element.scrollIntoView({block: 'center'});"
+            " const box = element.getBoundingClientRect();"
             " return box.width ? [box.x + box.width / 2, box.y + box.height / 2] : null; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
-            where = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
-            self.call("Input.dispatchMouseEvent", type=kind, **where)
+            event = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", type=kind, **event)
 
-    def type(self, words: str) -> None:
-        """Into what has the focus."""
-        self.call("Input.insertText", text=words)
+    def type(self, text: str) -> None:
+        """Type into the focused element."""
+        self.call("Input.insertText", text=text)
 
     def press(self, key: str) -> None:
-        """Escape, Enter or Tab."""
+        """Press Escape, Enter or Tab."""
         code = {"Escape": 27, "Enter": 13, "Tab": 9}[key]
         text = {"text": "\r"} if key == "Enter" else {}
-        for kind, said in (("keyDown", text), ("keyUp", {})):
-            named = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-            self.call("Input.dispatchKeyEvent", type=kind, **named, **said)
+        event = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
     def screenshot(self) -> bytes:
-        """What is seen, as WebP."""
-        taken = self.call("Page.captureScreenshot", format="webp", quality=85)
-        return base64.b64decode(taken["data"])
+        """Return a WebP image of the visible page."""
+        image = self.call("Page.captureScreenshot", format="webp", quality=85)
+        return base64.b64decode(image["data"])
 
     def events(self, method: str) -> list[dict[str, Any]]:
-        """The parameters of each event of that name so far."""
-        self.evaluate("0")  # what was said meanwhile is read with its reply
+        """Return the parameters of all events of this method so far."""
+        self.evaluate("0")  # reading its reply also reads the pending events
         return [
             event["params"]
             for event in self._browser.events
@@ -102,7 +103,7 @@ class Window:
         ]
 
     def errors(self) -> list[str]:
-        """What the browser holds against the page: errors, and what its policy has blocked."""
+        """Return errors, console output, and requests that the page's policy has blocked."""
         logged = [entry["entry"] for entry in self.events("Log.entryAdded")]
         return [
             *(entry["text"] for entry in logged if entry["level"] == "error"),
@@ -112,13 +113,16 @@ class Window:
         ]
 
     def requested_urls(self) -> set[str]:
-        """The addresses that the page has asked for."""
+        """Return the URLs that the page has requested."""
         return {sent["request"]["url"] for sent in self.events("Network.requestWillBeSent")}
 
 
 @contextmanager
 def open_window(browser: Browser, width: int = 1440, height: int = 900) -> Generator[Window]:
-    """It is closed behind: a browser has six connections to a server, and a console holds one."""
+    """Open a window, and close it at the end.
+
+    A browser opens six connections to a server at most, and each console keeps one of them open.
+    """
     window = Window(browser)
     window.resize(width, height)
     try:

@@ -1,4 +1,4 @@
-"""Mode none: everybody on this machine is one, and pages of other sites are kept out."""
+"""Mode `none`: every client is the anonymous operator, and pages of other sites are rejected."""
 
 import pytest
 
@@ -7,28 +7,28 @@ from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, owner_id
 from shared.settings import AuthSettings, ServerSettings, Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.auth_caller import Json, request_scope
+from tests.support.credentials import Json, request_scope
 
-ELSEWHERE = "https://chat.example"
+ALLOWED_ORIGIN = "https://chat.example"
 LIVE = LiveSettings(
     Settings(
         auth=AuthSettings(hosts=("mamba.test",)),
-        server=ServerSettings(cors_origins=(ELSEWHERE,)),
+        server=ServerSettings(cors_origins=(ALLOWED_ORIGIN,)),
     )
 )
-ANYBODY = AnonymousAuthenticator(LIVE)
+AUTHENTICATOR = AnonymousAuthenticator(LIVE)
 
 
-def local(host: str, server: str = "127.0.0.1") -> Json:
+def local_scope(host: str, server: str = "127.0.0.1") -> Json:
     return request_scope(host=host, server=server)
 
 
-def page(site: str, origin: str, method: str = "POST") -> Json:
+def page_scope(site: str, origin: str, method: str = "POST") -> Json:
     return request_scope(method=method, sec_fetch_site=site, origin=origin)
 
 
 async def test_every_request_has_the_anonymous_operator() -> None:
-    principal = await ANYBODY.identify(request_scope())
+    principal = await AUTHENTICATOR.identify(request_scope())
 
     assert principal.owner == owner_id("none", "anonymous")
     assert OPERATOR in principal.scopes
@@ -42,8 +42,8 @@ async def test_every_request_has_the_anonymous_operator() -> None:
     ],
 )
 async def test_names_of_this_machine_are_accepted(host: str) -> None:
-    await ANYBODY.identify(local(host))
-    await ANYBODY.identify(local(host, server="::1"))
+    await AUTHENTICATOR.identify(local_scope(host))
+    await AUTHENTICATOR.identify(local_scope(host, server="::1"))
 
 
 @pytest.mark.parametrize(
@@ -61,32 +61,32 @@ async def test_names_of_this_machine_are_accepted(host: str) -> None:
 async def test_rebound_host_name_is_rejected(host: str) -> None:
     for server in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
         with pytest.raises(UntrustedOrigin, match=r"auth\.hosts") as raised:
-            await ANYBODY.identify(local(host, server))
+            await AUTHENTICATOR.identify(local_scope(host, server))
         assert raised.value.reason == "foreign_host"
 
 
 async def test_any_host_name_is_accepted_on_other_addresses() -> None:
-    await ANYBODY.identify(local("chat.example", server="10.0.0.1"))
+    await AUTHENTICATOR.identify(local_scope("chat.example", server="10.0.0.1"))
 
 
 @pytest.mark.parametrize(
     "scope",
     [
         request_scope(method="POST"),
-        page("same-origin", "https://mine.example"),
-        page("same-site", "https://a.mine.example"),
-        page("cross-site", "http://localhost:3000"),
-        page("cross-site", ELSEWHERE),
-        page("cross-site", "https://evil.example", method="GET"),
+        page_scope("same-origin", "https://mine.example"),
+        page_scope("same-site", "https://a.mine.example"),
+        page_scope("cross-site", "http://localhost:3000"),
+        page_scope("cross-site", ALLOWED_ORIGIN),
+        page_scope("cross-site", "https://evil.example", method="GET"),
     ],
 )
 async def test_write_by_a_trusted_client_is_accepted(scope: Json) -> None:
-    await ANYBODY.identify(scope)
+    await AUTHENTICATOR.identify(scope)
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://localhost.evil"])
 async def test_write_by_a_page_of_another_site_is_rejected(origin: str) -> None:
     with pytest.raises(UntrustedOrigin, match=r"cors_origins") as raised:
-        await ANYBODY.identify(page("cross-site", origin))
+        await AUTHENTICATOR.identify(page_scope("cross-site", origin))
 
     assert raised.value.reason == "foreign_page"

@@ -1,4 +1,4 @@
-"""The application around the gate: what is open, what is said to who is refused, and to the log."""
+"""Authentication in the application: public routes, error responses, logs, and request bodies."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,15 +20,15 @@ from api.http.request_id import RequestIdMiddleware
 from shared.api_key import new_api_key
 from shared.settings import ApiKeySettings, AuthSettings, JwtSettings, Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.auth_caller import SECRET, valid_claims, secret_token
+from tests.support.credentials import SECRET, secret_token, valid_claims
 
-PLAIN, OPERATORS = new_api_key(), new_api_key()
+USER_KEY, OPERATOR_KEY = new_api_key(), new_api_key()
 KEYED = Settings(
     auth=AuthSettings(
         mode="api_key",
         api_keys=(
-            ApiKeySettings(name="plain", key=SecretStr(PLAIN)),
-            ApiKeySettings(name="boss", key=SecretStr(OPERATORS), scopes=("operator",)),
+            ApiKeySettings(name="plain", key=SecretStr(USER_KEY)),
+            ApiKeySettings(name="ops", key=SecretStr(OPERATOR_KEY), scopes=("operator",)),
         ),
     )
 )
@@ -37,14 +37,14 @@ TOKENS = Settings(
 )
 
 
-def client_of(app: FastAPI) -> httpx.AsyncClient:
+def client_for(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
 
 def small_app(settings: Settings) -> FastAPI:
     live = LiveSettings(settings)
-    gate = Middleware(AuthMiddleware, authenticator=Authenticator(live), live=live)
-    app = FastAPI(middleware=[Middleware(RequestIdMiddleware), gate])
+    auth = Middleware(AuthMiddleware, authenticator=Authenticator(live), live=live)
+    app = FastAPI(middleware=[Middleware(RequestIdMiddleware), auth])
     problems.install(app)
 
     @app.get("/me")
@@ -52,29 +52,29 @@ def small_app(settings: Settings) -> FastAPI:
         return caller.owner
 
     @app.get("/all", dependencies=[require_scope("operator")])
-    async def everything() -> str:
+    async def operators_only() -> str:
         return "all"
 
-    _ = me, everything
+    _ = me, operators_only
     return app
 
 
 async def get(settings: Settings, path: str, **headers: str) -> httpx.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with client_of(small_app(settings)) as client:
-        return await client.get(path, headers=named)
+    http_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with client_for(small_app(settings)) as client:
+        return await client.get(path, headers=http_headers)
 
 
 async def test_route_receives_the_principal() -> None:
-    response = await get(KEYED, "/me", x_api_key=PLAIN)
+    response = await get(KEYED, "/me", x_api_key=USER_KEY)
 
     assert response.json() == "api_key::plain"
 
 
 async def test_route_with_a_scope_rejects_other_keys() -> None:
-    assert (await get(KEYED, "/all", x_api_key=OPERATORS)).status_code == 200
+    assert (await get(KEYED, "/all", x_api_key=OPERATOR_KEY)).status_code == 200
     assert (await get(Settings(), "/all")).status_code == 200
-    refused = await get(KEYED, "/all", x_api_key=PLAIN)
+    refused = await get(KEYED, "/all", x_api_key=USER_KEY)
 
     assert refused.status_code == 403
     assert refused.json()["code"] == "forbidden"
@@ -121,7 +121,7 @@ async def test_challenge_replaces_forbidden_characters() -> None:
     ("settings", "headers", "reason"),
     [
         (KEYED, {}, "missing"),
-        (KEYED, {"x_api_key": "mk_secret-of-a-stranger"}, "unknown_key"),
+        (KEYED, {"x_api_key": "mk_unknown-secret"}, "unknown_key"),
         (TOKENS, {"authorization": f"Bearer {secret_token(valid_claims(exp=1))}"}, "expired"),
     ],
 )
@@ -136,11 +136,11 @@ async def test_rejection_is_logged_without_the_credential(
     assert not any(value.split()[-1] in json.dumps(logs) for value in headers.values())
 
 
-# The whole application
+# The complete application
 
 
-OPEN = ["/docs", "/redoc", "/openapi.json", "/health/live"]
-SHUT = [
+PUBLIC = ["/docs", "/redoc", "/openapi.json", "/health/live"]
+PROTECTED = [
     *("/models", "/chat/x/stream", "/chat/health/stream", "/chat/..%2F..%2Fhealth/stream"),
     *("/", "/nothing", "/healthy", "/docsx", "//health", "/Docs", "/openapi.jsonx", "/health%00"),
 ]
@@ -148,22 +148,22 @@ SHUT = [
 
 @pytest.mark.parametrize("settings", [KEYED, TOKENS], ids=["api_key", "jwt"])
 async def test_only_docs_and_health_are_public(settings: Settings) -> None:
-    async with client_of(create_app(settings)) as client:
-        opened = [(await client.get(path)).status_code for path in OPEN]
-        shut = [(await client.get(path)).status_code for path in SHUT]
+    async with client_for(create_app(settings)) as client:
+        public = [(await client.get(path)).status_code for path in PUBLIC]
+        protected = [(await client.get(path)).status_code for path in PROTECTED]
 
-    assert opened == [200] * len(OPEN)
-    assert shut == [401] * len(SHUT)
+    assert public == [200] * len(PUBLIC)
+    assert protected == [401] * len(PROTECTED)
 
 
 async def test_preflight_needs_no_key_and_401_has_cors_headers() -> None:
     origin = {"origin": "http://localhost:3000"}
-    asked = {
+    requested = {
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization,x-api-key,content-type",
     }
-    async with client_of(create_app(KEYED)) as client:
-        preflight = await client.options("/chat", headers={**origin, **asked})
+    async with client_for(create_app(KEYED)) as client:
+        preflight = await client.options("/chat", headers={**origin, **requested})
         refused = await client.get("/models", headers=origin)
         options = await client.options("/models")
 
@@ -197,11 +197,12 @@ def test_document_lists_security_of_protected_routes() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
+    "media_type",
+    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"],
 )
-async def test_body_of_another_media_type_returns_415(kind: str | None) -> None:
-    headers = {"content-type": kind} if kind else {}
-    async with client_of(create_app(Settings())) as client:
+async def test_body_of_another_media_type_returns_415(media_type: str | None) -> None:
+    headers = {"content-type": media_type} if media_type else {}
+    async with client_for(create_app(Settings())) as client:
         response = await client.post("/chat", content=b"{}", headers=headers)
 
     assert response.status_code == 415
@@ -211,7 +212,7 @@ async def test_body_of_another_media_type_returns_415(kind: str | None) -> None:
 
 async def test_compressed_body_returns_415() -> None:
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
-    async with client_of(create_app(Settings())) as client:
+    async with client_for(create_app(Settings())) as client:
         response = await client.post("/chat", content=b"\x1f\x8b", headers=headers)
 
     assert response.status_code == 415
@@ -219,17 +220,17 @@ async def test_compressed_body_returns_415() -> None:
 
 
 async def test_chunked_body_needs_a_content_type() -> None:
-    async def body() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
         yield b"{}"
 
-    async with client_of(create_app(Settings())) as client:
-        assert (await client.post("/chat", content=body())).status_code == 415
+    async with client_for(create_app(Settings())) as client:
+        assert (await client.post("/chat", content=chunks())).status_code == 415
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/x.y+json"]
+    "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/x.y+json"]
 )
-async def test_json_media_types_are_accepted(kind: str) -> None:
+async def test_json_media_types_are_accepted(media_type: str) -> None:
     app = FastAPI(middleware=list(create_app(Settings()).user_middleware))
 
     @app.post("/models")
@@ -237,7 +238,7 @@ async def test_json_media_types_are_accepted(kind: str) -> None:
         return body["a"]
 
     _ = models
-    async with client_of(app) as client:
-        response = await client.post("/models", content=b"{}", headers={"content-type": kind})
+    async with client_for(app) as client:
+        response = await client.post("/models", content=b"{}", headers={"content-type": media_type})
 
     assert response.status_code == 200

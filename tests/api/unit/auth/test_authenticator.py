@@ -1,4 +1,4 @@
-"""The gate goes by the settings in force, and what goes wrong never opens it."""
+"""Authentication follows changed settings and key files, and failures never grant access."""
 
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from shared.api_key import new_api_key
 from shared.errors import MambaError, SettingsError, Unavailable
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.auth_caller import (
+from tests.support.credentials import (
     OTHER_RSA,
     P256,
     RSA,
     SECRET,
     Json,
+    bearer_scope,
     request_scope,
     secret_token,
-    bearer_scope,
 )
 from tests.support.token_issuer import open_issuer
 
@@ -30,107 +30,107 @@ OLD, NEW = new_api_key(), new_api_key()
 
 
 def settings(**auth: Any) -> Settings:
-    return Settings(auth=auth)  # pyright: ignore[reportArgumentType]  (as a file has it)
+    return Settings(auth=auth)  # pyright: ignore[reportArgumentType]  (unparsed, as in a settings file)
 
 
-def keyed(key: str) -> Settings:
+def with_api_key(key: str) -> Settings:
     return settings(mode="api_key", api_keys=[{"name": "app", "key": key}])
 
 
-def pem(path: Path, **jwt: Any) -> Settings:
+def with_key_file(path: Path, **jwt: Any) -> Settings:
     return settings(mode="jwt", jwt={"public_key_file": str(path), **jwt})
 
 
-async def comes_in(gate: Authenticator, scope: Json) -> bool:
+async def is_accepted(authenticator: Authenticator, scope: Json) -> bool:
     try:
-        await gate.identify(scope)
+        await authenticator.identify(scope)
     except AuthError:
         return False
     return True
 
 
-def with_key(key: str) -> Json:
+def api_key_scope(key: str) -> Json:
     return request_scope(x_api_key=key)
 
 
 async def test_each_mode_identifies_its_principals(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(RSA.public_pem)
-    everybody = Authenticator(LiveSettings(settings()))
-    keys = Authenticator(LiveSettings(keyed(OLD)))
-    tokens = Authenticator(LiveSettings(pem(tmp_path / "key.pem")))
+    anonymous = Authenticator(LiveSettings(settings()))
+    keys = Authenticator(LiveSettings(with_api_key(OLD)))
+    tokens = Authenticator(LiveSettings(with_key_file(tmp_path / "key.pem")))
 
-    assert (await everybody.identify(request_scope())).owner == owner_id("none", "anonymous")
-    assert (await keys.identify(with_key(OLD))).owner == owner_id("api_key", "app")
+    assert (await anonymous.identify(request_scope())).owner == owner_id("none", "anonymous")
+    assert (await keys.identify(api_key_scope(OLD))).owner == owner_id("api_key", "app")
     assert (await tokens.identify(bearer_scope(RSA.token()))).owner == owner_id("jwt", "ann")
 
 
 async def test_changed_api_key_applies_without_restart() -> None:
-    live = LiveSettings(keyed(OLD))
-    gate = Authenticator(live)
+    live = LiveSettings(with_api_key(OLD))
+    authenticator = Authenticator(live)
 
-    live.replace(keyed(NEW))
+    live.replace(with_api_key(NEW))
 
-    assert await comes_in(gate, with_key(NEW))
-    assert not await comes_in(gate, with_key(OLD))
+    assert await is_accepted(authenticator, api_key_scope(NEW))
+    assert not await is_accepted(authenticator, api_key_scope(OLD))
 
 
 async def test_change_to_mode_none_needs_a_restart() -> None:
-    live = LiveSettings(keyed(OLD))
-    gate = Authenticator(live)
+    live = LiveSettings(with_api_key(OLD))
+    authenticator = Authenticator(live)
 
     with capture_logs() as logs:
         live.replace(settings())
 
-    assert not await comes_in(gate, request_scope())
-    assert await comes_in(gate, with_key(OLD))
+    assert not await is_accepted(authenticator, request_scope())
+    assert await is_accepted(authenticator, api_key_scope(OLD))
     assert logs[0]["event"] == "auth.change_refused"
 
 
 async def test_removal_of_all_keys_needs_a_restart() -> None:
-    live = LiveSettings(keyed(OLD))
-    gate = Authenticator(live)
+    live = LiveSettings(with_api_key(OLD))
+    authenticator = Authenticator(live)
 
     with capture_logs() as logs:
         live.replace(settings(mode="api_key"))
 
-    assert await comes_in(gate, with_key(OLD))
+    assert await is_accepted(authenticator, api_key_scope(OLD))
     assert "auth.api_keys is empty" in logs[0]["error"]
 
 
 async def test_without_keys_every_request_is_rejected() -> None:
-    gate = Authenticator(LiveSettings(settings(mode="api_key")))
+    authenticator = Authenticator(LiveSettings(settings(mode="api_key")))
 
-    for scope in (request_scope(), with_key(OLD), with_key("")):
-        assert not await comes_in(gate, scope)
+    for scope in (request_scope(), api_key_scope(OLD), api_key_scope("")):
+        assert not await is_accepted(authenticator, scope)
 
 
 async def test_unusable_settings_keep_the_current_keys(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(RSA.public_pem)
-    live = LiveSettings(pem(tmp_path / "key.pem"))
-    gate = Authenticator(live)
+    live = LiveSettings(with_key_file(tmp_path / "key.pem"))
+    authenticator = Authenticator(live)
 
     with capture_logs() as logs:
-        live.replace(pem(tmp_path / "no.pem"))
+        live.replace(with_key_file(tmp_path / "no.pem"))
 
-    assert await comes_in(gate, bearer_scope(RSA.token()))
-    assert not await comes_in(gate, bearer_scope(OTHER_RSA.token()))
+    assert await is_accepted(authenticator, bearer_scope(RSA.token()))
+    assert not await is_accepted(authenticator, bearer_scope(OTHER_RSA.token()))
     assert "no.pem cannot be read" in logs[0]["error"]
 
 
-@pytest.mark.parametrize("before", [settings(), keyed(OLD)], ids=["none", "api_key"])
+@pytest.mark.parametrize("before", [settings(), with_api_key(OLD)], ids=["none", "api_key"])
 async def test_unusable_new_mode_rejects_every_request(before: Settings, tmp_path: Path) -> None:
     live = LiveSettings(before)
-    gate = Authenticator(live)
+    authenticator = Authenticator(live)
 
-    live.replace(pem(tmp_path / "no.pem"))
-    for scope in (request_scope(), with_key(OLD), bearer_scope(RSA.token())):
+    live.replace(with_key_file(tmp_path / "no.pem"))
+    for scope in (request_scope(), api_key_scope(OLD), bearer_scope(RSA.token())):
         with pytest.raises(Unavailable):
-            await gate.identify(scope)
+            await authenticator.identify(scope)
 
     (tmp_path / "key.pem").write_text(RSA.public_pem)
-    live.replace(pem(tmp_path / "key.pem"))
-    assert await comes_in(gate, bearer_scope(RSA.token()))
-    assert not await comes_in(gate, with_key(OLD))
+    live.replace(with_key_file(tmp_path / "key.pem"))
+    assert await is_accepted(authenticator, bearer_scope(RSA.token()))
+    assert not await is_accepted(authenticator, api_key_scope(OLD))
 
 
 async def test_changed_claims_keep_the_cached_key_set() -> None:
@@ -138,23 +138,23 @@ async def test_changed_claims_keep_the_cached_key_set() -> None:
         issuer.serve(RSA.jwk("a"))
         token = bearer_scope(RSA.token(headers={"kid": "a"}))
         live = LiveSettings(settings(mode="jwt", jwt={"jwks_url": issuer.url}))
-        gate = Authenticator(live)
-        assert await comes_in(gate, token)
+        authenticator = Authenticator(live)
+        assert await is_accepted(authenticator, token)
 
         live.replace(settings(mode="jwt", jwt={"jwks_url": issuer.url, "leeway_seconds": 60}))
-        assert await comes_in(gate, token)
+        assert await is_accepted(authenticator, token)
         live.replace(settings(mode="jwt", jwt={"jwks_url": issuer.url, "audience": ["me"]}))
-        assert not await comes_in(gate, token)
+        assert not await is_accepted(authenticator, token)
 
         assert issuer.fetch_count == 1
 
 
-# The key's file
+# Key files
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Looked at before each request."""
+    """A key file that is checked on every request."""
     monkeypatch.setattr(key_file, "_CHECK_INTERVAL_SECONDS", 0)
     path = tmp_path / "key.pem"
     path.write_text(RSA.public_pem)
@@ -162,23 +162,23 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def replace(path: Path, text: str | None) -> None:
-    """As it is done well: a new file takes the old one's place."""
+    """Replace the file atomically, or delete it if the text is None."""
     if text is None:
         path.unlink()
         return
-    beside = path.with_suffix(".new")
-    beside.write_text(text)
-    beside.replace(path)
+    new_path = path.with_suffix(".new")
+    new_path.write_text(text)
+    new_path.replace(path)
 
 
 async def test_changed_key_file_applies_without_restart(file: Path) -> None:
-    gate = Authenticator(LiveSettings(pem(file)))
-    assert await comes_in(gate, bearer_scope(RSA.token()))
+    authenticator = Authenticator(LiveSettings(with_key_file(file)))
+    assert await is_accepted(authenticator, bearer_scope(RSA.token()))
 
     replace(file, OTHER_RSA.public_pem)
 
-    assert await comes_in(gate, bearer_scope(OTHER_RSA.token()))
-    assert not await comes_in(gate, bearer_scope(RSA.token()))
+    assert await is_accepted(authenticator, bearer_scope(OTHER_RSA.token()))
+    assert not await is_accepted(authenticator, bearer_scope(RSA.token()))
 
 
 UNREADABLE = {"gone": None, "empty": "", "half": "half a key", "private": RSA.private_pem}
@@ -186,23 +186,23 @@ UNREADABLE = {"gone": None, "empty": "", "half": "half a key", "private": RSA.pr
 
 @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE.keys())
 async def test_unreadable_key_file_keeps_the_current_key(file: Path, text: str | None) -> None:
-    gate = Authenticator(LiveSettings(pem(file)))
+    authenticator = Authenticator(LiveSettings(with_key_file(file)))
 
     replace(file, text)
 
-    assert await comes_in(gate, bearer_scope(RSA.token()))
-    assert not await comes_in(gate, bearer_scope(OTHER_RSA.token()))
+    assert await is_accepted(authenticator, bearer_scope(RSA.token()))
+    assert not await is_accepted(authenticator, bearer_scope(OTHER_RSA.token()))
 
 
-# At the start
+# Start-up
 
 
-WRONG: dict[str, tuple[str | None, Json, str]] = {
+UNUSABLE: dict[str, tuple[str | None, Json, str]] = {
     "no file": (None, {}, "key.pem cannot be read: No such file"),
     "no key": ("hello", {}, "key.pem cannot be used: it is not a PEM public key"),
     "a private key": (RSA.private_pem, {}, "a private key, but verification needs"),
-    "a key of another kind": (P256.public_pem, {}, "set auth.jwt.algorithms to ES256"),
-    "a key of fewer algorithms": (
+    "a key of another type": (P256.public_pem, {}, "set auth.jwt.algorithms to ES256"),
+    "a key that lacks an algorithm": (
         RSA.public_pem,
         {"algorithms": ["RS256", "EdDSA"]},
         "cannot verify EdDSA",
@@ -210,7 +210,7 @@ WRONG: dict[str, tuple[str | None, Json, str]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "jwt", "expected"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize(("text", "jwt", "expected"), UNUSABLE.values(), ids=UNUSABLE.keys())
 def test_unusable_key_file_fails_at_start(
     tmp_path: Path, text: str | None, jwt: Json, expected: str
 ) -> None:
@@ -219,7 +219,7 @@ def test_unusable_key_file_fails_at_start(
         path.write_text(text)
 
     with pytest.raises(MambaError, match=r"^auth\.jwt\.public_key_file") as raised:
-        Authenticator(LiveSettings(pem(path, **jwt)))
+        Authenticator(LiveSettings(with_key_file(path, **jwt)))
 
     assert isinstance(raised.value, SettingsError)
     assert expected in str(raised.value)
@@ -234,7 +234,7 @@ def test_unusable_key_fails_at_start_without_revealing_it() -> None:
 
 async def test_secret_and_public_key_can_be_combined() -> None:
     both = {"algorithms": ["HS256", "RS256"], "secret": SECRET, "public_key": RSA.public_pem}
-    gate = Authenticator(LiveSettings(settings(mode="jwt", jwt=both)))
+    authenticator = Authenticator(LiveSettings(settings(mode="jwt", jwt=both)))
 
-    assert await comes_in(gate, bearer_scope(RSA.token()))
-    assert await comes_in(gate, bearer_scope(secret_token()))
+    assert await is_accepted(authenticator, bearer_scope(RSA.token()))
+    assert await is_accepted(authenticator, bearer_scope(secret_token()))

@@ -1,4 +1,4 @@
-"""An issuer's keys, over real HTTP: kept, renewed, rotated, and kept on while it is away."""
+"""Key sets of token issuers over HTTP: caching, refresh, key rotation, and unavailable issuers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from api.auth.key_set import KeySet
 from api.auth.tokens import TokenAuthenticator
 from shared.errors import Unavailable
 from shared.settings import JwtSettings
-from tests.support.auth_caller import OTHER_RSA, P256, RSA, Json, bearer_scope
+from tests.support.credentials import OTHER_RSA, P256, RSA, Json, bearer_scope
 from tests.support.processes import free_port
 from tests.support.token_issuer import TokenIssuer, open_issuer
 from tests.support.wait import until
@@ -42,7 +42,7 @@ def keys(issuer: TokenIssuer, clock: Clock) -> KeySet:
     return KeySet(issuer.url, cache_seconds=300, clock=clock)
 
 
-async def knows(keys: KeySet, kid: str | None) -> bool:
+async def has_key(keys: KeySet, kid: str | None) -> bool:
     return bool(await keys.keys(kid))
 
 
@@ -50,14 +50,14 @@ async def test_key_set_is_fetched_once_and_cached(
     keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
     for _ in range(5):
-        assert await knows(keys, "a")
+        assert await has_key(keys, "a")
         clock.now += 50
 
     assert issuer.fetch_count == 1
 
 
 async def test_concurrent_lookups_share_one_fetch(keys: KeySet, issuer: TokenIssuer) -> None:
-    assert all(await asyncio.gather(*(knows(keys, "a") for _ in range(50))))
+    assert all(await asyncio.gather(*(has_key(keys, "a") for _ in range(50))))
 
     assert issuer.fetch_count == 1
 
@@ -65,41 +65,41 @@ async def test_concurrent_lookups_share_one_fetch(keys: KeySet, issuer: TokenIss
 async def test_expired_key_set_is_refreshed_in_the_background(
     keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
-    await knows(keys, "a")
+    await has_key(keys, "a")
     issuer.serve(OTHER_RSA.jwk("b"))
     issuer.released.clear()
     clock.now += 301
 
-    assert await knows(keys, "a")  # at once: the issuer has not answered yet
+    assert await has_key(keys, "a")  # immediately: the issuer has not responded yet
 
     issuer.released.set()
 
-    async def renewed() -> bool:
-        return not await knows(keys, "a")
+    async def refreshed() -> bool:
+        return not await has_key(keys, "a")
 
-    await until(renewed)
-    assert await knows(keys, "b")
+    await until(refreshed)
+    assert await has_key(keys, "b")
     assert issuer.fetch_count == 2
 
 
 async def test_new_key_is_fetched_for_its_first_token(
     keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
-    await knows(keys, "a")
+    await has_key(keys, "a")
     issuer.serve(RSA.jwk("a"), P256.jwk("b"))
     clock.now += 11
 
-    assert all(await asyncio.gather(*(knows(keys, "b") for _ in range(20))))
-    assert await knows(keys, "a")
+    assert all(await asyncio.gather(*(has_key(keys, "b") for _ in range(20))))
+    assert await has_key(keys, "a")
     assert issuer.fetch_count == 2
 
 
 async def test_unknown_key_ids_do_not_cause_extra_fetches(
     keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
-    await knows(keys, "a")
+    await has_key(keys, "a")
     for number in range(100):
-        assert not await knows(keys, f"made-up-{number}")
+        assert not await has_key(keys, f"unknown-{number}")
         clock.now += 1
 
     assert issuer.fetch_count <= 1 + 10
@@ -108,66 +108,66 @@ async def test_unknown_key_ids_do_not_cause_extra_fetches(
 async def test_keys_stay_usable_while_the_issuer_is_unavailable(
     keys: KeySet, issuer: TokenIssuer, clock: Clock
 ) -> None:
-    await knows(keys, "a")
+    await has_key(keys, "a")
     issuer.status = 503
 
-    async def asked_in_vain(fetches: int) -> bool:
-        assert await knows(keys, "a")
+    async def fetch_failed(fetches: int) -> bool:
+        assert await has_key(keys, "a")
         return issuer.fetch_count == fetches
 
     for fetches in range(2, 12):
         clock.now += 320
-        await until(partial(asked_in_vain, fetches))
+        await until(partial(fetch_failed, fetches))
 
 
 async def test_stale_keys_expire(keys: KeySet, issuer: TokenIssuer, clock: Clock) -> None:
-    await knows(keys, "a")
+    await has_key(keys, "a")
     issuer.status = 503
     clock.now += 300 + 3600 + 1
 
     with pytest.raises(Unavailable):
-        await knows(keys, "a")
+        await has_key(keys, "a")
     issuer.status = 200
     clock.now += 2
-    assert await knows(keys, "a")
+    assert await has_key(keys, "a")
 
 
-BAD: dict[str, object] = {
-    "no JSON": b"<html>",
-    "no text": b"\xff\xfe",
-    "nested without end": b"[" * 100_000,
+INVALID: dict[str, object] = {
+    "invalid JSON": b"<html>",
+    "invalid UTF-8": b"\xff\xfe",
+    "nested too deep": b"[" * 100_000,
     "a list": [],
     "no keys": {},
-    "keys that are no list": {"keys": {"a": 1}},
+    "keys that are not a list": {"keys": {"a": 1}},
     "an empty set": {"keys": []},
-    "no object among the keys": {"keys": [1, None, "a", []]},
+    "keys that are not objects": {"keys": [1, None, "a", []]},
     "only a secret": {"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}]},
     "too large": b'{"keys":[' + b" " * 300_000 + b"]}",
 }
 
 
-@pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("body", INVALID.values(), ids=INVALID.keys())
 async def test_invalid_body_is_not_a_key_set(
     keys: KeySet, issuer: TokenIssuer, clock: Clock, body: object
 ) -> None:
     issuer.body = body
     with pytest.raises(Unavailable):
-        await knows(keys, "a")
+        await has_key(keys, "a")
 
     issuer.serve(RSA.jwk("a"))
     clock.now += 2
-    assert await knows(keys, "a")
+    assert await has_key(keys, "a")
     issuer.body = body
     clock.now += 11
-    assert not await knows(keys, "b")
-    assert await knows(keys, "a")
+    assert not await has_key(keys, "b")
+    assert await has_key(keys, "a")
 
 
 async def test_invalid_key_among_valid_ones_is_skipped(keys: KeySet, issuer: TokenIssuer) -> None:
-    bad: list[Json] = [{"kty": "RSA", "kid": "b"}, {"kty": "oct", "k": "eA", "kid": "c"}]
-    issuer.serve(*bad, RSA.jwk("a"))
+    invalid: list[Json] = [{"kty": "RSA", "kid": "b"}, {"kty": "oct", "k": "eA", "kid": "c"}]
+    issuer.serve(*invalid, RSA.jwk("a"))
 
-    assert await knows(keys, "a")
+    assert await has_key(keys, "a")
     assert len(await keys.keys(None)) == 1
 
 
@@ -175,39 +175,39 @@ async def test_invalid_key_among_valid_ones_is_skipped(keys: KeySet, issuer: Tok
 async def test_other_statuses_and_redirects_are_not_key_sets(
     keys: KeySet, issuer: TokenIssuer, status: int
 ) -> None:
-    async with open_issuer() as elsewhere:
-        elsewhere.serve(RSA.jwk("a"))
-        issuer.status, issuer.headers = status, [f"location: {elsewhere.url}"]
+    async with open_issuer() as other:
+        other.serve(RSA.jwk("a"))
+        issuer.status, issuer.headers = status, [f"location: {other.url}"]
 
         with pytest.raises(Unavailable):
-            await knows(keys, "a")
-        assert elsewhere.fetch_count == 0
+            await has_key(keys, "a")
+        assert other.fetch_count == 0
 
 
-@pytest.mark.parametrize("dripping", [True, False], ids=["drips", "says nothing"])
+@pytest.mark.parametrize("endless", [True, False], ids=["endless body", "no response"])
 async def test_slow_issuer_delays_requests_briefly(
-    keys: KeySet, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch, *, dripping: bool
+    keys: KeySet, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch, *, endless: bool
 ) -> None:
     monkeypatch.setattr(key_set, "_FETCH_SECONDS", 0.2)
-    issuer.endless = dripping
-    if not dripping:
+    issuer.endless = endless
+    if not endless:
         issuer.released.clear()
 
     with pytest.raises(Unavailable):
-        await knows(keys, "a")
+        await has_key(keys, "a")
 
 
 async def test_cancelled_request_does_not_cancel_the_shared_fetch(
     keys: KeySet, issuer: TokenIssuer
 ) -> None:
     issuer.released.clear()
-    first = asyncio.create_task(knows(keys, "a"))
-    second = asyncio.create_task(knows(keys, "a"))
+    first = asyncio.create_task(has_key(keys, "a"))
+    second = asyncio.create_task(has_key(keys, "a"))
 
-    async def asked() -> bool:
+    async def fetched() -> bool:
         return issuer.fetch_count == 1
 
-    await until(asked)
+    await until(fetched)
     first.cancel()
     issuer.released.set()
 
@@ -222,10 +222,10 @@ async def test_unreachable_url_is_unavailable_and_retried_later(
 
     for _ in range(2):
         with pytest.raises(Unavailable):
-            await knows(keys, "a")
+            await has_key(keys, "a")
 
 
-# Tokens by a key set
+# Tokens verified with a key set
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def tokens(keys: KeySet, issuer: TokenIssuer) -> TokenAuthenticator:
     return TokenAuthenticator(settings, [keys])
 
 
-async def reason(tokens: TokenAuthenticator, token: str) -> str:
+async def rejection_reason(tokens: TokenAuthenticator, token: str) -> str:
     with pytest.raises(AuthError) as raised:
         await tokens.identify(bearer_scope(token))
     return raised.value.reason
@@ -248,9 +248,9 @@ async def test_key_named_by_the_token_verifies_it(
     for pair, kid in ((RSA, "a"), (OTHER_RSA, "b"), (P256, "c")):
         await tokens.identify(bearer_scope(pair.token(headers={"kid": kid})))
 
-    assert await reason(tokens, RSA.token(headers={"kid": "b"})) == "signature"
-    assert await reason(tokens, RSA.token(headers={"kid": "c"})) == "signing_key"
-    assert await reason(tokens, RSA.token(headers={"kid": "d"})) == "signing_key"
+    assert await rejection_reason(tokens, RSA.token(headers={"kid": "b"})) == "signature"
+    assert await rejection_reason(tokens, RSA.token(headers={"kid": "c"})) == "signing_key"
+    assert await rejection_reason(tokens, RSA.token(headers={"kid": "d"})) == "signing_key"
 
 
 async def test_token_without_key_id_needs_a_single_matching_key(
@@ -261,8 +261,8 @@ async def test_token_without_key_id_needs_a_single_matching_key(
 
     issuer.serve(RSA.jwk("a"), OTHER_RSA.jwk("b"))
     clock.now += 11
-    assert await reason(tokens, RSA.token(headers={"kid": "new"})) == "signing_key"
-    assert await reason(tokens, RSA.token()) == "signing_key"
+    assert await rejection_reason(tokens, RSA.token(headers={"kid": "new"})) == "signing_key"
+    assert await rejection_reason(tokens, RSA.token()) == "signing_key"
 
 
 async def test_withdrawn_key_is_rejected(
@@ -274,4 +274,4 @@ async def test_withdrawn_key_is_rejected(
     clock.now += 11
     await tokens.identify(bearer_scope(OTHER_RSA.token(headers={"kid": "b"})))
 
-    assert await reason(tokens, token) == "signing_key"
+    assert await rejection_reason(tokens, token) == "signing_key"

@@ -7,21 +7,21 @@ from api.auth.security_warnings import warn_insecure_settings
 from shared.api_key import new_api_key
 from shared.settings import Settings
 
-WEAK, GOOD = "your-secret-key", new_api_key()
+WEAK, STRONG = "your-secret-key", new_api_key()
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "everybody, from everywhere": ({"server": {"host": "0.0.0.0"}}, ["api.open_to_all"]),
-    "everybody on this machine": ({}, []),
-    "no key": ({"auth": {"mode": "api_key"}}, ["auth.no_keys"]),
-    "a short key and a good one": (
+    "no authentication on a public address": ({"server": {"host": "0.0.0.0"}}, ["api.open_to_all"]),
+    "no authentication on localhost": ({}, []),
+    "no keys": ({"auth": {"mode": "api_key"}}, ["auth.no_keys"]),
+    "a weak key and a strong one": (
         {
             "auth": {
                 "mode": "api_key",
-                "api_keys": [{"name": "a", "key": WEAK}, {"name": "b", "key": GOOD}],
+                "api_keys": [{"name": "a", "key": WEAK}, {"name": "b", "key": STRONG}],
             }
         },
         ["auth.weak_key"],
     ),
-    "keys that are not in use": ({"auth": {"api_keys": [{"name": "a", "key": WEAK}]}}, []),
+    "keys that are not used": ({"auth": {"api_keys": [{"name": "a", "key": WEAK}]}}, []),
 }
 
 

@@ -1,4 +1,4 @@
-"""Settings of authentication that do not fit together are refused, with the fix."""
+"""Invalid combinations of authentication settings are rejected with the fix."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from shared.api_key import hash_of, new_api_key
 from shared.errors import SettingsError
 from shared.settings import Settings, load_settings
-from tests.support.auth_caller import RSA, SECRET
+from tests.support.credentials import RSA, SECRET
 
 KEY = new_api_key()
 HASH = hash_of(KEY)
@@ -16,8 +16,8 @@ URL = "https://issuer.example/jwks.json"
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """No file of this machine is a source."""
+def no_settings_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Ignore the settings files of this machine."""
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     monkeypatch.chdir(tmp_path)
 
@@ -26,22 +26,22 @@ def jwt(**settings: Any) -> dict[str, Any]:
     return {"mode": "jwt", "jwt": settings}
 
 
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "neither key nor hash": ({"api_keys": [{"name": "a"}]}, "Set exactly one of `key` and `hash`"),
     "key and hash": (
         {"api_keys": [{"name": "a", "key": KEY, "hash": HASH}]},
         "Set exactly one of `key` and `hash`",
     ),
     "a short key": ({"api_keys": [{"name": "a", "key": "hunter2"}]}, "shorter than 8"),
-    "two of a name": (
+    "two keys with one name": (
         {"api_keys": [{"name": "a", "key": KEY}, {"name": "a", "hash": hash_of("x")}]},
         "duplicate name a",
     ),
-    "a key twice": (
+    "duplicate key": (
         {"api_keys": [{"name": "a", "key": KEY}, {"name": "b", "hash": HASH}]},
         "two entries have the same key",
     ),
-    "a wrong hash": ({"api_keys": [{"name": "a", "hash": "sha256:x"}]}, "auth.api_keys.0.hash"),
+    "an invalid hash": ({"api_keys": [{"name": "a", "hash": "sha256:x"}]}, "auth.api_keys.0.hash"),
     "no key material": (jwt(), "contains RS256. Set auth.jwt.public_key, auth.jwt.public_key_file"),
     "HS without a secret": (jwt(algorithms=["HS256"]), "contains HS256. Set auth.jwt.secret"),
     "HS with a public key only": (
@@ -68,11 +68,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no algorithm": (jwt(algorithms=[]), "auth.jwt.algorithms"),
     "the algorithm none": (jwt(algorithms=["none"]), "auth.jwt.algorithms.0"),
-    "an address of a file": (jwt(jwks_url="file:///etc/passwd"), "auth.jwt.jwks_url"),
+    "a file URL": (jwt(jwks_url="file:///etc/passwd"), "auth.jwt.jwks_url"),
 }
 
 
-@pytest.mark.parametrize(("auth", "expected"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize(("auth", "expected"), INVALID.values(), ids=INVALID.keys())
 def test_invalid_settings_are_rejected_with_the_fix(
     monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any], expected: str
 ) -> None:
@@ -88,7 +88,7 @@ def test_invalid_settings_are_rejected_with_the_fix(
         assert secret not in str(raised.value)
 
 
-RIGHT: list[dict[str, Any]] = [
+VALID: list[dict[str, Any]] = [
     {"mode": "none", "jwt": {"algorithms": ["HS256"]}},
     {"mode": "api_key"},
     {"mode": "api_key", "api_keys": [{"name": "a", "key": KEY}]},
@@ -99,25 +99,25 @@ RIGHT: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("auth", RIGHT)
+@pytest.mark.parametrize("auth", VALID)
 def test_valid_settings_are_accepted(auth: dict[str, Any]) -> None:
-    assert Settings(auth=auth).auth.mode == auth["mode"]  # pyright: ignore[reportArgumentType]  (as a file has it)
+    assert Settings(auth=auth).auth.mode == auth["mode"]  # pyright: ignore[reportArgumentType]  (unparsed, as in a settings file)
 
 
 def test_expiry_without_time_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = f'[{{"name": "a", "hash": "{HASH}", "expires_at": "2030-01-01T00:00:00"}}]'
     monkeypatch.setenv("MAMBA_AUTH__API_KEYS", entry)
 
-    [read] = load_settings().auth.api_keys
+    [key] = load_settings().auth.api_keys
 
-    assert read.expires_at is not None
-    assert read.expires_at.isoformat() == "2030-01-01T00:00:00+00:00"
+    assert key.expires_at is not None
+    assert key.expires_at.isoformat() == "2030-01-01T00:00:00+00:00"
 
 
 def test_repr_contains_no_secret() -> None:
     auth = {"api_keys": [{"name": "a", "key": KEY}], "jwt": {"secret": SECRET}}
-    settings = Settings(auth=auth)  # pyright: ignore[reportArgumentType]  (as a file has it)
+    settings = Settings(auth=auth)  # pyright: ignore[reportArgumentType]  (unparsed, as in a settings file)
 
-    for shown in (repr(settings), settings.model_dump_json()):
-        assert KEY not in shown
-        assert SECRET not in shown
+    for text in (repr(settings), settings.model_dump_json()):
+        assert KEY not in text
+        assert SECRET not in text

@@ -1,4 +1,4 @@
-"""Which wire an `Accept` header asks for."""
+"""Selection of the stream format by the `Accept` header."""
 
 import pytest
 from hypothesis import given
@@ -40,9 +40,9 @@ CHOICES: list[tuple[StreamFormat, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wire", "accept"), CHOICES, ids=str)
-def test_client_gets_its_preferred_stream_format(wire: StreamFormat, accept: list[str]) -> None:
-    assert format_for(accept) == wire
+@pytest.mark.parametrize(("expected", "accept"), CHOICES, ids=str)
+def test_client_gets_its_preferred_stream_format(expected: StreamFormat, accept: list[str]) -> None:
+    assert format_for(accept) == expected
 
 
 @pytest.mark.parametrize(

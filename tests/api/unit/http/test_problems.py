@@ -1,4 +1,4 @@
-"""Errors become statuses in one place, in one shape."""
+"""Every error becomes a problem response with its status."""
 
 from collections.abc import AsyncGenerator
 
@@ -15,7 +15,7 @@ from api.http import problems
 from api.http.request_id import RequestIdMiddleware
 from shared import errors
 
-ROWS: list[tuple[Exception, int, str]] = [
+ERRORS: list[tuple[Exception, int, str]] = [
     (errors.InvalidRequest(), 422, "invalid_request"),
     (errors.TooLarge(), 413, "too_large"),
     (errors.Unauthenticated(), 401, "unauthenticated"),
@@ -37,8 +37,8 @@ ROWS: list[tuple[Exception, int, str]] = [
 ]
 
 
-class Site:
-    """An application that fails as it is told."""
+class FailingApp:
+    """An application whose route raises `error`."""
 
     def __init__(self) -> None:
         self.error: Exception = errors.NotFound()
@@ -47,32 +47,34 @@ class Site:
         )
         problems.install(self.app)
         self.app.add_api_route("/", self._fail)
-        self.app.add_api_route("/number/{number}", self._take)
+        self.app.add_api_route("/number/{number}", self._read_number)
 
     async def _fail(self) -> None:
         raise self.error
 
-    async def _take(self, number: int) -> int:
+    async def _read_number(self, number: int) -> int:
         return number
 
 
 @pytest.fixture
-def site() -> Site:
-    return Site()
+def failing_app() -> FailingApp:
+    return FailingApp()
 
 
 @pytest.fixture
-async def client(site: Site) -> AsyncGenerator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(site.app, raise_app_exceptions=False)
+async def client(failing_app: FailingApp) -> AsyncGenerator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(failing_app.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
 
-@pytest.mark.parametrize(("error", "status", "code"), ROWS, ids=lambda row: type(row).__name__)
+@pytest.mark.parametrize(
+    ("error", "status", "code"), ERRORS, ids=lambda error: type(error).__name__
+)
 async def test_each_error_is_a_problem_with_its_status(
-    site: Site, client: httpx.AsyncClient, error: Exception, status: int, code: str
+    failing_app: FailingApp, client: httpx.AsyncClient, error: Exception, status: int, code: str
 ) -> None:
-    site.error = error
+    failing_app.error = error
 
     response = await client.get("/", headers={"x-request-id": "mine"})
 
@@ -88,16 +90,20 @@ async def test_each_error_is_a_problem_with_its_status(
     assert "secret" not in response.text
 
 
-async def test_refusal_contains_its_field(site: Site, client: httpx.AsyncClient) -> None:
-    site.error = errors.InvalidRequest("messages[0].role: No.", field="messages[0].role")
+async def test_refusal_contains_its_field(
+    failing_app: FailingApp, client: httpx.AsyncClient
+) -> None:
+    failing_app.error = errors.InvalidRequest("messages[0].role: No.", field="messages[0].role")
 
     problem = (await client.get("/")).json()
 
     assert (problem["field"], problem["detail"]) == ("messages[0].role", "messages[0].role: No.")
 
 
-async def test_idempotency_mismatch_names_its_header(site: Site, client: httpx.AsyncClient) -> None:
-    site.error = errors.IdempotencyMismatch()
+async def test_idempotency_mismatch_names_its_header(
+    failing_app: FailingApp, client: httpx.AsyncClient
+) -> None:
+    failing_app.error = errors.IdempotencyMismatch()
 
     problem = (await client.get("/")).json()
 
@@ -113,9 +119,9 @@ async def test_invalid_parameter_is_named(client: httpx.AsyncClient) -> None:
 
 
 async def test_client_disconnect_is_not_a_server_error(
-    site: Site, client: httpx.AsyncClient
+    failing_app: FailingApp, client: httpx.AsyncClient
 ) -> None:
-    site.error = ClientDisconnect()
+    failing_app.error = ClientDisconnect()
 
     assert (await client.get("/")).status_code == 400
 
@@ -124,8 +130,8 @@ def test_every_documented_refusal_is_a_problem() -> None:
     documented = problems.responses(404, 409, 410, 413, 422, 429, 503)
 
     for status, response in documented.items():
-        said = response["content"]["application/problem+json"]
-        assert said["schema"] == {"$ref": "#/components/schemas/Problem"}
-        for code, example in said["examples"].items():
+        content = response["content"]["application/problem+json"]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        for code, example in content["examples"].items():
             problem = problems.Problem.model_validate(example["value"])
             assert (problem.status, problem.code) == (status, code)

@@ -1,4 +1,4 @@
-"""The document says enough for a client to be made from it, and for a reader to try each route."""
+"""The OpenAPI document is complete, and sufficient to generate a client."""
 
 import importlib.util
 import json
@@ -32,8 +32,8 @@ from shared.streams.events import Data, Error, Finish, SourceUrl, TextDelta, Too
 DOCUMENT: dict[str, Any] = json.loads(openapi.page())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 PROBLEM = "application/problem+json"
-#: An operator alone gets these, from routes that are not in the document.
-OF_ORDERS = (RunEnded, RunLeased, JobMissing, WorkerNotResponding)
+#: Errors of operator routes, which are not in the document.
+OPERATOR_ERRORS = (RunEnded, RunLeased, JobMissing, WorkerNotResponding)
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -42,26 +42,26 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{method} {path}", operation
 
 
-def every(value: Any, key: str) -> Iterator[Any]:
-    """All that stands under a key, wherever it is."""
+def values_of(value: Any, key: str) -> Iterator[Any]:
+    """Yield every value of a key at any depth."""
     if isinstance(value, dict):
         if key in value:
             yield value[key]
         for inner in value.values():  # pyright: ignore[reportUnknownVariableType]
-            yield from every(inner, key)
+            yield from values_of(inner, key)
     elif isinstance(value, list):
         for inner in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from every(inner, key)
+            yield from values_of(inner, key)
 
 
 def test_every_reference_resolves() -> None:
-    found = set(every(DOCUMENT, "$ref"))
+    found = set(values_of(DOCUMENT, "$ref"))
     assert "#/components/schemas/Problem" in found
     for reference in found:
-        place: Any = DOCUMENT
-        for step in reference.removeprefix("#/").split("/"):
-            assert step in place, reference
-            place = place[step]
+        value: Any = DOCUMENT
+        for key in reference.removeprefix("#/").split("/"):
+            assert key in value, reference
+            value = value[key]
 
 
 def test_every_operation_has_an_id_and_a_description() -> None:
@@ -82,34 +82,35 @@ def test_every_refusal_is_a_problem_with_an_example() -> None:
             assert "x-request-id" in response["headers"], (name, status)
             if status.startswith("2") or PROBLEM not in response.get("content", {}):
                 continue
-            said = response["content"][PROBLEM]
-            assert said["schema"] == {"$ref": "#/components/schemas/Problem"}, (name, status)
-            assert said["examples"], (name, status)
-            for code, example in said["examples"].items():
+            content = response["content"][PROBLEM]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}, (name, status)
+            assert content["examples"], (name, status)
+            for code, example in content["examples"].items():
                 assert example["value"]["code"] == code
                 assert str(example["value"]["status"]) == status
 
 
 def refusals() -> Iterator[type[Refusal]]:
-    """Those that a client can get: `TooManyRequests` is only the base of the three."""
-    waiting = [Refusal]
-    while waiting:
-        for kind in waiting.pop().__subclasses__():
-            waiting.append(kind)
-            if kind.__module__ == Refusal.__module__ and kind not in (TooManyRequests, *OF_ORDERS):
-                yield kind
+    """Yield the errors of documented routes. `TooManyRequests` is only a base class."""
+    excluded = (TooManyRequests, *OPERATOR_ERRORS)
+    pending = [Refusal]
+    while pending:
+        for error in pending.pop().__subclasses__():
+            pending.append(error)
+            if error.__module__ == Refusal.__module__ and error not in excluded:
+                yield error
 
 
 def test_every_refusal_class_has_an_example() -> None:
-    shown = {
+    documented = {
         (code, int(status))
         for _, operation in operations()
         for status, response in operation["responses"].items()
         for code in response.get("content", {}).get(PROBLEM, {}).get("examples", {})
     }
 
-    refused = {(kind.code, status_of(kind)) for kind in refusals()}
-    assert shown == refused | {("internal_error", 500)}
+    expected = {(error.code, status_of(error)) for error in refusals()}
+    assert documented == expected | {("internal_error", 500)}
 
 
 def test_every_protected_route_documents_authentication() -> None:
@@ -121,8 +122,8 @@ def test_every_protected_route_documents_authentication() -> None:
 
 
 def test_generated_requests_reach_the_documented_handler() -> None:
-    asked = SCHEMAS["ChatRequest"]["properties"]
-    assert asked["tools"]["anyOf"][0]["items"]["enum"] == list(DISPLAY_TOOL_NAMES)
+    properties = SCHEMAS["ChatRequest"]["properties"]
+    assert properties["tools"]["anyOf"][0]["items"]["enum"] == list(DISPLAY_TOOL_NAMES)
     headers = {
         parameter["name"]: parameter["schema"]
         for _, operation in operations()
@@ -138,16 +139,16 @@ def test_generated_requests_reach_the_documented_handler() -> None:
 )
 def test_cursor_matches_its_documented_pattern(text: str) -> None:
     follow = DOCUMENT["paths"]["/chat/{chat_id}/stream"]["get"]
-    [said] = [p["schema"] for p in follow["parameters"] if p["name"] == "last-event-id"]
+    [schema] = [p["schema"] for p in follow["parameters"] if p["name"] == "last-event-id"]
 
-    assert bool(re.search(said["pattern"], text)) == (parse_cursor(text) is not None)
+    assert bool(re.search(schema["pattern"], text)) == (parse_cursor(text) is not None)
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/{chat_id}/stream", "/chat/{chat_id}/stop"])
 def test_alias_route_is_the_same_operation(path: str) -> None:
-    earlier = DOCUMENT["paths"][path.replace("/chat", "/chat/completions", 1)]
+    aliases = DOCUMENT["paths"][path.replace("/chat", "/chat/completions", 1)]
     for method, operation in DOCUMENT["paths"][path].items():
-        other = earlier[method]
+        other = aliases[method]
         assert f"Alias of `{method.upper()} {path}`" in other["summary"]
         assert "deprecated" not in other
         differing = {key for key in operation if operation[key] != other[key]}
@@ -161,18 +162,18 @@ def test_document_contains_no_private_names() -> None:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """Python models that a generator made from the document alone."""
+    """Pydantic models generated from the document."""
     folder = tmp_path_factory.mktemp("client")
-    source, made = folder / "openapi.json", folder / "mamba_models.py"
+    source, output = folder / "openapi.json", folder / "mamba_models.py"
     source.write_text(openapi.page())
     command = [
         *(sys.executable, "-m", "datamodel_code_generator", "--input", str(source)),
-        *("--input-file-type", "openapi", "--output", str(made)),
+        *("--input-file-type", "openapi", "--output", str(output)),
         *("--output-model-type", "pydantic_v2.BaseModel", "--disable-timestamp"),
         *("--target-python-version", "3.11", "--snake-case-field"),
     ]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return load(made)
+    return load(output)
 
 
 def load(path: Path) -> ModuleType:
@@ -198,15 +199,15 @@ def load(path: Path) -> ModuleType:
     ids=lambda event: event.type,
 )
 def test_generated_client_reads_the_events(models: ModuleType, event: events.StreamEvent) -> None:
-    assert_read(models.StreamEvent, event, f"{type(event).__name__}Event")
+    assert_round_trip(models.StreamEvent, event, f"{type(event).__name__}Event")
 
 
-def assert_read(union: Any, event: events.Event, kind: str) -> None:
-    read = union.model_validate_json(event.encode())
+def assert_round_trip(union: Any, event: events.Event, class_name: str) -> None:
+    parsed = union.model_validate_json(event.encode())
 
-    dumped = read.model_dump_json(by_alias=True, exclude_unset=True)
+    dumped = parsed.model_dump_json(by_alias=True, exclude_unset=True)
     assert json.loads(dumped) == json.loads(event.encode())
-    assert type(read.root).__name__ == kind
+    assert type(parsed.root).__name__ == class_name
 
 
 @pytest.mark.parametrize(
@@ -225,15 +226,15 @@ def assert_read(union: Any, event: events.Event, kind: str) -> None:
 def test_generated_client_reads_the_basic_events(
     models: ModuleType, event: basic_format.BasicEvent
 ) -> None:
-    assert_read(models.BasicEvent, event, f"{type(event).__name__}Event")
+    assert_round_trip(models.BasicEvent, event, f"{type(event).__name__}Event")
 
 
 def test_generated_client_sends_valid_requests(models: ModuleType) -> None:
     for example in DOCUMENT["paths"]["/chat"]["post"]["requestBody"]["content"]["application/json"][
         "examples"
     ].values():
-        asked = models.ChatRequest.model_validate(example["value"])
-        assert asked.messages[0].role.value == "user"
+        request = models.ChatRequest.model_validate(example["value"])
+        assert request.messages[0].role.value == "user"
 
 
 def test_generated_client_reads_a_problem(models: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""What a caller brings: keys that sign, tokens, and a request's scope."""
+"""Signing keys, tokens, and ASGI scopes of requests that carry them."""
 
 import json
 import time
@@ -29,17 +29,17 @@ class KeyPair(NamedTuple):
 
     @property
     def private_pem(self) -> str:
-        form = PrivateFormat.PKCS8
-        return self.private.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+        encoded = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return encoded.decode()
 
     def jwk(self, kid: str | None = None, **more: Any) -> Json:
-        kind = jwt.get_algorithm_by_name(self.algorithm)
-        named = {"kid": kid} if kid else {}
-        return {**kind.to_jwk(self.private.public_key(), as_dict=True), **named, **more}
+        algorithm = jwt.get_algorithm_by_name(self.algorithm)
+        key_id = {"kid": kid} if kid else {}
+        return {**algorithm.to_jwk(self.private.public_key(), as_dict=True), **key_id, **more}
 
     def token(self, claims: Json | None = None, *, headers: Json | None = None) -> str:
         claims = valid_claims() if claims is None else claims
-        # Below `jwt.encode`, which makes no claims that a foreign issuer should not make either.
+        # `jwt.encode` refuses invalid claims, which some tests need.
         payload = json.dumps(claims).encode()
         return jwt.api_jws.encode(payload, self.private, self.algorithm, headers=headers)
 
@@ -48,7 +48,7 @@ def rsa_key_pair(bits: int = 2048, algorithm: str = "RS256") -> KeyPair:
     return KeyPair(algorithm, rsa.generate_private_key(65537, bits))
 
 
-#: Made once: an RSA key takes a while.
+#: Shared by all tests, because generating an RSA key is slow.
 RSA, OTHER_RSA = rsa_key_pair(), rsa_key_pair()
 P256 = KeyPair("ES256", ec.generate_private_key(ec.SECP256R1()))
 KEY_PAIRS = [
@@ -63,7 +63,7 @@ KEY_PAIRS = [
 
 
 def valid_claims(**more: Any) -> Json:
-    """For an hour; None takes a claim away."""
+    """Return claims that are valid for one hour. A claim of None is omitted."""
     claims = {"sub": "ann", "exp": int(time.time()) + 3600, **more}
     return {name: value for name, value in claims.items() if value is not None}
 
@@ -78,7 +78,7 @@ def request_scope(
     server: str = "10.0.0.1",
     **named: str,
 ) -> Json:
-    """The scope of a request with these headers."""
+    """Return the ASGI scope of a request with these headers."""
     pairs = [*headers, *((name.replace("_", "-"), value) for name, value in named.items())]
     return {
         "type": "http",

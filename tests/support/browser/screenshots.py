@@ -1,4 +1,7 @@
-"""`make pictures`: the console's pictures in docs/images, of a real house at work (minutes)."""
+"""`make pictures`: creates the console screenshots in docs/images from a busy deployment.
+
+This takes about five minutes.
+"""
 
 import asyncio
 import random
@@ -41,32 +44,33 @@ async def main() -> None:
         for model in MODELS:
             await upstream.script(model, [[{"sleep": 0.3}, {"words": 160, "delay": 0.06}]])
         await upstream.script("gpt-4", [[{"words": 1}]], FAILURES * 3)
-        working = [asyncio.create_task(work(api, at)) for at in range(24)]
+        users = [asyncio.create_task(simulate_user(api, number)) for number in range(24)]
         await asyncio.sleep(BUSY_SECONDS)
-        await asyncio.to_thread(take, api)
-        for task in working:
+        await asyncio.to_thread(take_screenshots, api)
+        for task in users:
             task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        await asyncio.gather(*users, return_exceptions=True)
 
 
-async def work(api: Api, at: int) -> None:
-    """One user, who asks again and again; a few ask a model that fails, or leave in the middle."""
-    dice = random.Random(at)
+async def simulate_user(api: Api, number: int) -> None:
+    """Send requests in a loop. User 23 uses a model that fails; all others disconnect sometimes."""
+    rng = random.Random(number)
+    model_fails = number == 23
     async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
-        await asyncio.sleep(at * 4)
+        await asyncio.sleep(number * 4)
         while True:
-            model = "gpt-4" if at == 23 else dice.choice(MODELS)
-            chat = f"{at}-{dice.random()}"
+            model = "gpt-4" if model_fails else rng.choice(MODELS)
+            chat = f"{number}-{rng.random()}"
             messages = [{"role": "user", "content": "How does a lease work?"}]
             body = {"id": chat, "model": model, "messages": messages}
             with suppress(TimeoutError):
-                async with asyncio.timeout(4 if dice.random() < 0.08 else 60):
+                async with asyncio.timeout(4 if rng.random() < 0.08 else 60):
                     await client.post("/chat", json=body)
             await client.post(f"/chat/{chat}/stop")
-            await asyncio.sleep(25 if at == 23 else dice.uniform(0, 6))
+            await asyncio.sleep(25 if model_fails else rng.uniform(0, 6))
 
 
-def take(api: Api) -> None:
+def take_screenshots(api: Api) -> None:
     with open_browser() as browser:
         for scheme in ("light", "dark"):
             with open_window(browser, 1440, 1120) as window:
@@ -78,7 +82,7 @@ def take(api: Api) -> None:
 
 
 def save(window: Window, name: str) -> None:
-    window.evaluate("new Promise(drawn => setTimeout(drawn, 1500))")
+    window.evaluate("new Promise(resolve => setTimeout(resolve, 1500))")
     IMAGES.mkdir(exist_ok=True)
     (IMAGES / f"{name}.webp").write_bytes(window.screenshot())
 
