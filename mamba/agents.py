@@ -5,13 +5,8 @@ from pydantic_ai import ToolReturn
 from shared.agents.card import AgentLimits, AgentRetries
 from shared.errors import AgentNotOffered
 from shared.streams.events import Data, File, SourceDocument, SourceUrl
-from worker.agents.definition import (
-    AgentContext,
-    AgentDefinition,
-    AgentRun,
-    call_key,
-    register_agent,
-)
+from worker.agents.definition import AgentContext, AgentDefinition, register_agent
+from worker.tools.context import AgentRun, call_key
 
 __all__ = [
     "AgentContext",

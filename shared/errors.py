@@ -36,7 +36,7 @@ MambaError
     └── SilenceTimeout
 
 The docstring of a class is its default message. `worker/models/errors.py` adds the errors of model
-endpoints, `api/http/problems.py` maps errors to HTTP statuses, and `worker/jobs/failures.py` maps
+endpoints, `api/http/problems.py` maps errors to HTTP statuses, and `worker/models/failures.py` maps
 them to the error texts of failed runs.
 """
 

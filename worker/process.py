@@ -38,12 +38,11 @@ from worker.agents.registry import AgentRegistry
 from worker.jobs.attempt import RunServices
 from worker.jobs.attempt_runner import AttemptRunner
 from worker.jobs.generate_title import TitleRunner
-from worker.jobs.retry_policy import RetryPolicy
+from worker.jobs.retry_policy import RetryPolicy, max_retries_of
 from worker.jobs.run_chat import ChatRunner
 from worker.jobs.running_runs import Interrupt, RunningRuns
 from worker.models.health_probe import HealthProbe
 from worker.models.registry import ModelRegistry
-from worker.models.stream_timeouts import max_retries_of
 from worker.output.writer import GroupCommit
 from worker.process_record import worker_record
 from worker.queue.command_listener import CommandListener

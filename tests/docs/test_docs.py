@@ -19,7 +19,7 @@ from mamba.codegen import display_types, openapi
 from mamba.codegen.settings_table import page
 from shared.errors import Refusal, TooManyRequests
 from shared.runs.finalize import LOST_TEXT
-from worker.jobs import failures
+from worker.models import failures
 
 ROOT = Path(__file__).parents[2]
 ERRORS = (ROOT / "docs/reference/errors.md").read_text()

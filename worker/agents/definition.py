@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_ai import Agent, RunContext
-from pydantic_ai.messages import ModelResponse, ToolCallPart
+from pydantic_ai import Agent
 
 from shared.agents.card import AgentLimits, AgentName, AgentRetries
 from shared.errors import SettingsError
@@ -16,15 +15,6 @@ from shared.settings.live_settings import LiveSettings
 from worker.models.registry import ModelRegistry
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class AgentRun:
-    """The run that an agent works on. Tools receive it as pydantic-ai's `deps`."""
-
-    run_id: str
-    chat_id: str
-    request_id: str
 
 
 class AgentContext:
@@ -102,24 +92,6 @@ def register_agent(
         )
 
     return define
-
-
-def call_key(context: RunContext[AgentRun]) -> str:
-    """Return an idempotency key for the current tool call. It is the same in every attempt.
-
-    If a worker dies after a call took effect and before its result is stored, the next attempt
-    repeats the call with the same key. The key counts the occurrences of the tool call id because
-    some models reuse an id in a later step.
-    """
-    calls = (
-        part.tool_call_id
-        for message in context.messages
-        if isinstance(message, ModelResponse)
-        for part in message.parts
-        if isinstance(part, ToolCallPart)
-    )
-    count = sum(call_id == context.tool_call_id for call_id in calls)
-    return f"{context.deps.run_id}:{context.tool_call_id}:{count}"
 
 
 _name: TypeAdapter[str] = TypeAdapter(AgentName)

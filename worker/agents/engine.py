@@ -5,13 +5,16 @@ the tools as further events, and enforces the agent's limits over all attempts o
 """
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from pydantic_ai import (
     Agent,
+    CallToolsNode,
     DeferredToolRequests,
     DeferredToolResults,
     FunctionToolset,
+    ModelRequestNode,
     RunContext,
     ToolDenied,
     UsageLimits,
@@ -19,22 +22,25 @@ from pydantic_ai import (
 from pydantic_ai.capabilities import HandleDeferredToolCalls
 from pydantic_ai.messages import FinishReason as ModelFinishReason
 from pydantic_ai.models import Model
+from pydantic_ai.run import AgentRun as AgentIteration
 from pydantic_ai.toolsets import AbstractToolset
+from pydantic_ai.usage import RunUsage
 
 from shared.queue.job import RunChat
 from shared.settings import LimitSettings
 from shared.streams.events import FinishReason
 from shared.streams.transcript import Transcript
-from worker.agents.definition import AgentDefinition, AgentRun, AnyAgent
+from worker.agents.definition import AgentDefinition, AnyAgent
 from worker.agents.files import download_files
 from worker.agents.history import model_messages
-from worker.agents.resume import merge_split_step, resume_point
-from worker.jobs.usage import UsageMeter
+from worker.agents.resume import ResumePoint, merge_split_step, resume_point
+from worker.agents.usage import UsageMeter
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import StreamTimeouts, with_timeouts
 from worker.output.event_mapper import EventMapper
 from worker.output.writer import RunWriter
 from worker.tools.client import ClientToolset
+from worker.tools.context import AgentRun
 from worker.tools.display import display_tools
 
 _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
@@ -81,11 +87,22 @@ class AgentEngine:
         start = resume_point(history, transcript)
         if start.complete:
             return "tool-calls" if start.awaits_client else "stop"
-        split = start.split
-        limits = self._limits()
         timeouts = self._timeouts(self.definition.model or job.model)
-        reason: ModelFinishReason | None = None
-        async with self.agent.iter(
+        steps = _StepWriter(start, mapper, writer, meter, timeouts)
+        limits = self._limits()
+        usage = await meter.begin(transcript, limits)
+        async with self._iterate(job, start, limits, usage) as iteration:
+            await steps.write(iteration)
+        mapper.end_step()
+        result = iteration.result
+        if result is not None and isinstance(result.output, DeferredToolRequests):
+            return "tool-calls"
+        return steps.finish_reason
+
+    def _iterate(
+        self, job: RunChat, start: ResumePoint, limits: UsageLimits, usage: RunUsage
+    ) -> AbstractAsyncContextManager[AgentIteration[Any, Any]]:
+        return self.agent.iter(
             start.prompt,
             message_history=start.history,
             output_type=self._output_type(),
@@ -95,33 +112,8 @@ class AgentEngine:
             toolsets=self._request_tools(job),
             capabilities=None if job.approvals else [HandleDeferredToolCalls(_deny)],
             usage_limits=limits,
-            usage=await meter.begin(transcript, limits),
-        ) as run:
-            async for node in run:
-                if Agent.is_model_request_node(node):
-                    if split:
-                        merge_split_step(run.ctx.state.message_history, node.request)
-                        split = False
-                    mapper.start_step()
-                    async with with_timeouts(node.stream(run.ctx), timeouts) as events:
-                        async for event in events:
-                            mapper.on_model_event(event)
-                            await writer.room()
-                    mapper.end_response()
-                elif Agent.is_call_tools_node(node):
-                    await meter.record(run.usage)
-                    reason = node.model_response.finish_reason
-                    if start.prompt and not node.model_response.parts:
-                        break  # the model had nothing left to add to the interrupted text
-                    mapper.name_calls(node.model_response)
-                    async with node.stream(run.ctx) as tool_events:
-                        async for event in tool_events:
-                            mapper.on_tool_event(event)
-                    mapper.end_step()
-        mapper.end_step()
-        if run.result is not None and isinstance(run.result.output, DeferredToolRequests):
-            return "tool-calls"
-        return _FINISH_REASONS.get(reason, "other") if reason else "stop"
+            usage=usage,
+        )
 
     def _limits(self) -> UsageLimits:
         limits, steps = self.definition.limits, self._max_steps()
@@ -150,6 +142,64 @@ class AgentEngine:
         if job.client_tools:
             toolsets.append(ClientToolset(job.client_tools))
         return toolsets or None
+
+
+class _StepWriter:
+    """Writes the steps of an agent to the run's stream, and counts their usage."""
+
+    def __init__(
+        self,
+        start: ResumePoint,
+        mapper: EventMapper,
+        writer: RunWriter,
+        meter: UsageMeter,
+        timeouts: StreamTimeouts,
+    ) -> None:
+        self._continues_text = start.prompt is not None
+        self._split = start.split
+        self._mapper = mapper
+        self._writer = writer
+        self._meter = meter
+        self._timeouts = timeouts
+        self._reason: ModelFinishReason | None = None
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why the last model response finished."""
+        return _FINISH_REASONS.get(self._reason, "other") if self._reason else "stop"
+
+    async def write(self, iteration: AgentIteration[Any, Any]) -> None:
+        async for node in iteration:
+            if Agent.is_model_request_node(node):
+                await self._write_response(node, iteration)
+            elif Agent.is_call_tools_node(node):
+                await self._meter.record(iteration.usage)
+                self._reason = node.model_response.finish_reason
+                if self._continues_text and not node.model_response.parts:
+                    break  # the model had nothing left to add to the interrupted text
+                await self._write_tool_results(node, iteration)
+
+    async def _write_response(
+        self, node: ModelRequestNode[Any, Any], iteration: AgentIteration[Any, Any]
+    ) -> None:
+        if self._split:
+            merge_split_step(iteration.ctx.state.message_history, node.request)
+            self._split = False
+        self._mapper.start_step()
+        async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as events:
+            async for event in events:
+                self._mapper.on_model_event(event)
+                await self._writer.room()
+        self._mapper.end_response()
+
+    async def _write_tool_results(
+        self, node: CallToolsNode[Any, Any], iteration: AgentIteration[Any, Any]
+    ) -> None:
+        self._mapper.name_calls(node.model_response)
+        async with node.stream(iteration.ctx) as events:
+            async for event in events:
+                self._mapper.on_tool_event(event)
+        self._mapper.end_step()
 
 
 def _deny(_: RunContext[AgentRun], requests: DeferredToolRequests) -> DeferredToolResults | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from pydantic_ai import Tool
 
 from shared.settings import ResearchSettings
-from worker.agents.definition import AgentContext, AgentRun
+from worker.agents.definition import AgentContext
 from worker.notes import index as notes
 from worker.notes.index import NotesIndex
+from worker.tools.context import AgentRun
 from worker.tools.display import DISPLAY_TOOLS
 from worker.tools.notes import note_tools
 from worker.tools.review import REVIEW_TOOLS

@@ -20,11 +20,7 @@ from pydantic_ai.messages import (
 
 from shared.streams.transcript import Step, Transcript, TranscriptToolCall
 from worker.agents.history import tool_return, tool_step
-
-CONTINUE_PROMPT = (
-    "Continue your previous answer exactly where it broke off. Do not repeat any part of it, and "
-    "do not mention the interruption. Your output is appended directly to its last character."
-)
+from worker.models.continue_prompt import CONTINUE_PROMPT
 
 
 @dataclass(frozen=True, slots=True)

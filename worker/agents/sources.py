@@ -15,8 +15,9 @@ from shared.agents.agent_file import FileAgent
 from shared.errors import SettingsError
 from shared.settings import ResearchSettings
 from shared.telemetry.logs import where
-from worker.agents.definition import AgentContext, AgentDefinition, AgentRun
+from worker.agents.definition import AgentContext, AgentDefinition
 from worker.agents.file_tools import tool_error, tools_by_name
+from worker.tools.context import AgentRun
 
 log = structlog.stdlib.get_logger()
 

@@ -13,8 +13,8 @@ from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, r
 from shared.streams.events import FinishReason, Start
 from shared.streams.transcript import Transcript
 from worker.agents.engine import AgentEngine
-from worker.jobs.failures import Failure
 from worker.jobs.running_runs import Interrupt, RunningRun
+from worker.models.failures import Failure
 from worker.output.writer import GroupCommit, RunWriter
 from worker.telemetry.attempt_trace import AttemptTrace
 from worker.telemetry.metrics import ATTEMPTS, count_duration, count_first_token

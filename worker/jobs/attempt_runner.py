@@ -11,11 +11,11 @@ from shared.settings import RunSettings
 from shared.streams.event_stream import Takeover
 from shared.telemetry.metrics import AGENT_LABELS
 from worker.agents.engine import AgentEngine
+from worker.agents.usage import UsageMeter
 from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
-from worker.jobs.failures import CRASHED, INTERRUPTED, TIMED_OUT, failure_of
 from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.running_runs import Interrupt, RunningRun
-from worker.jobs.usage import UsageMeter
+from worker.models.failures import CRASHED, INTERRUPTED, TIMED_OUT, failure_of
 from worker.telemetry.metrics import ATTEMPTS, ATTEMPTS_STARTED, RUN_WAIT
 from worker.telemetry.tracing import trace_attempt
 

@@ -12,8 +12,8 @@ from shared.queue.job import GenerateTitle
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span
-from worker.jobs.failures import failure_of
 from worker.jobs.running_runs import RunningRuns
+from worker.models.failures import failure_of
 from worker.models.registry import ModelRegistry
 from worker.telemetry.tracing import trace_title
 

@@ -7,8 +7,10 @@ Runs that fail at the same time are thus retried at different times.
 import random
 from collections.abc import Callable
 
+from shared.providers.names import parse_model_name, providers_of
+from shared.settings import Settings
 from worker.agents.definition import AgentDefinition
-from worker.jobs.failures import Failure
+from worker.models.failures import Failure
 
 _BASE_SECONDS = 0.5
 _CAP_SECONDS = 8.0
@@ -38,6 +40,12 @@ class RetryPolicy:
         """Return how many failures a run of this agent and model survives."""
         retries = definition.retries.max_retries
         return self._max_retries(definition.model or model) if retries is None else retries
+
+
+def max_retries_of(settings: Settings, model: str) -> int:
+    """Return how often a run with this model is retried after failures."""
+    provider = providers_of(settings)[parse_model_name(settings, model).provider].settings
+    return settings.run.max_retries if provider.max_retries is None else provider.max_retries
 
 
 def pause_after(failures: int, retry_after: float | None, rng: random.Random) -> float:

@@ -22,8 +22,8 @@ from shared.telemetry.logs import bind, where
 from worker.agents.engine import AgentEngine
 from worker.jobs.attempt import RunServices
 from worker.jobs.attempt_runner import AttemptRunner
-from worker.jobs.failures import DROPPED, UNKNOWN_AGENT, UNREADABLE, Failure
 from worker.jobs.running_runs import Interrupt, RunningRun, RunningRuns
+from worker.models.failures import DROPPED, UNKNOWN_AGENT, UNREADABLE, Failure
 from worker.telemetry.metrics import ATTEMPTS
 
 log = structlog.stdlib.get_logger()

@@ -31,7 +31,7 @@ from pydantic_ai.models.function import (
 from pydantic_core import to_json
 
 from shared.agents.display.examples import EXAMPLES
-from worker.agents.resume import CONTINUE_PROMPT
+from worker.models.continue_prompt import CONTINUE_PROMPT
 
 INTRODUCTION = (
     "This is the demo model of Mamba Server. No API key is configured, so no real model is used."

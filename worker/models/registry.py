@@ -33,9 +33,9 @@ from shared.providers.names import (
 )
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
-from worker.jobs.failures import failure_of
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
+from worker.models.failures import failure_of
 from worker.models.profile import profile_overrides
 
 log = structlog.stdlib.get_logger()

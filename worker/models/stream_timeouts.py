@@ -40,12 +40,6 @@ def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
     )
 
 
-def max_retries_of(settings: Settings, model: str) -> int:
-    """Return how often a run with this model is retried after failures."""
-    own = _provider(settings, parse_model_name(settings, model)).max_retries
-    return settings.run.max_retries if own is None else own
-
-
 @asynccontextmanager
 async def with_timeouts(
     stream: AbstractAsyncContextManager[AsyncIterable[_T]], timeouts: StreamTimeouts

@@ -9,7 +9,7 @@ from pydantic_ai.toolsets import ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
 from shared.agents.tools import ClientToolDefinition
-from worker.agents.definition import AgentRun
+from worker.tools.context import AgentRun
 
 _ARGUMENTS = SchemaValidator(core_schema.dict_schema(core_schema.str_schema()))
 _RETRIES = 3

@@ -13,11 +13,11 @@ from shared.agents.display.card import Badge, Card, Fact
 from shared.agents.display.schema import CompactSchema
 from shared.chat.media_types import is_text
 from shared.streams.events import Data
-from worker.agents.definition import AgentRun
 from worker.review.extract import SourceExtractor
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
 from worker.review.inspection import InspectionFailed, inspect_sources
 from worker.review.source import ReviewSource
+from worker.tools.context import AgentRun
 
 _TONES: dict[Severity, str] = {"high": "danger", "medium": "warning", "low": "info"}
 

@@ -21,7 +21,7 @@ from shared.settings.live_settings import LiveSettings
 from tests.support.processes import free_port
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
-from worker.jobs.failures import failure_of
+from worker.models.failures import failure_of
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import timeouts_of
 

@@ -14,7 +14,7 @@ from shared.processes.metrics_history import Sample
 from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot, SystemOverview
 from shared.processes.workers import WorkerRecord
 from shared.runs.failure_codes import MEANINGS
-from worker.jobs import failures
+from worker.models import failures
 
 NOW = 1_800_000_000_000
 

@@ -28,7 +28,7 @@ from tests.worker.integration.test_run_chat import (
     start,
 )
 from worker.agents.definition import AgentDefinition
-from worker.jobs.usage import UsageMeter
+from worker.agents.usage import UsageMeter
 
 desk = test_run_chat.desk
 no_pauses = test_run_chat.no_pauses

@@ -31,7 +31,7 @@ from mamba.backends import (
 from tests.support.processes import free_port
 from tests.support.upstream.client import Upstream
 from tests.support.upstream.quirks import SERVERS, Quirk
-from worker.jobs.failures import FAILED, failure_of
+from worker.models.failures import FAILED, failure_of
 
 KEY = "sk-very-secret"
 HI = [{"role": "user", "content": "Hi"}]

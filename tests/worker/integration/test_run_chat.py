@@ -50,13 +50,13 @@ from worker.agents import engine
 from worker.agents.builtin.chat import chat
 from worker.agents.definition import AgentDefinition, AnyAgent
 from worker.agents.engine import AgentEngine
-from worker.agents.resume import CONTINUE_PROMPT
 from worker.jobs import retry_policy, run_chat
 from worker.jobs.attempt import RunServices
 from worker.jobs.attempt_runner import AttemptRunner
 from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.run_chat import ChatRunner
 from worker.jobs.running_runs import Interrupt, RunningRuns
+from worker.models.continue_prompt import CONTINUE_PROMPT
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import StreamTimeouts
 from worker.output.writer import GroupCommit

@@ -3,7 +3,8 @@
 from pydantic_ai import Agent
 
 from shared.agents.card import CHAT_AGENT, built_in_card
-from worker.agents.definition import AgentContext, AgentRun, register_agent
+from worker.agents.definition import AgentContext, register_agent
+from worker.tools.context import AgentRun
 
 
 @register_agent(CHAT_AGENT, description=built_in_card(CHAT_AGENT).description, display_tools=True)

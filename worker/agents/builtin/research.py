@@ -3,8 +3,9 @@
 from pydantic_ai import Agent
 
 from shared.agents.card import built_in_card
-from worker.agents.definition import AgentContext, AgentRun, register_agent
+from worker.agents.definition import AgentContext, register_agent
 from worker.agents.file_tools import configured_web_tools, shared_note_tools
+from worker.tools.context import AgentRun
 
 _INSTRUCTIONS = """\
 You research a question and answer it from sources.

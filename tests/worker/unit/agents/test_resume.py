@@ -19,7 +19,8 @@ from shared.streams.transcript import (
     TranscriptText,
     TranscriptToolCall,
 )
-from worker.agents.resume import CONTINUE_PROMPT, ResumePoint, merge_split_step, resume_point
+from worker.agents.resume import ResumePoint, merge_split_step, resume_point
+from worker.models.continue_prompt import CONTINUE_PROMPT
 
 PROMPT_ONLY: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart("Hi")])]
 WITH_ANSWER: list[ModelMessage] = [*PROMPT_ONLY, ModelResponse(parts=[TextPart("Hel")])]

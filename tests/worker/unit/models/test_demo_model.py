@@ -25,7 +25,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
 
 from shared.agents.display.examples import EXAMPLES
-from worker.agents.resume import CONTINUE_PROMPT
+from worker.models.continue_prompt import CONTINUE_PROMPT
 from worker.models.demo_model import MAX_COUNT, demo_model
 from worker.tools.display import DISPLAY_TOOLS, display_tools
 

@@ -16,8 +16,8 @@ from pydantic_ai.models.function import FunctionModel
 from shared.errors import SettingsError
 from shared.settings import OpenAISettings, Settings
 from shared.settings.live_settings import LiveSettings
-from worker.jobs.failures import failure_of
 from worker.models import openai_client as client_module
+from worker.models.failures import failure_of
 from worker.models.registry import ModelRegistry
 
 URL = "https://model.test/v1/chat/completions"

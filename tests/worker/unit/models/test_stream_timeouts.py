@@ -8,7 +8,8 @@ import pytest
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
 from shared.settings import OpenAISettings, ProviderSettings, RunSettings, Settings
-from worker.models.stream_timeouts import StreamTimeouts, max_retries_of, timeouts_of, with_timeouts
+from worker.jobs.retry_policy import max_retries_of
+from worker.models.stream_timeouts import StreamTimeouts, timeouts_of, with_timeouts
 
 NEVER = asyncio.Event
 BRIEF = 0.02

@@ -5,7 +5,7 @@ from pydantic_ai.messages import ModelRequest, UserPromptPart
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RunUsage
 
-from worker.agents.definition import AgentRun
+from worker.tools.context import AgentRun
 from worker.tools.review import list_files
 
 

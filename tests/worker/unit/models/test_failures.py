@@ -7,7 +7,7 @@ from pydantic_ai.messages import DocumentUrl
 from pydantic_ai.models import download_item
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
-from worker.jobs.failures import ALL, INTERNAL, failure_of
+from worker.models.failures import ALL, INTERNAL, failure_of
 
 SECRET = "sk-secret"
 
