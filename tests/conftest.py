@@ -1,4 +1,4 @@
-"""What all tests share: one real Valkey server a session, empty at the start of each test."""
+"""Fixtures of all tests: one real Valkey server per session, empty at the start of each test."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from tests.support.redis_cluster import RedisCluster, SharedCluster
 
 
 def pytest_configure() -> None:
-    """A shell's background job ignores these, and so would all that the tests start."""
+    """Reset signals that a shell's background job ignores and that processes would inherit."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -28,7 +28,7 @@ def valkey() -> Generator[Valkey]:
 
 @pytest.fixture
 async def redis(valkey: Valkey) -> AsyncGenerator[Redis]:
-    """A client of an empty server. Whatever a test leaves behind must have a TTL."""
+    """A client of an empty server. After the test, each key must have a TTL."""
     client = valkey.client()
     await client.execute_command("FLUSHALL")
     yield client
@@ -38,7 +38,7 @@ async def redis(valkey: Valkey) -> AsyncGenerator[Redis]:
 
 @pytest.fixture(scope="session")
 def clusters(tmp_path_factory: pytest.TempPathFactory) -> Generator[SharedCluster]:
-    """The one of the session, started by the first test that wants it."""
+    """The cluster of the session, started by the first test that uses it."""
     shared = SharedCluster(tmp_path_factory.mktemp("cluster"))
     yield shared
     asyncio.run(shared.end())
@@ -46,12 +46,12 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Generator[SharedCluste
 
 @pytest.fixture
 async def cluster(clusters: SharedCluster) -> AsyncGenerator[RedisCluster]:
-    """Empty. Whatever a test leaves behind must have a TTL."""
+    """An empty cluster. After the test, each key must have a TTL."""
     async with clusters.emptied() as cluster:
         yield cluster
 
 
 async def _check_that_keys_expire(client: Redis) -> None:
     names: list[bytes] = await client.execute_command("KEYS", "*")
-    eternal = [name for name in names if await client.execute_command("PTTL", name) == -1]
-    assert not eternal, f"keys without a TTL: {eternal}"
+    without_ttl = [name for name in names if await client.execute_command("PTTL", name) == -1]
+    assert not without_ttl, f"keys without a TTL: {without_ttl}"

@@ -1,4 +1,4 @@
-"""The systems that end-to-end tests live in: real processes around a scripted upstream."""
+"""Fixtures that run real processes with a scripted upstream."""
 
 import secrets
 import time
@@ -49,13 +49,13 @@ class System:
             await client.aclose()
 
     async def run(self, run_id: str) -> dict[str, str]:
-        """The run's hash."""
+        """The fields of the run's hash in Redis."""
         async with self.redis() as redis:
             fields: dict[bytes, bytes] = await redis.execute_command("HGETALL", keys.run(run_id))
         return {name.decode(): value.decode() for name, value in fields.items()}
 
     async def holder(self, run_id: str, workers: Sequence[Worker]) -> Worker:
-        """The one that has the run."""
+        """Wait until one of the workers holds the run's lease, and return it."""
         async with self.redis() as redis:
             worker_id: bytes = await until(lambda: redis.execute_command("GET", keys.lease(run_id)))
         pid = int(worker_id.split(b"-")[-2])
@@ -65,7 +65,7 @@ class System:
     async def start_workers(
         self, count: int = 1, **settings: object
     ) -> AsyncGenerator[list[Worker]]:
-        """Workers of this system, for as long as the context lasts; how they end is no matter."""
+        """Start workers with these settings and kill them at the end of the context."""
         env = {f"MAMBA_{name}": str(value) for name, value in settings.items()}
         url = self.upstream.base_url
         workers = [Worker(self.valkey.url, url, env) for _ in range(count)]
@@ -79,9 +79,9 @@ class System:
 
 
 async def put(redis: Redis, **fields: Any) -> Run:
-    """A run that waits in the queue, as nobody would have let it in."""
-    given = {"id": "hostile", "chat_id": "c", "owner": "o", "message_id": "m", "request_id": "r"}
-    run = Run.model_validate({"agent": "chat", "model": "m", **given, **fields})
+    """Add a run to the queue without admission checks."""
+    defaults = {"id": "hostile", "chat_id": "c", "owner": "o", "message_id": "m", "request_id": "r"}
+    run = Run.model_validate({"agent": "chat", "model": "m", **defaults, **fields})
     await RunStore(redis, live_ttl=600).create(run)
     await redis.execute_command("ZADD", keys.QUEUE, time.time() * 1000 - 90_000, run.id)
     await redis.execute_command("PEXPIRE", keys.QUEUE, 600_000)
@@ -89,7 +89,7 @@ async def put(redis: Redis, **fields: Any) -> Run:
 
 
 async def end(process: ServerProcess) -> None:
-    """Kill a process, if it is still there, and let go of its output."""
+    """Kill a process if it still runs, and close its output."""
     await process.kill()
     await process.stop()
 
@@ -114,28 +114,28 @@ async def sse() -> AsyncGenerator[SseClient]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def system(upstream: Upstream) -> AsyncGenerator[System]:
-    """Two APIs and two workers, shared by all tests that break nothing in it."""
+    """Two APIs and two workers, shared by all tests that stop none of them."""
     async with _two_apis(upstream) as system, system.start_workers(2) as system.workers:
         yield system
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def workerless_system(upstream: Upstream) -> AsyncGenerator[System]:
-    """Two APIs that beat often, and no worker."""
+    """Two APIs with frequent heartbeats, and no worker."""
     async with _two_apis(upstream, MAMBA_SERVER__HEARTBEAT_SECONDS="0.2") as system:
         yield system
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def workerless(workerless_system: System) -> AsyncGenerator[System]:
-    """The same without a job: each test brings its own workers."""
+    """The same with an empty Redis. Each test starts its own workers."""
     async with emptied(workerless_system):
         yield workerless_system
 
 
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
-    """A real browser, and the console that it is to show."""
+    """A real browser, after a build of the console."""
     build()
     with open_browser() as browser:
         yield browser
@@ -143,13 +143,13 @@ def browser() -> Generator[Browser]:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A name of this test's own, for its chat and its model."""
+    """A unique name for the chat and the model of a test."""
     return f"{request.node.name}-{secrets.token_hex(4)}"
 
 
 @asynccontextmanager
 async def emptied(system: System) -> AsyncGenerator[None]:
-    """Without any key at the start; all that are there at the end must have a TTL."""
+    """Empty Redis at the start; at the end, each remaining key must have a TTL."""
     async with system.redis() as redis:
         await redis.execute_command("FLUSHALL")
         yield
@@ -158,8 +158,8 @@ async def emptied(system: System) -> AsyncGenerator[None]:
 
 async def _check_that_keys_expire(redis: Redis) -> None:
     names: list[bytes] = await redis.execute_command("KEYS", "*")
-    eternal = [name for name in names if await redis.execute_command("PTTL", name) == -1]
-    assert not eternal, f"keys without a TTL: {eternal}"
+    without_ttl = [name for name in names if await redis.execute_command("PTTL", name) == -1]
+    assert not without_ttl, f"keys without a TTL: {without_ttl}"
 
 
 @asynccontextmanager

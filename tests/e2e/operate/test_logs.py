@@ -1,4 +1,4 @@
-"""What real processes log: enough to follow one request through the system, and nobody's words."""
+"""Logs of real processes: they follow a request through the system and hold no user content."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -11,12 +11,13 @@ import pytest_asyncio
 from tests.e2e.conftest import System
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json
+from tests.support.traced import log_lines
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: Part of everything here that a log must not hold.
+#: Part of all content that must not appear in a log.
 MARK = "marker7f3a"
 HEADERS = {
     "authorization": f"Bearer {MARK}-token",
@@ -35,8 +36,8 @@ FAILURES: list[Json] = [
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def chatty(upstream: Upstream) -> AsyncGenerator[System]:
-    """One API and one worker that log all they can, libraries too."""
+async def debug_system(upstream: Upstream) -> AsyncGenerator[System]:
+    """One API and one worker that log everything at level DEBUG, including libraries."""
     env = {"MAMBA_LOGGING__LEVEL": "DEBUG", "MAMBA_RUN__MAX_RETRIES": "1"}
     valkey = Valkey()
     api = Api(valkey.url, env)
@@ -51,10 +52,6 @@ async def chatty(upstream: Upstream) -> AsyncGenerator[System]:
         await stop_all(valkey)
 
 
-def lines(process: ServerProcess) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in process.output.splitlines()]
-
-
 def body(model: str, **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": f"{MARK}-prompt"}], **more}
 
@@ -67,43 +64,43 @@ async def ask(
     return await client.post("/chat", content=data, headers=headers)
 
 
-async def has_line(process: ServerProcess, event: str, request_id: str) -> None:
+async def wait_for_line(process: ServerProcess, event: str, request_id: str) -> None:
     async def probe() -> bool:
-        found = [line for line in lines(process) if line.get("request_id") == request_id]
+        found = [line for line in log_lines(process) if line.get("request_id") == request_id]
         return event in [line["event"] for line in found]
 
     await until(probe)
 
 
-async def test_request_id_appears_in_api_and_worker_logs(chatty: System, name: str) -> None:
-    await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
-    api, worker = chatty.apis[0], chatty.workers[0]
+async def test_request_id_appears_in_api_and_worker_logs(debug_system: System, name: str) -> None:
+    await debug_system.upstream.script(name, [[{"text": ["Hello"]}]])
+    api, worker = debug_system.apis[0], debug_system.workers[0]
 
     async with httpx.AsyncClient(base_url=api.url) as client:
         response = await ask(client, name, body(name))
-    await has_line(api, "request.finished", name)
-    await has_line(worker, "run.ended", name)
+    await wait_for_line(api, "request.finished", name)
+    await wait_for_line(worker, "run.ended", name)
 
     assert response.headers["x-request-id"] == name
     run_id = response.headers["x-run-id"]
-    there = [line for line in lines(api) if line.get("request_id") == name]
-    assert [line["event"] for line in there] == [
+    api_lines = [line for line in log_lines(api) if line.get("request_id") == name]
+    assert [line["event"] for line in api_lines] == [
         "run.accepted",
         "stream.opened",
         "request.finished",
     ]
-    assert there[-1]["outcome"] == "complete"
-    assert there[-1]["route"] == "/chat"
-    assert there[-1]["bytes"] == len(response.content)
-    here = [line for line in lines(worker) if line.get("request_id") == name]
-    assert [line["event"] for line in here] == ["run.attempt", "run.ended"]
-    assert {line["run_id"] for line in (there[0], *here)} == {run_id}
-    assert here[-1]["state"] == "succeeded"
-    assert here[-1]["duration_ms"] >= 0
+    assert api_lines[-1]["outcome"] == "complete"
+    assert api_lines[-1]["route"] == "/chat"
+    assert api_lines[-1]["bytes"] == len(response.content)
+    worker_lines = [line for line in log_lines(worker) if line.get("request_id") == name]
+    assert [line["event"] for line in worker_lines] == ["run.attempt", "run.ended"]
+    assert {line["run_id"] for line in (api_lines[0], *worker_lines)} == {run_id}
+    assert worker_lines[-1]["state"] == "succeeded"
+    assert worker_lines[-1]["duration_ms"] >= 0
 
 
-async def test_logs_contain_no_user_content_and_no_secrets(chatty: System, name: str) -> None:
-    upstream, api, worker = chatty.upstream, chatty.apis[0], chatty.workers[0]
+async def test_logs_contain_no_user_content_and_no_secrets(debug_system: System, name: str) -> None:
+    upstream, api, worker = debug_system.upstream, debug_system.apis[0], debug_system.workers[0]
     await upstream.script(name, [[{"text": [f"{MARK}-answer"]}]])
     form = {"id": "t", "name": "generateForm", "arguments": f'{{"{MARK}": 1'}
     await upstream.script(f"{name}-tool", [[{"tool": form}], [{"text": ["done"]}]])
@@ -130,27 +127,27 @@ async def test_logs_contain_no_user_content_and_no_secrets(chatty: System, name:
             await client.post(f"/chat/{MARK}/stop", headers={"x-request-id": "last"}),
             await client.get(f"/{MARK}?secret={MARK}"),
         ]
-    await has_line(api, "request.finished", "last")
-    for asked in ("good", "tool", *(f"failure-{index}" for index in range(len(FAILURES)))):
-        await has_line(worker, "run.ended", asked)
+    await wait_for_line(api, "request.finished", "last")
+    for request_id in ("good", "tool", *(f"failure-{index}" for index in range(len(FAILURES)))):
+        await wait_for_line(worker, "run.ended", request_id)
 
     assert [response.status_code for response in refused] == [422, 422, 422, 422, 404, 404]
-    assert "debug" in [line["level"] for line in lines(api)]
+    assert "debug" in [line["level"] for line in log_lines(api)]
     for process in (api, worker):
         leaking = [line for line in process.output.splitlines() if MARK in line]
         assert not leaking
 
 
-async def test_include_body_logs_request_bodies(chatty: System, name: str) -> None:
-    api = Api(chatty.valkey.url, {"MAMBA_LOGGING__INCLUDE_BODY": "true"})
-    await chatty.upstream.script(name, [[{"text": ["Hello"]}]])
+async def test_include_body_logs_request_bodies(debug_system: System, name: str) -> None:
+    api = Api(debug_system.valkey.url, {"MAMBA_LOGGING__INCLUDE_BODY": "true"})
+    await debug_system.upstream.script(name, [[{"text": ["Hello"]}]])
     try:
         await start_all(api)
         async with httpx.AsyncClient(base_url=api.url, headers=HEADERS) as client:
             await ask(client, name, body(name))
-        await has_line(api, "request.body", name)
-        events = [line["event"] for line in lines(api)]
-        bodies = [line["body"] for line in lines(api) if line["event"] == "request.body"]
+        await wait_for_line(api, "request.body", name)
+        events = [line["event"] for line in log_lines(api)]
+        bodies = [line["body"] for line in log_lines(api) if line["event"] == "request.body"]
         output = api.output
     finally:
         await stop_all(api)

@@ -1,4 +1,4 @@
-"""What real processes count, as Prometheus reads it from them."""
+"""Metrics of real processes, as Prometheus scrapes them."""
 
 import os
 import signal
@@ -17,21 +17,21 @@ from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-Told = dict[tuple[str, ...], float]
+Samples = dict[tuple[str, ...], float]
 
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
-PLAIN, OPERATORS = new_api_key(), new_api_key()
+PLAIN_KEY, OPERATOR_KEY = new_api_key(), new_api_key()
 KEYED = {
     "MAMBA_AUTH__MODE": "api_key",
     "MAMBA_AUTH__API_KEYS": (
-        f'[{{"name":"plain","hash":"{hash_of(PLAIN)}"}},'
-        f'{{"name":"boss","hash":"{hash_of(OPERATORS)}","scopes":["operator"]}}]'
+        f'[{{"name":"plain","hash":"{hash_of(PLAIN_KEY)}"}},'
+        f'{{"name":"operator","hash":"{hash_of(OPERATOR_KEY)}","scopes":["operator"]}}]'
     ),
 }
 
 
-async def read(url: str) -> Told:
-    """Each sample, by its name and its labels' values in the order of their names."""
+async def read(url: str) -> Samples:
+    """Each sample by its name and its label values, sorted by label name."""
     async with httpx.AsyncClient() as client:
         response = await client.get(f"{url}/metrics")
     assert response.status_code == 200, response.text
@@ -42,16 +42,18 @@ async def read(url: str) -> Told:
     }
 
 
-def at(port: int) -> str:
+def url_of(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def told(url: str, wanted: Callable[[Told], bool]) -> Callable[[], Awaitable[Told]]:
-    """A probe for the metrics, once they are as wanted."""
+def metrics_when(
+    url: str, condition: Callable[[Samples], bool]
+) -> Callable[[], Awaitable[Samples]]:
+    """A probe that returns the metrics once they satisfy `condition`, else an empty dict."""
 
-    async def probe() -> Told:
+    async def probe() -> Samples:
         found = await read(url)
-        return found if wanted(found) else {}
+        return found if condition(found) else {}
 
     return probe
 
@@ -67,7 +69,7 @@ async def test_metrics_require_the_operator_scope_unless_public(
         async with httpx.AsyncClient(base_url=api.url) as client:
             statuses = [
                 (await client.get("/metrics", headers=headers)).status_code
-                for headers in ({}, {"x-api-key": PLAIN}, {"x-api-key": OPERATORS})
+                for headers in ({}, {"x-api-key": PLAIN_KEY}, {"x-api-key": OPERATOR_KEY})
             ]
     finally:
         await end(api)
@@ -82,14 +84,18 @@ async def test_worker_counts_its_runs(workerless: System, sse: SseClient, name: 
     async with workerless.start_workers(1, WORKER__METRICS_PORT=port):
         async with sse.ask(workerless.chat, name, model=name) as stream:
             events = await stream.until("text-delta")
-            during = await read(at(port))
-            system = await until(
-                told(workerless.apis[0].url, lambda found: found["mamba_workers_runs",] == 1)
+            during = await read(url_of(port))
+            system_metrics = await until(
+                metrics_when(
+                    workerless.apis[0].url, lambda found: found["mamba_workers_runs",] == 1
+                )
             )
             await workerless.upstream.release(name)
             events += await stream.rest()
         after = await until(
-            told(at(port), lambda found: ("mamba_runs_total", "chat", name, "succeeded") in found)
+            metrics_when(
+                url_of(port), lambda found: ("mamba_runs_total", "chat", name, "succeeded") in found
+            )
         )
 
     check_whole(events)
@@ -97,9 +103,9 @@ async def test_worker_counts_its_runs(workerless: System, sse: SseClient, name: 
     assert during["mamba_worker_slots",] == 256
     assert during["mamba_worker_draining",] == 0
     assert during["mamba_attempts_begun_total",] == 1
-    assert system["mamba_queue_runs", "main", "running"] == 1
-    assert system["mamba_stream_clients",] == 1
-    assert system["mamba_runs_accepted_total", "chat"] >= 1
+    assert system_metrics["mamba_queue_runs", "main", "running"] == 1
+    assert system_metrics["mamba_stream_clients",] == 1
+    assert system_metrics["mamba_runs_accepted_total", "chat"] >= 1
     assert after["mamba_runs_total", "chat", name, "succeeded"] == 1
     assert after["mamba_run_wait_seconds_count", "main"] == 1
     assert after["mamba_run_first_token_seconds_count", "chat", name] == 1
@@ -118,7 +124,7 @@ async def test_workers_on_one_host_use_different_metrics_ports(workerless: Syste
         ports = {p for p in range(port, port + 16) for w in workers if f'"port": {p},' in w.output}
         assert len(ports) == 2
         for each in ports:
-            assert (await read(at(each)))["mamba_worker_runs",] == 0
+            assert (await read(url_of(each)))["mamba_worker_runs",] == 0
 
 
 async def test_run_with_a_killed_worker_counts_two_attempts(
@@ -138,7 +144,9 @@ async def test_run_with_a_killed_worker_counts_two_attempts(
             await workerless.upstream.release(name)
             events += await stream.rest()
             after = await until(
-                told(at(port), lambda found: found["mamba_attempts_total", "ended"] == 1)
+                metrics_when(
+                    url_of(port), lambda found: found["mamba_attempts_total", "ended"] == 1
+                )
             )
 
     check_whole(events)
@@ -167,7 +175,7 @@ async def test_metrics_sum_all_processes_including_killed_ones(
                 os.kill(pid, signal.SIGKILL)
             await until(lambda: started(api, 4))
             found = await until(
-                told(api.url, lambda found: found.get(("mamba_stream_clients",), 0) == 0)
+                metrics_when(api.url, lambda found: found.get(("mamba_stream_clients",), 0) == 0)
             )
         assert found[accepted] == 2
         assert found["mamba_queue_runs", "main", "running"] == 2

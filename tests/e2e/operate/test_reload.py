@@ -1,4 +1,4 @@
-"""Settings that change in an API and a worker while an answer is being made."""
+"""Settings that change in an API and a worker during a run."""
 
 import signal
 from collections.abc import AsyncGenerator
@@ -15,12 +15,12 @@ from tests.support.wait import until
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SCRIPT: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
-TWO = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "there"}]
+TWO_MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "there"}]
 
 
 @asynccontextmanager
-async def pair(system: System, home: Path) -> AsyncGenerator[tuple[Api, Worker]]:
-    """An API and a worker, whose `~/mamba.env` is in `home`."""
+async def start_pair(system: System, home: Path) -> AsyncGenerator[tuple[Api, Worker]]:
+    """An API and a worker that read `mamba.env` in `home`."""
     api = Api(system.valkey.url, {"HOME": str(home)})
     worker = Worker(system.valkey.url, system.upstream.base_url, {"HOME": str(home)})
     try:
@@ -31,7 +31,7 @@ async def pair(system: System, home: Path) -> AsyncGenerator[tuple[Api, Worker]]
             await end(process)
 
 
-async def logged(process: ServerProcess, event: str, *, times: int = 1) -> None:
+async def wait_for_log(process: ServerProcess, event: str, *, times: int = 1) -> None:
     async def probe() -> bool:
         assert process.child.poll() is None, process.output
         return process.output.count(event) >= times
@@ -47,7 +47,7 @@ async def test_changed_file_takes_effect_during_a_stream(
     await workerless.upstream.script(later, [[{"text": ["never"]}]], failures)
     file = tmp_path / "mamba.env"
 
-    async with pair(workerless, tmp_path) as (api, worker):
+    async with start_pair(workerless, tmp_path) as (api, worker):
         chat = f"{api.url}/chat"
         async with sse.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
@@ -55,9 +55,9 @@ async def test_changed_file_takes_effect_during_a_stream(
                 "MAMBA_LIMITS__MESSAGES=1\nMAMBA_LOGGING__LEVEL=WARNING\n"
                 "MAMBA_LOGGING__FORMAT=console\nMAMBA_RUN__MAX_RETRIES=0\n"
             )
-            await logged(api, "settings.reloaded")
-            await logged(worker, "settings.reloaded")
-            assert (await sse.post(chat, f"{name}-two", messages=TWO)).status_code == 413
+            await wait_for_log(api, "settings.reloaded")
+            await wait_for_log(worker, "settings.reloaded")
+            assert (await sse.post(chat, f"{name}-two", messages=TWO_MESSAGES)).status_code == 413
             attempts = worker.output.count("run.attempt")
             failed = await sse.answer(chat, later, model=later)
             assert failed[-2].chunk["type"] == "error"
@@ -80,19 +80,19 @@ async def test_sighup_reloads_and_invalid_settings_are_rejected(
     file = tmp_path / "mamba.env"
     file.write_text("MAMBA_LIMITS__MESSAGES=1\n")
 
-    async with pair(workerless, tmp_path) as (api, worker):
+    async with start_pair(workerless, tmp_path) as (api, worker):
         chat = f"{api.url}/chat"
         async with sse.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
             for process in (api, worker):
                 process.send(signal.SIGHUP)
-                await logged(process, "settings.reloaded")
+                await wait_for_log(process, "settings.reloaded")
             file.write_text("MAMBA_LIMITS__MESAGES=2\nMAMBA_SERVER__PORT=many\n")
             for process in (api, worker):
                 process.send(signal.SIGHUP)
-                await logged(process, "settings.refused")
+                await wait_for_log(process, "settings.refused")
                 assert "did you mean MAMBA_LIMITS__MESSAGES?" in process.output
-            assert (await sse.post(chat, f"{name}-two", messages=TWO)).status_code == 413
+            assert (await sse.post(chat, f"{name}-two", messages=TWO_MESSAGES)).status_code == 413
             await workerless.upstream.release(name)
             events += await stream.rest()
 

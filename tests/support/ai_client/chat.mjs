@@ -1,4 +1,4 @@
-// The SDK's Chat as `useChat` runs it, with a plain object in the place of React's state.
+// The SDK's Chat as in `useChat`, with a plain object as its state.
 
 const versions = new Map();
 

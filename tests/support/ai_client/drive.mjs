@@ -1,5 +1,5 @@
-// Drives the real `ai` package: a JSON command a line on stdin, its JSON result a line on stdout,
-// matched by `id`. Commands run side by side.
+// Drives the real `ai` package: one JSON command per line on stdin, one JSON result per line on
+// stdout, matched by `id`. Commands run concurrently.
 
 import { createInterface } from 'node:readline';
 import { Scenario } from './scenario.mjs';

@@ -23,21 +23,21 @@ Json = dict[str, Any]
 
 class Options(TypedDict, total=False):
     messages: list[Json]
-    """What the page was hydrated with."""
+    """Messages that the page starts with."""
     body: Json
     headers: dict[str, str]
     cut_after: int
-    """Break the first stream after so many chunks."""
+    """Break the first stream after this many chunks."""
     cuts: list[int]
     """The same for the first stream, the second, and so on."""
     on_cut: Literal["reconnect", "reload", "none"]
-    """What the user does then; "none" where left out."""
+    """What happens after a cut; the default is "none"."""
     resume_api: str
-    """Another server's API, asked for the rest."""
+    """The API from which the stream is resumed."""
     resilient: bool
-    """With clients/resilient-fetch.js under the SDK."""
+    """Whether the SDK uses clients/resilient-fetch.js."""
     stop_after: int
-    """Press stop after so many chunks, all streams together."""
+    """Stop after this many chunks, counted over all streams."""
     timeout_ms: int
 
 
@@ -58,7 +58,7 @@ class Request(BaseModel):
 
 
 class FinishCall(BaseModel):
-    """What `onFinish` was told."""
+    """The arguments of an `onFinish` call."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
@@ -71,7 +71,7 @@ class FinishCall(BaseModel):
 class Result(BaseModel):
     """The final state of the chat, and its HTTP traffic.
 
-    `chunks[n]` is what came in answer to `requests[n]`, a stop's request counted too.
+    `chunks[n]` are the chunks received for `requests[n]`; stop requests are included.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +84,7 @@ class Result(BaseModel):
     chunks: list[list[Json]]
     requests: list[Request]
     finishes: list[FinishCall]
-    #: What `onData` was told.
+    #: The arguments of the `onData` calls.
     data: list[Json]
     no_active_stream: bool
 
@@ -107,7 +107,7 @@ class AiClient:
     async def resume(
         self, *, ai: Version, api: str, chat: str, **options: Unpack[Options]
     ) -> Result:
-        """A page that is opened while its answer may be under way."""
+        """Open a page whose answer may still be streaming."""
         return await self._run(op="resume", ai=ai, api=api, chat=chat, **options)
 
     async def answer(
@@ -119,7 +119,7 @@ class AiClient:
         answers: dict[str, Json],
         **options: Unpack[Options],
     ) -> Result:
-        """A page with calls that wait: `{approved, reason}`, `{output}` or `{error}` by call."""
+        """Respond to pending calls, with `{approved, reason}`, `{output}` or `{error}` per call."""
         return await self._run(op="answer", ai=ai, api=api, chat=chat, answers=answers, **options)
 
     async def regenerate(
@@ -131,8 +131,8 @@ class AiClient:
         message_id: str | None = None,
         **options: Unpack[Options],
     ) -> Result:
-        named = {"message_id": message_id} if message_id else {}
-        return await self._run(op="regenerate", ai=ai, api=api, chat=chat, **named, **options)
+        target = {"message_id": message_id} if message_id else {}
+        return await self._run(op="regenerate", ai=ai, api=api, chat=chat, **target, **options)
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self.start)
@@ -155,7 +155,7 @@ class AiClient:
         self._reader.start()
 
     def stop(self) -> None:
-        """Ends the process by the end of its input."""
+        """End the process by closing its input."""
         if self._process is None or self._reader is None:
             return
         with self._process as process:

@@ -1,16 +1,16 @@
-// The network under the SDK: it records what passes and breaks where the scenario says.
+// A fetch that records requests and chunks and breaks streams as the scenario defines.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export class RecordingFetch {
   requests = [];
-  /** For each request the chunks that reached the SDK. */
+  /** The chunks that reached the SDK, per request. */
   chunks = [];
   #cuts;
   #onChunk;
   #closing = new AbortController();
 
-  /** `cuts[n]`: after how many events the stream number n breaks. */
+  /** `cuts[n]` is the number of events after which stream n breaks. */
   constructor(cuts, onChunk) {
     this.#cuts = [...cuts];
     this.#onChunk = onChunk;
@@ -35,7 +35,7 @@ export class RecordingFetch {
     return this.#closing.signal.aborted;
   }
 
-  /** Break every connection, and let no other be made. */
+  /** Break all connections and reject new ones. */
   close() {
     this.#closing.abort();
   }
@@ -72,7 +72,7 @@ function tapped(body, { cut, life, signal, note }) {
       try {
         const { done, value } = await events.next();
         if (done) return controller.close();
-        // A place in the queue is told beside the answer, and when it likes: it counts for nothing.
+        // Queue positions arrive at any time and are not part of the answer, so they do not count.
         for (const [, data] of value.matchAll(/^data: ?(?!\{"type":"data-queue")(\S.*)$/gm)) {
           note(data);
           count += 1;
@@ -89,12 +89,12 @@ function tapped(body, { cut, life, signal, note }) {
 
 async function breakOff(controller, life) {
   life.abort();
-  // An error overtakes what is still under way in the streams above.
+  // An error overtakes chunks that are still queued in the streams above.
   await sleep(10);
   controller.error(networkError());
 }
 
-/** What Chromium says; undici's own words would not be taken for a disconnect. */
+/** Chromium's error; the SDK does not treat undici's error as a disconnect. */
 function networkError() {
   return new TypeError('network error');
 }

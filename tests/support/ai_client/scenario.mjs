@@ -1,4 +1,4 @@
-// One command: a page with a chat on it, what its user does, and what came of it.
+// Runs one command: a page with a chat, the actions of its user, and the result.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resilientFetch, streamUrl } from '../../../clients/resilient-fetch.js';
@@ -64,7 +64,7 @@ export class Scenario {
     throw new Error(`unknown op ${op}`);
   }
 
-  /** The user answers the calls that wait; the SDK sends the answers by itself. */
+  /** Respond to the pending calls; the SDK then sends the message automatically. */
   async #answer() {
     for (const [toolCallId, { approved, reason, output, error }] of this.#answers()) {
       const part = this.#chat.messages.at(-1).parts.find((p) => p.toolCallId === toolCallId);
@@ -77,15 +77,15 @@ export class Scenario {
         await this.#chat.addToolOutput({ tool, toolCallId, output });
       }
     }
-    await this.#settled();
+    await this.#untilReady();
   }
 
   #answers() {
     return Object.entries(this.#command.answers);
   }
 
-  /** What the SDK sends by itself, it does not wait for. */
-  async #settled() {
+  /** Wait for an automatically sent message, which the SDK does not await. */
+  async #untilReady() {
     do await sleep(20);
     while (['submitted', 'streaming'].includes(this.#chat.status));
   }
@@ -103,7 +103,7 @@ export class Scenario {
     return ['reconnect', 'reload'].includes(this.#command.on_cut) && !this.#recording.closed;
   }
 
-  /** What a page that is loaded anew knows: all but the answer in flight. */
+  /** The messages of a reloaded page: all except the unfinished answer. */
   #withoutAnswer() {
     const messages = this.#chat.messages;
     return messages.at(-1)?.role === 'assistant' ? messages.slice(0, -1) : messages;
