@@ -209,7 +209,7 @@ async def test_run_stop_ends_the_stream(system: System, sse: SseClient, name: st
     assert "cancelled" in result.out
     assert rest[-2].chunk["type"] == "abort"
     assert again.code == 1
-    assert "has ended: it is cancelled" in again.error
+    assert "has already ended (cancelled)" in again.error
 
 
 async def test_run_stop_works_without_a_worker(
@@ -249,7 +249,7 @@ async def test_run_requeue_rejects_claimed_run(system: System, sse: SseClient, n
     assert result.code == 1
     assert "mamba worker drain" in result.error
     assert ended.code == 1
-    assert "has ended" in ended.error
+    assert "has already ended (succeeded)" in ended.error
 
 
 @pytest.mark.parametrize("command", ["show", "stop", "requeue"])

@@ -169,5 +169,5 @@ async def test_no_workers_alert_fires_until_a_worker_starts(
 
                 await until(alert_ended, seconds=30)
 
-    assert annotations["summary"] == "1 runs wait in the queue main, and no worker is alive."
+    assert annotations["summary"] == "1 runs wait in the queue main, but no worker is alive."
     assert annotations["runbook_url"] == "docs/operate/runbook.md#mambanoworkers"

@@ -107,7 +107,7 @@ async def test_top_explains_failure_codes(workerless: System, sse: SseClient, na
         with top(workerless, 120, 30) as terminal:
             lines = await terminal.shows(lambda shown: "model_auth" in shown)
 
-    assert any("the model refuses our credentials" in line for line in lines)
+    assert any("the model rejects the server's credentials" in line for line in lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
