@@ -35,12 +35,12 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         SettingsError: if a key for the verification of tokens cannot be read.
     """
     live = LiveSettings(settings)
-    live.on_change(lambda changed: logs.configure(changed.logging))
+    live.on_change(lambda new: logs.configure(new.logging.level, new.logging.format))
     authenticator = Authenticator(live)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        logs.configure(settings.logging)
+        logs.configure(settings.logging.level, settings.logging.format)
         _warn_about_logged_bodies(settings)
         live.on_change(_warn_about_logged_bodies)
         warn_insecure_settings(settings)

@@ -23,12 +23,12 @@ from api.streaming.run_lookup import RunLookup
 from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleStore
+from shared.monitoring.metrics_history import MetricsHistory
+from shared.monitoring.sampler import MetricsSampler
+from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.garbage_collection import tune_garbage_collection
-from shared.processes.metrics_history import MetricsHistory
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, ProcessRecord
-from shared.processes.sampler import MetricsSampler
-from shared.processes.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.queue.queue_positions import QueuePositions

@@ -22,7 +22,7 @@ def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:
     of a listening socket that several API processes share.
     """
     settings = load()
-    logs.configure(settings.logging)
+    logs.configure(settings.logging.level, settings.logging.format)
     # uvicorn raises the signal again after handling it; that must not change the exit code.
     signal.signal(signal.SIGTERM, _exit)
     with tracing("mamba-api"):

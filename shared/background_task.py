@@ -8,7 +8,7 @@ from typing import Self
 
 import structlog
 
-from shared.telemetry.logs import where
+from shared.telemetry.logs import raise_location
 
 log = structlog.stdlib.get_logger()
 
@@ -50,6 +50,6 @@ def _on_end(task: asyncio.Task[None]) -> None:
             message="Background task failed; the process shuts down",
             task=task.get_name(),
             error=type(error).__name__,
-            where=where(error),
+            where=raise_location(error),
         )
         os.kill(os.getpid(), signal.SIGTERM)

@@ -43,7 +43,7 @@ them to the error texts of failed runs.
 import inspect
 from math import ceil
 
-from shared.limits.rate_limit_status import RateLimitStatus
+from shared.rate_limit_status import RateLimitStatus
 
 
 class MambaError(Exception):

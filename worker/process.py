@@ -14,11 +14,11 @@ from arq.worker import func
 
 from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleStore
+from shared.monitoring.metrics_history import MetricsHistory
+from shared.monitoring.sampler import MetricsSampler
+from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.garbage_collection import tune_garbage_collection
-from shared.processes.metrics_history import MetricsHistory
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
-from shared.processes.sampler import MetricsSampler
-from shared.processes.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
@@ -58,7 +58,7 @@ log = structlog.stdlib.get_logger()
 
 def serve(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT, then drain and return."""
-    logs.configure(settings.logging)
+    logs.configure(settings.logging.level, settings.logging.format)
     with tracing("mamba-worker"):
         _trace_agents()
         uvloop.run(_serve(settings))
@@ -78,7 +78,7 @@ async def _serve(settings: Settings) -> None:
     with _on_signal(stop):
         async with AsyncExitStack() as stack:
             live = LiveSettings(settings)
-            live.on_change(lambda changed: logs.configure(changed.logging))
+            live.on_change(lambda new: logs.configure(new.logging.level, new.logging.format))
             await stack.enter_async_context(Reload(live))
             worker, stores = await _compose(live, identity.id, stack, stop)
             await _wait_for_redis(cast("Redis", worker.pool), stop)

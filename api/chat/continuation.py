@@ -13,9 +13,10 @@ from api.streaming.message_replay import read_runs
 from shared.errors import InvalidRequest, ToolCallNotPending, ToolCallsExpired
 from shared.runs.chat_index import ChatIndex
 from shared.runs.finalize import CLOSED_UNBEGUN
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.streams.event_stream import EventStream
+from shared.streams.run_state import RunState
 from shared.streams.tool_responses import ToolResponse
 from shared.streams.transcript import Transcript, TranscriptToolCall
 

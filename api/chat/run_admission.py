@@ -14,10 +14,10 @@ from api.monitoring.tracing import enqueue_span
 from api.streaming.orphan_reaper import OrphanReaper
 from shared.agents.card import CHAT_AGENT, AgentCard
 from shared.errors import CursorExpired, InvalidRequest, RunInProgress, ToolCallNotPending
-from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
 from shared.queue.job import RUN_CHAT, RunChat
 from shared.queue.job_queue import JobQueue
+from shared.rate_limit_status import RateLimitStatus
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.keys import MAIN_QUEUE
 from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken

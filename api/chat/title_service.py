@@ -11,11 +11,11 @@ from api.monitoring.tracing import enqueue_span
 from shared.chat.messages import Message, TextPart
 from shared.chat.titles import UNTITLED, GeneratedTitle, TitleStore, clean_title
 from shared.limits.rate_limit import take_title
-from shared.limits.rate_limit_status import RateLimitStatus
 from shared.providers.names import resolve_requested_model
 from shared.queue.commands import StopJob
 from shared.queue.job import GENERATE_TITLE, GenerateTitle
 from shared.queue.job_queue import JobQueue
+from shared.rate_limit_status import RateLimitStatus
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.redis.subscriber import Subscriber

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.http.draining import Draining
-from shared.processes.snapshot import SystemMonitor, SystemOverview
+from shared.monitoring.snapshot import SystemMonitor, SystemOverview
 
 _INTERVAL_SECONDS = 2.0
 #: Samples in each event after the first. Repeating some of them lets a slow reader skip an event.

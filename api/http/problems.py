@@ -38,7 +38,7 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.redis.client import REDIS_UNAVAILABLE
-from shared.telemetry.logs import where
+from shared.telemetry.logs import raise_location
 
 log = structlog.stdlib.get_logger()
 
@@ -258,7 +258,7 @@ class ProblemMiddleware:
                 "request.failed",
                 message="Request failed with an unexpected error",
                 error=type(error).__name__,
-                where=where(error),
+                where=raise_location(error),
             )
             if (
                 not started

@@ -9,7 +9,7 @@ whole quota is available again.
 
 from math import ceil
 
-from shared.limits.rate_limit_status import RateLimitStatus
+from shared.rate_limit_status import RateLimitStatus
 
 
 def rate_limit_headers(status: RateLimitStatus | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from api.monitoring.component_checks import SYSTEM_COMPONENTS, ComponentChecks
-from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, SystemMonitor, SystemSnapshot
+from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.stores import Stores
 from shared.settings.live_settings import LiveSettings

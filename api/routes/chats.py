@@ -28,7 +28,7 @@ from shared.errors import (
     TooManyRuns,
     UnsupportedContent,
 )
-from shared.runs.run import RunState
+from shared.streams.run_state import RunState
 
 router = APIRouter(tags=["chat"])
 

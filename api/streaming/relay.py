@@ -21,11 +21,12 @@ from api.streaming.sse import HEARTBEAT, STREAM_OPEN, encode_data, encode_retry,
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
 from api.streaming.stream_view import StreamView
 from shared.runs.finalize import RunEnding
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.settings.live_settings import LiveSettings
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE
 from shared.streams.follow import Follower, Following
+from shared.streams.run_state import RunState
 
 _HEADERS = {
     "cache-control": "no-cache, no-transform",

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mamba.cli_errors import CommandFailed
 from shared.agents.catalog import AgentCatalog
-from shared.processes.snapshot import SystemMonitor
+from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
@@ -136,7 +136,7 @@ def _unreachable(server: str, error: Exception) -> CommandFailed:
 @asynccontextmanager
 async def open_unchecked(settings: Settings) -> AsyncGenerator[Deployment]:
     """Open a deployment without checking that Redis responds."""
-    logs.configure(settings.logging.model_copy(update={"level": "WARNING"}))
+    logs.configure("WARNING", settings.logging.format)
     try:
         queue = connect(settings.redis.url, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS)
     except ValueError as error:

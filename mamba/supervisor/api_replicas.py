@@ -43,7 +43,7 @@ def serve(settings: Settings) -> int:
     Raises:
         SettingsError: if the address cannot be bound.
     """
-    logs.configure(settings.logging)
+    logs.configure(settings.logging.level, settings.logging.format)
     with _listen(settings) as listener, _shared_metrics() as folder:
         return asyncio.run(ApiReplicas(settings, listener, folder).run())
 

@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from shared.agents.card import BUILT_IN, AgentCard, AgentLimits, AgentName, AgentRetries
+from shared.agent_name import AgentName
+from shared.agents.card import BUILT_IN, AgentCard, AgentLimits, AgentRetries
 from shared.errors import SettingsError
 from shared.field_path import format_field_path
 from shared.redis.keys import MAIN_QUEUE

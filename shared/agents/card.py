@@ -1,14 +1,13 @@
 """Agent cards: descriptions of agents that workers publish and the API serves."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
+from shared.agent_name import AgentName
 from shared.agents.tools import DISPLAY_TOOL_NAMES, ToolCard
 from shared.redis.keys import MAIN_QUEUE
-
-AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
 
 
 class _Model(BaseModel):

@@ -7,7 +7,7 @@ takes from the bucket for runs (`shared/runs/admission.py`).
 from typing import Literal
 
 from shared.errors import RateLimited
-from shared.limits.rate_limit_status import RateLimitStatus
+from shared.rate_limit_status import RateLimitStatus
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Key, redis_script

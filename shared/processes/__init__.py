@@ -1,0 +1,1 @@
+"""The registry of live API and worker processes, and their counters."""

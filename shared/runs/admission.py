@@ -14,8 +14,8 @@ from hashlib import sha256
 
 from shared.errors import IdempotencyMismatch, QueueFull, TooManyRuns
 from shared.limits import rate_limit
-from shared.limits.rate_limit_status import RateLimitStatus
 from shared.queue.job import RunChat, encode_job
+from shared.rate_limit_status import RateLimitStatus
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit

@@ -8,9 +8,10 @@ import structlog
 from shared.errors import StreamClosed
 from shared.queue.job_queue import JobQueue
 from shared.runs.failed_runs import FailedRuns
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.streams.event_stream import Append, Closure, EventStream, read_all
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
+from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
 from shared.telemetry.metrics import count_run
 
@@ -104,6 +105,6 @@ class RunFinalizer:
             error=closure.error,
             **fields,
         )
-        count_run(agent, model, closure.state, closure.error)
+        count_run(agent, model, closure.state.value, closure.error)
         if closure.state is RunState.FAILED:
             await self._failed_runs.add(run_id)

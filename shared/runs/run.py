@@ -11,27 +11,12 @@ its state, in the same step as they append to its stream.
 
 import secrets
 import time
-from enum import StrEnum
 from string import ascii_letters, digits
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.redis.keys import MAIN_QUEUE
-
-
-class RunState(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def ended(self) -> bool:
-        return self in _TERMINAL_STATES
-
-
-_TERMINAL_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+from shared.streams.run_state import RunState
 
 _ALPHABET = ascii_letters + digits
 

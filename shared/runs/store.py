@@ -6,7 +6,8 @@ from typing import Any
 from shared.redis import keys
 from shared.redis.client import Argument, Redis
 from shared.redis.scripts import Arguments, Key, redis_script
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
+from shared.streams.run_state import RunState
 
 
 class RunStore:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import structlog
 
 from shared.settings import Settings
-from shared.telemetry.logs import where
+from shared.telemetry.logs import raise_location
 
 log = structlog.stdlib.get_logger()
 
@@ -30,5 +30,5 @@ class LiveSettings:
                     "settings.unheard",
                     message="A component failed to apply changed settings",
                     error=type(error).__name__,
-                    where=where(error),
+                    where=raise_location(error),
                 )

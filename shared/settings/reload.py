@@ -14,7 +14,7 @@ from shared.settings import Settings, load_settings, settings_files
 from shared.settings.change import apply_live_changes, changed_keys
 from shared.settings.live_settings import LiveSettings
 from shared.settings.names import Key, dotted
-from shared.telemetry.logs import where
+from shared.telemetry.logs import raise_location
 from shared.telemetry.metrics import SETTINGS_LOADED
 
 log = structlog.stdlib.get_logger()
@@ -80,7 +80,7 @@ class Reload(BackgroundTask):
                 "settings.refused",
                 message="Changed settings rejected; the old settings stay in effect",
                 error=type(error).__name__,
-                where=where(error),
+                where=raise_location(error),
             )
         else:
             SETTINGS_LOADED.set(1)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, NoScriptError, Redis, as_unavailable
-from shared.runs.run import RunState
 from shared.streams import scripts
 from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 
 if TYPE_CHECKING:
     from shared.redis.cluster_client import ClusterClient

@@ -7,16 +7,19 @@ task. While tracing is on, each line has the ids of the current span.
 import logging
 import sys
 import traceback
+from typing import Literal
 
 import structlog
 
-from shared.settings import LoggingSettings
 from shared.telemetry import tracing
+
+#: JSON lines, or readable text.
+LineFormat = Literal["json", "console"]
 
 bind = structlog.contextvars.bound_contextvars
 
 
-def configure(settings: LoggingSettings) -> None:
+def configure(level: str, line_format: LineFormat) -> None:
     """Send the logs of Mamba and its libraries to stderr in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -38,11 +41,11 @@ def configure(settings: LoggingSettings) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(settings.format),
+                *_renderers(line_format),
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=settings.level, force=True)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
     # At INFO, arq logs job arguments, which contain prompts, and httpx logs URLs.
     for name in ("arq", "httpx", "httpx2", "openai"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
@@ -53,14 +56,14 @@ def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structl
     return event
 
 
-def where(error: BaseException) -> str:
+def raise_location(error: BaseException) -> str:
     """Return the file and line that raised the error. Unlike its message, they are safe to log."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
-def _renderers(style: str) -> list[structlog.typing.Processor]:
-    if style == "console":
+def _renderers(line_format: LineFormat) -> list[structlog.typing.Processor]:
+    if line_format == "console":
         console = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )

@@ -13,7 +13,6 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from shared.runs.run import Run, RunState
 from shared.version import installed_version
 
 #: `_created` series would double the number of series.
@@ -77,16 +76,11 @@ def set_process_info() -> None:
     SETTINGS_LOADED.set(1)
 
 
-def count_run(agent: str, model: str, state: RunState, error: str | None) -> None:
+def count_run(agent: str, model: str, outcome: str, error: str | None) -> None:
     """Count an ended run; `error` is an error code."""
-    RUNS.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model), state.value).inc()
+    RUNS.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model), outcome).inc()
     if error is not None:
         RUN_ERRORS.labels(error).inc()
-
-
-def count_closed(run: Run, state: RunState, error: str | None) -> None:
-    """Count a run that ended without its worker."""
-    count_run(run.agent, run.model, state, error)
 
 
 def exposition(accept: str, also: Iterable[Metric] = ()) -> tuple[bytes, str]:

@@ -8,9 +8,9 @@ from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.redis.subscriber import Subscriber
-from shared.runs.run import RunState
 from shared.streams.event_stream import PAGE, Append, Closure, Cursor, Entry, read_all
 from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 from tests.support.fakes.recorder import Recorder
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey

@@ -8,7 +8,8 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import Agent
 
-from shared.agents.card import AgentLimits, AgentName, AgentRetries
+from shared.agent_name import AgentName
+from shared.agents.card import AgentLimits, AgentRetries
 from shared.errors import SettingsError
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings.live_settings import LiveSettings

@@ -16,7 +16,7 @@ from shared.agents.tools import DISPLAY_TOOL_NAMES, ToolCard
 from shared.errors import AgentNotOffered, SettingsError
 from shared.redis import keys
 from shared.settings.live_settings import LiveSettings
-from shared.telemetry.logs import where
+from shared.telemetry.logs import raise_location
 from worker.agents.definition import AgentContext, AgentDefinition, AnyAgent
 from worker.agents.engine import AgentEngine
 from worker.agents.sources import built_in_agents, file_agents, installed_agents
@@ -129,7 +129,7 @@ class AgentRegistry:
                     message="Agent could not be built and is not offered",
                     **fields,
                     error=repr(error),
-                    where=where(error),
+                    where=raise_location(error),
                 )
             else:
                 engines[definition.name] = self._engine(definition, agent)

@@ -14,7 +14,7 @@ from pydantic_ai import Agent
 from shared.agents.agent_file import FileAgent
 from shared.errors import SettingsError
 from shared.settings import ResearchSettings
-from shared.telemetry.logs import where
+from shared.telemetry.logs import raise_location
 from worker.agents.definition import AgentContext, AgentDefinition
 from worker.agents.file_tools import tool_error, tools_by_name
 from worker.tools.context import AgentRun
@@ -48,7 +48,7 @@ def installed_agents() -> list[AgentDefinition]:
                 entry_point=f"{point.name} = {point.value}",
                 package=_package(point),
                 error=repr(error),
-                where=where(error),
+                where=raise_location(error),
             )
     return found
 

@@ -18,7 +18,7 @@ from shared.errors import StreamClosed, StreamError
 from shared.queue.job import RunChat
 from shared.runs.finalize import RunEnding
 from shared.settings import RunSettings
-from shared.telemetry.logs import bind, where
+from shared.telemetry.logs import bind, raise_location
 from worker.agents.engine import AgentEngine
 from worker.jobs.attempt import RunServices
 from worker.jobs.attempt_runner import AttemptRunner
@@ -79,7 +79,7 @@ class ChatRunner:
                     "run.broken",
                     message="Attempt ended in an unexpected error and will be retried",
                     error=type(error).__name__,
-                    where=where(error),
+                    where=raise_location(error),
                 )
                 await asyncio.sleep(_BROKEN_SECONDS)
                 raise RetryJob from error

@@ -20,7 +20,7 @@ from arq.worker import Function, Worker
 
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
-from shared.telemetry.logs import where
+from shared.telemetry.logs import raise_location
 from worker.queue import lease_scripts
 from worker.telemetry.metrics import LEASES_LOST
 
@@ -214,7 +214,7 @@ class LeaseWorker(Worker):
                     message="Job failed with an unexpected error; it starts again",
                     run_id=job_id,
                     error=type(error).__name__,
-                    where=where(error),
+                    where=raise_location(error),
                 )
 
     async def _wait_for_work(self) -> None:

@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager, suppress
 from shared.errors import StreamClosed, StreamError
 from shared.queue.job import RUN_CHAT, RunChat
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
-from shared.runs.run import RunState
 from shared.runs.store import RunStore
 from shared.streams.event_stream import Closure, Takeover
+from shared.streams.run_state import RunState
 from shared.telemetry.tracing import Attributes
 from shared.telemetry.tracing.tracer import Tracer, context_of
 from worker.telemetry.attempt_trace import AttemptTrace

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from mamba.operate.top.grid import sparkline, text
-from shared.processes.metrics_history import Sample
+from shared.monitoring.metrics_history import Sample
 
 #: Time span of a chart.
 MINUTES = 10

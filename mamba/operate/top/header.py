@@ -6,7 +6,7 @@ from rich.text import Text
 
 from mamba.operate.top.grid import bar, flow, justify, text
 from mamba.operate.top.levels import LATENCY, SHARE
-from shared.processes.snapshot import RedisSnapshot, SystemOverview
+from shared.monitoring.snapshot import RedisSnapshot, SystemOverview
 
 _BAR_WIDTH = 10
 

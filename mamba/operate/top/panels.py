@@ -8,7 +8,7 @@ from rich.text import Text
 from mamba.operate.table import duration
 from mamba.operate.top.grid import Column, bar, text
 from mamba.operate.top.levels import SHARE, WAIT
-from shared.processes.snapshot import QueueSnapshot, RunSnapshot, SystemOverview
+from shared.monitoring.snapshot import QueueSnapshot, RunSnapshot, SystemOverview
 from shared.processes.workers import WorkerRecord
 from shared.redis import keys
 from shared.runs.failure_codes import MEANINGS

@@ -9,7 +9,7 @@ from mamba.operate.top.charts import CHARTS, charts
 from mamba.operate.top.grid import grid, text
 from mamba.operate.top.header import header
 from mamba.operate.top.panels import TopPanel, failures, queues, runs, workers
-from shared.processes.snapshot import SystemOverview
+from shared.monitoring.snapshot import SystemOverview
 
 #: A panel with rows needs its column headers and one row.
 _MIN_PANEL_HEIGHT = 2

@@ -15,8 +15,8 @@ from mamba.operate.top.charts import MINUTES
 from mamba.operate.top.keyboard import read_keys
 from mamba.operate.top.screen import View, render_screen
 from shared.errors import Refusal
-from shared.processes.metrics_history import SAMPLE_SECONDS
-from shared.processes.snapshot import SystemOverview
+from shared.monitoring.metrics_history import SAMPLE_SECONDS
+from shared.monitoring.snapshot import SystemOverview
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 #: As many samples as the charts show.

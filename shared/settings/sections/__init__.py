@@ -1,0 +1,1 @@
+"""The sections of the settings, with their defaults and documentation."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from shared.agents.card import AgentName
+from shared.agent_name import AgentName
 from shared.settings.sections.address import HttpAddress
 from shared.settings.sections.base import Seconds, Section
 

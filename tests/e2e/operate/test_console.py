@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from shared.api_key import hash_of, new_api_key
-from shared.processes.metrics_history import Sample
+from shared.monitoring.metrics_history import Sample
 from shared.redis import keys
 from tests.e2e.conftest import System, put
 from tests.support.browser.page import Browser

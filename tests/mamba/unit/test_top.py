@@ -9,9 +9,9 @@ from mamba.operate.top.grid import Column, bar, grid, sparkline, text
 from mamba.operate.top.keyboard import keys_in
 from mamba.operate.top.levels import WAIT
 from mamba.operate.top.screen import View, render, render_screen
+from shared.monitoring.metrics_history import Sample
+from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot, SystemOverview
 from shared.processes.api_processes import ApiRecord
-from shared.processes.metrics_history import Sample
-from shared.processes.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot, SystemOverview
 from shared.processes.workers import WorkerRecord
 from shared.runs.failure_codes import MEANINGS
 from worker.models import failures

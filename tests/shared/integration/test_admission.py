@@ -8,18 +8,19 @@ from typing import Any, TypedDict, Unpack, cast
 import pytest
 
 from shared.errors import IdempotencyMismatch, QueueFull, RateLimited, TooManyRequests, TooManyRuns
-from shared.limits.rate_limit_status import RateLimitStatus
 from shared.queue.job_queue import JobQueue
 from shared.queue.queue_depth import QueueDepth, read_depths
+from shared.rate_limit_status import RateLimitStatus
 from shared.redis import keys
 from shared.redis.client import Redis, connect
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Idempotency, Occupied, Overtaken
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.runs.stores import Stores
 from shared.settings import LimitSettings
 from shared.streams.event_stream import Append, Closure
 from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.processes import Valkey
 from tests.support.redis_cluster import SharedCluster

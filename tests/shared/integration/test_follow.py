@@ -10,7 +10,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.subscriber import Subscriber
-from shared.runs.run import RunState
 from shared.runs.store import RunStore
 from shared.streams.event_stream import (
     PAGE,
@@ -25,6 +24,7 @@ from shared.streams.event_stream import (
 )
 from shared.streams.events import DONE, Finish, Start, TextDelta, TextStart, decode
 from shared.streams.follow import Follower, Following
+from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey
 from tests.support.wait import until

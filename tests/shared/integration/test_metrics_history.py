@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from shared.monitoring.metrics_history import SAMPLES_KEPT, CounterBaseline, MetricsHistory, Sample
+from shared.monitoring.sampler import MetricsSampler, make_sample
+from shared.monitoring.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.counters import Counters
-from shared.processes.metrics_history import SAMPLES_KEPT, CounterBaseline, MetricsHistory, Sample
-from shared.processes.sampler import MetricsSampler, make_sample
-from shared.processes.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis

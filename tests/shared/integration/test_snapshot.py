@@ -3,15 +3,16 @@
 import asyncio
 from typing import Any
 
+from shared.monitoring.snapshot import MOST_RUNS, SystemMonitor
 from shared.processes.api_processes import ApiRecord, ApiRegistry
-from shared.processes.snapshot import MOST_RUNS, SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis, connect
 from shared.runs.failed_runs import FailedRuns
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.runs.stores import Stores
+from shared.streams.run_state import RunState
 from tests.shared.integration.test_metrics_history import no_others, now_ms, observatory
 from tests.shared.integration.test_workers import record
 from tests.support.fakes.proxy import Proxy

@@ -6,8 +6,9 @@ It keeps the runs too, under the names of `RunStore`: a log and its run change t
 import time
 
 from shared.errors import Fenced, StreamClosed, StreamGap
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.streams.event_stream import PAGE, START, Append, Cursor, Entry, Page, Takeover
+from shared.streams.run_state import RunState
 
 
 class MemoryEventStream:

@@ -11,9 +11,9 @@ from pydantic_ai.models.function import DeltaToolCall
 from pydantic_ai.usage import RunUsage
 
 from mamba.agents import AgentLimits, AgentRetries, AgentRun, ToolReturn, call_key
-from shared.runs.run import RunState
 from shared.streams.event_stream import Append
 from shared.streams.events import Event, SourceUrl, StreamEvent, ToolOutputAvailable, decode
+from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
 from tests.worker.integration import test_run_chat
 from tests.worker.integration.test_run_chat import (

@@ -27,7 +27,7 @@ from shared.queue.job import RunChat
 from shared.redis.client import Redis
 from shared.runs.failed_runs import FailedRuns
 from shared.runs.finalize import RunEnding, RunFinalizer
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.settings import OpenAISettings, RunSettings, Settings
 from shared.settings.live_settings import LiveSettings
@@ -44,6 +44,7 @@ from shared.streams.events import (
     decode,
 )
 from shared.streams.events import Data as DataEvent
+from shared.streams.run_state import RunState
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 from worker.agents import engine

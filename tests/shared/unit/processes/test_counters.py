@@ -5,7 +5,7 @@ from pydantic_ai.usage import RunUsage
 
 from api.monitoring.request_metrics import count_accepted_run
 from shared.processes.counters import SOURCES, CounterReader, Counters, quantile
-from shared.runs.run import RunState
+from shared.streams.run_state import RunState
 from shared.telemetry.metrics import DURATION_BUCKETS, count_run
 from tests.docs.test_metrics_page import defined
 from worker.telemetry.metrics import RUN_WAIT, count_first_token, count_usage

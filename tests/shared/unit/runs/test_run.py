@@ -1,6 +1,7 @@
 import re
 
-from shared.runs.run import RunState, new_run_id
+from shared.runs.run import new_run_id
+from shared.streams.run_state import RunState
 
 
 def test_only_terminal_states_are_ended() -> None:

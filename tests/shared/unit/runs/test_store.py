@@ -2,8 +2,9 @@ import pytest
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.runs.run import Run, RunState
+from shared.runs.run import Run
 from shared.runs.store import RunStore, hash_fields
+from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
 
 FULL = new_run("run-1").model_copy(

@@ -7,8 +7,7 @@ import sys
 PROGRAM = """
 import sys, structlog
 from shared.telemetry.logs import configure
-from shared.settings import LoggingSettings
-configure(LoggingSettings(level=sys.argv[1], format=sys.argv[2]))
+configure(sys.argv[1], sys.argv[2])
 log = structlog.stdlib.get_logger("mamba")
 log.info("run.ended", message="Run ended", run_id="r1")
 log.warning("run.lost", run_id="r1")

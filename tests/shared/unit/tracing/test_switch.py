@@ -12,8 +12,7 @@ PROGRAM = """
 import sys
 {before}
 from shared.telemetry import logs, tracing
-from shared.settings import LoggingSettings
-logs.configure(LoggingSettings())
+logs.configure("INFO", "json")
 with tracing.tracing("mamba-test"):
     with tracing.span("outer", "server", {{"mamba.run.id": "r1", "mamba.agent": None}}) as outer:
         with tracing.span("inner", "consumer", parent=outer.carrier) as inner:

@@ -1,4 +1,4 @@
-/** Responses of the API, as in `shared/processes/snapshot.py`. Times are Unix ms, rates per second. */
+/** Responses of the API, as in `shared/monitoring/snapshot.py`. Times are Unix ms, rates per second. */
 
 export type LiveState = 'waiting' | 'running' | 'deferred';
 export type EndState = 'succeeded' | 'failed' | 'cancelled';

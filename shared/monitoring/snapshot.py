@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.monitoring.metrics_history import SAMPLES_KEPT, MetricsHistory, Sample
 from shared.processes.api_processes import ApiRecord, ApiRegistry
-from shared.processes.metrics_history import SAMPLES_KEPT, MetricsHistory, Sample
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import read_depths
 from shared.redis import keys

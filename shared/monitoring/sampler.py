@@ -11,10 +11,15 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from shared.background_task import BackgroundTask
+from shared.monitoring.metrics_history import (
+    SAMPLE_SECONDS,
+    CounterBaseline,
+    MetricsHistory,
+    Sample,
+)
+from shared.monitoring.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.counters import Counters, quantile
-from shared.processes.metrics_history import SAMPLE_SECONDS, CounterBaseline, MetricsHistory, Sample
 from shared.processes.registry import ProcessRecord
-from shared.processes.snapshot import SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 log = structlog.stdlib.get_logger()
