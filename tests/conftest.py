@@ -41,7 +41,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Generator[SharedCluste
     """The cluster of the session, started by the first test that uses it."""
     shared = SharedCluster(tmp_path_factory.mktemp("cluster"))
     yield shared
-    asyncio.run(shared.end())
+    asyncio.run(shared.stop())
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The jobs that the API puts on the queue for the workers.
 
-API and worker share only these models. A job is encoded as arq's own, in JSON and never in pickle,
-so that arq's tools can read it.
+API and worker share only these models. Jobs use arq's format, with JSON instead of pickle, so arq's
+tools can read them.
 """
 
 import time
@@ -21,7 +21,7 @@ GENERATE_TITLE = "generate_title"
 
 
 class RunChat(BaseModel):
-    """The argument of `run_chat`. A new field needs a default, a changed one a new version."""
+    """The argument of `run_chat`. A new field needs a default; a changed field, a new version."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -7,7 +7,7 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Keys, redis_script
 
-#: Jobs that are not due yet of which the lease is checked.
+#: How many of the jobs that are not due yet are checked for a lease.
 _MAX_LEASES_CHECKED = 1000
 
 

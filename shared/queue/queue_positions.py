@@ -7,7 +7,7 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, redis_script
 
-#: Jobs that one script looks up, so that it takes about a millisecond.
+#: How many jobs one script call looks up. A call takes about a millisecond.
 _BATCH = 1000
 
 

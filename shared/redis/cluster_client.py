@@ -77,12 +77,12 @@ class ClusterClient:
         await asyncio.gather(*(client.aclose() for client in self._clients.values()))
 
     def owner(self, key: str | bytes) -> Address | None:
-        """The node that is known to own the key."""
+        """Return the node that owns the key, as far as known."""
         return self.slots.owner(slot_of(key))
 
-    def moves(self, key: str | bytes) -> bool:
+    def is_moving(self, key: str | bytes) -> bool:
         """Whether keys of its slot are moving to another node."""
-        return self.slots.moves(slot_of(key))
+        return self.slots.is_moving(slot_of(key))
 
     async def each(self, *command: Argument) -> dict[Address, object]:
         """Send a command to every node that owns slots; return each reply or error.
@@ -107,7 +107,7 @@ class ClusterClient:
         for node in self._known():
             reply = await self._ask(node, "CLUSTER", "SLOTS")
             if isinstance(reply, list) and reply:
-                self.slots.learn(cast("list[list[Any]]", reply), node)
+                self.slots.update(cast("list[list[Any]]", reply), node)
                 return None
             reason = reply if isinstance(reply, Exception) else "no node has slots"
             if "cluster support disabled" in str(reason):

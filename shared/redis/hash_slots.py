@@ -36,7 +36,7 @@ def redirect_in(reply: object, asked: Address) -> Redirect | None:
         return None
     slot, _, address = rest.partition(" ")
     host, _, port = address.rpartition(":")
-    # A node leaves the host out if it does not know the other's name: use its own host.
+    # A node omits the host if the other node has no configured name: use the sender's host.
     return Redirect(int(slot), Address(host or asked.host, int(port)), kind == "ASK")
 
 
@@ -61,11 +61,11 @@ class SlotMap:
     def owner(self, slot: int) -> Address | None:
         return self._owners[slot]
 
-    def moves(self, slot: int) -> bool:
+    def is_moving(self, slot: int) -> bool:
         """Whether keys of the slot are moving to another node."""
         return slot in self._moving
 
-    def learn(self, slots: Sequence[Sequence[Any]], asked: Address) -> None:
+    def update(self, slots: Sequence[Sequence[Any]], asked: Address) -> None:
         """Store the reply of CLUSTER SLOTS: first slot, last slot, primary, replicas."""
         owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, primary, *_ in slots:

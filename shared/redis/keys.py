@@ -13,7 +13,7 @@ QUEUE = "mamba:queue"
 WORKERS = "mamba:workers"
 #: Sorted set: the ids of the API processes, by expiry time.
 API_PROCESSES = "mamba:apis"
-#: The name of the main queue. Agents can have queues of their own.
+#: The name of the main queue. Agents can have separate queues.
 MAIN_QUEUE = "main"
 #: Hash: the newest health report of each provider, by name.
 PROVIDERS = "mamba:providers"

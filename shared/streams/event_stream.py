@@ -214,7 +214,7 @@ class RedisEventStream:
 
         What fails here is made good by the next subscription, which is a gap to them.
         """
-        moving = [append for append in appends if cluster.moves(keys.stream(append.run_id))]
+        moving = [append for append in appends if cluster.is_moving(keys.stream(append.run_id))]
         if not moving:
             return
         async with cluster.pipeline(transaction=False) as pipe:

@@ -15,14 +15,14 @@ from tests.support.processes import Valkey, free_port
 from tests.support.wait import until
 
 _SLOTS = 16384
-#: After so long a silence a node is taken for dead.
+#: How long a node may be unreachable before the cluster fails it over.
 _NODE_TIMEOUT_MS = "1500"
 
 
 class ClusterNode(Valkey):
-    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
+    def __init__(self, folder: Path, *, persistent: bool = False) -> None:
         bus = free_port()
-        data = folder / f"data-{bus}" if keeps else None
+        data = folder / f"data-{bus}" if persistent else None
         if data:
             data.mkdir()
         super().__init__(
@@ -66,15 +66,15 @@ class RedisCluster:
 
     @property
     def alive(self) -> list[ClusterNode]:
-        return [one for one in self.primaries + self.replicas if one.child.poll() is None]
+        return [node for node in self.primaries + self.replicas if node.child.poll() is None]
 
     async def owner(self, key: str) -> ClusterNode:
-        """The node that has the key, by the word of one that is alive."""
+        """Return the node that owns the key."""
         port = await _owner(self.alive[0], slot_of(key))
-        return next(one for one in self.primaries + self.replicas if one.port == port)
+        return next(node for node in self.primaries + self.replicas if node.port == port)
 
-    async def agree_on(self, slot: int, owner: ClusterNode) -> None:
-        """Until every node knows who has the slot."""
+    async def wait_for_owner(self, slot: int, owner: ClusterNode) -> None:
+        """Wait until every node reports `owner` as the slot's owner."""
 
         async def probe() -> bool:
             return {await _owner(node, slot) for node in self.alive} == {owner.port}
@@ -86,7 +86,7 @@ class RedisCluster:
             await node.ask("FLUSHALL")
 
     async def names(self) -> list[bytes]:
-        """All keys there are."""
+        """Return the names of all keys."""
         return [name for node in self.primaries for name in await node.ask("KEYS", "*")]
 
     async def names_without_ttl(self) -> list[bytes]:
@@ -97,54 +97,56 @@ class RedisCluster:
             if await node.ask("PTTL", name.decode()) == -1
         ]
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         for node in self.primaries + self.replicas:
             await node.kill()
             await node.stop()
 
 
-async def start(folder: Path, *, replicas: int = 0, keeps: bool = False) -> RedisCluster:
-    """Three primaries that share the slots, the first so many with a replica each.
+async def start_cluster(
+    folder: Path, *, replicas: int = 0, persistent: bool = False
+) -> RedisCluster:
+    """Start three primaries that share the slots. The first `replicas` of them get one replica.
 
-    Those that `keep` have all that was written when they come back.
+    Persistent nodes have their data again after a restart.
     """
-    nodes = [ClusterNode(folder, keeps=keeps).start() for _ in range(3 + replicas)]
-    found = RedisCluster(nodes[:3], nodes[3:])
+    nodes = [ClusterNode(folder, persistent=persistent).start() for _ in range(3 + replicas)]
+    cluster = RedisCluster(nodes[:3], nodes[3:])
     await asyncio.gather(*(node.ready() for node in nodes))
-    for number, node in enumerate(found.primaries):
+    for number, node in enumerate(cluster.primaries):
         first, last = _SLOTS * number // 3, _SLOTS * (number + 1) // 3 - 1
         await node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         await node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
-    for one, other in itertools.permutations(nodes, 2):
-        await one.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
+    for node, other in itertools.permutations(nodes, 2):
+        await node.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
     for node in nodes:
-        await until(partial(_sees, node, len(nodes)), seconds=30)
-    for primary, replica in zip(found.primaries, found.replicas, strict=False):
+        await until(partial(_has_joined, node, len(nodes)), seconds=30)
+    for primary, replica in zip(cluster.primaries, cluster.replicas, strict=False):
         await replica.ask("CLUSTER", "REPLICATE", await primary.id())
-        await until(partial(_in_step, replica), seconds=30)
-    return found
+        await until(partial(_is_linked, replica), seconds=30)
+    return cluster
 
 
 @asynccontextmanager
-async def cluster(
-    folder: Path, *, replicas: int = 0, keeps: bool = False
+async def open_cluster(
+    folder: Path, *, replicas: int = 0, persistent: bool = False
 ) -> AsyncGenerator[RedisCluster]:
-    """One of a test's own, which it may break."""
-    own = await start(folder, replicas=replicas, keeps=keeps)
+    """Start a cluster for one test, which may stop its nodes."""
+    cluster = await start_cluster(folder, replicas=replicas, persistent=persistent)
     try:
-        yield own
+        yield cluster
     finally:
-        await own.end()
+        await cluster.stop()
 
 
 async def _owner(node: ClusterNode, slot: int) -> int | None:
-    """The port of the slot's owner, as a node sees it."""
-    told: list[Any] = await node.ask("CLUSTER", "SLOTS")
-    return next((row[2][1] for row in told if row[0] <= slot <= row[1]), None)
+    """Return the port of the slot's owner, as reported by a node."""
+    ranges: list[Any] = await node.ask("CLUSTER", "SLOTS")
+    return next((row[2][1] for row in ranges if row[0] <= slot <= row[1]), None)
 
 
 class SharedCluster:
-    """One for many tests, none of which breaks it."""
+    """A cluster for all tests that leave its nodes running. It starts on first use."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -152,23 +154,23 @@ class SharedCluster:
 
     @asynccontextmanager
     async def emptied(self) -> AsyncGenerator[RedisCluster]:
-        """It must be left without keys that have no TTL."""
+        """Flush the cluster. Fails afterwards if a key has no TTL."""
         if self._cluster is None:
-            self._cluster = await start(self._folder)
+            self._cluster = await start_cluster(self._folder)
         await self._cluster.flush()
         yield self._cluster
-        eternal = await self._cluster.names_without_ttl()
-        assert not eternal, f"keys without a TTL: {eternal}"
+        persistent = await self._cluster.names_without_ttl()
+        assert not persistent, f"keys without a TTL: {persistent}"
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         if self._cluster is not None:
-            await self._cluster.end()
+            await self._cluster.stop()
 
 
-async def _sees(node: ClusterNode, count: int) -> bool:
-    """Whether it knows of all nodes, and of an owner for each slot."""
-    told: bytes = await node.ask("CLUSTER", "INFO")
-    fields = dict(line.split(":", 1) for line in told.decode().split())
+async def _has_joined(node: ClusterNode, count: int) -> bool:
+    """Whether the node has all others in its map, and an owner for each slot."""
+    info: bytes = await node.ask("CLUSTER", "INFO")
+    fields = dict(line.split(":", 1) for line in info.decode().split())
     return (
         fields["cluster_state"] == "ok"
         and int(fields["cluster_known_nodes"]) == count
@@ -176,22 +178,22 @@ async def _sees(node: ClusterNode, count: int) -> bool:
     )
 
 
-async def _in_step(replica: ClusterNode) -> bool:
-    told: dict[str, Any] = await replica.ask("INFO", "replication")
-    return told["role"] == "slave" and told["master_link_status"] == "up"
+async def _is_linked(replica: ClusterNode) -> bool:
+    info: dict[str, Any] = await replica.ask("INFO", "replication")
+    return info["role"] == "slave" and info["master_link_status"] == "up"
 
 
-async def in_step(primary: ClusterNode, replica: ClusterNode) -> bool:
-    """Whether the replica has all that was written."""
+async def is_in_sync(primary: ClusterNode, replica: ClusterNode) -> bool:
+    """Whether the replica has received all writes."""
     written: dict[str, int] = await primary.ask("INFO", "replication")
     copied: dict[str, int] = await replica.ask("INFO", "replication")
     return written["master_repl_offset"] == copied["slave_repl_offset"]
 
 
-async def migrate(cluster: RedisCluster, key: str, *, settle: bool = True) -> ClusterNode:
-    """Move the slot of a key, with all it holds, to the next primary: who has it then.
+async def migrate(cluster: RedisCluster, key: str, *, finish: bool = True) -> ClusterNode:
+    """Move the slot of a key to the next primary, and return that node.
 
-    Without `settle` it stays on its way: its keys are there, and the slot is not.
+    Without `finish`, the migration stays open: the target has the keys, the source the slot.
     """
     slot, source = slot_of(key), await cluster.owner(key)
     primaries = cluster.primaries
@@ -202,14 +204,14 @@ async def migrate(cluster: RedisCluster, key: str, *, settle: bool = True) -> Cl
     names = [name.decode() for name in found]
     if names:
         await source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names)
-    if settle:
-        await give(cluster, slot, target)
+    if finish:
+        await assign_slot(cluster, slot, target)
     return target
 
 
-async def give(cluster: RedisCluster, slot: int, target: ClusterNode) -> None:
-    """End the way of a slot: from now on it is the target's."""
-    name = await target.id()
-    for node in (target, *(one for one in cluster.primaries if one is not target)):
-        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
-    await cluster.agree_on(slot, target)
+async def assign_slot(cluster: RedisCluster, slot: int, target: ClusterNode) -> None:
+    """Finish a slot's migration: make the target its owner."""
+    target_id = await target.id()
+    for node in (target, *(other for other in cluster.primaries if other is not target)):
+        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+    await cluster.wait_for_owner(slot, target)

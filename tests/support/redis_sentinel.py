@@ -1,4 +1,4 @@
-"""A primary, its replica, and the Sentinel that watches them: real processes for tests."""
+"""A primary, its replica and their Sentinel, as real processes for tests."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +14,7 @@ SERVICE = "mamba"
 
 
 class Sentinel(ServerProcess):
-    """It takes a primary that is silent for 300 ms for dead."""
+    """A Sentinel that fails over if the primary does not respond within 300 ms."""
 
     def __init__(self, folder: Path, primary: Valkey) -> None:
         self.port = free_port()
@@ -29,7 +29,9 @@ class Sentinel(ServerProcess):
 
 
 @dataclass
-class Watched:
+class SentinelPair:
+    """A primary and a replica with a Sentinel."""
+
     primary: Valkey
     replica: Valkey
     sentinel: Sentinel
@@ -38,37 +40,37 @@ class Watched:
     def url(self) -> str:
         return f"sentinel://127.0.0.1:{self.sentinel.port}/{SERVICE}/0"
 
-    async def in_step(self) -> None:
-        """Until the replica has all that was written so far."""
+    async def wait_for_sync(self) -> None:
+        """Wait until the replica has received all writes so far."""
         client = self.primary.client()
         try:
-            # It waits for what was written before on the same connection alone.
-            await client.execute_command("SET", "in-step", "1", "PX", 1000)
+            # WAIT covers only earlier writes on the same connection.
+            await client.execute_command("SET", "in-sync", "1", "PX", 1000)
             assert await client.execute_command("WAIT", 1, 10_000) == 1
         finally:
             await client.aclose()
 
 
 @asynccontextmanager
-async def watched(folder: Path) -> AsyncGenerator[Watched]:
-    """Both servers and a Sentinel that knows of the replica."""
+async def open_sentinel_pair(folder: Path) -> AsyncGenerator[SentinelPair]:
+    """Start both servers, and a Sentinel that has discovered the replica."""
     primary = Valkey(options=["--repl-diskless-sync-delay", "0"])
     replica = Valkey(options=["--replicaof", "127.0.0.1", str(primary.port)])
-    pair = Watched(primary, replica, Sentinel(folder, primary))
+    pair = SentinelPair(primary, replica, Sentinel(folder, primary))
     async with AsyncExitStack() as stack:
         for process in (primary, replica):
             process.start()
-            stack.push_async_callback(_end, process)
+            stack.push_async_callback(_kill, process)
             await process.ready()
-        # A Sentinel asks a primary for its replicas at once, and then each ten seconds.
-        await pair.in_step()
+        # A Sentinel requests the replicas from a primary at once, and then every ten seconds.
+        await pair.wait_for_sync()
         pair.sentinel.start()
-        stack.push_async_callback(_end, pair.sentinel)
-        await until(lambda: _knows_replica(pair.sentinel), seconds=30)
+        stack.push_async_callback(_kill, pair.sentinel)
+        await until(lambda: _has_found_replica(pair.sentinel), seconds=30)
         yield pair
 
 
-async def _knows_replica(sentinel: Sentinel) -> bool:
+async def _has_found_replica(sentinel: Sentinel) -> bool:
     client = connect(f"redis://127.0.0.1:{sentinel.port}", name="test", max_connections=1)
     try:
         replicas = await client.execute_command("SENTINEL", "REPLICAS", SERVICE)
@@ -79,6 +81,6 @@ async def _knows_replica(sentinel: Sentinel) -> bool:
     return bool(replicas)
 
 
-async def _end(process: ServerProcess) -> None:
+async def _kill(process: ServerProcess) -> None:
     await process.kill()
     await process.stop()

@@ -16,9 +16,15 @@ import pytest_asyncio
 from shared.redis import keys
 from shared.redis.hash_slots import slot_of
 from tests.e2e.conftest import end
-from tests.support import redis_cluster as clusters_of
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all
-from tests.support.redis_cluster import RedisCluster, SharedCluster, give, in_step, migrate
+from tests.support.redis_cluster import (
+    RedisCluster,
+    SharedCluster,
+    assign_slot,
+    is_in_sync,
+    migrate,
+    open_cluster,
+)
 from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
@@ -91,7 +97,7 @@ async def cluster_system(
 async def breakable(tmp_path: Path, upstream: Upstream) -> AsyncGenerator[ClusterSystem]:
     """A system for one test, with persistence and a replica of the first primary."""
     async with (
-        clusters_of.cluster(tmp_path, replicas=1, keeps=True) as cluster,
+        open_cluster(tmp_path, replicas=1, persistent=True) as cluster,
         open_cluster_system(cluster, upstream) as system,
     ):
         yield system
@@ -181,10 +187,10 @@ async def test_live_answer_continues_while_its_slot_migrates(
         events = await stream.until("text-delta")
         stream_key = keys.stream(events[0].run_id)
 
-        target = await migrate(cluster_system.cluster, stream_key, settle=False)
+        target = await migrate(cluster_system.cluster, stream_key, finish=False)
         await cluster_system.upstream.release(name)
         events += await stream.until("text-delta")
-        await give(cluster_system.cluster, slot_of(stream_key), target)
+        await assign_slot(cluster_system.cluster, slot_of(stream_key), target)
         await cluster_system.upstream.release(name)
         events += await stream.rest()
 
@@ -227,7 +233,7 @@ async def test_followers_see_the_whole_answer_after_a_primary_dies(
         seen = [await stream.until("text-delta") for stream in streams]
         owners = [await breakable.cluster.owner(keys.stream(events[0].run_id)) for events in seen]
         assert 0 < owners.count(primary) < len(owners)
-        await until(lambda: in_step(primary, replica))
+        await until(lambda: is_in_sync(primary, replica))
         await primary.kill()
         await breakable.upstream.release(name)
         for events, stream in zip(seen, streams, strict=True):

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.e2e.conftest import end
 from tests.support.processes import Api, Worker, start_all
-from tests.support.redis_sentinel import Watched, watched
+from tests.support.redis_sentinel import SentinelPair, open_sentinel_pair
 from tests.support.sse_client import SseClient, check_whole, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def pair(tmp_path: Path) -> AsyncGenerator[Watched]:
-    async with watched(tmp_path) as pair:
+async def pair(tmp_path: Path) -> AsyncGenerator[SentinelPair]:
+    async with open_sentinel_pair(tmp_path) as pair:
         yield pair
 
 
 @pytest.mark.parametrize("failure", [signal.SIGKILL, signal.SIGSTOP], ids=["crashes", "hangs"])
 async def test_answer_survives_a_failover(
-    pair: Watched, upstream: Upstream, sse: SseClient, name: str, failure: signal.Signals
+    pair: SentinelPair, upstream: Upstream, sse: SseClient, name: str, failure: signal.Signals
 ) -> None:
     api = Api(pair.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
     worker = Worker(pair.url, upstream.base_url)
@@ -35,7 +35,7 @@ async def test_answer_survives_a_failover(
         await start_all(api, worker)
         async with sse.ask(chat, name, model=name) as stream:
             events = await stream.until("text-delta")
-            await pair.in_step()
+            await pair.wait_for_sync()
             pair.primary.send(failure)
             await upstream.release(name)
             events += await stream.rest()

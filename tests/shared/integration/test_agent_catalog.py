@@ -1,4 +1,4 @@
-"""What the workers say of their agents, and what the API makes of it."""
+"""The agent cards that workers publish, and the agents that the API lists from them."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from shared.settings import AgentSettings
 
 
 @pytest.fixture
-def catalogue(redis: Redis) -> AgentCatalog:
+def agent_catalog(redis: Redis) -> AgentCatalog:
     return AgentCatalog(redis, live_ttl=600)
 
 
@@ -27,75 +27,73 @@ def file(tmp_path: Path) -> Path:
     return file
 
 
-def directory(catalogue: AgentCatalog, file: Path) -> AgentDirectory:
-    return AgentDirectory(catalogue, AgentFile(AgentSettings(file=file)))
+def directory(agent_catalog: AgentCatalog, file: Path) -> AgentDirectory:
+    return AgentDirectory(agent_catalog, AgentFile(AgentSettings(file=file)))
 
 
-async def test_what_workers_say_is_added_up(catalogue: AgentCatalog) -> None:
-    await catalogue.publish([AgentCard(name="a"), AgentCard(name="b")])
-    await catalogue.publish([AgentCard(name="b", description="newer"), AgentCard(name="c")])
+async def test_cards_of_all_workers_are_merged(agent_catalog: AgentCatalog) -> None:
+    await agent_catalog.publish([AgentCard(name="a"), AgentCard(name="b")])
+    await agent_catalog.publish([AgentCard(name="b", description="newer"), AgentCard(name="c")])
 
-    said = {card.name: card.description for card in await catalogue.read()}
-    assert said == {"a": "", "b": "newer", "c": ""}
+    descriptions = {card.name: card.description for card in await agent_catalog.read()}
+    assert descriptions == {"a": "", "b": "newer", "c": ""}
 
 
-async def test_an_agent_that_nobody_speaks_of_is_forgotten_after_a_while(
-    catalogue: AgentCatalog, monkeypatch: pytest.MonkeyPatch
+async def test_card_that_is_not_renewed_expires(
+    agent_catalog: AgentCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await catalogue.publish([AgentCard(name="gone")])
-    await catalogue.publish([AgentCard(name="here")])
-    assert len(await catalogue.read()) == 2
+    await agent_catalog.publish([AgentCard(name="gone")])
+    await agent_catalog.publish([AgentCard(name="here")])
+    assert len(await agent_catalog.read()) == 2
 
     monkeypatch.setattr(catalog, "KEPT_SECONDS", -1)
-    await catalogue.publish([AgentCard(name="here")])
+    await agent_catalog.publish([AgentCard(name="here")])
 
-    assert [card.name for card in await catalogue.read()] == ["here"]
+    assert [card.name for card in await agent_catalog.read()] == ["here"]
 
 
-async def test_what_cannot_be_read_is_passed_over(catalogue: AgentCatalog, redis: Redis) -> None:
-    await catalogue.publish([AgentCard(name="a")])
+async def test_unreadable_card_is_ignored(agent_catalog: AgentCatalog, redis: Redis) -> None:
+    await agent_catalog.publish([AgentCard(name="a")])
     await redis.execute_command("HSET", keys.AGENTS, "b", "1 {}", "c", "nonsense")
 
-    assert [card.name for card in await catalogue.read()] == ["a"]
+    assert [card.name for card in await agent_catalog.read()] == ["a"]
 
 
-async def test_the_api_names_the_built_in_the_described_and_the_offered(
-    catalogue: AgentCatalog, file: Path
+async def test_api_lists_built_in_file_and_published_agents(
+    agent_catalog: AgentCatalog, file: Path
 ) -> None:
-    await catalogue.publish([AgentCard(name="weather"), AgentCard(name="poet")])
+    await agent_catalog.publish([AgentCard(name="weather"), AgentCard(name="poet")])
 
-    cards = await directory(catalogue, file).all()
+    cards = await directory(agent_catalog, file).all()
 
     assert [card.name for card in cards] == ["chat", "code_review", "research", "poet", "weather"]
     assert cards[3].description == "Old"
 
 
-async def test_an_agent_that_a_worker_has_just_brought_is_found(
-    catalogue: AgentCatalog, file: Path
-) -> None:
-    agents = directory(catalogue, file)
+async def test_newly_published_agent_is_found(agent_catalog: AgentCatalog, file: Path) -> None:
+    agents = directory(agent_catalog, file)
     await agents.all()
     with pytest.raises(InvalidRequest, match=r"Unknown agent\. Available agents: .*poet\."):
         await agents.find("weather")
 
-    await catalogue.publish([AgentCard(name="weather")])
+    await agent_catalog.publish([AgentCard(name="weather")])
 
     assert (await agents.find("weather")).name == "weather"
 
 
-def write(file: Path, name: str, more: str = "") -> None:
+def write_agent(file: Path, name: str, more: str = "") -> None:
     file.write_text(f"agents: [{{name: {name}{more}}}]")
 
 
-async def test_a_change_of_the_file_is_taken_over_and_a_mistake_in_it_is_not(
-    catalogue: AgentCatalog, file: Path
+async def test_file_change_applies_unless_it_is_invalid(
+    agent_catalog: AgentCatalog, file: Path
 ) -> None:
-    agents = directory(catalogue, file)
-    write(file, "cook", ", instructions: Cook.")
+    agents = directory(agent_catalog, file)
+    write_agent(file, "cook", ", instructions: Cook.")
     assert (await agents.find("cook")).name == "cook"
 
-    write(file, "broken")
+    write_agent(file, "broken")
     assert (await agents.find("cook")).name == "cook"
 
     with pytest.raises(SettingsError, match="instructions"):
-        directory(catalogue, file)
+        directory(agent_catalog, file)

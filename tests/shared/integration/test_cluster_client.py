@@ -1,4 +1,4 @@
-"""The cluster's client: slots that move, nodes that are lost, and others that go on meanwhile."""
+"""The cluster client: routing, moving slots, and the loss of nodes."""
 
 import asyncio
 import signal
@@ -14,14 +14,13 @@ from shared.redis.hash_slots import Address, Redirect, SlotMap, slot_of
 from shared.redis.scripts import Key, redis_script
 from shared.runs.stores import Stores
 from shared.streams.event_stream import Append
-from tests.support import redis_cluster as clusters_of
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey
-from tests.support.redis_cluster import RedisCluster, give, migrate
+from tests.support.redis_cluster import RedisCluster, assign_slot, migrate, open_cluster
 from tests.support.wait import until
 
-#: Names on each of three nodes.
-NAMES = [f"{{{number}}}" for number in range(30)]
+#: Keys on all three nodes.
+KEYS = [f"{{{number}}}" for number in range(30)]
 
 
 @redis_script("return {redis.call('GET', first), redis.call('GET', second)}")
@@ -35,43 +34,43 @@ async def client(cluster: RedisCluster) -> AsyncGenerator[ClusterClient]:
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncGenerator[RedisCluster]:
-    """One to break: its first primary has a replica."""
-    async with clusters_of.cluster(tmp_path, replicas=1) as own:
-        yield own
+async def private_cluster(tmp_path: Path) -> AsyncGenerator[RedisCluster]:
+    """A cluster whose nodes a test may stop. Its first primary has a replica."""
+    async with open_cluster(tmp_path, replicas=1) as cluster:
+        yield cluster
 
 
-async def write(client: ClusterClient, name: str, text: str) -> None:
-    await client.execute_command("SET", name, text, "PX", 60_000)
+async def write(client: ClusterClient, key: str, text: str) -> None:
+    await client.execute_command("SET", key, text, "PX", 60_000)
 
 
-async def at(client: ClusterClient, address: Address, *, of: list[str] = NAMES) -> str:
-    """A name whose key is at this node."""
+async def key_at(client: ClusterClient, address: Address) -> str:
+    """Return a key that the node owns."""
     await client.refresh()
-    return next(name for name in of if client.owner(name) == address)
+    return next(key for key in KEYS if client.owner(key) == address)
 
 
-async def test_each_command_goes_to_the_node_of_its_key(client: ClusterClient) -> None:
-    for name in NAMES:
-        await write(client, name, name)
+async def test_command_is_sent_to_the_owner_of_its_key(client: ClusterClient) -> None:
+    for key in KEYS:
+        await write(client, key, key)
 
-    assert {client.owner(name) for name in NAMES} == set(client.slots.nodes)
-    for name in NAMES:
-        assert await client.execute_command("GET", name) == name.encode()
+    assert {client.owner(key) for key in KEYS} == set(client.slots.nodes)
+    for key in KEYS:
+        assert await client.execute_command("GET", key) == key.encode()
 
 
-async def test_a_pipeline_over_all_nodes_replies_in_order(client: ClusterClient) -> None:
+async def test_pipeline_over_all_nodes_replies_in_order(client: ClusterClient) -> None:
     async with client.pipeline(transaction=False) as pipe:
-        for name in NAMES:
-            pipe.execute_command("SET", name, name, "PX", 60_000)
-        pipe.execute_command("LPUSH", NAMES[0], "no list")
-        *written, refused = await pipe.execute(raise_on_error=False)
+        for key in KEYS:
+            pipe.execute_command("SET", key, key, "PX", 60_000)
+        pipe.execute_command("LPUSH", KEYS[0], "no list")
+        *written, rejected = await pipe.execute(raise_on_error=False)
 
     assert all(written)
-    assert str(refused).startswith("WRONGTYPE")
+    assert str(rejected).startswith("WRONGTYPE")
 
 
-async def test_a_pipeline_raises_its_first_error_where_asked_to(client: ClusterClient) -> None:
+async def test_pipeline_raises_its_first_error_by_default(client: ClusterClient) -> None:
     await write(client, "name", "text")
     async with client.pipeline(transaction=False) as pipe:
         pipe.execute_command("LPUSH", "name", "no list")
@@ -79,20 +78,20 @@ async def test_a_pipeline_raises_its_first_error_where_asked_to(client: ClusterC
             await pipe.execute()
 
 
-async def test_there_is_no_transaction(client: ClusterClient) -> None:
+async def test_transactional_pipeline_is_rejected(client: ClusterClient) -> None:
     with pytest.raises(ValueError, match="no transaction"):
         client.pipeline(transaction=True)
 
 
-async def test_a_script_is_sent_to_each_node_that_does_not_have_it(client: ClusterClient) -> None:
+async def test_script_is_loaded_into_each_node_on_first_use(client: ClusterClient) -> None:
     await client.each("SCRIPT", "FLUSH")
-    for name in NAMES:
-        await write(client, name, "a")
+    for key in KEYS:
+        await write(client, key, "a")
 
-        assert await read_pair(client, first=name, second=f"{name}:none") == [b"a", None]
+        assert await read_pair(client, first=key, second=f"{key}:none") == [b"a", None]
 
 
-async def test_a_slot_that_has_moved_is_found(cluster: RedisCluster, client: ClusterClient) -> None:
+async def test_client_follows_a_moved_slot(cluster: RedisCluster, client: ClusterClient) -> None:
     await write(client, "name", "text")
     changes: list[None] = []
     client.slots.on_change.append(lambda: changes.append(None))
@@ -104,136 +103,139 @@ async def test_a_slot_that_has_moved_is_found(cluster: RedisCluster, client: Clu
     assert changes
 
 
-async def test_keys_on_their_way_are_asked_for(
+async def test_keys_of_a_migrating_slot_are_readable(
     cluster: RedisCluster, client: ClusterClient
 ) -> None:
-    names = ["{way}", "{way}:1", "{way}:2"]
-    for name in names[:2]:
-        await write(client, name, name)
-    before = client.owner("{way}")
+    names = ["{moving}", "{moving}:1", "{moving}:2"]
+    for key in names[:2]:
+        await write(client, key, key)
+    before = client.owner("{moving}")
 
-    target = await migrate(cluster, "{way}", settle=False)
+    target = await migrate(cluster, "{moving}", finish=False)
     async with client.pipeline(transaction=False) as pipe:
-        for name in names:
-            pipe.execute_command("GET", name)
+        for key in names:
+            pipe.execute_command("GET", key)
         found = await pipe.execute()
-    await write(client, "{way}:2", "new")
+    await write(client, "{moving}:2", "new")
 
-    assert found == [b"{way}", b"{way}:1", None]
-    assert await read_pair(client, first="{way}", second="{way}:2") == [b"{way}", b"new"]
-    assert client.owner("{way}") == before
-    assert client.moves("{way}")
-    await give(cluster, slot_of("{way}"), target)
-    assert await client.execute_command("GET", "{way}:2") == b"new"
-    await until(lambda: _settled(client, "{way}"))
+    assert found == [b"{moving}", b"{moving}:1", None]
+    assert await read_pair(client, first="{moving}", second="{moving}:2") == [b"{moving}", b"new"]
+    assert client.owner("{moving}") == before
+    assert client.is_moving("{moving}")
+    await assign_slot(cluster, slot_of("{moving}"), target)
+    assert await client.execute_command("GET", "{moving}:2") == b"new"
+    await until(lambda: _has_moved(client, "{moving}"))
 
 
-async def _settled(client: ClusterClient, name: str) -> bool:
+async def _has_moved(client: ClusterClient, key: str) -> bool:
     await client.refresh()
-    return not client.moves(name)
+    return not client.is_moving(key)
 
 
-async def test_keys_that_are_torn_apart_are_waited_for(
+async def test_call_waits_for_keys_split_by_a_migration(
     cluster: RedisCluster, client: ClusterClient
 ) -> None:
-    await write(client, "{torn}", "a")
-    target = await migrate(cluster, "{torn}", settle=False)
-    call = asyncio.create_task(read_pair(client, first="{torn}", second="{torn}:later"))
+    await write(client, "{split}", "a")
+    target = await migrate(cluster, "{split}", finish=False)
+    call = asyncio.create_task(read_pair(client, first="{split}", second="{split}:later"))
     await asyncio.sleep(0.1)
 
-    await write(client, "{torn}:later", "b")
+    await write(client, "{split}:later", "b")
 
     assert await call == [b"a", b"b"]
-    await give(cluster, slot_of("{torn}"), target)
+    await assign_slot(cluster, slot_of("{split}"), target)
 
 
-async def test_keys_that_stay_torn_apart_are_away(
+async def test_call_fails_if_its_keys_stay_split(
     cluster: RedisCluster, client: ClusterClient
 ) -> None:
-    await write(client, "{torn}", "a")
-    target = await migrate(cluster, "{torn}", settle=False)
+    await write(client, "{split}", "a")
+    target = await migrate(cluster, "{split}", finish=False)
 
     with pytest.raises(REDIS_UNAVAILABLE, match=r"TRYAGAIN|ASK"):
-        await read_pair(client, first="{torn}", second="{torn}:never")
-    await give(cluster, slot_of("{torn}"), target)
+        await read_pair(client, first="{split}", second="{split}:never")
+    await assign_slot(cluster, slot_of("{split}"), target)
 
 
-async def test_a_lost_node_is_lost_alone(own: RedisCluster) -> None:
-    async with aclosing(own.client()) as client:
-        lost = own.primaries[1]
+async def test_lost_node_fails_only_its_own_commands(private_cluster: RedisCluster) -> None:
+    async with aclosing(private_cluster.client()) as client:
+        lost = private_cluster.primaries[1]
         await client.refresh()
-        gone = [name for name in NAMES if client.owner(name) == lost.address]
+        lost_keys = [key for key in KEYS if client.owner(key) == lost.address]
         await lost.kill()
 
         async with client.pipeline(transaction=False) as pipe:
-            for name in NAMES:
-                pipe.execute_command("SET", name, "a", "PX", 60_000)
+            for key in KEYS:
+                pipe.execute_command("SET", key, "a", "PX", 60_000)
             replies = await pipe.execute(raise_on_error=False)
 
-        results = zip(NAMES, replies, strict=True)
-        failed = [name for name, reply in results if isinstance(reply, REDIS_UNAVAILABLE)]
-        assert failed == gone
-        told = await client.each("PING")
-        assert [node for node, said in told.items() if said is not True] == [lost.address]
+        results = zip(KEYS, replies, strict=True)
+        failed = [key for key, reply in results if isinstance(reply, REDIS_UNAVAILABLE)]
+        assert failed == lost_keys
+        replies_by_node = await client.each("PING")
+        failed_nodes = [node for node, reply in replies_by_node.items() if reply is not True]
+        assert failed_nodes == [lost.address]
 
         lost.start()
-        await until(lambda: _serves(client, gone[0]), seconds=30)
+        await until(lambda: _serves(client, lost_keys[0]), seconds=30)
 
 
-async def test_a_replica_takes_over_from_a_primary_that_died(own: RedisCluster) -> None:
-    async with aclosing(own.client()) as client:
-        name = await at(client, own.primaries[0].address)
-        await write(client, name, "kept")
-        await until(lambda: _in_step(own))
+async def test_client_follows_a_failover_of_a_dead_primary(
+    private_cluster: RedisCluster,
+) -> None:
+    async with aclosing(private_cluster.client()) as client:
+        key = await key_at(client, private_cluster.primaries[0].address)
+        await write(client, key, "kept")
+        await until(lambda: _is_replicated(private_cluster))
 
-        await own.primaries[0].kill()
+        await private_cluster.primaries[0].kill()
 
-        await until(lambda: _serves(client, name), seconds=30)
-        assert await client.execute_command("GET", name) == b"kept"
-        assert client.owner(name) == own.replicas[0].address
+        await until(lambda: _serves(client, key), seconds=30)
+        assert await client.execute_command("GET", key) == b"kept"
+        assert client.owner(key) == private_cluster.replicas[0].address
 
 
-async def test_a_primary_that_is_told_to_step_back_is_left(own: RedisCluster) -> None:
-    async with aclosing(own.client()) as client:
-        name = await at(client, own.primaries[0].address)
-        await write(client, name, "kept")
+async def test_client_follows_a_manual_failover(private_cluster: RedisCluster) -> None:
+    async with aclosing(private_cluster.client()) as client:
+        key = await key_at(client, private_cluster.primaries[0].address)
+        await write(client, key, "kept")
 
-        await own.replicas[0].ask("CLUSTER", "FAILOVER")
+        await private_cluster.replicas[0].ask("CLUSTER", "FAILOVER")
 
         async def taken_over() -> bool:
-            await write(client, name, "kept")
-            return client.owner(name) == own.replicas[0].address
+            await write(client, key, "kept")
+            return client.owner(key) == private_cluster.replicas[0].address
 
         await until(taken_over, seconds=30)
 
 
-async def _serves(client: ClusterClient, name: str) -> bool:
+async def _serves(client: ClusterClient, key: str) -> bool:
     try:
-        await client.execute_command("EXISTS", name)
+        await client.execute_command("EXISTS", key)
     except REDIS_UNAVAILABLE:
         return False
     return True
 
 
-async def _in_step(cluster: RedisCluster) -> bool:
+async def _is_replicated(cluster: RedisCluster) -> bool:
     replica = cluster.replicas[0].client()
     async with aclosing(replica):
         return bool(await replica.execute_command("DBSIZE"))
 
 
-async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: RedisCluster) -> None:
-    async with aclosing(own.client()) as client:
+async def test_hanging_node_does_not_delay_other_shards(private_cluster: RedisCluster) -> None:
+    async with aclosing(private_cluster.client()) as client:
         stores = Stores(client, client, live_ttl=60, retention=60, cluster=client)
         runs = [new_run() for _ in range(20)]
         for run in runs:
             await stores.runs.create(run)
             await stores.stream.take_over(run.id)
-        lanes = {run.id: stores.stream.shard(run.id) for run in runs}
-        hanging = own.primaries[1]
+        shards = {run.id: stores.stream.shard(run.id) for run in runs}
+        hanging = private_cluster.primaries[1]
         hanging.send(signal.SIGSTOP)
 
         async with asyncio.timeout(10):
-            others = [run.id for run in runs if lanes[run.id] != str(hanging.address)]
+            others = [run.id for run in runs if shards[run.id] != str(hanging.address)]
             assert 0 < len(others) < len(runs)
             verdicts = await stores.stream.append(*(Append(r, 1, 1, [b"a"]) for r in others))
 
@@ -241,23 +243,23 @@ async def test_a_node_that_hangs_does_not_hold_up_what_is_at_others(own: RedisCl
         hanging.send(signal.SIGCONT)
 
 
-async def test_a_primary_that_hangs_is_left_once_a_replica_has_taken_over(
-    own: RedisCluster, monkeypatch: pytest.MonkeyPatch
+async def test_client_follows_a_failover_of_a_hanging_primary(
+    private_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.redis.cluster_client.SILENCE_SECONDS", 0.5)
-    async with aclosing(own.client()) as client:
-        name = await at(client, own.primaries[0].address)
-        await write(client, name, "kept")
-        await until(lambda: _in_step(own))
+    async with aclosing(private_cluster.client()) as client:
+        key = await key_at(client, private_cluster.primaries[0].address)
+        await write(client, key, "kept")
+        await until(lambda: _is_replicated(private_cluster))
 
-        own.primaries[0].send(signal.SIGSTOP)
+        private_cluster.primaries[0].send(signal.SIGSTOP)
 
-        await until(lambda: _serves(client, name), seconds=30)
-        assert client.owner(name) == own.replicas[0].address
-        assert await client.execute_command("GET", name) == b"kept"
+        await until(lambda: _serves(client, key), seconds=30)
+        assert client.owner(key) == private_cluster.replicas[0].address
+        assert await client.execute_command("GET", key) == b"kept"
 
 
-async def test_where_no_seed_answers_the_cluster_is_away() -> None:
+async def test_cluster_is_unavailable_if_no_seed_responds() -> None:
     client = ClusterClient("cluster://127.0.0.1:1,127.0.0.1:2", name="test", max_connections=1)
 
     async with aclosing(client):
@@ -267,7 +269,7 @@ async def test_where_no_seed_answers_the_cluster_is_away() -> None:
             await client.execute_command("GET", "name")
 
 
-async def test_a_server_that_is_no_cluster_is_named_as_one(valkey: Valkey) -> None:
+async def test_error_for_a_single_server_suggests_redis_scheme(valkey: Valkey) -> None:
     client = ClusterClient(valkey.url.replace("redis", "cluster"), name="test", max_connections=1)
 
     async with aclosing(client):
@@ -275,14 +277,14 @@ async def test_a_server_that_is_no_cluster_is_named_as_one(valkey: Valkey) -> No
             await client.each("PING")
 
 
-async def test_a_seed_that_is_away_is_passed_over(cluster: RedisCluster) -> None:
+async def test_unreachable_seed_is_skipped(cluster: RedisCluster) -> None:
     url = cluster.url.replace("//", "//127.0.0.1:1,")
 
     async with aclosing(ClusterClient(url, name="test", max_connections=2)) as client:
         assert len(await client.each("PING")) == 3
 
 
-def test_a_url_names_seeds_and_what_all_nodes_are_asked_with() -> None:
+def test_url_sets_seeds_and_options_of_all_nodes() -> None:
     url = "clusters://me:s3cret%2F@one,two:7000,[::1]:7001/0?ssl_ca_certs=/ca.pem"
 
     client = ClusterClient(url, name="test", max_connections=2)
@@ -295,28 +297,28 @@ def test_a_url_names_seeds_and_what_all_nodes_are_asked_with() -> None:
 
 
 @pytest.mark.parametrize("url", ["cluster://", "cluster://one:6379/1", "cluster://:6379"])
-def test_a_url_without_a_node_or_with_a_database_is_refused(url: str) -> None:
+def test_url_without_nodes_or_with_a_database_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match="needs the nodes and no database"):
         ClusterClient(url, name="test", max_connections=2)
 
 
-def test_a_slot_stays_on_its_way_until_it_has_another_owner() -> None:
+def test_slot_is_moving_until_its_owner_changes() -> None:
     here, there = Address("here", 1), Address("there", 1)
     slots = SlotMap()
-    slots.learn([[0, 2, [b"here", 1]]], here)
+    slots.update([[0, 2, [b"here", 1]]], here)
     slots.follow(Redirect(0, there, once=True))
 
-    slots.learn([[0, 1, [b"here", 1]], [2, 2, [b"there", 1]]], here)
-    assert slots.moves(0)
+    slots.update([[0, 1, [b"here", 1]], [2, 2, [b"there", 1]]], here)
+    assert slots.is_moving(0)
 
-    slots.learn([[0, 0, [b"there", 1]], [1, 1, [b"here", 1]], [2, 2, [b"there", 1]]], here)
-    assert not slots.moves(0)
+    slots.update([[0, 0, [b"there", 1]], [1, 1, [b"here", 1]], [2, 2, [b"there", 1]]], here)
+    assert not slots.is_moving(0)
 
 
-def test_a_node_without_a_name_is_the_one_that_was_asked() -> None:
+def test_node_without_a_host_gets_the_host_of_the_sender() -> None:
     slots = SlotMap()
 
-    slots.learn([[0, 99, [b"", 7000]], [100, 199, [b"?", 7001]]], Address("here", 7000))
+    slots.update([[0, 99, [b"", 7000]], [100, 199, [b"?", 7001]]], Address("here", 7000))
 
     assert slots.nodes == [Address("here", 7000), Address("here", 7001)]
     assert slots.uncovered == 16384 - 200

@@ -8,7 +8,7 @@ from tests.support.processes import Valkey, stop_all
 
 
 @pytest.mark.parametrize("scheme", ["redis", "unix"])
-async def test_a_server_is_reached_by_tcp_and_by_socket(tmp_path: Path, scheme: str) -> None:
+async def test_client_connects_by_tcp_and_unix_socket(tmp_path: Path, scheme: str) -> None:
     server = Valkey(data=tmp_path, options=["--unixsocket", str(tmp_path / "socket")])
     server.start()
     await server.ready()
@@ -26,7 +26,7 @@ async def test_a_server_is_reached_by_tcp_and_by_socket(tmp_path: Path, scheme: 
 def write(*, name: Key) -> bytes | str | bool: ...
 
 
-async def test_server_that_refuses_writes_raises_redis_away(redis: Redis) -> None:
+async def test_rejected_write_raises_redis_unavailable(redis: Redis) -> None:
     await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
     try:
         with pytest.raises(REDIS_UNAVAILABLE, match="NOREPLICAS"):

@@ -23,8 +23,8 @@ CHANNEL = "news"
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncGenerator[Valkey]:
-    """A server that a test may lock, stop and reach through a socket of its own."""
+async def private_valkey(tmp_path: Path) -> AsyncGenerator[Valkey]:
+    """A server with a Unix socket, which a test may reconfigure and stop."""
     valkey = SocketValkey(tmp_path / "valkey.sock")
     valkey.start()
     await valkey.ready()
@@ -39,8 +39,8 @@ class SocketValkey(Valkey):
 
 
 @pytest.fixture
-async def admin(own: Valkey) -> AsyncGenerator[Redis]:
-    client = own.client()
+async def admin(private_valkey: Valkey) -> AsyncGenerator[Redis]:
+    client = private_valkey.client()
     await client.execute_command("PING")
     yield client
     await client.aclose()
@@ -54,10 +54,11 @@ async def listening(url: str) -> AsyncGenerator[Recorder]:
         yield listener
 
 
-async def hears(listener: Recorder, redis: Redis) -> bool:
+async def receives(listener: Recorder, redis: Redis) -> bool:
+    """Publish a message and return whether the listener receives only this one."""
     await listener.has_gaps(1)
-    await redis.execute_command("PUBLISH", CHANNEL, "something new")
-    return await listener.all_before(redis, CHANNEL) == [b"something new"]
+    await redis.execute_command("PUBLISH", CHANNEL, "message")
+    return await listener.all_before(redis, CHANNEL) == [b"message"]
 
 
 async def subscribers(redis: Redis) -> int:
@@ -68,53 +69,53 @@ async def is_connected(redis: Redis) -> bool:
     return b"name=test-subscriber" in await redis.execute_command("CLIENT", "LIST")
 
 
-# Ways to a server
+# Addresses, credentials and TLS
 
 
-async def test_a_plain_address(valkey: Valkey, redis: Redis) -> None:
+async def test_subscriber_connects_by_host_and_port(valkey: Valkey, redis: Redis) -> None:
     async with listening(valkey.url) as listener:
-        assert await hears(listener, redis)
+        assert await receives(listener, redis)
 
 
-async def test_a_password(own: Valkey, admin: Redis) -> None:
+async def test_password_of_the_url_is_used(private_valkey: Valkey, admin: Redis) -> None:
     await admin.execute_command("CONFIG", "SET", "requirepass", "s3cret/?")
 
-    async with listening(f"redis://:s3cret%2F%3F@127.0.0.1:{own.port}/0") as listener:
-        assert await hears(listener, admin)
+    async with listening(f"redis://:s3cret%2F%3F@127.0.0.1:{private_valkey.port}/0") as listener:
+        assert await receives(listener, admin)
 
 
-async def test_a_user_and_a_password(own: Valkey, admin: Redis) -> None:
+async def test_user_and_password_of_the_url_are_used(private_valkey: Valkey, admin: Redis) -> None:
     await admin.execute_command("ACL", "SETUSER", "reader", "on", ">s3cret", "+@all", "&*")
     await admin.execute_command("ACL", "SETUSER", "default", "resetpass", ">other")
 
-    async with listening(f"redis://reader:s3cret@127.0.0.1:{own.port}") as listener:
-        assert await hears(listener, admin)
+    async with listening(f"redis://reader:s3cret@127.0.0.1:{private_valkey.port}") as listener:
+        assert await receives(listener, admin)
 
 
-async def test_a_wrong_password_is_tried_until_it_is_right(own: Valkey, admin: Redis) -> None:
+async def test_rejected_password_is_retried(private_valkey: Valkey, admin: Redis) -> None:
     await admin.execute_command("CONFIG", "SET", "requirepass", "old")
 
-    async def refused_twice() -> bool:
+    async def rejected_twice() -> bool:
         errors = await admin.execute_command("INFO", "errorstats")
         return errors.get("errorstat_WRONGPASS", {"count": 0})["count"] >= 2
 
-    async with listening(f"redis://:new@127.0.0.1:{own.port}") as listener:
-        await until(refused_twice)
+    async with listening(f"redis://:new@127.0.0.1:{private_valkey.port}") as listener:
+        await until(rejected_twice)
         assert not await is_connected(admin)
         await admin.execute_command("CONFIG", "SET", "requirepass", "new")
 
-        assert await hears(listener, admin)
+        assert await receives(listener, admin)
 
 
-async def test_a_unix_socket(admin: Redis, tmp_path: Path) -> None:
+async def test_subscriber_connects_by_unix_socket(admin: Redis, tmp_path: Path) -> None:
     await admin.execute_command("CONFIG", "SET", "requirepass", "s3cret")
 
     async with listening(f"unix://:s3cret@{tmp_path}/valkey.sock?db=0") as listener:
-        assert await hears(listener, admin)
+        assert await receives(listener, admin)
 
 
 @pytest.mark.parametrize("query", ["ssl_ca_certs={folder}/cert.pem", "ssl_cert_reqs=none"])
-async def test_tls_as_the_pool_understands_it(
+async def test_tls_parameters_apply_to_pool_and_subscriber(
     valkey: Valkey, redis: Redis, tmp_path: Path, query: str
 ) -> None:
     async with Proxy(valkey.port, tls=self_signed(tmp_path)) as proxy:
@@ -124,22 +125,24 @@ async def test_tls_as_the_pool_understands_it(
         await pool.aclose()
 
         async with listening(url) as listener:
-            assert await hears(listener, redis)
+            assert await receives(listener, redis)
 
 
-async def test_a_certificate_of_ones_own(valkey: Valkey, redis: Redis, tmp_path: Path) -> None:
-    tls, own = self_signed(tmp_path), f"{tmp_path}/cert.pem"
-    tls.load_verify_locations(own)
+async def test_client_certificate_of_the_url_is_sent(
+    valkey: Valkey, redis: Redis, tmp_path: Path
+) -> None:
+    tls, certificate = self_signed(tmp_path), f"{tmp_path}/cert.pem"
+    tls.load_verify_locations(certificate)
     tls.verify_mode = ssl.CERT_REQUIRED
     async with Proxy(valkey.port, tls=tls) as proxy:
-        url = f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={own}"
+        url = f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={certificate}"
         with pytest.raises(REDIS_UNAVAILABLE):
             await ping(url)
-        url += f"&ssl_certfile={own}&ssl_keyfile={tmp_path}/key.pem"
+        url += f"&ssl_certfile={certificate}&ssl_keyfile={tmp_path}/key.pem"
         assert await ping(url)
 
         async with listening(url) as listener:
-            assert await hears(listener, redis)
+            assert await receives(listener, redis)
 
 
 async def ping(url: str) -> object:
@@ -150,21 +153,21 @@ async def ping(url: str) -> object:
         await pool.aclose()
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(
+async def test_untrusted_server_certificate_is_rejected(
     valkey: Valkey, redis: Redis, tmp_path: Path
 ) -> None:
     async with (
         Proxy(valkey.port, tls=self_signed(tmp_path)) as proxy,
         listening(f"rediss://127.0.0.1:{proxy.port}") as listener,
     ):
-        await refused(proxy)
+        await rejected_handshakes(proxy)
 
         assert not await is_connected(redis)
         assert listener.gaps == 0
         assert proxy.accepted == 0
 
 
-async def refused(proxy: Proxy) -> None:
+async def rejected_handshakes(proxy: Proxy) -> None:
     async def probe() -> bool:
         return proxy.refused >= 2
 
@@ -205,17 +208,17 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 # Gaps
 
 
-async def test_each_subscription_is_announced_as_a_gap(valkey: Valkey, redis: Redis) -> None:
+async def test_each_subscription_is_reported_as_a_gap(valkey: Valkey, redis: Redis) -> None:
     async with listening(valkey.url) as listener:
         await listener.has_gaps(1)
         await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await listener.has_gaps(2)
 
-        assert await hears(listener, redis)
+        assert await receives(listener, redis)
         assert listener.gaps == 2
 
 
-async def test_a_listener_that_joins_a_channel_is_told_of_its_gap_alone(
+async def test_gap_of_a_new_listener_reaches_only_this_listener(
     valkey: Valkey, redis: Redis
 ) -> None:
     first, second = Recorder(), Recorder()
@@ -225,11 +228,11 @@ async def test_a_listener_that_joins_a_channel_is_told_of_its_gap_alone(
         subscriber.add(CHANNEL, second)
 
         assert (first.gaps, second.gaps) == (1, 1)
-        assert await hears(first, redis)
+        assert await receives(first, redis)
         assert second.messages == first.messages
 
 
-async def test_a_listener_that_joins_while_the_connection_is_away_has_to_wait(
+async def test_listener_added_while_disconnected_gets_its_gap_later(
     valkey: Valkey, redis: Redis
 ) -> None:
     first, second = Recorder(), Recorder()
@@ -245,12 +248,12 @@ async def test_a_listener_that_joins_while_the_connection_is_away_has_to_wait(
         assert (first.gaps, second.gaps) == (1, 0)
 
         proxy.answer()
-        assert await hears(second, redis)
+        assert await receives(second, redis)
 
         assert (first.gaps, second.gaps) == (2, 1)
 
 
-async def test_channels_do_not_mix(valkey: Valkey, redis: Redis) -> None:
+async def test_listener_gets_only_messages_of_its_channel(valkey: Valkey, redis: Redis) -> None:
     news, other = Recorder(), Recorder()
     async with Subscriber(valkey.url, name="test-subscriber") as subscriber:
         subscriber.add(CHANNEL, news)
@@ -258,11 +261,11 @@ async def test_channels_do_not_mix(valkey: Valkey, redis: Redis) -> None:
         await asyncio.gather(news.has_gaps(1), other.has_gaps(1))
         await redis.execute_command("PUBLISH", "other", "for the other")
 
-        assert await hears(news, redis)
+        assert await receives(news, redis)
         assert await other.all_before(redis, "other") == [b"for the other"]
 
 
-async def test_a_message_may_hold_any_bytes(valkey: Valkey, redis: Redis) -> None:
+async def test_message_can_contain_any_bytes(valkey: Valkey, redis: Redis) -> None:
     message = bytes(range(256)) * 10_000
     async with listening(valkey.url) as listener:
         await listener.has_gaps(1)
@@ -271,11 +274,11 @@ async def test_a_message_may_hold_any_bytes(valkey: Valkey, redis: Redis) -> Non
         assert await listener.all_before(redis, CHANNEL) == [message]
 
 
-async def test_a_channel_that_was_left_is_forgotten(valkey: Valkey, redis: Redis) -> None:
-    listener, stays = Recorder(), Recorder()
+async def test_channel_without_listeners_is_unsubscribed(valkey: Valkey, redis: Redis) -> None:
+    listener, other = Recorder(), Recorder()
     async with Subscriber(valkey.url, name="test-subscriber") as subscriber:
-        subscriber.add("stays", stays)
-        await stays.has_gaps(1)
+        subscriber.add("other", other)
+        await other.has_gaps(1)
         for _ in range(20):
             subscriber.add(CHANNEL, listener)
             subscriber.remove(CHANNEL, listener)
@@ -283,13 +286,11 @@ async def test_a_channel_that_was_left_is_forgotten(valkey: Valkey, redis: Redis
         await listener.has_gaps(1)
 
         assert await subscribers(redis) == 0
-        remembered = subscriber._subscribed  # pyright: ignore[reportPrivateUsage]
-        assert remembered == {b"stays", b"last"}
+        subscribed = subscriber._subscribed  # pyright: ignore[reportPrivateUsage]
+        assert subscribed == {b"other", b"last"}
 
 
-async def test_a_channel_that_was_left_and_joined_again_is_heard(
-    valkey: Valkey, redis: Redis
-) -> None:
+async def test_listener_added_again_receives_messages(valkey: Valkey, redis: Redis) -> None:
     listener = Recorder()
     async with Subscriber(valkey.url, name="test-subscriber") as subscriber:
         for _ in range(20):
@@ -302,26 +303,26 @@ async def test_a_channel_that_was_left_and_joined_again_is_heard(
             return await subscribers(redis) == 1
 
         await until(subscribed)
-        assert await hears(listener, redis)
+        assert await receives(listener, redis)
 
 
-# Trouble
+# Reconnecting
 
 
-async def test_a_server_that_comes_later_is_found() -> None:
+async def test_subscriber_waits_for_a_server_that_starts_later() -> None:
     valkey = Valkey()
     async with listening(valkey.url) as listener:
         valkey.start()
         await valkey.ready()
         redis = valkey.client()
         try:
-            assert await hears(listener, redis)
+            assert await receives(listener, redis)
         finally:
             await redis.aclose()
     await valkey.stop()
 
 
-async def test_a_server_that_restarts_is_found_again() -> None:
+async def test_subscriber_reconnects_after_a_server_restart() -> None:
     valkey = Valkey()
     valkey.start()
     await valkey.ready()
@@ -333,20 +334,20 @@ async def test_a_server_that_restarts_is_found_again() -> None:
         await listener.has_gaps(2)
         redis = valkey.client()
         try:
-            assert await hears(listener, redis)
+            assert await receives(listener, redis)
         finally:
             await redis.aclose()
     await valkey.stop()
 
 
 @pytest.fixture
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.redis.push_connection._PING_SECONDS", 0.05)
     monkeypatch.setattr("shared.redis.push_connection._SILENCE_SECONDS", 0.3)
 
 
-@pytest.mark.usefixtures("impatience")
-async def test_a_connection_that_has_gone_silent_is_replaced(valkey: Valkey, redis: Redis) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+async def test_silent_connection_is_replaced(valkey: Valkey, redis: Redis) -> None:
     async with (
         Proxy(valkey.port) as proxy,
         listening(f"redis://127.0.0.1:{proxy.port}") as listener,
@@ -356,26 +357,24 @@ async def test_a_connection_that_has_gone_silent_is_replaced(valkey: Valkey, red
         await listener.has_gaps(2)
 
         assert proxy.accepted == 2
-        assert await hears(listener, redis)
+        assert await receives(listener, redis)
 
 
-@pytest.mark.usefixtures("impatience")
-async def test_a_connection_on_which_nothing_is_published_is_kept(
-    valkey: Valkey, redis: Redis
-) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+async def test_idle_connection_is_kept(valkey: Valkey, redis: Redis) -> None:
     async with (
         Proxy(valkey.port) as proxy,
         listening(f"redis://127.0.0.1:{proxy.port}") as listener,
     ):
         await listener.has_gaps(1)
-        await pinged(redis, 20)
+        await wait_for_pings(redis, 20)
 
         assert proxy.accepted == 1
         assert listener.gaps == 1
 
 
-async def pinged(redis: Redis, times: int) -> None:
-    """So many pings later; at twenty in a second, longer than a silence may last."""
+async def wait_for_pings(redis: Redis, times: int) -> None:
+    """Wait for a number of pings. At 20 per second, 20 pings take longer than the time-out."""
     await redis.execute_command("CONFIG", "RESETSTAT")
 
     async def probe() -> bool:
@@ -385,7 +384,7 @@ async def pinged(redis: Redis, times: int) -> None:
     await until(probe)
 
 
-async def test_leaving_closes_the_connection(valkey: Valkey, redis: Redis) -> None:
+async def test_leaving_the_context_closes_the_connection(valkey: Valkey, redis: Redis) -> None:
     async with listening(valkey.url) as listener:
         await listener.has_gaps(1)
         assert await is_connected(redis)
@@ -396,7 +395,7 @@ async def test_leaving_closes_the_connection(valkey: Valkey, redis: Redis) -> No
     await until(gone)
 
 
-async def test_leaving_does_not_wait_for_a_server_that_is_away() -> None:
+async def test_leaving_the_context_does_not_wait_for_the_server() -> None:
     async with asyncio.timeout(1), listening("redis://127.0.0.1:1/0") as listener:
         pass
 

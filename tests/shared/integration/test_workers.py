@@ -1,4 +1,4 @@
-"""Who works is told by the workers themselves, and forgotten when they fall silent."""
+"""Workers register themselves, and expire if they stop renewing."""
 
 import socket
 
@@ -21,7 +21,7 @@ def record(worker_id: str, *, started_at: int = 0, running: int = 0) -> WorkerRe
     )
 
 
-async def test_workers_are_listed_as_they_last_described_themselves(redis: Redis) -> None:
+async def test_workers_are_listed_with_their_latest_records(redis: Redis) -> None:
     workers = WorkerRegistry(redis)
     await workers.renew(record("young", started_at=2))
     await workers.renew(record("old", started_at=1))
@@ -32,7 +32,7 @@ async def test_workers_are_listed_as_they_last_described_themselves(redis: Redis
     assert [(worker.id, worker.running) for worker in found] == [("old", 0), ("young", 3)]
 
 
-async def test_a_worker_that_leaves_is_gone_at_once(redis: Redis) -> None:
+async def test_deregistered_worker_is_removed_at_once(redis: Redis) -> None:
     workers = WorkerRegistry(redis)
     await workers.renew(record("a"))
     await workers.renew(record("b"))
@@ -42,7 +42,7 @@ async def test_a_worker_that_leaves_is_gone_at_once(redis: Redis) -> None:
     assert [worker.id for worker in await workers.alive()] == ["b"]
 
 
-async def test_a_worker_that_falls_silent_is_forgotten_while_others_stay(redis: Redis) -> None:
+async def test_worker_that_stops_renewing_expires(redis: Redis) -> None:
     await WorkerRegistry(redis).renew(record("stays"))
     await WorkerRegistry(redis, alive_seconds=0.2).renew(record("silent"))
 
@@ -50,12 +50,12 @@ async def test_a_worker_that_falls_silent_is_forgotten_while_others_stay(redis: 
         return [worker.id for worker in await WorkerRegistry(redis).alive()] == ["stays"]
 
     await until(only_one)
-    # Nor does it stay in the set: the next renewal sweeps it out.
+    # The next renewal of another worker also removes the expired id from the set.
     await WorkerRegistry(redis).renew(record("stays"))
     assert await redis.execute_command("ZCARD", keys.WORKERS) == 1
 
 
-async def test_a_real_worker_is_on_the_list_until_it_leaves(redis: Redis, valkey: Valkey) -> None:
+async def test_worker_process_is_listed_until_it_stops(redis: Redis, valkey: Valkey) -> None:
     process = Worker(valkey.url, "http://127.0.0.1:9/v1", {"MAMBA_WORKER__CONCURRENCY": "7"})
     try:
         await start_all(process)
