@@ -103,6 +103,6 @@ def _validate_name(name: str) -> None:
         _name.validate_python(name)
     except ValidationError:
         raise SettingsError(
-            f"{name!r} is not a valid agent or queue name. Use at most 64 lowercase letters, "
+            f"The agent or queue name {name!r} is invalid. Use at most 64 lowercase letters, "
             "digits, `_` and `-`, and start with a letter."
         ) from None

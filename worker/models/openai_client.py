@@ -70,7 +70,7 @@ class _JsonEvent(ServerSentEvent):
         try:
             return super().json()
         except (RecursionError, ValueError):
-            raise json.JSONDecodeError("the chunk is not valid JSON", "", 0) from None
+            raise json.JSONDecodeError("the chunk is invalid JSON", "", 0) from None
 
 
 class _FastOpenAI(AsyncOpenAI):

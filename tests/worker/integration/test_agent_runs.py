@@ -1,4 +1,4 @@
-"""Agents of one's own on a real log: their tools, their limits, their way with failures."""
+"""Tools, limits and failures of custom agents, with real streams in Redis."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ PLAIN = AgentDefinition("chat", never)
 
 
 def looking(keys: list[str]) -> Agent[AgentRun, str]:
-    """An agent whose tool keeps the keys of its calls, and cites."""
+    """An agent whose tool records its call keys and cites sources."""
     agent = Agent(deps_type=AgentRun)
 
     @agent.tool
@@ -57,20 +57,20 @@ def looking(keys: list[str]) -> Agent[AgentRun, str]:
 
 
 def appends_of(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[list[StreamEvent]]:
-    """What each append to the run's log carries, from now on."""
+    """Record the events of each later append to the run's stream."""
     written: list[list[StreamEvent]] = []
     append = desk.stream.append
 
     async def recorded(*appends: Append) -> list[bool | Exception]:
-        written.extend([decode(e) for e in one.entries if e != b"[DONE]"] for one in appends)
+        written.extend([decode(e) for e in a.entries if e != b"[DONE]"] for a in appends)
         return await append(*appends)
 
     monkeypatch.setattr(desk.stream, "append", recorded)
     return written
 
 
-def shown(log: Sequence[Event]) -> list[Event]:
-    """The results and the sources, in order."""
+def outputs_and_sources(log: Sequence[Event]) -> list[Event]:
+    """The tool outputs and the sources, in order."""
     return [event for event in log if isinstance(event, ToolOutputAvailable | SourceUrl)]
 
 
@@ -81,35 +81,37 @@ async def test_tool_output_and_its_sources_are_written_atomically(
     desk.definition, desk.agent = PLAIN, looking(keys)
     written = appends_of(desk, monkeypatch)
     await start(desk.runner([LOOK], ["Hello"]))
-    whole = await desk.log()
+    log = await desk.log()
     expected = [ToolOutputAvailable(tool_call_id="call-1", output="found x"), *SOURCES]
-    assert shown(whole) == expected
-    assert [shown(events) for events in written if shown(events)] == [expected]
+    assert outputs_and_sources(log) == expected
+    assert [outputs_and_sources(events) for events in written if outputs_and_sources(events)] == [
+        expected
+    ]
 
     appends = list(written)
     for count in range(len(appends)):
         keys.clear()
         before = [event for events in appends[:count] for event in events]
         await begin_with(desk, before)
-        turns = [["Hello"]] if "tool-input-available" in kinds(before) else [[LOOK], ["Hello"]]
-        await desk.run(*turns)
+        responses = [["Hello"]] if "tool-input-available" in kinds(before) else [[LOOK], ["Hello"]]
+        await desk.run(*responses)
 
-        assert shown(await desk.log()) == expected, before
-        assert len(keys) == (0 if shown(before) else 1), before
+        assert outputs_and_sources(await desk.log()) == expected, before
+        assert len(keys) == (0 if outputs_and_sources(before) else 1), before
 
 
 async def test_call_key_is_the_same_in_all_attempts(desk: Desk) -> None:
     keys: list[str] = []
     desk.definition, desk.agent = PLAIN, looking(keys)
-    again = {0: DeltaToolCall("look", '{"up":"x"}', tool_call_id="call-2")}
+    repeated = {0: DeltaToolCall("look", '{"up":"x"}', tool_call_id="call-2")}
     await desk.run([LOOK], [LOOK], ["Hello"])
     log = await desk.log()
     assert keys == [f"{RUN}:call-1:1", f"{RUN}:call-1:2"]
 
-    broken_off = kinds(log).index("tool-input-delta")
+    interrupted_at = kinds(log).index("tool-input-delta")
     keys.clear()
-    await begin_with(desk, log[: broken_off + 1])
-    models = ScriptedModels([again], ["Hello"])
+    await begin_with(desk, log[: interrupted_at + 1])
+    models = ScriptedModels([repeated], ["Hello"])
     await start(desk.runner(models=models))
 
     assert keys == [f"{RUN}:call-1:1"]
@@ -228,14 +230,14 @@ async def test_agent_without_display_tools_ignores_requested_tools(desk: Desk) -
 
 
 async def test_agent_model_overrides_requested_model(desk: Desk) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Named(ScriptedModels):
         def get(self, name: str) -> Any:
-            asked.append(name)
+            requested.append(name)
             return super().get(name)
 
     desk.definition = replace(PLAIN, model="own")
     await start(desk.runner(models=Named(["Hello"])))
 
-    assert asked == ["own"]
+    assert requested == ["own"]
