@@ -72,13 +72,13 @@ class System:
         async with AsyncExitStack() as stack:
             for worker in workers:
                 worker.start()
-                stack.push_async_callback(end, worker)
+                stack.push_async_callback(kill_process, worker)
             for worker in workers:
                 await worker.ready()
             yield workers
 
 
-async def put(redis: Redis, **fields: Any) -> Run:
+async def enqueue_run(redis: Redis, **fields: Any) -> Run:
     """Add a run to the queue without admission checks."""
     defaults = {"id": "hostile", "chat_id": "c", "owner": "o", "message_id": "m", "request_id": "r"}
     run = Run.model_validate({"agent": "chat", "model": "m", **defaults, **fields})
@@ -88,7 +88,7 @@ async def put(redis: Redis, **fields: Any) -> Run:
     return run
 
 
-async def end(process: ServerProcess) -> None:
+async def kill_process(process: ServerProcess) -> None:
     """Kill a process if it still runs, and close its output."""
     await process.kill()
     await process.stop()
@@ -129,7 +129,7 @@ async def workerless_system(upstream: Upstream) -> AsyncGenerator[System]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def workerless(workerless_system: System) -> AsyncGenerator[System]:
     """The same with an empty Redis. Each test starts its own workers."""
-    async with emptied(workerless_system):
+    async with empty_redis(workerless_system):
         yield workerless_system
 
 
@@ -148,7 +148,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def emptied(system: System) -> AsyncGenerator[None]:
+async def empty_redis(system: System) -> AsyncGenerator[None]:
     """Empty Redis at the start; at the end, each remaining key must have a TTL."""
     async with system.redis() as redis:
         await redis.execute_command("FLUSHALL")

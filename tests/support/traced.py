@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.support.otlp_collector import ReceivedSpan
 from tests.support.processes import Api, ServerProcess, Valkey, Worker
 from tests.support.upstream.client import Upstream
@@ -28,7 +28,7 @@ async def open_system(upstream: Upstream, env: Mapping[str, str]) -> AsyncGenera
         yield system
     finally:
         for process in (*system.apis, *system.workers, valkey):
-            await end(process)
+            await kill_process(process)
 
 
 def chat_request(model: str, text: str = "Hi", **more: Any) -> dict[str, Any]:

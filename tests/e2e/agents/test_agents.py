@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.e2e.conftest import end
+from tests.e2e.conftest import kill_process
 from tests.support.fakes.packages import install
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, chunks, text, types
@@ -82,7 +82,7 @@ class Agency:
 
     async def replace_worker(self) -> None:
         """Kill the worker and start a new one."""
-        await end(self.worker)
+        await kill_process(self.worker)
         self.worker = Worker(self.valkey.url, self.upstream.base_url, self.env)
         await start_all(self.worker)
 
@@ -130,7 +130,7 @@ async def agency(
         await start_all(api, worker)
         yield agency
     finally:
-        await end(agency.worker)
+        await kill_process(agency.worker)
         await stop_all(api, valkey)
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import end
+from tests.e2e.conftest import kill_process
 from tests.support.fakes.pages import Pages
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, chunks, types
@@ -67,7 +67,7 @@ async def library(
             await start_all(api, worker)
             yield Library(f"{api.url}/chat", f"{api.url}/tools", notes, pages, upstream)
         finally:
-            await end(worker)
+            await kill_process(worker)
             await stop_all(api, valkey)
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.upstream.client import Upstream
@@ -34,7 +34,7 @@ async def divided(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
         await start_all(api)
         yield System(valkey, upstream, [api])
     finally:
-        await end(api)
+        await kill_process(api)
         await stop_all(valkey)
 
 

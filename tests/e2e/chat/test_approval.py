@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from shared.redis import keys
-from tests.e2e.conftest import end
-from tests.support.ai_client.driver import AiClient, Json, Result, Version
+from tests.e2e.conftest import kill_process
+from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Result, Version
 from tests.support.fakes.packages import install
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import SseClient, SseEvent, check_whole, chunks, text, types
@@ -109,7 +109,7 @@ async def system(
         yield system
     finally:
         for worker in system.workers:
-            await end(worker)
+            await kill_process(worker)
         await stop_all(api, valkey)
 
 
@@ -251,7 +251,7 @@ async def test_continued_answer_can_request_another_approval(
     assert system.deleted(name) == [f"1{name}", f"2{name}"]
 
 
-@pytest.mark.parametrize("version", ["5", "6", "7"])
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_client_without_approval_support_is_denied(
     system: ApprovalSystem, ai: AiClient, name: str, version: Version
 ) -> None:
@@ -433,7 +433,7 @@ async def test_continued_answer_survives_a_killed_worker(
     async with sse.ask(system.chat, name, **body_of(name), messages=history(*parts)) as stream:
         events = await stream.until("tool-output-denied")
         await wait_for_deletions(system, name, 1)
-        await end(system.workers[-1])
+        await kill_process(system.workers[-1])
         await system.start_worker()
         await wait_for_deletions(system, name, 2)
         (system.folder / path).touch()
@@ -480,7 +480,7 @@ async def test_killed_worker_does_not_approve_pending_calls(
 
     async with sse.ask(system.chat, name, **body_of(name)) as stream:
         events = await stream.until("tool-output-available")
-        await end(system.workers[-1])
+        await kill_process(system.workers[-1])
         await system.start_worker()
         (system.folder / slow_path).touch()
         events += await stream.rest()

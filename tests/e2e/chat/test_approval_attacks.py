@@ -9,7 +9,7 @@ import pytest
 from shared.redis import keys
 from tests.e2e.chat import test_approval
 from tests.e2e.chat.test_approval import ApprovalSystem, body_of, history, pending, response
-from tests.e2e.conftest import end
+from tests.e2e.conftest import kill_process
 from tests.support.sse_client import SseClient, error_code, text
 from tests.support.wait import until
 
@@ -107,7 +107,7 @@ async def test_approval_lost_before_a_worker_can_be_resubmitted(
 ) -> None:
     await pending(system, sse, name, name)
     body = response_body(name, response())
-    await end(system.workers[-1])
+    await kill_process(system.workers[-1])
     async with sse.ask(system.chat, name, **body) as stream:
         duplicate = await sse.post(system.chat, name, **body)
         assert (duplicate.status_code, duplicate.json()["code"]) == (409, "not_pending")

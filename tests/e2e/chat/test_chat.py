@@ -7,12 +7,11 @@ from functools import partial
 import pytest
 
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Result, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.sse_client import Json
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 CARD: Json = {
     "tool": {
         "id": "call-1",

@@ -1,18 +1,18 @@
 """Client tools: a run ends with their calls, and their results start the next run."""
 
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Json, Result, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Result, Version
 from tests.support.sse_client import SseClient, chunks, types
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-versions = pytest.mark.parametrize("version", get_args(Version))
+versions = pytest.mark.parametrize("version", VERSIONS)
 
 LOCATION: Json = {
     "name": "getLocation",

@@ -9,12 +9,12 @@ import pytest
 from shared.agents.display.tools import DISPLAY_TOOLS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Result, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.sse_client import Json, SseClient, check_whole, chunks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-every_version = pytest.mark.parametrize("version", ["5", "6", "7"])
+every_version = pytest.mark.parametrize("version", VERSIONS)
 every_tool = pytest.mark.parametrize("tool", DISPLAY_TOOL_NAMES)
 
 PIECES = 8

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import System
 from tests.shared.unit.chat.test_media_types import JPEG, PDF, PNG
-from tests.support.ai_client.driver import AiClient, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, error_code, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -112,7 +112,7 @@ async def test_file_at_a_private_address_is_not_fetched(
     assert await system.upstream.requests(name) == []
 
 
-@pytest.mark.parametrize("version", ["5", "6", "7"])
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_file_in_the_history_is_sent_again(
     system: System, ai: AiClient, name: str, version: Version
 ) -> None:

@@ -6,13 +6,11 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.sse_client import SseClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.sse_client import Json, SseClient, check_whole, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -55,7 +55,7 @@ async def test_stop_of_a_queued_chat_moves_up_the_chats_behind_it(
     await sse.stop(workerless.chat, f"{name}-2")
 
 
-@pytest.mark.parametrize("version", ["5", "6", "7"])
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_queue_position_is_not_kept_in_the_message(
     workerless: System, sse: SseClient, ai: AiClient, name: str, version: Version
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Result, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.sse_client import (
     DONE,
     Json,
@@ -21,7 +21,6 @@ from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 
 #: Six chunks surround the words. On a busy machine, two words may share a chunk.
 WORDS = 24

@@ -6,13 +6,12 @@ from functools import partial
 import pytest
 
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.sse_client import DONE, Json, SseClient, SseEvent, check_whole, text, types
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 CLOSED = ["text-end", "finish-step", "abort"]
 
 #: Never ends without a stop or a release.

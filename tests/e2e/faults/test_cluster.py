@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from shared.redis import keys
 from shared.redis.hash_slots import slot_of
-from tests.e2e.conftest import end
+from tests.e2e.conftest import kill_process
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all
 from tests.support.redis_cluster import (
     RedisCluster,
@@ -53,7 +53,7 @@ class ClusterSystem:
 
     async def replace_worker(self) -> None:
         """Kill the worker and start another."""
-        await end(self.worker)
+        await kill_process(self.worker)
         self.worker = self._new_worker()
         self.worker.start()
         await self.worker.ready()
@@ -77,11 +77,11 @@ async def open_cluster_system(
     queue = Valkey()
     system = ClusterSystem(cluster, queue, upstream)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(lambda: end(system.worker))
+        stack.push_async_callback(lambda: kill_process(system.worker))
         for process in (queue, system.api, system.worker):
             await start_all(process)
             if process is not system.worker:
-                stack.push_async_callback(end, process)
+                stack.push_async_callback(kill_process, process)
         yield system
 
 

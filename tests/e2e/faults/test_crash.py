@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System, emptied
-from tests.support.ai_client.driver import AiClient, Result, Version
+from tests.e2e.conftest import System, empty_redis
+from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.processes import Worker
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, error_code, text, types
 from tests.support.upstream.client import ReceivedRequest
@@ -18,7 +18,6 @@ from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 
 WAIT: Json = {"wait": True}
 CARD: Json = {
@@ -114,7 +113,7 @@ class Crash:
 async def crash(workerless_system: System, ai: AiClient, sse: SseClient) -> Crash:
     """Kill a worker with a run at each moment while another worker is ready."""
     system, names = workerless_system, list(MOMENTS)
-    async with emptied(system), system.start_workers() as [victim], asyncio.timeout(60):
+    async with empty_redis(system), system.start_workers() as [victim], asyncio.timeout(60):
         runs = [CrashedRun(system, ai, sse, name, n) for n, name in enumerate(names)]
         await asyncio.gather(*(run.begin() for run in runs))
         async with system.start_workers():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import end
+from tests.e2e.conftest import kill_process
 from tests.support.processes import Api, Worker, start_all
 from tests.support.redis_sentinel import SentinelPair, open_sentinel_pair
 from tests.support.sse_client import SseClient, check_whole, text
@@ -50,8 +50,8 @@ async def test_answer_survives_a_failover(
         assert text(await sse.answer(chat, later, model=later)) == "Well"
         assert worker.child.poll() is None
     finally:
-        await end(api)
-        await end(worker)
+        await kill_process(api)
+        await kill_process(worker)
 
 
 async def _is_ready(sse: SseClient, api: Api) -> bool:

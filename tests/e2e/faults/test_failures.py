@@ -3,14 +3,13 @@
 import pytest
 
 from tests.e2e.conftest import System
-from tests.support.ai_client.driver import AiClient, Version
+from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.processes import ServerProcess
 from tests.support.sse_client import Json, SseClient, check_whole, error_code, text, types
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 HELLO: list[list[Json]] = [[{"text": ["Hel", "lo", " world"]}]]
 
 SECRETS = ("sk-marker-of-the-key", "marker-of-the-prompt")

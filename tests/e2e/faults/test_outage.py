@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from shared.redis import keys
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.support.ai_client.driver import AiClient
 from tests.support.processes import Api, Valkey, start_all
 from tests.support.sse_client import DONE, SseClient, check_whole, error_code, text
@@ -30,8 +30,8 @@ async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
             await api.ready()
             yield system
     finally:
-        await end(api)
-        await end(valkey)
+        await kill_process(api)
+        await kill_process(valkey)
 
 
 async def test_answer_survives_a_redis_restart(

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.docs.test_docs import FAILED
-from tests.e2e.conftest import System, emptied
+from tests.e2e.conftest import System, empty_redis
 from tests.support.sse_client import Json, SseClient, check_whole, chunks, error_detail
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -141,7 +141,7 @@ CASES: dict[str, FailureCase] = {
 async def retry_system(workerless_system: System) -> AsyncGenerator[System]:
     """A system with one worker that retries a failure once."""
     async with (
-        emptied(workerless_system),
+        empty_redis(workerless_system),
         workerless_system.start_workers(
             RUN__MAX_RETRIES=1,
             RUN__MAX_STEPS=3,

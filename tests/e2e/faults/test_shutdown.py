@@ -7,15 +7,14 @@ import time
 import httpx
 import pytest
 
-from tests.e2e.conftest import System, end
-from tests.support.ai_client.driver import AiClient, Version
+from tests.e2e.conftest import System, kill_process
+from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.processes import Api, Worker, start_all
 from tests.support.sse_client import Json, SseClient, Stream, check_whole, chunks, text
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-VERSIONS: tuple[Version, ...] = ("5", "6", "7")
 SCRIPT: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
 #: In seconds, well below the lease that detects a dead worker.
@@ -125,7 +124,7 @@ async def test_stopping_api_resets_streams_that_resume_elsewhere(
                 await stream.rest()
         assert await stopping.ended(seconds=5) == 0
     finally:
-        await end(stopping)
+        await kill_process(stopping)
     async with sse.follow(system.chat, name, after=seen[-1].id) as stream:
         await system.upstream.release(name)
         events = seen + await stream.rest()
@@ -150,7 +149,7 @@ async def test_stopping_api_is_not_ready_but_still_serves(
         stopping.send(signal.SIGTERM)
         assert await stopping.ended(seconds=5) == 0
     finally:
-        await end(stopping)
+        await kill_process(stopping)
 
     check_whole(answer)
 
@@ -183,7 +182,7 @@ async def test_resilient_client_survives_a_stopping_api(
         stopping.send(signal.SIGTERM)
         assert await stopping.ended(seconds=5) == 0
     finally:
-        await end(stopping)
+        await kill_process(stopping)
     await system.upstream.release(name)
     result = await sending
 

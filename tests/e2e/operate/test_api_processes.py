@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.support.processes import Api, start_all
 from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.wait import until
@@ -27,7 +27,7 @@ async def api_processes(system: System) -> AsyncGenerator[Api]:
         await until(lambda: started(api, 2))
         yield api
     finally:
-        await end(api)
+        await kill_process(api)
 
 
 async def started(api: Api, times: int) -> bool:

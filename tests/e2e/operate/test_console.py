@@ -11,7 +11,7 @@ import pytest
 from shared.api_key import hash_of, new_api_key
 from shared.monitoring.metrics_history import Sample
 from shared.redis import keys
-from tests.e2e.conftest import System, put
+from tests.e2e.conftest import System, enqueue_run
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, start_all, stop_all
@@ -155,7 +155,7 @@ async def test_axis_labels_are_unique(window: Window, workerless: System) -> Non
     })()"""
     axes = "[...document.querySelectorAll('.chart canvas')].map(canvas => canvas.words ?? [])"
     async with workerless.redis() as redis:
-        await put(redis)
+        await enqueue_run(redis)
     window.call("Page.addScriptToEvaluateOnNewDocument", source=spy)
     window.visit(f"{workerless.apis[0].url}/ops")
     window.wait_for_text("1", '[data-chart="Queue"] dl div:nth-child(2) dd')
@@ -235,8 +235,8 @@ async def test_hostile_content_is_shown_as_text(
     script: list[list[Json]] = [[{"text": [HOSTILE]}, {"wait": True}]]
     await workerless.upstream.script(name, script)
     async with workerless.redis() as redis:
-        await put(redis, agent=HOSTILE, model=HOSTILE)
-        await put(redis, id="bad", state="failed", error=HOSTILE, agent=HOSTILE, ended_at=1)
+        await enqueue_run(redis, agent=HOSTILE, model=HOSTILE)
+        await enqueue_run(redis, id="bad", state="failed", error=HOSTILE, agent=HOSTILE, ended_at=1)
         await redis.execute_command("LPUSH", keys.FAILED_RUNS, "bad")
         await redis.execute_command("PEXPIRE", keys.FAILED_RUNS, 60_000)
         window.wait_for_text(HOSTILE, ".runs")

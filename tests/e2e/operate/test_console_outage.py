@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import System, end, put
+from tests.e2e.conftest import System, enqueue_run, kill_process
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, Valkey, start_all, stop_all
@@ -42,7 +42,7 @@ async def test_page_reconnects_after_a_server_restart(browser: Browser, workerle
             window.wait_for_text("Live", ".connection")
             window.wait_until("!document.querySelector('.banner, main.stale')")
     finally:
-        await end(api)
+        await kill_process(api)
 
 
 async def test_restart_without_redis_keeps_the_last_snapshot(
@@ -54,7 +54,7 @@ async def test_restart_without_redis_keeps_the_last_snapshot(
     await start_all(api)
     redis = valkey.client()
     try:
-        await put(redis)
+        await enqueue_run(redis)
         with open_console(browser, api) as window, open_window(browser) as other:
             window.wait_for_text("hostile", ".runs")
             window.wait_for_text("1", '[data-metric="Waiting"] .value')
@@ -80,7 +80,7 @@ async def test_restart_without_redis_keeps_the_last_snapshot(
             window.wait_until("!document.querySelector('.banner, main.stale')")
     finally:
         await redis.aclose()
-        await end(api)
+        await kill_process(api)
         await stop_all(valkey)
 
 
@@ -120,7 +120,7 @@ async def test_unanswered_command_is_not_reported_as_done(
     await start_all(api)
     try:
         async with workerless.redis() as redis:
-            await put(redis)
+            await enqueue_run(redis)
         with open_console(browser, api) as window:
             window.click(".runs .row-link")
             window.click(".panel-bar button", "Stop")
@@ -129,4 +129,4 @@ async def test_unanswered_command_is_not_reported_as_done(
             window.click("dialog button", "Stop the run")
             window.wait_for_text("The server did not respond", ".toast.bad")
     finally:
-        await end(api)
+        await kill_process(api)

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.api_key import hash_of, new_api_key
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.e2e.operate.test_api_processes import api_processes, pids, started
 from tests.support.processes import Api, free_port, start_all
 from tests.support.sse_client import Json, SseClient, check_whole
@@ -72,7 +72,7 @@ async def test_metrics_require_the_operator_scope_unless_public(
                 for headers in ({}, {"x-api-key": PLAIN_KEY}, {"x-api-key": OPERATOR_KEY})
             ]
     finally:
-        await end(api)
+        await kill_process(api)
 
     assert statuses == ([200, 200, 200] if public else [401, 403, 200])
 

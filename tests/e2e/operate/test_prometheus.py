@@ -14,7 +14,7 @@ import yaml
 from deploy import alerts
 from deploy.dashboards.files import dashboards
 from tests.deploy.test_dashboards import panels, queries
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.support.deploy.prometheus import find
 from tests.support.processes import ServerProcess, free_port
 from tests.support.sse_client import SseClient, check_whole
@@ -86,7 +86,7 @@ class Prometheus(ServerProcess):
 
     async def close(self) -> None:
         await self._client.aclose()
-        await end(self)
+        await kill_process(self)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.support.processes import Api, ServerProcess, Worker, start_all
 from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.wait import until
@@ -28,7 +28,7 @@ async def start_pair(system: System, home: Path) -> AsyncGenerator[tuple[Api, Wo
         yield api, worker
     finally:
         for process in (api, worker):
-            await end(process)
+            await kill_process(process)
 
 
 async def wait_for_log(process: ServerProcess, event: str, *, times: int = 1) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import httpx
 import pytest
 
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.support.otlp_collector import Collector
 from tests.support.processes import Api, ServerProcess, free_port
 from tests.support.traced import ask, chat_request, log_lines, logged_events, open_system
@@ -146,7 +146,7 @@ async def test_unsupported_exporter_is_logged_and_the_api_starts(system: System)
         await api.ready()
         [warning] = [line for line in log_lines(api) if line["event"] == "tracing.not_started"]
     finally:
-        await end(api)
+        await kill_process(api)
 
     assert "'zipkin' is not supported. Use otlp, console or none" in warning["error"]
     assert warning["hint"] == "docs/operate/tracing.md"

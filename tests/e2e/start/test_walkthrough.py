@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import System, end
+from tests.e2e.conftest import System, kill_process
 from tests.mamba.unit.test_config_report import CURRENT, HOME_FILE, KEY, PREVIOUS
 from tests.support.processes import ServerProcess, free_port
 from tests.support.wait import until
@@ -90,7 +90,7 @@ async def started(command: str, folder: Path, system: System) -> AsyncGenerator[
         process.send(signal.SIGINT)
         await process.ended()
     finally:
-        await end(process)
+        await kill_process(process)
 
 
 def answer_text(stream: str) -> str:

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self, TypedDict, Unpack
+from typing import IO, Any, Literal, Self, TypedDict, Unpack, get_args
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -18,6 +18,7 @@ from web.node import find_node
 FOLDER = Path(__file__).parent
 
 Version = Literal["5", "6", "7"]
+VERSIONS: tuple[Version, ...] = get_args(Version)
 Json = dict[str, Any]
 
 
