@@ -20,7 +20,7 @@ _HEADERS = {
     "x-accel-buffering": "no",
 }
 #: The samples already contain what the processes count.
-_EXCLUDED = {"workers": {"__all__": {"totals"}}, "apis": {"__all__": {"totals"}}}
+_EXCLUDED = {"workers": {"__all__": {"counters"}}, "apis": {"__all__": {"counters"}}}
 
 
 def to_json(overview: SystemOverview) -> bytes:

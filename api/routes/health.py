@@ -23,11 +23,11 @@ _EXAMPLE = {
     "components": {
         "openai": {"status": "healthy", "latency_ms": 150.2},
         "redis": {"status": "healthy", "latency_ms": 0.4},
-        "queue": {"status": "healthy", "latency_ms": 0.5, "detail": "0 waiting, 14 taken"},
+        "queue": {"status": "healthy", "latency_ms": 0.5, "detail": "0 waiting, 14 running"},
         "workers": {
             "status": "healthy",
             "latency_ms": 0.6,
-            "detail": "2 alive, 14 of 512 places taken",
+            "detail": "2 alive, 14 of 512 slots in use",
         },
     },
 }

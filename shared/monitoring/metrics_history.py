@@ -32,7 +32,7 @@ class Sample(BaseModel):
     oldest_wait_ms: int
     workers: int
     #: Slots of all workers that are not draining.
-    places: int
+    slots: int
     #: Clients that currently follow a run.
     clients: int
     #: Rates since the previous sample.
@@ -55,7 +55,7 @@ class CounterBaseline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: int
-    totals: dict[str, Counters]
+    counters: dict[str, Counters]
 
 
 class MetricsHistory:

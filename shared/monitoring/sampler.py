@@ -58,12 +58,12 @@ class MetricsSampler(BackgroundTask):
         snapshot = await self._monitor.snapshot()
         if not snapshot.redis.up:
             return
-        processes = {process.id: process.totals for process in (*snapshot.workers, *snapshot.apis)}
+        processes = {process.id: process.counters for process in (*snapshot.workers, *snapshot.apis)}
         baseline = await self._history.last_baseline()
-        missing = [i for i in baseline.totals if i not in processes] if baseline else []
+        missing = [i for i in baseline.counters if i not in processes] if baseline else []
         final_counters = await self._history.final_counters(missing)
         sample = make_sample(snapshot, baseline, final_counters)
-        new_baseline = CounterBaseline(at=snapshot.at, totals=processes)
+        new_baseline = CounterBaseline(at=snapshot.at, counters=processes)
         await self._history.add(sample, new_baseline, self._id)
 
 
@@ -88,7 +88,7 @@ def make_sample(
         deferred=sum(queue.deferred for queue in snapshot.queues),
         oldest_wait_ms=max((queue.oldest_wait_ms for queue in snapshot.queues), default=0),
         workers=len(snapshot.workers),
-        places=snapshot.slots,
+        slots=snapshot.slots,
         clients=snapshot.clients,
         accepted=rate(counted.accepted),
         succeeded=rate(counted.succeeded),
@@ -110,13 +110,13 @@ def _counted(
 ) -> Counters:
     """Return the counters since the baseline, without processes that were absent from it."""
     counted = Counters()
-    for process_id, totals in left.items():
-        counted += totals - before.totals[process_id]
+    for process_id, final in left.items():
+        counted += final - before.counters[process_id]
     for record in present:
-        if (known := before.totals.get(record.id)) is not None:
-            counted += record.totals - known
+        if (known := before.counters.get(record.id)) is not None:
+            counted += record.counters - known
         elif record.up_ms / 1000 < seconds + _FIRST_RECORD_SECONDS:
-            counted += record.totals
+            counted += record.counters
     return counted
 
 

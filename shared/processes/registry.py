@@ -40,7 +40,7 @@ class ProcessRecord(BaseModel):
     #: Uptime in milliseconds, which does not depend on synchronized clocks.
     up_ms: int = 0
     #: Counters since the start of the process.
-    totals: Counters = Field(default_factory=Counters)
+    counters: Counters = Field(default_factory=Counters)
 
 
 RecordT = TypeVar("RecordT", bound=ProcessRecord)
@@ -75,11 +75,11 @@ class ProcessRegistry(Generic[RecordT]):
     async def deregister(self, record: RecordT) -> None:
         """Remove the record and store the final counters."""
         left = keys.final_counters(record.id)
-        totals = record.totals.model_dump_json()
+        counters = record.counters.model_dump_json()
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("ZREM", self.members, record.id)
             pipe.execute_command("DEL", self.key(record.id))
-            pipe.execute_command("SET", left, totals, "PX", _FINAL_COUNTERS_TTL_MS)
+            pipe.execute_command("SET", left, counters, "PX", _FINAL_COUNTERS_TTL_MS)
             await pipe.execute()
 
     async def alive(self) -> list[RecordT]:
@@ -110,14 +110,14 @@ class ProcessIdentity:
 
     async def record(self) -> ProcessRecord:
         """Return the current record. Reads the counters in a thread, as it takes milliseconds."""
-        totals = await asyncio.to_thread(self._counted.read)
+        counters = await asyncio.to_thread(self._counted.read)
         return ProcessRecord(
             id=self.id,
             host=self._host,
             pid=self._pid,
             started_at=self._started_at,
             up_ms=round((time.monotonic() - self._began) * 1000),
-            totals=totals,
+            counters=counters,
         )
 
 

@@ -1,11 +1,11 @@
-// Bundles the page into the folder that it is given: index.html, and assets whose names are hashes.
+// Bundles the page into FOLDER: index.html, and assets with content hashes in their names.
 
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { build } from 'esbuild';
 
 const [folder] = process.argv.slice(2);
-if (!folder) throw new Error('usage: node build.mjs FOLDER');
+if (!folder) throw new Error('Usage: node build.mjs FOLDER');
 
 await rm(folder, { recursive: true, force: true });
 await mkdir(folder, { recursive: true });
@@ -26,21 +26,22 @@ const { metafile } = await build({
 });
 
 const names = Object.keys(metafile.outputs).map((path) => basename(relative(folder, path)));
-const named = (end) => names.find((name) => name.endsWith(end)) ?? fail(end);
-const fail = (end) => {
-  throw new Error(`nothing that ends in ${end} was built`);
+const output = (suffix) => {
+  const name = names.find((name) => name.endsWith(suffix));
+  if (!name) throw new Error(`The build has no ${suffix} file.`);
+  return name;
 };
 
-const page = await readFile('src/index.html', 'utf8');
-const filled = page
-  .replace('main.css', named('.css'))
-  .replace('main.js', named('.js'))
-  .replace('icon.svg', named('.svg'));
-await writeFile(join(folder, 'index.html'), filled);
+const template = await readFile('src/index.html', 'utf8');
+const page = template
+  .replace('main.css', output('.css'))
+  .replace('main.js', output('.js'))
+  .replace('icon.svg', output('.svg'));
+await writeFile(join(folder, 'index.html'), page);
 
-// The licences of what is bundled ask to go along.
-const inputs = Object.keys(metafile.inputs).flatMap((path) => path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1] ?? []);
-const texts = [...new Set(inputs)].sort().map(async (name) => {
+// The licenses of the bundled packages require that their texts are included.
+const packages = Object.keys(metafile.inputs).flatMap((path) => path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1] ?? []);
+const texts = [...new Set(packages)].sort().map(async (name) => {
   const text = await readFile(join('node_modules', name, 'LICENSE'), 'utf8');
   return `${name}\n\n${text.trim()}\n`;
 });

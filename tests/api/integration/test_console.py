@@ -246,7 +246,7 @@ async def test_overview_lists_waiting_runs_without_messages(
     assert response.headers["cache-control"] == "no-store"
     live = [(run["id"], run["state"]) for run in response.json()["live"]]
     assert live == [(run_id, "waiting")]
-    assert "totals" not in response.text
+    assert "counters" not in response.text
     assert MESSAGE not in response.text
     assert "api_key:" not in response.text
 

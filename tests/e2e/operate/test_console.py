@@ -1,4 +1,4 @@
-"""The operator's console in a real browser, on a system at work."""
+"""The operator console in a real browser, with a running deployment."""
 
 import json
 import time
@@ -22,10 +22,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
-#: The words that do not fit where they stand.
+#: The texts that do not fit into their elements.
 CLIPPED_TEXT = """[
   ...[...document.querySelectorAll('.metric .note')]
-    .filter(word => word.scrollWidth > word.clientWidth).map(word => word.innerText),
+    .filter(note => note.scrollWidth > note.clientWidth).map(note => note.innerText),
   ...[...document.querySelectorAll('.search input')].filter(input => {
     const context = document.createElement('canvas').getContext('2d');
     context.font = getComputedStyle(input).font;
@@ -34,7 +34,7 @@ CLIPPED_TEXT = """[
 ]"""
 AXE = SOURCE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 USER, OPERATOR = new_api_key(), new_api_key()
-KEYED = {
+API_KEY_ENV = {
     "MAMBA_AUTH__MODE": "api_key",
     "MAMBA_AUTH__API_KEYS": json.dumps(
         [
@@ -47,7 +47,7 @@ KEYED = {
 
 @pytest.fixture
 def window(browser: Browser, workerless: System) -> Generator[Window]:
-    """A window that shows the console of an empty system; it has nothing to complain of."""
+    """A window with the console of an empty deployment. Fails on browser errors and foreign URLs."""
     with open_window(browser) as window:
         window.visit(f"{workerless.apis[0].url}/ops")
         window.wait_for_text("Live", ".connection")
@@ -58,7 +58,7 @@ def window(browser: Browser, workerless: System) -> Generator[Window]:
 
 @asynccontextmanager
 async def running_stream(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
-    """A stream in the middle of its answer."""
+    """A stream that is paused in the middle of its answer."""
     await system.upstream.script(name, PAUSED)
     async with sse.ask(system.chat, name, model=name) as stream:
         await stream.until("text-delta")
@@ -66,7 +66,7 @@ async def running_stream(system: System, sse: SseClient, name: str) -> AsyncGene
 
 
 async def accessibility_violations(window: Window) -> list[str]:
-    """What axe holds against the page, by its rules for WCAG 2.2 A and AA."""
+    """Return the violations of WCAG 2.2 A and AA that axe finds on the page."""
     window.evaluate(AXE.read_text())
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     run = f"axe.run(document, {{runOnly: {json.dumps(tags)}}})"
@@ -74,7 +74,7 @@ async def accessibility_violations(window: Window) -> list[str]:
         f"{run}.then(({{violations}}) => violations.map(({{id, nodes}}) =>"
         " `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))"
     )
-    assert isinstance(found, list), "axe has not run"
+    assert isinstance(found, list), "axe did not run"
     return cast("list[str]", found)
 
 
@@ -127,12 +127,12 @@ async def test_isolated_sample_is_visible_on_its_chart(window: Window, workerles
     drawn = """(() => {
       const canvas = document.querySelector('[data-chart="First token"] canvas');
       const style = getComputedStyle(document.documentElement).getPropertyValue('--high');
-      const [r, g, b] = style.trim().slice(1).match(/../g).map(two => parseInt(two, 16));
+      const [r, g, b] = style.trim().slice(1).match(/../g).map(hex => parseInt(hex, 16));
       const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-      let found = 0;
+      let count = 0;
       for (let at = 0; at < data.length; at += 4)
-        found += data[at] === r && data[at + 1] === g && data[at + 2] === b && data[at + 3] === 255;
-      return found; })()"""
+        count += data[at] === r && data[at + 1] === g && data[at + 2] === b && data[at + 3] === 255;
+      return count; })()"""
     sample: Any = dict.fromkeys(Sample.model_fields, 0) | {"at": time.time_ns() // 1_000_000}
     sample |= {"first_token_p50_ms": 400, "first_token_p95_ms": 900, "wait_p50_ms": None}
     async with workerless.redis() as redis:
@@ -144,27 +144,30 @@ async def test_isolated_sample_is_visible_on_its_chart(window: Window, workerles
 
 
 async def test_axis_labels_are_unique(window: Window, workerless: System) -> None:
-    """Spies on what is written on each canvas since it was last cleared."""
-    spy = """(() => {
-      const pen = CanvasRenderingContext2D.prototype, {clearRect, fillText} = pen;
-      pen.clearRect = function (...box) { this.canvas.words = []; clearRect.apply(this, box); };
-      pen.fillText = function (word, ...at) {
-        (this.canvas.words ??= []).push(word);
-        fillText.call(this, word, ...at);
+    """Records the texts drawn on each canvas since it was last cleared."""
+    record_texts = """(() => {
+      const context = CanvasRenderingContext2D.prototype, {clearRect, fillText} = context;
+      context.clearRect = function (...box) {
+        this.canvas.texts = [];
+        clearRect.apply(this, box);
+      };
+      context.fillText = function (text, ...position) {
+        (this.canvas.texts ??= []).push(text);
+        fillText.call(this, text, ...position);
       };
     })()"""
-    axes = "[...document.querySelectorAll('.chart canvas')].map(canvas => canvas.words ?? [])"
+    axes = "[...document.querySelectorAll('.chart canvas')].map(canvas => canvas.texts ?? [])"
     async with workerless.redis() as redis:
         await enqueue_run(redis)
-    window.call("Page.addScriptToEvaluateOnNewDocument", source=spy)
+    window.call("Page.addScriptToEvaluateOnNewDocument", source=record_texts)
     window.visit(f"{workerless.apis[0].url}/ops")
     window.wait_for_text("1", '[data-chart="Queue"] dl div:nth-child(2) dd')
     for minutes in ("5 min", "15 min", "1 h"):
         window.click(".switch button", minutes)
         window.wait_for_text(minutes, ".switch [aria-pressed=true]")
-        window.wait_until(f"{axes}.length === 5 && {axes}.every(words => words.length > 3)")
-        for words in window.evaluate(axes):
-            assert len(set(words)) == len(words)
+        window.wait_until(f"{axes}.length === 5 && {axes}.every(texts => texts.length > 3)")
+        for labels in window.evaluate(axes):
+            assert len(set(labels)) == len(labels)
 
 
 async def test_confirmed_stop_ends_the_run_for_its_client(
@@ -307,19 +310,19 @@ async def test_layout_fits_the_screen_without_clipped_text(
 
 
 async def test_sign_in_explains_rejected_keys(browser: Browser, workerless: System) -> None:
-    api = Api(workerless.valkey.url, KEYED)
+    api = Api(workerless.valkey.url, API_KEY_ENV)
     await start_all(api)
     try:
         with open_window(browser) as window:
             window.visit(f"{api.url}/ops")
             window.wait_for_text("Sign in with a key or token")
-            for wrong, said in (
+            for key, error in (
                 ("nonsense", "The API key is unknown"),
                 ("“quoted”", "must contain only ASCII letters"),
                 (USER, "'operator'"),
             ):
-                submit_key(window, wrong)
-                window.wait_for_text(said, "[role=alert]")
+                submit_key(window, key)
+                window.wait_for_text(error, "[role=alert]")
                 window.wait_until("document.activeElement.id === 'key'")
             submit_key(window, OPERATOR)
             window.wait_for_text("Live", ".connection")

@@ -1,4 +1,4 @@
-"""The console while what it stands on is away: Redis, the API, or both."""
+"""The console while Redis, the API or both are unavailable."""
 
 import base64
 from collections.abc import Generator
@@ -85,30 +85,34 @@ async def test_restart_without_redis_keeps_the_last_snapshot(
 
 
 async def wait_for_response(window: Window, path: str, status: int) -> None:
-    async def refused() -> bool:
-        responses = [told["response"] for told in window.events("Network.responseReceived")]
-        return any(one["url"].endswith(path) and one["status"] == status for one in responses)
+    async def received() -> bool:
+        responses = [event["response"] for event in window.events("Network.responseReceived")]
+        return any(
+            response["url"].endswith(path) and response["status"] == status
+            for response in responses
+        )
 
-    await until(refused, seconds=30)
+    await until(received, seconds=30)
 
 
 async def test_response_without_events_is_a_lost_connection(
     browser: Browser, workerless: System
 ) -> None:
     page = base64.b64encode(b"<h1>Sign in to the proxy</h1>").decode()
-    answered: set[str] = set()
+    fulfilled: set[str] = set()
 
-    async def told() -> bool:
-        held = {paused["requestId"] for paused in window.events("Fetch.requestPaused")} - answered
-        for one in held:
-            window.call("Fetch.fulfillRequest", requestId=one, responseCode=200, body=page)
-        answered.update(held)
+    async def reports_lost_connection() -> bool:
+        paused = window.events("Fetch.requestPaused")
+        request_ids = {request["requestId"] for request in paused} - fulfilled
+        for request_id in request_ids:
+            window.call("Fetch.fulfillRequest", requestId=request_id, responseCode=200, body=page)
+        fulfilled.update(request_ids)
         return LOST in window.text(".banner")
 
     with open_window(browser) as window:
         window.call("Fetch.enable", patterns=[{"urlPattern": "*/ops/stream"}])
         window.visit(f"{workerless.apis[0].url}/ops")
-        await until(told, seconds=30)
+        await until(reports_lost_connection, seconds=30)
         window.call("Fetch.disable")
         window.wait_for_text("Live", ".connection")
 

@@ -21,7 +21,7 @@ NOW = 1_800_000_000_000
 
 def sample(seconds_ago: int, **more: Any) -> Sample:
     zeros = dict.fromkeys(
-        ("waiting", "running", "deferred", "oldest_wait_ms", "workers", "places", "clients"), 0
+        ("waiting", "running", "deferred", "oldest_wait_ms", "workers", "slots", "clients"), 0
     )
     return Sample(**{**zeros, "at": NOW - seconds_ago * 1000, **more})
 

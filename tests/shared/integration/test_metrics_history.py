@@ -33,13 +33,13 @@ def sampling(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
 
 
 def worker(worker_id: str, *, up_ms: int = 0, **counted: int) -> WorkerRecord:
-    totals = Counters.model_validate(counted)
-    return record(worker_id).model_copy(update={"totals": totals, "up_ms": up_ms})
+    counters = Counters.model_validate(counted)
+    return record(worker_id).model_copy(update={"counters": counters, "up_ms": up_ms})
 
 
 def api(api_id: str, *, clients: int = 0, **counted: int) -> ApiRecord:
-    totals = Counters.model_validate(counted)
-    return ApiRecord(id=api_id, host="h", pid=1, started_at=0, clients=clients, totals=totals)
+    counters = Counters.model_validate(counted)
+    return ApiRecord(id=api_id, host="h", pid=1, started_at=0, clients=clients, counters=counters)
 
 
 def buckets(**counts: int) -> tuple[int, ...]:
@@ -55,9 +55,9 @@ async def now_ms(redis: Redis) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-async def seen_before(redis: Redis, *, seconds: float, **totals: Counters) -> None:
+async def seen_before(redis: Redis, *, seconds: float, **counters: Counters) -> None:
     """There was a sample so long ago, and this is what they had counted."""
-    seen = CounterBaseline(at=await now_ms(redis) - int(seconds * 1000), totals=totals)
+    seen = CounterBaseline(at=await now_ms(redis) - int(seconds * 1000), counters=counters)
     await redis.execute_command("SET", keys.SAMPLE_COUNTERS, seen.model_dump_json(), "PX", 60_000)
 
 
@@ -74,7 +74,7 @@ async def test_the_first_sample_has_no_rates(redis: Redis) -> None:
 
     first = await sample(redis)
 
-    assert (first.workers, first.places, first.succeeded) == (1, 4, 0)
+    assert (first.workers, first.slots, first.succeeded) == (1, 4, 0)
 
 
 async def test_rates_are_what_all_processes_have_counted_since(redis: Redis) -> None:
@@ -92,14 +92,14 @@ async def test_rates_are_what_all_processes_have_counted_since(redis: Redis) -> 
     assert found.cancelled == pytest.approx(1, rel=0.1)
     assert found.tokens == pytest.approx(100, rel=0.1)
     assert found.accepted == pytest.approx(4, rel=0.1)
-    assert (found.workers, found.places, found.clients) == (2, 8, 5)
+    assert (found.workers, found.slots, found.clients) == (2, 8, 5)
 
 
 async def test_waits_and_first_tokens_are_those_since_the_sample_before(redis: Redis) -> None:
     known = buckets(at_1=100, at_10=7)
     await seen_before(redis, seconds=5, w=Counters(wait=known, first_token=known))
     told = worker("w").model_copy(
-        update={"totals": Counters(wait=buckets(at_1=100, at_10=17), first_token=known)}
+        update={"counters": Counters(wait=buckets(at_1=100, at_10=17), first_token=known)}
     )
     await WorkerRegistry(redis).renew(told)
 
@@ -152,7 +152,7 @@ async def test_a_process_whose_turn_has_passed_adds_nothing(redis: Redis) -> Non
 
     late = make_sample(SystemSnapshot(), None, {})
 
-    assert not await samples.add(late, CounterBaseline(at=0, totals={}), "late")
+    assert not await samples.add(late, CounterBaseline(at=0, counters={}), "late")
     assert await samples.last_baseline() is None
     assert await samples.last_hour(0) == ()
 

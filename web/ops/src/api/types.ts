@@ -58,7 +58,7 @@ export interface Sample {
   deferred: number;
   oldest_wait_ms: number;
   workers: number;
-  places: number;
+  slots: number;
   clients: number;
   accepted: number;
   succeeded: number;
