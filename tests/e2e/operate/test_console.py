@@ -202,7 +202,7 @@ async def test_failed_run_shows_its_code_and_remedy(
         window.click(".failures .row-link")
         window.wait_for_text("Code: model_auth", ".answer")
         state = "document.querySelector('.panel-bar .state')"
-        assert window.evaluate(f"getComputedStyle({state}).display") == "flex"
+        window.wait_until(f"getComputedStyle({state}).display === 'flex'")
 
 
 async def test_deferred_run_is_requeued(
