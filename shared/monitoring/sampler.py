@@ -58,7 +58,9 @@ class MetricsSampler(BackgroundTask):
         snapshot = await self._monitor.snapshot()
         if not snapshot.redis.up:
             return
-        processes = {process.id: process.counters for process in (*snapshot.workers, *snapshot.apis)}
+        processes = {
+            process.id: process.counters for process in (*snapshot.workers, *snapshot.apis)
+        }
         baseline = await self._history.last_baseline()
         missing = [i for i in baseline.counters if i not in processes] if baseline else []
         final_counters = await self._history.final_counters(missing)
