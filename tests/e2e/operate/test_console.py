@@ -47,7 +47,7 @@ API_KEY_ENV = {
 
 @pytest.fixture
 def window(browser: Browser, workerless: System) -> Generator[Window]:
-    """A window with the console of an empty deployment. Fails on browser errors and foreign URLs."""
+    """A window with the console of an empty deployment. Browser errors and foreign URLs fail it."""
     with open_window(browser) as window:
         window.visit(f"{workerless.apis[0].url}/ops")
         window.wait_for_text("Live", ".connection")
