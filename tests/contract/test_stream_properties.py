@@ -1,4 +1,4 @@
-"""Whatever its writers do and in whatever order, a log is one sequence that only grows."""
+"""Properties of the event stream under arbitrary interleavings of writers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from shared.errors import StreamClosed
 from shared.redis.client import Redis
+from shared.streams.run_state import RunState
 from shared.streams.event_stream import Append, Closure, Cursor, Entry, read_all
 from shared.streams.events import DONE
-from shared.streams.run_state import RunState
-from tests.support.stream_harness import House, memory_house, redis_house
+from tests.support.stream_harness import StreamHarness, memory_harness, redis_harness
 
 Action = Literal["take over", "write", "lose the reply", "repeat", "overlap", "skip", "close"]
 
-#: A run that ends at once shows little: what goes on is more frequent.
+#: Closing is rare so that most generated runs are long.
 ACTIONS: tuple[Action, ...] = (
     "write",
     "write",
@@ -48,29 +48,31 @@ moves = st.lists(
 
 @dataclass
 class Writer:
-    """Writes what nobody else would; never knows whether it is still the one."""
+    """A writer with distinct entries, which may have lost its run to a later attempt."""
 
     name: int
     attempt: int = 0
     next: int = 1
     written: list[Append] = field(default_factory=list[Append])
 
-    async def make(self, move: Move, house: House, run_id: str) -> Sequence[object]:
-        """The verdicts, in a form that two streams can be compared by."""
+    async def apply(self, move: Move, harness: StreamHarness, run_id: str) -> Sequence[object]:
+        """Make a move and return its verdicts in a form that compares equal across streams."""
         if move.action == "take over":
-            return [await self._take_over(house, run_id)]
+            return [await self._take_over(harness, run_id)]
         if not self.attempt:
             return []
         appends = self._appends(move, run_id)
         self.written += appends
-        verdicts = [verdict for append in appends for verdict in await house.stream.append(append)]
+        verdicts = [
+            verdict for append in appends for verdict in await harness.stream.append(append)
+        ]
         if appends and isinstance(verdicts[-1], bool):
             self.next = max(self.next, appends[-1].first + len(appends[-1].entries))
         return [verdict if isinstance(verdict, bool) else type(verdict) for verdict in verdicts]
 
-    async def _take_over(self, house: House, run_id: str) -> object:
+    async def _take_over(self, harness: StreamHarness, run_id: str) -> object:
         try:
-            takeover = await house.stream.take_over(run_id)
+            takeover = await harness.stream.take_over(run_id)
         except StreamClosed as error:
             return type(error)
         self.attempt, self.next = takeover.attempt, takeover.offset + 1
@@ -104,49 +106,47 @@ class Writer:
         return b"%d of writer %d, attempt %d" % (offset, self.name, self.attempt)
 
 
-async def play(house: House, played: list[Move]) -> tuple[list[object], list[Entry]]:
-    """Make the moves, and check after each what must always hold."""
-    run_id = await house.new_run()
+async def play(harness: StreamHarness, played: list[Move]) -> tuple[list[object], list[Entry]]:
+    """Make the moves and check the invariants after each."""
+    run_id = await harness.create_run()
     writers = [Writer(name) for name in range(3)]
     verdicts: list[object] = []
-    log: list[Entry] = []
+    entries: list[Entry] = []
     for move in [FIRST, *played]:
-        verdicts += await writers[move.writer].make(move, house, run_id)
-        before, log = log, await read_all(house.stream, run_id)
-        assert log[: len(before)] == before
-        await check(house, run_id, log)
-    await check_every_cut(house, run_id, log)
-    return verdicts, log
+        verdicts += await writers[move.writer].apply(move, harness, run_id)
+        before, entries = entries, await read_all(harness.stream, run_id)
+        assert entries[: len(before)] == before
+        await check_invariants(harness, run_id, entries)
+    await check_every_cut(harness, run_id, entries)
+    return verdicts, entries
 
 
-async def check(house: House, run_id: str, log: list[Entry]) -> None:
-    assert [entry.offset for entry in log] == list(range(1, len(log) + 1))
-    assert [entry.attempt for entry in log] == sorted(entry.attempt for entry in log)
-    assert DONE not in [entry.data for entry in log[:-1]]
-    run = await house.runs.get(run_id)
+async def check_invariants(harness: StreamHarness, run_id: str, entries: list[Entry]) -> None:
+    assert [entry.offset for entry in entries] == list(range(1, len(entries) + 1))
+    assert [entry.attempt for entry in entries] == sorted(entry.attempt for entry in entries)
+    assert DONE not in [entry.data for entry in entries[:-1]]
+    run = await harness.runs.get(run_id)
     assert run is not None
-    assert run.state.ended == bool(log and log[-1].ends)
+    assert run.state.ended == bool(entries and entries[-1].ends)
 
 
-async def check_every_cut(house: House, run_id: str, log: list[Entry]) -> None:
-    for k in range(len(log) + 1):
-        attempts = {0, 1, log[k - 1].attempt} if k else {0}
+async def check_every_cut(harness: StreamHarness, run_id: str, entries: list[Entry]) -> None:
+    for k in range(len(entries) + 1):
+        attempts = {0, 1, entries[k - 1].attempt} if k else {0}
         for attempt in attempts:
-            page = await house.stream.read(run_id, Cursor(attempt, k))
-            assert [*log[:k], *page.entries] == log
+            page = await harness.stream.read(run_id, Cursor(attempt, k))
+            assert [*entries[:k], *page.entries] == entries
 
 
 @settings(max_examples=1000, deadline=None)
 @given(moves)
-async def test_any_interleaving_makes_one_sequence_in_memory(played: list[Move]) -> None:
-    await play(memory_house(), played)
+async def test_memory_stream_is_append_only_under_any_interleaving(played: list[Move]) -> None:
+    await play(memory_harness(), played)
 
 
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(moves)
-async def test_any_interleaving_makes_the_same_sequence_in_redis(
-    redis: Redis, played: list[Move]
-) -> None:
-    assert await play(redis_house(redis), played) == await play(memory_house(), played)
+async def test_redis_stream_matches_the_memory_stream(redis: Redis, played: list[Move]) -> None:
+    assert await play(redis_harness(redis), played) == await play(memory_harness(), played)

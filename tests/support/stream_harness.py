@@ -1,4 +1,4 @@
-"""Each event stream there is, with the store of its runs."""
+"""The implementations of the event stream, each with the store of its runs."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -10,7 +10,13 @@ from shared.redis.client import Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.run import Run
 from shared.runs.store import RunStore
-from shared.streams.event_stream import EventStream, RedisEventStream, Takeover
+from shared.streams.event_stream import (
+    Append,
+    EventStream,
+    RedisEventStream,
+    Takeover,
+    read_all,
+)
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.fakes.runs import new_run
 
@@ -26,34 +32,49 @@ class Runs(Protocol):
     async def count_handover(self, run_id: str, attempt: int) -> None: ...
 
 
-class House(NamedTuple):
+class StreamHarness(NamedTuple):
     stream: EventStream
     runs: Runs
 
-    async def new_run(self) -> str:
+    async def create_run(self) -> str:
         run = new_run()
         await self.runs.create(run)
         return run.id
 
-    async def taken(self) -> tuple[str, Takeover]:
-        """A run, and its first take-over."""
-        run_id = await self.new_run()
+    async def begin_run(self) -> tuple[str, Takeover]:
+        """Create a run and take it over for the first time."""
+        run_id = await self.create_run()
         return run_id, await self.stream.take_over(run_id)
 
+    async def append(self, append: Append) -> bool | Exception:
+        [verdict] = await self.stream.append(append)
+        return verdict
 
-def memory_house() -> House:
+    async def run(self, run_id: str) -> Run:
+        run = await self.runs.get(run_id)
+        assert run is not None
+        return run
+
+    async def cursors(self, run_id: str) -> list[tuple[int, int]]:
+        return [(entry.attempt, entry.offset) for entry in await read_all(self.stream, run_id)]
+
+    async def payloads(self, run_id: str) -> list[bytes]:
+        return [entry.data for entry in await read_all(self.stream, run_id)]
+
+
+def memory_harness() -> StreamHarness:
     stream = MemoryEventStream()
-    return House(stream, stream)
+    return StreamHarness(stream, stream)
 
 
-def redis_house(redis: Redis) -> House:
+def redis_harness(redis: Redis) -> StreamHarness:
     cluster = redis if isinstance(redis, ClusterClient) else None
     stream = RedisEventStream(redis, live_ttl=LIVE_TTL, retention=RETENTION, cluster=cluster)
-    return House(stream, RunStore(redis, live_ttl=LIVE_TTL))
+    return StreamHarness(stream, RunStore(redis, live_ttl=LIVE_TTL))
 
 
 @asynccontextmanager
-async def fakeredis_house() -> AsyncGenerator[House]:
+async def fakeredis_harness() -> AsyncGenerator[StreamHarness]:
     redis = cast("Redis", FakeAsyncRedis())
-    yield redis_house(redis)
+    yield redis_harness(redis)
     await redis.aclose()

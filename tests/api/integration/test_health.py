@@ -218,7 +218,7 @@ async def test_unresponsive_redis_is_unhealthy_in_bounded_time(valkey: Valkey) -
         through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
         async with client_of(through) as client:
             await client.get("/health")
-            proxy.fall_silent()
+            proxy.freeze_connections()
             async with asyncio.timeout(8):
                 response = await client.get("/health")
 

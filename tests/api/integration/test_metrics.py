@@ -121,7 +121,7 @@ async def test_unresponsive_redis_is_reported_in_bounded_time(valkey: Valkey) ->
         through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
         async with client_of(through) as client:
             await read(client)
-            proxy.stand_still()
+            proxy.freeze()
 
             async def redis_down() -> dict[tuple[str, ...], float]:
                 samples = await read(client)

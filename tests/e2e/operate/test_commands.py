@@ -150,7 +150,7 @@ async def test_queue_watch_reports_unresponsive_redis(workerless: System) -> Non
             return '"queues"' in watching.output
 
         await until(has_output, seconds=30)
-        proxy.stand_still()
+        proxy.freeze()
 
         assert await watching.ended(seconds=60) == 1
         error = f"Redis at 127.0.0.1:{proxy.port} is unreachable: no response within 5 seconds"

@@ -205,7 +205,7 @@ async def test_without_redis_the_last_picture_is_told_again(valkey: Valkey, redi
         through = connect(f"redis://127.0.0.1:{proxy.port}/0", name="test", max_connections=2)
         eye = SystemMonitor(Stores(through, through, live_ttl=60, retention=60), no_others)
         before = await eye.overview()
-        proxy.stand_still()
+        proxy.freeze()
 
         async def away() -> bool:
             return not (await eye.overview()).redis.up

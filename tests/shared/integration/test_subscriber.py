@@ -242,12 +242,12 @@ async def test_listener_added_while_disconnected_gets_its_gap_later(
     ):
         subscriber.add(CHANNEL, first)
         await first.has_gaps(1)
-        proxy.hang_up()
+        proxy.drop_connections()
         await proxy.has_accepted(2)
         subscriber.add(CHANNEL, second)
         assert (first.gaps, second.gaps) == (1, 0)
 
-        proxy.answer()
+        proxy.resume()
         assert await receives(second, redis)
 
         assert (first.gaps, second.gaps) == (2, 1)
@@ -353,7 +353,7 @@ async def test_silent_connection_is_replaced(valkey: Valkey, redis: Redis) -> No
         listening(f"redis://127.0.0.1:{proxy.port}") as listener,
     ):
         await listener.has_gaps(1)
-        proxy.fall_silent()
+        proxy.freeze_connections()
         await listener.has_gaps(2)
 
         assert proxy.accepted == 2

@@ -1,4 +1,4 @@
-"""Jobs in the main queue, without payloads, and its depth."""
+"""Jobs without payloads in the main queue, and the depth of that queue."""
 
 from shared.queue.queue_depth import QueueDepth, read_depths
 from shared.redis import keys
@@ -8,7 +8,7 @@ _TTL_MS = 600_000
 
 
 async def put_job(redis: Redis, job_id: str, *, due: int) -> None:
-    """Put a job into the main queue that is due in `due` milliseconds."""
+    """Add a job to the main queue, due in `due` milliseconds."""
     seconds, micros = await redis.execute_command("TIME")
     now = int(seconds) * 1000 + int(micros) // 1000
     await redis.execute_command("ZADD", keys.QUEUE, now + due, job_id)

@@ -1,7 +1,4 @@
-"""The event stream without Redis: what its log means, in a few lines of Python.
-
-It keeps the runs too, under the names of `RunStore`: a log and its run change together.
-"""
+"""An in-memory event stream. It also stores the runs, with the methods of `RunStore`."""
 
 import time
 
@@ -14,12 +11,12 @@ from shared.streams.run_state import RunState
 class MemoryEventStream:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
-        self.logs: dict[str, list[Entry]] = {}
+        self.entries: dict[str, list[Entry]] = {}
         self._ended: set[tuple[str, int]] = set()
 
     async def create(self, run: Run) -> None:
         self.runs[run.id] = run
-        self.logs[run.id] = []
+        self.entries[run.id] = []
 
     async def get(self, run_id: str) -> Run | None:
         return self.runs.get(run_id)
@@ -45,7 +42,7 @@ class MemoryEventStream:
         self._change(run_id, state=RunState.RUNNING, attempts=attempt, started_at=started)
         return Takeover(
             attempt,
-            offset=len(self.logs[run_id]),
+            offset=len(self.entries[run_id]),
             cancelled=run.cancel > 0,
             elapsed=(now - started) / 1000,
             failures=run.failures,
@@ -57,7 +54,7 @@ class MemoryEventStream:
         return [self._append(append) for append in appends]
 
     def _append(self, append: Append) -> bool | Exception:
-        run, log = self.runs.get(append.run_id), self.logs.get(append.run_id, [])
+        run, log = self.runs.get(append.run_id), self.entries.get(append.run_id, [])
         attempt = run.attempts if run else 0
         if append.attempt < attempt:
             return Fenced()
@@ -73,20 +70,20 @@ class MemoryEventStream:
         return run.cancel > 0
 
     async def read(self, run_id: str, after: Cursor = START) -> Page:
-        rest = self.logs.get(run_id, [])[after.offset :]
+        rest = self.entries.get(run_id, [])[after.offset :]
         return Page(rest[:PAGE], more=len(rest) > PAGE)
 
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)
-        return Cursor(run.attempts if run else 0, len(self.logs.get(run_id, [])))
+        return Cursor(run.attempts if run else 0, len(self.entries.get(run_id, [])))
 
     def shard(self, run_id: str) -> str:  # noqa: ARG002  (the protocol's)
         return ""
 
     def _first_end(self, run_id: str, attempt: int) -> bool:
-        known = (run_id, attempt) in self._ended
+        seen = (run_id, attempt) in self._ended
         self._ended.add((run_id, attempt))
-        return not known
+        return not seen
 
     def _change(self, run_id: str, **fields: object) -> None:
         self.runs[run_id] = self.runs[run_id].model_copy(update=fields)

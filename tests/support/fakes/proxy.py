@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, that can hang up, or fall silent as a dead network does."""
+"""A TCP proxy that can drop connections or stop forwarding, as a dead network does."""
 
 import asyncio
 import ssl
@@ -9,18 +9,18 @@ from tests.support.wait import until
 
 
 class Proxy:
-    """Use as an async context manager. With `tls` it is a server's TLS side, too."""
+    """Use as an async context manager. With `tls`, the proxy terminates TLS."""
 
     def __init__(self, target_port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self.accepted = 0
-        #: Connections whose client did not want to go on with us.
+        #: Connections whose TLS handshake failed.
         self.refused = 0
         self._target_port = target_port
         self._tls = tls
-        self._open = asyncio.Event()
-        self._open.set()
-        self._answering = asyncio.Event()
-        self._answering.set()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
+        self._accepting = asyncio.Event()
+        self._accepting.set()
         self._pipes: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -37,25 +37,26 @@ class Proxy:
             writer.transport.abort()
         await asyncio.gather(*self._pipes, return_exceptions=True)
 
-    def fall_silent(self) -> None:
-        """The connections there are stay open, and nothing comes through any more."""
-        self._open.clear()
-        self._open = asyncio.Event()
-        self._open.set()
+    def freeze_connections(self) -> None:
+        """Keep the open connections, but forward nothing on them."""
+        self._forwarding.clear()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
 
-    def stand_still(self) -> None:
-        """Nothing comes through any more; new connections are accepted, and wait."""
-        self.fall_silent()
-        self._answering.clear()
+    def freeze(self) -> None:
+        """Forward nothing on the open connections. New ones are accepted and wait."""
+        self.freeze_connections()
+        self._accepting.clear()
 
-    def hang_up(self) -> None:
-        """End the connections there are; new ones are accepted, and wait."""
-        self._answering.clear()
+    def drop_connections(self) -> None:
+        """Abort the open connections. New ones are accepted and wait."""
+        self._accepting.clear()
         for writer in self._writers:
             writer.transport.abort()
 
-    def answer(self) -> None:
-        self._answering.set()
+    def resume(self) -> None:
+        """Serve the connections that wait."""
+        self._accepting.set()
 
     async def has_accepted(self, connections: int) -> None:
         async def probe() -> bool:
@@ -73,11 +74,11 @@ class Proxy:
                 return
         self.accepted += 1
         self._writers.add(writer)
-        await self._answering.wait()
+        await self._accepting.wait()
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         self._writers.add(far_writer)
         for source, sink in ((reader, far_writer), (far_reader, writer)):
-            self._pipes.add(asyncio.create_task(_pipe(source, sink, self._open)))
+            self._pipes.add(asyncio.create_task(_pipe(source, sink, self._forwarding)))
 
 
 async def _pipe(

@@ -1,4 +1,4 @@
-"""A listener that keeps what it is told."""
+"""A listener that records messages and gaps."""
 
 from shared.redis.client import Redis
 from tests.support.wait import until
@@ -16,7 +16,7 @@ class Recorder:
         self.gaps += 1
 
     async def has_gaps(self, count: int) -> None:
-        """Wait for so many announced gaps."""
+        """Wait until this many gaps were reported."""
 
         async def probe() -> bool:
             return self.gaps >= count
@@ -24,7 +24,7 @@ class Recorder:
         await until(probe)
 
     async def all_before(self, redis: Redis, channel: str) -> list[bytes]:
-        """Everything that was published until now."""
+        """Return the messages published before this call."""
         await redis.execute_command("PUBLISH", channel, "the end")
 
         async def probe() -> bool:

@@ -1,4 +1,4 @@
-"""A run that nobody cares about but the test."""
+"""Runs and jobs with arbitrary values."""
 
 from shared.chat.messages import Message, TextPart
 from shared.queue.job import RunChat

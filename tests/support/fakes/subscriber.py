@@ -1,9 +1,9 @@
-"""A subscriber that hears nothing: whoever listens reads the log."""
+"""A subscriber that receives no messages, so every follower reads the stream."""
 
 from shared.redis.subscriber import Listener, Subscriber
 
 
-class DeafSubscriber(Subscriber):
+class SilentSubscriber(Subscriber):
     def __init__(self) -> None:
         super().__init__("redis://nowhere", name="test")
 

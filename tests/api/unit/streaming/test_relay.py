@@ -20,7 +20,7 @@ from shared.streams.follow import Follower
 from tests.api.unit.streaming.test_basic_format import CALL, any_event, endings, log_of
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.fakes.runs import new_run
-from tests.support.fakes.subscriber import DeafSubscriber
+from tests.support.fakes.subscriber import SilentSubscriber
 
 OPEN = b": stream-open\n\n"
 
@@ -30,13 +30,13 @@ class RelayHarness:
 
     def __init__(self, entries: Sequence[Entry], *, heartbeat_seconds: float = 60) -> None:
         self.stream = MemoryEventStream()
-        self.stream.logs["run"] = list(entries)
+        self.stream.entries["run"] = list(entries)
         self._heartbeat_seconds = heartbeat_seconds
         self.checked = False
 
     def response(self, stream_format: StreamFormat, after: Cursor = START) -> RelayResponse:
         context = RelayContext(
-            Follower(self.stream, DeafSubscriber(), max_bytes=1_000_000),
+            Follower(self.stream, SilentSubscriber(), max_bytes=1_000_000),
             Draining(delay_seconds=0),
             can_continue=self._can_continue,
             heartbeat_seconds=self._heartbeat_seconds,

@@ -1,4 +1,4 @@
-"""A memory stream whose appends can be held on their way, or fail on it."""
+"""An in-memory stream whose appends can be delayed or fail."""
 
 import asyncio
 
@@ -7,20 +7,22 @@ from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.wait import until
 
 
-class GatedStream(MemoryEventStream):
+class ControlledStream(MemoryEventStream):
     def __init__(self) -> None:
         super().__init__()
-        #: What each call carried, also where it failed.
+        #: The appends of each call, including failed calls.
         self.calls: list[tuple[Append, ...]] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        #: What the next calls raise: before anything is written, or after (the reply is lost).
+        #: Appends wait until this event is set.
+        self.open = asyncio.Event()
+        self.open.set()
+        #: Errors that the next calls raise before they write anything.
         self.unreachable: list[Exception] = []
+        #: Errors that the next calls raise after they wrote.
         self.lost_replies: list[Exception] = []
 
     async def append(self, *appends: Append) -> list[bool | Exception]:
         self.calls.append(appends)
-        await self.gate.wait()
+        await self.open.wait()
         if self.unreachable:
             raise self.unreachable.pop(0)
         verdicts = await super().append(*appends)
@@ -29,7 +31,7 @@ class GatedStream(MemoryEventStream):
         return verdicts
 
     async def called(self, times: int) -> None:
-        """Wait until so many calls have begun."""
+        """Wait until this many calls have begun."""
 
         async def probe() -> bool:
             return len(self.calls) >= times

@@ -1,0 +1,98 @@
+"""Reads from any cursor, which every event stream must handle alike."""
+
+import pytest
+
+from shared.streams.event_stream import PAGE, Append, Cursor, Entry, read_all
+from tests.support.stream_harness import StreamHarness
+
+
+async def test_read_continues_after_the_cursor_across_attempts(harness: StreamHarness) -> None:
+    run_id = await write_in_three_attempts(harness)
+
+    for offset in range(1, 7):
+        cursor = Cursor((offset + 1) // 2, offset)
+        page = await harness.stream.read(run_id, cursor)
+        assert [entry.offset for entry in page.entries] == list(range(offset + 1, 7))
+        assert not page.more
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 2])
+async def test_offset_decides_when_the_cursor_attempt_is_stale(
+    harness: StreamHarness, attempt: int
+) -> None:
+    run_id = await write_in_three_attempts(harness)
+
+    page = await harness.stream.read(run_id, Cursor(attempt, 5))
+
+    assert page.entries == [Entry(3, 6, b"6")]
+
+
+async def test_read_after_the_last_entry_returns_no_entries(harness: StreamHarness) -> None:
+    run_id = await write_in_three_attempts(harness)
+
+    assert await harness.stream.read(run_id, Cursor(3, 6)) == ([], False)
+
+
+async def test_read_of_an_unknown_run_returns_no_entries(harness: StreamHarness) -> None:
+    assert await harness.stream.read("unknown") == ([], False)
+    assert await harness.stream.read("unknown", Cursor(1, 5)) == ([], False)
+
+
+async def test_long_stream_is_read_in_pages(harness: StreamHarness) -> None:
+    run_id = await write_long_stream(harness, 2 * PAGE + 10)
+
+    first = await harness.stream.read(run_id)
+    second = await harness.stream.read(run_id, first.entries[-1].cursor)
+
+    assert first.more
+    assert second.more
+    assert len(first.entries) <= PAGE
+    assert second.entries[0].offset == first.entries[-1].offset + 1
+    assert [entry.offset for entry in await read_all(harness.stream, run_id)] == list(
+        range(1, 2 * PAGE + 11)
+    )
+
+
+@pytest.mark.parametrize("attempt", [0, 1])
+async def test_stale_cursor_far_into_a_long_stream_is_resolved(
+    harness: StreamHarness, attempt: int
+) -> None:
+    run_id, _ = await harness.begin_run()
+    await harness.stream.take_over(run_id)
+    await write_entries(harness, run_id, attempt=2, count=2 * PAGE + 10)
+
+    page = await harness.stream.read(run_id, Cursor(attempt, 2 * PAGE + 8))
+
+    assert page == ([Entry(2, 2 * PAGE + 9, b"2009"), Entry(2, 2 * PAGE + 10, b"2010")], False)
+
+
+async def test_read_skips_fences(harness: StreamHarness) -> None:
+    run_id, _ = await harness.begin_run()
+    for _ in range(PAGE + 1):
+        await harness.stream.take_over(run_id)
+    await harness.stream.append(Append(run_id, PAGE + 2, 1, [b"a"]))
+
+    assert (await harness.stream.read(run_id)).entries == [Entry(PAGE + 2, 1, b"a")]
+
+
+async def write_in_three_attempts(harness: StreamHarness) -> str:
+    """Write six entries, two in each attempt."""
+    run_id = await harness.create_run()
+    for first in (1, 3, 5):
+        attempt = (await harness.stream.take_over(run_id)).attempt
+        entries = [b"%d" % first, b"%d" % (first + 1)]
+        await harness.stream.append(Append(run_id, attempt, first, entries))
+    return run_id
+
+
+async def write_long_stream(harness: StreamHarness, count: int) -> str:
+    run_id, _ = await harness.begin_run()
+    await write_entries(harness, run_id, attempt=1, count=count)
+    return run_id
+
+
+async def write_entries(harness: StreamHarness, run_id: str, *, attempt: int, count: int) -> None:
+    entries = [b"%d" % offset for offset in range(1, count + 1)]
+    for start in range(0, count, 100):
+        part = entries[start : start + 100]
+        assert await harness.append(Append(run_id, attempt, start + 1, part)) is False
