@@ -6,7 +6,7 @@ from shared.runs.store import RunStore
 from tests.support.fakes.runs import new_run
 
 
-async def test_the_next_attempt_finds_what_the_last_one_left(redis: Redis) -> None:
+async def test_swap_trace_returns_the_trace_of_the_last_attempt(redis: Redis) -> None:
     runs, run = RunStore(redis, live_ttl=60), new_run()
     await runs.create(run)
 
@@ -17,7 +17,7 @@ async def test_the_next_attempt_finds_what_the_last_one_left(redis: Redis) -> No
     assert 0 < await redis.execute_command("PTTL", keys.run(run.id)) <= 60_000
 
 
-async def test_a_run_that_is_gone_stays_gone(redis: Redis) -> None:
+async def test_swap_trace_does_not_recreate_an_expired_run(redis: Redis) -> None:
     runs = RunStore(redis, live_ttl=60)
 
     assert await runs.swap_trace("gone", "first") is None

@@ -18,24 +18,24 @@ class Loaded(random.Random):
         return a + (b - a) * self._part
 
 
-def test_the_longest_pause_doubles_up_to_a_cap() -> None:
+def test_backoff_doubles_up_to_a_cap() -> None:
     pauses = [pause_after(failures, None, Loaded(1)) for failures in range(7)]
 
     assert pauses == [0.5, 1, 2, 4, 8, 8, 8]
 
 
-def test_the_jitter_is_full() -> None:
+def test_backoff_has_full_jitter() -> None:
     assert [pause_after(failures, None, Loaded(0)) for failures in range(3)] == [0, 0, 0]
     assert pause_after(2, None, Loaded(0.25)) == 0.5
 
 
-def test_a_model_that_asks_for_time_gets_it_and_no_less() -> None:
+def test_retry_after_is_the_minimum_pause() -> None:
     assert pause_after(0, 7.0, Loaded(0)) == 7.0
     assert pause_after(5, 7.0, Loaded(1)) == pytest.approx(7.7)
     assert pause_after(5, 0.0, Loaded(1)) == 0.0
 
 
-def test_runs_that_fail_at_once_do_not_come_back_at_once() -> None:
+def test_simultaneous_failures_get_different_pauses() -> None:
     dice = random.Random(1)
 
     assert len({pause_after(0, None, dice) for _ in range(100)}) == 100

@@ -54,18 +54,18 @@ ROWS: list[tuple[Exception, str, bool]] = [
 
 
 @pytest.mark.parametrize(("error", "code", "retried"), ROWS, ids=lambda row: str(row)[:40])
-def test_each_error_has_its_code(error: Exception, code: str, *, retried: bool) -> None:
+def test_error_maps_to_its_code(error: Exception, code: str, *, retried: bool) -> None:
     failure = failure_of(error)
 
     assert (failure.code, failure.retried) == (code, retried)
 
 
 @pytest.mark.parametrize("error", [row[0] for row in ROWS], ids=lambda error: type(error).__name__)
-def test_no_errors_own_words_are_shown(error: Exception) -> None:
+def test_failure_does_not_expose_the_error_text(error: Exception) -> None:
     assert SECRET not in repr(failure_of(error))
 
 
-def test_a_refused_connection_is_no_time_out() -> None:
+def test_refused_connection_is_unreachable_not_a_timeout() -> None:
     """The HTTP client says that it is one."""
     error = exceptions.ModelTimeoutError("m", SECRET, phase="connect")
     error.__cause__ = aiohttp.ClientConnectionError("refused")
@@ -76,14 +76,14 @@ def test_a_refused_connection_is_no_time_out() -> None:
     assert failure_of(slow).code == "connect_timeout"
 
 
-async def test_a_file_that_may_not_be_fetched_is_named_as_such() -> None:
+async def test_blocked_file_download_is_file_unavailable() -> None:
     with pytest.raises(ValueError, match="private") as caught:
         await download_item(DocumentUrl("http://127.0.0.1/a.pdf"), "bytes")
 
     assert failure_of(caught.value).code == "file_unavailable"
 
 
-def test_a_chain_of_models_is_tried_again_for_the_one_that_may_do_better() -> None:
+def test_fallback_group_uses_its_retryable_failure() -> None:
     busy, wrong = exceptions.ModelRateLimitError("m", SECRET), http_error(400)
     group = exceptions.FallbackExceptionGroup("all failed", [busy, wrong])
     hopeless = exceptions.FallbackExceptionGroup("all failed", [wrong, wrong])
@@ -92,28 +92,28 @@ def test_a_chain_of_models_is_tried_again_for_the_one_that_may_do_better() -> No
     assert failure_of(hopeless).code == "model_rejected"
 
 
-def test_an_error_nobody_knows_is_ours() -> None:
+def test_unknown_error_is_an_internal_error() -> None:
     assert failure_of(RuntimeError(SECRET)) is INTERNAL
 
 
-def test_a_model_that_says_when_to_come_back_is_heard() -> None:
+def test_retry_after_of_the_model_is_kept() -> None:
     assert failure_of(exceptions.ModelRateLimitError("m", "no", retry_after=7)).retry_after == 7.0
     assert failure_of(exceptions.ModelServerError("m", "no", retry_after=0.5)).retry_after == 0.5
 
 
-def test_when_to_come_back_means_nothing_where_there_is_no_coming_back() -> None:
+def test_retry_after_is_dropped_when_not_retried() -> None:
     error = exceptions.ModelQuotaExceededError("m", "no", retry_after=7)
 
     assert failure_of(error).retry_after is None
 
 
-def test_the_header_says_when_to_come_back() -> None:
+def test_retry_after_header_is_read() -> None:
     error = exceptions.ModelHTTPError(429, "m", headers={"Retry-After": "12"})
 
     assert failure_of(error).retry_after == 12.0
 
 
-def test_every_failure_has_words_for_people_and_a_code_of_its_own() -> None:
+def test_each_failure_has_a_distinct_code_and_text() -> None:
     assert all(failure.text.endswith(".") and failure.code.isascii() for failure in ALL)
     texts = {failure.code: failure.text for failure in ALL}
     assert len({failure.text for failure in ALL}) == len(texts)

@@ -95,7 +95,7 @@ INPUT = ToolInputAvailable(tool_call_id="c", tool_name="f", input={"n": 1})
 OUTPUT = ToolOutputAvailable(tool_call_id="c", output="ok")
 
 
-def test_a_text_is_started_written_and_ended() -> None:
+def test_text_part_becomes_start_deltas_and_end() -> None:
     tape = Tape().model(
         PartStartEvent(index=0, part=TextPart("Hel")),
         PartDeltaEvent(index=0, delta=TextPartDelta("lo")),
@@ -110,7 +110,7 @@ def test_a_text_is_started_written_and_ended() -> None:
     ]
 
 
-def test_a_thought_is_started_written_and_ended() -> None:
+def test_thinking_part_becomes_reasoning_start_deltas_and_end() -> None:
     tape = Tape().model(
         PartStartEvent(index=0, part=ThinkingPart("hm")),
         PartDeltaEvent(index=0, delta=ThinkingPartDelta(content_delta="m")),
@@ -126,7 +126,7 @@ def test_a_thought_is_started_written_and_ended() -> None:
     ]
 
 
-def test_empty_deltas_are_not_sent() -> None:
+def test_empty_deltas_are_dropped() -> None:
     tape = Tape().model(
         PartStartEvent(index=0, part=TextPart("")),
         PartDeltaEvent(index=0, delta=TextPartDelta("")),
@@ -135,7 +135,7 @@ def test_empty_deltas_are_not_sent() -> None:
     assert tape.said == [TextStart(id="text-1")]
 
 
-def test_ids_are_counted_over_the_whole_run() -> None:
+def test_part_ids_are_counted_over_the_whole_run() -> None:
     tape = Tape(StartStep(), TextStart(id="text-1"), TextEnd(id="text-1"), FinishStep())
 
     tape.model(*whole(0, TextPart("a")), *whole(1, TextPart("b")))
@@ -146,14 +146,14 @@ def test_ids_are_counted_over_the_whole_run() -> None:
 @pytest.mark.parametrize(
     ("args", "expected"), [('{"n":1}', '{"n":1}'), ({"n": 1}, '{"n":1}'), (None, None), ("", None)]
 )
-def test_a_calls_arguments_are_shown_as_they_come(args: Any, expected: str | None) -> None:
+def test_tool_call_arguments_become_input_deltas(args: Any, expected: str | None) -> None:
     tape = Tape().model(PartStartEvent(index=0, part=ToolCallPart("f", args, "c")))
 
     shown = [ToolInputDelta(tool_call_id="c", input_text_delta=expected)] if expected else []
     assert tape.said == [INPUT_START, *shown]
 
 
-def test_a_call_is_shown_made_and_answered() -> None:
+def test_tool_call_becomes_input_and_output_events() -> None:
     tape = Tape().model(
         PartStartEvent(index=0, part=ToolCallPart("f", "", "c")),
         PartDeltaEvent(index=0, delta=ToolCallPartDelta(args_delta='{"n":1}')),
@@ -165,7 +165,7 @@ def test_a_call_is_shown_made_and_answered() -> None:
     assert tape.said == [INPUT_START, delta, INPUT, OUTPUT]
 
 
-def test_calls_side_by_side_keep_apart() -> None:
+def test_parallel_tool_calls_stay_separate() -> None:
     tape = Tape().model(
         PartStartEvent(index=0, part=ToolCallPart("f", "", "a")),
         PartStartEvent(index=1, part=ToolCallPart("f", "", "b")),
@@ -180,7 +180,7 @@ def test_calls_side_by_side_keep_apart() -> None:
     assert [(o.tool_call_id, o.output) for o in outputs] == [("b", 2), ("a", 1)]
 
 
-def test_wrong_arguments_are_an_error_of_the_input() -> None:
+def test_invalid_arguments_become_a_tool_input_error() -> None:
     tape = Tape().tools(called(valid=False), retried(content="n: a number"))
 
     [error] = tape.said
@@ -189,7 +189,7 @@ def test_wrong_arguments_are_an_error_of_the_input() -> None:
     assert error.error_text == "n: a number"
 
 
-def test_an_errors_details_become_a_text() -> None:
+def test_validation_details_become_error_text() -> None:
     details: list[Any] = [{"type": "missing", "loc": ("n",), "msg": "Field required", "input": {}}]
     tape = Tape().tools(called(valid=False), retried(content=details))
 
@@ -198,13 +198,13 @@ def test_an_errors_details_become_a_text() -> None:
     assert "Field required" in error.error_text
 
 
-def test_a_tool_that_asks_for_another_try_is_an_error_of_the_output() -> None:
+def test_tool_retry_request_becomes_a_tool_output_error() -> None:
     tape = Tape().tools(called(), retried(content="try Paris"))
 
     assert tape.said == [INPUT, ToolOutputError(tool_call_id="c", error_text="try Paris")]
 
 
-def test_a_failed_result_is_an_error_of_the_output() -> None:
+def test_failed_tool_result_becomes_a_tool_output_error() -> None:
     part = ToolReturnPart("f", "boom", "c", outcome="failed")
     tape = Tape().tools(called(), FunctionToolResultEvent(part=part))
 
@@ -215,14 +215,14 @@ def test_a_failed_result_is_an_error_of_the_output() -> None:
     ("content", "output"),
     [(None, None), ({"a": (1, 2)}, {"a": [1, 2]}), (b"hi", "hi"), (object, "<class 'object'>")],
 )
-def test_any_result_becomes_json(content: Any, output: Any) -> None:
+def test_tool_result_becomes_json(content: Any, output: Any) -> None:
     tape = Tape().tools(called(), returned(content=content))
 
     assert tape.said[-1] == ToolOutputAvailable(tool_call_id="c", output=output)
     assert tape.said[-1].encode()
 
 
-def test_an_id_that_a_model_uses_again_is_a_new_call() -> None:
+def test_reused_tool_call_id_is_a_new_call() -> None:
     shown: list[StreamEvent] = [StartStep(), INPUT_START, INPUT]
     tape = Tape(*shown)
     tape.tools(called(), returned())
@@ -243,7 +243,7 @@ def test_an_id_that_a_model_uses_again_is_a_new_call() -> None:
     ]
 
 
-def test_steps_begin_and_end_once() -> None:
+def test_steps_start_and_end_once() -> None:
     tape = Tape()
     for _ in range(2):
         tape.translator.start_step()
@@ -254,7 +254,7 @@ def test_steps_begin_and_end_once() -> None:
     assert tape.said == [StartStep(), FinishStep()] * 2
 
 
-def test_an_open_step_is_gone_on_with() -> None:
+def test_open_step_is_continued() -> None:
     tape = Tape(StartStep())
 
     tape.translator.start_step()
@@ -263,7 +263,7 @@ def test_an_open_step_is_gone_on_with() -> None:
     assert tape.said == [FinishStep()]
 
 
-def test_a_step_whose_calls_are_made_ends_before_the_next_request() -> None:
+def test_step_with_completed_calls_ends_before_the_next_request() -> None:
     tape = Tape(StartStep(), INPUT_START, INPUT, OUTPUT)
 
     tape.translator.start_step()
@@ -271,7 +271,7 @@ def test_a_step_whose_calls_are_made_ends_before_the_next_request() -> None:
     assert tape.said == [FinishStep(), StartStep()]
 
 
-def test_a_text_that_broke_off_goes_on_in_the_same_part() -> None:
+def test_interrupted_text_continues_in_the_same_part() -> None:
     tape = Tape(StartStep(), TextStart(id="text-1"), TextDelta(id="text-1", delta="Hel"))
 
     tape.model(*whole(0, TextPart("lo")), *whole(1, TextPart("!")))
@@ -285,7 +285,7 @@ def test_a_text_that_broke_off_goes_on_in_the_same_part() -> None:
     ]
 
 
-def test_a_text_that_is_not_gone_on_with_is_ended_with_the_response() -> None:
+def test_interrupted_text_ends_with_the_response() -> None:
     tape = Tape(StartStep(), TextStart(id="text-1"))
 
     tape.translator.end_response()
@@ -294,7 +294,7 @@ def test_a_text_that_is_not_gone_on_with_is_ended_with_the_response() -> None:
     assert tape.said == [TextEnd(id="text-1")]
 
 
-def test_a_thought_that_broke_off_is_ended_at_once() -> None:
+def test_interrupted_reasoning_ends_immediately() -> None:
     tape = Tape(StartStep(), ReasoningStart(id="reasoning-1"))
     assert tape.rest() == [ReasoningEnd(id="reasoning-1")]
 
@@ -303,7 +303,7 @@ def test_a_thought_that_broke_off_is_ended_at_once() -> None:
     assert tape.said[0] == ReasoningStart(id="reasoning-2")
 
 
-def test_a_call_that_broke_off_is_taken_up_under_its_old_name() -> None:
+def test_interrupted_call_is_continued_with_its_old_id() -> None:
     half = ToolInputDelta(tool_call_id="c", input_text_delta='{"n"')
     tape = Tape(StartStep(), INPUT_START, half)
 
@@ -321,7 +321,7 @@ def test_a_call_that_broke_off_is_taken_up_under_its_old_name() -> None:
     assert tape.said == [INPUT, OUTPUT]
 
 
-def test_what_a_tool_shows_beside_its_result_follows_it() -> None:
+def test_tool_metadata_events_follow_the_result() -> None:
     source = SourceUrl(source_id="s", url="https://example.com")
     card = Data(type="data-card", data={"at": PurePath("/tmp")})
     metadata = [source, card, Error(error_text="no"), "no"]
@@ -333,13 +333,13 @@ def test_what_a_tool_shows_beside_its_result_follows_it() -> None:
 
 
 @pytest.mark.parametrize("metadata", [None, {"a": 1}, "text", 7])
-def test_other_metadata_of_a_tool_is_not_shown(metadata: Any) -> None:
+def test_other_tool_metadata_is_dropped(metadata: Any) -> None:
     part = ToolReturnPart("f", "ok", "c", metadata=metadata)
 
     assert Tape().tools(called(), FunctionToolResultEvent(part=part)).said == [INPUT, OUTPUT]
 
 
-def test_a_call_that_broke_off_and_is_not_made_again_is_ended() -> None:
+def test_interrupted_call_without_a_repeat_ends_with_an_error() -> None:
     half = ToolInputDelta(tool_call_id="c", input_text_delta='{"n"')
     tape = Tape(StartStep(), INPUT_START, half)
 
@@ -351,7 +351,7 @@ def test_a_call_that_broke_off_and_is_not_made_again_is_ended() -> None:
     assert (error.tool_call_id, error.input) == ("c", '{"n"')
 
 
-def test_a_call_that_was_made_is_not_announced_twice() -> None:
+def test_completed_call_input_is_not_repeated() -> None:
     tape = Tape(StartStep(), INPUT_START, INPUT)
 
     tape.tools(called(), returned())
@@ -359,7 +359,7 @@ def test_a_call_that_was_made_is_not_announced_twice() -> None:
     assert tape.said == [OUTPUT]
 
 
-def test_a_call_shown_whole_beside_one_that_was_made_is_announced() -> None:
+def test_streamed_call_beside_a_completed_one_gets_its_input() -> None:
     other = ToolInputStart(tool_call_id="d", tool_name="f")
     tape = Tape(StartStep(), INPUT_START, other, INPUT)
 
@@ -369,7 +369,7 @@ def test_a_call_shown_whole_beside_one_that_was_made_is_announced() -> None:
     assert len(tape.said) == 3
 
 
-def test_what_means_nothing_to_a_reader_is_left_out() -> None:
+def test_irrelevant_model_events_are_dropped() -> None:
     tape = Tape().model(FinalResultEvent(tool_name=None, tool_call_id=None))
     tape.tools(FinalResultEvent(tool_name=None, tool_call_id=None))
     tape.model(PartDeltaEvent(index=9, delta=TextPartDelta("lost")))

@@ -1,0 +1,229 @@
+"""Following a stream through lost messages, outages and slow readers."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.redis import keys
+from shared.streams.event_stream import (
+    START,
+    Entry,
+)
+from shared.streams.events import Finish, Start, TextDelta, TextStart, decode
+from shared.streams.follow import Follower, Following
+from tests.support.fakes.runs import new_run
+from tests.support.follow_harness import (
+    MAX_BYTES,
+    SUCCEEDED,
+    FollowHarness,
+    catch_up,
+    follow_to_end,
+    follow_until,
+    next_entries,
+    offsets,
+    open_harness,
+    write_one_by_one,
+)
+from tests.support.processes import Valkey
+from tests.support.wait import until
+from worker.output.writer import GroupCommit, RunWriter
+
+
+async def test_killed_connection_loses_no_entries(harness: FollowHarness) -> None:
+    writer = await harness.begin_run()
+    with harness.follower.follow(writer.run_id) as following:
+        await catch_up(following)
+        following_to_end = asyncio.create_task(follow_to_end(following))
+        for _ in range(5):
+            await write_one_by_one(writer, 20)
+            assert await harness.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+            await write_one_by_one(writer, 20)
+            await resubscribed(harness, writer.run_id)
+        await writer.close()
+
+        assert offsets(await following_to_end) == list(range(1, 203))
+
+
+async def resubscribed(harness: FollowHarness, run_id: str) -> None:
+    async def probe() -> bool:
+        reply = await harness.redis.execute_command("PUBSUB", "NUMSUB", keys.stream(run_id))
+        return reply[1] == 1
+
+    await until(probe)
+
+
+async def test_follower_finds_an_end_published_while_disconnected(harness: FollowHarness) -> None:
+    writer = await harness.begin_run()
+    with harness.follower.follow(writer.run_id) as following:
+        await catch_up(following)
+        await harness.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await writer.write(3)
+        await writer.close()
+
+        assert offsets(await follow_to_end(following)) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("received", [[3], [1, 3], [2, 3], [3, 1]])
+async def test_follower_reads_lost_messages_from_the_stream(
+    harness: FollowHarness, received: list[int]
+) -> None:
+    writer = await harness.begin_run()
+    await writer.write(3)
+    following = Following(harness.stream, writer.run_id, START, MAX_BYTES)
+
+    for offset in received:
+        following.on_message(b"1-%d %d" % (offset, offset))
+
+    assert offsets(await follow_until(following, 3)) == [1, 2, 3]
+
+
+async def test_duplicate_message_is_read_once(harness: FollowHarness) -> None:
+    writer = await harness.begin_run()
+    await writer.write(3)
+    following = Following(harness.stream, writer.run_id, START, MAX_BYTES)
+
+    for message in (b"1-1 1\n1-2 2", b"1-1 1", b"1-2 2\n1-3 3", b"1-3 3"):
+        following.on_message(message)
+
+    assert offsets(await follow_until(following, 3)) == [1, 2, 3]
+    assert harness.stream.reads == 0
+
+
+async def test_read_returns_nothing_while_redis_is_unavailable(
+    harness: FollowHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.streams.follow._RETRY_SECONDS", 0.01)
+    writer = await harness.begin_run()
+    await writer.write(3)
+    harness.stream.failures = [RedisConnectionError(), RedisTimeoutError(), OSError()]
+    following = Following(harness.stream, writer.run_id, START, MAX_BYTES)
+
+    following.on_gap()
+
+    assert [offsets(await following.read()) for _ in range(4)] == [[], [], [], [1, 2, 3]]
+
+
+async def test_slow_reader_rereads_the_stream_without_affecting_others(
+    harness: FollowHarness,
+) -> None:
+    writer = await harness.begin_run()
+    narrow = Follower(harness.stream, harness.subscriber, max_bytes=5_000)
+    with (
+        narrow.follow(writer.run_id) as slow,
+        harness.follower.follow(writer.run_id) as fast,
+    ):
+        await asyncio.gather(catch_up(slow), catch_up(fast))
+        reads = harness.stream.reads
+        for offset in range(1, 51):
+            await writer.write(size=1_000)
+            assert offsets(await next_entries(fast)) == [offset]
+            assert slow._buffered_bytes <= 5_000  # pyright: ignore[reportPrivateUsage]
+        await writer.close()
+
+        assert offsets(await follow_to_end(fast)) == [51, 52]
+        assert harness.stream.reads == reads
+        assert offsets(await follow_to_end(slow)) == list(range(1, 53))
+        assert harness.stream.reads == reads + 1
+
+
+async def test_slow_reader_returns_to_live_messages_after_catch_up(
+    harness: FollowHarness,
+) -> None:
+    writer = await harness.begin_run()
+    narrow = Follower(harness.stream, harness.subscriber, max_bytes=5_000)
+    with narrow.follow(writer.run_id) as slow:
+        await catch_up(slow)
+        await writer.write(10, size=1_000)
+        await follow_until(slow, 10)
+        reads = harness.stream.reads
+        for offset in range(11, 20):
+            await writer.write()
+            assert offsets(await next_entries(slow)) == [offset]
+
+        assert harness.stream.reads == reads
+
+
+async def test_fast_reader_never_rereads_the_stream(
+    harness: FollowHarness,
+) -> None:
+    writer = await harness.begin_run()
+    narrow = Follower(harness.stream, harness.subscriber, max_bytes=5_000)
+    with narrow.follow(writer.run_id) as following:
+        await catch_up(following)
+        reads = harness.stream.reads
+        for offset in range(1, 21):
+            await writer.write(size=1_000)
+            assert offsets(await next_entries(following)) == [offset]
+
+        assert harness.stream.reads == reads
+
+
+async def test_message_over_the_buffer_limit_is_read_from_the_stream(
+    harness: FollowHarness,
+) -> None:
+    writer = await harness.begin_run()
+    with harness.follower.follow(writer.run_id) as following:
+        await catch_up(following)
+
+        await writer.write(size=2 * MAX_BYTES)
+
+        [entry] = await next_entries(following)
+        assert len(entry.data) > 2 * MAX_BYTES
+
+
+async def test_redis_restart_loses_no_entries(tmp_path: Path) -> None:
+    valkey = Valkey(data=tmp_path)
+    valkey.start()
+    await valkey.ready()
+    redis = valkey.client()
+    try:
+        async with open_harness(valkey, redis) as harness:
+            await follow_through_restart(harness, valkey)
+    finally:
+        await redis.aclose()
+        await valkey.stop()
+
+
+async def follow_through_restart(harness: FollowHarness, valkey: Valkey) -> None:
+    run = new_run()
+    await harness.runs.create(run)
+    takeover = await harness.stream.take_over(run.id)
+    with harness.follower.follow(run.id) as following:
+        await catch_up(following)
+        following_to_end = asyncio.create_task(follow_to_end(following))
+        async with GroupCommit(harness.stream) as commit:
+            writer = RunWriter(
+                commit,
+                run.id,
+                attempt=takeover.attempt,
+                offset=0,
+                on_refused=lambda: None,
+                on_cancel=lambda: None,
+            )
+            writer.write(Start(message_id="msg-1"))
+            writer.write(TextStart(id="text-1"))
+            await write_words(writer, range(50))
+            await valkey.kill()
+            writer.write(TextDelta(id="text-1", delta="50 "))
+            valkey.start()
+            await valkey.ready()
+            await write_words(writer, range(51, 100))
+            await writer.close([Finish(finish_reason="stop")], SUCCEEDED)
+        entries = await following_to_end
+    assert offsets(entries) == list(range(1, len(entries) + 1))
+    assert words(entries) == list(range(100))
+
+
+async def write_words(writer: RunWriter, numbers: range) -> None:
+    for number in numbers:
+        writer.write(TextDelta(id="text-1", delta=f"{number} "))
+        await writer.drain()
+
+
+def words(entries: list[Entry]) -> list[int]:
+    events = [decode(entry.data) for entry in entries if not entry.ends]
+    text = "".join(event.delta for event in events if isinstance(event, TextDelta))
+    return [int(word) for word in text.split()]
