@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from shared.errors import Fenced, StreamClosed, StreamGap
-from shared.streams.run_state import RunState
 from shared.streams.event_stream import Append, Closure, Entry, read_all
 from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
 from tests.support.stream_harness import StreamHarness
 from tests.support.wait import until

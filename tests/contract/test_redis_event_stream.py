@@ -5,9 +5,9 @@ import pytest
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.redis.subscriber import Subscriber
-from shared.streams.run_state import RunState
 from shared.streams.event_stream import Append, Closure
 from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 from tests.support.fakes.recorder import Recorder
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from shared.errors import StreamClosed
 from shared.redis.client import Redis
-from shared.streams.run_state import RunState
 from shared.streams.event_stream import Append, Closure, Cursor, Entry, read_all
 from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 from tests.support.stream_harness import StreamHarness, memory_harness, redis_harness
 
 Action = Literal["take over", "write", "lose the reply", "repeat", "overlap", "skip", "close"]

@@ -8,11 +8,11 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Idempotency, Occupied, Overtaken
-from shared.streams.run_state import RunState
 from shared.runs.stores import Stores
 from shared.settings import LimitSettings
 from shared.streams.event_stream import Append, Closure
 from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 from tests.support.fakes.runs import job_of, new_run
 
 LIVE_TTL = 600

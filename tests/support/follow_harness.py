@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from shared.redis.client import Redis
 from shared.redis.subscriber import Subscriber
-from shared.streams.run_state import RunState
 from shared.runs.store import RunStore
 from shared.streams.event_stream import (
     START,
@@ -19,6 +18,7 @@ from shared.streams.event_stream import (
 )
 from shared.streams.events import DONE
 from shared.streams.follow import Follower, Following
+from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey
 

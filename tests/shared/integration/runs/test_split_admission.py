@@ -13,11 +13,11 @@ from shared.redis.client import Argument, Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Occupied
 from shared.runs.chat_index import ChatIndex
-from shared.streams.run_state import RunState
 from shared.runs.split_admission import SplitAdmission
 from shared.runs.store import RunStore
 from shared.settings import LimitSettings
 from shared.streams.event_stream import RedisEventStream
+from shared.streams.run_state import RunState
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.redis_cluster import SharedCluster
 

@@ -6,7 +6,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import Fenced, StreamClosed
-from shared.streams.run_state import RunState
 from shared.streams.event_stream import Append, Closure
 from shared.streams.events import (
     DONE,
@@ -22,6 +21,7 @@ from shared.streams.events import (
     ToolOutputAvailable,
     decode,
 )
+from shared.streams.run_state import RunState
 from tests.support.fakes.controlled_stream import ControlledStream
 from tests.support.fakes.runs import new_run
 from worker.output.writer import GroupCommit, RunWriter
