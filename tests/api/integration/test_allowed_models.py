@@ -1,4 +1,4 @@
-"""The allow-list, as a client of the API meets it."""
+"""The model allow-list applies to requests and to the list of models."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -22,14 +22,16 @@ async def client(valkey: Valkey) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.mark.usefixtures("redis")
-async def test_what_may_not_be_named_is_refused_and_not_listed(client: httpx.AsyncClient) -> None:
+async def test_model_outside_the_allow_list_is_rejected_and_not_listed(
+    client: httpx.AsyncClient,
+) -> None:
     bodies: dict[str, Any] = {"/chat": {**HI, "model": "o3"}}
     bodies["/title/generate"] = bodies["/chat"]
 
     for path, body in bodies.items():
-        refused = await client.post(path, json=body)
-        assert (refused.status_code, refused.json()["field"]) == (422, "model")
-        assert "openai/gpt-4*" in refused.json()["detail"]
+        rejected = await client.post(path, json=body)
+        assert (rejected.status_code, rejected.json()["field"]) == (422, "model")
+        assert "openai/gpt-4*" in rejected.json()["detail"]
 
     listed = (await client.get("/models")).json()["models"]
     assert [model["id"] for model in listed] == ["openai/gpt-4o", "openai/gpt-4"]

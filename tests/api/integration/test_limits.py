@@ -1,4 +1,4 @@
-"""Too much is refused at the API's edge, with headers that say when to come again."""
+"""Rate limits, live run limits, queue depth and idempotency keys of `POST /chat`."""
 
 import asyncio
 import json
@@ -19,19 +19,19 @@ from tests.support.wait import until
 async def open_apis(
     valkey: Valkey, count: int = 1, **limits: int
 ) -> AsyncGenerator[list[httpx.AsyncClient]]:
-    """A client of each of so many APIs that have these limits."""
+    """Start `count` API processes with these limits, and yield a client of each."""
     env = {f"MAMBA_LIMITS__{name.upper()}": str(value) for name, value in limits.items()}
     apis = [Api(valkey.url, env) for _ in range(count)]
     pool = httpx.Limits(max_connections=None)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stop_all, *apis)
         await start_all(*apis)
-        clients = [httpx.AsyncClient(base_url=a.url, timeout=20, limits=pool) for a in apis]
+        clients = [httpx.AsyncClient(base_url=api.url, timeout=20, limits=pool) for api in apis]
         yield [await stack.enter_async_context(client) for client in clients]
 
 
 @pytest.fixture(scope="module")
-def unlimited(valkey: Valkey) -> Generator[list[Api]]:
+def unlimited_apis(valkey: Valkey) -> Generator[list[Api]]:
     apis = [Api(valkey.url), Api(valkey.url)]
     asyncio.run(start_all(*apis))
     yield apis
@@ -39,21 +39,21 @@ def unlimited(valkey: Valkey) -> Generator[list[Api]]:
 
 
 @pytest.fixture
-async def clients(unlimited: list[Api]) -> AsyncGenerator[list[httpx.AsyncClient]]:
-    """A client of each of two APIs without limits."""
+async def clients(unlimited_apis: list[Api]) -> AsyncGenerator[list[httpx.AsyncClient]]:
+    """The clients of two APIs without limits."""
     async with AsyncExitStack() as stack:
-        clients = [httpx.AsyncClient(base_url=api.url, timeout=20) for api in unlimited]
+        clients = [httpx.AsyncClient(base_url=api.url, timeout=20) for api in unlimited_apis]
         yield [await stack.enter_async_context(client) for client in clients]
 
 
-def body(**more: Any) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": "Hi"}], **more}
+def body(**fields: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "Hi"}], **fields}
 
 
-async def post(client: httpx.AsyncClient, key: str | None = None, **more: Any) -> httpx.Response:
-    """The response; of a stream its headers alone."""
+async def post(client: httpx.AsyncClient, key: str | None = None, **fields: Any) -> httpx.Response:
+    """Return the response. A stream is closed after its headers."""
     headers = {"idempotency-key": key} if key is not None else {}
-    async with client.stream("POST", "/chat", json=body(**more), headers=headers) as response:
+    async with client.stream("POST", "/chat", json=body(**fields), headers=headers) as response:
         if response.status_code != 200:
             await response.aread()
         return response
@@ -64,16 +64,14 @@ def problem(response: httpx.Response) -> dict[str, Any]:
     return response.json()
 
 
-async def queued(redis: Redis) -> int:
+async def queue_length(redis: Redis) -> int:
     return await redis.execute_command("ZCARD", keys.QUEUE)
 
 
-# Refusals
+# Limits
 
 
-async def test_the_rate_is_told_with_each_answer_and_with_the_refusal(
-    valkey: Valkey, redis: Redis
-) -> None:
+async def test_responses_report_the_rate_limit(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, requests_per_minute=2, burst=2) as [client]:
         first, second, third = [await post(client) for _ in range(3)]
 
@@ -83,23 +81,23 @@ async def test_the_rate_is_told_with_each_answer_and_with_the_refusal(
     assert second.headers["ratelimit"].startswith('"runs";r=0;t=')
     wait = int(third.headers["retry-after"])
     assert 1 <= wait <= 30
-    refusal = problem(third)
-    assert refusal["code"] == "rate_limited"
-    assert refusal["detail"] == (
+    error = problem(third)
+    assert error["code"] == "rate_limited"
+    assert error["detail"] == (
         f"At most 2 answers a minute may be asked for. Try again in {wait} seconds."
     )
-    assert await queued(redis) == 2
+    assert await queue_length(redis) == 2
 
 
 @pytest.mark.usefixtures("redis")
-async def test_titles_have_a_rate_of_their_own(valkey: Valkey) -> None:
-    """A chat that is named costs no answer, and an answer no title."""
+async def test_titles_have_a_separate_rate_limit(valkey: Valkey) -> None:
+    """Titles do not count as runs, and runs do not count as titles."""
 
-    async def name(client: httpx.AsyncClient) -> httpx.Response:
+    async def request_title(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post("/title/generate", json={"message": "\n"})
 
     async with open_apis(valkey, count=2, requests_per_minute=2, burst=2) as [client, other]:
-        first, second, third = [await name(c) for c in (client, other, client)]
+        first, second, third = [await request_title(each) for each in (client, other, client)]
         run = await post(client)
 
     assert [r.status_code for r in (first, second, third, run)] == [200, 200, 429, 200]
@@ -109,91 +107,85 @@ async def test_titles_have_a_rate_of_their_own(valkey: Valkey) -> None:
     wait = int(third.headers["retry-after"])
     assert 1 <= wait <= 30
     assert third.headers["ratelimit"].startswith('"titles";r=0;t=')
-    refusal = problem(third)
-    assert (refusal["code"], refusal["detail"]) == (
+    error = problem(third)
+    assert (error["code"], error["detail"]) == (
         "rate_limited",
         f"At most 2 titles a minute may be asked for. Try again in {wait} seconds.",
     )
 
 
-async def test_without_a_rate_titles_are_not_counted(clients: list[httpx.AsyncClient]) -> None:
-    named = [await clients[0].post("/title/generate", json={"message": "\n"}) for _ in range(12)]
+async def test_titles_are_unlimited_by_default(clients: list[httpx.AsyncClient]) -> None:
+    responses = [
+        await clients[0].post("/title/generate", json={"message": "\n"}) for _ in range(12)
+    ]
 
-    assert {response.status_code for response in named} == {200}
-    assert "ratelimit" not in named[0].headers
+    assert {response.status_code for response in responses} == {200}
+    assert "ratelimit" not in responses[0].headers
 
 
-async def test_a_refused_client_that_waits_as_told_is_let_in(valkey: Valkey, redis: Redis) -> None:
+async def test_request_is_accepted_after_waiting(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, requests_per_minute=120, burst=1) as [client]:
         await post(client)
-        refused = await post(client)
+        rejected = await post(client)
 
-        async def let_in() -> bool:
+        async def accepted() -> bool:
             return (await post(client)).status_code == 200
 
-        await until(let_in, seconds=5)
+        await until(accepted, seconds=5)
 
-    assert refused.headers["retry-after"] == "1"
-    assert await queued(redis) == 2
+    assert rejected.headers["retry-after"] == "1"
+    assert await queue_length(redis) == 2
 
 
-async def test_an_owner_with_too_many_live_runs_is_refused_until_one_ends(
-    valkey: Valkey, redis: Redis
-) -> None:
+async def test_too_many_live_runs_are_rejected_until_one_ends(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, live_runs=1) as [client]:
         first = await post(client, id="one")
-        refused = await post(client, id="two")
+        rejected = await post(client, id="two")
         await client.post("/chat/one/stop")
-        again = await post(client, id="two")
+        repeated = await post(client, id="two")
 
-    assert [r.status_code for r in (first, refused, again)] == [200, 429, 200]
-    assert problem(refused)["code"] == "too_many_runs"
-    assert refused.headers["retry-after"] == "1"
-    assert refused.headers["ratelimit-policy"] == '"live-runs";q=1;qu="concurrent-requests"'
-    assert refused.headers["ratelimit"] == '"live-runs";r=0'
-    assert "ratelimit" not in again.headers
-    assert await queued(redis) == 1
+    assert [r.status_code for r in (first, rejected, repeated)] == [200, 429, 200]
+    assert problem(rejected)["code"] == "too_many_runs"
+    assert rejected.headers["retry-after"] == "1"
+    assert rejected.headers["ratelimit-policy"] == '"live-runs";q=1;qu="concurrent-requests"'
+    assert rejected.headers["ratelimit"] == '"live-runs";r=0'
+    assert "ratelimit" not in repeated.headers
+    assert await queue_length(redis) == 1
 
 
-async def test_a_full_queue_refuses_everybody(valkey: Valkey, redis: Redis) -> None:
+async def test_full_queue_rejects_requests(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, queue_depth=1) as [client]:
         await post(client)
-        refused = await post(client)
+        rejected = await post(client)
 
-    assert refused.status_code == 429
-    assert problem(refused)["code"] == "queue_full"
-    assert refused.headers["retry-after"] == "1"
-    assert await queued(redis) == 1
+    assert rejected.status_code == 429
+    assert problem(rejected)["code"] == "queue_full"
+    assert rejected.headers["retry-after"] == "1"
+    assert await queue_length(redis) == 1
 
 
-async def test_a_chat_that_is_being_answered_is_in_progress_before_it_is_too_much(
-    valkey: Valkey, redis: Redis
-) -> None:
+async def test_run_in_progress_takes_precedence_over_limits(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, requests_per_minute=1, burst=1, live_runs=1) as [client]:
         await post(client, id="one")
-        refused = await post(client, id="one")
+        rejected = await post(client, id="one")
 
-    assert (refused.status_code, problem(refused)["code"]) == (409, "run_in_progress")
-    assert await queued(redis) == 1
+    assert (rejected.status_code, problem(rejected)["code"]) == (409, "run_in_progress")
+    assert await queue_length(redis) == 1
 
 
-async def test_a_superseding_question_that_is_refused_stops_nothing(
-    valkey: Valkey, redis: Redis
-) -> None:
+async def test_rejected_superseding_request_cancels_nothing(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, requests_per_minute=1, burst=1) as [client]:
         first = await post(client, id="one")
-        refused = await post(client, id="one", supersede=True)
+        rejected = await post(client, id="one", supersede=True)
 
     run = await redis.execute_command(
         "HMGET", keys.run(first.headers["x-run-id"]), "state", "cancel"
     )
-    assert refused.status_code == 429
+    assert rejected.status_code == 429
     assert run == [b"queued", b"0"]
 
 
-async def test_a_superseding_question_is_due_once_the_other_has_ended(
-    valkey: Valkey, redis: Redis
-) -> None:
+async def test_superseding_run_is_due_immediately(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, live_runs=1) as [client]:
         first = await post(client, id="one")
         second = await post(client, id="one", supersede=True)
@@ -207,20 +199,20 @@ async def test_a_superseding_question_is_due_once_the_other_has_ended(
     assert float(score) < (int(seconds) + 1) * 1000
 
 
-async def test_of_a_storm_of_superseding_questions_the_last_remains(
+async def test_concurrent_superseding_requests_leave_one_live_run(
     clients: list[httpx.AsyncClient], redis: Redis
 ) -> None:
     posts = [post(client, id="one", supersede=True) for client in clients * 5]
-    answers = await asyncio.gather(*posts)
+    responses = await asyncio.gather(*posts)
     newest = await clients[0].post("/chat/one/stop")
 
-    run_ids = {answer.headers["x-run-id"] for answer in answers}
+    run_ids = {response.headers["x-run-id"] for response in responses}
     states = {await redis.execute_command("HGET", keys.run(run_id), "state") for run_id in run_ids}
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     assert len(run_ids) == 10
     assert newest.json()["run_id"] in run_ids
     assert states == {b"cancelled"}
-    assert await queued(redis) == 0
+    assert await queue_length(redis) == 0
 
 
 @pytest.mark.parametrize(
@@ -230,99 +222,99 @@ async def test_of_a_storm_of_superseding_questions_the_last_remains(
         ({"live_runs": 9}, "too_many_runs"),
         ({"queue_depth": 9}, "queue_full"),
     ],
-    ids=["rate", "live runs", "depth"],
+    ids=["rate", "live runs", "queue depth"],
 )
-async def test_of_fifty_questions_at_two_apis_exactly_as_many_as_may_are_let_in(
+async def test_concurrent_requests_at_two_apis_respect_the_limit(
     valkey: Valkey, redis: Redis, limits: dict[str, int], code: str
 ) -> None:
     async with open_apis(valkey, 2, **limits) as clients:
-        answers = await asyncio.gather(*(post(client) for client in clients * 25))
+        responses = await asyncio.gather(*(post(client) for client in clients * 25))
 
-    refused = [problem(answer)["code"] for answer in answers if answer.status_code == 429]
-    assert [answer.status_code for answer in answers].count(200) == 9
-    assert refused == [code] * 41
-    assert await queued(redis) == 9
+    rejected = [problem(response)["code"] for response in responses if response.status_code == 429]
+    assert [response.status_code for response in responses].count(200) == 9
+    assert rejected == [code] * 41
+    assert await queue_length(redis) == 9
     assert len(await redis.execute_command("KEYS", keys.run("*"))) == 9
 
 
-async def test_without_limits_nothing_is_refused_nor_told(
+async def test_no_request_is_limited_by_default(
     clients: list[httpx.AsyncClient], redis: Redis
 ) -> None:
     client = clients[0]
-    answers = [await post(client) for _ in range(30)]
+    responses = [await post(client) for _ in range(30)]
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert not any("ratelimit" in answer.headers for answer in answers)
-    assert await queued(redis) == 30
-
-
-# The same request again
+    assert {response.status_code for response in responses} == {200}
+    assert not any("ratelimit" in response.headers for response in responses)
+    assert await queue_length(redis) == 30
 
 
-async def test_a_request_that_is_sent_again_gets_the_same_answer(
+# Idempotency keys
+
+
+async def test_repeated_idempotency_key_returns_the_same_run(
     clients: list[httpx.AsyncClient], redis: Redis
 ) -> None:
     client, other = clients
     first = await post(client, "key-1")
-    again = await post(other, "key-1")
-    named = await post(client, "key-2", id="one")
-    named_again = await post(other, "key-2", id="one")
+    repeated = await post(other, "key-1")
+    with_chat = await post(client, "key-2", id="one")
+    repeated_with_chat = await post(other, "key-2", id="one")
 
-    assert [r.status_code for r in (again, named_again)] == [200, 200]
+    assert [r.status_code for r in (repeated, repeated_with_chat)] == [200, 200]
     for name in ("x-run-id", "x-chat-id"):
-        assert again.headers[name] == first.headers[name]
-        assert named_again.headers[name] == named.headers[name]
-    assert await queued(redis) == 2
+        assert repeated.headers[name] == first.headers[name]
+        assert repeated_with_chat.headers[name] == with_chat.headers[name]
+    assert await queue_length(redis) == 2
 
 
-async def test_a_request_that_is_sent_again_after_its_end_gets_the_whole_answer(
+async def test_idempotency_key_of_an_ended_run_replays_the_stream(
     clients: list[httpx.AsyncClient], redis: Redis
 ) -> None:
     client = clients[0]
     first = await post(client, "key-1", id="one")
     await client.post("/chat/one/stop")
     headers = {"idempotency-key": "key-1"}
-    again = await client.post("/chat", json=body(id="one"), headers=headers)
+    repeated = await client.post("/chat", json=body(id="one"), headers=headers)
 
-    assert again.headers["x-run-id"] == first.headers["x-run-id"]
-    data = [line.removeprefix("data: ") for line in again.text.split("\n") if "data: " in line]
+    assert repeated.headers["x-run-id"] == first.headers["x-run-id"]
+    data = [line.removeprefix("data: ") for line in repeated.text.split("\n") if "data: " in line]
     assert [json.loads(line)["type"] for line in data[:-1]] == ["start", "abort"]
     assert data[-1] == "[DONE]"
-    assert await queued(redis) == 0
+    assert await queue_length(redis) == 0
 
 
-async def test_another_request_with_the_same_key_is_refused(
+async def test_idempotency_key_with_another_body_is_rejected(
     clients: list[httpx.AsyncClient], redis: Redis
 ) -> None:
     client = clients[0]
     await post(client, "key-1")
-    refused = await post(client, "key-1", model="another")
+    rejected = await post(client, "key-1", model="another")
 
-    assert refused.status_code == 422
-    assert problem(refused)["code"] == "idempotency_mismatch"
-    assert problem(refused)["field"] == "Idempotency-Key"
-    assert "new key" in problem(refused)["detail"]
-    assert await queued(redis) == 1
+    assert rejected.status_code == 422
+    assert problem(rejected)["code"] == "idempotency_mismatch"
+    assert problem(rejected)["field"] == "Idempotency-Key"
+    assert "new key" in problem(rejected)["detail"]
+    assert await queue_length(redis) == 1
 
 
-async def test_of_twenty_requests_with_one_key_at_two_apis_one_is_queued(
+async def test_concurrent_requests_with_one_key_start_one_run(
     clients: list[httpx.AsyncClient], redis: Redis
 ) -> None:
-    answers = await asyncio.gather(*(post(client, "key") for client in clients * 10))
+    responses = await asyncio.gather(*(post(client, "key") for client in clients * 10))
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.headers["x-run-id"] for answer in answers}) == 1
-    assert await queued(redis) == 1
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.headers["x-run-id"] for response in responses}) == 1
+    assert await queue_length(redis) == 1
 
 
 @pytest.mark.parametrize("key", [b"", b"a" * 256, b"a\tb", b"\xc3\xa9"])
-async def test_a_key_that_is_none_is_refused(
+async def test_invalid_idempotency_key_is_rejected(
     clients: list[httpx.AsyncClient], redis: Redis, key: bytes
 ) -> None:
     client = clients[0]
-    refused = await client.post("/chat", json=body(), headers={b"idempotency-key": key})
+    rejected = await client.post("/chat", json=body(), headers={b"idempotency-key": key})
 
-    assert refused.status_code == 422
-    assert problem(refused)["code"] == "invalid_request"
-    assert problem(refused)["field"] == "Idempotency-Key"
-    assert await queued(redis) == 0
+    assert rejected.status_code == 422
+    assert problem(rejected)["code"] == "invalid_request"
+    assert problem(rejected)["field"] == "Idempotency-Key"
+    assert await queue_length(redis) == 0

@@ -1,4 +1,4 @@
-"""The worker's models over HTTP: what stands in for one that fails, and settings that change."""
+"""The model registry over HTTP: fallbacks, timeouts and reloaded settings."""
 
 import asyncio
 import gc
@@ -36,10 +36,10 @@ def upstream() -> Generator[Upstream]:
     server.stop()
 
 
-def settings(upstream: Upstream, *, key: str = "k", **more: Any) -> Settings:
+def settings(upstream: Upstream, *, key: str = "k", **openai_settings: Any) -> Settings:
     return Settings(
         openai=OpenAISettings(
-            api_key=SecretStr(key), base_url=upstream.base_url, default_model="a", **more
+            api_key=SecretStr(key), base_url=upstream.base_url, default_model="a", **openai_settings
         ),
         providers={"own": ProviderSettings(base_url=upstream.base_url)},
         models=ModelSettings(fallbacks=FALLBACKS),
@@ -56,7 +56,7 @@ async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
     await models.close()
 
 
-async def ask(models: ModelRegistry, name: str = "a") -> str:
+async def complete(models: ModelRegistry, name: str = "a") -> str:
     async with Agent(models.get(name)).run_stream("Hi") as result:
         return await result.get_output()
 
@@ -65,96 +65,100 @@ def client_of(models: ModelRegistry, name: str = "b") -> AsyncOpenAI:
     return cast("Any", models.get(name)).endpoint.client
 
 
-async def failing(upstream: Upstream, name: str, **failure: Any) -> None:
+async def fail_once(upstream: Upstream, name: str, **failure: Any) -> None:
     await upstream.script(name, [[{"text": [name]}]], [failure])
 
 
-STAND_IN = [{"status": 429, "headers": {"retry-after": "30"}}, {"status": 500}, {"status": 401}]
+FALLBACK_FAILURES = [
+    {"status": 429, "headers": {"retry-after": "30"}},
+    {"status": 500},
+    {"status": 401},
+]
 
 
-@pytest.mark.parametrize("failure", [*STAND_IN, {"cut_before_headers": True}, {"cut_after": 0}])
-async def test_another_model_answers_at_once_for_one_that_fails(
+@pytest.mark.parametrize(
+    "failure", [*FALLBACK_FAILURES, {"cut_before_headers": True}, {"cut_after": 0}]
+)
+async def test_fallback_answers_when_the_model_fails(
     upstream: Upstream, models: ModelRegistry, failure: dict[str, Any]
 ) -> None:
-    await failing(upstream, "a", **failure)
+    await fail_once(upstream, "a", **failure)
 
-    assert await ask(models) == "b"
-    assert await ask(models) == "a"
+    assert await complete(models) == "b"
+    assert await complete(models) == "a"
 
 
-async def test_the_chain_is_gone_through_in_its_order(
+async def test_fallbacks_are_tried_in_order(upstream: Upstream, models: ModelRegistry) -> None:
+    await fail_once(upstream, "a", status=503)
+    await fail_once(upstream, "b", status=503)
+
+    assert await complete(models) == "c"
+
+
+async def test_rejected_request_is_not_sent_to_a_fallback(
     upstream: Upstream, models: ModelRegistry
 ) -> None:
-    await failing(upstream, "a", status=503)
-    await failing(upstream, "b", status=503)
+    await fail_once(upstream, "a", status=400)
 
-    assert await ask(models) == "c"
+    with pytest.raises(Exception) as caught:  # noqa: PT011  (the failure is asserted below)
+        await complete(models)
 
-
-async def test_a_request_that_is_wrong_itself_is_asked_of_nobody_else(
-    upstream: Upstream, models: ModelRegistry
-) -> None:
-    await failing(upstream, "a", status=400)
-
-    with pytest.raises(Exception) as failed:  # noqa: PT011  (its failure is what is tested)
-        await ask(models)
-
-    assert failure_of(failed.value).code == "model_rejected"
+    assert failure_of(caught.value).code == "model_rejected"
     assert await upstream.requests("b") == []
 
 
-async def test_once_an_answer_has_begun_nobody_takes_over(
+async def test_fallback_is_not_used_once_an_answer_has_begun(
     upstream: Upstream, models: ModelRegistry
 ) -> None:
     await upstream.script("a", [[{"text": ["x", "y"]}]], [{"cut_after": 1}])
 
-    with pytest.raises(Exception) as failed:  # noqa: PT011
-        await ask(models)
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        await complete(models)
 
-    assert failure_of(failed.value).retried
+    assert failure_of(caught.value).retried
     assert await upstream.requests("b") == []
 
 
-async def test_where_all_fail_the_soonest_to_come_back_counts(
+async def test_failure_of_all_models_has_the_shortest_retry_delay(
     upstream: Upstream, models: ModelRegistry
 ) -> None:
-    await failing(upstream, "a", status=401)
-    await failing(upstream, "b", status=429, headers={"retry-after": "9"})
-    await failing(upstream, "c", status=429, headers={"retry-after": "4"})
+    await fail_once(upstream, "a", status=401)
+    await fail_once(upstream, "b", status=429, headers={"retry-after": "9"})
+    await fail_once(upstream, "c", status=429, headers={"retry-after": "4"})
 
-    with pytest.raises(Exception) as failed:  # noqa: PT011
-        await ask(models)
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        await complete(models)
 
-    failure = failure_of(failed.value)
+    failure = failure_of(caught.value)
     assert (failure.code, failure.retried, failure.retry_after) == ("rate_limited", True, 4.0)
 
 
-async def test_a_model_that_says_nothing_in_its_time_is_stood_in_for(upstream: Upstream) -> None:
+async def test_fallback_answers_after_the_first_token_timeout(upstream: Upstream) -> None:
     await upstream.script("a", [[{"wait": True}, {"text": ["late"]}]])
     await upstream.script("b", [[{"text": ["b"]}]])
     models = ModelRegistry(LiveSettings(settings(upstream, first_token_timeout_seconds=0.3)))
 
-    assert await ask(models) == "b"
+    assert await complete(models) == "b"
     await models.close()
 
 
-async def test_a_changed_provider_is_asked_anew_while_an_old_answer_goes_on(
+async def test_changed_provider_gets_a_new_client_during_an_answer(
     upstream: Upstream,
 ) -> None:
     live = LiveSettings(settings(upstream))
     models = ModelRegistry(live)
     await upstream.script("a", [[{"text": ["be"]}, {"wait": True}, {"text": ["gun"]}]])
-    asking = asyncio.create_task(ask(models))
-    await upstream.until("a", lambda seen: bool(seen) and seen[-1]["sent"] == 1)
+    completion = asyncio.create_task(complete(models))
+    await upstream.until("a", lambda requests: bool(requests) and requests[-1]["sent"] == 1)
     old = client_of(models)
 
     live.replace(settings(upstream, key="another"))
     await upstream.script("b", [[{"text": ["new"]}]])
 
-    assert await ask(models, "b") == "new"
+    assert await complete(models, "b") == "new"
     assert not old.is_closed()
     await upstream.release("a")
-    assert await asking == "begun"
+    assert await completion == "begun"
 
     async def closed() -> bool:
         gc.collect()
@@ -164,7 +168,7 @@ async def test_a_changed_provider_is_asked_anew_while_an_old_answer_goes_on(
     await models.close()
 
 
-async def test_what_did_not_change_keeps_its_connections(upstream: Upstream) -> None:
+async def test_unchanged_provider_keeps_its_client(upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream))
     models = ModelRegistry(live)
     client = client_of(models, "own/c")
@@ -175,30 +179,32 @@ async def test_what_did_not_change_keeps_its_connections(upstream: Upstream) -> 
     await models.close()
 
 
-async def test_a_provider_may_come_by_configuration_alone(upstream: Upstream) -> None:
+async def test_provider_added_by_a_reload_is_usable(upstream: Upstream) -> None:
     live = LiveSettings(settings(upstream))
     models = ModelRegistry(live)
     await upstream.script("deep/model", [[{"text": ["late comer"]}]])
-    late = {"late": ProviderSettings(base_url=upstream.base_url)}
+    added = {"late": ProviderSettings(base_url=upstream.base_url)}
 
-    live.replace(settings(upstream).model_copy(update={"providers": late}))
+    live.replace(settings(upstream).model_copy(update={"providers": added}))
 
-    assert await ask(models, "late/deep/model") == "late comer"
+    assert await complete(models, "late/deep/model") == "late comer"
     await models.close()
 
 
-async def test_each_model_of_a_chain_has_its_own_time_to_begin(upstream: Upstream) -> None:
+async def test_first_token_timeout_covers_the_fallbacks(upstream: Upstream) -> None:
     slow = settings(upstream, first_token_timeout_seconds=7)
-    alone = timeouts_of(slow, "c").first_token
+    without_fallbacks = timeouts_of(slow, "c").first_token
 
     assert timeouts_of(slow, "a").first_token == 7 + 7 + 60
-    assert alone == 7
+    assert without_fallbacks == 7
 
 
-async def test_a_model_without_tools_is_not_sent_any(upstream: Upstream) -> None:
-    simple = ProviderSettings(base_url=upstream.base_url, profile=ModelProfileSettings(tools=False))
+async def test_model_without_tool_support_receives_no_tools(upstream: Upstream) -> None:
+    without_tools = ProviderSettings(
+        base_url=upstream.base_url, profile=ModelProfileSettings(tools=False)
+    )
     models = ModelRegistry(
-        LiveSettings(settings(upstream).model_copy(update={"providers": {"own": simple}}))
+        LiveSettings(settings(upstream).model_copy(update={"providers": {"own": without_tools}}))
     )
     await upstream.script("plain", [[{"text": ["fine"]}]])
 
@@ -212,15 +218,15 @@ async def test_a_model_without_tools_is_not_sent_any(upstream: Upstream) -> None
     await models.close()
 
 
-async def test_nobody_listens_and_the_stand_in_answers(upstream: Upstream) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/v1"
-    given = Settings(
-        openai=OpenAISettings(base_url=nobody, default_model="a"),
+async def test_fallback_answers_when_the_provider_is_unreachable(upstream: Upstream) -> None:
+    unreachable = f"http://127.0.0.1:{free_port()}/v1"
+    unreachable_settings = Settings(
+        openai=OpenAISettings(base_url=unreachable, default_model="a"),
         providers={"own": ProviderSettings(base_url=upstream.base_url)},
         models=ModelSettings(fallbacks={"a": ("own/c",)}),
     )
     await upstream.script("c", [[{"text": ["c"]}]])
-    models = ModelRegistry(LiveSettings(given))
+    models = ModelRegistry(LiveSettings(unreachable_settings))
 
-    assert await ask(models) == "c"
+    assert await complete(models) == "c"
     await models.close()

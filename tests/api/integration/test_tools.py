@@ -1,4 +1,4 @@
-"""`GET /tools` of a real API process: alone, and with what workers have told it."""
+"""`GET /tools` of a real API process, with and without published agents."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -48,8 +48,8 @@ BY_WORDS = {"type": "object", "properties": {"words": {"type": "string"}}}
 BY_ID = {"type": "object", "properties": {"id": {"type": "integer"}}}
 
 
-async def published(redis: Redis, http: httpx.AsyncClient, *cards: AgentCard) -> list[Json]:
-    """The list, once the API has heard of these agents."""
+async def publish(redis: Redis, http: httpx.AsyncClient, *cards: AgentCard) -> list[Json]:
+    """Publish these agents, and return the tools once the API lists them."""
     await AgentCatalog(redis, live_ttl=60).publish(cards)
 
     async def probe() -> list[Json] | None:
@@ -62,7 +62,7 @@ async def published(redis: Redis, http: httpx.AsyncClient, *cards: AgentCard) ->
     return listed
 
 
-async def test_the_display_tools_are_told_without_any_worker(http: httpx.AsyncClient) -> None:
+async def test_display_tools_are_listed_without_a_worker(http: httpx.AsyncClient) -> None:
     listed = (await http.get("/tools")).json()["tools"]
 
     display = [tool for tool in listed if tool["kind"] == "display"]
@@ -72,9 +72,7 @@ async def test_the_display_tools_are_told_without_any_worker(http: httpx.AsyncCl
 
 
 @pytest.mark.parametrize("name", DISPLAY_TOOL_NAMES)
-async def test_a_display_tool_has_schemas_that_types_can_be_made_of(
-    http: httpx.AsyncClient, name: str
-) -> None:
+async def test_display_tool_has_valid_titled_schemas(http: httpx.AsyncClient, name: str) -> None:
     tool = (await http.get(f"/tools/{name}")).json()
 
     for side in ("input", "output"):
@@ -86,7 +84,7 @@ async def test_a_display_tool_has_schemas_that_types_can_be_made_of(
         Draft202012Validator(schema).validate(tool["example"])
 
 
-async def test_a_tool_of_an_agent_no_worker_has_told_of_is_known_by_name(
+async def test_tool_of_an_unpublished_agent_has_no_schemas(
     http: httpx.AsyncClient,
 ) -> None:
     tool = (await http.get("/tools/search_notes")).json()
@@ -95,10 +93,8 @@ async def test_a_tool_of_an_agent_no_worker_has_told_of_is_known_by_name(
     assert (tool["input_schema"], tool["output_schema"], tool["example"]) == (None, None, None)
 
 
-async def test_what_workers_tell_of_their_tools_is_told_on(
-    http: httpx.AsyncClient, redis: Redis
-) -> None:
-    await published(redis, http, card("one", BY_WORDS), card("two", BY_WORDS))
+async def test_published_tool_has_its_schemas(http: httpx.AsyncClient, redis: Redis) -> None:
+    await publish(redis, http, card("one", BY_WORDS), card("two", BY_WORDS))
 
     tool = (await http.get("/tools/search")).json()
 
@@ -112,25 +108,25 @@ async def test_what_workers_tell_of_their_tools_is_told_on(
     assert tool["output_schema"]["type"] == "null"
 
 
-async def test_of_two_tools_of_one_name_it_has_to_be_said_whose(
+async def test_ambiguous_tool_name_requires_the_agent(
     http: httpx.AsyncClient, redis: Redis
 ) -> None:
-    listed = await published(redis, http, card("words", BY_WORDS), card("ids", BY_ID))
+    listed = await publish(redis, http, card("words", BY_WORDS), card("ids", BY_ID))
 
-    refused = await http.get("/tools/search")
-    meant = await http.get("/tools/search", params={"agent": "ids"})
-    nobody = await http.get("/tools/search", params={"agent": "chat"})
+    response = await http.get("/tools/search")
+    selected = await http.get("/tools/search", params={"agent": "ids"})
+    unrelated = await http.get("/tools/search", params={"agent": "chat"})
 
     agents = [tool["agents"] for tool in listed if tool["name"] == "search"]
-    assert {agent for named in agents for agent in named} >= {"ids", "words"}
-    assert (refused.status_code, refused.json()["field"]) == (422, "agent")
-    assert "ids" in refused.json()["detail"]
-    assert meant.json()["input_schema"]["properties"] == BY_ID["properties"]
-    assert nobody.status_code == 404
+    assert {agent for names in agents for agent in names} >= {"ids", "words"}
+    assert (response.status_code, response.json()["field"]) == (422, "agent")
+    assert "ids" in response.json()["detail"]
+    assert selected.json()["input_schema"]["properties"] == BY_ID["properties"]
+    assert unrelated.status_code == 404
 
 
-async def test_a_tool_that_is_not_there_is_not_found(http: httpx.AsyncClient) -> None:
-    refused = await http.get("/tools/rm")
+async def test_unknown_tool_returns_404(http: httpx.AsyncClient) -> None:
+    response = await http.get("/tools/rm")
 
-    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
-    assert "GET /tools" in refused.json()["detail"]
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert "GET /tools" in response.json()["detail"]

@@ -1,4 +1,4 @@
-"""The schemas of clients' tools: what is let in, models' servers and pydantic-ai understand."""
+"""Schemas of client tools that pass validation are accepted by pydantic-ai."""
 
 from typing import Any
 
@@ -14,25 +14,36 @@ from api.chat.json_schema import find_schema_error
 
 Schema = dict[str, Any]
 
-_WRONG: list[Any] = [None, True, 0, -1, 1.5, "object", "strin", "a", [], ["a"], ["a", "a"], {}]
-_ANY = st.sampled_from(_WRONG)
+_INVALID: list[Any] = [None, True, 0, -1, 1.5, "object", "strin", "a", [], ["a"], ["a", "a"], {}]
+_INVALID_VALUES = st.sampled_from(_INVALID)
 _TYPES: st.SearchStrategy[Any] = st.sampled_from(["object", "array", "string", ["string", "null"]])
 
 
-def _holding(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Schema]:
-    named, listed = st.dictionaries(st.sampled_from("ab"), inner), st.lists(inner, min_size=1)
+def _schema_with(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Schema]:
+    dictionaries = st.dictionaries(st.sampled_from("ab"), inner)
+    lists = st.lists(inner, min_size=1)
     keywords = {
-        **dict.fromkeys(("type", "enum", "required", "minItems", "minimum", "multipleOf"), _ANY),
-        **dict.fromkeys(("title", "uniqueItems", "maxLength", "pattern", "$comment"), _ANY),
-        **dict.fromkeys(("properties", "$defs", "patternProperties"), named | _ANY),
-        **dict.fromkeys(("anyOf", "allOf", "prefixItems"), listed | _ANY),
-        **dict.fromkeys(("additionalProperties", "not", "contains", "items"), inner | _ANY),
-        "type": _TYPES | _ANY,
+        **dict.fromkeys(
+            ("type", "enum", "required", "minItems", "minimum", "multipleOf"), _INVALID_VALUES
+        ),
+        **dict.fromkeys(
+            ("title", "uniqueItems", "maxLength", "pattern", "$comment"), _INVALID_VALUES
+        ),
+        **dict.fromkeys(
+            ("properties", "$defs", "patternProperties"), dictionaries | _INVALID_VALUES
+        ),
+        **dict.fromkeys(("anyOf", "allOf", "prefixItems"), lists | _INVALID_VALUES),
+        **dict.fromkeys(
+            ("additionalProperties", "not", "contains", "items"), inner | _INVALID_VALUES
+        ),
+        "type": _TYPES | _INVALID_VALUES,
     }
     return st.fixed_dictionaries({}, optional=keywords)
 
 
-SCHEMAS = st.recursive(_ANY, _holding, max_leaves=8).filter(lambda value: isinstance(value, dict))
+SCHEMAS = st.recursive(_INVALID_VALUES, _schema_with, max_leaves=8).filter(
+    lambda value: isinstance(value, dict)
+)
 
 
 def is_valid(schema: Schema) -> bool:
@@ -46,15 +57,15 @@ def is_valid(schema: Schema) -> bool:
 @given(SCHEMAS)
 @example({"required": ["a", "a"]})
 @example({"properties": {"a": {"enum": "a"}}})
-def test_what_is_faulty_is_what_the_draft_says_is(schema: Schema) -> None:
-    assume("'items': [" not in str(schema))  # of earlier drafts
+def test_find_schema_error_agrees_with_the_draft(schema: Schema) -> None:
+    assume("'items': [" not in str(schema))  # a list is valid in earlier drafts only
     assume("'$comment'" not in str(schema))
 
     assert (find_schema_error(schema) is None) == is_valid(schema)
 
 
 @given(SCHEMAS, st.sampled_from(["#/$defs/a", "#/properties/a", "#", "#/$defs/none", "a"]))
-def test_what_is_not_faulty_is_taken_in_the_worker(schema: Schema, ref: str) -> None:
+def test_valid_schema_is_accepted_by_the_schema_transformers(schema: Schema, ref: str) -> None:
     parameters = {**schema, "type": "object", "items": {"$ref": ref}}
     if find_schema_error(parameters) is not None:
         return
@@ -63,7 +74,7 @@ def test_what_is_not_faulty_is_taken_in_the_worker(schema: Schema, ref: str) -> 
     try:
         InlineDefsJsonSchemaTransformer(parameters).walk()
     except UserError as error:
-        assert "Recursive JSON pointer" in str(error)  # noqa: PT017  (only some models' servers want it)
+        assert "Recursive JSON pointer" in str(error)  # noqa: PT017  (only some providers use this transformer)
 
 
 @pytest.mark.parametrize(
@@ -104,5 +115,5 @@ def test_error_names_the_path_and_the_fix(schema: Schema, path: str, fix: str) -
         ]
     ),
 )
-def test_unusual_schemas_are_let_in(schema: Schema) -> None:
+def test_unusual_schema_is_valid(schema: Schema) -> None:
     assert find_schema_error(schema) is None

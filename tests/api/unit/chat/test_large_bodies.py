@@ -1,4 +1,4 @@
-"""A large body of one client holds up nobody else's answer."""
+"""Large request bodies do not block other requests."""
 
 import asyncio
 import json
@@ -26,25 +26,25 @@ def chat(*, messages: int, parts: int) -> bytes:
     return json.dumps({"messages": [message] * messages}).encode()
 
 
-async def test_others_go_on_while_a_large_body_is_read() -> None:
+async def test_large_body_does_not_block_the_event_loop() -> None:
     reading = asyncio.create_task(read(chat(messages=1000, parts=50)))
-    await asyncio.sleep(0)  # it has begun
-    turns = 0
+    await asyncio.sleep(0)
+    iterations = 0
     while not reading.done():
         await asyncio.sleep(0)
-        turns += 1
+        iterations += 1
 
     assert len((await reading).messages) == 1000
-    assert turns > 3
+    assert iterations > 3
 
 
-async def test_what_is_wrong_in_a_large_body_is_told_as_in_a_small_one() -> None:
-    with pytest.raises(TooLarge) as refused:
+async def test_error_in_a_large_body_names_its_field() -> None:
+    with pytest.raises(TooLarge) as caught:
         await read(chat(messages=1001, parts=50))
 
-    assert refused.value.field == "messages"
+    assert caught.value.field == "messages"
 
 
-async def test_a_body_of_hundreds_of_thousands_of_messages_is_not_even_parsed() -> None:
+async def test_body_with_too_many_values_is_rejected_before_parsing() -> None:
     with pytest.raises(TooLarge, match="200,000 objects and lists"):
         await read(chat(messages=70_000, parts=1))

@@ -1,4 +1,4 @@
-"""The body of `POST /chat`: what is understood, what is left out, what is refused and how."""
+"""Validation and normalization of the body of `POST /chat`."""
 
 import json
 from typing import Any
@@ -40,41 +40,41 @@ async def read(body: Any) -> ChatRequest:
     return await read_chat_request(request(data), LIMITS)
 
 
-async def normal(message: dict[str, Any]) -> Message:
+async def normalized_message(message: dict[str, Any]) -> Message:
     return (await read({"messages": [message, HI]})).history()[0]
 
 
-async def normal_parts(*parts: dict[str, Any], role: str = "assistant") -> tuple[Part, ...]:
+async def normalized_parts(*parts: dict[str, Any], role: str = "assistant") -> tuple[Part, ...]:
     history = (await read({"messages": [{"role": role, "parts": parts}, HI]})).history()
     return history[0].parts if len(history) == 2 else ()
 
 
-async def refusal(body: Any) -> InvalidRequest:
+async def validation_error(body: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
         await read(body)
     return caught.value
 
 
-async def test_plain_content_is_a_text() -> None:
-    assert await normal(HI) == Message(role="user", parts=(TextPart(text="Hi"),))
+async def test_string_content_becomes_a_text_part() -> None:
+    assert await normalized_message(HI) == Message(role="user", parts=(TextPart(text="Hi"),))
 
 
-async def test_content_may_be_a_list_of_parts() -> None:
+async def test_content_accepts_a_list_of_parts() -> None:
     message = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
 
-    assert await normal(message) == Message(role="user", parts=(TextPart(text="Hi"),))
+    assert await normalized_message(message) == Message(role="user", parts=(TextPart(text="Hi"),))
 
 
-async def test_parts_go_before_content() -> None:
+async def test_parts_take_precedence_over_content() -> None:
     message = {"role": "user", "content": "old", "parts": [{"type": "text", "text": "new"}]}
 
-    assert (await normal(message)).parts == (TextPart(text="new"),)
+    assert (await normalized_message(message)).parts == (TextPart(text="new"),)
 
 
-async def test_the_known_parts_are_kept() -> None:
+async def test_known_parts_are_kept() -> None:
     url = "data:text/plain;base64,aGk="
 
-    assert await normal_parts(
+    assert await normalized_parts(
         {"type": "step-start"},
         {"type": "reasoning", "text": "hm", "providerMetadata": {"a": 1}},
         {"type": "text", "text": "Hi", "state": "done"},
@@ -90,25 +90,25 @@ async def test_the_known_parts_are_kept() -> None:
 @pytest.mark.parametrize(
     "kind", ["source-url", "source-document", "data-x", "custom", "reasoning-file", "steering", ""]
 )
-async def test_parts_nobody_knows_are_left_out(kind: str) -> None:
-    assert await normal_parts({"type": kind, "text": 1, "url": []}) == ()
+async def test_unknown_parts_are_ignored(kind: str) -> None:
+    assert await normalized_parts({"type": kind, "text": 1, "url": []}) == ()
 
 
-async def test_keys_nobody_knows_are_left_out() -> None:
+async def test_unknown_keys_are_ignored() -> None:
     chat = await read({"messages": [{**HI, "mood": 1}], "trigger": "submit-message", "x": {}})
 
     assert chat.history() == (Message(role="user", parts=(TextPart(text="Hi"),)),)
 
 
-async def test_messages_that_say_nothing_are_left_out() -> None:
+async def test_empty_messages_are_ignored() -> None:
     chat = await read({"messages": [{"role": "assistant", "parts": []}, HI]})
 
     assert len(chat.history()) == 1
 
 
 CALL = {"type": "tool-f", "toolCallId": "k", "input": {"a": 1}}
-DONE: dict[str, Any] = {"tool_call_id": "k", "tool_name": "f", "input": {"a": 1}}
-ANSWERED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+TOOL_PART_FIELDS: dict[str, Any] = {"tool_call_id": "k", "tool_name": "f", "input": {"a": 1}}
+COMPLETED_CALLS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"state": "output-available", "output": [1]}, {"output": [1]}),
     ({"state": "output-available", "output": None}, {}),
     ({"state": "output-error", "errorText": "boom"}, {"error_text": "boom"}),
@@ -134,76 +134,83 @@ ANSWERED: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "expected"), ANSWERED)
-async def test_a_tool_call_with_its_result_is_kept(
-    given: dict[str, Any], expected: dict[str, Any]
+@pytest.mark.parametrize(("fields", "expected"), COMPLETED_CALLS)
+async def test_tool_call_with_a_result_is_kept(
+    fields: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert await normal_parts({**CALL, **given}) == (ToolPart(**{**DONE, **expected}),)
+    assert await normalized_parts({**CALL, **fields}) == (
+        ToolPart(**{**TOOL_PART_FIELDS, **expected}),
+    )
 
 
 @pytest.mark.parametrize(
     "state", ["input-streaming", "input-available", "approval-requested", "new-in-ai-8", None]
 )
-async def test_a_tool_call_without_a_result_is_left_out(state: str | None) -> None:
-    assert await normal_parts({**CALL, "state": state}) == ()
+async def test_tool_call_without_a_result_is_ignored(state: str | None) -> None:
+    assert await normalized_parts({**CALL, "state": state}) == ()
 
 
-async def test_an_approved_call_that_was_not_made_is_left_out() -> None:
+async def test_approved_call_without_a_result_is_ignored() -> None:
     part = {**CALL, "state": "approval-responded", "approval": {"approved": True}}
 
-    assert await normal_parts(part) == ()
+    assert await normalized_parts(part) == ()
 
 
-async def test_a_request_that_goes_on_with_a_message_says_which() -> None:
-    own = {"role": "assistant", "id": "m1", "parts": [{"type": "text", "text": "a"}]}
+async def test_continued_message_id_of_a_last_assistant_message() -> None:
+    assistant = {"role": "assistant", "id": "m1", "parts": [{"type": "text", "text": "a"}]}
 
-    assert (await read({"messages": [HI, own]})).continued_message_id == "m1"
-    assert (await read({"messages": [own, {**HI, "id": "m2"}]})).continued_message_id is None
+    assert (await read({"messages": [HI, assistant]})).continued_message_id == "m1"
+    assert (await read({"messages": [assistant, {**HI, "id": "m2"}]})).continued_message_id is None
 
 
-CALL_4: dict[str, Any] = {"toolCallId": "k", "toolName": "f", "args": {"a": 1}}
-MADE_4: dict[str, Any] = {**CALL_4, "state": "result", "result": [1]}
-TOOL = ToolPart(**DONE, output=[1])
+CALL_V4: dict[str, Any] = {"toolCallId": "k", "toolName": "f", "args": {"a": 1}}
+RESULT_V4: dict[str, Any] = {**CALL_V4, "state": "result", "result": [1]}
+TOOL = ToolPart(**TOOL_PART_FIELDS, output=[1])
 
 
 @pytest.mark.parametrize(
-    "given", [{"toolInvocation": MADE_4}, MADE_4, {"toolInvocation": {**MADE_4, "step": 0, "x": 1}}]
+    "fields",
+    [
+        {"toolInvocation": RESULT_V4},
+        RESULT_V4,
+        {"toolInvocation": {**RESULT_V4, "step": 0, "x": 1}},
+    ],
 )
-async def test_a_tool_invocation_with_its_result_is_a_call(given: dict[str, Any]) -> None:
-    assert await normal_parts({"type": "tool-invocation", **given}) == (TOOL,)
+async def test_tool_invocation_with_a_result_becomes_a_tool_part(fields: dict[str, Any]) -> None:
+    assert await normalized_parts({"type": "tool-invocation", **fields}) == (TOOL,)
 
 
 @pytest.mark.parametrize("state", ["call", "partial-call"])
-async def test_a_tool_invocation_without_a_result_is_left_out(state: str) -> None:
-    invocation = {**CALL_4, "state": state}
+async def test_tool_invocation_without_a_result_is_ignored(state: str) -> None:
+    invocation = {**CALL_V4, "state": state}
 
-    for given in ({"toolInvocation": invocation}, invocation):
-        assert await normal_parts({"type": "tool-invocation", **given}) == ()
+    for fields in ({"toolInvocation": invocation}, invocation):
+        assert await normalized_parts({"type": "tool-invocation", **fields}) == ()
 
 
 @pytest.mark.parametrize(("result", "error"), [("boom", "boom"), ({"code": 1}, "The tool failed.")])
-async def test_a_tool_invocation_that_failed_is_a_failed_call(result: Any, error: str) -> None:
-    part = {"type": "tool-invocation", **MADE_4, "result": result, "isError": True}
+async def test_failed_tool_invocation_becomes_a_failed_tool_part(result: Any, error: str) -> None:
+    part = {"type": "tool-invocation", **RESULT_V4, "result": result, "isError": True}
 
-    assert await normal_parts(part) == (ToolPart(**DONE, error_text=error),)
+    assert await normalized_parts(part) == (ToolPart(**TOOL_PART_FIELDS, error_text=error),)
 
 
-async def test_a_tool_may_be_named_invocation() -> None:
+async def test_tool_named_invocation_is_supported() -> None:
     part = {**CALL, "type": "tool-invocation", "state": "output-available", "output": [1]}
 
-    assert await normal_parts(part) == (TOOL.model_copy(update={"tool_name": "invocation"}),)
+    assert await normalized_parts(part) == (TOOL.model_copy(update={"tool_name": "invocation"}),)
 
 
-async def test_invocations_beside_the_text_are_calls_before_it() -> None:
-    second = {**MADE_4, "toolCallId": "l", "step": 1}
-    pending = {**CALL_4, "toolCallId": "m", "state": "call", "step": 2}
+async def test_tool_invocations_of_a_message_precede_its_content() -> None:
+    second = {**RESULT_V4, "toolCallId": "l", "step": 1}
+    pending = {**CALL_V4, "toolCallId": "m", "state": "call", "step": 2}
     message = {
         "role": "assistant",
         "content": "There.",
-        "toolInvocations": [pending, second, MADE_4],
+        "toolInvocations": [pending, second, RESULT_V4],
     }
 
-    assert (await normal(message)).parts == (
+    assert (await normalized_message(message)).parts == (
         TOOL,
         StepStart(),
         TOOL.model_copy(update={"tool_call_id": "l"}),
@@ -212,19 +219,19 @@ async def test_invocations_beside_the_text_are_calls_before_it() -> None:
     )
 
 
-async def test_parts_go_before_invocations_beside_them() -> None:
+async def test_parts_take_precedence_over_tool_invocations() -> None:
     message = {
         "role": "assistant",
         "content": "old",
-        "parts": [{"type": "tool-invocation", "toolInvocation": MADE_4}],
-        "toolInvocations": [MADE_4],
+        "parts": [{"type": "tool-invocation", "toolInvocation": RESULT_V4}],
+        "toolInvocations": [RESULT_V4],
     }
 
-    assert (await normal(message)).parts == (TOOL,)
+    assert (await normalized_message(message)).parts == (TOOL,)
 
 
-async def test_files_and_reasoning_of_earlier_clients_are_kept() -> None:
-    assert await normal_parts(
+async def test_files_and_reasoning_of_ai_sdk_v4_are_kept() -> None:
+    assert await normalized_parts(
         {"type": "reasoning", "reasoning": "hm", "details": []},
         {"type": "file", "mimeType": "text/plain", "data": "aGk="},
     ) == (
@@ -236,39 +243,39 @@ async def test_files_and_reasoning_of_earlier_clients_are_kept() -> None:
         {"url": "https://b"},
     ]
     message = {**HI, "experimental_attachments": attachments}
-    assert (await normal(message)).parts == (
+    assert (await normalized_message(message)).parts == (
         FilePart(media_type="text/plain", url="data:,a", filename="a"),
         FilePart(media_type="application/octet-stream", url="https://b"),
         TextPart(text="Hi"),
     )
 
 
-async def test_content_is_taken_where_the_parts_are_empty() -> None:
-    assert (await normal({**HI, "parts": []})).parts == (TextPart(text="Hi"),)
+async def test_content_is_used_when_parts_are_empty() -> None:
+    assert (await normalized_message({**HI, "parts": []})).parts == (TextPart(text="Hi"),)
 
 
-async def test_no_agent_is_the_same_as_none() -> None:
+async def test_null_agent_equals_a_missing_agent() -> None:
     assert (await read({"messages": [HI], "agent": None, "tools": None})).agent is None
 
 
-async def test_each_display_tool_is_enabled_once() -> None:
-    named = ["generateCard", "generateForm", "generateCard"]
+async def test_duplicate_display_tools_are_removed() -> None:
+    names = ["generateCard", "generateForm", "generateCard"]
 
-    chat = await read({"messages": [HI], "tools": named})
+    chat = await read({"messages": [HI], "tools": names})
 
     assert chat.display_tools() == ("generateCard", "generateForm")
 
 
-def part(value: Any) -> dict[str, Any]:
+def body_with_part(value: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}, value]}]}
 
 
-def file(url: Any) -> dict[str, Any]:
-    return part({"type": "file", "mediaType": "text/plain", "url": url})
+def body_with_file(url: Any) -> dict[str, Any]:
+    return body_with_part({"type": "file", "mediaType": "text/plain", "url": url})
 
 
 FILE_URL = "messages[0].parts[1].url"
-REFUSED: list[tuple[Any, str | None]] = [
+INVALID_BODIES: list[tuple[Any, str | None]] = [
     ([], None),
     ({}, "messages"),
     ({"messages": []}, "messages"),
@@ -279,31 +286,38 @@ REFUSED: list[tuple[Any, str | None]] = [
         {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
         "messages[0].content[0].text",
     ),
-    (part({"type": "text", "text": 1}), "messages[0].parts[1].text"),
-    (part({"type": "reasoning", "text": None}), "messages[0].parts[1].text"),
-    (part({}), "messages[0].parts[1]"),
-    (part(1), "messages[0].parts[1]"),
-    (part({"type": "tool-f"}), "messages[0].parts[1].toolCallId"),
-    (part({"type": "tool-f", "toolCallId": 1}), "messages[0].parts[1].toolCallId"),
-    (part({**CALL, "approval": {"approved": "?"}}), "messages[0].parts[1].approval.approved"),
+    (body_with_part({"type": "text", "text": 1}), "messages[0].parts[1].text"),
+    (body_with_part({"type": "reasoning", "text": None}), "messages[0].parts[1].text"),
+    (body_with_part({}), "messages[0].parts[1]"),
+    (body_with_part(1), "messages[0].parts[1]"),
+    (body_with_part({"type": "tool-f"}), "messages[0].parts[1].toolCallId"),
+    (body_with_part({"type": "tool-f", "toolCallId": 1}), "messages[0].parts[1].toolCallId"),
     (
-        part({"type": "tool-invocation", "toolInvocation": 1}),
+        body_with_part({**CALL, "approval": {"approved": "?"}}),
+        "messages[0].parts[1].approval.approved",
+    ),
+    (
+        body_with_part({"type": "tool-invocation", "toolInvocation": 1}),
         "messages[0].parts[1].toolInvocation",
     ),
     (
-        part({"type": "tool-invocation", "toolInvocation": {"state": "call", "toolCallId": "k"}}),
+        body_with_part(
+            {"type": "tool-invocation", "toolInvocation": {"state": "call", "toolCallId": "k"}}
+        ),
         "messages[0].parts[1].toolInvocation.toolName",
     ),
     (
-        part({"type": "tool-invocation", "toolInvocation": {**MADE_4, "state": "done"}}),
+        body_with_part(
+            {"type": "tool-invocation", "toolInvocation": {**RESULT_V4, "state": "done"}}
+        ),
         "messages[0].parts[1].toolInvocation.state",
     ),
     (
-        part({"type": "tool-invocation", "toolName": "f", "state": "call"}),
+        body_with_part({"type": "tool-invocation", "toolName": "f", "state": "call"}),
         "messages[0].parts[1].toolCallId",
     ),
     (
-        {"messages": [{**HI, "toolInvocations": [MADE_4, {**MADE_4, "toolName": 1}]}]},
+        {"messages": [{**HI, "toolInvocations": [RESULT_V4, {**RESULT_V4, "toolName": 1}]}]},
         "messages[0].toolInvocations[1].toolName",
     ),
     ({"messages": [{**HI, "toolInvocations": {}}]}, "messages[0].toolInvocations"),
@@ -312,23 +326,23 @@ REFUSED: list[tuple[Any, str | None]] = [
         "messages[0].experimental_attachments[0].url",
     ),
     (
-        part({"type": "file", "mimeType": "a,b", "data": ""}),
+        body_with_part({"type": "file", "mimeType": "a,b", "data": ""}),
         "messages[0].parts[1].mimeType",
     ),
     (
-        part({"type": "file", "mimeType": "text/plain", "data": "?"}),
+        body_with_part({"type": "file", "mimeType": "text/plain", "data": "?"}),
         "messages[0].parts[1].data",
     ),
-    (part({"type": "file", "url": "data:,"}), "messages[0].parts[1].mediaType"),
-    (file(None), FILE_URL),
-    (file(""), FILE_URL),
-    (file("file:///etc/passwd"), FILE_URL),
-    (file("javascript:alert(1)"), FILE_URL),
-    (file("data:text/plain"), FILE_URL),
-    (file("data:;base64,a"), FILE_URL),
-    (file("data:;base64,aGk"), FILE_URL),
-    (file("data:;base64,aG k="), FILE_URL),
-    (file("data:;base64,häh="), FILE_URL),
+    (body_with_part({"type": "file", "url": "data:,"}), "messages[0].parts[1].mediaType"),
+    (body_with_file(None), FILE_URL),
+    (body_with_file(""), FILE_URL),
+    (body_with_file("file:///etc/passwd"), FILE_URL),
+    (body_with_file("javascript:alert(1)"), FILE_URL),
+    (body_with_file("data:text/plain"), FILE_URL),
+    (body_with_file("data:;base64,a"), FILE_URL),
+    (body_with_file("data:;base64,aGk"), FILE_URL),
+    (body_with_file("data:;base64,aG k="), FILE_URL),
+    (body_with_file("data:;base64,häh="), FILE_URL),
     ({"messages": [HI], "id": ""}, "id"),
     ({"messages": [HI], "id": "i" * 17}, "id"),
     ({"messages": [HI], "id": "a\nb"}, "id"),
@@ -343,11 +357,9 @@ REFUSED: list[tuple[Any, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "field"), REFUSED, ids=lambda value: str(value)[:50])
-async def test_what_is_wrong_is_refused_with_the_path_of_its_field(
-    body: Any, field: str | None
-) -> None:
-    error = await refusal(body)
+@pytest.mark.parametrize(("body", "field"), INVALID_BODIES, ids=lambda value: str(value)[:50])
+async def test_invalid_field_is_rejected_with_its_path(body: Any, field: str | None) -> None:
+    error = await validation_error(body)
 
     assert not isinstance(error, TooLarge)
     assert error.field == field
@@ -355,27 +367,27 @@ async def test_what_is_wrong_is_refused_with_the_path_of_its_field(
 
 
 @pytest.mark.parametrize("url", ["data:,", "data:,hi%20there", "data:;base64,", "data:a/b,x,y"])
-async def test_every_data_url_that_can_be_read_is_taken(url: str) -> None:
-    assert await read(file(url))
+async def test_valid_data_url_is_accepted(url: str) -> None:
+    assert await read(body_with_file(url))
 
 
-async def test_the_whole_history_is_asked_for() -> None:
-    assert "whole history" in str(await refusal({"id": "a", "message": HI}))
+async def test_missing_history_error_requests_the_whole_history() -> None:
+    assert "whole history" in str(await validation_error({"id": "a", "message": HI}))
 
 
-async def test_a_newest_message_alone_is_refused_with_what_to_send() -> None:
-    error = await refusal({"id": "a", "message": HI})
+async def test_single_message_error_explains_the_missing_history() -> None:
+    error = await validation_error({"id": "a", "message": HI})
 
     assert error.field == "messages"
     assert "the server does not store it" in str(error)
 
 
-async def test_whoever_names_what_there_is_not_is_told_what_there_is() -> None:
+async def test_unknown_display_tool_error_lists_the_available_tools() -> None:
     chat = await read({"messages": [HI], "tools": ["generateCard", "x"]})
 
-    with pytest.raises(InvalidRequest, match="generateForm, generateChart") as refused:
+    with pytest.raises(InvalidRequest, match="generateForm, generateChart") as caught:
         chat.display_tools()
-    assert refused.value.field == "tools[1]"
+    assert caught.value.field == "tools[1]"
 
 
 TOO_LARGE = [
@@ -387,47 +399,49 @@ TOO_LARGE = [
 
 
 @pytest.mark.parametrize(("body", "field"), TOO_LARGE)
-async def test_too_many_of_anything_are_refused(body: Any, field: str) -> None:
-    error = await refusal(body)
+async def test_too_many_items_are_rejected_as_too_large(body: Any, field: str) -> None:
+    error = await validation_error(body)
 
     assert isinstance(error, TooLarge)
     assert error.field == field
 
 
-async def test_as_many_as_allowed_are_taken() -> None:
+async def test_request_at_the_limits_is_accepted() -> None:
     texts = [{"type": "text", "text": "x"}] * 4
 
     assert await read({"messages": [{"role": "user", "parts": texts, "id": "i" * 16}] * 5})
 
 
-async def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
+async def test_body_over_the_limit_is_not_read_to_its_end() -> None:
     with pytest.raises(TooLarge):
         await read_chat_request(request(*[b" " * 1024] * 5, b"unread"), LIMITS)
     with pytest.raises(TooLarge):
         await read_chat_request(request(headers={"content-length": "4097"}), LIMITS)
 
 
-async def test_a_body_in_pieces_is_put_together() -> None:
+async def test_body_in_several_chunks_is_joined() -> None:
     body = json.dumps({"messages": [HI]}).encode()
 
     assert await read_chat_request(request(body[:7], b"", body[7:]), LIMITS)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b"\xff", b"[" * 1000])
-async def test_what_is_not_json_is_refused_as_that(body: bytes) -> None:
-    error = await refusal(body)
+async def test_invalid_json_is_rejected(body: bytes) -> None:
+    error = await validation_error(body)
 
     assert "not valid JSON" in str(error)
     assert error.field is None
 
 
-async def test_nested_arguments_have_a_floor() -> None:
+async def test_too_deeply_nested_tool_input_or_output_is_rejected() -> None:
     nested: Any = 1
     for _ in range(99):
         nested = [nested]
-    assert await read(part({**CALL, "input": {"a": nested}}))
+    assert await read(body_with_part({**CALL, "input": {"a": nested}}))
 
-    error = await refusal(part({**CALL, "output": {"a": [[nested]]}}))
+    error = await validation_error(body_with_part({**CALL, "output": {"a": [[nested]]}}))
     assert error.field == "messages[0].parts[1].output"
-    error = await refusal(part({"type": "tool-invocation", **MADE_4, "result": [[nested]]}))
+    error = await validation_error(
+        body_with_part({"type": "tool-invocation", **RESULT_V4, "result": [[nested]]})
+    )
     assert error.field == "messages[0].parts[1].result"

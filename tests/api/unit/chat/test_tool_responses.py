@@ -19,10 +19,10 @@ async def read(body: Any) -> ChatRequest:
     return await read_chat_request(request(json.dumps(body).encode()), LimitSettings())
 
 
-async def refusal(body: Any) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as refused:
+async def validation_error(body: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
         await read(body)
-    return refused.value
+    return caught.value
 
 
 def client_tool(**fields: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ async def test_tool_responses_come_from_the_last_step() -> None:
     ]
 
 
-async def test_invocations_beside_the_text_are_tool_responses() -> None:
+async def test_tool_invocations_of_a_message_are_tool_responses() -> None:
     call = {"toolCallId": "c1", "toolName": "locate", "state": "result", "result": 1}
     failed = {**call, "toolCallId": "c2", "isError": True, "result": "Oh"}
     earlier = {**call, "toolCallId": "c0", "step": 0}
@@ -142,4 +142,4 @@ async def test_client_tool_schema_may_have_recursive_definitions() -> None:
     ],
 )
 async def test_invalid_client_tool_is_rejected_with_its_field(tools: list[Any], field: str) -> None:
-    assert (await refusal({**MESSAGE, "clientTools": tools})).field == field
+    assert (await validation_error({**MESSAGE, "clientTools": tools})).field == field

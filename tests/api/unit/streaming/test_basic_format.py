@@ -1,4 +1,4 @@
-"""The basic wire: what it makes of each event, and that no cut changes it."""
+"""Conversion of events to the basic stream format."""
 
 import json
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ from shared.streams.event_stream import Entry
 from shared.streams.events import DONE, Event
 
 
-def log_of(*said: Event) -> list[Entry]:
-    data = [*(event.encode() for event in said), DONE]
+def entries_of(*stored_events: Event) -> list[Entry]:
+    data = [*(event.encode() for event in stored_events), DONE]
     return [Entry(1, offset, event) for offset, event in enumerate(data, 1)]
 
 
-def seen(*said: Event) -> list[Any]:
-    """What a client of this wire gets, without the `[DONE]` at its end."""
-    *shown, end = BasicConverter()(log_of(*said))
-    assert end == Entry(1, len(said) + 1, DONE)
-    return [json.loads(entry.data) for entry in shown]
+def converted(*stored_events: Event) -> list[Any]:
+    """Return the events that the client receives, without the final `[DONE]`."""
+    *received, end = BasicConverter()(entries_of(*stored_events))
+    assert end == Entry(1, len(stored_events) + 1, DONE)
+    return [json.loads(entry.data) for entry in received]
 
 
 CALL = events.ToolInputAvailable(tool_call_id="k", tool_name="f", input={"a": None})
-CALLED = {"type": "tool-call", "toolCallId": "k", "toolName": "f", "args": {"a": None}}
-RESULT = {**CALLED, "type": "tool-result"}
+CONVERTED_CALL = {"type": "tool-call", "toolCallId": "k", "toolName": "f", "args": {"a": None}}
+CONVERTED_RESULT = {**CONVERTED_CALL, "type": "tool-result"}
 
-NOTHING: list[Event] = [
+OMITTED: list[Event] = [
     events.Start(message_id="m"),
     events.StartStep(),
     events.FinishStep(),
@@ -56,9 +56,9 @@ NOTHING: list[Event] = [
 ]
 
 
-@pytest.mark.parametrize("event", NOTHING, ids=lambda event: event.type)
-def test_what_this_wire_does_not_have_is_left_out(event: Event) -> None:
-    assert seen(event) == []
+@pytest.mark.parametrize("event", OMITTED, ids=lambda event: event.type)
+def test_event_without_a_basic_equivalent_is_omitted(event: Event) -> None:
+    assert converted(event) == []
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_what_this_wire_does_not_have_is_left_out(event: Event) -> None:
             events.TextDelta(id="t", delta='a\u2028\n"ü'),
             {"type": "text-delta", "textDelta": 'a\u2028\n"ü'},
         ),
-        (CALL, CALLED),
-        (CALL.model_copy(update={"input": None}), {**CALLED, "args": None}),
+        (CALL, CONVERTED_CALL),
+        (CALL.model_copy(update={"input": None}), {**CONVERTED_CALL, "args": None}),
         (events.Finish(finish_reason="length"), {"type": "finish", "finishReason": "length"}),
         (events.Finish(), {"type": "finish", "finishReason": "unknown"}),
         (events.Abort(), {"type": "finish", "finishReason": "cancelled"}),
@@ -79,66 +79,73 @@ def test_what_this_wire_does_not_have_is_left_out(event: Event) -> None:
         ),
     ],
 )
-def test_an_event_is_said_in_the_words_of_this_wire(event: Event, expected: Any) -> None:
-    assert seen(event) == [expected]
+def test_event_is_converted_to_its_basic_equivalent(event: Event, expected: Any) -> None:
+    assert converted(event) == [expected]
 
 
-def test_every_event_there_is_has_been_thought_of() -> None:
-    kinds = {
+def test_all_event_types_are_covered() -> None:
+    event_types = {
         kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)
     }
-    shown = {events.TextDelta, type(CALL), events.Finish, events.Abort, events.Error}
+    converted_types = {events.TextDelta, type(CALL), events.Finish, events.Abort, events.Error}
 
-    assert kinds - {Event, events.Nullable} == shown | {type(event) for event in NOTHING}
+    assert event_types - {Event, events.Nullable} == converted_types | {
+        type(event) for event in OMITTED
+    }
 
 
 @pytest.mark.parametrize("output", [{"b": [1.5]}, None, "", False])
-def test_a_result_names_its_call(output: Any) -> None:
-    answer = events.ToolOutputAvailable(tool_call_id="k", output=output)
+def test_tool_result_includes_its_call(output: Any) -> None:
+    response = events.ToolOutputAvailable(tool_call_id="k", output=output)
 
-    assert seen(CALL, answer) == [CALLED, {**RESULT, "result": output}]
+    assert converted(CALL, response) == [CONVERTED_CALL, {**CONVERTED_RESULT, "result": output}]
 
 
-def test_a_failed_call_has_its_error_as_the_result() -> None:
+def test_failed_call_has_its_error_as_the_result() -> None:
     failure = events.ToolOutputError(tool_call_id="k", error_text="boom")
 
-    assert seen(CALL, failure) == [CALLED, {**RESULT, "result": "boom", "isError": True}]
+    assert converted(CALL, failure) == [
+        CONVERTED_CALL,
+        {**CONVERTED_RESULT, "result": "boom", "isError": True},
+    ]
 
 
-def test_an_id_that_is_used_again_means_the_newer_call() -> None:
-    answer = events.ToolOutputAvailable(tool_call_id="k", output=1)
+def test_reused_call_id_refers_to_the_newest_call() -> None:
+    response = events.ToolOutputAvailable(tool_call_id="k", output=1)
     again = CALL.model_copy(update={"tool_name": "g"})
 
-    assert [event["toolName"] for event in seen(CALL, answer, again, answer)] == list("ffgg")
+    assert [event["toolName"] for event in converted(CALL, response, again, response)] == list(
+        "ffgg"
+    )
 
 
-def test_calls_at_once_keep_their_own_arguments() -> None:
+def test_parallel_calls_keep_their_arguments() -> None:
     other = events.ToolInputAvailable(tool_call_id="l", tool_name="g", input=2)
-    answers = [events.ToolOutputAvailable(tool_call_id=call, output=0) for call in "lk"]
+    responses = [events.ToolOutputAvailable(tool_call_id=call, output=0) for call in "lk"]
 
-    results = seen(CALL, other, *answers)[2:]
+    results = converted(CALL, other, *responses)[2:]
 
     assert [result["args"] for result in results] == [2, {"a": None}]
 
 
-def test_an_error_has_the_code_and_the_text() -> None:
-    assert seen(*RunEnding.lost("req-1").events) == [
+def test_error_has_code_and_text() -> None:
+    assert converted(*RunEnding.lost("req-1").events) == [
         {"type": "error", "error": LOST_TEXT, "code": "lost"}
     ]
 
 
-def test_what_a_newer_worker_says_is_left_out() -> None:
+def test_unknown_and_invalid_events_are_omitted() -> None:
     entries = [Entry(1, 1, b'{"type":"new-in-8"}'), Entry(1, 2, b'{"type":"text-delta"}')]
 
     assert BasicConverter()(entries) == []
 
 
-def test_an_answered_call_is_not_held_any_more() -> None:
-    view = BasicConverter()
+def test_completed_call_is_forgotten() -> None:
+    converter = BasicConverter()
     for _ in range(3):
-        view(log_of(CALL, events.ToolOutputAvailable(tool_call_id="k", output=1)))
+        converter(entries_of(CALL, events.ToolOutputAvailable(tool_call_id="k", output=1)))
 
-    assert view._calls == {}  # pyright: ignore[reportPrivateUsage]
+    assert converter._calls == {}  # pyright: ignore[reportPrivateUsage]
 
 
 names = st.sampled_from(["k", "l"])
@@ -148,7 +155,7 @@ json_values = st.recursive(
     max_leaves=4,
 )
 any_event = st.one_of(
-    st.sampled_from(NOTHING),
+    st.sampled_from(OMITTED),
     st.builds(events.TextDelta, id=names, delta=st.text(max_size=3)),
     st.builds(events.ToolInputAvailable, tool_call_id=names, tool_name=names, input=json_values),
     st.builds(events.ToolOutputAvailable, tool_call_id=names, output=json_values),
@@ -159,25 +166,25 @@ endings = st.sampled_from(
 )
 
 
-def cut(entries: Sequence[Entry], pages: list[int]) -> list[list[Entry]]:
-    """The entries as they come: in pages of these lengths, then the rest."""
-    held, cuts = list(entries), list[list[Entry]]()
+def paginate(entries: Sequence[Entry], pages: list[int]) -> list[list[Entry]]:
+    """Split the entries into pages of these sizes, and a last page with the rest."""
+    remaining, result = list(entries), list[list[Entry]]()
     for size in pages:
-        cuts.append(held[:size])
-        held = held[size:]
-    return [*cuts, held]
+        result.append(remaining[:size])
+        remaining = remaining[size:]
+    return [*result, remaining]
 
 
 @given(st.lists(any_event, max_size=20), endings, st.lists(st.integers(0, 4), max_size=8))
-def test_however_a_log_comes_it_is_the_same_on_this_wire(
-    said: list[Event], ending: list[Event], pages: list[int]
+def test_conversion_is_independent_of_page_boundaries(
+    stored_events: list[Event], ending: list[Event], pages: list[int]
 ) -> None:
-    log, view = log_of(*said, *ending), BasicConverter()
+    entries, converter = entries_of(*stored_events, *ending), BasicConverter()
 
-    shown = [entry for page in cut(log, pages) for entry in view(page)]
+    received = [entry for page in paginate(entries, pages) for entry in converter(page)]
 
-    assert shown == BasicConverter()(log)
-    kinds = [json.loads(entry.data)["type"] for entry in shown[:-1]]
+    assert received == BasicConverter()(entries)
+    kinds = [json.loads(entry.data)["type"] for entry in received[:-1]]
     assert [kind for kind in kinds if kind in ("finish", "error")] == kinds[-1:]
-    assert shown[-1].ends
+    assert received[-1].ends
     assert kinds.count("tool-call") >= kinds.count("tool-result")

@@ -13,7 +13,7 @@ from shared.streams.events import (
     ToolInputStart,
     ToolOutputAvailable,
 )
-from tests.api.unit.streaming.test_basic_format import log_of
+from tests.api.unit.streaming.test_basic_format import entries_of
 
 PARTS = [
     StartStep(),
@@ -25,14 +25,14 @@ PARTS = [
 
 def test_message_parts_exclude_start_and_terminal_events() -> None:
     error = Data(type="data-error", data={}, transient=True)
-    stored = log_of(Start(message_id="m"), *PARTS, error, Finish(finish_reason="tool-calls"))
+    stored = entries_of(Start(message_id="m"), *PARTS, error, Finish(finish_reason="tool-calls"))
 
     assert [entry.data for entry in message_parts(stored)] == [part.encode() for part in PARTS]
 
 
 def test_truncated_replay_starts_with_step_start() -> None:
     lost = ToolOutputAvailable(tool_call_id="c", output=1)
-    stored = log_of(Start(message_id="m"), lost, StartStep(), TextStart(id="t"), lost, Finish())
+    stored = entries_of(Start(message_id="m"), lost, StartStep(), TextStart(id="t"), lost, Finish())
     truncate = TruncatedReplay()
 
     kept: list[Entry] = [entry for entry in stored for entry in truncate([entry])]
@@ -42,6 +42,6 @@ def test_truncated_replay_starts_with_step_start() -> None:
 
 
 def test_truncated_replay_keeps_an_immediate_end() -> None:
-    stored = log_of(Start(message_id="m"), Finish())
+    stored = entries_of(Start(message_id="m"), Finish())
 
     assert TruncatedReplay()(stored) == stored

@@ -17,7 +17,7 @@ from api.streaming.stream_view import StreamView
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE, Event, Finish, ReasoningDelta, TextDelta
 from shared.streams.follow import Follower
-from tests.api.unit.streaming.test_basic_format import CALL, any_event, endings, log_of
+from tests.api.unit.streaming.test_basic_format import CALL, any_event, endings, entries_of
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.fakes.runs import new_run
 from tests.support.fakes.subscriber import SilentSubscriber
@@ -75,11 +75,9 @@ def offset(block: bytes) -> int:
 
 @given(st.lists(any_event, max_size=12), endings)
 @settings(max_examples=60, deadline=None)
-async def test_every_cut_and_its_rest_make_the_whole_stream(
-    events: list[Event], ending: list[Event]
-) -> None:
-    log = log_of(*events, *ending)
-    entries = [Entry(1 + 2 * at // 9, *entry[1:]) for at, entry in enumerate(log)]
+async def test_stream_resumes_from_every_cursor(events: list[Event], ending: list[Event]) -> None:
+    stored = entries_of(*events, *ending)
+    entries = [Entry(1 + 2 * at // 9, *entry[1:]) for at, entry in enumerate(stored)]
     relay = RelayHarness(entries)
     for stream_format in STREAM_FORMATS:
         whole = blocks(await relay.body(stream_format))
@@ -91,7 +89,7 @@ async def test_every_cut_and_its_rest_make_the_whole_stream(
 
 
 async def test_converted_stream_longer_than_a_page_resumes() -> None:
-    entries = log_of(CALL, *[TextDelta(id="t", delta="x")] * 2500, Finish(finish_reason="stop"))
+    entries = entries_of(CALL, *[TextDelta(id="t", delta="x")] * 2500, Finish(finish_reason="stop"))
 
     rest = blocks(await RelayHarness(entries).body(BASIC, Cursor(1, 2400)))
 
@@ -126,7 +124,9 @@ async def test_lost_run_ends_with_an_error(stream_format: StreamFormat) -> None:
 
 
 async def test_heartbeats_are_sent_while_the_format_has_no_events() -> None:
-    relay = RelayHarness(log_of(ReasoningDelta(id="r", delta="hm"))[:-1], heartbeat_seconds=0.001)
+    relay = RelayHarness(
+        entries_of(ReasoningDelta(id="r", delta="hm"))[:-1], heartbeat_seconds=0.001
+    )
 
     assert (await relay.body(BASIC)).startswith(b": keep-alive\n\n")
     assert relay.checked
