@@ -1,4 +1,4 @@
-"""The last hour in samples: made by one process at a time, of what all of them have counted."""
+"""The metrics history: one process at a time adds samples of the counters of all processes."""
 
 import asyncio
 from collections.abc import Iterable
@@ -20,16 +20,16 @@ from tests.shared.integration.test_workers import record
 from tests.support.wait import until
 
 
-async def no_others() -> Iterable[str]:
+async def no_queues() -> Iterable[str]:
     return ()
 
 
-def observatory(redis: Redis) -> SystemMonitor:
-    return SystemMonitor(Stores(redis, redis, live_ttl=60, retention=60), no_others)
+def open_monitor(redis: Redis) -> SystemMonitor:
+    return SystemMonitor(Stores(redis, redis, live_ttl=60, retention=60), no_queues)
 
 
-def sampling(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
-    return MetricsSampler(MetricsHistory(redis), observatory(redis), process_id)
+def open_sampler(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
+    return MetricsSampler(MetricsHistory(redis), open_monitor(redis), process_id)
 
 
 def worker(worker_id: str, *, up_ms: int = 0, **counted: int) -> WorkerRecord:
@@ -43,11 +43,11 @@ def api(api_id: str, *, clients: int = 0, **counted: int) -> ApiRecord:
 
 
 def buckets(**counts: int) -> tuple[int, ...]:
-    """`at_3=2`: two in the bucket that ends at the third bound."""
-    found = [0] * (len(DURATION_BUCKETS) + 1)
+    """Return bucket counts. `at_3=2` sets the bucket below the third bound to 2."""
+    result = [0] * (len(DURATION_BUCKETS) + 1)
     for name, count in counts.items():
-        found[int(name.removeprefix("at_")) - 1] = count
-    return tuple(found)
+        result[int(name.removeprefix("at_")) - 1] = count
+    return tuple(result)
 
 
 async def now_ms(redis: Redis) -> int:
@@ -55,21 +55,22 @@ async def now_ms(redis: Redis) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-async def seen_before(redis: Redis, *, seconds: float, **counters: Counters) -> None:
-    """There was a sample so long ago, and this is what they had counted."""
-    seen = CounterBaseline(at=await now_ms(redis) - int(seconds * 1000), counters=counters)
-    await redis.execute_command("SET", keys.SAMPLE_COUNTERS, seen.model_dump_json(), "PX", 60_000)
+async def put_baseline(redis: Redis, *, seconds: float, **counters: Counters) -> None:
+    """Store each process's counters as of a sample that many seconds ago."""
+    baseline = CounterBaseline(at=await now_ms(redis) - int(seconds * 1000), counters=counters)
+    text = baseline.model_dump_json()
+    await redis.execute_command("SET", keys.SAMPLE_COUNTERS, text, "PX", 60_000)
 
 
 async def sample(redis: Redis) -> Sample:
-    """The sample that is made now, by a process whose turn it is."""
+    """Take leadership, add a sample and return it."""
     await redis.execute_command("DEL", keys.SAMPLE_LEADER)
     assert await MetricsHistory(redis).try_become_leader("sampler") == 0
-    await sampling(redis).sample()
+    await open_sampler(redis).sample()
     return (await MetricsHistory(redis).last_hour(await now_ms(redis)))[-1]
 
 
-async def test_the_first_sample_has_no_rates(redis: Redis) -> None:
+async def test_first_sample_has_no_rates(redis: Redis) -> None:
     await WorkerRegistry(redis).renew(worker("w", succeeded=1000))
 
     first = await sample(redis)
@@ -77,9 +78,9 @@ async def test_the_first_sample_has_no_rates(redis: Redis) -> None:
     assert (first.workers, first.slots, first.succeeded) == (1, 4, 0)
 
 
-async def test_rates_are_what_all_processes_have_counted_since(redis: Redis) -> None:
-    old = {"a": Counters(succeeded=10, failed=1, tokens=500), "p": Counters(accepted=7)}
-    await seen_before(redis, seconds=10, **old)
+async def test_rates_include_the_counters_of_all_processes(redis: Redis) -> None:
+    before = {"a": Counters(succeeded=10, failed=1, tokens=500), "p": Counters(accepted=7)}
+    await put_baseline(redis, seconds=10, **before)
     await WorkerRegistry(redis).renew(worker("a", succeeded=30, failed=3, tokens=1500))
     await WorkerRegistry(redis).renew(worker("b", succeeded=10, cancelled=10))
     await ApiRegistry(redis).renew(api("p", accepted=37, clients=3))
@@ -95,13 +96,13 @@ async def test_rates_are_what_all_processes_have_counted_since(redis: Redis) -> 
     assert (found.workers, found.slots, found.clients) == (2, 8, 5)
 
 
-async def test_waits_and_first_tokens_are_those_since_the_sample_before(redis: Redis) -> None:
+async def test_percentiles_cover_the_time_since_the_last_sample(redis: Redis) -> None:
     known = buckets(at_1=100, at_10=7)
-    await seen_before(redis, seconds=5, w=Counters(wait=known, first_token=known))
-    told = worker("w").model_copy(
+    await put_baseline(redis, seconds=5, w=Counters(wait=known, first_token=known))
+    updated = worker("w").model_copy(
         update={"counters": Counters(wait=buckets(at_1=100, at_10=17), first_token=known)}
     )
-    await WorkerRegistry(redis).renew(told)
+    await WorkerRegistry(redis).renew(updated)
 
     found = await sample(redis)
 
@@ -111,15 +112,15 @@ async def test_waits_and_first_tokens_are_those_since_the_sample_before(redis: R
     assert found.first_token_p50_ms is None
 
 
-async def test_a_process_that_starts_again_counts_from_nothing(redis: Redis) -> None:
-    await seen_before(redis, seconds=5, **{"host-1-aaaaaa": Counters(succeeded=1000)})
+async def test_counters_of_a_restarted_process_start_at_zero(redis: Redis) -> None:
+    await put_baseline(redis, seconds=5, **{"host-1-aaaaaa": Counters(succeeded=1000)})
     await WorkerRegistry(redis).renew(worker("host-1-bbbbbb", succeeded=10))
 
     assert (await sample(redis)).succeeded == pytest.approx(2, rel=0.1)
 
 
-async def test_who_was_away_and_is_back_is_not_counted_from_the_start(redis: Redis) -> None:
-    await seen_before(redis, seconds=5, other=Counters())
+async def test_process_missing_in_the_baseline_adds_no_rates(redis: Redis) -> None:
+    await put_baseline(redis, seconds=5, other=Counters())
     await WorkerRegistry(redis).renew(worker("w", up_ms=3_600_000, succeeded=100_000))
 
     assert (await sample(redis)).succeeded == 0
@@ -127,8 +128,8 @@ async def test_who_was_away_and_is_back_is_not_counted_from_the_start(redis: Red
     assert (await sample(redis)).succeeded > 0
 
 
-async def test_what_was_counted_last_by_one_that_left_is_not_lost(redis: Redis) -> None:
-    await seen_before(redis, seconds=5, w=Counters(succeeded=10))
+async def test_final_counters_of_a_stopped_process_are_included(redis: Redis) -> None:
+    await put_baseline(redis, seconds=5, w=Counters(succeeded=10))
     await WorkerRegistry(redis).renew(worker("w", succeeded=10))
     await WorkerRegistry(redis).deregister(worker("w", succeeded=20))
 
@@ -137,16 +138,16 @@ async def test_what_was_counted_last_by_one_that_left_is_not_lost(redis: Redis) 
     assert (await sample(redis)).succeeded == 0
 
 
-async def test_of_many_processes_one_has_the_turn(redis: Redis) -> None:
-    answers = await asyncio.gather(
+async def test_only_one_process_becomes_leader(redis: Redis) -> None:
+    waits = await asyncio.gather(
         *(MetricsHistory(redis).try_become_leader(str(n)) for n in range(20))
     )
 
-    assert answers.count(0) == 1
-    assert all(4 < left <= 5 for left in answers if left)
+    assert waits.count(0) == 1
+    assert all(4 < seconds <= 5 for seconds in waits if seconds)
 
 
-async def test_a_process_whose_turn_has_passed_adds_nothing(redis: Redis) -> None:
+async def test_process_that_lost_leadership_adds_no_sample(redis: Redis) -> None:
     samples = MetricsHistory(redis)
     await samples.try_become_leader("quick")
 
@@ -157,21 +158,21 @@ async def test_a_process_whose_turn_has_passed_adds_nothing(redis: Redis) -> Non
     assert await samples.last_hour(0) == ()
 
 
-async def test_many_processes_make_one_sample_a_turn(redis: Redis) -> None:
+async def test_many_processes_add_one_sample_per_interval(redis: Redis) -> None:
     async with AsyncExitStack() as stack:
         for number in range(8):
-            await stack.enter_async_context(sampling(redis, str(number)))
+            await stack.enter_async_context(open_sampler(redis, str(number)))
         samples = MetricsHistory(redis)
 
-        async def some() -> bool:
+        async def has_sample() -> bool:
             return len(await samples.last_hour(await now_ms(redis))) >= 1
 
-        await until(some)
+        await until(has_sample)
         assert len(await samples.last_hour(await now_ms(redis))) == 1
         assert await redis.execute_command("PTTL", keys.SAMPLES) > 3_000_000
 
 
-async def test_samples_are_capped_and_only_new_ones_are_read_again(redis: Redis) -> None:
+async def test_samples_are_capped_and_read_incrementally(redis: Redis) -> None:
     text = (await sample(redis)).model_dump_json()
     await redis.execute_command(
         "EVAL",
@@ -190,7 +191,7 @@ async def test_samples_are_capped_and_only_new_ones_are_read_again(redis: Redis)
     assert later[:-1] == hour[1:]
 
 
-async def test_what_a_newer_process_wrote_is_passed_over(redis: Redis) -> None:
+async def test_samples_of_newer_versions_are_ignored(redis: Redis) -> None:
     await redis.execute_command("XADD", keys.SAMPLES, "*", "sample", '{"v": 2}')
     await redis.execute_command("XADD", keys.SAMPLES, "*", "other", "x")
 
