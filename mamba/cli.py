@@ -136,7 +136,7 @@ def config(
 ) -> None:
     """Check the settings and show the source of each.
 
-    Secrets are masked. If settings are wrong or unknown, lists all of them and exits with code 2.
+    Secrets are masked. If settings are invalid or unknown, lists all of them and exits with code 2.
     """
     with report_errors("config"):
         from mamba.config.config_report import config_rows, in_columns, in_json  # noqa: PLC0415

@@ -48,7 +48,7 @@ def run() -> int:
     """Serve until a signal or a failure. Returns the exit code.
 
     Raises:
-        SettingsError: if the settings are wrong. Nothing has been started then.
+        SettingsError: if the settings are invalid. Nothing has been started then.
     """
     code = 0
     try:

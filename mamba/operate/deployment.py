@@ -86,7 +86,7 @@ def run_on_deployment(command: Callable[[Deployment], Awaitable[_T]]) -> _T:
 
     Raises:
         CommandFailed: if Redis is unreachable.
-        SettingsError: if the settings are wrong.
+        SettingsError: if the settings are invalid.
     """
 
     async def run() -> _T:

@@ -131,9 +131,9 @@ def _describe_errors(path: Path, error: ValidationError) -> str:
 def _check_names(path: Path, agents: Sequence[FileAgent]) -> None:
     taken = {card.name: "built in" for card in BUILT_IN}
     for index, agent in enumerate(agents):
-        place = f"agents[{index}].name"
+        field = f"agents[{index}].name"
         if (origin := taken.get(agent.name)) is not None:
             raise SettingsError(
-                f"{path} is invalid:\n  {place}: {agent.name!r} is already in use ({origin})."
+                f"{path} is invalid:\n  {field}: {agent.name!r} is already in use ({origin})."
             )
-        taken[agent.name] = place
+        taken[agent.name] = field

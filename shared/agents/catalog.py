@@ -37,7 +37,7 @@ class AgentCatalog:
     async def read(self) -> list[AgentCard]:
         """Return all cards, without those of a newer version that this process cannot parse."""
         fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.AGENTS)
-        cards = (_card(said.partition(b" ")[2]) for said in fields.values())
+        cards = (_card(value.partition(b" ")[2]) for value in fields.values())
         return [card for card in cards if card is not None]
 
     async def queues(self, settings: Settings) -> set[str]:

@@ -1,4 +1,4 @@
-"""docs/reference-coverage.md names only what is there, and leaves no row without a reason."""
+"""docs/reference-coverage.md cites existing tests and files, or gives a reason."""
 
 import ast
 import re
@@ -19,13 +19,13 @@ PAGE = ROOT / "docs/reference-coverage.md"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)(?:\[[^\]`]+\])?`")
-#: Shorter than this nothing is argued.
-ARGUED = re.compile(r"^Otherwise: .{15,}")
+#: A reason has at least 15 characters.
+REASON = re.compile(r"^Otherwise: .{15,}")
 
 
 class Row(NamedTuple):
-    said: str
-    here: str
+    reference: str
+    location: str
     proof: str
 
 
@@ -43,30 +43,30 @@ def names_in(path: str) -> frozenset[str]:
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, functions))
 
 
-def test_every_row_has_a_proof_that_exists_or_an_argument() -> None:
+def test_every_row_cites_an_existing_test_or_a_reason() -> None:
     for row in rows():
         named = TEST.findall(row.proof)
-        assert named or ARGUED.match(row.proof), row
+        assert named or REASON.match(row.proof), row
         assert len(named) == row.proof.count("::"), f"not readable as tests: {row.proof}"
         for path, test in named:
             assert (ROOT / path).is_file(), row
             assert test in names_in(path), row
 
 
-def test_every_row_says_where_it_lives() -> None:
+def test_every_row_links_to_existing_files() -> None:
     for row in rows():
-        links = re.findall(r"\]\(([^)]+)\)", row.here)
-        assert links or (row.here.startswith("`") and ARGUED.match(row.proof)), row
+        links = re.findall(r"\]\(([^)]+)\)", row.location)
+        assert links or (row.location.startswith("`") and REASON.match(row.proof)), row
         for link in links:
             assert (PAGE.parent / link).exists(), row
 
 
-def test_the_page_is_about_all_of_it() -> None:
+def test_coverage_page_has_all_rows() -> None:
     assert len(rows()) > 150
 
 
-def test_uv_installs_all_of_it() -> None:
-    """`uv sync` installs the group `dev`, which is the extra `dev`, which is all the others."""
+def test_uv_sync_installs_every_extra() -> None:
+    """`uv sync` installs the group `dev`, which contains the extra `dev` with all other extras."""
     assert PROJECT["dependency-groups"]["dev"] == ["mamba-server[dev]"]
     assert "mamba-server[api,worker,tracing]" in PROJECT["project"]["optional-dependencies"]["dev"]
 
@@ -75,7 +75,7 @@ def test_pytest_measures_coverage(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.pluginmanager.hasplugin("pytest_cov")
 
 
-def test_the_tools_are_the_documented_ones() -> None:
+def test_development_tools_match_the_reference() -> None:
     needed = " ".join(requires("mamba-server") or ())
     for tool in ("pytest", "pytest-asyncio", "pytest-cov", "ruff", "hatchling"):
         assert f"{tool}>" in needed.replace(" ", "") or f"{tool} " in needed, tool
@@ -94,7 +94,7 @@ PACKAGES = {
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_packages_are_the_documented_ones_or_newer(package: str) -> None:
+def test_packages_match_the_reference_or_are_newer(package: str) -> None:
     installed = tuple(int(part) for part in re.findall(r"\d+", version(package))[:3])
 
     assert any(re.match(rf"{package}\b", line) for line in requires("mamba-server") or ())
@@ -106,16 +106,16 @@ def test_pydantic_ai_is_pinned() -> None:
     assert any(re.match(r"pydantic-ai-slim\[.+\]==\d", line) for line in worker)
 
 
-def test_the_layers_are_checked() -> None:
+def test_import_layers_are_checked() -> None:
     contracts = PROJECT["tool"]["importlinter"]["contracts"]
-    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
-    forbidden = [one for one in contracts if one["type"] == "forbidden"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    forbidden = [contract for contract in contracts if contract["type"] == "forbidden"]
 
     assert layers == ["mamba", "api | worker", "shared"]
-    assert any("pydantic_ai" in one["forbidden_modules"] for one in forbidden)
+    assert any("pydantic_ai" in contract["forbidden_modules"] for contract in forbidden)
 
 
-def test_the_style_is_checked() -> None:
+def test_code_style_is_checked() -> None:
     ruff = PROJECT["tool"]["ruff"]
 
     assert ruff["line-length"] == 100
@@ -123,18 +123,21 @@ def test_the_style_is_checked() -> None:
     assert PROJECT["tool"]["pyright"]["typeCheckingMode"] == "strict"
 
 
-def test_one_command_is_the_whole_check() -> None:
+def test_ci_runs_make_check() -> None:
     assert "make check" in (ROOT / ".ci/run").read_text()
 
 
-def test_the_settings_have_the_documented_classes() -> None:
+def test_settings_classes_match_the_reference() -> None:
     for name in ("Server", "Auth", "OpenAI", "Logging", "Health", "Title"):
         kind = getattr(shared.settings, f"{name}Settings")
         assert isinstance(getattr(Settings(), name.lower()), kind)
 
 
-def test_the_middleware_stands_in_the_documented_order() -> None:
-    names = [getattr(one.cls, "__name__", "") for one in create_app(Settings()).user_middleware]
+def test_middleware_order_matches_the_reference() -> None:
+    names = [
+        getattr(middleware.cls, "__name__", "")
+        for middleware in create_app(Settings()).user_middleware
+    ]
     documented = ["CORSMiddleware", "RequestIdMiddleware", "RequestLogMiddleware", "AuthMiddleware"]
 
     assert [name for name in names if name in documented] == documented

@@ -42,31 +42,31 @@ FAILED = [
 ]
 
 
-def test_the_configuration_page_is_made_from_the_settings() -> None:
+def test_configuration_page_is_up_to_date() -> None:
     assert (ROOT / "docs/reference/configuration.md").read_text() == page()
 
 
-def test_the_errors_page_has_each_refusal_as_the_code_has_it() -> None:
+def test_errors_page_lists_every_refusal() -> None:
     refused = ERRORS.partition("## Failed runs")[0]
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\d+) \|", refused, re.MULTILINE)
 
     assert {(code, kind, int(status)) for code, kind, status in rows} == {
         (kind.code, kind.__name__, status_of(kind))
         for kind in _below(Refusal)
-        # Narrower ones, with a detail of their own, stand where they are raised.
+        # Subclasses in other modules only add details.
         if kind.__module__ == Refusal.__module__
-        and kind is not TooManyRequests  # it is only the base of the three
+        and kind is not TooManyRequests  # only a base class
     }
 
 
-def test_the_errors_page_has_each_failure_as_the_code_has_it() -> None:
+def test_errors_page_lists_every_failure_code() -> None:
     documented = {row.code: row[2:] for row in FAILED}
     known = {f.code: (f.text, f.retried, f.retryable) for f in failures.ALL}
 
     assert documented == {**known, "lost": (LOST_TEXT, False, True)}
 
 
-def test_the_errors_page_has_each_class_in_its_row() -> None:
+def test_errors_page_lists_every_error_class() -> None:
     documented = {
         kind: row.code for row in FAILED for kind in re.findall(r"`([A-Z]\w+)`", row.origin)
     }
@@ -75,21 +75,23 @@ def test_the_errors_page_has_each_class_in_its_row() -> None:
 
 
 @pytest.mark.parametrize("status", range(400, 600))
-async def test_the_errors_page_has_each_status_in_its_row(status: int) -> None:
-    said = {int(one): row.code for row in reversed(FAILED) for one in _statuses(row.origin)}
+async def test_errors_page_lists_every_model_status(status: int) -> None:
+    documented = {
+        int(status): row.code for row in reversed(FAILED) for status in _statuses(row.origin)
+    }
     other = "model_rejected" if status < 500 else "model_error"
 
-    assert await _code_of(status) == said.get(status, other)
+    assert await _code_of(status) == documented.get(status, other)
 
 
-def test_every_file_that_the_readme_and_the_docs_link_to_exists() -> None:
+def test_every_linked_file_exists() -> None:
     for page_path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"), ROOT / "clients/README.md"):
         links = re.findall(r"\]\(([^)#:]+)\)", page_path.read_text())
         missing = [link for link in links if not (page_path.parent / link).exists()]
         assert not missing, page_path
 
 
-def test_every_anchor_that_the_readme_and_the_docs_link_to_is_a_heading() -> None:
+def test_every_linked_anchor_is_a_heading() -> None:
     for page_path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
         for path, anchor in re.findall(r"\]\(([^)#:]*\.md)?#([\w-]+)\)", page_path.read_text()):
             target = page_path.parent / path if path else page_path
@@ -102,7 +104,7 @@ def _anchors(page_path: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_path_that_the_architecture_page_names_exists() -> None:
+def test_every_path_in_the_architecture_page_exists() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     named = re.findall(r"`((?:api|worker|shared|mamba|helm)/[\w/.]*)`", text)
 
@@ -110,11 +112,11 @@ def test_every_path_that_the_architecture_page_names_exists() -> None:
     assert not [path for path in named if not (ROOT / path).exists()]
 
 
-def test_the_openapi_document_is_made_from_the_routes() -> None:
+def test_openapi_document_is_up_to_date() -> None:
     assert (ROOT / "docs/reference/openapi.json").read_text() == openapi.page(), "run: make docs"
 
 
-def test_the_logs_page_has_each_event_with_its_level_and_its_fields() -> None:
+def test_logs_page_lists_every_event_with_level_and_fields() -> None:
     logged: dict[str, set[str]] = defaultdict(set)
     for event, level, fields in _log_calls():
         logged[event].add(level)
@@ -130,18 +132,18 @@ def test_the_logs_page_has_each_event_with_its_level_and_its_fields() -> None:
 
 
 def _below(kind: type[Refusal]) -> Iterator[type[Refusal]]:
-    for one in kind.__subclasses__():
-        yield one
-        yield from _below(one)
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _below(subclass)
 
 
 def _statuses(origin: str) -> list[str]:
-    """Those that stand alone: not "429 with" a code that makes them another's."""
+    """Return the statuses without a further condition, such as `429 with` a code."""
     return re.findall(r"\b(\d{3})\b(?! with)", origin)
 
 
 async def _code_of(status: int) -> str:
-    """What a model's refusal becomes, by way of the client and of pydantic-ai."""
+    """Return the failure code of a model response, through the client and pydantic-ai."""
     transport = httpx2.MockTransport(lambda _: httpx2.Response(status, json={"error": {}}))
     async with httpx2.AsyncClient(transport=transport) as http:
         client = AsyncOpenAI(
@@ -161,7 +163,7 @@ _LEVELS = ("debug", "info", "warning", "error", "critical", "log")
 
 
 def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
-    """Each call of a module's `log`: the event's name, the method, the named fields."""
+    """Yield the event, method and field names of each `log` call."""
     for package in ("api", "worker", "shared", "mamba"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -170,7 +172,7 @@ def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
                         level in _LEVELS
                     ):
                         names = [a.value for a in node.args if isinstance(a, ast.Constant)]
-                        assert names, f"{path}:{node.lineno}: an event's name is a constant"
+                        assert names, f"{path}:{node.lineno}: the event code must be a constant"
                         named = {k.arg: k.value for k in node.keywords if k.arg}
                         message = named.pop("message", ast.Constant(""))
                         assert isinstance(message, ast.Constant), f"{path}:{node.lineno}"
@@ -180,7 +182,7 @@ def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
                         pass
 
 
-def test_the_display_tools_types_are_made_from_their_schemas() -> None:
+def test_display_tool_types_are_up_to_date() -> None:
     types = (ROOT / "clients/display-tools.d.ts").read_text()
 
     assert types == display_types.page(), "run: make docs"
@@ -188,12 +190,12 @@ def test_the_display_tools_types_are_made_from_their_schemas() -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_console_says_of_each_failure_what_the_errors_page_says() -> None:
+def test_console_error_texts_match_the_errors_page() -> None:
     codes: dict[str, list[str]] = json.loads(
         (ROOT / "web/ops/src/api/error_codes.json").read_text()
     )
 
-    assert {code: means for code, (means, _) in codes.items()} == {
+    assert {code: text for code, (text, _) in codes.items()} == {
         row.code: row.text for row in FAILED
     }
     assert all(remedy.endswith(".") for _, remedy in codes.values())

@@ -1,4 +1,4 @@
-"""The metrics: their page, their names, their labels, and what Prometheus makes of them."""
+"""The metrics: their reference page, names, labels and exposition."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ MODULES = (shared.telemetry.metrics, api.monitoring.request_metrics, worker.tele
 
 
 def defined() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Each metric of the code, by its name: its type and its labels."""
+    """Return the type and labels of each metric by name."""
     found: dict[str, tuple[str, tuple[str, ...]]] = {
         name: ("gauge", labels) for name, _, labels in GAUGES
     }
@@ -41,29 +41,31 @@ def labels_of(metric: MetricWrapperBase) -> tuple[str, ...]:
     return cast("tuple[str, ...]", vars(metric)["_labelnames"])
 
 
-def test_the_page_has_each_metric_with_its_type_and_its_labels() -> None:
+def test_metrics_page_lists_every_metric_with_type_and_labels() -> None:
     row = re.compile(r"^\| `(mamba_\w+)` \| (\w+) \| ([^|]*)\| [^|]+ \|[^|]*\|$", re.MULTILINE)
     rows = row.findall(PAGE)
 
-    documented = {name: (kind, tuple(re.findall(r"`(\w+)`", said))) for name, kind, said in rows}
+    documented = {
+        name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows
+    }
     assert documented == defined()
     assert len(rows) == len(documented)
 
 
 @pytest.mark.parametrize("name", defined())
-def test_each_name_ends_in_its_unit_or_says_what_it_counts(name: str) -> None:
+def test_metric_name_follows_naming_conventions(name: str) -> None:
     assert re.fullmatch(r"mamba(_[a-z]+)+", name)
     assert not re.search(r"_(ms|milliseconds|minutes|kb|mb|percent|count)$", name)
 
 
-def test_no_label_is_an_id_or_somebodys() -> None:
+def test_labels_contain_no_ids_or_owners() -> None:
     labels = {label for _, names in defined().values() for label in names}
 
     allowed = {"agent", "model", "outcome", "code", "reason", "method", "route", "status"}
     assert labels <= allowed | {"kind", "queue", "state", "provider", "version", "node"}
 
 
-def test_a_name_that_nobody_knows_is_other() -> None:
+def test_unknown_label_value_becomes_other() -> None:
     names = LabelValues()
     names.add("chat")
 
@@ -71,7 +73,7 @@ def test_a_name_that_nobody_knows_is_other() -> None:
     assert names.label("<script>") == "other"
 
 
-def test_names_do_not_grow_without_end() -> None:
+def test_number_of_label_values_is_bounded() -> None:
     names = LabelValues()
     for number in range(10_000):
         names.add(str(number))
@@ -80,29 +82,29 @@ def test_names_do_not_grow_without_end() -> None:
 
 
 @pytest.mark.parametrize("accept", ["", "text/plain", "application/openmetrics-text;version=1.0.0"])
-def test_what_is_told_can_be_read(accept: str) -> None:
-    family = GaugeMetricFamily("mamba_told", "Told beside.", labels=("queue",))
+def test_exposition_is_parsable_in_every_format(accept: str) -> None:
+    family = GaugeMetricFamily("mamba_extra", "Additional metric.", labels=("queue",))
     family.add_metric(("main",), 3)
 
     text, content_type = exposition(accept, [family])
 
     assert content_type.startswith(accept.partition(";")[0] or "text/plain")
-    assert b'mamba_told{queue="main"} 3.0' in text
+    assert b'mamba_extra{queue="main"} 3.0' in text
     if "openmetrics" in accept:
         assert text.endswith(b"# EOF\n")
         return
-    told = {family.name for family in text_string_to_metric_families(text.decode())}
-    assert "mamba_told" in told
-    assert "mamba_stream_gaps" in told
-    assert not [name for name in told if name.endswith("_created")]
+    names = {family.name for family in text_string_to_metric_families(text.decode())}
+    assert "mamba_extra" in names
+    assert "mamba_stream_gaps" in names
+    assert not [name for name in names if name.endswith("_created")]
 
 
-def test_prometheus_own_linter_finds_nothing() -> None:
-    """Its rules where it is installed (`promtool`), and its format by the library's parser."""
-    ours = [family for family in REGISTRY.collect() if family.name.startswith("mamba_")]
+def test_promtool_accepts_the_exposition() -> None:
+    """Also without `promtool`, the client library parses the exposition."""
+    families = [family for family in REGISTRY.collect() if family.name.startswith("mamba_")]
     text, _ = exposition("", [])
     lines = [line for line in text.decode().splitlines(keepends=True) if "mamba_" in line]
-    assert len(ours) == len(list(text_string_to_metric_families("".join(lines))))
+    assert len(families) == len(list(text_string_to_metric_families("".join(lines))))
     if promtool := shutil.which("promtool"):
         checked = subprocess.run(
             [promtool, "check", "metrics"],

@@ -1,4 +1,4 @@
-"""docs/operate/runbook.md at night: what it tells to type, to look at and to change is there."""
+"""Commands, panels, settings, events and chart values in docs/operate/runbook.md exist."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from mamba.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operate/runbook.md").read_text()
-#: What is named with a dot, and is no name of ours.
+#: Dotted names that are not names of Mamba.
 OTHERS = {"mamba.rdb", "asyncio.to_thread"}
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """Each `mamba …` of a page, with the page's name."""
+    """Yield each `mamba …` command of the docs with the name of its page."""
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for found in re.findall(
             r"(?:^|[`$] ?|-- )mamba ((?:[a-z]+ ?)+)", page.read_text(), re.MULTILINE
@@ -28,7 +28,7 @@ def commands() -> Iterator[tuple[str, str]]:
             yield page.name, found.strip()
 
 
-def test_each_command_of_the_docs_is_one_that_there_is() -> None:
+def test_every_documented_command_exists() -> None:
     root = cast("click.Group", typer.main.get_command(app))
     unknown = [(page, command) for page, command in commands() if not known(root, command)]
 
@@ -44,7 +44,7 @@ def known(group: click.Group, command: str) -> bool:
     return not isinstance(found, click.Group) or not rest or known(found, rest)
 
 
-def test_each_panel_that_it_names_is_on_a_dashboard() -> None:
+def test_every_panel_in_the_runbook_exists() -> None:
     text = "".join(dashboards().values())
     named = set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", PAGE))
 
@@ -54,12 +54,12 @@ def test_each_panel_that_it_names_is_on_a_dashboard() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z]\w*(?:\.\w+)+)`", PAGE)) - OTHERS))
-def test_each_setting_event_and_value_that_it_names_is_one(name: str) -> None:
+def test_every_setting_event_and_value_in_the_runbook_exists(name: str) -> None:
     settings = (ROOT / "docs/reference/configuration.md").read_text()
     events = (ROOT / "docs/reference/logs.md").read_text()
     values = [value.path for value in chart.values()]
     variable = f"MAMBA_{name.replace('.', '__').upper()}"
 
-    said = f"`{name}`" in settings or variable in settings or f"`{name}`" in events
-    # Of the chart, a value, the last names of one, or a section.
-    assert said or any(f".{path}.".find(f".{name}.") >= 0 for path in values)
+    documented = f"`{name}`" in settings or variable in settings or f"`{name}`" in events
+    # Otherwise a chart value, the end of its path, or a section of the chart.
+    assert documented or any(f".{path}.".find(f".{name}.") >= 0 for path in values)

@@ -1,4 +1,4 @@
-"""`docs/operate/tracing.md` and the code, in both directions."""
+"""`docs/operate/tracing.md` matches the code."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from shared.telemetry.tracing.redaction import GEN_AI_ATTRIBUTES, MAMBA_ATTRIBUT
 PAGE = (Path(__file__).parents[2] / "docs/operate/tracing.md").read_text()
 
 
-def test_the_page_lists_each_attribute_that_leaves_the_process() -> None:
+def test_tracing_page_lists_every_exported_attribute() -> None:
     table = PAGE.partition("| attribute |")[2].partition("\n\n")[0]
     rows = [row.split("|")[1] for row in table.splitlines()[2:]]
 
@@ -18,5 +18,5 @@ def test_the_page_lists_each_attribute_that_leaves_the_process() -> None:
     } == MAMBA_ATTRIBUTES | GEN_AI_ATTRIBUTES
 
 
-def test_the_page_says_how_long_the_end_may_take() -> None:
+def test_tracing_page_states_the_flush_timeout() -> None:
     assert f"for {FLUSH_SECONDS:g} seconds at most" in PAGE

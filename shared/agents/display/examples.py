@@ -99,7 +99,7 @@ CARD = Card(
             url=AnyUrl("https://en.wikipedia.org/wiki/Black_mamba"),
             style="primary",
         ),
-        ReplyAction(type="reply", label="And the green one?", text="Tell me about green mambas."),
+        ReplyAction(type="reply", label="And the green one?", text="Describe green mambas."),
     ],
 )
 

@@ -48,7 +48,7 @@ class SdkLogHandler(logging.Handler):
             log.warning(
                 "tracing.sdk_warned",
                 message="OpenTelemetry's SDK logged a warning",
-                said=_without_values(template),
+                warning=_without_values(template),
             )
 
     @contextmanager

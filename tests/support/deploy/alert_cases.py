@@ -73,7 +73,7 @@ PROCESSES = (
     ),
     AlertCase("workers are scaled to zero", api={SERVING: "0"}, worker=WORKER_UNSCRAPED),
     AlertCase(
-        "changed settings are wrong",
+        "changed settings are invalid",
         ("MambaSettingsRefused",),
         worker={"mamba_settings_loaded": "0"},
     ),

@@ -1,4 +1,4 @@
-"""The file of agents: what it may say, and what is said of its mistakes."""
+"""The agent file: its fields and its error messages."""
 
 import os
 from pathlib import Path
@@ -17,14 +17,14 @@ def file_of(path: Path, text: str) -> AgentFile:
     return AgentFile(AgentSettings(file=path / "agents.yaml"))
 
 
-def mistake(path: Path, text: str) -> str:
-    with pytest.raises(SettingsError) as refused:
+def error_of(path: Path, text: str) -> str:
+    with pytest.raises(SettingsError) as raised:
         file_of(path, text).read()
-    assert str(path / "agents.yaml") in str(refused.value)
-    return str(refused.value)
+    assert str(path / "agents.yaml") in str(raised.value)
+    return str(raised.value)
 
 
-def test_an_agent_is_its_name_and_instructions_and_what_else_is_said(tmp_path: Path) -> None:
+def test_agent_has_every_field_of_its_entry(tmp_path: Path) -> None:
     [agent] = file_of(
         tmp_path,
         """
@@ -49,11 +49,11 @@ def test_an_agent_is_its_name_and_instructions_and_what_else_is_said(tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "agents: []", "# nothing"])
-def test_a_file_may_hold_no_agent(tmp_path: Path, text: str) -> None:
+def test_file_without_agents_is_valid(tmp_path: Path, text: str) -> None:
     assert not file_of(tmp_path, text).read()
 
 
-def test_the_file_may_be_missing_unless_a_setting_names_it(
+def test_missing_file_fails_only_if_a_setting_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -63,7 +63,7 @@ def test_the_file_may_be_missing_unless_a_setting_names_it(
         AgentFile(AgentSettings(file=tmp_path / "agents.yaml")).read()
 
 
-MISTAKES = {
+INVALID_FILES = {
     "agents: [{name: poet}]": "agents[0].instructions: Field required",
     "agents: [{name: Poet, instructions: x}]": "agents[0].name: String should match",
     "agents: [{name: p, instructions: x, limits: {steps: 0}}]": "agents[0].limits.steps: Input",
@@ -81,12 +81,12 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), MISTAKES.items(), ids=MISTAKES.values())
-def test_a_mistake_is_named_by_its_file_and_field(tmp_path: Path, text: str, said: str) -> None:
-    assert said in mistake(tmp_path, text)
+@pytest.mark.parametrize(("text", "expected"), INVALID_FILES.items(), ids=INVALID_FILES.values())
+def test_invalid_file_error_names_file_and_field(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in error_of(tmp_path, text)
 
 
-def test_a_change_is_seen_once(tmp_path: Path) -> None:
+def test_changed_reports_each_change_once(tmp_path: Path) -> None:
     file = file_of(tmp_path, POET)
     assert file.changed()
     file.read()

@@ -28,30 +28,30 @@ Json = dict[str, Any]
 
 
 async def call(tool: str, *attempts: Json) -> list[ToolReturnPart]:
-    """What an agent tells the model that calls `tool` with one set of arguments after another."""
+    """Return the tool results of a model that calls `tool` with each set of arguments in turn."""
     calls = iter(attempts)
 
-    def answer(_: list[ModelMessage], __: AgentInfo) -> ModelResponse:
+    def respond(_: list[ModelMessage], __: AgentInfo) -> ModelResponse:
         arguments = next(calls, None)
         if arguments is None:
             return ModelResponse([TextPart("done")])
         return ModelResponse([ToolCallPart(tool, json.dumps(arguments))])
 
-    run = await Agent(FunctionModel(answer), tools=display_tools([tool])).run("show it")
+    run = await Agent(FunctionModel(respond), tools=display_tools([tool])).run("show it")
     requests = [message for message in run.all_messages() if isinstance(message, ModelRequest)]
     return [
         part for message in requests for part in message.parts if isinstance(part, ToolReturnPart)
     ]
 
 
-async def shown(tool: str, arguments: Json) -> Any:
+async def output_of(tool: str, arguments: Json) -> Any:
     (result,) = await call(tool, arguments)
     assert result.outcome == "success"
     return result.content
 
 
-async def complaint(tool: str, arguments: Json) -> str:
-    """The text in which the model is asked to correct its arguments."""
+async def rejection(tool: str, arguments: Json) -> str:
+    """Return the error that the model receives for invalid arguments."""
     (result,) = await call(tool, arguments)
     assert result.outcome == "retried"
     return result.model_response_str()
@@ -69,28 +69,28 @@ def date_field() -> Json:
     return {"name": "when", "label": "When", "type": "date", "min": "2026-01-31"}
 
 
-def test_the_tools_are_those_the_api_lets_a_request_name() -> None:
+def test_tools_match_the_names_that_requests_may_use() -> None:
     assert tuple(DISPLAY_TOOLS) == DISPLAY_TOOL_NAMES
     assert [tool.name for tool in DISPLAY_TOOLS.values()] == list(DISPLAY_TOOL_NAMES)
     assert set(EXAMPLES) == set(DISPLAY_TOOL_NAMES)
 
 
-def test_only_the_named_tools_are_given_and_each_once() -> None:
+def test_display_tools_returns_each_named_tool_once() -> None:
     tools = display_tools(["generateCard", "generateForm", "generateCard"])
 
     assert [tool.name for tool in tools] == ["generateCard", "generateForm"]
 
 
 @pytest.mark.parametrize("name", DISPLAY_TOOL_NAMES)
-async def test_a_tool_returns_its_arguments(name: str) -> None:
+async def test_tool_returns_its_arguments(name: str) -> None:
     arguments = EXAMPLES[name].output()
 
-    assert await shown(name, arguments) == arguments
+    assert await output_of(name, arguments) == arguments
 
 
-# A chart is left out: that values fit categories is greater than a schema says.
+# Without charts: a schema cannot require one value per category.
 @pytest.mark.parametrize("name", ["generateForm", "generateCode", "generateCard"])
-async def test_a_model_that_follows_only_the_schema_is_understood(name: str) -> None:
+async def test_arguments_generated_from_the_schema_are_accepted(name: str) -> None:
     model = TestModel(call_tools=[name])
 
     run = await Agent(model, tools=display_tools([name])).run("show it")
@@ -103,8 +103,8 @@ async def test_a_model_that_follows_only_the_schema_is_understood(name: str) -> 
     }
 
 
-async def test_defaults_are_filled_in_and_nothing_is_null() -> None:
-    content = await shown("generateForm", form(type="text", placeholder=None))
+async def test_output_contains_defaults_and_no_nulls() -> None:
+    content = await output_of("generateForm", form(type="text", placeholder=None))
 
     assert content == {
         "title": "Form",
@@ -113,30 +113,30 @@ async def test_defaults_are_filled_in_and_nothing_is_null() -> None:
     }
 
 
-async def test_names_in_snake_case_unknown_keys_and_numbers_for_texts_are_forgiven() -> None:
+async def test_lenient_parsing_of_keys_and_numbers() -> None:
     arguments = {"title": 7, "submit_label": "Go", "theme": "dark", "fields": [date_field()]}
 
-    content = await shown("generateForm", arguments)
+    content = await output_of("generateForm", arguments)
 
     assert content["title"] == "7"
     assert content["submitLabel"] == "Go"
     assert "theme" not in content
 
 
-async def test_dates_and_urls_are_returned_as_json() -> None:
-    content = await shown("generateForm", {"title": "Form", "fields": [date_field()]})
+async def test_date_is_returned_as_iso_string() -> None:
+    content = await output_of("generateForm", {"title": "Form", "fields": [date_field()]})
 
     assert content["fields"][0]["min"] == "2026-01-31"
 
 
-async def test_whole_numbers_stay_whole() -> None:
-    content = await shown("generateForm", form(type="number", min=1, max=2.5, step=1))
+async def test_integers_are_not_converted_to_floats() -> None:
+    content = await output_of("generateForm", form(type="number", min=1, max=2.5, step=1))
 
     assert json.dumps(content["fields"][0]["min"]) == "1"
     assert content["fields"][0]["max"] == 2.5
 
 
-async def test_wrong_arguments_come_back_to_the_model_which_may_correct_them() -> None:
+async def test_model_can_correct_invalid_arguments() -> None:
     wrong, right = form(type="slider"), form(type="number")
 
     first, second = await call("generateForm", wrong, right)
@@ -146,7 +146,7 @@ async def test_wrong_arguments_come_back_to_the_model_which_may_correct_them() -
     assert second.outcome == "success"
 
 
-async def test_the_model_has_three_attempts_at_correcting() -> None:
+async def test_model_may_correct_arguments_three_times() -> None:
     wrong, right = form(type="slider"), form(type="number")
 
     results = await call("generateForm", wrong, wrong, wrong, right)
@@ -158,7 +158,7 @@ OPTIONS = [{"value": "a", "label": "A"}, {"value": "b", "label": "B"}]
 
 
 @pytest.mark.parametrize(
-    ("field", "words"),
+    ("field", "expected"),
     [
         ({"type": "text", "name": "two words"}, "name"),
         ({"type": "text", "label": None}, "label"),
@@ -189,27 +189,27 @@ OPTIONS = [{"value": "a", "label": "A"}, {"value": "b", "label": "B"}]
         ({"type": "time", "min": "18:00", "default": "17:00"}, "min and default"),
     ],
 )
-async def test_a_form_field_that_contradicts_itself_is_explained(field: Json, words: str) -> None:
-    assert words in await complaint("generateForm", form(**field))
+async def test_invalid_form_field_is_rejected(field: Json, expected: str) -> None:
+    assert expected in await rejection("generateForm", form(**field))
 
 
-async def test_field_names_must_be_unique() -> None:
+async def test_duplicate_field_names_are_rejected() -> None:
     arguments = {"title": "Form", "fields": [date_field(), date_field()]}
 
-    assert "duplicates: when" in await complaint("generateForm", arguments)
+    assert "duplicates: when" in await rejection("generateForm", arguments)
 
 
 @pytest.mark.parametrize("pattern", [r"(?<year>\d{4})-\k<year>", r"\p{L}+", "[a-z]+", r"^\+?\d+$"])
-async def test_a_pattern_may_be_anything_that_javascript_reads(pattern: str) -> None:
-    content = await shown("generateForm", form(type="text", pattern=pattern))
+async def test_javascript_pattern_is_accepted(pattern: str) -> None:
+    content = await output_of("generateForm", form(type="text", pattern=pattern))
 
     assert content["fields"][0]["pattern"] == pattern
 
 
-async def test_a_time_is_that_of_a_clock() -> None:
+async def test_time_drops_fraction_and_offset() -> None:
     field = form(type="time", min="09:00:00.5Z", default="10:00+02:00", max="18:00")
 
-    [time] = (await shown("generateForm", field))["fields"]
+    [time] = (await output_of("generateForm", field))["fields"]
 
     assert (time["min"], time["default"], time["max"]) == ("09:00:00", "10:00:00", "18:00:00")
 
@@ -234,8 +234,8 @@ def conditional(field: str, equals: Any) -> Json:
     ("field", "equals"),
     [("diet", "a"), ("extras", "b"), ("guest", True), ("count", 3), ("city", "Rome")],
 )
-async def test_a_field_may_depend_on_an_earlier_one(field: str, equals: Any) -> None:
-    content = await shown("generateForm", conditional(field, equals))
+async def test_visible_when_accepts_an_earlier_field(field: str, equals: Any) -> None:
+    content = await output_of("generateForm", conditional(field, equals))
 
     condition = content["fields"][-1]["visibleWhen"]
     assert condition == {"field": field, "equals": equals}
@@ -243,7 +243,7 @@ async def test_a_field_may_depend_on_an_earlier_one(field: str, equals: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("field", "equals", "words"),
+    ("field", "equals", "expected"),
     [
         ("diet", "c", "diet can never be 'c'"),
         ("extras", "c", "extras can never be 'c'"),
@@ -255,10 +255,8 @@ async def test_a_field_may_depend_on_an_earlier_one(field: str, equals: Any) -> 
         ("more", "a", "must name an earlier field (got 'more')"),
     ],
 )
-async def test_a_condition_that_nothing_fulfils_is_explained(
-    field: str, equals: Any, words: str
-) -> None:
-    assert words in await complaint("generateForm", conditional(field, equals))
+async def test_impossible_visible_when_is_rejected(field: str, equals: Any, expected: str) -> None:
+    assert expected in await rejection("generateForm", conditional(field, equals))
 
 
 SHORT = {"name": "Sales", "values": [1, 2]}
@@ -276,7 +274,7 @@ def axis(**axis: Any) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "expected"),
     [
         (chart("bar", categories=ABC, series=[SHORT]), "has 2 values for 3 categories"),
         (chart("line", series=[SHORT]), "type line needs categories"),
@@ -304,76 +302,78 @@ def axis(**axis: Any) -> Json:
         (axis(decimals=7), "decimals"),
     ],
 )
-async def test_a_chart_whose_series_do_not_fit_is_explained(arguments: Json, words: str) -> None:
-    assert words in await complaint("generateChart", arguments)
+async def test_invalid_chart_is_rejected(arguments: Json, expected: str) -> None:
+    assert expected in await rejection("generateChart", arguments)
 
 
-async def test_a_scatter_chart_has_points_and_a_pie_has_slices() -> None:
-    scatter = await shown("generateChart", chart("scatter", series=[POINTS]))
-    pie = await shown("generateChart", chart("pie", categories=["a", "b"], series=[SHORT]))
+async def test_scatter_has_points_and_pie_has_values() -> None:
+    scatter = await output_of("generateChart", chart("scatter", series=[POINTS]))
+    pie = await output_of("generateChart", chart("pie", categories=["a", "b"], series=[SHORT]))
 
     assert scatter["series"] == [POINTS]
     assert pie["series"] == [SHORT]
 
 
-async def test_a_line_may_have_gaps_and_a_time_axis() -> None:
+async def test_line_chart_accepts_gaps_and_time_axis() -> None:
     arguments = timed("line", "2026-01-01", "2026-01-01T12:00:00+01:00")
 
-    content = await shown("generateChart", {**arguments, "series": [GAPS]})
+    content = await output_of("generateChart", {**arguments, "series": [GAPS]})
 
     assert content["series"][0]["values"] == [1, None]
     assert content["categories"] == arguments["categories"]
 
 
-async def test_an_axis_says_how_its_numbers_are_written() -> None:
-    content = await shown("generateChart", axis(format="currency", unit="EUR", decimals=2, min=0))
+async def test_axis_returns_its_number_format() -> None:
+    content = await output_of(
+        "generateChart", axis(format="currency", unit="EUR", decimals=2, min=0)
+    )
 
     assert content["yAxis"] == {"unit": "EUR", "format": "currency", "decimals": 2, "min": 0}
 
 
-async def test_a_diff_without_a_change_is_explained() -> None:
+async def test_diff_without_changes_is_rejected() -> None:
     arguments = {"language": "python", "code": "a", "before": "a"}
 
-    assert "omit it if nothing changed" in await complaint("generateCode", arguments)
+    assert "omit it if nothing changed" in await rejection("generateCode", arguments)
 
 
-async def test_a_card_has_one_primary_action_at_most() -> None:
+async def test_card_with_two_primary_actions_is_rejected() -> None:
     action = {"type": "reply", "label": "Yes", "text": "Yes", "style": "primary"}
 
-    words = await complaint("generateCard", {"title": "Card", "actions": [action, action]})
+    error = await rejection("generateCard", {"title": "Card", "actions": [action, action]})
 
-    assert "at most one action can be primary" in words
+    assert "at most one action can be primary" in error
 
 
-async def test_a_submitted_action_has_a_name_that_programs_can_switch_on() -> None:
+async def test_submit_action_name_with_spaces_is_rejected() -> None:
     action = {"type": "submit", "label": "Book", "name": "book it"}
 
-    assert "name" in await complaint("generateCard", {"title": "Card", "actions": [action]})
+    assert "name" in await rejection("generateCard", {"title": "Card", "actions": [action]})
 
 
-async def test_highlighted_lines_must_be_lines_of_the_code() -> None:
+async def test_highlighted_lines_outside_the_code_are_rejected() -> None:
     arguments = {"language": "Python", "code": "a\nb\n", "startLine": 10}
 
-    content = await shown("generateCode", {**arguments, "highlightedLines": [10, 11]})
-    words = await complaint("generateCode", {**arguments, "highlightedLines": [11, 12]})
+    content = await output_of("generateCode", {**arguments, "highlightedLines": [10, 11]})
+    error = await rejection("generateCode", {**arguments, "highlightedLines": [11, 12]})
 
     assert content["language"] == "python"
-    assert "highlightedLines must be within the lines of code, 10 to 11 (got 12)" in words
+    assert "highlightedLines must be within the lines of code, 10 to 11 (got 12)" in error
 
 
-async def test_code_keeps_its_whitespace() -> None:
+async def test_code_whitespace_is_preserved() -> None:
     code = "\tif x:\r\n\t\tpass  \n\n"
 
-    content = await shown("generateCode", {"language": "python", "code": code, "before": "\n"})
+    content = await output_of("generateCode", {"language": "python", "code": code, "before": "\n"})
 
     assert (content["code"], content["before"]) == (code, "\n")
 
 
 @pytest.mark.parametrize("url", ["https://example.com/a", "http://a.b/?c=d", "mailto:me@a.example"])
-async def test_a_card_links_to_pages_and_mail(url: str) -> None:
+async def test_card_accepts_http_and_mailto_links(url: str) -> None:
     action = {"type": "link", "label": "Open", "url": url}
 
-    content = await shown("generateCard", {"title": "Card", "actions": [action]})
+    content = await output_of("generateCard", {"title": "Card", "actions": [action]})
 
     assert content["actions"][0]["url"] == url
 
@@ -393,16 +393,16 @@ async def test_a_card_links_to_pages_and_mail(url: str) -> None:
         "",
     ],
 )
-async def test_a_card_links_nowhere_else(url: str) -> None:
+async def test_card_rejects_other_links(url: str) -> None:
     action = {"type": "link", "label": "Open", "url": url}
 
-    assert "url" in await complaint("generateCard", {"title": "Card", "actions": [action]})
+    assert "url" in await rejection("generateCard", {"title": "Card", "actions": [action]})
 
 
-async def test_a_card_shows_only_pictures_of_the_web() -> None:
+async def test_card_media_rejects_non_http_urls() -> None:
     media = {"url": "mailto:me@a.example", "alt": "Me"}
 
-    assert "media" in await complaint("generateCard", {"title": "Card", "media": media})
+    assert "media" in await rejection("generateCard", {"title": "Card", "media": media})
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ async def test_a_card_shows_only_pictures_of_the_web() -> None:
         ),
     ],
 )
-def test_the_parameters_are_the_fields_themselves(
+def test_tool_parameters_match_the_fields(
     name: str, required: set[str], optional: set[str]
 ) -> None:
     schema = DISPLAY_TOOLS[name].tool_def.parameters_json_schema
@@ -438,7 +438,7 @@ def test_the_parameters_are_the_fields_themselves(
 
 
 @pytest.mark.parametrize("name", DISPLAY_TOOL_NAMES)
-def test_the_schema_is_short_and_fit_for_openai(name: str) -> None:
+def test_schema_is_short_and_compatible_with_openai(name: str) -> None:
     definition = DISPLAY_TOOLS[name].tool_def
     text = json.dumps(OpenAIJsonSchemaTransformer(definition.parameters_json_schema).walk())
 
@@ -449,7 +449,7 @@ def test_the_schema_is_short_and_fit_for_openai(name: str) -> None:
     assert "_" not in json.dumps(list(definition.parameters_json_schema["properties"]))
 
 
-def test_form_fields_are_told_apart_by_their_type() -> None:
+def test_each_form_field_schema_has_a_distinct_type() -> None:
     definitions = DISPLAY_TOOLS["generateForm"].tool_def.parameters_json_schema["$defs"]
     types = [d["properties"]["type"] for d in definitions.values() if "type" in d["properties"]]
 

@@ -18,7 +18,7 @@ ZIP = b"PK\x03\x04" + bytes(16)
 
 
 @pytest.mark.parametrize(
-    ("said", "content", "found"),
+    ("declared", "content", "detected"),
     [
         ("image/png", PNG, "image/png"),
         ("text/plain", PNG, "image/png"),
@@ -38,12 +38,12 @@ ZIP = b"PK\x03\x04" + bytes(16)
         ("audio/mpeg", b"ID3\0\0", "audio/mpeg"),
     ],
 )
-def test_a_content_has_the_last_word(said: str, content: bytes, found: str) -> None:
-    assert detect_media_type(said, content) == found
+def test_content_overrides_the_declared_type(declared: str, content: bytes, detected: str) -> None:
+    assert detect_media_type(declared, content) == detected
 
 
 @pytest.mark.parametrize(
-    ("said", "content"),
+    ("declared", "content"),
     [
         ("image/png", b"<html>"),
         ("application/pdf", b""),
@@ -52,9 +52,9 @@ def test_a_content_has_the_last_word(said: str, content: bytes, found: str) -> N
         ("text/csv", ZIP),
     ],
 )
-def test_a_content_that_is_not_what_it_says_is_wrong(said: str, content: bytes) -> None:
-    with pytest.raises(WrongMediaType, match=said):
-        detect_media_type(said, content)
+def test_content_that_contradicts_its_type_is_rejected(declared: str, content: bytes) -> None:
+    with pytest.raises(WrongMediaType, match=declared):
+        detect_media_type(declared, content)
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,18 @@ def test_a_content_that_is_not_what_it_says_is_wrong(said: str, content: bytes) 
         "application/toml",
     ],
 )
-def test_texts_are_known_by_all_their_names(media_type: str) -> None:
+def test_text_formats_count_as_text(media_type: str) -> None:
     assert is_text(media_type)
     assert is_allowed(media_type, LimitSettings().media_types)
     assert not is_allowed(media_type, ["image/png"])
 
 
-def test_kinds_may_be_named_by_pattern() -> None:
+def test_pattern_allows_matching_types() -> None:
     assert is_allowed("audio/wav", ["audio/*"])
     assert not is_allowed("application/zip", LimitSettings().media_types)
     assert normalize_media_type("") == normalize_media_type(" ; x=y") == "application/octet-stream"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_every_text_becomes_utf_8(encoding: str) -> None:
+def test_text_is_converted_to_utf8(encoding: str) -> None:
     assert as_utf8("größer".encode(encoding)).decode() == "größer"

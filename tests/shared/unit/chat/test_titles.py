@@ -17,16 +17,16 @@ TITLES = [
 ]
 
 
-@pytest.mark.parametrize(("said", "title"), TITLES)
-def test_a_title_is_one_plain_line(said: str, title: str) -> None:
-    assert clean_title(said, 50) == title
+@pytest.mark.parametrize(("text", "title"), TITLES)
+def test_title_is_one_plain_line(text: str, title: str) -> None:
+    assert clean_title(text, 50) == title
 
 
-def test_a_long_title_is_cut_at_a_word() -> None:
+def test_long_title_is_cut_at_a_word_boundary() -> None:
     assert clean_title("How do I write a queue, in Python", 24) == "How do I write a queue…"
 
 
 @pytest.mark.parametrize("text", ["x" * 80, "日本語" * 40, "a b c " * 40, "wort, " * 20])
 @pytest.mark.parametrize("length", [10, 24, 50])
-def test_no_title_is_longer_than_allowed(text: str, length: int) -> None:
+def test_title_never_exceeds_the_maximum_length(text: str, length: int) -> None:
     assert 0 < len(clean_title(text, length)) <= length

@@ -1,4 +1,4 @@
-"""Totals: read off the metrics, of this process since it started, and what is made of them."""
+"""Counters of a process, read from its metrics, and quantiles of their buckets."""
 
 import pytest
 from pydantic_ai.usage import RunUsage
@@ -11,29 +11,34 @@ from tests.docs.test_metrics_page import defined
 from worker.telemetry.metrics import RUN_WAIT, count_first_token, count_usage
 
 
-def test_totals_are_what_was_counted_since_whatever_was_counted_before() -> None:
+def test_counters_exclude_counts_before_the_reader() -> None:
     count_accepted_run("chat")
-    counted = CounterReader()
+    reader = CounterReader()
 
     count_accepted_run("chat")
     for state, times in ((RunState.SUCCEEDED, 3), (RunState.FAILED, 2), (RunState.CANCELLED, 1)):
         for model in ("m", "n")[:times]:
-            count_run("chat", model, state, None)
+            count_run("chat", model, state.value, None)
     count_usage("m", RunUsage(input_tokens=1000, output_tokens=70))
     RUN_WAIT.labels("mamba:queue").observe(0.3)
     count_first_token("chat", "m", 0.3)
     count_first_token("chat", "n", 1e6)
 
-    told = counted.read()
-    assert (told.accepted, told.succeeded, told.failed, told.cancelled) == (1, 2, 2, 1)
-    assert told.tokens == 70
-    assert (sum(told.wait), sum(told.first_token)) == (1, 2)
-    assert told.wait[DURATION_BUCKETS.index(0.5)] == 1
-    assert told.first_token[-1] == 1
+    counters = reader.read()
+    assert (counters.accepted, counters.succeeded, counters.failed, counters.cancelled) == (
+        1,
+        2,
+        2,
+        1,
+    )
+    assert counters.tokens == 70
+    assert (sum(counters.wait), sum(counters.first_token)) == (1, 2)
+    assert counters.wait[DURATION_BUCKETS.index(0.5)] == 1
+    assert counters.first_token[-1] == 1
     assert CounterReader().read() == Counters()
 
 
-def test_its_sources_are_metrics_that_there_are() -> None:
+def test_counter_sources_are_defined_metrics() -> None:
     names = {name.removesuffix("_bucket") for name in SOURCES}
 
     assert names <= set(defined())
@@ -49,9 +54,9 @@ def test_its_sources_are_metrics_that_there_are() -> None:
         ({len(DURATION_BUCKETS): 4}, 0.95, DURATION_BUCKETS[-1]),
     ],
 )
-def test_a_quantile_lies_within_its_bucket(
+def test_quantile_interpolates_within_its_bucket(
     counts: dict[int, int], share: float, seconds: float | None
 ) -> None:
-    buckets = tuple(counts.get(place, 0) for place in range(len(DURATION_BUCKETS) + 1))
+    buckets = tuple(counts.get(index, 0) for index in range(len(DURATION_BUCKETS) + 1))
 
     assert quantile(buckets, share) == (None if seconds is None else pytest.approx(seconds))

@@ -1,4 +1,4 @@
-"""Which provider a model's name means, who may ask for it, and what stands in for it."""
+"""Model names: their provider, permission, queue and fallbacks."""
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -14,7 +14,7 @@ from shared.providers.names import (
 )
 from shared.settings import ModelSettings, OpenAISettings, ProviderSettings, Settings
 
-OWN = ProviderSettings(base_url="https://own.test/v1/", api_key=SecretStr("sk-secret"))
+CUSTOM = ProviderSettings(base_url="https://own.test/v1/", api_key=SecretStr("sk-secret"))
 
 
 def settings(
@@ -44,16 +44,16 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "meant"), NAMES)
-def test_a_name_means_a_model_of_a_provider(name: str, meant: str) -> None:
-    assert str(parse_model_name(settings(own=OWN), name)) == meant
+@pytest.mark.parametrize(("name", "expected"), NAMES)
+def test_model_name_selects_provider_and_model(name: str, expected: str) -> None:
+    assert str(parse_model_name(settings(own=CUSTOM), name)) == expected
 
 
-def test_a_bare_name_is_of_the_default_models_provider() -> None:
+def test_bare_model_name_uses_provider_of_the_default_model() -> None:
     assert str(parse_model_name(settings("ollama/llama3.2"), "mistral")) == "ollama/mistral"
 
 
-def test_the_local_servers_are_there_unasked_and_may_be_moved() -> None:
+def test_built_in_provider_base_url_can_be_overridden() -> None:
     moved = settings(ollama=ProviderSettings(base_url="http://gpu:11434/v1"))
 
     assert providers_of(settings())["ollama"].base_url == "http://localhost:11434/v1"
@@ -63,33 +63,33 @@ def test_the_local_servers_are_there_unasked_and_may_be_moved() -> None:
     assert providers_of(moved)["ollama"].configured
 
 
-def test_a_built_in_provider_keeps_its_address_where_none_is_given() -> None:
+def test_built_in_provider_keeps_its_default_base_url() -> None:
     named = providers_of(settings(vllm=ProviderSettings(models=("a",))))["vllm"]
 
     assert named.base_url == "http://localhost:8000/v1"
     assert named.configured
 
 
-def test_a_provider_shows_its_key_to_nobody() -> None:
-    assert "sk-secret" not in repr(providers_of(settings(own=OWN)))
+def test_provider_repr_hides_the_api_key() -> None:
+    assert "sk-secret" not in repr(providers_of(settings(own=CUSTOM)))
 
 
 @pytest.mark.parametrize(
-    ("default", "key", "there"),
+    ("default", "key", "usable"),
     [("gpt-4o", "k", True), ("gpt-4o", None, False), ("ollama/llama3.2", None, True)],
 )
-def test_somebody_answers_where_the_default_models_provider_is_known(
-    default: str, key: str | None, *, there: bool
+def test_default_provider_decides_whether_a_model_is_usable(
+    default: str, key: str | None, *, usable: bool
 ) -> None:
-    assert has_usable_model(settings(default, key=key)) is there
+    assert has_usable_model(settings(default, key=key)) is usable
 
 
-def test_without_a_list_any_model_may_be_named() -> None:
+def test_any_model_is_allowed_without_patterns() -> None:
     assert resolve_requested_model(settings(), "vllm/a/b") == "vllm/a/b"
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o-mini", "ollama/a/b", "gpt-3"])
-def test_a_list_allows_what_fits_its_patterns_and_the_default(name: str) -> None:
+def test_matching_models_and_the_default_model_are_allowed(name: str) -> None:
     allowing = settings("gpt-3", allowed=("openai/gpt-4*", "ollama/*"))
 
     assert resolve_requested_model(allowing, name) == name
@@ -97,14 +97,14 @@ def test_a_list_allows_what_fits_its_patterns_and_the_default(name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["o3", "vllm/gpt-4o", "openai/GPT-4o"])
-def test_what_a_list_does_not_allow_is_refused_by_its_field(name: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^model: .*openai/gpt-4\*.*GET /models") as refused:
+def test_disallowed_model_error_names_the_field(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^model: .*openai/gpt-4\*.*GET /models") as raised:
         resolve_requested_model(settings(allowed=("openai/gpt-4*",)), name)
 
-    assert refused.value.field == "model"
+    assert raised.value.field == "model"
 
 
-def test_a_pattern_without_a_provider_is_of_the_default_one() -> None:
+def test_pattern_without_provider_uses_the_default_provider() -> None:
     assert resolve_requested_model(settings(allowed=("gpt-*",)), "openai/gpt-5") == "openai/gpt-5"
 
 
@@ -117,25 +117,25 @@ def test_a_pattern_without_a_provider_is_of_the_default_one() -> None:
         ("vllm/x", "main"),
     ],
 )
-def test_the_first_pattern_that_fits_names_a_models_queue(name: str, queue: str) -> None:
+def test_first_matching_pattern_selects_the_queue(name: str, queue: str) -> None:
     routes = {"gpt-4o*": "quick", "ollama/*": "local", "gpt-*": "slow", "openai/*": "other"}
     routed = Settings(models=ModelSettings(queues=routes))
 
     assert queue_for_model(routed, parse_model_name(routed, name)) == queue
 
 
-def test_a_queues_name_is_plain() -> None:
+def test_invalid_queue_name_is_rejected() -> None:
     with pytest.raises(ValidationError, match="queues"):
         ModelSettings(queues={"ollama/*": "Local Queue"})
 
 
-def test_fall_backs_follow_one_another_each_once() -> None:
+def test_fallback_chain_lists_each_model_once() -> None:
     chained = settings(
         fallbacks={
             "gpt-4o": ("gpt-4o-mini", "own/m"),
             "openai/gpt-4o-mini": ("own/m", "ollama/llama3.2"),
         },
-        own=OWN,
+        own=CUSTOM,
     )
 
     chain = fallback_chain(chained, parse_model_name(chained, "gpt-4o"))
@@ -155,22 +155,22 @@ def test_fall_backs_follow_one_another_each_once() -> None:
         {"gpt-4o": ("ollama/a",), "ollama/a": ("vllm/b",), "vllm/b": ("openai/gpt-4o",)},
     ],
 )
-def test_fall_backs_in_a_circle_are_a_mistake(fallbacks: dict[str, tuple[str, ...]]) -> None:
+def test_fallback_cycle_is_rejected(fallbacks: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(ValidationError, match=r"models.fallbacks.*cycle.*openai/gpt-4o →"):
         settings(fallbacks=fallbacks)
 
 
-def test_a_provider_of_ones_own_needs_an_address() -> None:
+def test_custom_provider_requires_base_url() -> None:
     with pytest.raises(ValidationError, match=r"providers\.own\.base_url"):
         settings(own=ProviderSettings())
 
 
-def test_openai_is_written_in_its_own_section() -> None:
+def test_openai_is_rejected_as_a_provider_name() -> None:
     with pytest.raises(ValidationError, match="in the `openai` section"):
-        settings(openai=OWN)
+        settings(openai=CUSTOM)
 
 
 @pytest.mark.parametrize("name", ["Own", "a/b", "", "-a"])
-def test_a_providers_name_is_plain(name: str) -> None:
+def test_invalid_provider_name_is_rejected(name: str) -> None:
     with pytest.raises(ValidationError, match="should match"):
-        Settings(providers={name: OWN})
+        Settings(providers={name: CUSTOM})

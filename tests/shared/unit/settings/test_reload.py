@@ -1,4 +1,4 @@
-"""Settings that change while a process runs, by files of a test's own."""
+"""Reload of the settings while a process runs."""
 
 import asyncio
 import os
@@ -46,29 +46,29 @@ async def event(logs: Logs, name: str) -> MutableMapping[str, Any]:
     return (await until(probe))[-1]
 
 
-async def messages(live: LiveSettings, count: int) -> None:
+async def wait_for_message_limit(live: LiveSettings, count: int) -> None:
     async def probe() -> bool:
         return live.now.limits.messages == count
 
     await until(probe)
 
 
-async def test_each_file_is_watched_whether_it_is_there_or_not(folder: Path) -> None:
+async def test_created_and_deleted_files_are_reloaded(folder: Path) -> None:
     live = LiveSettings(load_settings())
     (folder / "config").mkdir()
 
     async with reloading(live):
         (folder / "config/config.yaml").write_text("limits: {messages: 1}")
-        await messages(live, 1)
+        await wait_for_message_limit(live, 1)
         (folder / "config.local.yaml").write_text("limits: {messages: 2}")
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
         (folder / "mamba.env").write_text("MAMBA_LIMITS__MESSAGES=3")
-        await messages(live, 3)
+        await wait_for_message_limit(live, 3)
         (folder / "mamba.env").unlink()
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
 
 
-async def test_a_file_that_an_editor_replaces_is_read(folder: Path) -> None:
+async def test_replaced_file_is_reloaded(folder: Path) -> None:
     file = folder / "config.local.yaml"
     file.write_text("limits: {messages: 1}")
     live = LiveSettings(load_settings())
@@ -76,10 +76,10 @@ async def test_a_file_that_an_editor_replaces_is_read(folder: Path) -> None:
     async with reloading(live):
         (folder / "new").write_text("limits: {messages: 2}")
         (folder / "new").rename(file)
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
 
 
-async def test_the_swap_of_a_config_map_is_seen(folder: Path) -> None:
+async def test_config_map_symlink_swap_is_reloaded(folder: Path) -> None:
     for version in (1, 2):
         (folder / f"v{version}").mkdir()
         (folder / f"v{version}/config.local.yaml").write_text(f"limits: {{messages: {version}}}")
@@ -90,20 +90,18 @@ async def test_the_swap_of_a_config_map_is_seen(folder: Path) -> None:
     async with reloading(live):
         (folder / "..data_tmp").symlink_to("v2")
         (folder / "..data_tmp").rename(folder / "..data")
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
 
 
-async def test_what_changed_while_the_process_began_is_seen(folder: Path) -> None:
+async def test_change_during_process_start_is_reloaded(folder: Path) -> None:
     live = LiveSettings(load_settings())
     (folder / "config.local.yaml").write_text("limits: {messages: 2}")
 
     async with reloading(live):
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
 
 
-async def test_a_hangup_reads_the_settings_at_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sighup_reloads_immediately(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live = LiveSettings(load_settings())
     monkeypatch.setattr(reload, "POLL_SECONDS", 3600)
 
@@ -111,12 +109,12 @@ async def test_a_hangup_reads_the_settings_at_once(
         await asyncio.sleep(0)
         (folder / "config.local.yaml").write_text("limits: {messages: 2}")
         os.kill(os.getpid(), signal.SIGHUP)
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
 
     assert (await event(logs, "settings.reloaded"))["changed"] == ["limits.messages"]
 
 
-async def test_changed_keys_are_logged_without_their_values(folder: Path) -> None:
+async def test_changed_keys_are_logged_without_values(folder: Path) -> None:
     live = LiveSettings(load_settings())
 
     async with reloading(live) as logs:
@@ -127,7 +125,7 @@ async def test_changed_keys_are_logged_without_their_values(folder: Path) -> Non
     assert KEY not in str(logs)
 
 
-async def test_wrong_settings_are_refused_as_a_whole_until_they_are_right(folder: Path) -> None:
+async def test_invalid_settings_are_rejected_until_fixed(folder: Path) -> None:
     live = LiveSettings(load_settings())
     file = folder / "config.local.yaml"
 
@@ -137,7 +135,7 @@ async def test_wrong_settings_are_refused_as_a_whole_until_they_are_right(folder
         assert live.now == Settings()
         assert REGISTRY.get_sample_value("mamba_settings_loaded") == 0
         file.write_text("limits: {messages: 3}")
-        await messages(live, 3)
+        await wait_for_message_limit(live, 3)
 
     assert REGISTRY.get_sample_value("mamba_settings_loaded") == 1
     assert "openai.api_kye: unknown setting" in line["problem"]
@@ -145,7 +143,7 @@ async def test_wrong_settings_are_refused_as_a_whole_until_they_are_right(folder
     assert KEY not in str(logs)
 
 
-async def test_what_needs_a_restart_keeps_its_value_and_is_named_once(folder: Path) -> None:
+async def test_restart_only_setting_keeps_its_value_and_is_logged_once(folder: Path) -> None:
     live = LiveSettings(load_settings())
     file = folder / "config.local.yaml"
 
@@ -156,7 +154,7 @@ async def test_what_needs_a_restart_keeps_its_value_and_is_named_once(folder: Pa
             "server: {port: 9000, heartbeat_seconds: 2}\nredis: {max_connections: 9}\n"
             "limits: {messages: 2}"
         )
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
 
     assert line["changed"] == ["redis.max_connections", "server.port"]
     assert (live.now.server.port, live.now.server.heartbeat_seconds) == (8000, 2)
@@ -164,19 +162,19 @@ async def test_what_needs_a_restart_keeps_its_value_and_is_named_once(folder: Pa
     assert len([line for line in logs if line["event"] == "settings.restart_needed"]) == 1
 
 
-async def test_a_listener_that_fails_does_not_keep_the_others_from_hearing(folder: Path) -> None:
-    heard: list[int] = []
+async def test_failing_listener_does_not_block_others(folder: Path) -> None:
+    received: list[int] = []
     live = LiveSettings(load_settings())
 
     def fail(_: Settings) -> None:
         raise ZeroDivisionError
 
     live.on_change(fail)
-    live.on_change(lambda settings: heard.append(settings.limits.messages))
+    live.on_change(lambda settings: received.append(settings.limits.messages))
 
     async with reloading(live) as logs:
         (folder / "config.local.yaml").write_text("limits: {messages: 2}")
-        await messages(live, 2)
+        await wait_for_message_limit(live, 2)
         assert (await event(logs, "settings.unheard"))["error"] == "ZeroDivisionError"
 
-    assert heard == [2]
+    assert received == [2]

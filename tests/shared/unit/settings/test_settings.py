@@ -14,7 +14,7 @@ OTHER_KEY = "sk-another-0123456789abc"
 
 
 class Folder:
-    """Where the settings' files are: the only sources a test has, beside the environment."""
+    """The folder of the settings files. The environment is the only other source."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ def key_of(settings: Settings) -> str | None:
 # Sources
 
 
-def test_without_any_source_the_defaults_hold() -> None:
+def test_defaults_apply_without_sources() -> None:
     settings = load_settings()
 
     assert settings.server.port == 8000
@@ -56,7 +56,7 @@ def test_without_any_source_the_defaults_hold() -> None:
     assert key_of(settings) is None
 
 
-def test_each_source_overrides_those_below_it(
+def test_each_source_overrides_lower_sources(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports: list[int] = [load_settings().server.port]
@@ -87,7 +87,7 @@ def test_sources_are_merged_key_by_key(folder: Folder, monkeypatch: pytest.Monke
     assert settings.run.max_retries == 7
 
 
-def test_a_section_may_come_whole_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_sets_a_whole_section_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAMBA_SERVER", '{"port": 1, "host": "json"}')
     monkeypatch.setenv("MAMBA_SERVER__PORT", "2")
 
@@ -96,7 +96,7 @@ def test_a_section_may_come_whole_as_json(monkeypatch: pytest.MonkeyPatch) -> No
     assert (server.port, server.host) == (2, "json")
 
 
-def test_an_empty_variable_is_not_set(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.common("server: {port: 1}")
     monkeypatch.setenv("MAMBA_SERVER__PORT", "")
     monkeypatch.setenv("OPENAI_API_KEY", "")
@@ -108,23 +108,23 @@ def test_an_empty_variable_is_not_set(folder: Folder, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "server: {}\n"])
-def test_an_empty_file_says_nothing(folder: Folder, text: str) -> None:
+def test_empty_file_changes_nothing(folder: Folder, text: str) -> None:
     folder.common(text)
     folder.env("")
 
     assert load_settings() == Settings()
 
 
-def test_a_user_without_a_home_has_no_file_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless(_: Path) -> Path:
+def test_missing_home_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path) -> Path:
         raise RuntimeError
 
-    monkeypatch.setattr(Path, "expanduser", homeless)
+    monkeypatch.setattr(Path, "expanduser", fail)
 
     assert load_settings() == Settings()
 
 
-def test_the_file_in_the_home_folder_is_read(folder: Folder) -> None:
+def test_env_file_in_the_home_folder_is_read(folder: Folder) -> None:
     folder.env("MAMBA_SERVER__PORT=1234")
     program = "from shared.settings import load_settings; print(load_settings().server.port)"
 
@@ -140,10 +140,10 @@ def test_the_file_in_the_home_folder_is_read(folder: Folder) -> None:
     assert printed == "1234\n"
 
 
-# OpenAI's own names
+# Variables of OpenAI clients
 
 
-def test_openais_own_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openai_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_BASE_URL", "http://localhost:11434/v1")
 
@@ -153,7 +153,7 @@ def test_openais_own_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.openai.base_url == "http://localhost:11434/v1"
 
 
-def test_openais_own_names_are_read_from_the_file_too(folder: Folder) -> None:
+def test_openai_variables_are_read_from_the_env_file(folder: Folder) -> None:
     folder.env(f"OPENAI_API_KEY={KEY}", "OPENAI_API_BASE_URL=http://localhost/v1", "PATH_X=1")
 
     settings = load_settings()
@@ -162,7 +162,7 @@ def test_openais_own_names_are_read_from_the_file_too(folder: Folder) -> None:
     assert settings.openai.base_url == "http://localhost/v1"
 
 
-def test_ours_goes_before_openais_and_the_environment_before_files(
+def test_mamba_variables_override_openai_variables(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[str | None] = []
@@ -205,7 +205,7 @@ def test_providers_are_merged_from_files_and_the_environment(
     assert groq.headers["X-Team"].get_secret_value() == "a"
 
 
-def test_fallbacks_keep_the_names_of_models_as_they_are(
+def test_model_names_in_fallbacks_keep_their_case(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common("models: {fallbacks: {openai/gpt-4o: [groq/Llama-3]}}")
@@ -217,7 +217,7 @@ def test_fallbacks_keep_the_names_of_models_as_they_are(
     }
 
 
-def test_a_list_replaces_that_of_a_lower_source(
+def test_list_replaces_the_list_of_a_lower_source(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common(f"auth: {{api_keys: [{{name: a, key: {KEY}}}, {{name: b, key: {OTHER_KEY}}}]}}")
@@ -226,9 +226,7 @@ def test_a_list_replaces_that_of_a_lower_source(
     assert [key.name for key in load_settings().auth.api_keys] == ["c"]
 
 
-def test_one_place_of_a_list_may_come_from_the_environment(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variable_sets_one_item_of_a_list(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.common(f"auth: {{api_keys: [{{name: a}}, {{name: b, key: {OTHER_KEY}}}]}}")
     monkeypatch.setenv("MAMBA_AUTH__API_KEYS__0__KEY", KEY)
 
@@ -240,17 +238,17 @@ def test_one_place_of_a_list_may_come_from_the_environment(
 
 
 @pytest.mark.parametrize("name", ["Groq", "a.b", "a b", "openai"])
-def test_a_provider_has_a_plain_name_that_is_not_taken(folder: Folder, name: str) -> None:
+def test_invalid_provider_name_names_its_source(folder: Folder, name: str) -> None:
     folder.common(f"providers: {{'{name}': {{base_url: 'http://x/v1'}}}}")
 
     with pytest.raises(SettingsError, match=rf"providers\.{name}: .*config/config\.yaml"):
         load_settings()
 
 
-# Old names
+# Renamed settings
 
 
-def test_old_names_are_read_from_every_source(
+def test_renamed_settings_are_read_from_every_source(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common("server: {timeout_seconds: 7}")
@@ -267,7 +265,7 @@ def test_old_names_are_read_from_every_source(
     assert load_settings().openai.default_model == "n"
 
 
-def test_an_old_name_goes_before_todays_of_a_lower_source(
+def test_renamed_setting_overrides_a_lower_source(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common("openai: {default_model: low}")
@@ -276,14 +274,14 @@ def test_an_old_name_goes_before_todays_of_a_lower_source(
     assert load_settings().openai.default_model == "high"
 
 
-def test_both_names_in_one_source_are_a_mistake(
+def test_both_names_in_one_source_are_rejected(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common("openai: {model: a, default_model: b}")
     monkeypatch.setenv("MAMBA_SERVER__TIMEOUT_SECONDS", "1")
     monkeypatch.setenv("MAMBA_RUN__TIMEOUT_SECONDS", "2")
 
-    assert mistakes() == [
+    assert problems() == [
         (
             "openai.model: is another name of openai.default_model. Both are set."
             " Keep openai.default_model. (config/config.yaml)"
@@ -295,10 +293,10 @@ def test_both_names_in_one_source_are_a_mistake(
     ]
 
 
-# Mistakes
+# Problems
 
 
-def mistakes() -> list[str]:
+def problems() -> list[str]:
     with pytest.raises(SettingsError) as raised:
         load_settings()
     first, *lines = str(raised.value).splitlines()
@@ -306,7 +304,7 @@ def mistakes() -> list[str]:
     return [line.removeprefix("  ") for line in lines]
 
 
-def test_all_unknown_keys_are_named_with_their_source_and_the_nearest(
+def test_unknown_keys_are_reported_with_source_and_suggestion(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common("redis: {ur: 1}\nservr: {port: 1}")
@@ -316,7 +314,7 @@ def test_all_unknown_keys_are_named_with_their_source_and_the_nearest(
     monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__BASE_ULR", "http://x")
     monkeypatch.setenv("MAMBA_SERVER", '{"hots": "x"}')
 
-    assert mistakes() == [
+    assert problems() == [
         (
             "MAMBA_PROVIDERS__GROQ__BASE_ULR: unknown setting; did you mean"
             " MAMBA_PROVIDERS__GROQ__BASE_URL?"
@@ -336,17 +334,17 @@ def test_all_unknown_keys_are_named_with_their_source_and_the_nearest(
     ]
 
 
-def test_what_is_wrong_with_settings_together_is_named_with_its_source(
+def test_conflicting_settings_are_reported_with_their_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MAMBA_PROVIDERS__GROQ__API_KEY", "k")
 
-    [mistake] = mistakes()
-    assert mistake.startswith("providers.groq.base_url: The base URL is missing. Set it;")
-    assert mistake.endswith("(MAMBA_PROVIDERS__GROQ__API_KEY)")
+    [problem] = problems()
+    assert problem.startswith("providers.groq.base_url: The base URL is missing. Set it;")
+    assert problem.endswith("(MAMBA_PROVIDERS__GROQ__API_KEY)")
 
 
-def test_all_wrong_values_are_named_with_their_source(
+def test_invalid_values_are_reported_with_their_source(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.common("logging: {level: LOUD}")
@@ -354,7 +352,7 @@ def test_all_wrong_values_are_named_with_their_source(
     monkeypatch.setenv("MAMBA_SERVER__PORT", "70000")
     monkeypatch.setenv("MAMBA_SERVER__CORS_ORIGINS", "[1")
 
-    assert mistakes() == [
+    assert problems() == [
         "logging.level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (config/config.yaml)",
         (
             "run.timeout_seconds: Input should be greater than 0"
@@ -369,11 +367,11 @@ def test_all_wrong_values_are_named_with_their_source(
 
 
 @pytest.mark.parametrize("text", ["server: [1", "\x00", "server: {port: 1}: 2", f"a: *{KEY}"])
-def test_a_file_that_cannot_be_read_is_named_but_not_quoted(folder: Folder, text: str) -> None:
+def test_unreadable_file_is_named_but_not_quoted(folder: Folder, text: str) -> None:
     folder.common(text)
     folder.local("servr: {}")
 
-    common, local = mistakes()
+    common, local = problems()
 
     assert common.startswith("config/config.yaml: cannot be read: ")
     assert local.startswith("servr: ")
@@ -381,10 +379,10 @@ def test_a_file_that_cannot_be_read_is_named_but_not_quoted(folder: Folder, text
 
 
 @pytest.mark.parametrize("text", ["- 1", "just words", "7"])
-def test_a_file_without_sections_is_named(folder: Folder, text: str) -> None:
+def test_file_without_sections_is_rejected(folder: Folder, text: str) -> None:
     folder.common(text)
 
-    [line] = mistakes()
+    [line] = problems()
 
     assert line.startswith("config/config.yaml: must contain sections")
 
@@ -403,9 +401,7 @@ LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in ran
     ],
     ids=["a key", "a section", "itself", "laughs", "deep"],
 )
-def test_what_a_file_says_twice_or_without_an_end_is_a_mistake(
-    folder: Folder, text: str, reason: str
-) -> None:
+def test_duplicate_or_recursive_yaml_is_rejected(folder: Folder, text: str, reason: str) -> None:
     folder.local(text)
 
     with pytest.raises(SettingsError, match=reason):
@@ -427,7 +423,7 @@ def test_anchors_and_merges_are_read(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("seconds", [".inf", ".nan", "1e999"])
-def test_a_time_has_an_end(folder: Folder, seconds: str) -> None:
+def test_infinite_duration_is_rejected(folder: Folder, seconds: str) -> None:
     folder.local(f"run: {{timeout_seconds: {seconds}}}\nworker: {{drain_seconds: {seconds}}}")
 
     with pytest.raises(SettingsError, match=r"run\.timeout_seconds.*\n.*worker\.drain_seconds"):
@@ -444,31 +440,31 @@ def test_a_time_has_an_end(folder: Folder, seconds: str) -> None:
         ("MAMBA_PROVIDERS__X__BASE_URL", "http://u:pw9#x@host/v1"),
     ],
 )
-def test_an_address_that_cannot_be_read_is_named_and_not_quoted(
+def test_malformed_address_is_named_but_not_quoted(
     monkeypatch: pytest.MonkeyPatch, name: str, address: str
 ) -> None:
     monkeypatch.setenv(name, address)
 
-    with pytest.raises(SettingsError, match=rf"%2F .*\({name}\)") as caught:
+    with pytest.raises(SettingsError, match=rf"%2F .*\({name}\)") as raised:
         load_settings()
-    assert "pw9" not in str(caught.value)
+    assert "pw9" not in str(raised.value)
 
 
-def test_an_address_may_name_several_hosts_with_their_ports(
+def test_address_accepts_several_hosts_with_ports(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = "sentinel://u:pw@one:26379,two:26380,[::1]:26381/house/0"
+    url = "sentinel://u:pw@one:26379,two:26380,[::1]:26381/mymaster/0"
     monkeypatch.setenv("MAMBA_REDIS__URL", url)
 
     assert load_settings().redis.url == url
 
-    monkeypatch.setenv("MAMBA_REDIS__URL", "sentinel://one:26379,two:port/house")
+    monkeypatch.setenv("MAMBA_REDIS__URL", "sentinel://one:26379,two:port/mymaster")
     with pytest.raises(SettingsError, match="The address is malformed"):
         load_settings()
 
 
 @pytest.mark.parametrize(
-    ("name", "url", "said"),
+    ("name", "url", "expected"),
     [
         ("URL", "cluster://one:6379", "The queue does not support Redis Cluster"),
         ("STREAMS_URL", "cluster://one:6379/1", "without a database"),
@@ -477,40 +473,40 @@ def test_an_address_may_name_several_hosts_with_their_ports(
         ("STREAMS_URL", "cluster://one:port", "The address is malformed"),
     ],
 )
-def test_a_cluster_is_for_the_streams_and_has_no_databases(
-    monkeypatch: pytest.MonkeyPatch, name: str, url: str, said: str
+def test_cluster_address_is_streams_only_without_database(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str, expected: str
 ) -> None:
     monkeypatch.setenv(f"MAMBA_REDIS__{name}", url)
 
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=expected):
         load_settings()
 
 
 @pytest.mark.parametrize("name", ["URL", "STREAMS_URL"])
 @pytest.mark.parametrize("parameter", ["nonsense", "max_connections", "socket_timeout"])
-def test_a_parameter_that_the_client_does_not_take_is_named(
+def test_unsupported_url_parameter_is_named(
     monkeypatch: pytest.MonkeyPatch, name: str, parameter: str
 ) -> None:
     url = f"redis://u:pw9@one?{parameter}=some"
     monkeypatch.setenv(f"MAMBA_REDIS__{name}", url.replace("some", "4" if "max" in url else "some"))
 
-    with pytest.raises(SettingsError, match=rf"{parameter}.*MAMBA_REDIS__{name}") as caught:
+    with pytest.raises(SettingsError, match=rf"{parameter}.*MAMBA_REDIS__{name}") as raised:
         load_settings()
-    assert "pw9" not in str(caught.value)
+    assert "pw9" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["clusters://u:p@one:1,two:2/0?ssl_ca_certs=/a", "redis://one"])
-def test_the_streams_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_streams_url_accepts_another_redis(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MAMBA_REDIS__STREAMS_URL", url)
 
     assert load_settings().redis.streams_url == url
 
 
-def test_a_folder_in_a_files_place_is_named(folder: Folder) -> None:
+def test_folder_instead_of_file_is_reported(folder: Folder) -> None:
     (folder.path / "config.local.yaml").mkdir()
     (folder.path / "mamba.env").write_bytes(b"\xff")
 
-    assert mistakes() == [
+    assert problems() == [
         "config.local.yaml: cannot be read: Is a directory",
         "~/mamba.env: cannot be read: it is not UTF-8 text",
     ]
@@ -527,7 +523,7 @@ def test_a_folder_in_a_files_place_is_named(folder: Folder) -> None:
         ("OTHER_SERVER__PORT", "1"),
     ],
 )
-def test_a_variable_of_another_program_is_no_mistake(
+def test_variable_of_another_program_is_ignored(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -536,7 +532,7 @@ def test_a_variable_of_another_program_is_no_mistake(
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "suggestion"),
     [
         ("MAMBA_SERVER_PORT", "MAMBA_SERVER__PORT"),
         ("MAMBA_AUTH__JWT_ISSUER", "MAMBA_AUTH__JWT__ISSUER"),
@@ -544,37 +540,37 @@ def test_a_variable_of_another_program_is_no_mistake(
         ("MAMBA_PROT__SERVER", None),
     ],
 )
-def test_a_variable_with_a_misplaced_underscore_is_a_mistake(
-    monkeypatch: pytest.MonkeyPatch, name: str, meant: str | None
+def test_misplaced_underscore_is_reported_with_suggestion(
+    monkeypatch: pytest.MonkeyPatch, name: str, suggestion: str | None
 ) -> None:
     monkeypatch.setenv(name, "1")
 
-    hint = f"; did you mean {meant}?" if meant else ""
-    assert mistakes() == [f"{name}: unknown setting{hint}"]
+    hint = f"; did you mean {suggestion}?" if suggestion else ""
+    assert problems() == [f"{name}: unknown setting{hint}"]
 
 
 # Secrets
 
 
-def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_repr_hides_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
     settings = load_settings()
 
-    for shown in (
+    for text in (
         repr(settings),
         str(settings),
         str(settings.model_dump()),
         settings.model_dump_json(),
     ):
-        assert KEY not in shown
+        assert KEY not in text
     assert "**********" in repr(settings)
 
 
 @pytest.mark.parametrize(
     "name", ["OPENAI_API_KEY", "MAMBA_OPENAI", "MAMBA_OPENAI__DEMO", "MAMBA_SERVER__PORT__X"]
 )
-def test_a_secret_is_not_shown_by_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_error_does_not_show_a_secret(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f'{{"api_key": ["{KEY}"]')
     monkeypatch.setenv("MAMBA_SERVER__PORT", "70000")
 
@@ -585,7 +581,7 @@ def test_a_secret_is_not_shown_by_a_mistake(monkeypatch: pytest.MonkeyPatch, nam
     assert raised.value.__suppress_context__
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_frozen() -> None:
     settings = load_settings()
 
     with pytest.raises(ValidationError, match="frozen"):

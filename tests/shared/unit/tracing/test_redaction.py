@@ -1,4 +1,4 @@
-"""What leaves the process, whatever a span holds."""
+"""Redaction of spans before their export."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from opentelemetry.trace import Status, StatusCode
 
 from shared.telemetry.tracing.redaction import GEN_AI_ATTRIBUTES, MAMBA_ATTRIBUTES, redact
 
-WORDS = "the words of somebody"
+USER_CONTENT = "text of a user"
 
 
-class Kept(SpanExporter):
+class RecordingExporter(SpanExporter):
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
 
@@ -21,50 +21,53 @@ class Kept(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def spoken(scope: str, name: str = "chat gpt-4o") -> ReadableSpan:
-    """A span that says more than it should, as it was made."""
-    kept, provider = Kept(), TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(kept))
+def recorded_span(scope: str, name: str = "chat gpt-4o") -> ReadableSpan:
+    """Return a span with user content in every attribute."""
+    exporter, provider = RecordingExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     with provider.get_tracer(scope).start_as_current_span(name) as span:
         for attribute in MAMBA_ATTRIBUTES | GEN_AI_ATTRIBUTES:
-            span.set_attribute(attribute, WORDS)
+            span.set_attribute(attribute, USER_CONTENT)
         span.set_attribute("gen_ai.tool.definitions", "listed-nowhere")
-        span.set_attribute("gen_ai.response.finish_reasons", ["stop", WORDS])
-        span.add_event("words", {"said": WORDS})
-        span.record_exception(ValueError(WORDS))
-        span.set_status(Status(StatusCode.ERROR, WORDS))
-    return kept.spans[0]
+        span.set_attribute("gen_ai.response.finish_reasons", ["stop", USER_CONTENT])
+        span.add_event("content", {"text": USER_CONTENT})
+        span.record_exception(ValueError(USER_CONTENT))
+        span.set_status(Status(StatusCode.ERROR, USER_CONTENT))
+    return exporter.spans[0]
 
 
 @pytest.mark.parametrize("scope", ["mamba", "pydantic-ai"])
-def test_words_stay(scope: str) -> None:
-    cleaned = redact(spoken(scope))
+def test_redact_removes_user_content(scope: str) -> None:
+    redacted = redact(recorded_span(scope))
 
-    assert WORDS not in cleaned.to_json()
-    assert cleaned.attributes == {"error.type": "ValueError"}
-    assert [event.name for event in cleaned.events] == ["exception"]
-    assert cleaned.events[0].attributes == {"exception.type": "ValueError"}
-    assert cleaned.status.status_code is StatusCode.ERROR
+    assert USER_CONTENT not in redacted.to_json()
+    assert redacted.attributes == {"error.type": "ValueError"}
+    assert [event.name for event in redacted.events] == ["exception"]
+    assert redacted.events[0].attributes == {"exception.type": "ValueError"}
+    assert redacted.status.status_code is StatusCode.ERROR
 
 
 @pytest.mark.parametrize("scope", ["mamba", "pydantic-ai"])
-def test_who_and_when_stays_as_it_is(scope: str) -> None:
-    span = spoken(scope)
-    cleaned = redact(span)
+def test_redact_keeps_name_ids_and_times(scope: str) -> None:
+    span = recorded_span(scope)
+    redacted = redact(span)
 
-    assert cleaned.name == "chat gpt-4o"
-    for kept in ("context", "parent", "start_time", "end_time", "kind", "links", "resource"):
-        assert getattr(cleaned, kept) == getattr(span, kept)
+    assert redacted.name == "chat gpt-4o"
+    for field in ("context", "parent", "start_time", "end_time", "kind", "links", "resource"):
+        assert getattr(redacted, field) == getattr(span, field)
 
 
-def test_a_name_is_a_verb_and_a_word() -> None:
-    assert redact(spoken("pydantic-ai", f"execute_tool {WORDS}")).name == "execute_tool"
+def test_span_name_loses_a_target_that_is_no_identifier() -> None:
     assert (
-        redact(spoken("mamba", "GET /chat/{chat_id}/stream")).name == "GET /chat/{chat_id}/stream"
+        redact(recorded_span("pydantic-ai", f"execute_tool {USER_CONTENT}")).name == "execute_tool"
+    )
+    assert (
+        redact(recorded_span("mamba", "GET /chat/{chat_id}/stream")).name
+        == "GET /chat/{chat_id}/stream"
     )
 
 
-def test_the_spans_of_an_agents_own_code_are_its_own() -> None:
-    span = spoken("my.agent")
+def test_redact_ignores_spans_of_other_scopes() -> None:
+    span = recorded_span("my.agent")
 
     assert redact(span) is span

@@ -12,7 +12,7 @@ COLLECTOR = "http://collector:4318"
 
 
 @pytest.mark.parametrize(
-    "told",
+    "variables",
     [
         {},
         {"OTEL_SERVICE_NAME": "chat", "OTEL_TRACES_SAMPLER": "always_on"},
@@ -22,12 +22,12 @@ COLLECTOR = "http://collector:4318"
         {"OTEL_SDK_DISABLED": "TRUE", "OTEL_TRACES_EXPORTER": "console"},
     ],
 )
-def test_nothing_is_traced_that_nobody_asked_for(told: dict[str, str]) -> None:
-    assert read_tracing_plan(told) is None
+def test_tracing_is_off_without_endpoint_or_exporter(variables: dict[str, str]) -> None:
+    assert read_tracing_plan(variables) is None
 
 
 @pytest.mark.parametrize(
-    ("told", "exporters", "endpoint"),
+    ("variables", "exporters", "endpoint"),
     [
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR}, ["otlp"], f"{COLLECTOR}/v1/traces"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": f"{COLLECTOR}/a/"}, ["otlp"], f"{COLLECTOR}/a/v1/traces"),
@@ -52,14 +52,14 @@ def test_nothing_is_traced_that_nobody_asked_for(told: dict[str, str]) -> None:
         ),
     ],
 )
-def test_an_endpoint_or_an_exporter_is_enough(
-    told: dict[str, str], exporters: list[str], endpoint: str
+def test_endpoint_or_exporter_enables_tracing(
+    variables: dict[str, str], exporters: list[str], endpoint: str
 ) -> None:
-    assert read_tracing_plan(told) == TracingPlan(tuple(exporters), endpoint)
+    assert read_tracing_plan(variables) == TracingPlan(tuple(exporters), endpoint)
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("variables", "expected"),
     [
         ({"OTEL_TRACES_EXPORTER": "jaeger"}, "OTEL_TRACES_EXPORTER: 'jaeger'"),
         ({"OTEL_TRACES_EXPORTER": "otlp,none"}, "OTEL_TRACES_EXPORTER: 'none'"),
@@ -82,26 +82,28 @@ def test_an_endpoint_or_an_exporter_is_enough(
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_variable(told: dict[str, str], said: str) -> None:
-    with pytest.raises(TracingConfigError) as refused:
-        read_tracing_plan({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, **told})
+def test_invalid_variable_error_names_the_variable(
+    variables: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(TracingConfigError) as raised:
+        read_tracing_plan({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, **variables})
 
-    assert said in str(refused.value)
+    assert expected in str(raised.value)
 
 
-def test_an_endpoint_is_shown_without_who_logs_in_there() -> None:
+def test_shown_endpoint_has_no_credentials() -> None:
     url = "https://user:secret@collector:4318/v1/traces?key=secret"
 
     assert TracingPlan(("otlp",), url).shown_endpoint == "https://collector:4318/v1/traces"
     assert TracingPlan(("console",), url).shown_endpoint is None
 
 
-@pytest.mark.parametrize("told", ["", "none", "tracecontext", "tracecontext, baggage"])
-def test_a_propagator_that_is_installed_may_be_named(told: str) -> None:
-    check_propagators({"OTEL_PROPAGATORS": told})
+@pytest.mark.parametrize("variables", ["", "none", "tracecontext", "tracecontext, baggage"])
+def test_installed_propagators_are_accepted(variables: str) -> None:
+    check_propagators({"OTEL_PROPAGATORS": variables})
 
 
-def test_a_propagator_that_is_not_installed_is_named_before_it_breaks_an_import() -> None:
+def test_missing_propagator_error_names_it() -> None:
     with pytest.raises(
         SettingsError, match=r"OTEL_PROPAGATORS: 'b4' is not installed.*tracecontext"
     ):
