@@ -15,23 +15,22 @@ from shared.streams.event_stream import Append
 from shared.streams.events import Event, SourceUrl, StreamEvent, ToolOutputAvailable, decode
 from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
-from tests.worker.integration import test_run_chat
-from tests.worker.integration.test_run_chat import (
+from tests.support.run_chat_harness import (
     RATE_LIMIT,
     RUN,
-    Desk,
+    RunChatHarness,
     ScriptedModels,
-    begin_with,
     error_code,
     kinds,
-    said,
+    restart_with_log,
     start,
+    text_of,
 )
 from worker.agents.definition import AgentDefinition
 from worker.agents.usage import UsageMeter
 
-desk = test_run_chat.desk
-no_pauses = test_run_chat.no_pauses
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
 
 SOURCES = [SourceUrl(source_id=f"s{n}", url=f"https://example.com/{n}") for n in range(3)]
 LOOK = {0: DeltaToolCall("look", '{"up":"x"}', tool_call_id="call-1")}
@@ -56,16 +55,16 @@ def looking(keys: list[str]) -> Agent[AgentRun, str]:
     return agent
 
 
-def appends_of(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[list[StreamEvent]]:
+def appends_of(harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch) -> list[list[StreamEvent]]:
     """Record the events of each later append to the run's stream."""
     written: list[list[StreamEvent]] = []
-    append = desk.stream.append
+    append = harness.stream.append
 
     async def recorded(*appends: Append) -> list[bool | Exception]:
         written.extend([decode(e) for e in a.entries if e != b"[DONE]"] for a in appends)
         return await append(*appends)
 
-    monkeypatch.setattr(desk.stream, "append", recorded)
+    monkeypatch.setattr(harness.stream, "append", recorded)
     return written
 
 
@@ -75,13 +74,13 @@ def outputs_and_sources(log: Sequence[Event]) -> list[Event]:
 
 
 async def test_tool_output_and_its_sources_are_written_atomically(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[str] = []
-    desk.definition, desk.agent = PLAIN, looking(keys)
-    written = appends_of(desk, monkeypatch)
-    await start(desk.runner([LOOK], ["Hello"]))
-    log = await desk.log()
+    harness.definition, harness.agent = PLAIN, looking(keys)
+    written = appends_of(harness, monkeypatch)
+    await start(harness.runner([LOOK], ["Hello"]))
+    log = await harness.log()
     expected = [ToolOutputAvailable(tool_call_id="call-1", output="found x"), *SOURCES]
     assert outputs_and_sources(log) == expected
     assert [outputs_and_sources(events) for events in written if outputs_and_sources(events)] == [
@@ -92,144 +91,144 @@ async def test_tool_output_and_its_sources_are_written_atomically(
     for count in range(len(appends)):
         keys.clear()
         before = [event for events in appends[:count] for event in events]
-        await begin_with(desk, before)
+        await restart_with_log(harness, before)
         responses = [["Hello"]] if "tool-input-available" in kinds(before) else [[LOOK], ["Hello"]]
-        await desk.run(*responses)
+        await harness.run(*responses)
 
-        assert outputs_and_sources(await desk.log()) == expected, before
+        assert outputs_and_sources(await harness.log()) == expected, before
         assert len(keys) == (0 if outputs_and_sources(before) else 1), before
 
 
-async def test_call_key_is_the_same_in_all_attempts(desk: Desk) -> None:
+async def test_call_key_is_the_same_in_all_attempts(harness: RunChatHarness) -> None:
     keys: list[str] = []
-    desk.definition, desk.agent = PLAIN, looking(keys)
+    harness.definition, harness.agent = PLAIN, looking(keys)
     repeated = {0: DeltaToolCall("look", '{"up":"x"}', tool_call_id="call-2")}
-    await desk.run([LOOK], [LOOK], ["Hello"])
-    log = await desk.log()
+    await harness.run([LOOK], [LOOK], ["Hello"])
+    log = await harness.log()
     assert keys == [f"{RUN}:call-1:1", f"{RUN}:call-1:2"]
 
     interrupted_at = kinds(log).index("tool-input-delta")
     keys.clear()
-    await begin_with(desk, log[: interrupted_at + 1])
+    await restart_with_log(harness, log[: interrupted_at + 1])
     models = ScriptedModels([repeated], ["Hello"])
-    await start(desk.runner(models=models))
+    await start(harness.runner(models=models))
 
     assert keys == [f"{RUN}:call-1:1"]
     ids = {p.tool_call_id for m in models.requests[1] for p in m.parts if "tool" in p.part_kind}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
     assert ids == {"call-1"}
 
 
-async def test_step_limit_covers_all_attempts(desk: Desk) -> None:
-    desk.agent = looking([])
-    desk.definition = replace(PLAIN, limits=AgentLimits(steps=3))
+async def test_step_limit_covers_all_attempts(harness: RunChatHarness) -> None:
+    harness.agent = looking([])
+    harness.definition = replace(PLAIN, limits=AgentLimits(steps=3))
 
-    await desk.run([LOOK], [LOOK], [RATE_LIMIT], [LOOK], ["too late"])
+    await harness.run([LOOK], [LOOK], [RATE_LIMIT], [LOOK], ["too late"])
 
-    assert error_code(await desk.log()) == "usage_limit"
-    assert said(await desk.log()) == ""
+    assert error_code(await harness.log()) == "usage_limit"
+    assert text_of(await harness.log()) == ""
 
 
-async def test_token_limit_covers_all_attempts(desk: Desk) -> None:
-    desk.agent = looking([])
-    desk.definition = replace(PLAIN, limits=AgentLimits(tokens=250))
-    await desk.run([LOOK], ["Hello"])
-    assert (await desk.now()).state is RunState.SUCCEEDED
-    assert len(await desk.runs.usages(RUN)) == 1
-    log = await desk.log()
+async def test_token_limit_covers_all_attempts(harness: RunChatHarness) -> None:
+    harness.agent = looking([])
+    harness.definition = replace(PLAIN, limits=AgentLimits(tokens=250))
+    await harness.run([LOOK], ["Hello"])
+    assert (await harness.now()).state is RunState.SUCCEEDED
+    assert len(await harness.runs.usages(RUN)) == 1
+    log = await harness.log()
     between = kinds(log).index("finish-step")
 
-    await begin_with(desk, log[:between])
+    await restart_with_log(harness, log[:between])
     spent = '{"input_tokens": 200, "output_tokens": 100}'
-    await desk.runs.record_usage(RUN, 1, spent)
-    await desk.run(["Hello"])
+    await harness.runs.record_usage(RUN, 1, spent)
+    await harness.run(["Hello"])
 
-    assert error_code(await desk.log()) == "usage_limit"
-
-
-async def test_cost_limit_covers_all_attempts(desk: Desk) -> None:
-    desk.definition = replace(PLAIN, limits=AgentLimits.model_validate({"cost": "0.10"}))
-    await desk.stream.take_over(RUN)
-    await desk.runs.record_usage(RUN, 1, '{"input_tokens": 1, "cost": "0.11"}')
-
-    await desk.run(["never"])
-
-    assert error_code(await desk.log()) == "usage_limit"
+    assert error_code(await harness.log()) == "usage_limit"
 
 
-async def test_usage_without_limits_is_not_recorded(desk: Desk) -> None:
-    await desk.run(["Hello"])
+async def test_cost_limit_covers_all_attempts(harness: RunChatHarness) -> None:
+    harness.definition = replace(PLAIN, limits=AgentLimits.model_validate({"cost": "0.10"}))
+    await harness.stream.take_over(RUN)
+    await harness.runs.record_usage(RUN, 1, '{"input_tokens": 1, "cost": "0.11"}')
 
-    assert await desk.runs.usages(RUN) == []
+    await harness.run(["never"])
+
+    assert error_code(await harness.log()) == "usage_limit"
 
 
-async def test_usage_meter_sums_all_attempts(desk: Desk) -> None:
+async def test_usage_without_limits_is_not_recorded(harness: RunChatHarness) -> None:
+    await harness.run(["Hello"])
+
+    assert await harness.runs.usages(RUN) == []
+
+
+async def test_usage_meter_sums_all_attempts(harness: RunChatHarness) -> None:
     limits = UsageLimits(total_tokens_limit=1000)
     for attempt in (1, 2):
-        meter = UsageMeter(desk.runs, RUN, attempt, "m")
+        meter = UsageMeter(harness.runs, RUN, attempt, "m")
         usage = await meter.begin(transcript := Transcript(), limits)
         usage.incr(RunUsage(input_tokens=10, output_tokens=5))
         await meter.record(usage)
         await meter.record(usage)
 
-    total = await UsageMeter(desk.runs, RUN, 3, "m").begin(transcript, limits)
+    total = await UsageMeter(harness.runs, RUN, 3, "m").begin(transcript, limits)
     assert (total.input_tokens, total.output_tokens, total.requests) == (20, 10, 0)
 
 
-async def test_agent_time_limit_ends_the_run(desk: Desk) -> None:
-    desk.definition = replace(PLAIN, limits=AgentLimits(seconds=0.1))
+async def test_agent_time_limit_ends_the_run(harness: RunChatHarness) -> None:
+    harness.definition = replace(PLAIN, limits=AgentLimits(seconds=0.1))
 
-    await desk.run(["Hello", asyncio.Event()])
+    await harness.run(["Hello", asyncio.Event()])
 
-    assert error_code(await desk.log()) == "run_timeout"
+    assert error_code(await harness.log()) == "run_timeout"
 
 
-async def test_agent_retries_override_the_default(desk: Desk) -> None:
-    desk.definition = replace(PLAIN, retries=AgentRetries(max_retries=0))
+async def test_agent_retries_override_the_default(harness: RunChatHarness) -> None:
+    harness.definition = replace(PLAIN, retries=AgentRetries(max_retries=0))
     models = ScriptedModels([RATE_LIMIT], ["never"])
 
-    await start(desk.runner(models=models))
+    await start(harness.runner(models=models))
 
-    assert error_code(await desk.log()) == "rate_limited"
+    assert error_code(await harness.log()) == "rate_limited"
     assert len(models.requests) == 1
 
 
 FAIL = replace(PLAIN, retries=AgentRetries(after_output="fail"))
 
 
-async def test_after_output_fail_ends_the_run_after_output(desk: Desk) -> None:
-    desk.definition = FAIL
+async def test_after_output_fail_ends_the_run_after_output(harness: RunChatHarness) -> None:
+    harness.definition = FAIL
 
-    await desk.run([RATE_LIMIT], ["Hello", RATE_LIMIT], ["never"])
+    await harness.run([RATE_LIMIT], ["Hello", RATE_LIMIT], ["never"])
 
-    log = await desk.log()
-    assert said(log) == "Hello"
+    log = await harness.log()
+    assert text_of(log) == "Hello"
     assert error_code(log) == "rate_limited"
 
 
-async def test_agent_with_after_output_fail_is_not_resumed(desk: Desk) -> None:
-    await desk.run(["Hello"])
-    log = await desk.log()
-    desk.definition = FAIL
-    await begin_with(desk, log[:4])
+async def test_agent_with_after_output_fail_is_not_resumed(harness: RunChatHarness) -> None:
+    await harness.run(["Hello"])
+    log = await harness.log()
+    harness.definition = FAIL
+    await restart_with_log(harness, log[:4])
 
-    await desk.run(["never"])
+    await harness.run(["never"])
 
-    log = await desk.log()
+    log = await harness.log()
     assert error_code(log) == "interrupted"
     assert kinds(log)[-4:] == ["text-end", "finish-step", "data-error", "error"]
 
 
-async def test_agent_without_display_tools_ignores_requested_tools(desk: Desk) -> None:
-    desk.definition = PLAIN
+async def test_agent_without_display_tools_ignores_requested_tools(harness: RunChatHarness) -> None:
+    harness.definition = PLAIN
     card = {0: DeltaToolCall("generateCard", '{"title":"x"}', tool_call_id="c")}
 
-    await start(desk.runner([card], ["Hello"]), tools=["generateCard"])
+    await start(harness.runner([card], ["Hello"]), tools=["generateCard"])
 
-    assert "tool-output-available" not in kinds(await desk.log())
-    assert said(await desk.log()) == "Hello"
+    assert "tool-output-available" not in kinds(await harness.log())
+    assert text_of(await harness.log()) == "Hello"
 
 
-async def test_agent_model_overrides_requested_model(desk: Desk) -> None:
+async def test_agent_model_overrides_requested_model(harness: RunChatHarness) -> None:
     requested: list[str] = []
 
     class Named(ScriptedModels):
@@ -237,7 +236,7 @@ async def test_agent_model_overrides_requested_model(desk: Desk) -> None:
             requested.append(name)
             return super().get(name)
 
-    desk.definition = replace(PLAIN, model="own")
-    await start(desk.runner(models=Named(["Hello"])))
+    harness.definition = replace(PLAIN, model="own")
+    await start(harness.runner(models=Named(["Hello"])))
 
     assert requested == ["own"]
