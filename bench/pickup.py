@@ -54,6 +54,6 @@ async def _once(admission: Admission, follower: Follower) -> float:
         while not (entries := await following.read()):
             pass
         picked_up = time.perf_counter() - start
-        while not entries or not entries[-1].ends:
+        while not entries or not entries[-1].is_last:
             entries = await following.read()
     return picked_up

@@ -58,7 +58,7 @@ class ContinuationResolver:
             entries = await read_runs(self._stream, (*run.continues, run.id))
         if run is None or entries is None:
             return _no_continuation(decisive, ToolCallsExpired)
-        transcript = Transcript.of(entries)
+        transcript = Transcript.from_entries(entries)
         if not transcript.pending:
             return _no_continuation(decisive, ToolCallNotPending)
         field = f"messages[{len(chat.messages) - 1}]"

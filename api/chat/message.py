@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Discriminator, Field, Tag
 from api.chat.ai_sdk_v4_parts import Attachment, InlineFile, Invocation, ToolInvocation
 from api.http.body_model import FAIL_FAST, FileUrl, MediaType, Name, Nested, RequestModel, max_items
 from shared.chat import messages as chat_messages
-from shared.streams.tool_responses import DENIED, ToolResponse
+from shared.streams.tool_responses import DENIED_TEXT, ToolResponse
 
 #: Prefix of the union tags below. Error locations contain the tags, but they are no fields.
 TAG_PREFIX = "as:"
@@ -82,7 +82,7 @@ class _Tool(RequestModel):
             return self.error_text or "The tool failed."
         denied = self.approval is not None and self.approval.approved is False
         if self.state == "output-denied" or denied:
-            return (self.approval and self.approval.reason) or DENIED
+            return (self.approval and self.approval.reason) or DENIED_TEXT
         return None
 
     def tool_response(self) -> ToolResponse | None:

@@ -13,7 +13,7 @@ from shared.streams import events
 from shared.streams.event_stream import Entry
 from shared.streams.events import DONE, FinishReason
 from shared.streams.events import Event as _Event
-from shared.streams.tool_responses import DENIED
+from shared.streams.tool_responses import DENIED_TEXT
 
 
 class BasicTextDelta(_Event):
@@ -21,7 +21,7 @@ class BasicTextDelta(_Event):
     text_delta: str
 
 
-class BasicToolCall(events.Nullable):
+class BasicToolCall(events.NullableEvent):
     """A tool call. Its `tool-result` follows unless the answer ends first."""
 
     type: Literal["tool-call"] = "tool-call"
@@ -30,7 +30,7 @@ class BasicToolCall(events.Nullable):
     args: Any
 
 
-class BasicToolResult(events.Nullable):
+class BasicToolResult(events.NullableEvent):
     """The result of a tool call. If `isError` is true, `result` is the error text."""
 
     type: Literal["tool-result"] = "tool-result"
@@ -116,7 +116,7 @@ class BasicConverter:
             case events.ToolOutputError():
                 return self._result(event.tool_call_id, event.error_text, is_error=True)
             case events.ToolOutputDenied():
-                return self._result(event.tool_call_id, DENIED, is_error=True)
+                return self._result(event.tool_call_id, DENIED_TEXT, is_error=True)
             case _:
                 return None
 

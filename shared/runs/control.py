@@ -136,7 +136,7 @@ class RunControl:
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 with self._follower.follow(run.id) as following:
-                    while not any(entry.ends for entry in await following.read()):
+                    while not any(entry.is_last for entry in await following.read()):
                         pass
         except TimeoutError:
             log.warning(

@@ -85,9 +85,9 @@ class RunFinalizer:
             takeover = await self._stream.take_over(run.id)
         except StreamClosed:
             return False
-        transcript = Transcript.of(await read_all(self._stream, run.id))
+        transcript = Transcript.from_entries(await read_all(self._stream, run.id))
         start = [] if takeover.offset else [Start(message_id=run.message_id)]
-        events = [*start, *transcript.closing(), *ending.events]
+        events = [*start, *transcript.closing_events(), *ending.events]
         entries = [*(event.encode() for event in events), DONE]
         append = Append(run.id, takeover.attempt, takeover.offset + 1, entries, ending.closure)
         [verdict] = await self._stream.append(append)

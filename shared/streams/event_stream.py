@@ -1,9 +1,9 @@
-"""The event stream: one append-only log a run, the only truth of what was said.
+"""The event stream: one append-only stream per run, the only source of truth for its output.
 
-An entry is one event. Its id is `<attempt>-<offset>`: the offset counts from 1 without a hole over
-the whole run; the attempt is the fence. Who takes a run over raises the attempt and appends the
-fence `<attempt>-0`; from then on the log refuses the old writer, for ever. Appending the same
-entries again changes nothing. The last entry of an ended run is `[DONE]`, and closure is final.
+An entry holds one event. Its id is `<attempt>-<offset>`. Offsets count from 1 without gaps over
+the whole run. A worker that takes over a run raises the attempt and appends the fence
+`<attempt>-0`; the stream then rejects every earlier writer. Appends are idempotent. The last entry
+of an ended run is `[DONE]`, and nothing can follow it.
 """
 
 import secrets
@@ -21,8 +21,8 @@ from shared.streams.run_state import RunState
 if TYPE_CHECKING:
     from shared.redis.cluster_client import ClusterClient
 
-#: Entries, fences included, that one read fetches at most.
-PAGE = 1000
+#: Maximum number of entries, including fences, that one read returns.
+PAGE_SIZE = 1000
 
 
 class Entry(NamedTuple):
@@ -35,13 +35,13 @@ class Entry(NamedTuple):
         return Cursor(self.attempt, self.offset)
 
     @property
-    def ends(self) -> bool:
-        """Whether nothing can follow this entry."""
+    def is_last(self) -> bool:
+        """Whether this entry ends the stream."""
         return self.data == DONE
 
 
 class Cursor(NamedTuple):
-    """A place in a log: after the entry with this id. The offset alone decides."""
+    """The position after the entry with this id. Only the offset determines it."""
 
     attempt: int
     offset: int
@@ -51,19 +51,19 @@ START = Cursor(0, 0)
 
 
 class Page(NamedTuple):
-    """Entries in order, and whether the log held more when it was read."""
+    """Entries in order, and whether the stream held more when it was read."""
 
     entries: list[Entry]
     more: bool
 
 
 class Takeover(NamedTuple):
-    """What a new attempt finds.
+    """The state of a run at the start of a new attempt.
 
-    `offset` is the last one in the log, `elapsed` the seconds since the run first started,
-    `failures` and `handovers` how many earlier attempts ended so, `waited` the seconds from the
-    run's admission to its first start, `queue` the name of the queue that it waited in,
-    `supersedes` the run that is to end for this one.
+    `offset` is the last offset in the stream, `elapsed` the seconds since the run first started,
+    `failures` and `handovers` the numbers of earlier attempts that ended that way, `waited` the
+    seconds from the run's admission to its first start, `queue` the name of its queue, and
+    `supersedes` the id of the run that it replaces.
     """
 
     attempt: int
@@ -78,13 +78,13 @@ class Takeover(NamedTuple):
 
     @property
     def crashes(self) -> int:
-        """Earlier attempts that ended without a word: their workers died, or lost the lease."""
+        """Earlier attempts that ended without a record: the worker died or lost its lease."""
         return max(0, self.attempt - 1 - self.failures - self.handovers)
 
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """How a run ends: its final state and, if it failed, the code of its error."""
+    """The final state of a run and, if it failed, its error code."""
 
     state: RunState
     error: str | None = None
@@ -92,9 +92,9 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One write: entries that follow one another, the first at offset `first`.
+    """Consecutive entries to write; `first` is the offset of the first one.
 
-    With a `closure` the last entry must be `[DONE]`, and the run ends in the same step.
+    With a `closure`, the last entry must be `[DONE]`, and the same step sets the run's final state.
     """
 
     run_id: str
@@ -105,39 +105,39 @@ class Append:
 
 
 class EventStream(Protocol):
-    """What Redis offers, and the in-memory twin of the tests: both pass one contract suite."""
+    """The interface of event streams. Redis and the in-memory fake pass the same contract tests."""
 
     async def take_over(self, run_id: str) -> Takeover:
-        """Become the run's only writer: raise the attempt, fence off the one before.
+        """Become the run's only writer: raise the attempt and fence off the previous one.
 
         Raises:
-            StreamClosed: if the run has ended, or is no longer known.
+            StreamClosed: if the run has ended or is no longer retained.
         """
         ...
 
     async def append(self, *appends: Append) -> list[bool | Exception]:
-        """Write to any number of logs in one round trip.
+        """Write to any number of streams in one round trip.
 
-        For each append, whether a stop was requested for its run, or the error that kept it out:
-        Fenced, StreamClosed or StreamGap.
+        Returns, for each append, whether a stop was requested for its run, or the error that
+        rejected it: Fenced, StreamClosed, or StreamGap.
         """
         ...
 
     async def read(self, run_id: str, after: Cursor = START) -> Page:
-        """The entries after a cursor; fences are left out."""
+        """Return the entries after a cursor, without fences."""
         ...
 
     async def tail(self, run_id: str) -> Cursor:
-        """The place after the last entry."""
+        """Return the cursor of the last entry."""
         ...
 
     def shard(self, run_id: str) -> str:
-        """Where the log is: appends to those of other lanes need not wait for it."""
+        """Return the name of the stream's shard. Appends to different shards are independent."""
         ...
 
 
 class RedisEventStream:
-    """`cluster` is the same as `redis`, where that is one."""
+    """Event streams in Redis. Pass `cluster` if `redis` is a cluster client."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class RedisEventStream:
         self._retention_ms = int(retention * 1000)
 
     async def take_over(self, run_id: str) -> Takeover:
-        nonce = secrets.token_hex(8)  # redis-py sends the command again where the reply was lost
+        nonce = secrets.token_hex(8)  # redis-py repeats the command if the reply is lost
         reply = await scripts.take_over(
             self._redis,
             stream=keys.stream(run_id),
@@ -210,9 +210,9 @@ class RedisEventStream:
             return await pipe.execute(raise_on_error=False)
 
     async def _publish_moving(self, cluster: "ClusterClient", appends: Sequence[Append]) -> None:
-        """Tell where the followers are: a log on its way has published to nobody at its new node.
+        """Publish to the old nodes of migrating streams, where followers are still subscribed.
 
-        What fails here is made good by the next subscription, which is a gap to them.
+        Best effort: followers reread the stream when they resubscribe.
         """
         moving = [append for append in appends if cluster.is_moving(keys.stream(append.run_id))]
         if not moving:
@@ -228,13 +228,13 @@ class RedisEventStream:
         first = f"({after.attempt}-{after.offset}" if after.offset else "-"
         while True:
             raw: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
-                "XRANGE", keys.stream(run_id), first, "+", "COUNT", PAGE
+                "XRANGE", keys.stream(run_id), first, "+", "COUNT", PAGE_SIZE
             )
             entries = [entry for entry in map(_entry, raw) if entry.offset > after.offset]
-            more = len(raw) == PAGE
+            more = len(raw) == PAGE_SIZE
             if entries or not more:
                 return Page(entries, more)
-            # The cursor's attempt is older than its entry: the place is further on.
+            # The cursor's attempt is older than its entry, so the entry is further on.
             first = f"({raw[-1][0].decode()}"
 
     async def tail(self, run_id: str) -> Cursor:
@@ -244,14 +244,16 @@ class RedisEventStream:
         if not newest:
             return START
         last = _entry(newest[0])
-        return Cursor(last.attempt, last.offset or int(last.data))  # a fence says what it follows
+        return Cursor(
+            last.attempt, last.offset or int(last.data)
+        )  # a fence stores the offset it follows
 
     def shard(self, run_id: str) -> str:
         return str(self._cluster.owner(keys.stream(run_id))) if self._cluster else ""
 
 
 async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
-    """Everything a log holds."""
+    """Return all entries of a stream."""
     page = await stream.read(run_id)
     entries = page.entries
     while page.more and entries:
@@ -260,8 +262,8 @@ async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
     return entries
 
 
-async def read_each(stream: EventStream, run_ids: Iterable[str]) -> list[Entry]:
-    """Everything that several logs hold, one after the other."""
+async def read_many(stream: EventStream, run_ids: Iterable[str]) -> list[Entry]:
+    """Return all entries of several streams, one after the other."""
     return [entry for run_id in run_ids for entry in await read_all(stream, run_id)]
 
 

@@ -1,9 +1,9 @@
-"""The events of a run: the chunks of the AI SDK's UI message stream, as they go on the wire.
+"""The events of a run: the chunks of the AI SDK's UI message stream.
 
-This is the default profile, accepted by every `ai` package from 5.0.100 to 7: no key and no type
-that an older client would reject, no `null` for an optional key. The two events of approval are
-newer (`ai` 6), and in no log whose client has not said that it knows them. Source of the rules: the
-schema of `UIMessageChunk` in the `ai` package.
+This is the default stream format. Every `ai` package from 5.0.100 to 7 accepts it: it has no key
+or type that an older client rejects, and no `null` for an optional key. The two approval events
+require `ai` 6; a stream contains them only if its client declared that it supports them. The rules
+come from the `UIMessageChunk` schema in the `ai` package.
 """
 
 from typing import Annotated, Any, Literal, cast
@@ -23,7 +23,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
 
-#: What ends a stream, after its terminal event. Not JSON: the protocol's own mark.
+#: The last entry of a stream, after its terminal event. The protocol defines it; it is not JSON.
 DONE = b"[DONE]"
 
 
@@ -33,32 +33,35 @@ class Event(BaseModel):
     )
 
     def encode(self) -> bytes:
-        """The JSON that goes on the wire. It never contains a newline.
+        """Return the event as JSON without newlines.
 
-        Half a surrogate pair, which a model may send and UTF-8 cannot say, becomes U+FFFD.
+        A lone surrogate, which a model may send and UTF-8 cannot encode, becomes U+FFFD.
         """
         try:
             return self.__pydantic_serializer__.to_json(self, exclude_none=True)
         except PydanticSerializationError:
             fields = self.model_dump(exclude_none=True)
-            return to_json(_sayable(fields), inf_nan_mode="null")
+            return to_json(_replace_lone_surrogates(fields), inf_nan_mode="null")
 
 
-def _sayable(value: Any) -> Any:  # noqa: ANN401  (any JSON)
+def _replace_lone_surrogates(value: Any) -> Any:  # noqa: ANN401  (any JSON)
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         case dict():
             fields = cast("dict[Any, Any]", value)
-            return {_sayable(key): _sayable(item) for key, item in fields.items()}
+            return {
+                _replace_lone_surrogates(key): _replace_lone_surrogates(item)
+                for key, item in fields.items()
+            }
         case list() | tuple():
-            return [_sayable(item) for item in cast("list[Any]", value)]
+            return [_replace_lone_surrogates(item) for item in cast("list[Any]", value)]
         case _:
             return value
 
 
-class Nullable(Event):
-    """An event one of whose required keys may be `null`."""
+class NullableEvent(Event):
+    """An event with a required key that may be `null`."""
 
     @model_serializer(mode="wrap")
     def _keep_null(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -126,14 +129,14 @@ class ToolInputDelta(Event):
     input_text_delta: str
 
 
-class ToolInputAvailable(Nullable):
+class ToolInputAvailable(NullableEvent):
     type: Literal["tool-input-available"] = "tool-input-available"
     tool_call_id: str
     tool_name: str
     input: Any
 
 
-class ToolInputError(Nullable):
+class ToolInputError(NullableEvent):
     type: Literal["tool-input-error"] = "tool-input-error"
     tool_call_id: str
     tool_name: str
@@ -141,7 +144,7 @@ class ToolInputError(Nullable):
     error_text: str
 
 
-class ToolOutputAvailable(Nullable):
+class ToolOutputAvailable(NullableEvent):
     type: Literal["tool-output-available"] = "tool-output-available"
     tool_call_id: str
     output: Any
@@ -154,7 +157,7 @@ class ToolOutputError(Event):
 
 
 class ToolApprovalRequest(Event):
-    """Since `ai` 6: the call is made when the user has said yes."""
+    """Asks the user to approve a call. Requires `ai` 6."""
 
     type: Literal["tool-approval-request"] = "tool-approval-request"
     approval_id: str
@@ -162,7 +165,7 @@ class ToolApprovalRequest(Event):
 
 
 class ToolOutputDenied(Event):
-    """Since `ai` 6: the user has said no."""
+    """The user denied the call. Requires `ai` 6."""
 
     type: Literal["tool-output-denied"] = "tool-output-denied"
     tool_call_id: str
@@ -189,8 +192,8 @@ class File(Event):
     media_type: str
 
 
-class Data(Nullable):
-    """An extension: `data-NAME`. A transient one reaches only the client's `onData`."""
+class Data(NullableEvent):
+    """An extension event, `data-NAME`. A transient one reaches only the client's `onData`."""
 
     type: str = Field(pattern=r"^data-.")
     data: Any
@@ -209,7 +212,7 @@ class Error(Event):
 
 
 class Abort(Event):
-    """Without a `reason`: it is fatal to older clients."""
+    """Has no `reason`: older clients throw on it."""
 
     type: Literal["abort"] = "abort"
 
@@ -253,34 +256,32 @@ StreamEvent = Annotated[
     Discriminator(_tag),
 ]
 
-#: What a tool may show beside its result.
-Extra = SourceUrl | SourceDocument | File | Data
-
-TerminalEvent = Finish | Error | Abort
+#: Events that a tool may emit with its result.
+ToolExtra = SourceUrl | SourceDocument | File | Data
 
 _adapter: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent)
 
 
 def decode(data: bytes) -> StreamEvent:
-    """Read one event back from its JSON.
+    """Parse one event from its JSON.
 
     Raises:
-        pydantic.ValidationError: if it is not an event of the default profile.
+        pydantic.ValidationError: if it is not an event of the default stream format.
     """
     return _adapter.validate_json(data)
 
 
-def joined(first: StreamEvent, second: StreamEvent) -> StreamEvent | None:
-    """One event that says what two successive ones say, or None where there is none."""
+def merge_deltas(first: StreamEvent, second: StreamEvent) -> StreamEvent | None:
+    """Merge two successive deltas of one part; None if they cannot be merged."""
     match first, second:
-        case TextDelta(id=one, delta=head), TextDelta(id=two, delta=tail) if one == two:
-            return TextDelta(id=one, delta=head + tail)
-        case ReasoningDelta(id=one, delta=head), ReasoningDelta(id=two, delta=tail) if one == two:
-            return ReasoningDelta(id=one, delta=head + tail)
+        case TextDelta(id=a, delta=head), TextDelta(id=b, delta=tail) if a == b:
+            return TextDelta(id=a, delta=head + tail)
+        case ReasoningDelta(id=a, delta=head), ReasoningDelta(id=b, delta=tail) if a == b:
+            return ReasoningDelta(id=a, delta=head + tail)
         case (
-            ToolInputDelta(tool_call_id=one, input_text_delta=head),
-            ToolInputDelta(tool_call_id=two, input_text_delta=tail),
-        ) if one == two:
-            return ToolInputDelta(tool_call_id=one, input_text_delta=head + tail)
+            ToolInputDelta(tool_call_id=a, input_text_delta=head),
+            ToolInputDelta(tool_call_id=b, input_text_delta=tail),
+        ) if a == b:
+            return ToolInputDelta(tool_call_id=a, input_text_delta=head + tail)
         case _:
             return None

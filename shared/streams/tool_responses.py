@@ -1,4 +1,4 @@
-"""What a client answers to a call that a run ended with: an approval, or a result of its own."""
+"""The client's reply to a pending tool call: an approval decision or a result."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from shared.streams.events import (
     ToolOutputError,
 )
 
-#: What the model is told of a call that was denied without a reason.
-DENIED = "The user denied this call."
+#: The text that the model receives for a call denied without a reason.
+DENIED_TEXT = "The user denied this call."
 
 
 class ToolResponse(BaseModel):
-    """Of an approval `approved` is set; else it is a result: an output, or the text of an error."""
+    """An approval decision if `approved` is set, otherwise a result: an output or an error."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     approved: bool | None = None
-    #: Why it was denied.
+    #: The reason of a denial.
     reason: str | None = None
     output: Any = None
     error: str | None = None
 
-    def event(self, call_id: str) -> StreamEvent | None:
-        """How the log says it; None for an approval: the call's result will follow."""
+    def to_event(self, call_id: str) -> StreamEvent | None:
+        """Return the stream event; None for an approval, whose result follows later."""
         if self.approved:
             return None
         if self.approved is False:

@@ -1,7 +1,8 @@
-"""What a run's log says so far, folded: the steps, their parts, and what is still open.
+"""The transcript: a run's stream folded into steps, parts, and open parts.
 
-A new attempt goes on from it, and whoever closes a run ends the open parts by it. Runs that have
-made one message, each going on from the answers to the calls of the one before, are one transcript.
+A new attempt continues from the transcript, and the run finalizer uses it to end open parts. Runs
+that produce one message together, each continuing after the tool responses to the previous one,
+share one transcript.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,7 +34,7 @@ from shared.streams.events import (
     ToolOutputError,
     decode,
 )
-from shared.streams.tool_responses import DENIED, ToolResponse
+from shared.streams.tool_responses import DENIED_TEXT, ToolResponse
 
 
 @dataclass(slots=True)
@@ -54,26 +55,26 @@ class TranscriptReasoning:
 class TranscriptToolCall:
     id: str
     name: str
-    #: The arguments as they were streamed; perhaps not yet whole.
+    #: The streamed arguments, possibly incomplete.
     input_text: str = ""
-    #: Whether the arguments are whole, and `input` holds them.
-    called: bool = False
+    #: Whether the arguments are complete and parsed into `input`.
+    input_complete: bool = False
     input: Any = None
-    answered: bool = False
+    completed: bool = False
     output: Any = None
     error: str | None = None
-    #: Set where the call was put before the user.
+    #: Set if the user was asked to approve the call.
     approval_id: str | None = None
-    #: What the client has answered to it.
-    answer: ToolResponse | None = None
+    #: The client's reply.
+    response: ToolResponse | None = None
 
 
-Part = TranscriptText | TranscriptReasoning | TranscriptToolCall
+TranscriptPart = TranscriptText | TranscriptReasoning | TranscriptToolCall
 _Part = TypeVar("_Part", TranscriptText, TranscriptReasoning, TranscriptToolCall)
 
 
 @dataclass(slots=True)
-class Step:
+class TranscriptStep:
     parts: list[TranscriptText | TranscriptReasoning | TranscriptToolCall] = field(
         default_factory=list["TranscriptText | TranscriptReasoning | TranscriptToolCall"]
     )
@@ -85,67 +86,67 @@ class Step:
 
     @property
     def calls(self) -> list[TranscriptToolCall]:
-        """The tool calls whose arguments are whole: all, as soon as the first has been made."""
+        """The step's tool calls, once any of them has complete arguments; empty before that."""
         calls = [part for part in self.parts if isinstance(part, TranscriptToolCall)]
-        return calls if any(call.called for call in calls) else []
+        return calls if any(call.input_complete for call in calls) else []
 
     @property
-    def missing(self) -> list[TranscriptToolCall]:
-        """The calls without a result."""
-        return [call for call in self.calls if not call.answered]
+    def incomplete_calls(self) -> list[TranscriptToolCall]:
+        """Calls without a result."""
+        return [call for call in self.calls if not call.completed]
 
 
 @dataclass(slots=True)
 class Transcript:
-    steps: list[Step] = field(default_factory=list[Step])
-    #: How many of its parts are of earlier runs.
-    earlier: int = 0
+    steps: list[TranscriptStep] = field(default_factory=list[TranscriptStep])
+    #: Number of parts that come from earlier runs.
+    earlier_parts: int = 0
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> "Transcript":
-        """Fold a log."""
+    def from_entries(cls, entries: Iterable[Entry]) -> "Transcript":
+        """Fold a stream."""
         transcript = cls()
         transcript.fold(entries)
         return transcript
 
     @classmethod
     def continuing(
-        cls, earlier: Iterable[Entry], answers: Mapping[str, ToolResponse]
+        cls, earlier: Iterable[Entry], responses: Mapping[str, ToolResponse]
     ) -> "Transcript":
-        """Fold the logs of earlier runs, and put the answers to the calls that these ended with."""
-        transcript = cls.of(earlier)
+        """Fold the streams of earlier runs and attach the tool responses to their pending calls."""
+        transcript = cls.from_entries(earlier)
         for call in transcript.pending:
-            call.answer = answers.get(call.id)
-        transcript.earlier = len(transcript.parts)
+            call.response = responses.get(call.id)
+        transcript.earlier_parts = len(transcript.parts)
         return transcript
 
     def fold(self, entries: Iterable[Entry]) -> None:
-        """Go on with a log. What this version does not know is passed over."""
+        """Fold more entries. Events that this version does not support are skipped."""
         for entry in entries:
             if entry.data != DONE:
                 with suppress(ValidationError, LookupError):
                     self.add(decode(entry.data))
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[TranscriptPart]:
         return [part for step in self.steps for part in step.parts]
 
     @property
-    def shown(self) -> bool:
-        """Whether the last run has shown anything of its own."""
-        return len(self.parts) > self.earlier
+    def has_output(self) -> bool:
+        """Whether the newest run has produced any part."""
+        return len(self.parts) > self.earlier_parts
 
     @property
     def pending(self) -> list[TranscriptToolCall]:
-        """The calls that a run which succeeded has left to its client."""
-        return self.steps[-1].missing if self.steps and self.steps[-1].finished else []
+        """The calls that a finished run left to its client."""
+        return self.steps[-1].incomplete_calls if self.steps and self.steps[-1].finished else []
 
     @property
     def step_open(self) -> bool:
         return bool(self.steps) and not self.steps[-1].finished
 
-    def closing(self) -> list[StreamEvent]:
-        """The events that end what is open: `text-end`, `reasoning-end`, `finish-step`."""
+    def closing_events(self) -> list[StreamEvent]:
+        """Return the events that end open parts: `text-end`, `reasoning-end`, `finish-step`."""
         events: list[StreamEvent] = []
         for part in self.parts:
             if isinstance(part, TranscriptText) and part.open:
@@ -157,7 +158,7 @@ class Transcript:
     def add(self, event: StreamEvent) -> None:
         match event:
             case StartStep():
-                self.steps.append(Step())
+                self.steps.append(TranscriptStep())
             case FinishStep():
                 self.steps[-1].finished = True
             case TextStart():
@@ -180,34 +181,35 @@ class Transcript:
             case ToolInputStart():
                 self.steps[-1].parts.append(TranscriptToolCall(event.tool_call_id, event.tool_name))
             case ToolInputDelta():
-                self._part(
-                    TranscriptToolCall, event.tool_call_id
-                ).input_text += event.input_text_delta
+                self._call(event.tool_call_id).input_text += event.input_text_delta
             case ToolInputAvailable():
-                call = self._part(TranscriptToolCall, event.tool_call_id)
-                call.called, call.input = True, event.input
+                call = self._call(event.tool_call_id)
+                call.input_complete, call.input = True, event.input
             case ToolInputError():
-                call = self._part(TranscriptToolCall, event.tool_call_id)
-                call.called, call.input = True, event.input
-                call.answered, call.error = True, event.error_text
+                call = self._call(event.tool_call_id)
+                call.input_complete, call.input = True, event.input
+                call.completed, call.error = True, event.error_text
             case ToolOutputAvailable():
-                call = self._part(TranscriptToolCall, event.tool_call_id)
-                call.answered, call.output = True, event.output
+                call = self._call(event.tool_call_id)
+                call.completed, call.output = True, event.output
             case ToolOutputError():
-                call = self._part(TranscriptToolCall, event.tool_call_id)
-                call.answered, call.error = True, event.error_text
+                call = self._call(event.tool_call_id)
+                call.completed, call.error = True, event.error_text
             case ToolApprovalRequest():
-                call = self._part(TranscriptToolCall, event.tool_call_id)
-                call.approval_id, call.answer = event.approval_id, None
+                call = self._call(event.tool_call_id)
+                call.approval_id, call.response = event.approval_id, None
             case ToolOutputDenied():
-                call = self._part(TranscriptToolCall, event.tool_call_id)
-                reason = call.answer and call.answer.reason
-                call.answered, call.error = True, reason or DENIED
+                call = self._call(event.tool_call_id)
+                reason = call.response and call.response.reason
+                call.completed, call.error = True, reason or DENIED_TEXT
             case _:
                 pass
 
+    def _call(self, call_id: str) -> TranscriptToolCall:
+        return self._part(TranscriptToolCall, call_id)
+
     def _part(self, kind: type[_Part], part_id: str) -> _Part:
-        """The newest part of a kind with this id: ids are unique among one kind only."""
+        """Return the newest part of a kind with this id. Ids are unique within one kind only."""
         for part in reversed(self.parts):
             if isinstance(part, kind) and part.id == part_id:
                 return part

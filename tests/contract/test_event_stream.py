@@ -274,7 +274,7 @@ async def test_closure_ends_stream_and_run_atomically(harness: StreamHarness) ->
     assert (run.state, run.error) == (RunState.FAILED, "upstream_down")
     assert run.ended_at is not None
     assert run.ended_at >= run.created_at
-    assert (await read_all(harness.stream, run_id))[-1].ends
+    assert (await read_all(harness.stream, run_id))[-1].is_last
 
 
 async def test_succeeded_run_has_no_error(harness: StreamHarness) -> None:

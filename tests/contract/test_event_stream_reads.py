@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.streams.event_stream import PAGE, Append, Cursor, Entry, read_all
+from shared.streams.event_stream import PAGE_SIZE, Append, Cursor, Entry, read_all
 from tests.support.stream_harness import StreamHarness
 
 
@@ -39,17 +39,17 @@ async def test_read_of_an_unknown_run_returns_no_entries(harness: StreamHarness)
 
 
 async def test_long_stream_is_read_in_pages(harness: StreamHarness) -> None:
-    run_id = await write_long_stream(harness, 2 * PAGE + 10)
+    run_id = await write_long_stream(harness, 2 * PAGE_SIZE + 10)
 
     first = await harness.stream.read(run_id)
     second = await harness.stream.read(run_id, first.entries[-1].cursor)
 
     assert first.more
     assert second.more
-    assert len(first.entries) <= PAGE
+    assert len(first.entries) <= PAGE_SIZE
     assert second.entries[0].offset == first.entries[-1].offset + 1
     assert [entry.offset for entry in await read_all(harness.stream, run_id)] == list(
-        range(1, 2 * PAGE + 11)
+        range(1, 2 * PAGE_SIZE + 11)
     )
 
 
@@ -59,20 +59,23 @@ async def test_stale_cursor_far_into_a_long_stream_is_resolved(
 ) -> None:
     run_id, _ = await harness.begin_run()
     await harness.stream.take_over(run_id)
-    await write_entries(harness, run_id, attempt=2, count=2 * PAGE + 10)
+    await write_entries(harness, run_id, attempt=2, count=2 * PAGE_SIZE + 10)
 
-    page = await harness.stream.read(run_id, Cursor(attempt, 2 * PAGE + 8))
+    page = await harness.stream.read(run_id, Cursor(attempt, 2 * PAGE_SIZE + 8))
 
-    assert page == ([Entry(2, 2 * PAGE + 9, b"2009"), Entry(2, 2 * PAGE + 10, b"2010")], False)
+    assert page == (
+        [Entry(2, 2 * PAGE_SIZE + 9, b"2009"), Entry(2, 2 * PAGE_SIZE + 10, b"2010")],
+        False,
+    )
 
 
 async def test_read_skips_fences(harness: StreamHarness) -> None:
     run_id, _ = await harness.begin_run()
-    for _ in range(PAGE + 1):
+    for _ in range(PAGE_SIZE + 1):
         await harness.stream.take_over(run_id)
-    await harness.stream.append(Append(run_id, PAGE + 2, 1, [b"a"]))
+    await harness.stream.append(Append(run_id, PAGE_SIZE + 2, 1, [b"a"]))
 
-    assert (await harness.stream.read(run_id)).entries == [Entry(PAGE + 2, 1, b"a")]
+    assert (await harness.stream.read(run_id)).entries == [Entry(PAGE_SIZE + 2, 1, b"a")]
 
 
 async def write_in_three_attempts(harness: StreamHarness) -> str:

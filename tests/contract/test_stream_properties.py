@@ -127,7 +127,7 @@ async def check_invariants(harness: StreamHarness, run_id: str, entries: list[En
     assert DONE not in [entry.data for entry in entries[:-1]]
     run = await harness.runs.get(run_id)
     assert run is not None
-    assert run.state.ended == bool(entries and entries[-1].ends)
+    assert run.state.ended == bool(entries and entries[-1].is_last)
 
 
 async def check_every_cut(harness: StreamHarness, run_id: str, entries: list[Entry]) -> None:

@@ -115,7 +115,7 @@ async def follow_until(following: Following, offset: int) -> list[Entry]:
 async def follow_to_end(following: Following) -> list[Entry]:
     entries: list[Entry] = []
     async with asyncio.timeout(20):
-        while not entries or not entries[-1].ends:
+        while not entries or not entries[-1].is_last:
             entries += await following.read()
     return entries
 

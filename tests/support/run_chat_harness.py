@@ -141,13 +141,13 @@ class RunChatHarness:
         """Return the events of an ended stream after checking that it is complete."""
         entries = await read_all(self.stream, RUN)
         assert [entry.offset for entry in entries] == list(range(1, len(entries) + 1))
-        assert [entry.ends for entry in entries].count(True) == 1
-        assert entries[-1].ends
+        assert [entry.is_last for entry in entries].count(True) == 1
+        assert entries[-1].is_last
         return [decode(entry.data) for entry in entries[:-1]]
 
     async def text_so_far(self) -> str:
         entries = await read_all(self.stream, RUN)
-        return text_of([decode(entry.data) for entry in entries if not entry.ends])
+        return text_of([decode(entry.data) for entry in entries if not entry.is_last])
 
     async def wait_for_text(self, text: str) -> None:
         async def probe() -> bool:

@@ -82,7 +82,7 @@ class AgentEngine:
         self, job: RunChat, transcript: Transcript, writer: RunWriter, meter: UsageMeter
     ) -> FinishReason:
         """Write the rest of the answer to the run's stream, and return why it finished."""
-        mapper = EventMapper(transcript, writer.write, asks=job.approvals)
+        mapper = EventMapper(transcript, writer.write, request_approvals=job.approvals)
         history = await download_files(model_messages(job.messages), self._max_file_bytes())
         start = resume_point(history, transcript)
         if start.complete:
@@ -189,13 +189,13 @@ class _StepWriter:
         async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as events:
             async for event in events:
                 self._mapper.on_model_event(event)
-                await self._writer.room()
+                await self._writer.wait_for_capacity()
         self._mapper.end_response()
 
     async def _write_tool_results(
         self, node: CallToolsNode[Any, Any], iteration: AgentIteration[Any, Any]
     ) -> None:
-        self._mapper.name_calls(node.model_response)
+        self._mapper.restore_call_ids(node.model_response)
         async with node.stream(iteration.ctx) as events:
             async for event in events:
                 self._mapper.on_tool_event(event)

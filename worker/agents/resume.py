@@ -18,7 +18,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
 )
 
-from shared.streams.transcript import Step, Transcript, TranscriptToolCall
+from shared.streams.transcript import Transcript, TranscriptStep, TranscriptToolCall
 from worker.agents.history import tool_return, tool_step
 from worker.models.continue_prompt import CONTINUE_PROMPT
 
@@ -56,16 +56,16 @@ def resume_point(history: list[ModelMessage], transcript: Transcript) -> ResumeP
     return ResumePoint(history, _continue_prompt(history))
 
 
-def _after_calls(history: list[ModelMessage], step: Step) -> ResumePoint:
+def _after_calls(history: list[ModelMessage], step: TranscriptStep) -> ResumePoint:
     """Run the calls that have no result yet, or request the next step."""
-    missing = step.missing
-    approved = [call for call in missing if call.answer and call.answer.approved]
+    missing = step.incomplete_calls
+    approved = [call for call in missing if call.response and call.response.approved]
     if missing and len(approved) == len(missing):
         results = DeferredToolResults(approvals={call.id: True for call in approved})
         return ResumePoint([*history, *_messages(step)], approved=results)
     if missing and step.finished:
         return ResumePoint(history, complete=True, awaits_client=True)
-    completed = [call for call in step.calls if call.answered]
+    completed = [call for call in step.calls if call.completed]
     if not (missing and completed):
         return ResumePoint([*history, *_messages(step)])
     # pydantic-ai treats a call next to a result as approved, so they go into separate steps.
@@ -88,7 +88,7 @@ def _continue_prompt(history: list[ModelMessage]) -> str | None:
     return CONTINUE_PROMPT if history and isinstance(history[-1], ModelResponse) else None
 
 
-def _messages(step: Step) -> list[ModelMessage]:
+def _messages(step: TranscriptStep) -> list[ModelMessage]:
     return _step_messages(step.text, step.calls)
 
 
@@ -97,8 +97,8 @@ def _step_messages(text: str, calls: Sequence[TranscriptToolCall]) -> list[Model
 
 
 def _call(call: TranscriptToolCall) -> ToolCallPart:
-    return ToolCallPart(call.name, call.input if call.called else call.input_text, call.id)
+    return ToolCallPart(call.name, call.input if call.input_complete else call.input_text, call.id)
 
 
 def _result(call: TranscriptToolCall) -> ToolReturnPart | None:
-    return tool_return(call.name, call.id, call.output, call.error) if call.answered else None
+    return tool_return(call.name, call.id, call.output, call.error) if call.completed else None

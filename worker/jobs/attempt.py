@@ -9,7 +9,7 @@ from typing import TypeVar
 from shared.queue.job import RunChat
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.store import RunStore
-from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, read_all, read_each
+from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, read_all, read_many
 from shared.streams.events import FinishReason, Start
 from shared.streams.transcript import Transcript
 from worker.agents.engine import AgentEngine
@@ -55,7 +55,7 @@ class TakenOverRun:
     @classmethod
     async def read(cls, stream: EventStream, takeover: Takeover, job: RunChat) -> "TakenOverRun":
         entries = await read_all(stream, job.run_id) if takeover.offset else []
-        return cls(takeover, await read_each(stream, job.continues), entries)
+        return cls(takeover, await read_many(stream, job.continues), entries)
 
 
 class Attempt:
@@ -79,7 +79,9 @@ class Attempt:
             offset=takeover.offset,
             on_refused=lambda: progress.cancel(Interrupt.LOST),
             on_cancel=lambda: progress.cancel(Interrupt.STOP),
-            on_content=None if Transcript.of(found.entries).parts else self._count_first_token,
+            on_content=None
+            if Transcript.from_entries(found.entries).parts
+            else self._count_first_token,
         )
 
     @property
@@ -104,7 +106,7 @@ class Attempt:
         if not self.takeover.offset:
             self.writer.write(Start(message_id=self.job.message_id))
         for call in self.transcript.pending:
-            if call.answer and (event := call.answer.event(call.id)):
+            if call.response and (event := call.response.to_event(call.id)):
                 self.writer.write(event)
                 self.transcript.add(event)
 
@@ -129,7 +131,7 @@ class Attempt:
     async def _close_open_parts(self, ending: RunEnding) -> None:
         await self.writer.drain()
         transcript = await self.read_transcript()
-        await self.writer.close([*transcript.closing(), *ending.events], ending.closure)
+        await self.writer.close([*transcript.closing_events(), *ending.events], ending.closure)
 
     async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
         self.progress.closing = True

@@ -66,7 +66,7 @@ class AttemptRunner:
             await attempt.abort()
         elif takeover.crashes > self._settings().max_crashes:
             await attempt.fail(CRASHED)
-        elif attempt.transcript.shown and not attempt.continues_output:
+        elif attempt.transcript.has_output and not attempt.continues_output:
             await attempt.fail(INTERRUPTED)
         else:
             return await self._run_agent(attempt)
@@ -111,7 +111,7 @@ class AttemptRunner:
             await attempt.fail(failure)
             return True
         await attempt.writer.drain()
-        if not attempt.continues_output and (await attempt.read_transcript()).shown:
+        if not attempt.continues_output and (await attempt.read_transcript()).has_output:
             await attempt.fail(failure)
             return True
         attempt.trace.fail(failure.code)

@@ -1,10 +1,10 @@
-"""Writing to the logs: one group commit a process, coalesced by back-pressure.
+"""Writes events to streams: one group commit per process, batched by back-pressure.
 
-The first event leaves at once. While a pipeline is in flight, what arrives on any run is held, and
-successive deltas of one part are joined; the next pipeline carries it all. Idle, that is one token
-an entry and no added wait; busy, larger entries and less work.
+The first event is sent at once. While a pipeline is in flight, events of all runs are buffered and
+successive deltas of one part are merged; the next pipeline sends all of them. An idle worker writes
+one entry per token without delay; a busy worker writes larger entries with less work per token.
 
-Logs at different nodes of a cluster have a lane each: a node that is away holds up its own.
+Each node of a Redis Cluster has its own shard: a node that is unreachable delays only its streams.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Self
 import structlog
 
 from shared.background_task import BackgroundTask
+from shared.backoff import delay_after
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.streams.event_stream import Append, Closure, EventStream
@@ -24,88 +25,93 @@ from shared.streams.events import (
     TextDelta,
     ToolInputAvailable,
     ToolInputStart,
-    joined,
+    merge_deltas,
 )
 from worker.telemetry.metrics import APPEND_SECONDS, APPENDS_REFUSED
 
 log = structlog.stdlib.get_logger()
 
-#: Joined deltas stay below this, in characters: an entry should be small.
-_ENTRY_CHARS = 4096
-#: Events a run may hold unwritten before its model has to wait for Redis.
-_HELD_EVENTS = 512
-#: Of an append that the log refuses, for the metrics.
-_REASONS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
-#: What a reader sees first.
+#: Maximum size of a delta, in characters, that another delta is still merged into.
+_MAX_MERGED_CHARS = 4096
+#: Maximum number of unwritten events of a run before its model has to wait for Redis.
+_MAX_BUFFERED_EVENTS = 512
+#: Metric labels of rejected appends.
+_REJECTION_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
+#: Events that show content to a reader.
 _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
 _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 class GroupCommit:
-    """One a process. Use as an async context manager."""
+    """Commits the events of all runs of a process. Use it as an async context manager."""
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
-        self._lanes: dict[str, _Lane] = {}
+        self._shards: dict[str, _Shard] = {}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        for lane in self._lanes.values():
-            await lane.stop()
+        for shard in self._shards.values():
+            await shard.stop()
 
-    def shard(self, run_id: str) -> "_Lane":
-        """The one that a run keeps to for a whole attempt, wherever its log may move."""
+    def shard(self, run_id: str) -> "_Shard":
+        """Return a run's shard, which it keeps for a whole attempt even if its slot moves."""
         name = self._stream.shard(run_id)
-        if name not in self._lanes:
-            self._lanes[name] = _Lane(self._stream).start()
-        return self._lanes[name]
+        if name not in self._shards:
+            self._shards[name] = _Shard(self._stream).start()
+        return self._shards[name]
 
 
-class _Lane(BackgroundTask):
-    """Runs that are written in one pipeline at a time."""
+class _Shard(BackgroundTask):
+    """Writes the runs of one Redis node, one pipeline at a time."""
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
-        self._waiting: dict[RunWriter, None] = {}
-        self._bell = asyncio.Event()
+        self._pending: dict[RunWriter, None] = {}
+        self._wakeup = asyncio.Event()
 
     def submit(self, writer: "RunWriter") -> None:
-        self._waiting[writer] = None
-        self._bell.set()
+        self._pending[writer] = None
+        self._wakeup.set()
 
     async def _run(self) -> None:
         while True:
-            await self._bell.wait()
-            self._bell.clear()
-            waiting, self._waiting = self._waiting, {}
-            appends = {writer: append for writer in waiting if (append := _take(writer))}
+            await self._wakeup.wait()
+            self._wakeup.clear()
+            pending, self._pending = self._pending, {}
+            appends = {writer: append for writer in pending if (append := _take(writer))}
             verdicts = await self._append([*appends.values()])
             for writer, verdict in zip(appends, verdicts, strict=True):
-                writer.settle(verdict)
+                writer.on_result(verdict)
 
     async def _append(self, appends: list[Append]) -> list[bool | Exception]:
-        """Until Redis has it: an append that is repeated changes nothing."""
+        """Repeat until Redis has replied. Appends are idempotent."""
         failures = 0
         while True:
             try:
                 with APPEND_SECONDS.time():
                     verdicts = await self._stream.append(*appends)
             except REDIS_UNAVAILABLE as error:
-                delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                delay = delay_after(failures, _RETRY_SECONDS)
                 failures += 1
-                log.warning("commit.redis_away", error=str(error), retry_in=delay)
+                log.warning(
+                    "commit.redis_away",
+                    message="Redis is unreachable, the append will be repeated",
+                    error=str(error),
+                    retry_in=delay,
+                )
                 await asyncio.sleep(delay)
             else:
                 return verdicts
 
 
 class RunWriter:
-    """The one writer of a run in one attempt.
+    """Writes the events of one run in one attempt.
 
-    `on_refused` is called once when the log refuses it, `on_cancel` when a stop was asked for,
-    `on_content` once, when the first thing to see is about to be written.
+    `on_refused` is called once when the stream rejects an append, `on_cancel` when a stop was
+    requested, and `on_content` once, before the first event with content is written.
     """
 
     def __init__(
@@ -119,14 +125,14 @@ class RunWriter:
         on_cancel: Callable[[], None],
         on_content: Callable[[], None] | None = None,
     ) -> None:
-        self._lane = commit.shard(run_id)
+        self._shard = commit.shard(run_id)
         self._run_id = run_id
         self._attempt = attempt
         self._next = offset + 1
         self._on_refused = on_refused
         self._on_cancel = on_cancel
         self._on_content = on_content
-        self._held: list[StreamEvent] = []
+        self._buffer: list[StreamEvent] = []
         self._closure: Closure | None = None
         self._refusal: Exception | None = None
         self._written = asyncio.Event()
@@ -134,44 +140,44 @@ class RunWriter:
 
     @property
     def only_fenced(self) -> bool:
-        """Whether nothing that was written here was refused, but for a newer writer's sake."""
+        """Whether no append was rejected, except because a newer attempt has fenced this one."""
         return self._refusal is None or isinstance(self._refusal, Fenced)
 
     def write(self, event: StreamEvent) -> None:
-        """Hand an event over; it is written as soon as Redis takes it.
+        """Buffer an event. It is written as soon as possible.
 
         Raises:
-            StreamError: if the log has refused an earlier one.
+            StreamError: if the stream rejected an earlier event.
         """
         if self._refusal is not None:
             raise self._refusal
-        if self._held and (both := _join(self._held[-1], event)) is not None:
-            self._held[-1] = both
+        if self._buffer and (merged := _merge(self._buffer[-1], event)) is not None:
+            self._buffer[-1] = merged
         else:
-            self._held.append(event)
+            self._buffer.append(event)
         self._written.clear()
-        self._lane.submit(self)
+        self._shard.submit(self)
 
-    async def room(self) -> None:
-        """Wait while too much is unwritten."""
-        if len(self._held) > _HELD_EVENTS:
+    async def wait_for_capacity(self) -> None:
+        """Wait while too many events are unwritten."""
+        if len(self._buffer) > _MAX_BUFFERED_EVENTS:
             await self._written.wait()
 
     async def drain(self) -> None:
-        """Wait until all is written.
+        """Wait until all events are written.
 
         Raises:
-            StreamError: if the log refused it.
+            StreamError: if the stream rejected them.
         """
         await self._written.wait()
         if self._refusal is not None:
             raise self._refusal
 
     async def close(self, ending: Iterable[StreamEvent], closure: Closure) -> None:
-        """End the run: its last events, the terminal one among them, `[DONE]`, the final state.
+        """End the run: write the last events, the terminal event, `[DONE]`, and the final state.
 
         Raises:
-            StreamError: if the log refused it: somebody else has ended or taken over the run.
+            StreamError: if the run has been ended or taken over elsewhere.
         """
         for event in ending:
             self.write(event)
@@ -179,42 +185,42 @@ class RunWriter:
         await self.drain()
 
     def take(self) -> Append:
-        """What the next pipeline carries."""
-        if self._on_content and any(isinstance(event, _CONTENT) for event in self._held):
+        """Return the append for the next pipeline, and clear the buffer."""
+        if self._on_content and any(isinstance(event, _CONTENT) for event in self._buffer):
             self._on_content()
             self._on_content = None
-        entries = [event.encode() for event in self._held]
+        entries = [event.encode() for event in self._buffer]
         if self._closure is not None:
             entries.append(DONE)
-        self._held = []
+        self._buffer = []
         append = Append(self._run_id, self._attempt, self._next, entries, self._closure)
         self._next += len(entries)
         return append
 
-    def settle(self, verdict: bool | Exception) -> None:  # noqa: FBT001  (the log's own reply)
+    def on_result(self, verdict: bool | Exception) -> None:  # noqa: FBT001  (a reply of EventStream.append)
         if self._refusal is not None:
             return
         if isinstance(verdict, Exception):
             self._refusal = verdict
-            APPENDS_REFUSED.labels(_REASONS.get(type(verdict), "other")).inc()
+            APPENDS_REFUSED.labels(_REJECTION_LABELS.get(type(verdict), "other")).inc()
             self._written.set()
             self._on_refused()
             return
-        if not self._held:
+        if not self._buffer:
             self._written.set()
         if verdict:
             self._on_cancel()
 
 
 def _take(writer: RunWriter) -> Append | None:
-    """What a run has to write. One that cannot be written must not hold up the others."""
+    """Return the writer's append. A run that cannot be written must not block the others."""
     try:
         return writer.take()
-    except Exception as error:  # noqa: BLE001  (whatever it is, it is this run's alone)
-        writer.settle(error)
+    except Exception as error:  # noqa: BLE001  (affects this run only)
+        writer.on_result(error)
         return None
 
 
-def _join(last: StreamEvent, event: StreamEvent) -> StreamEvent | None:
+def _merge(last: StreamEvent, event: StreamEvent) -> StreamEvent | None:
     size = len(getattr(last, "delta", "") or getattr(last, "input_text_delta", ""))
-    return joined(last, event) if size < _ENTRY_CHARS else None
+    return merge_deltas(last, event) if size < _MAX_MERGED_CHARS else None

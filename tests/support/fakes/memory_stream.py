@@ -4,7 +4,7 @@ import time
 
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.runs.run import Run
-from shared.streams.event_stream import PAGE, START, Append, Cursor, Entry, Page, Takeover
+from shared.streams.event_stream import PAGE_SIZE, START, Append, Cursor, Entry, Page, Takeover
 from shared.streams.run_state import RunState
 
 
@@ -71,7 +71,7 @@ class MemoryEventStream:
 
     async def read(self, run_id: str, after: Cursor = START) -> Page:
         rest = self.entries.get(run_id, [])[after.offset :]
-        return Page(rest[:PAGE], more=len(rest) > PAGE)
+        return Page(rest[:PAGE_SIZE], more=len(rest) > PAGE_SIZE)
 
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)

@@ -89,7 +89,7 @@ def test_all_event_types_are_covered() -> None:
     }
     converted_types = {events.TextDelta, type(CALL), events.Finish, events.Abort, events.Error}
 
-    assert event_types - {Event, events.Nullable} == converted_types | {
+    assert event_types - {Event, events.NullableEvent} == converted_types | {
         type(event) for event in OMITTED
     }
 
@@ -186,5 +186,5 @@ def test_conversion_is_independent_of_page_boundaries(
     assert received == BasicConverter()(entries)
     kinds = [json.loads(entry.data)["type"] for entry in received[:-1]]
     assert [kind for kind in kinds if kind in ("finish", "error")] == kinds[-1:]
-    assert received[-1].ends
+    assert received[-1].is_last
     assert kinds.count("tool-call") >= kinds.count("tool-result")

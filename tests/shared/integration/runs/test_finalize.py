@@ -22,7 +22,7 @@ async def test_run_is_ended_only_once(redis: Redis) -> None:
 
     *entries, done = await read_all(harness.stream, run.id)
     assert [decode(entry.data) for entry in entries] == [Start(message_id="msg-1"), Abort()]
-    assert done.ends
+    assert done.is_last
     assert (await harness.run(run.id)).state is RunState.CANCELLED
 
 

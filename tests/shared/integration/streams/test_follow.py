@@ -7,7 +7,7 @@ import pytest
 
 from shared.redis import keys
 from shared.streams.event_stream import (
-    PAGE,
+    PAGE_SIZE,
     START,
     Cursor,
     Entry,
@@ -41,9 +41,9 @@ async def test_follower_reads_a_closed_stream_to_its_end(harness: FollowHarness)
 
 async def test_follower_reads_a_stream_of_several_pages(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    await writer.write(PAGE)
-    await writer.write(PAGE)
-    await writer.write(PAGE // 2)
+    await writer.write(PAGE_SIZE)
+    await writer.write(PAGE_SIZE)
+    await writer.write(PAGE_SIZE // 2)
     await writer.close()
 
     with harness.follower.follow(writer.run_id) as following:
@@ -177,11 +177,11 @@ async def test_append_during_a_read_is_received_after_it(harness: FollowHarness)
 async def test_cursor_without_an_attempt_follows_a_long_stream(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
     for _ in range(3):
-        await writer.write(PAGE)
-    with harness.follower.follow(writer.run_id, Cursor(0, 3 * PAGE - 1)) as following:
+        await writer.write(PAGE_SIZE)
+    with harness.follower.follow(writer.run_id, Cursor(0, 3 * PAGE_SIZE - 1)) as following:
         entries = await next_entries(following)
 
-    assert offsets(entries) == [3 * PAGE]
+    assert offsets(entries) == [3 * PAGE_SIZE]
 
 
 def is_true(probe: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:

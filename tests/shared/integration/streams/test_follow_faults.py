@@ -224,6 +224,6 @@ async def write_words(writer: RunWriter, numbers: range) -> None:
 
 
 def words(entries: list[Entry]) -> list[int]:
-    events = [decode(entry.data) for entry in entries if not entry.ends]
+    events = [decode(entry.data) for entry in entries if not entry.is_last]
     text = "".join(event.delta for event in events if isinstance(event, TextDelta))
     return [int(word) for word in text.split()]

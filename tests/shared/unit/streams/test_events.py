@@ -18,7 +18,7 @@ from shared.streams.events import (
     FinishReason,
     FinishStep,
     MessageMetadata,
-    Nullable,
+    NullableEvent,
     ReasoningDelta,
     ReasoningEnd,
     ReasoningStart,
@@ -39,7 +39,7 @@ from shared.streams.events import (
     ToolOutputDenied,
     ToolOutputError,
     decode,
-    joined,
+    merge_deltas,
 )
 
 #: Each event with every key set, and the JSON that stands for it.
@@ -141,7 +141,7 @@ def test_every_event_is_covered() -> None:
         for kind in vars(events).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind.__name__[0] != "_"
     }
-    assert kinds - {Event, Nullable} == {type(event) for event, _ in WIRE}
+    assert kinds - {Event, NullableEvent} == {type(event) for event, _ in WIRE}
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_half_a_surrogate_pair_is_found_wherever_it_is() -> None:
 
 
 def test_the_two_halves_of_a_character_meet_again_when_deltas_are_joined() -> None:
-    both = joined(TextDelta(id="1", delta="\ud83d"), TextDelta(id="1", delta="\ude00"))
+    both = merge_deltas(TextDelta(id="1", delta="\ud83d"), TextDelta(id="1", delta="\ude00"))
 
     assert both is not None
     assert decode(both.encode()) == TextDelta(id="1", delta="\U0001f600")
@@ -358,7 +358,7 @@ def test_every_event_can_be_encoded(event: StreamEvent) -> None:
 def test_deltas_of_one_part_are_joined(
     first: StreamEvent, second: StreamEvent, both: StreamEvent
 ) -> None:
-    assert joined(first, second) == both
+    assert merge_deltas(first, second) == both
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_deltas_of_one_part_are_joined(
     ],
 )
 def test_nothing_else_is_joined(first: StreamEvent, second: StreamEvent) -> None:
-    assert joined(first, second) is None
+    assert merge_deltas(first, second) is None
 
 
 def any_delta() -> st.SearchStrategy[StreamEvent]:
@@ -394,7 +394,7 @@ def any_delta() -> st.SearchStrategy[StreamEvent]:
 
 @given(any_delta(), any_delta())
 def test_joining_keeps_every_word(first: StreamEvent, second: StreamEvent) -> None:
-    both = joined(first, second)
+    both = merge_deltas(first, second)
 
     if both is not None:
         assert words(both) == words(first) + words(second)

@@ -38,7 +38,7 @@ BEGIN = [Start(message_id="m"), StartStep()]
 
 def transcript(*events: StreamEvent) -> Transcript:
     """What a log with these events says."""
-    return Transcript.of(
+    return Transcript.from_entries(
         Entry(1, offset, event.encode()) for offset, event in enumerate(events, start=1)
     )
 
@@ -61,7 +61,7 @@ def test_an_empty_log_says_nothing() -> None:
     assert empty.steps == []
     assert empty.parts == []
     assert not empty.step_open
-    assert empty.closing() == []
+    assert empty.closing_events() == []
 
 
 def test_a_text_is_folded_from_its_deltas() -> None:
@@ -143,7 +143,9 @@ def test_a_call_is_whole_once_its_input_is() -> None:
 
     assert streamed.parts == [TranscriptToolCall("c", "tool", '{"a": 1}')]
     assert streamed.steps[0].calls == []
-    assert whole.parts == [TranscriptToolCall("c", "tool", '{"a": 1}', called=True, input={"a": 1})]
+    assert whole.parts == [
+        TranscriptToolCall("c", "tool", '{"a": 1}', input_complete=True, input={"a": 1})
+    ]
     assert whole.steps[0].calls == whole.parts
 
 
@@ -154,14 +156,14 @@ def test_a_call_is_answered_by_its_output(output: object) -> None:
     ).parts
 
     assert isinstance(call, TranscriptToolCall)
-    assert (call.answered, call.output, call.error) == (True, output, None)
+    assert (call.completed, call.output, call.error) == (True, output, None)
 
 
 def test_a_call_is_answered_by_its_error() -> None:
     [call] = transcript(*BEGIN, *called(), ToolOutputError(tool_call_id="c", error_text="no")).parts
 
     assert isinstance(call, TranscriptToolCall)
-    assert (call.answered, call.output, call.error) == (True, None, "no")
+    assert (call.completed, call.output, call.error) == (True, None, "no")
 
 
 def test_a_call_with_a_wrong_input_is_answered_by_what_is_wrong() -> None:
@@ -169,8 +171,8 @@ def test_a_call_with_a_wrong_input_is_answered_by_what_is_wrong() -> None:
     [call] = transcript(*BEGIN, *called()[:2], wrong).parts
 
     assert isinstance(call, TranscriptToolCall)
-    assert (call.called, call.input) == (True, "{")
-    assert (call.answered, call.error) == (True, "no JSON")
+    assert (call.input_complete, call.input) == (True, "{")
+    assert (call.completed, call.error) == (True, "no JSON")
 
 
 def test_calls_side_by_side_get_their_own_answers() -> None:
@@ -194,20 +196,20 @@ def test_what_is_no_part_changes_nothing() -> None:
 def test_the_mark_of_the_end_is_no_event() -> None:
     entries = [Entry(1, 1, Start(message_id="m").encode()), Entry(1, 2, DONE)]
 
-    assert Transcript.of(entries).steps == []
+    assert Transcript.from_entries(entries).steps == []
 
 
 # Closing
 
 
 def test_an_open_step_is_finished() -> None:
-    assert transcript(*BEGIN).closing() == [FinishStep()]
+    assert transcript(*BEGIN).closing_events() == [FinishStep()]
 
 
 def test_a_finished_step_needs_nothing() -> None:
     closed = transcript(*BEGIN, TextStart(id="1"), TextEnd(id="1"), FinishStep())
 
-    assert closed.closing() == []
+    assert closed.closing_events() == []
 
 
 def test_open_parts_are_ended_before_their_step_in_their_order() -> None:
@@ -220,19 +222,19 @@ def test_open_parts_are_ended_before_their_step_in_their_order() -> None:
         TextDelta(id="2", delta="and so"),
     )
 
-    assert broken_off.closing() == [ReasoningEnd(id="r"), TextEnd(id="2"), FinishStep()]
+    assert broken_off.closing_events() == [ReasoningEnd(id="r"), TextEnd(id="2"), FinishStep()]
 
 
 def test_a_call_needs_no_end() -> None:
-    assert transcript(*BEGIN, *called()[:2]).closing() == [FinishStep()]
+    assert transcript(*BEGIN, *called()[:2]).closing_events() == [FinishStep()]
 
 
 def test_after_what_closes_it_nothing_is_open() -> None:
     broken_off = [*BEGIN, ReasoningStart(id="r"), TextStart(id="1"), *called()]
 
-    closed = transcript(*broken_off, *transcript(*broken_off).closing())
+    closed = transcript(*broken_off, *transcript(*broken_off).closing_events())
 
-    assert closed.closing() == []
+    assert closed.closing_events() == []
     assert not closed.step_open
 
 
@@ -273,8 +275,8 @@ def test_answers_are_put_to_pending_calls_alone() -> None:
 
     folded = Transcript.continuing(log(*WAITING), {"server": yes, "asked": yes})
 
-    assert [call.answer for call in folded.steps[0].calls] == [None, None, yes]
-    assert not folded.shown
+    assert [call.response for call in folded.steps[0].calls] == [None, None, yes]
+    assert not folded.has_output
 
 
 def test_a_later_run_goes_on_in_the_same_transcript() -> None:
@@ -293,11 +295,11 @@ def test_a_later_run_goes_on_in_the_same_transcript() -> None:
     assert [(call.output, call.error) for call in folded.steps[0].calls] == [
         *((1, None), (2, None), (None, "No."))
     ]
-    assert not folded.shown
+    assert not folded.has_output
 
     folded.fold(log(StartStep(), TextStart(id="text-1")))
 
-    assert folded.shown
+    assert folded.has_output
     assert len(folded.steps) == 2
 
 
@@ -306,7 +308,7 @@ def test_an_id_that_is_used_again_later_is_another_call() -> None:
 
     folded.fold(log(StartStep(), *called("client"), FinishStep()))
 
-    assert [call.answer for call in folded.pending] == [None]
+    assert [call.response for call in folded.pending] == [None]
 
 
 def test_results_of_calls_that_no_log_has_are_passed_over() -> None:
@@ -325,4 +327,4 @@ def test_results_of_calls_that_no_log_has_are_passed_over() -> None:
     ],
 )
 def test_the_log_says_what_was_answered(answer: ToolResponse, event: StreamEvent | None) -> None:
-    assert answer.event("c") == event
+    assert answer.to_event("c") == event

@@ -13,9 +13,9 @@ from pydantic_ai.messages import (
 
 from shared.streams.tool_responses import ToolResponse
 from shared.streams.transcript import (
-    Step,
     Transcript,
     TranscriptReasoning,
+    TranscriptStep,
     TranscriptText,
     TranscriptToolCall,
 )
@@ -31,14 +31,14 @@ def call(number: int, *, answered: bool = False, called: bool = True) -> Transcr
         id=f"call-{number}",
         name="f",
         input_text='{"n":1}',
-        called=called,
+        input_complete=called,
         input={"n": 1} if called else None,
-        answered=answered,
+        completed=answered,
         output="ok" if answered else None,
     )
 
 
-def start(*steps: Step, history: list[ModelMessage] = PROMPT_ONLY) -> ResumePoint:
+def start(*steps: TranscriptStep, history: list[ModelMessage] = PROMPT_ONLY) -> ResumePoint:
     return resume_point(history, Transcript(list(steps)))
 
 
@@ -69,49 +69,49 @@ def test_request_ending_with_assistant_message_is_continued() -> None:
 
 
 def test_empty_step_starts_from_the_request() -> None:
-    assert start(Step()) == ResumePoint(PROMPT_ONLY)
-    assert start(Step(), history=WITH_ANSWER) == ResumePoint(WITH_ANSWER, CONTINUE_PROMPT)
+    assert start(TranscriptStep()) == ResumePoint(PROMPT_ONLY)
+    assert start(TranscriptStep(), history=WITH_ANSWER) == ResumePoint(WITH_ANSWER, CONTINUE_PROMPT)
 
 
 def test_step_with_only_reasoning_is_repeated() -> None:
-    assert start(Step([TranscriptReasoning("r", "hm")])) == ResumePoint(PROMPT_ONLY)
+    assert start(TranscriptStep([TranscriptReasoning("r", "hm")])) == ResumePoint(PROMPT_ONLY)
 
 
 @pytest.mark.parametrize("is_open", [True, False])
 def test_interrupted_text_is_continued(is_open: bool) -> None:  # noqa: FBT001
-    found = start(Step([TranscriptText("t", "Hel", open=is_open)]))
+    found = start(TranscriptStep([TranscriptText("t", "Hel", open=is_open)]))
 
     assert (found.prompt, added(found), found.complete) == (CONTINUE_PROMPT, ["Hel"], False)
 
 
 def test_interrupted_call_is_requested_again() -> None:
-    found = start(Step([TranscriptText("t", "Hel"), call(1, called=False)]))
+    found = start(TranscriptStep([TranscriptText("t", "Hel"), call(1, called=False)]))
 
     assert (found.prompt, added(found)) == (CONTINUE_PROMPT, ["Hel"])
 
 
 def test_call_without_result_is_executed() -> None:
-    found = start(Step([TranscriptText("t", "Hel"), call(1)]))
+    found = start(TranscriptStep([TranscriptText("t", "Hel"), call(1)]))
 
     assert added(found) == ["Hel", 'call-1({"n":1})']
     assert (found.prompt, found.approved) == (None, None)
 
 
 def test_only_calls_without_result_are_executed() -> None:
-    found = start(Step([call(1, answered=True), call(2)]))
+    found = start(TranscriptStep([call(1, answered=True), call(2)]))
 
     assert added(found) == ['call-1({"n":1})', "call-1=ok:success", 'call-2({"n":1})']
     assert found.approved is None
 
 
 def test_complete_unannounced_call_is_executed() -> None:
-    found = start(Step([call(1), call(2, called=False)]))
+    found = start(TranscriptStep([call(1), call(2, called=False)]))
 
     assert added(found) == ['call-1({"n":1})', 'call-2({"n":1})']
 
 
 def test_completed_calls_are_not_repeated() -> None:
-    found = start(Step([call(1, answered=True)]))
+    found = start(TranscriptStep([call(1, answered=True)]))
 
     assert added(found) == ['call-1({"n":1})', "call-1=ok:success"]
     assert (found.prompt, found.approved, found.complete) == (None, None, False)
@@ -121,36 +121,36 @@ def test_failed_call_reaches_the_model() -> None:
     failed = call(1, answered=True)
     failed.output, failed.error = None, "boom"
 
-    assert added(start(Step([failed])))[-1] == "call-1=boom:failed"
+    assert added(start(TranscriptStep([failed])))[-1] == "call-1=boom:failed"
 
 
 def test_finished_steps_are_kept() -> None:
-    first = Step([TranscriptText("t", "a"), call(1, answered=True)], finished=True)
-    found = start(first, Step([TranscriptText("u", "b")]))
+    first = TranscriptStep([TranscriptText("t", "a"), call(1, answered=True)], finished=True)
+    found = start(first, TranscriptStep([TranscriptText("u", "b")]))
 
     assert added(found) == ["a", 'call-1({"n":1})', "call-1=ok:success", "b"]
     assert found.prompt == CONTINUE_PROMPT
 
 
 def test_model_continues_after_a_finished_step_with_calls() -> None:
-    found = start(Step([call(1, answered=True)], finished=True))
+    found = start(TranscriptStep([call(1, answered=True)], finished=True))
 
     assert (found.complete, found.prompt) == (False, None)
 
 
 def test_run_is_complete_after_a_finished_text() -> None:
-    assert start(Step([TranscriptText("t", "Hello", open=False)], finished=True)).complete
+    assert start(TranscriptStep([TranscriptText("t", "Hello", open=False)], finished=True)).complete
 
 
 def with_response(number: int, response: ToolResponse) -> TranscriptToolCall:
     found = call(number)
-    found.answer = response
+    found.response = response
     return found
 
 
 def test_approved_calls_are_executed() -> None:
     yes = ToolResponse(approved=True)
-    found = start(Step([with_response(1, yes), call(2, answered=True)], finished=True))
+    found = start(TranscriptStep([with_response(1, yes), call(2, answered=True)], finished=True))
 
     assert found.approved
     assert found.approved.approvals == {"call-1": True}
@@ -158,19 +158,19 @@ def test_approved_calls_are_executed() -> None:
 
 
 def test_approval_covers_only_its_own_call() -> None:
-    found = start(Step([with_response(1, ToolResponse(approved=True)), call(2)]))
+    found = start(TranscriptStep([with_response(1, ToolResponse(approved=True)), call(2)]))
 
     assert found.approved is None
 
 
 def test_run_awaiting_the_client_is_complete() -> None:
-    found = start(Step([call(1, answered=True), call(2)], finished=True))
+    found = start(TranscriptStep([call(1, answered=True), call(2)], finished=True))
 
     assert (found.complete, found.awaits_client, found.approved) == (True, True, None)
 
 
 def test_split_step_is_merged_when_the_results_arrive() -> None:
-    found = start(Step([TranscriptText("t", "Hel"), call(1, answered=True), call(2)]))
+    found = start(TranscriptStep([TranscriptText("t", "Hel"), call(1, answered=True), call(2)]))
     request = ModelRequest(parts=[ToolReturnPart("f", "late", "call-2")])
 
     merge_split_step(found.history, request)

@@ -314,7 +314,7 @@ def test_interrupted_call_is_continued_with_its_old_id() -> None:
     )
     tape.translator.end_response()
     response = ModelResponse(parts=[ToolCallPart("f", '{"n":1}', "new")])
-    tape.translator.name_calls(response)
+    tape.translator.restore_call_ids(response)
 
     assert [call.tool_call_id for call in response.tool_calls] == ["c"]
     tape.tools(called("c"), returned("c"))

@@ -61,7 +61,7 @@ class RecordingWriter(RunWriter):
     @property
     def events(self) -> list[StreamEvent]:
         """The events in the stream of the run."""
-        return [decode(entry.data) for entry in self._entries if not entry.ends]
+        return [decode(entry.data) for entry in self._entries if not entry.is_last]
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ async def test_drain_and_room_return_at_once_without_events(harness: WriterHarne
     writer = await harness.writer()
 
     await writer.drain()
-    await writer.room()
+    await writer.wait_for_capacity()
 
     assert harness.stream.calls == []
 
@@ -432,7 +432,7 @@ async def test_room_waits_above_the_pending_limit(harness: WriterHarness) -> Non
     for number in range(513):
         writer.write(text("x", part=str(number)))
 
-    waiting = asyncio.create_task(writer.room())
+    waiting = asyncio.create_task(writer.wait_for_capacity())
     await asyncio.sleep(0)
     assert not waiting.done()
     harness.stream.open.set()
@@ -448,7 +448,7 @@ async def test_room_does_not_wait_below_the_pending_limit(harness: WriterHarness
         writer.write(text("x", part=str(number)))
 
     async with asyncio.timeout(1):
-        await writer.room()
+        await writer.wait_for_capacity()
 
     harness.stream.open.set()
     await writer.drain()
@@ -459,7 +459,7 @@ async def test_room_returns_when_the_writer_is_refused(harness: WriterHarness) -
     await block_first_append(harness, writer)
     for number in range(1000):
         writer.write(text("x", part=str(number)))
-    waiting = asyncio.create_task(writer.room())
+    waiting = asyncio.create_task(writer.wait_for_capacity())
     await harness.stream.take_over(writer.run_id)
     harness.stream.open.set()
 
