@@ -89,7 +89,7 @@ class RunAdmission:
                 message="Repeated request returns the run of the first one",
                 run_id=admitted.run_id,
             )
-            return AcceptedRun(await self._stored_run(admitted.run_id), admitted.allowance)
+            return AcceptedRun(await self._stored_run(admitted.run_id), admitted.rate_limit_status)
         count_accepted_run(run.agent)
         log.info(
             "run.accepted",
@@ -100,7 +100,7 @@ class RunAdmission:
         )
         if admitted.superseded:
             await self._supersede(admitted.superseded, run)
-        return AcceptedRun(run, admitted.allowance)
+        return AcceptedRun(run, admitted.rate_limit_status)
 
     async def _find_repeated(
         self, principal: Principal, chat: ChatRequest, idempotency: Idempotency
@@ -111,7 +111,7 @@ class RunAdmission:
         """
         if not chat.tool_responses():
             return None
-        run_id = await self.admission.known(principal.owner, idempotency)
+        run_id = await self.admission.find_idempotent_run(principal.owner, idempotency)
         return await self.runs.get(run_id) if run_id else None
 
     def _new_run(

@@ -85,12 +85,12 @@ class ComponentChecks:
         return {"streams": await _timed(self._stream_nodes)} if self._stores.split else {}
 
     async def _stream_nodes(self) -> Component:
-        replies = await self._stores.each_log_node("PING")
+        replies = await self._stores.each_stream_node("PING")
         failed = sum(isinstance(reply, Exception) for reply in replies.values())
-        if failed or self._stores.uncovered:
+        if failed or self._stores.uncovered_slots:
             detail = f"{failed} of {len(replies)} nodes do not respond"
-            if self._stores.uncovered:
-                detail += f", {self._stores.uncovered} hash slots have no node"
+            if self._stores.uncovered_slots:
+                detail += f", {self._stores.uncovered_slots} hash slots have no node"
             status = "unhealthy" if failed == len(replies) else "degraded"
             return Component(status=status, detail=detail)
         return Component(status="healthy", detail=f"{len(replies)} nodes")

@@ -75,7 +75,7 @@ class SystemGauges:
             return {}
         try:
             async with asyncio.timeout(_INFO_TIMEOUT_SECONDS):
-                replies = await self._stores.each_log_node("INFO", "memory")
+                replies = await self._stores.each_stream_node("INFO", "memory")
         except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             return {}
         up = {

@@ -95,7 +95,7 @@ async def ready(process: CurrentProcess) -> Probe:
         async with asyncio.timeout(_PING_SECONDS):
             await process.stores.queue.execute_command("PING")
             if process.stores.split:
-                await process.stores.each_log_node("PING")
+                await process.stores.each_stream_node("PING")
     except (*REDIS_UNAVAILABLE, TimeoutError):
         raise Unavailable("Redis is unreachable.") from None
     return Probe()

@@ -1,12 +1,12 @@
 """The dashboard of runs: latency, tokens, cost and attempts, by agent and model."""
 
-from deploy.dashboards.panel import SCOPE, Dashboard, Panel, Row, per_second, quantiles
+from deploy.dashboards.panel import SCOPE, Dashboard, Panel, PanelRow, per_second, quantiles
 
 _SELECTED = 'agent=~"$agent",model=~"$model"'
 _HANDED_OVER = 'outcome="handed_over"'
 _MODEL = 'model=~"$model"'
 
-RUNS = Row(
+RUNS = PanelRow(
     "Answers",
     (
         Panel(
@@ -41,7 +41,7 @@ RUNS = Row(
     ),
 )
 
-TIMES = Row(
+TIMES = PanelRow(
     "Latency",
     (
         Panel(
@@ -85,7 +85,7 @@ TIMES = Row(
     ),
 )
 
-COSTS = Row(
+COSTS = PanelRow(
     "Tokens and cost",
     (
         Panel(
@@ -136,7 +136,7 @@ COSTS = Row(
     ),
 )
 
-ATTEMPTS = Row(
+ATTEMPTS = PanelRow(
     "Attempts",
     (
         Panel(

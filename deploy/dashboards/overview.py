@@ -1,6 +1,6 @@
 """The overview dashboard: the health of the whole deployment."""
 
-from deploy.dashboards.panel import SCOPE, Dashboard, Panel, Row, per_second, quantiles
+from deploy.dashboards.panel import SCOPE, Dashboard, Panel, PanelRow, per_second, quantiles
 
 _QUEUE = f'{SCOPE},queue=~"$queue"'
 _WAITING = f'max by (queue) (mamba_queue_runs{{{_QUEUE},state="waiting"}})'
@@ -14,7 +14,7 @@ def _stat(
     return Panel(title, description, {"": query}, unit, "stat", width=3, height=4, limits=limits)
 
 
-HEALTH = Row(
+HEALTH = PanelRow(
     "Health",
     (
         _stat(
@@ -89,7 +89,7 @@ HEALTH = Row(
     ),
 )
 
-WAITS = Row(
+WAITS = PanelRow(
     "Waiting and first tokens",
     (
         Panel(
@@ -137,7 +137,7 @@ WAITS = Row(
     ),
 )
 
-OUTCOMES = Row(
+OUTCOMES = PanelRow(
     "Outcomes",
     (
         Panel(

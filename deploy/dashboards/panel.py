@@ -105,7 +105,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Row:
+class PanelRow:
     title: str
     panels: Sequence[Panel]
 
@@ -117,7 +117,7 @@ class Dashboard:
     uid: str
     title: str
     description: str
-    rows: Sequence[Row]
+    rows: Sequence[PanelRow]
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def json(self) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The dashboard of event delivery: streams, Redis and the API."""
 
-from deploy.dashboards.panel import SCOPE, Dashboard, Panel, Row, per_second, quantiles
+from deploy.dashboards.panel import SCOPE, Dashboard, Panel, PanelRow, per_second, quantiles
 
 _RATE = "$__rate_interval"
 _ROUTE = 'route=~"$route"'
 
-STREAMS = Row(
+STREAMS = PanelRow(
     "Streams",
     (
         Panel(
@@ -53,7 +53,7 @@ STREAMS = Row(
     ),
 )
 
-REDIS = Row(
+REDIS = PanelRow(
     "Redis",
     (
         Panel(
@@ -80,7 +80,7 @@ REDIS = Row(
     ),
 )
 
-API = Row(
+API = PanelRow(
     "API",
     (
         Panel(

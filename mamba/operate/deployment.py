@@ -108,7 +108,7 @@ async def open_deployment(settings: Settings) -> AsyncGenerator[Deployment]:
         ping = deployment.redis.execute_command("PING")
         await _check_connection("redis.url", queue_url, ping)
         if streams_url:
-            ping = deployment.stores.each_log_node("PING")
+            ping = deployment.stores.each_stream_node("PING")
             await _check_connection("redis.streams_url", streams_url, ping)
         try:
             yield deployment

@@ -32,7 +32,7 @@ async def watch(deployment: Deployment, *, limit: int, as_json: bool, color: boo
 
 async def _page(deployment: Deployment, limit: int, *, as_json: bool, color: bool) -> str:
     depths = await read_depths(deployment.redis, await deployment.queue_names())
-    live = await deployment.stores.live_runs.both(list(depths), limit)
+    live = await deployment.stores.live_runs.read(list(depths), limit)
     now = await _redis_time_ms(deployment)
     if as_json:
         return json.dumps({"queues": _queues_json(depths), "runs": [_run_json(r) for r in live]})

@@ -174,7 +174,7 @@ class SystemMonitor:
             raise ConnectionError
         names = [queue.name for queue in snapshot.queues]
         live, failed, samples = await asyncio.gather(
-            self._live.both(names, MOST_RUNS),
+            self._live.read(names, MOST_RUNS),
             self._failed_runs(),
             self._samples.last_hour(snapshot.at),
         )

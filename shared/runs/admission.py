@@ -1,12 +1,12 @@
-"""Admission: whether a run is let in, decided and done in one step.
+"""Admission: accepts or refuses a run in one atomic step.
 
-One script checks the limits, makes the run the chat's newest, queues its job and wakes a worker.
-What is refused leaves no trace. Called again after a lost reply it changes nothing: a run that has
-its hash has been let in. `shared/runs/split_admission.py`
-is for runs on other servers than the queue.
+One script checks the limits, makes the run the chat's newest, queues its job, and wakes a worker. A
+refused run leaves no trace. The script is idempotent: a run that has its hash is already admitted.
+`shared/runs/split_admission.py` handles runs on other servers than the queue.
 
-What is looked at first, refuses: a key that was used (the same run again), the chat's live run, the
-owner's rate, the owner's live runs, the queue. Only a run that is let in spends of the rate.
+Checks run in this order; the first one that fails decides the response: the idempotency key, the
+chat's live run, the owner's rate, the owner's live runs, and the queue depth. Only an admitted run
+counts against the rate.
 """
 
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ from shared.runs.run import Run
 from shared.runs.store import hash_fields
 from shared.settings import LimitSettings
 
-#: How long a run waits at most for the one that it supersedes to end.
+#: Maximum time that a run waits for the run that it supersedes to end.
 SUPERSEDE_SECONDS = 6.0
 
-#: Wake-up tokens that a queue holds at most: beyond it workers are busy, and need no waking.
-_WAKE_CAP = 1000
-#: Where too much goes on: seconds after which a client may ask again, at least and at most.
-_SOONEST, _LATEST = 1.0, 30.0
+#: Maximum number of wakeup tokens of a queue. Beyond it, all workers are busy anyway.
+_MAX_WAKEUP_TOKENS = 1000
+#: Bounds of `Retry-After` under overload, in seconds.
+_MIN_RETRY_AFTER, _MAX_RETRY_AFTER = 1.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The key of a request that may come again, and what it asked for."""
+    """An idempotency key and the fingerprint of its request."""
 
     key: str
     fingerprint: str
@@ -46,26 +46,26 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The run that answers: another than asked for, where the key had been used before.
+    """The admitted run, or the earlier run of the same idempotency key.
 
-    It waits for `superseded` to end, until it is told that it need not (`JobQueue.release`).
+    The run waits until `superseded` has ended or `JobQueue.release` is called.
     """
 
     run_id: str
     superseded: str | None
-    allowance: RateLimitStatus | None
+    rate_limit_status: RateLimitStatus | None
 
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """Another run of the chat has come, after the one that was to be continued."""
+    """The chat has a newer run than the one to continue."""
 
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Occupied:
-    """The chat has a live run, which was not to be superseded."""
+    """The chat has a live run, and the request does not supersede it."""
 
     run_id: str
 
@@ -84,12 +84,12 @@ class Admission:
         supersede: bool = False,
         idempotency: Idempotency | None = None,
     ) -> Admitted | Occupied | Overtaken:
-        """Let a run in. The logs of the runs that it continues are kept as long as its own.
+        """Admit a run. Extends the retention of the runs that it continues to its own.
 
         Raises:
-            RateLimited: if its owner has started too many runs.
-            TooManyRuns: if its owner has too many live ones.
-            QueueFull: if too many runs of all owners wait.
+            RateLimited: if the owner has started too many runs.
+            TooManyRuns: if the owner has too many live runs.
+            QueueFull: if too many runs wait in the queue.
             IdempotencyMismatch: if the key was used for another request.
         """
         queue = keys.queue(run.queue)
@@ -105,7 +105,7 @@ class Admission:
             run_id=run.id,
             payload=encode_job(job),
             ttl_ms=self._ttl_ms,
-            max_wakeup_tokens=_WAKE_CAP,
+            max_wakeup_tokens=_MAX_WAKEUP_TOKENS,
             supersede_ms=int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
             fingerprint=idempotency.fingerprint if idempotency else "",
             continued_runs=" ".join(run.continues),
@@ -126,11 +126,11 @@ class Admission:
         )
 
     def _mark(self, run_id: str) -> str:
-        """What says that the run has been let in."""
+        """Return the key that exists if the run has been admitted."""
         return keys.run(run_id)
 
-    async def known(self, owner: str, idempotency: Idempotency) -> str | None:
-        """The run that a request with this key has led to.
+    async def find_idempotent_run(self, owner: str, idempotency: Idempotency) -> str | None:
+        """Return the id of the run that an earlier request with this key started.
 
         Raises:
             IdempotencyMismatch: if the key was used for another request.
@@ -150,23 +150,25 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | Overt
     verdict, run_id, superseded, number = reply
     match verdict:
         case b"admitted":
-            other = text_of(superseded) or None
-            return Admitted(text_of(run_id), other, rate_limit.left("runs", int(number), limits))
+            other = decode_field(superseded) or None
+            return Admitted(
+                decode_field(run_id), other, rate_limit.left("runs", int(number), limits)
+            )
         case b"occupied":
-            return Occupied(text_of(run_id))
+            return Occupied(decode_field(run_id))
         case b"overtaken":
-            return Overtaken(text_of(run_id))
+            return Overtaken(decode_field(run_id))
         case b"rate":
             raise rate_limit.exceeded("runs", int(number), limits)
         case b"runs":
             raise _too_many_runs(int(number), limits)
         case b"queue":
-            raise QueueFull(retry_after=_patience(int(number)))
+            raise QueueFull(retry_after=_retry_after(int(number)))
         case _:
             raise IdempotencyMismatch
 
 
-def text_of(reply: bytes | int) -> str:
+def decode_field(reply: bytes | int) -> str:
     return reply.decode() if isinstance(reply, bytes) else str(reply)
 
 
@@ -174,11 +176,11 @@ def _too_many_runs(oldest_ms: int, limits: LimitSettings) -> TooManyRuns:
     most = limits.live_runs
     return TooManyRuns(
         f"At most {most:,} of your answers may be made at once. Wait for one to end, or stop one.",
-        retry_after=_patience(oldest_ms),
+        retry_after=_retry_after(oldest_ms),
         rate_limit=RateLimitStatus("live-runs", most, 0),
     )
 
 
-def _patience(age_ms: int) -> float:
-    """Nobody knows when an answer ends: what took so long may take as long again."""
-    return min(max(age_ms / 1000, _SOONEST), _LATEST)
+def _retry_after(age_ms: int) -> float:
+    """Estimate a retry delay: a run that has taken this long may take as long again."""
+    return min(max(age_ms / 1000, _MIN_RETRY_AFTER), _MAX_RETRY_AFTER)

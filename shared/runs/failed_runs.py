@@ -1,4 +1,4 @@
-"""The runs that failed last, for whoever looks at the whole house."""
+"""The most recently failed runs, for operators."""
 
 from contextlib import suppress
 
@@ -6,24 +6,24 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.redis.scripts import Key, redis_script
 
-_KEPT = 200
+_MAX_RUNS = 200
 
 
 class FailedRuns:
-    """Their ids alone; the list lives as long as the runs do, `retention` seconds."""
+    """Stores run ids. The list is retained as long as the runs, `retention` seconds."""
 
     def __init__(self, redis: Redis, *, retention: float) -> None:
         self._redis = redis
         self._retention_ms = max(1, int(retention * 1000))
 
     async def add(self, run_id: str) -> None:
-        """Remember a run that has failed. It has ended: whether this succeeds is no matter."""
+        """Add a failed run. Best effort: the run has already ended."""
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             await _add(
                 self._redis,
                 failed_runs=keys.FAILED_RUNS,
                 run_id=run_id,
-                max_length=_KEPT,
+                max_length=_MAX_RUNS,
                 ttl_ms=self._retention_ms,
             )
 

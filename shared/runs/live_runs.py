@@ -1,7 +1,6 @@
-"""The runs that are being made, or wait for it.
+"""The live runs: waiting, running, or deferred.
 
-The queues are their index: a run's job stands in its queue from the admission to the end, leased or
-not. Nothing else has to be kept in step with them.
+The queues are the index of live runs: a run's job stays in its queue from admission to its end.
 """
 
 from collections.abc import Sequence
@@ -18,9 +17,9 @@ LiveState = Literal["waiting", "running", "deferred"]
 
 class LiveRun(NamedTuple):
     run: Run
-    #: The id of the worker that has it.
+    #: Id of the worker that holds the lease.
     worker: str | None
-    #: When its job is due; past: it waits. Unix milliseconds, by Redis' clock.
+    #: Due time of the job in Unix milliseconds, by Redis' clock. A waiting run's is in the past.
     due_at: int
     state: LiveState
 
@@ -30,11 +29,10 @@ class LiveRuns:
         self._redis = redis
         self._runs = runs
 
-    async def both(self, queues: Sequence[str], count: int) -> list[LiveRun]:
-        """Of all these queues `count` at most: those that wait longest, and those not due yet.
+    async def read(self, queues: Sequence[str], count: int) -> list[LiveRun]:
+        """Return at most `count` live runs of these queues, by due time.
 
-        The latter are those that workers have, and the deferred ones. Where there are enough of
-        both they are half and half: neither hides the other.
+        Half are waiting runs and half are running or deferred, if there are enough of both.
         """
         reply = await _find(
             self._redis,

@@ -1,27 +1,28 @@
-"""Admission where the runs are on other servers than the queue, such as a cluster.
+"""Admission for split storage: the runs are on other servers than the queue, such as a cluster.
 
-The queue's node decides, in one script, and queues the job in the same step: what is let in has a
-job. A job must have its run: so the run is made before, once nothing speaks against it, and taken
-back where something does by then. Whoever dies in between leaves a run that nobody knows of, until
-its TTL. What the script has to know of other runs it asks for, and it is told. That a run has ended
-is final, so that what was read stays true; has the chat another run by now, the script asks anew.
+One script on the queue's node decides and queues the job in the same step, so every admitted run
+has a job. The run is stored first, once the script has no objection, and deleted if the script
+refuses it after all. A crash between these steps leaves an orphaned run until its TTL.
 
-The stop of a superseded run is recorded after the other was let in: a refusal has stopped nothing.
-The new run names it from the start, and whoever begins with the new one records it once more.
+The script requests the states of other runs that it needs. They stay valid, because ended runs
+never change. If the chat has another run by then, the script requests its state too.
+
+The stop of a superseded run is stored after the new run is admitted: a refusal stops nothing. The
+new run records which run it supersedes, and its first attempt stores the stop again.
 """
 
 import structlog
 
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
-from shared.runs.admission import Admission, text_of
+from shared.runs.admission import Admission, decode_field
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit_split
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 
 log = structlog.stdlib.get_logger()
 
-#: For how long a call whose reply was lost may come again.
+#: How long a call whose reply was lost can be repeated.
 _MARK_MS = 120_000
 
 
@@ -35,56 +36,61 @@ class SplitAdmission(Admission):
 
     async def _decide(self, run: Run, parameters: AdmissionParameters) -> Reply:
         known: dict[str, str] = {}
-        made: str | None = None
+        stored: str | None = None
         while True:
             reply = await admit_split(
                 self._redis,
                 **parameters,
                 known_states=" ".join(f"{run_id}={state}" for run_id, state in known.items()),
-                run_is_stored=int(made is not None),
-                stored_superseded=made or "",
+                run_is_stored=int(stored is not None),
+                stored_superseded=stored or "",
                 job_format=keys.job("%s"),
                 mark_ttl_ms=_MARK_MS,
             )
             verdict, text, other, _ = reply
             if verdict == b"make":
-                made = await self._make(run, made, text_of(other))
+                stored = await self._store(run, stored, decode_field(other))
             if verdict not in (b"look", b"make"):
                 break
-            known |= await self._look(text_of(text).split())
-        await self._settle(run, reply, made=made is not None)
+            known |= await self._read_states(decode_field(text).split())
+        await self._clean_up(run, reply, stored=stored is not None)
         return reply
 
-    async def _make(self, run: Run, made: str | None, supersedes: str) -> str:
-        """Make the run, if it is not; and have it name the one that it supersedes."""
-        if made is None:
+    async def _store(self, run: Run, stored: str | None, supersedes: str) -> str:
+        """Store the run if necessary, and record the run that it supersedes."""
+        if stored is None:
             await self._runs.create(run)
             await self._runs.extend_ttl(run.continues)
         if supersedes:
             await self._runs.record_superseded(run.id, supersedes)
         return supersedes
 
-    async def _look(self, run_ids: list[str]) -> dict[str, str]:
+    async def _read_states(self, run_ids: list[str]) -> dict[str, str]:
         states = await self._runs.states(run_ids)
         return {
             run_id: "gone" if state is None else "ended" if state.ended else "live"
             for run_id, state in states.items()
         }
 
-    async def _settle(self, run: Run, reply: Reply, *, made: bool) -> None:
-        """What is left to do once the queue's node has decided. None of it need succeed."""
+    async def _clean_up(self, run: Run, reply: Reply, *, stored: bool) -> None:
+        """Clean up after the decision. Best effort: failures are logged and ignored."""
         verdict, run_id, superseded, _ = reply
-        let_in = verdict == b"admitted" and text_of(run_id) == run.id
+        admitted = verdict == b"admitted" and decode_field(run_id) == run.id
         try:
-            if let_in and superseded:
-                await self._stop(text_of(superseded))
-            if made and not let_in:
+            if admitted and superseded:
+                await self._stop(decode_field(superseded))
+            if stored and not admitted:
                 await self._runs.delete(run.id)
         except REDIS_UNAVAILABLE as error:
-            log.warning("run.half_admitted", run_id=run.id, error=type(error).__name__)
+            log.warning(
+                "run.half_admitted",
+                message="Redis became unreachable while cleaning up after an admission",
+                run_id=run.id,
+                error=type(error).__name__,
+            )
 
     async def _stop(self, run_id: str) -> None:
-        """Record that it is to stop, unless that is known."""
+        """Store a stop request for a run, unless it has one."""
         run = await self._runs.get(run_id)
         if run is not None and not run.cancel:
             await self._runs.request_cancel(run_id)

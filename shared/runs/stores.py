@@ -1,6 +1,6 @@
-"""Where things are: all on one server, or the runs and their logs apart from the queue.
+"""Opens the stores of runs, streams, and admission on one server or on split storage.
 
-What is for the latter alone is imported where it is so.
+Modules for split storage are imported only if it is configured.
 """
 
 from contextlib import AsyncExitStack
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """`queue` has all but the runs and their logs; these are in `logs`, which may be the same."""
+    """`streams` holds the runs and their streams, `queue` everything else. They may be the same."""
 
     queue: Redis
-    logs: Redis
+    streams: Redis
     live_ttl: float
     retention: float
-    #: `logs` once more, where it is a cluster.
+    #: Equal to `streams` if it is a cluster.
     cluster: "ClusterClient | None" = None
 
     @property
     def split(self) -> bool:
-        return self.logs is not self.queue
+        return self.streams is not self.queue
 
-    async def each_log_node(self, *command: Argument) -> dict[str, object]:
-        """What each node that has logs replies, by its address; where it does not, the error.
+    async def each_stream_node(self, *command: Argument) -> dict[str, object]:
+        """Return the reply of each node that stores streams, or its error, by address.
 
         Raises:
             REDIS_UNAVAILABLE: if no node is reachable.
         """
         if self.cluster:
-            return {str(node): said for node, said in (await self.cluster.each(*command)).items()}
-        return {"": await self.logs.execute_command(*command)}
+            return {str(node): r for node, r in (await self.cluster.each(*command)).items()}
+        return {"": await self.streams.execute_command(*command)}
 
     @property
-    def uncovered(self) -> int:
-        """Slots of the logs that no node has, as far as was told last."""
+    def uncovered_slots(self) -> int:
+        """Number of hash slots without a node, as last reported by the cluster."""
         return self.cluster.slots.uncovered if self.cluster else 0
 
     @property
     def runs(self) -> RunStore:
-        return RunStore(self.logs, live_ttl=self.live_ttl)
+        return RunStore(self.streams, live_ttl=self.live_ttl)
 
     @property
     def stream(self) -> RedisEventStream:
         return RedisEventStream(
-            self.logs, live_ttl=self.live_ttl, retention=self.retention, cluster=self.cluster
+            self.streams, live_ttl=self.live_ttl, retention=self.retention, cluster=self.cluster
         )
 
     @property
@@ -80,24 +80,24 @@ class Stores:
 def open_stores(
     settings: Settings, queue: Redis, stack: AsyncExitStack, *, name: str, max_connections: int
 ) -> Stores:
-    """Both, given the queue's; what is opened for the other is closed with the stack.
+    """Return the stores. Connections for split storage are closed with the stack.
 
     Raises:
-        ValueError: if `redis.streams_url` cannot be understood.
+        ValueError: if `redis.streams_url` is invalid.
     """
-    logs, cluster, url = queue, None, settings.redis.streams_url
+    streams, cluster, url = queue, None, settings.redis.streams_url
     if url and is_cluster(url):
         from shared.redis.cluster_client import ClusterClient  # noqa: PLC0415
 
-        logs = cluster = ClusterClient(url, name=name, max_connections=max_connections)
+        streams = cluster = ClusterClient(url, name=name, max_connections=max_connections)
     elif url:
-        logs = connect(url, name=name, max_connections=max_connections)
-    if logs is not queue:
-        stack.push_async_callback(logs.aclose)
+        streams = connect(url, name=name, max_connections=max_connections)
+    if streams is not queue:
+        stack.push_async_callback(streams.aclose)
     run = settings.run
     return Stores(
         queue,
-        logs,
+        streams,
         live_ttl=run.live_ttl_seconds,
         retention=run.retention_seconds,
         cluster=cluster,
@@ -107,7 +107,7 @@ def open_stores(
 async def open_subscriptions(
     settings: Settings, stores: Stores, queue: Subscriber, stack: AsyncExitStack, *, name: str
 ) -> Subscriptions:
-    """To the channels of the logs, given the subscriber of the queue's node."""
+    """Return the subscriptions to stream channels. `queue` subscribes at the queue's node."""
     if not stores.split:
         return queue
     if stores.cluster:

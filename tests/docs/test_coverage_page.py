@@ -23,17 +23,17 @@ TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)(?:\[[^\]`]+\])?`")
 REASON = re.compile(r"^Otherwise: .{15,}")
 
 
-class Row(NamedTuple):
+class CoverageRow(NamedTuple):
     reference: str
     location: str
     proof: str
 
 
-def rows() -> list[Row]:
+def rows() -> list[CoverageRow]:
     lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line[1:-1].split(" | ")] for line in lines]
     assert all(len(row) == 3 for row in cells), [row for row in cells if len(row) != 3]
-    return [Row(*row) for row in cells if row[0] != "the reference"]
+    return [CoverageRow(*row) for row in cells if row[0] != "the reference"]
 
 
 @cache

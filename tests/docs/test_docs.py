@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 ERRORS = (ROOT / "docs/reference/errors.md").read_text()
 
 
-class Row(NamedTuple):
+class FailureRow(NamedTuple):
     code: str
     #: Statuses and classes of errors.
     origin: str
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 FAILED = [
-    Row(code, origin, text, bool(retried), bool(retryable))
+    FailureRow(code, origin, text, bool(retried), bool(retryable))
     for code, origin, text, retried, retryable in re.findall(
         r"^\| `(\w+)` \| (.+?) \| (.+?) \| (yes)? *\| (yes)? *\|$", ERRORS, re.MULTILINE
     )

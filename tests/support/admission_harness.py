@@ -20,7 +20,7 @@ OWNER = "owner-1"
 CHAT = "chat-1"
 
 
-class Limits(TypedDict, total=False):
+class HarnessLimits(TypedDict, total=False):
     requests_per_minute: int
     burst: int
     live_runs: int
@@ -32,7 +32,7 @@ class AdmissionHarness:
 
     def __init__(self, stores: Stores) -> None:
         self.redis = stores.queue
-        self.logs = stores.logs
+        self.logs = stores.streams
         self.split = stores.split
         self.admission = stores.admission
         self.queue = JobQueue(stores.queue)
@@ -49,7 +49,7 @@ class AdmissionHarness:
         supersede: bool = False,
         idempotency: Idempotency | None = None,
         continues: tuple[str, ...] = (),
-        **limits: Unpack[Limits],
+        **limits: Unpack[HarnessLimits],
     ) -> Admitted | Occupied | Overtaken:
         run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
         run = run.model_copy(update={"continues": continues})

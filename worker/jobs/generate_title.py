@@ -1,4 +1,4 @@
-"""The job `generate_title`: one short question to a model, for somebody who waits."""
+"""The job `generate_title`: requests a chat title from a model while the API waits for it."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ _CHARS_PER_WORD = 8
 
 
 class TitleRunner:
-    """It fails in silence, and once: whoever waits has a title of its own to fall back on."""
+    """Generates a title. It does not retry: the API falls back to a title of its own."""
 
     def __init__(
         self, board: TitleStore, models: ModelRegistry, running: RunningRuns, live: LiveSettings
@@ -43,7 +43,9 @@ class TitleRunner:
         try:
             job = GenerateTitle.model_validate(args)
         except ValidationError:
-            log.warning("title.unreadable_job", title_id=ctx["job_id"])
+            log.warning(
+                "title.unreadable_job", message="Title job cannot be read", title_id=ctx["job_id"]
+            )
             return
         with (
             bind(title_id=job.title_id, request_id=job.request_id),
@@ -55,8 +57,8 @@ class TitleRunner:
                 await self._board.save(job.title_id, GeneratedTitle(title=title))
             except asyncio.CancelledError:
                 if progress.interrupt is None:
-                    raise  # the worker's end: another may still be in time
-                log.info("title.stopped")
+                    raise  # the worker stops: another one may still finish in time
+                log.info("title.stopped", message="Title cancelled because the client is gone")
 
     async def _ask(self, job: GenerateTitle, span: Span) -> str | None:
         if self._models.demo:
@@ -70,9 +72,14 @@ class TitleRunner:
                     instructions=_INSTRUCTIONS.format(words=words),
                     usage_limits=UsageLimits(request_limit=1),
                 )
-        except Exception as error:  # noqa: BLE001  (a title is not worth more than a line)
+        except Exception as error:  # noqa: BLE001  (a failed title is only logged)
             code = failure_of(error).code
-            log.warning("title.failed", code=code, error=type(error).__name__)
+            log.warning(
+                "title.failed",
+                message="Title generation failed",
+                code=code,
+                error=type(error).__name__,
+            )
             span.fail(code)
             return None
         return clean_title(answer.output, job.max_length) or None

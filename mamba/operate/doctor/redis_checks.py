@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from mamba.operate.deployment import Deployment, address
-from mamba.operate.doctor.finding import Finding
+from mamba.operate.doctor.diagnosis import Diagnosis
 from mamba.operate.top.levels import LATENCY, SHARE
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
@@ -22,7 +22,7 @@ _CLUSTER_FIXES = {
 }
 
 
-async def check_queue_server(deployment: Deployment) -> list[Finding]:
+async def check_queue_server(deployment: Deployment) -> list[Diagnosis]:
     try:
         reply: object = await deployment.redis.execute_command("INFO")
     except REDIS_UNAVAILABLE:
@@ -32,7 +32,7 @@ async def check_queue_server(deployment: Deployment) -> list[Finding]:
     return [*_check_server("redis", address(deployment.settings.redis.url), reply)]
 
 
-async def check_latency(deployment: Deployment) -> list[Finding]:
+async def check_latency(deployment: Deployment) -> list[Diagnosis]:
     round_trips: list[float] = []
     for _ in range(_PINGS):
         started = time.perf_counter()
@@ -41,88 +41,88 @@ async def check_latency(deployment: Deployment) -> list[Finding]:
     if (latency := min(round_trips)) < LATENCY.yellow:
         return []
     message = f"a round trip takes {latency:.0f} ms, which delays every answer"
-    return [Finding("redis", "warning", message, "see MambaRedisSlow in docs/operate/runbook.md")]
+    return [Diagnosis("redis", "warning", message, "see MambaRedisSlow in docs/operate/runbook.md")]
 
 
-async def check_stream_servers(deployment: Deployment) -> list[Finding]:
+async def check_stream_servers(deployment: Deployment) -> list[Diagnosis]:
     """Check the nodes that hold the streams, if they are not on the queue's Redis."""
     stores, settings = deployment.stores, deployment.settings.redis
     if not stores.split:
         return []
-    findings: list[Finding] = []
-    for node, reply in (await stores.each_log_node("INFO")).items():
+    findings: list[Diagnosis] = []
+    for node, reply in (await stores.each_stream_node("INFO")).items():
         name = node or address(settings.streams_url or settings.url)
         findings += _check_server("streams", name, reply, standalone=not node)
-    if slots := stores.uncovered:
+    if slots := stores.uncovered_slots:
         fix = "see CLUSTER NODES, and bring the missing node back"
-        findings.append(Finding("streams", "wrong", f"no node serves {slots} hash slots", fix))
+        findings.append(Diagnosis("streams", "wrong", f"no node serves {slots} hash slots", fix))
     return findings + await _check_publishing(deployment)
 
 
-async def _check_publishing(deployment: Deployment) -> list[Finding]:
+async def _check_publishing(deployment: Deployment) -> list[Diagnosis]:
     """Without permission to publish, followers receive no events and answers never end."""
     stores = deployment.stores
     publish = "SPUBLISH" if stores.cluster else "PUBLISH"
     try:
-        await stores.logs.execute_command(publish, keys.stream("doctor"), "")
+        await stores.streams.execute_command(publish, keys.stream("doctor"), "")
     except REDIS_UNAVAILABLE:
         return []  # reported by the check of its node
     except RedisError as error:
         fix = "allow the user of redis.streams_url the channels &mamba:*"
-        return [Finding("streams", "wrong", str(error), fix)]
+        return [Diagnosis("streams", "wrong", str(error), fix)]
     return []
 
 
-async def check_clock(deployment: Deployment) -> list[Finding]:
+async def check_clock(deployment: Deployment) -> list[Diagnosis]:
     before = time.time()
     seconds, micros = await deployment.redis.execute_command("TIME")
     skew = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
     if abs(skew) < _MAX_CLOCK_SKEW_SECONDS:
-        return [Finding("clock", "ok", f"within {abs(skew) * 1000:.0f} ms of the Redis clock")]
+        return [Diagnosis("clock", "ok", f"within {abs(skew) * 1000:.0f} ms of the Redis clock")]
     message = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the Redis clock"
     fix = "run NTP on both machines: token expiry depends on the clock"
-    return [Finding("clock", "wrong", message, fix)]
+    return [Diagnosis("clock", "wrong", message, fix)]
 
 
 def _check_server(
     part: str, server: str, reply: object, *, standalone: bool = True
-) -> Iterator[Finding]:
+) -> Iterator[Diagnosis]:
     """Check a server's reply to INFO. A `standalone` server must hold all keys."""
     if isinstance(reply, REDIS_UNAVAILABLE):
         message = f"{server} is unreachable: {reply}"
-        yield Finding(part, "wrong", message, "start the server, or restore the connection")
+        yield Diagnosis(part, "wrong", message, "start the server, or restore the connection")
     elif not isinstance(reply, dict):
         message = f"{server} responds, but rejects INFO: its configuration was not checked"
-        yield Finding(part, "warning", message)
+        yield Diagnosis(part, "warning", message)
     else:
         info = cast("dict[str, Any]", reply)
         yield _check_version(part, server, info)
         if standalone and info.get("cluster_enabled"):
             message = f"{server} is a cluster node and holds only a part of the keys"
-            yield Finding(part, "wrong", message, _CLUSTER_FIXES[part])
+            yield Diagnosis(part, "wrong", message, _CLUSTER_FIXES[part])
         yield from _check_role(part, info)
         yield from _check_memory(part, info)
         yield from _check_durability(part, info)
 
 
-def _check_version(part: str, server: str, info: dict[str, Any]) -> Finding:
+def _check_version(part: str, server: str, info: dict[str, Any]) -> Diagnosis:
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     message = f"version {version} at {server}"
     if int(version.partition(".")[0]) >= _MIN_VERSION:
-        return Finding(part, "ok", message)
-    return Finding(part, "wrong", message, f"upgrade to Redis or Valkey {_MIN_VERSION} or newer")
+        return Diagnosis(part, "ok", message)
+    return Diagnosis(part, "wrong", message, f"upgrade to Redis or Valkey {_MIN_VERSION} or newer")
 
 
-def _check_role(part: str, info: dict[str, Any]) -> Iterator[Finding]:
+def _check_role(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     if info.get("role") == "slave":
         message = "is a read-only replica"
-        yield Finding(part, "wrong", message, f"set {_SETTINGS[part]} to its primary")
+        yield Diagnosis(part, "wrong", message, f"set {_SETTINGS[part]} to its primary")
 
 
-def _check_memory(part: str, info: dict[str, Any]) -> Iterator[Finding]:
+def _check_memory(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     used, limit = info.get("used_memory", 0), info.get("maxmemory", 0)
     if limit and used >= SHARE.yellow * limit:
-        yield Finding(
+        yield Diagnosis(
             part,
             "wrong" if used >= SHARE.red * limit else "warning",
             f"uses {used / limit:.0%} of its memory; new chats are rejected when it is full",
@@ -130,10 +130,10 @@ def _check_memory(part: str, info: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _check_durability(part: str, info: dict[str, Any]) -> Iterator[Finding]:
+def _check_durability(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
-        yield Finding(
+        yield Diagnosis(
             part,
             "wrong" if info.get("maxmemory") else "warning",
             f"evicts keys when its memory is full ({policy}), which loses answers",
@@ -141,4 +141,4 @@ def _check_durability(part: str, info: dict[str, Any]) -> Iterator[Finding]:
         )
     if not info.get("aof_enabled"):
         message = "has no append-only file: a restart loses all runs and streams"
-        yield Finding(part, "warning", message, "set appendonly to yes")
+        yield Diagnosis(part, "warning", message, "set appendonly to yes")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from mamba.cli_errors import CommandFailed, print_now
 from mamba.operate.deployment import open_deployment
-from mamba.operate.doctor.finding import Finding
+from mamba.operate.doctor.diagnosis import Diagnosis
 from mamba.operate.doctor.redis_checks import (
     check_clock,
     check_latency,
@@ -33,7 +33,7 @@ _COLORS = {"ok": GREEN, "warning": YELLOW, "wrong": RED}
 
 async def diagnose(*, as_json: bool, color: bool) -> bool:
     """Print the findings as they come, or all as JSON. Returns whether nothing is wrong."""
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     async for finding in _findings():
         findings.append(finding)
         if not as_json:
@@ -43,13 +43,13 @@ async def diagnose(*, as_json: bool, color: bool) -> bool:
     return all(finding.status != "wrong" for finding in findings)
 
 
-async def _findings() -> AsyncIterator[Finding]:
+async def _findings() -> AsyncIterator[Diagnosis]:
     try:
         settings = load_settings()
     except SettingsError as error:
-        yield Finding("settings", "wrong", str(error), "see docs/reference/configuration.md")
+        yield Diagnosis("settings", "wrong", str(error), "see docs/reference/configuration.md")
         return
-    yield Finding("settings", "ok", "valid")
+    yield Diagnosis("settings", "ok", "valid")
     for finding in (*check_settings(settings), check_tracing(os.environ)):
         yield finding
     try:
@@ -58,10 +58,10 @@ async def _findings() -> AsyncIterator[Finding]:
                 for finding in await check(deployment):
                     yield finding
     except CommandFailed as failure:
-        yield Finding("redis", "wrong", str(failure), "start the server, or correct the setting")
+        yield Diagnosis("redis", "wrong", str(failure), "start the server, or correct the setting")
 
 
-def _line(finding: Finding, *, color: bool) -> str:
+def _line(finding: Diagnosis, *, color: bool) -> str:
     status = f"{finding.status:8}"
     if color:
         status = f"{_COLORS[finding.status]}{status}{RESET}"

@@ -3,24 +3,24 @@
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
-from mamba.operate.doctor.finding import Finding
+from mamba.operate.doctor.diagnosis import Diagnosis
 from shared.providers.names import has_usable_model
 from shared.settings import Settings
 from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
 
 
-def check_settings(settings: Settings) -> Iterator[Finding]:
+def check_settings(settings: Settings) -> Iterator[Diagnosis]:
     if settings.openai.demo:
-        yield Finding(
+        yield Diagnosis(
             "model",
             "warning",
             "the built-in demo model generates all answers",
             "set OPENAI_API_KEY to use a real model",
         )
     elif not has_usable_model(settings):
-        yield Finding("model", "wrong", "no model is configured", "set OPENAI_API_KEY")
+        yield Diagnosis("model", "wrong", "no model is configured", "set OPENAI_API_KEY")
     if settings.auth.mode == "none" and settings.server.host in ("0.0.0.0", "::"):
-        yield Finding(
+        yield Diagnosis(
             "auth",
             "warning",
             f"the API binds {settings.server.host} without authentication: anyone who can reach it "
@@ -29,16 +29,16 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def check_tracing(environment: Mapping[str, str]) -> Finding:
+def check_tracing(environment: Mapping[str, str]) -> Diagnosis:
     """Check the tracing variables of this process. Other processes may have different ones."""
     try:
         plan = read_tracing_plan(environment)
     except TracingConfigError as error:
         fix = "correct the variable; see docs/operate/tracing.md"
-        return Finding("tracing", "warning", str(error), fix)
+        return Diagnosis("tracing", "warning", str(error), fix)
     if plan is None:
-        return Finding("tracing", "ok", "off")
+        return Diagnosis("tracing", "ok", "off")
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         message = "tracing is on, but its packages are not installed"
-        return Finding("tracing", "warning", message, "pip install 'mamba-server[tracing]'")
-    return Finding("tracing", "ok", f"on: spans go to {plan.shown_endpoint or 'the console'}")
+        return Diagnosis("tracing", "warning", message, "pip install 'mamba-server[tracing]'")
+    return Diagnosis("tracing", "ok", f"on: spans go to {plan.shown_endpoint or 'the console'}")

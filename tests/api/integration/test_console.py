@@ -40,15 +40,15 @@ MESSAGE = "text of a user's message"
 PATH_PARAMETERS = {"run_id": "r1", "worker_id": "w1", "name": "no.js"}
 
 
-class Route(NamedTuple):
+class ConsoleRoute(NamedTuple):
     method: str
     path: str
 
 
-def routes() -> list[Route]:
+def routes() -> list[ConsoleRoute]:
     """Return all console routes, so that a new route without protection fails these tests."""
     return [
-        Route(method, route.path)
+        ConsoleRoute(method, route.path)
         for route in (*page.router.routes, *routes_module.router.routes)
         if isinstance(route, APIRoute)
         for method in cast("set[str]", route.methods)
@@ -86,7 +86,7 @@ async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:  
 
 
 async def send(
-    client: httpx.AsyncClient, route: Route, headers: dict[str, str]
+    client: httpx.AsyncClient, route: ConsoleRoute, headers: dict[str, str]
 ) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON body. The body of a stream is not read."""
     path = route.path.format_map(PATH_PARAMETERS)
@@ -114,11 +114,13 @@ def test_only_the_page_and_its_assets_are_public() -> None:
 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
-async def test_missing_key_or_scope_is_rejected(client: httpx.AsyncClient, route: Route) -> None:
+async def test_missing_key_or_scope_is_rejected(
+    client: httpx.AsyncClient, route: ConsoleRoute
+) -> None:
     status, problem = await send(client, route, {})
     assert (status, problem["code"]) == (401, "unauthenticated")
 
-    for url in (route, Route("GET", "/ops/overview")):
+    for url in (route, ConsoleRoute("GET", "/ops/overview")):
         status, problem = await send(client, url, key(USER))
         assert (status, problem["code"]) == (403, "forbidden")
         assert "'operator'" in problem["detail"]
@@ -126,7 +128,7 @@ async def test_missing_key_or_scope_is_rejected(client: httpx.AsyncClient, route
 
 @pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
 async def test_request_from_another_page_is_rejected(
-    client: httpx.AsyncClient, route: Route
+    client: httpx.AsyncClient, route: ConsoleRoute
 ) -> None:
     for site in ("cross-site", "same-site"):
         headers = {**key(OPERATOR), "sec-fetch-site": site, "origin": "http://localhost:3000"}
@@ -136,7 +138,7 @@ async def test_request_from_another_page_is_rejected(
 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
-async def test_operator_can_use_every_route(client: httpx.AsyncClient, route: Route) -> None:
+async def test_operator_can_use_every_route(client: httpx.AsyncClient, route: ConsoleRoute) -> None:
     status, problem = await send(client, route, {**key(OPERATOR), "sec-fetch-site": "same-origin"})
 
     assert status in (200, 404)

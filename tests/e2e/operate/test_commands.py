@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
 
-class CommandResult(NamedTuple):
+class CliResult(NamedTuple):
     code: int
     out: str
     error: str
@@ -34,7 +34,7 @@ class CommandResult(NamedTuple):
         return json.loads(self.out)
 
 
-async def mamba(system: System, *arguments: str, **env: str) -> CommandResult:
+async def mamba(system: System, *arguments: str, **env: str) -> CliResult:
     """Run a command against this system."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mamba", *arguments),
@@ -51,7 +51,7 @@ async def mamba(system: System, *arguments: str, **env: str) -> CommandResult:
     out, error = await process.communicate()
     assert b"Traceback" not in error
     assert process.returncode is not None
-    return CommandResult(process.returncode, out.decode(), error.decode())
+    return CliResult(process.returncode, out.decode(), error.decode())
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What an attempt leaves in its run, for the trace to tell of it if it ends without a word."""
+"""The trace id that an attempt leaves in its run, in case it is lost."""
 
 from shared.redis import keys
 from shared.redis.client import Redis

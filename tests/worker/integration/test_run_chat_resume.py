@@ -54,7 +54,7 @@ ANSWERS: dict[str, list[list[dict[str, Any]]]] = {
 
 
 @dataclass
-class ToolPart:
+class ClientToolPart:
     """A tool part of a client message."""
 
     name: str
@@ -71,7 +71,7 @@ class ClientMessage:
     def __init__(self, log: Sequence[StreamEvent]) -> None:
         self.parts: list[Any] = []
         self._texts: dict[str, list[str]] = {}
-        self._tools: dict[str, ToolPart] = {}
+        self._tools: dict[str, ClientToolPart] = {}
         for event in log:
             self._add(event)
         assert not self._texts
@@ -91,7 +91,7 @@ class ClientMessage:
                 del self._texts[event.id]
             case events.ToolInputStart():
                 assert event.tool_call_id not in self._tools
-                tool = ToolPart(event.tool_name, event.tool_call_id)
+                tool = ClientToolPart(event.tool_name, event.tool_call_id)
                 self._tools[event.tool_call_id] = tool
                 self.parts.append(tool)
             case events.FinishStep():

@@ -13,7 +13,7 @@ from tests.support.admission_harness import (
     LIVE_TTL,
     OWNER,
     AdmissionHarness,
-    Limits,
+    HarnessLimits,
     admitted,
 )
 
@@ -134,7 +134,7 @@ async def test_admission_reloads_a_script_that_the_server_lost(harness: Admissio
 
 
 async def test_repeated_admission_changes_nothing(harness: AdmissionHarness) -> None:
-    limits: Limits = {"requests_per_minute": 1, "burst": 2, "live_runs": 1, "queue_depth": 1}
+    limits: HarnessLimits = {"requests_per_minute": 1, "burst": 2, "live_runs": 1, "queue_depth": 1}
     first = await harness.admit("run-1", **limits)
     before = await harness.dump()
 
@@ -143,8 +143,8 @@ async def test_repeated_admission_changes_nothing(harness: AdmissionHarness) -> 
     assert isinstance(first, Admitted)
     assert isinstance(again, Admitted)
     assert again.run_id == "run-1"
-    assert again.allowance is not None
-    assert again.allowance.remaining == 1
+    assert again.rate_limit_status is not None
+    assert again.rate_limit_status.remaining == 1
     assert await harness.dump() == before
 
 
@@ -197,7 +197,7 @@ async def test_superseding_an_ended_run_does_not_delay_the_next(harness: Admissi
     assert (await harness.depth()).waiting == 1
 
 
-REFUSALS: list[Limits] = [
+REFUSALS: list[HarnessLimits] = [
     {"requests_per_minute": 1, "burst": 1},
     {"live_runs": 1},
     {"queue_depth": 1},
@@ -205,7 +205,9 @@ REFUSALS: list[Limits] = [
 
 
 @pytest.mark.parametrize("limits", REFUSALS, ids=lambda limits: next(iter(limits)))
-async def test_refused_supersede_cancels_nothing(harness: AdmissionHarness, limits: Limits) -> None:
+async def test_refused_supersede_cancels_nothing(
+    harness: AdmissionHarness, limits: HarnessLimits
+) -> None:
     await harness.admit("run-1", chat=CHAT, **limits)
     await harness.admit("other")
     before = await harness.dump()
@@ -256,7 +258,7 @@ async def test_reused_idempotency_key_returns_the_same_run(harness: AdmissionHar
 
 async def test_reused_idempotency_key_bypasses_limits(harness: AdmissionHarness) -> None:
     key = Idempotency.of("key", b"Hi")
-    limits: Limits = {"requests_per_minute": 1, "burst": 1, "live_runs": 1, "queue_depth": 1}
+    limits: HarnessLimits = {"requests_per_minute": 1, "burst": 1, "live_runs": 1, "queue_depth": 1}
     await harness.admit("run-1", idempotency=key, **limits)
 
     again = await harness.admit("run-2", idempotency=key, **limits)
@@ -361,10 +363,10 @@ async def test_run_of_an_expired_chat_is_not_continued(harness: AdmissionHarness
 
 async def test_known_returns_the_run_of_an_idempotency_key(harness: AdmissionHarness) -> None:
     key, other = Idempotency.of("k", b"a"), Idempotency.of("k", b"b")
-    assert await harness.admission.known(OWNER, key) is None
+    assert await harness.admission.find_idempotent_run(OWNER, key) is None
 
     await harness.admit("run-1", idempotency=key)
 
-    assert await harness.admission.known(OWNER, key) == "run-1"
+    assert await harness.admission.find_idempotent_run(OWNER, key) == "run-1"
     with pytest.raises(IdempotencyMismatch):
-        await harness.admission.known(OWNER, other)
+        await harness.admission.find_idempotent_run(OWNER, other)

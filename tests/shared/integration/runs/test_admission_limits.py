@@ -15,7 +15,7 @@ from tests.support.admission_harness import (
     CHAT,
     OWNER,
     AdmissionHarness,
-    Limits,
+    HarnessLimits,
     admitted,
 )
 from tests.support.wait import until
@@ -24,14 +24,14 @@ from tests.support.wait import until
 
 
 async def test_rate_limit_applies_after_the_burst(harness: AdmissionHarness) -> None:
-    limits: Limits = {"requests_per_minute": 1, "burst": 3}
+    limits: HarnessLimits = {"requests_per_minute": 1, "burst": 3}
 
     outcomes = [await harness.admit(f"run-{number}", **limits) for number in range(3)]
     before = await harness.dump()
     with pytest.raises(RateLimited) as error:
         await harness.admit("run-3", **limits)
 
-    statuses = [outcome.allowance for outcome in outcomes if isinstance(outcome, Admitted)]
+    statuses = [outcome.rate_limit_status for outcome in outcomes if isinstance(outcome, Admitted)]
     assert [status.remaining for status in statuses if status] == [2, 1, 0]
     assert 50 <= error.value.retry_after <= 60
     assert error.value.rate_limit is not None
@@ -40,7 +40,7 @@ async def test_rate_limit_applies_after_the_burst(harness: AdmissionHarness) -> 
 
 
 async def test_request_succeeds_after_retry_after(harness: AdmissionHarness) -> None:
-    limits: Limits = {"requests_per_minute": 240, "burst": 1}
+    limits: HarnessLimits = {"requests_per_minute": 240, "burst": 1}
     await harness.admit("run-0", **limits)
     with pytest.raises(RateLimited) as error:
         await harness.admit("run-1", **limits)
@@ -81,7 +81,7 @@ async def test_lowered_burst_does_not_increase_retry_after(harness: AdmissionHar
 
 
 async def test_occupied_chat_does_not_consume_the_rate_limit(harness: AdmissionHarness) -> None:
-    limits: Limits = {"requests_per_minute": 1, "burst": 2}
+    limits: HarnessLimits = {"requests_per_minute": 1, "burst": 2}
     await harness.admit("run-1", chat=CHAT, **limits)
     for number in range(5):
         await harness.admit(f"again-{number}", chat=CHAT, **limits)
@@ -202,7 +202,7 @@ async def test_queue_depth_zero_means_unlimited(harness: AdmissionHarness) -> No
     ids=["rate", "live runs", "depth"],
 )
 async def test_concurrent_admissions_never_exceed_a_limit(
-    harness: AdmissionHarness, limits: Limits, error: type[TooManyRequests]
+    harness: AdmissionHarness, limits: HarnessLimits, error: type[TooManyRequests]
 ) -> None:
     outcomes: Sequence[Any] = await asyncio.gather(
         *(harness.admit(f"run-{number}", **limits) for number in range(50)), return_exceptions=True

@@ -43,7 +43,7 @@ from shared.streams.events import (
 )
 
 #: Each event with every key set, and the JSON that stands for it.
-WIRE: list[tuple[StreamEvent, dict[str, Any]]] = [
+ENCODED_EVENTS: list[tuple[StreamEvent, dict[str, Any]]] = [
     (Start(message_id="m"), {"type": "start", "messageId": "m"}),
     (StartStep(), {"type": "start-step"}),
     (FinishStep(), {"type": "finish-step"}),
@@ -129,23 +129,23 @@ def name_of(value: object) -> str:
     return type(value).__name__ if isinstance(value, Event) else ""
 
 
-@pytest.mark.parametrize(("event", "wire"), WIRE, ids=name_of)
-def test_an_event_is_its_json(event: StreamEvent, wire: dict[str, Any]) -> None:
-    assert json.loads(event.encode()) == wire
+@pytest.mark.parametrize(("event", "encoded"), ENCODED_EVENTS, ids=name_of)
+def test_event_encodes_to_its_json(event: StreamEvent, encoded: dict[str, Any]) -> None:
+    assert json.loads(event.encode()) == encoded
     assert decode(event.encode()) == event
 
 
-def test_every_event_is_covered() -> None:
+def test_every_event_class_has_a_case() -> None:
     kinds = {
         kind
         for kind in vars(events).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind.__name__[0] != "_"
     }
-    assert kinds - {Event, NullableEvent} == {type(event) for event, _ in WIRE}
+    assert kinds - {Event, NullableEvent} == {type(event) for event, _ in ENCODED_EVENTS}
 
 
 @pytest.mark.parametrize(
-    ("event", "wire"),
+    ("event", "encoded"),
     [
         (SourceUrl(source_id="s", url="u"), {"type": "source-url", "sourceId": "s", "url": "u"}),
         (
@@ -156,10 +156,8 @@ def test_every_event_is_covered() -> None:
         (Finish(), {"type": "finish"}),
     ],
 )
-def test_an_optional_key_that_is_not_set_is_not_there(
-    event: StreamEvent, wire: dict[str, Any]
-) -> None:
-    assert json.loads(event.encode()) == wire
+def test_unset_optional_keys_are_omitted(event: StreamEvent, encoded: dict[str, Any]) -> None:
+    assert json.loads(event.encode()) == encoded
 
 
 @pytest.mark.parametrize(
@@ -171,19 +169,19 @@ def test_an_optional_key_that_is_not_set_is_not_there(
         (Data(type="data-x", data=None), "data"),
     ],
 )
-def test_a_required_key_is_there_even_as_null(event: StreamEvent, key: str) -> None:
+def test_required_keys_are_kept_as_null(event: StreamEvent, key: str) -> None:
     assert json.loads(event.encode())[key] is None
     assert decode(event.encode()) == event
 
 
-def test_what_is_no_number_in_json_becomes_null() -> None:
+def test_nan_and_infinity_become_null() -> None:
     event = ToolOutputAvailable(tool_call_id="c", output=[float("nan"), float("inf"), 1.5])
 
     assert json.loads(event.encode())["output"] == [None, None, 1.5]
 
 
 @pytest.mark.parametrize("text", ["\n", "\r\n", "\u2028", "data: x\n\nid: 1\n"])
-def test_a_line_break_never_reaches_the_wire(text: str) -> None:
+def test_encoded_events_contain_no_line_breaks(text: str) -> None:
     data = TextDelta(id="1", delta=text).encode()
 
     assert b"\n" not in data
@@ -203,7 +201,7 @@ def test_a_line_break_never_reaches_the_wire(text: str) -> None:
         b'{"type": null}',
     ],
 )
-def test_what_is_no_event_is_not_decoded(data: bytes) -> None:
+def test_decode_rejects_unknown_events(data: bytes) -> None:
     with pytest.raises(ValidationError):
         decode(data)
 
@@ -265,7 +263,7 @@ def any_event(text: st.SearchStrategy[str]) -> st.SearchStrategy[StreamEvent]:
 
 
 @given(any_event(st.text()))
-def test_an_event_comes_back_from_its_bytes(event: StreamEvent) -> None:
+def test_decode_inverts_encode(event: StreamEvent) -> None:
     data = event.encode()
 
     assert b"\n" not in data
@@ -274,13 +272,13 @@ def test_an_event_comes_back_from_its_bytes(event: StreamEvent) -> None:
 
 
 @given(any_event(st.text()))
-def test_an_event_has_its_own_keys_and_no_null_of_its_own(event: StreamEvent) -> None:
-    wire = json.loads(event.encode())
+def test_encoded_events_have_only_their_keys(event: StreamEvent) -> None:
+    encoded = json.loads(event.encode())
     fields = {field.alias or name: name for name, field in type(event).model_fields.items()}
 
-    assert set(wire) <= set(fields)
-    assert all("_" not in key for key in wire)
-    nulls = {key for key, value in wire.items() if value is None}
+    assert set(encoded) <= set(fields)
+    assert all("_" not in key for key in encoded)
+    nulls = {key for key, value in encoded.items() if value is None}
     assert nulls <= {"input", "output", "data"}
 
 
@@ -288,7 +286,7 @@ def test_an_event_has_its_own_keys_and_no_null_of_its_own(event: StreamEvent) ->
 
 
 @pytest.mark.parametrize(
-    ("said", "sent"),
+    ("text", "sent"),
     [
         ("\ud83d", "\ufffd"),
         ("a\ud83db", "a\ufffdb"),
@@ -298,14 +296,14 @@ def test_an_event_has_its_own_keys_and_no_null_of_its_own(event: StreamEvent) ->
         ('\ufeff"\\\n\ud83d', '\ufeff"\\\n\ufffd'),
     ],
 )
-def test_half_a_surrogate_pair_becomes_the_replacement_character(said: str, sent: str) -> None:
-    data = TextDelta(id="1", delta=said).encode()
+def test_lone_surrogates_become_replacement_characters(text: str, sent: str) -> None:
+    data = TextDelta(id="1", delta=text).encode()
 
     assert decode(data) == TextDelta(id="1", delta=sent)
     assert b"\n" not in data
 
 
-def test_half_a_surrogate_pair_is_found_wherever_it_is() -> None:
+def test_lone_surrogates_are_replaced_in_nested_values() -> None:
     broken = {"\ud83d": ["a", ("\ud83d",), {"b": "\ude00", "c": None, "d": float("nan")}]}
     event = ToolInputAvailable(tool_call_id="c", tool_name="t", input=broken)
 
@@ -317,7 +315,7 @@ def test_half_a_surrogate_pair_is_found_wherever_it_is() -> None:
     }
 
 
-def test_the_two_halves_of_a_character_meet_again_when_deltas_are_joined() -> None:
+def test_merged_deltas_reunite_surrogate_pairs() -> None:
     both = merge_deltas(TextDelta(id="1", delta="\ud83d"), TextDelta(id="1", delta="\ude00"))
 
     assert both is not None
@@ -325,7 +323,7 @@ def test_the_two_halves_of_a_character_meet_again_when_deltas_are_joined() -> No
 
 
 @given(any_event(st.text(st.characters(codec=None, categories=["Cs", "L", "Cc"]))))
-def test_every_event_can_be_encoded(event: StreamEvent) -> None:
+def test_any_event_can_be_encoded(event: StreamEvent) -> None:
     data = event.encode()
 
     assert decode(data).type == json.loads(data)["type"]
@@ -355,7 +353,7 @@ def test_every_event_can_be_encoded(event: StreamEvent) -> None:
         ),
     ],
 )
-def test_deltas_of_one_part_are_joined(
+def test_deltas_of_one_part_are_merged(
     first: StreamEvent, second: StreamEvent, both: StreamEvent
 ) -> None:
     assert merge_deltas(first, second) == both
@@ -379,7 +377,7 @@ def test_deltas_of_one_part_are_joined(
         (Error(error_text="a"), Error(error_text="a")),
     ],
 )
-def test_nothing_else_is_joined(first: StreamEvent, second: StreamEvent) -> None:
+def test_other_events_are_not_merged(first: StreamEvent, second: StreamEvent) -> None:
     assert merge_deltas(first, second) is None
 
 
@@ -393,7 +391,7 @@ def any_delta() -> st.SearchStrategy[StreamEvent]:
 
 
 @given(any_delta(), any_delta())
-def test_joining_keeps_every_word(first: StreamEvent, second: StreamEvent) -> None:
+def test_merging_keeps_the_whole_text(first: StreamEvent, second: StreamEvent) -> None:
     both = merge_deltas(first, second)
 
     if both is not None:

@@ -55,7 +55,7 @@ def called(call_id: str = "c") -> list[StreamEvent]:
 # Folding
 
 
-def test_an_empty_log_says_nothing() -> None:
+def test_empty_stream_gives_an_empty_transcript() -> None:
     empty = transcript()
 
     assert empty.steps == []
@@ -64,7 +64,7 @@ def test_an_empty_log_says_nothing() -> None:
     assert empty.closing_events() == []
 
 
-def test_a_text_is_folded_from_its_deltas() -> None:
+def test_text_is_folded_from_its_deltas() -> None:
     folded = transcript(
         *BEGIN,
         TextStart(id="1"),
@@ -77,7 +77,7 @@ def test_a_text_is_folded_from_its_deltas() -> None:
     assert folded.steps[0].text == "Hello, world"
 
 
-def test_text_and_reasoning_stand_in_the_order_they_began() -> None:
+def test_parts_are_ordered_by_their_start() -> None:
     folded = transcript(
         *BEGIN,
         ReasoningStart(id="r"),
@@ -92,7 +92,7 @@ def test_text_and_reasoning_stand_in_the_order_they_began() -> None:
     assert folded.steps[0].text == "Yes"
 
 
-def test_each_step_has_its_own_parts() -> None:
+def test_parts_belong_to_their_step() -> None:
     folded = transcript(
         *BEGIN,
         TextStart(id="1"),
@@ -108,7 +108,7 @@ def test_each_step_has_its_own_parts() -> None:
     assert [step.finished for step in folded.steps] == [True, False]
 
 
-def test_a_part_id_that_comes_again_means_the_newer_part() -> None:
+def test_repeated_part_id_refers_to_the_newest_part() -> None:
     folded = transcript(
         *BEGIN,
         TextStart(id="1"),
@@ -121,23 +121,23 @@ def test_a_part_id_that_comes_again_means_the_newer_part() -> None:
     assert folded.parts == [TranscriptText("1", "one", open=False), TranscriptText("1", "two")]
 
 
-def test_a_text_and_a_reasoning_of_one_id_do_not_mix() -> None:
+def test_text_and_reasoning_may_share_an_id() -> None:
     folded = transcript(
         *BEGIN,
         TextStart(id="1"),
         ReasoningStart(id="1"),
-        TextDelta(id="1", delta="said"),
+        TextDelta(id="1", delta="text"),
         ReasoningDelta(id="1", delta="thought"),
         TextEnd(id="1"),
     )
 
     assert folded.parts == [
-        TranscriptText("1", "said", open=False),
+        TranscriptText("1", "text", open=False),
         TranscriptReasoning("1", "thought"),
     ]
 
 
-def test_a_call_is_whole_once_its_input_is() -> None:
+def test_call_is_complete_once_its_input_is_available() -> None:
     streamed = transcript(*BEGIN, *called()[:-1])
     whole = transcript(*BEGIN, *called())
 
@@ -150,7 +150,7 @@ def test_a_call_is_whole_once_its_input_is() -> None:
 
 
 @pytest.mark.parametrize("output", [{"b": 2}, "text", None])
-def test_a_call_is_answered_by_its_output(output: object) -> None:
+def test_output_completes_a_call(output: object) -> None:
     [call] = transcript(
         *BEGIN, *called(), ToolOutputAvailable(tool_call_id="c", output=output)
     ).parts
@@ -159,14 +159,14 @@ def test_a_call_is_answered_by_its_output(output: object) -> None:
     assert (call.completed, call.output, call.error) == (True, output, None)
 
 
-def test_a_call_is_answered_by_its_error() -> None:
+def test_output_error_completes_a_call() -> None:
     [call] = transcript(*BEGIN, *called(), ToolOutputError(tool_call_id="c", error_text="no")).parts
 
     assert isinstance(call, TranscriptToolCall)
     assert (call.completed, call.output, call.error) == (True, None, "no")
 
 
-def test_a_call_with_a_wrong_input_is_answered_by_what_is_wrong() -> None:
+def test_input_error_completes_a_call() -> None:
     wrong = ToolInputError(tool_call_id="c", tool_name="tool", input="{", error_text="no JSON")
     [call] = transcript(*BEGIN, *called()[:2], wrong).parts
 
@@ -175,7 +175,7 @@ def test_a_call_with_a_wrong_input_is_answered_by_what_is_wrong() -> None:
     assert (call.completed, call.error) == (True, "no JSON")
 
 
-def test_calls_side_by_side_get_their_own_answers() -> None:
+def test_parallel_calls_get_their_own_results() -> None:
     folded = transcript(
         *BEGIN,
         *called("a"),
@@ -187,13 +187,13 @@ def test_calls_side_by_side_get_their_own_answers() -> None:
     assert [(call.id, call.output) for call in folded.steps[0].calls] == [("a", "A"), ("b", "B")]
 
 
-def test_what_is_no_part_changes_nothing() -> None:
+def test_events_without_parts_are_ignored() -> None:
     folded = transcript(*BEGIN, Data(type="data-x", data=1, transient=True), Finish(), Abort())
 
     assert folded.parts == []
 
 
-def test_the_mark_of_the_end_is_no_event() -> None:
+def test_done_entry_is_skipped() -> None:
     entries = [Entry(1, 1, Start(message_id="m").encode()), Entry(1, 2, DONE)]
 
     assert Transcript.from_entries(entries).steps == []
@@ -202,17 +202,17 @@ def test_the_mark_of_the_end_is_no_event() -> None:
 # Closing
 
 
-def test_an_open_step_is_finished() -> None:
+def test_closing_events_finish_an_open_step() -> None:
     assert transcript(*BEGIN).closing_events() == [FinishStep()]
 
 
-def test_a_finished_step_needs_nothing() -> None:
+def test_finished_step_has_no_closing_events() -> None:
     closed = transcript(*BEGIN, TextStart(id="1"), TextEnd(id="1"), FinishStep())
 
     assert closed.closing_events() == []
 
 
-def test_open_parts_are_ended_before_their_step_in_their_order() -> None:
+def test_closing_events_end_parts_before_the_step() -> None:
     broken_off = transcript(
         *BEGIN,
         ReasoningStart(id="r"),
@@ -225,11 +225,11 @@ def test_open_parts_are_ended_before_their_step_in_their_order() -> None:
     assert broken_off.closing_events() == [ReasoningEnd(id="r"), TextEnd(id="2"), FinishStep()]
 
 
-def test_a_call_needs_no_end() -> None:
+def test_calls_have_no_closing_events() -> None:
     assert transcript(*BEGIN, *called()[:2]).closing_events() == [FinishStep()]
 
 
-def test_after_what_closes_it_nothing_is_open() -> None:
+def test_closing_events_leave_nothing_open() -> None:
     broken_off = [*BEGIN, ReasoningStart(id="r"), TextStart(id="1"), *called()]
 
     closed = transcript(*broken_off, *transcript(*broken_off).closing_events())
@@ -257,20 +257,20 @@ WAITING = [
 ]
 
 
-def test_calls_without_a_result_are_pending_when_their_step_has_finished() -> None:
+def test_calls_without_result_are_pending_after_the_step() -> None:
     assert [call.id for call in transcript(*WAITING).pending] == ["client", "asked"]
     assert transcript(*WAITING[:-2]).pending == []
     assert transcript(*BEGIN, FinishStep()).pending == []
     assert transcript().pending == []
 
 
-def test_only_a_call_that_was_put_before_the_user_has_an_approval() -> None:
+def test_only_requested_approvals_have_an_approval_id() -> None:
     approvals = {call.id: call.approval_id for call in transcript(*WAITING).steps[0].calls}
 
     assert approvals == {"server": None, "client": None, "asked": "a"}
 
 
-def test_answers_are_put_to_pending_calls_alone() -> None:
+def test_tool_responses_attach_to_pending_calls_only() -> None:
     yes = ToolResponse(approved=True)
 
     folded = Transcript.continuing(log(*WAITING), {"server": yes, "asked": yes})
@@ -279,7 +279,7 @@ def test_answers_are_put_to_pending_calls_alone() -> None:
     assert not folded.has_output
 
 
-def test_a_later_run_goes_on_in_the_same_transcript() -> None:
+def test_continued_run_extends_the_transcript() -> None:
     answers = {"asked": ToolResponse(approved=False, reason="No.")}
     folded = Transcript.continuing(log(*WAITING), answers)
 
@@ -303,7 +303,7 @@ def test_a_later_run_goes_on_in_the_same_transcript() -> None:
     assert len(folded.steps) == 2
 
 
-def test_an_id_that_is_used_again_later_is_another_call() -> None:
+def test_reused_call_id_is_another_call() -> None:
     folded = Transcript.continuing(log(*WAITING), {"client": ToolResponse(output=2)})
 
     folded.fold(log(StartStep(), *called("client"), FinishStep()))
@@ -311,7 +311,7 @@ def test_an_id_that_is_used_again_later_is_another_call() -> None:
     assert [call.response for call in folded.pending] == [None]
 
 
-def test_results_of_calls_that_no_log_has_are_passed_over() -> None:
+def test_results_of_unknown_calls_are_skipped() -> None:
     folded = transcript(Start(message_id="m"), ToolOutputDenied(tool_call_id="x"), StartStep())
 
     assert len(folded.steps) == 1
@@ -326,5 +326,5 @@ def test_results_of_calls_that_no_log_has_are_passed_over() -> None:
         (ToolResponse(error="Oh"), ToolOutputError(tool_call_id="c", error_text="Oh")),
     ],
 )
-def test_the_log_says_what_was_answered(answer: ToolResponse, event: StreamEvent | None) -> None:
+def test_tool_response_maps_to_its_event(answer: ToolResponse, event: StreamEvent | None) -> None:
     assert answer.to_event("c") == event

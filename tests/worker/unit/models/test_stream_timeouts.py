@@ -16,7 +16,7 @@ BRIEF = 0.02
 LONG = 60.0
 
 
-class Model:
+class ScriptedModel:
     """A stream of the given pieces. It waits for events among them."""
 
     def __init__(self, *pieces: str | asyncio.Event, opens: bool = True) -> None:
@@ -41,17 +41,19 @@ class Model:
                 yield piece
 
 
-async def read(model: Model, timeouts: StreamTimeouts) -> list[str]:
+async def read(model: ScriptedModel, timeouts: StreamTimeouts) -> list[str]:
     async with with_timeouts(model.stream(), timeouts) as events:
         return [event async for event in events]
 
 
 async def test_events_in_time_pass_through() -> None:
-    assert await read(Model("a", "b"), StreamTimeouts(LONG, LONG)) == ["a", "b"]
+    assert await read(ScriptedModel("a", "b"), StreamTimeouts(LONG, LONG)) == ["a", "b"]
 
 
-@pytest.mark.parametrize("model", [Model(opens=False), Model(NEVER())], ids=["opening", "opened"])
-async def test_missing_first_token_times_out(model: Model) -> None:
+@pytest.mark.parametrize(
+    "model", [ScriptedModel(opens=False), ScriptedModel(NEVER())], ids=["opening", "opened"]
+)
+async def test_missing_first_token_times_out(model: ScriptedModel) -> None:
     with pytest.raises(FirstTokenTimeout):
         await read(model, StreamTimeouts(first_token=BRIEF, silence=LONG))
 
@@ -59,7 +61,7 @@ async def test_missing_first_token_times_out(model: Model) -> None:
 
 
 async def test_silence_after_first_token_times_out() -> None:
-    model = Model("a", NEVER())
+    model = ScriptedModel("a", NEVER())
 
     with pytest.raises(SilenceTimeout):
         await read(model, StreamTimeouts(first_token=LONG, silence=BRIEF))
@@ -69,7 +71,9 @@ async def test_silence_after_first_token_times_out() -> None:
 
 async def test_slow_consumer_causes_no_timeout() -> None:
     received: list[str] = []
-    async with with_timeouts(Model("a", "b").stream(), StreamTimeouts(LONG, BRIEF)) as events:
+    async with with_timeouts(
+        ScriptedModel("a", "b").stream(), StreamTimeouts(LONG, BRIEF)
+    ) as events:
         async for event in events:
             await asyncio.sleep(3 * BRIEF)
             received.append(event)
@@ -80,12 +84,12 @@ async def test_slow_consumer_causes_no_timeout() -> None:
 
 async def test_unrelated_timeout_error_passes_through() -> None:
     with pytest.raises(TimeoutError, match="a socket"):
-        async with with_timeouts(Model("a").stream(), StreamTimeouts(LONG, LONG)):
+        async with with_timeouts(ScriptedModel("a").stream(), StreamTimeouts(LONG, LONG)):
             raise TimeoutError("a socket")
 
 
 async def test_cancellation_is_not_swallowed() -> None:
-    waiting = asyncio.create_task(read(Model("a", NEVER()), StreamTimeouts(LONG, LONG)))
+    waiting = asyncio.create_task(read(ScriptedModel("a", NEVER()), StreamTimeouts(LONG, LONG)))
     await asyncio.sleep(0)
 
     waiting.cancel()

@@ -47,30 +47,30 @@ from shared.streams.transcript import Transcript
 from worker.output.event_mapper import EventMapper
 
 
-class Tape:
-    """A translator, and what it said."""
+class MapperRecorder:
+    """An EventMapper that records the events it emits."""
 
     def __init__(self, *shown: StreamEvent) -> None:
         transcript = Transcript()
         for event in shown:
             transcript.add(event)
-        self.said: list[StreamEvent] = []
-        self.translator = EventMapper(transcript, self.said.append)
+        self.events: list[StreamEvent] = []
+        self.mapper = EventMapper(transcript, self.events.append)
 
-    def model(self, *events: AgentStreamEvent) -> "Tape":
+    def model(self, *events: AgentStreamEvent) -> "MapperRecorder":
         for event in events:
-            self.translator.on_model_event(event)
+            self.mapper.on_model_event(event)
         return self
 
-    def tools(self, *events: AgentStreamEvent) -> "Tape":
+    def tools(self, *events: AgentStreamEvent) -> "MapperRecorder":
         for event in events:
-            self.translator.on_tool_event(event)
+            self.mapper.on_tool_event(event)
         return self
 
     def rest(self) -> list[StreamEvent]:
-        said = list(self.said)
-        self.said.clear()
-        return said
+        events = list(self.events)
+        self.events.clear()
+        return events
 
 
 def whole(index: int, part: ModelResponsePart) -> list[AgentStreamEvent]:
@@ -96,13 +96,13 @@ OUTPUT = ToolOutputAvailable(tool_call_id="c", output="ok")
 
 
 def test_text_part_becomes_start_deltas_and_end() -> None:
-    tape = Tape().model(
+    recorder = MapperRecorder().model(
         PartStartEvent(index=0, part=TextPart("Hel")),
         PartDeltaEvent(index=0, delta=TextPartDelta("lo")),
         PartEndEvent(index=0, part=TextPart("Hello")),
     )
 
-    assert tape.said == [
+    assert recorder.events == [
         TextStart(id="text-1"),
         TextDelta(id="text-1", delta="Hel"),
         TextDelta(id="text-1", delta="lo"),
@@ -111,14 +111,14 @@ def test_text_part_becomes_start_deltas_and_end() -> None:
 
 
 def test_thinking_part_becomes_reasoning_start_deltas_and_end() -> None:
-    tape = Tape().model(
+    recorder = MapperRecorder().model(
         PartStartEvent(index=0, part=ThinkingPart("hm")),
         PartDeltaEvent(index=0, delta=ThinkingPartDelta(content_delta="m")),
         PartDeltaEvent(index=0, delta=ThinkingPartDelta(signature_delta="x")),
         PartEndEvent(index=0, part=ThinkingPart("hmm")),
     )
 
-    assert tape.said == [
+    assert recorder.events == [
         ReasoningStart(id="reasoning-1"),
         ReasoningDelta(id="reasoning-1", delta="hm"),
         ReasoningDelta(id="reasoning-1", delta="m"),
@@ -127,63 +127,68 @@ def test_thinking_part_becomes_reasoning_start_deltas_and_end() -> None:
 
 
 def test_empty_deltas_are_dropped() -> None:
-    tape = Tape().model(
+    recorder = MapperRecorder().model(
         PartStartEvent(index=0, part=TextPart("")),
         PartDeltaEvent(index=0, delta=TextPartDelta("")),
     )
 
-    assert tape.said == [TextStart(id="text-1")]
+    assert recorder.events == [TextStart(id="text-1")]
 
 
 def test_part_ids_are_counted_over_the_whole_run() -> None:
-    tape = Tape(StartStep(), TextStart(id="text-1"), TextEnd(id="text-1"), FinishStep())
+    recorder = MapperRecorder(
+        StartStep(), TextStart(id="text-1"), TextEnd(id="text-1"), FinishStep()
+    )
 
-    tape.model(*whole(0, TextPart("a")), *whole(1, TextPart("b")))
+    recorder.model(*whole(0, TextPart("a")), *whole(1, TextPart("b")))
 
-    assert [event.id for event in tape.said if isinstance(event, TextStart)] == ["text-2", "text-3"]
+    assert [event.id for event in recorder.events if isinstance(event, TextStart)] == [
+        "text-2",
+        "text-3",
+    ]
 
 
 @pytest.mark.parametrize(
     ("args", "expected"), [('{"n":1}', '{"n":1}'), ({"n": 1}, '{"n":1}'), (None, None), ("", None)]
 )
 def test_tool_call_arguments_become_input_deltas(args: Any, expected: str | None) -> None:
-    tape = Tape().model(PartStartEvent(index=0, part=ToolCallPart("f", args, "c")))
+    recorder = MapperRecorder().model(PartStartEvent(index=0, part=ToolCallPart("f", args, "c")))
 
     shown = [ToolInputDelta(tool_call_id="c", input_text_delta=expected)] if expected else []
-    assert tape.said == [INPUT_START, *shown]
+    assert recorder.events == [INPUT_START, *shown]
 
 
 def test_tool_call_becomes_input_and_output_events() -> None:
-    tape = Tape().model(
+    recorder = MapperRecorder().model(
         PartStartEvent(index=0, part=ToolCallPart("f", "", "c")),
         PartDeltaEvent(index=0, delta=ToolCallPartDelta(args_delta='{"n":1}')),
         PartEndEvent(index=0, part=ToolCallPart("f", '{"n":1}', "c")),
     )
-    tape.tools(called(), returned())
+    recorder.tools(called(), returned())
 
     delta = ToolInputDelta(tool_call_id="c", input_text_delta='{"n":1}')
-    assert tape.said == [INPUT_START, delta, INPUT, OUTPUT]
+    assert recorder.events == [INPUT_START, delta, INPUT, OUTPUT]
 
 
 def test_parallel_tool_calls_stay_separate() -> None:
-    tape = Tape().model(
+    recorder = MapperRecorder().model(
         PartStartEvent(index=0, part=ToolCallPart("f", "", "a")),
         PartStartEvent(index=1, part=ToolCallPart("f", "", "b")),
         PartDeltaEvent(index=1, delta=ToolCallPartDelta(args_delta="B")),
         PartDeltaEvent(index=0, delta=ToolCallPartDelta(args_delta="A")),
     )
-    tape.tools(called("a"), called("b"), returned("b", 2), returned("a", 1))
+    recorder.tools(called("a"), called("b"), returned("b", 2), returned("a", 1))
 
-    deltas = [event for event in tape.said if isinstance(event, ToolInputDelta)]
+    deltas = [event for event in recorder.events if isinstance(event, ToolInputDelta)]
     assert [(d.tool_call_id, d.input_text_delta) for d in deltas] == [("b", "B"), ("a", "A")]
-    outputs = [event for event in tape.said if isinstance(event, ToolOutputAvailable)]
+    outputs = [event for event in recorder.events if isinstance(event, ToolOutputAvailable)]
     assert [(o.tool_call_id, o.output) for o in outputs] == [("b", 2), ("a", 1)]
 
 
 def test_invalid_arguments_become_a_tool_input_error() -> None:
-    tape = Tape().tools(called(valid=False), retried(content="n: a number"))
+    recorder = MapperRecorder().tools(called(valid=False), retried(content="n: a number"))
 
-    [error] = tape.said
+    [error] = recorder.events
     assert isinstance(error, ToolInputError)
     assert (error.tool_call_id, error.tool_name, error.input) == ("c", "f", {"n": 1})
     assert error.error_text == "n: a number"
@@ -191,24 +196,24 @@ def test_invalid_arguments_become_a_tool_input_error() -> None:
 
 def test_validation_details_become_error_text() -> None:
     details: list[Any] = [{"type": "missing", "loc": ("n",), "msg": "Field required", "input": {}}]
-    tape = Tape().tools(called(valid=False), retried(content=details))
+    recorder = MapperRecorder().tools(called(valid=False), retried(content=details))
 
-    [error] = tape.said
+    [error] = recorder.events
     assert isinstance(error, ToolInputError)
     assert "Field required" in error.error_text
 
 
 def test_tool_retry_request_becomes_a_tool_output_error() -> None:
-    tape = Tape().tools(called(), retried(content="try Paris"))
+    recorder = MapperRecorder().tools(called(), retried(content="try Paris"))
 
-    assert tape.said == [INPUT, ToolOutputError(tool_call_id="c", error_text="try Paris")]
+    assert recorder.events == [INPUT, ToolOutputError(tool_call_id="c", error_text="try Paris")]
 
 
 def test_failed_tool_result_becomes_a_tool_output_error() -> None:
     part = ToolReturnPart("f", "boom", "c", outcome="failed")
-    tape = Tape().tools(called(), FunctionToolResultEvent(part=part))
+    recorder = MapperRecorder().tools(called(), FunctionToolResultEvent(part=part))
 
-    assert tape.said[-1] == ToolOutputError(tool_call_id="c", error_text="boom")
+    assert recorder.events[-1] == ToolOutputError(tool_call_id="c", error_text="boom")
 
 
 @pytest.mark.parametrize(
@@ -216,23 +221,23 @@ def test_failed_tool_result_becomes_a_tool_output_error() -> None:
     [(None, None), ({"a": (1, 2)}, {"a": [1, 2]}), (b"hi", "hi"), (object, "<class 'object'>")],
 )
 def test_tool_result_becomes_json(content: Any, output: Any) -> None:
-    tape = Tape().tools(called(), returned(content=content))
+    recorder = MapperRecorder().tools(called(), returned(content=content))
 
-    assert tape.said[-1] == ToolOutputAvailable(tool_call_id="c", output=output)
-    assert tape.said[-1].encode()
+    assert recorder.events[-1] == ToolOutputAvailable(tool_call_id="c", output=output)
+    assert recorder.events[-1].encode()
 
 
 def test_reused_tool_call_id_is_a_new_call() -> None:
     shown: list[StreamEvent] = [StartStep(), INPUT_START, INPUT]
-    tape = Tape(*shown)
-    tape.tools(called(), returned())
-    tape.translator.end_step()
+    recorder = MapperRecorder(*shown)
+    recorder.tools(called(), returned())
+    recorder.mapper.end_step()
 
-    tape.translator.start_step()
-    tape.tools(called(valid=False), retried())
-    tape.tools(called(n=2), returned())
+    recorder.mapper.start_step()
+    recorder.tools(called(valid=False), retried())
+    recorder.tools(called(n=2), returned())
 
-    kinds = [type(event) for event in tape.said]
+    kinds = [type(event) for event in recorder.events]
     assert kinds == [
         ToolOutputAvailable,
         FinishStep,
@@ -244,39 +249,41 @@ def test_reused_tool_call_id_is_a_new_call() -> None:
 
 
 def test_steps_start_and_end_once() -> None:
-    tape = Tape()
+    recorder = MapperRecorder()
     for _ in range(2):
-        tape.translator.start_step()
-        tape.translator.start_step()
-        tape.translator.end_step()
-        tape.translator.end_step()
+        recorder.mapper.start_step()
+        recorder.mapper.start_step()
+        recorder.mapper.end_step()
+        recorder.mapper.end_step()
 
-    assert tape.said == [StartStep(), FinishStep()] * 2
+    assert recorder.events == [StartStep(), FinishStep()] * 2
 
 
 def test_open_step_is_continued() -> None:
-    tape = Tape(StartStep())
+    recorder = MapperRecorder(StartStep())
 
-    tape.translator.start_step()
-    tape.translator.end_step()
+    recorder.mapper.start_step()
+    recorder.mapper.end_step()
 
-    assert tape.said == [FinishStep()]
+    assert recorder.events == [FinishStep()]
 
 
 def test_step_with_completed_calls_ends_before_the_next_request() -> None:
-    tape = Tape(StartStep(), INPUT_START, INPUT, OUTPUT)
+    recorder = MapperRecorder(StartStep(), INPUT_START, INPUT, OUTPUT)
 
-    tape.translator.start_step()
+    recorder.mapper.start_step()
 
-    assert tape.said == [FinishStep(), StartStep()]
+    assert recorder.events == [FinishStep(), StartStep()]
 
 
 def test_interrupted_text_continues_in_the_same_part() -> None:
-    tape = Tape(StartStep(), TextStart(id="text-1"), TextDelta(id="text-1", delta="Hel"))
+    recorder = MapperRecorder(
+        StartStep(), TextStart(id="text-1"), TextDelta(id="text-1", delta="Hel")
+    )
 
-    tape.model(*whole(0, TextPart("lo")), *whole(1, TextPart("!")))
+    recorder.model(*whole(0, TextPart("lo")), *whole(1, TextPart("!")))
 
-    assert tape.said == [
+    assert recorder.events == [
         TextDelta(id="text-1", delta="lo"),
         TextEnd(id="text-1"),
         TextStart(id="text-2"),
@@ -286,39 +293,39 @@ def test_interrupted_text_continues_in_the_same_part() -> None:
 
 
 def test_interrupted_text_ends_with_the_response() -> None:
-    tape = Tape(StartStep(), TextStart(id="text-1"))
+    recorder = MapperRecorder(StartStep(), TextStart(id="text-1"))
 
-    tape.translator.end_response()
-    tape.translator.end_response()
+    recorder.mapper.end_response()
+    recorder.mapper.end_response()
 
-    assert tape.said == [TextEnd(id="text-1")]
+    assert recorder.events == [TextEnd(id="text-1")]
 
 
 def test_interrupted_reasoning_ends_immediately() -> None:
-    tape = Tape(StartStep(), ReasoningStart(id="reasoning-1"))
-    assert tape.rest() == [ReasoningEnd(id="reasoning-1")]
+    recorder = MapperRecorder(StartStep(), ReasoningStart(id="reasoning-1"))
+    assert recorder.rest() == [ReasoningEnd(id="reasoning-1")]
 
-    tape.model(*whole(0, ThinkingPart("hm")))
+    recorder.model(*whole(0, ThinkingPart("hm")))
 
-    assert tape.said[0] == ReasoningStart(id="reasoning-2")
+    assert recorder.events[0] == ReasoningStart(id="reasoning-2")
 
 
 def test_interrupted_call_is_continued_with_its_old_id() -> None:
     half = ToolInputDelta(tool_call_id="c", input_text_delta='{"n"')
-    tape = Tape(StartStep(), INPUT_START, half)
+    recorder = MapperRecorder(StartStep(), INPUT_START, half)
 
-    tape.model(
+    recorder.model(
         PartStartEvent(index=0, part=ToolCallPart("f", "", "new")),
         PartDeltaEvent(index=0, delta=ToolCallPartDelta(args_delta='{"n":1}')),
         PartEndEvent(index=0, part=ToolCallPart("f", '{"n":1}', "new")),
     )
-    tape.translator.end_response()
+    recorder.mapper.end_response()
     response = ModelResponse(parts=[ToolCallPart("f", '{"n":1}', "new")])
-    tape.translator.restore_call_ids(response)
+    recorder.mapper.restore_call_ids(response)
 
     assert [call.tool_call_id for call in response.tool_calls] == ["c"]
-    tape.tools(called("c"), returned("c"))
-    assert tape.said == [INPUT, OUTPUT]
+    recorder.tools(called("c"), returned("c"))
+    assert recorder.events == [INPUT, OUTPUT]
 
 
 def test_tool_metadata_events_follow_the_result() -> None:
@@ -327,51 +334,54 @@ def test_tool_metadata_events_follow_the_result() -> None:
     metadata = [source, card, Error(error_text="no"), "no"]
     part = ToolReturnPart("f", "ok", "c", metadata=metadata)
 
-    tape = Tape().tools(called(), FunctionToolResultEvent(part=part))
+    recorder = MapperRecorder().tools(called(), FunctionToolResultEvent(part=part))
 
-    assert tape.said == [INPUT, OUTPUT, source, Data(type="data-card", data={"at": "/tmp"})]
+    assert recorder.events == [INPUT, OUTPUT, source, Data(type="data-card", data={"at": "/tmp"})]
 
 
 @pytest.mark.parametrize("metadata", [None, {"a": 1}, "text", 7])
 def test_other_tool_metadata_is_dropped(metadata: Any) -> None:
     part = ToolReturnPart("f", "ok", "c", metadata=metadata)
 
-    assert Tape().tools(called(), FunctionToolResultEvent(part=part)).said == [INPUT, OUTPUT]
+    assert MapperRecorder().tools(called(), FunctionToolResultEvent(part=part)).events == [
+        INPUT,
+        OUTPUT,
+    ]
 
 
 def test_interrupted_call_without_a_repeat_ends_with_an_error() -> None:
     half = ToolInputDelta(tool_call_id="c", input_text_delta='{"n"')
-    tape = Tape(StartStep(), INPUT_START, half)
+    recorder = MapperRecorder(StartStep(), INPUT_START, half)
 
-    tape.model(PartStartEvent(index=0, part=ToolCallPart("g", "", "new")))
-    tape.translator.end_response()
+    recorder.model(PartStartEvent(index=0, part=ToolCallPart("g", "", "new")))
+    recorder.mapper.end_response()
 
-    [_, error] = tape.said
+    [_, error] = recorder.events
     assert isinstance(error, ToolInputError)
     assert (error.tool_call_id, error.input) == ("c", '{"n"')
 
 
 def test_completed_call_input_is_not_repeated() -> None:
-    tape = Tape(StartStep(), INPUT_START, INPUT)
+    recorder = MapperRecorder(StartStep(), INPUT_START, INPUT)
 
-    tape.tools(called(), returned())
+    recorder.tools(called(), returned())
 
-    assert tape.said == [OUTPUT]
+    assert recorder.events == [OUTPUT]
 
 
 def test_streamed_call_beside_a_completed_one_gets_its_input() -> None:
     other = ToolInputStart(tool_call_id="d", tool_name="f")
-    tape = Tape(StartStep(), INPUT_START, other, INPUT)
+    recorder = MapperRecorder(StartStep(), INPUT_START, other, INPUT)
 
-    tape.tools(called("c"), called("d"), returned("c"), returned("d"))
+    recorder.tools(called("c"), called("d"), returned("c"), returned("d"))
 
-    assert tape.said[0] == ToolInputAvailable(tool_call_id="d", tool_name="f", input={"n": 1})
-    assert len(tape.said) == 3
+    assert recorder.events[0] == ToolInputAvailable(tool_call_id="d", tool_name="f", input={"n": 1})
+    assert len(recorder.events) == 3
 
 
 def test_irrelevant_model_events_are_dropped() -> None:
-    tape = Tape().model(FinalResultEvent(tool_name=None, tool_call_id=None))
-    tape.tools(FinalResultEvent(tool_name=None, tool_call_id=None))
-    tape.model(PartDeltaEvent(index=9, delta=TextPartDelta("lost")))
+    recorder = MapperRecorder().model(FinalResultEvent(tool_name=None, tool_call_id=None))
+    recorder.tools(FinalResultEvent(tool_name=None, tool_call_id=None))
+    recorder.model(PartDeltaEvent(index=9, delta=TextPartDelta("lost")))
 
-    assert tape.said == []
+    assert recorder.events == []

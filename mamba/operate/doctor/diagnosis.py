@@ -3,7 +3,7 @@ from typing import Literal, NamedTuple
 Status = Literal["ok", "warning", "wrong"]
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     part: str
     status: Status
     message: str
