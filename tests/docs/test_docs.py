@@ -174,7 +174,7 @@ def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
                         names = [a.value for a in node.args if isinstance(a, ast.Constant)]
                         assert names, f"{path}:{node.lineno}: the event code must be a constant"
                         named = {k.arg: k.value for k in node.keywords if k.arg}
-                        message = named.pop("message", ast.Constant(""))
+                        message = named.pop("message", None)
                         assert isinstance(message, ast.Constant), f"{path}:{node.lineno}"
                         fields = set(named)
                         yield str(names[0]), level, fields
