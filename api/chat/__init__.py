@@ -1,1 +1,1 @@
-"""Chat requests: their models and validation, and what the API does to accept them."""
+"""Chat requests: models, validation, and admission."""

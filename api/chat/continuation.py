@@ -12,7 +12,7 @@ from api.chat.request import ChatRequest
 from api.streaming.message_replay import read_runs
 from shared.errors import InvalidRequest, ToolCallNotPending, ToolCallsExpired
 from shared.runs.chat_index import ChatIndex
-from shared.runs.finalize import CLOSED_UNBEGUN
+from shared.runs.finalize import NEVER_STARTED_CODES
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.streams.event_stream import EventStream
@@ -57,10 +57,10 @@ class ContinuationResolver:
         if run is not None and _may_continue(run):
             entries = await read_runs(self._stream, (*run.continues, run.id))
         if run is None or entries is None:
-            return _no_continuation(decisive, ToolCallsExpired)
+            return _raise_if_any(decisive, ToolCallsExpired)
         transcript = Transcript.from_entries(entries)
         if not transcript.pending:
-            return _no_continuation(decisive, ToolCallNotPending)
+            return _raise_if_any(decisive, ToolCallNotPending)
         field = f"messages[{len(chat.messages) - 1}]"
         responses = _match_pending_calls(transcript, submitted, field)
         return Continuation(run, responses, len(transcript.steps))
@@ -73,7 +73,7 @@ def _may_continue(run: Run) -> bool:
     record the start of an approved call. Closing such a run takes it over, which counts as the
     first attempt.
     """
-    never_started = run.attempts == 1 and run.error in CLOSED_UNBEGUN
+    never_started = run.attempts == 1 and run.error in NEVER_STARTED_CODES
     return run.state is RunState.SUCCEEDED or never_started
 
 
@@ -85,7 +85,7 @@ def _decisive(
     return [s for s in submitted if s.response.approved is not None or s.tool_name in client_tools]
 
 
-def _no_continuation(
+def _raise_if_any(
     decisive: Sequence[SubmittedToolResponse], error: type[ToolCallNotPending | ToolCallsExpired]
 ) -> None:
     if decisive:

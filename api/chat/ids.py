@@ -5,11 +5,11 @@ import re
 from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
 
-#: A URL path cannot contain them, so that the chat could not be followed.
+#: A URL path cannot contain control characters, so the chat could not be followed.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: The same rule for the OpenAPI document.
 ID_PATTERN = r"^[^\x00-\x1f\x7f]+$"
-#: `/chat/completions` is an alias of `/chat`, so that a chat id must not start with it.
+#: `/chat/completions` is an alias of `/chat`, so a chat id must not start with it.
 ALIAS = "completions"
 
 

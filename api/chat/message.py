@@ -15,7 +15,7 @@ from api.http.body_model import FAIL_FAST, FileUrl, MediaType, Name, Nested, Req
 from shared.chat import messages as chat_messages
 from shared.streams.tool_responses import DENIED_TEXT, ToolResponse
 
-#: Prefix of the union tags below. Error locations contain the tags, but they are no fields.
+#: Prefix of the union tags below. Error locations contain the tags, but they are not fields.
 TAG_PREFIX = "as:"
 
 

@@ -107,7 +107,7 @@ class RunAdmission:
     ) -> Run | None:
         """Return the run of an earlier identical request with tool responses.
 
-        Its calls no longer wait, so that resolving its continuation again would fail.
+        Its calls are no longer pending, so resolving its continuation again would fail.
         """
         if not chat.tool_responses():
             return None

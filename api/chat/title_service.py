@@ -47,7 +47,9 @@ class TitleService:
         self._live = live
 
     async def check_rate_limit(self, owner: str) -> RateLimitStatus | None:
-        """Count a title against its owner's rate limit; None if there is none, or no Redis.
+        """Count a title against its owner's rate limit.
+
+        Returns None if there is no limit or Redis is unavailable.
 
         Raises:
             RateLimited: if the owner has reached the limit.

@@ -25,7 +25,7 @@ def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
         check_id(f"messages[{index}].id", message.id, limits)
 
 
-def _check_client_tools(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
+def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
     names: set[str] = set()
     for index, tool in enumerate(chat.client_tools or ()):
         if tool.name in names:
@@ -77,7 +77,7 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
 #: They run in this order; the first that fails determines the response.
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
-    _check_client_tools,
+    _check_client_tool_names,
     _check_tool_values,
     _check_files,
     _check_last_message,

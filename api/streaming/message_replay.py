@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from shared.streams.event_stream import Entry, EventStream, read_all
 from shared.streams.events import DONE
 
-#: Events of a run that are no parts of the message.
+#: Events of a run that are not parts of the message.
 _RUN_EVENTS = tuple(
     b'{"type":"%b"' % kind for kind in (b"start", b"finish", b"abort", b"error", b"data-error")
 )

@@ -2,7 +2,7 @@
 
 Each position is a transient part that is not stored in the stream. One request per second and queue
 serves all waiting clients of a process. A client that has waited for less than one interval
-receives no position, so that a run which starts immediately never mentions a queue.
+receives no position, so a run that starts immediately shows no position.
 """
 
 import asyncio

@@ -38,7 +38,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class RelayContext:
-    """What all relays of a process share."""
+    """The objects that all relays of a process share."""
 
     follower: Follower
     draining: Draining

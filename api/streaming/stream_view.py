@@ -1,4 +1,4 @@
-"""What one client receives of a run's stream."""
+"""The view of a run's stream that one client receives."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """The messages of a chat in a job, independent of the client version that sent them.
 
-`api/chat/request.py` builds it from a request. `worker/agents/history.py` converts it to the
+`api/chat/message.py` builds it from a request. `worker/agents/history.py` converts it to the
 model's messages.
 """
 

@@ -1,4 +1,4 @@
-"""The number of jobs in a queue, by what they wait for."""
+"""The number of waiting, running, and deferred jobs in a queue."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Connecting to Redis, and which errors mean that it is unavailable."""
+"""Redis clients, and the errors that mean that Redis is unavailable."""
 
 import asyncio
 import socket
@@ -42,7 +42,7 @@ REDIS_UNAVAILABLE = (
     ReadOnlyError,
 )
 
-#: Error replies that redis-py has no exception for, and that mean the same.
+#: More error replies with that meaning, for which redis-py has no exception.
 _UNAVAILABLE_REPLIES = (
     *("NOREPLICAS", "MISCONF", "CLUSTERDOWN", "MASTERDOWN"),
     *("TRYAGAIN", "MOVED ", "ASK "),  # from a cluster that takes too long to move keys

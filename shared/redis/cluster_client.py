@@ -81,7 +81,7 @@ class ClusterClient:
         return self.slots.owner(slot_of(key))
 
     def is_moving(self, key: str | bytes) -> bool:
-        """Whether keys of its slot are moving to another node."""
+        """Whether the slot of `key` is moving to another node to another node."""
         return self.slots.is_moving(slot_of(key))
 
     async def each(self, *command: Argument) -> dict[Address, object]:
@@ -209,13 +209,13 @@ class _Request:
 
     @property
     def failed_over(self) -> bool:
-        """Whether its node could not serve it and another may."""
+        """Whether the node failed to serve the command and another node may."""
         asked_once = self.redirect is not None and self.redirect.once
         return isinstance(self.error, REDIS_UNAVAILABLE) and not asked_once
 
     @property
     def keys_are_split(self) -> bool:
-        """Whether some of its keys have moved and others have not."""
+        """Whether only some keys of the command have moved."""
         return str(self.error).startswith("TRYAGAIN")
 
     def route(self, owner: Address | None) -> Address | None:

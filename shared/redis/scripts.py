@@ -34,7 +34,7 @@ Key = Annotated[str, "key"]
 OptionalKey = Annotated[str | None, "key"]
 #: Any number of keys, as a Lua table. A script can have one parameter of this type.
 Keys = Annotated[Sequence[str], "keys"]
-#: Any number of arguments, as a Lua table of strings. A script can have one of them, too.
+#: Any number of arguments, as a Lua table of strings. A script can have one parameter of this type.
 Arguments = Sequence[Argument]
 
 P = ParamSpec("P")

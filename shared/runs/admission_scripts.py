@@ -14,7 +14,7 @@ Reply = list[bytes | int]
 
 
 class AdmissionParameters(TypedDict):
-    """What both scripts need. Times are by the clock of Redis: the clocks of API hosts differ.
+    """The parameters of both scripts. Times are by the clock of Redis.
 
     `admission_mark` exists once the run is admitted. `rate` is a token bucket, stored as the time
     at which it is full again (GCRA).

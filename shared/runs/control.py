@@ -1,4 +1,4 @@
-"""Operator commands to a running deployment: stop or requeue a run, drain a worker.
+"""Commands to a running deployment: stop or requeue a run, drain a worker.
 
 Used by the API, for the owner of a chat and for the console, and by the `mamba` CLI.
 """
@@ -141,7 +141,7 @@ class RunControl:
         except TimeoutError:
             log.warning(
                 "run.stop_unheard",
-                message="Worker did not stop the run in time; it is fenced off",
+                message="The worker did not stop the run in time, its later writes are rejected",
                 run_id=run.id,
             )
 

@@ -18,7 +18,7 @@ from shared.telemetry.metrics import count_run
 log = structlog.stdlib.get_logger()
 
 #: Codes of failures that end a run outside an attempt. Such a run may have produced no output.
-CLOSED_UNBEGUN = frozenset({"lost", "dropped", "unknown_agent", "unreadable_job"})
+NEVER_STARTED_CODES = frozenset({"lost", "dropped", "unknown_agent", "unreadable_job"})
 
 #: The user-visible text of the failure `lost`.
 LOST_TEXT = "The answer was lost because its job is no longer in the queue."

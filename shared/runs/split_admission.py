@@ -84,7 +84,7 @@ class SplitAdmission(Admission):
         except REDIS_UNAVAILABLE as error:
             log.warning(
                 "run.half_admitted",
-                message="Redis became unreachable while cleaning up after an admission",
+                message="Could not clean up after an admission because Redis is unavailable",
                 run_id=run.id,
                 error=type(error).__name__,
             )

@@ -165,7 +165,7 @@ class _StepWriter:
 
     @property
     def finish_reason(self) -> FinishReason:
-        """Why the last model response finished."""
+        """The finish reason of the last model response."""
         return _FINISH_REASONS.get(self._reason, "other") if self._reason else "stop"
 
     async def write(self, iteration: AgentIteration[Any, Any]) -> None:

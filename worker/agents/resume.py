@@ -1,4 +1,4 @@
-"""Where an attempt starts: with the request alone, or after the output of earlier attempts.
+"""The starting point of an attempt: the request alone, or the output of earlier attempts.
 
 Completed steps are kept, and completed tool calls are not repeated. An interrupted text is sent to
 the model as its own message, with the request to continue it. A tool call of the client counts as

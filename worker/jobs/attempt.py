@@ -1,4 +1,4 @@
-"""One attempt's hold on a run: its transcript, its writer, and the ways to end."""
+"""One attempt of a run: its transcript, its writer, and the methods that end it."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class RunServices:
-    """Where runs are stored, written and ended."""
+    """The services that store, write, and end runs."""
 
     runs: RunStore
     stream: EventStream
@@ -86,7 +86,7 @@ class Attempt:
 
     @property
     def continues_output(self) -> bool:
-        """Whether an attempt continues the output of an earlier one."""
+        """Whether a retry continues the output that earlier attempts have written."""
         return self.agent.definition.retries.after_output == "continue"
 
     async def read_transcript(self) -> Transcript:

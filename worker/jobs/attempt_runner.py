@@ -37,7 +37,7 @@ class AttemptRunner:
             try:
                 return await self._execute(await asyncio.shield(beginning))
             except asyncio.CancelledError:
-                # The attempt has its number as soon as it takes over, so its end must be counted.
+                # Taking over assigns the attempt number, so the end of the attempt must be counted.
                 await self._interrupted(await beginning)
                 return True
 

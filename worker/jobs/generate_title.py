@@ -28,12 +28,12 @@ _CHARS_PER_WORD = 8
 
 
 class TitleRunner:
-    """Generates a title. It does not retry: the API falls back to a title of its own."""
+    """Generates a title. Does not retry: without it, the API uses the first message."""
 
     def __init__(
-        self, board: TitleStore, models: ModelRegistry, running: RunningRuns, live: LiveSettings
+        self, store: TitleStore, models: ModelRegistry, running: RunningRuns, live: LiveSettings
     ) -> None:
-        self._board = board
+        self._store = store
         self._models = models
         self._running = running
         self._live = live
@@ -53,14 +53,14 @@ class TitleRunner:
             trace_title(job) as span,
         ):
             try:
-                title = await self._ask(job, span)
-                await self._board.save(job.title_id, GeneratedTitle(title=title))
+                title = await self._request_title(job, span)
+                await self._store.save(job.title_id, GeneratedTitle(title=title))
             except asyncio.CancelledError:
                 if progress.interrupt is None:
                     raise  # the worker stops: another one may still finish in time
                 log.info("title.stopped", message="Title cancelled because the client is gone")
 
-    async def _ask(self, job: GenerateTitle, span: Span) -> str | None:
+    async def _request_title(self, job: GenerateTitle, span: Span) -> str | None:
         if self._models.demo:
             return None
         words = max(2, job.max_length // _CHARS_PER_WORD)

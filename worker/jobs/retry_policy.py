@@ -1,4 +1,4 @@
-"""Whether a failed attempt is retried, and after which pause.
+"""The retry policy: decides whether a failed attempt is retried, and after which delay.
 
 The pause is exponential with full jitter: a random part of a bound that doubles with each failure.
 Runs that fail at the same time are thus retried at different times.
@@ -30,7 +30,7 @@ class RetryPolicy:
     ) -> float | None:
         """Return the seconds to wait before the next attempt, or None to fail the run.
 
-        `failures` counts the earlier failures, of which the run survives `limit`.
+        `failures` counts the earlier failures, of which the run tolerates `limit`.
         """
         pause = pause_after(failures, failure.retry_after, self._rng)
         retry = failure.retried and failures < limit and pause < seconds_left

@@ -1,1 +1,1 @@
-"""What an attempt writes: agent events mapped to stream events, and their group commit to Redis."""
+"""The output of an attempt: maps agent events to stream events and commits them to Redis."""

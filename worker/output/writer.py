@@ -140,7 +140,7 @@ class RunWriter:
 
     @property
     def only_fenced(self) -> bool:
-        """Whether no append was rejected, except because a newer attempt has fenced this one."""
+        """Whether every rejected append, if any, was rejected by a newer attempt's fence."""
         return self._refusal is None or isinstance(self._refusal, Fenced)
 
     def write(self, event: StreamEvent) -> None:

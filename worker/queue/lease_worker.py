@@ -62,7 +62,7 @@ class LeaseWorker(Worker):
             job_serializer=redis.job_serializer,
             job_deserializer=redis.job_deserializer,
             keep_result=0,
-            # A run has its own timeouts and retry budgets. Those of arq end a job silently.
+            # Runs have their own timeouts and retry limits. arq's would end a job silently.
             job_timeout=10**9,
             max_tries=10**9,
             health_check_key=keys.worker(worker_id),
@@ -158,13 +158,13 @@ class LeaseWorker(Worker):
             requested = min(free, _MAX_CLAIM)
             claimed = await self._claim(requested)
             for job_id in claimed:
-                if not self._runs(job_id):
+                if not self._is_running(job_id):
                     await self._start(job_id)
             if len(claimed) < requested:
                 break
 
-    def _runs(self, job_id: str) -> bool:
-        """Whether the job runs here: after a pause of the process it may claim its own jobs."""
+    def _is_running(self, job_id: str) -> bool:
+        """Whether the job already runs here. A paused process can claim its own jobs again."""
         task = self.tasks.get(job_id)
         return task is not None and not task.done() and job_id not in self._released
 
@@ -243,7 +243,7 @@ class LeaseWorker(Worker):
 
     def _held(self) -> Iterator[tuple[str, list[str]]]:
         """The jobs that run here, by queue."""
-        running = [job_id for job_id in self.tasks if self._runs(job_id)]
+        running = [job_id for job_id in self.tasks if self._is_running(job_id)]
         for queue in {self._queue_of[job_id] for job_id in running}:
             yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
 
@@ -257,7 +257,7 @@ class LeaseWorker(Worker):
             job_ids=held,
         )
         for job_id in (lost_id.decode() for lost_id in lost):
-            if self._runs(job_id):
+            if self._is_running(job_id):
                 log.warning(
                     "worker.lease_lost",
                     message="Another worker has taken the job",

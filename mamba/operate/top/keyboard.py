@@ -19,7 +19,7 @@ _KEY_NAMES = {
 
 @contextmanager
 def read_keys(on_key: Callable[[str], None]) -> Generator[None]:
-    """Call `on_key` with each key pressed, without echo. Does nothing if stdin is no terminal."""
+    """Call `on_key` with each key pressed, without echo. Does nothing without a terminal."""
     if not sys.stdin.isatty():
         yield
         return
