@@ -264,7 +264,7 @@ async def test_client_without_approval_support_is_denied(
     assert (done.status, done.error, done.text) == ("ready", None, "I may not.")
     assert (states(done), system.deleted(name)) == (["output-error"], [])
     [result] = await tool_results(system, name)
-    assert "cannot ask" in result
+    assert "cannot request it" in result
 
 
 async def test_agent_file_can_require_approval_for_a_display_tool(
@@ -355,7 +355,7 @@ async def test_tool_output_instead_of_an_approval_returns_422(
     )
 
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
-    assert "'c1' of 'delete' waits for an approval" in refused.json()["detail"]
+    assert "'c1' ('delete') waits for an approval" in refused.json()["detail"]
 
 
 async def test_missing_response_to_a_pending_call_returns_422(
@@ -366,7 +366,7 @@ async def test_missing_response_to_a_pending_call_returns_422(
     refused = await sse.post(system.chat, name, **body_of(name), messages=history(response()))
 
     assert (refused.status_code, refused.json()["field"]) == (422, "messages[1]")
-    assert "'c2' of 'delete'" in refused.json()["detail"]
+    assert "'c2' ('delete')" in refused.json()["detail"]
     assert system.deleted(name) == []
 
 
