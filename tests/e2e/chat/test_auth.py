@@ -60,7 +60,7 @@ async def test_resume_after_a_cut_sends_the_same_credentials(
 
 
 REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
-    "no API key": (KEYED, {}, "Send the API key"),
+    "no API key": (KEYED, {}, "The request has no API key."),
     "unknown API key": (KEYED, {"X-API-Key": new_api_key()}, "The API key is unknown."),
     "expired JWT": (
         SIGNED,
