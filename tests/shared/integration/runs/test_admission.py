@@ -93,7 +93,7 @@ async def test_chat_id_cannot_reach_the_chat_of_another_owner(harness: Admission
 async def test_wakeup_tokens_are_capped(
     harness: AdmissionHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runs.admission._WAKE_CAP", 3)
+    monkeypatch.setattr("shared.runs.admission._MAX_WAKEUP_TOKENS", 3)
 
     for number in range(5):
         await harness.admit(f"run-{number}")
