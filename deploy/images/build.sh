@@ -10,10 +10,12 @@ config=$(mktemp)
 npmrc=$(mktemp)
 trap 'rm -f "$config" "$npmrc"' EXIT
 
-# Lines of the form `name = value`. Environment variables override files.
+# Lines of the form `name = value`. Environment variables override files. The lock files pin every
+# version, so a constraint file of this machine, which the build cannot read, is left out.
 echo '[global]' >"$config"
 .venv/bin/python -m pip config list |
     sed -n "s/^\(:env:\|global\)\.\([a-z-]*\)='\(.*\)'$/\2 = \3/p" |
+    grep -v '^constraint = ' |
     sort --key=1,1 --unique --stable >>"$config"
 
 for name in registry cafile; do
