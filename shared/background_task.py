@@ -46,7 +46,7 @@ class BackgroundTask:
 def _on_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.critical(
-            "background.died",
+            "background_task.died",
             message="Background task failed; the process shuts down",
             task=task.get_name(),
             error=type(error).__name__,

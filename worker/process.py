@@ -169,7 +169,7 @@ async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
         try:
             await redis.execute_command("PING")
         except REDIS_UNAVAILABLE as error:
-            log.warning("worker.redis_away", message="Waiting for Redis", error=str(error))
+            log.warning("worker.redis_unavailable", message="Waiting for Redis", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await stop.wait()

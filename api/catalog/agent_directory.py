@@ -74,7 +74,7 @@ class AgentDirectory:
             self._described = [agent.card for agent in self._file.read()]
         except SettingsError as error:
             log.error(  # noqa: TRY400  (the message names the invalid field)
-                "agents.file_wrong",
+                "agents.file_invalid",
                 message="The agent file is invalid; the last valid version stays in use",
                 error=str(error),
             )

@@ -85,7 +85,7 @@ class RunAdmission:
             admitted = await self._admit(run, job, chat, idempotency)
         if admitted.run_id != run.id:
             log.info(
-                "run.asked_again",
+                "run.request_repeated",
                 message="Repeated request returns the run of the first one",
                 run_id=admitted.run_id,
             )
@@ -186,7 +186,7 @@ class RunAdmission:
             await self.queue.release(successor.id, queue=successor.queue)
         except REDIS_UNAVAILABLE as error:
             log.warning(
-                "run.supersede_unheard",
+                "run.supersede_undelivered",
                 message="Redis is unreachable; the superseded run stops later",
                 run_id=run_id,
                 error=type(error).__name__,

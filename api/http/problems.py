@@ -149,7 +149,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     for error in REDIS_UNAVAILABLE:
-        app.add_exception_handler(error, _on_redis_away)
+        app.add_exception_handler(error, _on_redis_unavailable)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
 
 
@@ -218,9 +218,9 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     )
 
 
-async def _on_redis_away(request: Request, error: Exception) -> Response:
+async def _on_redis_unavailable(request: Request, error: Exception) -> Response:
     log.error(
-        "request.redis_away",
+        "request.redis_unavailable",
         message="Redis is unavailable; responded with 503",
         error=type(error).__name__,
     )

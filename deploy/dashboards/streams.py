@@ -97,7 +97,7 @@ API = PanelRow(
         Panel(
             "Requests by status",
             "Requests per second. For 5xx, see the log events request.failed and "
-            "request.redis_away; none: the client disconnected first.",
+            "request.redis_unavailable; none: the client disconnected first.",
             {"{{status}}": per_second("mamba_http_requests_total", "status", _ROUTE)},
             "reqps",
             stacked=True,

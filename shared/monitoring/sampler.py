@@ -47,7 +47,7 @@ class MetricsSampler(BackgroundTask):
                     await self.sample()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.debug(
-                    "sampling.redis_away",
+                    "sampling.redis_unavailable",
                     message="Sample skipped because Redis is unavailable",
                     error=str(error),
                 )

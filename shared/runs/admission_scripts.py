@@ -156,7 +156,7 @@ local function has_ended(id) return not is_live(id) end
 local function is_kept(id) return redis.call('EXISTS', run_key(id)) == 1 end
 local function superseded_before() return field(run_id, 'supersedes') end
 local function record_run()
-  redis.call('HSET', run, 'live_runs', live_runs, 'let_in_at', string.format('%d', now),
+  redis.call('HSET', run, 'live_runs', live_runs, 'admitted_at', string.format('%d', now),
     unpack(run_fields))
   if superseded ~= '' then
     redis.call('HSET', run, 'supersedes', superseded)

@@ -140,7 +140,7 @@ class RunControl:
                         pass
         except TimeoutError:
             log.warning(
-                "run.stop_unheard",
+                "run.stop_unconfirmed",
                 message="The worker did not stop the run in time, its later writes are rejected",
                 run_id=run.id,
             )

@@ -164,7 +164,7 @@ def _hand_back(*, run: Key) -> int | None: ...
 
 @redis_script("""
 if redis.call('EXISTS', run) == 1 then return end
-redis.call('HSET', run, 'let_in_at', string.format('%d', now_ms()), unpack(fields))
+redis.call('HSET', run, 'admitted_at', string.format('%d', now_ms()), unpack(fields))
 redis.call('PEXPIRE', run, ttl_ms)
 """)
 def _create(*, run: Key, ttl_ms: int, fields: Arguments) -> None: ...

@@ -27,7 +27,7 @@ class LiveSettings:
                 listener(settings)
             except Exception as error:  # noqa: BLE001  (the other listeners must still be called)
                 log.error(  # noqa: TRY400  (error messages may contain keys)
-                    "settings.unheard",
+                    "settings.not_applied",
                     message="A component failed to apply changed settings",
                     error=type(error).__name__,
                     where=raise_location(error),

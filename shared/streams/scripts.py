@@ -77,18 +77,18 @@ if state ~= 'queued' and state ~= 'running' then return false end
 local _, offset = tail()
 local attempt = count('attempts')
 local now = now_ms()
-if redis.call('HGET', run, 'taken_by') ~= nonce then
+if redis.call('HGET', run, 'takeover_nonce') ~= nonce then
   attempt = redis.call('HINCRBY', run, 'attempts', 1)
   redis.call('XADD', stream, attempt .. '-0', 'd', string.format('%d', offset))
-  redis.call('HSET', run, 'state', 'running', 'taken_by', nonce)
+  redis.call('HSET', run, 'state', 'running', 'takeover_nonce', nonce)
 end
 redis.call('HSETNX', run, 'started_at', string.format('%d', now))
 redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
 local started = count('started_at')
-local let_in = redis.call('HGET', run, 'let_in_at') or started
+local admitted = redis.call('HGET', run, 'admitted_at') or started
 return {attempt, offset, count('cancel'), now - started,
-  count('failures'), count('handovers'), started - let_in,
+  count('failures'), count('handovers'), started - admitted,
   redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or ''}
 """,
 )

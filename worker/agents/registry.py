@@ -87,7 +87,7 @@ class AgentRegistry:
             self._file_agents = await self._build(self._read_file())
         except SettingsError as error:
             log.error(  # noqa: TRY400  (the error names the field)
-                "agents.file_wrong",
+                "agents.file_invalid",
                 message="Agent file is invalid; the agents stay unchanged",
                 error=str(error),
             )

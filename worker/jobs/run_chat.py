@@ -68,7 +68,7 @@ class ChatRunner:
             except StreamError as error:
                 # The lease holder continues: another worker, or this one in its next attempt.
                 log.warning(
-                    "run.lost", message="Another attempt has the run", reason=type(error).__name__
+                    "run.taken_over", message="Another attempt has the run", reason=type(error).__name__
                 )
                 ATTEMPTS.labels("lost").inc()
                 raise RetryJob from error

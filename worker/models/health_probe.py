@@ -39,7 +39,7 @@ class HealthProbe(BackgroundTask):
                     await self.probe_all()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.debug(
-                    "probe.redis_away",
+                    "probe.redis_unavailable",
                     message="Model endpoints not checked because Redis is unavailable",
                     error=str(error),
                 )

@@ -97,7 +97,7 @@ class _Shard(BackgroundTask):
                 delay = delay_after(failures, _RETRY_SECONDS)
                 failures += 1
                 log.warning(
-                    "commit.redis_away",
+                    "commit.redis_unavailable",
                     message="Redis is unreachable, the append will be repeated",
                     error=str(error),
                     retry_in=delay,

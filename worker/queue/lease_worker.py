@@ -141,7 +141,7 @@ class LeaseWorker(Worker):
                 await self._wait_for_work()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.warning(
-                    "worker.redis_away",
+                    "worker.redis_unavailable",
                     message="Redis is unavailable; the worker retries",
                     error=str(error),
                 )

@@ -11,4 +11,4 @@ class Diagnosis(NamedTuple):
 
     def json(self) -> dict[str, str]:
         """Return the finding under the key names of `mamba doctor --json`."""
-        return {"part": self.part, "status": self.status, "said": self.message, "cure": self.fix}
+        return {"part": self.part, "status": self.status, "finding": self.message, "fix": self.fix}

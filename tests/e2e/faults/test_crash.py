@@ -295,7 +295,7 @@ async def test_worker_resumed_after_the_end_cannot_write(
             events += await stream.rest()
         sleeper.send(signal.SIGCONT)
         await _check_serves(workerless, sse, f"{name}-later")
-        await until(lambda: _logged(sleeper, "run.lost"))
+        await until(lambda: _logged(sleeper, "run.taken_over"))
         await _check_fenced(workerless, sse, name, events)
 
 

@@ -173,7 +173,7 @@ async def test_ended_run_frees_its_slot_before_its_job_is_removed(
 
 async def test_takeover_measures_the_wait_since_admission(harness: SplitAdmissionHarness) -> None:
     await harness.admit("run-1")
-    admitted_at = int(await harness.logs.execute_command("HGET", keys.run("run-1"), "let_in_at"))
-    await harness.logs.execute_command("HSET", keys.run("run-1"), "let_in_at", admitted_at - 5000)
+    admitted_at = int(await harness.logs.execute_command("HGET", keys.run("run-1"), "admitted_at"))
+    await harness.logs.execute_command("HSET", keys.run("run-1"), "admitted_at", admitted_at - 5000)
 
     assert 5 <= (await harness.stream.take_over("run-1")).waited < 60

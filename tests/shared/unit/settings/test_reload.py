@@ -175,6 +175,6 @@ async def test_failing_listener_does_not_block_others(folder: Path) -> None:
     async with reloading(live) as logs:
         (folder / "config.local.yaml").write_text("limits: {messages: 2}")
         await wait_for_message_limit(live, 2)
-        assert (await event(logs, "settings.unheard"))["error"] == "ZeroDivisionError"
+        assert (await event(logs, "settings.not_applied"))["error"] == "ZeroDivisionError"
 
     assert received == [2]

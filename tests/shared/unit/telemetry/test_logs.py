@@ -10,7 +10,7 @@ from shared.telemetry.logs import configure
 configure(sys.argv[1], sys.argv[2])
 log = structlog.stdlib.get_logger("mamba")
 log.info("run.ended", message="Run ended", run_id="r1")
-log.warning("run.lost", run_id="r1")
+log.warning("run.taken_over", run_id="r1")
 """
 
 
@@ -23,7 +23,7 @@ def log_lines(level: str, style: str) -> list[str]:
 def test_events_below_the_level_are_not_logged() -> None:
     events = [json.loads(line)["event"] for line in log_lines("WARNING", "json")]
 
-    assert events == ["run.lost"]
+    assert events == ["run.taken_over"]
 
 
 def test_json_line_has_event_message_and_fields() -> None:
@@ -46,5 +46,5 @@ def test_console_line_starts_with_event_and_message() -> None:
     assert "run.ended: Run ended" in with_message
     assert "message=" not in with_message
     assert with_message.index("run.ended: Run ended") < with_message.index("run_id=r1")
-    assert "run.lost" in without_message
+    assert "run.taken_over" in without_message
     assert not with_message.startswith("{")
