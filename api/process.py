@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from api.catalog.agent_directory import AgentDirectory
 from api.catalog.model_list import ModelList
 from api.chat.continuation import ContinuationResolver
-from api.chat.run_admission import RunAdmission
+from api.chat.chat_service import ChatService
 from api.chat.title_service import TitleService
 from api.http.draining import Draining
 from api.monitoring.component_checks import ComponentChecks
@@ -55,7 +55,7 @@ class Process:
     stores: Stores
     agents: AgentDirectory
     models: ModelList
-    admission: RunAdmission
+    chats: ChatService
     lookup: RunLookup
     relays: RelayFactory
     run_control: RunControl
@@ -113,7 +113,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         finalizer=finalizer,
     )
     reaper = OrphanReaper(stores.runs, queue, stores.stream, finalizer)
-    admission = RunAdmission(
+    chats = ChatService(
         agents=agents,
         runs=stores.runs,
         admission=stores.admission,
@@ -134,7 +134,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         stores=stores,
         agents=agents,
         models=ModelList(live, redis),
-        admission=admission,
+        chats=chats,
         lookup=lookup,
         relays=RelayFactory(follower, draining, live, lookup, reaper, positions),
         run_control=run_control,

@@ -2,7 +2,7 @@
 
 from pydantic_ai import ToolReturn
 
-from shared.agents.card import AgentLimits, AgentRetries
+from shared.agents.agent_card import AgentLimits, AgentRetries
 from shared.errors import AgentNotOffered
 from shared.streams.events import Data, File, SourceDocument, SourceUrl
 from worker.agents.definition import AgentContext, AgentDefinition, register_agent

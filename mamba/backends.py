@@ -8,7 +8,7 @@ from worker.backends.local import (
 from worker.backends.model_backend import ModelBackend
 from worker.backends.openai_compatible import OpenAICompatibleBackend
 from worker.backends.response import ModelResponse, StreamChunk
-from worker.models.errors import AuthenticationError, ModelBackendError, RateLimitError
+from worker.models.endpoint_errors import AuthenticationError, ModelBackendError, RateLimitError
 from worker.models.profile import ModelProfile, get_profile
 
 __all__ = [

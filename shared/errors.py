@@ -16,7 +16,7 @@ MambaError
 │   ├── RunInProgress
 │   ├── ToolCallNotPending
 │   ├── ToolCallsExpired
-│   ├── CursorExpired
+│   ├── RunExpired
 │   ├── RunEnded
 │   ├── RunLeased
 │   ├── JobMissing
@@ -35,9 +35,9 @@ MambaError
     ├── FirstTokenTimeout
     └── SilenceTimeout
 
-The docstring of a class is its default message. `worker/models/errors.py` adds the errors of model
-endpoints, `api/http/problems.py` maps errors to HTTP statuses, and `worker/models/failures.py` maps
-them to the error texts of failed runs.
+The docstring of a class is its default message. `worker/models/endpoint_errors.py` adds the errors
+of model endpoints, `api/http/problems.py` maps errors to HTTP statuses, and
+`worker/models/run_failures.py` maps them to the error texts of failed runs.
 """
 
 import inspect
@@ -146,7 +146,7 @@ class ToolCallsExpired(Refusal):
     code = "pending_expired"
 
 
-class CursorExpired(Refusal):
+class RunExpired(Refusal):
     """The run of this cursor is no longer stored. No new run was started."""
 
     code = "cursor_expired"

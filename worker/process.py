@@ -148,7 +148,7 @@ async def _compose(
         concurrency=settings.worker.concurrency,
         lease_seconds=settings.worker.lease_seconds,
         poll_seconds=settings.worker.poll_seconds,
-        on_lost=lambda run_id: running.cancel(run_id, Interrupt.LOST),
+        on_lease_lost=lambda run_id: running.cancel(run_id, Interrupt.TAKEN_OVER),
         on_dropped=runner.drop,
         queues=agents.queues,
     )

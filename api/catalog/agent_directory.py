@@ -3,7 +3,7 @@
 import structlog
 
 from shared.agents.agent_file import AgentFile
-from shared.agents.card import BUILT_IN, AgentCard
+from shared.agents.agent_card import BUILT_IN_AGENTS, AgentCard
 from shared.agents.catalog import AgentCatalog
 from shared.errors import InvalidRequest, SettingsError
 from shared.single_flight import SingleFlightCache
@@ -63,8 +63,8 @@ class AgentDirectory:
             card.model_copy(update={"own_tools": tools.get(card.name, ())})
             for card in self._described
         ]
-        cards = {card.name: card for card in [*BUILT_IN, *published, *described]}
-        built_in = [cards.pop(card.name) for card in BUILT_IN]
+        cards = {card.name: card for card in [*BUILT_IN_AGENTS, *published, *described]}
+        built_in = [cards.pop(card.name) for card in BUILT_IN_AGENTS]
         return [*built_in, *(cards[name] for name in sorted(cards))]
 
     def _reread_file(self) -> None:

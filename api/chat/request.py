@@ -8,7 +8,7 @@ from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool
 from api.chat.ids import ID_PATTERN
 from api.chat.message import SubmittedToolResponse, UIMessage
 from api.http.body_model import FAIL_FAST, Name, RequestModel, max_items
-from shared.agents.card import BUILT_IN
+from shared.agents.agent_card import BUILT_IN_AGENTS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.chat import messages as chat_messages
 from shared.errors import InvalidRequest
@@ -33,7 +33,7 @@ class ChatRequest(RequestModel):
     agent: Name | None = Field(
         default=None,
         description="The agent that answers, one of `GET /agents`. Default: `chat`",
-        examples=[agent.name for agent in BUILT_IN],
+        examples=[agent.name for agent in BUILT_IN_AGENTS],
     )
     tools: Annotated[list[_ToolName], FAIL_FAST] | None = Field(
         default=None,

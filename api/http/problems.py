@@ -18,7 +18,7 @@ from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import count_refusal
 from shared.errors import (
-    CursorExpired,
+    RunExpired,
     Forbidden,
     InvalidRequest,
     JobMissing,
@@ -56,7 +56,7 @@ _STATUSES: Mapping[type, int] = {
     JobMissing: 409,
     ToolCallNotPending: 409,
     ToolCallsExpired: 410,
-    CursorExpired: 410,
+    RunExpired: 410,
     TooManyRequests: 429,
     Unavailable: 503,
 }
@@ -84,7 +84,7 @@ _EXAMPLES: dict[int, tuple[Refusal, ...]] = {
     404: (NotFound(),),
     406: (NotAcceptable(),),
     409: (RunInProgress(),),
-    410: (CursorExpired(),),
+    410: (RunExpired(),),
     413: (TooLarge("The body is larger than 8,388,608 bytes."),),
     415: (UnsupportedMediaType(),),
     422: (InvalidRequest("messages: Field required", field="messages"),),

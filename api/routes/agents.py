@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from api.http import problems
 from api.process import CurrentProcess
-from shared.agents.card import CHAT_AGENT, AgentCard
+from shared.agents.agent_card import CHAT_AGENT, AgentCard
 
 router = APIRouter(tags=["agents"])
 

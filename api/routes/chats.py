@@ -103,7 +103,7 @@ async def send_chat(
     """Start a run and stream its answer. The run continues if the client disconnects."""
     chat = await read_chat_request(request, process.settings.limits)
     async with asyncio.timeout(_REDIS_SECONDS):
-        accepted = await process.admission.accept(
+        accepted = await process.chats.accept(
             caller, chat, request_id_of(request.scope), idempotency_key
         )
         response = await process.relays.create(accepted.run, stream_format)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from api.http import problems
 from api.process import CurrentProcess
-from shared.agents.card import AgentCard
+from shared.agents.agent_card import AgentCard
 from shared.agents.display.tools import DISPLAY_TOOLS
 from shared.agents.tools import ToolCard
 from shared.errors import InvalidRequest, NotFound

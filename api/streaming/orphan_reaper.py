@@ -41,13 +41,14 @@ class OrphanReaper:
         return run is not None
 
     async def reap_orphan(self, run: Run) -> bool:
-        """End the run if it is orphaned; return whether it is live instead."""
+        """End the run if it is orphaned or has a stop request; return False if it is live."""
         if await self._queue.leased_by(run.id):
-            return True
-        if run.cancel:
-            await self._finalizer.end(run, RunEnding.cancelled())
             return False
-        if await self._queue.queued(run.id, queue=run.queue):
-            return True
-        await self._finalizer.end(run, RunEnding.lost(run.request_id))
-        return False
+        if run.cancel:
+            ending = RunEnding.cancelled()
+        elif await self._queue.queued(run.id, queue=run.queue):
+            return False
+        else:
+            ending = RunEnding.orphaned(run.request_id)
+        await self._finalizer.end(run, ending)
+        return True

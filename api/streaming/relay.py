@@ -166,7 +166,7 @@ class RelayResponse(Response):
         return False
 
     def _lost_ending(self, request_id: str) -> bytes:
-        ending = [*(event.encode() for event in RunEnding.lost(request_id).events), DONE]
+        ending = [*(event.encode() for event in RunEnding.orphaned(request_id).events), DONE]
         entries = self._view.convert([Entry(0, 0, data) for data in ending])
         return b"".join(encode_data(entry.data) for entry in entries)
 

@@ -3,7 +3,7 @@
 from api.auth.principal import Principal
 from api.streaming.cursor import ClientCursor
 from api.streaming.message_replay import read_runs
-from shared.errors import CursorExpired, InvalidRequest, NotFound
+from shared.errors import RunExpired, InvalidRequest, NotFound
 from shared.runs.chat_index import ChatIndex
 from shared.runs.run import Run
 from shared.runs.store import RunStore
@@ -24,14 +24,14 @@ class RunLookup:
         """Return the run that a cursor belongs to, or else the chat's newest run.
 
         Raises:
-            CursorExpired: if the cursor's run is no longer stored.
+            RunExpired: if the cursor's run is no longer stored.
             NotFound: if the run belongs to another principal or another chat.
         """
         run_id = cursor.run_id if cursor else None
         run_id = run_id or await self._chats.newest_run(principal.owner, chat_id)
         run = await self._runs.get(run_id) if run_id else None
         if run is None and cursor is not None:
-            raise CursorExpired
+            raise RunExpired
         if run is not None and (run.owner, run.chat_id) != (principal.owner, chat_id):
             raise NotFound
         return run

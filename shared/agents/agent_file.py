@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.agent_name import AgentName
-from shared.agents.card import BUILT_IN, AgentCard, AgentLimits, AgentRetries
+from shared.agents.agent_card import BUILT_IN_AGENTS, AgentCard, AgentLimits, AgentRetries
 from shared.errors import SettingsError
 from shared.field_path import format_field_path
 from shared.redis.keys import MAIN_QUEUE
@@ -129,7 +129,7 @@ def _describe_errors(path: Path, error: ValidationError) -> str:
 
 
 def _check_names(path: Path, agents: Sequence[FileAgent]) -> None:
-    taken = {card.name: "built in" for card in BUILT_IN}
+    taken = {card.name: "built in" for card in BUILT_IN_AGENTS}
     for index, agent in enumerate(agents):
         field = f"agents[{index}].name"
         if (origin := taken.get(agent.name)) is not None:

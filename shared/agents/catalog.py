@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from shared.agents.card import AgentCard
+from shared.agents.agent_card import AgentCard
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, redis_script

@@ -20,7 +20,7 @@ class ProviderReport(BaseModel):
     healthy: bool
     latency_ms: float
     checked_at: int
-    #: Error code from `worker/models/failures.py` if the endpoint is unhealthy.
+    #: Error code from `worker/models/run_failures.py` if the endpoint is unhealthy.
     error: str | None = None
     #: Model ids in the order of the endpoint.
     models: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from shared.errors import InvalidRequest
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings import OpenAISettings, ProviderSettings, Settings
-from shared.settings.model_names import BUILT_IN, OPENAI, ModelName, ModelNameParser
+from shared.settings.model_names import BUILT_IN_PROVIDERS, OPENAI, ModelName, ModelNameParser
 from shared.settings.sections.models import Kind
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -28,7 +28,7 @@ def providers_of(settings: Settings) -> dict[str, Provider]:
     """Return all providers by name: OpenAI, the built-in and the configured ones."""
     providers = {OPENAI: _openai(settings.openai)}
     default = _parser(settings).default_provider
-    for name in (*BUILT_IN, *settings.providers):
+    for name in (*BUILT_IN_PROVIDERS, *settings.providers):
         providers[name] = _provider(name, settings.providers.get(name), default=name == default)
     return providers
 
@@ -120,7 +120,7 @@ def _openai(section: OpenAISettings) -> Provider:
 
 
 def _provider(name: str, section: ProviderSettings | None, *, default: bool) -> Provider:
-    kind, url = BUILT_IN.get(name, ("compatible", ""))
+    kind, url = BUILT_IN_PROVIDERS.get(name, ("compatible", ""))
     settings = section or ProviderSettings()
     return Provider(
         name,

@@ -23,7 +23,9 @@ GENERATE_TITLE = "generate_title"
 class RunChat(BaseModel):
     """The argument of `run_chat`. A new field needs a default; a changed field, a new version."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True
+    )
 
     version: Literal[1] = 1
     run_id: str
@@ -41,7 +43,10 @@ class RunChat(BaseModel):
     #: The runs that produced the message so far, oldest first.
     continues: tuple[str, ...] = ()
     #: The client's tool responses to the last of these runs, by tool call id.
-    answers: dict[str, ToolResponse] = Field(default_factory=dict[str, ToolResponse])
+    tool_responses: dict[str, ToolResponse] = Field(
+        default_factory=dict[str, ToolResponse],
+        alias="answers",  # the key in stored jobs, which workers of other versions read
+    )
     #: The W3C trace context headers of the request, if it is traced.
     trace: dict[str, str] = Field(default_factory=dict[str, str])
 

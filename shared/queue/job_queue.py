@@ -32,7 +32,7 @@ class JobQueue:
             ttl_ms=int(seconds * 1000),
         )
 
-    async def release(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
+    async def make_due(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
         """Make a deferred job due now, unless a worker holds it."""
         zset = keys.queue(queue)
         await _make_due(

@@ -48,7 +48,7 @@ class Idempotency:
 class Admitted:
     """The admitted run, or the earlier run of the same idempotency key.
 
-    The run waits until `superseded` has ended or `JobQueue.release` is called.
+    The run waits until `superseded` has ended or `JobQueue.make_due` is called.
     """
 
     run_id: str

@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger()
 NEVER_STARTED_CODES = frozenset({"lost", "dropped", "unknown_agent", "unreadable_job"})
 
 #: The user-visible text of the failure `lost`.
-LOST_TEXT = "The answer was lost because its job is no longer in the queue."
+ORPHANED_TEXT = "The answer was lost because its job is no longer in the queue."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class RunEnding:
         return cls(events, Closure(RunState.FAILED, code))
 
     @classmethod
-    def lost(cls, request_id: str) -> "RunEnding":
+    def orphaned(cls, request_id: str) -> "RunEnding":
         """End a run whose job is gone."""
-        return cls.failed("lost", LOST_TEXT, request_id=request_id, retryable=True)
+        return cls.failed("lost", ORPHANED_TEXT, request_id=request_id, retryable=True)
 
 
 class RunFinalizer:

@@ -52,7 +52,7 @@ class Run(BaseModel):
     handovers: int = 0
     #: How often a stop was requested. It is stored before any worker is notified.
     cancel: int = 0
-    #: The failure code of a failed run (`worker/models/failures.py`).
+    #: The failure code of a failed run (`worker/models/run_failures.py`).
     error: str | None = None
     #: The W3C `traceparent` of its trace, if it has one.
     traceparent: str | None = None

@@ -8,7 +8,7 @@ from shared.settings.sections.models import Kind, ModelSettings, ProviderSetting
 OPENAI = "openai"
 
 #: Local servers that need no configuration, with their default base URLs.
-BUILT_IN: Mapping[str, tuple[Kind, str]] = {
+BUILT_IN_PROVIDERS: Mapping[str, tuple[Kind, str]] = {
     "ollama": ("ollama", "http://localhost:11434/v1"),
     "vllm": ("vllm", "http://localhost:8000/v1"),
     "lmstudio": ("lmstudio", "http://localhost:1234/v1"),
@@ -31,7 +31,7 @@ class ModelNameParser:
     """
 
     def __init__(self, configured: Collection[str], default_model: str) -> None:
-        self._providers = {OPENAI, *BUILT_IN, *configured}
+        self._providers = {OPENAI, *BUILT_IN_PROVIDERS, *configured}
         name = self._split(default_model)
         self.default_provider = name.provider if name else OPENAI
 
@@ -49,10 +49,10 @@ def validate_models(
 ) -> None:
     """Raise ValueError if a provider lacks its base URL, or fallbacks form a cycle."""
     for name, provider in providers.items():
-        if provider.base_url is None and name not in BUILT_IN:
+        if provider.base_url is None and name not in BUILT_IN_PROVIDERS:
             raise ValueError(
                 f"providers.{name}.base_url: The base URL is missing. Set it; only "
-                f"{', '.join(BUILT_IN)} have a default."
+                f"{', '.join(BUILT_IN_PROVIDERS)} have a default."
             )
     if cycle := _fallback_cycle(models, names):
         path = " → ".join(map(str, cycle))

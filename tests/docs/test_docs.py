@@ -18,8 +18,8 @@ from api.http.problems import status_of
 from mamba.codegen import display_types, openapi
 from mamba.codegen.settings_table import page
 from shared.errors import Refusal, TooManyRequests
-from shared.runs.finalize import LOST_TEXT
-from worker.models import failures
+from shared.runs.finalize import ORPHANED_TEXT
+from worker.models import run_failures
 
 ROOT = Path(__file__).parents[2]
 ERRORS = (ROOT / "docs/reference/errors.md").read_text()
@@ -61,9 +61,9 @@ def test_errors_page_lists_every_refusal() -> None:
 
 def test_errors_page_lists_every_failure_code() -> None:
     documented = {row.code: row[2:] for row in FAILED}
-    known = {f.code: (f.text, f.retried, f.retryable) for f in failures.ALL}
+    known = {f.code: (f.text, f.worker_retries, f.retryable) for f in run_failures.ALL_FAILURES}
 
-    assert documented == {**known, "lost": (LOST_TEXT, False, True)}
+    assert documented == {**known, "lost": (ORPHANED_TEXT, False, True)}
 
 
 def test_errors_page_lists_every_error_class() -> None:
@@ -71,7 +71,7 @@ def test_errors_page_lists_every_error_class() -> None:
         kind: row.code for row in FAILED for kind in re.findall(r"`([A-Z]\w+)`", row.origin)
     }
 
-    assert documented == {kind.__name__: f.code for kind, f in failures.CLASSES.items()}
+    assert documented == {kind.__name__: f.code for kind, f in run_failures.FAILURES_BY_ERROR.items()}
 
 
 @pytest.mark.parametrize("status", range(400, 600))
@@ -152,7 +152,7 @@ async def _code_of(status: int) -> str:
         model = OpenAIChatModel("m", provider=OpenAIProvider(openai_client=client))
         with pytest.raises(ModelAPIError) as caught:
             await Agent(model).run("Hi")
-    return failures.failure_of(caught.value).code
+    return run_failures.failure_of(caught.value).code
 
 
 def _logs_page() -> str:

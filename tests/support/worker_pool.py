@@ -64,7 +64,7 @@ class PoolWorker:
             [func(cast("Any", self._run), name=RUN_CHAT)],
             worker_id=name,
             redis=arq,
-            on_lost=self._on_lost,
+            on_lease_lost=self._on_lost,
             on_dropped=self._on_dropped,
             **cast("Any", settings),
         )

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import Agent
 
 from shared.agent_name import AgentName
-from shared.agents.card import AgentLimits, AgentRetries
+from shared.agents.agent_card import AgentLimits, AgentRetries
 from shared.errors import SettingsError
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings.live_settings import LiveSettings

@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger()
 #: Entry-point group of packages with agents. Each entry point names a module or a definition.
 ENTRY_POINT_GROUP = "mamba.agents"
 
-_BUILT_IN = (
+_BUILT_IN_MODULES = (
     "worker.agents.builtin.chat",
     "worker.agents.builtin.code_review",
     "worker.agents.builtin.research",
@@ -32,7 +32,8 @@ _BUILT_IN = (
 
 
 def built_in_agents() -> list[AgentDefinition]:
-    return [definition for name in _BUILT_IN for definition in _definitions(import_module(name))]
+    modules = map(import_module, _BUILT_IN_MODULES)
+    return [definition for module in modules for definition in _definitions(module)]
 
 
 def installed_agents() -> list[AgentDefinition]:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from shared.providers.names import BUILT_IN
+from shared.providers.names import BUILT_IN_PROVIDERS
 from worker.backends.openai_compatible import OpenAICompatibleBackend
 
 
 def create_ollama_backend(
-    model: str, *, base_url: str = BUILT_IN["ollama"][1], **options: Any
+    model: str, *, base_url: str = BUILT_IN_PROVIDERS["ollama"][1], **options: Any
 ) -> OpenAICompatibleBackend:
     """Create a backend for an Ollama model such as `llama3.2`.
 
@@ -19,7 +19,7 @@ def create_ollama_backend(
 def create_vllm_backend(
     model: str,
     *,
-    base_url: str = BUILT_IN["vllm"][1],
+    base_url: str = BUILT_IN_PROVIDERS["vllm"][1],
     api_key: str | None = None,
     **options: Any,
 ) -> OpenAICompatibleBackend:
@@ -30,7 +30,7 @@ def create_vllm_backend(
 
 
 def create_lmstudio_backend(
-    model: str = "local-model", *, base_url: str = BUILT_IN["lmstudio"][1], **options: Any
+    model: str = "local-model", *, base_url: str = BUILT_IN_PROVIDERS["lmstudio"][1], **options: Any
 ) -> OpenAICompatibleBackend:
     """Create a backend for the model that LM Studio has loaded. Any name selects it."""
     return OpenAICompatibleBackend(model, base_url=base_url, kind="lmstudio", **options)

@@ -17,7 +17,7 @@ from worker.backends.model_backend import Message, ModelBackend, Tool
 from worker.backends.response import ModelResponse, StreamChunk, Usage
 from worker.models.chat_model import ChatModel
 from worker.models.endpoint import Endpoint
-from worker.models.errors import AuthenticationError, ModelBackendError, map_errors
+from worker.models.endpoint_errors import AuthenticationError, ModelBackendError, map_errors
 from worker.models.profile import ModelProfile, get_profile
 from worker.models.stream_repair import REASONING_FIELD, repair_stream
 

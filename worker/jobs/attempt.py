@@ -14,7 +14,7 @@ from shared.streams.events import FinishReason, Start
 from shared.streams.transcript import Transcript
 from worker.agents.engine import AgentEngine
 from worker.jobs.running_runs import Interrupt, RunningRun
-from worker.models.failures import Failure
+from worker.models.run_failures import Failure
 from worker.output.writer import GroupCommit, RunWriter
 from worker.telemetry.attempt_trace import AttemptTrace
 from worker.telemetry.metrics import ATTEMPTS, count_duration, count_first_token
@@ -38,7 +38,7 @@ class Execution:
 
     job: RunChat
     agent: AgentEngine
-    progress: RunningRun
+    running_run: RunningRun
     trace: AttemptTrace
 
 
@@ -60,10 +60,10 @@ class TakenOverRun:
 
 class Attempt:
     def __init__(self, services: RunServices, execution: Execution, found: TakenOverRun) -> None:
-        progress, takeover = execution.progress, found.takeover
+        running_run, takeover = execution.running_run, found.takeover
         self.job = execution.job
         self.agent = execution.agent
-        self.progress = progress
+        self.running_run = running_run
         self.trace = execution.trace
         self.takeover = takeover
         self._stream = services.stream
@@ -77,15 +77,15 @@ class Attempt:
             self.job.run_id,
             attempt=takeover.attempt,
             offset=takeover.offset,
-            on_refused=lambda: progress.cancel(Interrupt.LOST),
-            on_cancel=lambda: progress.cancel(Interrupt.STOP),
+            on_refused=lambda: running_run.cancel(Interrupt.TAKEN_OVER),
+            on_cancel=lambda: running_run.cancel(Interrupt.STOP),
             on_content=None
             if Transcript.from_entries(found.entries).parts
             else self._count_first_token,
         )
 
     @property
-    def continues_output(self) -> bool:
+    def continues_after_output(self) -> bool:
         """Whether a retry continues the output that earlier attempts have written."""
         return self.agent.definition.retries.after_output == "continue"
 
@@ -94,7 +94,7 @@ class Attempt:
         return self._fold(await read_all(self._stream, self.job.run_id))
 
     def _fold(self, entries: Sequence[Entry]) -> Transcript:
-        transcript = Transcript.continuing(self._continued, self.job.answers)
+        transcript = Transcript.continuing(self._continued, self.job.tool_responses)
         transcript.fold(entries)
         return transcript
 
@@ -122,7 +122,7 @@ class Attempt:
 
     async def hand_over(self) -> None:
         """Write what is buffered, for the next attempt to continue."""
-        self.progress.closing = True
+        self.running_run.closing = True
         await _uninterrupted(self.writer.drain())
 
     async def _break_off(self, ending: RunEnding) -> None:
@@ -134,7 +134,7 @@ class Attempt:
         await self.writer.close([*transcript.closing_events(), *ending.events], ending.closure)
 
     async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
-        self.progress.closing = True
+        self.running_run.closing = True
         await _uninterrupted(closing)
         job, seconds = self.job, self._elapsed
         self.trace.close(closure)

@@ -15,7 +15,7 @@ from worker.agents.usage import UsageMeter
 from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
 from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.running_runs import Interrupt, RunningRun
-from worker.models.failures import CRASHED, INTERRUPTED, TIMED_OUT, failure_of
+from worker.models.run_failures import CRASHED, INTERRUPTED, TIMED_OUT, failure_of
 from worker.telemetry.metrics import ATTEMPTS, ATTEMPTS_STARTED, RUN_WAIT
 from worker.telemetry.tracing import trace_attempt
 
@@ -30,10 +30,10 @@ class AttemptRunner:
         self._settings = settings
         self._retries = retries
 
-    async def run(self, job: RunChat, agent: AgentEngine, progress: RunningRun) -> bool:
+    async def run(self, job: RunChat, agent: AgentEngine, running_run: RunningRun) -> bool:
         """Run an attempt. Return False if another one should follow in this worker."""
         async with trace_attempt(job, self._services.runs) as trace:
-            beginning = asyncio.ensure_future(self._begin(Execution(job, agent, progress, trace)))
+            beginning = asyncio.ensure_future(self._begin(Execution(job, agent, running_run, trace)))
             try:
                 return await self._execute(await asyncio.shield(beginning))
             except asyncio.CancelledError:
@@ -66,7 +66,7 @@ class AttemptRunner:
             await attempt.abort()
         elif takeover.crashes > self._settings().max_crashes:
             await attempt.fail(CRASHED)
-        elif attempt.transcript.has_output and not attempt.continues_output:
+        elif attempt.transcript.has_output and not attempt.continues_after_output:
             await attempt.fail(INTERRUPTED)
         else:
             return await self._run_agent(attempt)
@@ -111,7 +111,7 @@ class AttemptRunner:
             await attempt.fail(failure)
             return True
         await attempt.writer.drain()
-        if not attempt.continues_output and (await attempt.read_transcript()).has_output:
+        if not attempt.continues_after_output and (await attempt.read_transcript()).has_output:
             await attempt.fail(failure)
             return True
         attempt.trace.fail(failure.code)
@@ -124,12 +124,12 @@ class AttemptRunner:
     async def _interrupted(self, attempt: Attempt) -> None:
         """Handle a cancellation: a stop request, the loss of the run, or the worker's shutdown."""
         run_id, number = attempt.job.run_id, attempt.takeover.attempt
-        match attempt.progress.interrupt:
+        match attempt.running_run.interrupt:
             case Interrupt.STOP:
                 await attempt.abort()
-            case Interrupt.LOST:
+            case Interrupt.TAKEN_OVER:
                 # A slow worker that is still alive must not count as a crash of the run.
-                if attempt.writer.only_fenced:
+                if attempt.writer.refused_only_by_fence:
                     await self._services.runs.count_handover(run_id, number)
                 raise Fenced
             case None:

@@ -13,7 +13,7 @@ from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span
 from worker.jobs.running_runs import RunningRuns
-from worker.models.failures import failure_of
+from worker.models.run_failures import failure_of
 from worker.models.registry import ModelRegistry
 from worker.telemetry.tracing import trace_title
 
@@ -49,14 +49,14 @@ class TitleRunner:
             return
         with (
             bind(title_id=job.title_id, request_id=job.request_id),
-            self._running.enter(job.title_id) as progress,
+            self._running.enter(job.title_id) as running_run,
             trace_title(job) as span,
         ):
             try:
                 title = await self._request_title(job, span)
                 await self._store.save(job.title_id, GeneratedTitle(title=title))
             except asyncio.CancelledError:
-                if progress.interrupt is None:
+                if running_run.interrupt is None:
                     raise  # the worker stops: another one may still finish in time
                 log.info("title.stopped", message="Title cancelled because the client is gone")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from shared.providers.names import parse_model_name, providers_of
 from shared.settings import Settings
 from worker.agents.definition import AgentDefinition
-from worker.models.failures import Failure
+from worker.models.run_failures import Failure
 
 _BASE_SECONDS = 0.5
 _CAP_SECONDS = 8.0
@@ -33,7 +33,7 @@ class RetryPolicy:
         `failures` counts the earlier failures, of which the run tolerates `limit`.
         """
         pause = pause_after(failures, failure.retry_after, self._rng)
-        retry = failure.retried and failures < limit and pause < seconds_left
+        retry = failure.worker_retries and failures < limit and pause < seconds_left
         return pause if retry else None
 
     def limit(self, definition: AgentDefinition, model: str) -> int:

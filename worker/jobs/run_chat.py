@@ -1,8 +1,8 @@
-"""The job `run_chat`: run attempts until the run ends, is handed over, or is lost.
+"""The job `run_chat`: run attempts until the run ends, is handed over, or is taken over.
 
 Each attempt continues from what the stream already holds. It ends in one of these ways: closed
 (exactly one `finish`, `error` or `abort`, then `[DONE]`), retried after a pause, handed over
-(the worker shuts down), or lost (another worker has the run, and this one writes nothing).
+(the worker shuts down), or taken over (another worker has the run; this one writes nothing).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from worker.agents.engine import AgentEngine
 from worker.jobs.attempt import RunServices
 from worker.jobs.attempt_runner import AttemptRunner
 from worker.jobs.running_runs import Interrupt, RunningRun, RunningRuns
-from worker.models.failures import DROPPED, UNKNOWN_AGENT, UNREADABLE, Failure
+from worker.models.run_failures import DROPPED, UNKNOWN_AGENT, UNREADABLE, Failure
 from worker.telemetry.metrics import ATTEMPTS
 
 log = structlog.stdlib.get_logger()
@@ -57,18 +57,20 @@ class ChatRunner:
     async def __call__(self, ctx: dict[str, Any], args: object = None, *_: Any, **__: Any) -> None:
         job = _decode(args)
         run_id = job.run_id if job else ctx["job_id"]
-        with bind(run_id=run_id), self._running.enter(run_id) as progress:
+        with bind(run_id=run_id), self._running.enter(run_id) as running_run:
             try:
                 if job is None:
                     await self.drop(run_id, UNREADABLE)
                 else:
-                    await self._run(job, progress)
+                    await self._run(job, running_run)
             except StreamClosed:
                 log.info("run.already_ended", message="Run had already ended")
             except StreamError as error:
                 # The lease holder continues: another worker, or this one in its next attempt.
                 log.warning(
-                    "run.taken_over", message="Another attempt has the run", reason=type(error).__name__
+                    "run.taken_over",
+                    message="Another attempt has the run",
+                    reason=type(error).__name__,
                 )
                 ATTEMPTS.labels("lost").inc()
                 raise RetryJob from error
@@ -89,16 +91,16 @@ class ChatRunner:
         if run := await self._runs.get(run_id):
             await self._finalizer.end(run, failure.ending(run.request_id))
 
-    async def _run(self, job: RunChat, progress: RunningRun) -> None:
+    async def _run(self, job: RunChat, running_run: RunningRun) -> None:
         with bind(request_id=job.request_id):
             agent = self._agents.get(job.agent)
             if agent is None:
-                await self._hand_back(job, progress)
+                await self._hand_back(job, running_run)
                 return
-            while not await self._attempts.run(job, agent, progress):
+            while not await self._attempts.run(job, agent, running_run):
                 pass
 
-    async def _hand_back(self, job: RunChat, progress: RunningRun) -> None:
+    async def _hand_back(self, job: RunChat, running_run: RunningRun) -> None:
         """Leave a run to a worker that has its agent. During a rollout, versions differ."""
         waited = await self._runs.hand_back(job.run_id)
         if waited is None:
@@ -115,7 +117,7 @@ class ChatRunner:
         try:
             await asyncio.sleep(random.uniform(0.5, 1) * _UNKNOWN_SECONDS)  # noqa: S311
         except asyncio.CancelledError:
-            if progress.interrupt is not Interrupt.STOP:
+            if running_run.interrupt is not Interrupt.STOP:
                 raise
             if run := await self._runs.get(job.run_id):
                 await self._finalizer.end(run, RunEnding.cancelled())

@@ -10,7 +10,7 @@ class Interrupt(Enum):
     #: A stop was requested.
     STOP = "stop"
     #: Another worker has the run. This one must not write any more.
-    LOST = "lost"
+    TAKEN_OVER = "taken over"
 
 
 class RunningRun:

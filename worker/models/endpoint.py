@@ -16,7 +16,7 @@ from pydantic_ai.settings import ModelSettings
 
 from shared.settings.sections.models import Kind
 from worker.models.chat_model import ChatModel
-from worker.models.errors import map_errors
+from worker.models.endpoint_errors import map_errors
 from worker.models.openai_client import NO_KEY, open_client
 from worker.models.profile import input_modalities, server_profile
 

@@ -15,7 +15,7 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.settings import HealthSettings
 from shared.settings.live_settings import LiveSettings
-from worker.models.errors import AuthenticationError, ModelBackendError, RateLimitError
+from worker.models.endpoint_errors import AuthenticationError, ModelBackendError, RateLimitError
 from worker.models.registry import open_endpoint
 
 log = structlog.stdlib.get_logger()

@@ -35,7 +35,7 @@ from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
-from worker.models.failures import failure_of
+from worker.models.run_failures import failure_of
 from worker.models.profile import profile_overrides
 
 log = structlog.stdlib.get_logger()
@@ -214,5 +214,5 @@ def _tries_next_model(error: Exception) -> bool:
 def _soonest_retry(group: FallbackExceptionGroup) -> Exception:
     """Return the error with the shortest retry delay, or the first one if none is retried."""
     errors: list[Exception] = [e for e in group.exceptions if isinstance(e, Exception)]
-    retried = [error for error in errors if failure_of(error).retried]
+    retried = [error for error in errors if failure_of(error).worker_retries]
     return min(retried, key=lambda e: failure_of(e).retry_after or 0.0, default=errors[0])

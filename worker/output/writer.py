@@ -139,7 +139,7 @@ class RunWriter:
         self._written.set()
 
     @property
-    def only_fenced(self) -> bool:
+    def refused_only_by_fence(self) -> bool:
         """Whether every rejected append, if any, was rejected by a newer attempt's fence."""
         return self._refusal is None or isinstance(self._refusal, Fenced)
 

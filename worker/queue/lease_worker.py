@@ -35,8 +35,8 @@ _HANDOVER_SECONDS = 5
 class LeaseWorker(Worker):
     """Serves any number of queues in rotation.
 
-    Calls `on_lost` with a job whose lease another worker has taken, and `on_dropped` with a job
-    that arq gave up. `queues` is called for each claim, as the queues can change.
+    Calls `on_lease_lost` with a job whose lease another worker has taken, and `on_dropped` with a
+    job that arq gave up. `queues` is called for each claim, as the queues can change.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LeaseWorker(Worker):
         concurrency: int,
         lease_seconds: float,
         poll_seconds: float,
-        on_lost: Callable[[str], None],
+        on_lease_lost: Callable[[str], None],
         on_dropped: Callable[[str], Awaitable[None]],
         queues: Callable[[], Sequence[str]] = lambda: (keys.QUEUE,),
     ) -> None:
@@ -71,7 +71,7 @@ class LeaseWorker(Worker):
         self._id = worker_id
         self._redis = cast("Redis", redis)
         self._lease_ms = int(lease_seconds * 1000)
-        self._on_lost = on_lost
+        self._on_lease_lost = on_lease_lost
         self._on_dropped = on_dropped
         self.queues = queues
         self._next_queue = 0
@@ -264,7 +264,7 @@ class LeaseWorker(Worker):
                     run_id=job_id,
                 )
                 LEASES_LOST.inc()
-                self._on_lost(job_id)
+                self._on_lease_lost(job_id)
 
     async def finish_job(self, job_id: str, finish: bool, *_: Any, **__: Any) -> None:  # noqa: FBT001
         await self._release(job_id, finish=finish)

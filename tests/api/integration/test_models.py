@@ -21,7 +21,7 @@ from shared.settings.live_settings import LiveSettings
 from tests.support.processes import free_port
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
-from worker.models.failures import failure_of
+from worker.models.run_failures import failure_of
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import timeouts_of
 
@@ -115,7 +115,7 @@ async def test_fallback_is_not_used_once_an_answer_has_begun(
     with pytest.raises(Exception) as caught:  # noqa: PT011
         await complete(models)
 
-    assert failure_of(caught.value).retried
+    assert failure_of(caught.value).worker_retries
     assert await upstream.requests("b") == []
 
 
@@ -130,7 +130,7 @@ async def test_failure_of_all_models_has_the_shortest_retry_delay(
         await complete(models)
 
     failure = failure_of(caught.value)
-    assert (failure.code, failure.retried, failure.retry_after) == ("rate_limited", True, 4.0)
+    assert (failure.code, failure.worker_retries, failure.retry_after) == ("rate_limited", True, 4.0)
 
 
 async def test_fallback_answers_after_the_first_token_timeout(upstream: Upstream) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator, meta
 
-from shared.agents.card import AgentCard
+from shared.agents.agent_card import AgentCard
 from shared.agents.catalog import AgentCatalog
 from shared.agents.tools import DISPLAY_TOOL_NAMES, ToolCard
 from shared.redis.client import Redis

@@ -14,7 +14,7 @@ from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot
 from shared.processes.api_processes import ApiRecord
 from shared.processes.workers import WorkerRecord
 from shared.runs.failure_codes import MEANINGS
-from worker.models import failures
+from worker.models import run_failures
 
 NOW = 1_800_000_000_000
 
@@ -194,6 +194,6 @@ def test_key_presses_are_parsed() -> None:
 
 
 def test_each_failure_code_has_a_meaning() -> None:
-    codes = {failure.code for failure in failures.ALL}
+    codes = {failure.code for failure in run_failures.ALL_FAILURES}
 
     assert set(MEANINGS) == codes | {"lost"}

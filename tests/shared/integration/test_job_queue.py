@@ -181,8 +181,8 @@ async def test_command_for_a_missing_worker_is_ignored(queue: JobQueue) -> None:
 async def test_released_job_is_due_and_wakes_one_worker(redis: Redis, queue: JobQueue) -> None:
     await put_job(redis, "job", due=60_000)
 
-    await queue.release("job")
-    await queue.release("job")
+    await queue.make_due("job")
+    await queue.make_due("job")
 
     assert (await main_depth(redis)).waiting == 1
     assert await redis.execute_command("LLEN", keys.wakeup(keys.QUEUE)) == 1
@@ -192,12 +192,12 @@ async def test_leased_job_is_not_released(redis: Redis, queue: JobQueue) -> None
     await put_job(redis, "job", due=60_000)
     await lease_job(redis, "job")
 
-    await queue.release("job")
+    await queue.make_due("job")
 
     assert (await main_depth(redis)).running == 1
 
 
 async def test_releasing_a_missing_job_does_nothing(queue: JobQueue) -> None:
-    await queue.release("job")
+    await queue.make_due("job")
 
     assert not await queue.queued("job")

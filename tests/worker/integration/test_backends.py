@@ -31,7 +31,7 @@ from mamba.backends import (
 from tests.support.processes import free_port
 from tests.support.upstream.client import Upstream
 from tests.support.upstream.quirks import SERVERS, Quirk
-from worker.models.failures import FAILED, failure_of
+from worker.models.run_failures import MODEL_ERROR, failure_of
 
 KEY = "sk-very-secret"
 HI = [{"role": "user", "content": "Hi"}]
@@ -341,7 +341,7 @@ async def test_error_event_in_stream_raises_retryable_error(
     with pytest.raises(Exception) as failed:  # noqa: PT011  (the test checks the failure)
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
-    assert failure_of(failed.value).retried
+    assert failure_of(failed.value).worker_retries
 
 
 MALFORMED = {
@@ -383,7 +383,7 @@ async def test_malformed_chunk_raises_retryable_model_error(
     with pytest.raises(Exception) as failed:  # noqa: PT011  (the test checks the failure)
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
-    assert failure_of(failed.value) == FAILED
+    assert failure_of(failed.value) == MODEL_ERROR
 
 
 @pytest.mark.parametrize("chunk", ["[" * 5000 + "]" * 5000, "9" * 5000, "secret"])
@@ -398,7 +398,7 @@ async def test_unparsable_chunk_raises_model_error(
     with pytest.raises(Exception) as failed:  # noqa: PT011  (the test checks the failure)
         async with Agent(backend.chat_model()).run_stream("Hi") as result:
             await result.get_output()
-    assert failure_of(failed.value) == FAILED
+    assert failure_of(failed.value) == MODEL_ERROR
 
 
 async def test_lone_surrogate_in_tool_call_is_replaced(

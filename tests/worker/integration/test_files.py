@@ -20,7 +20,7 @@ from tests.support.processes import Api, Valkey
 from worker.agents import files
 from worker.agents.files import download_files
 from worker.agents.history import model_messages
-from worker.models.failures import failure_of
+from worker.models.run_failures import failure_of
 
 Json = dict[str, Any]
 FIELD = "messages[0].parts[0]"

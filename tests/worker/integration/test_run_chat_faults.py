@@ -49,7 +49,7 @@ async def test_run_with_a_lost_lease_writes_nothing_more(harness: RunChatHarness
     await harness.wait_for_text("Hello")
     before = await read_all(harness.stream, RUN)
 
-    harness.running.cancel(RUN, Interrupt.LOST)
+    harness.running.cancel(RUN, Interrupt.TAKEN_OVER)
     with pytest.raises(RetryJob):
         await task
 
@@ -272,7 +272,7 @@ async def _stopped(harness: RunChatHarness) -> None:
     task = asyncio.create_task(harness.run(["Hello", asyncio.Event()]))
     await harness.wait_for_text("Hello")
     harness.running.cancel(RUN, Interrupt.STOP)
-    harness.running.cancel(RUN, Interrupt.LOST)
+    harness.running.cancel(RUN, Interrupt.TAKEN_OVER)
     await task
 
 

@@ -2,7 +2,7 @@
 
 from pydantic_ai import Agent
 
-from shared.agents.card import CHAT_AGENT, built_in_card
+from shared.agents.agent_card import CHAT_AGENT, built_in_card
 from worker.agents.definition import AgentContext, register_agent
 from worker.tools.context import AgentRun
 

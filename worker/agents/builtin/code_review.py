@@ -2,7 +2,7 @@
 
 from pydantic_ai import Agent
 
-from shared.agents.card import built_in_card
+from shared.agents.agent_card import built_in_card
 from worker.agents.definition import AgentContext, register_agent
 from worker.tools.context import AgentRun
 from worker.tools.review import REVIEW_TOOLS

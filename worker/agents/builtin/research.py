@@ -2,7 +2,7 @@
 
 from pydantic_ai import Agent
 
-from shared.agents.card import built_in_card
+from shared.agents.agent_card import built_in_card
 from worker.agents.definition import AgentContext, register_agent
 from worker.agents.file_tools import configured_web_tools, shared_note_tools
 from worker.tools.context import AgentRun

@@ -23,7 +23,7 @@ ERRORS: list[tuple[Exception, int, str]] = [
     (errors.UnsupportedMediaType(), 415, "unsupported_media_type"),
     (errors.NotFound(), 404, "not_found"),
     (errors.RunInProgress(), 409, "run_in_progress"),
-    (errors.CursorExpired(), 410, "cursor_expired"),
+    (errors.RunExpired(), 410, "cursor_expired"),
     (errors.RateLimited(retry_after=2.1), 429, "rate_limited"),
     (errors.TooManyRuns(retry_after=2.1), 429, "too_many_runs"),
     (errors.QueueFull(retry_after=2.1), 429, "queue_full"),

@@ -17,7 +17,7 @@ from shared.errors import SettingsError
 from shared.settings import OpenAISettings, Settings
 from shared.settings.live_settings import LiveSettings
 from worker.models import openai_client as client_module
-from worker.models.failures import failure_of
+from worker.models.run_failures import failure_of
 from worker.models.registry import ModelRegistry
 
 URL = "https://model.test/v1/chat/completions"
@@ -93,7 +93,7 @@ async def failure_code(models: ModelRegistry) -> tuple[str, bool, float | None]:
         await ask(models)
     assert KEY not in str(caught.value)
     failure = failure_of(caught.value)
-    return failure.code, failure.retried, failure.retry_after
+    return failure.code, failure.worker_retries, failure.retry_after
 
 
 async def test_request_carries_the_api_key(models: ModelRegistry, upstream: respx.Router) -> None:

@@ -1,4 +1,4 @@
-"""Accepting a chat request: creating its run and queueing the run's job."""
+"""Accepts chat requests: creates the run of a request and queues its job."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,8 +12,8 @@ from api.chat.request import ChatRequest
 from api.monitoring.request_metrics import count_accepted_run
 from api.monitoring.tracing import enqueue_span
 from api.streaming.orphan_reaper import OrphanReaper
-from shared.agents.card import CHAT_AGENT, AgentCard
-from shared.errors import CursorExpired, InvalidRequest, RunInProgress, ToolCallNotPending
+from shared.agents.agent_card import CHAT_AGENT, AgentCard
+from shared.errors import InvalidRequest, RunExpired, RunInProgress, ToolCallNotPending
 from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
 from shared.queue.job import RUN_CHAT, RunChat
 from shared.queue.job_queue import JobQueue
@@ -39,7 +39,7 @@ class AcceptedRun(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RunAdmission:
+class ChatService:
     """Accepts chat requests."""
 
     agents: AgentDirectory
@@ -69,27 +69,20 @@ class RunAdmission:
             IdempotencyMismatch: if the key was used for a different request.
             ToolCallNotPending: if a tool response belongs to a call that does not wait for one.
             ToolCallsExpired: if the calls of the tool responses are no longer stored.
+            RunExpired: if the run of a repeated request is no longer stored.
         """
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
             return AcceptedRun(known, None)
         continued = await self.continuations.resolve(principal.owner, chat)
-        agent_name = continued.run.agent if continued else chat.agent or CHAT_AGENT
-        agent = await self.agents.find(agent_name)
-        _check_client_tools(chat, agent)
-        tools = _display_tools(chat, agent)
+        agent = await self._find_agent(chat, continued)
         run = self._new_run(principal, chat, agent, request_id, continued)
         with enqueue_span(RUN_CHAT, run.id, run.queue, after=continued and continued.run) as trace:
             run = run.model_copy(update={"traceparent": trace.get("traceparent")})
-            job = _job(run, chat, tools, continued, trace)
+            job = _job(run, chat, _display_tools(chat, agent), continued, trace)
             admitted = await self._admit(run, job, chat, idempotency)
         if admitted.run_id != run.id:
-            log.info(
-                "run.request_repeated",
-                message="Repeated request returns the run of the first one",
-                run_id=admitted.run_id,
-            )
-            return AcceptedRun(await self._stored_run(admitted.run_id), admitted.rate_limit_status)
+            return await self._accepted_before(admitted)
         count_accepted_run(run.agent)
         log.info(
             "run.accepted",
@@ -101,6 +94,12 @@ class RunAdmission:
         if admitted.superseded:
             await self._supersede(admitted.superseded, run)
         return AcceptedRun(run, admitted.rate_limit_status)
+
+    async def _find_agent(self, chat: ChatRequest, continued: Continuation | None) -> AgentCard:
+        name = continued.run.agent if continued else chat.agent or CHAT_AGENT
+        agent = await self.agents.find(name)
+        _check_client_tools(chat, agent)
+        return agent
 
     async def _find_repeated(
         self, principal: Principal, chat: ChatRequest, idempotency: Idempotency
@@ -165,25 +164,30 @@ class RunAdmission:
             if isinstance(outcome, Overtaken):
                 raise ToolCallNotPending
             occupant = await self.runs.get(outcome.run_id)
-            if occupant and not occupant.state.ended and await self.reaper.reap_orphan(occupant):
+            if occupant and not occupant.state.ended and not await self.reaper.reap_orphan(occupant):
                 break
         raise RunInProgress
 
-    async def _stored_run(self, run_id: str) -> Run:
-        run = await self.runs.get(run_id)
+    async def _accepted_before(self, admitted: Admitted) -> AcceptedRun:
+        log.info(
+            "run.request_repeated",
+            message="Repeated request returns the run of the first one",
+            run_id=admitted.run_id,
+        )
+        run = await self.runs.get(admitted.run_id)
         if run is None:
-            raise CursorExpired
-        return run
+            raise RunExpired
+        return AcceptedRun(run, admitted.rate_limit_status)
 
     async def _supersede(self, run_id: str, successor: Run) -> None:
-        """Stop a run, then release its successor's job.
+        """Stop a run, then make its successor's job due.
 
         The stop request is already stored, so failures here are only logged.
         """
         try:
             if (superseded := await self.runs.get(run_id)) is not None:
                 await self.run_control.stop(superseded)
-            await self.queue.release(successor.id, queue=successor.queue)
+            await self.queue.make_due(successor.id, queue=successor.queue)
         except REDIS_UNAVAILABLE as error:
             log.warning(
                 "run.supersede_undelivered",
@@ -234,7 +238,7 @@ def _job(
         client_tools=tuple(tool.normalized() for tool in chat.client_tools or ()),
         approvals=chat.supports_approvals,
         continues=run.continues,
-        answers=continued.tool_responses if continued else {},
+        tool_responses=continued.tool_responses if continued else {},
         trace=trace,
     )
 

@@ -59,7 +59,7 @@ class AgentCard(BaseModel):
 CHAT_AGENT = "chat"
 
 #: Agents that every worker offers.
-BUILT_IN = (
+BUILT_IN_AGENTS = (
     AgentCard(
         name=CHAT_AGENT,
         description="Answers with any model, and shows what the request's display tools can.",
@@ -80,4 +80,4 @@ BUILT_IN = (
 
 
 def built_in_card(name: str) -> AgentCard:
-    return next(card for card in BUILT_IN if card.name == name)
+    return next(card for card in BUILT_IN_AGENTS if card.name == name)

@@ -1,4 +1,4 @@
-"""Failures of runs: the code, the user-visible text, and whether a retry may help."""
+"""The failures that a run can end with, and the mapping from errors to them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,21 +14,22 @@ from worker.models.retry_after import parse_retry_after
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`code` is for programs, `text` for people. `retry_after` is in seconds.
+    """Why a run failed. `code` is for programs, `text` for people.
 
-    The worker retries failures that are `retried`. Sending the request again may help with those
-    and with the `passing` ones.
+    The worker repeats the attempt if `worker_retries` is set, after `retry_after` seconds if the
+    endpoint sent that. A `temporary` failure is not repeated, but a new request may succeed.
     """
 
     code: str
     text: str
-    retried: bool = False
-    passing: bool = False
+    worker_retries: bool = False
+    temporary: bool = False
     retry_after: float | None = None
 
     @property
     def retryable(self) -> bool:
-        return self.retried or self.passing
+        """Whether a new request may succeed."""
+        return self.worker_retries or self.temporary
 
     def ending(self, request_id: str) -> RunEnding:
         """Return how a run ends with this failure."""
@@ -37,53 +38,53 @@ class Failure:
         )
 
 
-TIMED_OUT = Failure("run_timeout", "The answer took too long and was stopped.", passing=True)
+TIMED_OUT = Failure("run_timeout", "The answer took too long and was stopped.", temporary=True)
 CRASHED = Failure(
-    "crash_budget", "The answer was interrupted too many times and was abandoned.", passing=True
+    "crash_budget", "The answer was interrupted too many times and was abandoned.", temporary=True
 )
-DROPPED = Failure("dropped", "The answer could not be started and was abandoned.", passing=True)
-UNKNOWN_AGENT = Failure("unknown_agent", "The agent is not available right now.", passing=True)
+DROPPED = Failure("dropped", "The answer could not be started and was abandoned.", temporary=True)
+UNKNOWN_AGENT = Failure("unknown_agent", "The agent is not available right now.", temporary=True)
 INTERRUPTED = Failure(
-    "interrupted", "The answer was interrupted and cannot be continued.", passing=True
+    "interrupted", "The answer was interrupted and cannot be continued.", temporary=True
 )
 UNREADABLE = Failure("unreadable_job", "The server is too old for this request.")
 INTERNAL = Failure("internal_error", "An internal error occurred.")
 NO_FILE = Failure("file_unavailable", "A file of this conversation could not be fetched.")
 NO_CONNECTION = Failure(
-    "connect_timeout", "The connection to the model took too long.", retried=True
+    "connect_timeout", "The connection to the model took too long.", worker_retries=True
 )
 REJECTED = Failure("model_rejected", "The model refused the request.")
-FAILED = Failure("model_error", "The model's server failed.", retried=True)
-_TIMEOUT = Failure("model_timeout", "The model did not answer in time.", retried=True)
-_BUSY = Failure("rate_limited", "The model is getting too many requests.", retried=True)
-_UNREACHABLE = Failure("model_unreachable", "The model cannot be reached.", retried=True)
-_UNAVAILABLE = Failure("model_unavailable", "The model is not available right now.", retried=True)
+MODEL_ERROR = Failure("model_error", "The model's server failed.", worker_retries=True)
+_TIMEOUT = Failure("model_timeout", "The model did not answer in time.", worker_retries=True)
+_BUSY = Failure("rate_limited", "The model is getting too many requests.", worker_retries=True)
+_UNREACHABLE = Failure("model_unreachable", "The model cannot be reached.", worker_retries=True)
+_UNAVAILABLE = Failure("model_unavailable", "The model is not available right now.", worker_retries=True)
 _UNSUPPORTED = Failure(
     "unsupported_content", "The model does not support part of this conversation."
 )
 
-#: HTTP statuses whose meaning differs from the class that pydantic-ai raises for them.
-STATUSES: dict[int, Failure] = {
+#: Failures of HTTP statuses that pydantic-ai raises as a class with another meaning.
+FAILURES_BY_STATUS: dict[int, Failure] = {
     408: _TIMEOUT,
-    409: FAILED,
-    425: FAILED,
+    409: MODEL_ERROR,
+    425: MODEL_ERROR,
     501: REJECTED,
     504: _TIMEOUT,
     505: REJECTED,
 }
 
-#: The first matching class decides, so narrow classes precede wide ones.
-CLASSES: dict[type[Exception], Failure] = {
+#: The first matching class applies, so subclasses precede their base classes.
+FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
     FirstTokenTimeout: Failure(
-        "first_token_timeout", "The model did not start to answer in time.", retried=True
+        "first_token_timeout", "The model did not start to answer in time.", worker_retries=True
     ),
     SilenceTimeout: Failure(
-        "silence_timeout", "The model stopped responding in the middle of its answer.", retried=True
+        "silence_timeout", "The model stopped responding in the middle of its answer.", worker_retries=True
     ),
     exceptions.ModelQuotaExceededError: Failure("quota_exceeded", "The model's quota is used up."),
     exceptions.ModelRateLimitError: _BUSY,
     exceptions.ModelUnavailableError: _UNAVAILABLE,
-    exceptions.ModelServerError: FAILED,
+    exceptions.ModelServerError: MODEL_ERROR,
     exceptions.ModelRequestTimeout: _TIMEOUT,
     exceptions.ModelTimeoutError: _TIMEOUT,
     exceptions.ModelConnectionError: _UNREACHABLE,
@@ -105,33 +106,33 @@ CLASSES: dict[type[Exception], Failure] = {
         "output_limit", "The answer reached the model's length limit."
     ),
     FileTimeout: Failure(
-        "file_timeout", "A file of this conversation took too long to fetch.", passing=True
+        "file_timeout", "A file of this conversation took too long to fetch.", temporary=True
     ),
     exceptions.UserError: _UNSUPPORTED,
     NotImplementedError: _UNSUPPORTED,
     exceptions.UnexpectedModelBehavior: Failure(
         "model_misbehaved", "The model's answer could not be understood."
     ),
-    exceptions.ModelAPIError: FAILED,
-    aiohttp.ClientError: FAILED,
+    exceptions.ModelAPIError: MODEL_ERROR,
+    aiohttp.ClientError: MODEL_ERROR,
 }
 
-#: All failures, as listed in `docs/reference/errors.md`.
-ALL = frozenset(
-    {*CLASSES.values(), *STATUSES.values(), NO_FILE, NO_CONNECTION}
+#: All failures listed in `docs/reference/errors.md`.
+ALL_FAILURES = frozenset(
+    {*FAILURES_BY_ERROR.values(), *FAILURES_BY_STATUS.values(), NO_FILE, NO_CONNECTION}
     | {TIMED_OUT, CRASHED, DROPPED, UNKNOWN_AGENT, INTERRUPTED, UNREADABLE, INTERNAL}
 )
 
-#: The module with which pydantic-ai fetches files by URL.
-_FETCHING = "pydantic_ai._ssrf"
+#: The module of pydantic-ai that fetches files by URL.
+_FETCH_MODULE = "pydantic_ai._ssrf"
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return the failure that an error of an attempt means."""
+    """Return the failure that an attempt's error stands for."""
     if isinstance(error, exceptions.FallbackExceptionGroup):
-        return _of_several(error)
-    failure = _row(error)
-    if not failure.retried or not isinstance(error, exceptions.ModelAPIError):
+        return _failure_of_fallbacks(error)
+    failure = _classify(error)
+    if not failure.worker_retries or not isinstance(error, exceptions.ModelAPIError):
         return failure
     return replace(failure, retry_after=_retry_after(error))
 
@@ -142,23 +143,24 @@ def _retry_after(error: exceptions.ModelAPIError) -> float | None:
     return error.retry_after if seconds is None else seconds
 
 
-def _of_several(errors: exceptions.FallbackExceptionGroup) -> Failure:
-    """Return the first failure of a fallback chain that can be retried, or else the last one."""
+def _failure_of_fallbacks(errors: exceptions.FallbackExceptionGroup) -> Failure:
+    """Return the first retryable failure of a chain of fallback models, or else the last one."""
     failures = [failure_of(error) for error in errors.exceptions]
-    return next((failure for failure in failures if failure.retried), failures[-1])
+    return next((failure for failure in failures if failure.worker_retries), failures[-1])
 
 
-def _row(error: Exception) -> Failure:
+def _classify(error: Exception) -> Failure:
     causes = [*_causes(error)]
-    if any(_passes(cause.__traceback__, _FETCHING) for cause in causes):
+    if any(_was_raised_in(cause.__traceback__, _FETCH_MODULE) for cause in causes):
         return NO_FILE
     if isinstance(error, exceptions.ModelTimeoutError) and error.phase in ("pool", "connect"):
         return _UNREACHABLE if any(map(_is_disconnect, causes)) else NO_CONNECTION
     status = error.status_code if isinstance(error, exceptions.ModelHTTPError) else None
-    if status in STATUSES:
-        return STATUSES[status]
-    failure = next((row for kind, row in CLASSES.items() if isinstance(error, kind)), INTERNAL)
-    if failure is FAILED and status is not None and status < 500:  # not classified by pydantic-ai
+    if status in FAILURES_BY_STATUS:
+        return FAILURES_BY_STATUS[status]
+    matching = (f for kind, f in FAILURES_BY_ERROR.items() if isinstance(error, kind))
+    failure = next(matching, INTERNAL)
+    if failure is MODEL_ERROR and status is not None and status < 500:  # unknown to pydantic-ai
         return _BUSY if status == 429 else REJECTED
     return failure
 
@@ -175,8 +177,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
-def _passes(traceback: TracebackType | None, module: str) -> bool:
-    """Whether the error was raised in or below this module."""
+def _was_raised_in(traceback: TracebackType | None, module: str) -> bool:
+    """Whether the error was raised in this module or in code that it called."""
     while traceback is not None:
         if traceback.tb_frame.f_globals.get("__name__") == module:
             return True

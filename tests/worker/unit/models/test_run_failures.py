@@ -7,7 +7,7 @@ from pydantic_ai.messages import DocumentUrl
 from pydantic_ai.models import download_item
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
-from worker.models.failures import ALL, INTERNAL, failure_of
+from worker.models.run_failures import ALL_FAILURES, INTERNAL, failure_of
 
 SECRET = "sk-secret"
 
@@ -57,7 +57,7 @@ ROWS: list[tuple[Exception, str, bool]] = [
 def test_error_maps_to_its_code(error: Exception, code: str, *, retried: bool) -> None:
     failure = failure_of(error)
 
-    assert (failure.code, failure.retried) == (code, retried)
+    assert (failure.code, failure.worker_retries) == (code, retried)
 
 
 @pytest.mark.parametrize("error", [row[0] for row in ROWS], ids=lambda error: type(error).__name__)
@@ -114,6 +114,6 @@ def test_retry_after_header_is_read() -> None:
 
 
 def test_each_failure_has_a_distinct_code_and_text() -> None:
-    assert all(failure.text.endswith(".") and failure.code.isascii() for failure in ALL)
-    texts = {failure.code: failure.text for failure in ALL}
-    assert len({failure.text for failure in ALL}) == len(texts)
+    assert all(failure.text.endswith(".") and failure.code.isascii() for failure in ALL_FAILURES)
+    texts = {failure.code: failure.text for failure in ALL_FAILURES}
+    assert len({failure.text for failure in ALL_FAILURES}) == len(texts)
