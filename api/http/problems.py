@@ -18,6 +18,7 @@ from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import count_refusal
 from shared.errors import (
+    INTERNAL_ERROR_TEXT,
     RunExpired,
     Forbidden,
     InvalidRequest,
@@ -91,10 +92,7 @@ _EXAMPLES: dict[int, tuple[Refusal, ...]] = {
     429: (RateLimited(retry_after=3),),
     503: (Unavailable(),),
 }
-_INTERNAL_ERROR = (
-    "internal_error",
-    "The server failed to process the request. Its log has the cause under this request_id.",
-)
+_INTERNAL_ERROR = ("internal_error", INTERNAL_ERROR_TEXT)
 
 
 def status_of(error_type: type[Refusal]) -> int:

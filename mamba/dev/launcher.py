@@ -165,4 +165,4 @@ def _connect(url: str) -> Redis:
     try:
         return connect(url, name="mamba-dev", max_connections=2)
     except ValueError as error:
-        raise DevError(f"MAMBA_REDIS__URL is wrong: {error}") from None
+        raise DevError(f"MAMBA_REDIS__URL is invalid: {error}") from None

@@ -140,7 +140,7 @@ async def open_unchecked(settings: Settings) -> AsyncGenerator[Deployment]:
     try:
         queue = connect(settings.redis.url, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS)
     except ValueError as error:
-        raise CommandFailed(f"redis.url is wrong: {error}") from None
+        raise CommandFailed(f"redis.url is invalid: {error}") from None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(queue.aclose)
         yield Deployment(settings, _open_stores(settings, queue, stack))
@@ -152,7 +152,7 @@ def _open_stores(settings: Settings, queue: Redis, stack: AsyncExitStack) -> Sto
             settings, queue, stack, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS
         )
     except ValueError as error:
-        raise CommandFailed(f"redis.streams_url is wrong: {error}") from None
+        raise CommandFailed(f"redis.streams_url is invalid: {error}") from None
 
 
 def address(url: str) -> str:

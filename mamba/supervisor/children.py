@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from mamba.supervisor import parent_watch
+from mamba.supervisor import exec_with_parent
 from mamba.supervisor.signals import SignalQueue
 
 GRACE_SECONDS = 8
@@ -129,7 +129,7 @@ def dying_with_parent(command: tuple[str, ...]) -> tuple[str, ...]:
     """Wrap a command so that its process is killed when this one dies. Linux only."""
     if sys.platform != "linux":
         return command
-    script = str(Path(parent_watch.__file__))
+    script = str(Path(exec_with_parent.__file__))
     return (sys.executable, "-I", "-S", script, str(os.getpid()), *command)
 
 

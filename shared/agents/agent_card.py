@@ -62,18 +62,18 @@ CHAT_AGENT = "chat"
 BUILT_IN_AGENTS = (
     AgentCard(
         name=CHAT_AGENT,
-        description="Answers with any model, and shows what the request's display tools can.",
+        description="Answers with any model. Uses the display tools that the request names.",
         tools=DISPLAY_TOOL_NAMES,
         display_tools=True,
     ),
     AgentCard(
         name="code_review",
-        description="Reviews code, files and diffs: bugs, security, complexity, duplicates.",
+        description="Finds bugs, security problems, complexity and duplicates in code and diffs.",
         tools=("list_files", "analyze_complexity", "find_problems", "report_finding"),
     ),
     AgentCard(
         name="research",
-        description="Answers from your notes and, where that is configured, the web; cites them.",
+        description="Answers from your notes and from the web, if configured. Cites its sources.",
         tools=("search_notes", "read_note"),
     ),
 )

@@ -52,7 +52,7 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
     interval = 60 / limits.requests_per_minute
     wait = max(0.0, spent_us / 1e6 - interval * (limits.burst - 1))
     return RateLimited(
-        f"At most {limits.requests_per_minute:,} {_NOUNS[policy]} a minute may be asked for.",
+        f"You can request at most {limits.requests_per_minute:,} {_NOUNS[policy]} per minute.",
         retry_after=wait,
         rate_limit=left(policy, spent_us, limits),
     )

@@ -81,7 +81,7 @@ class ClusterClient:
         return self.slots.owner(slot_of(key))
 
     def is_moving(self, key: str | bytes) -> bool:
-        """Whether the slot of `key` is moving to another node to another node."""
+        """Whether the slot of `key` is moving to another node."""
         return self.slots.is_moving(slot_of(key))
 
     async def each(self, *command: Argument) -> dict[Address, object]:
@@ -93,7 +93,7 @@ class ClusterClient:
         if error := await self.refresh():
             raise error
         nodes = self.slots.nodes
-        replies = await asyncio.gather(*(self._ask(node, *command) for node in nodes))
+        replies = await asyncio.gather(*(self._request(node, *command) for node in nodes))
         return dict(zip(nodes, replies, strict=True))
 
     async def refresh(self) -> Exception | None:
@@ -105,7 +105,7 @@ class ClusterClient:
     async def _refresh(self) -> Exception | None:
         reason: Exception | str = ""
         for node in self._known():
-            reply = await self._ask(node, "CLUSTER", "SLOTS")
+            reply = await self._request(node, "CLUSTER", "SLOTS")
             if isinstance(reply, list) and reply:
                 self.slots.update(cast("list[list[Any]]", reply), node)
                 return None
@@ -120,7 +120,7 @@ class ClusterClient:
         yield from random.sample(known, len(known))
         yield from (seed for seed in self.seeds if seed not in known)
 
-    async def _ask(self, node: Address, *command: Argument) -> object:
+    async def _request(self, node: Address, *command: Argument) -> object:
         try:
             async with asyncio.timeout(_REPLY_SECONDS):
                 return await self._client(node).execute_command(*command)
@@ -210,8 +210,8 @@ class _Request:
     @property
     def failed_over(self) -> bool:
         """Whether the node failed to serve the command and another node may."""
-        asked_once = self.redirect is not None and self.redirect.once
-        return isinstance(self.error, REDIS_UNAVAILABLE) and not asked_once
+        redirected_once = self.redirect is not None and self.redirect.once
+        return isinstance(self.error, REDIS_UNAVAILABLE) and not redirected_once
 
     @property
     def keys_are_split(self) -> bool:

@@ -27,8 +27,8 @@ def slot_of(key: str | bytes) -> int:
     return key_slot(key if isinstance(key, bytes) else key.encode())
 
 
-def redirect_in(reply: object, asked: Address) -> Redirect | None:
-    """Parse a redirection such as `MOVED 866 127.0.0.1:7002`, sent by the node `asked`."""
+def redirect_in(reply: object, sender: Address) -> Redirect | None:
+    """Parse a redirection such as `MOVED 866 127.0.0.1:7002`, sent by the node `sender`."""
     if not isinstance(reply, ResponseError):
         return None
     kind, _, rest = str(reply).partition(" ")
@@ -37,7 +37,7 @@ def redirect_in(reply: object, asked: Address) -> Redirect | None:
     slot, _, address = rest.partition(" ")
     host, _, port = address.rpartition(":")
     # A node omits the host if the other node has no configured name: use the sender's host.
-    return Redirect(int(slot), Address(host or asked.host, int(port)), kind == "ASK")
+    return Redirect(int(slot), Address(host or sender.host, int(port)), kind == "ASK")
 
 
 class SlotMap:
@@ -65,12 +65,12 @@ class SlotMap:
         """Whether keys of the slot are moving to another node."""
         return slot in self._moving
 
-    def update(self, slots: Sequence[Sequence[Any]], asked: Address) -> None:
+    def update(self, slots: Sequence[Sequence[Any]], sender: Address) -> None:
         """Store the reply of CLUSTER SLOTS: first slot, last slot, primary, replicas."""
         owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, primary, *_ in slots:
-            host = primary[0].decode() if primary[0] else asked.host
-            node = Address(asked.host if host == "?" else host, int(primary[1]))
+            host = primary[0].decode() if primary[0] else sender.host
+            node = Address(sender.host if host == "?" else host, int(primary[1]))
             owners[first : last + 1] = [node] * (last + 1 - first)
         if owners != self._owners:
             self._moving = {slot for slot in self._moving if owners[slot] == self._owners[slot]}

@@ -41,14 +41,14 @@ class Sentinels:
         """
         for address in self.addresses:
             try:
-                found = await self._ask(*address)
+                found = await self._request_primary(*address)
             except (RedisError, OSError, TimeoutError):
                 continue
             if found:
                 return found[0].decode(), int(found[1])
         raise RedisConnectionError(f"No Sentinel has a primary for {self.service!r}.")
 
-    async def _ask(self, host: str, port: int) -> list[bytes] | None:
+    async def _request_primary(self, host: str, port: int) -> list[bytes] | None:
         kind = SSLConnection if self.tls else Connection
         connection = cast("Any", kind)(
             host=host,

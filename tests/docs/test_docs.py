@@ -16,7 +16,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from api.http.problems import status_of
 from mamba.codegen import display_types, openapi
-from mamba.codegen.settings_table import page
+from mamba.codegen.configuration_page import page
 from shared.errors import Refusal, TooManyRequests
 from shared.runs.finalize import ORPHANED_TEXT
 from worker.models import run_failures

@@ -7,7 +7,7 @@ from types import TracebackType
 import aiohttp
 from pydantic_ai import exceptions
 
-from shared.errors import FileTimeout, FirstTokenTimeout, SilenceTimeout
+from shared.errors import INTERNAL_ERROR_TEXT, FileTimeout, FirstTokenTimeout, SilenceTimeout
 from shared.runs.finalize import RunEnding
 from worker.models.retry_after import parse_retry_after
 
@@ -48,7 +48,7 @@ INTERRUPTED = Failure(
     "interrupted", "The answer was interrupted and cannot be continued.", temporary=True
 )
 UNREADABLE = Failure("unreadable_job", "The server is too old for this request.")
-INTERNAL = Failure("internal_error", "An internal error occurred.")
+INTERNAL = Failure("internal_error", INTERNAL_ERROR_TEXT)
 NO_FILE = Failure("file_unavailable", "A file of this conversation could not be fetched.")
 NO_CONNECTION = Failure(
     "connect_timeout", "The connection to the model took too long.", worker_retries=True

@@ -11,7 +11,7 @@ from shared.queue.queue_depth import read_depths
 async def check_workers(deployment: Deployment) -> list[Diagnosis]:
     serving = [worker for worker in await deployment.workers.alive() if not worker.draining]
     if not serving:
-        message = "none is alive, so no chat is answered"
+        message = "no worker is running, so chats are not answered"
         return [Diagnosis("workers", "wrong", message, "start one: mamba worker")]
     running = sum(worker.running for worker in serving)
     slots = sum(worker.concurrency for worker in serving)

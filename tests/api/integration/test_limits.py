@@ -84,7 +84,7 @@ async def test_responses_report_the_rate_limit(valkey: Valkey, redis: Redis) -> 
     error = problem(third)
     assert error["code"] == "rate_limited"
     assert error["detail"] == (
-        f"At most 2 answers a minute may be asked for. Try again in {wait} seconds."
+        f"You can request at most 2 answers per minute. Try again in {wait} seconds."
     )
     assert await queue_length(redis) == 2
 
@@ -110,7 +110,7 @@ async def test_titles_have_a_separate_rate_limit(valkey: Valkey) -> None:
     error = problem(third)
     assert (error["code"], error["detail"]) == (
         "rate_limited",
-        f"At most 2 titles a minute may be asked for. Try again in {wait} seconds.",
+        f"You can request at most 2 titles per minute. Try again in {wait} seconds.",
     )
 
 

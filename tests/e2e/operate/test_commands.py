@@ -302,7 +302,7 @@ async def test_doctor_reports_missing_worker_with_fix(workerless: System) -> Non
 
     assert result.code == 1
     assert "\x1b" not in result.out
-    assert "wrong     workers: none is alive" in result.out
+    assert "wrong     workers: no worker is running" in result.out
     assert "→ start one: mamba worker" in result.out
     assert "warning   auth:" in result.out
     assert "appendonly" in result.out

@@ -1,4 +1,4 @@
-"""`python parent_watch.py <parent pid> <command …>`: run a command that dies with its parent.
+"""`python exec_with_parent.py <parent pid> <command …>`: run a command that dies with its parent.
 
 Linux only. This is a separate program because exec keeps the death signal, while setting it between
 fork and exec is not safe next to asyncio's threads.
