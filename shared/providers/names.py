@@ -7,7 +7,7 @@ from shared.errors import InvalidRequest
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings import OpenAISettings, ProviderSettings, Settings
 from shared.settings.model_names import BUILT_IN_PROVIDERS, OPENAI, ModelName, ModelNameParser
-from shared.settings.sections.models import Kind
+from shared.settings.sections.models import EndpointSettings, Kind
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -110,9 +110,8 @@ def _matches(settings: Settings, name: ModelName, pattern: str) -> bool:
 
 
 def _openai(section: OpenAISettings) -> Provider:
-    shared_fields = ProviderSettings.model_fields.keys() & OpenAISettings.model_fields.keys()
     settings = ProviderSettings.model_construct(
-        **{name: getattr(section, name) for name in shared_fields},
+        **{name: getattr(section, name) for name in EndpointSettings.model_fields}
     )
     kind: Kind = "compatible" if section.base_url else "openai"
     usable = section.api_key is not None or section.base_url is not None

@@ -57,19 +57,12 @@ class ModelProfileSettings(Section):
     )
 
 
-class ProviderSettings(Section):
-    """An OpenAI-compatible endpoint. Its models are named `<name>/<model>`."""
+class EndpointSettings(Section):
+    """The settings of a model endpoint, whichever section configures it."""
 
     base_url: HttpAddress | None = Field(
         default=None,
         description="Base URL including `/v1`; optional for built-in providers",
-    )
-    kind: Kind | None = Field(
-        default=None,
-        description=(
-            "Server software: openai, ollama, vllm, lmstudio or compatible; derived from the name "
-            "if unset"
-        ),
     )
     api_key: SecretStr | None = Field(
         default=None, description="API key, if the endpoint requires one"
@@ -93,7 +86,19 @@ class ProviderSettings(Section):
     )
 
 
-class OpenAISettings(Section):
+class ProviderSettings(EndpointSettings):
+    """An OpenAI-compatible endpoint. Its models are named `<name>/<model>`."""
+
+    kind: Kind | None = Field(
+        default=None,
+        description=(
+            "Server software: openai, ollama, vllm, lmstudio or compatible; derived from the name "
+            "if unset"
+        ),
+    )
+
+
+class OpenAISettings(EndpointSettings):
     api_key: SecretStr | None = Field(
         default=None, description="API key; also read from `OPENAI_API_KEY`"
     )
@@ -107,23 +112,6 @@ class OpenAISettings(Section):
             "Model of requests that name none; names without a provider belong to this model's "
             "provider"
         ),
-    )
-    headers: dict[str, SecretStr] = Field(
-        default={}, description="Additional headers of each request"
-    )
-    connect_timeout_seconds: Seconds = Field(default=5, description="Connection timeout")
-    first_token_timeout_seconds: Seconds = Field(
-        default=60, description="Maximum wait for the first token"
-    )
-    timeout_seconds: Seconds = Field(default=60, description="Maximum time between two tokens")
-    max_retries: int | None = Field(
-        default=None,
-        ge=0,
-        description="Maximum retries after failed attempts; `run.max_retries` if unset",
-    )
-    profile: ModelProfileSettings = ModelProfileSettings()
-    models: tuple[str, ...] = Field(
-        default=(), description="Model ids; requested from the endpoint if empty"
     )
     demo: bool = Field(default=False, description="Use the built-in demo model for every request")
 
