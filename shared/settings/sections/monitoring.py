@@ -1,0 +1,34 @@
+"""Settings of logs, metrics and health checks."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.settings.sections.base import Seconds, Section
+
+
+class LoggingSettings(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Log level"
+    )
+    format: Literal["json", "console"] = Field(
+        default="json", description="`json` for JSON lines, `console` for readable text"
+    )
+    include_body: bool = Field(default=False, description="Log request bodies, including prompts")
+
+
+class MetricsSettings(Section):
+    public: bool = Field(
+        default=False,
+        description="Serve `/metrics` without authentication instead of to operators only",
+    )
+
+
+class HealthSettings(Section):
+    openai_check_enabled: bool = Field(
+        default=True, description="Include the model endpoints in health checks"
+    )
+    interval_seconds: Seconds = Field(
+        default=30, description="Interval between checks of a model endpoint"
+    )
+    timeout_seconds: Seconds = Field(default=5, description="Timeout of a model endpoint check")

@@ -1,0 +1,20 @@
+"""Settings of the Redis servers."""
+
+from pydantic import Field
+
+from shared.settings.sections.address import QueueAddress, StreamsAddress
+from shared.settings.sections.base import AtStart, Section
+
+
+class RedisSettings(Section):
+    url: AtStart[QueueAddress] = Field(
+        default="redis://localhost:6379/0",
+        description="Redis URL: `redis://`, `rediss://`, `unix://`, or `sentinel://host,host/service`",
+    )
+    streams_url: AtStart[StreamsAddress | None] = Field(
+        default=None,
+        description="Second Redis for runs and their streams (split storage); also accepts `cluster://host,host`",
+    )
+    max_connections: AtStart[int] = Field(
+        default=16, ge=2, description="Maximum number of connections per process"
+    )
