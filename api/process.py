@@ -100,29 +100,11 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     subscriptions = await open_subscriptions(settings, stores, subscriber, stack, name=_NAME)
     follower = _follower(live, stores, subscriptions)
     queue = JobQueue(redis)
-    catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
-    agents = AgentDirectory(catalog, AgentFile(settings.agents))
+    agents = _agent_directory(settings, redis)
     failed_runs = FailedRuns(redis, retention=settings.run.retention_seconds)
     finalizer = RunFinalizer(stores.stream, failed_runs, queue)
-    run_control = RunControl(
-        runs=stores.runs,
-        queue=queue,
-        stream=stores.stream,
-        follower=follower,
-        workers=WorkerRegistry(redis),
-        finalizer=finalizer,
-    )
+    run_control = _run_control(stores, queue, follower, finalizer)
     reaper = OrphanReaper(stores.runs, queue, stores.stream, finalizer)
-    chats = ChatService(
-        agents=agents,
-        runs=stores.runs,
-        admission=stores.admission,
-        queue=queue,
-        continuations=ContinuationResolver(stores.runs, stores.chats, stores.stream),
-        reaper=reaper,
-        run_control=run_control,
-        live=live,
-    )
     lookup = RunLookup(stores.runs, stores.chats, stores.stream)
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
     positions = await stack.enter_async_context(QueuePositionTracker(QueuePositions(redis)))
@@ -134,7 +116,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         stores=stores,
         agents=agents,
         models=ModelList(live, redis),
-        chats=chats,
+        chats=_chat_service(live, stores, agents, reaper, run_control),
         lookup=lookup,
         relays=RelayFactory(follower, draining, live, lookup, reaper, positions),
         run_control=run_control,
@@ -143,6 +125,43 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         checks=checks,
         monitor=monitor,
         gauges=SystemGauges(stores, monitor, checks, live),
+    )
+
+
+def _agent_directory(settings: Settings, redis: Redis) -> AgentDirectory:
+    catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
+    return AgentDirectory(catalog, AgentFile(settings.agents))
+
+
+def _run_control(
+    stores: Stores, queue: JobQueue, follower: Follower, finalizer: RunFinalizer
+) -> RunControl:
+    return RunControl(
+        runs=stores.runs,
+        queue=queue,
+        stream=stores.stream,
+        follower=follower,
+        workers=WorkerRegistry(stores.queue),
+        finalizer=finalizer,
+    )
+
+
+def _chat_service(
+    live: LiveSettings,
+    stores: Stores,
+    agents: AgentDirectory,
+    reaper: OrphanReaper,
+    run_control: RunControl,
+) -> ChatService:
+    return ChatService(
+        agents=agents,
+        runs=stores.runs,
+        admission=stores.admission,
+        queue=JobQueue(stores.queue),
+        continuations=ContinuationResolver(stores.runs, stores.chats, stores.stream),
+        reaper=reaper,
+        run_control=run_control,
+        live=live,
     )
 
 

@@ -120,39 +120,47 @@ async def _compose(
     stack.push_async_callback(models.close)
     subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
     stores = open_stores(settings, redis, stack, name=name, max_connections=max_connections)
-    stream, runs = stores.stream, stores.runs
     running = RunningRuns()
     agents = await stack.enter_async_context(AgentRegistry(live, models))
     catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
     await stack.enter_async_context(AgentCatalogPublisher(agents, catalog))
-    services = RunServices(
-        runs,
-        stream,
-        await stack.enter_async_context(GroupCommit(stream)),
-        RunFinalizer(stream, FailedRuns(redis, retention=settings.run.retention_seconds)),
-    )
-    retries = RetryPolicy(lambda model: max_retries_of(live.now, model))
-    attempts = AttemptRunner(services, lambda: live.now.run, retries)
-    runner = ChatRunner(services, attempts, running, agents, lambda: live.now.run)
+    chats = await _chat_runner(live, stores, running, agents, stack)
     titles = TitleRunner(TitleStore(redis), models, running, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
-    listener = await stack.enter_async_context(CommandListener(runs, running, stop.set))
+    listener = await stack.enter_async_context(CommandListener(stores.runs, running, stop.set))
     subscriber.add(keys.worker(worker_id), listener)
     worker = LeaseWorker(
         [
-            func(cast("WorkerCoroutine", runner.__call__), name=RUN_CHAT),
+            func(cast("WorkerCoroutine", chats.__call__), name=RUN_CHAT),
             func(cast("WorkerCoroutine", titles.__call__), name=GENERATE_TITLE),
         ],
         worker_id=worker_id,
         redis=arq,
-        concurrency=settings.worker.concurrency,
-        lease_seconds=settings.worker.lease_seconds,
-        poll_seconds=settings.worker.poll_seconds,
+        settings=settings.worker,
         on_lease_lost=lambda run_id: running.cancel(run_id, Interrupt.TAKEN_OVER),
-        on_dropped=runner.drop,
+        on_dropped=chats.drop,
         queues=agents.queues,
     )
     return worker, stores
+
+
+async def _chat_runner(
+    live: LiveSettings,
+    stores: Stores,
+    running: RunningRuns,
+    agents: AgentRegistry,
+    stack: AsyncExitStack,
+) -> ChatRunner:
+    failed_runs = FailedRuns(stores.queue, retention=live.now.run.retention_seconds)
+    services = RunServices(
+        stores.runs,
+        stores.stream,
+        await stack.enter_async_context(GroupCommit(stores.stream)),
+        RunFinalizer(stores.stream, failed_runs),
+    )
+    retries = RetryPolicy(lambda model: max_retries_of(live.now, model))
+    attempts = AttemptRunner(services, lambda: live.now.run, retries)
+    return ChatRunner(services, attempts, running, agents, lambda: live.now.run)
 
 
 def _metrics_sampler(stores: Stores, live: LiveSettings, worker_id: str) -> MetricsSampler:

@@ -13,7 +13,7 @@ from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import Redis, open_pool
 from shared.runs.admission import Admission
-from shared.settings import LimitSettings
+from shared.settings import LimitSettings, WorkerSettings
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.wait import until
 from worker.queue.lease_worker import LeaseWorker
@@ -59,6 +59,7 @@ class PoolWorker:
         self.stop = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.work = work
+        queues = {"queues": options.pop("queues")} if "queues" in options else {}
         settings = {"concurrency": 20, "lease_seconds": LEASE, "poll_seconds": POLL, **options}
         self.lease_worker = HookedLeaseWorker(
             [func(cast("Any", self._run), name=RUN_CHAT)],
@@ -66,7 +67,8 @@ class PoolWorker:
             redis=arq,
             on_lease_lost=self._on_lost,
             on_dropped=self._on_dropped,
-            **cast("Any", settings),
+            settings=WorkerSettings(**settings),
+            **queues,
         )
 
     async def _run(self, _: dict[str, Any], args: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from arq.worker import Function, Worker
 
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
+from shared.settings import WorkerSettings
 from shared.telemetry.logs import raise_location
 from worker.queue import lease_scripts
 from worker.telemetry.metrics import LEASES_LOST
@@ -45,9 +46,7 @@ class LeaseWorker(Worker):
         *,
         worker_id: str,
         redis: ArqRedis,
-        concurrency: int,
-        lease_seconds: float,
-        poll_seconds: float,
+        settings: WorkerSettings,
         on_lease_lost: Callable[[str], None],
         on_dropped: Callable[[str], Awaitable[None]],
         queues: Callable[[], Sequence[str]] = lambda: (keys.QUEUE,),
@@ -56,8 +55,8 @@ class LeaseWorker(Worker):
             functions,
             queue_name=keys.QUEUE,
             redis_pool=redis,
-            max_jobs=concurrency,
-            poll_delay=poll_seconds,
+            max_jobs=settings.concurrency,
+            poll_delay=settings.poll_seconds,
             handle_signals=False,
             job_serializer=redis.job_serializer,
             job_deserializer=redis.job_deserializer,
@@ -70,12 +69,12 @@ class LeaseWorker(Worker):
         )
         self._id = worker_id
         self._redis = cast("Redis", redis)
-        self._lease_ms = int(lease_seconds * 1000)
+        self._lease_ms = int(settings.lease_seconds * 1000)
         self._on_lease_lost = on_lease_lost
         self._on_dropped = on_dropped
         self.queues = queues
         self._next_queue = 0
-        #: The queue of each job that was claimed.
+        #: The queue of each claimed job.
         self._queue_of: dict[str, str] = {}
         self._changed = asyncio.Event()
         #: Held from a claim until the claimed jobs have started.
