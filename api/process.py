@@ -9,8 +9,8 @@ from fastapi import Depends, FastAPI, Request
 
 from api.catalog.agent_directory import AgentDirectory
 from api.catalog.model_list import ModelList
-from api.chat.continuation import ContinuationResolver
 from api.chat.chat_service import ChatService
+from api.chat.continuation import ContinuationResolver
 from api.chat.title_service import TitleService
 from api.http.draining import Draining
 from api.monitoring.component_checks import ComponentChecks

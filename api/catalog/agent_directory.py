@@ -2,8 +2,8 @@
 
 import structlog
 
-from shared.agents.agent_file import AgentFile
 from shared.agents.agent_card import BUILT_IN_AGENTS, AgentCard
+from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.errors import InvalidRequest, SettingsError
 from shared.single_flight import SingleFlightCache

@@ -164,7 +164,11 @@ class ChatService:
             if isinstance(outcome, Overtaken):
                 raise ToolCallNotPending
             occupant = await self.runs.get(outcome.run_id)
-            if occupant and not occupant.state.ended and not await self.reaper.reap_orphan(occupant):
+            if (
+                occupant
+                and not occupant.state.ended
+                and not await self.reaper.reap_orphan(occupant)
+            ):
                 break
         raise RunInProgress
 

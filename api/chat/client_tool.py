@@ -23,7 +23,8 @@ def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
         raise PydanticCustomError("too_large", "Must not be larger than 16,384 bytes")
     if expands_beyond(_MAX_EXPANDED_NODES, schema):
         raise PydanticCustomError(
-            "too_large", "Must not have more than 1,000 objects and lists after `$ref`s are resolved"
+            "too_large",
+            "Must not have more than 1,000 objects and lists after `$ref`s are resolved",
         )
     if (error := find_schema_error(schema)) is not None:
         raise PydanticCustomError("schema", error)  # pyright: ignore[reportArgumentType]  (a template without fields)

@@ -114,7 +114,9 @@ def find_schema_error(schema: dict[str, Any]) -> str | None:
         return f"At {'.'.join(steps)[:_PATH_CHARS]}: {first['msg']}"
     for ref in _refs(schema):
         if not isinstance(_resolve(ref, schema), dict):
-            return f"$ref: {ref[:_PATH_CHARS]} is not in this schema. Use a path such as #/$defs/name."
+            return (
+                f"$ref: {ref[:_PATH_CHARS]} is not in this schema. Use a path such as #/$defs/name."
+            )
     return None
 
 

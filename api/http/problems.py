@@ -19,7 +19,6 @@ from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import count_refusal
 from shared.errors import (
     INTERNAL_ERROR_TEXT,
-    RunExpired,
     Forbidden,
     InvalidRequest,
     JobMissing,
@@ -28,6 +27,7 @@ from shared.errors import (
     RateLimited,
     Refusal,
     RunEnded,
+    RunExpired,
     RunInProgress,
     RunLeased,
     TooLarge,

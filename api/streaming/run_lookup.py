@@ -3,7 +3,7 @@
 from api.auth.principal import Principal
 from api.streaming.cursor import ClientCursor
 from api.streaming.message_replay import read_runs
-from shared.errors import RunExpired, InvalidRequest, NotFound
+from shared.errors import InvalidRequest, NotFound, RunExpired
 from shared.runs.chat_index import ChatIndex
 from shared.runs.run import Run
 from shared.runs.store import RunStore

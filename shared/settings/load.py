@@ -21,9 +21,9 @@ from shared.settings.sections.models import (
     ProviderName,
     ProviderSettings,
 )
-from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.monitoring import HealthSettings, LoggingSettings, MetricsSettings
 from shared.settings.sections.redis import RedisSettings
+from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
 from shared.settings.sections.server import LimitSettings, ServerSettings
 from shared.settings.source import (

@@ -71,7 +71,9 @@ def test_errors_page_lists_every_error_class() -> None:
         kind: row.code for row in FAILED for kind in re.findall(r"`([A-Z]\w+)`", row.origin)
     }
 
-    assert documented == {kind.__name__: f.code for kind, f in run_failures.FAILURES_BY_ERROR.items()}
+    assert documented == {
+        kind.__name__: f.code for kind, f in run_failures.FAILURES_BY_ERROR.items()
+    }
 
 
 @pytest.mark.parametrize("status", range(400, 600))

@@ -10,8 +10,8 @@ import structlog
 from pydantic_ai import FunctionToolset, Tool
 from pydantic_ai.toolsets import AbstractToolset
 
-from shared.agents.agent_file import AgentFile
 from shared.agents.agent_card import AgentCard
+from shared.agents.agent_file import AgentFile
 from shared.agents.tools import DISPLAY_TOOL_NAMES, ToolCard
 from shared.errors import AgentNotOffered, SettingsError
 from shared.redis import keys

@@ -33,7 +33,9 @@ class AttemptRunner:
     async def run(self, job: RunChat, agent: AgentEngine, running_run: RunningRun) -> bool:
         """Run an attempt. Return False if another one should follow in this worker."""
         async with trace_attempt(job, self._services.runs) as trace:
-            beginning = asyncio.ensure_future(self._begin(Execution(job, agent, running_run, trace)))
+            beginning = asyncio.ensure_future(
+                self._begin(Execution(job, agent, running_run, trace))
+            )
             try:
                 return await self._execute(await asyncio.shield(beginning))
             except asyncio.CancelledError:

@@ -13,8 +13,8 @@ from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span
 from worker.jobs.running_runs import RunningRuns
-from worker.models.run_failures import failure_of
 from worker.models.registry import ModelRegistry
+from worker.models.run_failures import failure_of
 from worker.telemetry.tracing import trace_title
 
 log = structlog.stdlib.get_logger()

@@ -35,8 +35,8 @@ from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
-from worker.models.run_failures import failure_of
 from worker.models.profile import profile_overrides
+from worker.models.run_failures import failure_of
 
 log = structlog.stdlib.get_logger()
 

@@ -58,7 +58,9 @@ MODEL_ERROR = Failure("model_error", "The model's server failed.", worker_retrie
 _TIMEOUT = Failure("model_timeout", "The model did not answer in time.", worker_retries=True)
 _BUSY = Failure("rate_limited", "The model is getting too many requests.", worker_retries=True)
 _UNREACHABLE = Failure("model_unreachable", "The model cannot be reached.", worker_retries=True)
-_UNAVAILABLE = Failure("model_unavailable", "The model is not available right now.", worker_retries=True)
+_UNAVAILABLE = Failure(
+    "model_unavailable", "The model is not available right now.", worker_retries=True
+)
 _UNSUPPORTED = Failure(
     "unsupported_content", "The model does not support part of this conversation."
 )
@@ -79,7 +81,9 @@ FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
         "first_token_timeout", "The model did not start to answer in time.", worker_retries=True
     ),
     SilenceTimeout: Failure(
-        "silence_timeout", "The model stopped responding in the middle of its answer.", worker_retries=True
+        "silence_timeout",
+        "The model stopped responding in the middle of its answer.",
+        worker_retries=True,
     ),
     exceptions.ModelQuotaExceededError: Failure("quota_exceeded", "The model's quota is used up."),
     exceptions.ModelRateLimitError: _BUSY,

@@ -21,8 +21,8 @@ from shared.settings.live_settings import LiveSettings
 from tests.support.processes import free_port
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
-from worker.models.run_failures import failure_of
 from worker.models.registry import ModelRegistry
+from worker.models.run_failures import failure_of
 from worker.models.stream_timeouts import timeouts_of
 
 FALLBACKS = {"a": ("b", "own/c")}
@@ -130,7 +130,11 @@ async def test_failure_of_all_models_has_the_shortest_retry_delay(
         await complete(models)
 
     failure = failure_of(caught.value)
-    assert (failure.code, failure.worker_retries, failure.retry_after) == ("rate_limited", True, 4.0)
+    assert (failure.code, failure.worker_retries, failure.retry_after) == (
+        "rate_limited",
+        True,
+        4.0,
+    )
 
 
 async def test_fallback_answers_after_the_first_token_timeout(upstream: Upstream) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from api.catalog.agent_directory import AgentDirectory
 from shared.agents import catalog
-from shared.agents.agent_file import AgentFile
 from shared.agents.agent_card import AgentCard
+from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.errors import InvalidRequest, SettingsError
 from shared.redis import keys

@@ -17,8 +17,8 @@ from shared.errors import SettingsError
 from shared.settings import OpenAISettings, Settings
 from shared.settings.live_settings import LiveSettings
 from worker.models import openai_client as client_module
-from worker.models.run_failures import failure_of
 from worker.models.registry import ModelRegistry
+from worker.models.run_failures import failure_of
 
 URL = "https://model.test/v1/chat/completions"
 KEY = "sk-very-secret"

@@ -6,8 +6,8 @@ from email.utils import format_datetime
 import pytest
 from pydantic_ai.exceptions import ModelHTTPError, ModelRateLimitError
 
-from worker.models.run_failures import failure_of
 from worker.models.retry_after import parse_retry_after
+from worker.models.run_failures import failure_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""Run lookup finds a client's run and the cursor to follow it from."""
+
+import pytest
+
+from api.auth.principal import Principal
+from api.streaming.cursor import ClientCursor
+from api.streaming.run_lookup import RunLookup
+from shared.errors import InvalidRequest, NotFound, RunExpired
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.runs.chat_index import ChatIndex
+from shared.runs.store import RunStore
+from shared.streams.event_stream import (
+    START,
+    Append,
+    Closure,
+    Cursor,
+    Entry,
+    RedisEventStream,
+)
+from shared.streams.events import DONE
+from shared.streams.run_state import RunState
+from tests.support.fakes.runs import new_run
+
+OWNER = Principal("owner-1")
+STRANGER = Principal("owner-2")
+
+
+class LookupHarness:
+    """Two runs of a chat. Each has one event; the older one has ended."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.runs = RunStore(redis, live_ttl=600)
+        self.stream = RedisEventStream(redis, live_ttl=600, retention=60)
+        self.lookup = RunLookup(self.runs, ChatIndex(redis), self.stream)
+
+    async def prepare(self) -> None:
+        index = keys.chat(OWNER.owner, "chat-1")
+        await self.redis.execute_command("SET", index, "newer", "PX", 60_000)
+        for run_id in ("older", "newer"):
+            await self.runs.create(new_run(run_id))
+            await self.stream.take_over(run_id)
+            await self.stream.append(Append(run_id, 1, 1, [b"event"]))
+        await self.stream.append(Append("older", 1, 2, [DONE], Closure(RunState.SUCCEEDED)))
+
+    async def find(self, principal: Principal, chat_id: str, run_id: str | None) -> str | None:
+        cursor = ClientCursor(START, run_id) if run_id else None
+        run = await self.lookup.find(principal, chat_id, cursor)
+        return run.id if run else None
+
+    async def resolve(self, run_id: str, after: Cursor) -> Cursor | None:
+        run = await self.runs.get(run_id)
+        assert run is not None
+        return await self.lookup.resolve_cursor(run, after)
+
+
+@pytest.fixture
+async def harness(redis: Redis) -> LookupHarness:
+    harness = LookupHarness(redis)
+    await harness.prepare()
+    return harness
+
+
+async def test_newest_run_of_the_chat_is_found(harness: LookupHarness) -> None:
+    assert await harness.find(OWNER, "chat-1", None) == "newer"
+    assert await harness.find(OWNER, "chat-2", None) is None
+
+
+async def test_run_of_the_cursor_is_found(harness: LookupHarness) -> None:
+    assert await harness.find(OWNER, "chat-1", "older") == "older"
+
+
+async def test_cursor_of_an_expired_run_is_refused(harness: LookupHarness) -> None:
+    with pytest.raises(RunExpired):
+        await harness.find(OWNER, "chat-1", "gone")
+
+
+@pytest.mark.parametrize(("principal", "chat_id"), [(STRANGER, "chat-1"), (OWNER, "chat-2")])
+async def test_run_of_another_owner_or_chat_is_hidden(
+    harness: LookupHarness, principal: Principal, chat_id: str
+) -> None:
+    with pytest.raises(NotFound):
+        await harness.find(principal, chat_id, "older")
+
+
+async def test_cursor_at_the_end_resolves_to_none_after_the_run(harness: LookupHarness) -> None:
+    assert await harness.resolve("older", Cursor(1, 1)) == Cursor(1, 1)
+    assert await harness.resolve("older", Cursor(1, 2)) is None
+    assert await harness.resolve("newer", Cursor(1, 1)) == Cursor(1, 1)
+
+
+async def test_cursor_beyond_the_end_is_refused(harness: LookupHarness) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        await harness.resolve("newer", Cursor(1, 2))
+    assert refusal.value.field == "Last-Event-ID"
+
+
+async def test_unknown_attempt_of_a_cursor_is_ignored(harness: LookupHarness) -> None:
+    assert await harness.resolve("newer", Cursor(7, 1)) == Cursor(0, 1)
+
+
+async def test_entries_of_continued_runs_are_read_together(harness: LookupHarness) -> None:
+    async def earlier(*run_ids: str) -> list[Entry] | None:
+        run = new_run().model_copy(update={"continues": run_ids})
+        return await harness.lookup.earlier_entries(run)
+
+    entries = await earlier("older", "newer")
+    assert entries is not None
+    assert [entry.data for entry in entries] == [b"event", DONE, b"event"]
+    assert await earlier("older", "gone") is None
