@@ -45,7 +45,9 @@ class RunChat(BaseModel):
     #: The client's tool responses to the last of these runs, by tool call id.
     tool_responses: dict[str, ToolResponse] = Field(
         default_factory=dict[str, ToolResponse],
-        alias="answers",  # the key in stored jobs, which workers of other versions read
+        # The key in stored jobs, which workers of other versions read.
+        validation_alias="answers",
+        serialization_alias="answers",
     )
     #: The W3C trace context headers of the request, if it is traced.
     trace: dict[str, str] = Field(default_factory=dict[str, str])

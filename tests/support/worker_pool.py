@@ -60,7 +60,10 @@ class PoolWorker:
         self.task: asyncio.Task[None] | None = None
         self.work = work
         queues = {"queues": options.pop("queues")} if "queues" in options else {}
-        settings = {"concurrency": 20, "lease_seconds": LEASE, "poll_seconds": POLL, **options}
+        settings: dict[str, Any] = {
+            **{"concurrency": 20, "lease_seconds": LEASE, "poll_seconds": POLL},
+            **options,
+        }
         self.lease_worker = HookedLeaseWorker(
             [func(cast("Any", self._run), name=RUN_CHAT)],
             worker_id=name,
