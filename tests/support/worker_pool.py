@@ -61,7 +61,9 @@ class PoolWorker:
         self.work = work
         queues = {"queues": options.pop("queues")} if "queues" in options else {}
         settings: dict[str, Any] = {
-            **{"concurrency": 20, "lease_seconds": LEASE, "poll_seconds": POLL},
+            "concurrency": 20,
+            "lease_seconds": LEASE,
+            "poll_seconds": POLL,
             **options,
         }
         self.lease_worker = HookedLeaseWorker(
