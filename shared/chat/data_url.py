@@ -27,6 +27,11 @@ def validate(url: str) -> None:
         decode(url)
 
 
+def media_type(url: str) -> str:
+    """Return the media type that a `data:` URL declares, with its parameters."""
+    return url.partition(",")[0].removeprefix("data:").removesuffix(";base64")
+
+
 def decode(url: str) -> bytes:
     """Return the content of a `data:` URL.
 

@@ -1,7 +1,10 @@
 """Media types of files, from their declaration and their content. The content takes precedence."""
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+
+from shared.chat.text_decoding import holds_text
 
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"
@@ -17,7 +20,7 @@ _SIGNATURES = {
 }
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 _SIGNED = frozenset({*_SIGNATURES.values(), *_RIFF.values()})
-_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^\s;"',]+)""", re.IGNORECASE)
 
 
 class WrongMediaType(ValueError):
@@ -42,6 +45,12 @@ def normalize_media_type(media_type: str) -> str:
     return {"": UNKNOWN, "image/jpg": "image/jpeg"}.get(bare, bare)
 
 
+def declared_charset(media_type: str) -> str | None:
+    """Return the `charset` parameter of a media type."""
+    found = _CHARSET.search(media_type)
+    return found[1] if found else None
+
+
 def detect_media_type(declared: str, content: bytes) -> str:
     """Return the media type of a content with a declared type.
 
@@ -56,32 +65,14 @@ def detect_media_type(declared: str, content: bytes) -> str:
         return found
     if media_type in _SIGNED:
         raise WrongMediaType(f"The content is not {media_type}, as declared.")
-    if _reads_as_text(content):
+    if holds_text(content):
         return media_type if is_text(media_type) else TEXT
     if is_text(media_type):
         raise WrongMediaType(f"The content is not text, but is declared as {media_type}.")
     return media_type
 
 
-def as_utf8(content: bytes) -> bytes:
-    """Convert a text to UTF-8. Spreadsheets still export Latin-1 and UTF-16."""
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if content.startswith(mark):
-            return content.decode(encoding, "replace").encode()
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return content.decode("latin-1").encode()
-    return content
-
-
 def _signature(content: bytes) -> str | None:
     if content.startswith(b"RIFF"):
         return _RIFF.get(content[8:12])
     return next((kind for start, kind in _SIGNATURES.items() if content.startswith(start)), None)
-
-
-def _reads_as_text(content: bytes) -> bool:
-    return content.startswith(tuple(_BYTE_ORDER_MARKS)) or (
-        b"\0" not in content and not content.startswith(b"PK\x03\x04")
-    )

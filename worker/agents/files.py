@@ -10,7 +10,14 @@ from pydantic_ai._ssrf import safe_download
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import BinaryContent, FileUrl, ModelMessage, ModelRequest, UserPromptPart
 
-from shared.chat.media_types import UNKNOWN, WrongMediaType, as_utf8, detect_media_type, is_text
+from shared.chat.media_types import (
+    UNKNOWN,
+    WrongMediaType,
+    declared_charset,
+    detect_media_type,
+    is_text,
+)
+from shared.chat.text_decoding import decode_text
 from shared.errors import FileTimeout
 
 #: Limit for one file in total, so that a server cannot stall it by sending a byte at a time.
@@ -24,8 +31,12 @@ _CONCURRENT_DOWNLOADS = 4
 _MAX_TOTAL_FILES = 10
 
 
-def binary_content(content: bytes, declared_type: str, name: str | None) -> BinaryContent:
+def binary_content(
+    content: bytes, declared_type: str, name: str | None, charset: str | None = None
+) -> BinaryContent:
     """Convert a file for the model. The content decides the media type; texts become UTF-8.
+
+    `charset` is used if the declared type does not contain one.
 
     Raises:
         UserError: if the content does not match the declared media type.
@@ -34,7 +45,8 @@ def binary_content(content: bytes, declared_type: str, name: str | None) -> Bina
         media_type = detect_media_type(declared_type, content)
     except WrongMediaType as error:
         raise UserError(str(error)) from None
-    content = as_utf8(content) if is_text(media_type) else content
+    if is_text(media_type):
+        content = decode_text(content, declared_charset(declared_type) or charset).encode()
     return BinaryContent(content, media_type=media_type, identifier=name)
 
 
@@ -77,10 +89,11 @@ async def _download_all(messages: list[ModelMessage], max_bytes: int) -> list[Mo
             async with asyncio.timeout(_FILE_SECONDS):
                 response = await safe_download(item.url, timeout=_FILE_SECONDS, max_bytes=limit)
         remaining_bytes -= len(response.content)
-        media_type = item.media_type
-        if media_type == UNKNOWN:
-            media_type = response.headers.get("content-type", "")
-        return binary_content(response.content, media_type, item.identifier)
+        received = response.headers.get("content-type", "")
+        media_type = received if item.media_type == UNKNOWN else item.media_type
+        return binary_content(
+            response.content, media_type, item.identifier, declared_charset(received)
+        )
 
     tasks = [asyncio.create_task(download(message)) for message in messages]
     try:

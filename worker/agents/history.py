@@ -21,7 +21,7 @@ from pydantic_ai.messages import (
 
 from shared.chat import data_url
 from shared.chat import messages as chat
-from shared.chat.media_types import normalize_media_type
+from shared.chat.media_types import declared_charset, normalize_media_type
 from worker.agents.files import binary_content
 
 _URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
@@ -35,7 +35,7 @@ def model_messages(messages: Iterable[chat.Message]) -> list[ModelMessage]:
         elif message.role == "user":
             history.append(ModelRequest(parts=[UserPromptPart(_user_content(message.parts))]))
         else:
-            history.append(ModelRequest(parts=[SystemPromptPart(_text(message.parts))]))
+            history.append(ModelRequest(parts=[SystemPromptPart(_paragraphs(message.parts))]))
     return history
 
 
@@ -86,16 +86,25 @@ def _text(parts: Iterable[chat.Part]) -> str:
 
 
 def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:
-    files = [_file(part) for part in parts if isinstance(part, chat.FilePart)]
-    text = _text(parts)
-    if not files:
-        return text
-    return [*files, text] if text else files
+    """Return the parts in order. A text alone is a string, which every model server accepts."""
+    if not any(isinstance(part, chat.FilePart) for part in parts):
+        return _paragraphs(parts)
+    return [
+        part.text if isinstance(part, chat.TextPart) else _file(part)
+        for part in parts
+        if isinstance(part, chat.TextPart | chat.FilePart)
+    ]
+
+
+def _paragraphs(parts: Iterable[chat.Part]) -> str:
+    return "\n\n".join(part.text for part in parts if isinstance(part, chat.TextPart))
 
 
 def _file(part: chat.FilePart) -> UserContent:
     if part.url.startswith("data:"):
-        return binary_content(data_url.decode(part.url), part.media_type, part.filename)
+        charset = declared_charset(data_url.media_type(part.url))
+        content = data_url.decode(part.url)
+        return binary_content(content, part.media_type, part.filename, charset)
     media_type = normalize_media_type(part.media_type)
     kind = _URL_KINDS.get(media_type.partition("/")[0], DocumentUrl)
     return kind(part.url, media_type=media_type, identifier=part.filename)

@@ -2,7 +2,7 @@ import pytest
 
 from shared.chat.media_types import (
     WrongMediaType,
-    as_utf8,
+    declared_charset,
     detect_media_type,
     is_allowed,
     is_text,
@@ -33,6 +33,7 @@ ZIP = b"PK\x03\x04" + bytes(16)
         ("text/csv; charset=utf-8", b"a,b", "text/csv"),
         ("Application/JSON", b"{}", "application/json"),
         ("text/plain", "hi".encode("utf-16"), "text/plain"),
+        ("", "name;größe\n".encode("utf-16-le"), "text/plain"),
         ("text/plain", b"", "text/plain"),
         ("application/zip", ZIP, "application/zip"),
         ("audio/mpeg", b"ID3\0\0", "audio/mpeg"),
@@ -79,6 +80,16 @@ def test_pattern_allows_matching_types() -> None:
     assert normalize_media_type("") == normalize_media_type(" ; x=y") == "application/octet-stream"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_text_is_converted_to_utf8(encoding: str) -> None:
-    assert as_utf8("größer".encode(encoding)).decode() == "größer"
+@pytest.mark.parametrize(
+    ("media_type", "charset"),
+    [
+        ("text/csv;charset=windows-1252", "windows-1252"),
+        ('text/csv; header=present; Charset="UTF-8"', "UTF-8"),
+        ("text/csv;charset = latin1;x=y", "latin1"),
+        ("text/csv", None),
+        ("text/csv;charset=", None),
+        ("text/charset=utf-8", None),
+    ],
+)
+def test_declared_charset(media_type: str, charset: str | None) -> None:
+    assert declared_charset(media_type) == charset

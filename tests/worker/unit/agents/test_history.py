@@ -60,12 +60,12 @@ def user_content(*parts: chat.Part) -> Any:
 
 def test_text_messages_are_converted() -> None:
     assert shape(
-        message("system", text("Be "), text("brief.")),
+        message("system", text("Be brief."), text("Be kind.")),
         message("user", text("Hi")),
         message("assistant", text("Hel"), text("lo")),
         message("user", text("Bye")),
     ) == [
-        (ModelRequest, ["Be brief."]),
+        (ModelRequest, ["Be brief.\n\nBe kind."]),
         (ModelRequest, ["Hi"]),
         (ModelResponse, ["Hello"]),
         (ModelRequest, ["Bye"]),
@@ -154,13 +154,34 @@ def test_url_type_follows_the_media_type(
     assert (content.url, content.media_type) == ("https://a.test/x", media_type)
 
 
-def test_files_precede_the_text() -> None:
+def test_order_of_texts_and_files_is_kept() -> None:
     part = chat.FilePart(media_type="text/plain", url="data:,a")
+    content = BinaryContent(b"a", media_type="text/plain")
 
-    assert user_content(text("Read this"), part) == [
-        BinaryContent(b"a", media_type="text/plain"),
-        "Read this",
+    assert user_content(text("Compare"), part, text("with"), part, text("Briefly.")) == [
+        "Compare",
+        content,
+        "with",
+        content,
+        "Briefly.",
     ]
+
+
+def test_texts_of_a_user_message_are_not_joined_into_one_word() -> None:
+    assert user_content(text("First"), text("Second")) == "First\n\nSecond"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "url"),
+    [
+        ("text/csv", "data:text/csv;charset=cp437;base64,gQ=="),
+        ("text/csv; charset=cp437", "data:,%81"),
+    ],
+)
+def test_charset_of_a_text_file_is_used(media_type: str, url: str) -> None:
+    [content] = user_content(chat.FilePart(media_type=media_type, url=url))
+
+    assert content.data == "ü".encode()
 
 
 def test_assistant_files_are_omitted() -> None:
