@@ -20,13 +20,13 @@ def report_errors(extra: str = "") -> Generator[None]:
 
     `extra` names the optional dependencies that the command needs.
     """
-    from shared.errors import Refusal, SettingsError  # noqa: PLC0415
+    from shared.errors import BackgroundTaskFailed, Refusal, SettingsError  # noqa: PLC0415
 
     try:
         yield
     except SettingsError as error:
         raise _exit(str(error), 2) from None
-    except (CommandFailed, Refusal) as error:
+    except (CommandFailed, Refusal, BackgroundTaskFailed) as error:
         raise _exit(str(error), 1) from None
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]

@@ -3,6 +3,7 @@
 MambaError
 ├── SettingsError               the settings are invalid; the process does not start
 ├── AgentNotOffered             an agent is unavailable in this deployment
+├── BackgroundTaskFailed        a background task failed and cannot be restarted
 ├── Refusal                     the API rejects a request before a run exists
 │   ├── Unauthenticated
 │   ├── Forbidden
@@ -62,6 +63,13 @@ class SettingsError(MambaError):
 
 class AgentNotOffered(MambaError):
     """The agent is unavailable in this deployment."""
+
+
+class BackgroundTaskFailed(MambaError):
+    """A background task failed, and the process cannot continue without it."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"The background task {task} failed. The log event is background_task.died.")
 
 
 class Refusal(MambaError):

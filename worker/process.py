@@ -57,7 +57,11 @@ log = structlog.stdlib.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT, then drain and return."""
+    """Run a worker until SIGTERM or SIGINT, then drain and return.
+
+    Raises:
+        BackgroundTaskFailed: if it has shut down because a background task failed.
+    """
     logs.configure(settings.logging.level, settings.logging.format)
     with tracing("mamba-worker"):
         _trace_agents()

@@ -71,7 +71,10 @@ class ClusterSubscriber(BackgroundTask):
                 self._wakeup.clear()
                 await asyncio.sleep(pause)
         finally:
-            for subscriber in self._nodes.values():
+            self._cluster.slots.on_change.remove(self._wakeup.set)
+            self._subscribers.clear()
+            nodes, self._nodes = self._nodes, {}
+            for subscriber in nodes.values():
                 await subscriber.stop()
 
     def _connect(self) -> None:

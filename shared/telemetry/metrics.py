@@ -57,6 +57,9 @@ STREAM_CATCH_UPS = Counter(
 STREAM_GAPS = Counter(
     "mamba_stream_gaps", "Offsets missing from a stream, which means lost events."
 )
+BACKGROUND_FAILURES = Counter(
+    "mamba_background_failures", "Unexpected errors of background tasks.", ("task",)
+)
 SETTINGS_LOADED = Gauge(
     "mamba_settings_loaded",
     "1 if the current settings files are in effect, 0 if they were rejected.",

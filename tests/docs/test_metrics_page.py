@@ -62,7 +62,7 @@ def test_labels_contain_no_ids_or_owners() -> None:
     labels = {label for _, names in defined().values() for label in names}
 
     allowed = {"agent", "model", "outcome", "code", "reason", "method", "route", "status"}
-    assert labels <= allowed | {"kind", "queue", "state", "provider", "version", "node"}
+    assert labels <= allowed | {"kind", "queue", "state", "provider", "version", "node", "task"}
 
 
 def test_unknown_label_value_becomes_other() -> None:

@@ -53,8 +53,10 @@ class GroupCommit:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        for shard in self._shards.values():
-            await shard.stop()
+        stops = (shard.stop() for shard in self._shards.values())
+        results = await asyncio.gather(*stops, return_exceptions=True)
+        if failure := next(filter(None, results), None):
+            raise failure
 
     def shard(self, run_id: str) -> "_Shard":
         """Return a run's shard, which it keeps for a whole attempt even if its slot moves."""
@@ -66,6 +68,9 @@ class GroupCommit:
 
 class _Shard(BackgroundTask):
     """Writes the runs of one Redis node, one pipeline at a time."""
+
+    #: After an error, it is unknown which events were written.
+    restarts = False
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream

@@ -38,8 +38,15 @@ class CommandListener(BackgroundTask):
         while True:
             await self._gap.wait()
             self._gap.clear()
-            for run_id in self._running:
-                with suppress(*REDIS_UNAVAILABLE):
-                    run = await self._runs.get(run_id)
-                    if run is not None and run.cancel:
-                        self._running.cancel(run_id, Interrupt.STOP)
+            try:
+                await self._read_stop_requests()
+            except Exception:
+                self._gap.set()  # for the restart of this task
+                raise
+
+    async def _read_stop_requests(self) -> None:
+        for run_id in self._running:
+            with suppress(*REDIS_UNAVAILABLE):
+                run = await self._runs.get(run_id)
+                if run is not None and run.cancel:
+                    self._running.cancel(run_id, Interrupt.STOP)

@@ -85,17 +85,18 @@ class LeaseWorker(Worker):
     async def run_until(self, stop: asyncio.Event, *, drain_seconds: float) -> None:
         """Serve until `stop` is set, then drain: claim nothing and wait for running jobs.
 
-        Jobs that still run after `drain_seconds` are cancelled and handed over to other workers.
+        Jobs that still run after `drain_seconds` are cancelled and handed over to other workers. If
+        serving fails with an unexpected error, all jobs are handed over before it is raised.
         """
         serving = self.loop.create_task(self.main(), name="worker")
         renewing = self.loop.create_task(self._renew_leases(), name="lease-renewal")
         stopping = self.loop.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait([serving, renewing, stopping], return_when=asyncio.FIRST_COMPLETED)
-            for task in (serving, renewing):
-                if task.done():
-                    await task
-            await self._drain(drain_seconds)
+            failed = [task for task in (serving, renewing) if task.done()]
+            await self._drain(0 if failed else drain_seconds)
+            for task in failed:
+                await task
         finally:
             for task in (serving, renewing, stopping):
                 task.cancel()
