@@ -69,7 +69,7 @@ class BackgroundTaskFailed(MambaError):
     """A background task failed, and the process cannot continue without it."""
 
     def __init__(self, task: str) -> None:
-        super().__init__(f"The background task {task} failed. The log event is background_task.died.")
+        super().__init__(f"The background task {task} failed. See background_task.died in the log.")
 
 
 class Refusal(MambaError):
