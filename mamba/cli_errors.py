@@ -54,6 +54,10 @@ def print_now(text: str) -> bool:
     return True
 
 
+def cannot_listen(host: str, port: int, error: OSError) -> str:
+    return f"cannot listen on {host}:{port}: {error.strerror}"
+
+
 def use_color() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 
 from shared.redis.client import Redis
+from tests.support.key_expiry import check_that_keys_expire
 from tests.support.processes import Valkey
 from tests.support.redis_cluster import RedisCluster, SharedCluster
 
@@ -32,7 +33,7 @@ async def redis(valkey: Valkey) -> AsyncGenerator[Redis]:
     client = valkey.client()
     await client.execute_command("FLUSHALL")
     yield client
-    await _check_that_keys_expire(client)
+    await check_that_keys_expire(client)
     await client.aclose()
 
 
@@ -49,9 +50,3 @@ async def cluster(clusters: SharedCluster) -> AsyncGenerator[RedisCluster]:
     """An empty cluster. After the test, each key must have a TTL."""
     async with clusters.emptied() as cluster:
         yield cluster
-
-
-async def _check_that_keys_expire(client: Redis) -> None:
-    names: list[bytes] = await client.execute_command("KEYS", "*")
-    without_ttl = [name for name in names if await client.execute_command("PTTL", name) == -1]
-    assert not without_ttl, f"keys without a TTL: {without_ttl}"

@@ -20,6 +20,7 @@ from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.garbage_collection import tune_garbage_collection
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
 from shared.processes.workers import WorkerRegistry
+from shared.providers.names import DEMO_HINT
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, open_pool
@@ -105,7 +106,7 @@ def _log_start(settings: Settings, worker_id: str) -> None:
         log.warning(
             "worker.demo_model",
             message="The worker uses the demo model",
-            hint="set OPENAI_API_KEY to use a real model",
+            hint=DEMO_HINT,
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from api.auth.signing_key import SigningKey, from_pem
+from shared.file_stamp import file_stamp
 
 log = structlog.stdlib.get_logger()
 
@@ -22,7 +23,7 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._loaded_version = _version(path)
+        self._stamp = file_stamp(path)
         self._checked_at = time.monotonic()
         self.key = from_pem(path.read_text())
 
@@ -33,11 +34,10 @@ class KeyFile:
         return [self.key]
 
     def _reload_if_changed(self) -> None:
+        if (stamp := file_stamp(self._path)) == self._stamp:
+            return
+        self._stamp = stamp
         try:
-            version = _version(self._path)
-            if version == self._loaded_version:
-                return
-            self._loaded_version = version
             self.key = from_pem(self._path.read_text())
         except (OSError, ValueError) as error:
             log.error(  # noqa: TRY400  (the type is enough)
@@ -48,8 +48,3 @@ class KeyFile:
             )
         else:
             log.info("auth.key_file_read", message="Public key file reloaded", path=str(self._path))
-
-
-def _version(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino

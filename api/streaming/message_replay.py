@@ -5,8 +5,9 @@ must follow it, because results of their tool calls would otherwise have no call
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
-from shared.streams.event_stream import Entry, EventStream, read_all
+from shared.streams.event_stream import Entry, EventStream, read_many
 from shared.streams.events import DONE
 
 #: Events of a run that are not parts of the message.
@@ -18,13 +19,8 @@ _START_STEP = b'{"type":"start-step"'
 
 async def read_runs(stream: EventStream, run_ids: Iterable[str]) -> list[Entry] | None:
     """Return the entries of several runs; None if the stream of one is no longer stored."""
-    entries: list[Entry] = []
-    for run_id in run_ids:
-        stored = await read_all(stream, run_id)
-        if not stored:
-            return None
-        entries += stored
-    return entries
+    runs = await read_many(stream, run_ids)
+    return [*chain.from_iterable(runs)] if all(runs) else None
 
 
 def message_parts(entries: Iterable[Entry]) -> list[Entry]:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 
+from mamba.cli_errors import cannot_listen
 from mamba.dev.output import print_error, print_out
 from mamba.dev.readiness import (
     DevError,
@@ -158,7 +159,7 @@ def _check_port(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise DevError(f"port {port} is in use; set MAMBA_SERVER__PORT") from None
-        raise DevError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise DevError(cannot_listen(host, port, error)) from None
 
 
 def _connect(url: str) -> Redis:

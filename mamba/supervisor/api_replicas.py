@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import (
     mark_process_dead,  # pyright: ignore[reportUnknownVariableType]  (its parameters have no types)
 )
 
+from mamba.cli_errors import cannot_listen
 from mamba.supervisor.children import dying_with_parent
 from shared.errors import SettingsError
 from shared.settings import Settings
@@ -169,4 +170,4 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise SettingsError(cannot_listen(host, port, error)) from None

@@ -25,6 +25,7 @@ from shared.agent_name import AgentName
 from shared.agents.agent_card import BUILT_IN_AGENTS, AgentCard, AgentLimits, AgentRetries
 from shared.errors import SettingsError
 from shared.field_path import format_field_path
+from shared.file_stamp import FileStamp, file_stamp
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings import AgentSettings
 from shared.settings.yaml_text import read_yaml_text
@@ -84,10 +85,11 @@ class AgentFile:
     def __init__(self, settings: AgentSettings) -> None:
         self.path = settings.file
         self._required = "file" in settings.model_fields_set
-        self._stamp: tuple[int, ...] | None = None
+        self._was_read = False
+        self._stamp: FileStamp | None = None
 
     def changed(self) -> bool:
-        return _stamp(self.path) != self._stamp
+        return not self._was_read or file_stamp(self.path) != self._stamp
 
     def read(self) -> Sequence[FileAgent]:
         """Return the agents of the file; none if it is missing and no setting names it.
@@ -97,8 +99,8 @@ class AgentFile:
         Raises:
             SettingsError: if the file is invalid. Names the file, the field and the reason.
         """
-        self._stamp = _stamp(self.path)
-        if self._stamp == () and not self._required:
+        self._was_read, self._stamp = True, file_stamp(self.path)
+        if self._stamp is None and not self._required:
             return ()
         try:
             content: Any = read_yaml_text(self.path.read_text(encoding="utf-8"))
@@ -110,15 +112,6 @@ class AgentFile:
             raise SettingsError(_describe_errors(self.path, error)) from None
         _check_names(self.path, agents)
         return agents
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Return a value that changes with the file; empty if there is no file."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return ()
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _describe_errors(path: Path, error: ValidationError) -> str:

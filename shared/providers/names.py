@@ -9,6 +9,9 @@ from shared.settings import OpenAISettings, ProviderSettings, Settings
 from shared.settings.model_names import BUILT_IN_PROVIDERS, OPENAI, ModelName, ModelNameParser
 from shared.settings.sections.models import EndpointSettings, Kind
 
+#: Advice for a deployment with the demo model.
+DEMO_HINT = "set OPENAI_API_KEY to use a real model"
+
 OPENAI_URL = "https://api.openai.com/v1"
 
 

@@ -7,11 +7,10 @@ from typing import Literal, cast
 
 from shared.queue.commands import Command, encode_command
 from shared.queue.job import GenerateTitle, encode_job
+from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Key, redis_script
-
-_TOKEN_TTL_MS = 60_000
 
 
 class JobQueue:
@@ -41,7 +40,6 @@ class JobQueue:
             wakeup=keys.wakeup(zset),
             lease=keys.lease(run_id),
             job_id=run_id,
-            token_ttl_ms=_TOKEN_TTL_MS,
         )
 
     async def requeue(
@@ -59,7 +57,6 @@ class JobQueue:
             lease=keys.lease(run_id),
             job=keys.job(run_id),
             job_id=run_id,
-            token_ttl_ms=_TOKEN_TTL_MS,
         )
         return cast("Literal['due', 'held', 'gone']", reply.decode())
 
@@ -99,28 +96,30 @@ def _enqueue_title(
 ) -> None: ...
 
 
-@redis_script("""
+@redis_script(
+    PUSH_WAKEUP,
+    """
 local now = now_ms()
 local due = redis.call('ZSCORE', queue, job_id)
 if not due or tonumber(due) <= now or redis.call('EXISTS', lease) == 1 then return end
 redis.call('ZADD', queue, now, job_id)
-redis.call('LPUSH', wakeup, '1')
-redis.call('PEXPIRE', wakeup, token_ttl_ms)
-""")
-def _make_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str, token_ttl_ms: int) -> None: ...
+push_wakeup(wakeup)
+""",
+)
+def _make_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str) -> None: ...
 
 
 # The queue's TTL is at least the job's.
-@redis_script("""
+@redis_script(
+    PUSH_WAKEUP,
+    """
 local ttl = redis.call('PTTL', job)
 if ttl < 0 then return 'gone' end
 if redis.call('EXISTS', lease) == 1 then return 'held' end
 redis.call('ZADD', queue, now_ms(), job_id)
 if redis.call('PTTL', queue) < ttl then redis.call('PEXPIRE', queue, ttl) end
-redis.call('LPUSH', wakeup, '1')
-redis.call('PEXPIRE', wakeup, token_ttl_ms)
+push_wakeup(wakeup)
 return 'due'
-""")
-def _requeue(
-    *, queue: Key, wakeup: Key, lease: Key, job: Key, job_id: str, token_ttl_ms: int
-) -> bytes: ...
+""",
+)
+def _requeue(*, queue: Key, wakeup: Key, lease: Key, job: Key, job_id: str) -> bytes: ...

@@ -4,12 +4,12 @@ import asyncio
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import structlog
 
 from shared.background_task import BackgroundTask
 from shared.errors import SettingsError
+from shared.file_stamp import FileStamp, file_stamp
 from shared.settings import Settings, load_settings, settings_files
 from shared.settings.change import apply_live_changes, changed_keys
 from shared.settings.live_settings import LiveSettings
@@ -20,8 +20,6 @@ from shared.telemetry.metrics import SETTINGS_LOADED
 log = structlog.stdlib.get_logger()
 
 POLL_SECONDS = 0.5
-
-_Stamp = tuple[int, int, int, int] | None
 
 
 class Reload(BackgroundTask):
@@ -56,7 +54,7 @@ class Reload(BackgroundTask):
         self._hangup.clear()
         return signaled
 
-    async def _stable_stamps(self) -> list[_Stamp]:
+    async def _stable_stamps(self) -> list[FileStamp | None]:
         """Return the stamps of the files once they stay the same for one poll."""
         before, now = None, _stamps()
         while before != now:
@@ -103,16 +101,8 @@ class Reload(BackgroundTask):
         self._pending_restart = pending
 
 
-def _stamps() -> list[_Stamp]:
-    return [_stamp(path) for path in settings_files()]
-
-
-def _stamp(path: Path) -> _Stamp:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+def _stamps() -> list[FileStamp | None]:
+    return [file_stamp(path) for path in settings_files()]
 
 
 @contextmanager

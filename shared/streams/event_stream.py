@@ -262,9 +262,9 @@ async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
     return entries
 
 
-async def read_many(stream: EventStream, run_ids: Iterable[str]) -> list[Entry]:
-    """Return all entries of several streams, one after the other."""
-    return [entry for run_id in run_ids for entry in await read_all(stream, run_id)]
+async def read_many(stream: EventStream, run_ids: Iterable[str]) -> list[list[Entry]]:
+    """Return all entries of each stream; none for a stream that is no longer stored."""
+    return [await read_all(stream, run_id) for run_id in run_ids]
 
 
 def _verdict(reply: object) -> bool | Exception:

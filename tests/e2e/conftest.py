@@ -16,6 +16,7 @@ from shared.runs.run import Run
 from shared.runs.store import RunStore
 from tests.support.ai_client.driver import AiClient
 from tests.support.browser.page import Browser, open_browser
+from tests.support.key_expiry import check_that_keys_expire
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import SseClient, open_sse_client
 from tests.support.upstream.client import Upstream
@@ -153,13 +154,7 @@ async def empty_redis(system: System) -> AsyncGenerator[None]:
     async with system.redis() as redis:
         await redis.execute_command("FLUSHALL")
         yield
-        await _check_that_keys_expire(redis)
-
-
-async def _check_that_keys_expire(redis: Redis) -> None:
-    names: list[bytes] = await redis.execute_command("KEYS", "*")
-    without_ttl = [name for name in names if await redis.execute_command("PTTL", name) == -1]
-    assert not without_ttl, f"keys without a TTL: {without_ttl}"
+        await check_that_keys_expire(redis)
 
 
 @asynccontextmanager

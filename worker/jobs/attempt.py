@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from shared.queue.job import RunChat
@@ -55,7 +56,8 @@ class TakenOverRun:
     @classmethod
     async def read(cls, stream: EventStream, takeover: Takeover, job: RunChat) -> "TakenOverRun":
         entries = await read_all(stream, job.run_id) if takeover.offset else []
-        return cls(takeover, await read_many(stream, job.continues), entries)
+        continued = await read_many(stream, job.continues)
+        return cls(takeover, [*chain.from_iterable(continued)], entries)
 
 
 class Attempt:

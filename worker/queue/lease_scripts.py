@@ -1,9 +1,7 @@
 """The scripts that claim jobs, renew their leases and release them."""
 
+from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
-
-#: Wakeup tokens that no worker has taken expire after this time.
-TOKEN_TTL_MS = 60_000
 
 
 # Claims one due job of each queue in turn, and returns them as pairs of queue and job id. Deletes
@@ -61,7 +59,9 @@ def renew(
 
 
 # Removes a finished job, or makes it due again. Does nothing if another worker holds the lease.
-@redis_script("""
+@redis_script(
+    PUSH_WAKEUP,
+    """
 local holder = redis.call('GET', lease)
 if holder and holder ~= worker_id then return end
 redis.call('DEL', lease)
@@ -70,10 +70,10 @@ if outcome == 'done' then
   redis.call('DEL', job, tries)
 elseif redis.call('ZSCORE', queue, job_id) then
   redis.call('ZADD', queue, now_ms(), job_id)
-  redis.call('LPUSH', wakeup, '1')
-  redis.call('PEXPIRE', wakeup, token_ttl_ms)
+  push_wakeup(wakeup)
 end
-""")
+""",
+)
 def release(
     *,
     queue: Key,
@@ -84,13 +84,9 @@ def release(
     job_id: str,
     worker_id: str,
     outcome: str,
-    token_ttl_ms: int,
 ) -> None: ...
 
 
 # Puts back a wakeup token that a worker took but does not use.
-@redis_script("""
-redis.call('LPUSH', wakeup, '1')
-redis.call('PEXPIRE', wakeup, token_ttl_ms)
-""")
-def return_token(*, wakeup: Key, token_ttl_ms: int) -> None: ...
+@redis_script(PUSH_WAKEUP, "push_wakeup(wakeup)")
+def return_token(*, wakeup: Key) -> None: ...

@@ -223,11 +223,7 @@ class LeaseWorker(Worker):
             wakeups = [keys.wakeup(queue) for queue in self.queues()]
             token = await self._redis.execute_command("BLPOP", *wakeups, self.poll_delay_s)
             if token and not self.allow_pick_jobs:
-                await lease_scripts.return_token(
-                    self._redis,
-                    wakeup=token[0].decode(),
-                    token_ttl_ms=lease_scripts.TOKEN_TTL_MS,
-                )
+                await lease_scripts.return_token(self._redis, wakeup=token[0].decode())
             return
         self._changed.clear()
         with suppress(TimeoutError):
@@ -287,5 +283,4 @@ class LeaseWorker(Worker):
             job_id=job_id,
             worker_id=self._id,
             outcome="done" if finish else "due",
-            token_ttl_ms=lease_scripts.TOKEN_TTL_MS,
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from mamba.operate.doctor.diagnosis import Diagnosis
-from shared.providers.names import has_usable_model
+from shared.providers.names import DEMO_HINT, has_usable_model
 from shared.settings import Settings
 from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
 
@@ -15,7 +15,7 @@ def check_settings(settings: Settings) -> Iterator[Diagnosis]:
             "model",
             "warning",
             "the built-in demo model generates all answers",
-            "set OPENAI_API_KEY to use a real model",
+            DEMO_HINT,
         )
     elif not has_usable_model(settings):
         yield Diagnosis("model", "wrong", "no model is configured", "set OPENAI_API_KEY")
