@@ -14,9 +14,9 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.run import Run
 from shared.runs.store import RunStore
+from tests.conftest import check_that_keys_expire
 from tests.support.ai_client.driver import AiClient
 from tests.support.browser.page import Browser, open_browser
-from tests.support.key_expiry import check_that_keys_expire
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import SseClient, open_sse_client
 from tests.support.upstream.client import Upstream
