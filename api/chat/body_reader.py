@@ -8,6 +8,8 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from api.chat.message import TAG_PREFIX
+from api.http.json_text import repair, to_utf8
+from shared.chat.media_types import declared_charset
 from shared.errors import InvalidRequest, TooLarge
 from shared.field_path import format_field_path
 from shared.settings import LimitSettings
@@ -38,6 +40,7 @@ async def read_body(
             body = await _read_bytes(request, limits.body_bytes)
     except TimeoutError:
         raise InvalidRequest(f"The body did not arrive within {_BODY_SECONDS} seconds.") from None
+    body = to_utf8(body, declared_charset(request.headers.get("content-type", "")))
     if body.count(b"{") + body.count(b"[") > _MAX_BRACKETS:
         raise TooLarge(f"The body contains more than {_MAX_BRACKETS:,} objects and lists.")
     if len(body) < _LARGE_BYTES:
@@ -66,12 +69,27 @@ def _parse(
     checks: Iterable[Callable[[_ModelT, LimitSettings], None]],
 ) -> _ModelT:
     try:
-        parsed = model.model_validate_json(body, context=limits)
+        parsed = _validate(model, body, limits)
     except ValidationError as error:
         raise _request_error(error) from None
     for check in checks:
         check(parsed, limits)
     return parsed
+
+
+def _validate(model: type[_ModelT], body: bytes, limits: LimitSettings) -> _ModelT:
+    """Validate a body. Invalid JSON is repaired if possible."""
+    try:
+        return model.model_validate_json(body, context=limits)
+    except ValidationError as error:
+        if not _is_invalid_json(error) or (repaired := repair(body)) == body:
+            raise
+    return model.model_validate_json(repaired, context=limits)
+
+
+def _is_invalid_json(error: ValidationError) -> bool:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return first["type"] == "json_invalid"
 
 
 def _request_error(error: ValidationError) -> InvalidRequest:

@@ -15,21 +15,21 @@ _SHAPE = bytes(
 #: XOR mask that turns the `%` of an escape into `=`.
 _MASK = bytes([ord("%") ^ ord("="), 0, 0])
 _KEEP_MASK = bytes(byte * (byte == _MASK[0]) for byte in range(256))
-#: Base64 characters that clients escape.
-_ESCAPED = {b"%2B": b"+", b"%2b": b"+", b"%2F": b"/", b"%2f": b"/", b"%3D": b"=", b"%3d": b"="}
+#: The alphabet of URLs (RFC 4648), and the white space that base64 may contain.
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_WHITE_SPACE = b"\t\n\f\r "
 
 
 def validate(url: str) -> None:
     """Raise ValueError if `decode` would. Escapes alone are always valid."""
-    if not url.partition(",")[0].endswith(";base64"):
-        _body(url)
-    else:
-        decode(url)
+    head, body = _split(url)
+    if _is_base64(head):
+        decode_base64(body)
 
 
 def media_type(url: str) -> str:
     """Return the media type that a `data:` URL declares, with its parameters."""
-    return url.partition(",")[0].removeprefix("data:").removesuffix(";base64")
+    return _split(url)[0].partition(":")[2]
 
 
 def decode(url: str) -> bytes:
@@ -38,20 +38,33 @@ def decode(url: str) -> bytes:
     Raises:
         ValueError: if the comma is missing or the base64 is invalid.
     """
-    head, body = _body(url)
-    if not head.endswith(";base64"):
-        return _unescaped(body.encode())
-    raw = body.encode()
-    for escape, character in _ESCAPED.items():
-        raw = raw.replace(escape, character)
+    head, body = _split(url)
+    return decode_base64(body) if _is_base64(head) else _unescaped(body.encode())
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode base64 as browsers do: with line breaks, without padding, with escapes, URL-safe.
+
+    Raises:
+        ValueError: if the base64 is invalid.
+    """
+    raw = _unescaped(text.encode("ascii")).translate(_URL_SAFE, _WHITE_SPACE)
+    if len(raw) % 4:
+        raw = raw.rstrip(b"=")
+        raw += b"=" * (-len(raw) % 4)
     return base64.b64decode(raw, validate=True)
 
 
-def _body(url: str) -> tuple[str, str]:
+def _split(url: str) -> tuple[str, str]:
     head, comma, body = url.partition(",")
     if not comma:
         raise ValueError("the comma is missing")
     return head, body
+
+
+def _is_base64(head: str) -> bool:
+    _, *parameters = head.lower().split(";")
+    return any(parameter.strip() == "base64" for parameter in parameters)
 
 
 def _unescaped(raw: bytes) -> bytes:

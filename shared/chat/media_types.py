@@ -9,6 +9,16 @@ from shared.chat.text_decoding import holds_text
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"
 
+_STANDARD_NAMES = {
+    "": UNKNOWN,
+    "*/*": UNKNOWN,
+    "binary/octet-stream": UNKNOWN,
+    "image/*": UNKNOWN,
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "application/x-pdf": "application/pdf",
+}
 _TEXTS = ("json", "xml", "yaml", "x-yaml", "toml")
 #: First bytes of binary formats.
 _SIGNATURES = {
@@ -16,10 +26,20 @@ _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"GIF87a": "image/gif",
     b"GIF89a": "image/gif",
-    b"%PDF-": "application/pdf",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+}
+_PDF = "application/pdf"
+_PDF_MARK = b"%PDF-"
+#: Readers of PDF search this far for the mark.
+_PDF_SEARCH_BYTES = 1024
+#: Brands of ISO media files that hold images.
+_ISO_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "image/heic"),
+    **dict.fromkeys((b"avif", b"avis"), "image/avif"),
 }
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-_SIGNED = frozenset({*_SIGNATURES.values(), *_RIFF.values()})
+_SIGNED = frozenset({*_SIGNATURES.values(), *_RIFF.values(), *_ISO_BRANDS.values(), _PDF})
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^\s;"',]+)""", re.IGNORECASE)
 
 
@@ -42,7 +62,7 @@ def is_allowed(media_type: str, patterns: Sequence[str]) -> bool:
 def normalize_media_type(media_type: str) -> str:
     """Return the media type in lowercase, without parameters, and by its standard name."""
     bare = media_type.partition(";")[0].strip().lower()
-    return {"": UNKNOWN, "image/jpg": "image/jpeg"}.get(bare, bare)
+    return _STANDARD_NAMES.get(bare, bare)
 
 
 def declared_charset(media_type: str) -> str | None:
@@ -61,8 +81,10 @@ def detect_media_type(declared: str, content: bytes) -> str:
         WrongMediaType: if the content is declared as an image, PDF or text but is not.
     """
     media_type = normalize_media_type(declared)
-    if found := _signature(content):
+    if found := _signature(content, declared=media_type):
         return found
+    if media_type in _SIGNED and not content:
+        raise WrongMediaType("The file is empty.")
     if media_type in _SIGNED:
         raise WrongMediaType(f"The content is not {media_type}, as declared.")
     if holds_text(content):
@@ -72,7 +94,12 @@ def detect_media_type(declared: str, content: bytes) -> str:
     return media_type
 
 
-def _signature(content: bytes) -> str | None:
+def _signature(content: bytes, *, declared: str) -> str | None:
     if content.startswith(b"RIFF"):
         return _RIFF.get(content[8:12])
+    if content[4:8] == b"ftyp":
+        return _ISO_BRANDS.get(content[8:12])
+    beginning = content[:_PDF_SEARCH_BYTES]
+    if beginning.lstrip().startswith(_PDF_MARK) or (declared == _PDF and _PDF_MARK in beginning):
+        return _PDF
     return next((kind for start, kind in _SIGNATURES.items() if content.startswith(start)), None)

@@ -1,6 +1,7 @@
 """Every request is accepted or rejected with a problem response, never with a 500."""
 
 import asyncio
+import codecs
 import json
 import signal
 import time
@@ -157,6 +158,15 @@ ACCEPTED = {
     "an input nested 90 deep": tool_part("[" * 90 + "]" * 90),
     "an input of 2 MB": tool_part('"' + "0," * MB + '"'),
     "an input of 40,000 values": tool_part("[" + "0," * 40_000 + "0]"),
+    "invalid UTF-8": b'{"messages":[{"role":"user","content":"\xff\xfe"}]}',
+    "UTF-16": chat().decode().encode("utf-16"),
+    "a lone surrogate in a text": b'{"messages":[{"role":"user","content":"\\ud800"}]}',
+    "a lone surrogate in an id": b'{"id":"\\udc00","messages":[{"role":"user","content":"Hi"}]}',
+    "a lone surrogate in a key": b'{"\\ud800":1,"messages":[{"role":"user","content":"Hi"}]}',
+    "a lone surrogate in an input's key": tool_part('{"\\ud800":1}'),
+    "a lone surrogate in an older message": chat({"role": "user", "content": "\ud83d"}, HI),
+    "a byte order mark": codecs.BOM_UTF8 + chat(),
+    "NaN and Infinity": tool_part('{"a":NaN,"b":[-Infinity]}'),
     "an emoji as a pair of surrogates": chat({"role": "user", "content": "\U0001f600"}),
 }
 
@@ -176,8 +186,6 @@ INVALID_JSON = {
     "empty": b"",
     "plain text": b"hello",
     "two values": chat() + chat(),
-    "invalid UTF-8": b'{"messages":[{"role":"user","content":"\xff\xfe"}]}',
-    "UTF-16": chat().decode().encode("utf-16"),
     "a raw NUL": b'{"messages":"\0"}',
     "nested 100,000 deep": b"[" * 100_000,
     "nested 100,000 deep in an unknown key": (
@@ -185,10 +193,6 @@ INVALID_JSON = {
     ),
     "nested 100,000 deep in an input": tool_part("[" * 100_000 + "]" * 100_000),
     "objects nested 100,000 deep in an input": tool_part('{"a":' * 100_000 + "1" + "}" * 100_000),
-    "a lone surrogate in a text": b'{"messages":[{"role":"user","content":"\\ud800"}]}',
-    "a lone surrogate in an id": b'{"id":"\\udc00","messages":[{"role":"user","content":"Hi"}]}',
-    "a lone surrogate in a key": b'{"\\ud800":1,"messages":[{"role":"user","content":"Hi"}]}',
-    "a lone surrogate in an input's key": tool_part('{"\\ud800":1}'),
     "a number of 100,000 digits": tool_part("9" * 100_000),
     "a number of 100,000 digits for an id": b'{"id":' + b"9" * 100_000 + b"," + chat()[1:],
 }

@@ -13,6 +13,8 @@ from shared.settings import LimitSettings
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(16)
 WEBP = b"RIFF\x10\0\0\0WEBPVP8 " + bytes(8)
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+AVIF = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1"
 PDF = b"%PDF-1.7\n%\xe2\xe3"
 ZIP = b"PK\x03\x04" + bytes(16)
 
@@ -27,6 +29,17 @@ ZIP = b"PK\x03\x04" + bytes(16)
         ("", WEBP, "image/webp"),
         ("image/gif", b"GIF89a" + bytes(8), "image/gif"),
         ("application/octet-stream", PDF, "application/pdf"),
+        ("application/pdf", b"\r\n" + PDF, "application/pdf"),
+        ("text/plain", b"\r\n" + PDF, "application/pdf"),
+        ("application/pdf", b"HTTP/1.1 200 OK\r\n\r\n" + PDF, "application/pdf"),
+        ("application/x-pdf", PDF, "application/pdf"),
+        ("text/markdown", b"A PDF begins with %PDF-1.7.", "text/markdown"),
+        ("image/*", PNG, "image/png"),
+        (" Image/PNG ", PNG, "image/png"),
+        ("", HEIC, "image/heic"),
+        ("image/png", AVIF, "image/avif"),
+        ("video/mp4", b"\0\0\0\x18ftypisom\0\0\2\0", "video/mp4"),
+        ("", b"II*\0\x08\0\0\0", "image/tiff"),
         ("", b"print(1)\n", "text/plain"),
         ("video/mp2t", b"const a = 1", "text/plain"),
         ("application/x-sh", "größer".encode("latin-1"), "text/plain"),
@@ -47,7 +60,8 @@ def test_content_overrides_the_declared_type(declared: str, content: bytes, dete
     ("declared", "content"),
     [
         ("image/png", b"<html>"),
-        ("application/pdf", b""),
+        ("application/pdf", b"no PDF"),
+        ("image/heic", b"no HEIC"),
         ("image/webp", b"RIFF\x10\0\0\0AVI "),
         ("text/plain", b"\0\1\2"),
         ("text/csv", ZIP),
@@ -56,6 +70,12 @@ def test_content_overrides_the_declared_type(declared: str, content: bytes, dete
 def test_content_that_contradicts_its_type_is_rejected(declared: str, content: bytes) -> None:
     with pytest.raises(WrongMediaType, match=declared):
         detect_media_type(declared, content)
+
+
+@pytest.mark.parametrize("declared", ["image/png", "application/pdf"])
+def test_empty_file_that_is_no_text_is_rejected(declared: str) -> None:
+    with pytest.raises(WrongMediaType, match="empty"):
+        detect_media_type(declared, b"")
 
 
 @pytest.mark.parametrize(
