@@ -29,6 +29,7 @@ from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.garbage_collection import tune_garbage_collection
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, ProcessRecord
+from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.queue.queue_positions import QueuePositions
@@ -108,8 +109,8 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     lookup = RunLookup(stores.runs, stores.chats, stores.stream)
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
     positions = await stack.enter_async_context(QueuePositionTracker(QueuePositions(redis)))
-    checks = ComponentChecks(stores, live, agents)
     monitor = _system_monitor(stores, live, agents)
+    checks = ComponentChecks(stores, live, monitor)
     await _register_process(redis, monitor, stack)
     return Process(
         live=live,
@@ -190,7 +191,8 @@ async def _register_process(redis: Redis, monitor: SystemMonitor, stack: AsyncEx
         return ApiRecord(**dict(process), clients=count_stream_clients())
 
     await stack.enter_async_context(ProcessHeartbeat(ApiRegistry(redis), identity, describe))
-    await stack.enter_async_context(MetricsSampler(MetricsHistory(redis), monitor, identity.id))
+    sampler = MetricsSampler(MetricsHistory(redis), monitor, VanishedWorkers(redis), identity.id)
+    await stack.enter_async_context(sampler)
 
 
 def _process_of(request: Request) -> Process:

@@ -19,6 +19,7 @@ from shared.monitoring.sampler import MetricsSampler
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.garbage_collection import tune_garbage_collection
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
+from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.providers.names import DEMO_HINT
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
@@ -129,7 +130,7 @@ async def _compose(
     agents = await stack.enter_async_context(AgentRegistry(live, models))
     catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
     await stack.enter_async_context(AgentCatalogPublisher(agents, catalog))
-    chats = await _chat_runner(live, stores, running, agents, stack)
+    chats = await _chat_runner(live, stores, running, agents, worker_id, stack)
     titles = TitleRunner(TitleStore(redis), models, running, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
     listener = await stack.enter_async_context(CommandListener(stores.runs, running, stop.set))
@@ -154,6 +155,7 @@ async def _chat_runner(
     stores: Stores,
     running: RunningRuns,
     agents: AgentRegistry,
+    worker_id: str,
     stack: AsyncExitStack,
 ) -> ChatRunner:
     failed_runs = FailedRuns(stores.queue, retention=live.now.run.retention_seconds)
@@ -162,6 +164,7 @@ async def _chat_runner(
         stores.stream,
         await stack.enter_async_context(GroupCommit(stores.stream)),
         RunFinalizer(stores.stream, failed_runs),
+        worker_id,
     )
     retries = RetryPolicy(lambda model: max_retries_of(live.now, model))
     attempts = AttemptRunner(services, lambda: live.now.run, retries)
@@ -174,7 +177,12 @@ def _metrics_sampler(stores: Stores, live: LiveSettings, worker_id: str) -> Metr
     async def queues() -> set[str]:
         return await catalog.queues(live.now)
 
-    return MetricsSampler(MetricsHistory(stores.queue), SystemMonitor(stores, queues), worker_id)
+    return MetricsSampler(
+        MetricsHistory(stores.queue),
+        SystemMonitor(stores, queues),
+        VanishedWorkers(stores.queue),
+        worker_id,
+    )
 
 
 async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:

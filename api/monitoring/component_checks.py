@@ -7,15 +7,12 @@ so details contain no addresses or keys.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from api.catalog.agent_directory import AgentDirectory
-from shared.processes.workers import WorkerRegistry
+from shared.monitoring.snapshot import QueueSnapshot, SystemMonitor, SystemSnapshot
 from shared.providers.health import ProviderReport, ProviderReports
-from shared.queue.queue_depth import read_depths
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.stores import Stores
@@ -46,35 +43,42 @@ class Component(BaseModel):
 
 Components = dict[str, Component]
 
+_NO_REDIS = Component(status="unhealthy", detail="Redis does not respond.")
+
 
 class ComponentChecks:
     """Runs the checks and caches their results. Create one per process."""
 
-    def __init__(self, stores: Stores, live: LiveSettings, agents: AgentDirectory) -> None:
+    def __init__(self, stores: Stores, live: LiveSettings, monitor: SystemMonitor) -> None:
         self._stores = stores
         self._redis = stores.queue
         self._live = live
-        self._agents = agents
-        self._workers = WorkerRegistry(stores.queue)
+        self._monitor = monitor
         self._cache = SingleFlightCache(self._check_all)
+        self._providers = SingleFlightCache(self._check_providers)
 
     async def read(self) -> Components:
         """Return the state of every component, at most a few seconds old."""
-        interval = self._live.now.health.interval_seconds
-        return await self._cache.get(max_age_seconds=min(_MAX_AGE_SECONDS, interval))
+        return await self._cache.get(max_age_seconds=self._max_age)
+
+    async def read_providers(self) -> Components:
+        """Return the state of every model endpoint by the name of its provider."""
+        return await self._providers.get(max_age_seconds=self._max_age)
+
+    @property
+    def _max_age(self) -> float:
+        return min(_MAX_AGE_SECONDS, self._live.now.health.interval_seconds)
 
     async def _check_all(self) -> Components:
-        settings = self._live.now
-        redis, streams, queue, workers, other_queues, providers = await asyncio.gather(
-            _timed(self._ping),
-            self._streams(),
-            _timed(lambda: self._queue(settings)),
-            _timed(self._worker_capacity),
-            self._other_queues(settings),
-            self._providers(settings),
+        redis, streams, queues_and_workers, providers = await asyncio.gather(
+            _timed(self._ping), self._streams(), self._queues_and_workers(), self.read_providers()
         )
-        system = {"redis": redis, **streams, "queue": queue, **other_queues, "workers": workers}
-        return {**providers, **system}
+        if redis.status == "unhealthy":  # the snapshot may be from a moment before
+            queues_and_workers = {"queue": redis, "workers": redis}
+        system = {"redis": redis, **streams, **queues_and_workers}
+        # A provider can have the same name as a system component.
+        named = {f"provider:{n}" if n in SYSTEM_COMPONENTS else n: c for n, c in providers.items()}
+        return {**named, **system}
 
     async def _ping(self) -> Component:
         await self._redis.execute_command("PING")
@@ -95,51 +99,29 @@ class ComponentChecks:
             return Component(status=status, detail=detail)
         return Component(status="healthy", detail=f"{len(replies)} nodes")
 
-    async def _other_queues(self, settings: Settings) -> Components:
-        """Return a component `queue:NAME` for each other queue of the agents and models."""
-        try:
-            async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
-                names = await self._agents.queues() | set(settings.models.queues.values())
-        except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
-            return {}
-        others = sorted(names - {keys.MAIN_QUEUE})
-        checks = [_timed(partial(self._queue, settings, name)) for name in others]
-        queues = await asyncio.gather(*checks)
-        return {f"queue:{name}": queue for name, queue in zip(others, queues, strict=True)}
+    async def _queues_and_workers(self) -> Components:
+        """Return the components `queue` and `workers`, and `queue:NAME` for each other queue."""
+        started_at = time.perf_counter()
+        system = await self._monitor.snapshot()
+        if not system.redis.up:
+            return {"queue": _NO_REDIS, "workers": _NO_REDIS}
+        limit = self._live.now.limits.queue_depth
+        components = {_queue_component(q.name): _queue(q, limit) for q in system.queues}
+        components["workers"] = _workers(system)
+        latency_ms = _rounded((time.perf_counter() - started_at) * 1000)
+        return {
+            name: component.model_copy(update={"latency_ms": latency_ms})
+            for name, component in components.items()
+        }
 
-    async def _queue(self, settings: Settings, name: str = keys.MAIN_QUEUE) -> Component:
-        depth = (await read_depths(self._redis, [name]))[name]
-        detail = f"{depth.waiting} waiting, {depth.running + depth.deferred} running"
-        if depth.waiting:
-            detail += f", oldest wait {depth.oldest_wait_ms / 1000:.1f} s"
-        alive = await self._workers.alive()
-        serving = [worker for worker in alive if not worker.draining]
-        if alive and not any(worker.serves(keys.queue(name)) for worker in serving):
-            detail += ", no worker serves it"
-        full = 0 < settings.limits.queue_depth <= depth.waiting
-        slow = full or depth.oldest_wait_ms > _LONG_WAIT_MS
-        return Component(status="degraded" if slow else "healthy", detail=detail)
-
-    async def _worker_capacity(self) -> Component:
-        alive = [worker for worker in await self._workers.alive() if not worker.draining]
-        if not alive:
-            return Component(status="unhealthy", detail="No worker is alive.")
-        running = sum(worker.running for worker in alive)
-        slots = sum(worker.concurrency for worker in alive)
-        detail = f"{len(alive)} alive, {running} of {slots} slots in use"
-        return Component(status="degraded" if running >= slots else "healthy", detail=detail)
-
-    async def _providers(self, settings: Settings) -> Components:
+    async def _check_providers(self) -> Components:
+        settings = self._live.now
         names = _provider_names(settings)
         reports = await self._reports(names, settings)
         checks = {name: _provider(reports.get(name), settings) for name in names}
         if settings.openai.demo:
             checks["openai"] = Component(status="healthy", detail="Built-in demo model.")
-        # A provider can have the same name as a system component.
-        return {
-            f"provider:{name}" if name in SYSTEM_COMPONENTS else name: component
-            for name, component in checks.items()
-        }
+        return checks
 
     async def _reports(self, names: list[str], settings: Settings) -> dict[str, ProviderReport]:
         if not settings.health.openai_check_enabled:
@@ -161,9 +143,35 @@ async def _timed(check: Callable[[], Awaitable[Component]]) -> Component:
         async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
             component = await check()
     except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
-        return Component(status="unhealthy", detail="Redis does not respond.")
+        return _NO_REDIS
     latency_ms = _rounded((time.perf_counter() - started_at) * 1000)
     return component.model_copy(update={"latency_ms": latency_ms})
+
+
+def _queue_component(name: str) -> str:
+    return "queue" if name == keys.MAIN_QUEUE else f"queue:{name}"
+
+
+def _queue(queue: QueueSnapshot, limit: int) -> Component:
+    detail = f"{queue.waiting} waiting, {queue.running + queue.deferred} running"
+    if queue.waiting:
+        detail += f", oldest wait {queue.oldest_wait_ms / 1000:.1f} s"
+    if not queue.workers:
+        detail += ", no worker serves it"
+    elif queue.full:
+        detail += f", all {queue.slots} slots in use"
+    unserved = queue.waiting and not queue.workers
+    too_many = 0 < limit <= queue.waiting
+    impaired = unserved or too_many or queue.full or queue.oldest_wait_ms > _LONG_WAIT_MS
+    return Component(status="degraded" if impaired else "healthy", detail=detail)
+
+
+def _workers(system: SystemSnapshot) -> Component:
+    if not system.serving:
+        return Component(status="unhealthy", detail="No worker is alive.")
+    running = sum(worker.running for worker in system.serving)
+    detail = f"{len(system.serving)} alive, {running} of {system.slots} slots in use"
+    return Component(status="degraded" if running >= system.slots else "healthy", detail=detail)
 
 
 def _provider_names(settings: Settings) -> list[str]:

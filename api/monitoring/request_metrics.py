@@ -1,10 +1,12 @@
 """Counters of requests, refusals, runs and streams. See `docs/reference/metrics.md`."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared.errors import QueueFull
+from shared.agents.agent_card import BUILT_IN_AGENTS
+from shared.errors import Refusal
 from shared.telemetry.metrics import AGENT_LABELS
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -25,8 +27,19 @@ STREAM_CLIENTS = Gauge(
 )
 _STREAMS = Counter("mamba_streams", "Ended streams, by outcome.", ("outcome",))
 
+
+def _codes(refusal: type[Refusal] = Refusal) -> Iterator[str]:
+    yield refusal.code
+    for narrower in refusal.__subclasses__():
+        yield from _codes(narrower)
+
+
 # An alert detects the first increase only if the series exists with the value 0 before.
-_REFUSALS.labels(QueueFull.code)
+for _code in _codes():
+    _REFUSALS.labels(_code)
+for _card in BUILT_IN_AGENTS:
+    AGENT_LABELS.add(_card.name)
+    _ACCEPTED.labels(_card.name)
 for _outcome in ("complete", "client_gone", "cut"):
     _STREAMS.labels(_outcome)
 
@@ -54,6 +67,7 @@ class RequestOutcome(NamedTuple):
 def count_request(request: RequestOutcome) -> None:
     method = request.method if request.method in _METHODS else "other"
     route = request.route or "other"
+    _REQUESTS.labels(method, route, "500")  # exported as 0 before the first server error
     _REQUESTS.labels(method, route, str(request.status or "none")).inc()
     if request.seconds is not None:
         _DURATION.labels(method, route).observe(request.seconds)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from api.monitoring.component_checks import SYSTEM_COMPONENTS, ComponentChecks
+from api.monitoring.component_checks import ComponentChecks
 from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.stores import Stores
@@ -19,6 +19,9 @@ _INFO_TIMEOUT_SECONDS = 2.0
 GAUGES = (
     ("mamba_queue_runs", "Runs in a queue, by state.", ("queue", "state")),
     ("mamba_queue_oldest_wait_seconds", "Wait of the oldest due run in a queue.", ("queue",)),
+    ("mamba_queue_workers", "Workers that serve a queue and are not draining.", ("queue",)),
+    ("mamba_queue_slots", "Run capacity of the workers that serve a queue.", ("queue",)),
+    ("mamba_queue_slots_used", "Slots in use on the workers that serve a queue.", ("queue",)),
     ("mamba_queue_limit", "Maximum number of waiting runs in a queue; 0 means no limit.", ()),
     ("mamba_workers", "Live workers, by state.", ("state",)),
     ("mamba_workers_runs", "Runs in progress on all workers.", ()),
@@ -37,6 +40,9 @@ GAUGES = (
     ("mamba_provider_up", "1 if a model endpoint passes its check.", ("provider",)),
     ("mamba_provider_latency_seconds", "Time to list the models of an endpoint.", ("provider",)),
 )
+
+#: Counted by the whole deployment. Every API process exports the same value.
+COUNTERS = (("mamba_workers_vanished", "Workers that stopped without shutting down.", ()),)
 
 _Values = dict[str, list[tuple[tuple[str, ...], float]]]
 
@@ -92,16 +98,15 @@ class SystemGauges:
         }
 
     async def _of_providers(self) -> _Values:
-        components = await self._checks.read()
+        components = await self._checks.read_providers()
         values: _Values = {"mamba_provider_up": [], "mamba_provider_latency_seconds": []}
-        for key, component in components.items():
-            if key in SYSTEM_COMPONENTS or component.status == "unknown":
+        for name, component in components.items():
+            if component.status == "unknown":
                 continue
-            label = (key.removeprefix("provider:"),)
-            values["mamba_provider_up"].append((label, component.status == "healthy"))
+            values["mamba_provider_up"].append(((name,), component.status == "healthy"))
             if component.latency_ms is not None:
                 seconds = component.latency_ms / 1000
-                values["mamba_provider_latency_seconds"].append((label, seconds))
+                values["mamba_provider_latency_seconds"].append(((name,), seconds))
         return values
 
 
@@ -128,6 +133,9 @@ def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
         "mamba_queue_oldest_wait_seconds": [
             ((queue.name,), queue.oldest_wait_ms / 1000) for queue in queues
         ],
+        "mamba_queue_workers": [((queue.name,), queue.workers) for queue in queues],
+        "mamba_queue_slots": [((queue.name,), queue.slots) for queue in queues],
+        "mamba_queue_slots_used": [((queue.name,), queue.slots_used) for queue in queues],
     }
 
 
@@ -140,12 +148,14 @@ def _of_workers(system: SystemSnapshot) -> _Values:
         ],
         "mamba_workers_runs": [((), system.running)],
         "mamba_workers_slots": [((), system.slots)],
+        "mamba_workers_vanished": [((), system.vanished_total)],
     }
 
 
 def _families(values: _Values) -> Iterable[Metric]:
-    for name, help_text, labels in GAUGES:
-        family = GaugeMetricFamily(name, help_text, labels=labels)
-        for label_values, value in values.get(name, ()):
-            family.add_metric(label_values, value)
-        yield family
+    for kind, rows in ((GaugeMetricFamily, GAUGES), (CounterMetricFamily, COUNTERS)):
+        for name, help_text, labels in rows:
+            family = kind(name, help_text, labels=labels)
+            for label_values, value in values.get(name, ()):
+                family.add_metric(label_values, value)
+            yield family

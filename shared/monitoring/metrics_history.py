@@ -40,6 +40,8 @@ class Sample(BaseModel):
     succeeded: float = 0.0
     failed: float = 0.0
     cancelled: float = 0.0
+    #: Attempts whose worker was lost.
+    crashed: float = 0.0
     #: Output tokens.
     tokens: float = 0.0
     #: None if no run started, or produced a first token, since the previous sample.

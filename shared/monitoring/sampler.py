@@ -1,5 +1,7 @@
 """Adds samples to the metrics history. API and worker processes elect a leader for each sample.
 
+The leader also reports the workers that have vanished.
+
 Rates are the differences of all process counters since the previous sample. A new process counts
 from zero, and a process that shut down has stored its final counters.
 """
@@ -20,6 +22,7 @@ from shared.monitoring.metrics_history import (
 from shared.monitoring.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.counters import Counters, quantile
 from shared.processes.registry import ProcessRecord
+from shared.processes.vanished import VanishedWorkers
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 log = structlog.stdlib.get_logger()
@@ -33,9 +36,16 @@ _FIRST_RECORD_SECONDS = 2.0
 class MetricsSampler(BackgroundTask):
     """Adds a sample of the deployment whenever this process is the leader."""
 
-    def __init__(self, history: MetricsHistory, monitor: SystemMonitor, process_id: str) -> None:
+    def __init__(
+        self,
+        history: MetricsHistory,
+        monitor: SystemMonitor,
+        vanished: VanishedWorkers,
+        process_id: str,
+    ) -> None:
         self._history = history
         self._monitor = monitor
+        self._vanished = vanished
         self._id = process_id
 
     async def _run(self) -> None:
@@ -44,6 +54,7 @@ class MetricsSampler(BackgroundTask):
             try:
                 pause = await self._history.try_become_leader(self._id)
                 if not pause:
+                    await self.report_vanished()
                     await self.sample()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.debug(
@@ -52,6 +63,19 @@ class MetricsSampler(BackgroundTask):
                     error=str(error),
                 )
             await asyncio.sleep(pause + random.uniform(0, _JITTER_SECONDS))  # noqa: S311
+
+    async def report_vanished(self) -> None:
+        """Log the workers that have vanished since the last call of any process."""
+        for worker in await self._vanished.observe():
+            log.warning(
+                "worker.vanished",
+                message="Worker stopped without shutting down",
+                worker_id=worker.id,
+                host=worker.host,
+                pid=worker.pid,
+                running=worker.running,
+                seen_at=worker.seen_at,
+            )
 
     async def sample(self) -> None:
         """Add a sample of the current system snapshot."""
@@ -96,6 +120,7 @@ def make_sample(
         succeeded=rate(counted.succeeded),
         failed=rate(counted.failed),
         cancelled=rate(counted.cancelled),
+        crashed=rate(counted.crashed),
         tokens=rate(counted.tokens),
         wait_p50_ms=_ms(quantile(counted.wait, 0.5)),
         wait_p95_ms=_ms(quantile(counted.wait, 0.95)),

@@ -6,15 +6,16 @@ snapshot per second, which costs Redis a few commands in O(log n).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.monitoring.metrics_history import SAMPLES_KEPT, MetricsHistory, Sample
 from shared.processes.api_processes import ApiRecord, ApiRegistry
+from shared.processes.vanished import VanishedWorker, VanishedWorkers
 from shared.processes.workers import WorkerRecord, WorkerRegistry
-from shared.queue.queue_depth import read_depths
+from shared.queue.queue_depth import QueueDepth, queues_with_jobs, read_depths
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.failed_runs import FailedRuns
@@ -25,6 +26,9 @@ from shared.single_flight import SingleFlightCache
 
 #: Maximum number of live runs, and of failed runs, in an overview.
 MOST_RUNS = 50
+#: Maximum number of vanished workers in a snapshot.
+_MOST_VANISHED = 20
+_HOUR_MS = 3_600_000
 _MAX_AGE_SECONDS = 1.0
 _TIMEOUT_SECONDS = 2.0
 
@@ -44,6 +48,16 @@ class QueueSnapshot(_SnapshotModel):
     deferred: int
     #: Wait of the oldest waiting run in milliseconds.
     oldest_wait_ms: int
+    #: The workers that serve the queue and are not draining, their slots, and those in use. A
+    #: worker that serves several queues counts for each of them.
+    workers: int = 0
+    slots: int = 0
+    slots_used: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether all slots of the workers that serve the queue are in use."""
+        return 0 < self.slots <= self.slots_used
 
 
 class RedisSnapshot(_SnapshotModel):
@@ -81,6 +95,10 @@ class SystemSnapshot(_SnapshotModel):
     #: Oldest process first.
     workers: tuple[WorkerRecord, ...] = ()
     apis: tuple[ApiRecord, ...] = ()
+    #: Workers that stopped without shutting down within the last hour, newest first.
+    vanished: tuple[VanishedWorker, ...] = ()
+    #: How many workers have vanished since the deployment started.
+    vanished_total: int = 0
     #: If `up` is false, all other fields are from the last successful read.
     redis: RedisSnapshot = RedisSnapshot(up=False)
 
@@ -120,12 +138,17 @@ _SnapshotT = TypeVar("_SnapshotT", bound=SystemSnapshot)
 
 
 class SystemMonitor:
-    """Reads and caches snapshots. `queues` returns queues besides the main and the served ones."""
+    """Reads and caches snapshots.
+
+    `queues` returns the configured queues. The main queue, those that workers serve and those that
+    have jobs are added.
+    """
 
     def __init__(self, stores: Stores, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
         redis = self._redis = stores.queue
         self._named = queues
         self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
+        self._vanished = VanishedWorkers(redis)
         self._runs, self._live = stores.runs, stores.live_runs
         self._failed = FailedRuns(redis, retention=stores.retention)
         self._samples = MetricsHistory(redis)
@@ -151,22 +174,40 @@ class SystemMonitor:
         return tuple(sample for sample in overview.samples if sample.at > since)
 
     async def _load_snapshot(self) -> SystemSnapshot:
-        return await _load_or_keep(self._read_snapshot, self._snapshots.latest or SystemSnapshot())
+        return await _load_or_keep(self.read_snapshot, self._snapshots.latest or SystemSnapshot())
 
     async def _load_overview(self) -> SystemOverview:
         return await _load_or_keep(self._read_overview, self._overviews.latest or SystemOverview())
 
-    async def _read_snapshot(self) -> SystemSnapshot:
+    async def read_snapshot(self) -> SystemSnapshot:
+        """Return a new snapshot.
+
+        Raises:
+            REDIS_UNAVAILABLE, RedisError: if Redis does not respond.
+        """
         redis, at = await self._read_redis()
-        named = await self._named()
-        workers, apis = await asyncio.gather(self._workers.alive(), self._apis.alive())
-        served = {keys.queue_name(key) for worker in workers for key in worker.queues}
-        others = sorted({*named, *served} - {keys.MAIN_QUEUE})
-        depths = await read_depths(self._redis, [keys.MAIN_QUEUE, *others])
-        queues = [QueueSnapshot(name=name, **depth._asdict()) for name, depth in depths.items()]
-        return SystemSnapshot(
-            at=at, queues=tuple(queues), workers=tuple(workers), apis=tuple(apis), redis=redis
+        workers, apis, total = await asyncio.gather(
+            self._workers.alive(), self._apis.alive(), self._vanished.total()
         )
+        alive = [worker.id for worker in workers]
+        vanished = await self._vanished.newest(_MOST_VANISHED, since=at - _HOUR_MS, alive=alive)
+        return SystemSnapshot(
+            at=at,
+            queues=await self._read_queues(workers),
+            workers=tuple(workers),
+            apis=tuple(apis),
+            vanished=tuple(vanished),
+            vanished_total=total,
+            redis=redis,
+        )
+
+    async def _read_queues(self, workers: Sequence[WorkerRecord]) -> tuple[QueueSnapshot, ...]:
+        """Return the main queue first, then all others by name."""
+        named, used = await asyncio.gather(self._named(), queues_with_jobs(self._redis))
+        served = {keys.queue_name(key) for worker in workers for key in worker.queues}
+        others = sorted({*named, *used, *served} - {keys.MAIN_QUEUE})
+        depths = await read_depths(self._redis, [keys.MAIN_QUEUE, *others])
+        return tuple(_queue(name, depth, workers) for name, depth in depths.items())
 
     async def _read_overview(self) -> SystemOverview:
         snapshot = await self.snapshot()
@@ -221,6 +262,18 @@ async def _load_or_keep(
             return await load()
     except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
         return latest.model_copy(update={"redis": RedisSnapshot(up=False)})
+
+
+def _queue(name: str, depth: QueueDepth, workers: Iterable[WorkerRecord]) -> QueueSnapshot:
+    key = keys.queue(name)
+    serving = [worker for worker in workers if not worker.draining and worker.serves(key)]
+    return QueueSnapshot(
+        name=name,
+        **depth._asdict(),
+        workers=len(serving),
+        slots=sum(worker.concurrency for worker in serving),
+        slots_used=sum(worker.running for worker in serving),
+    )
 
 
 def _live(live: LiveRun, now: int) -> RunSnapshot:

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from shared.telemetry.metrics import DURATION_BUCKETS
 
 _RUNS, _ACCEPTED, _TOKENS = "mamba_runs_total", "mamba_runs_accepted_total", "mamba_tokens_total"
+_ATTEMPTS = "mamba_attempts_total"
 _WAIT, _FIRST_TOKEN = "mamba_run_wait_seconds_bucket", "mamba_run_first_token_seconds_bucket"
 #: Names of the metrics that the counters are derived from.
-SOURCES = (_RUNS, _ACCEPTED, _TOKENS, _WAIT, _FIRST_TOKEN)
+SOURCES = (_RUNS, _ACCEPTED, _TOKENS, _ATTEMPTS, _WAIT, _FIRST_TOKEN)
 
 _NONE = (0,) * (len(DURATION_BUCKETS) + 1)
 
@@ -28,6 +29,8 @@ class Counters(BaseModel):
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
+    #: Attempts of other workers that crashed, found by this one.
+    crashed: int = 0
     #: Output tokens.
     tokens: int = 0
     #: Counts per bucket of `DURATION_BUCKETS`; the last bucket has no upper bound.
@@ -49,6 +52,7 @@ class Counters(BaseModel):
             succeeded=self.succeeded + sign * other.succeeded,
             failed=self.failed + sign * other.failed,
             cancelled=self.cancelled + sign * other.cancelled,
+            crashed=self.crashed + sign * other.crashed,
             tokens=self.tokens + sign * other.tokens,
             wait=buckets(self.wait, other.wait),
             first_token=buckets(self.first_token, other.first_token),
@@ -86,7 +90,7 @@ def quantile(buckets: tuple[int, ...], share: float) -> float | None:
 def _read() -> Counters:
     """Read the counters of this process, also in multiprocess mode."""
     runs: dict[str, int] = {}
-    sums: dict[str, int] = {_ACCEPTED: 0, _TOKENS: 0}
+    sums: dict[str, int] = {_ACCEPTED: 0, _TOKENS: 0, _ATTEMPTS: 0}
     buckets: dict[str, dict[str, int]] = {_WAIT: {}, _FIRST_TOKEN: {}}
     for sample in _samples():
         value = round(sample.value)
@@ -96,6 +100,8 @@ def _read() -> Counters:
         elif sample.name in buckets:
             bound, counts = sample.labels["le"], buckets[sample.name]
             counts[bound] = counts.get(bound, 0) + value
+        elif sample.name == _ATTEMPTS:
+            sums[_ATTEMPTS] += value if sample.labels["outcome"] == "crashed" else 0
         elif sample.labels.get("kind", "output") == "output":
             sums[sample.name] += value
     return Counters(
@@ -103,6 +109,7 @@ def _read() -> Counters:
         succeeded=runs.get("succeeded", 0),
         failed=runs.get("failed", 0),
         cancelled=runs.get("cancelled", 0),
+        crashed=sums[_ATTEMPTS],
         tokens=sums[_TOKENS],
         wait=_per_bucket(buckets[_WAIT].values()),
         first_token=_per_bucket(buckets[_FIRST_TOKEN].values()),

@@ -1,7 +1,8 @@
 """Registries of live processes. Each process renews its own record; others read the records.
 
-A record expires if its process stops renewing it. A process that shuts down deregisters at once,
-and its final counters are kept for the next sample.
+A process that stops renewing its record counts as gone after `ALIVE_SECONDS`. The record is kept a
+while longer, to describe a process that vanished (`vanished.py`). A process that shuts down
+deregisters at once, and its final counters are kept for the next sample.
 """
 
 import asyncio
@@ -21,8 +22,10 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.redis.scripts import Key, redis_script
 
-#: Time to live of a record; a process renews it three times within this time.
+#: A process is alive for this time after it renewed its record. It does so three times within it.
 ALIVE_SECONDS = 6.0
+#: How long the ids and records of processes are kept at most after their last renewal.
+KEPT_MS = 3_600_000
 #: Time to live of final counters: longer than the interval of samples.
 _FINAL_COUNTERS_TTL_MS = 15_000
 _DEREGISTER_SECONDS = 1.0
@@ -70,6 +73,7 @@ class ProcessRegistry(Generic[RecordT]):
             process_id=record.id,
             text=record.model_dump_json(),
             alive_ms=self._alive_ms,
+            kept_ms=KEPT_MS,
         )
 
     async def deregister(self, record: RecordT) -> None:
@@ -151,12 +155,14 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
 # A member's score is the time, by the clock of Redis, at which it counts as gone.
 @redis_script("""
 local now = now_ms()
-redis.call('ZREMRANGEBYSCORE', members, '-inf', now)
+redis.call('ZREMRANGEBYSCORE', members, '-inf', now - kept_ms)
 redis.call('ZADD', members, now + alive_ms, process_id)
-redis.call('SET', record, text, 'PX', alive_ms)
-if redis.call('PTTL', members) < alive_ms then redis.call('PEXPIRE', members, alive_ms) end
+redis.call('SET', record, text, 'PX', kept_ms)
+redis.call('PEXPIRE', members, kept_ms)
 """)
-def _renew(*, members: Key, record: Key, process_id: str, text: str, alive_ms: int) -> None: ...
+def _renew(
+    *, members: Key, record: Key, process_id: str, text: str, alive_ms: int, kept_ms: int
+) -> None: ...
 
 
 # Returns the records of all members that are alive.

@@ -1,14 +1,16 @@
-"""The number of waiting, running, and deferred jobs in a queue."""
+"""The queues that have jobs, and the number of waiting, running, and deferred jobs in a queue."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.redis.scripts import Keys, redis_script
+from shared.redis.scripts import Key, Keys, redis_script
 
 #: How many of the jobs that are not due yet are checked for a lease.
 _MAX_LEASES_CHECKED = 1000
+#: How many of the queues that were used last are checked for jobs.
+_MAX_QUEUES = 200
 
 
 class QueueDepth(NamedTuple):
@@ -19,6 +21,25 @@ class QueueDepth(NamedTuple):
     deferred: int
     #: How long ago the oldest waiting job became due; 0 if none waits.
     oldest_wait_ms: int
+
+
+async def queues_with_jobs(redis: Redis) -> list[str]:
+    """Return the names of the queues that have jobs, whether or not a worker serves them.
+
+    A name that is not valid UTF-8 is left out: no setting can have written it.
+    """
+    names = await _with_jobs(
+        redis, names=keys.QUEUES, main=keys.QUEUE, key_prefix=keys.queue(""), limit=_MAX_QUEUES
+    )
+    return sorted(name.decode() for name in names if _is_text(name))
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 async def read_depths(redis: Redis, queues: Sequence[str]) -> dict[str, QueueDepth]:
@@ -34,6 +55,18 @@ async def read_depths(redis: Redis, queues: Sequence[str]) -> dict[str, QueueDep
         max_leases=_MAX_LEASES_CHECKED,
     )
     return {name: QueueDepth(*depth) for name, depth in zip(queues, reply, strict=True)}
+
+
+# Admission records the name of a queue with each run.
+@redis_script("""
+local found = {}
+for _, name in ipairs(redis.call('ZREVRANGE', names, 0, limit - 1)) do
+  local queue = name == 'main' and main or key_prefix .. name
+  if redis.call('EXISTS', queue) == 1 then found[#found + 1] = name end
+end
+return found
+""")
+def _with_jobs(*, names: Key, main: Key, key_prefix: str, limit: int) -> list[bytes]: ...
 
 
 # A job's score is the time it is due. A lease moves it a few seconds into the future, so deferred

@@ -13,6 +13,12 @@ QUEUE = "mamba:queue"
 WORKERS = "mamba:workers"
 #: Sorted set: the ids of the API processes, by expiry time.
 API_PROCESSES = "mamba:apis"
+#: Stream: the workers that stopped without shutting down, newest last.
+VANISHED_WORKERS = "mamba:workers:vanished"
+#: Hash: since when the workers have been observed, and how many of them have vanished.
+WORKER_WATCH = "mamba:workers:watch"
+#: Sorted set: the names of the queues that runs were added to, by the time of the newest.
+QUEUES = "mamba:queues"
 #: The name of the main queue. Agents can have separate queues.
 MAIN_QUEUE = "main"
 #: Hash: the newest health report of each provider, by name.

@@ -24,11 +24,13 @@ class AdmissionParameters(TypedDict):
     admission_mark: Key
     job: Key
     queue: Key
+    queue_names: Key
     wakeup: Key
     rate: Key
     live_runs: Key
     idempotency: OptionalKey
     run_id: str
+    queue_name: str
     payload: bytes
     ttl_ms: int
     max_wakeup_tokens: int
@@ -121,6 +123,8 @@ local function admit()
     redis.call('LPUSH', wakeup, '1')
   end
   redis.call('ZADD', queue, due, run_id)
+  redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
+  redis.call('ZADD', queue_names, now, queue_name)
   redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
   redis.call('ZADD', live_runs, now, run_id)
   if interval > 0 then
@@ -132,7 +136,9 @@ local function admit()
     redis.call('HSET', idempotency, 'run', run_id, 'fingerprint', fingerprint)
     redis.call('PEXPIRE', idempotency, ttl_ms)
   end
-  for _, key in ipairs({queue, wakeup, live_runs}) do redis.call('PEXPIRE', key, ttl_ms) end
+  for _, key in ipairs({queue, queue_names, wakeup, live_runs}) do
+    redis.call('PEXPIRE', key, ttl_ms)
+  end
   return admitted(run_id, superseded)
 end
 """

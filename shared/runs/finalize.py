@@ -8,17 +8,22 @@ import structlog
 from shared.errors import StreamClosed
 from shared.queue.job_queue import JobQueue
 from shared.runs.failed_runs import FailedRuns
+from shared.runs.failure_codes import MEANINGS
 from shared.runs.run import Run
 from shared.streams.event_stream import Append, Closure, EventStream, read_all
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
-from shared.telemetry.metrics import count_run
+from shared.telemetry.metrics import RUN_ERRORS, count_run
 
 log = structlog.stdlib.get_logger()
 
 #: Codes of failures that end a run outside an attempt. Such a run may have produced no output.
 NEVER_STARTED_CODES = frozenset({"lost", "dropped", "unknown_agent", "unreadable_job"})
+
+# `increase()` in an alert misses the first failure unless its series already exists with 0.
+for _code in MEANINGS:
+    RUN_ERRORS.labels(_code)
 
 #: The user-visible text of the failure `lost`.
 ORPHANED_TEXT = "The answer was lost because its job is no longer in the queue."

@@ -54,16 +54,22 @@ class RunStore:
         """Store a stop request. The next append to the stream reports it to the writer."""
         await _cancel(self._redis, run=keys.run(run_id))
 
-    async def count_failure(self, run_id: str, attempt: int) -> None:
-        """Count an attempt as failed, unless its end was counted before."""
-        await self._count(run_id, attempt, "failures")
+    async def count_failure(self, run_id: str, attempt: int, code: str = "") -> None:
+        """Count an attempt as failed, unless its end was recorded before."""
+        await self._record_end(run_id, attempt, f"failed {code}", "failures")
 
     async def count_handover(self, run_id: str, attempt: int) -> None:
-        """Count an attempt as handed over, unless its end was counted before."""
-        await self._count(run_id, attempt, "handovers")
+        """Count an attempt as handed over, unless its end was recorded before."""
+        await self._record_end(run_id, attempt, "handed_over ", "handovers")
 
-    async def _count(self, run_id: str, attempt: int, field: str) -> None:
-        await _count_end(self._redis, run=keys.run(run_id), counter=field, mark=f"end:{attempt}")
+    async def record_broken(self, run_id: str, attempt: int) -> None:
+        """Record that an attempt ended in an unexpected error. It counts like a crash."""
+        await self._record_end(run_id, attempt, "broken ", "")
+
+    async def _record_end(self, run_id: str, attempt: int, end: str, counter: str) -> None:
+        await _record_end(
+            self._redis, run=keys.run(run_id), counter=counter, field=f"end:{attempt}", ending=end
+        )
 
     async def hand_back(self, run_id: str) -> float | None:
         """Record that a worker handed the run back without an attempt.
@@ -127,13 +133,15 @@ if redis.call('EXISTS', run) == 1 then redis.call('HSET', run, field, value) end
 def _set_field(*, run: Key, field: str, value: str) -> None: ...
 
 
-# An attempt ends once, even if the call is repeated.
+# An attempt ends once, even if the call is repeated. The field holds its outcome, code and end.
 @redis_script("""
-if redis.call('EXISTS', run) == 1 and redis.call('HSETNX', run, mark, counter) == 1 then
+if redis.call('EXISTS', run) == 0 then return end
+local text = ending .. ' ' .. string.format('%d', now_ms())
+if redis.call('HSETNX', run, field, text) == 1 and counter ~= '' then
   redis.call('HINCRBY', run, counter, 1)
 end
 """)
-def _count_end(*, run: Key, counter: str, mark: str) -> None: ...
+def _record_end(*, run: Key, counter: str, field: str, ending: str) -> None: ...
 
 
 @redis_script("""

@@ -75,6 +75,9 @@ class Takeover(NamedTuple):
     waited: float = 0.0
     queue: str = keys.MAIN_QUEUE
     supersedes: str = ""
+    #: Whether the previous attempt ended without a record, and the worker that made it.
+    crashed: bool = False
+    previous_worker: str = ""
 
     @property
     def crashes(self) -> int:
@@ -107,8 +110,10 @@ class Append:
 class EventStream(Protocol):
     """The interface of event streams. Redis and the in-memory fake pass the same contract tests."""
 
-    async def take_over(self, run_id: str) -> Takeover:
+    async def take_over(self, run_id: str, *, worker: str = "") -> Takeover:
         """Become the run's only writer: raise the attempt and fence off the previous one.
+
+        `worker` is the id of the worker that makes the attempt.
 
         Raises:
             StreamClosed: if the run has ended or is no longer retained.
@@ -153,7 +158,7 @@ class RedisEventStream:
         self._live_ttl_ms = int(live_ttl * 1000)
         self._retention_ms = int(retention * 1000)
 
-    async def take_over(self, run_id: str) -> Takeover:
+    async def take_over(self, run_id: str, *, worker: str = "") -> Takeover:
         nonce = secrets.token_hex(8)  # redis-py repeats the command if the reply is lost
         reply = await scripts.take_over(
             self._redis,
@@ -161,10 +166,12 @@ class RedisEventStream:
             run=keys.run(run_id),
             ttl_ms=self._live_ttl_ms,
             nonce=nonce,
+            worker=worker,
         )
         if not reply:
             raise StreamClosed
-        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms, queue, other = reply
+        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms = reply[:7]
+        queue, other, crashed, previous = reply[7:]
         return Takeover(
             attempt,
             offset,
@@ -175,6 +182,8 @@ class RedisEventStream:
             waited_ms / 1000,
             queue.decode(),
             other.decode(),
+            bool(crashed),
+            previous.decode(errors="replace"),
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:

@@ -77,19 +77,26 @@ if state ~= 'queued' and state ~= 'running' then return false end
 local _, offset = tail()
 local attempt = count('attempts')
 local now = now_ms()
+local now_text = string.format('%d', now)
 if redis.call('HGET', run, 'takeover_nonce') ~= nonce then
   attempt = redis.call('HINCRBY', run, 'attempts', 1)
   redis.call('XADD', stream, attempt .. '-0', 'd', string.format('%d', offset))
   redis.call('HSET', run, 'state', 'running', 'takeover_nonce', nonce)
+  if worker ~= '' then redis.call('HSET', run, 'worker:' .. attempt, worker .. ' ' .. now_text) end
 end
-redis.call('HSETNX', run, 'started_at', string.format('%d', now))
+local previous = redis.call('HMGET', run, 'end:' .. attempt - 1, 'worker:' .. attempt - 1)
+local crashed = attempt > 1 and not previous[1] and 1 or 0
+redis.call('HSETNX', run, 'started_at', now_text)
 redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
 local started = count('started_at')
 local admitted = redis.call('HGET', run, 'admitted_at') or started
 return {attempt, offset, count('cancel'), now - started,
   count('failures'), count('handovers'), started - admitted,
-  redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or ''}
+  redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or '',
+  crashed, string.match(previous[2] or '', '^%S*')}
 """,
 )
-def take_over(*, stream: Key, run: Key, ttl_ms: int, nonce: str) -> list[Any] | None: ...
+def take_over(
+    *, stream: Key, run: Key, ttl_ms: int, nonce: str, worker: str
+) -> list[Any] | None: ...

@@ -49,11 +49,15 @@ AGENT_LABELS = LabelValues()
 #: Models from the settings, and models that have responded. A request may contain any name.
 MODEL_LABELS = LabelValues()
 
+OUTCOMES = ("succeeded", "failed", "cancelled")
+
 RUNS = Counter("mamba_runs", "Runs ended, by outcome.", ("agent", "model", "outcome"))
 RUN_ERRORS = Counter("mamba_run_errors", "Runs failed, by error code.", ("code",))
 STREAM_CATCH_UPS = Counter(
     "mamba_stream_catch_ups", "Reads of a stream to catch up with it.", ("reason",)
 )
+for _reason in ("subscribed", "more", "slow", "missed"):
+    STREAM_CATCH_UPS.labels(_reason)
 STREAM_GAPS = Counter(
     "mamba_stream_gaps", "Offsets missing from a stream, which means lost events."
 )
@@ -79,8 +83,15 @@ def set_process_info() -> None:
     SETTINGS_LOADED.set(1)
 
 
+def expect_run(agent: str, model: str) -> None:
+    """Export 0 for each outcome: `increase()` misses the first count of a series without it."""
+    for outcome in OUTCOMES:
+        RUNS.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model), outcome)
+
+
 def count_run(agent: str, model: str, outcome: str, error: str | None) -> None:
     """Count an ended run; `error` is an error code."""
+    expect_run(agent, model)
     RUNS.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model), outcome).inc()
     if error is not None:
         RUN_ERRORS.labels(error).inc()

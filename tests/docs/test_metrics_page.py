@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import api.monitoring.request_metrics
 import shared.telemetry.metrics
 import worker.telemetry.metrics
-from api.monitoring.system_gauges import GAUGES
+from api.monitoring.system_gauges import COUNTERS, GAUGES
 from shared.telemetry.metrics import LabelValues, exposition
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +28,7 @@ def defined() -> dict[str, tuple[str, tuple[str, ...]]]:
     found: dict[str, tuple[str, tuple[str, ...]]] = {
         name: ("gauge", labels) for name, _, labels in GAUGES
     }
+    found |= {f"{name}_total": ("counter", labels) for name, _, labels in COUNTERS}
     for module in MODULES:
         for value in vars(module).values():
             if isinstance(value, MetricWrapperBase):

@@ -31,6 +31,8 @@ class RunServices:
     stream: EventStream
     commit: GroupCommit
     finalizer: RunFinalizer
+    #: Id of this worker.
+    worker_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
 from shared.errors import Fenced, StreamError
 from shared.queue.job import RunChat
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.settings import RunSettings
 from shared.streams.event_stream import Takeover
-from shared.telemetry.metrics import AGENT_LABELS
+from shared.telemetry.metrics import AGENT_LABELS, expect_run
 from worker.agents.engine import AgentEngine
 from worker.agents.usage import UsageMeter
 from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
@@ -42,15 +44,22 @@ class AttemptRunner:
                 # Taking over assigns the attempt number, so the end of the attempt must be counted.
                 await self._interrupted(await beginning)
                 return True
+            except StreamError:
+                raise
+            except Exception:
+                await self._record_broken(job.run_id, beginning)
+                raise
 
     async def _begin(self, execution: Execution) -> Attempt:
         job, stream = execution.job, self._services.stream
-        takeover = await stream.take_over(job.run_id)
+        takeover = await stream.take_over(job.run_id, worker=self._services.worker_id)
         await execution.trace.begin(takeover)
         if takeover.supersedes:  # the API may have crashed before it stored this stop request
             await self._services.runs.request_cancel(takeover.supersedes)
         found = await TakenOverRun.read(stream, takeover, job)
         _count_beginning(job, takeover)
+        if takeover.crashed:
+            _report_crash(takeover)
         log.info(
             "run.attempt",
             message="Attempt started",
@@ -119,9 +128,16 @@ class AttemptRunner:
         attempt.trace.fail(failure.code)
         await asyncio.sleep(pause)
         # Counted after the pause: an attempt that is handed over during it must not count twice.
-        await self._services.runs.count_failure(attempt.job.run_id, takeover.attempt)
+        await self._services.runs.count_failure(attempt.job.run_id, takeover.attempt, failure.code)
         ATTEMPTS.labels("failed").inc()
         return False
+
+    async def _record_broken(self, run_id: str, beginning: "asyncio.Future[Attempt]") -> None:
+        """Record the end of an attempt that began. Best effort: it counts as a crash anyway."""
+        if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
+            with suppress(*REDIS_UNAVAILABLE, RedisError):
+                number = beginning.result().takeover.attempt
+                await self._services.runs.record_broken(run_id, number)
 
     async def _interrupted(self, attempt: Attempt) -> None:
         """Handle a cancellation: a stop request, the loss of the run, or the worker's shutdown."""
@@ -144,9 +160,21 @@ class AttemptRunner:
 
 def _count_beginning(job: RunChat, takeover: Takeover) -> None:
     AGENT_LABELS.add(job.agent)
+    expect_run(job.agent, job.model)
     ATTEMPTS_STARTED.inc()
     if takeover.attempt == 1:
         RUN_WAIT.labels(takeover.queue).observe(takeover.waited)
+
+
+def _report_crash(takeover: Takeover) -> None:
+    """Report that the previous attempt's worker was killed or hung, so that its lease expired."""
+    ATTEMPTS.labels("crashed").inc()
+    log.warning(
+        "run.attempt_crashed",
+        message="The previous attempt crashed; this one continues the run",
+        attempt=takeover.attempt - 1,
+        worker_id=takeover.previous_worker,
+    )
 
 
 def _seconds_left(limit: asyncio.Timeout) -> float:

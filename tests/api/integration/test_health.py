@@ -11,10 +11,8 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.catalog.agent_directory import AgentDirectory
 from api.monitoring.component_checks import ComponentChecks
-from shared.agents.agent_file import AgentFile
-from shared.agents.catalog import AgentCatalog
+from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
@@ -30,6 +28,7 @@ from shared.settings import (
     Settings,
 )
 from shared.settings.live_settings import LiveSettings
+from tests.shared.integration.test_metrics_history import no_queues
 from tests.shared.integration.test_workers import record
 from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey
@@ -247,9 +246,8 @@ def recording(redis: Redis) -> RecordingRedis:
 
 def checks_over(recording: RecordingRedis, settings: Settings) -> ComponentChecks:
     redis = cast("Redis", recording)
-    agents = AgentDirectory(AgentCatalog(redis, live_ttl=60), AgentFile(settings.agents))
     stores = Stores(redis, redis, live_ttl=60, retention=60)
-    return ComponentChecks(stores, LiveSettings(settings), agents)
+    return ComponentChecks(stores, LiveSettings(settings), SystemMonitor(stores, no_queues))
 
 
 async def test_concurrent_requests_share_one_check(recording: RecordingRedis) -> None:

@@ -8,10 +8,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.processes.workers import WorkerRegistry
+from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.runs.failure_codes import MEANINGS
 from shared.settings import (
     HealthSettings,
     LimitSettings,
@@ -103,6 +104,81 @@ async def test_gauges_report_every_queue_and_the_limit(redis: Redis, valkey: Val
     assert samples["mamba_queue_oldest_wait_seconds", "local"] >= 60
     assert samples["mamba_queue_runs", "main", "waiting"] == 0
     assert samples["mamba_queue_limit",] == 7
+
+
+async def test_queue_without_workers_is_no_provider(redis: Redis, valkey: Valkey) -> None:
+    await WorkerRegistry(redis).renew(serving("w", "main", running=1))
+    await use_queue(redis, "unserved")
+
+    async with client_of(settings(valkey)) as client:
+        samples = await read(client)
+        components = (await client.get("/health")).json()["components"]
+
+    assert samples["mamba_queue_runs", "unserved", "waiting"] == 1
+    assert samples["mamba_queue_workers", "unserved"] == 0
+    assert samples["mamba_queue_workers", "main"] == 1
+    assert not [key for key in samples if "provider" in key[0] and "queue:" in key[1]]
+    assert components["queue:unserved"]["status"] == "degraded"
+    assert components["queue:unserved"]["detail"].endswith(", no worker serves it")
+
+
+async def test_full_pool_is_reported_while_another_is_idle(redis: Redis, valkey: Valkey) -> None:
+    await WorkerRegistry(redis).renew(serving("idle", "main", running=0))
+    await WorkerRegistry(redis).renew(serving("full", "code", running=4))
+    drained = serving("drained", "code", running=0).model_copy(update={"draining": True})
+    await WorkerRegistry(redis).renew(drained)
+
+    async with client_of(settings(valkey)) as client:
+        samples = await read(client)
+        components = (await client.get("/health")).json()["components"]
+
+    assert samples["mamba_queue_slots", "code"] == samples["mamba_queue_slots_used", "code"] == 4
+    assert samples["mamba_queue_slots_used", "main"] == 0
+    assert components["queue:code"]["status"] == "degraded"
+    assert components["queue:code"]["detail"].endswith(", all 4 slots in use")
+    assert components["queue"]["status"] == components["workers"]["status"] == "healthy"
+
+
+async def test_known_codes_are_exported_before_the_first_failure(
+    redis: Redis,  # noqa: ARG001
+    valkey: Valkey,
+) -> None:
+    async with client_of(settings(valkey)) as client:
+        samples = await read(client)
+
+    errors = {key[1] for key in samples if key[0] == "mamba_run_errors_total"}
+    refusals = {key[1] for key in samples if key[0] == "mamba_http_refusals_total"}
+    assert errors >= set(MEANINGS)
+    assert refusals >= {"unauthenticated", "queue_full", "rate_limited", "unavailable"}
+    assert ("mamba_stream_catch_ups_total", "missed") in samples
+    assert ("mamba_runs_accepted_total", "research") in samples
+    assert samples["mamba_workers_vanished_total",] == 0
+
+
+async def test_first_server_error_of_a_route_is_expected(
+    redis: Redis,  # noqa: ARG001
+    valkey: Valkey,
+) -> None:
+    async with client_of(settings(valkey)) as client:
+        await client.get("/agents")
+        samples = await read(client)
+
+    assert samples["mamba_http_requests_total", "GET", "/agents", "500"] == 0
+
+
+def serving(worker_id: str, queue: str, *, running: int) -> WorkerRecord:
+    """Return the record of a worker with 4 slots that serves one queue."""
+    found = record(worker_id, running=running)
+    return found.model_copy(update={"queues": (keys.queue(queue),)})
+
+
+async def use_queue(redis: Redis, name: str) -> None:
+    """Add a job to a queue that no setting and no worker names."""
+    seconds, _ = await redis.execute_command("TIME")
+    await redis.execute_command("ZADD", keys.QUEUES, int(seconds) * 1000, name)
+    await redis.execute_command("ZADD", keys.queue(name), int(seconds) * 1000 - 60_000, "job")
+    for key in (keys.QUEUES, keys.queue(name)):
+        await redis.execute_command("PEXPIRE", key, 60_000)
 
 
 async def test_process_exports_version_and_settings_state(

@@ -151,6 +151,7 @@ async def test_run_with_a_killed_worker_counts_two_attempts(
 
     check_whole(events)
     assert after["mamba_attempts_begun_total",] == 1
+    assert after["mamba_attempts_total", "crashed"] == 1
     assert ("mamba_run_wait_seconds_count", "main") not in after
     assert ("mamba_run_first_token_seconds_count", "chat", name) not in after
 

@@ -11,6 +11,7 @@ from shared.monitoring.sampler import MetricsSampler, make_sample
 from shared.monitoring.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.counters import Counters
+from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -29,7 +30,9 @@ def open_monitor(redis: Redis) -> SystemMonitor:
 
 
 def open_sampler(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
-    return MetricsSampler(MetricsHistory(redis), open_monitor(redis), process_id)
+    return MetricsSampler(
+        MetricsHistory(redis), open_monitor(redis), VanishedWorkers(redis), process_id
+    )
 
 
 def worker(worker_id: str, *, up_ms: int = 0, **counted: int) -> WorkerRecord:

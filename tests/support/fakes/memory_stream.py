@@ -24,7 +24,7 @@ class MemoryEventStream:
     async def request_cancel(self, run_id: str) -> None:
         self._change(run_id, cancel=self.runs[run_id].cancel + 1)
 
-    async def count_failure(self, run_id: str, attempt: int) -> None:
+    async def count_failure(self, run_id: str, attempt: int, code: str = "") -> None:  # noqa: ARG002  (the store's)
         if self._first_end(run_id, attempt):
             self._change(run_id, failures=self.runs[run_id].failures + 1)
 
@@ -32,7 +32,7 @@ class MemoryEventStream:
         if self._first_end(run_id, attempt):
             self._change(run_id, handovers=self.runs[run_id].handovers + 1)
 
-    async def take_over(self, run_id: str) -> Takeover:
+    async def take_over(self, run_id: str, *, worker: str = "") -> Takeover:  # noqa: ARG002
         run = self.runs.get(run_id)
         if run is None or run.state.ended:
             raise StreamClosed
@@ -48,6 +48,7 @@ class MemoryEventStream:
             failures=run.failures,
             handovers=run.handovers,
             queue=run.queue,
+            crashed=attempt > 1 and (run_id, attempt - 1) not in self._ended,
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:

@@ -215,8 +215,8 @@ async def test_interrupt_during_a_takeover_is_handled(
     taken, resume = asyncio.Event(), asyncio.Event()
     take_over = harness.stream.take_over
 
-    async def slowly(run_id: str) -> Takeover:
-        takeover = await take_over(run_id)
+    async def slowly(run_id: str, *, worker: str) -> Takeover:
+        takeover = await take_over(run_id, worker=worker)
         taken.set()
         await resume.wait()
         return takeover

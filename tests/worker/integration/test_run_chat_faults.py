@@ -190,8 +190,8 @@ async def test_stop_ends_a_run_that_waits_for_an_agent(
 async def test_unexpected_error_is_retried_as_a_crash(
     harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_: str) -> Takeover:
-        raise RedisConnectionError("away: secret")
+    async def broken(_: str, *, worker: str) -> Takeover:
+        raise RedisConnectionError(f"away: secret {worker}")
 
     with monkeypatch.context() as patch:
         patch.setattr(harness.stream, "take_over", broken)
