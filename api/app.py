@@ -1,7 +1,7 @@
 """The FastAPI application."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
@@ -38,22 +38,11 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     live.on_change(lambda new: logs.configure(new.logging.level, new.logging.format))
     authenticator = Authenticator(live)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        logs.configure(settings.logging.level, settings.logging.format)
-        _warn_about_logged_bodies(settings)
-        live.on_change(_warn_about_logged_bodies)
-        warn_insecure_settings(settings)
-        live.on_change(warn_insecure_settings)
-        async with open_process(live, load) as app.state.process:
-            log.info("api.started", message="API started", demo=settings.openai.demo)
-            yield
-
     app = FastAPI(
         title="Mamba Server",
         description="A backend for AI chat whose answers survive disconnects and crashes.",
         version=installed_version(),
-        lifespan=lifespan,
+        lifespan=_lifespan(live, load),
         # The spans of this option contain chat ids and queries.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         docs_url=None,
@@ -74,6 +63,23 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     for module in (chats, titles, models, agents, tools, health, metrics, page, routes):
         app.include_router(module.router)
     return app
+
+
+def _lifespan(
+    live: LiveSettings, load: Callable[[], Settings] | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        settings = live.now
+        logs.configure(settings.logging.level, settings.logging.format)
+        for warn in (_warn_about_logged_bodies, warn_insecure_settings):
+            warn(settings)
+            live.on_change(warn)
+        async with open_process(live, load) as app.state.process:
+            log.info("api.started", message="API started", demo=settings.openai.demo)
+            yield
+
+    return lifespan
 
 
 def _warn_about_logged_bodies(settings: Settings) -> None:

@@ -84,13 +84,8 @@ class ChatService:
         if admitted.run_id != run.id:
             return await self._accepted_before(admitted)
         count_accepted_run(run.agent)
-        log.info(
-            "run.accepted",
-            message="Run accepted and queued",
-            run_id=run.id,
-            agent=run.agent,
-            messages=len(chat.messages),
-        )
+        fields = {"run_id": run.id, "agent": run.agent, "messages": len(chat.messages)}
+        log.info("run.accepted", message="Run accepted and queued", **fields)
         if admitted.superseded:
             await self._supersede(admitted.superseded, run)
         return AcceptedRun(run, admitted.rate_limit_status)

@@ -21,6 +21,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticSerializationError, to_json
 
+from shared.surrogates import replace_lone_surrogates
+
 FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
 
 #: The last entry of a stream, after its terminal event. The protocol defines it; it is not JSON.
@@ -41,21 +43,18 @@ class Event(BaseModel):
             return self.__pydantic_serializer__.to_json(self, exclude_none=True)
         except PydanticSerializationError:
             fields = self.model_dump(exclude_none=True)
-            return to_json(_replace_lone_surrogates(fields), inf_nan_mode="null")
+            return to_json(_valid_unicode(fields), inf_nan_mode="null")
 
 
-def _replace_lone_surrogates(value: Any) -> Any:  # noqa: ANN401  (any JSON)
+def _valid_unicode(value: Any) -> Any:  # noqa: ANN401  (any JSON)
     match value:
         case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return replace_lone_surrogates(value)
         case dict():
             fields = cast("dict[Any, Any]", value)
-            return {
-                _replace_lone_surrogates(key): _replace_lone_surrogates(item)
-                for key, item in fields.items()
-            }
+            return {_valid_unicode(key): _valid_unicode(item) for key, item in fields.items()}
         case list() | tuple():
-            return [_replace_lone_surrogates(item) for item in cast("list[Any]", value)]
+            return [_valid_unicode(item) for item in cast("list[Any]", value)]
         case _:
             return value
 

@@ -15,6 +15,8 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 from pydantic_core import to_json
 
+from shared.surrogates import replace_lone_surrogates
+
 _OPEN, _CLOSE = "<think>", "</think>"
 
 #: The field for reasoning that was extracted from the text. DeepSeek's servers use it.
@@ -170,4 +172,4 @@ def _replace_lone_surrogates(delta: ChoiceDeltaToolCall) -> None:
 
 
 def _valid_unicode(text: str | None) -> str | None:
-    return text and text.encode(errors="replace").decode()
+    return text and replace_lone_surrogates(text)

@@ -114,12 +114,17 @@ async def test_run_created_after_the_snapshot_is_waiting(
 ) -> None:
     monitor = open_monitor(redis)
     await monitor.snapshot()
-    await asyncio.sleep(0.01)
+    taken_at = await now_ms(redis)
+    await until(lambda: _is_later(redis, taken_at))
     await put(redis, "new", 0)
 
     [run] = (await monitor.overview()).live
 
     assert run.state == "waiting"
+
+
+async def _is_later(redis: Redis, than: int) -> bool:
+    return await now_ms(redis) > than
 
 
 async def test_waiting_runs_do_not_hide_running_ones(redis: Redis) -> None:
