@@ -10,6 +10,10 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
+# The lock files pin every version. Constraints of this machine must not change or break an installation.
+export PIP_CONSTRAINT := /dev/null
+unexport UV_CONSTRAINT UV_OVERRIDE UV_BUILD_CONSTRAINT
+
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 

@@ -8,50 +8,34 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
+from pydantic import SecretStr
 
+from deploy.value_types import TYPES
+from shared.agents.agent_file import FileAgent
 from shared.settings import Settings
-from shared.settings.names import is_section
+from shared.settings.names import INDEX, NAME, Key, all_keys, is_section, type_of
 from shared.settings.sections.base import is_live
 
 CHART = Path(__file__).parents[1] / "helm" / "mamba-server"
 VALUES = CHART / "values.yaml"
 AT_START = CHART / "at-start.json"
+SECRETS = CHART / "secrets.json"
 SCHEMA = CHART / "values.schema.json"
 README = CHART / "README.md"
 
 #: Settings sections that only one component reads.
 _READERS = {"server": ["api"], "worker": ["worker"], "research": ["worker"]}
 _TABLE = "<!-- values -->\n"
-_NULLABLE = {"worker.drainSeconds": "number"}
-_CHOICES = {
-    "image.pullPolicy": ["Always", "IfNotPresent", "Never"],
-    "api.service.type": ["ClusterIP", "NodePort", "LoadBalancer"],
-    "worker.autoscaling.kind": ["auto", "keda", "hpa"],
-    "worker.autoscaling.trigger": ["redis", "prometheus"],
-}
-_PATTERNS = {
-    "tracing.endpoint": r"^$|^https?://",
-    "tracing.sampler": r"^$|^(parentbased_)?(always_on|always_off|traceidratio)$",
-    "redis.url": r"^$|^(redis|rediss|unix)://|^sentinels?://[^/]+/[^/?]+",
-    "redis.streamsUrl": r"^$|^((redis|rediss|unix)://|clusters?://[^/?]+|sentinels?://[^/]+/[^/?]+)",
-    "valkey.memory": r"^[0-9]+(Mi|Gi)$",
-    "worker.autoscaling.redis.address": r"^$|^[^:/]+:[0-9]+$",
-    "metrics.serviceMonitor.interval": r"^([0-9]+[smh])+$",
-    "metrics.podMonitor.interval": r"^([0-9]+[smh])+$",
-    "metrics.rules.thresholds.noWorkersFor": r"^([0-9]+[smh])+$",
-}
-_TYPES: dict[type, dict[str, Any]] = {
+_TYPES_OF_DEFAULTS: dict[type, dict[str, Any]] = {
     bool: {"type": "boolean"},
     int: {"type": "integer", "minimum": 0},
     list: {"type": "array"},
     dict: {"type": "object"},
 }
 _THRESHOLDS = "metrics.rules.thresholds."
-#: A number of pods, or a percentage, in Kubernetes notation.
-_COUNT_OR_PERCENT = {"api.pdb.maxUnavailable", "worker.pdb.maxUnavailable"}
 
 
 @dataclass(frozen=True)
@@ -79,10 +63,13 @@ def schema() -> str:
     root["properties"] |= {"config": _settings(), "global": {"type": "object"}}
     root["properties"]["pools"] = {
         "type": "object",
-        "propertyNames": {"pattern": "^[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?$"},
+        "propertyNames": {"pattern": "^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$"},
         "additionalProperties": {"anyOf": [{"type": "null"}, worker]},
     }
-    definitions = Settings.model_json_schema()["$defs"]
+    definitions = {
+        **FileAgent.model_json_schema()["$defs"],
+        **Settings.model_json_schema()["$defs"],
+    }
     document = {"$schema": "http://json-schema.org/draft-07/schema#", **root, "$defs": definitions}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
@@ -96,6 +83,12 @@ def at_start() -> str:
         for component in _READERS.get(section, read) if names else ():
             read[component][section] = names
     return json.dumps(read, indent=1) + "\n"
+
+
+def secrets() -> str:
+    """Return secrets.json: the keys of the settings that are secret. `<name>` is any name."""
+    found = [key for key in all_keys(Settings) if key[-1] != NAME and _is_secret(key)]
+    return "[\n" + ",\n".join(f" {json.dumps(key)}" for key in found) + "\n]\n"
 
 
 def readme() -> str:
@@ -118,6 +111,11 @@ def _values(text: str) -> Iterator[Value]:
             description = ""
 
 
+def _is_secret(key: Key) -> bool:
+    annotation = type_of(Settings, tuple("0" if name == INDEX else name for name in key))
+    return SecretStr in (annotation, *get_args(annotation))
+
+
 def _at(tree: Any, path: list[str]) -> Any:  # noqa: ANN401
     for name in path:
         tree = tree[name]
@@ -138,21 +136,16 @@ def _section(found: list[Value], prefix: str) -> dict[str, Any]:
 
 
 def _type(value: Value) -> dict[str, Any]:
-    if value.path in _NULLABLE:
-        return {"type": [_NULLABLE[value.path], "null"], "minimum": 0}
-    if value.path in _COUNT_OR_PERCENT:
-        return {"type": ["integer", "string"]}
-    if value.path.startswith(_THRESHOLDS) and not isinstance(value.default, str):
+    if value.path in TYPES:
+        return TYPES[value.path]
+    if value.path == "agents":
+        agent = FileAgent.model_json_schema(ref_template="#/$defs/{model}")
+        return {"type": "array", "items": {k: v for k, v in agent.items() if k != "$defs"}}
+    if value.path.startswith(_THRESHOLDS):
         return {"type": "number", "minimum": 0}
     if isinstance(value.default, str):
-        return {"type": "string", **_constraints(value.path)}
-    return _TYPES[type(value.default)]
-
-
-def _constraints(path: str) -> dict[str, Any]:
-    if path in _CHOICES:
-        return {"enum": _CHOICES[path]}
-    return {"pattern": _PATTERNS[path]} if path in _PATTERNS else {}
+        return {"type": "string"}
+    return _TYPES_OF_DEFAULTS[type(value.default)]
 
 
 def _settings() -> dict[str, Any]:
@@ -182,4 +175,5 @@ def _format(default: Any) -> str:  # noqa: ANN401
 if __name__ == "__main__":
     SCHEMA.write_text(schema())
     AT_START.write_text(at_start())
+    SECRETS.write_text(secrets())
     README.write_text(readme())

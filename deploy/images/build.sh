@@ -10,12 +10,13 @@ config=$(mktemp)
 npmrc=$(mktemp)
 trap 'rm -f "$config" "$npmrc"' EXIT
 
-# Lines of the form `name = value`. Environment variables override files. The lock files pin every
-# version, so a constraint file of this machine, which the build cannot read, is left out.
+# Only the options that select a package index, as lines of the form `name = value`; environment variables
+# override files. Other options concern this machine: a constraint file, for example, is not in the image.
+options='index-url|extra-index-url|find-links|no-index|trusted-host|cert|client-cert|proxy|timeout|default-timeout|retries'
 echo '[global]' >"$config"
 .venv/bin/python -m pip config list |
-    sed -n "s/^\(:env:\|global\)\.\([a-z-]*\)='\(.*\)'$/\2 = \3/p" |
-    grep -v '^constraint = ' |
+    sed -nE "s/^(:env:|global)\.($options)='(.*)'$/\2 = \3/p" |
+    sed 's/\\n/ /g' | # a value of several lines
     sort --key=1,1 --unique --stable >>"$config"
 
 for name in registry cafile; do

@@ -33,27 +33,39 @@ mamba-server/pool: {{ . }}
 {{- /* Pod labels have no versions, so that a new chart version alone rolls no pods. */ -}}
 {{- define "mamba.podLabels" -}}
 {{ include "mamba.selector" . }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
-{{- with .values.podLabels }}
+{{- with merge (deepCopy .values.podLabels) .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
+{{- /* Labels of an object. Takes root, component, pool, labels. */ -}}
 {{- define "mamba.labels" -}}
 {{ include "mamba.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: mamba-server
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.commonLabels }}
+{{- with merge (deepCopy (default dict .labels)) .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
-{{- /* Takes root, image. */ -}}
+{{- /* The reference of an image. Takes root, image. */ -}}
 {{- define "mamba.image" -}}
-{{- $tagged := printf "%s:%s" .image (default .root.Chart.AppVersion .root.Values.image.tag) -}}
-{{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $tagged }}
+{{- $values := .root.Values.image -}}
+{{- with $values.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository -}}
+{{- if .image.digest -}}
+@{{ .image.digest }}
+{{- else -}}
+:{{ coalesce .image.tag $values.tag .root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{- /* A dictionary as YAML, without the keys that the values set to null. */ -}}
+{{- define "mamba.compact" -}}
+{{- $kept := dict -}}
+{{- range $name, $value := . -}}
+{{- if not (kindIs "invalid" $value) }}{{ $_ := set $kept $name $value }}{{ end -}}
+{{- end -}}
+{{- toYaml $kept -}}
 {{- end }}

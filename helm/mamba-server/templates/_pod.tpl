@@ -16,60 +16,38 @@ Takes root, component. */ -}}
 {{- toJson $read -}}
 {{- end }}
 
-{{- /* Grace periods and ports are derived from these settings, so variables must not override them. */ -}}
-{{- define "mamba.env.check" -}}
-{{- $derived := list "MAMBA_SERVER__PORT" "MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS" "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS" "MAMBA_WORKER__DRAIN_SECONDS" "MAMBA_REDIS__URL" "MAMBA_REDIS__STREAMS_URL" -}}
-{{- if include "mamba.worker.metrics" .root -}}
-{{- $derived = concat $derived (list "MAMBA_WORKER__METRICS_PORT" "MAMBA_WORKER__METRICS_HOST") -}}
-{{- end -}}
-{{- range concat (list) .values.env -}}
-{{- if has .name $derived -}}
-{{- fail (printf "%s cannot be set by env: the chart derives other values from it. See config, redis, worker.drainSeconds and metrics.workerPort in values.yaml" .name) -}}
-{{- end -}}
-{{- end -}}
-{{- range $name, $_ := .root.Values.secret.values -}}
-{{- if has $name $derived -}}
-{{- fail (printf "%s cannot be set by secret.values: see config, redis, worker.drainSeconds and metrics.workerPort in values.yaml" $name) -}}
-{{- end -}}
-{{- end -}}
-{{- end }}
-
 {{- define "mamba.annotations" -}}
-checksum/at-start: {{ include "mamba.atStart" . | sha256sum }}
-checksum/secret: {{ include "mamba.secret.content" .root | sha256sum }}
-{{- if .root.Values.metrics.annotations }}
-{{- $port := ternary .root.Values.config.server.port .root.Values.metrics.workerPort (eq .component "api") }}
-prometheus.io/scrape: "true"
-prometheus.io/port: {{ $port | quote }}
-prometheus.io/path: {{ .root.Values.metrics.path }}
-{{- end }}
-{{- with .values.podAnnotations }}
-{{ toYaml . }}
-{{- end }}
+{{- $derived := dict "checksum/at-start" (include "mamba.atStart" . | sha256sum) "checksum/secret" (include "mamba.secret.content" .root | sha256sum) -}}
+{{- if .root.Values.metrics.annotations -}}
+{{- $port := ternary .root.Values.config.server.port .root.Values.metrics.workerPort (eq .component "api") -}}
+{{- $derived = merge $derived (dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString $port) "prometheus.io/path" .root.Values.metrics.path) -}}
+{{- end -}}
+{{- toYaml (merge (deepCopy .values.podAnnotations) $derived) -}}
 {{- end }}
 
 {{- /* The pod spec that both components share, without the container. */ -}}
 {{- define "mamba.pod" -}}
-serviceAccountName: {{ include "mamba.serviceAccount" .root }}
+serviceAccountName: {{ default (include "mamba.serviceAccount" .root) .values.serviceAccountName }}
 automountServiceAccountToken: false
 # Service links would add variables such as MAMBA_SERVER_PORT, which look like settings.
 enableServiceLinks: false
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  fsGroup: 1000
-  seccompProfile:
-    type: RuntimeDefault
+  {{- include "mamba.compact" .values.podSecurityContext | nindent 2 }}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
   {{- end }}
 {{- end }}
-{{- with .values.spreadOver }}
+{{- if .values.topologySpreadConstraints }}
 topologySpreadConstraints:
-  {{- range . }}
+  {{- $selector := dict "labelSelector" (dict "matchLabels" (include "mamba.selector" . | fromYaml)) }}
+  {{- range .values.topologySpreadConstraints }}
+  - {{ toYaml (merge (deepCopy .) $selector) | nindent 4 | trim }}
+  {{- end }}
+{{- else if .values.spreadOver }}
+topologySpreadConstraints:
+  {{- range .values.spreadOver }}
   - topologyKey: {{ . }}
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
@@ -93,6 +71,10 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .values.initContainers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 volumes:
   # Mounted as a folder, because a subPath mount is never updated.
   - name: config
@@ -101,16 +83,16 @@ volumes:
   - name: tmp
     emptyDir:
       sizeLimit: 64Mi
+  {{- with .values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{- define "mamba.container" -}}
 image: {{ include "mamba.image" (dict "root" .root "image" .values.image) }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+  {{- include "mamba.compact" .values.securityContext | nindent 2 }}
 resources:
   {{- toYaml .values.resources | nindent 2 }}
 volumeMounts:
@@ -119,6 +101,15 @@ volumeMounts:
     readOnly: true
   - name: tmp
     mountPath: /tmp
+  {{- with .values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- range $name := list "startupProbe" "livenessProbe" "readinessProbe" }}
+{{- with get $.values $name }}
+{{ $name }}:
+  {{- include "mamba.compact" . | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "mamba.env" -}}
@@ -145,9 +136,6 @@ volumeMounts:
       {{- end }}
 {{- end }}
 {{- include "mamba.tracing" .root }}
-{{- with .values.env }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{- define "mamba.tracing" -}}
@@ -175,17 +163,29 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{- define "mamba.envFrom" -}}
-{{- if or .Values.secret.existing .Values.secret.values -}}
+{{- /* The variables of a container: those that the chart derives, given as YAML, and those of the values.
+Takes root, values, derived. */ -}}
+{{- define "mamba.variables" -}}
+{{- $derived := fromYamlArray .derived -}}
+{{- $names := list "MAMBA_SERVER__PORT" "MAMBA_SERVER__SHUTDOWN_DELAY_SECONDS" "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS" "MAMBA_WORKER__DRAIN_SECONDS" "MAMBA_WORKER__QUEUES" "MAMBA_REDIS__STREAMS_URL" -}}
+{{- range $derived }}{{ $names = append $names .name }}{{ end -}}
+{{- $help := "the chart derives other values from it. See config, redis, tracing, worker and metrics.workerPort in values.yaml" -}}
+{{- range .values.extraEnv -}}
+{{- if has .name $names }}{{ fail (printf "%s cannot be set by extraEnv: %s" .name $help) }}{{ end -}}
+{{- end -}}
+{{- range $name, $_ := .root.Values.secret.values -}}
+{{- if has $name $names }}{{ fail (printf "%s cannot be set by secret.values: %s" $name $help) }}{{ end -}}
+{{- end -}}
+env:
+  {{- toYaml (concat $derived .values.extraEnv) | nindent 2 }}
+{{- $secrets := list -}}
+{{- with .root.Values.secret.existing }}{{ $secrets = append $secrets . }}{{ end -}}
+{{- if .root.Values.secret.values }}{{ $secrets = append $secrets (include "mamba.fullname" .root) }}{{ end -}}
+{{- $sources := list -}}
+{{- range $secrets }}{{ $sources = append $sources (dict "secretRef" (dict "name" .)) }}{{ end -}}
+{{- with concat $sources .values.extraEnvFrom }}
 envFrom:
-  {{- with .Values.secret.existing }}
-  - secretRef:
-      name: {{ . }}
-  {{- end }}
-  {{- if .Values.secret.values }}
-  - secretRef:
-      name: {{ include "mamba.fullname" . }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

@@ -7,21 +7,6 @@ redis://{{ include "mamba.fullname" . }}-valkey:6379/0
 {{- end -}}
 {{- end }}
 
-{{- define "mamba.redis.check" -}}
-{{- $sources := 0 -}}
-{{- if .Values.valkey.enabled }}{{ $sources = add1 $sources }}{{ end -}}
-{{- if .Values.redis.url }}{{ $sources = add1 $sources }}{{ end -}}
-{{- if .Values.redis.existingSecret.name }}{{ $sources = add1 $sources }}{{ end -}}
-{{- if ne (int $sources) 1 -}}
-{{- fail "Set exactly one of redis.url, redis.existingSecret.name and (for trials) valkey.enabled=true" -}}
-{{- end -}}
-{{- with .Values.redis.existingSecret }}
-{{- if and .streamsKey (or (not .name) $.Values.redis.streamsUrl) -}}
-{{- fail "redis.existingSecret.streamsKey is a key of redis.existingSecret.name, in place of redis.streamsUrl" -}}
-{{- end -}}
-{{- end -}}
-{{- end }}
-
 {{- /* Metadata of KEDA's Redis trigger. */ -}}
 {{- define "mamba.redis.trigger" -}}
 {{- $configured := .scaling.redis -}}
@@ -50,14 +35,3 @@ databaseIndex: {{ default "0" (trimPrefix "/" $parts.path) | quote }}
 {{- end -}}
 {{- end }}
 
-{{- /* The ports in a URL, separated by spaces. A primary behind Sentinels is assumed to use 6379. */ -}}
-{{- define "mamba.redis.ports" -}}
-{{- $url := . -}}
-{{- $default_port := ternary "26379" "6379" (hasPrefix "sentinel" $url) -}}
-{{- $ports := list -}}
-{{- range splitList "," (regexReplaceAll "[/?].*$" (regexReplaceAll "^[a-z]+://([^/]*@)?" $url "") "") -}}
-{{- $ports = append $ports (default $default_port (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .))) -}}
-{{- end -}}
-{{- if hasPrefix "sentinel" $url }}{{ $ports = append $ports "6379" }}{{ end -}}
-{{- join " " $ports -}}
-{{- end }}

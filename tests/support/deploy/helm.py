@@ -15,7 +15,6 @@ from web.node import find_node
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-CASES_FOLDER = ROOT / "tests" / "deploy"
 CHART = ROOT / "helm" / "mamba-server"
 NAMESPACE = "chat"
 KEDA = "keda.sh/v1alpha1"
@@ -43,11 +42,11 @@ class ChartCase:
 
     @property
     def values(self) -> Path:
-        return CASES_FOLDER / "values" / f"{self.name.partition('.')[0]}.yaml"
+        return CHART / "ci" / f"{self.name.partition('.')[0]}-values.yaml"
 
     @property
     def golden(self) -> Path:
-        return CASES_FOLDER / "golden" / f"{self.name}.yaml"
+        return ROOT / "tests" / "deploy" / "golden" / f"{self.name}.yaml"
 
     def render(self) -> str:
         apis = [option for api in self.apis for option in ("--api-versions", api)]
@@ -62,6 +61,8 @@ CASES = (
     ChartCase("pools", (KEDA,)),
     ChartCase("everything", (KEDA,)),
     ChartCase("cluster", (KEDA,)),
+    ChartCase("production", (KEDA,)),
+    ChartCase("openshift"),
 )
 
 
@@ -71,15 +72,24 @@ def template(*arguments: str) -> str:
     Raises:
         RefusedError: if Helm rejects the values.
     """
-    command = [find_helm(), "template", "mamba", str(CHART), "--namespace", NAMESPACE]
-    done = subprocess.run(
-        [*command, "--kube-version", "1.31.0", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["template", "mamba", str(CHART), "--namespace", NAMESPACE]
+    return _helm(*command, "--kube-version", "1.31.0", *arguments)
+
+
+def lint(values: Path) -> None:
+    """Run `helm lint`, in which warnings are errors too.
+
+    Raises:
+        RefusedError: if it finds a problem.
+    """
+    _helm("lint", "--strict", str(CHART), "--values", str(values))
+
+
+def _helm(*arguments: str) -> str:
+    command = [find_helm(), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RefusedError(done.stderr)
+        raise RefusedError(done.stderr + done.stdout)
     return done.stdout
 
 

@@ -30,11 +30,19 @@
 {{- if eq $scaler "auto" -}}
 {{- $scaler = ternary "keda" "hpa" (.root.Capabilities.APIVersions.Has "keda.sh/v1alpha1") -}}
 {{- end -}}
-{{- if and (eq $scaler "hpa") (lt (int $scaling.minReplicas) 1) -}}
-{{- fail (printf "pool %s: minReplicas 0 needs KEDA, because an HPA cannot scale up from zero" .pool) -}}
-{{- end -}}
 {{- $scaler -}}
 {{- end -}}
+{{- end }}
+
+{{- /* The queues that the values name, as JSON: of agents, of models and of pools. */ -}}
+{{- define "mamba.queues" -}}
+{{- $queues := list "main" -}}
+{{- range .Values.agents }}{{ $queues = append $queues (default "main" .queue) }}{{ end -}}
+{{- range $_, $queue := (default dict .Values.config.models).queues }}{{ $queues = append $queues $queue }}{{ end -}}
+{{- range $_, $pool := include "mamba.pools" . | fromJson }}{{ $queues = concat $queues $pool.queues }}{{ end -}}
+{{- $inside := list -}}
+{{- range $queues | uniq }}{{ if not (has . $.Values.externalQueues) }}{{ $inside = append $inside . }}{{ end }}{{ end -}}
+{{- toJson $inside -}}
 {{- end }}
 
 {{- /* The Redis key of a queue, as in shared/redis/keys.py. */ -}}
