@@ -9,9 +9,7 @@ import kubernetes_validate
 import pytest
 
 from deploy import chart
-from mamba.dev.valkey import valkey_binary
 from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, connect
 from tests.support.deploy.helm import (
     CASES,
     CHART,
@@ -21,8 +19,7 @@ from tests.support.deploy.helm import (
     objects,
     template,
 )
-from tests.support.processes import ServerProcess, free_port
-from tests.support.wait import until
+from tests.support.deploy.valkey_config import effective_config
 
 #: Required fields of the custom resources of KEDA and the Prometheus operator.
 CUSTOM_FIELDS = {
@@ -243,35 +240,17 @@ def test_chart_version_matches_package_version() -> None:
     assert f'\nappVersion: "{version}"\n' in text
 
 
-async def test_bundled_valkey_starts_and_never_evicts(
-    tmp_path: Path,
-) -> None:
+async def test_bundled_valkey_starts_and_never_evicts(tmp_path: Path) -> None:
     valkey = of_kind(ChartCase("trial").golden.read_text(), "StatefulSet")["valkey"]
     [container] = valkey["spec"]["template"]["spec"]["containers"]
-    port = str(free_port())
-    arguments = [a.replace("--dir /data", f"--dir {tmp_path}") for a in container["args"]]
-    server = ServerProcess(valkey_binary(), *arguments, "--port", port).start()
-    client = connect(f"redis://127.0.0.1:{port}/0", name="test", max_connections=2)
+    arguments = [text for text in container["args"] if text != "--dir /data"]
 
-    async def setting(name: str) -> str:
-        [_, value] = await client.execute_command("CONFIG", "GET", name)
-        return value.decode()
-
-    async def is_ready() -> bool:
-        try:
-            return bool(await client.execute_command("PING"))
-        except REDIS_UNAVAILABLE:
-            return False
-
-    try:
-        await until(is_ready)
-        assert await setting("appendonly") == "yes"
-        assert await setting("maxmemory-policy") == "noeviction"
-        assert await setting("maxmemory") == str(256 * 1024 * 1024)
-        assert await setting("save") == ""
-    finally:
-        await client.aclose()
-        await server.stop()
+    assert await effective_config(arguments, tmp_path) == {
+        "appendonly": "yes",
+        "maxmemory": str(256 * 1024 * 1024),
+        "maxmemory-policy": "noeviction",
+        "save": "",
+    }
 
 
 def test_tracing_endpoint_is_set() -> None:

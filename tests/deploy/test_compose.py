@@ -1,5 +1,6 @@
 """docker-compose.yml is valid and matches the images and settings."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from shared.settings import ServerSettings, WorkerSettings
 from tests.support.deploy.helm import ROOT
 from tests.support.deploy.tools import tool
+from tests.support.deploy.valkey_config import effective_config
 
 FILE = ROOT / "docker-compose.yml"
 
@@ -92,6 +94,7 @@ def test_grafana_provisioning_finds_dashboards(services: dict[str, Any]) -> None
         ({}, "true"),
         ({"OPENAI_API_KEY": "sk-test"}, ""),
         ({"OPENAI_API_BASE_URL": "http://ollama:11434/v1"}, ""),
+        ({"OPENAI_BASE_URL": "http://host.docker.internal:11434/v1"}, ""),
         ({"MAMBA_OPENAI__DEMO": "false"}, "false"),
     ],
 )
@@ -103,7 +106,8 @@ def test_demo_model_is_enabled_without_key_and_address(
     mamba.write_text('#!/bin/sh\necho "$@ $MAMBA_OPENAI__DEMO"\n')
     mamba.chmod(0o755)
     # Compose passes every variable, empty if unset.
-    names = ("OPENAI_API_KEY", "OPENAI_API_BASE_URL", "MAMBA_OPENAI__DEMO")
+    openai = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE_URL")
+    names = (*openai, "MAMBA_OPENAI__DEMO")
     environment = {**dict.fromkeys(names, ""), **variables, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     service = services[role]
     command = [word.replace("$$", "$") for word in [*service["entrypoint"], *service["command"]]]
@@ -111,3 +115,58 @@ def test_demo_model_is_enabled_without_key_and_address(
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
     assert done.stdout == f"{role} {demo}\n"
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_host_and_official_variables_reach_the_containers(
+    services: dict[str, Any], role: str
+) -> None:
+    names = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"}
+
+    assert services[role]["extra_hosts"] == ["host.docker.internal:host-gateway"]
+    assert names <= services[role]["environment"].keys()
+
+
+def test_containers_have_memory_limits(services: dict[str, Any]) -> None:
+    unlimited = {name for name, service in services.items() if "mem_limit" not in service}
+
+    # The memory of a model server depends on its model.
+    assert unlimited == {"ollama"}
+
+
+async def test_valkey_is_limited_and_never_evicts(services: dict[str, Any], tmp_path: Path) -> None:
+    def default(text: str) -> str:
+        return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text)
+
+    _, *arguments = map(default, services["valkey"]["command"])
+
+    assert default(services["valkey"]["mem_limit"]) == "1g"
+    assert await effective_config(arguments, tmp_path) == {
+        "appendonly": "yes",
+        "maxmemory": str(512 * 1024 * 1024),
+        "maxmemory-policy": "noeviction",
+        "save": "",
+    }
+
+
+@pytest.mark.parametrize("password", ["", "chosen"])
+def test_grafana_never_uses_its_default_password(
+    services: dict[str, Any], tmp_path: Path, password: str
+) -> None:
+    run = tmp_path / "run.sh"
+    run.write_text('#!/bin/sh\necho "$GF_SECURITY_ADMIN_PASSWORD"\n')
+    run.chmod(0o755)
+    shell, option, script = services["grafana"]["entrypoint"]
+    command = [shell, option, script.replace("$$", "$").replace("/run.sh", str(run))]
+    environment = {"GF_SECURITY_ADMIN_PASSWORD": password, "PATH": "/usr/bin:/bin"}
+
+    def used() -> str:
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    if password:
+        assert used() == password
+    else:
+        assert len(used()) == 32
+        assert used() != used()

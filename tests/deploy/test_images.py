@@ -1,6 +1,8 @@
 """Dockerfiles and lock files of the images. `make images` builds and runs them."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,54 @@ def test_build_context_has_only_needed_files() -> None:
     locks = {name for name in copied if name.endswith(".lock")}
     assert copied - locks <= allowed
     assert {"api", "mamba", "shared", "worker"} <= copied
+
+
+def test_image_build_uses_this_machines_index_but_no_constraints(tmp_path: Path) -> None:
+    buildah = tmp_path / "buildah"
+    buildah.write_text(
+        "#!/bin/sh\n"
+        'for option; do case $option in id=pip.conf,*) cat "${option#*src=}" ;; esac; done\n'
+    )
+    buildah.chmod(0o755)
+    indexes = "https://one.example/simple\nhttps://two.example/simple"
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PIP_INDEX_URL": "https://index.example/simple",
+        "PIP_EXTRA_INDEX_URL": indexes,
+        "PIP_CONSTRAINT": str(tmp_path / "missing.txt"),
+        "PIP_TARGET": "/elsewhere",
+    }
+    command = [ROOT / "deploy/images/build.sh", "base"]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    lines = done.stdout.splitlines()
+    assert "index-url = https://index.example/simple" in lines
+    assert f"extra-index-url = {' '.join(indexes.split())}" in lines
+    assert not [line for line in lines if line.startswith(("constraint", "target"))]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_builds_ignore_constraints_of_the_given_pip_conf(file: Path) -> None:
+    stages = re.split(r"^FROM ", file.read_text(), flags=re.MULTILINE)
+
+    for stage in stages:
+        if "pip install" in stage or "pip --python" in stage:
+            assert "PIP_CONSTRAINT=/dev/null" in stage
+
+
+def test_make_installs_without_constraints_of_this_machine() -> None:
+    environment = os.environ | {"PIP_CONSTRAINT": "/missing.txt", "UV_CONSTRAINT": "/missing.txt"}
+    show = "show: ; @echo [$$PIP_CONSTRAINT] [$$UV_CONSTRAINT]"
+
+    done = subprocess.run(
+        ["make", "--silent", "--file", "Makefile", "--eval", show, "show"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "[/dev/null] []\n"
