@@ -87,6 +87,6 @@ def release(
 ) -> None: ...
 
 
-# Puts back a wakeup token that a worker took but does not use, or wakes a worker.
+# Puts back a wakeup token that a worker took but does not use.
 @redis_script(PUSH_WAKEUP, "push_wakeup(wakeup)")
 def return_token(*, wakeup: Key) -> None: ...

@@ -31,8 +31,6 @@ log = structlog.stdlib.get_logger()
 _MAX_CLAIM = 8
 _HEALTH_SECONDS = 5
 _HANDOVER_SECONDS = 5
-#: Longest wait for the worker's last BLPOP to return.
-_END_SECONDS = 1
 
 
 class LeaseWorker(Worker):
@@ -75,9 +73,6 @@ class LeaseWorker(Worker):
         self._on_lease_lost = on_lease_lost
         self._on_dropped = on_dropped
         self.queues = queues
-        #: The list whose tokens wake only this worker.
-        self._own_wakeup = keys.wakeup(keys.worker(worker_id))
-        self._stopped = False
         self._next_queue = 0
         #: The queue of each claimed job.
         self._queue_of: dict[str, str] = {}
@@ -102,7 +97,6 @@ class LeaseWorker(Worker):
             await self._drain(0 if failed else drain_seconds)
             for task in failed:
                 await task
-            await self._end_wait(serving)
         finally:
             for task in (serving, renewing, stopping):
                 task.cancel()
@@ -139,18 +133,9 @@ class LeaseWorker(Worker):
             handed_over=len(remaining),
         )
 
-    async def _end_wait(self, serving: asyncio.Task[None]) -> None:
-        """End the loop. Cancelling its BLPOP could lose a wakeup token that Redis has popped."""
-        self._stopped = True
-        self._changed.set()
-        with suppress(*REDIS_UNAVAILABLE, RedisError, TimeoutError):
-            async with asyncio.timeout(_END_SECONDS):
-                await lease_scripts.return_token(self._redis, wakeup=self._own_wakeup)
-                await asyncio.wait([serving])
-
     async def main(self) -> None:
         self.ctx["redis"] = self.pool
-        while not self._stopped:
+        while True:
             try:
                 await self._poll_iteration()
                 await self._wait_for_work()
@@ -235,11 +220,10 @@ class LeaseWorker(Worker):
     async def _wait_for_work(self) -> None:
         """Wait for a wakeup token, a free slot or the poll interval."""
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
-            wakeups = [*map(keys.wakeup, self.queues()), self._own_wakeup]
+            wakeups = [keys.wakeup(queue) for queue in self.queues()]
             token = await self._redis.execute_command("BLPOP", *wakeups, self.poll_delay_s)
-            wakeup = token[0].decode() if token else self._own_wakeup
-            if wakeup != self._own_wakeup and not self.allow_pick_jobs:
-                await lease_scripts.return_token(self._redis, wakeup=wakeup)
+            if token and not self.allow_pick_jobs:
+                await lease_scripts.return_token(self._redis, wakeup=token[0].decode())
             return
         self._changed.clear()
         with suppress(TimeoutError):

@@ -4,9 +4,6 @@ import asyncio
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
@@ -75,38 +72,6 @@ async def test_draining_worker_returns_its_wakeup_token(pool: WorkerPool) -> Non
 
     await until_true(lambda: other.started == ["new"], seconds=PROMPT)
     finish.set()
-    await stopping.shut_down()
-
-
-async def test_token_popped_during_a_stop_wakes_another_worker(
-    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    popped, deliver = asyncio.Event(), asyncio.Event()
-    arq = pool.connect("a")
-    execute = arq.execute_command
-
-    async def delay_token(*command: Any, **options: Any) -> Any:
-        reply = await execute(*command, **options)
-        if command[0] == "BLPOP":
-            popped.set()
-            await deliver.wait()
-        return reply
-
-    monkeypatch.setattr(arq, "execute_command", delay_token)
-    stopping = PoolWorker("a", arq, succeed)
-    stopping.start()
-    await pool.wait_for_idle(1)
-    other = pool.start_worker("b", succeed)
-    await pool.wait_for_idle(2)
-
-    # The stopping worker has waited longest, so it receives the token.
-    await pool.enqueue("new")
-    await popped.wait()
-    stopping.stop.set()
-    await until_true(lambda: not stopping.lease_worker.allow_pick_jobs)
-    deliver.set()
-
-    await until_true(lambda: other.started == ["new"], seconds=PROMPT)
     await stopping.shut_down()
 
 
