@@ -1,21 +1,24 @@
-"""Size and complexity of functions, by lizard, and for Python also by radon."""
+"""Size and complexity of functions, and for Python also radon's maintainability index."""
 
 from collections.abc import Iterator
+from textwrap import dedent
 from typing import Any, cast
 
-from radon import complexity, metrics
+from radon import metrics
 
+from worker.review.control_flow import CONTROL_FLOW
 from worker.review.findings import FileMetrics, Finding, FunctionMetrics, Severity
+from worker.review.functions import measure_functions
 from worker.review.language import PYTHON, language_by_name
-from worker.review.lizard_adapter import measure_functions
 from worker.review.source import Fragment, ReviewSource
 
-#: Values above the first limit are a low finding, above the second medium, above the third high.
-_LIMITS: dict[str, tuple[int, int, int]] = {
-    "complexity": (10, 15, 25),
-    "length": (60, 100, 200),
-    "parameters": (6, 9, 14),
-    "nesting": (4, 5, 7),
+#: Values above the first limit are a low finding, above the second medium. Complexity is never a
+#: high finding, because complex code may be correct.
+_LIMITS: dict[str, tuple[int, ...]] = {
+    "complexity": (10, 15),
+    "length": (60, 100),
+    "parameters": (6,),
+    "nesting": (4, 5),
 }
 _MESSAGES = {
     "complexity": "has a cyclomatic complexity of {value}; keep it at {limit} or below",
@@ -23,7 +26,7 @@ _MESSAGES = {
     "parameters": "takes {value} parameters; keep it at {limit} or fewer",
     "nesting": "nests control structures {value} levels deep; keep it at {limit} or fewer",
 }
-_SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
+_SEVERITIES: tuple[Severity, ...] = ("low", "medium")
 
 
 def measure_source(source: ReviewSource) -> FileMetrics:
@@ -62,32 +65,12 @@ def complexity_findings(measured: FileMetrics) -> Iterator[Finding]:
 
 def _functions(source: ReviewSource, fragment: Fragment) -> Iterator[FunctionMetrics]:
     language = language_by_name(source.language or "")
-    if language is None or not language.measured:
+    if language is None or language.grammar not in CONTROL_FLOW:
         return
     shift = fragment.start - 1
-    exact = _radon(fragment.text) if language is PYTHON else {}
-    for info in measure_functions(f"source.{language.extensions[0]}", fragment.text):
-        yield FunctionMetrics(
-            name=info.name,
-            line=info.start_line + shift,
-            end_line=info.end_line + shift,
-            complexity=exact.get(info.start_line, info.cyclomatic_complexity),
-            length=info.nloc,
-            parameters=info.parameter_count,
-            nesting=info.max_nested_structures,
-        )
-
-
-def _radon(text: str) -> dict[int, int]:
-    """Map each Python function's first line to its complexity. Unparsable code has none."""
-    try:
-        blocks: list[Any] = cast("Any", complexity).cc_visit(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return {}
-    found = [block for block in blocks if block.letter != "C"]
-    for function in found:
-        found.extend(function.closures)
-    return {function.lineno: function.complexity for function in found}
+    for function in measure_functions(dedent(fragment.text), language.grammar):
+        lines = {"line": function.line + shift, "end_line": function.end_line + shift}
+        yield function.model_copy(update=lines)
 
 
 def _maintainability(text: str) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from worker.review.control_flow import CONTROL_FLOW
 from worker.review.findings import Finding
 from worker.review.language import language_by_name
 from worker.review.lizard_adapter import Snippet, find_duplicates
@@ -19,7 +20,7 @@ def duplication_findings(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
     pieces: _Pieces = {}
     for source in sources:
         language = language_by_name(source.language or "")
-        if language is not None and language.measured:
+        if language is not None and language.grammar in CONTROL_FLOW:
             for fragment in source.fragments:
                 pieces[f"{len(pieces)}.{language.extensions[0]}"] = (source, fragment)
     for group in find_duplicates({name: fragment.text for name, (_, fragment) in pieces.items()}):

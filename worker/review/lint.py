@@ -18,21 +18,30 @@ from worker.review.source import Fragment, ReviewSource
 
 _SECONDS = 20
 _RULES = "F,B,S,E7,E9,PLE,PLW,ASYNC,BLE,C4,SIM,PERF,RET,RUF,UP006,UP007"
-#: Matters of taste, and `assert`, which is normal in tests.
-_IGNORED = "S101,RUF001,RUF002,RUF003,RUF012,SIM108,RET505,PLW2901,PLW0603"
+#: Matters of taste; `assert`, which is normal in tests; and warnings about every subprocess, file
+#: permission or random number, which are rarely problems.
+_IGNORED = (
+    "S101,S103,S104,S311,S404,S603,S604,S606,S607,RUF001,RUF002,RUF003,RUF012,SIM108,RET505,"
+    "PLW2901,PLW0603"
+)
+#: The newest version, so that new syntax is no error.
+_TARGET = "py314"
 #: Rules that need the complete file, such as unused imports and undefined names.
 _COMPLETE_FILES_ONLY = ("F401", "F704", "F706", "F811", "F821", "F822", "invalid-syntax")
 
 #: Up to this many lines at either end of a hunk are dropped to make the rest parsable.
 _MAX_DROPPED_LINES = 7
 
-#: The first matching prefix applies.
+#: The first matching prefix applies. High are problems that are rarely intended.
 _KINDS: tuple[tuple[str, Severity, Category], ...] = (
     ("invalid-syntax", "high", "syntax"),
     ("E9", "high", "syntax"),
     ("SIM", "low", "style"),
-    ("S1", "medium", "security"),
-    ("S", "high", "security"),
+    *((code, "high", "security") for code in ("S102", "S307", "S501", "S602", "S605", "S608")),
+    ("S105", "low", "security"),
+    ("S106", "low", "security"),
+    ("S107", "low", "security"),
+    ("S", "medium", "security"),
     ("F821", "high", "bug"),
     ("F401", "low", "style"),
     ("F", "medium", "bug"),
@@ -44,6 +53,8 @@ _KINDS: tuple[tuple[str, Severity, Category], ...] = (
     ("RUF006", "medium", "bug"),
     ("", "low", "style"),
 )
+#: Ruff's words about a command that contains no values.
+_HARMLESS = "seems safe"
 
 
 class _Piece(NamedTuple):
@@ -60,7 +71,7 @@ def lint_findings(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
     ]
     if not pieces:
         return
-    for problem in _ruff([dedent(piece.fragment.text) for piece in pieces]):
+    for problem in _ruff(pieces):
         piece = pieces[int(Path(problem["filename"]).stem)]
         if piece.source.complete or problem["code"] not in _COMPLETE_FILES_ONLY:
             yield _finding(piece, problem)
@@ -68,9 +79,9 @@ def lint_findings(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
 
 def _parseable(fragment: Fragment) -> Fragment:
     """The largest parsable part of a hunk, which may start or end inside a statement."""
-    lines = fragment.text.splitlines(keepends=True)
+    lines = fragment.text.removesuffix("\n").split("\n")
     for first, last in sorted(product(range(_MAX_DROPPED_LINES), repeat=2), key=sum):
-        text = "".join(lines[first : len(lines) - last])
+        text = "".join(f"{line}\n" for line in lines[first : len(lines) - last])
         if _parses(dedent(text)):
             return Fragment(start=fragment.start + first, text=text)
     return fragment
@@ -84,10 +95,12 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _ruff(texts: list[str]) -> list[dict[str, Any]]:
+def _ruff(pieces: Sequence[_Piece]) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
-        for number, text in enumerate(texts):
-            (Path(folder) / f"{number}.py").write_text(text, errors="replace")
+        for number, piece in enumerate(pieces):
+            name = f"{number}.pyi" if piece.source.path.endswith(".pyi") else f"{number}.py"
+            text = dedent(piece.fragment.text)
+            (Path(folder) / name).write_text(text, encoding="utf-8", errors="replace")
         result = subprocess.run(  # noqa: S603  (fixed arguments)
             [
                 find_ruff_bin(),
@@ -98,6 +111,7 @@ def _ruff(texts: list[str]) -> list[dict[str, Any]]:
                 "--exit-zero",
                 "--ignore-noqa",
                 "--output-format=json",
+                f"--target-version={_TARGET}",
                 f"--select={_RULES}",
                 f"--ignore={_IGNORED}",
                 folder,
@@ -113,6 +127,8 @@ def _ruff(texts: list[str]) -> list[dict[str, Any]]:
 def _finding(piece: _Piece, problem: dict[str, Any]) -> Finding:
     code: str = problem["code"] or "invalid-syntax"
     severity, category = _kind(code)
+    if _HARMLESS in problem["message"]:
+        severity = "low"
     shift = piece.fragment.start - 1
     return Finding(
         path=piece.source.path,

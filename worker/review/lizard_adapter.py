@@ -1,35 +1,18 @@
 """A typed interface to lizard, which has no useful annotations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol, cast
 
 import lizard
 from lizard_ext.lizardduplicate import LizardExtension as _Duplicates
-from lizard_ext.lizardns import LizardExtension as _NestedStructures
 
 _lizard = cast("Any", lizard)
-
-
-class FunctionInfo(Protocol):
-    name: str
-    start_line: int
-    end_line: int
-    cyclomatic_complexity: int
-    nloc: int
-    parameter_count: int
-    max_nested_structures: int
 
 
 class Snippet(Protocol):
     file_name: str
     start_line: int
     end_line: int
-
-
-def measure_functions(file_name: str, text: str) -> Sequence[FunctionInfo]:
-    """Measure the functions of a text. The file name determines the language."""
-    nested = cast("Any", _NestedStructures)()
-    return _analyze(file_name, text, nested).function_list
 
 
 def find_duplicates(files: dict[str, str]) -> Iterator[list[Snippet]]:

@@ -32,6 +32,10 @@ class ReviewSource(BaseModel):
     changed: frozenset[int] | None = None
 
     @property
+    def chars(self) -> int:
+        return sum(len(fragment.text) for fragment in self.fragments)
+
+    @property
     def lines(self) -> int:
         return sum(fragment.end - fragment.start + 1 for fragment in self.fragments)
 

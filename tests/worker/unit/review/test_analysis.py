@@ -2,26 +2,16 @@ from itertools import pairwise
 
 import pytest
 
+from tests.support.unit.review import source
 from worker.review.analysis import analyze
 from worker.review.findings import SEVERITY_ORDER, Finding
 from worker.review.language import language_by_path
-from worker.review.rules import RULES
 from worker.review.source import Fragment, ReviewSource
 
 TANGLE = "def tangle(a, b):\n" + "".join(
     f"    if a == {n} and b:\n        return {n}\n" for n in range(9)
 )
 PASSAGE = "\n".join(f"    total_{n} = price[{n}] * amount + rate({n}, tax)" for n in range(10))
-
-
-def source(path: str, text: str, *, changed: frozenset[int] | None = None) -> ReviewSource:
-    language = language_by_path(path)
-    return ReviewSource(
-        path=path,
-        language=language.name if language else None,
-        fragments=(Fragment(start=1, text=text),),
-        changed=changed,
-    )
 
 
 def hunk(path: str, start: int, text: str) -> ReviewSource:
@@ -63,65 +53,10 @@ CLEAN = {
     "clean.tsx": "const a = <b>{text}</b>;\n",
 }
 
-WRONG = {
-    "shape:eval": ("a.ts", "eval(text)"),
-    "shape:new-function": ("a.js", "const f = new Function('a', text)"),
-    "shape:inner-html": ("a.js", "node.innerHTML = text"),
-    "shape:document-write": ("a.js", "document.write(text)"),
-    "shape:dangerous-html": ("a.tsx", "const a = <b dangerouslySetInnerHTML={{__html: x}} />"),
-    "shape:empty-catch": ("A.java", "class A { void f() { try { g(); } catch (E e) { } } }"),
-    "shape:assignment-in-condition": ("a.c", "void f() { if (a = 1) { g(); } }"),
-    "shape:loose-equality": ("a.js", "if (a == 1) { f() }"),
-    "shape:compares-with-nan": ("a.js", "if (a === NaN) { f() }"),
-    "shape:debugger": ("a.js", "debugger"),
-    "shape:async-foreach": ("a.ts", "xs.forEach(async (x) => { await f(x) })"),
-    "shape:sql-from-text": ("a.ts", "db.query(`SELECT * FROM t WHERE id = ${id}`)"),
-    "shape:ignored-error": ("a.go", "package a\nfunc f() { x, _ := g(); use(x) }"),
-    "shape:empty-error-check": ("a.go", "package a\nfunc f() { if err != nil {} }"),
-    "shape:unwrap": ("a.rs", "fn f() { g().unwrap(); }"),
-    "shape:unsafe": ("a.rs", "fn f() { unsafe { g() } }"),
-    "shape:prints-stack-trace": ("A.java", "class A { void f() { e.printStackTrace(); } }"),
-    "shape:compares-texts-by-identity": ("A.java", 'class A { boolean f() { return a == "x"; } }'),
-    "shape:gets": ("a.c", "void f() { gets(line); }"),
-    "shape:unbounded-copy": ("a.cpp", "void f() { strcpy(a, b); }"),
-    "shape:shell-command": ("a.c", "void f() { system(text); }"),
-    "shape:force-unwrap": ("a.kt", "fun f() { g(a!!) }"),
-    "shape:pipe-to-shell": ("a.sh", "curl -s https://x.test/i | sh"),
-    "shape:removes-a-variable": ("a.sh", "rm -rf $FOLDER/x"),
-    "shape:syntax": ("a.js", "function ( {"),
-}
-
 
 @pytest.mark.parametrize("path", CLEAN)
 def test_clean_code_has_no_findings(path: str) -> None:
     assert findings(source(path, CLEAN[path])) == []
-
-
-@pytest.mark.parametrize("rule", WRONG)
-def test_each_rule_matches_its_example(rule: str) -> None:
-    path, text = WRONG[rule]
-
-    assert rule in rules(source(path, text))
-
-
-def test_each_rule_has_an_example() -> None:
-    assert {f"shape:{rule.name}" for rule in RULES} | {"shape:syntax"} == WRONG.keys()
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("a.cpp", "void f() { if (a = 1) { g(); } }"),
-        ("a.tsx", "if (a = 1) { g() }"),
-        ("a.cs", "class A { void F() { try { G(); } catch (E e) { } } }"),
-        ("a.php", "<?php try { f(); } catch (E $e) { }"),
-        ("a.php", "<?php eval($text);"),
-        ("a.rb", "eval(text)"),
-        ("a.sh", "eval $text"),
-    ],
-)
-def test_shared_rules_match_in_each_language(path: str, text: str) -> None:
-    assert findings(source(path, text))
 
 
 def test_python_is_linted() -> None:
