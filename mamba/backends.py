@@ -9,7 +9,7 @@ from worker.backends.model_backend import ModelBackend
 from worker.backends.openai_compatible import OpenAICompatibleBackend
 from worker.backends.response import ModelResponse, StreamChunk
 from worker.models.endpoint_errors import AuthenticationError, ModelBackendError, RateLimitError
-from worker.models.profile import ModelProfile, get_profile
+from worker.models.profiles.model_profile import ModelProfile, get_profile
 
 __all__ = [
     "AuthenticationError",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from shared.errors import InvalidRequest
+from shared.providers.server_kinds import detect_kind
 from shared.redis.keys import MAIN_QUEUE
 from shared.settings import OpenAISettings, ProviderSettings, Settings
 from shared.settings.model_names import BUILT_IN_PROVIDERS, OPENAI, ModelName, ModelNameParser
@@ -116,18 +117,20 @@ def _openai(section: OpenAISettings) -> Provider:
     settings = ProviderSettings.model_construct(
         **{name: getattr(section, name) for name in EndpointSettings.model_fields}
     )
-    kind: Kind = "compatible" if section.base_url else "openai"
+    detected = detect_kind("", section.base_url) if section.base_url else "openai"
     usable = section.api_key is not None or section.base_url is not None
+    kind = section.kind or detected
     return Provider(OPENAI, kind, section.base_url or OPENAI_URL, settings, configured=usable)
 
 
 def _provider(name: str, section: ProviderSettings | None, *, default: bool) -> Provider:
-    kind, url = BUILT_IN_PROVIDERS.get(name, ("compatible", ""))
+    kind, default_url = BUILT_IN_PROVIDERS.get(name, (None, ""))
     settings = section or ProviderSettings()
+    url = (settings.base_url or default_url).rstrip("/")
     return Provider(
         name,
-        settings.kind or kind,
-        (settings.base_url or url).rstrip("/"),
+        settings.kind or kind or detect_kind(name, url),
+        url,
         settings,
         configured=default or section is not None,
     )

@@ -6,7 +6,7 @@ require `ai` 6; a stream contains them only if its client declared that it suppo
 come from the `UIMessageChunk` schema in the `ai` package.
 """
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -43,20 +43,7 @@ class Event(BaseModel):
             return self.__pydantic_serializer__.to_json(self, exclude_none=True)
         except PydanticSerializationError:
             fields = self.model_dump(exclude_none=True)
-            return to_json(_valid_unicode(fields), inf_nan_mode="null")
-
-
-def _valid_unicode(value: Any) -> Any:  # noqa: ANN401  (any JSON)
-    match value:
-        case str():
-            return replace_lone_surrogates(value)
-        case dict():
-            fields = cast("dict[Any, Any]", value)
-            return {_valid_unicode(key): _valid_unicode(item) for key, item in fields.items()}
-        case list() | tuple():
-            return [_valid_unicode(item) for item in cast("list[Any]", value)]
-        case _:
-            return value
+            return to_json(replace_lone_surrogates(fields), inf_nan_mode="null")
 
 
 class NullableEvent(Event):

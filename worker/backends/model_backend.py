@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Protocol, runtime_checkable
 
 from worker.backends.response import ModelResponse, StreamChunk
-from worker.models.profile import ModelProfile
+from worker.models.profiles.model_profile import ModelProfile
 
 #: A message in OpenAI's format: `role`, `content`, and further fields of the role.
 Message = dict[str, Any]

@@ -8,18 +8,19 @@ from typing import Any, Self, cast
 from openai import AsyncStream
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic_ai.profiles import ModelProfile as PydanticProfile
 
 from shared.providers.names import OPENAI_URL
 from shared.settings.sections.models import Kind
 from worker.backends.model_backend import Message, ModelBackend, Tool
 from worker.backends.response import ModelResponse, StreamChunk, Usage
-from worker.models.chat_model import ChatModel
+from worker.models.chat.chat_model import ChatModel
+from worker.models.chat.reasoning import TAGGED_FIELD, reasoning_in
+from worker.models.chat.stream_repair import repair_stream
 from worker.models.endpoint import Endpoint
 from worker.models.endpoint_errors import AuthenticationError, ModelBackendError, map_errors
-from worker.models.profile import ModelProfile, get_profile
-from worker.models.stream_repair import REASONING_FIELD, repair_stream
+from worker.models.profiles.model_profile import ModelProfile, get_profile
 
 _HEALTH_SECONDS = 5.0
 
@@ -231,10 +232,9 @@ def _stream_chunk(chunk: ChatCompletionChunk) -> StreamChunk:
     )
 
 
-def _reasoning(message: object) -> str:
-    """Ollama and vLLM use `reasoning`; others follow DeepSeek and use `reasoning_content`."""
-    texts = (getattr(message, name, None) for name in ("reasoning", REASONING_FIELD))
-    return next((text for text in texts if isinstance(text, str) and text), "")
+def _reasoning(message: BaseModel) -> str:
+    fields = message.model_extra or {}
+    return reasoning_in(fields, TAGGED_FIELD)[1]
 
 
 def _usage(usage: CompletionUsage | None) -> Usage | None:

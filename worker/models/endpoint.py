@@ -15,10 +15,10 @@ from pydantic_ai.providers.vllm import VLLMProvider
 from pydantic_ai.settings import ModelSettings
 
 from shared.settings.sections.models import Kind
-from worker.models.chat_model import ChatModel
+from worker.models.chat.chat_model import ChatModel
 from worker.models.endpoint_errors import map_errors
 from worker.models.openai_client import NO_KEY, open_client
-from worker.models.profile import input_modalities, server_profile
+from worker.models.profiles.profile_settings import default_profile
 
 
 class Endpoint:
@@ -52,8 +52,8 @@ class Endpoint:
             timeout=timeout,
             connect_timeout=connect_timeout,
         )
+        self._kind: Kind = kind
         self._provider = _provider(name, kind, self.client)
-        self._server_profile = server_profile(kind)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r}, {self.base_url!r})"
@@ -69,12 +69,11 @@ class Endpoint:
 
         `profile` overrides the capabilities derived from the server and the model's name.
         """
-        defaults = merge_profile(self._server_profile, input_modalities(model))
         return ChatModel(
             model,
             endpoint=self,
             provider=self._provider,
-            profile=merge_profile(defaults, profile),
+            profile=merge_profile(default_profile(self._kind, model), profile),
             settings=settings,
         )
 

@@ -3,22 +3,19 @@
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import httpx2
 from openai import APIError, AsyncOpenAI, DefaultAioHttpClient
 from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.types.chat import ChatCompletionChunk
-from pydantic import ValidationError
 
-from worker.models.chunk import is_readable
+from worker.models.chat.chunk import ChunkError, parse_chunk
 
 _T = TypeVar("_T")
 
 #: Placeholder for endpoints without a key, because the client requires one.
 NO_KEY = "none"
-
-_MALFORMED_CHUNK = "The endpoint sent a malformed chunk."
 
 _END_OF_STREAM = re.compile(r'^\[DONE\]|"finish_reason": ?"[^"]|^\{\s*"error"')
 #: The mid-stream error format of older vLLM versions.
@@ -74,11 +71,7 @@ class _JsonEvent(ServerSentEvent):
 
 
 class _FastOpenAI(AsyncOpenAI):
-    """Validates streamed chunks with pydantic, which takes a fifth of the time of the SDK's parser.
-
-    Chunks that violate the schema go to the SDK's parser, which accepts anything. Chunks that could
-    not be processed afterwards raise an error.
-    """
+    """Parses streamed chunks itself: in a fifth of the SDK's time, and with corrected fields."""
 
     def _make_sse_decoder(self) -> SSEDecoder:
         return CompleteStreamDecoder()
@@ -88,8 +81,7 @@ class _FastOpenAI(AsyncOpenAI):
     ) -> _T:
         if cast_to is ChatCompletionChunk:
             try:
-                return cast_to.model_validate(data)
-            except ValidationError:
-                if not is_readable(data):
-                    raise APIError(_MALFORMED_CHUNK, response.request, body=None) from None
+                return cast("_T", parse_chunk(data))
+            except ChunkError as error:
+                raise APIError(str(error), response.request, body=None) from None
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)

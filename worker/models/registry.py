@@ -35,7 +35,7 @@ from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
-from worker.models.profile import profile_overrides
+from worker.models.profiles.profile_settings import profile_overrides
 from worker.models.run_failures import failure_of
 
 log = structlog.stdlib.get_logger()

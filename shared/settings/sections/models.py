@@ -9,7 +9,34 @@ from shared.settings.sections.address import HttpAddress
 from shared.settings.sections.base import Seconds, Section
 
 #: The server software of an endpoint. It selects the workarounds that Mamba applies.
-Kind = Literal["openai", "ollama", "vllm", "lmstudio", "compatible"]
+Kind = Literal[
+    "openai",
+    "anthropic",
+    "azure",
+    "cerebras",
+    "deepseek",
+    "fireworks",
+    "gemini",
+    "groq",
+    "litellm",
+    "llamacpp",
+    "lmstudio",
+    "mistral",
+    "moonshot",
+    "ollama",
+    "openrouter",
+    "qwen",
+    "sglang",
+    "tgi",
+    "together",
+    "vllm",
+    "xai",
+    "zai",
+    "compatible",
+]
+
+#: How the reasoning of earlier answers is sent to the model.
+SendReasoning = Literal["received", "field", "tags", "never"]
 
 
 def _not_openai(name: str) -> str:
@@ -30,7 +57,7 @@ ProviderName = Annotated[
 
 
 class ModelProfileSettings(Section):
-    """Capabilities of an endpoint's models that override those derived from the model name."""
+    """What an endpoint and its models support. Unset fields are derived from server and model."""
 
     tools: bool | None = Field(default=None, description="Whether the models support tool calls")
     images: bool | None = Field(default=None, description="Whether the models accept images")
@@ -46,6 +73,13 @@ class ModelProfileSettings(Section):
         min_length=1,
         description="Name of the response field that holds the reasoning, if it is nonstandard",
     )
+    send_reasoning: SendReasoning | None = Field(
+        default=None,
+        description=(
+            "How reasoning of earlier answers is sent to the model: as received, always in "
+            "`reasoning_field`, in `<think>` tags, or never"
+        ),
+    )
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         default=None, description="Request field that limits the number of output tokens"
     )
@@ -55,6 +89,42 @@ class ModelProfileSettings(Section):
     one_system_message: bool | None = Field(
         default=None, description="Whether a request may contain only one system message"
     )
+    inline_system_messages: bool | None = Field(
+        default=None,
+        description=(
+            "Whether system messages may follow other messages; otherwise they are sent as part of "
+            "the user's messages"
+        ),
+    )
+    alternating_roles: bool | None = Field(
+        default=None,
+        description=(
+            "Whether user and assistant messages must alternate; consecutive ones are then merged"
+        ),
+    )
+    stream_usage: bool | None = Field(
+        default=None,
+        description="Whether requests ask for token usage with `stream_options`",
+    )
+    tool_choice: Literal["required", "auto", "never"] | None = Field(
+        default=None,
+        description=(
+            "Values of `tool_choice` that the endpoint accepts: all, only `auto`, or none"
+        ),
+    )
+    parallel_tool_calls: bool | None = Field(
+        default=None,
+        description=("Value of `parallel_tool_calls` in requests with tools; not sent if unset"),
+    )
+    tool_call_id_length: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description=(
+            "Exact length of the alphanumeric tool call ids that the model accepts; other ids are "
+            "replaced by a hash"
+        ),
+    )
 
 
 class EndpointSettings(Section):
@@ -63,6 +133,13 @@ class EndpointSettings(Section):
     base_url: HttpAddress | None = Field(
         default=None,
         description="Base URL including `/v1`; optional for built-in providers",
+    )
+    kind: Kind | None = Field(
+        default=None,
+        description=(
+            "Server software, such as vllm, deepseek or compatible; derived from the host and the "
+            "name if unset"
+        ),
     )
     api_key: SecretStr | None = Field(
         default=None, description="API key, if the endpoint requires one"
@@ -88,14 +165,6 @@ class EndpointSettings(Section):
 
 class ProviderSettings(EndpointSettings):
     """An OpenAI-compatible endpoint. Its models are named `<name>/<model>`."""
-
-    kind: Kind | None = Field(
-        default=None,
-        description=(
-            "Server software: openai, ollama, vllm, lmstudio or compatible; derived from the name "
-            "if unset"
-        ),
-    )
 
 
 class OpenAISettings(EndpointSettings):

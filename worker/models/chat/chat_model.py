@@ -1,10 +1,18 @@
 """pydantic-ai's OpenAI chat model, adapted to servers that deviate from OpenAI's format."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any, cast
 
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionChunk, ChatCompletionContentPartParam
+from openai import AsyncOpenAI, omit
+from openai.types.chat import (
+    ChatCompletionContentPartParam,
+    ChatCompletionMessageParam,
+    ChatCompletionStreamOptionsParam,
+    ChatCompletionToolChoiceOptionParam,
+    ChatCompletionToolParam,
+)
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import (
     AudioUrl,
@@ -13,17 +21,26 @@ from pydantic_ai.messages import (
     ImageUrl,
     ModelMessage,
     ModelRequest,
+    ModelResponse,
     UserContent,
     UserPromptPart,
 )
-from pydantic_ai.models import ModelRequestParameters
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
+from pydantic_ai.models import ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.openai import (
+    OpenAIChatModel,
+    OpenAIChatModelSettings,
+    OpenAIStreamedResponse,
+)
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.providers import Provider
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import RunContext
 
 from shared.chat.media_types import is_text
-from worker.models.stream_repair import repair_stream
+from worker.models.chat.assistant_message import AssistantMessageMapping
+from worker.models.chat.message_order import merge_roles, split_parallel_calls
+from worker.models.chat.streamed_response import RepairedResponse
+from worker.models.chat.tool_call_ids import call_ids, model_ids, restore_model_ids
 
 #: Media types, besides images, that the chat completions API accepts.
 _DOCUMENTS = ("application/pdf",)
@@ -51,7 +68,40 @@ class ChatModel(OpenAIChatModel):
 
     @property
     def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
-        return _RepairedResponse
+        return RepairedResponse
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        async with super().request_stream(
+            messages, model_settings, model_request_parameters, run_context
+        ) as response:
+            if isinstance(response, RepairedResponse):
+                response.use_call_ids(call_ids(messages))
+            yield response
+
+    def _map_model_response(self, message: ModelResponse) -> ChatCompletionMessageParam | None:
+        return AssistantMessageMapping(self).map_assistant_message(message)
+
+    async def _map_messages(
+        self,
+        messages: Sequence[ModelMessage],
+        model_request_parameters: ModelRequestParameters,
+        *,
+        model_settings: ModelSettings | None = None,
+    ) -> list[ChatCompletionMessageParam]:
+        mapped = await super()._map_messages(
+            messages, model_request_parameters, model_settings=model_settings
+        )
+        mapped = restore_model_ids(mapped, model_ids(messages, self.system))
+        if self.profile.get("mamba_parallel_tool_calls") is False:
+            mapped = split_parallel_calls(mapped)
+        return merge_roles(mapped) if self.profile.get("mamba_alternating_roles") else mapped
 
     def prepare_request(
         self,
@@ -60,6 +110,9 @@ class ChatModel(OpenAIChatModel):
     ) -> tuple[ModelSettings | None, ModelRequestParameters]:
         if not self.profile.get("supports_tools", True):
             model_request_parameters = replace(model_request_parameters, function_tools=[])
+        parallel: bool | None = self.profile.get("mamba_parallel_tool_calls")
+        if parallel is not None:
+            model_settings = {"parallel_tool_calls": parallel, **(model_settings or {})}
         return super().prepare_request(model_settings, model_request_parameters)
 
     def prepare_messages(
@@ -79,16 +132,26 @@ class ChatModel(OpenAIChatModel):
         if kind and not self.profile.get(f"supports_{kind}_input", True):
             raise UserError(f"The model does not accept {kind}s.")
 
+    def _get_stream_options(
+        self, model_settings: OpenAIChatModelSettings
+    ) -> ChatCompletionStreamOptionsParam:
+        if self.profile.get("mamba_stream_usage", True):
+            return super()._get_stream_options(model_settings)
+        return cast("ChatCompletionStreamOptionsParam", omit)
+
+    def _get_tool_choice(
+        self,
+        model_settings: OpenAIChatModelSettings,
+        model_request_parameters: ModelRequestParameters,
+    ) -> tuple[list[ChatCompletionToolParam], ChatCompletionToolChoiceOptionParam | None]:
+        tools, choice = super()._get_tool_choice(model_settings, model_request_parameters)
+        return tools, choice if self.profile.get("mamba_tool_choice", True) else None
+
     async def _map_binary_content_item(self, item: BinaryContent) -> ChatCompletionContentPartParam:
         mapped = await super()._map_binary_content_item(item)
         if mapped["type"] == "file" and item.identifier.endswith(f".{item.format}"):
             mapped["file"]["filename"] = item.identifier
         return mapped
-
-
-class _RepairedResponse(OpenAIStreamedResponse):
-    def _validate_response(self) -> AsyncIterable[ChatCompletionChunk]:
-        return repair_stream(super()._validate_response())
 
 
 def _kind(content: UserContent) -> str | None:

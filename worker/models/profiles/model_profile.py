@@ -1,4 +1,4 @@
-"""The capabilities of models, derived from their server, their name, and the settings.
+"""The capabilities of models, derived from their names.
 
 pydantic-ai knows most capabilities of each model family. `ModelProfile` is the part that callers of
 a backend need.
@@ -8,11 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic_ai.profiles import ModelProfile as PydanticProfile
-from pydantic_ai.profiles import merge_profile
-from pydantic_ai.profiles.openai import OpenAIModelProfile
-
-from shared.settings import ModelProfileSettings
-from shared.settings.sections.models import Kind
 
 
 @dataclass(frozen=True)
@@ -121,42 +116,3 @@ def _is_newer(model: str, *, than: str) -> bool:
     """Whether the model is from a newer family: `qwen3.5` is newer than `qwen3`."""
     rest = model.rpartition("/")[2].lower().removeprefix(than)
     return rest[:1] == "." or rest[:1].isdigit()
-
-
-def server_profile(kind: Kind) -> PydanticProfile:
-    """The limitations of a server that apply to all its models, beyond what pydantic-ai knows."""
-    if kind == "vllm":
-        return OpenAIModelProfile(openai_chat_supports_document_input=False)
-    if kind not in ("ollama", "lmstudio"):
-        return PydanticProfile()
-    return OpenAIModelProfile(
-        openai_chat_supports_max_completion_tokens=False,
-        openai_chat_supports_document_input=False,
-        # Chat templates of local models often reject a second system message.
-        openai_chat_supports_multiple_system_messages=False,
-        openai_supports_strict_tool_definition=False,
-    )
-
-
-def profile_overrides(settings: ModelProfileSettings) -> PydanticProfile:
-    """The profile fields that the settings override, as a pydantic-ai profile."""
-    fields: dict[str, object] = {
-        "supports_tools": settings.tools,
-        "supports_image_input": settings.images,
-        "supports_document_input": settings.documents,
-        "openai_chat_supports_document_input": settings.documents,
-        "supports_json_schema_output": settings.json_schema,
-        "openai_supports_strict_tool_definition": settings.strict_tools,
-        "openai_chat_thinking_field": settings.reasoning_field,
-        "openai_system_prompt_role": settings.system_role,
-        "openai_chat_supports_max_completion_tokens": (
-            settings.max_tokens_field and settings.max_tokens_field == "max_completion_tokens"
-        ),
-        "openai_chat_supports_multiple_system_messages": (
-            None if settings.one_system_message is None else not settings.one_system_message
-        ),
-    }
-    return merge_profile(
-        OpenAIModelProfile(),
-        OpenAIModelProfile(**{key: value for key, value in fields.items() if value is not None}),  # pyright: ignore[reportArgumentType]  (typed by the settings)
-    )

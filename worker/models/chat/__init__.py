@@ -1,0 +1,1 @@
+"""OpenAI's chat completions format, adapted to servers that deviate from it."""

@@ -1,0 +1,124 @@
+"""Normalizes the chunks of a stream to what OpenAI would send.
+
+Compatible servers deviate in ways that break the code behind this module:
+
+- Reasoning appears in the text as `<think>…</think>`, split at any position between chunks.
+- Tool calls have repeated, missing, or ambiguous ids and indexes (`tool_call_repair`).
+- Several chunks report the token usage: as a running count, or in parts.
+- A surrogate pair is split between two chunks.
+- `created` is not a timestamp. It is not used, so it is always 0.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
+from openai.types.completion_usage import CompletionUsage
+
+from worker.models.chat.reasoning import TAGGED_FIELD
+from worker.models.chat.surrogates import SurrogateJoiner
+from worker.models.chat.thinking_tags import ThinkingParser
+from worker.models.chat.tool_call_repair import ToolCallIndexer
+
+
+async def repair_stream(
+    chunks: AsyncIterable[ChatCompletionChunk],
+) -> AsyncIterator[ChatCompletionChunk]:
+    repair = _StreamRepair()
+    async for chunk in chunks:
+        for repaired in repair.chunks(chunk):
+            yield repaired
+    for repaired in repair.rest():
+        yield repaired
+
+
+class _StreamRepair:
+    def __init__(self) -> None:
+        self._thinking = ThinkingParser()
+        self._calls = ToolCallIndexer()
+        self._text = SurrogateJoiner()
+        self._usage: CompletionUsage | None = None
+        #: The index of the choice that is used, if there are several.
+        self._choice: int | None = None
+        self._last: ChatCompletionChunk | None = None
+
+    def chunks(self, chunk: ChatCompletionChunk) -> Iterator[ChatCompletionChunk]:
+        chunk.created = 0
+        if chunk.usage is not None:
+            chunk.usage = self._usage = _highest(self._usage, chunk.usage)
+        choice = self._chosen(chunk)
+        if choice is None:
+            yield chunk
+            return
+        self._last = chunk
+        delta = choice.delta
+        if delta.tool_calls:
+            repaired = map(self._calls.reindex, delta.tool_calls)
+            delta.tool_calls = [call for call in repaired if call is not None]
+        if not isinstance(delta.content, str):
+            yield chunk
+            return
+        delta.content = self._text.join(delta.content)
+        if self._thinking.finished:
+            yield chunk
+            return
+        yield from _pieces(chunk, delta, list(self._thinking.split(delta.content)))
+
+    def rest(self) -> Iterator[ChatCompletionChunk]:
+        """Yield what was held back at the end of the stream."""
+        if self._last is None:
+            return
+        pieces = [self._thinking.rest(), (self._text.rest(), False)]
+        for piece in pieces:
+            if piece is not None and piece[0]:
+                yield _piece(self._last, piece)
+
+    def _chosen(self, chunk: ChatCompletionChunk) -> Choice | None:
+        """Reduce the chunk to the choice that is used: the one that came first."""
+        if not chunk.choices:
+            return None
+        if self._choice is None:
+            self._choice = chunk.choices[0].index
+        chunk.choices = [c for c in chunk.choices if c.index == self._choice]
+        return chunk.choices[0] if chunk.choices else None
+
+
+def _highest(old: CompletionUsage | None, new: CompletionUsage) -> CompletionUsage:
+    """Return the higher value of each count, because counts only grow during a stream."""
+    if old is None:
+        return new
+    prompt = max(old.prompt_tokens, new.prompt_tokens)
+    completion = max(old.completion_tokens, new.completion_tokens)
+    return new.model_copy(
+        update={
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": max(old.total_tokens, new.total_tokens, prompt + completion),
+            "prompt_tokens_details": new.prompt_tokens_details or old.prompt_tokens_details,
+            "completion_tokens_details": (
+                new.completion_tokens_details or old.completion_tokens_details
+            ),
+        }
+    )
+
+
+def _pieces(
+    chunk: ChatCompletionChunk, delta: ChoiceDelta, parts: list[tuple[str, bool]]
+) -> Iterator[ChatCompletionChunk]:
+    """Yield one chunk per kind of text. The last one carries the chunk's other fields."""
+    for part in parts[:-1]:
+        yield _piece(chunk, part)
+    text, reasoning = parts[-1] if parts else ("", False)
+    if reasoning:
+        delta.content = None
+        setattr(delta, TAGGED_FIELD, text)
+    else:
+        delta.content = text
+    yield chunk
+
+
+def _piece(chunk: ChatCompletionChunk, part: tuple[str, bool]) -> ChatCompletionChunk:
+    text, reasoning = part
+    delta = ChoiceDelta.model_construct(None, **{TAGGED_FIELD if reasoning else "content": text})
+    choice = chunk.choices[0].model_copy(update={"delta": delta, "finish_reason": None})
+    return chunk.model_copy(update={"choices": [choice], "usage": None})

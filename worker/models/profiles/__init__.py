@@ -1,0 +1,1 @@
+"""Profiles: what models and servers support, by name, by server software, and by settings."""
