@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 from shared.settings.sections.models import Kind
 
-#: Other names of servers, with all characters but letters and digits removed.
-_ALIASES: Mapping[str, Kind] = {
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+#: Names of servers, with all characters but letters and digits removed.
+_NAMES: Mapping[str, Kind] = {
+    **{kind: kind for kind in _KINDS},
     "alibaba": "qwen",
     "azureopenai": "azure",
     "claude": "anthropic",
@@ -58,8 +60,7 @@ def detect_kind(name: str, base_url: str) -> Kind:
 def kind_named(name: str) -> Kind | None:
     """Return the kind with this name or one of its other names; None if there is none."""
     plain = "".join(filter(str.isalnum, name.lower()))
-    kinds: tuple[Kind, ...] = get_args(Kind)
-    return next((kind for kind in kinds if kind == plain), _ALIASES.get(plain))
+    return _NAMES.get(plain)
 
 
 def _by_host(base_url: str) -> Kind | None:

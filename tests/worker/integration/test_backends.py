@@ -353,19 +353,13 @@ MALFORMED = {
     "choices that are an object": '{"choices": {"a": 1}}',
     "a choice that is a number": '{"choices": [1]}',
     "a delta that is a number": '{"choices": [{"index": 0, "delta": 5}]}',
-    "content that is a number": '{"choices": [{"index": 0, "delta": {"content": 5}}]}',
-    "a refusal that is a list": '{"choices": [{"index": 0, "delta": {"refusal": [1]}}]}',
+    "content that is an object": '{"choices": [{"delta": {"content": {"a": 1}}}]}',
+    "an error as finish reason": '{"choices": [{"delta": {}, "finish_reason": "error"}]}',
     "a call that is a number": '{"choices": [{"index": 0, "delta": {"tool_calls": [3]}}]}',
     "a function that is a string": '{"choices": [{"delta": {"tool_calls": [{"function": "f"}]}}]}',
     "a name that is a list": (
         '{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": ["a"]}}]}}]}'
     ),
-    "an index that is a list": (
-        '{"choices": [{"delta": {"tool_calls": [{"index": [0], "function": {"name": "a"}}]}}]}'
-    ),
-    "a finish reason that is a list": '{"choices": [{"delta": {}, "finish_reason": ["stop"]}]}',
-    "usage that is a string": '{"choices": [], "usage": "much"}',
-    "usage that is not a number": '{"choices": [], "usage": {"prompt_tokens": "many"}}',
 }
 
 

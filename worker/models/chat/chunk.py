@@ -137,8 +137,7 @@ def _split_content(parts: list[object]) -> tuple[str | None, list[object]]:
     texts: list[str] = []
     thinking: list[object] = []
     for part in parts:
-        kind = cast("_Object", part).get("type") if isinstance(part, dict) else None
-        if kind in ("thinking", "reasoning"):
+        if _fields(part).get("type") in ("thinking", "reasoning"):
             thinking.append(part)
         elif text := text_of(part):
             texts.append(text)
