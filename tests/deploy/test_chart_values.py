@@ -137,7 +137,7 @@ def test_pool_overrides_image_and_probes() -> None:
     values = f"worker.image.tag=v2,{image}"
     probe = "pools.gpu.livenessProbe.periodSeconds=60,pools.gpu.livenessProbe.timeoutSeconds=null"
     rendered = template(*REDIS, "--set", "image.registry=i.example,image.tag=v1", "--set", values)
-    probed = container(template(*REDIS, "--set", f"pools.gpu.queues={{}},{probe}"), "worker-gpu")
+    probed = container(template(*REDIS, "--set", probe), "worker-gpu")
 
     assert container(rendered, "api")["image"] == "i.example/mamba-server/api:v1"
     assert container(rendered, "worker-main")["image"] == "i.example/mamba-server/worker:v2"
