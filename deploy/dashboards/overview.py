@@ -4,6 +4,10 @@ from deploy.dashboards.panel import SCOPE, Dashboard, Panel, PanelRow, per_secon
 
 _QUEUE = f'{SCOPE},queue=~"$queue"'
 _WAITING = f'max by (queue) (mamba_queue_runs{{{_QUEUE},state="waiting"}})'
+_USED = (
+    f"max by (queue) (mamba_queue_slots_used{{{_QUEUE}}})"
+    f" / (max by (queue) (mamba_queue_slots{{{_QUEUE}}}) > 0)"
+)
 _FAILED = f'sum(rate(mamba_runs_total{{{SCOPE},outcome="failed"}}[$__rate_interval]))'
 _ENDED = f"sum(rate(mamba_runs_total{{{SCOPE}}}[$__rate_interval]))"
 
@@ -44,8 +48,9 @@ HEALTH = PanelRow(
         ),
         _stat(
             "Slots in use",
-            "Share of all slots of all workers. Above 90%, new runs will wait.",
-            f"max(mamba_workers_runs{{{SCOPE}}}) / (max(mamba_workers_slots{{{SCOPE}}}) > 0)",
+            "Share of the slots in use, for the queue whose workers are fullest. Above 90%, its "
+            "new runs will wait.",
+            f"max({_USED})",
             "percentunit",
             limits=(0.7, 0.9),
         ),
@@ -68,6 +73,7 @@ HEALTH = PanelRow(
             "Down",
             "Number of unreachable Redis servers and failing model endpoints.",
             f"(count(max by (provider) (mamba_provider_up{{{SCOPE}}}) == 0) or vector(0))"
+            f" + (count(max by (node) (mamba_streams_up{{{SCOPE}}}) == 0) or vector(0))"
             f" + (1 - max(mamba_redis_up{{{SCOPE}}}))",
             limits=(1,),
         ),
@@ -122,8 +128,21 @@ WAITS = PanelRow(
             limits=(20,),
         ),
         Panel(
+            "Slots in use by queue",
+            "Share of the slots of the workers that serve the queue. At 100%, its new runs wait, "
+            "even if other pools are idle.",
+            {"{{queue}}": _USED},
+            "percentunit",
+            limits=(0.7, 0.9),
+        ),
+        Panel(
+            "Workers by queue",
+            "Live workers that serve the queue. A queue with runs needs at least one.",
+            {"{{queue}}": f"max by (queue) (mamba_queue_workers{{{_QUEUE}}})"},
+        ),
+        Panel(
             "Slots and runs",
-            "If all slots are in use, new runs wait.",
+            "Slots of all workers, and those in use.",
             {
                 "slots": f"max(mamba_workers_slots{{{SCOPE}}})",
                 "runs": f"max(mamba_workers_runs{{{SCOPE}}})",
@@ -133,6 +152,13 @@ WAITS = PanelRow(
             "Workers by state",
             "Live workers by state. Draining workers take no new runs.",
             {"{{state}}": f"max by (state) (mamba_workers{{{SCOPE}}})"},
+        ),
+        Panel(
+            "Vanished workers",
+            "Workers that stopped without shutting down, in five minutes. The log event "
+            "worker.vanished names them.",
+            {"workers": f"max(increase(mamba_workers_vanished_total{{{SCOPE}}}[5m]))"},
+            limits=(1,),
         ),
     ),
 )

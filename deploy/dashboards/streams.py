@@ -62,6 +62,7 @@ REDIS = PanelRow(
             {
                 "used": f"max(mamba_redis_memory_bytes{{{SCOPE}}})",
                 "limit": f"max(mamba_redis_memory_limit_bytes{{{SCOPE}}}) > 0",
+                "used by {{node}}": f"max by (node) (mamba_streams_memory_bytes{{{SCOPE}}})",
             },
             "bytes",
         ),
@@ -74,8 +75,11 @@ REDIS = PanelRow(
         ),
         Panel(
             "Up",
-            "1 while the API process can reach Redis.",
-            {"{{instance}}": f"max by (instance) (mamba_redis_up{{{SCOPE}}})"},
+            "1 while the API process can reach Redis, and each node for streams.",
+            {
+                "{{instance}}": f"max by (instance) (mamba_redis_up{{{SCOPE}}})",
+                "{{node}}": f"max by (node) (mamba_streams_up{{{SCOPE}}})",
+            },
         ),
     ),
 )

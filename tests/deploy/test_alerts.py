@@ -2,13 +2,16 @@
 
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
 from deploy import alerts
+from shared.runs.failure_codes import MEANINGS
 from tests.support.deploy.alert_cases import CASES
 from tests.support.deploy.alert_harness import AT, AlertCase
 from tests.support.deploy.helm import ROOT
@@ -16,7 +19,7 @@ from tests.support.deploy.prometheus import find
 
 FOLDER = alerts.ALERTS.parent
 #: Labels that distinguish firing alerts.
-LABELS = "alertname, instance, queue, provider, code, model"
+LABELS = "alertname, instance, queue, provider, code, model, node, task"
 
 
 def promtool(*arguments: str | Path) -> None:
@@ -80,3 +83,31 @@ def test_runbook_recipes_match_the_alerts() -> None:
     recipes = re.findall(r"^### (Mamba\w+)$", page, re.MULTILINE)
 
     assert sorted(recipes) == sorted(rule["alert"] for rule in rules())
+
+
+def test_alerts_name_existing_codes() -> None:
+    text = alerts.ALERTS.read_text()
+    patterns = re.findall(r'mamba_run_errors_total\{[^}]*code[=!]~"([^"]+)"', text)
+
+    named = {code for pattern in patterns for code in pattern.split("|") if "*" not in code}
+    assert named
+    assert named <= MEANINGS.keys()
+
+
+def test_counters_in_alerts_start_at_zero() -> None:
+    """Without the zero, `increase()` misses the first count."""
+    for module in ("api.monitoring.request_metrics", "worker.telemetry.metrics"):
+        import_module(module)
+    text = re.sub(r"\s+", " ", alerts.ALERTS.read_text())
+    selectors = re.findall(r'(mamba_\w+_total)\{job=~"[^"]+",(outcome|reason|code)="(\w+)"', text)
+
+    assert selectors
+    for metric, label, value in selectors:
+        found = [
+            sample
+            for family in REGISTRY.collect()
+            for sample in family.samples
+            if sample.name == metric and sample.labels.get(label) == value
+        ]
+        # Runs are counted by agent and model, which are known only when a worker starts.
+        assert found or metric == "mamba_runs_total", (metric, value)

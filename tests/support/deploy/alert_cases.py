@@ -6,6 +6,9 @@ API_DOWN: Series = dict.fromkeys(API)
 WORKER_UNSCRAPED: Series = dict.fromkeys(WORKER)
 WAITING = 'mamba_queue_runs{queue="main",state="waiting"}'
 OLDEST = 'mamba_queue_oldest_wait_seconds{queue="main"}'
+WORKERS = 'mamba_queue_workers{queue="main"}'
+SLOTS = 'mamba_queue_slots{queue="main"}'
+SLOTS_USED = 'mamba_queue_slots_used{queue="main"}'
 SERVING = 'mamba_workers{state="serving"}'
 SUCCEEDED = 'mamba_runs_total{agent="chat",model="gpt",outcome="succeeded"}'
 FAILED = 'mamba_runs_total{agent="chat",model="gpt",outcome="failed"}'
@@ -38,8 +41,14 @@ def status(number: int) -> str:
 NO_REDIS: Series = {
     name: None
     for name in API
-    if name.startswith(("mamba_queue_r", "mamba_queue_o", "mamba_workers", "mamba_redis"))
+    if name.startswith(("mamba_queue_", "mamba_workers", "mamba_redis"))
+    and name != "mamba_queue_limit"
 } | {"mamba_redis_up": "0"}
+STREAM_NODES: Series = {
+    f'mamba_streams_{name}{{node="{node}:6379"}}': value
+    for node in ("one", "two")
+    for name, value in (("up", "1"), ("memory_bytes", "10"), ("memory_limit_bytes", "100"))
+}
 IDLE: Series = {name: "60" for name, values in API.items() if values == "+60"}
 IDLE_WORKER: Series = {name: "60" for name, values in WORKER.items() if values == "+60"}
 #: Each counter is reset in the middle.
@@ -73,6 +82,25 @@ PROCESSES = (
     ),
     AlertCase("workers are scaled to zero", api={SERVING: "0"}, worker=WORKER_UNSCRAPED),
     AlertCase(
+        "a worker is killed",
+        ("MambaWorkersVanished",),
+        api={"mamba_workers_vanished_total": "3+0x65 4+0x20"},
+    ),
+    AlertCase(
+        "the first worker is killed",
+        ("MambaWorkersVanished",),
+        api={"mamba_workers_vanished_total": "0+0x65 1+0x20"},
+    ),
+    AlertCase(
+        "a new api process exports the total of the deployment",
+        api_b={name: f"_x60 {values}+0x20" for name, values in API.items() if values[0] != "+"},
+    ),
+    AlertCase(
+        "a background task fails",
+        ('MambaBackgroundFailures{task="OrphanReaper"}',),
+        api_b={'mamba_background_failures_total{task="OrphanReaper"}': "0+0x65 1+0x20"},
+    ),
+    AlertCase(
         "changed settings are invalid",
         ("MambaSettingsRefused",),
         worker={"mamba_settings_loaded": "0"},
@@ -94,12 +122,36 @@ QUEUE = (
     AlertCase(
         "a run waits and there is no worker",
         ('MambaNoWorkers{queue="main"}',),
-        api={WAITING: "1", OLDEST: "300", SERVING: "0"},
+        api={WAITING: "1", OLDEST: "300", SERVING: "0", WORKERS: "0", SLOTS: "0"},
         worker=WORKER_UNSCRAPED,
     ),
     AlertCase(
+        "runs wait in a queue that no worker serves",
+        ('MambaQueueUnserved{queue="deep"}',),
+        api={
+            'mamba_queue_runs{queue="deep",state="waiting"}': "1",
+            'mamba_queue_oldest_wait_seconds{queue="deep"}': "300",
+            'mamba_queue_workers{queue="deep"}': "0",
+            'mamba_queue_slots{queue="deep"}': "0",
+            'mamba_queue_slots_used{queue="deep"}': "0",
+        },
+    ),
+    AlertCase(
+        "no run waits in a queue that no worker serves",
+        api={
+            'mamba_queue_runs{queue="deep",state="waiting"}': "0",
+            'mamba_queue_workers{queue="deep"}': "0",
+        },
+    ),
+    AlertCase(
         "a pool starts from zero within its time",
-        api={WAITING: "0+0x69 1+0x20", OLDEST: "0+0x69 50+0x20", SERVING: "0"},
+        api={
+            WAITING: "0+0x69 1+0x20",
+            OLDEST: "0+0x69 50+0x20",
+            SERVING: "0",
+            WORKERS: "0",
+            SLOTS: "0",
+        },
         worker=WORKER_UNSCRAPED,
     ),
     AlertCase(
@@ -110,7 +162,10 @@ QUEUE = (
     AlertCase(
         "of two queues one is stuck",
         ('MambaQueueStuck{queue="research"}',),
-        api={'mamba_queue_oldest_wait_seconds{queue="research"}': "600"},
+        api={
+            'mamba_queue_oldest_wait_seconds{queue="research"}': "600",
+            'mamba_queue_workers{queue="research"}': "1",
+        },
     ),
     AlertCase("the oldest run waits for a while", api={WAITING: "900", OLDEST: "59"}),
     AlertCase(
@@ -127,9 +182,28 @@ QUEUE = (
             WAIT_10: "0",
         },
     ),
-    AlertCase("slots are in use", ("MambaWorkersSaturated",), api={"mamba_workers_runs": "470"}),
-    AlertCase("slots are free", api={"mamba_workers_runs": "400"}),
-    AlertCase("no worker has slots", api={"mamba_workers_runs": "3", "mamba_workers_slots": "0"}),
+    AlertCase(
+        "slots are in use", ('MambaWorkersSaturated{queue="main"}',), api={SLOTS_USED: "470"}
+    ),
+    AlertCase("slots are free", api={SLOTS_USED: "400"}),
+    AlertCase("no worker has slots", api={SLOTS_USED: "3", SLOTS: "0"}),
+    AlertCase(
+        "one pool is full while another idles",
+        ('MambaWorkersSaturated{queue="deep"}',),
+        api={
+            'mamba_queue_runs{queue="deep",state="running"}': "8",
+            'mamba_queue_slots{queue="deep"}': "8",
+            'mamba_queue_slots_used{queue="deep"}': "8",
+        },
+    ),
+    AlertCase(
+        "workers of an unused queue are busy with another",
+        api={
+            'mamba_queue_runs{queue="deep",state="running"}': "0",
+            'mamba_queue_slots{queue="deep"}': "8",
+            'mamba_queue_slots_used{queue="deep"}': "8",
+        },
+    ),
     AlertCase("the queue fills up", ('MambaQueueNearLimit{queue="main"}',), api={WAITING: "8100"}),
     AlertCase("both api processes report the same queue", api={WAITING: "4900"}),
     AlertCase("a queue without a limit", api={WAITING: "50000", "mamba_queue_limit": "0"}),
@@ -173,6 +247,11 @@ ANSWERS = (
         ('MambaModelRefuses{code="quota_exceeded"}',),
         worker={FAILED: "+1", errors("quota_exceeded"): "+1"},
     ),
+    AlertCase(
+        "a key is rejected for the first time",
+        ('MambaModelRefuses{code="model_auth"}',),
+        worker={FAILED: "0+0x64 1+0x20", errors("model_auth"): "0+0x64 1+0x20"},
+    ),
     AlertCase("the quota was renewed", worker={errors("quota_exceeded"): "0+1x50 50+0x40"}),
     AlertCase(
         "an endpoint is down",
@@ -202,6 +281,12 @@ ANSWERS = (
     AlertCase("attempts break", ("MambaAttemptsBroken",), worker={attempts("broken"): "+1"}),
     AlertCase("two attempts have broken", worker={attempts("broken"): "0+0x65 2+0x20"}),
     AlertCase(
+        "attempts lose their workers",
+        ("MambaAttemptsCrashed",),
+        worker={attempts("crashed"): "0+0x58 6+0x30"},
+    ),
+    AlertCase("two attempts lost their workers", worker={attempts("crashed"): "0+0x60 2+0x30"}),
+    AlertCase(
         "attempts break without redis",
         ("MambaRedisDown",),
         api=NO_REDIS,
@@ -210,7 +295,7 @@ ANSWERS = (
     AlertCase(
         "runs are abandoned",
         ('MambaAnswersLost{code="crash_budget"}',),
-        worker={errors("crash_budget"): "0+0x60 2+0x30"},
+        worker={errors("crash_budget"): "0+0x60 1+0x30"},
     ),
     AlertCase("runs were abandoned long ago", worker={errors("crash_budget"): "0+0x20 2+0x70"}),
     AlertCase("leases are lost", ("MambaLeasesLost",), worker={"mamba_leases_lost_total": "+1"}),
@@ -241,6 +326,22 @@ API_AND_REDIS = (
     ),
     AlertCase("redis is unreachable", ("MambaRedisDown",), api=NO_REDIS),
     AlertCase("redis is unreachable for one of two", api_b=NO_REDIS),
+    AlertCase("nodes for streams are well", api=STREAM_NODES),
+    AlertCase(
+        "a node for streams is unreachable",
+        ('MambaRedisDown{node="two:6379"}',),
+        api={**STREAM_NODES, 'mamba_streams_up{node="two:6379"}': "0"},
+    ),
+    AlertCase(
+        "a node for streams fills up",
+        ('MambaRedisMemory{node="two:6379"}',),
+        api={**STREAM_NODES, 'mamba_streams_memory_bytes{node="two:6379"}': "90"},
+    ),
+    AlertCase(
+        "a node for streams is full",
+        ('MambaRedisFull{node="two:6379"}', 'MambaRedisMemory{node="two:6379"}'),
+        api={**STREAM_NODES, 'mamba_streams_memory_bytes{node="two:6379"}': "99"},
+    ),
     AlertCase("redis fills up", ("MambaRedisMemory",), api={MEMORY: "850000000"}),
     AlertCase("redis is full", ("MambaRedisFull", "MambaRedisMemory"), api={MEMORY: "960000000"}),
     AlertCase("redis has no memory limit", api={MEMORY: "960000000", LIMIT: "0"}),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.runs.failure_codes import MEANINGS
+
 MINUTES = 75
 #: Minute at which the firing alerts are compared.
 AT = 70
@@ -21,11 +23,16 @@ API = {
     'mamba_queue_runs{queue="main",state="waiting"}': "0",
     'mamba_queue_runs{queue="main",state="running"}': "20",
     'mamba_queue_oldest_wait_seconds{queue="main"}': "0",
+    'mamba_queue_workers{queue="main"}': "2",
+    'mamba_queue_slots{queue="main"}': "512",
+    'mamba_queue_slots_used{queue="main"}': "20",
     "mamba_queue_limit": "10000",
     'mamba_workers{state="serving"}': "2",
     'mamba_workers{state="draining"}': "0",
     "mamba_workers_runs": "20",
     "mamba_workers_slots": "512",
+    "mamba_workers_vanished_total": "3",
+    'mamba_background_failures_total{task="OrphanReaper"}': "0",
     'mamba_provider_up{provider="openai"}': "1",
     "mamba_settings_loaded": "1",
     'mamba_build_info{version="0.1.0"}': "1",
@@ -63,6 +70,9 @@ WORKER = {
     'mamba_attempts_total{outcome="ended"}': "+60",
     'mamba_attempts_total{outcome="failed"}': "0",
     'mamba_attempts_total{outcome="broken"}': "0",
+    'mamba_attempts_total{outcome="crashed"}': "0",
+    'mamba_background_failures_total{task="GroupCommit"}': "0",
+    **{f'mamba_run_errors_total{{code="{code}"}}': "0" for code in sorted(MEANINGS)},
     "mamba_leases_lost_total": "0",
     'mamba_appends_refused_total{reason="gap"}': "0",
 }
