@@ -136,7 +136,7 @@ class Api(ServerProcess):
                 except httpx.TransportError:
                     return False
 
-            await until(probe, seconds=30)
+            await until(probe, seconds=90)
         return self
 
 
@@ -156,7 +156,7 @@ class Worker(ServerProcess):
             assert self.child.poll() is None, self.output
             return "worker.started" in self.output
 
-        await until(probe, seconds=30)
+        await until(probe, seconds=90)
         return self
 
 
