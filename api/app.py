@@ -6,15 +6,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
-from api.auth.anonymous import LOCAL_ORIGIN
 from api.auth.authenticator import Authenticator
 from api.auth.middleware import AuthMiddleware
 from api.auth.security_warnings import warn_insecure_settings
 from api.console import page, routes
 from api.http import problems
+from api.http.cors import cors
+from api.http.head_requests import HeadMiddleware
 from api.http.json_bodies import JsonBodiesMiddleware
+from api.http.paths import PathMiddleware
 from api.http.request_id import RequestIdMiddleware
 from api.http.request_log import RequestLogMiddleware
 from api.openapi import docs_pages, document
@@ -47,15 +48,18 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # PathMiddleware removes them
         generate_unique_id_function=document.operation_id,
         middleware=[
-            _cors(settings),
+            cors(settings.server),
+            Middleware(PathMiddleware, prefix=settings.server.root_path),
             Middleware(RequestIdMiddleware),
             *_tracing(),
             Middleware(RequestLogMiddleware, live),
             Middleware(problems.ProblemMiddleware),
             Middleware(AuthMiddleware, authenticator=authenticator, live=live),
             Middleware(JsonBodiesMiddleware),
+            Middleware(HeadMiddleware),
         ],
     )
     for extension in (problems, document, docs_pages):
@@ -97,17 +101,3 @@ def _tracing() -> list[Middleware]:
     from api.http.request_trace import TracingMiddleware  # noqa: PLC0415
 
     return [Middleware(TracingMiddleware, tracer)]
-
-
-def _cors(settings: Settings) -> Middleware:
-    return Middleware(
-        CORSMiddleware,
-        allow_origins=settings.server.cors_origins,
-        allow_origin_regex=LOCAL_ORIGIN,
-        allow_methods=["GET", "POST"],
-        allow_headers=["*"],
-        expose_headers=[
-            *("x-chat-id", "x-run-id", "x-request-id", "www-authenticate"),
-            *("retry-after", "ratelimit", "ratelimit-policy"),
-        ],
-    )

@@ -13,10 +13,8 @@ from starlette.types import Scope
 
 from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Principal, owner_id
+from api.http.cors import is_allowed_origin
 from shared.settings.live_settings import LiveSettings
-
-#: Origins of pages on this machine, on any port.
-LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1)(:\d+)?"
 
 _ANONYMOUS = Principal(owner_id("none", "anonymous"), frozenset({OPERATOR}))
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
@@ -48,11 +46,13 @@ class AnonymousAuthenticator:
             )
 
     def _check_page(self, headers: Headers) -> None:
-        """Reject pages of other sites. Clients other than browsers do not send `Sec-Fetch-Site`."""
-        origin = headers.get("origin", "")
-        allowed = self._live.now.server.cors_origins
-        trusted = origin in allowed or "*" in allowed or re.fullmatch(LOCAL_ORIGIN, origin)
-        if headers.get("sec-fetch-site") == "cross-site" and not trusted:
+        """Reject pages of other origins. Clients other than browsers send neither header."""
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site in ("same-origin", "none") or (site is None and origin is None):
+            return
+        origin, host = origin or "", headers.get("host", "").lower()
+        is_own = bool(host) and origin.partition("://")[2] == host
+        if not is_own and not is_allowed_origin(origin, self._live.now.server):
             raise UntrustedOrigin(
                 "foreign_page",
                 "Without authentication, this server rejects requests from pages of other sites. "

@@ -18,11 +18,10 @@ def bearer(scope: Scope) -> str:
         MissingCredentials: if there is none.
         AuthError: if the header is malformed.
     """
-    value = _single_header(scope, b"authorization")
-    scheme, _, credential = (value or "").partition(" ")
-    if value is None or scheme.lower() != "bearer":
+    scheme, *rest = (_single_header(scope, b"authorization") or "none").split(maxsplit=1)
+    if scheme.lower() != "bearer":
         raise MissingCredentials("The request has no token. Send `Authorization: Bearer TOKEN`.")
-    return credential.strip()
+    return _unquoted(rest[0]) if rest else ""
 
 
 def api_key(scope: Scope) -> str:
@@ -34,11 +33,17 @@ def api_key(scope: Scope) -> str:
     """
     value = _single_header(scope, b"x-api-key")
     try:
-        return bearer(scope) if value is None else value
+        return bearer(scope) if value is None else _unquoted(value)
     except MissingCredentials:
         raise MissingCredentials(
             "The request has no API key. Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
         ) from None
+
+
+def _unquoted(value: str) -> str:
+    """Return the value without the quotes that configuration files often leave around it."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1].strip() if quoted else value
 
 
 def _single_header(scope: Scope, header: bytes) -> str | None:

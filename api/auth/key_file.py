@@ -1,6 +1,7 @@
 """A public key in a PEM file, reloaded when the file changes."""
 
 import time
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class KeyFile:
         self._path = path
         self._stamp = file_stamp(path)
         self._checked_at = time.monotonic()
-        self.key = from_pem(path.read_text())
+        self.key = _read(path)
 
     async def keys(self, kid: str | None) -> Sequence[SigningKey]:  # noqa: ARG002  (the file has one key)
         if time.monotonic() - self._checked_at >= _CHECK_INTERVAL_SECONDS:
@@ -38,7 +39,7 @@ class KeyFile:
             return
         self._stamp = stamp
         try:
-            self.key = from_pem(self._path.read_text())
+            self.key = _read(self._path)
         except (OSError, ValueError) as error:
             log.error(  # noqa: TRY400  (the type is enough)
                 "auth.key_file_failed",
@@ -48,3 +49,10 @@ class KeyFile:
             )
         else:
             log.info("auth.key_file_read", message="Public key file reloaded", path=str(self._path))
+
+
+def _read(path: Path) -> SigningKey:
+    content = path.read_bytes()
+    # PowerShell writes UTF-16.
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
+    return from_pem(content.decode(encoding, errors="replace"))

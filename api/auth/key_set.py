@@ -1,4 +1,4 @@
-"""Fetches and caches the issuer's public keys from its JWKS URL (RFC 7517).
+"""Caches the public keys of a token issuer.
 
 A token with a known key never waits: an expired key set is refreshed in the background. An unknown
 `kid` may belong to a new key, so the set is fetched again. Concurrent requests share one fetch, and
@@ -7,29 +7,23 @@ cached keys remain valid for `_STALE_SECONDS`.
 """
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from ssl import SSLContext
-from typing import Any, cast
 
-import httpx2
 import structlog
 
-from api.auth.signing_key import SigningKey, from_jwk
+from api.auth.key_set_source import KeySetSource, UnusableKeySetError
+from api.auth.signing_key import SigningKey
 from shared.errors import Unavailable
 
 log = structlog.stdlib.get_logger()
 
-_FETCH_SECONDS = 5.0
 _REFETCH_SECONDS = 10.0
 #: The pause between fetches while there are no keys at all.
 _RETRY_SECONDS = 2.0
 #: An unavailable issuer issues no tokens, and few of its tokens are valid for longer.
 _STALE_SECONDS = 3600.0
-_MAX_BYTES = 256 * 1024
-_MAX_KEYS = 100
 
 
 class KeySet:
@@ -48,10 +42,12 @@ class KeySet:
         self._keys: Sequence[SigningKey] = ()
         self._fetched_at = self._tried_at = -math.inf
         self._fetching: asyncio.Task[None] | None = None
-        self._tls: SSLContext | None = None
+        self._source = KeySetSource(url)
 
     async def keys(self, kid: str | None) -> Sequence[SigningKey]:
-        """Return the keys with this id, or all keys if `kid` is None.
+        """Return the keys that may have signed a token with this key id.
+
+        Keys without an id may have signed any token, and every key one without `kid`.
 
         Raises:
             Unavailable: if no usable keys are cached and they cannot be fetched.
@@ -78,7 +74,8 @@ class KeySet:
         return self._age <= self.cache_seconds + _STALE_SECONDS
 
     def _named(self, kid: str) -> Sequence[SigningKey]:
-        return [key for key in self._keys if key.id == kid]
+        found = [key for key in self._keys if key.id == kid]
+        return found or [key for key in self._keys if key.id is None]
 
     async def _refresh(self, pause: float) -> None:
         if fetching := self._start_fetch(pause):
@@ -96,58 +93,24 @@ class KeySet:
 
     async def _fetch(self) -> None:
         try:
-            async with asyncio.timeout(_FETCH_SECONDS):
-                # Slow: loads the system's certificates.
-                self._tls = self._tls or await asyncio.to_thread(httpx2.create_ssl_context)
-                keys = _parse(await _download(self.url, self._tls))
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            fetched = await self._source.fetch()
+        except UnusableKeySetError as error:
             log.warning(
                 "auth.key_set_failed",
                 message="Issuer's key set cannot be fetched",
-                error=type(error).__name__,
+                error=str(error),
+                url=error.url,
+                status=error.status,
+                content_type=error.content_type,
                 keys=len(self._keys),
             )
             return
-        if keys != self._keys:
-            log.info("auth.key_set_fetched", message="Issuer's key set fetched", keys=len(keys))
-        self._keys, self._fetched_at = keys, self._clock()
-
-
-async def _download(url: str, tls: SSLContext) -> bytes:
-    headers = {"accept": "application/json", "accept-encoding": "identity"}
-    body = b""
-    async with (
-        httpx2.AsyncClient(verify=tls, timeout=_FETCH_SECONDS, headers=headers) as client,
-        client.stream("GET", url) as response,
-    ):
-        if response.status_code != 200:
-            raise ValueError("status is not 200")
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > _MAX_BYTES:
-                raise ValueError("too large")
-    return body
-
-
-def _parse(body: bytes) -> Sequence[SigningKey]:
-    """Return the keys that can verify a token.
-
-    Raises:
-        ValueError: if there are none, so that such a response never replaces cached keys.
-    """
-    try:
-        document = json.loads(body)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    jwks = cast("dict[str, Any]", document).get("keys") if isinstance(document, dict) else None
-    if not isinstance(jwks, list):
-        raise ValueError("not a key set")  # noqa: TRY004  (invalid external data)
-    keys: list[SigningKey] = []
-    for jwk in cast("list[Any]", jwks)[:_MAX_KEYS]:
-        try:
-            keys.append(from_jwk(jwk))
-        except (ValueError, TypeError, AttributeError):
-            continue
-    if not keys:
-        raise ValueError("no key that can verify a token")
-    return keys
+        if fetched.keys != self._keys:
+            log.info(
+                "auth.key_set_fetched",
+                message="Issuer's key set fetched",
+                keys=len(fetched.keys),
+                skipped=len(fetched.skipped),
+                reasons=sorted(set(fetched.skipped)),
+            )
+        self._keys, self._fetched_at = fetched.keys, self._clock()

@@ -1,5 +1,8 @@
 """Keys that verify token signatures. A key's type determines its algorithms, not the token."""
 
+import base64
+import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
@@ -16,6 +19,14 @@ _PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 #: RFC 7518, 3.3.
 _MIN_RSA_BITS = 2048
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+#: What environment variables and editors leave in a PEM text: line ends as `\n`, quotes, spaces.
+_NOT_BASE64 = re.compile(r"\\[nr]|[^A-Za-z0-9+/=]")
+#: What the readers of foreign key material raise.
+_UNREADABLE = (
+    *(ValueError, TypeError, KeyError, AttributeError, OverflowError),
+    *(UnsupportedAlgorithm, jwt.PyJWTError),
+)
 
 
 class SigningKey(NamedTuple):
@@ -37,35 +48,64 @@ def from_pem(text: str) -> SigningKey:
     """
     if "PRIVATE KEY" in text:
         raise ValueError("it contains a private key, but verification needs the public key")
+    match = _PEM.search(text)
     try:
-        if "BEGIN CERTIFICATE" in text:
-            key = x509.load_pem_x509_certificate(text.encode()).public_key()
-        else:
-            key = load_pem_public_key(text.encode())
+        key = _from_pem_block(match[1], match[2]) if match else None
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("it is not a PEM public key (-----BEGIN PUBLIC KEY-----)") from None
+        key = None
+    if key is None:
+        raise ValueError("it is not a PEM public key (-----BEGIN PUBLIC KEY-----)")
     return _wrap(key)
 
 
-def from_jwk(jwk: Mapping[str, Any]) -> SigningKey:
-    """Read a key of a key set (RFC 7517).
+def _from_pem_block(label: str, content: str) -> object:
+    lines = textwrap.wrap(_NOT_BASE64.sub("", content), 64)
+    pem = "\n".join((f"-----BEGIN {label}-----", *lines, f"-----END {label}-----")).encode()
+    if label == "CERTIFICATE":
+        return x509.load_pem_x509_certificate(pem).public_key()
+    return load_pem_public_key(pem)
+
+
+def from_jwk(jwk: object) -> SigningKey:
+    """Read a key of a key set (RFC 7517). Members that are null or empty count as absent.
 
     Raises:
-        ValueError: if the key is not for signatures, or its type is unsupported.
+        ValueError: if it cannot verify signatures, with a reason that contains nothing of it.
     """
-    if jwk.get("kty") == "oct" or "d" in jwk:
+    if not isinstance(jwk, dict):
+        raise ValueError("it is not an object")  # noqa: TRY004  (foreign data)
+    members = {
+        name: value
+        for name, value in cast("dict[str, Any]", jwk).items()
+        if value not in (None, "", [])
+    }
+    if members.get("kty") == "oct" or "d" in members:
         raise ValueError("a key set must not contain secret keys")
-    if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
+    if members.get("use", "sig") != "sig" or not _may_verify(members.get("key_ops")):
         raise ValueError("it is not for signatures")
     try:
-        key = _wrap(cast("object", jwt.PyJWK(dict(jwk)).key))
-    except jwt.PyJWTError:
-        raise ValueError("its type is unsupported") from None
-    declared = frozenset({jwk["alg"]}) if "alg" in jwk else key.algorithms
-    kid = jwk.get("kid")
-    return SigningKey(
-        key.algorithms & declared, key.material, kid if isinstance(kid, str) else None
-    )
+        public = _public_key(members)
+    except _UNREADABLE:
+        raise ValueError("it is malformed, or its type is unsupported") from None
+    key = _wrap(public)
+    declared, kid = members.get("alg"), members.get("kid")
+    algorithms = frozenset(name for name in key.algorithms if declared in (None, name))
+    if not algorithms:
+        raise ValueError("its algorithm is unsupported")
+    return SigningKey(algorithms, key.material, kid if isinstance(kid, str) else None)
+
+
+def _may_verify(operations: object) -> bool:
+    return operations is None or (isinstance(operations, list | str) and "verify" in operations)
+
+
+def _public_key(members: Mapping[str, Any]) -> object:
+    """Return the key of a JWK, or of its certificate if it has no other."""
+    if "x5c" in members and not members.keys() & {"n", "x"}:
+        return x509.load_der_x509_certificate(base64.b64decode(members["x5c"][0])).public_key()
+    # Without `alg`, which may name an algorithm for encryption that PyJWT does not support.
+    parameters = {name: value for name, value in members.items() if name != "alg"}
+    return cast("object", jwt.PyJWK(parameters).key)
 
 
 def _wrap(key: object) -> SigningKey:

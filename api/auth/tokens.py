@@ -4,6 +4,7 @@ The settings determine the accepted algorithms, and the key's type those that it
 3.1). A token's header only selects among algorithms that both allow; `none` is never accepted.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -23,12 +24,13 @@ _ERRORS: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
     (jwt.ExpiredSignatureError, "expired", "The token has expired."),
     (jwt.ImmatureSignatureError, "not_yet_valid", "The token is not valid yet."),
     (jwt.InvalidAudienceError, "audience", "The token's audience is not this server."),
-    (jwt.InvalidIssuerError, "issuer", "The token's issuer is not accepted."),
     (jwt.InvalidSignatureError, "signature", "The token's signature is invalid."),
 )
 _MAX_NAME = 256
+#: Limits the work that a forged token without `kid` causes.
+_MAX_CANDIDATES = 16
 #: Some issuers use numeric subjects; `_name` validates the owner claim.
-_OPTIONS: Options = {"verify_sub": False, "verify_jti": False}
+_OPTIONS: Options = {"verify_sub": False, "verify_jti": False, "verify_iss": False}
 
 
 class KeySource(Protocol):
@@ -62,41 +64,53 @@ class TokenAuthenticator:
             owner = owner_id("jwt", _name(claims, settings.owner_claim), tenant)
         except UnicodeEncodeError:
             raise AuthError("malformed", "A claim of the token contains invalid Unicode.") from None
-        return Principal(owner, _scopes(claims, settings.scope_claim))
+        scopes = (_scopes(claims, path) for path in settings.scope_claims)
+        return Principal(owner, frozenset().union(*scopes))
 
     async def _verify(self, token: str) -> _Claims:
         settings = self._settings
         try:
             header = jwt.get_unverified_header(token)
-            key = await self._key(header)
-            claims: _Claims = jwt.decode(
-                token,
-                key.material,
-                algorithms=[header["alg"]],
-                audience=settings.audience or None,
-                issuer=settings.issuer,
-                leeway=settings.leeway_seconds,
-                options=_OPTIONS,
-            )
+            keys = await self._candidates(header)
+            claims = self._decode(token, header["alg"], keys)
         except jwt.PyJWTError as error:
             raise _auth_error(error) from None
+        _check_issuer(claims, settings.issuers)
         for name in settings.required_claims:
             if _claim(claims, name) is None:
                 raise _missing_claim(name)
+        for name, accepted in settings.accepted_values.items():
+            _check_value(claims, name, accepted)
         return claims
 
-    async def _key(self, header: _Claims) -> SigningKey:
-        """Return the only key that can have signed the token."""
+    async def _candidates(self, header: _Claims) -> Sequence[SigningKey]:
+        """Return the keys of which one must have signed the token."""
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in self._settings.algorithms:
             raise AuthError("algorithm", "The token's signature algorithm is not accepted.")
         for source in self._sources:
-            candidates = [key for key in await source.keys(kid) if algorithm in key.algorithms]
-            if len(candidates) == 1:
-                return candidates[0]
-            if candidates:
+            found = [key for key in await source.keys(kid) if algorithm in key.algorithms]
+            if len(found) > _MAX_CANDIDATES:
                 raise AuthError("signing_key", "The token must name its signing key (kid).")
+            if found:
+                return found
         raise AuthError("signing_key", "The token's signing key is unknown.")
+
+    def _decode(self, token: str, algorithm: str, keys: Sequence[SigningKey]) -> _Claims:
+        """Return the claims of the token, if one of the keys has signed it."""
+        for key in keys:
+            try:
+                return jwt.decode(
+                    token,
+                    key.material,
+                    algorithms=[algorithm],
+                    audience=self._settings.audiences or None,
+                    leeway=self._settings.leeway_seconds,
+                    options=_OPTIONS,
+                )
+            except jwt.InvalidSignatureError:
+                continue
+        raise jwt.InvalidSignatureError
 
 
 def _auth_error(error: jwt.PyJWTError) -> AuthError:
@@ -112,14 +126,48 @@ def _missing_claim(claim: str) -> AuthError:
     return AuthError("claim", f"The token lacks the claim {claim!r}.")
 
 
+def _check_issuer(claims: _Claims, issuers: Sequence[str]) -> None:
+    """Check `iss`. Issuers and people disagree about a slash at its end."""
+    if not issuers:
+        return
+    issuer = claims.get("iss")
+    if issuer is None:
+        raise _missing_claim("iss")
+    if not isinstance(issuer, str) or issuer.rstrip("/") not in {i.rstrip("/") for i in issuers}:
+        raise AuthError("issuer", "The token's issuer is not accepted.")
+
+
+def _check_value(claims: _Claims, path: str, accepted: Sequence[str]) -> None:
+    """Check that a claim, or an item of a claim that is a list, has one of the values."""
+    value = _claim(claims, path)
+    if value is None:
+        raise _missing_claim(path)
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    if not any(_text(item) in accepted for item in items):
+        raise AuthError("claim", f"The claim {path!r} does not have an accepted value.")
+
+
+def _text(value: object) -> str | None:
+    """Return a string, number or boolean as the settings write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int) else None
+
+
 def _claim(claims: _Claims, path: str) -> object:
-    """Return the claim of this name, or the nested claim of a dotted path, or None."""
+    """Return the claim of this name, or the nested claim of a dotted path, or None.
+
+    The names of claims may contain dots themselves: `https://app.example/user.id`.
+    """
     if path in claims:
         return claims[path]
-    value: object = claims
-    for key in path.split("."):
-        value = cast("_Claims", value).get(key) if isinstance(value, dict) else None
-    return value
+    for position in (found.start() for found in re.finditer(r"\.", path)):
+        inner = claims.get(path[:position])
+        if isinstance(inner, dict):
+            value = _claim(cast("_Claims", inner), path[position + 1 :])
+            if value is not None:
+                return value
+    return None
 
 
 def _name(claims: _Claims, path: str) -> str:

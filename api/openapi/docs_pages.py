@@ -1,7 +1,7 @@
 """Serves `/docs` (Swagger UI) and `/redoc` with their scripts.
 
 The pages load nothing from other hosts, so they work offline. Their content security policy
-enforces that.
+enforces that. Their URLs are relative, so they work behind any path prefix.
 """
 
 from importlib.metadata import version
@@ -10,14 +10,15 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from shared.errors import NotFound
 
 #: Contains the files of Swagger UI and Redoc.
 _PACKAGE = "fastapi-offline"
 _FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
-_STATIC = "/docs/static"
+#: Relative to the pages.
+_DOCUMENT, _STATIC = "openapi.json", "docs/static"
 _PAGE_HEADERS = {
     "cache-control": "no-cache",
     "content-security-policy": (
@@ -33,31 +34,38 @@ def install(app: FastAPI) -> None:
     """Add the pages to an application that was created without FastAPI's own pages."""
     title = app.title
 
-    async def docs(request: Request) -> HTMLResponse:
+    async def docs(_: Request) -> HTMLResponse:
         return _page(
             get_swagger_ui_html(
-                openapi_url=_url(request, "/openapi.json"),
+                openapi_url=_DOCUMENT,
                 title=title,
-                swagger_js_url=_file(request, "swagger-ui-bundle.js"),
-                swagger_css_url=_file(request, "swagger-ui.css"),
-                swagger_favicon_url=_file(request, "favicon.png"),
+                swagger_js_url=_file("swagger-ui-bundle.js"),
+                swagger_css_url=_file("swagger-ui.css"),
+                swagger_favicon_url=_file("favicon.png"),
             )
         )
 
-    async def redoc(request: Request) -> HTMLResponse:
+    async def redoc(_: Request) -> HTMLResponse:
         return _page(
             get_redoc_html(
-                openapi_url=_url(request, "/openapi.json"),
+                openapi_url=_DOCUMENT,
                 title=title,
-                redoc_js_url=_file(request, "redoc.standalone.js"),
-                redoc_favicon_url=_file(request, "favicon.png"),
+                redoc_js_url=_file("redoc.standalone.js"),
+                redoc_favicon_url=_file("favicon.png"),
                 with_google_fonts=False,
             )
         )
 
-    app.add_route("/docs", docs, include_in_schema=False)
-    app.add_route("/redoc", redoc, include_in_schema=False)
-    app.add_route(f"{_STATIC}/{{version}}/{{name}}", _serve_file, include_in_schema=False)
+    for path, page in (("/docs", docs), ("/redoc", redoc)):
+        app.add_route(path, page, include_in_schema=False)
+        app.add_route(f"{path}/", _redirect_trailing_slash, include_in_schema=False)
+    app.add_route(f"/{_STATIC}/{{version}}/{{name}}", _serve_file, include_in_schema=False)
+
+
+async def _redirect_trailing_slash(request: Request) -> RedirectResponse:
+    """Redirect: the page's relative URLs do not work with a trailing slash."""
+    name = request.url.path.rstrip("/").rpartition("/")[2]
+    return RedirectResponse(f"../{name}", 308)
 
 
 async def _serve_file(request: Request) -> FileResponse:
@@ -73,10 +81,5 @@ def _page(page: HTMLResponse) -> HTMLResponse:
     return page
 
 
-def _file(request: Request, name: str) -> str:
-    return _url(request, f"{_STATIC}/{version(_PACKAGE)}/{name}")
-
-
-def _url(request: Request, path: str) -> str:
-    """Return the path as the browser sees it, with the prefix that a proxy strips."""
-    return f"{request.scope.get('root_path', '').rstrip('/')}{path}"
+def _file(name: str) -> str:
+    return f"{_STATIC}/{version(_PACKAGE)}/{name}"

@@ -24,7 +24,8 @@ _TAGS = [
     {"name": "tools", "description": "List the tools with their JSON Schemas."},
     {"name": "health", "description": "Health checks for the platform that runs the processes."},
 ]
-_SERVERS = [{"url": "/", "description": "This server"}]
+#: Relative to the document's own URL, which may have a prefix that a proxy removes.
+_SERVERS = [{"url": ".", "description": "This server"}]
 _HEADERS: Schema = {
     "x-request-id": {
         "description": "The request's id, as sent by the client or generated. Logs contain it.",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import yaml
 from dotenv import dotenv_values
@@ -169,7 +169,7 @@ def _set(source: SettingsSource, root: type[BaseModel], key: Key, text: str) -> 
     if annotation is None and key not in RENAMED:
         close = closest_key(root, key)
         source.problems.append(_unknown(name, variable_name(close) if close else None, source.file))
-    elif annotation is None or not is_compound(annotation):
+    elif annotation is None or not is_compound(annotation) or _is_plain_text(annotation, text):
         set_value(source.tree, key, text)
     else:
         try:
@@ -179,6 +179,11 @@ def _set(source: SettingsSource, root: type[BaseModel], key: Key, text: str) -> 
             source.problems.append(
                 SettingsProblem(dotted(key), reason, _describe_origin(name, source.file))
             )
+
+
+def _is_plain_text(annotation: object, text: str) -> bool:
+    """Return whether the text is the only value of a setting that can also hold a list."""
+    return str in get_args(annotation) and not text.lstrip().startswith(("[", "{"))
 
 
 def _validated(source: SettingsSource, root: type[BaseModel]) -> SettingsSource:

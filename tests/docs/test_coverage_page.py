@@ -138,6 +138,6 @@ def test_middleware_order_matches_the_reference() -> None:
         getattr(middleware.cls, "__name__", "")
         for middleware in create_app(Settings()).user_middleware
     ]
-    documented = ["CORSMiddleware", "RequestIdMiddleware", "RequestLogMiddleware", "AuthMiddleware"]
+    documented = ["CorsMiddleware", "RequestIdMiddleware", "RequestLogMiddleware", "AuthMiddleware"]
 
     assert [name for name in names if name in documented] == documented

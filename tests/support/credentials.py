@@ -2,9 +2,12 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -60,6 +63,20 @@ KEY_PAIRS = [
     KeyPair("ES512", ec.generate_private_key(ec.SECP521R1())),
     KeyPair("EdDSA", ed25519.Ed25519PrivateKey.generate()),
 ]
+
+
+def certificate(pair: KeyPair) -> str:
+    """Return a self-signed certificate of the key, as PEM text."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder(name, name, pair.private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+    )
+    algorithm = None if isinstance(pair.private, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(pair.private, algorithm).public_bytes(Encoding.PEM).decode()
 
 
 def valid_claims(**more: Any) -> Json:

@@ -22,6 +22,10 @@ class TokenIssuer:
     released: asyncio.Event = field(default_factory=asyncio.Event)
     #: Send the body one byte at a time, without end.
     endless: bool = False
+    #: Responses (status, headers, body) for the next requests, before `body`.
+    responses: list[tuple[int, list[str], Any]] = field(
+        default_factory=list[tuple[int, list[str], Any]]
+    )
 
     def serve(self, *keys: Json) -> None:
         self.body = {"keys": keys}
@@ -38,9 +42,11 @@ class TokenIssuer:
             writer.close()
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
-        body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        current = (self.status, self.headers, self.body)
+        status, headers, content = self.responses.pop(0) if self.responses else current
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
         size = [] if self.endless else [f"content-length: {len(body)}"]
-        lines = [f"HTTP/1.1 {self.status} X", "connection: close", *size, *self.headers, "", ""]
+        lines = [f"HTTP/1.1 {status} X", "connection: close", *size, *headers, "", ""]
         writer.write("\r\n".join(lines).encode() + (b"" if self.endless else body))
         await writer.drain()
         while self.endless:
@@ -50,11 +56,12 @@ class TokenIssuer:
 
 
 @asynccontextmanager
-async def open_issuer() -> AsyncGenerator[TokenIssuer]:
+async def open_issuer(host: str = "127.0.0.1") -> AsyncGenerator[TokenIssuer]:
     issuer = TokenIssuer("")
     issuer.released.set()
-    server = await asyncio.start_server(issuer.handle, "127.0.0.1", 0)
-    issuer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks.json"
+    server = await asyncio.start_server(issuer.handle, host, 0)
+    name = f"[{host}]" if ":" in host else host
+    issuer.url = f"http://{name}:{server.sockets[0].getsockname()[1]}/jwks.json"
     try:
         yield issuer
     finally:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.api_key import hash_of
+from shared.settings.sections.address import HttpAddress
 from shared.settings.sections.base import Section
 
 Algorithm = Literal[
@@ -29,6 +30,10 @@ Algorithm = Literal[
 _MIN_KEY_LENGTH = 8
 #: Shorter keys cause a warning, because an attacker can guess them from the plain digest.
 _SAFE_KEY_LENGTH = 20
+
+
+def _as_tuple(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -90,15 +95,24 @@ class JwtSettings(Section):
     public_key_file: Path | None = Field(
         default=None, description="Path of a PEM file with the public key"
     )
-    jwks_url: str | None = Field(
-        default=None, pattern=r"^https?://", description="URL of the issuer's JSON Web Key Set"
+    jwks_url: HttpAddress | None = Field(
+        default=None,
+        description="URL of the issuer's JSON Web Key Set, or of its discovery document",
     )
     jwks_cache_seconds: float = Field(
         default=300, gt=0, description="Age after which the key set is refreshed"
     )
-    issuer: str | None = Field(default=None, description="Required value of `iss`")
-    audience: tuple[str, ...] = Field(
-        default=(), description="Accepted values of `aud`; a token must have one of them"
+    issuer: str | tuple[str, ...] | None = Field(
+        default=None,
+        description="Accepted value or values of `iss`; a `/` at the end makes no difference",
+    )
+    audience: str | tuple[str, ...] = Field(
+        default=(), description="Accepted value or values of `aud`; a token must have one of them"
+    )
+    claims: dict[str, str | tuple[str, ...]] = Field(
+        default={},
+        description="Accepted value or values of other claims, such as `client_id` or `azp`; "
+        "of a claim that is a list, one item must be accepted",
     )
     leeway_seconds: float = Field(default=10, ge=0, description="Allowed clock difference")
     required_claims: tuple[str, ...] = Field(
@@ -112,7 +126,26 @@ class JwtSettings(Section):
     tenant_claim: str | None = Field(
         default=None, min_length=1, description="Claim that names the organization"
     )
-    scope_claim: str = Field(default="scope", description="Claim that lists the scopes")
+    scope_claim: str | tuple[str, ...] = Field(
+        default="scope", description="Claim or claims that list the scopes"
+    )
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        return _as_tuple(self.issuer)
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        return _as_tuple(self.audience)
+
+    @property
+    def scope_claims(self) -> tuple[str, ...]:
+        return _as_tuple(self.scope_claim)
+
+    @property
+    def accepted_values(self) -> dict[str, tuple[str, ...]]:
+        """The accepted values of each claim in `claims`."""
+        return {name: _as_tuple(values) for name, values in self.claims.items()}
 
     def check(self) -> None:
         """Check that each algorithm has a key and that each key has an algorithm."""

@@ -1,8 +1,24 @@
 """Settings of the API server and the limits of its clients."""
 
-from pydantic import Field
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.settings.sections.base import AtStart, Seconds, Section
+from shared.settings.sections.origin import ANY, OPAQUE, Origin
+
+
+def _normalize_path(path: str) -> str:
+    if re.search(r"[\s?#%]|://", path):
+        raise ValueError("Write only the path, such as /mamba.")
+    segments = [segment for segment in path.split("/") if segment]
+    return "".join(f"/{segment}" for segment in segments)
+
+
+#: A path without a slash at its end, or nothing.
+RootPath = Annotated[str, AfterValidator(_normalize_path)]
 
 
 class ServerSettings(Section):
@@ -13,8 +29,20 @@ class ServerSettings(Section):
     workers: AtStart[int] = Field(
         default=1, ge=1, description="Number of API processes that share the port"
     )
-    cors_origins: AtStart[tuple[str, ...]] = Field(
-        default=(), description="Allowed browser origins in addition to localhost, as a JSON list"
+    root_path: AtStart[RootPath] = Field(
+        default="",
+        description="Path under which a proxy publishes the API, such as `/mamba`, if the proxy "
+        "does not remove it from the requests",
+    )
+    cors_origins: AtStart[tuple[Origin, ...]] = Field(
+        default=(),
+        description="Allowed browser origins in addition to localhost, as a JSON list; "
+        "`https://*.example.com` allows all subdomains, `*` every origin",
+    )
+    cors_credentials: AtStart[bool] = Field(
+        default=False,
+        description="Whether pages of other origins may send cookies "
+        "(`credentials: 'include'`); `cors_origins` must then list the origins",
     )
     heartbeat_seconds: Seconds = Field(
         default=15, description="Interval of keep-alive comments on an idle SSE stream"
@@ -27,6 +55,17 @@ class ServerSettings(Section):
     shutdown_grace_seconds: AtStart[Seconds] = Field(
         default=10, description="Time after SIGTERM that open responses get to finish"
     )
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        if self.cors_credentials and {ANY, OPAQUE} & set(self.cors_origins):
+            message = (
+                "server.cors_credentials cannot be combined with `*` or `null` in "
+                "server.cors_origins: every website could send requests with the user's cookies. "
+                "List the origins, such as https://chat.example.com."
+            )
+            raise PydanticCustomError("cors", "{message}", {"message": message})
+        return self
 
 
 class LimitSettings(Section):

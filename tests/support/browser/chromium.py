@@ -33,20 +33,26 @@ class Chromium:
 def find_chromium() -> Chromium:
     """Return MAMBA_CHROMIUM if it is set, else an installed browser, else the one from npm.
 
+    MAMBA_CHROMIUM is a name or path, or `npm`.
+
     Raises:
         ChromiumMissingError: if there is no browser.
     """
     configured = os.environ.get("MAMBA_CHROMIUM")
+    if configured == "npm":
+        return _install_from_npm()
     for name in (configured,) if configured else _NAMES:
         if path := shutil.which(name):
             return Chromium(path)
-    if configured or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    if configured:
         raise ChromiumMissingError
     return _install_from_npm()
 
 
 def _install_from_npm() -> Chromium:
     """Unpack a browser that needs no system library except the C library."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        raise ChromiumMissingError
     node = find_node()
     node.install(_FOLDER)
     _UNPACKED.mkdir(exist_ok=True)

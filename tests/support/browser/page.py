@@ -104,7 +104,7 @@ class Browser:
 
 
 @contextmanager
-def open_browser() -> Generator[Browser]:
+def open_browser(*flags: str) -> Generator[Browser]:
     chromium = find_chromium()
     browser_input, request_pipe = os.pipe()
     reply_pipe, browser_output = os.pipe()
@@ -116,6 +116,7 @@ def open_browser() -> Generator[Browser]:
             "--accept-lang=en-US",  # without a system locale, the browser uses an invalid language
             # Resolve no other host, so that a page cannot load files from the internet.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            *flags,
         ]
         process = subprocess.Popen(
             command,

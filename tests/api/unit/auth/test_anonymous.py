@@ -74,7 +74,9 @@ async def test_any_host_name_is_accepted_on_other_addresses() -> None:
     [
         request_scope(method="POST"),
         page_scope("same-origin", "https://mine.example"),
-        page_scope("same-site", "https://a.mine.example"),
+        page_scope("none", "null"),
+        request_scope(method="POST", origin="https://mine.example:8443", host="mine.example:8443"),
+        request_scope(method="POST", origin="http://app.localhost:5173"),
         page_scope("cross-site", "http://localhost:3000"),
         page_scope("cross-site", ALLOWED_ORIGIN),
         page_scope("cross-site", "https://evil.example", method="GET"),
@@ -84,9 +86,21 @@ async def test_write_by_a_trusted_client_is_accepted(scope: Json) -> None:
     await AUTHENTICATOR.identify(scope)
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://localhost.evil"])
-async def test_write_by_a_page_of_another_site_is_rejected(origin: str) -> None:
+FOREIGN = [
+    *(page_scope("cross-site", origin) for origin in ("https://evil.example", "null", "")),
+    page_scope("same-site", "https://a.mine.example"),
+    # Over plain HTTP, browsers do not send `Sec-Fetch-Site`.
+    *(
+        request_scope(method="POST", host="192.168.1.7:8000", origin=origin)
+        for origin in ("http://evil.example", "null", "", "http://localhost.evil", "garbage")
+    ),
+    request_scope(method="POST", origin="http://192.168.1.7"),
+]
+
+
+@pytest.mark.parametrize("scope", FOREIGN)
+async def test_write_by_a_page_of_another_site_is_rejected(scope: Json) -> None:
     with pytest.raises(UntrustedOrigin, match=r"cors_origins") as raised:
-        await AUTHENTICATOR.identify(page_scope("cross-site", origin))
+        await AUTHENTICATOR.identify(scope)
 
     assert raised.value.reason == "foreign_page"

@@ -142,7 +142,7 @@ async def test_rejection_is_logged_without_the_credential(
 PUBLIC = ["/docs", "/redoc", "/openapi.json", "/health/live"]
 PROTECTED = [
     *("/models", "/chat/x/stream", "/chat/health/stream", "/chat/..%2F..%2Fhealth/stream"),
-    *("/", "/nothing", "/healthy", "/docsx", "//health", "/Docs", "/openapi.jsonx", "/health%00"),
+    *("/", "/nothing", "/healthy", "/docsx", "/Docs", "/openapi.jsonx", "/health%00"),
 ]
 
 

@@ -1,0 +1,58 @@
+"""Decides which pages of other origins may call the API (the CORS protocol)."""
+
+import re
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from shared.settings import ServerSettings
+from shared.settings.sections.origin import ANY, OPAQUE, origin_pattern
+
+#: Pages on this machine, on any port.
+_LOCAL = r"https?://(([a-z0-9_-]+\.)*localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
+_EXPOSED_HEADERS = (
+    *("x-chat-id", "x-run-id", "x-request-id", "x-vercel-ai-ui-message-stream"),
+    *("www-authenticate", "retry-after", "ratelimit", "ratelimit-policy"),
+)
+#: The longest time that Chromium caches a preflight response.
+_MAX_AGE_SECONDS = 7200
+
+
+def is_allowed_origin(origin: str, settings: ServerSettings) -> bool:
+    """Return whether a page of this origin may call the API."""
+    origins = settings.cors_origins
+    return ANY in origins or origin in origins or bool(re.fullmatch(_pattern(settings), origin))
+
+
+def cors(settings: ServerSettings) -> Middleware:
+    return Middleware(
+        CorsMiddleware,
+        allow_origins=[origin for origin in settings.cors_origins if origin in (ANY, OPAQUE)],
+        allow_origin_regex=_pattern(settings),
+        allow_credentials=settings.cors_credentials,
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["*"],
+        allow_private_network=True,
+        expose_headers=_EXPOSED_HEADERS,
+        max_age=_MAX_AGE_SECONDS,
+    )
+
+
+def _pattern(settings: ServerSettings) -> str:
+    origins = (origin for origin in settings.cors_origins if origin not in (ANY, OPAQUE))
+    return "|".join((_LOCAL, *map(origin_pattern, origins)))
+
+
+class CorsMiddleware(CORSMiddleware):
+    """Lets pages of public websites call an API in a private network, if their origin is allowed.
+
+    The base class grants this part of a preflight to every origin.
+    """
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code != 200:
+            del response.headers["access-control-allow-private-network"]
+        return response
