@@ -1,6 +1,6 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
+.PHONY: help install dev test interop console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,9 @@ dev: $(INSTALLED) ## Start Valkey, the API and a worker on 127.0.0.1:8000
 test: $(INSTALLED) ## Run all tests
 	@$(BIN)/python -m web --if-possible
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile
+
+interop: $(INSTALLED) ## Run the tests with nginx, Caddy and a browser (needs them installed)
+	$(BIN)/pytest tests/interop
 
 check: lint types layers ## Check lint, types and import rules
 
