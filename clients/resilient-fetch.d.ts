@@ -17,6 +17,11 @@ export interface ResilientFetchOptions {
   streamUrl?: (api: string, chatId: string) => string;
   /** Headers added to each attempt, such as a fresh token. */
   headers?: () => HeadersInit | Promise<HeadersInit>;
+  /**
+   * Whether a hidden page closes its connection, and resumes the answer when it is visible again. Default: only for
+   * `http:` URLs, because browsers open six HTTP/1.1 connections to a host over all tabs.
+   */
+  releaseHidden?: boolean;
   /** Called before each attempt. */
   onReconnect?: (reconnect: Reconnect) => void;
 }

@@ -23,7 +23,10 @@ export function resilientFetch(options = {}) {
     const response = await settings.fetch(input, { ...init, signal: abort.signal });
     const url = isEventStream(response) && resumeUrl(input, init, response, settings);
     if (!url) return response;
-    const run = new Run(resumption(url, init, abort.signal), settings);
+    const run = new Run(resumption(url, init, abort.signal), {
+      ...settings,
+      releaseHidden: settings.releaseHidden ?? isPlainHttp(url),
+    });
     run.lastId = startCursor(init, response);
     return new Response(streamBody(run.events(response), abort), response);
   };
@@ -42,6 +45,8 @@ class Run {
   done = false;
   forwarded = false;
   failures = 0;
+  /** Whether the last connection was closed because the page was hidden. */
+  released = false;
 
   constructor(request, settings) {
     this.request = request;
@@ -57,14 +62,30 @@ class Run {
       } catch (error) {
         drop = error;
       }
+      if (this.released && !this.done) await untilVisible(this.request.signal);
       response = this.done ? undefined : await this.reconnect(drop);
     }
   }
 
   async *read(response) {
-    for await (const events of completeEvents(response.body)) {
-      this.record(events);
-      yield events;
+    const reader = response.body.getReader();
+    this.released = false;
+    const release = () => {
+      if (!isHidden() || this.released || !this.resumable) return;
+      this.released = true;
+      this.failures = 0;
+      reader.cancel().catch(() => {});
+    };
+    const { document } = globalThis;
+    if (this.settings.releaseHidden) document?.addEventListener('visibilitychange', release);
+    try {
+      if (this.settings.releaseHidden) release();
+      for await (const events of completeEvents(reader)) {
+        this.record(events);
+        yield events;
+      }
+    } finally {
+      document?.removeEventListener('visibilitychange', release);
     }
   }
 
@@ -82,7 +103,8 @@ class Run {
   async reconnect(drop) {
     const { signal } = this.request;
     while (this.resumable && !signal.aborted && this.failures < this.settings.tries) {
-      await pause(this.backoff(), signal);
+      await pause(this.released ? 0 : this.backoff(), signal);
+      this.released = false;
       this.failures += 1;
       const response = await this.connect();
       if (response?.status === 204 && this.terminal) return undefined;
@@ -121,9 +143,8 @@ function startCursor(init, response) {
   return runId ? `0-0@${runId}` : undefined;
 }
 
-/** The text of a body, in pieces that end at the end of an event. */
-async function* completeEvents(body) {
-  const reader = body.getReader();
+/** The text from the reader of a body, in pieces that end at the end of an event. */
+async function* completeEvents(reader) {
   const decoder = new TextDecoder();
   let text = '';
   for (;;) {
@@ -183,6 +204,31 @@ function chatIdOf(body) {
   } catch {
     return undefined;
   }
+}
+
+/** Browsers use HTTP/1.1 for `http:`, and open only six connections to a host. */
+function isPlainHttp(url) {
+  const base = globalThis.document?.baseURI;
+  return base !== undefined && new URL(url, base).protocol === 'http:';
+}
+
+function isHidden() {
+  return globalThis.document?.visibilityState === 'hidden';
+}
+
+function untilVisible(signal) {
+  return new Promise((resolve, reject) => {
+    const check = () => {
+      if (isHidden() && !signal.aborted) return;
+      document.removeEventListener('visibilitychange', check);
+      signal.removeEventListener('abort', check);
+      if (signal.aborted) reject(signal.reason);
+      else resolve();
+    };
+    document.addEventListener('visibilitychange', check);
+    signal.addEventListener('abort', check);
+    check();
+  });
 }
 
 function isEventStream(response) {

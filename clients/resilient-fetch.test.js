@@ -182,6 +182,90 @@ test('aborts while waiting', async () => {
   assert.equal(requests.length, 1);
 });
 
+/** A page whose visibility the test changes. */
+function page(t, baseURI = 'http://host/app') {
+  const document = new EventTarget();
+  Object.assign(document, { baseURI, visibilityState: 'visible' });
+  globalThis.document = document;
+  t.after(() => delete globalThis.document);
+  return (state) => {
+    document.visibilityState = state;
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+}
+
+/** A response that stays open after its pieces, and whether it was closed. */
+function openStream(pieces, headers) {
+  const state = { closed: false };
+  const body = new ReadableStream({
+    start(controller) {
+      for (const piece of pieces) controller.enqueue(new TextEncoder().encode(piece));
+    },
+    cancel: () => void (state.closed = true),
+  });
+  const type = { 'content-type': 'text/event-stream', ...headers };
+  return [new Response(body, { headers: type }), state];
+}
+
+test('a hidden page closes its connection and resumes when it is visible', async (t) => {
+  const show = page(t);
+  const [first, state] = openStream([START], { 'x-run-id': 'r' });
+  const { fetch, requests } = over([first, stream([DELTA, DONE])], { delay: 60_000 });
+  const reader = (await fetch('/chat', POST)).body.getReader();
+  await reader.read();
+  const next = reader.read();
+  show('hidden');
+  await new Promise(setImmediate);
+  assert.equal(state.closed, true);
+  assert.equal(requests.length, 1);
+  show('visible');
+  assert.equal(new TextDecoder().decode((await next).value), DELTA);
+  assert.equal(requests[1].headers['last-event-id'], '1-0@r');
+});
+
+test('a page that is hidden from the start resumes from the first event', async (t) => {
+  const show = page(t);
+  show('hidden');
+  const [first, state] = openStream([], { 'x-run-id': 'r' });
+  const { fetch, requests } = over([first, stream([START, DONE])]);
+  const reading = text(fetch);
+  await new Promise(setImmediate);
+  assert.equal(state.closed, true);
+  show('visible');
+  assert.equal(await reading, START + DONE);
+  assert.equal(requests[1].headers['last-event-id'], '0-0@r');
+});
+
+test('a hidden page can be aborted', async (t) => {
+  const show = page(t);
+  const abort = new AbortController();
+  const [first] = openStream([START], { 'x-run-id': 'r' });
+  const { fetch, requests } = over([first]);
+  const reading = text(fetch, { ...POST, signal: abort.signal });
+  await new Promise(setImmediate);
+  show('hidden');
+  await new Promise(setImmediate);
+  abort.abort();
+  await assert.rejects(reading, { name: 'AbortError' });
+  assert.equal(requests.length, 1);
+});
+
+for (const [name, url, options] of [
+  ['over https', 'https://host/chat', {}],
+  ['if the option is off', 'http://host/chat', { releaseHidden: false }],
+]) {
+  test(`a hidden page keeps its connection ${name}`, async (t) => {
+    const show = page(t);
+    const [first, state] = openStream([START, DONE], { 'x-run-id': 'r' });
+    const { fetch } = over([first], options);
+    const reader = (await fetch(url, POST)).body.getReader();
+    show('hidden');
+    await new Promise(setImmediate);
+    assert.equal(state.closed, false);
+    assert.equal(new TextDecoder().decode((await reader.read()).value), START);
+  });
+}
+
 test('streamUrl keeps the query string', () => {
   const url = streamUrl('https://host/chat/?tenant=1', 'ä b');
   assert.equal(url, 'https://host/chat/%C3%A4%20b/stream?tenant=1');
