@@ -45,6 +45,7 @@ function Filter() {
         <Icon name="search" />
         <input
           type="search"
+          name="filter"
           placeholder="Run, agent, model, worker"
           aria-label="Filter runs by id, agent, model, queue or worker"
           value={search.value}

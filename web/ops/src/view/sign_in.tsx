@@ -37,6 +37,7 @@ export function SignIn({ problem }: { problem: Problem }) {
         <label for="key">API key or token</label>
         <input
           id="key"
+          name="key"
           type="password"
           autocomplete="off"
           spellcheck={false}
