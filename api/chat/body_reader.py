@@ -7,11 +7,10 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from api.chat.message import TAG_PREFIX
+from api.chat.parts.unusable import first_error
 from api.http.json_text import repair, to_utf8
 from shared.chat.media_types import declared_charset
 from shared.errors import InvalidRequest, TooLarge
-from shared.field_path import format_field_path
 from shared.settings import LimitSettings
 
 #: Counted in the raw body before parsing, which would stall all streams for millions of them.
@@ -88,21 +87,18 @@ def _validate(model: type[_ModelT], body: bytes, limits: LimitSettings) -> _Mode
 
 
 def _is_invalid_json(error: ValidationError) -> bool:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return first["type"] == "json_invalid"
+    return first_error(error)[0] == "json_invalid"
 
 
 def _request_error(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        return InvalidRequest(f"The body is not valid JSON. {first['msg']}")
-    location = [step for step in first["loc"] if not str(step).startswith(TAG_PREFIX)]
-    field = format_field_path(location)
-    if field == "messages" and first["type"] == "missing":
+    kind, message, field = first_error(error)
+    if kind == "json_invalid":
+        return InvalidRequest(f"The body is not valid JSON. {message}")
+    if field == "messages" and kind == "missing":
         return InvalidRequest(
             "messages: Field required. Send the whole history, with the newest message last:"
             " the server does not store it.",
             field=field,
         )
-    kind = TooLarge if first["type"] == "too_large" else InvalidRequest
-    return kind(f"{field or 'body'}: {first['msg']}", field=field or None)
+    refusal = TooLarge if kind == "too_large" else InvalidRequest
+    return refusal(f"{field or 'body'}: {message}", field=field or None)

@@ -246,4 +246,4 @@ def _idempotency(key: str | None, chat: ChatRequest) -> Idempotency | None:
     """Identify a request by its parsed content: a proxy may change the bytes of its body."""
     if key is None:
         return None
-    return Idempotency.of(key, chat.model_dump_json(exclude_unset=True).encode())
+    return Idempotency.of(key, chat.model_dump_json(exclude_unset=True, warnings=False).encode())

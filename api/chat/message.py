@@ -1,160 +1,44 @@
 """Chat messages as clients send them: those of the AI SDK 4 to 7, and plain `content`.
 
-Unknown keys and part types, for example of newer clients, are ignored. Invalid values of known
-fields are rejected with the field's path.
+Unknown keys are ignored. A part or a message with an invalid value is kept as an `UnusablePart`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AliasChoices, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, WrapValidator
 
-from api.chat.ai_sdk_v4_parts import Attachment, InlineFile, Invocation, ToolInvocation
-from api.http.body_model import FAIL_FAST, FileUrl, MediaType, Name, Nested, RequestModel, max_items
+from api.chat.parts.ai_sdk import OtherPart, UIStepStartPart, UITextPart, UIToolPart
+from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
+from api.chat.parts.part import FILE_PARTS, Attachments, Invocations, Parts, is_for_clients
+from api.chat.parts.unusable import KEEP_FIELD_ERROR, TAG_PREFIX, UnusablePart, unusable_message
+from api.http.body_model import RequestModel
 from shared.chat import messages as chat_messages
-from shared.streams.tool_responses import DENIED_TEXT, ToolResponse
+from shared.streams.tool_responses import ToolResponse
 
-#: Prefix of the union tags below. Error locations contain the tags, but they are not fields.
-TAG_PREFIX = "as:"
-
-
-class _Text(RequestModel):
-    text: str
-
-    def normalized(self) -> chat_messages.Part | None:
-        return chat_messages.TextPart(text=self.text)
+Role = Literal["system", "user", "assistant"]
+#: Parts whose loss matters only to the client if they are in an assistant message.
+_NOT_FOR_MODELS = frozenset({"file", "reasoning"})
 
 
-class _Reasoning(RequestModel):
-    text: str = Field(validation_alias=AliasChoices("text", "reasoning"))
-
-    def normalized(self) -> chat_messages.Part | None:
-        return chat_messages.ReasoningPart(text=self.text)
+def _known_role(role: object) -> object:
+    return "system" if role == "developer" else role
 
 
-class _File(RequestModel):
-    #: Empty if the browser does not recognize the file extension.
-    media_type: MediaType
-    url: FileUrl
-    filename: str | None = None
-
-    def normalized(self) -> chat_messages.FilePart:
-        return chat_messages.FilePart(
-            media_type=self.media_type, url=self.url, filename=self.filename
-        )
+def _message_id(value: object) -> object:
+    """Return an id as text. Anything that is no id is ignored: only the last one is used."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
 
 
-class _Approval(RequestModel):
-    approved: bool | None = None
-    reason: str | None = None
-
-
-class _Tool(RequestModel):
-    type: str
-    tool_call_id: Name
-    tool_name: Name | None = None
-    state: str | None = None
-    input: Nested = None
-    output: Nested = None
-    error_text: str | None = None
-    approval: _Approval | None = None
-
-    @property
-    def name(self) -> str:
-        return self.tool_name or self.type.removeprefix("tool-")
-
-    def normalized(self) -> chat_messages.Part | None:
-        """Return the call with its result; None without a result, which models do not accept."""
-        error = self._error()
-        if self.state != "output-available" and error is None:
-            return None
-        return chat_messages.ToolPart(
-            tool_call_id=self.tool_call_id,
-            tool_name=self.name,
-            input=self.input if isinstance(cast("object", self.input), dict) else {},
-            output=self.output,
-            error_text=error,
-        )
-
-    def _error(self) -> str | None:
-        if self.state == "output-error":
-            return self.error_text or "The tool failed."
-        denied = self.approval is not None and self.approval.approved is False
-        if self.state == "output-denied" or denied:
-            return (self.approval and self.approval.reason) or DENIED_TEXT
-        return None
-
-    def tool_response(self) -> ToolResponse | None:
-        """Return the client's result or approval; None if the part holds neither."""
-        if self.state == "approval-responded":
-            approval = self.approval
-            if approval is None or approval.approved is None:
-                return None
-            return ToolResponse(approved=approval.approved, reason=approval.reason)
-        if self.state == "output-available":
-            return ToolResponse(output=self.output)
-        return ToolResponse(error=self._error()) if self.state == "output-error" else None
-
-
-class _StepStart(RequestModel):
-    def normalized(self) -> chat_messages.Part | None:
-        return chat_messages.StepStart()
-
-
-class _Unknown(RequestModel):
-    def normalized(self) -> chat_messages.Part | None:
-        return None
-
-
-_SIMPLE_TYPES = ("text", "reasoning", "file", "step-start")
-
-
-def _tag(part: Any) -> str:  # noqa: ANN401  (any JSON value)
-    fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {}
-    kind = fields.get("type")
-    if not isinstance(kind, str):
-        return ""
-    if kind == "tool-invocation" and (invocation := _invocation_tag(fields)):
-        return f"{TAG_PREFIX}{invocation}"
-    if kind == "file" and "url" not in fields and "data" in fields:
-        return f"{TAG_PREFIX}inline-file"
-    if kind.startswith("tool-") or kind == "dynamic-tool":
-        return f"{TAG_PREFIX}tool"
-    return f"{TAG_PREFIX}{kind}" if kind in _SIMPLE_TYPES else f"{TAG_PREFIX}unknown"
-
-
-def _invocation_tag(fields: dict[str, Any]) -> str | None:
-    """Return the AI SDK 4 shape of the part; None for a call of a tool named `invocation`."""
-    if "toolInvocation" in fields:
-        return "tool-invocation"
-    return "invocation" if "toolName" in fields else None
-
-
-_Part = Annotated[
-    Annotated[_Text, Tag(f"{TAG_PREFIX}text")]
-    | Annotated[_Reasoning, Tag(f"{TAG_PREFIX}reasoning")]
-    | Annotated[_File, Tag(f"{TAG_PREFIX}file")]
-    | Annotated[_StepStart, Tag(f"{TAG_PREFIX}step-start")]
-    | Annotated[InlineFile, Tag(f"{TAG_PREFIX}inline-file")]
-    | Annotated[_Tool, Tag(f"{TAG_PREFIX}tool")]
-    | Annotated[Invocation, Tag(f"{TAG_PREFIX}invocation")]
-    | Annotated[ToolInvocation, Tag(f"{TAG_PREFIX}tool-invocation")]
-    | Annotated[_Unknown, Tag(f"{TAG_PREFIX}unknown")],
-    Discriminator(
-        _tag,
-        custom_error_type="part_type",
-        custom_error_message='A part must be an object with a "type"',
-    ),
-]
-
-
-_Parts = Annotated[list[_Part], FAIL_FAST, max_items("parts")]
 _Content = Annotated[
-    Annotated[str, Tag(f"{TAG_PREFIX}text")] | Annotated[_Parts, Tag(f"{TAG_PREFIX}parts")],
+    Annotated[str, Tag(f"{TAG_PREFIX}text")] | Annotated[Parts, Tag(f"{TAG_PREFIX}parts")],
     Discriminator(
         lambda value: f"{TAG_PREFIX}parts" if isinstance(value, list) else f"{TAG_PREFIX}text"
     ),
+    KEEP_FIELD_ERROR,
 ]
 
 
@@ -167,93 +51,189 @@ class SubmittedToolResponse(NamedTuple):
     response: ToolResponse
 
 
+class LocatedPart(NamedTuple):
+    """A part of a message, in the list that holds it."""
+
+    field: str
+    parts: list[Any]
+    position: int
+
+    @property
+    def part(self) -> Any:  # noqa: ANN401  (any part)
+        return self.parts[self.position]
+
+    @property
+    def path(self) -> str:
+        """The part's path in its message; "" if it stands for the whole message."""
+        scope = self.part.scope if isinstance(self.part, UnusablePart) else "part"
+        return {"part": f"{self.field}[{self.position}]", "field": self.field, "message": ""}[scope]
+
+    def replace(self, part: UnusablePart) -> None:
+        self.parts[self.position] = part
+
+
 class UIMessage(RequestModel):
     """A message with the AI SDK's `parts`, or with plain `content`.
 
     Before version 4.2 of the AI SDK, tool calls were sent beside the content.
     """
 
-    id: str | None = None
-    role: Literal["system", "user", "assistant"]
+    id: Annotated[str | None, BeforeValidator(_message_id)] = None
+    role: Annotated[Role, BeforeValidator(_known_role)]
     content: _Content | None = None
-    parts: _Parts | None = None
-    tool_invocations: Annotated[list[Invocation], FAIL_FAST, max_items("parts")] | None = Field(
+    parts: Parts | None = None
+    tool_invocations: Invocations | None = Field(
         default=None, description="Tool calls of the AI SDK 4; ignored if `parts` is set"
     )
-    experimental_attachments: Annotated[list[Attachment], FAIL_FAST, max_items("parts")] | None = (
-        Field(default=None, alias="experimental_attachments", description="Files of the AI SDK 4")
+    experimental_attachments: Attachments | None = Field(
+        default=None, alias="experimental_attachments", description="Files of the AI SDK 4"
     )
 
-    def tool_values(self) -> Iterator[object]:
-        """Yield the inputs and outputs of the message's tool calls."""
-        for part in (*self._content_parts(), *(self.tool_invocations or ())):
-            call = part.tool_invocation if isinstance(part, ToolInvocation) else part
-            if isinstance(call, _Tool):
-                yield from (call.input, call.output)
-            elif isinstance(call, Invocation):
-                yield from (call.args, call.result)
+    @classmethod
+    def unusable(cls, value: object, error: ValidationError) -> Self:
+        """Return a message that stands for an invalid one."""
+        return cls.model_construct(role="user", parts=[unusable_message(value, error)])
 
-    def files(self) -> Iterator[tuple[str, chat_messages.FilePart]]:
-        """Yield the files of a user's message, each with its field path."""
-        if self.role != "user":
-            return
-        parts_field = "parts" if self.parts else "content"
-        fields = {
-            parts_field: self._content_parts(),
-            "experimental_attachments": self._attachments(),
-        }
-        for field, parts in fields.items():
-            for index, part in enumerate(parts):
-                if isinstance(part, (_File, InlineFile, Attachment)):
-                    yield f"{field}[{index}]", part.normalized()
+    def located_parts(self) -> Iterator[LocatedPart]:
+        """Yield the parts in the order in which models receive them."""
+        lists: dict[str, list[Any]] = {"experimental_attachments": self._attachments}
+        if not self.parts:
+            lists["toolInvocations"] = self._invocations
+        lists["parts" if self.parts else "content"] = self._content_parts
+        for field, parts in lists.items():
+            yield from (LocatedPart(field, parts, index) for index in range(len(parts)))
 
-    def _attachments(self) -> Sequence[Attachment]:
-        return self.experimental_attachments or ()
+    def file_parts(self) -> Iterator[LocatedPart]:
+        """Yield the files of a user's message."""
+        if self.role == "user":
+            yield from (part for part in self.located_parts() if isinstance(part.part, FILE_PARTS))
 
     def normalized(self) -> chat_messages.Message:
         """Return the message in the form that workers receive."""
-        files = (file.normalized() for file in self._attachments())
-        calls = () if self.parts else self._calls_beside_content()
-        converted = (part.normalized() for part in self._content_parts())
-        parts = (part for part in converted if part is not None)
-        return chat_messages.Message(role=self.role, parts=(*files, *calls, *parts))
+        beside = [*self._attachments, *(self._invocations if not self.parts else ())]
+        before = [part for part in beside if not isinstance(part, Invocation)]
+        calls = _calls_beside_content(part for part in beside if isinstance(part, Invocation))
+        return chat_messages.Message(
+            role=self.role,
+            parts=(*self._convert(before), *calls, *self._convert(self._content_parts)),
+        )
 
     @property
     def steps(self) -> int:
         """The number of steps in the message."""
-        return sum(isinstance(part, _StepStart) for part in self._content_parts())
+        return sum(isinstance(part, UIStepStartPart) for part in self._content_parts)
 
     def tool_responses(self) -> Iterator[SubmittedToolResponse]:
         """Yield the client's responses to the tool calls of the last step."""
-        for field_path, call in self._last_step_calls():
-            response = call.tool_response()
-            if response is not None:
+        for field_path, call in self.last_step_calls():
+            if isinstance(call, UnusablePart):
+                continue
+            if (response := call.tool_response()) is not None:
                 yield SubmittedToolResponse(field_path, call.tool_call_id, call.name, response)
 
-    def _last_step_calls(self) -> Iterator[tuple[str, _Tool | Invocation]]:
-        parts = self._content_parts()
-        step_starts = [index for index, part in enumerate(parts) if isinstance(part, _StepStart)]
-        for index, part in enumerate(parts):
-            call = part.tool_invocation if isinstance(part, ToolInvocation) else part
-            if index >= max(step_starts, default=0) and isinstance(call, _Tool | Invocation):
-                yield f"parts[{index}]", call
-        invocations = () if self.parts else self.tool_invocations or ()
-        last_step = max(map(_step, invocations), default=0)
-        for index, call in enumerate(invocations):
-            if call.step == last_step:
-                yield f"toolInvocations[{index}]", call
+    def last_step_calls(self) -> Iterator[tuple[str, UIToolPart | Invocation | UnusablePart]]:
+        """Yield the tool calls of the last step, with those that cannot be used."""
+        step_starts = [
+            index
+            for index, part in enumerate(self._content_parts)
+            if isinstance(part, UIStepStartPart)
+        ]
+        last_step = max(
+            (call.step for call in self._invocations if isinstance(call, Invocation)), default=0
+        )
+        for located in self.located_parts():
+            call = located.part
+            if isinstance(call, ToolInvocation):
+                call = call.tool_invocation
+            if located.field == "toolInvocations":
+                newest = isinstance(call, UnusablePart) or call.step == last_step
+            else:
+                newest = located.position >= max(step_starts, default=0)
+            if newest and _is_call(call):
+                yield located.path, call
 
-    def _content_parts(self) -> Sequence[_Part]:
-        content = self.parts or self.content or ()
-        return [_Text(text=content)] if isinstance(content, str) else content
+    def unusable_parts(self) -> Iterator[UnusablePart]:
+        for located in self.located_parts():
+            if isinstance(located.part, UnusablePart):
+                yield located.part
 
-    def _calls_beside_content(self) -> Iterator[chat_messages.Part]:
-        """Yield the tool calls beside the content, step by step. They precede its text."""
-        invocations = sorted(self.tool_invocations or (), key=_step)
-        for _, step in groupby(invocations, key=_step):
-            calls = [part for call in step if (part := call.normalized()) is not None]
-            yield from (*calls, chat_messages.StepStart()) if calls else ()
+    def new_parts(self) -> Iterator[tuple[str, object]]:
+        """Yield the parts that are new if the message is the last one, each with its path.
+
+        Of an assistant message, the client adds only responses to the tool calls of its last step.
+        """
+        if self.role == "assistant":
+            yield from self.last_step_calls()
+            return
+        for located in self.located_parts():
+            part = located.part
+            yield located.path, _unsupported(part) if _is_unknown(part) else part
+
+    def _convert(self, parts: Sequence[Any]) -> Iterator[chat_messages.Part]:
+        notes: set[chat_messages.Part] = set()
+        for part in parts:
+            if isinstance(part, UnusablePart | OtherPart):
+                note = self._note(part)
+                if note is not None and note not in notes:
+                    notes.add(note)
+                    yield note
+            elif (converted := part.normalized()) is not None:
+                yield converted
+
+    def _note(self, part: UnusablePart | OtherPart) -> chat_messages.Part | None:
+        """Return a note about a part that is left out; None if the model needs none."""
+        if isinstance(part, UnusablePart):
+            needless = self.role == "assistant" and part.type in _NOT_FOR_MODELS
+            return None if needless else part.normalized()
+        unknown = self.role == "user" and _is_unknown(part)
+        return _unsupported(part).normalized() if unknown else None
+
+    @property
+    def _content_parts(self) -> list[Any]:
+        content = self.parts or self.content or []
+        return [UITextPart(text=content)] if isinstance(content, str) else content
+
+    @property
+    def _attachments(self) -> list[Any]:
+        return self.experimental_attachments or []
+
+    @property
+    def _invocations(self) -> list[Any]:
+        return self.tool_invocations or []
+
+
+def _calls_beside_content(calls: Iterable[Invocation]) -> Iterator[chat_messages.Part]:
+    """Yield the tool calls beside the content, step by step. They precede its text."""
+    for _, step in groupby(sorted(calls, key=_step), key=_step):
+        converted = [part for call in step if (part := call.normalized()) is not None]
+        yield from (*converted, chat_messages.StepStart()) if converted else ()
 
 
 def _step(call: Invocation) -> int:
     return call.step
+
+
+def _is_call(part: object) -> bool:
+    if isinstance(part, UnusablePart):
+        return part.type.startswith("tool-") or part.type in ("dynamic-tool", "")
+    return isinstance(part, UIToolPart | Invocation)
+
+
+def _is_unknown(part: object) -> bool:
+    return isinstance(part, OtherPart) and not is_for_clients(part)
+
+
+def _unsupported(part: OtherPart) -> UnusablePart:
+    reason = "Parts of this type are not supported. Send text and files."
+    return UnusablePart(type=part.type, reason=reason)
+
+
+def _keep_message_error(value: object, validate: Callable[[object], UIMessage]) -> UIMessage:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        return UIMessage.unusable(value, error)
+
+
+#: A message of a history. One that is invalid becomes a message with an `UnusablePart`.
+HistoryMessage = Annotated[UIMessage, WrapValidator(_keep_message_error)]

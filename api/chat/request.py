@@ -6,7 +6,7 @@ from pydantic import Field, WithJsonSchema
 
 from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool
 from api.chat.ids import ID_PATTERN
-from api.chat.message import SubmittedToolResponse, UIMessage
+from api.chat.message import HistoryMessage, SubmittedToolResponse
 from api.http.body_model import FAIL_FAST, Name, RequestModel, max_items
 from shared.agents.agent_card import BUILT_IN_AGENTS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
@@ -24,7 +24,7 @@ class ChatRequest(RequestModel):
         description="The id of the chat",
         json_schema_extra={"pattern": ID_PATTERN},
     )
-    messages: Annotated[list[UIMessage], FAIL_FAST, max_items("messages")] = Field(
+    messages: Annotated[list[HistoryMessage], FAIL_FAST, max_items("messages")] = Field(
         min_length=1, description="The whole history, oldest message first"
     )
     model: Name | None = Field(

@@ -3,26 +3,41 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+import structlog
 from fastapi import Request
 
 from api.chat.body_reader import read_body
-from api.chat.files import check_file, check_file_count
 from api.chat.ids import check_chat_id, check_id
+from api.chat.parts.ai_sdk import UIToolPart
+from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
+from api.chat.parts.file_limits import file_error
+from api.chat.parts.unusable import UnusablePart
 from api.chat.request import ChatRequest
 from api.http.body_model import CONTAINER_TYPES
-from shared.errors import InvalidRequest, TooLarge
+from shared.chat.messages import FilePart
+from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
+
+log = structlog.stdlib.get_logger()
 
 
 async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequest:
     """Read, parse and check the body. Raises the errors of `read_body`."""
-    return await read_body(ChatRequest, request, limits, *_CHECKS)
+    chat = await read_body(ChatRequest, request, limits, *_CHECKS)
+    unusable = [part for message in chat.messages for part in message.unusable_parts()]
+    if unusable:
+        log.info(
+            "chat.parts_left_out",
+            message="Parts of older messages were left out",
+            parts=len(unusable),
+            codes=sorted({part.code for part in unusable}),
+        )
+    return chat
 
 
 def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
     check_chat_id("id", chat.id, limits)
-    for index, message in enumerate(chat.messages):
-        check_id(f"messages[{index}].id", message.id, limits)
+    check_id(f"messages[{len(chat.messages) - 1}].id", chat.continued_message_id, limits)
 
 
 def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
@@ -34,18 +49,20 @@ def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None: 
         names.add(tool.name)
 
 
-def _check_tool_values(chat: ChatRequest, limits: LimitSettings) -> None:
+def _limit_tool_values(chat: ChatRequest, limits: LimitSettings) -> None:
+    """Leave out the oldest tool calls if all of them together have too many values."""
     remaining = limits.values
-    for index, message in enumerate(chat.messages):
-        for value in message.tool_values():
-            remaining -= _count_values(value, remaining)
+    for message in reversed(chat.messages):
+        for located in message.located_parts():
+            part: object = located.part
+            call = part.tool_invocation if isinstance(part, ToolInvocation) else part
+            if not isinstance(call, UIToolPart | Invocation):
+                continue
+            remaining -= sum(_count_values(value, limits.values) for value in call.values())
             if remaining < 0:
-                field = f"messages[{index}]"
-                raise TooLarge(
-                    f"{field}: Tool inputs and outputs may contain {limits.values:,} values in"
-                    " total.",
-                    field=field,
-                )
+                reason = f"Tool inputs and outputs may contain {limits.values:,} values in total."
+                kind = f"tool-{call.name}"
+                located.replace(UnusablePart(type=kind, code="too_large", reason=reason))
 
 
 def _count_values(value: object, limit: int) -> int:
@@ -60,17 +77,27 @@ def _count_values(value: object, limit: int) -> int:
     return count
 
 
-def _check_files(chat: ChatRequest, limits: LimitSettings) -> None:
-    for index, message in enumerate(chat.messages):
-        files = list(message.files())
-        check_file_count(len(files), f"messages[{index}]", limits)
-        for field_path, part in files:
-            check_file(part, f"messages[{index}].{field_path}", limits)
+def _limit_files(chat: ChatRequest, limits: LimitSettings) -> None:
+    for message in chat.messages:
+        for number, located in enumerate(message.file_parts()):
+            part: FilePart = located.part.normalized()
+            error = file_error(part, limits)
+            if number >= limits.files:
+                reason = f"At most {limits.files:,} files per message."
+                error = UnusablePart(
+                    type="file", filename=part.filename, code="too_large", reason=reason
+                )
+            if error is not None:
+                located.replace(error)
 
 
 def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
-    if not chat.messages[-1].normalized().parts and not chat.tool_responses():
-        field = f"messages[{len(chat.messages) - 1}]"
+    """Refuse what cannot be used in the last message; older messages are history."""
+    field, last = f"messages[{len(chat.messages) - 1}]", chat.messages[-1]
+    for path, part in last.new_parts():
+        if isinstance(part, UnusablePart):
+            raise part.error(f"{field}.{path}" if path else field)
+    if not chat.history() or (last.role != "assistant" and not last.normalized().parts):
         raise InvalidRequest(f"{field}: The last message is empty.", field=field)
 
 
@@ -78,7 +105,7 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_client_tool_names,
-    _check_tool_values,
-    _check_files,
+    _limit_tool_values,
+    _limit_files,
     _check_last_message,
 )

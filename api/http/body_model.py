@@ -15,7 +15,6 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from shared.chat import data_url
 from shared.settings import LimitSettings
 
 #: Nesting levels of a tool's input or output. The job that contains them adds some levels, and JSON
@@ -43,8 +42,12 @@ def _length(value: object) -> int:
     return len(cast("list[object]", value)) if isinstance(value, list) else 0
 
 
+def is_too_deep(value: object) -> bool:
+    return _deeper_than(_MAX_DEPTH, value)
+
+
 def _check_depth(value: object) -> object:
-    if _deeper_than(_MAX_DEPTH, value):
+    if is_too_deep(value):
         raise PydanticCustomError("too_deep", "Nested deeper than 100 levels.")
     return value
 
@@ -59,25 +62,6 @@ def _deeper_than(depth: int, value: object) -> bool:
     return not depth or any(_deeper_than(depth - 1, child) for child in nested)
 
 
-def _check_url(url: str) -> str:
-    try:
-        if url.startswith("data:"):
-            data_url.validate(url)
-    except ValueError:
-        raise PydanticCustomError("data_url", "The data: URL cannot be decoded.") from None
-    return url
-
-
-def _check_base64(text: str) -> str:
-    _check_url(f"data:;base64,{text}")
-    return text
-
-
-FileUrl = Annotated[
-    str, StringConstraints(pattern=r"^(data:|https?://)"), AfterValidator(_check_url)
-]
-MediaType = Annotated[str, StringConstraints(max_length=256)]
-Base64 = Annotated[str, AfterValidator(_check_base64)]
 #: Stop at the first invalid item: a body with millions of them must not produce as many errors.
 FAIL_FAST = Field(fail_fast=True)
 Nested = Annotated[Any, AfterValidator(_check_depth)]

@@ -8,17 +8,21 @@ from api.routes.titles import TitleRequest
 
 #: The `type` of each message part. It selects the model, which does not declare it.
 _PART_TYPES: Schema = {
-    "_Text": {"const": "text"},
-    "_Reasoning": {"const": "reasoning"},
-    "_File": {"const": "file"},
-    "_StepStart": {"const": "step-start"},
-    "_Tool": {"pattern": "^(tool-.+|dynamic-tool)$", "examples": ["tool-generateCard"]},
-    "_Unknown": {"type": "string", "description": "A part type of a newer client; ignored"},
-    "InlineFile": {
-        "const": "file",
-        "description": "A file part of AI SDK 4: `data`, no `url`",
-    },
+    "UITextPart": {"enum": ["text", "input_text", "output_text"]},
+    "UIReasoningPart": {"const": "reasoning"},
+    "UIFilePart": {"const": "file"},
+    "UIStepStartPart": {"const": "step-start"},
+    "UIToolPart": {"pattern": "^(tool-.+|dynamic-tool)$", "examples": ["tool-generateCard"]},
+    "OtherPart": {"description": "A part for the client, such as `data-weather`; models ignore it"},
     "ToolInvocation": {"const": "tool-invocation"},
+    "InlineFile": {"const": "file", "description": "A file with `data` instead of `url`"},
+    "ImagePart": {"const": "image"},
+    "UrlPart": {"enum": ["image_url", "input_image", "input_file", "video_url", "audio_url"]},
+    "InputFile": {"enum": ["input_file", "file"]},
+    "NestedFile": {"const": "file"},
+    "InputAudio": {"const": "input_audio"},
+    "SourceFile": {"enum": ["image", "document"]},
+    "RefusalPart": {"const": "refusal"},
 }
 #: This class is also used outside of parts, where it has no `type`.
 _INVOCATION = {
@@ -76,5 +80,5 @@ def _request(model: type[BaseModel]) -> Schema:
 
 
 def _component_name(name: str) -> str:
-    """Return `MessageText` for `_Text`."""
-    return f"Message{name[1:]}" if name.startswith("_") else name
+    """Return `MessageTextPart` for `UITextPart`: stream events have components of similar names."""
+    return f"Message{name}" if name.endswith("Part") else name

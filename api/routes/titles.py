@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from api.auth.principal import Caller
 from api.chat.body_reader import read_body
-from api.chat.message import UIMessage
+from api.chat.message import HistoryMessage
 from api.http import problems
 from api.http.body_model import FAIL_FAST, Name, max_items
 from api.http.rate_limit_headers import rate_limit_headers
@@ -31,7 +31,7 @@ class TitleRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    messages: Annotated[list[UIMessage] | None, FAIL_FAST, max_items("messages")] = Field(
+    messages: Annotated[list[HistoryMessage] | None, FAIL_FAST, max_items("messages")] = Field(
         default=None, min_length=1, description="The messages of the chat; the first few are enough"
     )
     message: str | None = Field(

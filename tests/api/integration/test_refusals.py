@@ -68,6 +68,11 @@ def parts(*parts: Any) -> bytes:
     return chat({"role": "user", "parts": parts})
 
 
+def last_tool_part(text: str) -> bytes:
+    """Return a body that ends with a tool part whose input is this JSON text."""
+    return tool_part(text).replace(b',{"role":"user","content":"Hi"}', b"")
+
+
 def tool_part(text: str) -> bytes:
     """Return a body with a tool part whose input is this JSON text."""
     part = '{"type":"tool-f","toolCallId":"k","state":"output-available","input":%s,"output":1}'
@@ -156,6 +161,10 @@ ACCEPTED = {
     "a number of 4,000 digits": tool_part('{"a":' + "9" * 4000 + "}"),
     "a NUL in a text": chat({"role": "user", "content": "a\0b"}),
     "an input nested 90 deep": tool_part("[" * 90 + "]" * 90),
+    "an older input nested 120 deep": tool_part("[" * 120 + "]" * 120),
+    "an older message's id: a list": chat({**HI, "id": []}, HI),
+    "an older message's id: 100 kB": chat({**HI, "id": "a" * 100_000}, HI),
+    "a tool call's id of 10 kB": tool_part("1").replace(b'"k"', b'"' + b"k|" * 5000 + b'"'),
     "an input of 2 MB": tool_part('"' + "0," * MB + '"'),
     "an input of 40,000 values": tool_part("[" + "0," * 40_000 + "0]"),
     "invalid UTF-8": b'{"messages":[{"role":"user","content":"\xff\xfe"}]}',
@@ -233,16 +242,16 @@ INVALID_FIELDS = {
     "a part's type: a list": (parts({"type": ["text"]}), "messages[0].parts[0]"),
     "a text: missing": (parts({"type": "text"}), "messages[0].parts[0].text"),
     "a text: null": (parts({"type": "text", "text": None}), "messages[0].parts[0].text"),
-    "a tool call's id: empty": (
-        parts({"type": "tool-f", "toolCallId": ""}),
-        "messages[0].parts[0].toolCallId",
+    "a tool call's id: missing": (
+        chat(HI, {"role": "assistant", "parts": [{"type": "tool-f"}]}),
+        "messages[1].parts[0].toolCallId",
     ),
     "an input nested 120 deep": (
-        tool_part("[" * 120 + "]" * 120),
+        last_tool_part("[" * 120 + "]" * 120),
         "messages[0].parts[0].input",
     ),
-    "an input nested 194 deep": (
-        tool_part('{"a":' * 194 + "1" + "}" * 194),
+    "an input nested 190 deep": (
+        last_tool_part('{"a":' * 190 + "1" + "}" * 190),
         "messages[0].parts[0].input",
     ),
     "a file: without a URL": (
@@ -262,8 +271,10 @@ INVALID_FIELDS = {
     "id: 100 kB": (chat(id="a" * 100_000), "id"),
     "id: with a line break": (chat(id="a\r\nx-evil: 1"), "id"),
     "id: with a NUL": (chat(id="a\0b"), "id"),
-    "a message's id: a list": (chat({**HI, "id": []}), "messages[0].id"),
-    "a message's id: 100 kB": (chat({**HI, "id": "a" * 100_000}), "messages[0].id"),
+    "a message's id: 100 kB": (
+        chat(HI, {**HI, "role": "assistant", "id": "a" * 100_000}),
+        "messages[1].id",
+    ),
     "model: a number": (chat(model=1), "model"),
     "model: empty": (chat(model=""), "model"),
     "model: 100 kB": (chat(model="m" * 100_000), "model"),
@@ -573,7 +584,7 @@ async def test_unresponsive_redis_returns_503_in_bounded_time() -> None:
 async def test_input_with_too_many_values_returns_413(
     client: httpx.AsyncClient, redis: Redis, values: str
 ) -> None:
-    response = await post(client, tool_part(values))
+    response = await post(client, last_tool_part(values))
 
     assert response.status_code == 413
     assert response.json()["code"] == "too_large"

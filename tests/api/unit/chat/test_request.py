@@ -23,6 +23,7 @@ from shared.settings import LimitSettings
 
 LIMITS = LimitSettings(messages=5, parts=4, id_chars=16, body_bytes=4096)
 HI = {"role": "user", "content": "Hi"}
+ANSWER = {"role": "assistant", "content": "Hello"}
 
 
 def request(*chunks: bytes, headers: dict[str, str] | None = None) -> Request:
@@ -129,8 +130,27 @@ COMPLETED_CALLS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     (
         {"state": "output-error", "input": "{bad", "errorText": "x"},
-        {"input": {}, "error_text": "x"},
+        {"input": {"input": "{bad"}, "error_text": "x"},
     ),
+    (
+        {"state": "output-error", "input": None, "rawInput": '{"a": 1}', "errorText": "x"},
+        {"error_text": "x"},
+    ),
+    (
+        {"state": "output-available", "input": [1], "output": 2},
+        {"input": {"input": [1]}, "output": 2},
+    ),
+    ({"state": "output-available", "input": None}, {"input": {}}),
+    (
+        {"toolCallId": "x" * 924 + "\n|✓", "state": "output-available"},
+        {"tool_call_id": "x" * 924 + "\n|✓"},
+    ),
+    ({"toolCallId": "", "state": "output-available"}, {"tool_call_id": "call_f"}),
+    (
+        {"type": "tool-maps.find place", "state": "output-available"},
+        {"tool_name": "maps_find_place"},
+    ),
+    ({"type": f"tool-{'n' * 300}", "state": "output-available"}, {"tool_name": "n" * 64}),
     ({"type": "dynamic-tool", "toolName": "g", "state": "output-available"}, {"tool_name": "g"}),
 ]
 
@@ -237,7 +257,7 @@ async def test_files_and_reasoning_of_ai_sdk_v4_are_kept() -> None:
         {"type": "file", "mimeType": "text/plain", "data": "aGk="},
     ) == (
         ReasoningPart(text="hm"),
-        FilePart(media_type="text/plain", url="data:text/plain;base64,aGk="),
+        FilePart(media_type="text/plain", url="data:;base64,aGk="),
     )
     attachments = [
         {"name": "a", "contentType": "text/plain", "url": "data:,a"},
@@ -246,7 +266,7 @@ async def test_files_and_reasoning_of_ai_sdk_v4_are_kept() -> None:
     message = {**HI, "experimental_attachments": attachments}
     assert (await normalized_message(message)).parts == (
         FilePart(media_type="text/plain", url="data:,a", filename="a"),
-        FilePart(media_type="application/octet-stream", url="https://b"),
+        FilePart(media_type="", url="https://b"),
         TextPart(text="Hi"),
     )
 
@@ -327,14 +347,9 @@ INVALID_BODIES: list[tuple[Any, str | None]] = [
         "messages[0].experimental_attachments[0].url",
     ),
     (
-        body_with_part({"type": "file", "mimeType": "a,b", "data": ""}),
-        "messages[0].parts[1].mimeType",
-    ),
-    (
         body_with_part({"type": "file", "mimeType": "text/plain", "data": "?"}),
         "messages[0].parts[1].data",
     ),
-    (body_with_part({"type": "file", "url": "data:,"}), "messages[0].parts[1].mediaType"),
     (body_with_file(None), FILE_URL),
     (body_with_file(""), FILE_URL),
     (body_with_file("file:///etc/passwd"), FILE_URL),
@@ -346,7 +361,8 @@ INVALID_BODIES: list[tuple[Any, str | None]] = [
     ({"messages": [HI], "id": "i" * 17}, "id"),
     ({"messages": [HI], "id": "a\nb"}, "id"),
     ({"messages": [HI], "id": "completions/a"}, "id"),
-    ({"messages": [{**HI, "id": "i" * 17}]}, "messages[0].id"),
+    ({"messages": [HI, {**ANSWER, "id": "i" * 17}]}, "messages[1].id"),
+    ({"messages": [HI, {**ANSWER, "id": "a\nb"}]}, "messages[1].id"),
     ({"messages": [HI], "model": ""}, "model"),
     ({"messages": [HI], "agent": ""}, "agent"),
     ({"messages": [HI], "tools": {}}, "tools"),
@@ -445,9 +461,9 @@ async def test_text_that_is_not_unicode_is_read(body: bytes) -> None:
 async def test_key_that_is_not_unicode_is_read() -> None:
     part = {**CALL, "input": {"\ud83d": 1}, "state": "output-available"}
 
-    assert await normalized_parts(part) == (
-        ToolPart(**{**TOOL_PART_FIELDS, "input": {"\ufffd": 1}}),
-    )
+    [call] = await normalized_parts(part)
+    assert isinstance(call, ToolPart)
+    assert call.input == {"\ufffd": 1}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b"\xff", b"[" * 1000])

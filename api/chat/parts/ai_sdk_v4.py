@@ -1,18 +1,18 @@
 """Parts of messages that only version 4 of the AI SDK sends."""
 
-from typing import Annotated, Literal, cast
+from typing import Literal
 
-from pydantic import StringConstraints
-
-from api.http.body_model import Base64, FileUrl, MediaType, Name, Nested, RequestModel
+from api.chat.parts.ai_sdk import file_part, model_tool_name, tool_arguments
+from api.chat.parts.file_fields import FileName, FileUrl, MediaType
+from api.http.body_model import Nested, RequestModel
 from shared.chat import messages
 from shared.streams.tool_responses import ToolResponse
 
 
 class Invocation(RequestModel):
     state: Literal["partial-call", "call", "result"]
-    tool_call_id: Name
-    tool_name: Name
+    tool_call_id: str
+    tool_name: str
     args: Nested = None
     result: Nested = None
     #: As in the `basic` stream format.
@@ -25,8 +25,8 @@ class Invocation(RequestModel):
             return None
         return messages.ToolPart(
             tool_call_id=self.tool_call_id,
-            tool_name=self.tool_name,
-            input=self.args if isinstance(cast("object", self.args), dict) else {},
+            tool_name=model_tool_name(self.tool_name),
+            input=tool_arguments(self.args),
             output=None if self.is_error else self.result,
             error_text=self._error if self.is_error else None,
         )
@@ -46,6 +46,9 @@ class Invocation(RequestModel):
             ToolResponse(error=self._error) if self.is_error else ToolResponse(output=self.result)
         )
 
+    def values(self) -> tuple[object, ...]:
+        return (self.args, self.result)
+
 
 class ToolInvocation(RequestModel):
     tool_invocation: Invocation
@@ -54,22 +57,12 @@ class ToolInvocation(RequestModel):
         return self.tool_invocation.normalized()
 
 
-class InlineFile(RequestModel):
-    #: Part of a `data:` URL before its first comma, so it must not contain one.
-    mime_type: Annotated[str, StringConstraints(pattern=r"^[^,]{1,256}$")]
-    data: Base64
-
-    def normalized(self) -> messages.FilePart:
-        url = f"data:{self.mime_type};base64,{self.data}"
-        return messages.FilePart(media_type=self.mime_type, url=url)
-
-
 class Attachment(RequestModel):
     """A file in `experimental_attachments`, beside the message's text."""
 
     url: FileUrl
-    content_type: MediaType = "application/octet-stream"
-    name: str | None = None
+    content_type: MediaType = ""
+    name: FileName = None
 
     def normalized(self) -> messages.FilePart:
-        return messages.FilePart(media_type=self.content_type, url=self.url, filename=self.name)
+        return file_part(self.url, self.content_type, self.name)

@@ -1,0 +1,123 @@
+"""Content parts of OpenAI, of Anthropic, and of the AI SDK's model messages.
+
+Clients that were written for these APIs send them in `content`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Discriminator, Field, Tag
+
+from api.chat.parts.ai_sdk import file_part
+from api.chat.parts.file_fields import FileName, FileSource, FileUrl, MediaType, WrappedUrl
+from api.chat.parts.unusable import TAG_PREFIX
+from api.http.body_model import RequestModel
+from shared.chat import messages
+
+
+class RefusalPart(RequestModel):
+    refusal: str
+
+    def normalized(self) -> messages.Part | None:
+        return messages.TextPart(text=self.refusal) if self.refusal.strip() else None
+
+
+class UrlPart(RequestModel):
+    """OpenAI: `image_url`, `input_image`, and the `video_url` and `audio_url` of vLLM."""
+
+    url: WrappedUrl = Field(
+        validation_alias=AliasChoices("image_url", "video_url", "audio_url", "file_url")
+    )
+    filename: FileName = None
+
+    def normalized(self) -> messages.FilePart:
+        return file_part(self.url, "", self.filename)
+
+
+class ImagePart(RequestModel):
+    """The AI SDK's model messages: `image` is a URL or base64."""
+
+    image: FileSource
+    media_type: MediaType = Field("", validation_alias=AliasChoices("mediaType", "mimeType"))
+
+    def normalized(self) -> messages.FilePart:
+        return file_part(self.image, self.media_type)
+
+
+class InlineFile(RequestModel):
+    """The AI SDK 4 and model messages: `data` is a URL or base64."""
+
+    data: FileSource
+    media_type: MediaType = Field("", validation_alias=AliasChoices("mediaType", "mimeType"))
+    filename: FileName = None
+
+    def normalized(self) -> messages.FilePart:
+        return file_part(self.data, self.media_type, self.filename)
+
+
+class InputFile(RequestModel):
+    """OpenAI's Responses API: `input_file` with `file_data`."""
+
+    file_data: FileSource = Field(alias="file_data")
+    filename: FileName = None
+
+    def normalized(self) -> messages.FilePart:
+        return file_part(self.file_data, "", self.filename)
+
+
+class NestedFile(RequestModel):
+    """OpenAI's chat completions: `{"type": "file", "file": {"file_data": …}}`."""
+
+    file: InputFile
+
+    def normalized(self) -> messages.FilePart:
+        return self.file.normalized()
+
+
+class Audio(RequestModel):
+    data: FileSource
+    format: Annotated[str, Field(pattern=r"^\w{1,16}$")] = "wav"
+
+
+class InputAudio(RequestModel):
+    input_audio: Audio = Field(alias="input_audio")
+
+    def normalized(self) -> messages.FilePart:
+        audio = self.input_audio
+        return file_part(audio.data, f"audio/{'mpeg' if audio.format == 'mp3' else audio.format}")
+
+
+class Base64Source(RequestModel):
+    type: Literal["base64"]
+    data: FileSource
+    media_type: MediaType = Field("", alias="media_type")
+
+    def normalized(self, filename: str | None) -> messages.FilePart:
+        return file_part(self.data, self.media_type, filename)
+
+
+class UrlSource(RequestModel):
+    type: Literal["url"]
+    url: FileUrl
+
+    def normalized(self, filename: str | None) -> messages.FilePart:
+        return file_part(self.url, "", filename)
+
+
+class SourceFile(RequestModel):
+    """Anthropic: `image` and `document` with a `source`."""
+
+    source: Annotated[
+        Annotated[Base64Source, Tag(f"{TAG_PREFIX}base64")]
+        | Annotated[UrlSource, Tag(f"{TAG_PREFIX}url")],
+        Discriminator(
+            lambda source: f"{TAG_PREFIX}url" if _has_url(source) else f"{TAG_PREFIX}base64"
+        ),
+    ]
+    title: FileName = None
+
+    def normalized(self) -> messages.FilePart:
+        return self.source.normalized(self.title)
+
+
+def _has_url(source: object) -> bool:
+    return isinstance(source, dict) and "url" in source

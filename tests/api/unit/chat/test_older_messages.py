@@ -1,0 +1,219 @@
+"""What is refused in a new message is left out of older ones, with a note for the model."""
+
+from typing import Any
+
+import pytest
+from pydantic_core import to_json
+
+from api.chat.validation import read_chat_request
+from shared.chat.messages import Message, TextPart
+from shared.errors import InvalidRequest, TooLarge, UnsupportedContent
+from shared.settings import LimitSettings
+from tests.api.unit.chat.test_request import ANSWER, CALL, HI, request
+
+LIMITS = LimitSettings(messages=20, parts=4, files=2, file_bytes=100, values=50)
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+
+async def history(*messages: Any) -> tuple[Message, ...]:
+    chat = await read_chat_request(request(to_json({"messages": messages})), LIMITS)
+    return chat.history()
+
+
+def file(media_type: str = "text/plain", url: str = "data:,a", **fields: Any) -> dict[str, Any]:
+    return {"type": "file", "mediaType": media_type, "url": url, **fields}
+
+
+def user(*parts: Any) -> dict[str, Any]:
+    return {"role": "user", "parts": [{"type": "text", "text": "Look"}, *parts]}
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+DEEP = nested(150)
+#: Parts of a user, with the error that they cause in a new message and a word of the note.
+UNUSABLE: dict[str, tuple[Any, type[InvalidRequest], str, str]] = {
+    "docx": (
+        file(DOCX, "data:;base64,UEsDBAAAAAA=", filename="report.docx"),
+        UnsupportedContent,
+        "parts[1].mediaType",
+        "“report.docx”",
+    ),
+    "archive at a URL": (
+        file("application/zip", "https://a.test/a.zip"),
+        UnsupportedContent,
+        "parts[1].mediaType",
+        "application/zip",
+    ),
+    "too large": (file(url="data:," + "a" * 101), TooLarge, "parts[1]", "exceeds 100 bytes"),
+    "broken base64": (file(url="data:;base64,?"), InvalidRequest, "parts[1].url", "decoded"),
+    "blob URL": (file(url="blob:https://a.test/1"), InvalidRequest, "parts[1].url", "https:"),
+    "no URL": (
+        {"type": "file", "mediaType": "text/plain", "filename": "a.txt"},
+        InvalidRequest,
+        "parts[1].url",
+        "“a.txt”",
+    ),
+    "file by id": (
+        {"type": "file", "file": {"file_id": "file-1"}},
+        InvalidRequest,
+        "parts[1].file.file_data",
+        "“file”",
+    ),
+    "unknown type": ({"type": "hologram"}, InvalidRequest, "parts[1]", "“hologram”"),
+    "no type": ({"text": "Hi"}, InvalidRequest, "parts[1]", "a part"),
+    "no object": ("Hi", InvalidRequest, "parts[1]", "a part"),
+    "text that is none": ({"type": "text", "text": 1}, InvalidRequest, "parts[1].text", "“text”"),
+    "call without an id": (
+        {"type": "tool-f", "input": {}},
+        InvalidRequest,
+        "parts[1].toolCallId",
+        "“tool-f”",
+    ),
+    "deep input": ({**CALL, "input": DEEP}, InvalidRequest, "parts[1].input", "Nested deeper"),
+    "many values": ({**CALL, "input": [0] * 51}, TooLarge, "parts[1]", "50 values"),
+}
+
+
+@pytest.mark.parametrize(("part", "error", "field", "_"), UNUSABLE.values(), ids=UNUSABLE)
+async def test_new_message_with_an_unusable_part_is_refused(
+    part: Any, error: type[InvalidRequest], field: str, _: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await history(HI, user(part))
+
+    assert type(caught.value) is error
+    assert caught.value.field == f"messages[1].{field}"
+    assert str(caught.value).startswith(f"messages[1].{field}: ")
+
+
+@pytest.mark.parametrize(("part", "_", "__", "word"), UNUSABLE.values(), ids=UNUSABLE)
+async def test_older_message_with_an_unusable_part_has_a_note(
+    part: Any, _: type, __: str, word: str
+) -> None:
+    older, _answer, _new = await history(user(part), ANSWER, HI)
+
+    text, note = older.parts
+    assert text == TextPart(text="Look")
+    assert isinstance(note, TextPart)
+    assert note.text.startswith("[Left out of this message: ")
+    assert word in note.text
+
+
+async def test_files_above_the_limit_are_left_out_of_older_messages() -> None:
+    with pytest.raises(TooLarge) as caught:
+        await history(user(file(), file(), file()))
+    assert caught.value.field == "messages[0].parts[3]"
+
+    older, _ = await history(user(file(), file(), file(filename="c.txt")), HI)
+    assert [part.type for part in older.parts] == ["text", "file", "file", "text"]
+    assert older.parts[-1] == TextPart(
+        text="[Left out of this message: the file “c.txt”. At most 2 files per message.]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "reason"),
+    [
+        ({"role": "critic", "content": "Hi"}, "messages[1].role", "'system', 'user'"),
+        ({"content": "Hi"}, "messages[1].role", "Field required"),
+        ("Hi", "messages[1]", "object"),
+        (None, "messages[1]", "object"),
+        ({"role": "user", "content": 1}, "messages[1].content", "string"),
+        ({"role": "user", "content": {"text": "Hi"}}, "messages[1].content", "string"),
+        ({"role": "user", "parts": "Hi"}, "messages[1].parts", "list"),
+        ({"role": "user", "parts": [{"type": "x"}] * 5}, "messages[1].parts", "At most 4 parts"),
+        ({"role": "user", "content": "Hi", "experimental_attachments": {}}, None, "list"),
+    ],
+)
+async def test_older_message_that_is_invalid_has_a_note(
+    message: Any, field: str | None, reason: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await history(HI, message)
+    assert caught.value.field == field or field is None
+
+    _, older, _ = await history(HI, message, HI)
+    assert isinstance(older.parts[0], TextPart)
+    assert "eft out" in older.parts[0].text
+    assert reason in older.parts[0].text
+
+
+@pytest.mark.parametrize("message_id", [None, 7, 1.5, [], {}, "i" * 5000, "a\nb"])
+async def test_ids_of_older_messages_do_not_matter(message_id: Any) -> None:
+    assert len(await history({**HI, "id": message_id}, {**ANSWER, "id": message_id}, HI)) == 3
+
+
+async def test_equal_notes_of_a_message_appear_once() -> None:
+    older, _ = await history(user({"type": "x"}, {"type": "x"}, {"type": "y"}), HI)
+
+    assert len(older.parts) == 3
+
+
+async def test_oldest_tool_calls_beyond_the_value_limit_are_left_out() -> None:
+    call = {**CALL, "state": "output-available", "output": [0] * 20}
+    answer = {"role": "assistant", "parts": [call]}
+
+    old, _, middle, _, new, _ = await history(answer, HI, answer, HI, answer, HI)
+    assert [message.parts[0].type for message in (old, middle, new)] == ["text", "tool", "tool"]
+
+
+@pytest.mark.parametrize("kind", ["data-map", "source-url", "source", "custom", "reasoning-file"])
+async def test_parts_for_the_client_are_accepted_in_a_new_message(kind: str) -> None:
+    [new] = await history(user({"type": kind, "data": {}}))
+
+    assert new.parts == (TextPart(text="Look"),)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "hologram"},
+        {"type": "file"},
+        file("application/zip"),
+        {"type": "reasoning", "text": None},
+    ],
+)
+async def test_assistant_parts_that_models_never_receive_need_no_note(part: Any) -> None:
+    answer = {"role": "assistant", "parts": [{"type": "text", "text": "Hello"}, part]}
+
+    _, older, _ = await history(HI, answer, HI)
+    assert [kept.type for kept in older.parts if kept.type != "file"] == ["text"]
+
+
+UNANSWERED: dict[str, list[Any]] = {
+    "no parts": [],
+    "step without content": [{"type": "step-start"}],
+    "blank text": [{"type": "text", "text": "", "state": "streaming"}],
+    "reasoning": [{"type": "reasoning", "text": "Hm", "state": "streaming"}],
+    "unfinished input": [{**CALL, "state": "input-streaming", "input": None, "rawInput": '{"a":'}],
+    "call without an output": [{**CALL, "state": "input-available"}],
+    "approval without an answer": [
+        {**CALL, "state": "approval-requested", "approval": {"id": "a"}}
+    ],
+    "dynamic tool": [
+        {"type": "dynamic-tool", "toolName": "f", "toolCallId": "k", "state": "input-streaming"}
+    ],
+    "data": [{"type": "data-x", "data": 1}],
+}
+
+
+@pytest.mark.parametrize("parts", UNANSWERED.values(), ids=UNANSWERED)
+async def test_chat_continues_after_an_unfinished_answer(parts: list[Any]) -> None:
+    answer = {"role": "assistant", "id": "m1", "parts": parts}
+
+    next_question = await history(HI, answer, HI)
+    same_question = await history(HI, answer)
+    assert (next_question[0], next_question[-1]) == (same_question[0], same_question[0])
+
+
+async def test_chat_with_nothing_to_answer_is_refused() -> None:
+    empty: list[Any] = [{"role": "assistant", "parts": []}, {"role": "user", "content": " \n"}]
+    for message in empty:
+        with pytest.raises(InvalidRequest, match="is empty"):
+            await history(message)
