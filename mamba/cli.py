@@ -171,14 +171,18 @@ def key(
 
 @app.command(epilog="Example: mamba probe worker")
 def probe(role: Annotated[Role, typer.Argument(help="Process to check.")]) -> None:
-    """Exit with 0 if the API or the worker in this container is healthy, otherwise with 1."""
-    with report_errors(role.value):
-        from mamba.operate.probe import is_api_healthy, is_worker_healthy  # noqa: PLC0415
-        from shared.settings import load_settings  # noqa: PLC0415
+    """Exit with 0 if the API or the worker in this container is healthy, otherwise with 1.
 
-        is_healthy = is_api_healthy if role is Role.API else is_worker_healthy
-        if not is_healthy(load_settings()):
-            raise typer.Exit(1)
+    A process that hangs for 20 seconds is not healthy, nor is a worker that has not reached Redis
+    for 60 seconds.
+    """
+    with report_errors(role.value):
+        from mamba.operate import probe  # noqa: PLC0415
+
+        exit_code = probe.run(role.value)
+        if exit_code is None:
+            exit_code = int(not probe.is_api_healthy())
+        raise typer.Exit(exit_code)
 
 
 def _ignore_hangups() -> None:

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mamba.cli_errors import CommandFailed
+from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
+from shared.errors import SettingsError
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
-from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, AuthenticationError, Redis, RedisError, connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
@@ -51,7 +52,7 @@ class Deployment:
 
     def system_monitor(self) -> SystemMonitor:
         """Return a new monitor. Keep it: it caches its snapshots."""
-        return SystemMonitor(self.stores, self.queue_names)
+        return SystemMonitor(self.stores, self.configured_queues)
 
     @asynccontextmanager
     async def run_control(self) -> AsyncGenerator[RunControl]:
@@ -74,11 +75,17 @@ class Deployment:
                 finalizer=RunFinalizer(stream, failed_runs, self.queue),
             )
 
-    async def queue_names(self) -> list[str]:
-        """Return the main queue first, then those of agents and models, sorted."""
+    async def configured_queues(self) -> set[str]:
+        """Return the queues of agents, models and settings."""
         catalog = AgentCatalog(self.redis, live_ttl=self.settings.run.live_ttl_seconds)
-        names = await catalog.queues(self.settings)
-        return [keys.MAIN_QUEUE, *sorted(names - {keys.MAIN_QUEUE})]
+        return await catalog.queues(self.settings) | _queues_of_agent_file(self.settings)
+
+
+def _queues_of_agent_file(settings: Settings) -> set[str]:
+    """Return the queues of this machine's agent file. The API reports an invalid file."""
+    with suppress(SettingsError):
+        return {agent.queue for agent in AgentFile(settings.agents).read()}
+    return set()
 
 
 def run_on_deployment(command: Callable[[Deployment], Awaitable[_T]]) -> _T:

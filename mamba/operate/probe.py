@@ -1,43 +1,35 @@
-"""`mamba probe`: the container health check for Docker and Kubernetes."""
+"""`mamba probe`: the container health check for Docker and Kubernetes.
 
-import asyncio
-import socket
+It reads the health file of the process and imports nothing that takes long to load.
+"""
 
-from mamba.http_probe import responds_ok
-from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect
-from shared.settings import Settings
+import sys
+
+from shared.processes.health_file import Role, find_problem
 
 _TIMEOUT_SECONDS = 4.0
 
 
-def is_api_healthy(settings: Settings) -> bool:
-    """Return whether the API responds. Its dependencies are ignored: a restart cannot fix them."""
-    server = settings.server
-    return responds_ok(server.host, server.port, "/health/live", timeout=_TIMEOUT_SECONDS)
+def run(role: Role) -> int | None:
+    """Check the processes of this container, print what is wrong, and return the exit code.
 
-
-def is_worker_healthy(settings: Settings) -> bool:
-    """Return whether a worker on this host has a live record in the process registry.
-
-    Returns True if Redis is unreachable: the worker waits for it, and a restart would not help.
+    Returns None for an API without a health file: `is_api_healthy` checks it.
     """
-    return asyncio.run(_is_worker_healthy(settings))
-
-
-async def _is_worker_healthy(settings: Settings) -> bool:
-    redis = connect(settings.redis.url, name="mamba-probe", max_connections=2)
     try:
-        async with asyncio.timeout(_TIMEOUT_SECONDS):
-            return await _has_worker(redis)
-    except (*REDIS_UNAVAILABLE, TimeoutError):
-        return True
-    finally:
-        await redis.aclose()
+        problem = find_problem(role)
+    except FileNotFoundError as error:
+        if role == "api":
+            return None
+        problem = str(error)
+    if problem:
+        print(problem, file=sys.stderr)
+    return int(problem is not None)
 
 
-async def _has_worker(redis: Redis) -> bool:
-    """A worker's command channel has the same name as its record, so no SCAN is needed."""
-    pattern = keys.worker(f"{socket.gethostname()}-*")
-    channels: list[bytes] = await redis.execute_command("PUBSUB", "CHANNELS", pattern)
-    return bool(channels) and bool(await redis.execute_command("EXISTS", *channels))
+def is_api_healthy() -> bool:
+    """Return whether the API responds. Its dependencies are ignored: a restart cannot fix them."""
+    from mamba.http_probe import responds_ok  # noqa: PLC0415
+    from shared.settings import load_settings  # noqa: PLC0415
+
+    server = load_settings().server
+    return responds_ok(server.host, server.port, "/health/live", timeout=_TIMEOUT_SECONDS)

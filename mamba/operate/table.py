@@ -5,6 +5,10 @@ from collections.abc import Sequence
 BOLD, RED, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 
 
+#: No id or name that Mamba accepts is longer.
+_MAX_CHARS = 500
+
+
 def in_columns(headers: Sequence[str], rows: Sequence[Sequence[object]], *, color: bool) -> str:
     """Return the header line and one line per row. Columns of numbers are right-aligned."""
     texts = [[printable(str(cell)) for cell in row] for row in rows]
@@ -18,7 +22,12 @@ def in_columns(headers: Sequence[str], rows: Sequence[Sequence[object]], *, colo
 
 
 def printable(text: str) -> str:
-    """Replace control characters, which a client could use to control the terminal."""
+    """Replace control characters, which a client could use to control the terminal.
+
+    A long text is cut.
+    """
+    if len(text) > _MAX_CHARS:
+        text = f"{text[:_MAX_CHARS]}…"
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 

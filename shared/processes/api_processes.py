@@ -11,6 +11,7 @@ class ApiRecord(ProcessRecord):
 
 class ApiRegistry(ProcessRegistry[ApiRecord]):
     members = keys.API_PROCESSES
+    role = "api"
     record = ApiRecord
 
     def key(self, member_id: str) -> str:

@@ -14,13 +14,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar, Generic, TypeVar
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.background_task import BackgroundTask
 from shared.processes.counters import CounterReader, Counters
+from shared.processes.health_file import HealthFile, Role
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.redis.scripts import Key, redis_script
+
+log = structlog.stdlib.get_logger()
 
 #: A process is alive for this time after it renewed its record. It does so three times within it.
 ALIVE_SECONDS = 6.0
@@ -29,6 +33,7 @@ KEPT_MS = 3_600_000
 #: Time to live of final counters: longer than the interval of samples.
 _FINAL_COUNTERS_TTL_MS = 15_000
 _DEREGISTER_SECONDS = 1.0
+_RENEW_SECONDS = 5.0
 
 
 class ProcessRecord(BaseModel):
@@ -54,6 +59,7 @@ class ProcessRegistry(Generic[RecordT]):
 
     #: Key of a sorted set: process ids by the time their records expire.
     members: ClassVar[str]
+    role: ClassVar[Role]
     record: type[RecordT]
 
     def __init__(self, redis: Redis, *, alive_seconds: float = ALIVE_SECONDS) -> None:
@@ -138,18 +144,36 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
         self._identity = identity
         #: Adds the fields of this kind of process.
         self._describe = describe
+        self._health = HealthFile(registry.role)
+        self._last_contact: float | None = None
 
     async def __aexit__(self, *exc_info: object) -> None:
         await super().__aexit__(*exc_info)
+        self._health.remove()
         with suppress(*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             async with asyncio.timeout(_DEREGISTER_SECONDS):
                 await self._registry.deregister(self._describe(await self._identity.record()))
 
     async def _run(self) -> None:
         while True:
-            with suppress(*REDIS_UNAVAILABLE, RedisError):
-                await self._registry.renew(self._describe(await self._identity.record()))
+            with suppress(*REDIS_UNAVAILABLE, RedisError, TimeoutError):
+                async with asyncio.timeout(_RENEW_SECONDS):
+                    await self._registry.renew(self._describe(await self._identity.record()))
+                self._last_contact = time.monotonic()
+            self._write_health_file()
             await asyncio.sleep(ALIVE_SECONDS / 3)
+
+    def _write_health_file(self) -> None:
+        if self._last_contact is None:
+            return
+        try:
+            self._health.write(last_contact=self._last_contact)
+        except OSError as error:
+            log.warning(
+                "process.health_file_failed",
+                message="The file for `mamba probe` cannot be written",
+                error=str(error),
+            )
 
 
 # A member's score is the time, by the clock of Redis, at which it counts as gone.

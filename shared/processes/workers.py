@@ -20,6 +20,7 @@ class WorkerRecord(ProcessRecord):
 
 class WorkerRegistry(ProcessRegistry[WorkerRecord]):
     members = keys.WORKERS
+    role = "worker"
     record = WorkerRecord
 
     def key(self, member_id: str) -> str:

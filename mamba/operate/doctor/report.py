@@ -14,8 +14,8 @@ from mamba.operate.doctor.redis_checks import (
     check_stream_servers,
 )
 from mamba.operate.doctor.settings_checks import check_settings, check_tracing
-from mamba.operate.doctor.worker_checks import check_providers, check_queues, check_workers
-from mamba.operate.table import GREEN, RED, RESET, YELLOW
+from mamba.operate.doctor.worker_checks import check_providers, check_workers
+from mamba.operate.table import GREEN, RED, RESET, YELLOW, printable
 from shared.errors import SettingsError
 from shared.settings import load_settings
 
@@ -25,7 +25,6 @@ _CHECKS = (
     check_stream_servers,
     check_clock,
     check_workers,
-    check_queues,
     check_providers,
 )
 _COLORS = {"ok": GREEN, "warning": YELLOW, "wrong": RED}
@@ -65,5 +64,5 @@ def _line(finding: Diagnosis, *, color: bool) -> str:
     status = f"{finding.status:8}"
     if color:
         status = f"{_COLORS[finding.status]}{status}{RESET}"
-    fix = f"\n          → {finding.fix}" if finding.fix else ""
-    return f"{status}  {finding.part}: {finding.message}{fix}"
+    fix = f"\n          → {printable(finding.fix)}" if finding.fix else ""
+    return f"{status}  {printable(f'{finding.part}: {finding.message}')}{fix}"

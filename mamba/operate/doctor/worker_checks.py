@@ -1,39 +1,71 @@
 """Checks of the workers, the queues and the model endpoints."""
 
+from collections.abc import Iterator
+
 from mamba.operate.deployment import Deployment
 from mamba.operate.doctor.diagnosis import Diagnosis
+from mamba.operate.table import duration
 from mamba.operate.top.levels import WAIT
+from shared.monitoring.snapshot import QueueSnapshot, SystemSnapshot
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.providers.names import configured_providers
-from shared.queue.queue_depth import read_depths
+
+_MOST_VANISHED = 5
 
 
 async def check_workers(deployment: Deployment) -> list[Diagnosis]:
-    serving = [worker for worker in await deployment.workers.alive() if not worker.draining]
+    """Check the workers, and each queue against the workers that serve it."""
+    system = await deployment.system_monitor().read_snapshot()
+    return [
+        _check_serving(system),
+        *_check_vanished(system),
+        *(_check_queue(queue) for queue in system.queues),
+    ]
+
+
+def _check_serving(system: SystemSnapshot) -> Diagnosis:
+    serving = system.serving
     if not serving:
         message = "no worker is running, so chats are not answered"
-        return [Diagnosis("workers", "wrong", message, "start one: mamba worker")]
+        return Diagnosis("workers", "wrong", message, "start one: mamba worker")
     running = sum(worker.running for worker in serving)
-    slots = sum(worker.concurrency for worker in serving)
-    message = f"{len(serving)} alive, {running} of {slots} slots in use"
-    if running >= slots:
-        return [Diagnosis("workers", "warning", message, "start more workers")]
-    return [Diagnosis("workers", "ok", message)]
+    message = f"{len(serving)} alive, {running} of {system.slots} slots in use"
+    if running >= system.slots:
+        return Diagnosis("workers", "warning", message, "start more workers")
+    return Diagnosis("workers", "ok", message)
 
 
-async def check_queues(deployment: Deployment) -> list[Diagnosis]:
-    findings: list[Diagnosis] = []
-    depths = await read_depths(deployment.redis, await deployment.queue_names())
-    for queue, depth in depths.items():
-        part = f"queue {queue}"
-        message = f"{depth.waiting} waiting, {depth.running} running, {depth.deferred} deferred"
-        if depth.oldest_wait_ms > WAIT.red:
-            message += f"; the oldest has waited for {depth.oldest_wait_ms / 1000:.0f} s"
-            fix = "start more workers, and check that one serves this queue (worker.queues)"
-            findings.append(Diagnosis(part, "wrong", message, fix))
-        else:
-            findings.append(Diagnosis(part, "ok", message))
-    return findings
+def _check_vanished(system: SystemSnapshot) -> Iterator[Diagnosis]:
+    for worker in system.vanished[:_MOST_VANISHED]:
+        ago = duration(system.at - worker.seen_at)
+        message = f"{worker.id} vanished {ago} ago with {worker.running} runs"
+        fix = "look for an out-of-memory kill or a lost machine; a new attempt continues its runs"
+        yield Diagnosis("workers", "warning", message, fix)
+    if (more := len(system.vanished) - _MOST_VANISHED) > 0:
+        message = f"{more} more have vanished within the last hour"
+        yield Diagnosis("workers", "warning", message, "see MambaProcessRestarts in the runbook")
+
+
+def _check_queue(queue: QueueSnapshot) -> Diagnosis:
+    part = f"queue {queue.name}"
+    message = f"{queue.waiting} waiting, {queue.running} running, {queue.deferred} deferred"
+    if queue.workers:
+        message += f", {queue.slots_used} of {queue.slots} slots in use"
+    else:
+        message += ", no worker serves it"
+    too_long = queue.oldest_wait_ms > WAIT.red
+    if queue.waiting:
+        message += f"; the oldest has waited for {queue.oldest_wait_ms / 1000:.0f} s"
+    if not queue.workers:
+        fix = f"start a worker with {queue.name} in worker.queues"
+        return Diagnosis(part, "wrong" if queue.waiting else "warning", message, fix)
+    if queue.full:
+        fix = "start more workers that serve it, or raise worker.concurrency"
+        return Diagnosis(part, "wrong" if too_long else "warning", message, fix)
+    if too_long:
+        fix = "its workers have free slots: see MambaQueueStuck in docs/operate/runbook.md"
+        return Diagnosis(part, "wrong", message, fix)
+    return Diagnosis(part, "ok", message)
 
 
 async def check_providers(deployment: Deployment) -> list[Diagnosis]:

@@ -4,6 +4,7 @@ import time
 
 from rich.text import Text
 
+from mamba.operate.table import duration
 from mamba.operate.top.grid import bar, flow, justify, text
 from mamba.operate.top.levels import LATENCY, SHARE
 from shared.monitoring.snapshot import RedisSnapshot, SystemOverview
@@ -37,15 +38,23 @@ def _workers(overview: SystemOverview) -> Text:
     line = Text.assemble("Workers ", (f"{serving} serving", "green" if serving else "bold red"))
     if draining := len(overview.workers) - serving:
         line.append_text(text(f" {draining} draining", "yellow"))
+    if overview.vanished:
+        ago = duration(overview.at - overview.vanished[0].seen_at)
+        line.append_text(text(f" {len(overview.vanished)} vanished (last {ago} ago)", "red"))
     return line
 
 
 def _slots(overview: SystemOverview) -> Text:
     used = sum(worker.running for worker in overview.serving)
     share = used / overview.slots if overview.slots else 0.0
+    full = [queue.name for queue in overview.queues if queue.full]
     style = SHARE.style(share)
     return Text.assemble(
-        "Slots ", bar(share, _BAR_WIDTH, style), (f" {used}/{overview.slots}", style), no_wrap=True
+        "Slots ",
+        bar(share, _BAR_WIDTH, style),
+        (f" {used}/{overview.slots}", style),
+        text(f" full: {', '.join(full)}" if full else "", "red"),
+        no_wrap=True,
     )
 
 

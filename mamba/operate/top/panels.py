@@ -5,15 +5,18 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+from mamba.operate.queue import queue_note
 from mamba.operate.table import duration
 from mamba.operate.top.grid import Column, bar, text
 from mamba.operate.top.levels import SHARE, WAIT
 from shared.monitoring.snapshot import QueueSnapshot, RunSnapshot, SystemOverview
+from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
 from shared.redis import keys
 from shared.runs.failure_codes import MEANINGS
 
 _BAR_WIDTH = 12
+_MOST_VANISHED = 5
 _STATES = {"waiting": "yellow", "running": "green", "deferred": "dim"}
 
 
@@ -35,16 +38,18 @@ def queues(overview: SystemOverview) -> TopPanel:
         Column("DEFERRED", right=True, drop_rank=4),
         Column("OLDEST", right=True),
         Column("WORKERS", right=True, drop_rank=2),
+        Column("SLOTS", right=True),
+        Column("NOTE"),
     )
     longest = max((queue.waiting for queue in overview.queues), default=0)
-    rows = [_queue(queue, overview, longest) for queue in overview.queues]
+    rows = [_queue(queue, longest) for queue in overview.queues]
     return TopPanel(columns, rows, "no queues")
 
 
-def _queue(queue: QueueSnapshot, overview: SystemOverview, longest: int) -> list[Text]:
+def _queue(queue: QueueSnapshot, longest: int) -> list[Text]:
     style = WAIT.style(queue.oldest_wait_ms)
-    serving = sum(worker.serves(keys.queue(queue.name)) for worker in overview.serving)
-    unserved = queue.waiting and not serving
+    share = queue.slots_used / queue.slots if queue.slots else 0.0
+    note_style = "bold red" if queue.waiting or queue.full else "yellow"
     return [
         text(queue.name),
         bar(queue.waiting / longest if longest else 0.0, _BAR_WIDTH, style),
@@ -52,7 +57,9 @@ def _queue(queue: QueueSnapshot, overview: SystemOverview, longest: int) -> list
         text(queue.running),
         text(queue.deferred),
         text(duration(queue.oldest_wait_ms), style),
-        text(serving, "bold red" if unserved else ""),
+        text(queue.workers, "bold red" if queue.waiting and not queue.workers else ""),
+        text(f"{queue.slots_used}/{queue.slots}", SHARE.style(share) if queue.slots else ""),
+        text(queue_note(queue), note_style),
     ]
 
 
@@ -65,13 +72,29 @@ def workers(overview: SystemOverview) -> TopPanel:
         Column("UP", right=True, drop_rank=1),
         Column("QUEUES", drop_rank=4, min_width=10),
     )
-    return TopPanel(columns, [_worker(worker) for worker in overview.workers], "no live workers")
+    rows = [_worker(worker) for worker in overview.workers]
+    rows += [_vanished(worker, overview.at) for worker in overview.vanished[:_MOST_VANISHED]]
+    return TopPanel(columns, rows, "no live workers")
+
+
+def _vanished(worker: VanishedWorker, now: int) -> list[Text]:
+    return [
+        text(worker.id, "dim"),
+        text("vanished", "red"),
+        text(""),
+        text(worker.running, "dim"),
+        text(f"{duration(now - worker.seen_at)} ago", "red"),
+        text(_queue_names(worker.queues), "dim"),
+    ]
+
+
+def _queue_names(queue_keys: Sequence[str]) -> str:
+    return ", ".join(keys.queue_name(key) for key in queue_keys) or "all"
 
 
 def _worker(worker: WorkerRecord) -> list[Text]:
     share = worker.running / worker.concurrency if worker.concurrency else 1.0
     style = SHARE.style(share)
-    served = ", ".join(keys.queue_name(key) for key in worker.queues)
     state = text("draining", "yellow") if worker.draining else text("serving", "green")
     return [
         text(worker.id),
@@ -79,7 +102,7 @@ def _worker(worker: WorkerRecord) -> list[Text]:
         bar(share, _BAR_WIDTH, style),
         text(f"{worker.running}/{worker.concurrency}", style),
         text(duration(worker.up_ms)),
-        text(served or "all"),
+        text(_queue_names(worker.queues)),
     ]
 
 

@@ -12,6 +12,7 @@ from mamba.operate.top.screen import View, render, render_screen
 from shared.monitoring.metrics_history import Sample
 from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot, SystemOverview
 from shared.processes.api_processes import ApiRecord
+from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
 from shared.runs.failure_codes import MEANINGS
 from worker.models import run_failures
@@ -142,6 +143,33 @@ def test_waiting_queue_without_a_worker_is_red() -> None:
     [line] = [line for line in render_screen(seen, View("r"), 120, 40) if "lonely" in line.plain]
 
     assert {"red", "bold red"} <= {str(span.style) for span in line.spans}
+
+
+def test_unserved_and_full_queues_are_named() -> None:
+    depth = {"waiting": 1, "running": 0, "deferred": 0, "oldest_wait_ms": 20_000}
+    queues = [
+        QueueSnapshot(name="lonely", **depth),
+        QueueSnapshot(name="busy", **depth, workers=2, slots=8, slots_used=8),
+        QueueSnapshot(name="fine", **depth, workers=1, slots=8, slots_used=7),
+    ]
+
+    lines = rendered(overview(queues=queues), 120, 40).splitlines()
+
+    notes = {line.split()[0]: line.rstrip() for line in lines if "/8" in line or "lonely" in line}
+    assert notes["lonely"].endswith("no worker serves it")
+    assert notes["busy"].endswith("8/8  all slots in use")
+    assert notes["fine"].endswith("7/8")
+    assert "full: busy" in "\n".join(lines[:3])
+
+
+def test_vanished_worker_is_shown_with_its_age() -> None:
+    vanished = VanishedWorker(id="web-9-4711-aa", seen_at=NOW - 125_000, running=3)
+
+    shown = rendered(overview(vanished=(vanished,)), 120, 40)
+
+    assert "1 vanished (last 2m05s ago)" in shown.splitlines()[1]
+    [line] = [line for line in shown.splitlines() if "web-9-4711-aa" in line]
+    assert line.split()[1:] == ["vanished", "3", "2m05s", "ago", "all"]
 
 
 @pytest.mark.parametrize(

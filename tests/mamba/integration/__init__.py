@@ -1,0 +1,1 @@
+"""The operator's commands on a real Redis, within this process."""

@@ -1,0 +1,93 @@
+"""`mamba doctor`, `mamba queue` and `mamba worker list` name unserved, full and vanished parts."""
+
+import json
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+
+from mamba.operate import queue as queue_page
+from mamba.operate.deployment import Deployment, open_deployment
+from mamba.operate.doctor.worker_checks import check_workers
+from shared.processes.vanished import VanishedWorkers
+from shared.processes.workers import WorkerRegistry
+from shared.redis.client import Redis
+from shared.settings import RedisSettings, Settings
+from tests.api.integration.test_metrics import serving, use_queue
+from tests.shared.integration.test_vanished import kill, observe_for_a_minute
+from tests.support.processes import Valkey
+
+
+@pytest_asyncio.fixture
+async def deployment(valkey: Valkey, redis: Redis) -> AsyncGenerator[Deployment]:  # noqa: ARG001
+    settings = Settings(redis=RedisSettings(url=valkey.url))
+    async with open_deployment(settings) as deployment:
+        yield deployment
+
+
+async def test_doctor_names_a_waiting_queue_without_workers(
+    deployment: Deployment, redis: Redis
+) -> None:
+    await WorkerRegistry(redis).renew(serving("w", "main", running=1))
+    await use_queue(redis, "unserved")
+
+    findings = {finding.part: finding for finding in await check_workers(deployment)}
+
+    unserved = findings["queue unserved"]
+    assert (unserved.status, findings["queue main"].status) == ("wrong", "ok")
+    assert "1 waiting, 0 running, 0 deferred, no worker serves it" in unserved.message
+    assert unserved.fix == "start a worker with unserved in worker.queues"
+    assert findings["queue main"].message.endswith("1 of 4 slots in use")
+
+
+async def test_doctor_names_a_full_pool_while_another_is_idle(
+    deployment: Deployment, redis: Redis
+) -> None:
+    await WorkerRegistry(redis).renew(serving("idle", "main", running=0))
+    await WorkerRegistry(redis).renew(serving("full", "code", running=4))
+
+    findings = {finding.part: finding for finding in await check_workers(deployment)}
+
+    assert findings["workers"].status == findings["queue main"].status == "ok"
+    assert findings["queue code"].status == "warning"
+    assert "4 of 4 slots in use" in findings["queue code"].message
+
+
+async def test_doctor_names_vanished_workers(deployment: Deployment, redis: Redis) -> None:
+    await WorkerRegistry(redis).renew(serving("alive", "main", running=0))
+    for number in range(7):
+        await kill(redis, f"killed-{number}", running=2)
+    await observe_for_a_minute(redis)
+    await VanishedWorkers(redis).observe()
+
+    messages = [f.message for f in await check_workers(deployment) if f.status == "warning"]
+
+    assert len(messages) == 6
+    assert messages[0].startswith("killed-")
+    assert messages[0].endswith("ago with 2 runs")
+    assert messages[-1] == "2 more have vanished within the last hour"
+
+
+async def test_queue_lists_every_queue_with_jobs(
+    deployment: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await WorkerRegistry(redis).renew(serving("w", "code", running=4))
+    await use_queue(redis, "un\x1b[2Jserved")
+
+    await queue_page.show(deployment, limit=20, as_json=False, color=False)
+    text = capsys.readouterr().out
+    await queue_page.show(deployment, limit=20, as_json=True, color=False)
+    report = json.loads(capsys.readouterr().out)
+
+    lines = text.splitlines()
+    assert lines[0].split()[-3:] == ["WORKERS", "SLOTS", "NOTE"]
+    assert lines[1].endswith("0/0    no worker serves it")
+    assert lines[2].startswith("code ")
+    assert lines[2].endswith("4/4    all slots in use")
+    assert lines[3].startswith("un\ufffd[2Jserved ")
+    assert "\x1b" not in text
+    assert [(q["queue"], q["workers"], q["slots_used"]) for q in report["queues"]] == [
+        ("main", 0, 0),
+        ("code", 1, 4),
+        ("un\x1b[2Jserved", 0, 0),
+    ]
