@@ -2,31 +2,49 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from bs4 import BeautifulSoup
 from markdownify import MarkdownConverter
 
+from worker.notes.folder import NoteSkipped
 from worker.notes.passage import Passage
 
-SUFFIXES = (".md", ".markdown", ".txt", ".html", ".htm")
-
 #: About one screen, so that a search result is specific and uses few tokens.
-_PASSAGE_CHARS = 2000
-_HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<text>.+?)[ \t]*#*[ \t]*")
-_FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
-_FRONT_MATTER = re.compile(r"---\n(?P<fields>.*?)\n---\n", re.DOTALL)
-_FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(?P<title>.+?)[\"']?[ \t]*$", re.MULTILINE)
+PASSAGE_CHARS = 2000
+_MAX_PASSAGES = 5000
+#: Elements occupy about a kilobyte each.
+_MAX_TAGS = 50_000
+_MAX_HEADING = 200
+_MAX_HEADING_LEVEL = 6
+_FENCE = re.compile(r"[ \t]{0,3}(?P<marks>`{3,}+|~{3,}+)(?P<info>.*)")
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml\b[^>]*>")
 _INVISIBLE = ("title", "script", "style", "nav", "noscript", "template")
+#: Where a long text is split, best first.
+_BREAKS = ("\n", ". ", "。", "? ", "! ", "; ", ", ", "、", " ")
 
 
 def split_document(path: str, content: str) -> list[Passage]:
-    """Split a document into passages, in order. The suffix of `path` determines the format."""
+    """Split a document into passages, in order. The suffix of `path` determines the format.
+
+    Raises:
+        NoteSkipped: if the document has too many elements or passages.
+        RecursionError: if its elements are nested too deeply.
+    """
+    content = re.sub(r"\r\n?", "\n", content.removeprefix("\ufeff")).replace("\0", "")
     kind = PurePosixPath(path).suffix.lower()
     title, text = _html(content) if kind.startswith(".htm") else _markdown(content)
     sections = [_Section((), content)] if kind == ".txt" else list(_sections(text))
     title = title or next((s.headings[0] for s in sections if s.headings), "")
-    return list(_passages(path, title or PurePosixPath(path).stem, sections))
+    passages: list[Passage] = []
+    for passage in _passages(path, title[:_MAX_HEADING] or PurePosixPath(path).stem, sections):
+        if len(passages) == _MAX_PASSAGES:
+            raise NoteSkipped(f"more than {_MAX_PASSAGES:,} passages")
+        passages.append(passage)
+    if title and not passages:
+        return [Passage(f"{path}#{_slug(title)}", path, title[:_MAX_HEADING], "", title)]
+    return passages
 
 
 class _Section:
@@ -37,15 +55,23 @@ class _Section:
 
 def _markdown(content: str) -> tuple[str, str]:
     """Return the front matter's title, if any, and the text below the front matter."""
-    front = _FRONT_MATTER.match(content)
-    if front is None:
+    if not content.startswith("---\n"):
         return "", content
-    title = _FRONT_TITLE.search(front["fields"])
-    return title["title"] if title else "", content[front.end() :]
+    end = content.find("\n---", 3)
+    if end < 0 or content[end + 4 : end + 5] not in ("\n", ""):
+        return "", content
+    for line in content[4:end].split("\n"):
+        name, colon, value = line.partition(":")
+        if colon and name == "title":
+            return value.strip().strip("\"'"), content[end + 5 :]
+    return "", content[end + 5 :]
 
 
 def _html(content: str) -> tuple[str, str]:
-    page = BeautifulSoup(content, "html.parser")
+    if content.count("<") > _MAX_TAGS:
+        raise NoteSkipped(f"more than {_MAX_TAGS:,} tags")
+    # Beautiful Soup warns about XML, and about a text of one line that could be a URL.
+    page = BeautifulSoup(f"{_XML_DECLARATION.sub('', content)}\n", "html.parser")
     title = page.title.get_text(strip=True) if page.title else ""
     for element in page(_INVISIBLE):
         element.decompose()
@@ -57,41 +83,94 @@ def _sections(text: str) -> Iterator[_Section]:
     headings: list[tuple[int, str]] = []
     lines: list[str] = []
     fence = ""
-    for line in text.splitlines():
-        if mark := _FENCE.match(line):
-            fence = "" if mark[1] == fence else fence or mark[1]
-        heading = None if fence else _HEADING.fullmatch(line)
+    for line in text.split("\n"):
+        if line[:1] not in ("#", "`", "~", " ", "\t"):
+            lines.append(line)
+            continue
+        fence = _fence_after(line, fence)
+        heading = None if fence else _heading(line)
         if heading is None:
             lines.append(line)
             continue
         yield _Section(tuple(name for _, name in headings), "\n".join(lines))
         lines = []
-        level = len(heading["level"])
-        headings = [*(h for h in headings if h[0] < level), (level, heading["text"])]
+        headings = [*(h for h in headings if h[0] < heading[0]), heading]
     yield _Section(tuple(name for _, name in headings), "\n".join(lines))
+
+
+def _fence_after(line: str, fence: str) -> str:
+    """Return the marks of the fence that is open after this line."""
+    match = _FENCE.fullmatch(line)
+    if match is None:
+        return fence
+    if not fence:
+        return match["marks"]
+    closes = match["marks"].startswith(fence) and not match["info"].strip()
+    return "" if closes else fence
+
+
+def _heading(line: str) -> tuple[int, str] | None:
+    """Return the level and the text of a Markdown heading (CommonMark 4.2)."""
+    text = line.lstrip("#")
+    level = len(line) - len(text)
+    if not 1 <= level <= _MAX_HEADING_LEVEL or text[:1] not in (" ", "\t"):
+        return None
+    text = text.strip()
+    bare = text.rstrip("#")
+    if bare.endswith((" ", "\t")) or not bare:  # `# C# #` is the heading "C#"
+        text = bare.rstrip()
+    return (level, text[:_MAX_HEADING]) if text else None
 
 
 def _passages(path: str, title: str, sections: list[_Section]) -> Iterator[Passage]:
     seen: dict[str, int] = {}
+    used: set[str] = set()
+
+    def new_id(anchor: str) -> str:
+        while True:
+            seen[anchor] = number = seen.get(anchor, 0) + 1
+            found = f"{path}#{anchor}-{number}" if number > 1 else f"{path}#{anchor}"
+            if found not in used:
+                used.add(found)
+                return found
+
     for section in sections:
         anchor = _slug(section.headings[-1] if section.headings else title)
-        for text in _pieces(section.text.strip()):
-            seen[anchor] = number = seen.get(anchor, 0) + 1
-            suffix = f"-{number}" if number > 1 else ""
-            heading = " > ".join(section.headings)
-            yield Passage(f"{path}#{anchor}{suffix}", path, title, heading, text)
+        heading = " > ".join(section.headings)
+        parts = [(new_id(anchor), text) for text in _pieces(section.text.strip())]
+        for (id_, text), (continued, _) in pairwise([*parts, ("", "")]):
+            yield Passage(id_, path, title, heading, text, continued)
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Split a text between paragraphs into pieces of about a passage's length."""
+    """Split a text into pieces of at most a passage's length, between paragraphs if possible."""
     piece = ""
     for paragraph in re.split(r"\n\s*\n", text):
-        if piece and len(piece) + len(paragraph) > _PASSAGE_CHARS:
-            yield piece
-            piece = ""
-        piece = f"{piece}\n\n{paragraph}" if piece else paragraph
+        for part in _parts(paragraph):
+            if piece and len(piece) + len(part) > PASSAGE_CHARS:
+                yield piece
+                piece = ""
+            piece = f"{piece}\n\n{part}" if piece else part
     if piece:
         yield piece
+
+
+def _parts(paragraph: str) -> Iterator[str]:
+    """Split a long paragraph between lines, sentences or words, or else anywhere."""
+    at = 0
+    while len(paragraph) - at > PASSAGE_CHARS:
+        end = at + PASSAGE_CHARS
+        breaks = (
+            found + len(mark)
+            for mark in _BREAKS
+            if (found := paragraph.rfind(mark, at + PASSAGE_CHARS // 2, end - len(mark))) >= 0
+        )
+        end = next(breaks, end)
+        if part := paragraph[at:end].strip():
+            yield part
+        at = end
+    if part := paragraph[at:].strip():
+        yield part
 
 
 def _slug(heading: str) -> str:

@@ -5,45 +5,45 @@ SQLite runs in a dedicated thread.
 """
 
 import asyncio
-import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import structlog
 
-from worker.notes.document import SUFFIXES, split_document
+from worker.notes.document import split_document
+from worker.notes.excerpt import excerpt
+from worker.notes.folder import NoteFile, NoteSkipped, find_notes, read_note
 from worker.notes.passage import Passage
+from worker.notes.terms import indexed_terms, query_terms
 
 log = structlog.stdlib.get_logger()
 
 _T = TypeVar("_T")
 
-#: Larger files are data, not notes.
-_MAX_FILE_BYTES = 2 * 1024 * 1024
+#: The index needs about five times the size of the notes.
+_MAX_TOTAL_BYTES = 64 * 1024 * 1024
 _MAX_FILES = 20_000
-_MAX_TERMS = 32
-#: Common words, which in a small folder would be rare enough to affect the ranking.
-_STOP_WORDS = """
-a an and are as at be by can do does for from how i if in is it my of on or our should that the
-there this to was we what when where which who why will with you your
-"""
+_MAX_QUERY = 1000
+_MAX_TERMS = 64
 #: Minimum time between two scans of the folder.
 _SCAN_SECONDS = 1.0
 
+#: `terms` contains the terms of each passage, which `terms.py` has already split and normalized.
 _SCHEMA = """
-CREATE VIRTUAL TABLE passages USING fts5(
-    id UNINDEXED, path UNINDEXED, title, heading, text,
-    tokenize = "porter unicode61 remove_diacritics 2"
-)
+CREATE TABLE passages (
+    id TEXT PRIMARY KEY, path TEXT, title TEXT, heading TEXT, text TEXT, continued TEXT
+);
+CREATE INDEX passages_by_path ON passages (path);
+CREATE VIRTUAL TABLE terms USING fts5(title, heading, text, tokenize = "ascii", detail = column);
 """
 #: A match in the title has the highest weight, then one in the headings.
 _SEARCH = """
-SELECT id, path, title, heading, text, snippet(passages, 4, '', '', ' … ', 48)
-FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 0, 0, 6, 3, 1) LIMIT ?
+SELECT passages.* FROM terms JOIN passages ON passages.rowid = terms.rowid
+WHERE terms MATCH ? ORDER BY bm25(terms, 6, 3, 1) LIMIT ?
 """
 
 
@@ -60,8 +60,9 @@ class NotesIndex:
         self._folder = folder.resolve()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="notes")
         self._database: sqlite3.Connection | None = None
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, NoteFile] = {}
         self._scanned_at = 0.0
+        self._first_left_out = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,17 +83,24 @@ class NotesIndex:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _search(self, query: str, limit: int) -> list[SearchHit]:
-        terms = _terms(query)
+        terms = query_terms(query[:_MAX_QUERY])[:_MAX_TERMS]
         if not terms:
             return []
         match = " OR ".join(f'"{term}"' for term in terms)
-        rows = self._updated_database().execute(_SEARCH, (match, limit))
-        return [SearchHit(Passage(*row[:5]), row[5]) for row in rows]
+        passages = [Passage(*row) for row in self._rows(_SEARCH, match, limit)]
+        return [SearchHit(passage, excerpt(passage.text, terms)) for passage in passages]
 
     def _read(self, passage_id: str) -> Passage | None:
-        query = "SELECT id, path, title, heading, text FROM passages WHERE id = ?"
-        row = self._updated_database().execute(query, (passage_id,)).fetchone()
-        return Passage(*row) if row else None
+        rows = self._rows("SELECT * FROM passages WHERE id = ?", passage_id)
+        return Passage(*rows[0]) if rows else None
+
+    def _rows(self, query: str, *values: str | int) -> list[tuple[str, ...]]:
+        # Arguments of a model may contain lone surrogates, which SQLite does not accept.
+        encodable = [
+            value.encode(errors="replace").decode() if isinstance(value, str) else value
+            for value in values
+        ]
+        return self._updated_database().execute(query, encodable).fetchall()
 
     def _close(self) -> None:
         if self._database is not None:
@@ -102,67 +110,89 @@ class NotesIndex:
         """Return the database after applying changes in the folder."""
         if self._database is None:
             self._database = sqlite3.connect(":memory:")
-            self._database.execute(_SCHEMA)
+            self._database.executescript(_SCHEMA)
         if time.monotonic() - self._scanned_at >= _SCAN_SECONDS:
             self._scan(self._database)
             self._scanned_at = time.monotonic()
         return self._database
 
     def _scan(self, database: sqlite3.Connection) -> None:
-        found = dict(self._files())
-        changed = [path for path, state in found.items() if self._seen.get(path) != state]
+        found = {note.path: note for note in self._notes()}
+        changed = [note for path, note in found.items() if self._seen.get(path) != note]
         removed = self._seen.keys() - found.keys()
-        for path in (*changed, *removed):
-            database.execute("DELETE FROM passages WHERE path = ?", (path,))
-        for path in changed:
-            rows = split_document(path, _text(self._folder / path))
-            database.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?)", rows)
+        for path in (*(note.path for note in changed), *removed):
+            _remove(database, path)
+        skipped = 0
+        for note in changed:
+            if reason := note.skipped or _add(database, note):
+                skipped += 1
+                log.warning(
+                    "notes.skipped",
+                    message="A file in the notes folder is not indexed",
+                    path=note.path,
+                    reason=reason,
+                )
         database.commit()
         self._seen = found
         if changed or removed:
             log.info(
                 "notes.indexed",
                 message="Index of the notes folder updated",
-                files=len(found),
-                changed=len(changed),
+                files=sum(note.skipped is None for note in found.values()),
+                changed=len(changed) - skipped,
                 removed=len(removed),
+                skipped=skipped,
             )
 
-    def _files(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Yield the path and the version of each note. Links out of the folder are ignored."""
-        count = 0
-        for file in sorted(self._folder.rglob("*")):
-            path = file.relative_to(self._folder)
-            if file.suffix.lower() not in SUFFIXES or any(p.startswith(".") for p in path.parts):
-                continue
-            if not file.is_file() or not file.resolve().is_relative_to(self._folder):
-                continue
-            stat = file.stat()
-            if stat.st_size > _MAX_FILE_BYTES:
-                continue
-            count += 1
-            if count > _MAX_FILES:
-                log.warning(
-                    "notes.too_many",
-                    message="The notes folder has too many files; the rest is not indexed",
-                    most=_MAX_FILES,
-                )
-                return
-            yield path.as_posix(), (stat.st_mtime_ns, stat.st_size)
+    def _notes(self) -> list[NoteFile]:
+        """Return the files in the folder, within the limits on their number and size."""
+        notes: list[NoteFile] = []
+        total = 0
+        for note in find_notes(self._folder):
+            total += 0 if note.skipped else note.version[1]
+            if len(notes) >= _MAX_FILES or total > _MAX_TOTAL_BYTES:
+                self._warn_about_size(note)
+                break
+            notes.append(note)
+        return notes
 
-
-def _terms(query: str) -> list[str]:
-    words = re.findall(r"\w+", query.lower())
-    stop_words = _STOP_WORDS.split()
-    return [word for word in words if word not in stop_words][:_MAX_TERMS] or words[:_MAX_TERMS]
-
-
-def _text(file: Path) -> str:
-    """Read a note. A file that is missing or unreadable counts as empty."""
-    try:
-        return file.read_text(errors="replace")
-    except OSError as error:
+    def _warn_about_size(self, first: NoteFile) -> None:
+        """Log the first file that is left out, unless it has been logged."""
+        if first.path == self._first_left_out:
+            return
+        self._first_left_out = first.path
         log.warning(
-            "notes.unreadable", message="A note could not be read", error=type(error).__name__
+            "notes.too_many",
+            message="The notes folder is too large; files from this path on are not indexed",
+            path=first.path,
+            max_files=_MAX_FILES,
+            max_bytes=_MAX_TOTAL_BYTES,
         )
-        return ""
+
+
+def _add(database: sqlite3.Connection, note: NoteFile) -> str | None:
+    """Add a note to the index. Return the reason if it cannot be indexed."""
+    try:
+        _insert(database, split_document(note.path, read_note(note)))
+    except NoteSkipped as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  (one note must not disable the others)
+        _remove(database, note.path)
+        return type(error).__name__
+    return None
+
+
+def _insert(database: sqlite3.Connection, passages: Sequence[Passage]) -> None:
+    for passage in passages:
+        row = database.execute("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?)", passage).lastrowid
+        terms = map(indexed_terms, (passage.title, passage.heading, passage.text))
+        database.execute(
+            "INSERT INTO terms (rowid, title, heading, text) VALUES (?, ?, ?, ?)", (row, *terms)
+        )
+
+
+def _remove(database: sqlite3.Connection, path: str) -> None:
+    database.execute(
+        "DELETE FROM terms WHERE rowid IN (SELECT rowid FROM passages WHERE path = ?)", (path,)
+    )
+    database.execute("DELETE FROM passages WHERE path = ?", (path,))

@@ -13,3 +13,5 @@ class Passage(NamedTuple):
     #: The headings above the text, outermost first: `Guide > Resume`.
     heading: str
     text: str
+    #: The id of the passage with the rest of the section; empty if there is none.
+    continued: str = ""

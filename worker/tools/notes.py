@@ -34,7 +34,9 @@ def note_tools(index: NotesIndex) -> list[Tool]:
         passage = await index.read(id)
         if passage is None:
             raise ModelRetry(f"There is no note {id!r}. Use an id that search_notes returned.")
-        _, path, title, heading, text = passage
+        _, path, title, heading, text, continued = passage
+        if continued:
+            text = f"{text}\n\n[The section continues in {continued}.]"
         source = SourceDocument(
             source_id=passage.id,
             media_type=_media_type(path),

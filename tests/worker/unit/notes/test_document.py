@@ -58,3 +58,16 @@ def test_long_section_is_split_between_paragraphs() -> None:
 def test_empty_document_has_no_passages() -> None:
     for name in ("a.md", "a.html", "a.txt"):
         assert split_document(name, "") == []
+
+
+def test_hashes_are_part_of_a_heading() -> None:
+    passages = split_document("a.md", "# C#\none\n## F# #\ntwo\n### #\nthree\n#no heading\n")
+
+    assert [p.heading for p in passages] == ["C#", "C# > F#"]
+    assert passages[1].text == "two\n### #\nthree\n#no heading"
+
+
+def test_headings_with_the_same_anchor_have_distinct_ids() -> None:
+    passages = split_document("a.md", "# x\n1\n# x\n2\n# x 2\n3\n# X-2\n4\n")
+
+    assert len({passage.id for passage in passages}) == 4
