@@ -188,7 +188,7 @@ def _provider(report: ProviderReport | None, settings: Settings) -> Component:
     return Component(
         status="healthy" if report.healthy else "unhealthy",
         latency_ms=_rounded(report.latency_ms),
-        detail=report.error,
+        detail=": ".join(filter(None, (report.error, report.detail))) or None,
     )
 
 

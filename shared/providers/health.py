@@ -5,7 +5,7 @@ The API needs neither provider keys nor network access to providers.
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -22,6 +22,10 @@ class ProviderReport(BaseModel):
     checked_at: int
     #: Error code from `worker/models/run_failures.py` if the endpoint is unhealthy.
     error: str | None = None
+    #: A description for people, without addresses or keys.
+    detail: str | None = None
+    #: The fields of the endpoint's error, as in the log.
+    upstream: dict[str, str] = {}
     #: Model ids in the order of the endpoint.
     models: tuple[str, ...] = ()
 
@@ -46,4 +50,12 @@ class ProviderReports:
         found: list[bytes | None] = await self._redis.execute_command(
             "HMGET", keys.PROVIDERS, *names
         )
-        return [ProviderReport.model_validate_json(text) for text in found if text is not None]
+        return [report for text in found if text and (report := _parse(text)) is not None]
+
+
+def _parse(text: bytes) -> ProviderReport | None:
+    """Return None for a report of another version that this process cannot parse."""
+    try:
+        return ProviderReport.model_validate_json(text)
+    except ValidationError:
+        return None

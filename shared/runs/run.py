@@ -54,6 +54,8 @@ class Run(BaseModel):
     cancel: int = 0
     #: The failure code of a failed run (`worker/models/run_failures.py`).
     error: str | None = None
+    #: The last error of the model's server: status, code, type, parameter and the like.
+    upstream: str | None = None
     #: The W3C `traceparent` of its trace, if it has one.
     traceparent: str | None = None
     created_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)

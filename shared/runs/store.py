@@ -50,6 +50,10 @@ class RunStore:
         found = await self._pipeline([("HGETALL", keys.run(run_id)) for run_id in run_ids])
         return {run.id: run for run in map(_decode, found) if run is not None}
 
+    async def record_upstream(self, run_id: str, error: str) -> None:
+        """Store the last error of the model's server, as identifiers."""
+        await _set_field(self._redis, run=keys.run(run_id), field="upstream", value=error)
+
     async def request_cancel(self, run_id: str) -> None:
         """Store a stop request. The next append to the stream reports it to the writer."""
         await _cancel(self._redis, run=keys.run(run_id))

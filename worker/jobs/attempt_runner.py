@@ -17,7 +17,7 @@ from worker.agents.usage import UsageMeter
 from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
 from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.running_runs import Interrupt, RunningRun
-from worker.models.run_failures import CRASHED, INTERRUPTED, TIMED_OUT, failure_of
+from worker.models.run_failures import CRASHED, INTERRUPTED, TIMED_OUT, Failure, failure_of
 from worker.telemetry.metrics import ATTEMPTS, ATTEMPTS_STARTED, RUN_WAIT
 from worker.telemetry.tracing import trace_attempt
 
@@ -115,7 +115,9 @@ class AttemptRunner:
             message="Attempt failed",
             code=failure.code,
             error=type(error).__name__,
+            **failure.upstream_fields,
         )
+        await self._store_upstream(attempt, failure)
         retries = self._retries.limit(attempt.agent.definition, attempt.job.model)
         pause = self._retries.pause(failure, takeover.failures, retries, seconds_left)
         if pause is None:
@@ -138,6 +140,12 @@ class AttemptRunner:
             with suppress(*REDIS_UNAVAILABLE, RedisError):
                 number = beginning.result().takeover.attempt
                 await self._services.runs.record_broken(run_id, number)
+
+    async def _store_upstream(self, attempt: Attempt, failure: Failure) -> None:
+        """Store what the model's server sent, for operators. Best effort."""
+        if failure.upstream is not None:
+            with suppress(*REDIS_UNAVAILABLE, RedisError):
+                await self._services.runs.record_upstream(attempt.job.run_id, str(failure.upstream))
 
     async def _interrupted(self, attempt: Attempt) -> None:
         """Handle a cancellation: a stop request, the loss of the run, or the worker's shutdown."""

@@ -73,13 +73,14 @@ class TitleRunner:
                     usage_limits=UsageLimits(request_limit=1),
                 )
         except Exception as error:  # noqa: BLE001  (a failed title is only logged)
-            code = failure_of(error).code
+            failure = failure_of(error)
             log.warning(
                 "title.failed",
                 message="Title generation failed",
-                code=code,
+                code=failure.code,
                 error=type(error).__name__,
+                **failure.upstream_fields,
             )
-            span.fail(code)
+            span.fail(failure.code)
             return None
         return clean_title(answer.output, job.max_length) or None

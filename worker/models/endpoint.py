@@ -1,8 +1,10 @@
 """The connections to one model endpoint, shared by all its models."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Self
 
+import httpx2
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 from pydantic_ai.profiles import ModelProfile as PydanticProfile
@@ -16,9 +18,17 @@ from pydantic_ai.settings import ModelSettings
 
 from shared.settings.sections.models import Kind
 from worker.models.chat.chat_model import ChatModel
-from worker.models.endpoint_errors import map_errors
+from worker.models.endpoint_errors import ModelBackendError, map_errors
 from worker.models.openai_client import NO_KEY, open_client
 from worker.models.profiles.profile_settings import default_profile
+from worker.models.transport.completion import check_completion
+from worker.models.transport.error_texts import Reason
+from worker.models.transport.model_list import ModelIds, parse_model_list
+
+#: Reasons for which no chat request can succeed. Others have the empty request as their cause.
+_NO_CHAT_REASONS: frozenset[Reason] = frozenset(
+    {"authentication", "endpoint", "not_a_completion", "redirect", "too_large"}
+)
 
 
 class Endpoint:
@@ -77,15 +87,48 @@ class Endpoint:
             settings=settings,
         )
 
-    async def models(self, *, timeout: float) -> tuple[str, ...]:
+    async def models(self, *, timeout: float) -> ModelIds:
         """Request the ids of the endpoint's models.
 
         Raises:
-            ModelBackendError: if the request fails or takes longer than `timeout` seconds.
+            ModelBackendError: if the request fails, takes longer than `timeout` seconds, or returns
+                something else than a list of models.
         """
-        with map_errors(None, secrets=tuple(self.secrets)):
-            page = await self.client.models.list(timeout=timeout)
-        return tuple(model.id for model in page.data)
+        with self.map_errors():
+            response = await self.client.get(
+                "models", cast_to=httpx2.Response, options={"timeout": timeout}
+            )
+            return parse_model_list(response.content, response.headers.get("content-type"))
+
+    async def check_chat_path(self, *, timeout: float) -> None:
+        """Check that chat requests reach a server, with an empty one that uses no tokens.
+
+        Raises:
+            ModelBackendError: if the server does not respond, has nothing at the path, or rejects
+                the credentials.
+        """
+        try:
+            with self.map_errors():
+                response = await self.client.post(
+                    "chat/completions",
+                    cast_to=httpx2.Response,
+                    body={},
+                    options={"timeout": timeout},
+                )
+                check_completion(response.content, response.headers.get("content-type"))
+        except ModelBackendError as error:
+            if error.upstream is None or error.upstream.reason in _NO_CHAT_REASONS:
+                raise
+
+    def map_errors(self) -> AbstractContextManager[None]:
+        """Convert the client's errors to ModelBackendError, without the endpoint's secrets."""
+        return map_errors(None, secrets=tuple(self.secrets))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         await self.client.close()

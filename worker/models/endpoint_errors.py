@@ -11,17 +11,27 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import aiohttp
 import httpx2
 import openai
 
 from shared.errors import MambaError
 from worker.models.retry_after import parse_retry_after
+from worker.models.transport.unusable_response import UnusableResponse
+from worker.models.transport.upstream_error import UpstreamError, parse_error
 
 #: Client error statuses (4xx) for which a retry may succeed.
 _RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
-#: Error codes of a 429 response that waiting does not resolve.
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
+#: All errors of the client and of the HTTP library below it.
+_CLIENT_ERRORS = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    aiohttp.ClientError,
+    json.JSONDecodeError,
+    UnusableResponse,
+)
 #: Attributes of the OpenAI client's errors that hold parts of the response.
 _RESPONSE_ATTRIBUTES = ("message", "body", "code", "param", "type")
 
@@ -50,6 +60,20 @@ class ModelBackendError(MambaError):
     def status(self) -> int | None:
         """The HTTP status of the endpoint's error response, if there was one."""
         return self.cause.status_code if isinstance(self.cause, openai.APIStatusError) else None
+
+    @property
+    def upstream(self) -> UpstreamError | None:
+        """The error that the endpoint sent, as identifiers, or None if it sent none."""
+        match self.cause:
+            case UnusableResponse(upstream=upstream):
+                return upstream
+            case openai.APIStatusError(body=body, status_code=status, response=response):
+                kind = response.headers.get("content-type")
+                return parse_error(body, status=status, content_type=kind)
+            case openai.APIError(body=body) if body is not None:
+                return parse_error(body)
+            case _:
+                return None
 
     @property
     def timed_out(self) -> bool:
@@ -82,7 +106,7 @@ def map_errors(model: str | None, *, secrets: tuple[str, ...]) -> Generator[None
     """Convert the OpenAI client's errors to a ModelBackendError, and redact these secrets."""
     try:
         yield
-    except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
+    except _CLIENT_ERRORS as error:
         _redact(error, secrets)
         raise _error_of(error, model) from error
 
@@ -106,6 +130,10 @@ def _error_of(error: Exception, model: str | None) -> ModelBackendError:
             message, retryable = "The model endpoint is unreachable or closed the connection.", True
         case openai.APIError():
             message, retryable = "The model endpoint failed during its response.", True
+        case UnusableResponse():
+            message, retryable = str(error), False
+        case aiohttp.ClientError():
+            message, retryable = "The model endpoint's response is malformed.", True
         case _:
             message, retryable = "The model endpoint's response could not be parsed.", False
     return ModelBackendError(message, model=model, retryable=retryable, cause=error)
@@ -120,7 +148,7 @@ def _timed_out(error: Exception) -> bool:
 
 
 def _rate_limit(error: openai.RateLimitError, model: str | None) -> RateLimitError:
-    quota_exceeded = error.code in _QUOTA_CODES
+    quota_exceeded = parse_error(error.body, status=429).reason == "quota"
     return RateLimitError(
         "The account's quota is used up." if quota_exceeded else None,
         model=model,

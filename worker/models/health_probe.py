@@ -5,6 +5,8 @@ One worker, the leader, checks them for the whole deployment.
 
 import asyncio
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,8 +17,11 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.settings import HealthSettings
 from shared.settings.live_settings import LiveSettings
-from worker.models.endpoint_errors import AuthenticationError, ModelBackendError, RateLimitError
+from shared.telemetry.logs import raise_location
+from worker.models.endpoint_errors import ModelBackendError, RateLimitError
 from worker.models.registry import open_endpoint
+from worker.models.run_failures import FAILURES_BY_REASON
+from worker.models.transport.model_list import ModelIds
 
 log = structlog.stdlib.get_logger()
 
@@ -30,6 +35,8 @@ class HealthProbe(BackgroundTask):
         self._live = live
         self._worker_id = worker_id
         self._healthy: dict[str, bool] = {}
+        #: Providers whose path for chat requests was checked, with the settings it was checked for.
+        self._checked: dict[str, Provider] = {}
 
     async def _run(self) -> None:
         while True:
@@ -51,9 +58,59 @@ class HealthProbe(BackgroundTask):
         ttl = _REPORT_INTERVALS * settings.interval_seconds + settings.timeout_seconds
         reports = ProviderReports(self._redis, ttl=ttl)
         providers = [] if self._live.now.openai.demo else configured_providers(self._live.now)
-        for report in await asyncio.gather(*(_probe(provider, settings) for provider in providers)):
+        checks = (self._check(provider, settings.timeout_seconds) for provider in providers)
+        for report in await asyncio.gather(*checks):
             await reports.save(report)
             self._log_change(report)
+
+    async def _check(self, provider: Provider, timeout: float) -> ProviderReport:
+        """Check one provider. Whatever it sends, the result is a report."""
+        started = time.perf_counter()
+        models, error = ModelIds(()), _NO_ERROR
+        try:
+            async with asyncio.timeout(timeout):
+                models = await self._request_models(provider, timeout)
+        except TimeoutError:
+            error = _Error("model_timeout")
+        except ModelBackendError as failure:
+            error = _error_of(failure)
+        except Exception as unexpected:  # noqa: BLE001  (must affect this report only)
+            error = _Error("internal_error")
+            log.error(  # noqa: TRY400  (error messages may contain keys)
+                "probe.failed",
+                message="Check of a model endpoint failed with an unexpected error",
+                provider=provider.name,
+                error=type(unexpected).__name__,
+                where=raise_location(unexpected),
+            )
+        return ProviderReport(
+            name=provider.name,
+            healthy=error.code is None,
+            latency_ms=round((time.perf_counter() - started) * 1000, 1),
+            checked_at=time.time_ns() // 1_000_000,
+            error=error.code,
+            detail=error.detail or _note(models),
+            upstream={name: str(value) for name, value in error.fields.items()},
+            models=models.ids,
+        )
+
+    async def _request_models(self, provider: Provider, timeout: float) -> ModelIds:
+        """Request the models, and check once that chat requests have the right path."""
+        async with open_endpoint(provider) as endpoint:
+            listed = True
+            models = ModelIds(())
+            try:
+                models = await endpoint.models(timeout=timeout)
+            except RateLimitError:
+                return models
+            except ModelBackendError as failure:
+                if not _lists_no_models(failure, provider):
+                    raise
+                listed = False
+            if not listed or self._checked.get(provider.name) != provider:
+                await endpoint.check_chat_path(timeout=timeout)
+                self._checked[provider.name] = provider
+            return models
 
     async def _try_become_leader(self, settings: HealthSettings) -> bool:
         # Shorter than an interval, so that the previous leader can win the next election too.
@@ -71,41 +128,45 @@ class HealthProbe(BackgroundTask):
                 message="Health of a model endpoint changed",
                 provider=report.name,
                 error=report.error,
+                **report.upstream,
             )
         self._healthy[report.name] = report.healthy
 
 
-async def _probe(provider: Provider, settings: HealthSettings) -> ProviderReport:
-    endpoint = open_endpoint(provider)
-    started = time.perf_counter()
-    models: tuple[str, ...] = ()
-    error: str | None = None
-    try:
-        async with asyncio.timeout(settings.timeout_seconds):
-            models = await endpoint.models(timeout=settings.timeout_seconds)
-    except TimeoutError:
-        error = "model_timeout"
-    except ModelBackendError as failure:
-        error = _code(failure)
-    finally:
-        latency_ms = (time.perf_counter() - started) * 1000
-        await endpoint.close()
-    return ProviderReport(
-        name=provider.name,
-        healthy=error is None,
-        latency_ms=round(latency_ms, 1),
-        checked_at=time.time_ns() // 1_000_000,
-        error=error,
-        models=models,
-    )
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """Why an endpoint is unhealthy: the code of failed runs, and what it sent."""
+
+    code: str | None = None
+    detail: str | None = None
+    fields: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
 
 
-def _code(failure: ModelBackendError) -> str | None:
-    """The error code that a run would fail with, or None if the endpoint is healthy."""
-    if isinstance(failure, AuthenticationError):
-        return "model_auth"
-    if isinstance(failure, RateLimitError) or failure.status in (404, 405):
-        return None  # reachable; not every server lists its models
-    if failure.status is not None:
-        return "model_unavailable" if failure.status in (503, 529) else "model_error"
-    return "model_timeout" if failure.timed_out else "model_unreachable"
+_NO_ERROR = _Error()
+
+
+def _lists_no_models(failure: ModelBackendError, provider: Provider) -> bool:
+    """Whether the endpoint may work although it does not list its models, as some servers."""
+    if failure.status in (404, 405, 501):
+        return True
+    reason = failure.upstream.reason if failure.upstream else None
+    return bool(provider.settings.models) and reason in ("not_a_completion", "rejected")
+
+
+def _error_of(failure: ModelBackendError) -> _Error:
+    upstream = failure.upstream
+    if upstream is None:
+        return _Error("model_timeout" if failure.timed_out else "model_unreachable")
+    reason = upstream.reason
+    if reason is None:
+        return _Error("model_error", fields=upstream.fields())
+    code = "model_endpoint" if reason == "rejected" else FAILURES_BY_REASON[reason].code
+    detail = upstream.received
+    if reason == "endpoint" and detail is None:
+        detail = "The server has nothing at this path. Check the base URL."
+    return _Error(code, detail, upstream.fields())
+
+
+def _note(models: ModelIds) -> str | None:
+    """Describe what was left out of the list."""
+    return f"{models.left_out} models without a usable id left out" if models.left_out else None

@@ -36,7 +36,9 @@ from shared.settings.live_settings import LiveSettings
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
 from worker.models.profiles.profile_settings import profile_overrides
-from worker.models.run_failures import failure_of
+from worker.models.run_failures import failure_of, upstream_error_of
+from worker.models.transport.error_texts import REQUEST_REASONS
+from worker.models.transport.unusable_response import UnusableResponse
 
 log = structlog.stdlib.get_logger()
 
@@ -206,7 +208,10 @@ def _tries_next_model(error: Exception) -> bool:
 
     A rejected key or a missing model is a problem of one endpoint, not of the request.
     """
-    if isinstance(error, ModelAuthenticationError | ModelNotFoundError):
+    upstream = upstream_error_of(error)
+    if upstream is not None and upstream.reason is not None:
+        return upstream.reason not in REQUEST_REASONS
+    if isinstance(error, ModelAuthenticationError | ModelNotFoundError | UnusableResponse):
         return True
     return isinstance(error, ModelAPIError) and not isinstance(error, ModelRequestRejectedError)
 

@@ -10,6 +10,9 @@ from pydantic_ai import exceptions
 from shared.errors import INTERNAL_ERROR_TEXT, FileTimeout, FirstTokenTimeout, SilenceTimeout
 from shared.runs.finalize import RunEnding
 from worker.models.retry_after import parse_retry_after
+from worker.models.transport.error_texts import Reason
+from worker.models.transport.unusable_response import UnusableResponse
+from worker.models.transport.upstream_error import UpstreamError, parse_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,18 @@ class Failure:
     worker_retries: bool = False
     temporary: bool = False
     retry_after: float | None = None
+    #: The error of the model's server, for operators.
+    upstream: UpstreamError | None = None
 
     @property
     def retryable(self) -> bool:
         """Whether a new request may succeed."""
         return self.worker_retries or self.temporary
+
+    @property
+    def upstream_fields(self) -> dict[str, str | int]:
+        """The fields of the server's error, for a log event."""
+        return self.upstream.fields() if self.upstream else {}
 
     def ending(self, request_id: str) -> RunEnding:
         """Return how a run ends with this failure."""
@@ -64,6 +74,33 @@ _UNAVAILABLE = Failure(
 _UNSUPPORTED = Failure(
     "unsupported_content", "The model does not support part of this conversation."
 )
+_QUOTA_EXCEEDED = Failure("quota_exceeded", "The model's quota is used up.")
+_TOO_LONG = Failure("context_too_long", "The conversation is too long for the model.")
+_AUTH = Failure("model_auth", "The model refused the server's credentials.")
+_NOT_FOUND = Failure("model_not_found", "The model does not exist.")
+_FILTERED = Failure("content_filter", "The answer was withheld by the model's content filter.")
+_ENDPOINT = Failure("model_endpoint", "The model's server is not set up correctly.")
+_TOO_LARGE = Failure("response_too_large", "The model's answer is too large.")
+
+#: Failures by the reason that the model's server reported, which is more precise than its status.
+FAILURES_BY_REASON: dict[Reason, Failure] = {
+    "authentication": _AUTH,
+    "content_filter": _FILTERED,
+    "context_length": _TOO_LONG,
+    "endpoint": _ENDPOINT,
+    "images_unsupported": REJECTED,
+    "model_not_found": _NOT_FOUND,
+    "not_a_completion": _ENDPOINT,
+    "overloaded": _UNAVAILABLE,
+    "quota": _QUOTA_EXCEEDED,
+    "rate_limit": _BUSY,
+    "redirect": _ENDPOINT,
+    "rejected": REJECTED,
+    "role_order": REJECTED,
+    "too_large": _TOO_LARGE,
+    "tools_unsupported": REJECTED,
+    "unsupported_parameter": REJECTED,
+}
 
 #: Failures of HTTP statuses that pydantic-ai raises as a class with another meaning.
 FAILURES_BY_STATUS: dict[int, Failure] = {
@@ -85,24 +122,18 @@ FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
         "The model stopped responding in the middle of its answer.",
         worker_retries=True,
     ),
-    exceptions.ModelQuotaExceededError: Failure("quota_exceeded", "The model's quota is used up."),
+    exceptions.ModelQuotaExceededError: _QUOTA_EXCEEDED,
     exceptions.ModelRateLimitError: _BUSY,
     exceptions.ModelUnavailableError: _UNAVAILABLE,
     exceptions.ModelServerError: MODEL_ERROR,
     exceptions.ModelRequestTimeout: _TIMEOUT,
     exceptions.ModelTimeoutError: _TIMEOUT,
     exceptions.ModelConnectionError: _UNREACHABLE,
-    exceptions.ModelContextWindowExceededError: Failure(
-        "context_too_long", "The conversation is too long for the model."
-    ),
-    exceptions.ModelAuthenticationError: Failure(
-        "model_auth", "The model refused the server's credentials."
-    ),
-    exceptions.ModelNotFoundError: Failure("model_not_found", "The model does not exist."),
+    exceptions.ModelContextWindowExceededError: _TOO_LONG,
+    exceptions.ModelAuthenticationError: _AUTH,
+    exceptions.ModelNotFoundError: _NOT_FOUND,
     exceptions.ModelRequestRejectedError: REJECTED,
-    exceptions.ContentFilterError: Failure(
-        "content_filter", "The answer was withheld by the model's content filter."
-    ),
+    exceptions.ContentFilterError: _FILTERED,
     exceptions.UsageLimitExceeded: Failure(
         "usage_limit", "The answer reached its limit of steps, tokens or cost."
     ),
@@ -118,12 +149,14 @@ FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
         "model_misbehaved", "The model's answer could not be understood."
     ),
     exceptions.ModelAPIError: MODEL_ERROR,
+    UnusableResponse: MODEL_ERROR,
     aiohttp.ClientError: MODEL_ERROR,
 }
 
 #: All failures listed in `docs/reference/errors.md`.
 ALL_FAILURES = frozenset(
-    {*FAILURES_BY_ERROR.values(), *FAILURES_BY_STATUS.values(), NO_FILE, NO_CONNECTION}
+    {*FAILURES_BY_ERROR.values(), *FAILURES_BY_STATUS.values(), *FAILURES_BY_REASON.values()}
+    | {NO_FILE, NO_CONNECTION}
     | {TIMED_OUT, CRASHED, DROPPED, UNKNOWN_AGENT, INTERRUPTED, UNREADABLE, INTERNAL}
 )
 
@@ -135,10 +168,25 @@ def failure_of(error: Exception) -> Failure:
     """Return the failure that an attempt's error stands for."""
     if isinstance(error, exceptions.FallbackExceptionGroup):
         return _failure_of_fallbacks(error)
-    failure = _classify(error)
+    failure, upstream = _classify(error), upstream_error_of(error)
+    if upstream is not None:
+        failure = FAILURES_BY_REASON[upstream.reason] if upstream.reason else failure
+        failure = replace(failure, upstream=upstream)
     if not failure.worker_retries or not isinstance(error, exceptions.ModelAPIError):
         return failure
     return replace(failure, retry_after=_retry_after(error))
+
+
+def upstream_error_of(error: Exception) -> UpstreamError | None:
+    """Return the error that the model's server sent, or None if it sent none."""
+    if isinstance(error, UnusableResponse):
+        return error.upstream
+    if not isinstance(error, exceptions.ModelAPIError):
+        return None
+    if isinstance(error, exceptions.ModelHTTPError):
+        content_type = (error.headers or {}).get("content-type") if not error.in_stream else None
+        return parse_error(error.body, status=error.status_code, content_type=content_type)
+    return parse_error(error.body) if error.body is not None else None
 
 
 def _retry_after(error: exceptions.ModelAPIError) -> float | None:

@@ -86,5 +86,6 @@ def _check_provider(name: str, report: ProviderReport | None) -> Diagnosis:
         return Diagnosis(part, "warning", "no worker has probed it yet")
     if not report.healthy:
         fix = "see docs/reference/errors.md"
-        return Diagnosis(part, "wrong", f"its probe failed: {report.error}", fix)
+        reason = ". ".join(filter(None, (report.error, report.detail)))
+        return Diagnosis(part, "wrong", f"its probe failed: {reason}", fix)
     return Diagnosis(part, "ok", f"responds in {report.latency_ms:.0f} ms")

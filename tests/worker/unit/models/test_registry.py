@@ -56,7 +56,7 @@ def http_transport(upstream: respx.Router, monkeypatch: pytest.MonkeyPatch) -> N
     def client(**_: Any) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
 
-    monkeypatch.setattr(client_module, "DefaultAioHttpClient", client)
+    monkeypatch.setattr(client_module, "LimitedClient", client)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ STATUSES = [
     (400, "model_rejected", False),
     (401, "model_auth", False),
     (403, "model_auth", False),
-    (404, "model_not_found", False),
+    (404, "model_endpoint", False),
     (422, "model_rejected", False),
     (429, "rate_limited", True),
     (500, "model_error", True),

@@ -1,0 +1,96 @@
+"""Tells answers, errors and other JSON values from each other."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from worker.models.transport.unusable_response import UnusableResponse
+from worker.models.transport.upstream_error import UpstreamError, media_type, parse_error
+
+_NOT_JSON = object()
+
+
+def parse_json(text: str | bytes) -> object:
+    """Return the value of a JSON text, or a marker that `is_json` rejects."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _NOT_JSON
+
+
+def is_json(value: object) -> bool:
+    return value is not _NOT_JSON
+
+
+def chunks_of_document(document: bytes, content_type: str | None) -> Iterator[str]:
+    """Yield the chunks of a body that is one JSON document, or one per line.
+
+    Raises:
+        UnusableResponse: if it holds no answer.
+    """
+    text = document.decode(errors="replace").strip()
+    values = [parse_json(text)]
+    if not is_json(values[0]):
+        values = [parse_json(line) for line in text.splitlines() if line.strip()]
+    for value in values:
+        chunk = chunk_of(value)
+        if chunk is None:
+            raise unusable_document(value if is_json(value) else text, content_type)
+        yield chunk
+
+
+def chunk_of(value: object) -> str | None:
+    """Return the JSON text of a chunk or a whole completion, or None for other values."""
+    if not isinstance(value, dict):
+        return None
+    completion = cast("dict[str, Any]", value)
+    choices = completion.get("choices")
+    if not isinstance(choices, list) or is_error(completion):
+        return None
+    return json.dumps(completion)
+
+
+def check_completion(body: bytes, content_type: str | None) -> None:
+    """Check a response that is not streamed.
+
+    Raises:
+        UnusableResponse: if it is not an answer.
+    """
+    value = parse_json(body)
+    if chunk_of(value) is None:
+        raise unusable_document(value, content_type)
+
+
+def is_error(value: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is an error of a server."""
+    if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+        return True
+    return "choices" not in value and any(
+        value.get(name) and isinstance(value[name], str | list)
+        for name in ("detail", "message", "errors", "error_message")
+    )
+
+
+def error_event(value: object) -> str:
+    """Return an error in the form that the SDK recognizes."""
+    fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    error = cast("object", fields.get("error") or value)
+    return json.dumps({"error": error if isinstance(error, dict) else {"message": error}})
+
+
+def unusable_document(
+    body: object, content_type: str | None, status: int | None = None
+) -> UnusableResponse:
+    """Return the error for a response with status 200 that is not an answer."""
+    if isinstance(body, list) and body:
+        body = cast("list[object]", body)[0]
+    kind = media_type(content_type)
+    fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    if is_error(fields):
+        upstream = parse_error(fields, status=status, content_type=content_type)
+        if upstream.reason is None and (upstream.status or 0) < 500:
+            upstream = replace(upstream, reason="rejected")
+        return UnusableResponse("The server sent an error with status 200.", upstream)
+    upstream = UpstreamError(reason="not_a_completion", content_type=kind)
+    return UnusableResponse("The server did not send a chat completion.", upstream)

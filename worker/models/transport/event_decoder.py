@@ -1,0 +1,178 @@
+"""Decodes the events of a streamed answer, and rejects responses that are not one."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NoReturn, cast
+
+import httpx2
+from openai._streaming import ServerSentEvent
+
+from worker.models.transport.completion import (
+    chunk_of,
+    chunks_of_document,
+    error_event,
+    is_error,
+    is_json,
+    parse_json,
+)
+from worker.models.transport.event_lines import (
+    MAX_EVENT_BYTES,
+    EventParser,
+    EventTooLarge,
+    LineSplitter,
+    is_field,
+)
+from worker.models.transport.unusable_response import UnusableResponse
+from worker.models.transport.upstream_error import UpstreamError, media_type
+
+#: A complete answer contains a finish reason, `[DONE]`, or an error.
+_END = re.compile(r'^\[DONE\]|"finish_reason": ?"[^"]|^\{\s*"error"')
+#: White space and the bytes of a byte order mark, neither of which starts an answer.
+_BLANK = b" \t\r\n\v\f\xef\xbb\xbf"
+
+
+class AnswerDecoder:
+    """Accepts what servers send in place of OpenAI's stream, for the SDK's `AsyncStream`.
+
+    That is a whole completion, one JSON chunk per line, events without blank lines between them,
+    and errors in any form. Raises an error if the stream ends early, which the SDK treats as a
+    complete answer.
+    """
+
+    def __init__(self, content_type: str | None = None) -> None:
+        self._content_type = content_type
+        self._event = EventParser()
+        self._complete = False
+        #: Whether the server has sent a part of an answer, or an error.
+        self._recognized = False
+        self._received_anything = False
+
+    async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
+        try:
+            async for data in self._decode(iterator):
+                self._complete = self._complete or _END.search(data) is not None
+                yield _JsonEvent(data=data)
+        except EventTooLarge:
+            raise self._too_large() from None
+        if not self._complete:
+            self._report_early_end()
+
+    async def _decode(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[str]:
+        start = await _read_start(iterator)
+        self._received_anything = bool(start)
+        if start[:1] in (b"{", b"["):
+            for chunk in chunks_of_document(
+                await _read_document(start, iterator), self._content_type
+            ):
+                self._recognized = self._complete = True
+                yield chunk
+            return
+        if start.startswith(b"<"):
+            raise self._unusable("The server sent a page instead of an answer.")
+        lines = LineSplitter()
+        async for data in _chain(start, iterator):
+            for line in lines.feed(data):
+                for event in self._add(line):
+                    yield event
+        for line in (lines.finish(), b""):
+            for event in self._add(line):
+                yield event
+
+    def _add(self, line: bytes) -> Iterator[str]:
+        """Add a line, and yield the data of the event that it ends."""
+        if not line:
+            yield from self._dispatch()
+            return
+        if not self._recognized and not is_field(line):
+            raise self._unusable("The server sent text instead of an answer.")
+        if line.startswith(b"data:") and not self._event.empty and _is_whole(self._event.data):
+            yield from self._dispatch()  # the server sends no blank line after an event
+        self._event.add(line)
+
+    def _dispatch(self) -> Iterator[str]:
+        kind, data = self._event.kind, self._event.data
+        self._event.clear()
+        if not data.strip():
+            return
+        plain = kind != "error" and '"delta"' in data and '"error"' not in data
+        if plain or data.startswith("[DONE]"):
+            self._recognized = True
+            yield data
+        else:
+            yield from self._convert(kind, data)
+
+    def _convert(self, kind: str | None, data: str) -> Iterator[str]:
+        """Yield an event that is not a plain chunk in OpenAI's form, or nothing if it has none."""
+        value = parse_json(data)
+        if not is_json(value):
+            self._recognized = True
+            yield error_event(data) if kind == "error" else data  # the SDK reports malformed JSON
+            return
+        if isinstance(value, list) and value:
+            value = cast("list[object]", value)[0]
+        fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        if kind == "error" or is_error(fields):
+            self._recognized = True
+            yield error_event(fields or data)
+        elif (chunk := chunk_of(fields)) is not None:
+            self._recognized = True
+            yield chunk
+        elif "choices" in fields or "usage" in fields:
+            yield data
+
+    def _report_early_end(self) -> NoReturn:
+        if not self._received_anything:
+            raise self._unusable("The server sent an empty response.")
+        if not self._recognized:
+            raise self._unusable("The server sent a stream that is not an answer.")
+        raise httpx2.RemoteProtocolError("the stream ended before the response was complete")
+
+    def _unusable(self, message: str) -> UnusableResponse:
+        kind = media_type(self._content_type)
+        return UnusableResponse(
+            message, UpstreamError(reason="not_a_completion", content_type=kind)
+        )
+
+    def _too_large(self) -> UnusableResponse:
+        upstream = UpstreamError(reason="too_large", content_type=media_type(self._content_type))
+        return UnusableResponse(
+            f"The server sent an event of more than {MAX_EVENT_BYTES} bytes.", upstream
+        )
+
+
+async def _read_start(iterator: AsyncIterator[bytes]) -> bytes:
+    """Return the first bytes after white space and a byte order mark, or nothing at the end."""
+    async for data in iterator:
+        if start := data.lstrip(_BLANK):
+            return start
+    return b""
+
+
+async def _read_document(start: bytes, rest: AsyncIterator[bytes]) -> bytes:
+    document = bytearray(start)
+    async for data in rest:
+        document += data
+        if len(document) > MAX_EVENT_BYTES:
+            raise EventTooLarge
+    return bytes(document)
+
+
+async def _chain(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for data in rest:
+        yield data
+
+
+class _JsonEvent(ServerSentEvent):
+    def json(self) -> object:
+        """Report excessive nesting and huge numbers as invalid JSON."""
+        try:
+            return super().json()
+        except (RecursionError, ValueError):
+            raise json.JSONDecodeError("the chunk is invalid JSON", "", 0) from None
+
+
+def _is_whole(data: str) -> bool:
+    """Whether data is a complete event, so that the next line cannot belong to it."""
+    return data.startswith("[DONE]") or (data.endswith("}") and is_json(parse_json(data)))

@@ -1,0 +1,88 @@
+"""Splits a byte stream into the lines and events of server-sent events, with limits on both."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+#: Maximum size of a line and of an event. An image in an answer has a few MiB.
+MAX_EVENT_BYTES = 8 * 2**20
+
+
+class EventTooLarge(Exception):
+    """A line or an event exceeds the limit."""
+
+
+class LineSplitter:
+    """Splits at LF, CRLF and CR, without copying long lines repeatedly."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._after_cr = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the lines that this data completes."""
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]
+        if not data:
+            return
+        self._after_cr = data.endswith(b"\r")
+        ends_line = data[-1:] in (b"\n", b"\r")
+        lines = data.splitlines()
+        last = None if ends_line else lines.pop()
+        for line in lines:
+            if self._rest:
+                self._extend(line)
+                line, self._rest = bytes(self._rest), bytearray()  # noqa: PLW2901
+            yield line
+        if last is not None:
+            self._extend(last)
+
+    def finish(self) -> bytes:
+        """Return the last line, which has no end."""
+        return bytes(self._rest)
+
+    def _extend(self, data: bytes) -> None:
+        self._rest += data
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise EventTooLarge
+
+
+@dataclass(slots=True)
+class EventParser:
+    """Collects the fields of one event."""
+
+    kind: str | None = None
+    _data: list[str] = field(default_factory=list[str])
+    _size: int = 0
+
+    @property
+    def data(self) -> str:
+        return "\n".join(self._data)
+
+    @property
+    def empty(self) -> bool:
+        return not self._data
+
+    def add(self, line: bytes) -> None:
+        """Add a line. Lines that are no field of an event are ignored."""
+        name, _, value = line.partition(b":")
+        text = value.removeprefix(b" ")
+        if name == b"data":
+            self._size += len(text)
+            if self._size > MAX_EVENT_BYTES:
+                raise EventTooLarge
+            self._data.append(text.decode(errors="replace"))
+        elif name == b"event":
+            self.kind = text.decode(errors="replace").strip() or None
+        elif name == b"error":  # llama.cpp
+            self.kind = "error"
+            self._data.append(text.decode(errors="replace"))
+
+    def clear(self) -> None:
+        self.kind, self._size = None, 0
+        self._data.clear()
+
+
+def is_field(line: bytes) -> bool:
+    """Whether a line can be part of an event stream."""
+    name = line.partition(b":")[0]
+    return name in (b"", b"data", b"event", b"id", b"retry", b"error")

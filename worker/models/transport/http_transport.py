@@ -1,0 +1,167 @@
+"""Limits on what a model server may send, whatever reads it.
+
+Responses are limited in size after decompression. Redirects are followed only within the origin of
+the request, because they would carry its keys and its body elsewhere.
+"""
+
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from typing import ClassVar
+
+import httpx2
+
+from worker.models.transport.unusable_response import UnusableResponse
+from worker.models.transport.upstream_error import UpstreamError, media_type
+
+MEBIBYTE = 2**20
+#: Maximum size of an answer. 128,000 tokens of OpenAI, one per chunk, have about 50 MiB.
+MAX_ANSWER_BYTES = 128 * MEBIBYTE
+#: Maximum size of a response to GET, which is a list of models.
+MAX_LIST_BYTES = 4 * MEBIBYTE
+#: The part of an error response that is read.
+MAX_ERROR_BYTES = 65_536
+
+_PIECE_BYTES = 65_536
+
+
+class LimitedTransport(httpx2.AsyncBaseTransport):
+    """Applies the limits to the responses of another transport."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.headers["accept-encoding"] = "identity"
+        response = await self._inner.handle_async_request(request)
+        try:
+            _check_redirect(request, response)
+            stream = _limited(request, response)
+        except UnusableResponse:
+            await response.aclose()
+            raise
+        headers = [(k, v) for k, v in response.headers.raw if k.lower() not in _REPLACED]
+        return httpx2.Response(
+            response.status_code,
+            headers=headers,
+            stream=stream,
+            request=request,
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+#: Headers that do not apply to the decoded stream.
+_REPLACED = (b"content-encoding", b"content-length")
+
+
+class LimitedStream(httpx2.AsyncByteStream):
+    """Decompresses a stream and limits its size.
+
+    The rest of an error response is dropped, because its status still tells what happened. Any
+    other response that is too large raises an error.
+    """
+
+    _bits: ClassVar[dict[str, int]] = {"gzip": 47, "x-gzip": 47, "deflate": 47}
+
+    def __init__(
+        self, response: httpx2.Response, *, max_bytes: int, encoding: str, truncate: bool
+    ) -> None:
+        self._response = response
+        self._max_bytes = max_bytes
+        self._truncate = truncate
+        self._inflate = zlib.decompressobj(self._bits[encoding]) if encoding else None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = self._max_bytes
+        stream = self._response.stream
+        assert isinstance(stream, httpx2.AsyncByteStream)  # noqa: S101  (an asynchronous client)
+        async for data in stream:
+            for piece in self._decode(data):
+                if len(piece) > left:
+                    yield piece[:left]
+                    self._check_truncation()
+                    return
+                left -= len(piece)
+                yield piece
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        if self._inflate is None:
+            yield data
+            return
+        try:
+            while data:
+                yield self._inflate.decompress(data, _PIECE_BYTES)
+                data = self._inflate.unconsumed_tail
+        except zlib.error:
+            raise _unusable(
+                "The server sent compressed data that cannot be decompressed.", self._response
+            ) from None
+
+    def _check_truncation(self) -> None:
+        if not self._truncate:
+            raise _unusable(
+                f"The server sent more than {self._max_bytes} bytes.",
+                self._response,
+                too_large=True,
+            )
+
+
+def _check_redirect(request: httpx2.Request, response: httpx2.Response) -> None:
+    if not response.has_redirect_location:
+        return
+    target = _redirect_target(request, response)
+    # Other redirects of a POST request would repeat it as GET, without its body.
+    keeps_method = request.method == "GET" or response.status_code in (307, 308)
+    if target is None or not keeps_method or _origin(target) != _origin(request.url):
+        upstream = UpstreamError(
+            status=response.status_code,
+            reason="redirect",
+            location=_origin(target) if target else None,
+        )
+        raise UnusableResponse("The server redirects to another address.", upstream)
+
+
+def _redirect_target(request: httpx2.Request, response: httpx2.Response) -> httpx2.URL | None:
+    try:
+        target = request.url.join(response.headers["location"])
+    except (httpx2.InvalidURL, ValueError):
+        return None
+    return target if target.host else None
+
+
+def _origin(url: httpx2.URL) -> str:
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    port = f":{url.port}" if url.port not in (None, default) else ""
+    return f"{url.scheme}://{url.host}{port}"
+
+
+def _limited(request: httpx2.Request, response: httpx2.Response) -> LimitedStream:
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding == "identity":
+        encoding = ""
+    failed = response.status_code >= 400
+    if encoding and encoding not in ("gzip", "x-gzip", "deflate"):
+        raise _unusable("The server sent an unsupported content encoding.", response)
+    size = MAX_LIST_BYTES if request.method == "GET" else MAX_ANSWER_BYTES
+    return LimitedStream(
+        response,
+        max_bytes=MAX_ERROR_BYTES if failed else size,
+        encoding=encoding,
+        truncate=failed,
+    )
+
+
+def _unusable(
+    message: str, response: httpx2.Response, *, too_large: bool = False
+) -> UnusableResponse:
+    upstream = UpstreamError(
+        status=response.status_code,
+        reason="too_large" if too_large else "not_a_completion",
+        content_type=media_type(response.headers.get("content-type")),
+    )
+    return UnusableResponse(message, upstream)
