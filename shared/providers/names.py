@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from pydantic import SecretStr
+
 from shared.errors import InvalidRequest
 from shared.providers.server_kinds import detect_kind
 from shared.redis.keys import MAIN_QUEUE
@@ -114,9 +116,14 @@ def _matches(settings: Settings, name: ModelName, pattern: str) -> bool:
 
 
 def _openai(section: OpenAISettings) -> Provider:
+    identity = {
+        "OpenAI-Organization": section.organization,
+        "OpenAI-Project": section.project,
+    }
+    sent = {name: SecretStr(value) for name, value in identity.items() if value is not None}
     settings = ProviderSettings.model_construct(
         **{name: getattr(section, name) for name in EndpointSettings.model_fields}
-    )
+    ).model_copy(update={"headers": {**sent, **section.headers}})
     detected = detect_kind("", section.base_url) if section.base_url else "openai"
     usable = section.api_key is not None or section.base_url is not None
     kind = section.kind or detected

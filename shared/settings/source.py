@@ -31,10 +31,12 @@ from shared.settings.renamed import RENAMED
 from shared.settings.tree import Tree, children, get_value, is_tree, pop_value, set_value
 from shared.settings.yaml_text import read_yaml_text
 
-#: Variables with names that are standard among OpenAI clients.
-_OPENAI_VARIABLES = {
-    "OPENAI_API_KEY": ("openai", "api_key"),
-    "OPENAI_API_BASE_URL": ("openai", "base_url"),
+#: Variables with names that are standard among OpenAI clients. Those of one key must agree.
+_OPENAI_VARIABLES: Mapping[Key, tuple[str, ...]] = {
+    ("openai", "api_key"): ("OPENAI_API_KEY",),
+    ("openai", "base_url"): ("OPENAI_BASE_URL", "OPENAI_API_BASE_URL", "OPENAI_API_BASE"),
+    ("openai", "organization"): ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
+    ("openai", "project"): ("OPENAI_PROJECT_ID",),
 }
 #: The value that Kubernetes sets in `MAMBA_SERVER_PORT` for a service named mamba-server.
 _SERVICE_LINK = re.compile(r"^(tcp|udp|sctp)://")
@@ -141,9 +143,13 @@ def _mamba_variables(
         for name, value in environment.items()
         if name.upper().startswith(PREFIX) and value
     }
-    for name, key in _OPENAI_VARIABLES.items():
-        if environment.get(name):
-            yield name, key
+    for key, names in _OPENAI_VARIABLES.items():
+        present = [name for name in names if environment.get(name)]
+        if len({environment[name] for name in present}) > 1:
+            text = f"differs from {present[1]}. Both set {dotted(key)}. Keep one of them."
+            source.problems.append(SettingsProblem(present[0], text, source.file))
+        if present:
+            yield present[0], key
     for name, key in sorted(found.items(), key=lambda pair: (len(pair[1]), pair[0].isupper())):
         if len(key) > 1 or type_of(root, key) is not None:
             yield name, key

@@ -18,6 +18,7 @@ from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.settings import HealthSettings
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import raise_location
+from worker.models.endpoint import Endpoint
 from worker.models.endpoint_errors import ModelBackendError, RateLimitError
 from worker.models.registry import open_endpoint
 from worker.models.run_failures import FAILURES_BY_REASON
@@ -68,8 +69,10 @@ class HealthProbe(BackgroundTask):
         started = time.perf_counter()
         models, error = ModelIds(()), _NO_ERROR
         try:
-            async with asyncio.timeout(timeout):
-                models = await self._request_models(provider, timeout)
+            async with open_endpoint(provider) as endpoint:
+                started = time.perf_counter()
+                async with asyncio.timeout(timeout):
+                    models = await self._request_models(provider, endpoint, timeout)
         except TimeoutError:
             error = _Error("model_timeout")
         except ModelBackendError as failure:
@@ -94,23 +97,23 @@ class HealthProbe(BackgroundTask):
             models=models.ids,
         )
 
-    async def _request_models(self, provider: Provider, timeout: float) -> ModelIds:
+    async def _request_models(
+        self, provider: Provider, endpoint: Endpoint, timeout: float
+    ) -> ModelIds:
         """Request the models, and check once that chat requests have the right path."""
-        async with open_endpoint(provider) as endpoint:
-            listed = True
-            models = ModelIds(())
-            try:
-                models = await endpoint.models(timeout=timeout)
-            except RateLimitError:
-                return models
-            except ModelBackendError as failure:
-                if not _lists_no_models(failure, provider):
-                    raise
-                listed = False
-            if not listed or self._checked.get(provider.name) != provider:
-                await endpoint.check_chat_path(timeout=timeout)
-                self._checked[provider.name] = provider
+        models, listed = ModelIds(()), True
+        try:
+            models = await endpoint.models(timeout=timeout)
+        except RateLimitError:
             return models
+        except ModelBackendError as failure:
+            if not _lists_no_models(failure, provider):
+                raise
+            listed = False
+        if not listed or self._checked.get(provider.name) != provider:
+            await endpoint.check_chat_path(timeout=timeout)
+            self._checked[provider.name] = provider
+        return models
 
     async def _try_become_leader(self, settings: HealthSettings) -> bool:
         # Shorter than an interval, so that the previous leader can win the next election too.

@@ -23,19 +23,22 @@ def open_client(
     *,
     api_key: str | None,
     headers: Mapping[str, str],
-    query: Mapping[str, str] | None = None,
     timeout: float | None,
     connect_timeout: float,
 ) -> AsyncOpenAI:
-    """Time-outs are in seconds. `timeout` limits the silence on an open connection."""
+    """Time-outs are in seconds. `timeout` limits the silence on an open connection.
+
+    The query of `base_url`, such as Azure's `api-version`, is sent with each request.
+    """
+    url = httpx2.URL(base_url)
     limits = httpx2.Timeout(timeout, connect=connect_timeout)
     client = _FastOpenAI(
         api_key=api_key or NO_KEY,
-        base_url=base_url,
+        base_url=url.copy_with(query=None),
         timeout=limits,
         max_retries=0,  # the run retries instead, which also works after the worker dies
         default_headers=headers,
-        default_query=query or {},
+        default_query=dict(url.params),
         http_client=LimitedClient(timeout=limits),
     )
     # The SDK reads these from OpenAI's variables, and would send them to any endpoint.

@@ -7,13 +7,19 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
+from shared.header_text import Rule, problem_in
+
 _STREAMS = re.compile(
     r"(redis|rediss|unix)://|clusters?://[^/?]+(/0?)?(\?|$)|sentinels?://[^/]+/[^/?]+"
 )
 
 
-def _check(address: str) -> str:
+def check_host(address: str) -> str:
     """Reject a malformed address here, so that no later error logs it with its password."""
+    if problem := problem_in(address, Rule.URL):
+        raise ValueError(
+            f"The address contains a character that does not belong into it. {problem}"
+        )
     try:
         parts = urlsplit(address)
         for host in parts.netloc.rpartition("@")[2].split(","):
@@ -64,14 +70,13 @@ QueueAddress = Annotated[
     str,
     BeforeValidator(_check_one),
     StringConstraints(pattern=r"^((redis|rediss|unix)://|sentinels?://[^/]+/[^/?]+)"),
-    AfterValidator(_check),
+    AfterValidator(check_host),
     AfterValidator(_check_parameters),
 ]
 #: The URL of a server or of a cluster. A cluster has only database 0.
 StreamsAddress = Annotated[
     str,
     AfterValidator(_check_streams),
-    AfterValidator(_check),
+    AfterValidator(check_host),
     AfterValidator(_check_parameters),
 ]
-HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://"), AfterValidator(_check)]

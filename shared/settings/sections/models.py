@@ -2,11 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from shared.agent_name import AgentName
-from shared.settings.sections.address import HttpAddress
 from shared.settings.sections.base import Seconds, Section
+from shared.settings.sections.http_values import (
+    ApiKey,
+    BaseUrl,
+    HeaderName,
+    HeaderText,
+    HeaderValue,
+)
 
 #: The server software of an endpoint. It selects the workarounds that Mamba applies.
 Kind = Literal[
@@ -130,7 +136,7 @@ class ModelProfileSettings(Section):
 class EndpointSettings(Section):
     """The settings of a model endpoint, whichever section configures it."""
 
-    base_url: HttpAddress | None = Field(
+    base_url: BaseUrl | None = Field(
         default=None,
         description="Base URL including `/v1`; optional for built-in providers",
     )
@@ -141,10 +147,10 @@ class EndpointSettings(Section):
             "name if unset"
         ),
     )
-    api_key: SecretStr | None = Field(
+    api_key: ApiKey | None = Field(
         default=None, description="API key, if the endpoint requires one"
     )
-    headers: dict[str, SecretStr] = Field(
+    headers: dict[HeaderName, HeaderValue] = Field(
         default={}, description="Additional headers of each request"
     )
     connect_timeout_seconds: Seconds = Field(default=5, description="Connection timeout")
@@ -168,11 +174,25 @@ class ProviderSettings(EndpointSettings):
 
 
 class OpenAISettings(EndpointSettings):
-    api_key: SecretStr | None = Field(
+    api_key: ApiKey | None = Field(
         default=None, description="API key; also read from `OPENAI_API_KEY`"
     )
-    base_url: HttpAddress | None = Field(
-        default=None, description="Base URL; also read from `OPENAI_API_BASE_URL`"
+    base_url: BaseUrl | None = Field(
+        default=None,
+        description=(
+            "Base URL; also read from `OPENAI_BASE_URL`, `OPENAI_API_BASE_URL` and "
+            "`OPENAI_API_BASE`"
+        ),
+    )
+    organization: HeaderText | None = Field(
+        default=None,
+        min_length=1,
+        description="Header `OpenAI-Organization`; also read from `OPENAI_ORG_ID`",
+    )
+    project: HeaderText | None = Field(
+        default=None,
+        min_length=1,
+        description="Header `OpenAI-Project`; also read from `OPENAI_PROJECT_ID`",
     )
     default_model: str = Field(
         default="gpt-4o",

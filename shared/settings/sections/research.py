@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from shared.settings.sections.base import AtStart, Seconds, Section
+from shared.settings.sections.http_values import ApiKey, BaseUrl
 
 
 class ResearchSettings(Section):
@@ -15,10 +16,9 @@ class ResearchSettings(Section):
     web_search: AtStart[Literal["none", "duckduckgo", "tavily"]] = Field(
         default="none", description="Web search service"
     )
-    tavily_api_key: AtStart[SecretStr | None] = Field(default=None, description="API key of Tavily")
-    tavily_base_url: AtStart[str | None] = Field(
+    tavily_api_key: AtStart[ApiKey | None] = Field(default=None, description="API key of Tavily")
+    tavily_base_url: AtStart[BaseUrl | None] = Field(
         default=None,
-        pattern=r"^https?://",
         description="Base URL of Tavily, for example of a proxy",
     )
     fetch_pages: AtStart[bool] = Field(

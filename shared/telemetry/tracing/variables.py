@@ -7,9 +7,10 @@ that decide whether tracing starts, and those whose invalid values the SDK would
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from shared.errors import SettingsError
+from shared.header_text import Rule, problem_in
 
 _ENDPOINT, _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _DEFAULT_ENDPOINT = "http://localhost:4318"
@@ -58,6 +59,7 @@ def read_tracing_plan(environment: Mapping[str, str]) -> TracingPlan | None:
     _check_sampler(variables)
     if "otlp" in exporters:
         _check_protocol(variables)
+        _check_headers(environment)
     return TracingPlan(exporters, _endpoint(variables))
 
 
@@ -104,6 +106,17 @@ def _check_protocol(variables: Mapping[str, str]) -> None:
                     "which collectors accept on port 4318"
                 )
             return
+
+
+def _check_headers(environment: Mapping[str, str]) -> None:
+    """Check the headers of requests to the collector, which may hold a token."""
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        for pair in filter(str.strip, environment.get(name, "").split(",")):
+            key, separator, value = pair.partition("=")
+            if not separator or not key.strip():
+                raise TracingConfigError(f"{name} must have the form name=value,name=value")
+            if problem := problem_in(unquote(value).strip(), Rule.HEADER):
+                raise TracingConfigError(f"{name}: Headers must be ASCII text. {problem}")
 
 
 def _check_sampler(variables: Mapping[str, str]) -> None:

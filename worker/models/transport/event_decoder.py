@@ -105,13 +105,13 @@ class AnswerDecoder:
     def _convert(self, kind: str | None, data: str) -> Iterator[str]:
         """Yield an event that is not a plain chunk in OpenAI's form, or nothing if it has none."""
         value = parse_json(data)
-        if not is_json(value):
+        entries = cast("list[object]", value) if isinstance(value, list) else [value]
+        first = entries[0] if entries else None
+        if not isinstance(first, dict):
             self._recognized = True
             yield error_event(data) if kind == "error" else data  # the SDK reports malformed JSON
             return
-        if isinstance(value, list) and value:
-            value = cast("list[object]", value)[0]
-        fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        fields = cast("dict[str, Any]", first)
         if kind == "error" or is_error(fields):
             self._recognized = True
             yield error_event(fields or data)
