@@ -80,3 +80,4 @@ StreamsAddress = Annotated[
     AfterValidator(check_host),
     AfterValidator(_check_parameters),
 ]
+HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://"), AfterValidator(check_host)]
