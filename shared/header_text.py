@@ -7,7 +7,7 @@ from enum import Enum
 _QUOTES = "\"'`"
 
 
-class Rule(Enum):
+class CharacterRule(Enum):
     """Which characters a text may contain."""
 
     #: A key or a token: visible ASCII without quotation marks around it.
@@ -18,7 +18,7 @@ class Rule(Enum):
     URL = "url"
 
 
-def problem_in(text: str, rule: Rule) -> str | None:
+def problem_in(text: str, rule: CharacterRule) -> str | None:
     """Return a sentence about the first character that does not belong into the text.
 
     It contains that character's name and position, but nothing else of the text.
@@ -26,16 +26,16 @@ def problem_in(text: str, rule: Rule) -> str | None:
     return next((_describe(text, index) for index in _wrong_indexes(text, rule)), None)
 
 
-def _wrong_indexes(text: str, rule: Rule) -> Iterator[int]:
+def _wrong_indexes(text: str, rule: CharacterRule) -> Iterator[int]:
     ends = (0, len(text) - 1)
     for index, char in enumerate(text):
         visible = "!" <= char <= "~"
         match rule:
-            case Rule.KEY:
+            case CharacterRule.KEY:
                 right = visible and not (index in ends and char in _QUOTES)
-            case Rule.HEADER:
+            case CharacterRule.HEADER:
                 right = visible or (char in " \t" and index not in ends)
-            case Rule.URL:
+            case CharacterRule.URL:
                 category = unicodedata.category(char)
                 right = visible or (category[0] not in "ZC" and category not in ("Pi", "Pf"))
         if not right:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
-from shared.header_text import Rule, problem_in
+from shared.header_text import CharacterRule, problem_in
 
 _STREAMS = re.compile(
     r"(redis|rediss|unix)://|clusters?://[^/?]+(/0?)?(\?|$)|sentinels?://[^/]+/[^/?]+"
@@ -16,7 +16,7 @@ _STREAMS = re.compile(
 
 def check_host(address: str) -> str:
     """Reject a malformed address here, so that no later error logs it with its password."""
-    if problem := problem_in(address, Rule.URL):
+    if problem := problem_in(address, CharacterRule.URL):
         raise ValueError(
             f"The address contains a character that does not belong into it. {problem}"
         )

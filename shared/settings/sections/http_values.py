@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from shared.header_text import Rule, problem_in
+from shared.header_text import CharacterRule, problem_in
 from shared.settings.sections.address import check_host
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -15,19 +15,19 @@ _CHAT_PATH = re.compile(r"(/chat)?/completions/*$")
 
 
 def _check_key(key: SecretStr) -> SecretStr:
-    if problem := problem_in(key.get_secret_value(), Rule.KEY):
+    if problem := problem_in(key.get_secret_value(), CharacterRule.KEY):
         raise ValueError(f"The key must consist of visible ASCII characters. {problem}")
     return key
 
 
 def _check_header(value: SecretStr) -> SecretStr:
-    if problem := problem_in(value.get_secret_value(), Rule.HEADER):
+    if problem := problem_in(value.get_secret_value(), CharacterRule.HEADER):
         raise ValueError(f"A header must consist of ASCII characters in one line. {problem}")
     return value
 
 
 def _check_text(value: str) -> str:
-    if problem := problem_in(value, Rule.HEADER):
+    if problem := problem_in(value, CharacterRule.HEADER):
         raise ValueError(f"A header must consist of ASCII characters in one line. {problem}")
     return value
 
@@ -51,7 +51,7 @@ def _normalize(url: object) -> object:
 
 
 def _check_base_url(url: str) -> None:
-    if problem := problem_in(url, Rule.URL):
+    if problem := problem_in(url, CharacterRule.URL):
         raise ValueError(f"The URL contains a character that does not belong into it. {problem}")
     if not re.match(r"https?://", url, re.IGNORECASE):
         raise ValueError("The URL must start with https:// or http://, as in http://host:8000/v1.")

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from urllib.parse import unquote, urlsplit
 
 from shared.errors import SettingsError
-from shared.header_text import Rule, problem_in
+from shared.header_text import CharacterRule, problem_in
 
 _ENDPOINT, _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _DEFAULT_ENDPOINT = "http://localhost:4318"
@@ -115,7 +115,7 @@ def _check_headers(environment: Mapping[str, str]) -> None:
             key, separator, value = pair.partition("=")
             if not separator or not key.strip():
                 raise TracingConfigError(f"{name} must have the form name=value,name=value")
-            if problem := problem_in(unquote(value).strip(), Rule.HEADER):
+            if problem := problem_in(unquote(value).strip(), CharacterRule.HEADER):
                 raise TracingConfigError(f"{name}: Headers must be ASCII text. {problem}")
 
 

@@ -1,4 +1,4 @@
-"""Tells answers, errors and other JSON values from each other."""
+"""Recognizes answers and errors among the JSON values that servers send."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -59,8 +59,8 @@ _REPLACED = (b"content-encoding", b"content-length")
 class LimitedStream(httpx2.AsyncByteStream):
     """Decompresses a stream and limits its size.
 
-    The rest of an error response is dropped, because its status still tells what happened. Any
-    other response that is too large raises an error.
+    The rest of an error response is dropped, because its status says enough. Any other response
+    that is too large raises an error.
     """
 
     _bits: ClassVar[dict[str, int]] = {"gzip": 47, "x-gzip": 47, "deflate": 47}
