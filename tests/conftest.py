@@ -7,14 +7,24 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 
 from shared.redis.client import Redis
+from tests.support.isolation import Isolation
 from tests.support.processes import Valkey
 from tests.support.redis_cluster import RedisCluster, SharedCluster
 
+_isolation = Isolation()
 
-def pytest_configure() -> None:
-    """Reset signals that a shell's background job ignores and that processes would inherit."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Isolate the session, and reset signals that a background job ignores and passes on."""
+    # The controller of pytest-xdist starts the processes that run the tests.
+    if config.getoption("dist", "no") == "no":
+        _isolation.start()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_unconfigure() -> None:
+    _isolation.end()
 
 
 @pytest.fixture(scope="session")

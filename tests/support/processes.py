@@ -50,7 +50,6 @@ class ServerProcess:
         self._child = subprocess.Popen(
             self._command,
             env=self._env,
-            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

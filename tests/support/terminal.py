@@ -14,7 +14,6 @@ from typing import Any, Self
 
 from rich.cells import cell_len
 
-from tests.support.processes import ROOT
 from tests.support.wait import until
 
 _HOME, _ALTERNATE_SCREEN, _MAIN_SCREEN, _SHOW_CURSOR = (
@@ -42,7 +41,6 @@ class Terminal:
     def __enter__(self) -> Self:
         self.child = subprocess.Popen(
             self._command,
-            cwd=ROOT,
             env=self._env,
             stdin=self._slave,
             stdout=self._slave,

@@ -123,7 +123,11 @@ async def agency(
     await start_all(valkey)
     env = {"MAMBA_AGENTS__FILE": str(file)}
     api = Api(valkey.url, env)
-    env = {**env, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "MARKS": str(folder)}
+    env = {
+        **env,
+        "PYTHONPATH": f"{site}{os.pathsep}{os.environ['PYTHONPATH']}",
+        "MARKS": str(folder),
+    }
     worker = Worker(valkey.url, upstream.base_url, env)
     agency = Agency(api, valkey, upstream, file, folder, env, worker)
     try:

@@ -15,7 +15,7 @@ from shared.redis import keys
 from tests.e2e.conftest import kill_process
 from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Result, Version
 from tests.support.fakes.packages import install
-from tests.support.processes import ROOT, Api, Valkey, Worker, start_all, stop_all
+from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import SseClient, SseEvent, check_whole, chunks, text, types
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
@@ -100,7 +100,11 @@ async def system(
     await start_all(valkey)
     env = {"MAMBA_AGENTS__FILE": str(file)}
     api = Api(valkey.url, env)
-    env = {**env, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "MARKS": str(folder)}
+    env = {
+        **env,
+        "PYTHONPATH": f"{site}{os.pathsep}{os.environ['PYTHONPATH']}",
+        "MARKS": str(folder),
+    }
     system = ApprovalSystem(api, valkey, upstream, folder, env)
     try:
         await start_all(api)

@@ -16,7 +16,7 @@ import pytest_asyncio
 from shared.redis import keys
 from shared.redis.hash_slots import slot_of
 from tests.e2e.conftest import kill_process
-from tests.support.processes import ROOT, Api, Valkey, Worker, start_all
+from tests.support.processes import Api, Valkey, Worker, start_all
 from tests.support.redis_cluster import (
     RedisCluster,
     SharedCluster,
@@ -65,9 +65,7 @@ class ClusterSystem:
     def mamba(self, *command: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **self.env, "MAMBA_REDIS__URL": self.queue.url, "OPENAI_API_KEY": "x"}
         arguments = [sys.executable, "-m", "mamba", *command]
-        return subprocess.run(
-            arguments, env=env, cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import pytest
 from shared.redis import keys
 from tests.e2e.conftest import System
 from tests.support.fakes.proxy import Proxy
-from tests.support.processes import ROOT, ServerProcess
+from tests.support.processes import ServerProcess
 from tests.support.redis_cluster import SharedCluster
 from tests.support.sse_client import Json, SseClient, Stream, check_whole
 from tests.support.wait import until
@@ -38,7 +38,6 @@ async def mamba(system: System, *arguments: str, **env: str) -> CliResult:
     """Run a command against this system."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mamba", *arguments),
-        cwd=ROOT,
         env={
             **os.environ,
             "MAMBA_REDIS__URL": system.valkey.url,
@@ -125,7 +124,6 @@ async def test_closed_pipe_is_not_an_error(
     os.close(reader)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mamba", *arguments),
-        cwd=ROOT,
         env={
             **os.environ,
             "MAMBA_REDIS__URL": workerless.valkey.url,

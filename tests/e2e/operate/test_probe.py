@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.fakes.proxy import Proxy
-from tests.support.processes import ROOT, Api, Valkey, Worker, start_all
+from tests.support.processes import Api, Valkey, Worker, start_all
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,7 +30,6 @@ async def probe(role: str, folder: Path, **settings: object) -> ProbeResult:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mamba", "probe", role),
         env={**env, "TMPDIR": str(folder)},
-        cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )
     _, error = await child.communicate()

@@ -7,6 +7,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from tests.support.isolation import proxy_variables
+
 _FOLDER = Path(__file__).parent / ".prometheus"
 _PACKAGE = "prometheus"
 
@@ -69,6 +71,7 @@ def _apt_get(*command: str) -> None:
     done = subprocess.run(
         ["apt-get", "-qq", *flags, *command],
         cwd=_FOLDER,
+        env=os.environ | proxy_variables(),
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH, with a module that Python imports at its start."""
