@@ -11,6 +11,8 @@ from worker.review.source import ReviewSource
 
 #: A report keeps the most severe findings.
 _MAX_FINDINGS = 100
+#: Functions of a file in a report.
+_MAX_FUNCTIONS = 100
 
 
 def analyze(sources: Sequence[ReviewSource]) -> Report:
@@ -23,7 +25,25 @@ def analyze(sources: Sequence[ReviewSource]) -> Report:
         key=lambda finding: (SEVERITY_ORDER[finding.severity], finding.path, finding.line)
     )
     shown = tuple(relevant[:_MAX_FINDINGS])
-    return Report(files=tuple(metrics), findings=shown, left_out=len(found) - len(shown))
+    return Report(
+        files=tuple(map(_most_complex, metrics)),
+        findings=shown,
+        cut=len(relevant) - len(shown),
+        unchanged=len(found) - len(relevant),
+    )
+
+
+def _most_complex(metrics: FileMetrics) -> FileMetrics:
+    """Keep the most complex functions, in source order."""
+    functions = metrics.functions
+    if len(functions) <= _MAX_FUNCTIONS:
+        return metrics
+    ranked = sorted(functions, key=lambda f: (-f.complexity, -f.nesting, -f.length))
+    kept = frozenset(ranked[:_MAX_FUNCTIONS])
+    shown = tuple(function for function in functions if function in kept)
+    return metrics.model_copy(
+        update={"functions": shown, "functions_left_out": len(functions) - len(shown)}
+    )
 
 
 def _all_findings(

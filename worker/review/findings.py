@@ -49,6 +49,8 @@ class FileMetrics(BaseModel):
     language: str | None
     lines: int
     functions: tuple[FunctionMetrics, ...] = ()
+    #: Number of simpler functions that are not listed.
+    functions_left_out: int = 0
     #: Radon's maintainability index, 0 to 100, for complete Python files.
     maintainability: float | None = None
 
@@ -60,5 +62,7 @@ class Report(BaseModel):
 
     files: tuple[FileMetrics, ...]
     findings: tuple[Finding, ...]
-    #: Number of findings beyond the limit or outside the changed lines.
-    left_out: int = 0
+    #: Number of findings beyond the limit.
+    cut: int = 0
+    #: Number of findings outside the changed lines.
+    unchanged: int = 0

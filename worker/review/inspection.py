@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from tempfile import TemporaryDirectory
 
+import structlog
 from pydantic import TypeAdapter
 
+from worker.review.extract import MAX_CHARS, MAX_FILES
 from worker.review.findings import Report
 from worker.review.source import ReviewSource
 
-MAX_FILES = 200
-MAX_CHARS = 1_000_000
 _SECONDS = 45.0
+
+log = structlog.stdlib.get_logger()
 
 _SOURCES = TypeAdapter(Sequence[ReviewSource])
 #: A model can request many analyses in one step. Each uses a core and up to 1 GiB of memory.
@@ -51,11 +53,22 @@ async def _run_analysis(sources: Sequence[ReviewSource], folder: str) -> bytes:
         async with asyncio.timeout(_SECONDS):
             output, _ = await process.communicate(_SOURCES.dump_json(sources))
     except TimeoutError:
-        raise InspectionFailed from None
+        raise InspectionFailed(
+            f"The analysis took longer than {_SECONDS:.0f} seconds. Name a path to analyze less."
+        ) from None
     finally:
         await _end(process)
     if process.returncode:
-        raise InspectionFailed
+        log.warning(
+            "review.failed",
+            message="The analysis of code ended with an error",
+            exit_code=process.returncode,
+            files=len(sources),
+        )
+        raise InspectionFailed(
+            "The analysis failed, because the code needs too much time or memory. Name a path to"
+            " analyze less, or review the code without it."
+        )
     return output
 
 

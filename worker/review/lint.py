@@ -53,6 +53,7 @@ _KINDS: tuple[tuple[str, Severity, Category], ...] = (
     ("RUF006", "medium", "bug"),
     ("", "low", "style"),
 )
+_MAX_MESSAGE = 300
 #: Ruff's words about a command that contains no values.
 _HARMLESS = "seems safe"
 
@@ -137,7 +138,7 @@ def _finding(piece: _Piece, problem: dict[str, Any]) -> Finding:
         severity=severity,
         category=category,
         rule=f"ruff:{code}",
-        message=problem["message"],
+        message=problem["message"][:_MAX_MESSAGE],
     )
 
 

@@ -1,7 +1,8 @@
 """The code review tools. They analyze the code in the conversation and never execute it."""
 
 import asyncio
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, JsonValue
 from pydantic_ai import ModelRetry, RunContext, Tool, ToolReturn
@@ -12,15 +13,24 @@ from shared.agents.display.arguments import Arguments
 from shared.agents.display.card import Badge, Card, Fact
 from shared.agents.display.schema import CompactSchema
 from shared.chat.media_types import is_text
+from shared.chat.text_decoding import decode_text
 from shared.streams.events import Data
 from worker.review.extract import SourceExtractor
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
 from worker.review.inspection import InspectionFailed, inspect_sources
 from worker.review.source import ReviewSource
+from worker.tools.bounded_result import LeftOut, bounded
 from worker.tools.context import AgentRun
 
 _TONES: dict[Severity, str] = {"high": "danger", "medium": "warning", "low": "info"}
 
+
+#: Characters of a conversation that are searched for code, the newest first.
+_MAX_SEARCHED = 4_000_000
+#: File names in an error text.
+_MAX_NAMES = 30
+#: A model can call many tools in one step.
+_EXTRACTIONS = asyncio.Semaphore(2)
 
 _Path = Annotated[str | None, Field(description="A file. Omit it to check all files.")]
 
@@ -49,32 +59,38 @@ class ReviewFinding(Arguments):
     """How to fix it, with code if that helps."""
 
 
-async def list_files(context: RunContext[AgentRun]) -> list[ReviewedFile]:
+async def list_files(context: RunContext[AgentRun]) -> list[ReviewedFile | LeftOut]:
     """List the code to review: the files, diffs and code blocks of the conversation."""
-    return [_listed(source) for source in await _sources(context)]
+    found = await _extracted(context)
+    return bounded([_listed(source) for source in found.sources], note=found.note)
 
 
 async def analyze_complexity(
     context: RunContext[AgentRun], path: _Path = None
-) -> list[FileMetrics]:
+) -> list[FileMetrics | LeftOut]:
     """Measure each function: cyclomatic complexity, length, parameters, nesting."""
-    return list((await _inspect(context, path)).files)
+    report = await _inspect(context, path)
+    return bounded(report.files, advice="Name a path to see the others.")
 
 
-async def find_problems(context: RunContext[AgentRun], path: _Path = None) -> list[Finding]:
+async def find_problems(
+    context: RunContext[AgentRun], path: _Path = None
+) -> list[Finding | LeftOut]:
     """Find bugs, security problems, complex or duplicate code and syntax errors.
 
     This is static analysis. For a diff, it returns only findings about changed lines. Check each
     finding against the code before you report it.
     """
-    return list((await _inspect(context, path)).findings)
+    report = await _inspect(context, path)
+    advice = "The most severe are listed. Name a path to see more."
+    return bounded(report.findings, left_out=report.cut, advice=advice)
 
 
 async def report_finding(
     context: RunContext[AgentRun], finding: ReviewFinding
 ) -> ToolReturn[dict[str, JsonValue]]:
     """Show a finding to the user as a card. Call it once per finding."""
-    source = _source_by_path(await _sources(context), finding.path)
+    source = _source_by_path((await _extracted(context)).sources, finding.path)
     if not _has_line(source, finding.line):
         raise ModelRetry(f"{finding.path} has no line {finding.line}. Use an existing line.")
     card = Data(
@@ -93,38 +109,71 @@ REVIEW_TOOLS: tuple[Tool[AgentRun], ...] = (
 )
 
 
-def review_sources(messages: list[ModelMessage]) -> list[ReviewSource]:
+class Extracted(NamedTuple):
+    sources: list[ReviewSource]
+    #: What was left out, if anything.
+    note: str | None
+
+
+def review_sources(messages: Sequence[ModelMessage]) -> Extracted:
     """Extract the code from the user's messages, with the newest version of each file.
 
     Raises:
         ModelRetry: if there is no code.
     """
     sources = SourceExtractor()
-    for message in messages:
-        for part in message.parts if isinstance(message, ModelRequest) else ():
-            if isinstance(part, UserPromptPart):
-                _add(sources, part)
-    found = sources.all()
-    if not found:
-        raise ModelRetry("The conversation contains no code. Ask the user for it.")
-    return found
-
-
-def _add(sources: SourceExtractor, prompt: UserPromptPart) -> None:
-    for content in [prompt.content] if isinstance(prompt.content, str) else prompt.content:
+    prompts = [
+        part
+        for message in messages
+        if isinstance(message, ModelRequest)
+        for part in message.parts
+        if isinstance(part, UserPromptPart)
+    ]
+    contents = list(_contents(prompts))
+    newest = _newest(contents)
+    if older := len(contents) - len(newest):
+        sources.leave_out(f"messages and files before the last {_MAX_SEARCHED:,} characters", older)
+    for content in newest:
         if isinstance(content, str):
             sources.add_text(content)
-        elif isinstance(content, BinaryContent) and is_text(content.media_type):
-            sources.add_file(content.identifier, content.data.decode(errors="replace"))
+        else:
+            sources.add_file(content.identifier, decode_text(content.data))
+    found = sources.all()
+    if not found:
+        note = sources.note()
+        raise ModelRetry(
+            f"The conversation contains no code. {f'{note} ' if note else ''}Ask the user for it."
+        )
+    return Extracted(found, sources.note())
 
 
-async def _sources(context: RunContext[AgentRun]) -> list[ReviewSource]:
+def _contents(prompts: Iterable[UserPromptPart]) -> Iterator[str | BinaryContent]:
+    for prompt in prompts:
+        for content in [prompt.content] if isinstance(prompt.content, str) else prompt.content:
+            if isinstance(content, str) or (
+                isinstance(content, BinaryContent) and is_text(content.media_type)
+            ):
+                yield content
+
+
+def _newest(contents: list[str | BinaryContent]) -> list[str | BinaryContent]:
+    """Return the newest contents up to the limit on what is searched for code, oldest first."""
+    remaining = _MAX_SEARCHED
+    for number, content in enumerate(reversed(contents)):
+        remaining -= len(content) if isinstance(content, str) else len(content.data)
+        if remaining < 0 and number:
+            return contents[len(contents) - number :]
+    return contents
+
+
+async def _extracted(context: RunContext[AgentRun]) -> Extracted:
     """Extract in a thread, because megabytes of diffs take a second."""
-    return await asyncio.to_thread(review_sources, context.messages)
+    async with _EXTRACTIONS:
+        return await asyncio.to_thread(review_sources, tuple(context.messages))
 
 
 async def _inspect(context: RunContext[AgentRun], path: str | None) -> Report:
-    sources = await _sources(context)
+    sources = (await _extracted(context)).sources
     try:
         return await inspect_sources([_source_by_path(sources, path)] if path else sources)
     except InspectionFailed as error:
@@ -135,7 +184,9 @@ def _source_by_path(sources: list[ReviewSource], path: str) -> ReviewSource:
     for source in sources:
         if source.path == path:
             return source
-    raise ModelRetry(f"There is no {path!r}. Files: {', '.join(s.path for s in sources)}.")
+    names = [source.path for source in sources]
+    others = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    raise ModelRetry(f"There is no {path[:200]!r}. Files: {', '.join(names[:_MAX_NAMES])}{others}.")
 
 
 def _has_line(source: ReviewSource, line: int) -> bool:

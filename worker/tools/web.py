@@ -4,6 +4,8 @@ They wrap pydantic-ai's tools, which resolve each host, also after redirects, an
 addresses. These wrappers add each page that was read to the sources of the answer.
 """
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -29,13 +31,20 @@ from shared.streams.events import SourceUrl
 
 _MAX_RESULTS = 6
 _PAGE_CHARS = 20_000
+_EXCERPT_CHARS = 2000
+_ADDRESS = re.compile(r" \([0-9a-fA-F.:]+\)")
+_TITLE_CHARS = 300
+_URL_CHARS = 2000
 _PAGE_BYTES = 5 * 1024 * 1024
-#: Tavily's client raises httpx errors, the others httpx2 errors; ValueError covers invalid JSON.
+#: Tavily's client raises httpx errors, the others httpx2 errors. The other errors are of responses
+#: that are no search results.
 _SEARCH_FAILURES = (
     httpx.HTTPError,
     httpx2.HTTPError,
     ValueError,
     KeyError,
+    TypeError,
+    AttributeError,
     DDGSException,
     OSError,
     BadRequestError,
@@ -75,10 +84,12 @@ def _search_tool(settings: ResearchSettings) -> Tool:
     async def search_web(query: str) -> ToolReturn[list[FoundPage]]:
         """Search the web. Returns excerpts of pages, best match first."""
         try:
-            results = [_search_result(result) for result in await search(query)]
+            found = await search(query)
+            pages = [_search_result(result) for result in found[:_MAX_RESULTS]]
         except _SEARCH_FAILURES as error:
             # Their messages may contain the key or the URL.
             raise ModelRetry(f"The search failed ({type(error).__name__}).") from error
+        results = [page for page in pages if page["url"]]
         sources = [] if settings.fetch_pages else [_source(p["url"], p["title"]) for p in results]
         return ToolReturn(results, metadata=sources)
 
@@ -93,13 +104,25 @@ def _provider(settings: ResearchSettings) -> Callable[[str], Awaitable[list[dict
     return cast("Any", tavily_search_tool(client=client, max_results=_MAX_RESULTS).function)
 
 
-def _search_result(result: dict[str, Any]) -> FoundPage:
-    """Tavily and DuckDuckGo use different field names."""
+def _search_result(result: object) -> FoundPage:
+    """Parse a result. Tavily and DuckDuckGo use different field names.
+
+    Raises:
+        TypeError: if it is not a result.
+    """
+    if not isinstance(result, dict):
+        raise TypeError(type(result).__name__)
+    fields = cast("dict[str, object]", result)
     return FoundPage(
-        url=result.get("url") or result["href"],
-        title=result["title"],
-        excerpt=result.get("content") or result.get("body") or "",
+        url=_text(fields.get("url") or fields.get("href"), _URL_CHARS),
+        title=_text(fields.get("title"), _TITLE_CHARS),
+        excerpt=_text(fields.get("content") or fields.get("body"), _EXCERPT_CHARS),
     )
+
+
+def _text(value: object, max_chars: int) -> str:
+    text = value if isinstance(value, str) else ""
+    return text if len(text) <= max_chars else f"{text[:max_chars]} …"
 
 
 def _fetch_tool(settings: ResearchSettings) -> Tool:
@@ -107,10 +130,25 @@ def _fetch_tool(settings: ResearchSettings) -> Tool:
 
     async def fetch_page(url: str) -> ToolReturn[ReadPage]:
         """Read a web page as Markdown. It is shown to the user as a source."""
-        page = await fetch(url)
+        try:
+            async with asyncio.timeout(settings.fetch_timeout_seconds):
+                page = await fetch(url)
+        except TimeoutError:
+            seconds = settings.fetch_timeout_seconds
+            raise ModelRetry(f"The page took longer than {seconds:g} seconds.") from None
+        except ModelRetry as error:  # its message reveals what internal names resolve to
+            raise ModelRetry(_ADDRESS.sub("", str(error))) from None
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+            # The parsers of pages fail in many ways.
+            raise ModelRetry(f"The page cannot be read ({type(error).__name__}).") from error
         if not isinstance(page, dict):
             raise ModelRetry("The URL is not a text page.")
         fetched = cast("ReadPage", page)
+        fetched = ReadPage(
+            url=fetched["url"],
+            title=_text(fetched["title"], _TITLE_CHARS),
+            content=_text(fetched["content"], _PAGE_CHARS + 100),
+        )
         return ToolReturn(fetched, metadata=[_source(url, fetched["title"])])
 
     return Tool(fetch_page)

@@ -53,6 +53,10 @@ class SourceExtractor:
         reasons = [f"{reason} ({count:,})" for reason, count in self._left_out.items()]
         return f"Left out: {'; '.join(reasons)}." if reasons else None
 
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Add something that is left out to the note."""
+        self._left_out[reason] += count
+
     def add_text(self, text: str) -> None:
         """Add the fenced blocks and the diffs of a text. A text may also be code itself."""
         text = self._searched(text)
@@ -62,7 +66,7 @@ class SourceExtractor:
             found += 1
             self._add(code)
         if next(codes, None) is not None:
-            self._left_out[f"the blocks after the first {_MAX_BLOCKS:,} of a message"] += 1
+            self.leave_out(f"the blocks after the first {_MAX_BLOCKS:,} of a message")
         if not found and (language := guess_language(text)):
             self._add_block(Block(language.name, text))
 
@@ -73,11 +77,11 @@ class SourceExtractor:
             for change in islice(find_changes(text), _MAX_BLOCKS):
                 self._add_change(change)
             return
-        self._put(_whole(path, text, language_by_path(path)))
+        self._put(_whole(path, text, language_by_path(path) or guess_language(text)))
 
     def _searched(self, text: str) -> str:
         if len(text) > MAX_TEXT_CHARS:
-            self._left_out[f"text after {MAX_TEXT_CHARS:,} characters of a message"] += 1
+            self.leave_out(f"text after {MAX_TEXT_CHARS:,} characters of a message")
         return normalize_lines(text[:MAX_TEXT_CHARS])
 
     def _add(self, code: Block | Change) -> None:
@@ -93,7 +97,7 @@ class SourceExtractor:
         if language is None and not filename:
             language = guess_language(block.text) if word in _NO_LANGUAGE else None
             if language is None:
-                self._left_out["blocks without a known language"] += 1
+                self.leave_out("blocks without a known language")
                 return
         self._put(_whole(filename or self._block_name(language), block.text, language))
 
@@ -124,14 +128,14 @@ class SourceExtractor:
             self._chars -= before.chars
             source = _merged(before, source)
         if source.chars > MAX_CHARS:
-            self._left_out[f"files with more than {MAX_CHARS:,} characters"] += 1
+            self.leave_out(f"files with more than {MAX_CHARS:,} characters")
             return
         self._found[source.path] = source
         self._chars += source.chars
         while len(self._found) > MAX_FILES or self._chars > MAX_CHARS:
             _, oldest = self._found.popitem(last=False)
             self._chars -= oldest.chars
-            self._left_out[f"the oldest files, above {MAX_FILES} or {MAX_CHARS:,} characters"] += 1
+            self.leave_out(f"the oldest files, above {MAX_FILES} or {MAX_CHARS:,} characters")
 
 
 def _filename(info: str) -> str | None:

@@ -127,7 +127,7 @@ def test_findings_outside_the_diff_are_left_out() -> None:
     report = analyze([source("a.py", text, changed=frozenset({4}))])
 
     assert {finding.line for finding in report.findings} == {4}
-    assert report.left_out == 1
+    assert (report.unchanged, report.cut) == (1, 0)
 
 
 def test_findings_are_sorted_by_severity() -> None:
