@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.chat.provider_metadata import Metadata
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -18,11 +20,13 @@ class _Part(BaseModel):
 class TextPart(_Part):
     type: Literal["text"] = "text"
     text: str
+    metadata: Metadata | None = None
 
 
 class ReasoningPart(_Part):
     type: Literal["reasoning"] = "reasoning"
     text: str
+    metadata: Metadata | None = None
 
 
 class FilePart(_Part):
@@ -42,6 +46,7 @@ class ToolPart(_Part):
     input: Any
     output: Any = None
     error_text: str | None = None
+    metadata: Metadata | None = None
 
 
 class StepStart(_Part):

@@ -25,6 +25,10 @@ from shared.surrogates import replace_lone_surrogates
 
 FinishReason = Literal["stop", "length", "content-filter", "tool-calls", "error", "other"]
 
+#: What a provider attached to a part, by name. Every client stores it in its message, and sends it
+#: with the next request. Only the events that have it accept it in all clients.
+ProviderMetadata = dict[str, dict[str, Any]]
+
 #: The last entry of a stream, after its terminal event. The protocol defines it; it is not JSON.
 DONE = b"[DONE]"
 
@@ -85,6 +89,7 @@ class TextDelta(Event):
 class TextEnd(Event):
     type: Literal["text-end"] = "text-end"
     id: str
+    provider_metadata: ProviderMetadata | None = None
 
 
 class ReasoningStart(Event):
@@ -101,6 +106,7 @@ class ReasoningDelta(Event):
 class ReasoningEnd(Event):
     type: Literal["reasoning-end"] = "reasoning-end"
     id: str
+    provider_metadata: ProviderMetadata | None = None
 
 
 class ToolInputStart(Event):
@@ -120,6 +126,7 @@ class ToolInputAvailable(NullableEvent):
     tool_call_id: str
     tool_name: str
     input: Any
+    provider_metadata: ProviderMetadata | None = None
 
 
 class ToolInputError(NullableEvent):
@@ -128,6 +135,7 @@ class ToolInputError(NullableEvent):
     tool_name: str
     input: Any
     error_text: str
+    provider_metadata: ProviderMetadata | None = None
 
 
 class ToolOutputAvailable(NullableEvent):

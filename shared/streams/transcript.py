@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from shared.chat.provider_metadata import Metadata, mamba_metadata
 from shared.streams.event_stream import Entry
 from shared.streams.events import (
     DONE,
@@ -42,6 +43,7 @@ class TranscriptText:
     id: str
     text: str = ""
     open: bool = True
+    metadata: Metadata | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class TranscriptReasoning:
     id: str
     text: str = ""
     open: bool = True
+    metadata: Metadata | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class TranscriptToolCall:
     approval_id: str | None = None
     #: The client's reply.
     response: ToolResponse | None = None
+    metadata: Metadata | None = None
 
 
 TranscriptPart = TranscriptText | TranscriptReasoning | TranscriptToolCall
@@ -170,9 +174,11 @@ class Transcript:
             case ReasoningDelta():
                 self._part(TranscriptReasoning, event.id).text += event.delta
             case TextEnd():
-                self._part(TranscriptText, event.id).open = False
+                text = self._part(TranscriptText, event.id)
+                text.open, text.metadata = False, mamba_metadata(event.provider_metadata)
             case ReasoningEnd():
-                self._part(TranscriptReasoning, event.id).open = False
+                reasoning = self._part(TranscriptReasoning, event.id)
+                reasoning.open, reasoning.metadata = False, mamba_metadata(event.provider_metadata)
             case _:
                 self._add_tool_event(event)
 
@@ -185,9 +191,11 @@ class Transcript:
             case ToolInputAvailable():
                 call = self._call(event.tool_call_id)
                 call.input_complete, call.input = True, event.input
+                call.metadata = mamba_metadata(event.provider_metadata)
             case ToolInputError():
                 call = self._call(event.tool_call_id)
                 call.input_complete, call.input = True, event.input
+                call.metadata = mamba_metadata(event.provider_metadata)
                 call.completed, call.error = True, event.error_text
             case ToolOutputAvailable():
                 call = self._call(event.tool_call_id)

@@ -33,7 +33,7 @@ from shared.streams.transcript import Transcript
 from worker.agents.definition import AgentDefinition, AnyAgent
 from worker.agents.files import download_files
 from worker.agents.history import model_messages
-from worker.agents.resume import ResumePoint, merge_split_step, resume_point
+from worker.agents.resume import ResumePoint, merge_continued_step, merge_split_step, resume_point
 from worker.agents.usage import UsageMeter
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import StreamTimeouts, with_timeouts
@@ -47,7 +47,8 @@ _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "content_filter": "content-filter",
-    "tool_call": "tool-calls",
+    # Some servers report tool calls that are not there. A run that ends with calls is deferred.
+    "tool_call": "stop",
     "error": "error",
 }
 
@@ -130,9 +131,12 @@ class AgentEngine:
         return self._models.get(self.definition.model or job.model)
 
     def _output_type(self) -> list[type[Any]] | None:
-        """Text or client tool calls. pydantic-ai allows no override for agents with validators."""
+        """Text, client tool calls, or nothing: some models end with reasoning only.
+
+        pydantic-ai allows no override for agents with validators.
+        """
         validators: object = getattr(self.agent, "_output_validators", None)
-        return None if validators else [str, DeferredToolRequests]
+        return None if validators else [str, DeferredToolRequests, type(None)]
 
     def _request_tools(self, job: RunChat) -> list[AbstractToolset[AgentRun]] | None:
         """The display tools that the request enables, and the client tools that it defines."""
@@ -182,9 +186,11 @@ class _StepWriter:
     async def _write_response(
         self, node: ModelRequestNode[Any, Any], iteration: AgentIteration[Any, Any]
     ) -> None:
+        history = iteration.ctx.state.message_history
         if self._split:
-            merge_split_step(iteration.ctx.state.message_history, node.request)
+            merge_split_step(history, node.request)
             self._split = False
+        merge_continued_step(history)
         self._mapper.start_step()
         async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as events:
             async for event in events:

@@ -12,6 +12,7 @@ from pydantic_ai.messages import (
     ModelResponse,
     SystemPromptPart,
     TextPart,
+    ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
     UserContent,
@@ -23,6 +24,7 @@ from shared.chat import data_url
 from shared.chat import messages as chat
 from shared.chat.media_types import declared_charset, normalize_media_type
 from worker.agents.files import binary_content
+from worker.output.provider_metadata import joined_text, thinking_part, tool_call_part
 
 _URL_KINDS = {"image": ImageUrl, "audio": AudioUrl, "video": VideoUrl}
 
@@ -39,14 +41,16 @@ def model_messages(messages: Iterable[chat.Message]) -> list[ModelMessage]:
     return history
 
 
-def tool_step(
-    text: str, calls: Sequence[tuple[ToolCallPart, ToolReturnPart | None]]
+def model_step(
+    reasoning: Iterable[ThinkingPart],
+    text: TextPart | None,
+    calls: Sequence[tuple[ToolCallPart, ToolReturnPart | None]],
 ) -> list[ModelMessage]:
-    """Build one step: the model's text and tool calls, followed by the available results."""
-    parts: list[TextPart | ToolCallPart] = [TextPart(text)] if text else []
-    response = ModelResponse(parts=[*parts, *(call for call, _ in calls)])
-    returns = [result for _, result in calls if result is not None]
-    return [response, ModelRequest(parts=returns)] if returns else [response]
+    """Build one step: the model's response, followed by the available results of its calls."""
+    parts = [*reasoning, *([text] if text else []), *(call for call, _ in calls)]
+    response = ModelResponse(parts=parts)
+    results = [result for _, result in calls if result is not None]
+    return [response, ModelRequest(parts=results)] if results else [response]
 
 
 def tool_return(name: str, call_id: str, output: object, error: str | None) -> ToolReturnPart:
@@ -69,20 +73,23 @@ def _assistant(parts: Sequence[chat.Part]) -> list[ModelMessage]:
 
 
 def _step(parts: Sequence[chat.Part]) -> list[ModelMessage]:
+    """A step with reasoning only is left out, because models do not accept it."""
     calls = [
         (
-            ToolCallPart(part.tool_name, part.input, part.tool_call_id),
+            tool_call_part(part.tool_name, part.input, part.tool_call_id, part.metadata),
             tool_return(part.tool_name, part.tool_call_id, part.output, part.error_text),
         )
         for part in parts
         if isinstance(part, chat.ToolPart)
     ]
-    text = _text(parts)
-    return tool_step(text, calls) if text or calls else []
-
-
-def _text(parts: Iterable[chat.Part]) -> str:
-    return "".join(part.text for part in parts if isinstance(part, chat.TextPart))
+    texts = [part for part in parts if isinstance(part, chat.TextPart)]
+    text = joined_text([(part.text, part.metadata) for part in texts])
+    reasoning = [
+        thinking_part(part.text, part.metadata)
+        for part in parts
+        if isinstance(part, chat.ReasoningPart)
+    ]
+    return model_step(reasoning, text, calls) if text or calls else []
 
 
 def _user_content(parts: Sequence[chat.Part]) -> str | list[UserContent]:

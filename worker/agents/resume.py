@@ -13,14 +13,24 @@ from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
     ModelResponse,
+    ModelResponsePart,
     TextPart,
+    ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
+    UserPromptPart,
 )
 
-from shared.streams.transcript import Transcript, TranscriptStep, TranscriptToolCall
-from worker.agents.history import tool_return, tool_step
+from shared.streams.transcript import (
+    Transcript,
+    TranscriptReasoning,
+    TranscriptStep,
+    TranscriptText,
+    TranscriptToolCall,
+)
+from worker.agents.history import model_step, tool_return
 from worker.models.continue_prompt import CONTINUE_PROMPT
+from worker.output.provider_metadata import joined_text, thinking_part, tool_call_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,7 @@ def resume_point(history: list[ModelMessage], transcript: Transcript) -> ResumeP
     if last.finished:
         return ResumePoint([*history, *_messages(last)], complete=True)
     if last.text:
-        interrupted = ModelResponse(parts=[TextPart(last.text)])
-        return ResumePoint([*history, interrupted], CONTINUE_PROMPT)
+        return ResumePoint([*history, *_messages(last)], CONTINUE_PROMPT)
     return ResumePoint(history, _continue_prompt(history))
 
 
@@ -69,7 +78,7 @@ def _after_calls(history: list[ModelMessage], step: TranscriptStep) -> ResumePoi
     if not (missing and completed):
         return ResumePoint([*history, *_messages(step)])
     # pydantic-ai treats a call next to a result as approved, so they go into separate steps.
-    halves = [*_step_messages(step.text, completed), *_step_messages("", missing)]
+    halves = [*_step_messages(step, completed), *model_step([], None, _with_results(missing))]
     return ResumePoint([*history, *halves], split=True)
 
 
@@ -83,21 +92,63 @@ def merge_split_step(history: list[ModelMessage], request: ModelRequest) -> None
             pass
 
 
+def merge_continued_step(history: list[ModelMessage]) -> None:
+    """Join an interrupted response at the end of the history and the rest that continues it.
+
+    Later requests then contain the response as if it had not been interrupted.
+    """
+    match history[-3:]:
+        case [
+            ModelResponse() as start,
+            ModelRequest(parts=[UserPromptPart(content=prompt)]),
+            ModelResponse() as rest,
+        ] if prompt == CONTINUE_PROMPT:
+            history[-3:] = [replace(rest, parts=_joined_parts([*start.parts, *rest.parts]))]
+        case _:
+            pass
+
+
+def _joined_parts(parts: list[ModelResponsePart]) -> list[ModelResponsePart]:
+    """Join the texts. Reasoning comes first, and calls come last."""
+    texts = [part for part in parts if isinstance(part, TextPart)]
+    text = "".join(part.content for part in texts)
+    reasoning = [part for part in parts if isinstance(part, ThinkingPart)]
+    calls = [part for part in parts if not isinstance(part, TextPart | ThinkingPart)]
+    return [*reasoning, *([replace(texts[-1], content=text)] if texts else []), *calls]
+
+
 def _continue_prompt(history: list[ModelMessage]) -> str | None:
     """A history that ends with an assistant message is continued."""
     return CONTINUE_PROMPT if history and isinstance(history[-1], ModelResponse) else None
 
 
 def _messages(step: TranscriptStep) -> list[ModelMessage]:
-    return _step_messages(step.text, step.calls)
+    return _step_messages(step, step.calls)
 
 
-def _step_messages(text: str, calls: Sequence[TranscriptToolCall]) -> list[ModelMessage]:
-    return tool_step(text, [(_call(call), _result(call)) for call in calls])
+def _step_messages(step: TranscriptStep, calls: Sequence[TranscriptToolCall]) -> list[ModelMessage]:
+    texts = [(part.text, part.metadata) for part in step.parts if isinstance(part, TranscriptText)]
+    return model_step(_reasoning(step), joined_text(texts), _with_results(calls))
+
+
+def _reasoning(step: TranscriptStep) -> list[ThinkingPart]:
+    """Return the complete reasoning of a step. Interrupted reasoning has no metadata."""
+    return [
+        thinking_part(part.text, part.metadata)
+        for part in step.parts
+        if isinstance(part, TranscriptReasoning) and part.metadata
+    ]
+
+
+def _with_results(
+    calls: Sequence[TranscriptToolCall],
+) -> list[tuple[ToolCallPart, ToolReturnPart | None]]:
+    return [(_call(call), _result(call)) for call in calls]
 
 
 def _call(call: TranscriptToolCall) -> ToolCallPart:
-    return ToolCallPart(call.name, call.input if call.input_complete else call.input_text, call.id)
+    arguments = call.input if call.input_complete else call.input_text
+    return tool_call_part(call.name, arguments, call.id, call.metadata)
 
 
 def _result(call: TranscriptToolCall) -> ToolReturnPart | None:

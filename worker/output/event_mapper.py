@@ -21,6 +21,7 @@ from pydantic_ai.messages import (
 
 from shared.streams.events import FinishStep, StartStep, StreamEvent
 from shared.streams.transcript import Transcript
+from worker.output.provider_metadata import metadata_of
 from worker.output.text_parts import TextParts
 from worker.output.tool_calls import ToolCalls
 
@@ -65,7 +66,7 @@ class EventMapper:
         """Give the calls of a response the ids under which clients have seen them."""
         for part in response.parts:
             if isinstance(part, ToolCallPart):
-                part.tool_call_id = self._calls.restored_id(part.tool_call_id)
+                self._calls.restore_id(part)
 
     def end_step(self) -> None:
         if self._step_open:
@@ -86,8 +87,9 @@ class EventMapper:
                 self._texts.add_reasoning(index, text)
             case PartDeltaEvent(index=index, delta=ToolCallPartDelta(args_delta=args)):
                 self._calls.add_input(index, args)
+            case PartEndEvent(index=index, part=TextPart() | ThinkingPart() as part):
+                self._texts.end(index, metadata_of(part))
             case PartEndEvent(index=index):
-                self._texts.end(index)
                 self._calls.end(index)
             case _:
                 pass

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from shared.streams.events import (
+    ProviderMetadata,
     ReasoningDelta,
     ReasoningEnd,
     ReasoningStart,
@@ -70,9 +71,9 @@ class TextParts:
         if text and (reasoning_id := self._reasonings.get(index)) is not None:
             self._emit(ReasoningDelta(id=reasoning_id, delta=text))
 
-    def end(self, index: int) -> None:
+    def end(self, index: int, metadata: ProviderMetadata | None) -> None:
         """End the part with this index, if it is a text or a reasoning."""
         if (text_id := self._texts.pop(index, None)) is not None:
-            self._emit(TextEnd(id=text_id))
+            self._emit(TextEnd(id=text_id, provider_metadata=metadata))
         if (reasoning_id := self._reasonings.pop(index, None)) is not None:
-            self._emit(ReasoningEnd(id=reasoning_id))
+            self._emit(ReasoningEnd(id=reasoning_id, provider_metadata=metadata))

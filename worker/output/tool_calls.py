@@ -27,6 +27,8 @@ from shared.streams.events import (
     ToolOutputError,
 )
 from shared.streams.transcript import Transcript, TranscriptToolCall
+from worker.models.chat.tool_call_ids import MODEL_ID
+from worker.output.provider_metadata import metadata_of
 
 
 class ToolCalls:
@@ -71,9 +73,15 @@ class ToolCalls:
             )
         self._interrupted.clear()
 
-    def restored_id(self, call_id: str) -> str:
-        """Return the id under which clients have seen a call of the current response."""
-        return self._restored_ids.pop(call_id, call_id)
+    def restore_id(self, call: ToolCallPart) -> None:
+        """Give a call of the current response the id under which clients have seen it.
+
+        The model's id is kept in the call's details, for later requests to the model.
+        """
+        if (seen := self._restored_ids.pop(call.tool_call_id, None)) is not None:
+            details = call.provider_details or {}
+            call.provider_details = {MODEL_ID: call.tool_call_id, **details}
+            call.tool_call_id = seen
 
     def start(self, index: int, call: ToolCallPart) -> None:
         """Start a call, or replace the interrupted call of the same tool."""
@@ -110,6 +118,7 @@ class ToolCalls:
                     tool_call_id=call.tool_call_id,
                     tool_name=call.tool_name,
                     input=call.args_as_dict(),
+                    provider_metadata=metadata_of(call),
                 )
             )
 
@@ -130,6 +139,7 @@ class ToolCalls:
                     tool_name=call.tool_name,
                     input=call.args,
                     error_text=_as_text(part.content),
+                    provider_metadata=metadata_of(call),
                 )
             )
         elif part.outcome == "success":

@@ -1,15 +1,16 @@
 """Parts of messages of the AI SDK 5 to 7."""
 
 import re
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import AliasChoices, Field, StrictBool
+from pydantic import AliasChoices, BeforeValidator, Field, StrictBool
 from pydantic_core import from_json
 
 from api.chat.parts.file_fields import FileName, FileUrl, MediaType
 from api.http.body_model import Nested, RequestModel, is_too_deep
 from shared.chat import data_url
 from shared.chat import messages as chat_messages
+from shared.chat.provider_metadata import mamba_metadata
 from shared.streams.tool_responses import DENIED_TEXT, ToolResponse
 
 #: Characters that OpenAI does not accept in the name of a tool.
@@ -17,19 +18,31 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _TOOL_NAME_CHARS = 64
 
 
+def _own_metadata(value: object) -> object:
+    """Return Mamba's entry of the metadata; None if there is none that can be used."""
+    return None if is_too_deep(value) else mamba_metadata(value)
+
+
+ProviderMetadata = Annotated[dict[str, Any] | None, BeforeValidator(_own_metadata)]
+
+
 class UITextPart(RequestModel):
     text: str
+    provider_metadata: ProviderMetadata = None
 
     def normalized(self) -> chat_messages.Part | None:
         """Return the text; None if it is blank, which some models do not accept."""
-        return chat_messages.TextPart(text=self.text) if self.text.strip() else None
+        if not self.text.strip():
+            return None
+        return chat_messages.TextPart(text=self.text, metadata=self.provider_metadata)
 
 
 class UIReasoningPart(RequestModel):
     text: str = Field(validation_alias=AliasChoices("text", "reasoning"))
+    provider_metadata: ProviderMetadata = None
 
     def normalized(self) -> chat_messages.Part | None:
-        return chat_messages.ReasoningPart(text=self.text)
+        return chat_messages.ReasoningPart(text=self.text, metadata=self.provider_metadata)
 
 
 class UIFilePart(RequestModel):
@@ -65,6 +78,7 @@ class UIToolPart(RequestModel):
     output: Nested = None
     error_text: str | None = None
     approval: Approval | None = None
+    call_provider_metadata: ProviderMetadata = None
 
     @property
     def name(self) -> str:
@@ -82,6 +96,7 @@ class UIToolPart(RequestModel):
             input=tool_arguments(self.raw_input if self.input is None else self.input),
             output=self.output,
             error_text=error,
+            metadata=self.call_provider_metadata,
         )
 
     def _error(self) -> str | None:

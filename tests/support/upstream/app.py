@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.upstream.connection import reset
 from tests.support.upstream.conversation import script_position
 from tests.support.upstream.response_steps import DivergedError
+from tests.support.upstream.rules import violated_rule
 from tests.support.upstream.script import ResponseScript, ScriptedFailure
 from tests.support.upstream.scripted_response import ScriptedResponse
 from tests.support.upstream.server_state import ActiveScript, RequestRecord, ServerState
@@ -32,7 +33,7 @@ def create_app() -> Starlette:
         received = state.receive(await request.json(), request.headers)
         model = received.body["model"]
         script = state.scripts.get(model)
-        response = _response(request, received, script) if script else _unknown(model)
+        response = _checked_response(request, received, script) if script else _unknown(model)
         if response.status_code >= 400:
             received.outcome = "refused"
         return response
@@ -90,6 +91,12 @@ class NoResponse(Response):
         while (await receive())["type"] != "http.disconnect":
             pass
         self._received.outcome = "client-closed"
+
+
+def _checked_response(request: Request, received: RequestRecord, script: ActiveScript) -> Response:
+    if (rule := violated_rule(received.body, script.rules)) is not None:
+        return _error(400, f"The request violates the rule {rule}.")
+    return _response(request, received, script)
 
 
 def _response(request: Request, received: RequestRecord, script: ActiveScript) -> Response:

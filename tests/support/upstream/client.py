@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypedDict
 import httpx
 
 from tests.support.upstream.quirks import Quirk
+from tests.support.upstream.rules import Rule
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,9 +49,10 @@ class Upstream:
         responses: Sequence[Sequence[dict[str, Any]]],
         failures: Sequence[dict[str, Any]] = (),
         quirks: Sequence[Quirk] = (),
+        rules: Sequence[Rule] = (),
     ) -> None:
         """Replace the script of the model `name`; its recorded requests are kept."""
-        script = {"responses": responses, "failures": failures, "quirks": quirks}
+        script = {"responses": responses, "failures": failures, "quirks": quirks, "rules": rules}
         await self._call("PUT", f"/scripts/{name}", script)
 
     async def requests(self, name: str) -> list[ReceivedRequest]:

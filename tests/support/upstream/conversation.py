@@ -1,5 +1,6 @@
 """Finds out which scripted response a request needs, and how much of it the client has."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -7,6 +8,9 @@ from typing import Any
 
 #: Start of the prompt with which the worker requests the rest of an interrupted answer.
 CONTINUE = "Continue your previous answer"
+
+#: Reasoning that came in the text returns in the text.
+_THINKING = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 
 Message = dict[str, Any]
 
@@ -31,7 +35,8 @@ def _partial(tail: Sequence[Message]) -> str:
     if not tail or not _is_continuation(tail[-1]):
         return ""
     step = _after_last(tail, lambda message: message["role"] == "tool")
-    return "".join(text_of(message) for message in step if message["role"] == "assistant")
+    text = "".join(text_of(message) for message in step if message["role"] == "assistant")
+    return _THINKING.sub("", text)
 
 
 def _is_continuation(message: Message) -> bool:

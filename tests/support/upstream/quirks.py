@@ -13,7 +13,9 @@ Quirk = Literal[
     "repeated-tool-names",
     "arguments-as-object",
     "reasoning-field",
+    "reasoning-details",
     "think-tags",
+    "call-extensions",
     "empty-choices-first",
     "empty-finish-reason",
     "stop-for-tools",
@@ -111,6 +113,19 @@ class Quirks:
         if "reasoning_content" in choice["delta"]:
             choice["delta"]["reasoning"] = choice["delta"].pop("reasoning_content")
 
+    def reasoning_details(self, choice: Chunk) -> None:
+        """OpenRouter's format: the text twice, and a signature in the last piece."""
+        delta = choice["delta"]
+        text = delta.pop("reasoning_content", None)
+        if text is not None:
+            detail = {"type": "reasoning.text", "text": text, "index": 0, "signature": None}
+            delta |= {"reasoning": text, "reasoning_details": [detail]}
+            self._thinking = True
+        elif self._thinking:
+            self._thinking = False
+            signature = {"type": "reasoning.text", "index": 0, "signature": "signed"}
+            delta["reasoning_details"] = [signature]
+
     def think_tags(self, choice: Chunk) -> None:
         delta = choice["delta"]
         reasoning = delta.pop("reasoning_content", None)
@@ -136,6 +151,12 @@ class Quirks:
             for quirk, change in _CALL_CHANGES.items():
                 if quirk in self._quirks:
                     change(call)
+
+
+def _call_extensions(call: Chunk) -> None:
+    """Gemini's thought signature comes with the first piece."""
+    if "id" in call:
+        call["extra_content"] = {"google": {"thought_signature": f"signature of {call['id']}"}}
 
 
 def _same_index(call: Chunk) -> None:
@@ -167,6 +188,7 @@ class _RepeatedNames:
 
 
 _CALL_CHANGES: dict[str, Callable[[Chunk], None]] = {
+    "call-extensions": _call_extensions,
     "repeated-tool-names": _RepeatedNames(),
     "no-tool-ids": _no_id,
     "same-tool-index": _same_index,
@@ -177,6 +199,7 @@ _CALL_CHANGES: dict[str, Callable[[Chunk], None]] = {
 _CHANGES: dict[str, Callable[[Quirks, Chunk], None]] = {
     "whole-tool-calls": Quirks.whole_tool_calls,
     "reasoning-field": Quirks.reasoning_field,
+    "reasoning-details": Quirks.reasoning_details,
     "think-tags": Quirks.think_tags,
     "empty-finish-reason": Quirks.empty_finish_reason,
     "stop-for-tools": Quirks.stop_for_tools,

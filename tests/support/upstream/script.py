@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tests.support.upstream.quirks import Quirk
+from tests.support.upstream.rules import Rule
 
 
 class StrictModel(BaseModel):
@@ -92,3 +93,5 @@ class ResponseScript(StrictModel):
     responses: list[list[Action]] = Field(min_length=1)
     failures: list[ScriptedFailure] = []
     quirks: list[Quirk] = []
+    #: Requirements for requests; those that violate one receive status 400.
+    rules: list[Rule] = []

@@ -27,6 +27,7 @@ class ActiveScript:
         self._responses = [ResponseSteps.of(actions) for actions in script.responses]
         self._failures = deque(script.failures)
         self.quirks = script.quirks
+        self.rules = script.rules
         self._closed = deque(hold for response in self._responses for hold in response.holds)
 
     def response(self, index: int) -> ResponseSteps:

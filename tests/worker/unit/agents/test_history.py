@@ -72,11 +72,26 @@ def test_text_messages_are_converted() -> None:
     ]
 
 
-def test_reasoning_is_not_sent_back() -> None:
-    reasoning = chat.ReasoningPart(text="hm")
+def test_reasoning_comes_before_the_text_of_its_step() -> None:
+    metadata = {"provider": "p", "field": "reasoning", "details": {"a": 1}}
+    reasoning = chat.ReasoningPart(text="hm", metadata=metadata)
 
-    assert shape(message("assistant", reasoning, text("Hello"))) == [(ModelResponse, ["Hello"])]
-    assert shape(message("assistant", reasoning)) == []
+    [(_, [thinking, answer])] = shape(message("assistant", text("Hello"), reasoning))
+    assert (thinking.content, thinking.id, thinking.provider_name) == ("hm", "reasoning", "p")
+    assert thinking.provider_details == {"a": 1}
+    assert answer == "Hello"
+
+
+def test_step_with_only_reasoning_is_left_out() -> None:
+    assert shape(message("assistant", chat.ReasoningPart(text="hm"))) == []
+
+
+@pytest.mark.parametrize("metadata", [{}, {"provider": 1, "field": [], "details": "x"}])
+def test_metadata_of_wrong_types_is_ignored(metadata: dict[str, Any]) -> None:
+    reasoning = chat.ReasoningPart(text="hm", metadata=metadata)
+
+    [(_, [thinking, _])] = shape(message("assistant", reasoning, text("Hello")))
+    assert (thinking.id, thinking.provider_name, thinking.provider_details) == (None, None, None)
 
 
 def test_each_step_becomes_a_separate_response() -> None:
