@@ -70,7 +70,10 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(title)
         return title
 
-    monkeypatch.setattr(engine, "display_tools", lambda _: [Tool(make, name=TOOL)])  # pyright: ignore[reportUnknownLambdaType]
+    def tools(_: object) -> list[Tool]:
+        return [Tool(make, name=TOOL)]
+
+    monkeypatch.setattr(engine, "display_tools", tools)
     return made
 
 
