@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.chat.provider_metadata import Metadata
+from shared.provider_metadata import Metadata
 
 Role = Literal["system", "user", "assistant"]
 

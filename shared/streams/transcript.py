@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from shared.chat.provider_metadata import Metadata, mamba_metadata
+from shared.provider_metadata import Metadata, mamba_metadata
 from shared.streams.event_stream import Entry
 from shared.streams.events import (
     DONE,

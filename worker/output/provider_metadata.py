@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic_ai.messages import TextPart, ThinkingPart, ToolCallPart
 
-from shared.chat.provider_metadata import KEY, Metadata
+from shared.provider_metadata import KEY, Metadata
 from shared.streams.events import ProviderMetadata
 
 _Part = TextPart | ThinkingPart | ToolCallPart

@@ -10,7 +10,7 @@ from api.chat.parts.file_fields import FileName, FileUrl, MediaType
 from api.http.body_model import Nested, RequestModel, is_too_deep
 from shared.chat import data_url
 from shared.chat import messages as chat_messages
-from shared.chat.provider_metadata import mamba_metadata
+from shared.provider_metadata import mamba_metadata
 from shared.streams.tool_responses import DENIED_TEXT, ToolResponse
 
 #: Characters that OpenAI does not accept in the name of a tool.

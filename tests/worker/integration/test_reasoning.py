@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pydantic_ai import Tool
 
 from shared.chat.messages import Message, ReasoningPart, StepStart, TextPart, ToolPart
-from shared.chat.provider_metadata import mamba_metadata
+from shared.provider_metadata import mamba_metadata
 from shared.settings import OpenAISettings, Settings
 from shared.settings.live_settings import LiveSettings
 from shared.streams.transcript import (
