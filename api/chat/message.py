@@ -108,6 +108,13 @@ class UIMessage(RequestModel):
         if self.role == "user":
             yield from (part for part in self.located_parts() if isinstance(part.part, FILE_PARTS))
 
+    def texts(self) -> chat_messages.Message:
+        """Return the message without anything but its texts."""
+        parts = (part.normalized() for part in self._content_parts if isinstance(part, UITextPart))
+        return chat_messages.Message(
+            role=self.role, parts=tuple(part for part in parts if part is not None)
+        )
+
     def normalized(self) -> chat_messages.Message:
         """Return the message in the form that workers receive."""
         beside = [*self._attachments, *(self._invocations if not self.parts else ())]

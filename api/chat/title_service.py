@@ -9,7 +9,8 @@ import structlog
 
 from api.monitoring.tracing import enqueue_span
 from shared.chat.messages import Message, TextPart
-from shared.chat.titles import UNTITLED, GeneratedTitle, TitleStore, clean_title
+from shared.chat.title_text import title_of_question
+from shared.chat.titles import UNTITLED, GeneratedTitle, TitleStore
 from shared.limits.rate_limit import take_title
 from shared.providers.names import resolve_requested_model
 from shared.queue.commands import StopJob
@@ -80,7 +81,8 @@ class TitleService:
         title = None
         if job.excerpt and not settings.openai.demo:
             title = await self._request_title(job, settings.title.timeout_seconds)
-        fallback = clean_title(_first_user_text(messages), settings.title.max_length) or UNTITLED
+        question = _first_user_text(messages)
+        fallback = title_of_question(question, settings.title.max_length) or UNTITLED
         return title or fallback, title is not None
 
     async def _request_title(self, job: GenerateTitle, seconds: float) -> str | None:

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from api.auth.principal import Caller
 from api.chat.body_reader import read_body
 from api.chat.message import HistoryMessage
+from api.chat.parts.unusable import UnusablePart
 from api.http import problems
 from api.http.body_model import FAIL_FAST, Name, max_items
 from api.http.rate_limit_headers import rate_limit_headers
@@ -20,6 +21,7 @@ from api.openapi.component_schemas import reference
 from api.process import CurrentProcess
 from shared.chat.messages import Message
 from shared.chat.messages import TextPart as Text
+from shared.settings import LimitSettings
 
 router = APIRouter(tags=["titles"])
 
@@ -52,7 +54,7 @@ class TitleRequest(BaseModel):
     def history(self) -> list[Message]:
         if self.messages is None:
             return [Message(role="user", parts=(Text(text=self.message or ""),))]
-        return [message.normalized() for message in self.messages]
+        return [message.texts() for message in self.messages]
 
 
 class Title(BaseModel):
@@ -84,12 +86,22 @@ async def generate_title(
     request: Request, response: Response, process: CurrentProcess, caller: Caller
 ) -> Title:
     """Generate a one-line title for a chat. If no model answers, the first message is used."""
-    body = await read_body(TitleRequest, request, process.settings.limits)
+    body = await read_body(TitleRequest, request, process.settings.limits, _check_usable)
     rate_limit = await process.titles.check_rate_limit(caller.owner)
     response.headers.update(rate_limit_headers(rate_limit))
     generating = process.titles.generate(body.history(), body.model, request_id_of(request.scope))
     title, by_model = await _cancel_on_disconnect(request, generating)
     return Title(title=title, source="model" if by_model else "fallback")
+
+
+def _check_usable(body: TitleRequest, limits: LimitSettings) -> None:  # noqa: ARG001
+    """Refuse a chat without a text if a part of it cannot be used."""
+    if any(message.parts for message in body.history()):
+        return
+    for index, message in enumerate(body.messages or ()):
+        for path, part in message.new_parts():
+            if isinstance(part, UnusablePart):
+                raise part.error(f"messages[{index}].{path}".rstrip("."))
 
 
 async def _cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, _T]) -> _T:

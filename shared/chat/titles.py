@@ -1,6 +1,4 @@
-"""Chat titles: their format, and their transfer from a worker to the waiting API process."""
-
-import re
+"""Chat titles: their transfer from a worker to the waiting API process."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,10 +10,6 @@ UNTITLED = "New chat"
 
 #: Time to live of a title, for an API process that missed its publication. In milliseconds.
 _TTL_MS = 10_000
-
-_PREFIX = re.compile(r"^(title|subject)\s*:\s*", re.IGNORECASE)
-_MARKS = " \t#*_`\"'“”„‘’«»<>"
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
 
 class GeneratedTitle(BaseModel):
@@ -42,32 +36,6 @@ class TitleStore:
 
     async def delete(self, title_id: str) -> None:
         await self._redis.execute_command("DEL", keys.title(title_id))
-
-
-def clean_title(text: str, max_length: int) -> str:
-    """Convert a text to a title: one plain line without a final period, cut at a word boundary.
-
-    The result may be empty.
-    """
-    for line in text.splitlines():
-        plain = " ".join(_INVISIBLE.sub(" ", line).split()).strip(_MARKS)
-        plain = _PREFIX.sub("", plain).strip(_MARKS)
-        if not plain.endswith("..."):
-            plain = plain.rstrip(".").rstrip(_MARKS)
-        if plain:
-            return _cut(plain, max_length)
-    return ""
-
-
-def _cut(text: str, max_length: int) -> str:
-    if len(text) <= max_length:
-        return text
-    shortened = text[: max_length - 1]
-    words, space, _ = text[:max_length].rpartition(" ")
-    # Text without spaces is cut within a word.
-    if space and len(words) >= max_length // 2:
-        shortened = words
-    return f"{shortened.rstrip(' ,;:.-–—')}…"
 
 
 # Stores a title and publishes it on the channel with the key's name.

@@ -7,7 +7,8 @@ import structlog
 from pydantic import ValidationError
 from pydantic_ai import Agent, UsageLimits
 
-from shared.chat.titles import GeneratedTitle, TitleStore, clean_title
+from shared.chat.title_text import clean_title
+from shared.chat.titles import GeneratedTitle, TitleStore
 from shared.queue.job import GenerateTitle
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
