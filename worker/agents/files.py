@@ -6,9 +6,17 @@ The worker downloads them because a model server may be in a network that users 
 import asyncio
 from dataclasses import replace
 
+import structlog
 from pydantic_ai._ssrf import safe_download
 from pydantic_ai.exceptions import UserError
-from pydantic_ai.messages import BinaryContent, FileUrl, ModelMessage, ModelRequest, UserPromptPart
+from pydantic_ai.messages import (
+    BinaryContent,
+    FileUrl,
+    ModelMessage,
+    ModelRequest,
+    UserContent,
+    UserPromptPart,
+)
 
 from shared.chat.media_types import (
     UNKNOWN,
@@ -19,6 +27,9 @@ from shared.chat.media_types import (
 )
 from shared.chat.text_decoding import decode_text
 from shared.errors import FileTimeout
+from worker.models.run_failures import failure_of
+
+log = structlog.stdlib.get_logger()
 
 #: Limit for one file in total, so that a server cannot stall it by sending a byte at a time.
 _FILE_SECONDS = 20
@@ -53,55 +64,88 @@ def binary_content(
 async def download_files(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
     """Replace each file URL in the messages with the file's content.
 
+    Of older messages, a file that cannot be used is replaced with a note: URLs expire.
+
     Raises:
-        FileTimeout: if one file, or all of them together, take too long.
-        Exception: from pydantic-ai's `_ssrf` if a URL is private or unreachable, or the content is
-            too large.
+        FileTimeout: if the files of the newest message take too long.
+        Exception: from pydantic-ai's `_ssrf` if a URL of the newest message is private or
+            unreachable, or its content is too large.
     """
+    download = _Download(max_bytes)
+    # Of the tasks that wait for a slot, the first one continues first.
+    tasks = [
+        asyncio.create_task(download.resolve(message, older=index > 0))
+        for index, message in enumerate(reversed(messages))
+    ]
     try:
-        async with asyncio.timeout(_TOTAL_SECONDS):
-            return await _download_all(messages, max_bytes)
+        return list(reversed(await asyncio.gather(*tasks)))
     except TimeoutError:
         raise FileTimeout from None
+    finally:
+        for task in tasks:  # if one download fails, the others are not needed
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _download_all(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
-    slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
-    remaining_bytes = _MAX_TOTAL_FILES * max_bytes
+class _Download:
+    """The downloads of one conversation, within common limits."""
 
-    async def download(message: ModelMessage) -> ModelMessage:
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._remaining_bytes = _MAX_TOTAL_FILES * max_bytes
+        self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
+        self._deadline = asyncio.get_running_loop().time() + _TOTAL_SECONDS
+
+    async def resolve(self, message: ModelMessage, *, older: bool) -> ModelMessage:
         if not isinstance(message, ModelRequest) or not _has_file_urls(message):
             return message
         parts = [
-            replace(part, content=[await resolve(item) for item in part.content])
+            replace(part, content=[await self._content(item, older=older) for item in part.content])
             if isinstance(part, UserPromptPart)
             else part
             for part in message.parts
         ]
         return replace(message, parts=parts)
 
-    async def resolve(item: object) -> object:
-        nonlocal remaining_bytes
+    async def _content(self, item: UserContent, *, older: bool) -> UserContent:
         if not isinstance(item, FileUrl):
             return item
-        async with slots:
-            limit = max(0, min(max_bytes, remaining_bytes))
-            async with asyncio.timeout(_FILE_SECONDS):
-                response = await safe_download(item.url, timeout=_FILE_SECONDS, max_bytes=limit)
-        remaining_bytes -= len(response.content)
+        try:
+            async with self._slots:
+                if older and self._exhausted:
+                    return left_out_note(item)
+                return await self._fetch(item)
+        except Exception as error:
+            if not older:
+                raise
+            log.info(
+                "file.left_out",
+                message="A file of an older message was left out",
+                code=failure_of(error).code,
+                error=type(error).__name__,
+            )
+            return left_out_note(item)
+
+    @property
+    def _exhausted(self) -> bool:
+        late = asyncio.get_running_loop().time() >= self._deadline
+        return late or self._remaining_bytes <= 0
+
+    async def _fetch(self, item: FileUrl) -> BinaryContent:
+        now = asyncio.get_running_loop().time()
+        limit = max(0, min(self._max_bytes, self._remaining_bytes))
+        async with asyncio.timeout_at(min(now + _FILE_SECONDS, self._deadline)):
+            response = await safe_download(item.url, timeout=_FILE_SECONDS, max_bytes=limit)
+        self._remaining_bytes -= len(response.content)
         received = response.headers.get("content-type", "")
         media_type = received if item.media_type == UNKNOWN else item.media_type
-        return binary_content(
-            response.content, media_type, item.identifier, declared_charset(received)
-        )
+        charset = declared_charset(received)
+        return binary_content(response.content, media_type, item.identifier, charset)
 
-    tasks = [asyncio.create_task(download(message)) for message in messages]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:  # if one download fails, the others are not needed
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+def left_out_note(item: FileUrl | BinaryContent) -> str:
+    """Return the text for the model that stands for a file of an older message."""
+    return f"[Left out of this message: a file of type {item.media_type} that is not available.]"
 
 
 def _has_file_urls(message: ModelRequest) -> bool:

@@ -216,10 +216,48 @@ async def test_total_download_size_is_limited() -> None:
     async with Pages({"/a": ("image/png", PNG + b"x" * (1000 - len(PNG)))}) as p:
         ten = conversation(f"{p.url}/a") * 10
         assert len(await download_files(ten, 1000)) == 10
-        with pytest.raises(ValueError, match="maximum size") as raised:
-            await download_files(ten * 10, 1000)
-        fetching = [task for task in asyncio.all_tasks() if "with_files" in repr(task)]
+        downloaded = await download_files(ten * 10, 1000)
+        fetching = [task for task in asyncio.all_tasks() if "resolve" in repr(task)]
 
     assert fetching == []
     assert len(p.requested_paths) < 30
-    assert failure_of(raised.value).code == "file_unavailable"
+    assert sum(isinstance(files_of(message)[0], BinaryContent) for message in downloaded) < 20
+    assert files_of(downloaded[0])[0] == NOTE
+
+
+NOTE = "[Left out of this message: a file of type image/png that is not available.]"
+
+
+def files_of(message: Any) -> list[Any]:
+    [part] = message.parts
+    return list(part.content)
+
+
+@pytest.mark.usefixtures("public")
+async def test_older_file_that_is_gone_is_left_out() -> None:
+    pages = {"/large": ("image/png", PNG * 100), "/page": ("text/html", b"<html>")}
+    async with Pages({**pages, "/a": ("image/png", PNG)}) as p:
+        urls = [f"{p.url}/{path}" for path in ("large", "none", "page")]
+        older = [*urls, "http://127.0.0.1:1/refused", "http://[::bad/"]
+        history = [message for url in older for message in conversation(url)]
+        *left_out, new = await download_files([*history, *conversation(f"{p.url}/a")], 1000)
+
+    assert [files_of(message) for message in left_out] == [[NOTE, "Look"]] * len(older)
+    assert files_of(new)[0] == BinaryContent(PNG, media_type="image/png", identifier="a.png")
+
+
+@pytest.mark.usefixtures("public")
+async def test_older_file_out_of_time_is_left_out_of_the_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "_TOTAL_SECONDS", 0)
+    async with Pages({"/a": ("image/png", PNG)}) as p:
+        older = await download_files(
+            [*conversation(f"{p.url}/a"), *model_messages([ANSWERED])], 1000
+        )
+
+    assert files_of(older[0])[0] == NOTE
+    assert not p.requested_paths
+
+
+ANSWERED = Message(role="assistant", parts=(TextPart(text="I see."),))
