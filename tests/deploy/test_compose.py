@@ -14,6 +14,8 @@ from tests.support.deploy.tools import tool
 from tests.support.deploy.valkey_config import effective_config
 
 FILE = ROOT / "docker-compose.yml"
+#: Standard variables, any of which replaces the demo model by a real one.
+OPENAI_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE_URL", "OPENAI_API_BASE")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,7 @@ def test_grafana_provisioning_finds_dashboards(services: dict[str, Any]) -> None
         ({}, "true"),
         ({"OPENAI_API_KEY": "sk-test"}, ""),
         ({"OPENAI_API_BASE_URL": "http://ollama:11434/v1"}, ""),
+        ({"OPENAI_API_BASE": "http://ollama:11434/v1"}, ""),
         ({"OPENAI_BASE_URL": "http://host.docker.internal:11434/v1"}, ""),
         ({"MAMBA_OPENAI__DEMO": "false"}, "false"),
     ],
@@ -106,8 +109,7 @@ def test_demo_model_is_enabled_without_key_and_address(
     mamba.write_text('#!/bin/sh\necho "$@ $MAMBA_OPENAI__DEMO"\n')
     mamba.chmod(0o755)
     # Compose passes every variable, empty if unset.
-    openai = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE_URL")
-    names = (*openai, "MAMBA_OPENAI__DEMO")
+    names = (*OPENAI_VARIABLES, "MAMBA_OPENAI__DEMO")
     environment = {**dict.fromkeys(names, ""), **variables, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     service = services[role]
     command = [word.replace("$$", "$") for word in [*service["entrypoint"], *service["command"]]]
@@ -121,7 +123,7 @@ def test_demo_model_is_enabled_without_key_and_address(
 def test_host_and_official_variables_reach_the_containers(
     services: dict[str, Any], role: str
 ) -> None:
-    names = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"}
+    names = {*OPENAI_VARIABLES, "OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID"}
 
     assert services[role]["extra_hosts"] == ["host.docker.internal:host-gateway"]
     assert names <= services[role]["environment"].keys()
