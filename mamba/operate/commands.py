@@ -16,8 +16,27 @@ RunId = Annotated[
     str, typer.Argument(help="Run id, from the response header x-run-id or the log's run_id.")
 ]
 
+Owner = Annotated[str | None, typer.Option("--owner", help="Only runs of this owner.")]
+Chat = Annotated[str | None, typer.Option("--chat", help="Only runs of this chat.")]
+AgentOption = Annotated[str | None, typer.Option("--agent", help="Only runs of this agent.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", help="Only runs admitted since then: 30m, 2h, 1d, or an ISO time."),
+]
+States = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        help="queued, running, succeeded, failed, cancelled, or live. May be repeated.",
+    ),
+]
+LiveStates = Annotated[
+    list[str] | None,
+    typer.Option("--state", help="queued, running, or live. May be repeated."),
+]
+
 run = typer.Typer(
-    help="Show, stop or requeue a run.",
+    help="Show, list, stop or requeue runs.",
     epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR",
     no_args_is_help=True,
 )
@@ -102,12 +121,76 @@ def show_run(run_id: RunId, *, as_json: Json = False) -> None:
     _run(lambda deployment: show(deployment, run_id, as_json=as_json))
 
 
-@run.command("stop", epilog="Example: mamba run stop 8vGQ2kZ1xkqkJwqfJ0yR")
-def stop_run(run_id: RunId) -> None:
-    """Stop a run permanently. The text streamed so far is kept."""
-    from mamba.operate.run import stop  # noqa: PLC0415
+@run.command(
+    "list",
+    epilog="Examples: mamba run list --state failed --since 2h, mamba run list --owner alice",
+)
+def list_runs(
+    *,
+    state: States = None,
+    owner: Owner = None,
+    chat: Chat = None,
+    agent: AgentOption = None,
+    since: Since = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of runs to show.")
+    ] = 50,
+    search: Annotated[
+        int, typer.Option("--search", min=1, help="Maximum number of runs to search.")
+    ] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """List stored runs: live ones first, then those that ended, newest first."""
+    from mamba.operate.run import list_runs as show_list  # noqa: PLC0415
+    from mamba.operate.run_filter import run_filter  # noqa: PLC0415
 
-    _run(lambda deployment: stop(deployment, run_id))
+    wanted = run_filter(state or (), owner=owner, chat=chat, agent=agent, since=since)
+    _run(
+        lambda deployment: show_list(
+            deployment, wanted, limit=limit, max_searched=search, as_json=as_json
+        )
+    )
+
+
+@run.command(
+    "stop",
+    epilog="Examples: mamba run stop 8vGQ2kZ1xkqkJwqfJ0yR, mamba run stop --owner alice --dry-run",
+)
+def stop_run(
+    run_ids: Annotated[list[str] | None, typer.Argument(help="Run ids.")] = None,
+    *,
+    state: LiveStates = None,
+    owner: Owner = None,
+    chat: Chat = None,
+    agent: AgentOption = None,
+    since: Since = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be stopped, and stop nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Stop without a confirmation.")] = False,
+) -> None:
+    """Stop runs permanently: those with these ids, or all live runs that match the options.
+
+    The text streamed so far is kept.
+    """
+    from mamba.operate import stop_runs  # noqa: PLC0415
+    from mamba.operate.run_filter import run_filter  # noqa: PLC0415
+    from shared.runs.run_list import LIVE_STATES  # noqa: PLC0415
+
+    filtered = any(value is not None for value in (state, owner, chat, agent, since))
+    if bool(run_ids) == filtered:
+        raise typer.BadParameter("Name run ids, or use at least one of the filter options.")
+    if not run_ids:
+        wanted = run_filter(
+            state or (), owner=owner, chat=chat, agent=agent, since=since, allowed=LIVE_STATES
+        )
+        _run(lambda d: stop_runs.stop_matching(d, wanted, dry_run=dry_run, confirmed=yes))
+    elif dry_run:
+        typer.echo("\n".join([*run_ids, f"Would stop {len(run_ids)} runs."]))
+    elif len(run_ids) == 1:
+        _run(lambda deployment: stop_runs.stop(deployment, run_ids[0]))
+    else:
+        _run(lambda deployment: stop_runs.stop_all(deployment, run_ids))
 
 
 @run.command("requeue", epilog="Example: mamba run requeue 8vGQ2kZ1xkqkJwqfJ0yR")

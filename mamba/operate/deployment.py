@@ -17,8 +17,9 @@ from shared.queue.job_queue import JobQueue
 from shared.redis.client import REDIS_UNAVAILABLE, AuthenticationError, Redis, RedisError, connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
-from shared.runs.failed_runs import FailedRuns
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
+from shared.runs.run_list import RunList
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings, load_settings
 from shared.streams.follow import Follower
@@ -50,6 +51,19 @@ class Deployment:
     def workers(self) -> WorkerRegistry:
         return WorkerRegistry(self.redis)
 
+    @property
+    def run_list(self) -> RunList:
+        return RunList(self.redis, self.stores.runs, self.ended_runs)
+
+    @property
+    def ended_runs(self) -> EndedRuns:
+        return EndedRuns(self.redis, retention=self.settings.run.retention_seconds)
+
+    async def redis_time_ms(self) -> int:
+        """Return the clock of Redis in Unix milliseconds."""
+        seconds, micros = await self.redis.execute_command("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def system_monitor(self) -> SystemMonitor:
         """Return a new monitor. Keep it: it caches its snapshots."""
         return SystemMonitor(self.stores, self.configured_queues)
@@ -64,15 +78,13 @@ class Deployment:
                 self.settings, self.stores, queue_subscriber, stack, name=_CLIENT_NAME
             )
             stream, max_bytes = self.stores.stream, self.settings.limits.follower_bytes
-            retention = self.settings.run.retention_seconds
-            failed_runs = FailedRuns(self.redis, retention=retention)
             yield RunControl(
                 runs=self.stores.runs,
                 queue=self.queue,
                 stream=stream,
                 follower=Follower(stream, stream_subscriber, max_bytes=max_bytes),
                 workers=self.workers,
-                finalizer=RunFinalizer(stream, failed_runs, self.queue),
+                finalizer=RunFinalizer(stream, self.ended_runs, self.queue),
             )
 
     async def configured_queues(self) -> set[str]:

@@ -1,10 +1,19 @@
-"""`mamba run show`, `mamba run stop` and `mamba run requeue`."""
+"""`mamba run show`, `mamba run list` and `mamba run requeue`."""
 
 import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 from mamba.cli_errors import print_now
 from mamba.operate.deployment import Deployment
-from mamba.operate.table import printable
+from mamba.operate.table import duration, in_columns, printable
+from shared.runs.failure_codes import MEANINGS
+from shared.runs.run import Run
+from shared.runs.run_list import FoundRuns, RunFilter
+
+#: The newest date that a terminal shows: the year 9999.
+_MAX_MS = 253_402_300_799_000
 
 
 async def show(deployment: Deployment, run_id: str, *, as_json: bool) -> None:
@@ -12,14 +21,36 @@ async def show(deployment: Deployment, run_id: str, *, as_json: bool) -> None:
         fields = await control.describe(run_id)
     if as_json:
         print_now(json.dumps(fields))
+        return
+    now = await deployment.redis_time_ms()
+    lines = [f"{name:12}{printable(str(value))}" for name, value in _facts(fields, now)]
+    print_now("\n".join([*lines, *_attempts(fields, now)]))
+
+
+async def list_runs(
+    deployment: Deployment, wanted: RunFilter, *, limit: int, max_searched: int, as_json: bool
+) -> None:
+    found = await find(deployment, wanted, limit=limit, max_searched=max_searched)
+    if as_json:
+        runs = [run.model_dump(mode="json") for run in found.runs]
+        print_now(json.dumps({"runs": runs, "searched": found.searched, "more": found.more}))
+        return
+    now = await deployment.redis_time_ms()
+    if found.runs:
+        headers = ("RUN", "STATE", "AGENT", "MODEL", "OWNER", "CHAT", "ADMITTED", "TOOK", "ERROR")
+        print_now(in_columns(headers, [_row(run, now) for run in found.runs], color=False))
     else:
-        print_now("\n".join(_line(name, value) for name, value in fields.items()))
+        print_now("No stored run matches.")
+    if found.more:
+        print_now(f"… searched {found.searched} runs; there may be more (--limit, --search)")
 
 
-async def stop(deployment: Deployment, run_id: str) -> None:
-    async with deployment.run_control() as control:
-        run = await control.stop_live(run_id)
-    print_now(f"{run_id} is {run.state}.")
+async def find(
+    deployment: Deployment, wanted: RunFilter, *, limit: int, max_searched: int
+) -> FoundRuns:
+    system = await deployment.system_monitor().read_snapshot()
+    queues = [queue.name for queue in system.queues]
+    return await deployment.run_list.find(queues, wanted, limit=limit, max_searched=max_searched)
 
 
 async def requeue(deployment: Deployment, run_id: str) -> None:
@@ -28,5 +59,85 @@ async def requeue(deployment: Deployment, run_id: str) -> None:
     print_now(f"{run_id} is due in the queue {run.queue}.")
 
 
-def _line(name: str, value: object) -> str:
-    return f"{name:12}{'-' if value is None else printable(str(value))}"
+def local_time(milliseconds: int | None) -> str:
+    """Format a time as ISO 8601 in the local time zone."""
+    if milliseconds is None:
+        return "-"
+    if not 0 <= milliseconds <= _MAX_MS:
+        return str(milliseconds)
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone()
+    return at.isoformat(sep=" ", timespec="seconds")
+
+
+def _facts(run: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
+    code = run["error"]
+    meaning = f" ({code}: {MEANINGS.get(code, 'unknown code')})" if code else ""
+    started, ended = run["started_at"], run["ended_at"]
+    yield "run", run["id"]
+    yield "state", f"{run['state']}{meaning}"
+    for name in ("owner", "chat_id", "agent", "model", "queue", "request_id"):
+        yield name, run[name]
+    yield "admitted", f"{local_time(run['created_at'])}, {duration(now - run['created_at'])} ago"
+    if started is None:
+        yield "started", "-"
+    else:
+        wait = duration(started - run["created_at"])
+        yield "started", f"{local_time(started)}, after {wait} in the queue"
+        running = duration((ended or now) - started)
+        yield (
+            "ended",
+            f"{local_time(ended)}, after {running}" if ended else f"running for {running}",
+        )
+    yield "worker", run["worker"] or (f"{run['last_worker']} (last)" if run["last_worker"] else "-")
+    yield "attempts", _attempt_counts(run)
+    if tokens := run["tokens"]:
+        cached = f" ({tokens['cache_read_tokens']} cached)" if tokens["cache_read_tokens"] else ""
+        yield "tokens", f"{tokens['input_tokens']} input{cached}, {tokens['output_tokens']} output"
+    else:
+        yield "tokens", "-"
+    yield "events", run["events"]
+    if run["continues"]:
+        yield "continues", run["continues"]
+    if run.get("upstream"):
+        yield "upstream", run["upstream"]
+    if run["cancel"]:
+        yield "stop", f"requested {run['cancel']} times"
+
+
+def _attempt_counts(run: dict[str, Any]) -> str:
+    crashed = sum(attempt["outcome"] == "crashed" for attempt in run["attempt_log"])
+    counts = {"failed": run["failures"], "handed over": run["handovers"], "crashed": crashed}
+    details = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{run['attempts']} ({details})" if details else str(run["attempts"])
+
+
+def _attempts(run: dict[str, Any], now: int) -> Iterator[str]:
+    if not run["attempt_log"]:
+        return
+    headers = ("ATTEMPT", "OUTCOME", "CODE", "STARTED", "TOOK", "WORKER")
+    rows = [
+        (
+            attempt["number"],
+            attempt["outcome"],
+            attempt["code"] or "-",
+            local_time(attempt["started_at"]),
+            _took(attempt, now),
+            attempt["worker"] or "-",
+        )
+        for attempt in run["attempt_log"]
+    ]
+    yield ""
+    yield in_columns(headers, rows, color=False)
+
+
+def _took(attempt: dict[str, Any], now: int) -> str:
+    started, ended = attempt["started_at"], attempt["ended_at"]
+    if attempt["outcome"] == "running":
+        ended = now
+    return "-" if started is None or ended is None else duration(ended - started)
+
+
+def _row(run: Run, now: int) -> tuple[object, ...]:
+    took = duration((run.ended_at or now) - run.created_at)
+    names = (run.id, run.state.value, run.agent, run.model, run.owner, run.chat_id)
+    return (*names, local_time(run.created_at), took, run.error or "-")

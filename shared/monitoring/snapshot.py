@@ -18,7 +18,7 @@ from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import QueueDepth, queues_with_jobs, read_depths
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
-from shared.runs.failed_runs import FailedRuns
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
 from shared.runs.stores import Stores
@@ -150,7 +150,7 @@ class SystemMonitor:
         self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
         self._vanished = VanishedWorkers(redis)
         self._runs, self._live = stores.runs, stores.live_runs
-        self._failed = FailedRuns(redis, retention=stores.retention)
+        self._ended = EndedRuns(redis, retention=stores.retention)
         self._samples = MetricsHistory(redis)
         self._snapshots = SingleFlightCache(self._load_snapshot)
         self._overviews = SingleFlightCache(self._load_overview)
@@ -248,7 +248,7 @@ class SystemMonitor:
 
     async def _failed_runs(self) -> list[Run]:
         """Return the failed runs that are still retained."""
-        ids = await self._failed.newest(MOST_RUNS)
+        ids = await self._ended.newest_failed(MOST_RUNS)
         known = await self._runs.get_many(ids)
         return [known[run_id] for run_id in dict.fromkeys(ids) if run_id in known]
 

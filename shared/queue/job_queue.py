@@ -63,7 +63,7 @@ class JobQueue:
     async def leased_by(self, run_id: str) -> str | None:
         """The id of the worker that holds the job now."""
         worker: bytes | None = await self._redis.execute_command("GET", keys.lease(run_id))
-        return worker.decode() if worker else None
+        return worker.decode(errors="replace") if worker else None
 
     async def queued(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> bool:
         """Whether the job is in the queue: waiting, deferred, or held by a worker."""

@@ -33,6 +33,8 @@ SAMPLES = "mamba:samples"
 SAMPLE_LEADER = "mamba:samples:leader"
 #: String: the counters of each process at the last sample.
 SAMPLE_COUNTERS = "mamba:samples:counters"
+#: Sorted set: the ids of ended runs, by their end, as long as they are retained.
+ENDED_RUNS = "mamba:ended"
 #: List: the ids of failed runs, newest first.
 FAILED_RUNS = "mamba:failed"
 

@@ -17,6 +17,7 @@ from shared.queue.commands import DrainWorker, StopJob
 from shared.queue.job_queue import JobQueue
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.run import Run
+from shared.runs.run_details import attempts_of, usage_of
 from shared.runs.store import RunStore
 from shared.streams.event_stream import EventStream
 from shared.streams.follow import Follower
@@ -57,16 +58,25 @@ class RunControl:
         return run
 
     async def describe(self, run_id: str) -> dict[str, Any]:
-        """Return the fields of a run, the worker that has it and the length of its stream.
+        """Return the fields of a run, its attempts, its tokens and the length of its stream.
+
+        `worker` has the run now; `last_worker` made the last attempt.
 
         Raises:
             NotFound: if there is no such run.
         """
         run = await self.find(run_id)
-        worker = await self._queue.leased_by(run_id)
-        offset = (await self._stream.tail(run_id)).offset
+        stored = await self._runs.fields(run_id)
+        attempts, usage = attempts_of(run, stored), usage_of(stored)
         fields = {**run.model_dump(mode="json"), "continues": " ".join(run.continues)}
-        return {**fields, "worker": worker, "events": offset}
+        return {
+            **fields,
+            "worker": await self._queue.leased_by(run_id),
+            "last_worker": attempts[-1].worker if attempts else None,
+            "attempt_log": [attempt.model_dump() for attempt in attempts],
+            "tokens": usage.model_dump() if usage else None,
+            "events": (await self._stream.tail(run_id)).offset,
+        }
 
     async def stop_live(self, run_id: str) -> Run:
         """Stop a run as its user would.

@@ -7,7 +7,7 @@ import structlog
 
 from shared.errors import StreamClosed
 from shared.queue.job_queue import JobQueue
-from shared.runs.failed_runs import FailedRuns
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.failure_codes import MEANINGS
 from shared.runs.run import Run
 from shared.streams.event_stream import Append, Closure, EventStream, read_all
@@ -67,10 +67,10 @@ class RunFinalizer:
     """
 
     def __init__(
-        self, stream: EventStream, failed_runs: FailedRuns, queue: JobQueue | None = None
+        self, stream: EventStream, ended_runs: EndedRuns, queue: JobQueue | None = None
     ) -> None:
         self._stream = stream
-        self._failed_runs = failed_runs
+        self._ended_runs = ended_runs
         self._queue = queue
 
     async def end(self, run: Run, ending: RunEnding) -> bool:
@@ -111,5 +111,4 @@ class RunFinalizer:
             **fields,
         )
         count_run(agent, model, closure.state.value, closure.error)
-        if closure.state is RunState.FAILED:
-            await self._failed_runs.add(run_id)
+        await self._ended_runs.add(run_id, failed=closure.state is RunState.FAILED)

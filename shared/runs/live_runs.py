@@ -40,7 +40,7 @@ class LiveRuns:
             count=count,
             lease_prefix=keys.lease(""),
         )
-        found = [[field.decode() for field in row] for row in reply]
+        found = [[field.decode(errors="replace") for field in row] for row in reply]
         runs = await self._runs.get_many([job for job, *_ in found])
         return [
             LiveRun(runs[job], worker or None, int(due), cast("LiveState", state))

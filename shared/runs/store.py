@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from shared.redis import keys
 from shared.redis.client import Argument, Redis
 from shared.redis.scripts import Arguments, Key, redis_script
@@ -53,6 +55,22 @@ class RunStore:
     async def record_upstream(self, run_id: str, error: str) -> None:
         """Store the last error of the model's server, as identifiers."""
         await _set_field(self._redis, run=keys.run(run_id), field="upstream", value=error)
+
+    async def fields(self, run_id: str) -> dict[str, str]:
+        """Return all fields of a run's hash."""
+        found: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
+        return _texts(found)
+
+    async def fields_of(
+        self, run_ids: Sequence[str], names: Sequence[str]
+    ) -> dict[str, list[str | None]]:
+        """Return the values of these fields of each run, in one round trip."""
+        found = await self._pipeline([("HMGET", keys.run(run_id), *names) for run_id in run_ids])
+        rows = [
+            [None if value is None else value.decode(errors="replace") for value in values]
+            for values in found
+        ]
+        return dict(zip(run_ids, rows, strict=True))
 
     async def request_cancel(self, run_id: str) -> None:
         """Store a stop request. The next append to the stream reports it to the writer."""
@@ -117,10 +135,19 @@ def hash_fields(run: Run) -> list[str]:
 
 
 def _decode(fields: Mapping[bytes, bytes]) -> Run | None:
+    """Return None for a hash that does not describe a run."""
     if b"id" not in fields:
         return None
-    texts = {name.decode(): value.decode() for name, value in fields.items()}
-    return Run.model_validate({**texts, "continues": texts.get("continues", "").split()})
+    texts = _texts(fields)
+    try:
+        return Run.model_validate({**texts, "continues": texts.get("continues", "").split()})
+    except ValidationError:
+        return None
+
+
+def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Decode a hash. Invalid UTF-8, which Mamba never writes, is replaced."""
+    return {n.decode(errors="replace"): v.decode(errors="replace") for n, v in fields.items()}
 
 
 # These scripts do nothing if the run's hash has expired: writing would leave a fragment of it that

@@ -16,7 +16,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCalls, FunctionModel
 from shared.chat.messages import Message, TextPart
 from shared.queue.job import RunChat
 from shared.redis.client import Redis
-from shared.runs.failed_runs import FailedRuns
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
 from shared.runs.run import Run
 from shared.runs.store import RunStore
@@ -105,7 +105,7 @@ class RunChatHarness:
 
     @property
     def finalizer(self) -> RunFinalizer:
-        return RunFinalizer(self.stream, FailedRuns(self.redis, retention=60))
+        return RunFinalizer(self.stream, EndedRuns(self.redis, retention=60))
 
     def engine_for(self, models: ModelRegistry) -> AgentEngine:
         return AgentEngine(

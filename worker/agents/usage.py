@@ -40,15 +40,14 @@ class UsageMeter:
         self._run_id = run_id
         self._attempt = attempt
         self._before = RunUsage()
-        self._recorded = False
         self._model = model
         self._counted = RunUsage()
 
     async def begin(self, transcript: Transcript, limits: UsageLimits) -> RunUsage:
         """Return the usage of earlier attempts and of continued runs."""
-        self._recorded = limits.has_token_limits() or limits.cost_limit is not None
+        limited = limits.has_token_limits() or limits.cost_limit is not None
         runs = [*self._continues, *([self._run_id] if self._attempt > 1 else [])]
-        for run_id in runs if self._recorded else ():
+        for run_id in runs if limited else ():
             for text in await self._runs.usages(run_id):
                 with suppress(ValidationError):
                     self._before.incr(_usage.validate_json(text))
@@ -57,11 +56,9 @@ class UsageMeter:
         return self._before + RunUsage()
 
     async def record(self, usage: RunUsage) -> None:
-        """Count the usage so far, and store it if a limit needs it."""
+        """Count the usage so far, and store it for limits and operators."""
         count_usage(self._model, usage - self._counted)
         self._counted = usage + RunUsage()
-        if not self._recorded:
-            return
         used = usage - self._before
         used.tool_calls = 0
         try:

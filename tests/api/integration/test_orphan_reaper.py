@@ -6,7 +6,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from api.streaming.orphan_reaper import OrphanReaper
 from shared.queue.job_queue import JobQueue
 from shared.redis.client import Redis
-from shared.runs.failed_runs import FailedRuns
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.run import Run
 from shared.runs.store import RunStore
@@ -32,7 +32,7 @@ class ReaperHarness:
         self.runs = RunStore(redis, live_ttl=600)
         self.stream = RedisEventStream(redis, live_ttl=600, retention=60)
         self.queue = JobQueue(redis)
-        self.finalizer = RunFinalizer(self.stream, FailedRuns(redis, retention=60), self.queue)
+        self.finalizer = RunFinalizer(self.stream, EndedRuns(redis, retention=60), self.queue)
         self.reaper = OrphanReaper(self.runs, self.queue, self.stream, self.finalizer)
 
     async def run(self) -> Run:

@@ -1,28 +1,17 @@
 """`mamba doctor`, `mamba queue` and `mamba worker list` name unserved, full and vanished parts."""
 
 import json
-from collections.abc import AsyncGenerator
 
 import pytest
-import pytest_asyncio
 
 from mamba.operate import queue as queue_page
-from mamba.operate.deployment import Deployment, open_deployment
+from mamba.operate.deployment import Deployment
 from mamba.operate.doctor.worker_checks import check_workers
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.redis.client import Redis
-from shared.settings import RedisSettings, Settings
 from tests.api.integration.test_metrics import serving, use_queue
 from tests.shared.integration.test_vanished import kill, observe_for_a_minute
-from tests.support.processes import Valkey
-
-
-@pytest_asyncio.fixture
-async def deployment(valkey: Valkey, redis: Redis) -> AsyncGenerator[Deployment]:  # noqa: ARG001
-    settings = Settings(redis=RedisSettings(url=valkey.url))
-    async with open_deployment(settings) as deployment:
-        yield deployment
 
 
 async def test_doctor_names_a_waiting_queue_without_workers(

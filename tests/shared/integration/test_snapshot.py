@@ -8,7 +8,7 @@ from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis, connect
-from shared.runs.failed_runs import FailedRuns
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.runs.stores import Stores
@@ -150,12 +150,12 @@ async def test_job_without_a_run_is_not_listed(redis: Redis) -> None:
 
 
 async def test_failed_runs_are_listed_newest_first(redis: Redis) -> None:
-    failed, runs = FailedRuns(redis, retention=60), RunStore(redis, live_ttl=60)
+    failed, runs = EndedRuns(redis, retention=60), RunStore(redis, live_ttl=60)
     for run_id in ("old", "new"):
         ended = run(run_id, state=RunState.FAILED, error="model_auth", ended_at=5)
         await runs.create(ended)
     for run_id in ("old", "gone", "new", "new"):
-        await failed.add(run_id)
+        await failed.add(run_id, failed=True)
 
     overview = await open_monitor(redis).overview()
 
@@ -166,8 +166,8 @@ async def test_failed_runs_are_listed_newest_first(redis: Redis) -> None:
 
 
 async def test_list_of_failed_runs_is_capped_and_expires(redis: Redis) -> None:
-    failed = FailedRuns(redis, retention=60)
-    await asyncio.gather(*(failed.add(str(number)) for number in range(300)))
+    failed = EndedRuns(redis, retention=60)
+    await asyncio.gather(*(failed.add(str(number), failed=True) for number in range(300)))
 
     assert await redis.execute_command("LLEN", keys.FAILED_RUNS) == 200
     assert 0 < await redis.execute_command("PTTL", keys.FAILED_RUNS) <= 60_000
@@ -175,7 +175,7 @@ async def test_list_of_failed_runs_is_capped_and_expires(redis: Redis) -> None:
 
 async def test_unavailable_redis_does_not_break_failed_runs() -> None:
     unreachable = connect("redis://127.0.0.1:1/0", name="test", max_connections=1)
-    await FailedRuns(unreachable, retention=60).add("r")
+    await EndedRuns(unreachable, retention=60).add("r", failed=True)
     await unreachable.aclose()
 
 

@@ -3,7 +3,7 @@
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.runs.failed_runs import FailedRuns
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.streams.event_stream import Append, read_all
 from shared.streams.events import Abort, Start, decode
@@ -15,7 +15,7 @@ from tests.support.stream_harness import redis_harness
 async def test_run_is_ended_only_once(redis: Redis) -> None:
     harness = redis_harness(redis)
     run = await harness.run(await harness.create_run())
-    finalizer = RunFinalizer(harness.stream, FailedRuns(redis, retention=60))
+    finalizer = RunFinalizer(harness.stream, EndedRuns(redis, retention=60))
 
     assert await finalizer.end(run, RunEnding.cancelled())
     assert not await finalizer.end(run, RunEnding.orphaned(run.request_id))
@@ -29,7 +29,7 @@ async def test_run_is_ended_only_once(redis: Redis) -> None:
 async def test_running_attempt_is_fenced_when_its_run_is_ended(redis: Redis) -> None:
     harness = redis_harness(redis)
     run_id, takeover = await harness.begin_run()
-    finalizer = RunFinalizer(harness.stream, FailedRuns(redis, retention=60))
+    finalizer = RunFinalizer(harness.stream, EndedRuns(redis, retention=60))
     await finalizer.end(await harness.run(run_id), RunEnding.cancelled())
     before = await read_all(harness.stream, run_id)
 
@@ -40,13 +40,13 @@ async def test_running_attempt_is_fenced_when_its_run_is_ended(redis: Redis) -> 
 
 
 async def test_job_is_removed_and_failed_run_recorded(redis: Redis) -> None:
-    harness, failed_runs = redis_harness(redis), FailedRuns(redis, retention=60)
+    harness, failed_runs = redis_harness(redis), EndedRuns(redis, retention=60)
     run = await harness.run(await harness.create_run())
     await put_job(redis, run.id, due=0)
     finalizer = RunFinalizer(harness.stream, failed_runs, JobQueue(redis))
 
     await finalizer.end(run, RunEnding.orphaned(run.request_id))
 
-    assert await failed_runs.newest(10) == [run.id]
+    assert await failed_runs.newest_failed(10) == [run.id]
     assert (await harness.run(run.id)).error == "lost"
     assert await redis.execute_command("ZCARD", keys.QUEUE) == 0

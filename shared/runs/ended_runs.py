@@ -1,0 +1,58 @@
+"""The runs that have ended, newest first, as long as they are retained. For operators."""
+
+from contextlib import suppress
+
+from shared.redis import keys
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
+from shared.redis.scripts import Key, redis_script
+
+_MAX_FAILED = 200
+
+
+class EndedRuns:
+    """Stores run ids. They are retained as long as the runs, `retention` seconds."""
+
+    def __init__(self, redis: Redis, *, retention: float) -> None:
+        self._redis = redis
+        self._retention_ms = max(1, int(retention * 1000))
+
+    async def add(self, run_id: str, *, failed: bool) -> None:
+        """Add a run. Best effort: it has already ended."""
+        with suppress(*REDIS_UNAVAILABLE, RedisError):
+            await _add(
+                self._redis,
+                ended_runs=keys.ENDED_RUNS,
+                failed_runs=keys.FAILED_RUNS,
+                run_id=run_id,
+                failed=int(failed),
+                max_failed=_MAX_FAILED,
+                ttl_ms=self._retention_ms,
+            )
+
+    async def newest_failed(self, count: int) -> list[str]:
+        ids: list[bytes] = await self._redis.execute_command(
+            "LRANGE", keys.FAILED_RUNS, 0, count - 1
+        )
+        return [run_id.decode(errors="replace") for run_id in ids]
+
+    async def page(self, start: int, count: int, *, since: int = 0) -> list[str]:
+        """Return runs that ended at or after `since` (Unix ms), newest first, from a position."""
+        ids: list[bytes] = await self._redis.execute_command(
+            *("ZRANGE", keys.ENDED_RUNS, "+inf", since, "BYSCORE", "REV", "LIMIT", start, count)
+        )
+        return [run_id.decode(errors="replace") for run_id in ids]
+
+
+@redis_script("""
+local now = now_ms()
+redis.call('ZADD', ended_runs, now, run_id)
+redis.call('ZREMRANGEBYSCORE', ended_runs, '-inf', now - ttl_ms)
+redis.call('PEXPIRE', ended_runs, ttl_ms)
+if failed == 0 then return end
+redis.call('LPUSH', failed_runs, run_id)
+redis.call('LTRIM', failed_runs, 0, max_failed - 1)
+redis.call('PEXPIRE', failed_runs, ttl_ms)
+""")
+def _add(
+    *, ended_runs: Key, failed_runs: Key, run_id: str, failed: int, max_failed: int, ttl_ms: int
+) -> None: ...
