@@ -37,6 +37,7 @@ from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
 from worker.models.profiles.profile_settings import profile_overrides
 from worker.models.run_failures import failure_of, upstream_error_of
+from worker.models.traced_model import traced
 from worker.models.transport.error_texts import REQUEST_REASONS
 from worker.models.transport.unusable_response import UnusableResponse
 
@@ -75,12 +76,12 @@ class ModelRegistry:
         """
         settings = self._live.now
         if settings.openai.demo:
-            return self._demo
+            return traced(self._demo)
         chain = fallback_chain(settings, parse_model_name(settings, name))
         if len(chain) == 1:
-            return self._cached_model(settings, chain[0])
+            return traced(self._cached_model(settings, chain[0]))
         models = (self._cached_model(settings, name, in_chain=True) for name in chain)
-        return _FallbackChain(*models)
+        return traced(_FallbackChain(*models))
 
     async def close(self) -> None:
         self._models.clear()

@@ -1,0 +1,161 @@
+"""Responses of model servers that are not OpenAI's stream, over real HTTP."""
+
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pydantic_ai import Agent
+from structlog.testing import capture_logs
+
+from shared.providers.health import ProviderReport, ProviderReports
+from shared.redis.client import Redis
+from shared.settings import OpenAISettings, Settings
+from shared.settings.live_settings import LiveSettings
+from tests.support.upstream.client import Upstream
+from worker.models.health_probe import HealthProbe
+from worker.models.registry import ModelRegistry
+from worker.models.run_failures import failure_of
+
+ERROR = {"message": "Unsupported parameter: 'max_tokens'", "type": "invalid_request_error"}
+MESSAGE = {"role": "assistant", "content": "Hello", "reasoning_content": "Hm"}
+COMPLETION = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Generator[Upstream]:
+    server = Upstream()
+    server.start()
+    yield server
+    server.stop()
+
+
+def settings(base_url: str) -> Settings:
+    return Settings(openai=OpenAISettings(api_key=SecretStr("sk-secret"), base_url=base_url))
+
+
+@pytest.fixture
+async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
+    registry = ModelRegistry(LiveSettings(settings(upstream.base_url)))
+    yield registry
+    await registry.close()
+
+
+async def failure_for(upstream: Upstream, models: ModelRegistry, **failure: Any) -> Any:
+    await upstream.clear()
+    await upstream.script("m", [[{"text": ["unused"]}]], [failure])
+    with pytest.raises(Exception) as raised:  # noqa: PT011  (the test checks the failure)
+        async with Agent(models.get("m")).run_stream("Hi") as result:
+            await result.get_output()
+    assert len(await upstream.requests("m")) == 1
+    return failure_of(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "reason"),
+    [
+        ("<h1>Log in</h1>", "model_endpoint", "not_a_completion"),
+        ("", "model_endpoint", "not_a_completion"),
+        ({"status": "ok"}, "model_endpoint", "not_a_completion"),
+        ({"error": "Unexpected endpoint or method. (POST /x)"}, "model_endpoint", "endpoint"),
+        ({"error": {"message": "no"}}, "model_rejected", "rejected"),
+        ({"error": {"message": "x", "code": "insufficient_quota"}}, "quota_exceeded", "quota"),
+    ],
+)
+async def test_response_without_an_answer_is_not_retried(
+    upstream: Upstream, models: ModelRegistry, body: object, code: str, reason: str
+) -> None:
+    failure = await failure_for(upstream, models, status=200, body=body)
+    assert (failure.code, failure.worker_retries) == (code, False)
+    assert failure.upstream_fields["upstream_reason"] == reason
+    kind = "text/html" if isinstance(body, str) else "application/json"
+    assert failure.upstream_fields["content_type"] == kind
+
+
+async def test_rejected_parameter_is_reported(upstream: Upstream, models: ModelRegistry) -> None:
+    failure = await failure_for(upstream, models, status=400, body={"error": ERROR})
+    assert failure.code == "model_rejected"
+    assert failure.upstream_fields == {
+        "upstream_status": 400,
+        "upstream_type": "invalid_request_error",
+        "upstream_param": "max_tokens",
+        "upstream_reason": "unsupported_parameter",
+        "content_type": "application/json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ('event: error\ndata: {"error": {"type": "overloaded_error"}}', "model_unavailable"),
+        ('data: {"error": {"message": "x", "code": "429"}}', "rate_limited"),
+        ('data: {"error": "prompt is too long: 9 tokens > 8"}', "context_too_long"),
+        ('data: {"error": {"message": "x", "type": "invalid_request_error"}}', "model_rejected"),
+    ],
+)
+async def test_error_as_first_event_has_its_code(
+    upstream: Upstream, models: ModelRegistry, event: str, code: str
+) -> None:
+    assert (await failure_for(upstream, models, raw=f"{event}\n\n")).code == code
+
+
+async def test_whole_completion_is_an_answer(upstream: Upstream, models: ModelRegistry) -> None:
+    await upstream.script("m", [[{"text": ["unused"]}]], [{"status": 200, "body": COMPLETION}])
+    async with Agent(models.get("m")).run_stream("Hi") as result:
+        assert await result.get_output() == "Hello"
+    assert (result.usage.input_tokens, result.usage.output_tokens) == (3, 2)
+    assert result.response.thinking == "Hm"
+
+
+async def test_whole_completion_calls_tools(upstream: Upstream, models: ModelRegistry) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": '{"n": 2}'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    body = {**COMPLETION, "choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    await upstream.clear()
+    await upstream.script("m", [[{"text": ["Done"]}]], [{"status": 200, "body": body}])
+    received: list[int] = []
+    agent = Agent(models.get("m"), tools=[])
+
+    @agent.tool_plain
+    def add(n: int) -> str:
+        received.append(n)
+        return "ok"
+
+    async with agent.run_stream("Hi") as result:
+        assert await result.get_output() == "Done"
+    assert received == [2]
+
+
+async def report_of(redis: Redis, base_url: str) -> ProviderReport:
+    with capture_logs() as logs:
+        await HealthProbe(redis, LiveSettings(settings(base_url)), "w").probe_all()
+    assert "sk-secret" not in str(logs)
+    [report] = await ProviderReports(redis, ttl=1).read(["openai"])
+    return report
+
+
+async def test_wrong_path_is_reported_by_health_and_chat(redis: Redis, upstream: Upstream) -> None:
+    wrong = f"{upstream.url}/wrong/v1"
+    report = await report_of(redis, wrong)
+    assert (report.healthy, report.error) == (False, "model_endpoint")
+    assert report.detail
+
+    registry = ModelRegistry(LiveSettings(settings(wrong)))
+    with pytest.raises(Exception) as raised:  # noqa: PT011  (the test checks the failure)
+        await Agent(registry.get("m")).run("Hi")
+    await registry.close()
+    assert failure_of(raised.value).code == "model_endpoint"
+
+
+async def test_report_of_the_right_path_is_healthy(redis: Redis, upstream: Upstream) -> None:
+    await upstream.clear()
+    await upstream.script("m", [[{"text": ["x"]}]])
+    report = await report_of(redis, upstream.base_url)
+    assert (report.healthy, report.error, report.models) == (True, None, ("m",))
