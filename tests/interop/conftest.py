@@ -33,7 +33,8 @@ async def system() -> AsyncGenerator[InteropSystem]:
         api = Api(valkey.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS)})
         worker = Worker(valkey.url, upstream.base_url)
         stack.push_async_callback(stop_all, api, worker)
-        await start_all(api, worker)
+        for process in (api, worker):
+            await start_all(process)
         yield InteropSystem(upstream, api)
 
 

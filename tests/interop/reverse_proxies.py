@@ -30,7 +30,6 @@ http {{
 """
 _CADDY = """{
 	admin off
-	persist_config off
 	auto_https disable_redirects
 }
 
@@ -59,7 +58,9 @@ class ReverseProxy(ServerProcess):
         self.certificate = Certificate.create(folder)
         self._folder = folder
         self._api_port = api_port
-        super().__init__(*self.command(), env={"XDG_DATA_HOME": str(folder), "HOME": str(folder)})
+        super().__init__(
+            *self.command(), env={"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        )
 
     @property
     def url(self) -> str:
@@ -85,7 +86,7 @@ class ReverseProxy(ServerProcess):
 
 class NginxProxy(ReverseProxy):
     #: Instead of the configured 60 seconds.
-    read_timeout_seconds = 2
+    read_timeout_seconds = 5
 
     def command(self) -> tuple[str, ...]:
         text = self._configuration("nginx.conf")

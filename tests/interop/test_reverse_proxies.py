@@ -33,7 +33,7 @@ async def sse() -> AsyncGenerator[SseClient]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def client(proxy: ReverseProxy) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=proxy.url, verify=False, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=proxy.url, verify=False, timeout=60) as client:
         yield client
 
 
@@ -91,12 +91,13 @@ async def test_disconnect_reaches_the_api_and_stop_ends_the_run(
 @PREFIXES
 @pytest.mark.parametrize("path", ["/chat/", "//chat", "/chat//"])
 async def test_superfluous_slashes_cause_no_redirect(
-    client: httpx.AsyncClient, system: InteropSystem, name: str, prefix: str, path: str
+    proxy: ReverseProxy, system: InteropSystem, name: str, prefix: str, path: str
 ) -> None:
     await system.upstream.script(name, [[{"words": 2}]])
     body = {"id": name, "model": name, "messages": [{"role": "user", "content": "Hi"}]}
 
-    response = await client.post(f"{prefix}{path}", json=body)
+    async with httpx.AsyncClient(verify=False, timeout=60) as client:
+        response = await client.post(f"{proxy.url}{prefix}{path}", json=body)
 
     assert response.status_code == 200
     assert response.text.endswith("data: [DONE]\n\n")
