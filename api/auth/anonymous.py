@@ -46,7 +46,10 @@ class AnonymousAuthenticator:
             )
 
     def _check_page(self, headers: Headers) -> None:
-        """Reject pages of other origins. Clients other than browsers send neither header."""
+        """Reject pages of other origins. Clients other than browsers send neither header.
+
+        Over plain HTTP, browsers send `Sec-Fetch-Site` to localhost only.
+        """
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site in ("same-origin", "none") or (site is None and origin is None):
             return

@@ -30,7 +30,8 @@ http {{
 """
 _CADDY = """{
 	admin off
-	auto_https disable_redirects
+	auto_https off
+	skip_install_trust
 }
 
 """

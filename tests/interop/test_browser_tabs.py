@@ -59,7 +59,7 @@ def _stream_in_tabs_and_stop(proxy: ReverseProxy, model: str) -> list[int]:
 def _open_tab(browser: Browser, proxy: ReverseProxy, stack: ExitStack) -> Window:
     tab = Window(browser)
     stack.callback(tab.close)
-    tab.visit(f"{proxy.url}/mamba/docs")
-    tab.wait_for_text("Mamba Server")
+    tab.visit(f"{proxy.url}/mamba/models")
+    tab.wait_for_text('"models"')
     assert tab.evaluate(PROTOCOL) == "h2"
     return tab

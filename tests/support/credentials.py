@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 import jwt
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 Json = dict[str, Any]
 SECRET = "a secret of more than thirty-two bytes"
+_LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))
 _Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -66,7 +68,7 @@ KEY_PAIRS = [
 
 
 def certificate(pair: KeyPair) -> str:
-    """Return a self-signed certificate of the key, as PEM text."""
+    """Return a self-signed certificate of the key for 127.0.0.1, as PEM text."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)
     builder = (
@@ -74,6 +76,7 @@ def certificate(pair: KeyPair) -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([_LOOPBACK]), critical=False)
     )
     algorithm = None if isinstance(pair.private, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return builder.sign(pair.private, algorithm).public_bytes(Encoding.PEM).decode()
