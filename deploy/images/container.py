@@ -14,6 +14,9 @@ from typing import Any
 from tests.support.processes import ServerProcess
 
 CONTAIN = Path(__file__).with_name("contain.sh")
+#: UID and GID: those of the image, and those that OpenShift might assign.
+IMAGE_USER = "1000:1000"
+OPENSHIFT_USER = "1000680000:0"
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,12 @@ def _buildah(*arguments: str) -> str:
 class Container(ServerProcess):
     """Process 1 of an image. Its environment is that of the image and `env`."""
 
-    def __init__(self, image: Image, hostname: str, env: Mapping[str, str]) -> None:
-        self._image, self._hostname, self._settings = image, hostname, env
+    def __init__(
+        self, image: Image, hostname: str, env: Mapping[str, str], user: str = IMAGE_USER
+    ) -> None:
+        self._image, self._settings, self._user = image, env, user
         command = [*image.config["Entrypoint"], *image.config["Cmd"]]
-        super().__init__(*_contained(image, hostname, env, command))
+        super().__init__(*_contained(image, hostname, env, user, command))
 
     def send(self, number: signal.Signals) -> None:
         os.kill(_only_child(self.child.pid), number)
@@ -67,24 +72,42 @@ class Container(ServerProcess):
         self._output.close()
 
     async def is_healthy(self) -> bool:
-        return await is_healthy(self._image, self._hostname, self._settings)
+        """Run the image's health check in this container, as Docker and Kubernetes do."""
+        children = _children(self.child.pid)
+        if not children:
+            return False
+        uid, gid = self._user.split(":")
+        entered = ("--target", children[0], "--mount", "--uts", "--pid", "--root", "--wd")
+        command = _with_variables(self._image, self._settings, self._image.health)
+        return await _succeeds("nsenter", *entered, "--setgid", gid, "--setuid", uid, *command)
 
 
 async def is_healthy(image: Image, hostname: str, env: Mapping[str, str]) -> bool:
-    """Run the image's health check in a container with that host name."""
-    command = _contained(image, hostname, env, image.health)
+    """Run the image's health check in a new container."""
+    return await _succeeds(*_contained(image, hostname, env, IMAGE_USER, image.health))
+
+
+async def _succeeds(*command: str) -> bool:
     child = await asyncio.create_subprocess_exec(*command)
     return await child.wait() == 0
 
 
 def _contained(
-    image: Image, hostname: str, env: Mapping[str, str], command: Sequence[str]
+    image: Image, hostname: str, env: Mapping[str, str], user: str, command: Sequence[str]
 ) -> list[str]:
+    target = [str(image.root), hostname, image.config["WorkingDir"], user]
+    return [str(CONTAIN), *target, *_with_variables(image, env, command)]
+
+
+def _with_variables(image: Image, env: Mapping[str, str], command: Sequence[str]) -> list[str]:
     variables = [f"{name}={value}" for name, value in {**image.environment, **env}.items()]
-    target = [str(image.root), hostname, image.config["WorkingDir"]]
-    return [str(CONTAIN), *target, "env", "-i", *variables, *command]
+    return ["env", "-i", *variables, *command]
 
 
 def _only_child(pid: int) -> int:
-    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    [child] = _children(pid)
     return int(child)
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

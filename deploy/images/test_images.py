@@ -11,13 +11,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.images.container import Container, Image, is_healthy, mounted
+from deploy.images.container import (
+    IMAGE_USER,
+    OPENSHIFT_USER,
+    Container,
+    Image,
+    is_healthy,
+    mounted,
+)
 from tests.support.processes import Valkey, free_port
 from tests.support.wait import until
 
 HERE = Path(__file__).parent
 BASE = "localhost/mamba-server/base"
-REQUIRED_TOOLS = ("buildah", "mmdebstrap", "unshare")
+REQUIRED_TOOLS = ("buildah", "mmdebstrap", "nsenter", "unshare")
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -75,13 +82,14 @@ def test_build_is_reproducible(api: Image) -> None:
         assert again.layer_ids == api.layer_ids
 
 
+@pytest.mark.parametrize("user", [IMAGE_USER, OPENSHIFT_USER])
 async def test_images_answer_a_chat_and_end_on_sigterm(
-    api: Image, worker: Image, valkey: Valkey
+    api: Image, worker: Image, valkey: Valkey, user: str
 ) -> None:
     port = str(free_port())
     redis = {"MAMBA_REDIS__URL": valkey.url}
-    server = Container(api, "api-1", {**redis, "MAMBA_SERVER__PORT": port})
-    agent_worker = Container(worker, "worker-1", {**redis, "MAMBA_OPENAI__DEMO": "true"})
+    server = Container(api, "api-1", {**redis, "MAMBA_SERVER__PORT": port}, user)
+    agent_worker = Container(worker, "worker-1", {**redis, "MAMBA_OPENAI__DEMO": "true"}, user)
     server.start()
     agent_worker.start()
     try:
