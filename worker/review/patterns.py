@@ -24,7 +24,7 @@ def pattern_findings(source: ReviewSource) -> Iterator[Finding]:
     rules = [rule for rule in RULES if language.grammar in rule.languages]
     for fragment in source.fragments:
         root = SgRoot(dedent(fragment.text), language.grammar).root()
-        if source.complete and (error := _syntax_error(root)) is not None:
+        if source.complete and (error := _syntax_error(root, language.grammar)) is not None:
             yield _finding(source, fragment, error, _SYNTAX)
         elif source.complete and language.grammar == "json":
             yield from _json_findings(source, fragment)
@@ -44,6 +44,8 @@ _SYNTAX = Rule(
 _DUPLICATE_KEY = Rule(
     "duplicate-key", (), "", "medium", "bug", "This key appears twice, so one value is lost."
 )
+#: Their macros are not expanded, so correct code can be unparsable.
+_WITH_MACROS = ("c", "cpp")
 _PAIRS = {"json": "pair", "yaml": "block_mapping_pair"}
 
 
@@ -71,8 +73,8 @@ def _duplicate_keys(root: SgNode, grammar: str) -> Iterator[SgNode]:
                 yield key
 
 
-def _syntax_error(root: SgNode) -> SgNode | None:
-    return root.find(kind="ERROR")
+def _syntax_error(root: SgNode, grammar: str) -> SgNode | None:
+    return None if grammar in _WITH_MACROS else root.find(kind="ERROR")
 
 
 def _matches(root: SgNode, rule: Rule) -> list[SgNode]:

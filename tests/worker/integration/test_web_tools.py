@@ -138,6 +138,18 @@ async def test_invalid_search_response_fails_the_search(pages: Pages, body: byte
     assert (result.outcome, "The search failed" in str(result.content)) == ("retried", True)
 
 
+async def test_large_search_results_are_bounded(pages: Pages) -> None:
+    large = {"url": "https://a.example/", "title": "t" * 99_999, "content": "c" * 99_999}
+    unusable: Any = {"title": "no URL", "content": ""}
+    results = {"results": [{**row, "score": 0.5} for row in (large, {**unusable, "url": ""})]}
+    pages.pages["/search"] = _json(results)
+
+    found: Any = (await call(tavily(pages), "search_web", query="snakes")).content
+
+    [page] = found
+    assert (page["title"], page["excerpt"]) == ("t" * 300 + " …", "c" * 2000 + " …")
+
+
 async def test_unreachable_search_provider_fails_the_search() -> None:
     async with Pages({}) as gone:
         settings = tavily(gone)

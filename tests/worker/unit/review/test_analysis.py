@@ -144,3 +144,20 @@ def test_findings_are_sorted_by_severity() -> None:
 def test_unparsable_code_is_analyzed_without_error(text: str) -> None:
     for path in ("a.py", "a.ts", "a.c", "a.json", "a.unknown"):
         assert analyze([source(path, text)]).files[0].path == path
+
+
+def test_macros_of_c_are_no_syntax_errors() -> None:
+    assert (
+        findings(source("a.c", "BEGIN_DECLS\nextern int f (int) THROW NONNULL ((1));\n}\n")) == []
+    )
+
+
+def test_errors_of_data_formats_are_found() -> None:
+    for path, text in {
+        "a.json": '{"a": 1, "b": }',
+        "b.json": '{"a": 1,\n"a": 2}',
+        "a.yaml": "a: [1\nb: }",
+        "b.yaml": "a: 1\nb: 2\na: 3\n",
+    }.items():
+        assert [f.severity for f in findings(source(path, text))] == ["medium"]
+    assert findings(source("c.yaml", "a: {b: 1}\nc:\n  b: 1\n  d: &x\n    b: 1\n")) == []

@@ -105,7 +105,7 @@ async def test_error_about_an_unknown_path_is_short() -> None:
         await report_finding(context, finding)
 
 
-def test_note_says_how_many_items_do_not_fit() -> None:
+def test_note_counts_the_items_that_do_not_fit() -> None:
     result = bounded(["x" * 1000] * 100, left_out=5, advice="Ask for less.")
 
     assert len(result) == 30
