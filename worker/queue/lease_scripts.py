@@ -4,14 +4,21 @@ from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
 
-# Claims one due job of each queue in turn, and returns them as pairs of queue and job id. Deletes
-# the wakeup tokens if no due job is left. `queue_pairs` are the keys of each queue and its wakeups.
-@redis_script("""
+# Claims one due job of each queue in turn, and returns them as pairs of queue and job id.
+# `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
+# A claim takes at most what the worker lacks to its even share of all jobs, or one job: a worker
+# that is quick to respond would take a whole burst. A queue with due jobs left keeps a wakeup token.
+@redis_script(
+    PUSH_WAKEUP,
+    """
 local now = now_ms()
-local queues, wakeups, due, claimed = {}, {}, {}, {}
+local queues, wakeups, due, claimed, jobs = {}, {}, {}, {}, 0
 for i = 1, #queue_pairs, 2 do
   queues[#queues + 1], wakeups[#wakeups + 1] = queue_pairs[i], queue_pairs[i + 1]
+  jobs = jobs + redis.call('ZCARD', queue_pairs[i])
 end
+local share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
+count = math.min(count, math.max(1, share - running))
 for q, queue in ipairs(queues) do
   due[q] = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, count)
 end
@@ -25,13 +32,25 @@ for row = 1, count do
     end
   end
 end
-if #claimed < count then
-  for _, wakeup in ipairs(wakeups) do redis.call('DEL', wakeup) end
+for q, wakeup in ipairs(wakeups) do
+  if #redis.call('ZRANGEBYSCORE', queues[q], '-inf', now, 'LIMIT', 0, 1) == 0 then
+    redis.call('DEL', wakeup)
+  elseif redis.call('EXISTS', wakeup) == 0 then
+    push_wakeup(wakeup)
+  end
 end
 return claimed
-""")
+""",
+)
 def claim(
-    *, queue_pairs: Keys, lease_ms: int, count: int, lease_prefix: str, worker_id: str
+    *,
+    workers: Key,
+    queue_pairs: Keys,
+    lease_ms: int,
+    count: int,
+    running: int,
+    lease_prefix: str,
+    worker_id: str,
 ) -> list[list[bytes]]: ...
 
 

@@ -3,7 +3,8 @@
 It adds to arq:
 
 - Claims: one round trip takes due jobs and moves their score into the future by the lease, so jobs
-  in progress are never ahead of waiting ones. Plain arq starts no new jobs behind 100 of them.
+  in progress are never ahead of waiting ones. Plain arq starts no new jobs behind 100 of them. A
+  worker that already has its share of all jobs takes one at a time, so bursts spread evenly.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
 - Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds.
 - Reconnects: the worker waits while Redis is unavailable.
@@ -172,9 +173,11 @@ class LeaseWorker(Worker):
         queues = self._rotate_queues()
         claimed = await lease_scripts.claim(
             self._redis,
+            workers=keys.WORKERS,
             queue_pairs=[key for queue in queues for key in (queue, keys.wakeup(queue))],
             lease_ms=self._lease_ms,
             count=count,
+            running=self.job_counter,
             lease_prefix=keys.lease(""),
             worker_id=self._id,
         )

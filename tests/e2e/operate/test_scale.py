@@ -59,29 +59,34 @@ async def test_new_chat_is_not_blocked_by_200_running_chats(
             assert text(events) == "lo"
 
 
-async def test_two_workers_share_a_burst(workerless: System, sse: SseClient, name: str) -> None:
+@pytest.mark.parametrize(("workers", "chats"), [(2, CHAT_COUNT), (6, 60)])
+async def test_idle_workers_share_a_burst_evenly(
+    workerless: System, sse: SseClient, name: str, workers: int, chats: int
+) -> None:
     await workerless.upstream.script(name, PAUSED)
 
     async with (
-        workerless.start_workers(2),
-        _paused_chats(workerless, sse, name) as streams,
+        workerless.start_workers(workers),
+        _paused_chats(workerless, sse, name, chats) as streams,
         workerless.redis() as redis,
     ):
         leases = [keys.lease(stream.run_id) for stream in streams]
         holders: list[bytes] = await redis.execute_command("MGET", *leases)
         shares = Counter(holders)
-        assert len(shares) == 2
-        assert min(shares.values()) >= CHAT_COUNT // 10
+        assert len(shares) == workers
+        assert max(shares.values()) <= 2 * min(shares.values()), shares
 
         await workerless.upstream.release(name)
         await asyncio.gather(*(stream.rest() for stream in streams))
 
 
 @asynccontextmanager
-async def _paused_chats(system: System, sse: SseClient, model: str) -> AsyncGenerator[list[Stream]]:
+async def _paused_chats(
+    system: System, sse: SseClient, model: str, count: int = CHAT_COUNT
+) -> AsyncGenerator[list[Stream]]:
     """Open chats whose answers have started and wait for the model."""
     async with AsyncExitStack() as stack:
-        asking = [sse.ask(system.chat, f"{model}-{n}", model=model) for n in range(CHAT_COUNT)]
+        asking = [sse.ask(system.chat, f"{model}-{n}", model=model) for n in range(count)]
         streams = await asyncio.gather(*map(stack.enter_async_context, asking))
         await asyncio.gather(*(stream.until("text-delta") for stream in streams))
         yield streams
