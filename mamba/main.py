@@ -15,6 +15,9 @@ def __getattr__(name: str) -> "FastAPI":
 
 @cache
 def _app() -> "FastAPI":
+    from shared.telemetry.metrics_folder import prepare_metrics_folder  # noqa: PLC0415
+
+    prepare_metrics_folder()
     from api.app import create_app  # noqa: PLC0415
     from shared.settings import load_settings  # noqa: PLC0415
 

@@ -13,6 +13,7 @@ from arq.connections import ArqRedis
 from arq.worker import func
 
 from shared.agents.catalog import AgentCatalog
+from shared.backoff import Backoff
 from shared.chat.titles import TitleStore
 from shared.monitoring.metrics_history import MetricsHistory
 from shared.monitoring.sampler import MetricsSampler
@@ -24,7 +25,7 @@ from shared.processes.workers import WorkerRegistry
 from shared.providers.names import DEMO_HINT
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, Redis, open_pool
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError, open_pool
 from shared.redis.subscriber import Subscriber
 from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
@@ -87,7 +88,7 @@ async def _serve(settings: Settings) -> None:
             live.on_change(lambda new: logs.configure(new.logging.level, new.logging.format))
             await stack.enter_async_context(Reload(live))
             worker, stores = await _compose(live, identity.id, stack, stop)
-            await _wait_for_redis(cast("Redis", worker.pool), stop)
+            await _wait_for_redis(stores, stop)
             _register_gauges(worker)
             stack.enter_context(serve_metrics(settings.worker))
             _log_start(settings, identity.id)
@@ -185,14 +186,20 @@ def _metrics_sampler(stores: Stores, live: LiveSettings, worker_id: str) -> Metr
     )
 
 
-async def _wait_for_redis(redis: Redis, stop: asyncio.Event) -> None:
+async def _wait_for_redis(stores: Stores, stop: asyncio.Event) -> None:
+    backoff = Backoff(0.1, 5)
     while not stop.is_set():
         try:
-            await redis.execute_command("PING")
-        except REDIS_UNAVAILABLE as error:
-            log.warning("worker.redis_unavailable", message="Waiting for Redis", error=str(error))
+            await stores.queue.execute_command("PING")
+            await stores.each_stream_node("PING")
+        except (*REDIS_UNAVAILABLE, RedisError) as error:
+            delay = backoff.failed()
+            if backoff.should_log():
+                log.warning(
+                    "worker.redis_unavailable", message="Waiting for Redis", error=str(error)
+                )
             with suppress(TimeoutError):
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(delay):
                     await stop.wait()
         else:
             return

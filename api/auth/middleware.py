@@ -9,7 +9,7 @@ from api.auth.public_routes import is_public_request
 from api.http import problems
 from shared.errors import Refusal
 from shared.settings.live_settings import LiveSettings
-from shared.telemetry.logs import bind
+from shared.telemetry.logs import bind, pseudonym
 
 log = structlog.stdlib.get_logger()
 
@@ -33,7 +33,7 @@ class AuthMiddleware:
             await problems.refusal_response(scope, refusal)(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
-        with bind(owner=principal.owner):
+        with bind(owner=pseudonym(principal.owner)):
             await self._app(scope, receive, send)
 
 

@@ -26,6 +26,7 @@ from shared.runs.run import Run, new_run_id
 from shared.runs.store import RunStore
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
+from shared.telemetry.logs import pseudonym
 
 log = structlog.stdlib.get_logger()
 
@@ -84,8 +85,14 @@ class ChatService:
         if admitted.run_id != run.id:
             return await self._accepted_before(admitted)
         count_accepted_run(run.agent)
-        fields = {"run_id": run.id, "agent": run.agent, "messages": len(chat.messages)}
-        log.info("run.accepted", message="Run accepted and queued", **fields)
+        log.info(
+            "run.accepted",
+            message="Run accepted and queued",
+            run_id=run.id,
+            chat=pseudonym(run.chat_id),
+            agent=run.agent,
+            messages=len(chat.messages),
+        )
         if admitted.superseded:
             await self._supersede(admitted.superseded, run)
         return AcceptedRun(run, admitted.rate_limit_status)

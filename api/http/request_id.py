@@ -5,7 +5,7 @@ import secrets
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.telemetry.logs import bind
+from shared.telemetry.logs import bind, unbind
 
 _HEADER = b"x-request-id"
 _VALID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -32,7 +32,10 @@ class RequestIdMiddleware:
             await send(message)
 
         with bind(request_id=request_id):
-            await self._app(scope, receive, send_with_id)
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                unbind("run_id", "chat")
 
 
 def _received_id(scope: Scope) -> str | None:

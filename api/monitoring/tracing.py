@@ -1,14 +1,22 @@
-"""Trace spans of runs. `api/http/request_trace.py` records the spans of requests."""
+"""Trace spans of runs, and the ids in the log lines of their requests.
+
+`api/http/request_trace.py` records the spans of requests.
+"""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from shared.runs.run import Run
 from shared.telemetry import tracing
+from shared.telemetry.logs import bind_from_here, pseudonym
 
 
 def trace_run(run: Run) -> None:
-    """Add the run's id to the current span, and a link to the run's trace if it has one."""
+    """Add the run to the request's span and log lines.
+
+    The span has the run's id, and a link to the run's trace if it has one.
+    """
+    bind_from_here(run_id=run.id, chat=pseudonym(run.chat_id))
     span = tracing.current()
     span.set({"mamba.run.id": run.id})
     if run.traceparent:

@@ -25,7 +25,7 @@ from mamba.supervisor.children import dying_with_parent
 from shared.errors import SettingsError
 from shared.settings import Settings
 from shared.telemetry import logs
-from shared.telemetry.metrics import METRICS_FOLDER
+from shared.telemetry.metrics_folder import METRICS_FOLDER
 
 log = structlog.stdlib.get_logger()
 

@@ -53,6 +53,8 @@ class AgentCard(BaseModel):
     display_tools: bool = False
     queue: AgentName = MAIN_QUEUE
     limits: AgentLimits = AgentLimits()
+    #: Whether the agent file describes it. All workers read the same file.
+    from_file: bool = False
 
 
 #: The agent of requests without an agent name.

@@ -1,10 +1,11 @@
 """The catalog of agents, published by workers and read by the API.
 
 An agent without workers, for example during a rollout, stays in the catalog for a while, and its
-runs wait.
+runs wait. An agent that was removed from the agent file does not: workers withdraw it, or stop
+renewing it while they renew others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
@@ -16,6 +17,8 @@ from shared.settings import Settings
 
 #: How long an agent stays in the catalog after its last publication.
 KEPT_SECONDS = 600
+#: A file agent was removed if workers have renewed other agents for this time, but not this one.
+_REMOVED_MS = 10_000
 
 
 class AgentCatalog:
@@ -23,9 +26,17 @@ class AgentCatalog:
         self._redis = redis
         self._ttl_ms = int(live_ttl * 1000)
 
-    async def publish(self, cards: Sequence[AgentCard]) -> None:
-        """Publish or renew the cards of these agents."""
-        pairs = [text for card in cards for text in (card.name, card.model_dump_json())]
+    async def publish(
+        self, cards: Sequence[AgentCard], *, also_in_file: Iterable[str] = ()
+    ) -> None:
+        """Publish or renew the cards of these agents.
+
+        `also_in_file` names agents of the agent file. Those that other workers have published are
+        renewed: this worker may not serve their queues, but they were not removed.
+        """
+        texts = dict.fromkeys(also_in_file, "")
+        texts |= {card.name: card.model_dump_json() for card in cards}
+        pairs = [text for pair in texts.items() for text in pair]
         await _publish(
             self._redis,
             catalog=keys.AGENTS,
@@ -34,16 +45,30 @@ class AgentCatalog:
             names_and_cards=pairs,
         )
 
+    async def withdraw(self, names: Iterable[str]) -> None:
+        """Remove agents that were removed from the agent file."""
+        await self._redis.execute_command("HDEL", keys.AGENTS, *names)
+
     async def read(self) -> list[AgentCard]:
         """Return all cards, without those of a newer version that this process cannot parse."""
         fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.AGENTS)
-        cards = (_card(value.partition(b" ")[2]) for value in fields.values())
-        return [card for card in cards if card is not None]
+        published = [(_time(value), _card(value.partition(b" ")[2])) for value in fields.values()]
+        newest = max((time for time, _ in published), default=0)
+        return [
+            card
+            for time, card in published
+            if card and not (card.from_file and time < newest - _REMOVED_MS)
+        ]
 
     async def queues(self, settings: Settings) -> set[str]:
         """Return the names of all queues of agents and of the settings."""
         named = {*settings.models.queues.values(), *settings.worker.queues}
         return named | {card.queue for card in await self.read()}
+
+
+def _time(value: bytes) -> int:
+    time = value.partition(b" ")[0]
+    return int(time) if time.isdigit() else 0
 
 
 def _card(text: bytes) -> AgentCard | None:
@@ -54,7 +79,7 @@ def _card(text: bytes) -> AgentCard | None:
 
 
 # Publishes cards and removes those that were not published again for `max_age_ms`.
-# A field's value is `<time> <card>`.
+# A field's value is `<time> <card>`. A card without text keeps the one that is known.
 @redis_script("""
 local now = now_ms()
 local known = redis.call('HGETALL', catalog)
@@ -63,8 +88,11 @@ for i = 1, #known, 2 do
   if published_at < now - max_age_ms then redis.call('HDEL', catalog, known[i]) end
 end
 for i = 1, #names_and_cards, 2 do
-  local value = string.format('%d', now) .. ' ' .. names_and_cards[i + 1]
-  redis.call('HSET', catalog, names_and_cards[i], value)
+  local name, card = names_and_cards[i], names_and_cards[i + 1]
+  if card == '' then
+    card = string.match(redis.call('HGET', catalog, name) or '', '^%d+ (.*)$')
+  end
+  if card then redis.call('HSET', catalog, name, string.format('%d', now) .. ' ' .. card) end
 end
 redis.call('PEXPIRE', catalog, ttl_ms)
 """)

@@ -11,13 +11,11 @@ from typing import Any, Protocol
 import structlog
 
 from shared.background_task import BackgroundTask
-from shared.backoff import delay_after
+from shared.backoff import Backoff
 from shared.redis.client import REDIS_UNAVAILABLE, Argument, connection_options
 from shared.redis.push_connection import Push, PushConnection, open_push_connection
 
 log = structlog.stdlib.get_logger()
-
-_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Listener(Protocol):
@@ -105,25 +103,25 @@ class Subscriber(BackgroundTask):
         """The connection was lost, or could not be opened."""
 
     async def _run(self) -> None:
-        failures = 0
+        backoff = Backoff(0.05, 5)
         while True:
             try:
                 connection = await open_push_connection(
                     self._options, self._name, on_push=self._on_push, on_error=self._on_error
                 )
             except (*REDIS_UNAVAILABLE, TimeoutError) as error:
-                delay = delay_after(failures, _RETRY_SECONDS)
-                failures += 1
-                log.warning(
-                    "subscriber.connect_failed",
-                    message="Could not connect to Redis for pub/sub",
-                    error=str(error),
-                    retry_in=delay,
-                )
+                delay = backoff.failed()
+                if backoff.should_log():
+                    log.warning(
+                        "subscriber.connect_failed",
+                        message="Could not connect to Redis for pub/sub",
+                        error=str(error),
+                    )
                 self._on_lost()
                 await asyncio.sleep(delay)
                 continue
-            failures = 0
+            if backoff.succeeded():
+                log.info("subscriber.connected", message="Connected to Redis for pub/sub again")
             await self._serve(connection)
 
     async def _serve(self, connection: PushConnection) -> None:

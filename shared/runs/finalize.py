@@ -14,6 +14,7 @@ from shared.streams.event_stream import Append, Closure, EventStream, read_all
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
+from shared.telemetry.logs import bind
 from shared.telemetry.metrics import RUN_ERRORS, count_run
 
 log = structlog.stdlib.get_logger()
@@ -80,7 +81,8 @@ class RunFinalizer:
         """
         if not await self._append(run, ending):
             return False
-        await self.record(run.id, run.agent, run.model, ending.closure)
+        with bind(request_id=run.request_id):
+            await self.record(run.id, run.agent, run.model, ending.closure)
         if self._queue is not None:
             await self._queue.remove(run.id, queue=run.queue)
         return True
@@ -99,13 +101,15 @@ class RunFinalizer:
         return not isinstance(verdict, Exception)
 
     async def record(
-        self, run_id: str, agent: str, model: str, closure: Closure, **fields: int
+        self, run_id: str, agent: str, model: str, closure: Closure, **fields: object
     ) -> None:
         """Record the end of a run. `fields` are added to the log event."""
         log.info(
             "run.ended",
             message="Run ended",
             run_id=run_id,
+            agent=agent,
+            model=model,
             state=closure.state,
             error=closure.error,
             **fields,

@@ -40,6 +40,7 @@ _OPENAI_VARIABLES: Mapping[Key, tuple[str, ...]] = {
 }
 #: The value that Kubernetes sets in `MAMBA_SERVER_PORT` for a service named mamba-server.
 _SERVICE_LINK = re.compile(r"^(tcp|udp|sctp)://")
+_NOT_UTF_8 = "it is not UTF-8 text; save it as UTF-8"
 #: Quoted file content in a YAML parser's message, which may contain secrets.
 _QUOTED = re.compile(r"'[^'<][^']+'")
 
@@ -116,7 +117,7 @@ def read_env_file(root: type[BaseModel], path: Path, shown: str) -> SettingsSour
     try:
         found = dotenv_values(path, encoding="utf-8") if path.exists() else {}
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else _NOT_UTF_8
         return SettingsSource(
             file=shown, problems=[SettingsProblem(shown, f"cannot be read: {reason}")]
         )
@@ -130,7 +131,8 @@ def read_variables(
     source = SettingsSource(file=file)
     for name, key in _mamba_variables(root, environment, source):
         source.variables[key] = name
-        _set(source, root, key, environment[name])
+        # Files with CRLF and copied values add white space.
+        _set(source, root, key, environment[name].strip())
     return _validated(source, root)
 
 
@@ -141,11 +143,11 @@ def _mamba_variables(
     found = {
         name: _key_of(name)
         for name, value in environment.items()
-        if name.upper().startswith(PREFIX) and value
+        if name.upper().startswith(PREFIX) and value.strip()
     }
     for key, names in _OPENAI_VARIABLES.items():
-        present = [name for name in names if environment.get(name)]
-        if len({environment[name] for name in present}) > 1:
+        present = [name for name in names if environment.get(name, "").strip()]
+        if len({environment[name].strip() for name in present}) > 1:
             text = f"differs from {present[1]}. Both set {dotted(key)}. Keep one of them."
             source.problems.append(SettingsProblem(present[0], text, source.file))
         if present:
@@ -174,14 +176,16 @@ def _set(source: SettingsSource, root: type[BaseModel], key: Key, text: str) -> 
     name, annotation = source.variables[key], type_of(root, key)
     if annotation is None and key not in RENAMED:
         close = closest_key(root, key)
-        source.problems.append(_unknown(name, variable_name(close) if close else None, source.file))
+        hint = variable_name(close) if close and close != key else None
+        source.problems.append(_unknown(name, hint, source.file))
     elif annotation is None or not is_compound(annotation) or _is_plain_text(annotation, text):
         set_value(source.tree, key, text)
     else:
         try:
             set_value(source.tree, key, _normalize(json.loads(text), annotation))
-        except json.JSONDecodeError as error:
-            reason = f"must be JSON (syntax error at character {error.pos + 1})"
+        except (ValueError, RecursionError) as error:
+            position = error.pos + 1 if isinstance(error, json.JSONDecodeError) else 1
+            reason = f"must be JSON (syntax error at character {position})"
             source.problems.append(
                 SettingsProblem(dotted(key), reason, _describe_origin(name, source.file))
             )
@@ -263,4 +267,6 @@ def _yaml_reason(error: Exception) -> str:
         mark = error.problem_mark
         problem = _QUOTED.sub("…", error.problem or "it is not valid YAML")
         return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+    if isinstance(error, UnicodeError):
+        return _NOT_UTF_8
     return "it is not valid YAML"

@@ -7,6 +7,7 @@ task. While tracing is on, each line has the ids of the current span.
 import logging
 import sys
 import traceback
+from hashlib import sha256
 from typing import Literal
 
 import structlog
@@ -17,6 +18,9 @@ from shared.telemetry import tracing
 LineFormat = Literal["json", "console"]
 
 bind = structlog.contextvars.bound_contextvars
+#: Bind without a context: every later line of the current task has the ids.
+bind_from_here = structlog.contextvars.bind_contextvars
+unbind = structlog.contextvars.unbind_contextvars
 
 
 def configure(level: str, line_format: LineFormat) -> None:
@@ -54,6 +58,11 @@ def configure(level: str, line_format: LineFormat) -> None:
 def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     event.update(tracing.ids())
     return event
+
+
+def pseudonym(text: str) -> str:
+    """Return 12 hex digits that stand for an id, such as an owner, that may be personal data."""
+    return sha256(text.encode(errors="replace")).hexdigest()[:12]
 
 
 def raise_location(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from shared.telemetry.metrics_folder import METRICS_FOLDER
 from shared.version import installed_version
 
 #: `_created` series would double the number of series.
@@ -20,8 +21,6 @@ prometheus_client.disable_created_metrics()
 
 #: Maximum number of values of a label; further values become `other`.
 _MAX_LABEL_VALUES = 100
-#: The variable of prometheus_client that names the folder for multiprocess mode.
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 #: Bucket bounds in seconds, from the first token of a local model to a run's maximum duration.
 DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)

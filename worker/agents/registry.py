@@ -74,10 +74,14 @@ class AgentRegistry:
         """The cards of the agents whose queues this worker serves."""
         served = self.queues()
         return [
-            _card(engine)
+            _card(engine, from_file=engine.definition.name in self._file_agents)
             for engine in self._engines()
             if keys.queue(engine.definition.queue) in served
         ]
+
+    def file_agents(self) -> set[str]:
+        """The names of the agents that the agent file describes."""
+        return set(self._file_agents)
 
     async def reload(self) -> None:
         """Rebuild the file agents if the file has changed. An invalid file changes nothing."""
@@ -169,7 +173,7 @@ def _by_name(definitions: Iterable[AgentDefinition]) -> dict[str, AgentDefinitio
     return by_name
 
 
-def _card(engine: AgentEngine) -> AgentCard:
+def _card(engine: AgentEngine, *, from_file: bool) -> AgentCard:
     definition = engine.definition
     return AgentCard(
         name=definition.name,
@@ -182,6 +186,7 @@ def _card(engine: AgentEngine) -> AgentCard:
         display_tools=definition.display_tools,
         queue=definition.queue,
         limits=definition.limits,
+        from_file=from_file,
     )
 
 

@@ -55,11 +55,16 @@ class UsageMeter:
         self._counted = self._before + RunUsage()
         return self._before + RunUsage()
 
+    @property
+    def used(self) -> RunUsage:
+        """What this attempt has used so far."""
+        return self._counted - self._before
+
     async def record(self, usage: RunUsage) -> None:
         """Count the usage so far, and store it for limits and operators."""
         count_usage(self._model, usage - self._counted)
         self._counted = usage + RunUsage()
-        used = usage - self._before
+        used = self.used
         used.tool_calls = 0
         try:
             await self._runs.record_usage(

@@ -14,6 +14,7 @@ from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, r
 from shared.streams.events import FinishReason, Start
 from shared.streams.transcript import Transcript
 from worker.agents.engine import AgentEngine
+from worker.agents.usage import UsageMeter
 from worker.jobs.running_runs import Interrupt, RunningRun
 from worker.models.run_failures import Failure
 from worker.output.writer import GroupCommit, RunWriter
@@ -74,6 +75,16 @@ class Attempt:
         self._finalizer = services.finalizer
         self._continued = found.continued
         self._began = time.monotonic()
+        self._worker_id = services.worker_id
+        #: Milliseconds from admission to the first content, if this attempt wrote it.
+        self._first_token_ms: int | None = None
+        self.meter = UsageMeter(
+            services.runs,
+            self.job.run_id,
+            takeover.attempt,
+            self.job.model,
+            continues=self.job.continues,
+        )
         #: The output of the runs that this one continues and of its earlier attempts.
         self.transcript = self._fold(found.entries)
         self.writer = RunWriter(
@@ -150,7 +161,12 @@ class Attempt:
             job.model,
             closure,
             attempt=self.takeover.attempt,
+            worker_id=self._worker_id,
+            wait_ms=round(self.takeover.waited * 1000),
+            first_token_ms=self._first_token_ms,
             duration_ms=round(seconds * 1000),
+            input_tokens=self.meter.used.input_tokens,
+            output_tokens=self.meter.used.output_tokens,
         )
 
     @property
@@ -160,6 +176,7 @@ class Attempt:
 
     def _count_first_token(self) -> None:
         waited = self.takeover.waited + self._elapsed
+        self._first_token_ms = round(waited * 1000)
         count_first_token(self.job.agent, self.job.model, waited)
 
 

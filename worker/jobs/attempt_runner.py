@@ -13,7 +13,6 @@ from shared.settings import RunSettings
 from shared.streams.event_stream import Takeover
 from shared.telemetry.metrics import AGENT_LABELS, expect_run
 from worker.agents.engine import AgentEngine
-from worker.agents.usage import UsageMeter
 from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
 from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.running_runs import Interrupt, RunningRun
@@ -90,14 +89,9 @@ class AttemptRunner:
         limit = asyncio.timeout(seconds - attempt.takeover.elapsed)
         try:
             async with limit:
-                meter = UsageMeter(
-                    self._services.runs,
-                    job.run_id,
-                    attempt.takeover.attempt,
-                    job.model,
-                    continues=job.continues,
+                reason = await attempt.agent.run(
+                    job, attempt.transcript, attempt.writer, attempt.meter
                 )
-                reason = await attempt.agent.run(job, attempt.transcript, attempt.writer, meter)
         except StreamError:
             raise
         except Exception as error:  # noqa: BLE001  (every accepted run reaches a terminal event)

@@ -57,7 +57,8 @@ class ChatRunner:
     async def __call__(self, ctx: dict[str, Any], args: object = None, *_: Any, **__: Any) -> None:
         job = _decode(args)
         run_id = job.run_id if job else ctx["job_id"]
-        with bind(run_id=run_id), self._running.enter(run_id) as running_run:
+        ids = {"run_id": run_id, **({"request_id": job.request_id} if job else {})}
+        with bind(**ids), self._running.enter(run_id) as running_run:
             try:
                 if job is None:
                     await self.drop(run_id, UNREADABLE)
@@ -92,13 +93,12 @@ class ChatRunner:
             await self._finalizer.end(run, failure.ending(run.request_id))
 
     async def _run(self, job: RunChat, running_run: RunningRun) -> None:
-        with bind(request_id=job.request_id):
-            agent = self._agents.get(job.agent)
-            if agent is None:
-                await self._hand_back(job, running_run)
-                return
-            while not await self._attempts.run(job, agent, running_run):
-                pass
+        agent = self._agents.get(job.agent)
+        if agent is None:
+            await self._hand_back(job, running_run)
+            return
+        while not await self._attempts.run(job, agent, running_run):
+            pass
 
     async def _hand_back(self, job: RunChat, running_run: RunningRun) -> None:
         """Leave a run to a worker that has its agent. During a rollout, versions differ."""

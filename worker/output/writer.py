@@ -14,7 +14,7 @@ from typing import Self
 import structlog
 
 from shared.background_task import BackgroundTask
-from shared.backoff import delay_after
+from shared.backoff import Backoff
 from shared.errors import Fenced, StreamClosed, StreamGap
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.streams.event_stream import Append, Closure, EventStream
@@ -39,7 +39,8 @@ _MAX_BUFFERED_EVENTS = 512
 _REJECTION_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
 #: Events that show content to a reader.
 _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
-_RETRY_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5)
+#: Answers pause while Redis is unreachable, so the delay stays short.
+_MOST_RETRY_SECONDS = 1.0
 
 
 class GroupCommit:
@@ -93,22 +94,23 @@ class _Shard(BackgroundTask):
 
     async def _append(self, appends: list[Append]) -> list[bool | Exception]:
         """Repeat until Redis has replied. Appends are idempotent."""
-        failures = 0
+        backoff = Backoff(0.02, _MOST_RETRY_SECONDS)
         while True:
             try:
                 with APPEND_SECONDS.time():
                     verdicts = await self._stream.append(*appends)
             except REDIS_UNAVAILABLE as error:
-                delay = delay_after(failures, _RETRY_SECONDS)
-                failures += 1
-                log.warning(
-                    "commit.redis_unavailable",
-                    message="Redis is unreachable, the append will be repeated",
-                    error=str(error),
-                    retry_in=delay,
-                )
+                delay = backoff.failed()
+                if backoff.should_log():
+                    log.warning(
+                        "commit.redis_unavailable",
+                        message="Redis is unreachable, the append will be repeated",
+                        error=str(error),
+                    )
                 await asyncio.sleep(delay)
             else:
+                if backoff.succeeded():
+                    log.info("commit.redis_available", message="Appends are written again")
                 return verdicts
 
 

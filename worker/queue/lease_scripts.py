@@ -7,7 +7,7 @@ from shared.redis.scripts import Arguments, Key, Keys, redis_script
 # Claims one due job of each queue in turn, and returns them as pairs of queue and job id.
 # `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
 # A claim takes at most what the worker lacks to its even share of all jobs, or one job: a worker
-# that is quick to respond would take a whole burst. A queue with due jobs left keeps a wakeup token.
+# that responds quickly would take a whole burst. A queue with due jobs left keeps a wakeup token.
 @redis_script(
     PUSH_WAKEUP,
     """

@@ -19,6 +19,7 @@ import structlog
 from arq.connections import ArqRedis
 from arq.worker import Function, Worker
 
+from shared.backoff import Backoff
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.settings import WorkerSettings
@@ -136,17 +137,22 @@ class LeaseWorker(Worker):
 
     async def main(self) -> None:
         self.ctx["redis"] = self.pool
+        backoff = Backoff(0.1, 5)
         while True:
             try:
                 await self._poll_iteration()
+                if backoff.succeeded():
+                    log.info("worker.redis_available", message="Redis is available again")
                 await self._wait_for_work()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
-                log.warning(
-                    "worker.redis_unavailable",
-                    message="Redis is unavailable; the worker retries",
-                    error=str(error),
-                )
-                await asyncio.sleep(self.poll_delay_s)
+                delay = backoff.failed()
+                if backoff.should_log():
+                    log.warning(
+                        "worker.redis_unavailable",
+                        message="Redis is unavailable; the worker retries",
+                        error=str(error),
+                    )
+                await asyncio.sleep(delay)
 
     async def _poll_iteration(self) -> None:
         async with self._claiming:

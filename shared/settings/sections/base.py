@@ -2,12 +2,15 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.fields import FieldInfo
 
 _T = TypeVar("_T")
 
-Seconds = Annotated[float, Field(gt=0)]
+#: At least a millisecond, the unit of Redis, and at most ten years.
+Seconds = Annotated[float, Field(ge=0.001, le=315_360_000)]
+#: Larger integers are not exact in Lua and JSON.
+_MAX_INTEGER = 2**53
 
 
 class _AtStart:
@@ -25,3 +28,16 @@ def is_live(field: FieldInfo) -> bool:
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _check_range(cls, value: object) -> object:
+        """Reject values that only fail where they are used."""
+        if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+            raise ValueError(f"must be at most {_MAX_INTEGER}.")
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError("must be valid UTF-8 text.") from None
+        return value

@@ -1,14 +1,18 @@
 """Settings of logs, metrics and health checks."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from shared.settings.sections.base import Seconds, Section
 
 
+def _upper(level: object) -> object:
+    return level.strip().upper() if isinstance(level, str) else level
+
+
 class LoggingSettings(Section):
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         default="INFO", description="Log level"
     )
     format: Literal["json", "console"] = Field(

@@ -1,5 +1,6 @@
 """Redis restarts during runs, and the other processes recover without a restart."""
 
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 import pytest_asyncio
 
 from shared.redis import keys
+from shared.redis.client import Redis, connect
 from tests.e2e.conftest import System, kill_process
 from tests.support.ai_client.driver import AiClient
-from tests.support.processes import Api, Valkey, start_all
+from tests.support.processes import Api, Valkey, Worker, start_all
 from tests.support.sse_client import DONE, SseClient, check_whole, error_code, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
@@ -32,6 +34,46 @@ async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
     finally:
         await kill_process(api)
         await kill_process(valkey)
+
+
+async def test_wrong_password_is_logged_once_and_ends_when_it_is_right() -> None:
+    valkey = Valkey(options=("--requirepass", "right"))
+    worker = Worker(
+        f"redis://:wrong@127.0.0.1:{valkey.port}/0",
+        "http://127.0.0.1:9/v1",
+    )
+    valkey.start()
+    worker.start()
+
+    async def logged(event: str, count: int = 1) -> bool:
+        return worker.output.count(f'"{event}"') >= count
+
+    try:
+        await until(lambda: logged("worker.redis_unavailable"), seconds=30)
+        await until(lambda: logged("subscriber.connect_failed"))
+        assert not await logged("worker.started")
+        client = connect(f"redis://:right@127.0.0.1:{valkey.port}/0", name="t", max_connections=2)
+        # More failed connections than lines in the log.
+        await until(lambda: _rejected(client, 8), seconds=30)
+        await client.execute_command("CONFIG", "SET", "requirepass", "wrong")
+        await until(lambda: logged("worker.started"), seconds=30)
+        await until(lambda: logged("subscriber.connected"), seconds=30)
+        output = worker.output
+        await client.aclose()
+    finally:
+        await kill_process(worker)
+        await kill_process(valkey)
+
+    for event in ("worker.redis_unavailable", "subscriber.connect_failed", "subscriber.connected"):
+        assert output.count(f'"{event}"') == 1, output
+    assert output.index("worker.started") > output.index("worker.redis_unavailable")
+
+
+async def _rejected(redis: Redis, count: int) -> bool:
+    """Whether the server has rejected this many passwords."""
+    stats: bytes = await redis.execute_command("INFO", "stats")
+    [rejected] = re.findall(rb"acl_access_denied_auth:(\d+)", stats)
+    return int(rejected) >= count
 
 
 async def test_answer_survives_a_redis_restart(

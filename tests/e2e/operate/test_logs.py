@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -94,9 +95,14 @@ async def test_request_id_appears_in_api_and_worker_logs(debug_system: System, n
     assert api_lines[-1]["bytes"] == len(response.content)
     worker_lines = [line for line in log_lines(worker) if line.get("request_id") == name]
     assert [line["event"] for line in worker_lines] == ["run.attempt", "run.ended"]
-    assert {line["run_id"] for line in (api_lines[0], *worker_lines)} == {run_id}
-    assert worker_lines[-1]["state"] == "succeeded"
-    assert worker_lines[-1]["duration_ms"] >= 0
+    assert {line["run_id"] for line in (*api_lines, *worker_lines)} == {run_id}
+    assert len({line["chat"] for line in api_lines}) == 1
+    ended = worker_lines[-1]
+    assert (ended["state"], ended["agent"], ended["model"]) == ("succeeded", "chat", name)
+    assert ended["duration_ms"] >= 0
+    assert 0 <= ended["wait_ms"] <= ended["first_token_ms"]
+    assert ended["worker_id"].split("-")[-2] == str(worker.child.pid)
+    assert ended["output_tokens"] >= 0
 
 
 async def test_logs_contain_no_user_content_and_no_secrets(debug_system: System, name: str) -> None:
@@ -136,6 +142,30 @@ async def test_logs_contain_no_user_content_and_no_secrets(debug_system: System,
     for process in (api, worker):
         leaking = [line for line in process.output.splitlines() if MARK in line]
         assert not leaking
+
+
+async def test_owner_appears_in_logs_only_as_a_hash(debug_system: System, name: str) -> None:
+    owner = "ada@example.com"
+    keys = [{"name": "app", "key": f"{name}-0123456789abcdef", "owner": owner}]
+    env = {"MAMBA_AUTH__MODE": "api_key", "MAMBA_AUTH__API_KEYS": json.dumps(keys)}
+    api, [worker] = Api(debug_system.valkey.url, env), debug_system.workers
+    await debug_system.upstream.script(name, [[{"text": ["Hello"]}]])
+    try:
+        await start_all(api)
+        headers = {"authorization": f"Bearer {name}-0123456789abcdef"}
+        async with httpx.AsyncClient(base_url=api.url, headers=headers) as client:
+            await ask(client, name, body(name, id="chat-of-ada"))
+        await wait_for_line(api, "request.finished", name)
+        await wait_for_line(worker, "run.ended", name)
+        lines, output = log_lines(api), api.output + worker.output
+    finally:
+        await stop_all(api)
+
+    accepted = next(line for line in lines if line["event"] == "run.accepted")
+    assert accepted["owner"] == sha256(owner.encode()).hexdigest()[:12]
+    assert accepted["chat"] == sha256(b"chat-of-ada").hexdigest()[:12]
+    assert owner not in output
+    assert "chat-of-ada" not in output
 
 
 async def test_include_body_logs_request_bodies(debug_system: System, name: str) -> None:

@@ -97,3 +97,49 @@ async def test_file_change_applies_unless_it_is_invalid(
 
     with pytest.raises(SettingsError, match="instructions"):
         directory(agent_catalog, file)
+
+
+async def test_withdrawn_agent_is_gone_at_once(agent_catalog: AgentCatalog) -> None:
+    await agent_catalog.publish([AgentCard(name="a", from_file=True), AgentCard(name="b")])
+
+    await agent_catalog.withdraw(["a"])
+
+    assert [card.name for card in await agent_catalog.read()] == ["b"]
+
+
+async def age_all(redis: Redis) -> None:
+    """Make all publications half a minute old."""
+    fields: dict[bytes, bytes] = await redis.execute_command("HGETALL", keys.AGENTS)
+    for name, value in fields.items():
+        time, _, card = value.partition(b" ")
+        await redis.execute_command(
+            "HSET", keys.AGENTS, name, b"%d %b" % (int(time) - 30_000, card)
+        )
+
+
+async def test_file_agent_that_only_a_restarted_worker_had_is_gone(
+    agent_catalog: AgentCatalog, redis: Redis
+) -> None:
+    removed, installed = AgentCard(name="removed", from_file=True), AgentCard(name="installed")
+    await agent_catalog.publish([removed, installed])
+    await age_all(redis)
+    # Without workers, agents are kept.
+    assert len(await agent_catalog.read()) == 2
+
+    await agent_catalog.publish([AgentCard(name="new", from_file=True)])
+
+    assert {card.name for card in await agent_catalog.read()} == {"installed", "new"}
+
+
+async def test_file_agent_on_a_queue_without_workers_is_kept(
+    agent_catalog: AgentCatalog, redis: Redis
+) -> None:
+    slow = AgentCard(name="slow", queue="slow", from_file=True)
+    await agent_catalog.publish([slow])
+    await age_all(redis)
+
+    main = [AgentCard(name="main", from_file=True)]
+    await agent_catalog.publish(main, also_in_file=["main", "slow", "never-published"])
+
+    assert {card.name for card in await agent_catalog.read()} == {"main", "slow"}
+    assert slow in await agent_catalog.read()

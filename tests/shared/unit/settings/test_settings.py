@@ -355,7 +355,7 @@ def test_invalid_values_are_reported_with_their_source(
     assert problems() == [
         "logging.level: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (config/config.yaml)",
         (
-            "run.timeout_seconds: Input should be greater than 0"
+            "run.timeout_seconds: Input should be greater than or equal to 0.001"
             " (MAMBA_RUN__TIMEOUT_SECONDS in ~/mamba.env)"
         ),
         (
@@ -495,7 +495,9 @@ def test_unsupported_url_parameter_is_named(
     assert "pw9" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["clusters://u:p@one:1,two:2/0?ssl_ca_certs=/a", "redis://one"])
+@pytest.mark.parametrize(
+    "url", ["clusters://u:p@one:1,two:2/0?ssl_ca_certs=/dev/null", "redis://one"]
+)
 def test_streams_url_accepts_another_redis(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MAMBA_REDIS__STREAMS_URL", url)
 
@@ -508,7 +510,7 @@ def test_folder_instead_of_file_is_reported(folder: Folder) -> None:
 
     assert problems() == [
         "config.local.yaml: cannot be read: Is a directory",
-        "~/mamba.env: cannot be read: it is not UTF-8 text",
+        "~/mamba.env: cannot be read: it is not UTF-8 text; save it as UTF-8",
     ]
 
 
