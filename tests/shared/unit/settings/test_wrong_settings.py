@@ -72,8 +72,8 @@ def problem() -> str:
         ("redis://h:port/0", "The address is malformed."),
         ("redis://h:99999/0", "The address is malformed."),
         ("redis://[::1/0", "The address is malformed."),
-        ("redis://h\u200b/0", "The address contains a space or an invisible character."),
-        ("redis://h /0", "The address contains a space or an invisible character."),
+        ("redis://h\u200b/0", "The address contains a character that does not belong"),
+        ("redis://h /0", "The address contains a character that does not belong"),
     ],
 )
 def test_wrong_redis_url_is_refused_by_name(
