@@ -9,6 +9,10 @@ export interface QueueSnapshot {
   running: number;
   deferred: number;
   oldest_wait_ms: number;
+  /** Workers that serve it and are not draining, their slots, and those in use. */
+  workers: number;
+  slots: number;
+  slots_used: number;
 }
 
 export interface WorkerSnapshot {
@@ -21,6 +25,15 @@ export interface WorkerSnapshot {
   running: number;
   concurrency: number;
   draining: boolean;
+}
+
+/** A worker that stopped without shutting down. */
+export interface VanishedWorker {
+  id: string;
+  seen_at: number;
+  host: string;
+  pid: number;
+  running: number;
 }
 
 export interface ApiSnapshot {
@@ -76,6 +89,7 @@ export interface Overview {
   queues: QueueSnapshot[];
   workers: WorkerSnapshot[];
   apis: ApiSnapshot[];
+  vanished: VanishedWorker[];
   redis: RedisSnapshot;
   live: RunSummary[];
   failed: RunSummary[];
@@ -100,7 +114,20 @@ export interface Run {
   started_at: number | null;
   ended_at: number | null;
   worker: string | null;
+  last_worker: string | null;
+  attempt_log: Attempt[];
+  tokens: { input_tokens: number; cache_read_tokens: number; output_tokens: number } | null;
+  upstream: string | null;
   events: number;
+}
+
+export interface Attempt {
+  number: number;
+  worker: string | null;
+  started_at: number | null;
+  outcome: string;
+  code: string | null;
+  ended_at: number | null;
 }
 
 export interface Problem {

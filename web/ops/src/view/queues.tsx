@@ -1,7 +1,8 @@
 /** The queues with their depth. */
 
-import type { Overview } from '../api/types';
+import type { Overview, QueueSnapshot } from '../api/types';
 import * as format from '../format';
+import { Icon } from './icons';
 
 export function Queues({ system }: { system: Overview }) {
   return (
@@ -25,20 +26,42 @@ export function Queues({ system }: { system: Overview }) {
             <th scope="col" class="right">
               Oldest
             </th>
+            <th scope="col" class="right">
+              Slots
+            </th>
           </tr>
         </thead>
         <tbody>
           {system.queues.map((queue) => (
             <tr key={queue.name} data-queue={queue.name}>
-              <th scope="row">{queue.name}</th>
+              <th scope="row">
+                {queue.name}
+                <QueueNote queue={queue} />
+              </th>
               <td class="right">{format.count(queue.waiting)}</td>
               <td class="right">{format.count(queue.running)}</td>
               <td class="right">{format.count(queue.deferred)}</td>
               <td class="right">{queue.waiting ? format.age(queue.oldest_wait_ms) : format.NONE}</td>
+              <td class="right">
+                {format.count(queue.slots_used)} / {format.count(queue.slots)}
+              </td>
             </tr>
           ))}
         </tbody>
       </table>
     </section>
+  );
+}
+
+/** Explains why runs of this queue wait, or would wait. */
+function QueueNote({ queue }: { queue: QueueSnapshot }) {
+  const full = queue.slots > 0 && queue.slots_used >= queue.slots;
+  if (queue.workers && !full) return null;
+  const state = queue.workers || queue.waiting ? 'bad' : 'warn';
+  return (
+    <span class={`state ${state}`}>
+      <Icon name={state} />
+      {queue.workers ? 'all slots in use' : 'no worker serves it'}
+    </span>
   );
 }

@@ -62,11 +62,13 @@ function RunFacts({ run }: { run: Run }) {
     ['Agent', run.agent],
     ['Model', run.model],
     ['Queue', run.queue],
-    ['Worker', run.worker ?? format.NONE],
+    ['Worker', run.worker ?? run.last_worker ?? format.NONE],
     ['Attempts', attempts(run)],
     ['Accepted', format.dateTime(run.created_at)],
     ['Waited', run.started_at ? format.duration(run.started_at - run.created_at) : format.age(now - run.created_at)],
     ['Duration', run.started_at ? format.duration((run.ended_at ?? now) - run.started_at) : format.NONE],
+    ['Tokens', tokens(run)],
+    ...(run.upstream ? [['Upstream', run.upstream] as [string, string]] : []),
     ['Owner', run.owner],
     ['Request', run.request_id],
   ];
@@ -97,8 +99,17 @@ function RunFacts({ run }: { run: Run }) {
   );
 }
 
+function tokens(run: Run): string {
+  if (!run.tokens) return format.NONE;
+  return `${format.count(run.tokens.input_tokens)} input, ${format.count(run.tokens.output_tokens)} output`;
+}
+
 function attempts(run: Run): string {
+  const crashed = run.attempt_log.filter((attempt) => attempt.outcome === 'crashed').length;
+  const codes = run.attempt_log.flatMap((attempt) => attempt.code ?? []).filter((code) => code !== run.error);
   const details = [
+    ...new Set(codes),
+    crashed ? `${crashed} crashed` : '',
     run.failures ? `${run.failures} failed` : '',
     run.handovers ? `${run.handovers} handed over` : '',
   ].filter(Boolean);

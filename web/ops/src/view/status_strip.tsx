@@ -67,6 +67,8 @@ function waitingNow(system: Overview): Metric {
   const later = deferred.value && `${format.count(deferred.value)} deferred`;
   if (!waiting.value) return { label, value, state: 'ok', note: later || 'queue is empty' };
   if (!system.workers.length) return { label, value, state: 'bad', note: 'no workers' };
+  const unserved = system.queues.find((queue) => queue.waiting && !queue.workers);
+  if (unserved) return { label, value, state: 'bad', note: 'unserved queue' };
   const note = later ? `and ${later}` : 'for a free slot';
   return { label, value, state: longest(system) < LONG_WAIT_MS ? 'ok' : 'warn', note };
 }
@@ -91,6 +93,8 @@ function runningNow(system: Overview): Metric {
   const value = `${format.count(running.value)} / ${format.count(slots)}`;
   if (!slots) return { label, value, state: 'none', note: 'no slots' };
   const used = running.value / slots;
+  const full = system.queues.find((queue) => queue.slots > 0 && queue.slots_used >= queue.slots);
+  if (full && used < 1) return { label, value, state: 'warn', note: 'one pool is full' };
   const note = `${format.percent(used)} of slots`;
   return { label, value, state: used >= 1 ? 'bad' : used > 0.85 ? 'warn' : 'ok', note };
 }
@@ -104,6 +108,11 @@ function workersNow(system: Overview): Metric {
   const value = format.count(system.workers.length);
   const draining = system.workers.filter((worker) => worker.draining).length;
   if (!system.workers.length) return { label, value, state: 'bad', note: 'no live workers' };
+  const [last] = system.vanished;
+  if (last) {
+    const note = `${system.vanished.length} vanished ${format.age(system.at - last.seen_at)} ago`;
+    return { label, value, state: 'warn', note };
+  }
   if (draining) return { label, value, state: 'warn', note: `${draining} draining` };
   return { label, value, state: 'ok', note: 'all serving' };
 }

@@ -3,11 +3,12 @@
 import * as format from '../format';
 import { confirmDrain } from '../commands';
 import { runLink } from '../navigation';
-import type { Overview, RunSummary, WorkerSnapshot } from '../api/types';
+import type { Overview, RunSummary, VanishedWorker, WorkerSnapshot } from '../api/types';
 import { Icon } from './icons';
 import { NoWorkers } from './run_lists';
 
 const MAX_RUNS = 6;
+const MAX_VANISHED = 5;
 
 export function Workers({ system }: { system: Overview }) {
   return (
@@ -25,8 +26,33 @@ export function Workers({ system }: { system: Overview }) {
             runs={system.live.filter((run) => run.worker === worker.id)}
           />
         ))}
+        {system.vanished.slice(0, MAX_VANISHED).map((worker) => (
+          <Vanished key={worker.id} worker={worker} now={system.at} />
+        ))}
       </ul>
     </section>
+  );
+}
+
+function Vanished({ worker, now }: { worker: VanishedWorker; now: number }) {
+  return (
+    <li data-vanished={worker.id}>
+      <div class="worker-head">
+        <div>
+          <p class="id" title={worker.id}>
+            {worker.id}
+          </p>
+          <p class="muted">
+            last heartbeat {format.age(now - worker.seen_at)} ago, with {format.count(worker.running)}{' '}
+            {worker.running === 1 ? 'run' : 'runs'}
+          </p>
+        </div>
+        <span class="state bad">
+          <Icon name="bad" />
+          vanished
+        </span>
+      </div>
+    </li>
   );
 }
 
