@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from shared.api_key import hash_of
 from shared.settings.sections.address import HttpAddress
 from shared.settings.sections.base import Section
+from shared.settings.sections.http_values import ApiKey
 
 Algorithm = Literal[
     "HS256",
@@ -46,7 +47,7 @@ class ApiKeySettings(Section):
     name: str = Field(
         min_length=1, description="Name of the key in logs; also the owner if `owner` is unset"
     )
-    key: SecretStr | None = Field(default=None, description="The key in plain text")
+    key: ApiKey | None = Field(default=None, description="The key in plain text")
     hash: str | None = Field(
         default=None,
         pattern=r"^sha256:[0-9a-f]{64}$",

@@ -16,6 +16,7 @@ from api.auth.auth_errors import AuthError, MissingCredentials
 from api.auth.credentials import api_key, bearer
 from api.auth.key_file import KeyFile
 from api.auth.signing_key import from_pem
+from shared.errors import SettingsError
 from shared.settings import ApiKeySettings, AuthSettings, JwtSettings, Settings
 from shared.settings.load import load_settings
 from tests.api.unit.auth.test_app import client_for, small_app
@@ -174,3 +175,17 @@ def test_settings_can_be_a_text_or_a_list(monkeypatch: pytest.MonkeyPatch) -> No
     assert jwt.audiences == ("123456",)
     assert jwt.scope_claims == ("scope", "roles")
     assert jwt.accepted_values == {"azp": ("one", "two"), "client_id": ("client",)}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [f"“{KEY}”", f"\ufeff{KEY}", f"{KEY}\r\n", f"\u200b{KEY}", f"schlüssel-{KEY}", f"a {KEY}"],
+)
+def test_key_that_no_header_can_carry_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMBA_AUTH__API_KEYS__0__NAME", "app")
+    monkeypatch.setenv("MAMBA_AUTH__API_KEYS__0__KEY", key)
+
+    with pytest.raises(SettingsError, match="visible ASCII characters") as raised:
+        load_settings()
+    assert "auth.api_keys.0.key" in str(raised.value)
+    assert KEY not in str(raised.value)
