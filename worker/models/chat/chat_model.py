@@ -20,10 +20,8 @@ from pydantic_ai.messages import (
     DocumentUrl,
     ImageUrl,
     ModelMessage,
-    ModelRequest,
     ModelResponse,
     UserContent,
-    UserPromptPart,
 )
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.openai import (
@@ -39,6 +37,7 @@ from pydantic_ai.tools import RunContext
 from shared.chat.media_types import is_text
 from worker.models.chat.assistant_message import AssistantMessageMapping
 from worker.models.chat.message_order import merge_roles, split_parallel_calls
+from worker.models.chat.older_files import replace_older_files, user_contents
 from worker.models.chat.streamed_response import RepairedResponse
 from worker.models.chat.tool_call_ids import call_ids, model_ids, restore_model_ids
 
@@ -120,7 +119,8 @@ class ChatModel(OpenAIChatModel):
         messages: list[ModelMessage],
         model_request_parameters: ModelRequestParameters | None = None,
     ) -> list[ModelMessage]:
-        for content in _user_contents(messages):
+        messages = replace_older_files(messages, self._check)
+        for content in user_contents(messages):
             self._check(content)
         return super().prepare_messages(messages, model_request_parameters)
 
@@ -175,14 +175,3 @@ def _binary_kind(content: BinaryContent) -> str | None:
     if content.media_type in _DOCUMENTS:
         return "document"
     return "image" if content.is_image else "file"
-
-
-def _user_contents(messages: list[ModelMessage]) -> list[UserContent]:
-    return [
-        content
-        for message in messages
-        if isinstance(message, ModelRequest)
-        for part in message.parts
-        if isinstance(part, UserPromptPart) and not isinstance(part.content, str)
-        for content in part.content
-    ]

@@ -1,0 +1,65 @@
+"""Files of older messages that the model does not accept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import (
+    BinaryContent,
+    FileUrl,
+    ModelMessage,
+    ModelRequest,
+    UserContent,
+    UserPromptPart,
+)
+
+
+def replace_older_files(
+    messages: list[ModelMessage], check: Callable[[UserContent], None]
+) -> list[ModelMessage]:
+    """Replace each file that `check` rejects with a note, except in the newest user message.
+
+    An image in the history would otherwise end a chat whose user selects a model without images.
+    """
+    prompts = [index for index, message in enumerate(messages) if _has_prompt(message)]
+    older = prompts[:-1]
+    return [
+        _replace_files(message, check) if index in older else message
+        for index, message in enumerate(messages)
+    ]
+
+
+def user_contents(messages: list[ModelMessage]) -> list[UserContent]:
+    return [
+        content
+        for message in messages
+        if isinstance(message, ModelRequest)
+        for part in message.parts
+        if isinstance(part, UserPromptPart) and not isinstance(part.content, str)
+        for content in part.content
+    ]
+
+
+def _has_prompt(message: ModelMessage) -> bool:
+    return any(isinstance(part, UserPromptPart) for part in message.parts)
+
+
+def _replace_files(message: ModelMessage, check: Callable[[UserContent], None]) -> ModelMessage:
+    if not isinstance(message, ModelRequest):
+        return message
+    parts = [
+        replace(part, content=[_accepted(content, check) for content in part.content])
+        if isinstance(part, UserPromptPart) and not isinstance(part.content, str)
+        else part
+        for part in message.parts
+    ]
+    return replace(message, parts=parts)
+
+
+def _accepted(content: UserContent, check: Callable[[UserContent], None]) -> UserContent:
+    try:
+        check(content)
+    except UserError as error:
+        kind = content.media_type if isinstance(content, BinaryContent | FileUrl) else "content"
+        return f"[Left out of this message: {kind}. {error}]"
+    return content
