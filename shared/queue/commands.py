@@ -28,7 +28,7 @@ def encode_command(command: Command) -> bytes:
 
 def decode_command(message: bytes) -> Command | None:
     """Return the command, or None if this version does not support it."""
-    match message.decode().split(" "):
+    match message.decode(errors="replace").split(" "):
         case ["stop", job_id]:
             return StopJob(job_id)
         case ["drain", *_]:

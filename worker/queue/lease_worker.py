@@ -187,9 +187,25 @@ class LeaseWorker(Worker):
             lease_prefix=keys.lease(""),
             worker_id=self._id,
         )
+        job_ids: list[str] = []
         for queue, job_id in claimed:
-            self._queue_of[job_id.decode()] = queue.decode()
-        return [job_id.decode() for _, job_id in claimed]
+            try:
+                job_ids.append(job_id.decode())
+            except UnicodeDecodeError:
+                await self._remove_unreadable(queue, job_id)
+            else:
+                self._queue_of[job_ids[-1]] = queue.decode()
+        return job_ids
+
+    async def _remove_unreadable(self, queue: bytes, job_id: bytes) -> None:
+        """Remove a job that Mamba has not queued: its ids are always text."""
+        log.error(
+            "worker.job_id_unreadable",
+            message="Removed a job whose id is not valid UTF-8",
+            queue=queue.decode(errors="replace"),
+            job_id=job_id.decode(errors="replace"),
+        )
+        await self._redis.execute_command("ZREM", queue, job_id)
 
     def _rotate_queues(self) -> list[str]:
         """The queues, with a different one first each time."""

@@ -348,3 +348,15 @@ async def test_released_job_stays_in_its_queue(pool: WorkerPool) -> None:
     await until_true(lambda: second.started == ["job"])
     await until(pool.is_empty)
     assert not await pool.redis.execute_command("ZCARD", keys.queue("slow"))
+
+
+async def test_job_with_an_undecodable_id_is_removed(pool: WorkerPool) -> None:
+    await pool.redis.execute_command("ZADD", keys.QUEUE, 1, b"\xff\xfe")
+    await pool.redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
+    worker = pool.start_worker("a", succeed, poll_seconds=0.1)
+
+    await until(pool.is_empty)
+    await pool.enqueue("job")
+
+    await until(pool.is_empty)
+    assert worker.started == ["job"]

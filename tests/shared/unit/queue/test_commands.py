@@ -11,6 +11,6 @@ def test_command_round_trips(command: Command, message: bytes) -> None:
     assert decode_command(message) == command
 
 
-@pytest.mark.parametrize("message", [b"", b"stop", b"stop a b", b"restart worker-1"])
+@pytest.mark.parametrize("message", [b"", b"stop", b"stop a b", b"restart worker-1", b"\xff\xfe"])
 def test_unknown_command_decodes_to_none(message: bytes) -> None:
     assert decode_command(message) is None
