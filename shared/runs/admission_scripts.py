@@ -162,8 +162,8 @@ local function has_ended(id) return not is_live(id) end
 local function is_kept(id) return redis.call('EXISTS', run_key(id)) == 1 end
 local function superseded_before() return field(run_id, 'supersedes') end
 local function record_run()
-  redis.call('HSET', run, 'live_runs', live_runs, 'admitted_at', string.format('%d', now),
-    unpack(run_fields))
+  redis.call('HSET', run, 'live_runs', live_runs, 'chat_key', chat, 'idempotency_key',
+    idempotency or '', 'admitted_at', string.format('%d', now), unpack(run_fields))
   if superseded ~= '' then
     redis.call('HSET', run, 'supersedes', superseded)
     redis.call('HINCRBY', run_key(superseded), 'cancel', 1)

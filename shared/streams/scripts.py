@@ -35,8 +35,13 @@ if #lines == 0 then return cancelled end
 if final_state ~= '' then
   redis.call('HSET', run, 'state', final_state, 'ended_at', string.format('%d', now_ms()))
   if error_code ~= '' then redis.call('HSET', run, 'error', error_code) end
-  local ended = redis.call('HMGET', run, 'live_runs', 'id')
-  if ended[1] then redis.call('ZREM', ended[1], ended[2]) end
+  local ended = redis.call('HMGET', run, 'live_runs', 'id', 'chat_key', 'idempotency_key')
+  local live_runs, id, chat, idempotency = unpack(ended, 1, 4)
+  if live_runs then redis.call('ZREM', live_runs, id) end
+  if chat and redis.call('GET', chat) == id then redis.call('PEXPIRE', chat, ttl_ms) end
+  if idempotency and idempotency ~= '' and redis.call('HGET', idempotency, 'run') == id then
+    redis.call('PEXPIRE', idempotency, ttl_ms)
+  end
 end
 redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
