@@ -100,16 +100,29 @@ def top(
             watch.live(settings, interval or watch.INTERVAL_SECONDS)
 
 
-def doctor(*, as_json: Json = False) -> None:
+def doctor(
+    *,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="Check only this provider, with requests to its server."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Model for --provider. Default: the first one listed."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check this deployment, and suggest a fix for each problem.
 
-    Checks the settings, Redis, the clocks, the workers, the queues and the model endpoints. Exits
-    with code 1 if something is wrong. Warnings do not change the exit code.
+    Checks the settings, Redis, the clocks, the workers, the queues and the model endpoints. With
+    --provider, requests a list of models, an answer and a tool call from a provider, which costs a
+    few tokens. Exits with code 1 if something is wrong. Warnings do not change the exit code.
     """
     from mamba.operate.doctor.report import diagnose  # noqa: PLC0415
 
     with report_errors():
-        if not asyncio.run(diagnose(as_json=as_json, color=use_color())):
+        checks = diagnose(as_json=as_json, color=use_color(), provider=provider, model=model)
+        if not asyncio.run(checks):
             raise typer.Exit(1)
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from mamba.cli_errors import CommandFailed, print_now
 from mamba.operate.deployment import open_deployment
 from mamba.operate.doctor.diagnosis import Diagnosis
+from mamba.operate.doctor.provider_check import check_provider_live
 from mamba.operate.doctor.redis_checks import (
     check_clock,
     check_latency,
@@ -30,10 +31,16 @@ _CHECKS = (
 _COLORS = {"ok": GREEN, "warning": YELLOW, "wrong": RED}
 
 
-async def diagnose(*, as_json: bool, color: bool) -> bool:
-    """Print the findings as they come, or all as JSON. Returns whether nothing is wrong."""
+async def diagnose(
+    *, as_json: bool, color: bool, provider: str | None = None, model: str | None = None
+) -> bool:
+    """Print the findings as they come, or all as JSON. Returns whether nothing is wrong.
+
+    With `provider`, only that provider is checked, with requests to its server.
+    """
     findings: list[Diagnosis] = []
-    async for finding in _findings():
+    found = check_provider_live(load_settings(), provider, model) if provider else _findings()
+    async for finding in found:
         findings.append(finding)
         if not as_json:
             print_now(_line(finding, color=color))
