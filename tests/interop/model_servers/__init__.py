@@ -1,0 +1,1 @@
+"""Model servers by others (aimock and LiteLLM), with their configuration and pinned versions."""
