@@ -1,0 +1,1 @@
+"""Integration tests of models and providers, with a scripted upstream."""
