@@ -162,7 +162,7 @@ async def test_owner_appears_in_logs_only_as_a_hash(debug_system: System, name: 
         await stop_all(api)
 
     accepted = next(line for line in lines if line["event"] == "run.accepted")
-    assert accepted["owner"] == sha256(owner.encode()).hexdigest()[:12]
+    assert accepted["owner"] == sha256(b"api_key::ada%40example.com").hexdigest()[:12]
     assert accepted["chat"] == sha256(b"chat-of-ada").hexdigest()[:12]
     assert owner not in output
     assert "chat-of-ada" not in output
