@@ -34,7 +34,7 @@ from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey
 
 #: Disables the cache between requests.
-UNCACHED = HealthSettings(interval_seconds=1e-9)
+UNCACHED = HealthSettings().model_copy(update={"interval_seconds": 1e-9})
 
 
 def settings(valkey: Valkey, **more: Any) -> Settings:

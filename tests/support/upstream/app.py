@@ -30,13 +30,7 @@ def create_app() -> Starlette:
         return JSONResponse({"object": "list", "data": entries})
 
     async def complete(request: Request) -> Response:
-        received = state.receive(await request.json(), request.headers)
-        model = received.body["model"]
-        script = state.scripts.get(model)
-        response = _checked_response(request, received, script) if script else _unknown(model)
-        if response.status_code >= 400:
-            received.outcome = "refused"
-        return response
+        return _complete(state, request, await request.json())
 
     async def put_script(request: Request) -> Response:
         try:
@@ -91,6 +85,17 @@ class NoResponse(Response):
         while (await receive())["type"] != "http.disconnect":
             pass
         self._received.outcome = "client-closed"
+
+
+def _complete(state: ServerState, request: Request, body: dict[str, Any]) -> Response:
+    if "model" not in body:
+        return _error(400, "you must provide a model parameter")
+    received = state.receive(body, request.headers)
+    script = state.scripts.get(body["model"])
+    response = _checked_response(request, received, script) if script else _unknown(body["model"])
+    if response.status_code >= 400:
+        received.outcome = "refused"
+    return response
 
 
 def _checked_response(request: Request, received: RequestRecord, script: ActiveScript) -> Response:
