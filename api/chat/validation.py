@@ -101,7 +101,8 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
         raise InvalidRequest(f"{field}: The last message is empty.", field=field)
 
 
-#: They run in this order; the first that fails determines the response.
+#: They run in this order; the first that fails determines the response. `_limit_tool_values` and
+#: `_limit_files` replace parts with unusable ones, which the last check refuses in new messages.
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_client_tool_names,

@@ -91,7 +91,7 @@ def get_profile(model: str) -> ModelProfile:
     """Return a model's profile by its name, such as `meta-llama/Llama-3.2-3B` or `llama3.2:3b`.
 
     An unknown model gets conservative limits and no image support. Tool support is assumed, because
-    most models have it.
+    most models have it. Requests do not depend on this: see `input_modalities`.
     """
     if (known := _known(model)) is None:
         return ModelProfile(model, "unknown", context_window=8192, max_output_tokens=2048)

@@ -55,7 +55,8 @@ _TEMPLATES: ServerProfile = {
     **_UNKNOWN,
     "openai_chat_supports_document_input": False,
 }
-_LOCAL: ServerProfile = {
+#: Such servers without the newer request fields of OpenAI.
+_OLDER_FIELDS: ServerProfile = {
     **_TEMPLATES,
     "openai_chat_supports_max_completion_tokens": False,
     "openai_supports_strict_tool_definition": False,
@@ -88,10 +89,10 @@ _SERVERS: Mapping[Kind, ServerProfile] = {
     ),
     "vllm": _TEMPLATES,
     "sglang": _TEMPLATES,
-    "ollama": _LOCAL,
-    "lmstudio": _LOCAL,
-    "llamacpp": _LOCAL,
-    "tgi": _LOCAL,
+    "ollama": _OLDER_FIELDS,
+    "lmstudio": _OLDER_FIELDS,
+    "llamacpp": _OLDER_FIELDS,
+    "tgi": _OLDER_FIELDS,
     "compatible": _UNKNOWN,
     "litellm": _UNKNOWN,
 }
