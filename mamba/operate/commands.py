@@ -56,7 +56,7 @@ def register(app: typer.Typer, worker: typer.Typer) -> None:
 def queue(
     *,
     limit: Annotated[
-        int, typer.Option("--most", min=1, max=1000, help="Maximum number of runs to show.")
+        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of runs to show.")
     ] = 20,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 seconds.")] = False,
     as_json: Json = False,
@@ -149,7 +149,7 @@ def list_runs(
         int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of runs to show.")
     ] = 50,
     search: Annotated[
-        int, typer.Option("--search", min=1, help="Maximum number of runs to search.")
+        int, typer.Option("--scan-limit", min=1, help="Maximum number of runs to read.")
     ] = 100_000,
     as_json: Json = False,
 ) -> None:
@@ -199,7 +199,7 @@ def stop_run(
         )
         _run(lambda d: stop_runs.stop_matching(d, wanted, dry_run=dry_run, confirmed=yes))
     elif dry_run:
-        typer.echo("\n".join([*run_ids, f"Would stop {len(run_ids)} runs."]))
+        typer.echo("\n".join([*run_ids, f"Would stop {stop_runs.format_count(len(run_ids))}."]))
     elif len(run_ids) == 1:
         _run(lambda deployment: stop_runs.stop(deployment, run_ids[0]))
     else:

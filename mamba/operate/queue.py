@@ -76,7 +76,7 @@ def _runs(live: list[LiveRun], now: int, total: int, *, color: bool) -> str:
     headers = ("RUN", "STATE", "AGENT", "MODEL", "ATTEMPTS", "AGE", "WORKER")
     table = in_columns(headers, [_row(live_run, now) for live_run in live], color=color)
     hidden = total - len(live)
-    return f"{table}\n… and {hidden} more (--most)" if hidden > 0 else table
+    return f"{table}\n… and {hidden} more (--limit)" if hidden > 0 else table
 
 
 def _row(live_run: LiveRun, now: int) -> tuple[object, ...]:

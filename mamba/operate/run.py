@@ -42,7 +42,7 @@ async def list_runs(
     else:
         print_now("No stored run matches.")
     if found.more:
-        print_now(f"… searched {found.searched} runs; there may be more (--limit, --search)")
+        print_now(f"… searched {found.searched} runs; there may be more (--limit, --scan-limit)")
 
 
 async def find(

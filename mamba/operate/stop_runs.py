@@ -42,17 +42,23 @@ async def stop_matching(
     if dry_run:
         states = Counter(run.state.value for run in found.runs)
         counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        print_now("\n".join([*ids, f"Would stop {len(ids)} runs: {counts}."]))
+        print_now("\n".join([*ids, f"Would stop {format_count(len(ids))}: {counts}."]))
         return
     if not confirmed:
         _confirm(len(ids))
     await stop_all(deployment, ids)
 
 
+def format_count(count: int) -> str:
+    return f"{count} run" if count == 1 else f"{count} runs"
+
+
 def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
-        raise CommandFailed(f"Nothing was stopped. To stop {count} runs, confirm with --yes.")
-    typer.confirm(f"Stop {count} runs permanently?", abort=True)
+        raise CommandFailed(
+            f"Nothing was stopped. To stop {format_count(count)}, confirm with --yes."
+        )
+    typer.confirm(f"Stop {format_count(count)} permanently?", abort=True)
 
 
 async def stop_all(deployment: Deployment, run_ids: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ _PAUSE_MS = 60_000
 class Sample(BaseModel):
     """The state of the deployment at one time.
 
-    Times are Unix milliseconds by Redis' clock, durations milliseconds, rates per second.
+    Times are Unix milliseconds by Redis's clock, durations milliseconds, rates per second.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -88,7 +88,7 @@ class RunSnapshot(_SnapshotModel):
 
 
 class SystemSnapshot(_SnapshotModel):
-    """The deployment at time `at` (Unix milliseconds by Redis' clock; 0 before the first read)."""
+    """The deployment at time `at` (Unix milliseconds by Redis's clock; 0 before the first read)."""
 
     at: int = 0
     queues: tuple[QueueSnapshot, ...] = ()
@@ -169,7 +169,7 @@ class SystemMonitor:
         return overview.model_copy(update=cut)
 
     async def samples(self, since: int) -> tuple[Sample, ...]:
-        """Return the samples after a time (Unix milliseconds by Redis' clock), oldest first."""
+        """Return the samples after a time (Unix milliseconds by Redis's clock), oldest first."""
         overview = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
         return tuple(sample for sample in overview.samples if sample.at > since)
 

@@ -19,7 +19,7 @@ class LiveRun(NamedTuple):
     run: Run
     #: Id of the worker that holds the lease.
     worker: str | None
-    #: Due time of the job in Unix milliseconds, by Redis' clock. A waiting run's is in the past.
+    #: Due time of the job in Unix milliseconds, by Redis's clock. A waiting run's is in the past.
     due_at: int
     state: LiveState
 

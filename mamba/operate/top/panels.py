@@ -113,7 +113,7 @@ def runs(overview: SystemOverview, selected_id: str | None) -> TopPanel:
         Column("AGENT", drop_rank=2, min_width=8),
         Column("MODEL", drop_rank=3, min_width=10),
         Column("QUEUE", drop_rank=6, min_width=6),
-        Column("TRIES", right=True, drop_rank=4),
+        Column("ATTEMPTS", right=True, drop_rank=4),
         Column("AGE", right=True),
         Column("WORKER", drop_rank=5, min_width=12),
     )

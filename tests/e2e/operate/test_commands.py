@@ -72,7 +72,7 @@ async def test_queue_shows_running_and_waiting_runs(
         async with sse.ask(workerless.chat, f"{name}-2", model=name) as waiting:
             result = await mamba(workerless, "queue")
             report = (await mamba(workerless, "queue", "--json")).json
-            first = (await mamba(workerless, "queue", "--json", "--most", "1")).json
+            first = (await mamba(workerless, "queue", "--json", "--limit", "1")).json
         await workerless.upstream.release(name)
 
     assert result.code == 0
@@ -108,11 +108,11 @@ async def test_queue_limit_keeps_running_runs_visible(
             for number in range(3):
                 ask = sse.ask(workerless.chat, f"{name}-{number}", model=name)
                 await stack.enter_async_context(ask)
-            result = await mamba(workerless, "queue", "--most", "2")
+            result = await mamba(workerless, "queue", "--limit", "2")
         await workerless.upstream.release(name)
 
     assert running.run_id in result.out
-    assert result.out.endswith("… and 2 more (--most)\n")
+    assert result.out.endswith("… and 2 more (--limit)\n")
 
 
 @pytest.mark.parametrize("arguments", [("queue",), ("queue", "--watch"), ("doctor", "--json")])
