@@ -20,7 +20,7 @@ from shared.queue.job_queue import JobQueue
 from shared.rate_limit_status import RateLimitStatus
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.keys import MAIN_QUEUE
-from shared.runs.admission import Admission, Admitted, Idempotency, Overtaken
+from shared.runs.admission import Admission, Admitted, Idempotency, NotNewest
 from shared.runs.control import RunControl
 from shared.runs.run import Run, new_run_id
 from shared.runs.store import RunStore
@@ -163,7 +163,7 @@ class ChatService:
             )
             if isinstance(outcome, Admitted):
                 return outcome
-            if isinstance(outcome, Overtaken):
+            if isinstance(outcome, NotNewest):
                 raise ToolCallNotPending
             occupant = await self.runs.get(outcome.run_id)
             if (

@@ -23,8 +23,8 @@ class OrphanReaper:
         self._stream = stream
         self._finalizer = finalizer
 
-    async def can_continue(self, run_id: str, after: Cursor) -> bool:
-        """Return whether a client at this cursor can expect more events; end an orphaned run.
+    async def reap_or_wait(self, run_id: str, after: Cursor) -> bool:
+        """End the run if it is orphaned; return whether a client at this cursor should wait.
 
         False means that the run does not exist, or that Redis lost entries which the client
         received and the run ended before the client's cursor.
@@ -44,7 +44,7 @@ class OrphanReaper:
         """End the run if it is orphaned or has a stop request; return False if it is live."""
         if await self._queue.leased_by(run.id):
             return False
-        if run.cancel:
+        if run.stop_requests:
             ending = RunEnding.cancelled()
         elif await self._queue.queued(run.id, queue=run.queue):
             return False

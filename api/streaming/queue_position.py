@@ -26,16 +26,16 @@ class QueuePositionTracker(BackgroundTask):
     def __init__(self, positions: QueuePositions, *, seconds: float = _INTERVAL_SECONDS) -> None:
         self._positions = positions
         self._seconds = seconds
-        self._added: set[QueuedRun] = set()
-        self._tracked: set[QueuedRun] = set()
+        self._added: set[QueuePositionWatch] = set()
+        self._tracked: set[QueuePositionWatch] = set()
         self._active = asyncio.Event()
 
-    def add(self, queued: "QueuedRun") -> None:
+    def add(self, queued: "QueuePositionWatch") -> None:
         """Start to report the position of a run, after one full interval."""
         self._added.add(queued)
         self._active.set()
 
-    def remove(self, queued: "QueuedRun") -> None:
+    def remove(self, queued: "QueuePositionWatch") -> None:
         """Stop reporting the position of a run."""
         self._added.discard(queued)
         self._tracked.discard(queued)
@@ -52,8 +52,8 @@ class QueuePositionTracker(BackgroundTask):
             if not self._tracked:
                 self._active.clear()
 
-    async def _read_positions(self, tracked: Iterable["QueuedRun"]) -> None:
-        by_queue: dict[str, list[QueuedRun]] = defaultdict(list)
+    async def _read_positions(self, tracked: Iterable["QueuePositionWatch"]) -> None:
+        by_queue: dict[str, list[QueuePositionWatch]] = defaultdict(list)
         for queued in tracked:
             by_queue[queued.run.queue].append(queued)
         for queue, runs in by_queue.items():
@@ -63,7 +63,7 @@ class QueuePositionTracker(BackgroundTask):
                 queued.set_position(position)
 
 
-class QueuedRun:
+class QueuePositionWatch:
     """The queue position of a run, for one client that waits for it."""
 
     def __init__(self, tracker: QueuePositionTracker, run: Run) -> None:

@@ -15,7 +15,7 @@ from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import STREAM_CLIENTS
 from api.monitoring.tracing import trace_run
 from api.streaming.orphan_reaper import OrphanReaper
-from api.streaming.queue_position import QueuedRun, QueuePositionTracker
+from api.streaming.queue_position import QueuePositionTracker, QueuePositionWatch
 from api.streaming.run_lookup import RunLookup
 from api.streaming.sse import HEARTBEAT, STREAM_OPEN, encode_data, encode_retry, encode_sse
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
@@ -43,7 +43,7 @@ class RelayContext:
     follower: Follower
     draining: Draining
     #: Called while the stream is silent. Returns False if nothing follows the client's cursor.
-    can_continue: Callable[[str, Cursor], Awaitable[bool]]
+    reap_or_wait: Callable[[str, Cursor], Awaitable[bool]]
     heartbeat_seconds: float
 
 
@@ -76,11 +76,11 @@ class RelayFactory:
         earlier = await self.lookup.earlier_entries(run) if needs_earlier else ()
         view = StreamView(stream_format, after, earlier=earlier, rebuild=rebuild)
         shows_position = run.state is RunState.QUEUED and stream_format is UI_MESSAGE
-        queued = QueuedRun(self.positions, run) if shows_position else None
+        queued = QueuePositionWatch(self.positions, run) if shows_position else None
         context = RelayContext(
             self.follower,
             self.draining,
-            self.reaper.can_continue,
+            self.reaper.reap_or_wait,
             self.live.now.server.heartbeat_seconds,
         )
         return RelayResponse(context, run, view, queued)
@@ -95,7 +95,11 @@ class RelayResponse(Response):
     """
 
     def __init__(
-        self, context: RelayContext, run: Run, view: StreamView, queued: QueuedRun | None = None
+        self,
+        context: RelayContext,
+        run: Run,
+        view: StreamView,
+        queued: QueuePositionWatch | None = None,
     ) -> None:
         ids = {"x-run-id": run.id, "x-chat-id": quote(run.chat_id, safe="!*'()")}
         stream_format = view.stream_format
@@ -160,7 +164,7 @@ class RelayResponse(Response):
             return True
         self._heartbeat_due = False
         await _send_body(send, HEARTBEAT)
-        if await self._context.can_continue(self._run_id, following.cursor):
+        if await self._context.reap_or_wait(self._run_id, following.cursor):
             return True
         await _send_body(send, self._lost_ending(request_id), more=False)
         return False

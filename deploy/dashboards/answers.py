@@ -142,8 +142,8 @@ ATTEMPTS = PanelRow(
         Panel(
             "Attempts by outcome",
             "ended: the run ended; failed: it will be retried; handed_over: the worker drained; "
-            "lost: another worker took over; broken: a bug, or Redis was unreachable; crashed: its "
-            "worker was killed or hung.",
+            "taken_over: another worker has the run; broken: a bug, or Redis was unreachable; "
+            "crashed: its worker was killed or hung.",
             {"{{outcome}}": per_second("mamba_attempts_total", "outcome")},
             "ops",
             stacked=True,

@@ -82,7 +82,7 @@ def top(
         bool, typer.Option("--json", help="Print JSON; with --interval, one line per refresh.")
     ] = False,
 ) -> None:
-    """Watch queues, workers, runs, rates and failures live.
+    """Watch queues, workers, runs, rates, and failures live.
 
     Keys: q quits, p pauses, the arrow keys select a run, x stops it. If the output is not a
     terminal, prints one snapshot.
@@ -114,8 +114,8 @@ def doctor(
 ) -> None:
     """Check this deployment, and suggest a fix for each problem.
 
-    Checks the settings, Redis, the clocks, the workers, the queues and the model endpoints. With
-    --provider, requests a list of models, an answer and a tool call from a provider, which costs a
+    Checks the settings, Redis, the clocks, the workers, the queues, and the model endpoints. With
+    --provider, requests a list of models, an answer, and a tool call from a provider, which costs a
     few tokens. Exits with code 1 if something is wrong. Warnings do not change the exit code.
     """
     from mamba.operate.doctor.report import diagnose  # noqa: PLC0415

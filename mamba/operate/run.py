@@ -8,7 +8,7 @@ from typing import Any
 from mamba.cli_errors import print_now
 from mamba.operate.deployment import Deployment
 from mamba.operate.table import duration, in_columns, printable
-from shared.runs.failure_codes import MEANINGS
+from shared.runs.failure_meanings import MEANINGS
 from shared.runs.run import Run
 from shared.runs.run_list import FoundRuns, RunFilter
 

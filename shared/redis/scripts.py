@@ -76,11 +76,11 @@ class RedisScript(Generic[P, ReplyT]):
             raise as_unavailable(error) from error
         return cast("ReplyT", reply)
 
-    def queue(self, pipe: Pipeline, *_: P.args, **parameters: P.kwargs) -> None:
+    def add_to(self, pipe: Pipeline, *_: P.args, **parameters: P.kwargs) -> None:
         """Add a call to a pipeline. Its reply is a NoScriptError if the server lacks the script."""
         pipe.execute_command("EVALSHA", self.sha, *self._values(parameters))
 
-    def queue_text(self, pipe: Pipeline, *_: P.args, **parameters: P.kwargs) -> None:
+    def add_text_to(self, pipe: Pipeline, *_: P.args, **parameters: P.kwargs) -> None:
         """Add a call to a pipeline that sends the whole script."""
         pipe.execute_command("EVAL", self.text, *self._values(parameters))
 

@@ -57,7 +57,7 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Overtaken:
+class NotNewest:
     """The chat has a newer run than the one to continue."""
 
     run_id: str
@@ -83,7 +83,7 @@ class Admission:
         *,
         supersede: bool = False,
         idempotency: Idempotency | None = None,
-    ) -> Admitted | Occupied | Overtaken:
+    ) -> Admitted | Occupied | NotNewest:
         """Admit a run. Extends the retention of the runs that it continues to its own.
 
         Raises:
@@ -116,14 +116,14 @@ class Admission:
             max_live_runs=limits.live_runs,
             max_queue_depth=limits.queue_depth,
         )
-        return _outcome(await self._decide(run, parameters), limits)
+        return _outcome(await self._run_script(run, parameters), limits)
 
-    async def _decide(self, run: Run, parameters: AdmissionParameters) -> Reply:
+    async def _run_script(self, run: Run, parameters: AdmissionParameters) -> Reply:
         return await admit(
             self._redis,
             **parameters,
-            run_format=keys.run("%s"),
-            stream_format=keys.stream("%s"),
+            run_key_pattern=keys.run("%s"),
+            stream_key_pattern=keys.stream("%s"),
             run_fields=hash_fields(run),
         )
 
@@ -148,7 +148,7 @@ class Admission:
         return run_id.decode()
 
 
-def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | Overtaken:
+def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNewest:
     verdict, run_id, superseded, number = reply
     match verdict:
         case b"admitted":
@@ -158,8 +158,8 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | Overt
             )
         case b"occupied":
             return Occupied(decode_field(run_id))
-        case b"overtaken":
-            return Overtaken(decode_field(run_id))
+        case b"not_newest":
+            return NotNewest(decode_field(run_id))
         case b"rate":
             raise rate_limit.exceeded("runs", int(number), limits)
         case b"runs":

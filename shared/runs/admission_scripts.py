@@ -77,7 +77,7 @@ local function check_chat()
   local newest = redis.call('GET', chat)
   local continued = string.match(continued_runs, '%S+$')
   if continued and newest ~= continued then
-    return {newest and is_live(newest) and 'occupied' or 'overtaken', newest or '', '', 0}
+    return {newest and is_live(newest) and 'occupied' or 'not_newest', newest or '', '', 0}
   end
   superseded = newest and is_live(newest) and newest or ''
   if superseded ~= '' and supersede_ms == 0 then return {'occupied', superseded, '', 0} end
@@ -150,7 +150,7 @@ end
     _STATE,
     """
 local run = admission_mark
-local function run_key(id) return string.format(run_format, id) end
+local function run_key(id) return string.format(run_key_pattern, id) end
 local function field(id, name)
   return redis.call('HGET', run_key(id), name) or ''
 end
@@ -171,7 +171,7 @@ local function record_run()
   redis.call('PEXPIRE', run, ttl_ms)
   for id in string.gmatch(continued_runs, '%S+') do
     redis.call('PEXPIRE', run_key(id), ttl_ms)
-    redis.call('PEXPIRE', string.format(stream_format, id), ttl_ms)
+    redis.call('PEXPIRE', string.format(stream_key_pattern, id), ttl_ms)
   end
 end
 """,
@@ -182,8 +182,8 @@ return decide() or admit()
 )
 def admit(
     *,
-    run_format: str,
-    stream_format: str,
+    run_key_pattern: str,
+    stream_key_pattern: str,
     run_fields: Arguments,
     **parameters: Unpack[AdmissionParameters],
 ) -> Reply: ...
@@ -211,7 +211,7 @@ local function superseded_before() return redis.call('GET', admission_mark) end
 local function record_run()
   redis.call('SET', admission_mark, superseded, 'PX', mark_ttl_ms)
   for _, id in ipairs(redis.call('ZRANGE', live_runs, 0, 15)) do
-    if redis.call('EXISTS', string.format(job_format, id)) == 0 then
+    if redis.call('EXISTS', string.format(job_key_pattern, id)) == 0 then
       redis.call('ZREM', live_runs, id)
     end
   end
@@ -235,7 +235,7 @@ def admit_split(
     known_states: str,
     run_is_stored: int,
     stored_superseded: str,
-    job_format: str,
+    job_key_pattern: str,
     mark_ttl_ms: int,
     **parameters: Unpack[AdmissionParameters],
 ) -> Reply: ...

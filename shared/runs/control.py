@@ -93,7 +93,7 @@ class RunControl:
         """
         if run.state.ended:
             return run
-        await self._runs.request_cancel(run.id)
+        await self._runs.request_stop(run.id)
         if worker_id := await self._queue.leased_by(run.id):
             await self._queue.send_command(worker_id, StopJob(run.id))
             await self._wait_for_end(run)

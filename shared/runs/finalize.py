@@ -8,7 +8,7 @@ import structlog
 from shared.errors import StreamClosed
 from shared.queue.job_queue import JobQueue
 from shared.runs.ended_runs import EndedRuns
-from shared.runs.failure_codes import MEANINGS
+from shared.runs.failure_meanings import MEANINGS
 from shared.runs.run import Run
 from shared.streams.event_stream import Append, Closure, EventStream, read_all
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent

@@ -29,7 +29,7 @@ def new_run_id() -> str:
 class Run(BaseModel):
     """A run as its Redis hash stores it. Times are Unix milliseconds."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True)
 
     id: str
     chat_id: str
@@ -51,7 +51,7 @@ class Run(BaseModel):
     #: Attempts that ended because their worker shut down. They do not count against the run.
     handovers: int = 0
     #: How often a stop was requested. It is stored before any worker is notified.
-    cancel: int = 0
+    stop_requests: int = Field(default=0, alias="cancel")
     #: The failure code of a failed run (`worker/models/run_failures.py`).
     error: str | None = None
     #: The last error of the model's server: status, code, type, parameter and the like.

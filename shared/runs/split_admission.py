@@ -34,7 +34,7 @@ class SplitAdmission(Admission):
     def _mark(self, run_id: str) -> str:
         return keys.admitted(run_id)
 
-    async def _decide(self, run: Run, parameters: AdmissionParameters) -> Reply:
+    async def _run_script(self, run: Run, parameters: AdmissionParameters) -> Reply:
         known: dict[str, str] = {}
         stored: str | None = None
         while True:
@@ -44,7 +44,7 @@ class SplitAdmission(Admission):
                 known_states=" ".join(f"{run_id}={state}" for run_id, state in known.items()),
                 run_is_stored=int(stored is not None),
                 stored_superseded=stored or "",
-                job_format=keys.job("%s"),
+                job_key_pattern=keys.job("%s"),
                 mark_ttl_ms=_MARK_MS,
             )
             verdict, text, other, _ = reply
@@ -92,5 +92,5 @@ class SplitAdmission(Admission):
     async def _stop(self, run_id: str) -> None:
         """Store a stop request for a run, unless it has one."""
         run = await self._runs.get(run_id)
-        if run is not None and not run.cancel:
-            await self._runs.request_cancel(run_id)
+        if run is not None and not run.stop_requests:
+            await self._runs.request_stop(run_id)

@@ -72,7 +72,7 @@ class RunStore:
         ]
         return dict(zip(run_ids, rows, strict=True))
 
-    async def request_cancel(self, run_id: str) -> None:
+    async def request_stop(self, run_id: str) -> None:
         """Store a stop request. The next append to the stream reports it to the writer."""
         await _cancel(self._redis, run=keys.run(run_id))
 

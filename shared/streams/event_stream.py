@@ -201,11 +201,11 @@ class RedisEventStream:
         return verdicts
 
     async def _send(self, appends: Sequence[Append], *, with_text: bool = False) -> list[object]:
-        queue = self._append.queue_text if with_text else self._append.queue
+        add_to = self._append.add_text_to if with_text else self._append.add_to
         async with self._redis.pipeline(transaction=False) as pipe:
             for append in appends:
                 closure = append.closure
-                queue(
+                add_to(
                     pipe,
                     stream=keys.stream(append.run_id),
                     run=keys.run(append.run_id),

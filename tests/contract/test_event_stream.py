@@ -237,7 +237,7 @@ async def test_append_call_returns_a_verdict_for_each_append(harness: StreamHarn
     stopped, _ = await harness.begin_run()
     fenced, _ = await harness.begin_run()
     closed, _ = await harness.begin_run()
-    await harness.runs.request_cancel(stopped)
+    await harness.runs.request_stop(stopped)
     await harness.stream.take_over(fenced)
     await harness.stream.append(Append(closed, 1, 1, [DONE], SUCCEEDED))
 
@@ -346,7 +346,7 @@ async def test_overlapping_append_can_close_the_stream(harness: StreamHarness) -
 async def test_append_reports_a_requested_stop(harness: StreamHarness) -> None:
     run_id, _ = await harness.begin_run()
     before = await harness.append(Append(run_id, 1, 1, [b"a"]))
-    await harness.runs.request_cancel(run_id)
+    await harness.runs.request_stop(run_id)
 
     after = await harness.append(Append(run_id, 1, 2, [b"b"]))
 
@@ -355,7 +355,7 @@ async def test_append_reports_a_requested_stop(harness: StreamHarness) -> None:
 
 async def test_repeated_append_reports_a_requested_stop(harness: StreamHarness) -> None:
     run_id, _ = await harness.begin_run()
-    await harness.runs.request_cancel(run_id)
+    await harness.runs.request_stop(run_id)
     append = Append(run_id, 1, 1, [b"a"])
 
     assert [await harness.append(append), await harness.append(append)] == [True, True]
@@ -363,7 +363,7 @@ async def test_repeated_append_reports_a_requested_stop(harness: StreamHarness) 
 
 async def test_takeover_reports_a_requested_stop(harness: StreamHarness) -> None:
     run_id = await harness.create_run()
-    await harness.runs.request_cancel(run_id)
+    await harness.runs.request_stop(run_id)
 
     assert (await harness.stream.take_over(run_id)).cancelled
 

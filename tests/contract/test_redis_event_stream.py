@@ -73,7 +73,7 @@ async def test_refused_append_does_not_extend_the_ttl_of_an_ended_run(
 async def test_counting_does_not_recreate_an_expired_run(
     redis: Redis, harness: StreamHarness
 ) -> None:
-    await harness.runs.request_cancel("expired")
+    await harness.runs.request_stop("expired")
     await harness.runs.count_failure("expired", 1)
     await harness.runs.count_handover("expired", 1)
 

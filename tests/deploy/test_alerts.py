@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from deploy import alerts
-from shared.runs.failure_codes import MEANINGS
+from shared.runs.failure_meanings import MEANINGS
 from tests.support.deploy.alert_cases import CASES
 from tests.support.deploy.alert_harness import AT, AlertCase
 from tests.support.deploy.helm import ROOT

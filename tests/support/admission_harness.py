@@ -7,7 +7,7 @@ from shared.queue.queue_depth import QueueDepth, read_depths
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.cluster_client import ClusterClient
-from shared.runs.admission import Admitted, Idempotency, Occupied, Overtaken
+from shared.runs.admission import Admitted, Idempotency, NotNewest, Occupied
 from shared.runs.stores import Stores
 from shared.settings import LimitSettings
 from shared.streams.event_stream import Append, Closure
@@ -50,7 +50,7 @@ class AdmissionHarness:
         idempotency: Idempotency | None = None,
         continues: tuple[str, ...] = (),
         **limits: Unpack[HarnessLimits],
-    ) -> Admitted | Occupied | Overtaken:
+    ) -> Admitted | Occupied | NotNewest:
         run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
         run = run.model_copy(update={"continues": continues})
         return await self.admission.admit(

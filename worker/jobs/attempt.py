@@ -93,7 +93,7 @@ class Attempt:
             attempt=takeover.attempt,
             offset=takeover.offset,
             on_refused=lambda: running_run.cancel(Interrupt.TAKEN_OVER),
-            on_cancel=lambda: running_run.cancel(Interrupt.STOP),
+            on_stop=lambda: running_run.cancel(Interrupt.STOP),
             on_content=None
             if Transcript.from_entries(found.entries).parts
             else self._count_first_token,

@@ -54,7 +54,7 @@ class AttemptRunner:
         takeover = await stream.take_over(job.run_id, worker=self._services.worker_id)
         await execution.trace.begin(takeover)
         if takeover.supersedes:  # the API may have crashed before it stored this stop request
-            await self._services.runs.request_cancel(takeover.supersedes)
+            await self._services.runs.request_stop(takeover.supersedes)
         found = await TakenOverRun.read(stream, takeover, job)
         _count_beginning(job, takeover)
         if takeover.crashed:

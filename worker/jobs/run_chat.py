@@ -73,7 +73,7 @@ class ChatRunner:
                     message="Another attempt has the run",
                     reason=type(error).__name__,
                 )
-                ATTEMPTS.labels("lost").inc()
+                ATTEMPTS.labels("taken_over").inc()
                 raise RetryJob from error
             except Exception as error:
                 # The job stays in the queue, and its next attempt counts this one as a crash.

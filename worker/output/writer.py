@@ -35,8 +35,8 @@ log = structlog.stdlib.get_logger()
 _MAX_MERGED_CHARS = 4096
 #: Maximum number of unwritten events of a run before its model has to wait for Redis.
 _MAX_BUFFERED_EVENTS = 512
-#: Metric labels of rejected appends.
-_REJECTION_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
+#: Metric labels of refused appends.
+_REFUSAL_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
 #: Events that show content to a reader.
 _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
 #: Answers pause while Redis is unreachable, so the delay stays short.
@@ -117,7 +117,7 @@ class _Shard(BackgroundTask):
 class RunWriter:
     """Writes the events of one run in one attempt.
 
-    `on_refused` is called once when the stream rejects an append, `on_cancel` when a stop was
+    `on_refused` is called once when the stream refuses an append, `on_stop` when a stop was
     requested, and `on_content` once, before the first event with content is written.
     """
 
@@ -129,7 +129,7 @@ class RunWriter:
         attempt: int,
         offset: int,
         on_refused: Callable[[], None],
-        on_cancel: Callable[[], None],
+        on_stop: Callable[[], None],
         on_content: Callable[[], None] | None = None,
     ) -> None:
         self._shard = commit.shard(run_id)
@@ -137,7 +137,7 @@ class RunWriter:
         self._attempt = attempt
         self._next = offset + 1
         self._on_refused = on_refused
-        self._on_cancel = on_cancel
+        self._on_stop = on_stop
         self._on_content = on_content
         self._buffer: list[StreamEvent] = []
         self._closure: Closure | None = None
@@ -147,14 +147,14 @@ class RunWriter:
 
     @property
     def refused_only_by_fence(self) -> bool:
-        """Whether every rejected append, if any, was rejected by a newer attempt's fence."""
+        """Whether every refused append, if any, was refused by a newer attempt's fence."""
         return self._refusal is None or isinstance(self._refusal, Fenced)
 
     def write(self, event: StreamEvent) -> None:
         """Buffer an event. It is written as soon as possible.
 
         Raises:
-            StreamError: if the stream rejected an earlier event.
+            StreamError: if the stream refused an earlier event.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -174,7 +174,7 @@ class RunWriter:
         """Wait until all events are written.
 
         Raises:
-            StreamError: if the stream rejected them.
+            StreamError: if the stream refused them.
         """
         await self._written.wait()
         if self._refusal is not None:
@@ -209,14 +209,14 @@ class RunWriter:
             return
         if isinstance(verdict, Exception):
             self._refusal = verdict
-            APPENDS_REFUSED.labels(_REJECTION_LABELS.get(type(verdict), "other")).inc()
+            APPENDS_REFUSED.labels(_REFUSAL_LABELS.get(type(verdict), "other")).inc()
             self._written.set()
             self._on_refused()
             return
         if not self._buffer:
             self._written.set()
         if verdict:
-            self._on_cancel()
+            self._on_stop()
 
 
 def _take(writer: RunWriter) -> Append | None:

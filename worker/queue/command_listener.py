@@ -48,5 +48,5 @@ class CommandListener(BackgroundTask):
         for run_id in self._running:
             with suppress(*REDIS_UNAVAILABLE):
                 run = await self._runs.get(run_id)
-                if run is not None and run.cancel:
+                if run is not None and run.stop_requests:
                     self._running.cancel(run_id, Interrupt.STOP)

@@ -48,7 +48,7 @@ DRAINING = Gauge("mamba_worker_draining", "1 while this worker drains and takes 
 # `increase()` in an alert misses the first count unless the series already exists with 0.
 for _reason in ("fenced", "closed", "gap", "other"):
     APPENDS_REFUSED.labels(_reason)
-for _outcome in ("ended", "failed", "handed_over", "lost", "broken", "crashed"):
+for _outcome in ("ended", "failed", "handed_over", "taken_over", "broken", "crashed"):
     ATTEMPTS.labels(_outcome)
 
 

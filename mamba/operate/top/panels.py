@@ -13,7 +13,7 @@ from shared.monitoring.snapshot import QueueSnapshot, RunSnapshot, SystemOvervie
 from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
 from shared.redis import keys
-from shared.runs.failure_codes import MEANINGS
+from shared.runs.failure_meanings import MEANINGS
 
 _BAR_WIDTH = 12
 _MOST_VANISHED = 5

@@ -173,7 +173,7 @@ async def test_run_in_progress_takes_precedence_over_limits(valkey: Valkey, redi
     assert await queue_length(redis) == 1
 
 
-async def test_rejected_superseding_request_cancels_nothing(valkey: Valkey, redis: Redis) -> None:
+async def test_rejected_superseding_request_stops_nothing(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, requests_per_minute=1, burst=1) as [client]:
         first = await post(client, id="one")
         rejected = await post(client, id="one", supersede=True)

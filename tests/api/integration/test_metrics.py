@@ -12,7 +12,7 @@ from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.runs.failure_codes import MEANINGS
+from shared.runs.failure_meanings import MEANINGS
 from shared.settings import (
     HealthSettings,
     LimitSettings,

@@ -68,7 +68,7 @@ async def test_run_with_a_queued_job_stays_live(harness: ReaperHarness) -> None:
 
 
 async def test_run_that_a_worker_holds_stays_live(harness: ReaperHarness) -> None:
-    await harness.runs.request_cancel("run")
+    await harness.runs.request_stop("run")
     await lease_job(harness.redis, "run")
 
     assert not await harness.reap()
@@ -77,7 +77,7 @@ async def test_run_that_a_worker_holds_stays_live(harness: ReaperHarness) -> Non
 
 async def test_waiting_run_with_a_stop_request_is_cancelled(harness: ReaperHarness) -> None:
     await put_job(harness.redis, "run", due=0)
-    await harness.runs.request_cancel("run")
+    await harness.runs.request_stop("run")
 
     assert await harness.reap()
     assert await harness.outcome() == (RunState.CANCELLED, None)
@@ -85,23 +85,23 @@ async def test_waiting_run_with_a_stop_request_is_cancelled(harness: ReaperHarne
 
 
 async def test_client_of_an_orphaned_run_receives_its_end(harness: ReaperHarness) -> None:
-    assert await harness.reaper.can_continue("run", START)
+    assert await harness.reaper.reap_or_wait("run", START)
     assert await harness.outcome() == ORPHANED
 
 
 async def test_client_of_an_unknown_run_cannot_continue(harness: ReaperHarness) -> None:
-    assert not await harness.reaper.can_continue("unknown", START)
+    assert not await harness.reaper.reap_or_wait("unknown", START)
 
 
 async def test_client_at_the_end_cannot_continue(harness: ReaperHarness) -> None:
     await harness.finalizer.end(await harness.run(), RunEnding.cancelled())
 
-    assert await harness.reaper.can_continue("run", START)
-    assert not await harness.reaper.can_continue("run", await harness.stream.tail("run"))
+    assert await harness.reaper.reap_or_wait("run", START)
+    assert not await harness.reaper.reap_or_wait("run", await harness.stream.tail("run"))
 
 
-async def test_client_can_continue_while_redis_is_unreachable(harness: ReaperHarness) -> None:
+async def test_client_waits_while_redis_is_unreachable(harness: ReaperHarness) -> None:
     runs = UnreachableRunStore(harness.redis, live_ttl=600)
     reaper = OrphanReaper(runs, harness.queue, harness.stream, harness.finalizer)
 
-    assert await reaper.can_continue("run", START)
+    assert await reaper.reap_or_wait("run", START)

@@ -14,7 +14,7 @@ from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot
 from shared.processes.api_processes import ApiRecord
 from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
-from shared.runs.failure_codes import MEANINGS
+from shared.runs.failure_meanings import MEANINGS
 from worker.models import run_failures
 
 NOW = 1_800_000_000_000

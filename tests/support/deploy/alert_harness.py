@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.runs.failure_codes import MEANINGS
+from shared.runs.failure_meanings import MEANINGS
 
 MINUTES = 75
 #: Minute at which the firing alerts are compared.

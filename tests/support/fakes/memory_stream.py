@@ -21,8 +21,8 @@ class MemoryEventStream:
     async def get(self, run_id: str) -> Run | None:
         return self.runs.get(run_id)
 
-    async def request_cancel(self, run_id: str) -> None:
-        self._change(run_id, cancel=self.runs[run_id].cancel + 1)
+    async def request_stop(self, run_id: str) -> None:
+        self._change(run_id, stop_requests=self.runs[run_id].stop_requests + 1)
 
     async def count_failure(self, run_id: str, attempt: int, code: str = "") -> None:  # noqa: ARG002  (the store's)
         if self._first_end(run_id, attempt):
@@ -43,7 +43,7 @@ class MemoryEventStream:
         return Takeover(
             attempt,
             offset=len(self.entries[run_id]),
-            cancelled=run.cancel > 0,
+            cancelled=run.stop_requests > 0,
             elapsed=(now - started) / 1000,
             failures=run.failures,
             handovers=run.handovers,
@@ -68,7 +68,7 @@ class MemoryEventStream:
         if new and (closure := append.closure):
             error = closure.error or run.error
             self._change(run.id, state=closure.state, error=error, ended_at=_now_ms())
-        return run.cancel > 0
+        return run.stop_requests > 0
 
     async def read(self, run_id: str, after: Cursor = START) -> Page:
         rest = self.entries.get(run_id, [])[after.offset :]

@@ -179,7 +179,7 @@ async def test_missed_stop_command_takes_effect_at_the_next_append(harness: RunC
     task = asyncio.create_task(harness.run(["Hello", resume, ", world", asyncio.Event()]))
     await harness.wait_for_text("Hello")
 
-    await harness.runs.request_cancel(RUN)
+    await harness.runs.request_stop(RUN)
     resume.set()
     await task
 
@@ -253,7 +253,7 @@ async def test_handover_during_a_retry_pause_is_counted_once(harness: RunChatHar
 
 
 async def test_run_stopped_before_its_start_makes_no_request(harness: RunChatHarness) -> None:
-    await harness.runs.request_cancel(RUN)
+    await harness.runs.request_stop(RUN)
     models = ScriptedModels(["never"])
 
     await start(harness.runner(models=models))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import cast
 
-from api.streaming.queue_position import QueuedRun, QueuePositionTracker
+from api.streaming.queue_position import QueuePositionTracker, QueuePositionWatch
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -48,7 +48,7 @@ async def test_position_is_sent_once_and_again_when_it_changes() -> None:
     first, second = new_run(), new_run()
     queue, event = FakeQueue(first, second), asyncio.Event()
     async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
-        queued = QueuedRun(tracker, second)
+        queued = QueuePositionWatch(tracker, second)
         with queued.watch(event.set):
             assert queued.take_update() is None
             await notified(event)
@@ -71,7 +71,7 @@ async def test_one_request_serves_a_thousand_clients() -> None:
     async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
         with ExitStack() as stack:
             for event in events:
-                stack.enter_context(QueuedRun(tracker, run).watch(event.set))
+                stack.enter_context(QueuePositionWatch(tracker, run).watch(event.set))
             await asyncio.gather(*map(notified, events))
 
     assert {len(run_ids) for run_ids in queue.requests} == {1000}
@@ -81,7 +81,7 @@ async def test_run_that_starts_within_an_interval_is_not_requested() -> None:
     quick, slow = new_run(), new_run()
     queue, event = FakeQueue(quick, slow), asyncio.Event()
     async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
-        started, waiting = QueuedRun(tracker, quick), QueuedRun(tracker, slow)
+        started, waiting = QueuePositionWatch(tracker, quick), QueuePositionWatch(tracker, slow)
         with started.watch(event.set), waiting.watch(event.set):
             started.stop()
             await notified(event)

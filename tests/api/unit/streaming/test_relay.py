@@ -38,7 +38,7 @@ class RelayHarness:
         context = RelayContext(
             Follower(self.stream, SilentSubscriber(), max_bytes=1_000_000),
             Draining(delay_seconds=0),
-            can_continue=self._can_continue,
+            reap_or_wait=self._reap_or_wait,
             heartbeat_seconds=self._heartbeat_seconds,
         )
         return RelayResponse(context, new_run("run"), StreamView(stream_format, after))
@@ -57,7 +57,7 @@ class RelayHarness:
         assert pieces[:2] == [b"", OPEN]
         return b"".join(pieces[2:])
 
-    async def _can_continue(self, run_id: str, _: Cursor) -> bool:
+    async def _reap_or_wait(self, run_id: str, _: Cursor) -> bool:
         self.checked = True
         return run_id != "run"
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import IdempotencyMismatch, TooManyRequests, TooManyRuns
 from shared.redis import keys
-from shared.runs.admission import Admitted, Idempotency, Occupied, Overtaken
+from shared.runs.admission import Admitted, Idempotency, NotNewest, Occupied
 from shared.streams.run_state import RunState
 from tests.support.admission_harness import (
     CHAT,
@@ -170,7 +170,7 @@ async def test_supersede_cancels_the_live_run_and_delays_the_next(
     assert outcome == Admitted("run-2", "run-1", None)
     superseded = await harness.runs.get("run-1")
     assert superseded is not None
-    assert superseded.cancel == 1
+    assert superseded.stop_requests == 1
     assert await harness.chats.newest_run(OWNER, CHAT) == "run-2"
     assert (await harness.depth())[:3] == (1, 0, 1)
     assert await harness.wakeup_tokens() == 1
@@ -354,11 +354,11 @@ async def test_second_continuation_of_a_run_changes_nothing(
 
     await harness.end("run-2")
     late = await harness.admit("run-3", chat=CHAT, continues=("run-1",), supersede=supersede)
-    assert late == Overtaken("run-2")
+    assert late == NotNewest("run-2")
 
 
 async def test_run_of_an_expired_chat_is_not_continued(harness: AdmissionHarness) -> None:
-    assert await harness.admit("run-2", chat=CHAT, continues=("run-1",)) == Overtaken("")
+    assert await harness.admit("run-2", chat=CHAT, continues=("run-1",)) == NotNewest("")
 
 
 async def test_known_returns_the_run_of_an_idempotency_key(harness: AdmissionHarness) -> None:

@@ -33,9 +33,9 @@ class FlakyRunStore(RunStore):
         super().__init__(redis, live_ttl=TTL)
         self.failing: set[str] = set()
 
-    async def request_cancel(self, run_id: str) -> None:
-        self._check("request_cancel")
-        await super().request_cancel(run_id)
+    async def request_stop(self, run_id: str) -> None:
+        self._check("request_stop")
+        await super().request_stop(run_id)
 
     async def delete(self, run_id: str) -> None:
         self._check("delete")
@@ -123,7 +123,7 @@ async def test_takeover_reports_a_superseded_run_whose_stop_was_lost(
     harness: SplitAdmissionHarness,
 ) -> None:
     await harness.admit("run-1")
-    harness.runs.failing = {"request_cancel"}
+    harness.runs.failing = {"request_stop"}
 
     assert await harness.admit("run-2", supersede=True) == Admitted("run-2", "run-1", None)
 

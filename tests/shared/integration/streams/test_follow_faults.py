@@ -201,7 +201,7 @@ async def follow_through_restart(harness: FollowHarness, valkey: Valkey) -> None
                 attempt=takeover.attempt,
                 offset=0,
                 on_refused=lambda: None,
-                on_cancel=lambda: None,
+                on_stop=lambda: None,
             )
             writer.write(Start(message_id="msg-1"))
             writer.write(TextStart(id="text-1"))

@@ -66,7 +66,7 @@ async def test_unknown_hash_fields_are_ignored(redis: Redis, runs: RunStore) -> 
 async def test_cancels_failures_and_handovers_are_counted(runs: RunStore) -> None:
     await runs.create(new_run("run-1"))
 
-    await runs.request_cancel("run-1")
+    await runs.request_stop("run-1")
     for attempt in (1, 2):
         await runs.count_failure("run-1", attempt)
     for attempt in (3, 4, 5):
@@ -74,4 +74,4 @@ async def test_cancels_failures_and_handovers_are_counted(runs: RunStore) -> Non
 
     run = await runs.get("run-1")
     assert run is not None
-    assert (run.cancel, run.failures, run.handovers) == (1, 2, 3)
+    assert (run.stop_requests, run.failures, run.handovers) == (1, 2, 3)

@@ -52,7 +52,7 @@ class RecordingWriter(RunWriter):
             attempt=attempt,
             offset=offset,
             on_refused=lambda: self.callbacks.append("refused"),
-            on_cancel=lambda: self.callbacks.append("cancel"),
+            on_stop=lambda: self.callbacks.append("stop"),
         )
         self.run_id = run_id
         self.callbacks: list[str] = []
@@ -73,7 +73,7 @@ async def harness() -> AsyncGenerator[WriterHarness]:
 
 @pytest.fixture
 def short_retry_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.output.writer._RETRY_SECONDS", (0.001,))
+    monkeypatch.setattr("worker.output.writer._MOST_RETRY_SECONDS", 0.001)
 
 
 def text(delta: str, part: str = "1") -> TextDelta:
@@ -287,12 +287,12 @@ async def test_requested_stop_is_reported(harness: WriterHarness) -> None:
     writer.write(text("a"))
     await writer.drain()
     assert writer.callbacks == []
-    await harness.stream.request_cancel(writer.run_id)
+    await harness.stream.request_stop(writer.run_id)
 
     writer.write(text("b"))
     await writer.drain()
 
-    assert writer.callbacks == ["cancel"]
+    assert writer.callbacks == ["stop"]
     assert writer.events == [text("a"), text("b")]
 
 
@@ -333,13 +333,13 @@ async def test_append_after_a_lost_reply_writes_nothing_twice(harness: WriterHar
 @pytest.mark.usefixtures("short_retry_delay")
 async def test_stop_is_reported_after_a_lost_reply(harness: WriterHarness) -> None:
     writer = await harness.writer()
-    await harness.stream.request_cancel(writer.run_id)
+    await harness.stream.request_stop(writer.run_id)
     harness.stream.lost_replies = [RedisConnectionError()]
 
     writer.write(text("a"))
     await writer.drain()
 
-    assert writer.callbacks == ["cancel"]
+    assert writer.callbacks == ["stop"]
 
 
 @pytest.mark.usefixtures("short_retry_delay")
