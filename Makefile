@@ -42,7 +42,7 @@ test: $(INSTALLED) ## Run all tests
 	@$(BIN)/python -m web --if-possible
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-interop: $(INSTALLED) ## Run the tests with nginx, Caddy and a browser (needs them installed)
+interop: $(INSTALLED) ## Run the tests with proxies, model servers and a browser (minutes)
 	$(BIN)/pytest tests/interop
 
 check: lint types layers ## Check lint, types and import rules

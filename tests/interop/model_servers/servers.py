@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
@@ -60,12 +60,6 @@ class AiMock(ModelServer):
     @property
     def health_url(self) -> str:
         return f"{self.openai_url}/models"
-
-    async def requests(self) -> list[dict[str, Any]]:
-        """The bodies of all requests so far, in the protocol that each client used."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            response = await client.get(f"{self.url}/__aimock/journal")
-        return [entry["body"] for entry in response.raise_for_status().json()]
 
 
 class LiteLlm(ModelServer):
