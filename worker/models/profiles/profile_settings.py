@@ -9,7 +9,7 @@ from pydantic_ai.profiles import merge_profile
 from shared.settings import ModelProfileSettings
 from shared.settings.sections.models import Kind, SendReasoning
 from worker.models.profiles.model_profile import input_modalities
-from worker.models.profiles.server_profile import ServerProfile, model_families, server_profile
+from worker.models.profiles.server_profile import ExtendedProfile, model_families, server_profile
 
 ThinkingFormat = Literal["auto", "tags", "field", False]
 
@@ -49,7 +49,7 @@ def profile_overrides(settings: ModelProfileSettings) -> PydanticProfile:
         "supports_forced_tool_choice": settings.tool_choice and settings.tool_choice == "required",
         **_reasoning(settings),
     }
-    return ServerProfile(**{key: value for key, value in fields.items() if value is not None})  # pyright: ignore[reportArgumentType]  (typed by the settings)
+    return ExtendedProfile(**{key: value for key, value in fields.items() if value is not None})  # pyright: ignore[reportArgumentType]  (typed by the settings)
 
 
 def profile_settings(profile: PydanticProfile) -> ModelProfileSettings:

@@ -30,8 +30,8 @@ from shared.settings.sections.models import Kind
 ModelFamilies = Callable[[str], PydanticProfile | None]
 
 
-class ServerProfile(OpenAIModelProfile, total=False):
-    """Adds what pydantic-ai has no fields for. A missing field means True, unless stated."""
+class ExtendedProfile(OpenAIModelProfile, total=False):
+    """A profile with fields that pydantic-ai lacks. A missing field means True, unless stated."""
 
     #: Whether user and assistant messages must alternate. Default: False.
     mamba_alternating_roles: bool
@@ -45,27 +45,27 @@ class ServerProfile(OpenAIModelProfile, total=False):
 
 #: Safe for any server. Chat templates often reject consecutive messages of one role, a second
 #: system message, and system messages after others.
-_UNKNOWN = ServerProfile(
+_UNKNOWN = ExtendedProfile(
     mamba_alternating_roles=True,
     openai_chat_supports_multiple_system_messages=False,
     supports_inline_system_prompts=False,
 )
 #: Servers that render conversations with the model's chat template.
-_TEMPLATES: ServerProfile = {
+_TEMPLATES: ExtendedProfile = {
     **_UNKNOWN,
     "openai_chat_supports_document_input": False,
 }
 #: Such servers without the newer request fields of OpenAI.
-_OLDER_FIELDS: ServerProfile = {
+_OLDER_FIELDS: ExtendedProfile = {
     **_TEMPLATES,
     "openai_chat_supports_max_completion_tokens": False,
     "openai_supports_strict_tool_definition": False,
 }
-_HOSTED = ServerProfile(mamba_alternating_roles=True, openai_chat_supports_document_input=False)
+_HOSTED = ExtendedProfile(mamba_alternating_roles=True, openai_chat_supports_document_input=False)
 
-_SERVERS: Mapping[Kind, ServerProfile] = {
-    "openai": ServerProfile(),
-    "azure": ServerProfile(),
+_SERVERS: Mapping[Kind, ExtendedProfile] = {
+    "openai": ExtendedProfile(),
+    "azure": ExtendedProfile(),
     "anthropic": {
         **_HOSTED,
         "openai_supports_strict_tool_definition": False,
@@ -81,7 +81,7 @@ _SERVERS: Mapping[Kind, ServerProfile] = {
         "mamba_stream_usage": False,  # the usage is always sent
         "openai_chat_supports_max_completion_tokens": False,
     },
-    "openrouter": ServerProfile(
+    "openrouter": ExtendedProfile(
         mamba_alternating_roles=True,
         # pydantic-ai's value fits only its own OpenRouter model.
         openai_chat_send_back_thinking_parts="auto",
@@ -98,7 +98,7 @@ _SERVERS: Mapping[Kind, ServerProfile] = {
 }
 
 
-def server_profile(kind: Kind) -> ServerProfile:
+def server_profile(kind: Kind) -> ExtendedProfile:
     """Return what applies to all models of a server, in addition to `model_families`."""
     return _SERVERS.get(kind, _HOSTED)
 
