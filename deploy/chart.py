@@ -112,8 +112,12 @@ def _values(text: str) -> Iterator[Value]:
 
 
 def _is_secret(key: Key) -> bool:
-    annotation = type_of(Settings, tuple("0" if name == INDEX else name for name in key))
-    return SecretStr in (annotation, *get_args(annotation))
+    return _holds_secret(type_of(Settings, tuple("0" if name == INDEX else name for name in key)))
+
+
+def _holds_secret(annotation: object) -> bool:
+    """Whether it is a secret, or names one, as in dict[str, Annotated[SecretStr, check]]."""
+    return annotation is SecretStr or any(_holds_secret(part) for part in get_args(annotation))
 
 
 def _at(tree: Any, path: list[str]) -> Any:  # noqa: ANN401
