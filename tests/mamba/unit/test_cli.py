@@ -184,7 +184,7 @@ SECRETS = {
     "OPENAI_API_KEY": "sk-very-secret-0123456789",
     "MAMBA_AUTH__API_KEY": "another-secret-0123456789",
     "MAMBA_REDIS__URL": "redis://user:secret-password@redis:1/0?password=secret-password",
-    "MAMBA_PROVIDERS__GROQ__BASE_URL": "https://me:secret-password@groq/v1",
+    "MAMBA_PROVIDERS__GROQ__BASE_URL": "https://groq/v1?key=secret-password",
     "MAMBA_PROVIDERS__GROQ__HEADERS": '{"Authorization": "Bearer secret-password"}',
 }
 
