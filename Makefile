@@ -40,6 +40,7 @@ dev: $(INSTALLED) ## Start Valkey, the API and a worker on 127.0.0.1:8000
 
 test: $(INSTALLED) ## Run all tests
 	@$(BIN)/python -m web --if-possible
+	@# The order of the files: end-to-end tests are few but long, and must not come last.
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 interop: $(INSTALLED) ## Run the tests with proxies, model servers and a browser (minutes)

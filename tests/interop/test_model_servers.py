@@ -14,7 +14,8 @@ from tests.support.ai_client.driver import AiClient, Json, Result
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.wait import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+#: LiteLLM takes minutes to install and start on a busy machine.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 MODELS = ["aimock/gpt-5", "litellm/gpt", "litellm/claude", "litellm/gemini"]
 LOCATION: Json = {
