@@ -118,7 +118,7 @@ def test_missing_packages_log_an_install_hint() -> None:
 def test_sdk_warnings_are_logged_without_values() -> None:
     variables = {
         "OTEL_TRACES_EXPORTER": "otlp",
-        "OTEL_EXPORTER_OTLP_HEADERS": "secret-key",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=secret-key",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "secret-time",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
     }
@@ -126,7 +126,6 @@ def test_sdk_warnings_are_logged_without_values() -> None:
 
     warned = [json.loads(line) for line in process.stderr.splitlines() if "sdk_warned" in line]
     assert any("Invalid timeout value" in line["warning"] for line in warned)
-    assert any("Header format invalid" in line["warning"] for line in warned)
     assert "secret" not in process.stderr
 
 

@@ -31,7 +31,7 @@ async def content_of(*chunks: bytes) -> str:
     """The text of an answer."""
     events = [json.loads(data) for data in await decode(*chunks) if data != "[DONE]"]
     choices = [choice for event in events for choice in event.get("choices") or ()]
-    deltas = [choice.get("delta") or choice["message"] for choice in choices]
+    deltas = [choice["delta"] if "delta" in choice else choice["message"] for choice in choices]
     return "".join(delta.get("content") or "" for delta in deltas)
 
 
