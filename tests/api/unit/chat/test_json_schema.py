@@ -89,7 +89,7 @@ def test_valid_schema_is_accepted_by_the_schema_transformers(schema: Schema, ref
         ({"minimum": 10**400}, "minimum", "number"),
         ({"items": {"anyOf": []}}, "items.anyOf", "at least 1"),
         ({"items": {"$ref": "#/$defs/none"}}, "$ref", "#/$defs/none"),
-        ({"items": {"$ref": "https://example.com/schema"}}, "$ref", "in this document"),
+        ({"items": {"$ref": "https://example.com/schema"}}, "$ref", "not in this schema"),
         ({"$defs": {"a": {}}, "items": {"$ref": "a"}}, "$ref", "#/$defs/name"),
         ({"$defs": {"a": True}, "items": {"$ref": "#/$defs/a"}}, "$ref", "#/$defs/a"),
     ],
