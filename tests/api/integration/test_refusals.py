@@ -48,16 +48,16 @@ async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 #: Keys that an API process writes independently of requests.
-PROCESS_KEYS = (b"mamba:api", b"mamba:samples", b"mamba:counters:")
+PROCESS_KEYS = (b"mamba:api", b"mamba:samples", b"mamba:counters:", b"mamba:workers:watch")
 
 
 async def queue_length(redis: Redis) -> int:
     return await redis.execute_command("ZCARD", keys.QUEUE)
 
 
-async def nothing_is_stored(redis: Redis) -> bool:
+async def stored_keys(redis: Redis) -> list[bytes]:
     names: list[bytes] = await redis.execute_command("KEYS", "*")
-    return all(name.startswith(PROCESS_KEYS) for name in names)
+    return [name for name in names if not name.startswith(PROCESS_KEYS)]
 
 
 def chat(*messages: Any, **more: Any) -> bytes:
@@ -212,7 +212,7 @@ async def test_invalid_json_returns_422(
     client: httpx.AsyncClient, redis: Redis, body: bytes
 ) -> None:
     assert_problem(await post(client, body), 422, "invalid_request")
-    assert await nothing_is_stored(redis)
+    assert await stored_keys(redis) == []
 
 
 INVALID_FIELDS = {
@@ -297,7 +297,7 @@ async def test_invalid_field_returns_422_with_its_path(
     client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
 ) -> None:
     assert_problem(await post(client, body), 422, "invalid_request", field)
-    assert await nothing_is_stored(redis)
+    assert await stored_keys(redis) == []
 
 
 async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -325,12 +325,12 @@ async def test_too_large_body_returns_413(
     client: httpx.AsyncClient, redis: Redis, body: bytes, field: str | None
 ) -> None:
     assert_problem(await post(client, body), 413, "too_large", field)
-    assert await nothing_is_stored(redis)
+    assert await stored_keys(redis) == []
 
 
 async def test_large_chunked_body_returns_413(client: httpx.AsyncClient, redis: Redis) -> None:
     assert_problem(await post(client, in_chunks(b" " * 10 * MB)), 413, "too_large")
-    assert await nothing_is_stored(redis)
+    assert await stored_keys(redis) == []
 
 
 @pytest.mark.parametrize(
@@ -488,7 +488,7 @@ async def test_invalid_content_length_returns_400(api: Api, redis: Redis, length
         writer.write(head.encode() + chat())
 
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
-    assert await nothing_is_stored(redis)
+    assert await stored_keys(redis) == []
 
 
 async def test_endless_request_head_returns_431(api: Api) -> None:
@@ -513,7 +513,7 @@ async def test_incomplete_body_leaves_nothing_in_redis(
         await writer.drain()
 
     assert (await client.get("/health/live")).status_code == 200
-    assert await nothing_is_stored(redis)
+    assert await stored_keys(redis) == []
     assert "request.failed" not in api.output
 
 
