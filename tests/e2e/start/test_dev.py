@@ -92,9 +92,11 @@ def until(holds: Callable[[], object], *, seconds: float = 40) -> None:
         time.sleep(0.01)
 
 
-def assert_all_ended(running: Dev) -> None:
+def assert_all_ended(running: Dev, *, killed: int | None = None) -> None:
+    """Only a killed process leaves its health file behind."""
     assert running.processes() == {}
-    assert not list(running.folder.glob("mamba-*"))
+    assert not list(running.folder.glob("mamba-valkey-*"))
+    assert {path.name for path in running.folder.glob("mamba-*/*")} <= {str(killed)}
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", running.port))
@@ -188,7 +190,7 @@ def test_dead_child_is_reported_and_ends_the_others(tmp_path: Path, name: str) -
 
         assert running.process.wait(timeout=15) == 1
         assert f"mamba dev: {name} was killed by SIGKILL" in running.output
-        assert_all_ended(running)
+        assert_all_ended(running, killed=victim)
 
 
 def test_children_die_with_their_parent(tmp_path: Path) -> None:
