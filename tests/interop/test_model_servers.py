@@ -60,7 +60,7 @@ async def servers() -> AsyncGenerator[ModelServers]:
             "aimock": {"base_url": aimock.openai_url},
             "litellm": {"base_url": litellm.openai_url, "api_key": litellm.key},
         }
-        env = {"MAMBA_PROVIDERS": json.dumps(providers)}
+        env = {"MAMBA_PROVIDERS": json.dumps(providers), "MAMBA_HEALTH__INTERVAL_SECONDS": "1"}
         api = Api(valkey.url, env)
         worker = Worker(valkey.url, aimock.openai_url, env)
         stack.push_async_callback(stop_all, api, worker)
@@ -131,4 +131,4 @@ async def test_models_of_the_servers_are_listed(servers: ModelServers) -> None:
             ids = {model["id"] for model in models}
             return ids if {"litellm/gpt", "litellm/claude", "litellm/gemini"} <= ids else set()
 
-        assert any(name.startswith("aimock/") for name in await until(listed))
+        assert any(name.startswith("aimock/") for name in await until(listed, seconds=60))
