@@ -3,14 +3,15 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.conftest import System
+from tests.e2e.conftest import System, kill_process
 from tests.e2e.operate.test_commands import mamba
+from tests.support.processes import Api
 from tests.support.sse_client import SseClient, check_whole, error_code, text
 from tests.support.wait import until
 
@@ -75,14 +76,14 @@ async def test_worker_survives_unreadable_model_lists(
     workerless: System, sse: SseClient, name: str
 ) -> None:
     await workerless.upstream.script(name, [[{"text": ["Hel", "lo"]}]])
-    async with (
-        model_lists() as url,
-        workerless.start_workers(
-            1,
-            PROVIDERS=json.dumps({kind: {"base_url": f"{url}/{kind}"} for kind in MODEL_LISTS}),
-        ) as [worker],
-        httpx.AsyncClient(base_url=workerless.apis[0].url) as client,
-    ):
+    async with model_lists() as url, AsyncExitStack() as stack:
+        providers = json.dumps({kind: {"base_url": f"{url}/{kind}"} for kind in MODEL_LISTS})
+        api = Api(workerless.valkey.url, {"MAMBA_PROVIDERS": providers})
+        stack.push_async_callback(kill_process, api)
+        api.start()
+        [worker] = await stack.enter_async_context(workerless.start_workers(1, PROVIDERS=providers))
+        await api.ready()
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=api.url))
 
         async def unhealthy() -> set[str]:
             components = (await client.get("/health")).json()["components"]
@@ -90,7 +91,7 @@ async def test_worker_survives_unreadable_model_lists(
             return broken if broken == set(MODEL_LISTS) else set()
 
         assert await until(unhealthy, seconds=60)
-        events = await sse.answer(workerless.chat, name, model=name)
+        events = await sse.answer(f"{api.url}/chat", name, model=name)
         assert worker.child.poll() is None
 
     check_whole(events)
