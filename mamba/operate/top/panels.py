@@ -32,14 +32,14 @@ class TopPanel(NamedTuple):
 def queues(overview: SystemOverview) -> TopPanel:
     columns = (
         Column("QUEUE", min_width=8),
-        Column("", drop_rank=3),
+        Column("", drop_rank=4),
         Column("WAITING", right=True),
         Column("RUNNING", right=True, drop_rank=1),
-        Column("DEFERRED", right=True, drop_rank=4),
+        Column("DEFERRED", right=True, drop_rank=5),
         Column("OLDEST", right=True),
-        Column("WORKERS", right=True, drop_rank=2),
+        Column("WORKERS", right=True, drop_rank=3),
         Column("SLOTS", right=True),
-        Column("NOTE"),
+        Column("NOTE", drop_rank=2),
     )
     longest = max((queue.waiting for queue in overview.queues), default=0)
     rows = [_queue(queue, longest) for queue in overview.queues]
