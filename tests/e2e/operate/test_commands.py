@@ -65,11 +65,16 @@ async def paused_answer(system: System, sse: SseClient, name: str) -> AsyncGener
 async def test_queue_shows_running_and_waiting_runs(
     workerless: System, sse: SseClient, name: str
 ) -> None:
+    async def slot_is_reported() -> bool:
+        listed = (await mamba(workerless, "worker", "list", "--json")).json
+        return [worker["running"] for worker in listed] == [1]
+
     async with (
         workerless.start_workers(1, WORKER__CONCURRENCY=1),
         paused_answer(workerless, sse, name) as running,
     ):
         async with sse.ask(workerless.chat, f"{name}-2", model=name) as waiting:
+            await until(slot_is_reported, seconds=30)
             result = await mamba(workerless, "queue")
             report = (await mamba(workerless, "queue", "--json")).json
             first = (await mamba(workerless, "queue", "--json", "--limit", "1")).json

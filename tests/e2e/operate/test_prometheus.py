@@ -104,10 +104,11 @@ async def scraping_prometheus(
 
 
 async def wait_for_scraped_runs(prometheus: Prometheus, model: str, runs: int) -> None:
-    """Wait until Prometheus has scraped this many runs of the model."""
+    """Wait until Prometheus has scraped this many succeeded runs of the model."""
+    labels = f'model="{model}",outcome="succeeded",job="mamba-worker"'
 
     async def probe() -> bool:
-        found = await prometheus.query(f'mamba_runs_total{{model="{model}",job="mamba-worker"}}')
+        found = await prometheus.query(f"mamba_runs_total{{{labels}}}")
         return [series["value"][1] for series in found] == [str(runs)]
 
     await until(probe, seconds=30)
