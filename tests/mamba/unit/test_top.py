@@ -162,6 +162,17 @@ def test_unserved_and_full_queues_are_named() -> None:
     assert "full: busy" in "\n".join(lines[:3])
 
 
+def test_counts_of_a_queue_are_kept_in_40_columns() -> None:
+    queue = QueueSnapshot(
+        name="main", waiting=3, running=1, deferred=0, oldest_wait_ms=2_000, slots=1, slots_used=1
+    )
+
+    lines = rendered(overview(queues=[queue]), 40, 15).splitlines()
+
+    [line] = [line for line in lines if line.startswith("main")]
+    assert line.split()[:3] == ["main", "3", "1"]
+
+
 def test_vanished_worker_is_shown_with_its_age() -> None:
     vanished = VanishedWorker(id="web-9-4711-aa", seen_at=NOW - 125_000, running=3)
 
