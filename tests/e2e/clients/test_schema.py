@@ -19,7 +19,7 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_headers_conformance,response_schema_conformance"
 )
-SECONDS = 90
+SECONDS = 270
 
 
 @pytest_asyncio.fixture(loop_scope="session")
