@@ -10,6 +10,7 @@ from shared.redis.client import Redis
 from tests.support.isolation import Isolation
 from tests.support.processes import Valkey
 from tests.support.redis_cluster import RedisCluster, SharedCluster
+from tests.support.upstream.client import Upstream
 
 _isolation = Isolation()
 
@@ -34,6 +35,15 @@ def valkey() -> Generator[Valkey]:
     asyncio.run(server.ready())
     yield server
     asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Generator[Upstream]:
+    """A scripted model server."""
+    server = Upstream()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,6 @@ PAGE = (Path(__file__).parents[2] / "docs/models.md").read_text()
 YAML = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 [PYTHON] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 LLAMA = "meta-llama/Llama-3.2-3B-Instruct"
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 def test_settings_examples_have_the_documented_effect() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import pytest
@@ -26,14 +26,6 @@ from worker.models.run_failures import failure_of
 from worker.models.stream_timeouts import timeouts_of
 
 FALLBACKS = {"a": ("b", "own/c")}
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 def settings(upstream: Upstream, *, key: str = "k", **openai_settings: Any) -> Settings:

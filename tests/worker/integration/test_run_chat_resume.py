@@ -2,7 +2,6 @@
 
 from collections.abc import (
     AsyncGenerator,
-    Generator,
     Sequence,
 )
 from dataclasses import dataclass
@@ -118,14 +117,6 @@ class ClientMessage:
                 tool.error, tool.state = error, "error"
             case _:
                 assert isinstance(event, events.ToolInputDelta)
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Backends against a real HTTP server that imitates the quirks of common servers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
@@ -41,14 +41,6 @@ CALLS = [
     {"tool": {"id": "c1", "name": "add", "arguments": '{"a": 1, "b": 2}', "pieces": 3}},
     {"tool": {"id": "c2", "name": "add", "arguments": '{"a": 3, "b": 4}', "pieces": 3}},
 ]
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Health reports of the providers, and the API's model list that uses them."""
 
 import asyncio
-from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
-import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -27,14 +25,6 @@ from tests.support.wait import until
 from worker.models.health_probe import HealthProbe
 
 KEY = "sk-very-secret"
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 def settings(upstream: Upstream, *, openai: dict[str, Any] | None = None, **more: Any) -> Settings:

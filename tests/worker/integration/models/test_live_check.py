@@ -1,23 +1,12 @@
 """`mamba doctor --provider` against servers of different kinds."""
 
 import json
-from collections.abc import Generator
 from typing import Any
-
-import pytest
 
 from mamba.operate.doctor.diagnosis import Diagnosis
 from mamba.operate.doctor.provider_check import check_provider_live
 from shared.settings import Settings
 from tests.support.upstream.client import Upstream
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 def stream(delta: dict[str, Any], reason: str) -> dict[str, str]:

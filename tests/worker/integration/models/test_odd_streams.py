@@ -1,7 +1,7 @@
 """Answers that end in unusual ways, and requests for servers with strict rules."""
 
 import json
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,14 +33,6 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 TOOL = "generateCard"
 CALL = {"id": "c1", "name": TOOL, "arguments": '{"title":"one"}'}
 HELLO = [{"text": ["Hello"]}]
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Reasoning and extensions of tool calls return to the model, in the form in which they came."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 import pytest
@@ -70,14 +70,6 @@ FORMATS = {
 }
 
 formats = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
