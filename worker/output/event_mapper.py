@@ -66,7 +66,7 @@ class EventMapper:
         """Give the calls of a response the ids under which clients have seen them."""
         for part in response.parts:
             if isinstance(part, ToolCallPart):
-                self._calls.restore_id(part)
+                self._calls.restore_id(part, response.provider_name)
 
     def end_step(self) -> None:
         if self._step_open:

@@ -73,14 +73,15 @@ class ToolCalls:
             )
         self._interrupted.clear()
 
-    def restore_id(self, call: ToolCallPart) -> None:
+    def restore_id(self, call: ToolCallPart, provider: str | None) -> None:
         """Give a call of the current response the id under which clients have seen it.
 
-        The model's id is kept in the call's details, for later requests to the model.
+        The model's id is kept in the call's details, for later requests to the provider's models.
         """
         if (seen := self._restored_ids.pop(call.tool_call_id, None)) is not None:
             details = call.provider_details or {}
             call.provider_details = {MODEL_ID: call.tool_call_id, **details}
+            call.provider_name = call.provider_name or provider
             call.tool_call_id = seen
 
     def start(self, index: int, call: ToolCallPart) -> None:

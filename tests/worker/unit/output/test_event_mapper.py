@@ -44,6 +44,7 @@ from shared.streams.events import (
     ToolOutputError,
 )
 from shared.streams.transcript import Transcript
+from worker.models.chat.tool_call_ids import model_ids
 from worker.output.event_mapper import EventMapper
 
 
@@ -320,10 +321,12 @@ def test_interrupted_call_is_continued_with_its_old_id() -> None:
         PartEndEvent(index=0, part=ToolCallPart("f", '{"n":1}', "new")),
     )
     recorder.mapper.end_response()
-    response = ModelResponse(parts=[ToolCallPart("f", '{"n":1}', "new")])
+    response = ModelResponse(parts=[ToolCallPart("f", '{"n":1}', "new")], provider_name="ollama")
     recorder.mapper.restore_call_ids(response)
 
     assert [call.tool_call_id for call in response.tool_calls] == ["c"]
+    assert model_ids([response], "ollama") == {"c": "new"}
+    assert model_ids([response], "openai") == {}
     recorder.tools(called("c"), returned("c"))
     assert recorder.events == [INPUT, OUTPUT]
 
