@@ -58,6 +58,11 @@ def mamba(
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+        return
+    with report_errors():
+        from shared.telemetry.metrics_folder import prepare_metrics_folder  # noqa: PLC0415
+
+        prepare_metrics_folder()  # before a command imports the metrics
 
 
 @app.command(epilog="Example: OPENAI_API_KEY=sk-… MAMBA_SERVER__PORT=9000 mamba dev")

@@ -21,10 +21,8 @@ def report_errors(extra: str = "") -> Generator[None]:
     `extra` names the optional dependencies that the command needs.
     """
     from shared.errors import BackgroundTaskFailed, Refusal, SettingsError  # noqa: PLC0415
-    from shared.telemetry.metrics_folder import prepare_metrics_folder  # noqa: PLC0415
 
     try:
-        prepare_metrics_folder()
         yield
     except SettingsError as error:
         raise _exit(str(error), 2) from None

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from mamba.cli import app
 from shared.api_key import hash_of
+from shared.telemetry.metrics_folder import METRICS_FOLDER
 
 runner = CliRunner()
 
@@ -94,6 +95,29 @@ def test_missing_extra_is_reported(command: str, package: str, tmp_path: Path) -
 
     assert result.returncode == 2
     assert f"install mamba-server[{command}]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [["run", "show", "x"], ["worker", "list"], ["queue"], ["top"]])
+def test_commands_create_the_metrics_folder(command: list[str], tmp_path: Path) -> None:
+    folder, redis = tmp_path / "new" / "metrics", "redis://127.0.0.1:1"
+    variables = {METRICS_FOLDER: str(folder), "MAMBA_REDIS__URL": redis}
+
+    result = python("-m", "mamba", *command, home=tmp_path, **variables)
+
+    assert folder.is_dir()
+    assert "127.0.0.1:1" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_unusable_metrics_folder_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    variables = {METRICS_FOLDER: str(tmp_path / "file")}
+
+    result = python("-m", "mamba", "run", "show", "x", home=tmp_path, **variables)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{METRICS_FOLDER}: ")
     assert "Traceback" not in result.stderr
 
 

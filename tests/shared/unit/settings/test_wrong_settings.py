@@ -216,7 +216,7 @@ def test_unusable_metrics_folder_is_refused_by_name(
     monkeypatch.setenv(METRICS_FOLDER, str(folder / "file"))
 
     with pytest.raises(Exception) as caught, report_errors():  # noqa: PT011  (typer's exit)
-        pass
+        prepare_metrics_folder()
 
     assert getattr(caught.value, "exit_code", None) == 2
     [line] = capsys.readouterr().err.splitlines()
