@@ -42,8 +42,9 @@ def _check_header_name(name: str) -> str:
 
 def _normalize(url: object) -> object:
     """Strip what users copy along with a base URL: white space, slashes, the path of chats."""
-    if not isinstance(url, str) or not (text := url.strip()):
+    if not isinstance(url, str):
         return url
+    text = url.strip()
     _check_base_url(text)
     parts = urlsplit(text)
     path = _CHAT_PATH.sub("", parts.path.rstrip("/")).rstrip("/")

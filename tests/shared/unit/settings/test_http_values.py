@@ -98,6 +98,8 @@ def test_base_url_is_normalized(given: str, used: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
+        ("", "must start with https:// or http://"),
+        ("  ", "must start with https:// or http://"),
         ("localhost:11434/v1", "must start with https:// or http://"),
         ("api.example.com/v1", "must start with https:// or http://"),
         ("ftp://h/v1", "must start with https:// or http://"),
