@@ -53,7 +53,7 @@ def _limit_tool_values(chat: ChatRequest, limits: LimitSettings) -> None:
     """Leave out the oldest tool calls if all of them together have too many values."""
     remaining = limits.values
     for message in reversed(chat.messages):
-        for located in message.located_parts():
+        for located in reversed([*message.located_parts()]):
             part: object = located.part
             call = part.tool_invocation if isinstance(part, ToolInvocation) else part
             if not isinstance(call, UIToolPart | Invocation):

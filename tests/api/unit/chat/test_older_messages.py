@@ -6,7 +6,7 @@ import pytest
 from pydantic_core import to_json
 
 from api.chat.validation import read_chat_request
-from shared.chat.messages import Message, TextPart
+from shared.chat.messages import Message, TextPart, ToolPart
 from shared.errors import InvalidRequest, TooLarge, UnsupportedContent
 from shared.settings import LimitSettings
 from tests.api.unit.chat.test_request import ANSWER, CALL, HI, request
@@ -161,6 +161,30 @@ async def test_oldest_tool_calls_beyond_the_value_limit_are_left_out() -> None:
 
     old, _, middle, _, new, _ = await history(answer, HI, answer, HI, answer, HI)
     assert [message.parts[0].type for message in (old, middle, new)] == ["text", "tool", "tool"]
+
+
+CALLS = [
+    {**CALL, "toolCallId": f"c{n}", "state": "output-available", "output": [0] * 20}
+    for n in range(3)
+]
+STEPS = {"parts": [CALLS[0], {"type": "step-start"}, *CALLS[1:]]}
+INVOCATION = {"toolName": "f", "state": "result", "result": [0] * 20}
+STEPS_V4 = {
+    "content": "",
+    "toolInvocations": [{**INVOCATION, "toolCallId": f"c{n}", "step": n} for n in range(3)],
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "newer"), [(STEPS, []), (STEPS, [HI]), (STEPS_V4, [HI])], ids=["last", "older", "v4"]
+)
+async def test_newest_tool_calls_of_a_long_answer_are_kept(answer: Any, newer: list[Any]) -> None:
+    _, kept, *_ = await history(HI, {"role": "assistant", **answer}, *newer)
+
+    calls = [part.tool_call_id for part in kept.parts if isinstance(part, ToolPart)]
+    assert calls == ["c1", "c2"]
+    [note] = [part for part in kept.parts if isinstance(part, TextPart)]
+    assert "50 values" in note.text
 
 
 @pytest.mark.parametrize("kind", ["data-map", "source-url", "source", "custom", "reasoning-file"])
