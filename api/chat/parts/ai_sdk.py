@@ -89,13 +89,12 @@ class UIToolPart(RequestModel):
         error = self._error()
         if self.state != "output-available" and error is None:
             return None
-        return chat_messages.ToolPart(
-            # Some servers send calls without an id, and models do not accept an empty one.
-            tool_call_id=self.tool_call_id or f"call_{self.name}",
-            tool_name=model_tool_name(self.name),
-            input=tool_arguments(self.raw_input if self.input is None else self.input),
+        return tool_part(
+            self.tool_call_id,
+            self.name,
+            self.raw_input if self.input is None else self.input,
             output=self.output,
-            error_text=error,
+            error=error,
             metadata=self.call_provider_metadata,
         )
 
@@ -122,6 +121,27 @@ class UIToolPart(RequestModel):
         return (self.input, self.raw_input, self.output)
 
 
+def tool_part(
+    call_id: str,
+    name: str,
+    arguments: object,
+    *,
+    output: object,
+    error: str | None,
+    metadata: dict[str, Any] | None = None,
+) -> chat_messages.ToolPart:
+    """Build a completed call that every model accepts."""
+    return chat_messages.ToolPart(
+        # Some servers send calls without an id, and models do not accept an empty one.
+        tool_call_id=call_id or f"call_{name}",
+        tool_name=_model_tool_name(name),
+        input=_tool_arguments(arguments),
+        output=output,
+        error_text=error,
+        metadata=metadata,
+    )
+
+
 class UIStepStartPart(RequestModel):
     def normalized(self) -> chat_messages.Part | None:
         return chat_messages.StepStart()
@@ -136,12 +156,12 @@ class OtherPart(RequestModel):
         return None
 
 
-def model_tool_name(name: str) -> str:
+def _model_tool_name(name: str) -> str:
     """Return a tool's name as OpenAI accepts it: other servers allow more characters."""
     return _NOT_IN_NAMES.sub("_", name)[:_TOOL_NAME_CHARS] or "tool"
 
 
-def tool_arguments(value: Any) -> dict[str, Any]:  # noqa: ANN401  (any JSON value)
+def _tool_arguments(value: Any) -> dict[str, Any]:  # noqa: ANN401  (any JSON value)
     """Return the arguments of a call as an object, which models require."""
     parsed = _parsed(value) if isinstance(value, str) else value
     if isinstance(parsed, dict):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from api.chat.parts.ai_sdk import file_part, model_tool_name, tool_arguments
+from api.chat.parts.ai_sdk import file_part, tool_part
 from api.chat.parts.file_fields import FileName, FileUrl, MediaType
 from api.http.body_model import Nested, RequestModel
 from shared.chat import messages
@@ -23,12 +23,12 @@ class Invocation(RequestModel):
         """Return the call with its result; None without a result, which models do not accept."""
         if self.state != "result":
             return None
-        return messages.ToolPart(
-            tool_call_id=self.tool_call_id,
-            tool_name=model_tool_name(self.tool_name),
-            input=tool_arguments(self.args),
+        return tool_part(
+            self.tool_call_id,
+            self.tool_name,
+            self.args,
             output=None if self.is_error else self.result,
-            error_text=self._error if self.is_error else None,
+            error=self._error if self.is_error else None,
         )
 
     @property

@@ -201,6 +201,12 @@ async def test_tool_invocation_with_a_result_becomes_a_tool_part(fields: dict[st
     assert await normalized_parts({"type": "tool-invocation", **fields}) == (TOOL,)
 
 
+async def test_tool_invocation_with_an_empty_id_receives_one() -> None:
+    part = {"type": "tool-invocation", "toolInvocation": {**RESULT_V4, "toolCallId": ""}}
+
+    assert await normalized_parts(part) == (TOOL.model_copy(update={"tool_call_id": "call_f"}),)
+
+
 @pytest.mark.parametrize("state", ["call", "partial-call"])
 async def test_tool_invocation_without_a_result_is_ignored(state: str) -> None:
     invocation = {**CALL_V4, "state": state}
