@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import structlog
 from pydantic import TypeAdapter
 
-from worker.review.extract import MAX_CHARS, MAX_FILES
 from worker.review.findings import Report
 from worker.review.source import ReviewSource
 
@@ -33,13 +32,8 @@ async def inspect_sources(sources: Sequence[ReviewSource]) -> Report:
     """Analyze sources without executing them.
 
     Raises:
-        InspectionFailed: if there is too much code, or the analysis fails or takes too long.
+        InspectionFailed: if the analysis fails or takes too long.
     """
-    chars = sum(len(fragment.text) for source in sources for fragment in source.fragments)
-    if len(sources) > MAX_FILES or chars > MAX_CHARS:
-        raise InspectionFailed(
-            f"At most {MAX_FILES} files and {MAX_CHARS:,} characters can be reviewed at once."
-        )
     async with _SLOTS:
         with TemporaryDirectory() as folder:
             output = await _run_analysis(sources, folder)

@@ -23,8 +23,8 @@ from worker.review.language import Language, language_by_name, language_by_path
 from worker.review.source import Fragment, ReviewSource
 
 #: Limits on the code that is kept. Older code is left out first.
-MAX_FILES = 200
-MAX_CHARS = 1_000_000
+_MAX_FILES = 200
+_MAX_CHARS = 1_000_000
 #: Limits on the text that is searched for code.
 MAX_TEXT_CHARS = 2_000_000
 _MAX_BLOCKS = 2_000
@@ -127,15 +127,15 @@ class SourceExtractor:
         if before := self._found.pop(source.path, None):
             self._chars -= before.chars
             source = _merged(before, source)
-        if source.chars > MAX_CHARS:
-            self.leave_out(f"files with more than {MAX_CHARS:,} characters")
+        if source.chars > _MAX_CHARS:
+            self.leave_out(f"files with more than {_MAX_CHARS:,} characters")
             return
         self._found[source.path] = source
         self._chars += source.chars
-        while len(self._found) > MAX_FILES or self._chars > MAX_CHARS:
+        while len(self._found) > _MAX_FILES or self._chars > _MAX_CHARS:
             _, oldest = self._found.popitem(last=False)
             self._chars -= oldest.chars
-            self.leave_out(f"the oldest files, above {MAX_FILES} or {MAX_CHARS:,} characters")
+            self.leave_out(f"the oldest files, above {_MAX_FILES} or {_MAX_CHARS:,} characters")
 
 
 def _filename(info: str) -> str | None:
