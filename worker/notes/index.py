@@ -14,6 +14,7 @@ from typing import NamedTuple, Self, TypeVar
 
 import structlog
 
+from shared.surrogates import replace_lone_surrogates
 from worker.notes.document import split_document
 from worker.notes.excerpt import excerpt
 from worker.notes.folder import NoteFile, NoteSkipped, find_notes, read_note
@@ -96,10 +97,7 @@ class NotesIndex:
 
     def _rows(self, query: str, *values: str | int) -> list[tuple[str, ...]]:
         # Arguments of a model may contain lone surrogates, which SQLite does not accept.
-        encodable = [
-            value.encode(errors="replace").decode() if isinstance(value, str) else value
-            for value in values
-        ]
+        encodable = [replace_lone_surrogates(value) for value in values]
         return self._updated_database().execute(query, encodable).fetchall()
 
     def _close(self) -> None:
