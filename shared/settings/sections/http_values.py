@@ -21,8 +21,7 @@ def _check_key(key: SecretStr) -> SecretStr:
 
 
 def _check_header(value: SecretStr) -> SecretStr:
-    if problem := problem_in(value.get_secret_value(), CharacterRule.HEADER):
-        raise ValueError(f"A header must consist of ASCII characters in one line. {problem}")
+    _check_text(value.get_secret_value())
     return value
 
 
@@ -52,11 +51,9 @@ def _normalize(url: object) -> object:
 
 
 def _check_base_url(url: str) -> None:
-    if problem := problem_in(url, CharacterRule.URL):
-        raise ValueError(f"The URL contains a character that does not belong into it. {problem}")
+    check_host(url)
     if not re.match(r"https?://", url, re.IGNORECASE):
         raise ValueError("The URL must start with https:// or http://, as in http://host:8000/v1.")
-    check_host(url)
     parts = urlsplit(url)
     if not parts.hostname:
         raise ValueError("The URL has no host. Write it as http://host:8000/v1.")
