@@ -68,25 +68,24 @@ _STOP_WORDS = frozenset(_COMMON_WORDS.split())
 
 
 class Token(NamedTuple):
-    """A word or a character, and the range that it occupies in the text."""
+    """A word or a character, and where it starts in the text."""
 
     start: int
-    end: int
     terms: tuple[str, ...]
 
 
 def tokens(text: str) -> Iterator[Token]:
     """Yield the tokens of a text, in order."""
     for match in _TOKEN.finditer(text):
-        start, end = match.span()
+        start = match.start()
         if match["word"]:
-            yield Token(start, end, word_terms(match["word"]))
+            yield Token(start, word_terms(match["word"]))
             continue
         run = match["unspaced"]
         for at, character in enumerate(run):
             pair = run[at : at + 2]
             terms = (character, pair) if len(pair) == 2 else (character,)
-            yield Token(start + at, start + at + 1, terms)
+            yield Token(start + at, terms)
 
 
 def indexed_terms(text: str) -> str:
