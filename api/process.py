@@ -36,7 +36,6 @@ from shared.queue.queue_positions import QueuePositions
 from shared.redis.client import Redis, connect
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.control import RunControl
-from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings
@@ -102,8 +101,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     follower = _follower(live, stores, subscriptions)
     queue = JobQueue(redis)
     agents = _agent_directory(settings, redis)
-    ended_runs = EndedRuns(redis, retention=settings.run.retention_seconds)
-    finalizer = RunFinalizer(stores.stream, ended_runs, queue)
+    finalizer = RunFinalizer(stores.stream, stores.ended_runs, queue)
     run_control = _run_control(stores, queue, follower, finalizer)
     reaper = OrphanReaper(stores.runs, queue, stores.stream, finalizer)
     lookup = RunLookup(stores.runs, stores.chats, stores.stream)

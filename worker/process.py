@@ -27,7 +27,6 @@ from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError, open_pool
 from shared.redis.subscriber import Subscriber
-from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
 from shared.runs.stores import Stores, open_stores
 from shared.settings import Settings
@@ -159,12 +158,11 @@ async def _chat_runner(
     worker_id: str,
     stack: AsyncExitStack,
 ) -> ChatRunner:
-    ended_runs = EndedRuns(stores.queue, retention=live.now.run.retention_seconds)
     services = RunServices(
         stores.runs,
         stores.stream,
         await stack.enter_async_context(GroupCommit(stores.stream)),
-        RunFinalizer(stores.stream, ended_runs),
+        RunFinalizer(stores.stream, stores.ended_runs),
         worker_id,
     )
     retries = RetryPolicy(lambda model: max_retries_of(live.now, model))

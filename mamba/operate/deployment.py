@@ -17,7 +17,6 @@ from shared.queue.job_queue import JobQueue
 from shared.redis.client import REDIS_UNAVAILABLE, AuthenticationError, Redis, RedisError, connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
-from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
 from shared.runs.run_list import RunList
 from shared.runs.stores import Stores, open_stores, open_subscriptions
@@ -53,11 +52,7 @@ class Deployment:
 
     @property
     def run_list(self) -> RunList:
-        return RunList(self.redis, self.stores.runs, self.ended_runs)
-
-    @property
-    def ended_runs(self) -> EndedRuns:
-        return EndedRuns(self.redis, retention=self.settings.run.retention_seconds)
+        return RunList(self.redis, self.stores.runs, self.stores.ended_runs)
 
     async def redis_time_ms(self) -> int:
         """Return the clock of Redis in Unix milliseconds."""
@@ -84,7 +79,7 @@ class Deployment:
                 stream=stream,
                 follower=Follower(stream, stream_subscriber, max_bytes=max_bytes),
                 workers=self.workers,
-                finalizer=RunFinalizer(stream, self.ended_runs, self.queue),
+                finalizer=RunFinalizer(stream, self.stores.ended_runs, self.queue),
             )
 
     async def configured_queues(self) -> set[str]:

@@ -18,7 +18,6 @@ from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import QueueDepth, queues_with_jobs, read_depths
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
-from shared.runs.ended_runs import EndedRuns
 from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
 from shared.runs.stores import Stores
@@ -150,7 +149,7 @@ class SystemMonitor:
         self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
         self._vanished = VanishedWorkers(redis)
         self._runs, self._live = stores.runs, stores.live_runs
-        self._ended = EndedRuns(redis, retention=stores.retention)
+        self._ended = stores.ended_runs
         self._samples = MetricsHistory(redis)
         self._snapshots = SingleFlightCache(self._load_snapshot)
         self._overviews = SingleFlightCache(self._load_overview)

@@ -11,6 +11,7 @@ from shared.redis.client import Argument, Redis, connect, is_cluster
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.admission import Admission
 from shared.runs.chat_index import ChatIndex
+from shared.runs.ended_runs import EndedRuns
 from shared.runs.live_runs import LiveRuns
 from shared.runs.store import RunStore
 from shared.settings import Settings
@@ -71,6 +72,10 @@ class Stores:
     @property
     def chats(self) -> ChatIndex:
         return ChatIndex(self.queue)
+
+    @property
+    def ended_runs(self) -> EndedRuns:
+        return EndedRuns(self.queue, retention=self.retention)
 
     @property
     def live_runs(self) -> LiveRuns:

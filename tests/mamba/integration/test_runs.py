@@ -22,7 +22,8 @@ from tests.shared.integration.test_snapshot import put
 
 async def end(deployment: Deployment, run: Run, ending: RunEnding) -> None:
     async with deployment.run_control():
-        finalizer = RunFinalizer(deployment.stores.stream, deployment.ended_runs, deployment.queue)
+        stores = deployment.stores
+        finalizer = RunFinalizer(stores.stream, stores.ended_runs, deployment.queue)
         assert await finalizer.end(run, ending)
 
 
