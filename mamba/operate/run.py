@@ -48,8 +48,7 @@ async def list_runs(
 async def find(
     deployment: Deployment, wanted: RunFilter, *, limit: int, max_searched: int
 ) -> FoundRuns:
-    system = await deployment.system_monitor().read_snapshot()
-    queues = [queue.name for queue in system.queues]
+    queues = await deployment.system_monitor().queue_names()
     return await deployment.run_list.find(queues, wanted, limit=limit, max_searched=max_searched)
 
 

@@ -200,12 +200,22 @@ class SystemMonitor:
             redis=redis,
         )
 
-    async def _read_queues(self, workers: Sequence[WorkerRecord]) -> tuple[QueueSnapshot, ...]:
-        """Return the main queue first, then all others by name."""
+    async def queue_names(self) -> list[str]:
+        """Return the main queue first, then all others by name.
+
+        Raises:
+            REDIS_UNAVAILABLE, RedisError: if Redis does not respond.
+        """
+        return await self._queue_names(await self._workers.alive())
+
+    async def _queue_names(self, workers: Sequence[WorkerRecord]) -> list[str]:
         named, used = await asyncio.gather(self._named(), queues_with_jobs(self._redis))
         served = {keys.queue_name(key) for worker in workers for key in worker.queues}
         others = sorted({*named, *used, *served} - {keys.MAIN_QUEUE})
-        depths = await read_depths(self._redis, [keys.MAIN_QUEUE, *others])
+        return [keys.MAIN_QUEUE, *others]
+
+    async def _read_queues(self, workers: Sequence[WorkerRecord]) -> tuple[QueueSnapshot, ...]:
+        depths = await read_depths(self._redis, await self._queue_names(workers))
         return tuple(_queue(name, depth, workers) for name, depth in depths.items())
 
     async def _read_overview(self) -> SystemOverview:

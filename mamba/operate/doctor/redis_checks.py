@@ -75,8 +75,8 @@ async def _check_publishing(deployment: Deployment) -> list[Diagnosis]:
 
 async def check_clock(deployment: Deployment) -> list[Diagnosis]:
     before = time.time()
-    seconds, micros = await deployment.redis.execute_command("TIME")
-    skew = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+    redis_time = await deployment.redis_time_ms() / 1000
+    skew = redis_time - (before + time.time()) / 2
     if abs(skew) < _MAX_CLOCK_SKEW_SECONDS:
         return [Diagnosis("clock", "ok", f"within {abs(skew) * 1000:.0f} ms of the Redis clock")]
     message = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the Redis clock"
