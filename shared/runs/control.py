@@ -54,7 +54,7 @@ class RunControl:
         """
         run = await self._runs.get(run_id)
         if run is None:
-            raise NotFound(f"There is no run {run_id!r}, or it is no longer stored.")
+            raise _not_found(run_id)
         return run
 
     async def describe(self, run_id: str) -> dict[str, Any]:
@@ -65,8 +65,10 @@ class RunControl:
         Raises:
             NotFound: if there is no such run.
         """
-        run = await self.find(run_id)
-        stored = await self._runs.fields(run_id)
+        found = await self._runs.get_with_fields(run_id)
+        if found is None:
+            raise _not_found(run_id)
+        run, stored = found
         attempts, usage = attempts_of(run, stored), usage_of(stored)
         fields = {**run.model_dump(mode="json"), "continues": " ".join(run.continues)}
         return {
@@ -158,6 +160,10 @@ class RunControl:
     async def _is_draining(self, worker_id: str) -> bool:
         alive = {worker.id: worker for worker in await self._workers.alive()}
         return worker_id not in alive or alive[worker_id].draining
+
+
+def _not_found(run_id: str) -> NotFound:
+    return NotFound(f"There is no run {run_id!r}, or it is no longer stored.")
 
 
 async def _poll_until(holds: Callable[[], Awaitable[bool]], *, seconds: float) -> bool:

@@ -45,12 +45,18 @@ class RunStore:
         await _set_field(self._redis, run=keys.run(run_id), field="supersedes", value=superseded)
 
     async def get(self, run_id: str) -> Run | None:
-        return _decode(await self._redis.execute_command("HGETALL", keys.run(run_id)))
+        return _run_of(await self.fields(run_id))
+
+    async def get_with_fields(self, run_id: str) -> tuple[Run, dict[str, str]] | None:
+        """Return a run and all fields of its hash, from one read."""
+        fields = await self.fields(run_id)
+        run = _run_of(fields)
+        return None if run is None else (run, fields)
 
     async def get_many(self, run_ids: Sequence[str]) -> dict[str, Run]:
         """Return those of the runs that exist, by id, in one round trip."""
         found = await self._pipeline([("HGETALL", keys.run(run_id)) for run_id in run_ids])
-        return {run.id: run for run in map(_decode, found) if run is not None}
+        return {run.id: run for run in map(_run_of, map(_texts, found)) if run is not None}
 
     async def record_upstream(self, run_id: str, error: str) -> None:
         """Store the last error of the model's server, as identifiers."""
@@ -134,13 +140,12 @@ def hash_fields(run: Run) -> list[str]:
     return [text for name, value in fields.items() for text in (name, str(value))]
 
 
-def _decode(fields: Mapping[bytes, bytes]) -> Run | None:
+def _run_of(fields: Mapping[str, str]) -> Run | None:
     """Return None for a hash that does not describe a run."""
-    if b"id" not in fields:
+    if "id" not in fields:
         return None
-    texts = _texts(fields)
     try:
-        return Run.model_validate({**texts, "continues": texts.get("continues", "").split()})
+        return Run.model_validate({**fields, "continues": fields.get("continues", "").split()})
     except ValidationError:
         return None
 
