@@ -97,7 +97,8 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
     for path, part in last.new_parts():
         if isinstance(part, UnusablePart):
             raise part.error(f"{field}.{path}" if path else field)
-    if not chat.history() or (last.role != "assistant" and not last.normalized().parts):
+    counted = chat.messages if last.role == "assistant" else [last]
+    if not any(message.normalized().parts for message in counted):
         raise InvalidRequest(f"{field}: The last message is empty.", field=field)
 
 
