@@ -81,14 +81,14 @@ def _limit_files(chat: ChatRequest, limits: LimitSettings) -> None:
     for message in chat.messages:
         for number, located in enumerate(message.file_parts()):
             part: FilePart = located.part.normalized()
-            error = file_error(part, limits)
-            if number >= limits.files:
-                reason = f"At most {limits.files:,} files per message."
-                error = UnusablePart(
-                    type="file", filename=part.filename, code="too_large", reason=reason
-                )
+            error = _too_many(part, limits) if number >= limits.files else file_error(part, limits)
             if error is not None:
                 located.replace(error)
+
+
+def _too_many(part: FilePart, limits: LimitSettings) -> UnusablePart:
+    reason = f"At most {limits.files:,} files per message."
+    return UnusablePart(type="file", filename=part.filename, code="too_large", reason=reason)
 
 
 def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
