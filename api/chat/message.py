@@ -164,7 +164,17 @@ class UIMessage(RequestModel):
             if isinstance(located.part, UnusablePart):
                 yield located.part
 
-    def new_parts(self) -> Iterator[tuple[str, object]]:
+    def check_new_parts(self, field: str) -> None:
+        """Refuse the first new part that cannot be used; `field` is the path of the message.
+
+        Raises:
+            InvalidRequest: with the path of the part.
+        """
+        for path, part in self._new_parts():
+            if isinstance(part, UnusablePart):
+                raise part.error(f"{field}.{path}" if path else field)
+
+    def _new_parts(self) -> Iterator[tuple[str, object]]:
         """Yield the parts that are new if the message is the last one, each with its path.
 
         Of an assistant message, the client adds only responses to the tool calls of its last step.

@@ -94,9 +94,7 @@ def _too_many(part: FilePart, limits: LimitSettings) -> UnusablePart:
 def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
     """Refuse what cannot be used in the last message; older messages are history."""
     field, last = f"messages[{len(chat.messages) - 1}]", chat.messages[-1]
-    for path, part in last.new_parts():
-        if isinstance(part, UnusablePart):
-            raise part.error(f"{field}.{path}" if path else field)
+    last.check_new_parts(field)
     counted = chat.messages if last.role == "assistant" else [last]
     if not any(message.normalized().parts for message in counted):
         raise InvalidRequest(f"{field}: The last message is empty.", field=field)

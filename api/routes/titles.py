@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect
 from api.auth.principal import Caller
 from api.chat.body_reader import read_body
 from api.chat.message import HistoryMessage
-from api.chat.parts.unusable import UnusablePart
 from api.http import problems
 from api.http.body_model import FAIL_FAST, Name, max_items
 from api.http.rate_limit_headers import rate_limit_headers
@@ -99,9 +98,7 @@ def _check_usable(body: TitleRequest, limits: LimitSettings) -> None:  # noqa: A
     if any(message.parts for message in body.history()):
         return
     for index, message in enumerate(body.messages or ()):
-        for path, part in message.new_parts():
-            if isinstance(part, UnusablePart):
-                raise part.error(f"messages[{index}].{path}".rstrip("."))
+        message.check_new_parts(f"messages[{index}]")
 
 
 async def _cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
