@@ -94,9 +94,7 @@ class Attempt:
             offset=takeover.offset,
             on_refused=lambda: running_run.cancel(Interrupt.TAKEN_OVER),
             on_stop=lambda: running_run.cancel(Interrupt.STOP),
-            on_content=None
-            if Transcript.from_entries(found.entries).parts
-            else self._count_first_token,
+            on_content=None if self.transcript.has_output else self._count_first_token,
         )
 
     @property
