@@ -1,12 +1,12 @@
 """Assigns the pieces of streamed tool calls to calls, whatever ids and indexes the server sends."""
 
-import json
 from dataclasses import dataclass
 
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from pydantic_core import to_json
 
 from shared.surrogates import replace_lone_surrogates
+from worker.models.transport.completion import parse_json
 
 
 class ToolCallIndexer:
@@ -67,10 +67,8 @@ class _RepairedCall:
 
     @property
     def is_complete(self) -> bool:
-        try:
-            return isinstance(json.loads(self.arguments), dict)
-        except (ValueError, RecursionError):
-            return False
+        ended = self.arguments.rstrip().endswith("}")
+        return ended and isinstance(parse_json(self.arguments), dict)
 
     def is_followed_by(self, call_id: str | None, name: str | None, arguments: str) -> bool:
         """Whether the piece starts another call at the same index."""
@@ -83,7 +81,7 @@ class _RepairedCall:
             return True
         if call_id and self.id and arguments == self.arguments:
             return False
-        return self.is_complete and (arguments.lstrip().startswith("{") or not call_id)
+        return (not call_id or arguments.lstrip().startswith("{")) and self.is_complete
 
     def add_name(self, name: str | None) -> str | None:
         """Return what is new of the name: servers send the whole name again, or a piece."""
