@@ -1,6 +1,6 @@
 """Files of older messages that the model does not accept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pydantic_ai.exceptions import UserError
@@ -21,12 +21,14 @@ def replace_older_files(
 
     An image in the history would otherwise end a chat whose user selects a model without images.
     """
-    prompts = [index for index, message in enumerate(messages) if _has_prompt(message)]
-    older = prompts[:-1]
-    return [
-        _replace_files(message, check) if index in older else message
-        for index, message in enumerate(messages)
-    ]
+    newest = newest_prompt(messages)
+    older = [_replace_files(message, check) for message in messages[:newest]]
+    return [*older, *messages[newest:]]
+
+
+def newest_prompt(messages: Sequence[ModelMessage]) -> int:
+    """Return the index of the newest user message; 0 if there is none."""
+    return next((n for n in reversed(range(len(messages))) if _has_prompt(messages[n])), 0)
 
 
 def user_contents(messages: list[ModelMessage]) -> list[UserContent]:
@@ -45,7 +47,7 @@ def _has_prompt(message: ModelMessage) -> bool:
 
 
 def _replace_files(message: ModelMessage, check: Callable[[UserContent], None]) -> ModelMessage:
-    if not isinstance(message, ModelRequest):
+    if not isinstance(message, ModelRequest) or not user_contents([message]):
         return message
     parts = [
         replace(part, content=[_accepted(content, check) for content in part.content])
