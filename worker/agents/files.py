@@ -27,6 +27,7 @@ from shared.chat.media_types import (
 )
 from shared.chat.text_decoding import decode_text
 from shared.errors import FileTimeout
+from worker.models.chat.older_files import user_contents
 from worker.models.run_failures import failure_of
 
 log = structlog.stdlib.get_logger()
@@ -149,9 +150,4 @@ def left_out_note(item: FileUrl | BinaryContent) -> str:
 
 
 def _has_file_urls(message: ModelRequest) -> bool:
-    return any(
-        isinstance(item, FileUrl)
-        for part in message.parts
-        if isinstance(part, UserPromptPart) and not isinstance(part.content, str)
-        for item in part.content
-    )
+    return any(isinstance(content, FileUrl) for content in user_contents([message]))
