@@ -42,13 +42,7 @@ def chunks_of_document(document: bytes, content_type: str | None) -> Iterator[st
 
 def chunk_of(value: object) -> str | None:
     """Return the JSON text of a chunk or a whole completion, or None for other values."""
-    if not isinstance(value, dict):
-        return None
-    completion = cast("dict[str, Any]", value)
-    choices = completion.get("choices")
-    if not isinstance(choices, list) or is_error(completion):
-        return None
-    return json.dumps(completion)
+    return json.dumps(value) if _is_completion(value) else None
 
 
 def check_completion(body: bytes, content_type: str | None) -> None:
@@ -58,8 +52,16 @@ def check_completion(body: bytes, content_type: str | None) -> None:
         UnusableResponse: if it is not an answer.
     """
     value = parse_json(body)
-    if chunk_of(value) is None:
+    if not _is_completion(value):
         raise unusable_document(value, content_type)
+
+
+def _is_completion(value: object) -> bool:
+    """Whether a value is a chunk or a whole completion."""
+    if not isinstance(value, dict):
+        return False
+    fields = cast("dict[str, Any]", value)
+    return isinstance(fields.get("choices"), list) and not is_error(fields)
 
 
 def is_error(value: Mapping[str, Any]) -> bool:
