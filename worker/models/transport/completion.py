@@ -81,16 +81,14 @@ def error_event(value: object) -> str:
     return json.dumps({"error": error if isinstance(error, dict) else {"message": error}})
 
 
-def unusable_document(
-    body: object, content_type: str | None, status: int | None = None
-) -> UnusableResponse:
+def unusable_document(body: object, content_type: str | None) -> UnusableResponse:
     """Return the error for a response with status 200 that is not an answer."""
     if isinstance(body, list) and body:
         body = cast("list[object]", body)[0]
     kind = media_type(content_type)
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     if is_error(fields):
-        upstream = parse_error(fields, status=status, content_type=content_type)
+        upstream = parse_error(fields, content_type=content_type)
         if upstream.reason is None and (upstream.status or 0) < 500:
             upstream = replace(upstream, reason="rejected")
         return UnusableResponse("The server sent an error with status 200.", upstream)
