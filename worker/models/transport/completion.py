@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from worker.models.transport.unusable_response import UnusableResponse
-from worker.models.transport.upstream_error import UpstreamError, media_type, parse_error
+from worker.models.transport.unusable_response import UnusableResponse, unusable
+from worker.models.transport.upstream_error import parse_error
 
 _NOT_JSON = object()
 
@@ -85,12 +85,10 @@ def unusable_document(body: object, content_type: str | None) -> UnusableRespons
     """Return the error for a response with status 200 that is not an answer."""
     if isinstance(body, list) and body:
         body = cast("list[object]", body)[0]
-    kind = media_type(content_type)
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     if is_error(fields):
         upstream = parse_error(fields, content_type=content_type)
         if upstream.reason is None and (upstream.status or 0) < 500:
             upstream = replace(upstream, reason="rejected")
         return UnusableResponse("The server sent an error with status 200.", upstream)
-    upstream = UpstreamError(reason="not_a_completion", content_type=kind)
-    return UnusableResponse("The server did not send a chat completion.", upstream)
+    return unusable("The server did not send a chat completion.", content_type)

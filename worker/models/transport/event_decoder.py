@@ -23,8 +23,7 @@ from worker.models.transport.event_lines import (
     LineSplitter,
     is_field,
 )
-from worker.models.transport.unusable_response import UnusableResponse
-from worker.models.transport.upstream_error import UpstreamError, media_type
+from worker.models.transport.unusable_response import UnusableResponse, unusable
 
 #: A complete answer contains a finish reason, `[DONE]`, or an error.
 _END = re.compile(r'^\[DONE\]|"finish_reason": ?"[^"]|^\{\s*"error"')
@@ -129,16 +128,11 @@ class AnswerDecoder:
         raise httpx2.RemoteProtocolError("the stream ended before the response was complete")
 
     def _unusable(self, message: str) -> UnusableResponse:
-        kind = media_type(self._content_type)
-        return UnusableResponse(
-            message, UpstreamError(reason="not_a_completion", content_type=kind)
-        )
+        return unusable(message, self._content_type)
 
     def _too_large(self) -> UnusableResponse:
-        upstream = UpstreamError(reason="too_large", content_type=media_type(self._content_type))
-        return UnusableResponse(
-            f"The server sent an event of more than {MAX_EVENT_BYTES} bytes.", upstream
-        )
+        message = f"The server sent an event of more than {MAX_EVENT_BYTES} bytes."
+        return unusable(message, self._content_type, reason="too_large")
 
 
 async def _read_start(iterator: AsyncIterator[bytes]) -> bytes:

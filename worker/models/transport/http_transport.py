@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import httpx2
 
-from worker.models.transport.unusable_response import UnusableResponse
-from worker.models.transport.upstream_error import UpstreamError, media_type
+from worker.models.transport.unusable_response import UnusableResponse, unusable
+from worker.models.transport.upstream_error import UpstreamError
 
 MEBIBYTE = 2**20
 #: Maximum size of an answer. 128,000 tokens of OpenAI, one per chunk, have about 50 MiB.
@@ -159,9 +159,9 @@ def _limited(request: httpx2.Request, response: httpx2.Response) -> LimitedStrea
 def _unusable(
     message: str, response: httpx2.Response, *, too_large: bool = False
 ) -> UnusableResponse:
-    upstream = UpstreamError(
-        status=response.status_code,
+    return unusable(
+        message,
+        response.headers.get("content-type"),
         reason="too_large" if too_large else "not_a_completion",
-        content_type=media_type(response.headers.get("content-type")),
+        status=response.status_code,
     )
-    return UnusableResponse(message, upstream)

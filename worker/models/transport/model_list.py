@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from worker.models.transport.completion import is_json, parse_json, unusable_document
-from worker.models.transport.unusable_response import UnusableResponse
-from worker.models.transport.upstream_error import UpstreamError, media_type
+from worker.models.transport.unusable_response import UnusableResponse, unusable
 
 #: More models than any server offers.
 MAX_MODELS = 2000
@@ -62,7 +61,5 @@ def _description(value: object) -> str:
 
 
 def _not_a_list(received: str, content_type: str | None) -> UnusableResponse:
-    upstream = UpstreamError(reason="not_a_completion", content_type=media_type(content_type))
-    return UnusableResponse(
-        f"GET /models returned {received} instead of an object with the list `data`.", upstream
-    )
+    message = f"GET /models returned {received} instead of an object with the list `data`."
+    return unusable(message, content_type)

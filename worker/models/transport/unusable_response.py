@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from shared.errors import MambaError
-from worker.models.transport.upstream_error import UpstreamError
+from worker.models.transport.error_texts import Reason
+from worker.models.transport.upstream_error import UpstreamError, media_type
 
 
 class UnusableResponse(MambaError):
@@ -15,3 +16,15 @@ class UnusableResponse(MambaError):
     def __init__(self, message: str, upstream: UpstreamError) -> None:
         super().__init__(message)
         self.upstream = replace(upstream, received=message)
+
+
+def unusable(
+    message: str,
+    content_type: str | None,
+    *,
+    reason: Reason = "not_a_completion",
+    status: int | None = None,
+) -> UnusableResponse:
+    """Build the error for a response that holds neither an answer nor an error."""
+    upstream = UpstreamError(status=status, reason=reason, content_type=media_type(content_type))
+    return UnusableResponse(message, upstream)
