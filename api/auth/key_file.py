@@ -1,13 +1,13 @@
 """A public key in a PEM file, reloaded when the file changes."""
 
 import time
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
 from api.auth.signing_key import SigningKey, from_pem
+from shared.chat.text_decoding import decode_text
 from shared.file_stamp import file_stamp
 
 log = structlog.stdlib.get_logger()
@@ -52,7 +52,4 @@ class KeyFile:
 
 
 def _read(path: Path) -> SigningKey:
-    content = path.read_bytes()
-    # PowerShell writes UTF-16.
-    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8"
-    return from_pem(content.decode(encoding, errors="replace"))
+    return from_pem(decode_text(path.read_bytes()))

@@ -1,4 +1,4 @@
-"""Decoding of texts whose encoding is not certain: attachments, notes and request bodies."""
+"""Decoding of texts whose encoding is not certain: attachments, notes, keys and request bodies."""
 
 import codecs
 import re

@@ -6,7 +6,6 @@ the request, because they would carry its keys and its body elsewhere.
 
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import ClassVar
 
 import httpx2
 
@@ -22,6 +21,9 @@ MAX_LIST_BYTES = 4 * MEBIBYTE
 MAX_ERROR_BYTES = 65_536
 
 _PIECE_BYTES = 65_536
+_COMPRESSIONS = ("gzip", "x-gzip", "deflate")
+#: The window size for zlib that detects the format.
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 class LimitedTransport(httpx2.AsyncBaseTransport):
@@ -63,15 +65,13 @@ class LimitedStream(httpx2.AsyncByteStream):
     that is too large raises an error.
     """
 
-    _bits: ClassVar[dict[str, int]] = {"gzip": 47, "x-gzip": 47, "deflate": 47}
-
     def __init__(
         self, response: httpx2.Response, *, max_bytes: int, encoding: str, truncate: bool
     ) -> None:
         self._response = response
         self._max_bytes = max_bytes
         self._truncate = truncate
-        self._inflate = zlib.decompressobj(self._bits[encoding]) if encoding else None
+        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = self._max_bytes
@@ -145,7 +145,7 @@ def _limited(request: httpx2.Request, response: httpx2.Response) -> LimitedStrea
     if encoding == "identity":
         encoding = ""
     failed = response.status_code >= 400
-    if encoding and encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding and encoding not in _COMPRESSIONS:
         raise _unusable("The server sent an unsupported content encoding.", response)
     size = MAX_LIST_BYTES if request.method == "GET" else MAX_ANSWER_BYTES
     return LimitedStream(

@@ -137,10 +137,11 @@ def test_spellings_of_a_public_key_are_read(text: str) -> None:
     [
         codecs.BOM_UTF8 + RSA.public_pem.encode(),
         RSA.public_pem.encode("utf-16"),
+        RSA.public_pem.encode("utf-16-le"),
         RSA.public_pem.replace("\n", "\r\n").encode(),
         b"\xff\x80 comment \x93\n" + RSA.public_pem.encode(),
     ],
-    ids=["BOM", "UTF-16", "CRLF", "comment in another encoding"],
+    ids=["BOM", "UTF-16", "UTF-16 without BOM", "CRLF", "comment in another encoding"],
 )
 async def test_public_key_file_can_have_any_encoding(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "issuer.pem"
