@@ -18,6 +18,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.background_task import BackgroundTask
+from shared.backoff import Backoff
 from shared.processes.counters import CounterReader, Counters
 from shared.processes.health_file import HealthFile, Role
 from shared.redis import keys
@@ -32,6 +33,8 @@ ALIVE_SECONDS = 6.0
 KEPT_MS = 3_600_000
 #: Time to live of final counters: longer than the interval of samples.
 _FINAL_COUNTERS_TTL_MS = 15_000
+#: Between two renewals, and between two writes of the health file.
+_RENEWAL_INTERVAL_SECONDS = ALIVE_SECONDS / 3
 _DEREGISTER_SECONDS = 1.0
 _RENEW_SECONDS = 5.0
 
@@ -145,6 +148,7 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
         #: Adds the fields of this kind of process.
         self._describe = describe
         self._health = HealthFile(registry.role)
+        self._health_backoff = Backoff(_RENEWAL_INTERVAL_SECONDS, _RENEWAL_INTERVAL_SECONDS)
         self._last_contact: float | None = None
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -161,7 +165,7 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
                     await self._registry.renew(self._describe(await self._identity.record()))
                 self._last_contact = time.monotonic()
             self._write_health_file()
-            await asyncio.sleep(ALIVE_SECONDS / 3)
+            await asyncio.sleep(_RENEWAL_INTERVAL_SECONDS)
 
     def _write_health_file(self) -> None:
         if self._last_contact is None:
@@ -169,11 +173,15 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
         try:
             self._health.write(last_contact=self._last_contact)
         except OSError as error:
-            log.warning(
-                "process.health_file_failed",
-                message="The file for `mamba probe` cannot be written",
-                error=str(error),
-            )
+            self._health_backoff.failed()
+            if self._health_backoff.should_log():
+                log.warning(
+                    "process.health_file_failed",
+                    message="The file for `mamba probe` cannot be written",
+                    error=str(error),
+                )
+        else:
+            self._health_backoff.succeeded()
 
 
 # A member's score is the time, by the clock of Redis, at which it counts as gone.

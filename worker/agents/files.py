@@ -65,11 +65,12 @@ def binary_content(
 async def download_files(messages: list[ModelMessage], max_bytes: int) -> list[ModelMessage]:
     """Replace each file URL in the messages with the file's content.
 
-    Of older messages, a file that cannot be used is replaced with a note: URLs expire.
+    In all messages but the last, a file that cannot be used is replaced with a note: URLs expire,
+    also while an answer waits for an approval.
 
     Raises:
-        FileTimeout: if the files of the newest message take too long.
-        Exception: from pydantic-ai's `_ssrf` if a URL of the newest message is private or
+        FileTimeout: if the files of the last message take too long.
+        Exception: from pydantic-ai's `_ssrf` if a URL of the last message is private or
             unreachable, or its content is too large.
     """
     download = _Download(max_bytes)

@@ -1,7 +1,6 @@
 """Key sets of token issuers over HTTP: caching, refresh, key rotation, and unavailable issuers."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from functools import partial
 
 import pytest
@@ -14,7 +13,7 @@ from shared.errors import Unavailable
 from shared.settings import JwtSettings
 from tests.support.credentials import OTHER_RSA, P256, RSA, Json, bearer_scope, rsa_key_pair
 from tests.support.processes import free_port
-from tests.support.token_issuer import TokenIssuer, open_issuer
+from tests.support.token_issuer import TokenIssuer
 from tests.support.wait import until
 
 
@@ -28,13 +27,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-async def issuer() -> AsyncGenerator[TokenIssuer]:
-    async with open_issuer() as issuer:
-        issuer.serve(RSA.jwk("a"))
-        yield issuer
 
 
 @pytest.fixture

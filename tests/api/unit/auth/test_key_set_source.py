@@ -33,13 +33,6 @@ from tests.support.token_issuer import TokenIssuer, open_issuer
 
 
 @pytest.fixture
-async def issuer() -> AsyncGenerator[TokenIssuer]:
-    async with open_issuer() as issuer:
-        issuer.serve(RSA.jwk("a"))
-        yield issuer
-
-
-@pytest.fixture
 async def other() -> AsyncGenerator[TokenIssuer]:
     """Another server, to which the issuer refers."""
     async with open_issuer() as other:

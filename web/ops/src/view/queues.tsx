@@ -53,10 +53,13 @@ export function Queues({ system }: { system: Overview }) {
   );
 }
 
+export function isFull(queue: QueueSnapshot): boolean {
+  return queue.slots > 0 && queue.slots_used >= queue.slots;
+}
+
 /** Explains why runs of this queue wait, or would wait. */
 function QueueNote({ queue }: { queue: QueueSnapshot }) {
-  const full = queue.slots > 0 && queue.slots_used >= queue.slots;
-  if (queue.workers && !full) return null;
+  if (queue.workers && !isFull(queue)) return null;
   const state = queue.workers || queue.waiting ? 'bad' : 'warn';
   return (
     <span class={`state ${state}`}>

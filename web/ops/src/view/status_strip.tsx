@@ -4,6 +4,7 @@ import { deferred, overview, running, samples, waiting } from '../system_state';
 import * as format from '../format';
 import type { Overview, Sample } from '../api/types';
 import { Icon } from './icons';
+import { isFull } from './queues';
 
 type State = 'ok' | 'warn' | 'bad' | 'none';
 
@@ -93,8 +94,7 @@ function runningNow(system: Overview): Metric {
   const value = `${format.count(running.value)} / ${format.count(slots)}`;
   if (!slots) return { label, value, state: 'none', note: 'no slots' };
   const used = running.value / slots;
-  const full = system.queues.find((queue) => queue.slots > 0 && queue.slots_used >= queue.slots);
-  if (full && used < 1) return { label, value, state: 'warn', note: 'one pool is full' };
+  if (used < 1 && system.queues.some(isFull)) return { label, value, state: 'warn', note: 'one pool is full' };
   const note = `${format.percent(used)} of slots`;
   return { label, value, state: used >= 1 ? 'bad' : used > 0.85 ? 'warn' : 'ok', note };
 }
