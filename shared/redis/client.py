@@ -98,7 +98,7 @@ def pool_for(
     options: dict[str, Any] = {
         "client_name": name,
         "max_connections": max_connections,
-        "connection_class": _with_reply_timeout(kind),
+        "connection_class": _reporting_failures(kind),
         "timeout": None,
         "socket_connect_timeout": 5,
         "retry": Retry(ExponentialBackoff(cap=0.2, base=0.01), 2),
@@ -124,8 +124,18 @@ def is_cluster(url: str) -> bool:
     return urlsplit(url).scheme in ("cluster", "clusters")
 
 
-class _ReplyTimeout:
-    """A connection that closes if a reply takes longer than SILENCE_SECONDS."""
+class _ReportedFailures:
+    """A connection that reports each failure of the network with one of REDIS_UNAVAILABLE.
+
+    It closes if a reply takes longer than SILENCE_SECONDS.
+    """
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        connection = cast("Any", super())
+        try:
+            await connection.send_packed_command(*args, **options)
+        except RuntimeError as error:  # from uvloop, if a reset has closed the transport
+            raise RedisConnectionError("The connection to Redis was reset.") from error
 
     async def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  (redis-py's)
         connection = cast("Any", super())
@@ -137,8 +147,8 @@ class _ReplyTimeout:
 
 
 @cache
-def _with_reply_timeout(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return type(kind.__name__, (_ReplyTimeout, kind), {})
+def _reporting_failures(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(kind.__name__, (_ReportedFailures, kind), {})
 
 
 def _keepalive_options() -> dict[int, int]:

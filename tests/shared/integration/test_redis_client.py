@@ -1,8 +1,12 @@
+import asyncio
+import socket
+import struct
 from pathlib import Path
 
 import pytest
+import uvloop
 
-from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect, open_pool
 from shared.redis.scripts import Key, redis_script
 from tests.support.processes import Valkey, stop_all
 
@@ -35,3 +39,30 @@ async def test_rejected_write_raises_redis_unavailable(redis: Redis) -> None:
         await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
 
     assert await write(redis, name="key") in (b"OK", "OK", True)
+
+
+def test_reset_of_a_connection_in_use_is_redis_unavailable() -> None:
+    uvloop.run(_write_after_reset())
+
+
+async def _write_after_reset() -> None:
+    async with await asyncio.start_server(_reset, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        pool = open_pool(f"redis://{host}:{port}/0", name="", max_connections=1)
+        connection = pool.make_connection()
+        await connection.connect()
+        await connection.send_packed_command([b"PING\r\n"], check_health=False)
+        await asyncio.sleep(0.1)  # uvloop closes the transport; redis-py does not see it
+        assert connection.is_connected
+        with pytest.raises(REDIS_UNAVAILABLE, match="reset"):
+            await connection.send_packed_command([b"PING\r\n"], check_health=False)
+        assert not connection.is_connected
+
+
+async def _reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer the commands that introduce a client, and reset the connection at a PING."""
+    while (received := await reader.read(65_536)) and b"PING" not in received:
+        writer.write(b"+OK\r\n" * received.count(b"CLIENT"))
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
