@@ -57,7 +57,8 @@ class PushConnection(asyncio.Protocol):
                 self._on_error(push)
 
     def send(self, *command: Argument) -> None:
-        if self._transport is not None:
+        # uvloop raises an error if a reset has closed the transport.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(_pack(command))
 
     async def call(self, *command: Argument) -> None:
