@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx
 
 from mamba.dev.valkey import valkey_binary
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect
+from tests.support.forked_program import ForkedProgram
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +32,11 @@ class ServerProcess:
     def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
         self._command = command
         self._env = {**os.environ, **(env or {})}
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
-        self._child: subprocess.Popen[bytes] | None = None
+        self._output = tempfile.NamedTemporaryFile()  # noqa: SIM115  (closed in stop)
+        self._child: subprocess.Popen[bytes] | ForkedProgram | None = None
 
     @property
-    def child(self) -> subprocess.Popen[bytes]:
+    def child(self) -> subprocess.Popen[bytes] | ForkedProgram:
         assert self._child is not None
         return self._child
 
@@ -66,7 +66,7 @@ class ServerProcess:
             return self.child.poll() is not None
 
         await until(probe, seconds=seconds)
-        return self.child.returncode
+        return self.child.wait() or 0
 
     async def stop(self) -> int:
         if self.child.poll() is None:
@@ -118,12 +118,20 @@ class Valkey(ServerProcess):
         return self
 
 
-class Api(ServerProcess):
+class MambaProcess(ServerProcess):
+    """A process of the `mamba` command."""
+
+    def start(self) -> Self:
+        self._child = ForkedProgram(self._command, self._env, Path(self._output.name))
+        return self
+
+
+class Api(MambaProcess):
     def __init__(self, redis_url: str, env: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = {"MAMBA_REDIS__URL": redis_url, "MAMBA_SERVER__PORT": str(self.port)}
-        super().__init__(sys.executable, "-m", "mamba", "api", env={**settings, **(env or {})})
+        super().__init__("api", env={**settings, **(env or {})})
 
     async def ready(self) -> Self:
         async with httpx.AsyncClient(base_url=self.url) as client:
@@ -139,7 +147,7 @@ class Api(ServerProcess):
         return self
 
 
-class Worker(ServerProcess):
+class Worker(MambaProcess):
     def __init__(
         self, redis_url: str, openai_url: str, env: Mapping[str, str] | None = None
     ) -> None:
@@ -148,7 +156,7 @@ class Worker(ServerProcess):
             "MAMBA_OPENAI__BASE_URL": openai_url,
             "MAMBA_OPENAI__API_KEY": "test-key",
         }
-        super().__init__(sys.executable, "-m", "mamba", "worker", env={**settings, **(env or {})})
+        super().__init__("worker", env={**settings, **(env or {})})
 
     async def ready(self) -> Self:
         async def probe() -> bool:

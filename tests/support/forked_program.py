@@ -1,0 +1,74 @@
+"""Processes of the `mamba` command that start fast.
+
+Importing the libraries takes seconds of CPU time. A server process imports them once and forks each
+process from itself. The project's own modules, and libraries that read the environment on import,
+are imported by each process, after its environment is set.
+"""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_LIBRARIES = (
+    *("arq", "ast_grep_py", "bs4", "cryptography.x509", "fastapi.responses", "jwt", "markdownify"),
+    *("openai.resources.chat", "openai.types.responses", "pydantic_ai.capabilities"),
+    *("pydantic_ai.direct", "pydantic_ai.models.fallback", "pydantic_ai.models.openai"),
+    *("pydantic_ai.toolsets", "redis.asyncio.cluster", "regex", "sqlite3", "Stemmer"),
+    *("structlog", "uvicorn.protocols.http.httptools_impl", "uvloop", "yaml"),
+)
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(list(_LIBRARIES))
+
+
+class ForkedProgram:
+    """`mamba` with arguments, with the part of the interface of `subprocess.Popen` that tests use.
+
+    The output is appended to a file.
+    """
+
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], output: Path) -> None:
+        self._process = _context.Process(
+            target=_run, args=(arguments, dict(env), output, Path.cwd()), daemon=True
+        )
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self._process.join(timeout)
+        return self.returncode
+
+
+def _run(arguments: Sequence[str], env: dict[str, str], output: Path, folder: Path) -> None:
+    descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    sys.argv = ["mamba", *arguments]
+    runpy.run_module("mamba", run_name="__main__", alter_sys=True)
