@@ -70,5 +70,7 @@ def _run(arguments: Sequence[str], env: dict[str, str], output: Path, folder: Pa
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
+    added = env.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [path for path in added if path and path not in sys.path]
     sys.argv = ["mamba", *arguments]
     runpy.run_module("mamba", run_name="__main__", alter_sys=True)
