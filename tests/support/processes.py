@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,8 +122,14 @@ class Valkey(ServerProcess):
 class MambaProcess(ServerProcess):
     """A process of the `mamba` command."""
 
+    def __init__(self, *arguments: str, env: Mapping[str, str]) -> None:
+        super().__init__(sys.executable, "-m", "mamba", *arguments, env=env)
+        self._arguments = arguments
+
     def start(self) -> Self:
-        self._child = ForkedProgram(self._command, self._env, Path(self._output.name))
+        if "PYTHONPROFILEIMPORTTIME" in self._env:  # takes effect in a new interpreter only
+            return super().start()
+        self._child = ForkedProgram(self._arguments, self._env, Path(self._output.name))
         return self
 
 
