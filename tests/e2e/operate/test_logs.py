@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.e2e.conftest import System
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json
-from tests.support.traced import log_lines
+from tests.support.tracing.traced import log_lines
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import System, kill_process
-from tests.support.otlp_collector import Collector
 from tests.support.processes import Api, ServerProcess, free_port
-from tests.support.traced import ask, chat_request, log_lines, logged_events, open_system
+from tests.support.tracing.otlp_collector import Collector
+from tests.support.tracing.traced import ask, chat_request, log_lines, logged_events, open_system
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import System
-from tests.support.otlp_collector import Collector
 from tests.support.processes import Worker
 from tests.support.sse_client import Json, SseClient
-from tests.support.traced import (
+from tests.support.tracing.otlp_collector import Collector
+from tests.support.tracing.traced import (
     ask,
     attempts,
     chat_request,

@@ -1,0 +1,1 @@
+"""Systems that export traces, and the collector that receives them."""
