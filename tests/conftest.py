@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncGenerator, Generator
 
 import pytest
+from hypothesis import settings
 
 from shared.redis.client import Redis
 from tests.support.isolation import Isolation
@@ -13,6 +14,10 @@ from tests.support.redis_cluster import RedisCluster, SharedCluster
 from tests.support.upstream.client import Upstream
 
 _isolation = Isolation()
+
+settings.register_profile("suite", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=5000, deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

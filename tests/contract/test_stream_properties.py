@@ -138,15 +138,12 @@ async def check_every_cut(harness: StreamHarness, run_id: str, entries: list[Ent
             assert [*entries[:k], *page.entries] == entries
 
 
-@settings(max_examples=1000, deadline=None)
 @given(moves)
 async def test_memory_stream_is_append_only_under_any_interleaving(played: list[Move]) -> None:
     await play(memory_harness(), played)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves)
 async def test_redis_stream_matches_the_memory_stream(redis: Redis, played: list[Move]) -> None:
     assert await play(redis_harness(redis), played) == await play(memory_harness(), played)

@@ -158,7 +158,7 @@ def in_small_deltas(log: Sequence[StreamEvent]) -> list[StreamEvent]:
 
 
 def _bits(delta: str) -> list[str]:
-    return [delta[at : at + 2] for at in range(0, len(delta), 2)]
+    return [delta[at : at + 4] for at in range(0, len(delta), 4)]
 
 
 @pytest.mark.parametrize("responses", ANSWERS.values(), ids=ANSWERS.keys())
@@ -195,11 +195,11 @@ async def test_answer_cut_twice_resumes_to_the_same_message(
     expected = ClientMessage(whole).parts
     assert cards == ["one", "two", "three"]
 
-    for first_cut in range(1, len(whole), 4):
+    for first_cut in range(1, len(whole), 3):
         await restart_with_log(harness, whole[:first_cut])
         await start(runner, tools=[TOOL])
         resumed = in_small_deltas(await harness.log())
-        for second_cut in range(first_cut, len(resumed), 5):
+        for second_cut in range(first_cut, len(resumed), 4):
             await restart_with_log(harness, resumed[:second_cut])
             await start(runner, tools=[TOOL])
 

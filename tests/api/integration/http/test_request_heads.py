@@ -5,7 +5,7 @@ import socket
 from collections.abc import Generator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.processes import Api, Valkey
@@ -66,7 +66,6 @@ def status_of(api: Api, head: bytes) -> int | None:
     return int(received[9:12]) if received.startswith(b"HTTP/1.1 ") else None
 
 
-@settings(max_examples=150, deadline=None)
 @given(request_heads())
 def test_arbitrary_head_gets_a_client_error_at_worst(api: Api, head: bytes) -> None:
     status = status_of(api, head)

@@ -294,7 +294,7 @@ CHANGED_KEYS = st.builds(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(JSON | CHANGED_KEYS, max_size=3) | JSON)
 def test_any_document_yields_keys_or_a_reason(document: object) -> None:
     for body in (document, {"keys": document}):

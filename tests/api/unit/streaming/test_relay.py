@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.http.draining import Draining
@@ -74,7 +74,6 @@ def offset(block: bytes) -> int:
 
 
 @given(st.lists(any_event, max_size=12), endings)
-@settings(max_examples=60, deadline=None)
 async def test_stream_resumes_from_every_cursor(events: list[Event], ending: list[Event]) -> None:
     stored = entries_of(*events, *ending)
     entries = [Entry(1 + 2 * at // 9, *entry[1:]) for at, entry in enumerate(stored)]

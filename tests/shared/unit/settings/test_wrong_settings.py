@@ -249,9 +249,7 @@ def _outcome() -> None:
         assert lines
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(variables=st.dictionaries(st.sampled_from(_KEYS), _TEXTS, min_size=1, max_size=3))
 def test_any_variable_is_accepted_or_refused(variables: Mapping[tuple[str, ...], str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -260,9 +258,7 @@ def test_any_variable_is_accepted_or_refused(variables: Mapping[tuple[str, ...],
         _outcome()
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     key=st.sampled_from(_KEYS), value=_VALUES, cut=st.integers(0, 4), extra=st.binary(max_size=5)
 )

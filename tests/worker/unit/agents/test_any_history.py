@@ -153,7 +153,7 @@ def check_calls(messages: list[Any]) -> None:
             assert [call.tool_call_id for call in calls] == [part.tool_call_id for part in returns]
 
 
-FUZZED = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+FUZZED = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @FUZZED

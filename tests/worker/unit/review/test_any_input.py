@@ -86,7 +86,6 @@ TOKENS = st.sampled_from(
 CODE = st.lists(TOKENS, max_size=60).map(" ".join) | st.text(max_size=80)
 
 
-@settings(deadline=None, max_examples=150)
 @given(messages=st.lists(MESSAGES, min_size=1, max_size=3))
 def test_any_message_is_extracted(messages: list[str]) -> None:
     sources = SourceExtractor()
@@ -103,7 +102,7 @@ def test_any_message_is_extracted(messages: list[str]) -> None:
         assert source.complete or (source.changed or frozenset()) <= known
 
 
-@settings(deadline=None, max_examples=3, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=st.lists(CODE, min_size=1, max_size=4), complete=st.booleans())
 def test_any_source_of_any_language_is_analyzed(texts: list[str], complete: bool) -> None:  # noqa: FBT001
     sources = [

@@ -100,7 +100,7 @@ def test_readable_stream_is_shown() -> None:
 
 
 @given(st.lists(st.lists(CHUNK | JSON, min_size=1, max_size=4), min_size=1, max_size=2))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_stream_ends_with_events_or_a_code(responses: list[list[object]]) -> None:
     events, error = outcome(responses)
 

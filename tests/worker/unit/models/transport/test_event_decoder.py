@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.models.transport import event_lines
@@ -195,7 +195,6 @@ _LINES = st.sampled_from([*_PARTS, *_MORE])
 
 
 @given(st.lists(_LINES | st.binary(max_size=30), max_size=12))
-@settings(max_examples=300, deadline=None)
 async def test_any_bytes_end_in_an_answer_or_a_known_error(pieces: list[bytes]) -> None:
     try:
         events = await decode(*pieces)
@@ -205,7 +204,6 @@ async def test_any_bytes_end_in_an_answer_or_a_known_error(pieces: list[bytes]) 
 
 
 @given(st.lists(_LINES | st.binary(max_size=30), max_size=8), st.integers(1, 7))
-@settings(max_examples=200, deadline=None)
 async def test_result_does_not_depend_on_the_chunks(pieces: list[bytes], size: int) -> None:
     async def outcome(*chunks: bytes) -> object:
         try:
