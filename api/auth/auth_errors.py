@@ -1,9 +1,13 @@
-"""Authentication errors and their `WWW-Authenticate` challenge."""
+"""Authentication errors, their `WWW-Authenticate` challenge, and their log event."""
 
 import re
 
+import structlog
+
 from api.auth.principal import MissingScope
 from shared.errors import Forbidden, Refusal, Unauthenticated
+
+log = structlog.stdlib.get_logger()
 
 _REALM = 'Bearer realm="mamba"'
 #: Characters that `error_description` must not contain (RFC 6750, 3).
@@ -50,3 +54,16 @@ def challenge(refusal: Refusal) -> str | None:
             return _REALM
         case _:
             return None
+
+
+def log_refusal(refusal: Refusal) -> None:
+    """Log why authentication or authorization rejected a request, without the key or token."""
+    match refusal:
+        case AuthError() | UntrustedOrigin():
+            reason = refusal.reason
+        case MissingScope():
+            reason = "scope"
+        case _:
+            reason = refusal.code
+    key = {"key": refusal.key} if isinstance(refusal, AuthError) and refusal.key else {}
+    log.info("auth.refused", message="Request rejected by authentication", reason=reason, **key)

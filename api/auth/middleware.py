@@ -1,17 +1,14 @@
 """Authenticates requests before their body is read."""
 
-import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth.auth_errors import AuthError, UntrustedOrigin
+from api.auth.auth_errors import log_refusal
 from api.auth.authenticator import Authenticator
 from api.auth.public_routes import is_public_request
 from api.http import problems
 from shared.errors import Refusal
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind, pseudonym
-
-log = structlog.stdlib.get_logger()
 
 
 class AuthMiddleware:
@@ -29,15 +26,9 @@ class AuthMiddleware:
         try:
             principal = await self._authenticator.identify(scope)
         except Refusal as refusal:
-            _log(refusal)
+            log_refusal(refusal)
             await problems.refusal_response(scope, refusal)(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
         with bind(owner=pseudonym(principal.owner)):
             await self._app(scope, receive, send)
-
-
-def _log(refusal: Refusal) -> None:
-    reason = refusal.reason if isinstance(refusal, AuthError | UntrustedOrigin) else refusal.code
-    key = {"key": refusal.key} if isinstance(refusal, AuthError) and refusal.key else {}
-    log.info("auth.refused", message="Request rejected by authentication", reason=reason, **key)

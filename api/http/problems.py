@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth.auth_errors import challenge
+from api.auth.auth_errors import challenge, log_refusal
 from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import count_refusal
@@ -187,6 +187,8 @@ def refusal_response(scope: Scope, refusal: Refusal) -> Response:
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101  (registered for Refusal)
+    if isinstance(error, Forbidden):
+        log_refusal(error)
     return refusal_response(request.scope, error)
 
 
@@ -258,8 +260,7 @@ class ProblemMiddleware:
                 error=type(error).__name__,
                 where=raise_location(error),
             )
-            if (
-                not started
-            ):  # Otherwise the server resets the connection of the incomplete response.
+            # After the start, the server resets the connection of the incomplete response.
+            if not started:
                 problem = problem_response(request_id_of(scope), 500, *_INTERNAL_ERROR)
                 await problem(scope, receive, send)

@@ -35,6 +35,7 @@ KEYED = Settings(
 TOKENS = Settings(
     auth=AuthSettings(mode="jwt", jwt=JwtSettings(algorithms=("HS256",), secret=SecretStr(SECRET)))
 )
+EXPIRED_TOKEN = secret_token(valid_claims(exp=1))
 
 
 def client_for(app: FastAPI) -> httpx.AsyncClient:
@@ -118,18 +119,19 @@ async def test_challenge_replaces_forbidden_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "headers", "reason"),
+    ("settings", "path", "headers", "reason"),
     [
-        (KEYED, {}, "missing"),
-        (KEYED, {"x_api_key": "mk_unknown-secret"}, "unknown_key"),
-        (TOKENS, {"authorization": f"Bearer {secret_token(valid_claims(exp=1))}"}, "expired"),
+        (KEYED, "/me", {}, "missing"),
+        (KEYED, "/me", {"x_api_key": "mk_unknown-secret"}, "unknown_key"),
+        (TOKENS, "/me", {"authorization": f"Bearer {EXPIRED_TOKEN}"}, "expired"),
+        (KEYED, "/all", {"x_api_key": USER_KEY}, "scope"),
     ],
 )
 async def test_rejection_is_logged_without_the_credential(
-    settings: Settings, headers: dict[str, str], reason: str
+    settings: Settings, path: str, headers: dict[str, str], reason: str
 ) -> None:
     with capture_logs() as logs:
-        await get(settings, "/me", **headers)
+        await get(settings, path, **headers)
 
     [line] = [line for line in logs if line["event"] == "auth.refused"]
     assert line["reason"] == reason
@@ -137,6 +139,25 @@ async def test_rejection_is_logged_without_the_credential(
 
 
 # The complete application
+
+
+REFUSED = {
+    "/ops/overview": ({"x-api-key": USER_KEY}, "scope"),
+    "/ops/stream": ({"x-api-key": OPERATOR_KEY, "sec-fetch-site": "cross-site"}, "foreign_page"),
+}
+
+
+@pytest.mark.parametrize(("path", "case"), REFUSED.items(), ids=REFUSED)
+async def test_refusal_of_an_operator_route_is_logged(
+    path: str, case: tuple[dict[str, str], str]
+) -> None:
+    headers, reason = case
+    with capture_logs() as logs:
+        async with client_for(create_app(KEYED)) as client:
+            response = await client.get(path, headers=headers)
+
+    assert response.status_code == 403
+    assert [line["reason"] for line in logs if line["event"] == "auth.refused"] == [reason]
 
 
 PUBLIC = ["/docs", "/redoc", "/openapi.json", "/health/live"]
