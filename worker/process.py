@@ -134,7 +134,7 @@ async def _compose(
     titles = TitleRunner(TitleStore(redis), models, running, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
     listener = await stack.enter_async_context(CommandListener(stores.runs, running, stop.set))
-    subscriber.add(keys.worker(worker_id), listener)
+    subscriber.add(keys.worker_commands(worker_id), listener)
     worker = LeaseWorker(
         [
             func(cast("WorkerCoroutine", chats.__call__), name=RUN_CHAT),

@@ -61,12 +61,12 @@ class JobQueue:
         return cast("Literal['due', 'held', 'gone']", reply.decode())
 
     async def leased_by(self, run_id: str) -> str | None:
-        """The id of the worker that holds the job now."""
+        """Return the id of the worker that holds the job now."""
         worker: bytes | None = await self._redis.execute_command("GET", keys.lease(run_id))
         return worker.decode(errors="replace") if worker else None
 
     async def queued(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> bool:
-        """Whether the job is in the queue: waiting, deferred, or held by a worker."""
+        """Return whether the job is in the queue: waiting, deferred, or held by a worker."""
         return await self._redis.execute_command("ZSCORE", keys.queue(queue), run_id) is not None
 
     async def remove(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
@@ -78,7 +78,7 @@ class JobQueue:
     async def send_command(self, worker_id: str, command: Command) -> None:
         """Send a command to a worker, at most once: record its purpose elsewhere first."""
         message = encode_command(command)
-        await self._redis.execute_command("PUBLISH", keys.worker(worker_id), message)
+        await self._redis.execute_command("PUBLISH", keys.worker_commands(worker_id), message)
 
 
 # Does nothing if the job exists: the call may be repeated.

@@ -99,8 +99,8 @@ def wakeup(queue: str) -> str:
     return f"{queue}:wake"
 
 
-def worker(worker_id: str) -> str:
-    """String: a live worker's health line. Also the channel on which it receives commands."""
+def worker_commands(worker_id: str) -> str:
+    """Channel: the commands to a worker."""
     return f"mamba:worker:{worker_id}"
 
 

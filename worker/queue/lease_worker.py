@@ -3,7 +3,8 @@
 It adds to arq:
 
 - Claims: one round trip takes due jobs and moves their score into the future by the lease, so jobs
-  in progress are never ahead of waiting ones. Plain arq starts no new jobs behind 100 of them. A
+  in progress are never ahead of waiting ones. Plain arq keeps jobs in progress at the front of the
+  queue and reads only its first `max(100, 5 * max_jobs)` jobs, so that many block all others. A
   worker that already has its share of all jobs takes one at a time, so bursts spread evenly.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
 - Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds.
@@ -31,7 +32,6 @@ log = structlog.stdlib.get_logger()
 
 #: The most jobs that one claim takes, so that a burst spreads over the workers.
 _MAX_CLAIM = 8
-_HEALTH_SECONDS = 5
 _HANDOVER_SECONDS = 5
 
 
@@ -66,8 +66,6 @@ class LeaseWorker(Worker):
             # Runs have their own timeouts and retry limits. arq's would end a job silently.
             job_timeout=10**9,
             max_tries=10**9,
-            health_check_key=keys.worker(worker_id),
-            health_check_interval=_HEALTH_SECONDS,
         )
         self._id = worker_id
         self._redis = cast("Redis", redis)
@@ -103,8 +101,6 @@ class LeaseWorker(Worker):
             for task in (serving, renewing, stopping):
                 task.cancel()
             await asyncio.gather(serving, renewing, stopping, return_exceptions=True)
-            with suppress(*REDIS_UNAVAILABLE):
-                await self._redis.execute_command("DEL", self.health_check_key)
 
     async def _drain(self, seconds: float) -> None:
         self.allow_pick_jobs = False
@@ -136,7 +132,6 @@ class LeaseWorker(Worker):
         )
 
     async def main(self) -> None:
-        self.ctx["redis"] = self.pool
         backoff = Backoff(0.1, 5)
         while True:
             try:
@@ -158,7 +153,6 @@ class LeaseWorker(Worker):
         async with self._claiming:
             await self._claim_jobs()
         self._collect_ended()
-        await self.heart_beat()
 
     async def _claim_jobs(self) -> None:
         while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
@@ -171,7 +165,7 @@ class LeaseWorker(Worker):
                 break
 
     def _is_running(self, job_id: str) -> bool:
-        """Whether the job already runs here. A paused process can claim its own jobs again."""
+        """Return whether the job runs here. A paused process can claim its own jobs again."""
         task = self.tasks.get(job_id)
         return task is not None and not task.done() and job_id not in self._released
 
@@ -208,7 +202,7 @@ class LeaseWorker(Worker):
         await self._redis.execute_command("ZREM", queue, job_id)
 
     def _rotate_queues(self) -> list[str]:
-        """The queues, with a different one first each time."""
+        """Return the queues, with a different one first each time."""
         queues = self.queues()
         self._next_queue = (self._next_queue + 1) % len(queues)
         return [*queues[self._next_queue :], *queues[: self._next_queue]]
@@ -263,7 +257,7 @@ class LeaseWorker(Worker):
                     await self._renew(queue, held)
 
     def _held(self) -> Iterator[tuple[str, list[str]]]:
-        """The jobs that run here, by queue."""
+        """Return the jobs that run here, by queue."""
         running = [job_id for job_id in self.tasks if self._is_running(job_id)]
         for queue in {self._queue_of[job_id] for job_id in running}:
             yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]

@@ -161,14 +161,14 @@ async def test_command_reaches_only_its_worker(
 ) -> None:
     target, other = Recorder(), Recorder()
     async with Subscriber(valkey.url, name="test") as subscriber:
-        subscriber.add(keys.worker("worker-1"), target)
-        subscriber.add(keys.worker("worker-2"), other)
+        subscriber.add(keys.worker_commands("worker-1"), target)
+        subscriber.add(keys.worker_commands("worker-2"), other)
         await asyncio.gather(target.has_gaps(1), other.has_gaps(1))
 
         await queue.send_command("worker-1", StopJob("run-1"))
 
-        assert await target.all_before(redis, keys.worker("worker-1")) == [b"stop run-1"]
-        assert await other.all_before(redis, keys.worker("worker-2")) == []
+        assert await target.all_before(redis, keys.worker_commands("worker-1")) == [b"stop run-1"]
+        assert await other.all_before(redis, keys.worker_commands("worker-2")) == []
 
 
 async def test_command_for_a_missing_worker_is_ignored(queue: JobQueue) -> None:

@@ -5,7 +5,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from tests.support.processes import Valkey, start_all, stop_all
 from tests.support.wait import until
@@ -96,16 +95,6 @@ async def test_job_claimed_during_a_stop_is_handed_over(pool: WorkerPool) -> Non
     assert await pool.leased_by("job") is None
     successor = pool.start_worker("b", succeed)
     await until_true(lambda: successor.started == ["job"], seconds=PROMPT)
-
-
-async def test_health_key_has_a_ttl_and_is_deleted_on_stop(pool: WorkerPool) -> None:
-    worker = pool.start_worker("a", succeed)
-    await pool.wait_for_idle(1)
-
-    ttl = await pool.redis.execute_command("PTTL", keys.worker("a"))
-    assert 0 < ttl < 10_000
-    await worker.shut_down()
-    assert await pool.redis.execute_command("EXISTS", keys.worker("a")) == 0
 
 
 async def test_redis_restart_loses_no_job(tmp_path: Path) -> None:
