@@ -11,7 +11,12 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from shared.monitoring.snapshot import QueueSnapshot, SystemMonitor, SystemSnapshot
+from shared.monitoring.snapshot import (
+    LONG_WAIT_MS,
+    QueueSnapshot,
+    SystemMonitor,
+    SystemSnapshot,
+)
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
@@ -27,8 +32,6 @@ Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
 _MAX_AGE_SECONDS = 5.0
 _CHECK_TIMEOUT_SECONDS = 2.0
-#: A queue whose oldest job waits longer is degraded.
-_LONG_WAIT_MS = 10_000
 #: A provider's report expires after this many probe intervals.
 _MAX_MISSED_PROBES = 3
 
@@ -152,7 +155,9 @@ def _queue_component(name: str) -> str:
 
 
 def _queue(queue: QueueSnapshot, limit: int) -> Component:
-    detail = f"{queue.waiting} waiting, {queue.running + queue.deferred} running"
+    detail = f"{queue.waiting} waiting, {queue.running} running"
+    if queue.deferred:
+        detail += f", {queue.deferred} deferred"
     if queue.waiting:
         detail += f", oldest wait {queue.oldest_wait_ms / 1000:.1f} s"
     if not queue.workers:
@@ -161,7 +166,7 @@ def _queue(queue: QueueSnapshot, limit: int) -> Component:
         detail += f", all {queue.slots} slots in use"
     unserved = queue.waiting and not queue.workers
     too_many = 0 < limit <= queue.waiting
-    impaired = unserved or too_many or queue.full or queue.oldest_wait_ms > _LONG_WAIT_MS
+    impaired = unserved or too_many or queue.full or queue.oldest_wait_ms >= LONG_WAIT_MS
     return Component(status="degraded" if impaired else "healthy", detail=detail)
 
 

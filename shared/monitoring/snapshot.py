@@ -24,9 +24,13 @@ from shared.runs.stores import Stores
 from shared.single_flight import SingleFlightCache
 
 #: Maximum number of live runs, and of failed runs, in an overview.
-MOST_RUNS = 50
+MAX_RUNS = 50
 #: Maximum number of vanished workers in a snapshot.
-_MOST_VANISHED = 20
+_MAX_VANISHED = 20
+#: A wait that users notice, and one that is too long, of the oldest run in a queue. The console's
+#: page repeats them.
+NOTICEABLE_WAIT_MS = 2_000
+LONG_WAIT_MS = 10_000
 _HOUR_MS = 3_600_000
 _MAX_AGE_SECONDS = 1.0
 _TIMEOUT_SECONDS = 2.0
@@ -159,7 +163,7 @@ class SystemMonitor:
         return await self._snapshots.get(max_age_seconds=_MAX_AGE_SECONDS)
 
     async def overview(
-        self, *, runs: int = MOST_RUNS, samples: int = SAMPLES_KEPT
+        self, *, runs: int = MAX_RUNS, samples: int = SAMPLES_KEPT
     ) -> SystemOverview:
         """Return an overview with at most `runs` live and failed runs and the newest samples."""
         overview = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
@@ -189,7 +193,7 @@ class SystemMonitor:
             self._workers.alive(), self._apis.alive(), self._vanished.total()
         )
         alive = [worker.id for worker in workers]
-        vanished = await self._vanished.newest(_MOST_VANISHED, since=at - _HOUR_MS, alive=alive)
+        vanished = await self._vanished.newest(_MAX_VANISHED, since=at - _HOUR_MS, alive=alive)
         return SystemSnapshot(
             at=at,
             queues=await self._read_queues(workers),
@@ -224,7 +228,7 @@ class SystemMonitor:
             raise ConnectionError
         names = [queue.name for queue in snapshot.queues]
         live, failed, samples = await asyncio.gather(
-            self._live.read(names, MOST_RUNS),
+            self._live.read(names, MAX_RUNS),
             self._failed_runs(),
             self._samples.last_hour(snapshot.at),
         )
@@ -257,7 +261,7 @@ class SystemMonitor:
 
     async def _failed_runs(self) -> list[Run]:
         """Return the failed runs that are still retained."""
-        ids = await self._ended.newest_failed(MOST_RUNS)
+        ids = await self._ended.newest_failed(MAX_RUNS)
         known = await self._runs.get_many(ids)
         return [known[run_id] for run_id in dict.fromkeys(ids) if run_id in known]
 

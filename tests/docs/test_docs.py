@@ -18,6 +18,7 @@ from api.http.problems import status_of
 from mamba.codegen import display_types, openapi
 from mamba.codegen.configuration_page import page
 from shared.errors import Refusal, TooManyRequests
+from shared.monitoring.snapshot import LONG_WAIT_MS, NOTICEABLE_WAIT_MS
 from shared.runs.finalize import ORPHANED_TEXT
 from worker.models import run_failures
 
@@ -182,6 +183,18 @@ def _log_calls() -> Iterator[tuple[str, str, set[str]]]:
                         yield str(names[0]), level, fields
                     case _:
                         pass
+
+
+def test_console_and_pages_have_the_same_wait_thresholds() -> None:
+    console = (ROOT / "web/ops/src/view/status_strip.tsx").read_text()
+    noticeable, long = (f"{wait_ms // 1000} s" for wait_ms in (NOTICEABLE_WAIT_MS, LONG_WAIT_MS))
+
+    assert f"const NOTICEABLE_WAIT_MS = {NOTICEABLE_WAIT_MS:_};" in console
+    assert f"const LONG_WAIT_MS = {LONG_WAIT_MS:_};" in console
+    page_rows = {"console.md": "oldest wait", "commands.md": "oldest wait of a queue"}
+    for name, row in page_rows.items():
+        text = (ROOT / "docs/operate" / name).read_text()
+        assert f"| {row} | {noticeable} | {long} |" in text, name
 
 
 def test_display_tool_types_are_up_to_date() -> None:

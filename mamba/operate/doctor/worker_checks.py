@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from mamba.operate.deployment import Deployment
 from mamba.operate.doctor.diagnosis import Diagnosis
 from mamba.operate.table import duration
-from mamba.operate.top.levels import WAIT
-from shared.monitoring.snapshot import QueueSnapshot, SystemSnapshot
+from shared.monitoring.snapshot import LONG_WAIT_MS, QueueSnapshot, SystemSnapshot
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.providers.names import configured_providers
 
-_MOST_VANISHED = 5
+_MAX_VANISHED = 5
 
 
 async def check_workers(deployment: Deployment) -> list[Diagnosis]:
@@ -36,12 +35,12 @@ def _check_serving(system: SystemSnapshot) -> Diagnosis:
 
 
 def _check_vanished(system: SystemSnapshot) -> Iterator[Diagnosis]:
-    for worker in system.vanished[:_MOST_VANISHED]:
+    for worker in system.vanished[:_MAX_VANISHED]:
         ago = duration(system.at - worker.seen_at)
         message = f"{worker.id} vanished {ago} ago with {worker.running} runs"
         fix = "look for an out-of-memory kill or a lost machine; a new attempt continues its runs"
         yield Diagnosis("workers", "warning", message, fix)
-    if (more := len(system.vanished) - _MOST_VANISHED) > 0:
+    if (more := len(system.vanished) - _MAX_VANISHED) > 0:
         message = f"{more} more have vanished within the last hour"
         yield Diagnosis("workers", "warning", message, "see MambaProcessRestarts in the runbook")
 
@@ -53,7 +52,7 @@ def _check_queue(queue: QueueSnapshot) -> Diagnosis:
         message += f", {queue.slots_used} of {queue.slots} slots in use"
     else:
         message += ", no worker serves it"
-    too_long = queue.oldest_wait_ms > WAIT.red
+    too_long = queue.oldest_wait_ms >= LONG_WAIT_MS
     if queue.waiting:
         message += f"; the oldest has waited for {queue.oldest_wait_ms / 1000:.0f} s"
     if not queue.workers:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from shared.monitoring.snapshot import LONG_WAIT_MS, NOTICEABLE_WAIT_MS
+
 
 class Level(NamedTuple):
     yellow: float
@@ -13,8 +15,8 @@ class Level(NamedTuple):
         return "yellow" if value >= self.yellow else "green"
 
 
-#: Wait of the oldest waiting run, in ms. The doctor and `/health` use the same limit.
-WAIT = Level(2_000, 10_000)
+#: Wait of the oldest waiting run, in ms.
+WAIT = Level(NOTICEABLE_WAIT_MS, LONG_WAIT_MS)
 #: Share of the slots in use, and of the memory in use.
 SHARE = Level(0.7, 0.9)
 #: Round trip to Redis, in ms.

@@ -12,7 +12,7 @@ import pytest
 
 from api.app import create_app
 from api.monitoring.component_checks import ComponentChecks
-from shared.monitoring.snapshot import SystemMonitor
+from shared.monitoring.snapshot import LONG_WAIT_MS, SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
@@ -30,6 +30,7 @@ from shared.settings import (
 from shared.settings.live_settings import LiveSettings
 from tests.shared.integration.test_metrics_history import no_queues
 from tests.shared.integration.test_workers import record
+from tests.support.fakes.jobs import lease_job, put_job
 from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey
 
@@ -155,17 +156,33 @@ async def test_demo_model_is_healthy(redis: Redis, valkey: Valkey) -> None:  # n
     assert body["components"]["openai"]["status"] == "healthy"
 
 
-async def test_queue_with_a_long_wait_is_degraded(redis: Redis, valkey: Valkey) -> None:
+@pytest.mark.parametrize(
+    ("wait_ms", "status"), [(LONG_WAIT_MS - 7_000, "healthy"), (LONG_WAIT_MS, "degraded")]
+)
+async def test_queue_with_a_long_wait_is_degraded(
+    redis: Redis, valkey: Valkey, wait_ms: int, status: str
+) -> None:
     await WorkerRegistry(redis).renew(record("w"))
-    seconds, _ = await redis.execute_command("TIME")
-    await redis.execute_command("ZADD", keys.QUEUE, (int(seconds) - 60) * 1000, "job")
-    await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
+    await put_job(redis, "job", due=-wait_ms)
 
     async with client_of(settings(valkey)) as client:
         body = (await client.get("/health")).json()
 
-    assert body["status"] == "degraded"
-    assert body["components"]["queue"]["detail"].startswith("1 waiting, 0 running, oldest wait")
+    queue = body["components"]["queue"]
+    assert (body["status"], queue["status"]) == (status, status)
+    assert queue["detail"].startswith("1 waiting, 0 running, oldest wait")
+
+
+async def test_deferred_runs_do_not_count_as_running(redis: Redis, valkey: Valkey) -> None:
+    await WorkerRegistry(redis).renew(record("w"))
+    await put_job(redis, "running", due=60_000)
+    await lease_job(redis, "running")
+    await put_job(redis, "deferred", due=60_000)
+
+    async with client_of(settings(valkey)) as client:
+        queue = (await client.get("/health")).json()["components"]["queue"]
+
+    assert queue["detail"] == "0 waiting, 1 running, 1 deferred"
 
 
 async def test_full_queue_is_degraded(redis: Redis, valkey: Valkey) -> None:

@@ -17,8 +17,9 @@ interface Metric {
 }
 
 const MINUTE = 60_000;
-/** Users notice a longer wait. */
-const LONG_WAIT_MS = 5_000;
+/** A wait that users notice, and one that is too long: those of `shared/monitoring/snapshot.py`. */
+const NOTICEABLE_WAIT_MS = 2_000;
+const LONG_WAIT_MS = 10_000;
 
 export function StatusStrip() {
   const system = overview.value;
@@ -71,7 +72,7 @@ function waitingNow(system: Overview): Metric {
   const unserved = system.queues.find((queue) => queue.waiting && !queue.workers);
   if (unserved) return { label, value, state: 'bad', note: 'unserved queue' };
   const note = later ? `and ${later}` : 'for a free slot';
-  return { label, value, state: longest(system) < LONG_WAIT_MS ? 'ok' : 'warn', note };
+  return { label, value, state: longest(system) < NOTICEABLE_WAIT_MS ? 'ok' : 'warn', note };
 }
 
 function oldestWait(system: Overview): Metric {
@@ -79,8 +80,8 @@ function oldestWait(system: Overview): Metric {
   if (!waiting.value) return { label, value: '0 s', state: 'ok', note: 'no wait' };
   const wait = longest(system);
   const value = format.age(wait);
-  if (wait < LONG_WAIT_MS) return { label, value, state: 'ok', note: 'short' };
-  if (wait < 6 * LONG_WAIT_MS) return { label, value, state: 'warn', note: 'noticed by users' };
+  if (wait < NOTICEABLE_WAIT_MS) return { label, value, state: 'ok', note: 'short' };
+  if (wait < LONG_WAIT_MS) return { label, value, state: 'warn', note: 'noticed by users' };
   return { label, value, state: 'bad', note: 'too long' };
 }
 
