@@ -66,8 +66,12 @@ def pseudonym(text: str) -> str:
 
 
 def raise_location(error: BaseException) -> str:
-    """Return the file and line that raised the error. Unlike its message, they are safe to log."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Return the file and line that raised the error. Unlike its message, they are safe to log.
+
+    For a failed import, this is the import statement, not Python's code that executes it.
+    """
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in every if not frame.filename.startswith("<frozen importlib")]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 

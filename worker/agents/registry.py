@@ -16,10 +16,14 @@ from shared.agents.tools import DISPLAY_TOOL_NAMES, ToolCard
 from shared.errors import AgentNotOffered, SettingsError
 from shared.redis import keys
 from shared.settings.live_settings import LiveSettings
-from shared.telemetry.logs import raise_location
 from worker.agents.definition import AgentContext, AgentDefinition, AnyAgent
 from worker.agents.engine import AgentEngine
-from worker.agents.sources import built_in_agents, file_agents, installed_agents
+from worker.agents.sources import (
+    built_in_agents,
+    failure_fields,
+    file_agents,
+    installed_agents,
+)
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import timeouts_of
 
@@ -64,14 +68,14 @@ class AgentRegistry:
         return self._file_agents.get(name) or self._code_agents.get(name)
 
     def queues(self) -> Sequence[str]:
-        """The keys of the queues to serve: from the settings, or else of all agents and models."""
+        """Return the keys of the queues to serve: of the settings, or of all agents and models."""
         settings = self._live.now
         every = [keys.MAIN_QUEUE, *self._agent_queues(), *settings.models.queues.values()]
         names = settings.worker.queues or every
         return [keys.queue(name) for name in dict.fromkeys(names)]
 
     def cards(self) -> list[AgentCard]:
-        """The cards of the agents whose queues this worker serves."""
+        """Return the cards of the agents whose queues this worker serves."""
         served = self.queues()
         return [
             _card(engine, from_file=engine.definition.name in self._file_agents)
@@ -80,7 +84,7 @@ class AgentRegistry:
         ]
 
     def file_agents(self) -> set[str]:
-        """The names of the agents that the agent file describes."""
+        """Return the names of the agents that the agent file describes."""
         return set(self._file_agents)
 
     async def reload(self) -> None:
@@ -132,8 +136,7 @@ class AgentRegistry:
                     "agents.broken",
                     message="Agent could not be built and is not offered",
                     **fields,
-                    error=repr(error),
-                    where=raise_location(error),
+                    **failure_fields(error),
                 )
             else:
                 engines[definition.name] = self._engine(definition, agent)
@@ -196,7 +199,7 @@ def _tool_names(engine: AgentEngine) -> tuple[str, ...]:
 
 
 def _tools(engine: AgentEngine) -> list[Tool[Any]]:
-    """The agent's function tools. Other toolsets list their tools only during a run."""
+    """Return the agent's function tools. Other toolsets list their tools only during a run."""
     tools: list[Tool[Any]] = []
 
     def add(toolset: AbstractToolset[Any]) -> None:

@@ -37,7 +37,7 @@ def built_in_agents() -> list[AgentDefinition]:
 
 
 def installed_agents() -> list[AgentDefinition]:
-    """The agents of installed packages. Packages that cannot be loaded are logged and skipped."""
+    """Return the agents of installed packages. Log and skip each package that cannot be loaded."""
     found: list[AgentDefinition] = []
     for point in entry_points(group=ENTRY_POINT_GROUP):
         try:
@@ -48,10 +48,15 @@ def installed_agents() -> list[AgentDefinition]:
                 message="Agents of an installed package could not be loaded",
                 entry_point=f"{point.name} = {point.value}",
                 package=_package(point),
-                error=repr(error),
-                where=raise_location(error),
+                **failure_fields(error),
             )
     return found
+
+
+def failure_fields(error: Exception) -> dict[str, str]:
+    """Return the log fields of an error in an agent's code, whose message may contain secrets."""
+    text = str(error) if isinstance(error, SettingsError) else type(error).__name__
+    return {"error": text, "where": raise_location(error)}
 
 
 def file_agents(

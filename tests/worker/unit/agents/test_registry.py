@@ -105,9 +105,9 @@ async def test_entry_point_can_name_one_agent(site: Path) -> None:
 
 
 BROKEN = {
-    "raise ValueError('oh')": "oh",
-    "import no_such_module": "no_such_module",
-    "x = 1": "It contains no agent",
+    "raise ValueError('secret')": "ValueError",
+    "import no_such_module_secret": "ModuleNotFoundError",
+    "x = 1": "It contains no agent. Define one with @register_agent.",
     "from mamba.agents import register_agent\nregister_agent('No!', description='')": "No!",
 }
 
@@ -124,16 +124,20 @@ async def test_broken_package_is_logged_and_skipped(site: Path, module: str, err
     [line] = [line for line in logs if line["event"] == "agents.entry_point_broken"]
     assert line["package"] == f"{name} 1.0"
     assert error in line["error"]
+    assert "secret" not in str(line)
 
 
 BUILDS = {
-    "agents.broken": "raise ValueError('no index')",
-    "agents.not_offered": "raise AgentNotOffered('no index')",
+    "agents.broken": ("raise ValueError('no index')", "ValueError"),
+    "agents.not_offered": ("raise AgentNotOffered('no index')", "no index"),
 }
 
 
-@pytest.mark.parametrize(("event", "build"), BUILDS.items(), ids=BUILDS)
-async def test_agent_whose_build_fails_is_not_offered(site: Path, event: str, build: str) -> None:
+@pytest.mark.parametrize(("event", "case"), BUILDS.items(), ids=BUILDS)
+async def test_agent_whose_build_fails_is_not_offered(
+    site: Path, event: str, case: tuple[str, str]
+) -> None:
+    build, reason = case
     module = (
         "from mamba.agents import AgentNotOffered, register_agent\n"
         f"@register_agent('shut', description='')\ndef shut(context):\n    {build}\n"
@@ -145,8 +149,38 @@ async def test_agent_whose_build_fails_is_not_offered(site: Path, event: str, bu
             assert agents.get("shut") is None
 
     [line] = [line for line in logs if line["event"] == event]
-    assert "no index" in str(line)
+    assert reason in (line.get("error"), line.get("reason"))
     assert "entry point" in line["origin"]
+
+
+async def test_build_error_is_logged_by_type_and_location(site: Path) -> None:
+    module = (
+        "from mamba.agents import register_agent\n"
+        "@register_agent('shut', description='')\n"
+        "def shut(context):\n    raise ValueError('secret')\n"
+    )
+    install(site, "shut_secret", module)
+
+    with capture_logs() as logs:
+        async with offered():
+            pass
+
+    [line] = [line for line in logs if line["event"] == "agents.broken"]
+    assert line["error"] == "ValueError"
+    assert line["where"].endswith("shut_secret.py:4")
+    assert "'secret'" not in str(line)
+
+
+async def test_failed_import_is_logged_with_its_location(site: Path) -> None:
+    install(site, "half_installed", "x = 1\nimport no_such_module\n")
+
+    with capture_logs() as logs:
+        async with offered():
+            pass
+
+    [line] = [line for line in logs if line["event"] == "agents.entry_point_broken"]
+    assert line["error"] == "ModuleNotFoundError"
+    assert line["where"].endswith("half_installed.py:2")
 
 
 async def test_agent_without_text_output_is_not_offered(site: Path) -> None:
