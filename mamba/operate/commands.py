@@ -148,8 +148,8 @@ def list_runs(
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of runs to show.")
     ] = 50,
-    search: Annotated[
-        int, typer.Option("--scan-limit", min=1, help="Maximum number of runs to read.")
+    scan_limit: Annotated[
+        int, typer.Option("--scan-limit", min=1, help="Maximum number of runs to scan.")
     ] = 100_000,
     as_json: Json = False,
 ) -> None:
@@ -160,7 +160,7 @@ def list_runs(
     wanted = run_filter(state or (), owner=owner, chat=chat, agent=agent, since=since)
     _run(
         lambda deployment: show_list(
-            deployment, wanted, limit=limit, max_searched=search, as_json=as_json
+            deployment, wanted, limit=limit, scan_limit=scan_limit, as_json=as_json
         )
     )
 

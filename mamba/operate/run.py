@@ -28,12 +28,12 @@ async def show(deployment: Deployment, run_id: str, *, as_json: bool) -> None:
 
 
 async def list_runs(
-    deployment: Deployment, wanted: RunFilter, *, limit: int, max_searched: int, as_json: bool
+    deployment: Deployment, wanted: RunFilter, *, limit: int, scan_limit: int, as_json: bool
 ) -> None:
-    found = await find(deployment, wanted, limit=limit, max_searched=max_searched)
+    found = await find(deployment, wanted, limit=limit, scan_limit=scan_limit)
     if as_json:
         runs = [run.model_dump(mode="json") for run in found.runs]
-        print_now(json.dumps({"runs": runs, "searched": found.searched, "more": found.more}))
+        print_now(json.dumps({"runs": runs, "searched": found.scanned, "more": found.more}))
         return
     now = await deployment.redis_time_ms()
     if found.runs:
@@ -42,14 +42,14 @@ async def list_runs(
     else:
         print_now("No stored run matches.")
     if found.more:
-        print_now(f"… searched {found.searched} runs; there may be more (--limit, --scan-limit)")
+        print_now(f"… scanned {found.scanned} runs; there may be more (--limit, --scan-limit)")
 
 
 async def find(
-    deployment: Deployment, wanted: RunFilter, *, limit: int, max_searched: int
+    deployment: Deployment, wanted: RunFilter, *, limit: int, scan_limit: int
 ) -> FoundRuns:
     queues = await deployment.system_monitor().queue_names()
-    return await deployment.run_list.find(queues, wanted, limit=limit, max_searched=max_searched)
+    return await deployment.run_list.find(queues, wanted, limit=limit, scan_limit=scan_limit)
 
 
 async def requeue(deployment: Deployment, run_id: str) -> None:

@@ -34,7 +34,7 @@ async def stop_matching(
     Raises:
         CommandFailed: if the user does not confirm, or a run could not be stopped.
     """
-    found = await find(deployment, wanted, limit=_MAX_RUNS, max_searched=_MAX_RUNS)
+    found = await find(deployment, wanted, limit=_MAX_RUNS, scan_limit=_MAX_RUNS)
     ids = [run.id for run in found.runs]
     if not ids:
         print_now("No live run matches.")

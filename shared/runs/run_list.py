@@ -1,7 +1,7 @@
 """Lists of runs for operators, by state, owner, chat, agent and age.
 
 Live runs come from the queues, ended ones from the index of ended runs. For each run that is
-searched, Redis reads five fields of its hash, in batches: about two seconds per 100,000 runs.
+scanned, Redis reads five fields of its hash, in batches: about two seconds per 100,000 runs.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +32,7 @@ class RunFilter:
     since: int = 0
 
     def matches(self, fields: Sequence[str | None]) -> bool:
-        """Whether a run has the right values of `_FIELDS`."""
+        """Return whether a run has the right values of `_FIELDS`."""
         state, owner, chat_id, agent, created_at = fields
         return (
             state in self.states
@@ -45,10 +45,10 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class FoundRuns:
-    """The runs found, how many were searched, and whether some were not."""
+    """The runs found, how many were scanned, and whether some were not."""
 
     runs: list[Run]
-    searched: int
+    scanned: int
     more: bool
 
 
@@ -59,20 +59,20 @@ class RunList:
         self._ended = ended
 
     async def find(
-        self, queues: Sequence[str], wanted: RunFilter, *, limit: int, max_searched: int
+        self, queues: Sequence[str], wanted: RunFilter, *, limit: int, scan_limit: int
     ) -> FoundRuns:
         """Return at most `limit` runs: live ones by due time, then ended ones, newest first."""
         found: dict[str, Run] = {}
-        searched: set[str] = set()
+        scanned: set[str] = set()
         async for batch in self._batches(queues, wanted):
-            new = [run_id for run_id in batch if run_id not in searched]
-            searched.update(new)
+            new = [run_id for run_id in batch if run_id not in scanned]
+            scanned.update(new)
             fields = await self._runs.fields_of(new, _FIELDS)
             ids = [run_id for run_id in new if wanted.matches(fields[run_id])]
             found |= await self._runs.get_many(ids)
-            if len(found) > limit or len(searched) >= max_searched:
-                return FoundRuns([*found.values()][:limit], len(searched), more=True)
-        return FoundRuns([*found.values()], len(searched), more=False)
+            if len(found) > limit or len(scanned) >= scan_limit:
+                return FoundRuns([*found.values()][:limit], len(scanned), more=True)
+        return FoundRuns([*found.values()], len(scanned), more=False)
 
     async def _batches(
         self, queues: Sequence[str], wanted: RunFilter

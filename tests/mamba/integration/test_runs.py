@@ -34,7 +34,7 @@ async def stored(deployment: Deployment, run_id: str) -> Run:
 
 
 async def ids(deployment: Deployment, limit: int = 100, **wanted: Any) -> list[str]:
-    found = await run_page.find(deployment, RunFilter(**wanted), limit=limit, max_searched=10_000)
+    found = await run_page.find(deployment, RunFilter(**wanted), limit=limit, scan_limit=10_000)
     return [run.id for run in found.runs]
 
 
@@ -106,7 +106,7 @@ async def test_hostile_values_are_shown_safely(
     await redis.execute_command("PEXPIRE", keys.run("broken"), 60_000)
 
     await run_page.show(deployment, "r", as_json=False)
-    await run_page.list_runs(deployment, RunFilter(), limit=9, max_searched=9, as_json=False)
+    await run_page.list_runs(deployment, RunFilter(), limit=9, scan_limit=9, as_json=False)
     shown = capsys.readouterr().out
 
     assert await ids(deployment) == ["r"]
@@ -141,9 +141,9 @@ async def test_search_is_bounded_and_reported(deployment: Deployment, redis: Red
     for number in range(12):
         await put(redis, f"r{number}", -number)
 
-    found = await deployment.run_list.find(["main"], RunFilter(), limit=5, max_searched=100)
+    found = await deployment.run_list.find(["main"], RunFilter(), limit=5, scan_limit=100)
     nothing = await deployment.run_list.find(
-        ["main"], RunFilter(owner="unknown"), limit=5, max_searched=100
+        ["main"], RunFilter(owner="unknown"), limit=5, scan_limit=100
     )
 
     assert (len(found.runs), found.more) == (5, True)
