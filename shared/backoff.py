@@ -16,22 +16,22 @@ class Backoff:
     """Doubles the delay after each failure in a row, and limits how often failures are logged."""
 
     def __init__(
-        self, first: float, most: float, *, now: Callable[[], float] = time.monotonic
+        self, first: float, maximum: float, *, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._first = first
-        self._most = most
+        self._maximum = maximum
         self._now = now
         self._failures = 0
         self._reported_at = 0.0
 
     def failed(self) -> float:
         """Count a failure and return the delay before the next try."""
-        delay = min(self._most, self._first * 2 ** min(self._failures, 30))
+        delay = min(self._maximum, self._first * 2 ** min(self._failures, 30))
         self._failures += 1
         return delay
 
     def should_log(self) -> bool:
-        """Whether to log the last failure: it is the first in a row, or the last log is old."""
+        """Return whether to log the last failure: the first in a row, or the first in a while."""
         if self._failures > 1 and self._now() - self._reported_at < _REPORT_SECONDS:
             return False
         self._reported_at = self._now()

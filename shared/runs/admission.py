@@ -175,11 +175,11 @@ def decode_field(reply: bytes | int) -> str:
 
 
 def _too_many_runs(oldest_ms: int, limits: LimitSettings) -> TooManyRuns:
-    most = limits.live_runs
+    maximum = limits.live_runs
     return TooManyRuns(
-        f"You can have at most {most:,} live answers. Wait for one to end, or stop one.",
+        f"You can have at most {maximum:,} live answers. Wait for one to end, or stop one.",
         retry_after=_retry_after(oldest_ms),
-        rate_limit=RateLimitStatus("live-runs", most, 0),
+        rate_limit=RateLimitStatus("live-runs", maximum, 0),
     )
 
 

@@ -5,7 +5,7 @@ from typing import cast
 import yaml
 
 #: Far more values than any settings have. A few nested aliases can expand to billions.
-_MOST_VALUES = 100_000
+_MAX_VALUES = 100_000
 
 
 def read_yaml_text(text: str) -> object:
@@ -38,7 +38,7 @@ def _count(node: yaml.Node, counted: dict[yaml.Node, int | None]) -> int:
         return known
     counted[node] = None
     count = 1 + sum(_count(child, counted) for child in _children(node))
-    if count > _MOST_VALUES:
+    if count > _MAX_VALUES:
         raise _yaml_error("too many values", node)
     counted[node] = count
     return count

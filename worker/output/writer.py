@@ -40,7 +40,7 @@ _REFUSAL_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", St
 #: Events that show content to a reader.
 _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
 #: Answers pause while Redis is unreachable, so the delay stays short.
-_MOST_RETRY_SECONDS = 1.0
+_MAX_RETRY_SECONDS = 1.0
 
 
 class GroupCommit:
@@ -94,7 +94,7 @@ class _Shard(BackgroundTask):
 
     async def _append(self, appends: list[Append]) -> list[bool | Exception]:
         """Repeat until Redis has replied. Appends are idempotent."""
-        backoff = Backoff(0.02, _MOST_RETRY_SECONDS)
+        backoff = Backoff(0.02, _MAX_RETRY_SECONDS)
         while True:
             try:
                 with APPEND_SECONDS.time():

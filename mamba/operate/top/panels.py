@@ -16,7 +16,7 @@ from shared.redis import keys
 from shared.runs.failure_meanings import MEANINGS
 
 _BAR_WIDTH = 12
-_MOST_VANISHED = 5
+_MAX_VANISHED = 5
 _STATES = {"waiting": "yellow", "running": "green", "deferred": "dim"}
 
 
@@ -73,7 +73,7 @@ def workers(overview: SystemOverview) -> TopPanel:
         Column("QUEUES", drop_rank=4, min_width=10),
     )
     rows = [_worker(worker) for worker in overview.workers]
-    rows += [_vanished(worker, overview.at) for worker in overview.vanished[:_MOST_VANISHED]]
+    rows += [_vanished(worker, overview.at) for worker in overview.vanished[:_MAX_VANISHED]]
     return TopPanel(columns, rows, "no live workers")
 
 

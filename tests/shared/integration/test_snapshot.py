@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from shared.monitoring.snapshot import MOST_RUNS, SystemMonitor
+from shared.monitoring.snapshot import MAX_RUNS, SystemMonitor
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
@@ -128,9 +128,9 @@ async def _is_later(redis: Redis, than: int) -> bool:
 
 
 async def test_waiting_runs_do_not_hide_running_ones(redis: Redis) -> None:
-    for number in range(MOST_RUNS + 10):
+    for number in range(MAX_RUNS + 10):
         await put(redis, f"waits-{number}", -100 + number)
-    for number in range(MOST_RUNS + 10):
+    for number in range(MAX_RUNS + 10):
         await put(redis, f"runs-{number}", 100 + number)
         await lease(redis, f"runs-{number}", "w")
 

@@ -73,7 +73,7 @@ async def harness() -> AsyncGenerator[WriterHarness]:
 
 @pytest.fixture
 def short_retry_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.output.writer._MOST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("worker.output.writer._MAX_RETRY_SECONDS", 0.001)
 
 
 def text(delta: str, part: str = "1") -> TextDelta:
