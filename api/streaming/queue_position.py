@@ -30,15 +30,15 @@ class QueuePositionTracker(BackgroundTask):
         self._tracked: set[QueuePositionWatch] = set()
         self._active = asyncio.Event()
 
-    def add(self, queued: "QueuePositionWatch") -> None:
+    def add(self, watch: "QueuePositionWatch") -> None:
         """Start to report the position of a run, after one full interval."""
-        self._added.add(queued)
+        self._added.add(watch)
         self._active.set()
 
-    def remove(self, queued: "QueuePositionWatch") -> None:
+    def remove(self, watch: "QueuePositionWatch") -> None:
         """Stop reporting the position of a run."""
-        self._added.discard(queued)
-        self._tracked.discard(queued)
+        self._added.discard(watch)
+        self._tracked.discard(watch)
 
     async def _run(self) -> None:
         while True:
@@ -54,13 +54,13 @@ class QueuePositionTracker(BackgroundTask):
 
     async def _read_positions(self, tracked: Iterable["QueuePositionWatch"]) -> None:
         by_queue: dict[str, list[QueuePositionWatch]] = defaultdict(list)
-        for queued in tracked:
-            by_queue[queued.run.queue].append(queued)
-        for queue, runs in by_queue.items():
-            run_ids = [queued.run.id for queued in runs]
+        for watch in tracked:
+            by_queue[watch.run.queue].append(watch)
+        for queue, watches in by_queue.items():
+            run_ids = [watch.run.id for watch in watches]
             positions = await self._positions.read(run_ids, queue=queue)
-            for queued, position in zip(runs, positions, strict=True):
-                queued.set_position(position)
+            for watch, position in zip(watches, positions, strict=True):
+                watch.set_position(position)
 
 
 class QueuePositionWatch:
@@ -74,7 +74,7 @@ class QueuePositionWatch:
         self._notify: Callable[[], None] | None = None
 
     @contextmanager
-    def watch(self, notify: Callable[[], None]) -> Generator[None]:
+    def notifying(self, notify: Callable[[], None]) -> Generator[None]:
         """Call `notify` when the position changes, until `stop` or the end of the context."""
         self._notify = notify
         self._tracker.add(self)

@@ -68,22 +68,22 @@ class RelayFactory:
     ) -> "RelayResponse":
         """Create the response that relays a run from a cursor on.
 
-        With `rebuild` the client has nothing of the message yet, so that the parts which earlier
-        runs wrote are replayed.
+        With `rebuild`, the client has no part of the message yet, so the parts of earlier runs are
+        replayed.
         """
         trace_run(run)
         needs_earlier = run.continues and (rebuild or stream_format.converter)
         earlier = await self.lookup.earlier_entries(run) if needs_earlier else ()
         view = StreamView(stream_format, after, earlier=earlier, rebuild=rebuild)
         shows_position = run.state is RunState.QUEUED and stream_format is UI_MESSAGE
-        queued = QueuePositionWatch(self.positions, run) if shows_position else None
+        watch = QueuePositionWatch(self.positions, run) if shows_position else None
         context = RelayContext(
             self.follower,
             self.draining,
             self.reaper.reap_or_wait,
             self.live.now.server.heartbeat_seconds,
         )
-        return RelayResponse(context, run, view, queued)
+        return RelayResponse(context, run, view, watch)
 
 
 class RelayResponse(Response):
@@ -99,7 +99,7 @@ class RelayResponse(Response):
         context: RelayContext,
         run: Run,
         view: StreamView,
-        queued: QueuePositionWatch | None = None,
+        watch: QueuePositionWatch | None = None,
     ) -> None:
         ids = {"x-run-id": run.id, "x-chat-id": quote(run.chat_id, safe="!*'()")}
         stream_format = view.stream_format
@@ -109,7 +109,7 @@ class RelayResponse(Response):
         self._context = context
         self._run_id = run.id
         self._view = view
-        self._queued = queued
+        self._watch = watch
         self._disconnected = False
         self._heartbeat_due = False
 
@@ -121,7 +121,7 @@ class RelayResponse(Response):
             STREAM_CLIENTS.track_inprogress(),
             context.follower.follow(self._run_id, self._view.read_from) as following,
             context.draining.on_start(following.notify),
-            self._queued.watch(following.notify) if self._queued else nullcontext(),
+            self._watch.notifying(following.notify) if self._watch else nullcontext(),
         ):
             tasks = (
                 asyncio.create_task(self._listen_for_disconnect(receive, following)),
@@ -149,16 +149,16 @@ class RelayResponse(Response):
     async def _send_entries(self, send: Send, entries: list[Entry]) -> bool:
         """Send the entries, and return whether they end the stream."""
         self._heartbeat_due = False
-        if self._queued is not None:
-            self._queued.stop()
-            self._queued = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         last = entries[-1].data == DONE
         await _send_body(send, encode_sse(entries, self._run_id.encode()), more=not last)
         return last
 
     async def _send_idle(self, send: Send, following: Following, request_id: str) -> bool:
         """Send a new queue position and a due heartbeat; return False if the run is lost."""
-        if self._queued and (update := self._queued.take_update()):
+        if self._watch and (update := self._watch.take_update()):
             await _send_body(send, update)
         if not self._heartbeat_due:
             return True

@@ -25,7 +25,7 @@ class StreamView:
     ) -> None:
         self.stream_format = stream_format
         self._after = after
-        self._convert = stream_format.converter and stream_format.converter()
+        self._converter = stream_format.converter and stream_format.converter()
         # The converter processes earlier parts even without a replay: it tracks their tool calls.
         parts = self.convert(message_parts(earlier or ()))
         self._replay = parts if rebuild else []
@@ -34,18 +34,18 @@ class StreamView:
     @property
     def read_from(self) -> Cursor:
         """The cursor to read the stream from. A converter needs everything before `after` too."""
-        return START if self._convert else self._after
+        return START if self._converter else self._after
 
     def apply(self, entries: list[Entry]) -> list[Entry]:
         """Return what the client receives for the next entries of the stream."""
         visible = self._truncate(entries) if self._truncate else entries
-        if self._convert:
-            visible = [e for e in self._convert(visible) if e.offset > self._after.offset]
+        if self._converter:
+            visible = [e for e in self._converter(visible) if e.offset > self._after.offset]
         return self._insert_replay(entries[0], visible) if entries and self._replay else visible
 
     def convert(self, entries: list[Entry]) -> list[Entry]:
         """Return the entries in the stream format."""
-        return self._convert(entries) if self._convert else entries
+        return self._converter(entries) if self._converter else entries
 
     def _insert_replay(self, start: Entry, visible: list[Entry]) -> list[Entry]:
         """Insert the replay after the `start` event, with its id."""

@@ -48,15 +48,15 @@ async def test_position_is_sent_once_and_again_when_it_changes() -> None:
     first, second = new_run(), new_run()
     queue, event = FakeQueue(first, second), asyncio.Event()
     async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
-        queued = QueuePositionWatch(tracker, second)
-        with queued.watch(event.set):
-            assert queued.take_update() is None
+        watch = QueuePositionWatch(tracker, second)
+        with watch.notifying(event.set):
+            assert watch.take_update() is None
             await notified(event)
-            initial = queued.take_update()
-            assert queued.take_update() is None
+            initial = watch.take_update()
+            assert watch.take_update() is None
             queue.order.remove(first.id)
             await notified(event)
-            changed = queued.take_update()
+            changed = watch.take_update()
 
     assert initial is not None
     assert changed is not None
@@ -71,7 +71,7 @@ async def test_one_request_serves_a_thousand_clients() -> None:
     async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
         with ExitStack() as stack:
             for event in events:
-                stack.enter_context(QueuePositionWatch(tracker, run).watch(event.set))
+                stack.enter_context(QueuePositionWatch(tracker, run).notifying(event.set))
             await asyncio.gather(*map(notified, events))
 
     assert {len(run_ids) for run_ids in queue.requests} == {1000}
@@ -82,7 +82,7 @@ async def test_run_that_starts_within_an_interval_is_not_requested() -> None:
     queue, event = FakeQueue(quick, slow), asyncio.Event()
     async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
         started, waiting = QueuePositionWatch(tracker, quick), QueuePositionWatch(tracker, slow)
-        with started.watch(event.set), waiting.watch(event.set):
+        with started.notifying(event.set), waiting.notifying(event.set):
             started.stop()
             await notified(event)
 
