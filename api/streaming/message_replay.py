@@ -38,6 +38,5 @@ class TruncatedReplay:
         return [entry for entry in entries if self._keeps(entry)]
 
     def _keeps(self, entry: Entry) -> bool:
-        belongs = entry.data.startswith((*_RUN_EVENTS, _START_STEP)) or entry.data == DONE
-        self._in_step |= belongs and entry.offset > 1
-        return belongs or self._in_step
+        self._in_step = self._in_step or entry.data.startswith(_START_STEP)
+        return self._in_step or entry.data == DONE or entry.data.startswith(_RUN_EVENTS)
