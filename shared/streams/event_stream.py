@@ -58,25 +58,27 @@ class Page(NamedTuple):
 
 
 class Takeover(NamedTuple):
-    """The state of a run at the start of a new attempt.
-
-    `offset` is the last offset in the stream, `elapsed` the seconds since the run first started,
-    `failures` and `handovers` the numbers of earlier attempts that ended that way, `waited` the
-    seconds from the run's admission to its first start, `queue` the name of its queue, and
-    `supersedes` the id of the run that it replaces.
-    """
+    """The state of a run at the start of a new attempt."""
 
     attempt: int
+    #: The last offset in the stream.
     offset: int
+    #: Whether a stop was requested.
     cancelled: bool
+    #: Seconds since the run first started.
     elapsed: float
+    #: Numbers of earlier attempts that failed, and that were handed over.
     failures: int
     handovers: int
+    #: Seconds from the run's admission to its first start.
     waited: float = 0.0
+    #: The name of its queue.
     queue: str = keys.MAIN_QUEUE
+    #: The id of the run that it replaces.
     supersedes: str = ""
-    #: Whether the previous attempt ended without a record, and the worker that made it.
+    #: Whether the previous attempt ended without a record.
     crashed: bool = False
+    #: The id of the worker that made the previous attempt.
     previous_worker: str = ""
 
     @property
@@ -171,19 +173,19 @@ class RedisEventStream:
         if not reply:
             raise StreamClosed
         attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms = reply[:7]
-        queue, other, crashed, previous = reply[7:]
+        queue, supersedes, crashed, previous_worker = reply[7:]
         return Takeover(
-            attempt,
-            offset,
-            bool(cancelled),
-            elapsed_ms / 1000,
-            failures,
-            handovers,
-            waited_ms / 1000,
-            queue.decode(),
-            other.decode(),
-            bool(crashed),
-            previous.decode(errors="replace"),
+            attempt=attempt,
+            offset=offset,
+            cancelled=bool(cancelled),
+            elapsed=elapsed_ms / 1000,
+            failures=failures,
+            handovers=handovers,
+            waited=waited_ms / 1000,
+            queue=queue.decode(),
+            supersedes=supersedes.decode(),
+            crashed=bool(crashed),
+            previous_worker=previous_worker.decode(errors="replace"),
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:
@@ -253,9 +255,8 @@ class RedisEventStream:
         if not newest:
             return START
         last = _entry(newest[0])
-        return Cursor(
-            last.attempt, last.offset or int(last.data)
-        )  # a fence stores the offset it follows
+        # A fence stores the offset that it follows.
+        return Cursor(last.attempt, last.offset or int(last.data))
 
     def shard(self, run_id: str) -> str:
         return str(self._cluster.owner(keys.stream(run_id))) if self._cluster else ""

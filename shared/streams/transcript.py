@@ -79,9 +79,7 @@ _Part = TypeVar("_Part", TranscriptText, TranscriptReasoning, TranscriptToolCall
 
 @dataclass(slots=True)
 class TranscriptStep:
-    parts: list[TranscriptText | TranscriptReasoning | TranscriptToolCall] = field(
-        default_factory=list["TranscriptText | TranscriptReasoning | TranscriptToolCall"]
-    )
+    parts: list[TranscriptPart] = field(default_factory=list[TranscriptPart])
     finished: bool = False
 
     @property
@@ -218,7 +216,8 @@ class Transcript:
 
     def _part(self, kind: type[_Part], part_id: str) -> _Part:
         """Return the newest part of a kind with this id. Ids are unique within one kind only."""
-        for part in reversed(self.parts):
-            if isinstance(part, kind) and part.id == part_id:
-                return part
+        for step in reversed(self.steps):
+            for part in reversed(step.parts):
+                if isinstance(part, kind) and part.id == part_id:
+                    return part
         raise LookupError(part_id)
