@@ -10,7 +10,8 @@ from starlette.middleware import Middleware
 from api.auth.authenticator import Authenticator
 from api.auth.middleware import AuthMiddleware
 from api.auth.security_warnings import warn_insecure_settings
-from api.console import page, routes
+from api.console import page as console_page
+from api.console import routes as console_routes
 from api.http import problems
 from api.http.cors import cors
 from api.http.head_requests import HeadMiddleware
@@ -64,7 +65,8 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     )
     for extension in (problems, document, docs_pages):
         extension.install(app)
-    for module in (chats, titles, models, agents, tools, health, metrics, page, routes):
+    routed = (chats, titles, models, agents, tools, health, metrics, console_page, console_routes)
+    for module in routed:
         app.include_router(module.router)
     return app
 

@@ -1,7 +1,7 @@
 """`GET /tools`: the tools of all agents, with the JSON Schemas of their inputs and outputs."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -90,7 +90,7 @@ async def _cards(process: CurrentProcess) -> list[AgentCard]:
         return await process.agents.all()
 
 
-def _tools(cards: Iterable[AgentCard]) -> list[Tool]:
+def _tools(cards: Sequence[AgentCard]) -> list[Tool]:
     tools = [_display_tool(name, cards) for name in DISPLAY_TOOLS]
     for card in cards:
         reported = {tool.name: tool for tool in card.own_tools}
@@ -109,7 +109,7 @@ def _add(tools: list[Tool], tool: Tool, agent: str) -> None:
     tools.append(tool.model_copy(update={"agents": [agent]}))
 
 
-def _display_tool(name: str, cards: Iterable[AgentCard]) -> Tool:
+def _display_tool(name: str, cards: Sequence[AgentCard]) -> Tool:
     tool = DISPLAY_TOOLS[name]
     return Tool(
         name=name,
