@@ -159,8 +159,10 @@ def _keepalive_options() -> dict[int, int]:
 __all__ = [
     "REDIS_UNAVAILABLE",
     "SILENCE_SECONDS",
+    "Argument",
     "AuthenticationError",
     "NoScriptError",
+    "Pipeline",
     "Redis",
     "RedisError",
     "as_unavailable",
@@ -168,4 +170,5 @@ __all__ = [
     "connection_options",
     "is_cluster",
     "open_pool",
+    "pool_for",
 ]
