@@ -1,4 +1,4 @@
 """The HTTP API: authenticates, validates, and admits requests, and relays streams to clients.
 
-It imports neither models nor pydantic-ai.
+It does not import pydantic-ai.
 """

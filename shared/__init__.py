@@ -1,1 +1,1 @@
-"""Code that the API, the workers and the CLI share. It imports no HTTP framework and no models."""
+"""Code that the API, workers and CLI share. It imports no HTTP framework and no model client."""

@@ -1,8 +1,8 @@
 """Accepts other spellings of the routes' paths.
 
 Clients add or double slashes when they join a base URL and a path, and a proxy may forward the path
-with the prefix under which it publishes the API. Redirects would not help: the API does not know
-its public address, and clients do not repeat a POST.
+with the prefix under which it publishes the API. Redirects would not help: the API has no
+setting for its public address, and clients do not repeat a POST.
 """
 
 import re

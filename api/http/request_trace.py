@@ -87,7 +87,7 @@ class _TracedExchange(Exchange):
 
 
 def _parent(scope: Scope) -> Context:
-    """The span named by the request's trace headers, without baggage or other context."""
+    """Return the span named by the request's trace headers, without baggage or other context."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     span = trace.get_current_span(propagate.extract(headers, Context()))
     return trace.set_span_in_context(span, Context())

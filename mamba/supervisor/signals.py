@@ -9,7 +9,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
-    """The user asked for everything to end."""
+    """A signal interrupted the command."""
 
 
 class SignalQueue:

@@ -20,7 +20,7 @@ _MARKS = (
 _ZIP = b"PK\x03\x04"
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 #: Python's names of text encodings. Names from clients are looked up here first, because Python
-#: remembers each unknown name that it is asked for.
+#: caches each unknown name that it looks up.
 _KNOWN = frozenset({*aliases.values(), "cp874", "koi8_u"}) - {
     *("base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec"),
     *("mbcs", "utf_7", "zlib_codec"),

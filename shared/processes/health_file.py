@@ -97,7 +97,7 @@ def _folder(role: Role) -> str:
 
 
 def _is_own_folder(path: str) -> bool:
-    """Whether the path is a folder of this user, not a link that another user has created."""
+    """Return whether the path is a folder of this user, not a link that another user created."""
     try:
         found = os.lstat(path)
     except OSError:

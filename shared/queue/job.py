@@ -74,7 +74,7 @@ load_job = from_json
 
 
 def encode_job(job: RunChat | GenerateTitle) -> bytes:
-    """The job as arq stores it."""
+    """Return the job as arq stores it."""
     now_ms = time.time_ns() // 1_000_000
     kind = RUN_CHAT if isinstance(job, RunChat) else GENERATE_TITLE
     args = (job.model_dump(mode="json"),)

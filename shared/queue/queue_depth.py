@@ -43,7 +43,7 @@ def _is_text(name: bytes) -> bool:
 
 
 async def read_depths(redis: Redis, queues: Sequence[str]) -> dict[str, QueueDepth]:
-    """The depth of each queue, by its name, in one round trip and O(log n).
+    """Return the depth of each queue, by its name, in one round trip and O(log n).
 
     Of the jobs that are not due, only the last 1,000 can count as deferred. All others count as
     running.

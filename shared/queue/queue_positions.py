@@ -25,7 +25,7 @@ class QueuePositions:
     async def read(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
     ) -> list[QueuePosition | None]:
-        """The position of each job; None for those that do not wait for a worker."""
+        """Return the position of each job; None for those that do not wait for a worker."""
         found: list[QueuePosition | None] = []
         for start in range(0, len(run_ids), _BATCH):
             batch = run_ids[start : start + _BATCH]

@@ -152,7 +152,7 @@ def _reporting_failures(kind: type[AbstractConnection]) -> type[AbstractConnecti
 
 
 def _keepalive_options() -> dict[int, int]:
-    """Those of the options that this platform supports."""
+    """Return those of the options that this platform supports."""
     return {getattr(socket, k): v for k, v in _KEEPALIVE.items() if hasattr(socket, k)}
 
 

@@ -81,7 +81,7 @@ class ClusterClient:
         return self.slots.owner(slot_of(key))
 
     def is_moving(self, key: str | bytes) -> bool:
-        """Whether the slot of `key` is moving to another node."""
+        """Return whether the slot of `key` is moving to another node."""
         return self.slots.is_moving(slot_of(key))
 
     async def each(self, *command: Argument) -> dict[Address, object]:
@@ -115,7 +115,7 @@ class ClusterClient:
         return RedisConnectionError(f"No node of the cluster responds: {reason}")
 
     def _known(self) -> Iterator[Address]:
-        """All known nodes in random order: a node that is cut off must not come first each time."""
+        """Return all nodes in random order: one that is cut off must not come first each time."""
         known = self.slots.nodes
         yield from random.sample(known, len(known))
         yield from (seed for seed in self.seeds if seed not in known)
@@ -277,5 +277,5 @@ def _seed(host: str) -> Address:
 
 
 def _key(command: Command) -> str:
-    """The first key of a command."""
+    """Return the first key of a command."""
     return str(command[3 if command[0] in ("EVALSHA", "EVAL") else 1])

@@ -52,7 +52,7 @@ class ClusterSubscriber(BackgroundTask):
                 del self._subscribers[channel]
 
     def _find(self, channel: str) -> "_NodeSubscriber | None":
-        """The connection to the owner of the channel's slot; None if no owner is known."""
+        """Return the connection to the owner of the channel's slot; None if no owner is known."""
         node = self._cluster.owner(channel)
         return self._nodes.get(node) if node else None
 

@@ -62,7 +62,7 @@ class SlotMap:
         return self._owners[slot]
 
     def is_moving(self, slot: int) -> bool:
-        """Whether keys of the slot are moving to another node."""
+        """Return whether keys of the slot are moving to another node."""
         return slot in self._moving
 
     def update(self, slots: Sequence[Sequence[Any]], sender: Address) -> None:

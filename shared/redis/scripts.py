@@ -119,7 +119,7 @@ class _Values:
         return values
 
     def locals(self) -> str:
-        """The Lua statements that give each value its name."""
+        """Return the Lua statements that give each value its name."""
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -137,7 +137,7 @@ class _Values:
 
 
 def _parameters(declaration: Callable[..., object]) -> dict[str, Any]:
-    """The type of each parameter; those of an unpacked TypedDict in its place."""
+    """Return the type of each parameter; those of an unpacked TypedDict in its place."""
     hints = get_type_hints(declaration, include_extras=True)
     parameters: dict[str, Any] = {}
     for parameter in signature(declaration).parameters.values():

@@ -1,7 +1,7 @@
 """The scripts that admit runs. Both decide alike; they differ in how they look up other runs.
 
-An owner's set of live runs may hold ended ones, if their removal was missed. They become the oldest
-in time, and are found there.
+An owner's set of live runs may contain ended runs whose removal was missed. Such a run becomes one
+of the oldest members, and the scripts check the 16 oldest.
 """
 
 from typing import TypedDict, Unpack

@@ -11,6 +11,6 @@ class ChatIndex:
         self._redis = redis
 
     async def newest_run(self, owner: str, chat_id: str) -> str | None:
-        """The id of the chat's newest run."""
+        """Return the id of the chat's newest run."""
         run_id: bytes | None = await self._redis.execute_command("GET", keys.chat(owner, chat_id))
         return run_id.decode() if run_id else None

@@ -59,7 +59,7 @@ class RunStore:
         return {run.id: run for run in map(_run_of, map(_texts, found)) if run is not None}
 
     async def record_upstream(self, run_id: str, error: str) -> None:
-        """Store the last error of the model's server, as identifiers."""
+        """Store the status, code, type, and parameter of the model server's last error."""
         await _set_field(self._redis, run=keys.run(run_id), field="upstream", value=error)
 
     async def fields(self, run_id: str) -> dict[str, str]:

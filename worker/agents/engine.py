@@ -125,7 +125,7 @@ class AgentEngine:
         )
 
     def _model(self, job: RunChat) -> Model | None:
-        """The definition's or the request's model. None selects the model that the agent has."""
+        """Return the definition's or the request's model. None selects the agent's own model."""
         if self.definition.model is None and self.agent.model is not None:
             return None
         return self._models.get(self.definition.model or job.model)
@@ -139,7 +139,7 @@ class AgentEngine:
         return None if validators else [str, DeferredToolRequests, type(None)]
 
     def _request_tools(self, job: RunChat) -> list[AbstractToolset[AgentRun]] | None:
-        """The display tools that the request enables, and the client tools that it defines."""
+        """Return the display tools and the client tools that the request enables."""
         toolsets: list[AbstractToolset[AgentRun]] = []
         if self.definition.display_tools and job.tools:
             toolsets.append(FunctionToolset(display_tools(job.tools)))

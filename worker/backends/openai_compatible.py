@@ -131,7 +131,7 @@ class OpenAICompatibleBackend(ModelBackend):
                     yield chunk
 
     async def health_check(self) -> bool:
-        """Whether the endpoint is reachable, even if it rejects the key."""
+        """Return whether the endpoint is reachable, even if it rejects the key."""
         try:
             await self._endpoint.models(timeout=_HEALTH_SECONDS)
         except AuthenticationError:

@@ -140,7 +140,7 @@ def _error_of(error: Exception, model: str | None) -> ModelBackendError:
 
 
 def _timed_out(error: Exception) -> bool:
-    """The HTTP client also reports a refused connection as a connect time-out; exclude those."""
+    """The HTTP client also reports a refused connection as a connect timeout; exclude those."""
     cause = error.__cause__ if isinstance(error, openai.APITimeoutError) else error
     if isinstance(cause, httpx2.ConnectTimeout):
         return False

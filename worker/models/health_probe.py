@@ -149,7 +149,7 @@ _NO_ERROR = _Error()
 
 
 def _lists_no_models(failure: ModelBackendError, provider: Provider) -> bool:
-    """Whether the endpoint may work although it does not list its models, as some servers."""
+    """Return whether the endpoint may work although it lists no models, like some servers."""
     if failure.status in (404, 405, 501):
         return True
     reason = failure.upstream.reason if failure.upstream else None

@@ -205,7 +205,7 @@ class _FallbackChain(FallbackModel):
 
 
 def _tries_next_model(error: Exception) -> bool:
-    """Whether the next model may succeed: not after an error of the request itself.
+    """Return whether the next model may succeed: not after an error of the request itself.
 
     A rejected key or a missing model is a problem of one endpoint, not of the request.
     """

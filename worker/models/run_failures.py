@@ -218,7 +218,7 @@ def _classify(error: Exception) -> Failure:
 
 
 def _is_disconnect(error: BaseException) -> bool:
-    """Whether the HTTP client reported a refused, reset or unresolvable connection as a timeout."""
+    """Return whether a timeout is a refused, reset or unresolvable connection."""
     return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, TimeoutError)
 
 
@@ -230,7 +230,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _was_raised_in(traceback: TracebackType | None, module: str) -> bool:
-    """Whether the error was raised in this module or in code that it called."""
+    """Return whether the error was raised in this module or in code that it called."""
     while traceback is not None:
         if traceback.tb_frame.f_globals.get("__name__") == module:
             return True

@@ -26,9 +26,9 @@ class StreamTimeouts:
 
 
 def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
-    """Return the time-outs for a model, given as `provider/model` or as a bare name.
+    """Return the timeouts for a model, given as `provider/model` or as a bare name.
 
-    The first-token time-outs of a model and its fallbacks add up, because they run in sequence.
+    The first-token timeouts of a model and its fallbacks add up, because they run in sequence.
     """
     chain = [
         _provider(settings, name)

@@ -79,7 +79,7 @@ def lint_findings(sources: Sequence[ReviewSource]) -> Iterator[Finding]:
 
 
 def _parseable(fragment: Fragment) -> Fragment:
-    """The largest parsable part of a hunk, which may start or end inside a statement."""
+    """Return the largest parsable part of a hunk, which may start or end inside a statement."""
     lines = fragment.text.removesuffix("\n").split("\n")
     for first, last in sorted(product(range(_MAX_DROPPED_LINES), repeat=2), key=sum):
         text = "".join(f"{line}\n" for line in lines[first : len(lines) - last])

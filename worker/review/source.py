@@ -40,5 +40,5 @@ class ReviewSource(BaseModel):
         return sum(fragment.end - fragment.start + 1 for fragment in self.fragments)
 
     def overlaps_changes(self, start: int, end: int) -> bool:
-        """Whether these lines contain a changed line. Without a diff, every line counts."""
+        """Return whether these lines contain a changed line. Without a diff, every line counts."""
         return self.changed is None or not self.changed.isdisjoint(range(start, end + 1))

@@ -15,7 +15,7 @@ _STREAMS = re.compile(
 )
 
 _QUEUE = re.compile(r"(redis|rediss|unix)://|sentinels?://[^/]+/[^/?]+")
-#: Those that change the replies or the time-outs that Mamba relies on are missing.
+#: Those that change the replies or the timeouts that Mamba relies on are missing.
 _PARAMETERS = frozenset({"db", "username", "password", "sentinel_username", "sentinel_password"})
 _FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 #: The accepted values of other parameters.

@@ -374,7 +374,7 @@ async def test_idle_connection_is_kept(valkey: Valkey, redis: Redis) -> None:
 
 
 async def wait_for_pings(redis: Redis, times: int) -> None:
-    """Wait for a number of pings. At 20 per second, 20 pings take longer than the time-out."""
+    """Wait for a number of pings. At 20 per second, 20 pings take longer than the timeout."""
     await redis.execute_command("CONFIG", "RESETSTAT")
 
     async def probe() -> bool:

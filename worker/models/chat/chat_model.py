@@ -155,7 +155,7 @@ class ChatModel(OpenAIChatModel):
 
 
 def _kind(content: UserContent) -> str | None:
-    """The capability that the content requires. `file` is never supported; None always is."""
+    """Return the capability that the content requires. `file` is never supported, None always."""
     match content:
         case ImageUrl():
             return "image"

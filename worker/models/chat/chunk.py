@@ -74,7 +74,7 @@ def parse_chunk(value: object) -> ChatCompletionChunk:
 
 
 def _hides_fields(chunk: ChatCompletionChunk) -> bool:
-    """Whether a valid chunk has fields that only `_chunk` reads."""
+    """Return whether a valid chunk has fields that only `_chunk` reads."""
     if chunk.model_extra and "x_groq" in chunk.model_extra:
         return True
     return any(

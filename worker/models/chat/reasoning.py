@@ -106,7 +106,7 @@ def _merged(key: str, old: Any, new: Any) -> Any:  # noqa: ANN401  (any JSON)
 
 
 def _continues(old: object, new: object) -> bool:
-    """Whether two items of a streamed list are pieces of the same item.
+    """Return whether two items of a streamed list are pieces of the same item.
 
     They are not if they differ in a field other than the text, or if text follows a signature.
     """

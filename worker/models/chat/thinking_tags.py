@@ -29,7 +29,7 @@ class ThinkingParser:
         return (self._buffer, self._inside) if self._buffer else None
 
     def _detect_start(self) -> bool:
-        """Whether the buffer suffices to decide if the text starts with the tag."""
+        """Return whether the buffer suffices to decide if the text starts with the tag."""
         start = self._buffer.lstrip()
         if start.startswith(_OPEN):
             self._inside, self._buffer = True, start[len(_OPEN) :].lstrip("\n")
@@ -49,6 +49,6 @@ class ThinkingParser:
 
 
 def _partial_tag_length(text: str) -> int:
-    """The number of characters at the end of a text that may start the closing tag."""
+    """Return the number of characters at the end of a text that may start the closing tag."""
     longest = min(len(text), len(_CLOSE) - 1)
     return next((n for n in range(longest, 0, -1) if _CLOSE.startswith(text[-n:])), 0)

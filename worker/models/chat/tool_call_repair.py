@@ -71,7 +71,7 @@ class _RepairedCall:
         return ended and isinstance(parse_json(self.arguments), dict)
 
     def is_followed_by(self, call_id: str | None, name: str | None, arguments: str) -> bool:
-        """Whether the piece starts another call at the same index."""
+        """Return whether the piece starts another call at the same index."""
         if call_id and self.id and call_id != self.id:
             return True
         if not name or not self.name:

@@ -1,7 +1,7 @@
 """The capabilities of models, derived from their names.
 
-pydantic-ai knows most capabilities of each model family. `ModelProfile` is the part that callers of
-a backend need.
+pydantic-ai has profiles for most model families. `ModelProfile` is the part that callers of a
+backend need.
 """
 
 from dataclasses import dataclass, field, replace
@@ -113,6 +113,6 @@ def input_modalities(model: str) -> PydanticProfile:
 
 
 def _is_newer(model: str, *, than: str) -> bool:
-    """Whether the model is from a newer family: `qwen3.5` is newer than `qwen3`."""
+    """Return whether the model is from a newer family: `qwen3.5` is newer than `qwen3`."""
     rest = model.rpartition("/")[2].lower().removeprefix(than)
     return rest[:1] == "." or rest[:1].isdigit()

@@ -1,6 +1,6 @@
 """What the models of a server support, by the kind of the server.
 
-pydantic-ai knows the models of most hosted servers. This module adds what it does not know.
+pydantic-ai has profiles for the models of most hosted servers. This module adds the others.
 """
 
 from collections.abc import Callable, Mapping

@@ -57,7 +57,7 @@ def check_completion(body: bytes, content_type: str | None) -> None:
 
 
 def _is_completion(value: object) -> bool:
-    """Whether a value is a chunk or a whole completion."""
+    """Return whether a value is a chunk or a whole completion."""
     if not isinstance(value, dict):
         return False
     fields = cast("dict[str, Any]", value)
@@ -65,7 +65,7 @@ def _is_completion(value: object) -> bool:
 
 
 def is_error(value: Mapping[str, Any]) -> bool:
-    """Whether a JSON object is an error of a server."""
+    """Return whether a JSON object is an error of a server."""
     if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
         return True
     return "choices" not in value and any(

@@ -168,5 +168,5 @@ class _JsonEvent(ServerSentEvent):
 
 
 def _is_whole(data: str) -> bool:
-    """Whether data is a complete event, so that the next line cannot belong to it."""
+    """Return whether data is a complete event, so that the next line cannot belong to it."""
     return data.startswith("[DONE]") or (data.endswith("}") and is_json(parse_json(data)))

@@ -83,6 +83,6 @@ class EventParser:
 
 
 def is_field(line: bytes) -> bool:
-    """Whether a line can be part of an event stream."""
+    """Return whether a line can be part of an event stream."""
     name = line.partition(b":")[0]
     return name in (b"", b"data", b"event", b"id", b"retry", b"error")

@@ -61,7 +61,7 @@ _REPLACED = (b"content-encoding", b"content-length")
 class LimitedStream(httpx2.AsyncByteStream):
     """Decompresses a stream and limits its size.
 
-    The rest of an error response is dropped, because its status says enough. Any other response
+    The rest of an error response is dropped, because its status is sufficient. Any other response
     that is too large raises an error.
     """
 

@@ -50,7 +50,7 @@ def _usable_ids(entries: list[object]) -> Iterator[str]:
 
 
 def is_usable_id(name: str) -> bool:
-    """Whether a model id can be shown and sent back: short, visible, without odd characters."""
+    """Return whether a model id can be shown and sent back: short, visible, plain characters."""
     return 0 < len(name) <= MAX_ID_CHARS and name.isprintable() and name == name.strip()
 
 

@@ -133,7 +133,7 @@ def _code(error: Mapping[str, Any]) -> str | None:
     nested: object = cast("dict[str, Any]", inner).get("code") if isinstance(inner, dict) else None
     codes = (error.get("code"), error.get("error_code"), error.get("status"), nested)
     tokens = [token for token in map(_token, codes) if token is not None]
-    # A name says more than the number of an HTTP status.
+    # A name is more specific than an HTTP status.
     return next((token for token in tokens if not token.isdigit()), next(iter(tokens), None))
 
 

@@ -99,7 +99,7 @@ async def test_cancellation_is_not_swallowed() -> None:
 
 
 async def test_cancellation_at_the_deadline_is_not_swallowed() -> None:
-    """The caller and the time-out both cancel the task. The caller's cancellation wins."""
+    """The caller and the timeout both cancel the task. The caller's cancellation wins."""
     waiting: asyncio.Task[list[str]] | None = None
 
     async def model() -> AsyncIterator[str]:
