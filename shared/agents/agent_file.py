@@ -1,9 +1,11 @@
 """Agents defined in a YAML file, which the API and the workers both read.
 
-agents:
-- name: poet
-description: Answers in verse.
-instructions: Answer each question with a poem of four lines.
+For example:
+
+    agents:
+      - name: poet
+        description: Answers in verse.
+        instructions: Answer each question with a poem of four lines.
 """
 
 from collections.abc import Sequence
