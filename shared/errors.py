@@ -18,6 +18,7 @@ MambaError
 │   ├── ToolCallNotPending
 │   ├── ToolCallsExpired
 │   ├── RunExpired
+│   │   └── RepeatedRunExpired
 │   ├── RunEnded
 │   ├── RunLeased
 │   ├── JobMissing
@@ -158,9 +159,16 @@ class ToolCallsExpired(Refusal):
 
 
 class RunExpired(Refusal):
-    """The run of this cursor is no longer stored. No new run was started."""
+    """The run of this cursor is no longer stored."""
 
     code = "cursor_expired"
+
+
+class RepeatedRunExpired(RunExpired):
+    """Idempotency-Key: The run of the first request is no longer stored. Send a new key."""
+
+    def __init__(self) -> None:
+        super().__init__(field="Idempotency-Key")
 
 
 class RunEnded(Refusal):

@@ -13,7 +13,7 @@ from api.monitoring.request_metrics import count_accepted_run
 from api.monitoring.tracing import enqueue_span
 from api.streaming.orphan_reaper import OrphanReaper
 from shared.agents.agent_card import CHAT_AGENT, AgentCard
-from shared.errors import InvalidRequest, RunExpired, RunInProgress, ToolCallNotPending
+from shared.errors import InvalidRequest, RepeatedRunExpired, RunInProgress, ToolCallNotPending
 from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
 from shared.queue.job import RUN_CHAT, RunChat
 from shared.queue.job_queue import JobQueue
@@ -70,7 +70,7 @@ class ChatService:
             IdempotencyMismatch: if the key was used for a different request.
             ToolCallNotPending: if a tool response belongs to a call that does not wait for one.
             ToolCallsExpired: if the calls of the tool responses are no longer stored.
-            RunExpired: if the run of a repeated request is no longer stored.
+            RepeatedRunExpired: if the run of a repeated request is no longer stored.
         """
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
@@ -182,7 +182,7 @@ class ChatService:
         )
         run = await self.runs.get(admitted.run_id)
         if run is None:
-            raise RunExpired
+            raise RepeatedRunExpired
         return AcceptedRun(run, admitted.rate_limit_status)
 
     async def _supersede(self, run_id: str, successor: Run) -> None:

@@ -23,6 +23,7 @@ from shared.errors import (
     IdempotencyMismatch,
     NotFound,
     QueueFull,
+    RepeatedRunExpired,
     ToolCallNotPending,
     ToolCallsExpired,
     TooManyRuns,
@@ -48,6 +49,7 @@ LastEventId = Annotated[
 _STREAM = stream_schema.stream_response()
 _REFUSALS = (
     IdempotencyMismatch(),
+    RepeatedRunExpired(),
     ToolCallNotPending(),
     ToolCallsExpired(),
     TooManyRuns(retry_after=3),

@@ -47,7 +47,8 @@ class Health(BaseModel):
     )
     components: dict[str, Component] = Field(
         description="`redis`, `streams` (with split storage), `queue`, other queues as "
-        "`queue:NAME`, `workers`, and the model endpoints by name"
+        "`queue:NAME`, `workers`, the model endpoints by name, and `api` while this process "
+        "shuts down"
     )
 
 

@@ -9,8 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from api.app import create_app
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.runs.store import RunStore
+from shared.settings import RedisSettings, Settings
 from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.wait import until
 
@@ -281,6 +284,37 @@ async def test_idempotency_key_of_an_ended_run_replays_the_stream(
     assert [json.loads(line)["type"] for line in data[:-1]] == ["start", "abort"]
     assert data[-1] == "[DONE]"
     assert await queue_length(redis) == 0
+
+
+async def test_repeated_request_whose_run_expires_returns_410(
+    valkey: Valkey, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run expires after the admission has found it."""
+
+    async def is_queued() -> bool:
+        return await queue_length(redis) == 1
+
+    async def get_nothing(*_: object) -> None:
+        return None
+
+    app = create_app(Settings(redis=RedisSettings(url=valkey.url)))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        first = asyncio.create_task(post(client, "key-1"))
+        await until(is_queued)
+        first.cancel()
+        monkeypatch.setattr(RunStore, "get", get_nothing)
+        rejected = await post(client, "key-1")
+
+    assert rejected.status_code == 410
+    error = problem(rejected)
+    assert (error["code"], error["field"]) == ("cursor_expired", "Idempotency-Key")
+    assert error["detail"] == (
+        "Idempotency-Key: The run of the first request is no longer stored. Send a new key."
+    )
 
 
 async def test_idempotency_key_with_another_body_is_rejected(

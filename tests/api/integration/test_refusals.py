@@ -434,6 +434,7 @@ async def test_cursor_of_an_expired_run_returns_410(client: httpx.AsyncClient, c
     response = await client.get("/chat/x/stream", headers={"last-event-id": cursor})
 
     assert_problem(response, 410, "cursor_expired")
+    assert response.json()["detail"] == "The run of this cursor is no longer stored."
 
 
 async def test_cursor_of_another_chat_returns_404(client: httpx.AsyncClient) -> None:
