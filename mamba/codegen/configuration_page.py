@@ -20,8 +20,8 @@ _HEAD = """# Configuration
 Mamba reads settings from these sources. Each overrides individual keys of the sources below it:
 
 1. Environment variables: `MAMBA_`, then the section and the key, joined by two underscores, such as
-   `MAMBA_SERVER__PORT`. Mamba also reads `OPENAI_API_KEY` and `OPENAI_API_BASE_URL`, with lower
-   precedence than its own variables.
+   `MAMBA_SERVER__PORT`. Mamba also reads `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID`, and
+   `OPENAI_PROJECT_ID`, with lower precedence than its own variables.
 2. `~/mamba.env`: the same variables, one `NAME=value` per line.
 3. `config.local.yaml` in the working directory, for settings of this machine.
 4. `config/config.yaml`, for settings of all machines.

@@ -7,7 +7,7 @@ _LOCAL_HOSTS = {"127.0.0.1", "0.0.0.0", "::", "::1", "localhost"}
 _DEMO = """
 The built-in demo model answers. For a real one, restart with one of these set:
   OPENAI_API_KEY=sk-…
-  OPENAI_API_BASE_URL=http://localhost:11434/v1    (any OpenAI-compatible endpoint)
+  OPENAI_BASE_URL=http://localhost:11434/v1    (any OpenAI-compatible endpoint)
 """
 
 

@@ -187,7 +187,8 @@ class OpenAISettings(EndpointSettings):
     organization: HeaderText | None = Field(
         default=None,
         min_length=1,
-        description="Header `OpenAI-Organization`; also read from `OPENAI_ORG_ID`",
+        description="Header `OpenAI-Organization`; also read from `OPENAI_ORG_ID` and "
+        "`OPENAI_ORGANIZATION`",
     )
     project: HeaderText | None = Field(
         default=None,
