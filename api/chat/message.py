@@ -5,19 +5,35 @@ Unknown keys are ignored. A part or a message with an invalid value is kept as a
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, WrapValidator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 
 from api.chat.parts.ai_sdk import OtherPart, UIStepStartPart, UITextPart, UIToolPart
 from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
-from api.chat.parts.part import FILE_PARTS, Attachments, Invocations, Parts, is_for_clients
+from api.chat.parts.part import (
+    FILE_PARTS,
+    Attachments,
+    FunctionCalls,
+    Invocations,
+    Parts,
+    is_for_clients,
+)
 from api.chat.parts.unusable import KEEP_FIELD_ERROR, TAG_PREFIX, UnusablePart, unusable_message
 from api.http.body_model import RequestModel
 from shared.chat import messages as chat_messages
 from shared.streams.tool_responses import ToolResponse
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 #: Parts whose loss matters only to the client if they are in an assistant message.
 _NOT_FOR_MODELS = frozenset({"file", "reasoning"})
 
@@ -88,6 +104,30 @@ class UIMessage(RequestModel):
     experimental_attachments: Attachments | None = Field(
         default=None, alias="experimental_attachments", description="Files of the AI SDK 4"
     )
+    tool_calls: FunctionCalls | None = Field(
+        default=None,
+        validation_alias=AliasChoices("tool_calls", "toolCalls"),
+        description="Tool calls in OpenAI's format; the results are messages with the role `tool`",
+    )
+    tool_call_id: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("tool_call_id", "toolCallId"),
+        description="In a message with the role `tool`: the call whose result is in `content`",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wrap_tool_result(cls, value: object) -> object:
+        """Make the content of OpenAI's tool messages a part, as in the messages of other APIs."""
+        if not isinstance(value, dict):
+            return value
+        fields = cast("dict[str, Any]", value)
+        ids = {key: fields[key] for key in ("tool_call_id", "toolCallId") if key in fields}
+        content: object = fields.get("content")
+        if fields.get("role") != "tool" or (isinstance(content, list) and not ids):
+            return fields
+        result: dict[str, Any] = {"type": "tool_result", "content": content, **ids}
+        return {**fields, "content": [result]}
 
     @classmethod
     def unusable(cls, value: object, error: ValidationError) -> Self:
@@ -100,6 +140,8 @@ class UIMessage(RequestModel):
         if not self.parts:
             lists["toolInvocations"] = self._invocations
         lists["parts" if self.parts else "content"] = self._content_parts
+        if not self.parts:
+            lists["tool_calls"] = self._calls
         for field, parts in lists.items():
             yield from (LocatedPart(field, parts, index) for index in range(len(parts)))
 
@@ -112,7 +154,7 @@ class UIMessage(RequestModel):
         """Return the message without anything but its texts."""
         parts = (part.normalized() for part in self._content_parts if isinstance(part, UITextPart))
         return chat_messages.Message(
-            role=self.role, parts=tuple(part for part in parts if part is not None)
+            role=self._model_role, parts=tuple(part for part in parts if part is not None)
         )
 
     def normalized(self) -> chat_messages.Message:
@@ -120,10 +162,11 @@ class UIMessage(RequestModel):
         beside = [*self._attachments, *(self._invocations if not self.parts else ())]
         before = [part for part in beside if not isinstance(part, Invocation)]
         calls = _calls_beside_content(part for part in beside if isinstance(part, Invocation))
-        return chat_messages.Message(
-            role=self.role,
-            parts=(*self._convert(before), *calls, *self._convert(self._content_parts)),
-        )
+        content = [*self._content_parts, *(self._calls if not self.parts else ())]
+        parts = (*self._convert(before), *calls, *self._convert(content))
+        if self.role != "assistant":
+            parts = tuple(part for part in parts if not isinstance(part, chat_messages.StepStart))
+        return chat_messages.Message(role=self._model_role, parts=parts)
 
     @property
     def steps(self) -> int:
@@ -202,8 +245,13 @@ class UIMessage(RequestModel):
         if isinstance(part, UnusablePart):
             needless = self.role == "assistant" and part.type in _NOT_FOR_MODELS
             return None if needless else part.normalized()
-        unknown = self.role == "user" and _is_unknown(part)
+        unknown = self.role in ("user", "tool") and _is_unknown(part)
         return _unsupported(part).normalized() if unknown else None
+
+    @property
+    def _model_role(self) -> chat_messages.Role:
+        """The role of what remains of the message; tool results become parts of their calls."""
+        return "user" if self.role == "tool" else self.role
 
     @property
     def _content_parts(self) -> list[Any]:
@@ -217,6 +265,10 @@ class UIMessage(RequestModel):
     @property
     def _invocations(self) -> list[Any]:
         return self.tool_invocations or []
+
+    @property
+    def _calls(self) -> list[Any]:
+        return self.tool_calls or []
 
 
 def _calls_beside_content(calls: Iterable[Invocation]) -> Iterator[chat_messages.Part]:

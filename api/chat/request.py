@@ -1,8 +1,10 @@
 """The body of `POST /chat`."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool
 from api.chat.ids import ID_PATTERN
@@ -15,6 +17,19 @@ from shared.errors import InvalidRequest
 
 #: Only documents the known names: `display_tools` rejects others with a readable message.
 _ToolName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(DISPLAY_TOOL_NAMES)})]
+_ToolNames = Annotated[list[_ToolName], FAIL_FAST]
+
+
+def _no_tools(value: object) -> object:
+    """Accept `{}`, the value of clients that can send tools as a map and have none."""
+    if not isinstance(value, dict):
+        return value
+    if value:
+        raise PydanticCustomError(
+            "tools",
+            "Must be a list of names. Send tools that the client executes as `clientTools`",
+        )
+    return None
 
 
 class ChatRequest(RequestModel):
@@ -35,7 +50,10 @@ class ChatRequest(RequestModel):
         description="The agent that answers, one of `GET /agents`. Default: `chat`",
         examples=[agent.name for agent in BUILT_IN_AGENTS],
     )
-    tools: Annotated[list[_ToolName], FAIL_FAST] | None = Field(
+    system: str | None = Field(
+        default=None, description="A system message before `messages`", examples=["Be brief."]
+    )
+    tools: Annotated[_ToolNames | None, BeforeValidator(_no_tools)] = Field(
         default=None,
         description="Names of the display tools to enable. Agents without display tools ignore it",
     )
@@ -72,8 +90,7 @@ class ChatRequest(RequestModel):
 
     def history(self) -> tuple[chat_messages.Message, ...]:
         """Return the messages as workers receive them, without empty ones."""
-        normalized = (message.normalized() for message in self.messages)
-        return tuple(message for message in normalized if message.parts)
+        return self._history(message.normalized() for message in self.messages)
 
     def history_before(self, steps: int) -> tuple[chat_messages.Message, ...]:
         """Return the history without the last `steps` steps of its last, assistant message."""
@@ -87,7 +104,16 @@ class ChatRequest(RequestModel):
             parts.append(part)
         history = [message.normalized() for message in self.messages[:-1]]
         history.append(chat_messages.Message(role="assistant", parts=tuple(parts)))
-        return tuple(message for message in history if message.parts)
+        return self._history(history)
+
+    def _history(
+        self, messages: Iterable[chat_messages.Message]
+    ) -> tuple[chat_messages.Message, ...]:
+        """Return the messages that are not empty, after the system message."""
+        text = self.system or ""
+        system = [chat_messages.TextPart(text=text)] if text.strip() else []
+        first = chat_messages.Message(role="system", parts=tuple(system))
+        return tuple(message for message in (first, *messages) if message.parts)
 
     @property
     def supports_approvals(self) -> bool:

@@ -11,8 +11,10 @@ from api.chat.ids import check_chat_id, check_id
 from api.chat.parts.ai_sdk import UIToolPart
 from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
 from api.chat.parts.file_limits import file_error
+from api.chat.parts.separate_calls import SeparateCall, SeparateResult
 from api.chat.parts.unusable import UnusablePart
 from api.chat.request import ChatRequest
+from api.chat.tool_pairing import pair_tool_calls
 from api.http.body_model import CONTAINER_TYPES
 from shared.chat.messages import FilePart
 from shared.errors import InvalidRequest
@@ -49,6 +51,10 @@ def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None: 
         names.add(tool.name)
 
 
+def _pair_tool_calls(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
+    pair_tool_calls(chat.messages)
+
+
 def _limit_tool_values(chat: ChatRequest, limits: LimitSettings) -> None:
     """Leave out the oldest tool calls if all of them together have too many values."""
     remaining = limits.values
@@ -56,7 +62,7 @@ def _limit_tool_values(chat: ChatRequest, limits: LimitSettings) -> None:
         for located in reversed([*message.located_parts()]):
             part: object = located.part
             call = part.tool_invocation if isinstance(part, ToolInvocation) else part
-            if not isinstance(call, UIToolPart | Invocation):
+            if not isinstance(call, UIToolPart | Invocation | SeparateCall):
                 continue
             remaining -= sum(_count_values(value, limits.values) for value in call.values())
             if remaining < 0:
@@ -95,16 +101,19 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
     """Refuse what cannot be used in the last message; older messages are history."""
     field, last = f"messages[{len(chat.messages) - 1}]", chat.messages[-1]
     last.check_new_parts(field)
-    counted = chat.messages if last.role == "assistant" else [last]
+    answers_calls = any(isinstance(part.part, SeparateResult) for part in last.located_parts())
+    counted = chat.messages if last.role == "assistant" or answers_calls else [last]
     if not any(message.normalized().parts for message in counted):
         raise InvalidRequest(f"{field}: The last message is empty.", field=field)
 
 
-#: They run in this order; the first that fails determines the response. `_limit_tool_values` and
-#: `_limit_files` replace parts with unusable ones, which the last check refuses in new messages.
+#: They run in this order; the first that fails determines the response. `_pair_tool_calls`,
+#: `_limit_tool_values` and `_limit_files` replace parts with unusable ones, which the last check
+#: refuses in new messages.
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_client_tool_names,
+    _pair_tool_calls,
     _limit_tool_values,
     _limit_files,
     _check_last_message,

@@ -22,6 +22,8 @@ _PART_TYPES: Schema = {
     "NestedFile": {"const": "file"},
     "InputAudio": {"const": "input_audio"},
     "SourceFile": {"enum": ["image", "document"]},
+    "SeparateCall": {"enum": ["tool-call", "tool_use"]},
+    "SeparateResult": {"enum": ["tool-result", "tool_result"]},
     "RefusalPart": {"const": "refusal"},
 }
 #: This class is also used outside of parts, where it has no `type`.

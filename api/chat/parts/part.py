@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
-from pydantic import Discriminator, Tag
+from pydantic import AfterValidator, Discriminator, Tag
 
 from api.chat.parts.ai_sdk import (
     OtherPart,
@@ -24,6 +24,7 @@ from api.chat.parts.model_messages import (
     SourceFile,
     UrlPart,
 )
+from api.chat.parts.separate_calls import FunctionCall, SeparateCall, SeparateResult
 from api.chat.parts.unusable import KEEP_FIELD_ERROR, KEEP_PART_ERROR, TAG_PREFIX
 from api.http.body_model import FAIL_FAST, max_items
 
@@ -45,6 +46,10 @@ _TAGS = {
     "document": "source",
     "input_audio": "audio",
     "dynamic-tool": "tool",
+    **dict.fromkeys(("tool-call", "tool_use"), "call"),
+    **dict.fromkeys(("tool-result", "tool_result"), "result"),
+    "tool-approval-request": "other",
+    "tool-approval-response": "other",
 }
 #: Tags of the types that stand for several shapes.
 _TAGS_BY_FIELD = {
@@ -52,6 +57,9 @@ _TAGS_BY_FIELD = {
     "file": {"url": "file", "file_data": "file-data", "file": "nested-file", "data": "inline-file"},
     "input_file": {"file_data": "file-data"},
     "image": {"source": "source"},
+    # Parts of tools with these names. Only the AI SDK's UI messages have a state.
+    "tool-call": {"state": "tool"},
+    "tool-result": {"state": "tool"},
 }
 #: Types that clients show and models do not receive, besides `data-*` and `source-*`.
 _CLIENT_TYPES = frozenset(
@@ -74,9 +82,7 @@ def _name(kind: str, fields: Mapping[str, Any]) -> str:
     """Return the tag. The first field in `_TAGS_BY_FIELD` that the part has decides."""
     by_field = _TAGS_BY_FIELD.get(kind, {})
     tag = next((tag for field, tag in by_field.items() if field in fields), None)
-    if tag is None and kind.startswith("tool-"):
-        return "tool"
-    return tag or _TAGS.get(kind, "other")
+    return tag or _TAGS.get(kind) or ("tool" if kind.startswith("tool-") else "other")
 
 
 Part = Annotated[
@@ -94,6 +100,8 @@ Part = Annotated[
     | Annotated[NestedFile, Tag(f"{TAG_PREFIX}nested-file")]
     | Annotated[InputAudio, Tag(f"{TAG_PREFIX}audio")]
     | Annotated[SourceFile, Tag(f"{TAG_PREFIX}source")]
+    | Annotated[SeparateCall, Tag(f"{TAG_PREFIX}call")]
+    | Annotated[SeparateResult, Tag(f"{TAG_PREFIX}result")]
     | Annotated[RefusalPart, Tag(f"{TAG_PREFIX}refusal")]
     | Annotated[OtherPart, Tag(f"{TAG_PREFIX}other")],
     Discriminator(
@@ -106,6 +114,12 @@ Part = Annotated[
 Parts = Annotated[list[Part], FAIL_FAST, max_items("parts"), KEEP_FIELD_ERROR]
 Invocations = Annotated[
     list[Annotated[Invocation, KEEP_PART_ERROR]], FAIL_FAST, max_items("parts"), KEEP_FIELD_ERROR
+]
+FunctionCalls = Annotated[
+    list[Annotated[FunctionCall, AfterValidator(FunctionCall.as_separate), KEEP_PART_ERROR]],
+    FAIL_FAST,
+    max_items("parts"),
+    KEEP_FIELD_ERROR,
 ]
 Attachments = Annotated[
     list[Annotated[Attachment, KEEP_PART_ERROR]], FAIL_FAST, max_items("parts"), KEEP_FIELD_ERROR

@@ -307,7 +307,7 @@ INVALID_BODIES: list[tuple[Any, str | None]] = [
     ({}, "messages"),
     ({"messages": []}, "messages"),
     ({"messages": [HI, {}]}, "messages[1].role"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "critic", "content": "x"}]}, "messages[0].role"),
     ({"messages": [{"role": "user", "content": 1}]}, "messages[0].content"),
     (
         {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
@@ -371,7 +371,7 @@ INVALID_BODIES: list[tuple[Any, str | None]] = [
     ({"messages": [HI, {**ANSWER, "id": "a\nb"}]}, "messages[1].id"),
     ({"messages": [HI], "model": ""}, "model"),
     ({"messages": [HI], "agent": ""}, "agent"),
-    ({"messages": [HI], "tools": {}}, "tools"),
+    ({"messages": [HI], "tools": {"f": {}}}, "tools"),
     ({"messages": [HI], "tools": ["generateCard", 1]}, "tools[1]"),
     ({"messages": [HI], "supersede": "?"}, "supersede"),
     ({"messages": [HI, {"role": "user", "content": None}]}, "messages[1]"),

@@ -40,6 +40,7 @@ KINDS = st.sampled_from(
         *("tool-f", "tool-", "dynamic-tool", "tool-invocation", "tool-call", "tool-result"),
         *("image", "image_url", "input_text", "input_image", "input_file", "input_audio"),
         *("document", "refusal", "thinking", "steering-message", "redacted-reasoning", "x", ""),
+        *("tool-call", "tool-result", "tool_use", "tool_result", "tool-approval-response"),
     ]
 )
 STATES = st.sampled_from(
@@ -56,15 +57,29 @@ def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, An
 
 
 APPROVAL = optional(id=TEXT, approved=st.booleans() | JSON, reason=TEXT | JSON)
+#: Few values, so that calls are often paired with results.
+CALL_ID = st.sampled_from(["", "a", "b"]) | TEXT | JSON
+OUTPUT = JSON | st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "json", "error-text", "error-json", "content", "x"])},
+    optional={"value": JSON | st.lists(optional(type=TEXT, text=TEXT | JSON), max_size=3)},
+)
+FUNCTION_CALL = optional(
+    id=CALL_ID, function=optional(name=TEXT | JSON, arguments=TEXT | JSON) | JSON
+)
 CALL: dict[str, st.SearchStrategy[Any]] = {
-    "toolCallId": TEXT | JSON,
+    "toolCallId": CALL_ID,
+    "id": CALL_ID,
+    "tool_use_id": CALL_ID,
+    "name": TEXT | JSON,
+    "content": OUTPUT,
+    "is_error": st.booleans() | JSON,
     "toolName": TEXT | JSON,
     "state": STATES,
     "input": JSON,
     "args": JSON,
     "rawInput": JSON,
-    "output": JSON,
-    "result": JSON,
+    "output": OUTPUT,
+    "result": OUTPUT,
     "errorText": TEXT | JSON,
     "preliminary": st.booleans(),
     "step": st.integers() | JSON,
@@ -99,6 +114,8 @@ MESSAGE = st.fixed_dictionaries(
         "id": TEXT | JSON,
         "content": TEXT | st.lists(PART | JSON, max_size=4) | JSON,
         "parts": st.lists(PART, max_size=6) | JSON,
+        "tool_calls": st.lists(FUNCTION_CALL, max_size=3) | JSON,
+        "tool_call_id": CALL_ID,
         "toolInvocations": st.lists(optional(**CALL), max_size=3) | JSON,
         "experimental_attachments": st.lists(optional(url=URL, contentType=TEXT, name=TEXT)) | JSON,
         "metadata": JSON,
@@ -169,7 +186,7 @@ def test_any_last_message_is_refused_or_converted(messages: list[Any]) -> None:
 
 
 @FUZZED
-@given(JSON | optional(messages=JSON, tools=JSON, clientTools=JSON, id=JSON, model=JSON))
+@given(JSON | optional(messages=JSON, tools=JSON, clientTools=JSON, id=JSON, system=JSON))
 def test_any_json_is_refused_or_converted(body: Any) -> None:
     convert(json.dumps(body).encode())
 

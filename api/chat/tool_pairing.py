@@ -1,0 +1,50 @@
+"""Joins tool calls with results that are sent in a later part or message, by their id."""
+
+from collections.abc import Sequence
+
+from api.chat.message import LocatedPart, UIMessage
+from api.chat.parts.ai_sdk import OtherPart
+from api.chat.parts.separate_calls import SeparateCall, SeparateResult
+from api.chat.parts.unusable import UnusablePart
+
+
+def pair_tool_calls(messages: Sequence[UIMessage]) -> None:
+    """Add results to their calls. Calls and results that have no counterpart become unusable."""
+    waiting: dict[str, list[LocatedPart]] = {}
+    for message in messages:
+        calls: dict[str, list[LocatedPart]] = {}
+        for located in message.located_parts():
+            part: object = located.part
+            if isinstance(part, SeparateCall):
+                if message.role == "assistant":
+                    calls.setdefault(part.call_id, []).append(located)
+                    _leave_out(waiting.pop(part.call_id, ()))
+                else:
+                    located.replace(_unusable_call(part, "is not in a message of the assistant"))
+            elif isinstance(part, SeparateResult):
+                _complete(calls if part.call_id in calls else waiting, part, located)
+            elif message.role == "tool" and not isinstance(part, UnusablePart | OtherPart):
+                reason = "A message with the role `tool` can only contain tool results."
+                located.replace(UnusablePart(type="content", reason=reason))
+        waiting |= {call_id: unanswered for call_id, unanswered in calls.items() if unanswered}
+    for unanswered in waiting.values():
+        _leave_out(unanswered)
+
+
+def _complete(
+    calls: dict[str, list[LocatedPart]], result: SeparateResult, located: LocatedPart
+) -> None:
+    if waiting := calls.get(result.call_id):
+        waiting.pop(0).part.complete(result)
+    else:
+        reason = "No earlier tool call has this id, or it already has a result."
+        located.replace(UnusablePart(type="tool result", reason=reason))
+
+
+def _leave_out(calls: Sequence[LocatedPart]) -> None:
+    for located in calls:
+        located.replace(_unusable_call(located.part, "has no result"))
+
+
+def _unusable_call(call: SeparateCall, problem: str) -> UnusablePart:
+    return UnusablePart(type="tool call", reason=f"The call of “{call.name[:100]}” {problem}.")
