@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Principal, owner_id
-from api.http.cors import is_allowed_origin
+from api.http.cors import is_foreign_page
 from shared.settings.live_settings import LiveSettings
 
 _ANONYMOUS = Principal(owner_id("none", "anonymous"), frozenset({OPERATOR}))
@@ -46,16 +46,7 @@ class AnonymousAuthenticator:
             )
 
     def _check_page(self, headers: Headers) -> None:
-        """Reject pages of other origins. Clients other than browsers send neither header.
-
-        Over plain HTTP, browsers send `Sec-Fetch-Site` to localhost only.
-        """
-        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        if site in ("same-origin", "none") or (site is None and origin is None):
-            return
-        origin, host = origin or "", headers.get("host", "").lower()
-        is_own = bool(host) and origin.partition("://")[2] == host
-        if not is_own and not is_allowed_origin(origin, self._live.now.server):
+        if is_foreign_page(headers, self._live.now.server):
             raise UntrustedOrigin(
                 "foreign_page",
                 "Without authentication, this server rejects requests from pages of other sites. "

@@ -155,6 +155,7 @@ ACCEPTED = {
         },
         HI,
     ),
+    "an empty map of tools": chat(tools={}, system="", callSettings={}),
     "duplicate object key": b'{"id":"a","id":"b","messages":[{"role":"user","content":"Hi"}]}',
     "unknown keys": chat({**HI, "mood": [{}]}, mood={"a": [1]}),
     "a number beyond a float": tool_part('{"a":1e400}'),
@@ -188,6 +189,13 @@ async def test_unusual_body_is_accepted(
 
     assert response.status_code == 200, response.text
     assert await queue_length(redis) == 1
+
+
+async def test_body_without_a_content_type_is_read(client: httpx.AsyncClient) -> None:
+    async with client.stream("POST", "/chat", content=chat()) as response:
+        assert "content-type" not in response.request.headers
+        assert response.status_code == 200
+    assert_problem(await client.post("/chat", content=b"Hi"), 422, "invalid_request")
 
 
 INVALID_JSON = {
@@ -227,7 +235,7 @@ INVALID_FIELDS = {
     "a message: null": (chat(None), "messages[0]"),
     "a message: a string": (chat(HI, "Hi"), "messages[1]"),
     "no role": (chat({"content": "Hi"}), "messages[0].role"),
-    "role: unknown": (chat({"role": "tool", "content": "Hi"}), "messages[0].role"),
+    "role: unknown": (chat({"role": "critic", "content": "Hi"}), "messages[0].role"),
     "content: a number": (chat({"role": "user", "content": 1}), "messages[0].content"),
     "content: an object": (chat({"role": "user", "content": {}}), "messages[0].content"),
     "a text in content: a number": (
@@ -282,6 +290,7 @@ INVALID_FIELDS = {
     "agent: a list": (chat(agent=["chat"]), "agent"),
     "tools: a string": (chat(tools="generateCard"), "tools"),
     "tools: numbers": (chat(tools=[1]), "tools[0]"),
+    "tools: a map": (chat(tools={"f": {}}), "tools"),
     "tools: unknown": (chat(tools=["generateCard", "rm"]), "tools[1]"),
     "supersede: a string": (chat(supersede="perhaps"), "supersede"),
     "supersede: a list": (chat(supersede=[]), "supersede"),

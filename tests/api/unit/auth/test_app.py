@@ -42,6 +42,18 @@ def client_for(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
 
+def models_app(settings: Settings) -> FastAPI:
+    """An app with all middleware, and one route that accepts any body."""
+    app = FastAPI(middleware=list(create_app(settings).user_middleware))
+
+    @app.post("/models")
+    async def models(body: Annotated[dict[str, int], Depends(lambda: {"a": 1})]) -> int:
+        return body["a"]
+
+    _ = models
+    return app
+
+
 def small_app(settings: Settings) -> FastAPI:
     live = LiveSettings(settings)
     auth = Middleware(AuthMiddleware, authenticator=Authenticator(live), live=live)
@@ -219,12 +231,11 @@ def test_document_lists_security_of_protected_routes() -> None:
 
 @pytest.mark.parametrize(
     "media_type",
-    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"],
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"],
 )
-async def test_body_of_another_media_type_returns_415(media_type: str | None) -> None:
-    headers = {"content-type": media_type} if media_type else {}
+async def test_body_of_another_media_type_returns_415(media_type: str) -> None:
     async with client_for(create_app(Settings())) as client:
-        response = await client.post("/chat", content=b"{}", headers=headers)
+        response = await client.post("/chat", content=b"{}", headers={"content-type": media_type})
 
     assert response.status_code == 415
     assert response.json()["code"] == "unsupported_media_type"
@@ -240,26 +251,42 @@ async def test_compressed_body_returns_415() -> None:
     assert "without `content-encoding`" in response.json()["detail"]
 
 
-async def test_chunked_body_needs_a_content_type() -> None:
+async def test_chunked_body_of_another_media_type_returns_415() -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"{}"
 
+    headers = {"content-type": "text/plain"}
     async with client_for(create_app(Settings())) as client:
-        assert (await client.post("/chat", content=chunks())).status_code == 415
+        assert (await client.post("/chat", content=chunks(), headers=headers)).status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://localhost:3000"}, 200),
+        ({"origin": "http://test"}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"origin": "https://a.test"}, 415),
+        ({"origin": "null"}, 415),
+        ({"sec-fetch-site": "cross-site"}, 415),
+    ],
+)
+async def test_page_of_another_site_must_declare_json(headers: dict[str, str], status: int) -> None:
+    app = models_app(KEYED)
+    async with client_for(app) as client:
+        response = await client.post(
+            "/models", content=b"{}", headers={"x-api-key": USER_KEY, **headers}
+        )
+
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize(
     "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/x.y+json"]
 )
 async def test_json_media_types_are_accepted(media_type: str) -> None:
-    app = FastAPI(middleware=list(create_app(Settings()).user_middleware))
-
-    @app.post("/models")
-    async def models(body: Annotated[dict[str, int], Depends(lambda: {"a": 1})]) -> int:
-        return body["a"]
-
-    _ = models
-    async with client_for(app) as client:
+    async with client_for(models_app(Settings())) as client:
         response = await client.post("/models", content=b"{}", headers={"content-type": media_type})
 
     assert response.status_code == 200
