@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import httpx2
-from openai import APIError, AsyncOpenAI, DefaultAioHttpClient
+from openai import APIConnectionError, APIError, AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from worker.models.chat.chunk import ChunkError, parse_chunk
-from worker.models.transport.completion import check_completion
+from worker.models.chat.joined_chunks import join_chunks
+from worker.models.transport.completion import check_completion, is_json, parse_json
 from worker.models.transport.event_decoder import AnswerDecoder
 from worker.models.transport.http_transport import LimitedTransport
 
@@ -47,6 +48,17 @@ def open_client(
     return client
 
 
+async def _joined(response: httpx2.Response) -> httpx2.Response:
+    """Return the completion that a server has streamed although no stream was requested."""
+    try:
+        completion = await join_chunks(response.content, response.headers.get("content-type"))
+        return httpx2.Response(response.status_code, json=completion, request=response.request)
+    except ValueError as error:  # a chunk cannot be used
+        raise APIError(str(error), response.request, body=None) from None
+    except httpx2.RemoteProtocolError as error:
+        raise APIConnectionError(request=response.request) from error
+
+
 class LimitedClient(DefaultAioHttpClient):
     def _init_transport(self, *args: Any, **options: Any) -> httpx2.AsyncBaseTransport:
         return LimitedTransport(super()._init_transport(*args, **options))
@@ -68,7 +80,10 @@ class _FastOpenAI(AsyncOpenAI):
     ) -> Any:  # noqa: ANN401
         content_type = response.headers.get("content-type")
         if not stream and cast_to is ChatCompletion:
-            check_completion(response.content, content_type)
+            if is_json(parse_json(response.content)):
+                check_completion(response.content, content_type)
+            else:
+                response = await _joined(response)
         parsed: Any = await super()._process_response(
             cast_to=cast_to, response=response, stream=stream, **options
         )

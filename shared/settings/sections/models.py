@@ -105,7 +105,8 @@ class ModelProfileSettings(Section):
     alternating_roles: bool | None = Field(
         default=None,
         description=(
-            "Whether user and assistant messages must alternate; consecutive ones are then merged"
+            "Whether user and assistant messages must alternate, starting with the user's; "
+            "consecutive ones are then merged"
         ),
     )
     stream_usage: bool | None = Field(

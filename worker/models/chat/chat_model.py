@@ -36,7 +36,7 @@ from pydantic_ai.tools import RunContext
 
 from shared.chat.media_types import is_text
 from worker.models.chat.assistant_message import AssistantMessageMapping
-from worker.models.chat.message_order import merge_roles, split_parallel_calls
+from worker.models.chat.message_order import merge_roles, split_parallel_calls, start_with_user
 from worker.models.chat.older_files import newest_prompt, replace_older_files, user_contents
 from worker.models.chat.streamed_response import RepairedResponse
 from worker.models.chat.tool_call_ids import call_ids, model_ids, restore_model_ids
@@ -100,7 +100,9 @@ class ChatModel(OpenAIChatModel):
         mapped = restore_model_ids(mapped, model_ids(messages, self.system))
         if self.profile.get("mamba_parallel_tool_calls") is False:
             mapped = split_parallel_calls(mapped)
-        return merge_roles(mapped) if self.profile.get("mamba_alternating_roles") else mapped
+        if self.profile.get("mamba_alternating_roles"):
+            mapped = merge_roles(start_with_user(mapped))
+        return mapped
 
     def prepare_request(
         self,

@@ -9,6 +9,7 @@ from openai.types.chat import ChatCompletionMessageParam
 _Message = dict[str, Any]
 #: Separates the texts of merged messages.
 _SEPARATOR = "\n\n"
+_OPENING = "[The assistant starts the conversation.]"
 
 
 def merge_roles(messages: Iterable[ChatCompletionMessageParam]) -> list[ChatCompletionMessageParam]:
@@ -23,6 +24,18 @@ def merge_roles(messages: Iterable[ChatCompletionMessageParam]) -> list[ChatComp
         else:
             merged.extend(group)
     return cast("list[ChatCompletionMessageParam]", merged)
+
+
+def start_with_user(
+    messages: Iterable[ChatCompletionMessageParam],
+) -> list[ChatCompletionMessageParam]:
+    """Insert a message of the user if the assistant starts the conversation."""
+    ordered = list(messages)
+    roles = [message["role"] for message in ordered]
+    first = next((n for n, role in enumerate(roles) if role in ("user", "assistant")), None)
+    if first is not None and roles[first] == "assistant":
+        ordered.insert(first, {"role": "user", "content": _OPENING})
+    return ordered
 
 
 def split_parallel_calls(

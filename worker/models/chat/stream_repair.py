@@ -4,7 +4,7 @@ Compatible servers deviate in ways that break the code behind this module:
 
 - Reasoning appears in the text as `<think>…</think>`, split at any position between chunks.
 - Tool calls have repeated, missing, or ambiguous ids and indexes (`tool_call_repair`).
-- Several chunks report the token usage: as a running count, or in parts.
+- Several chunks report the token usage: as a running count, or in parts (`usage_counter`).
 - A surrogate pair is split between two chunks.
 - `created` is not a timestamp. It is not used, so it is always 0.
 """
@@ -13,12 +13,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
-from openai.types.completion_usage import CompletionUsage
 
 from worker.models.chat.reasoning import TAGGED_FIELD
 from worker.models.chat.surrogates import SurrogateJoiner
 from worker.models.chat.thinking_tags import ThinkingParser
 from worker.models.chat.tool_call_repair import ToolCallIndexer
+from worker.models.chat.usage_counter import UsageCounter
 
 
 async def repair_stream(
@@ -37,16 +37,18 @@ class _StreamRepair:
         self._thinking = ThinkingParser()
         self._calls = ToolCallIndexer()
         self._text = SurrogateJoiner()
-        self._usage: CompletionUsage | None = None
+        self._usage = UsageCounter()
         #: The index of the choice that is used, if there are several.
         self._choice: int | None = None
         self._last: ChatCompletionChunk | None = None
 
     def chunks(self, chunk: ChatCompletionChunk) -> Iterator[ChatCompletionChunk]:
         chunk.created = 0
-        if chunk.usage is not None:
-            chunk.usage = self._usage = _highest(self._usage, chunk.usage)
         choice = self._chosen(chunk)
+        if choice is not None and _has_output(choice.delta):
+            self._usage.note_output()
+        if chunk.usage is not None:
+            chunk.usage = self._usage.add(chunk.usage)
         if choice is None:
             yield chunk
             return
@@ -83,23 +85,8 @@ class _StreamRepair:
         return chunk.choices[0] if chunk.choices else None
 
 
-def _highest(old: CompletionUsage | None, new: CompletionUsage) -> CompletionUsage:
-    """Return the higher value of each count, because counts only grow during a stream."""
-    if old is None:
-        return new
-    prompt = max(old.prompt_tokens, new.prompt_tokens)
-    completion = max(old.completion_tokens, new.completion_tokens)
-    return new.model_copy(
-        update={
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": max(old.total_tokens, new.total_tokens, prompt + completion),
-            "prompt_tokens_details": new.prompt_tokens_details or old.prompt_tokens_details,
-            "completion_tokens_details": (
-                new.completion_tokens_details or old.completion_tokens_details
-            ),
-        }
-    )
+def _has_output(delta: ChoiceDelta) -> bool:
+    return bool(delta.content or delta.tool_calls or any((delta.model_extra or {}).values()))
 
 
 def _pieces(

@@ -164,7 +164,12 @@ _TEXTS: dict[Reason, tuple[str, ...]] = {
         r"image_url.{0,40}(not supported|unsupported)",
         r"not a multimodal model",
     ),
-    "role_order": (r"roles must alternate", r"only user and assistant roles"),
+    "role_order": (
+        r"roles must alternate",
+        r"only user and assistant roles",
+        r"first message must (be|have|use).{0,20}\buser",
+        r"must (start|begin) with (a|the) user",
+    ),
     "unsupported_parameter": (
         r"(unsupported|unknown|unrecognized|unexpected) (parameter|argument|field|request arg)",
         r"extra (inputs|fields) (are )?not permitted",

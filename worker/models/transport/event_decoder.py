@@ -16,6 +16,7 @@ from worker.models.transport.completion import (
     is_json,
     parse_json,
 )
+from worker.models.transport.error_texts import Reason
 from worker.models.transport.event_lines import (
     MAX_EVENT_BYTES,
     EventParser,
@@ -42,7 +43,7 @@ class AnswerDecoder:
     def __init__(self, content_type: str | None = None) -> None:
         self._content_type = content_type
         self._event = EventParser()
-        self._complete = False
+        self._complete = self._has_events = False
         #: Whether the server has sent a part of an answer, or an error.
         self._recognized = False
         self._received_anything = False
@@ -50,6 +51,10 @@ class AnswerDecoder:
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
         try:
             async for data in self._decode(iterator):
+                if data.startswith("[DONE]") and not self._has_events:
+                    # Without a reason, because the next attempt may succeed.
+                    raise self._unusable("The server sent an empty stream.", reason=None)
+                self._has_events = True
                 self._complete = self._complete or _END.search(data) is not None
                 yield _JsonEvent(data=data)
         except EventTooLarge:
@@ -127,12 +132,14 @@ class AnswerDecoder:
             raise self._unusable("The server sent a stream that is not an answer.")
         raise httpx2.RemoteProtocolError("the stream ended before the response was complete")
 
-    def _unusable(self, message: str) -> UnusableResponse:
-        return unusable(message, self._content_type)
+    def _unusable(
+        self, message: str, *, reason: Reason | None = "not_a_completion"
+    ) -> UnusableResponse:
+        return unusable(message, self._content_type, reason=reason)
 
     def _too_large(self) -> UnusableResponse:
         message = f"The server sent an event of more than {MAX_EVENT_BYTES} bytes."
-        return unusable(message, self._content_type, reason="too_large")
+        return self._unusable(message, reason="too_large")
 
 
 async def _read_start(iterator: AsyncIterator[bytes]) -> bytes:

@@ -22,7 +22,7 @@ def unusable(
     message: str,
     content_type: str | None,
     *,
-    reason: Reason = "not_a_completion",
+    reason: Reason | None = "not_a_completion",
     status: int | None = None,
 ) -> UnusableResponse:
     """Build the error for a response that holds neither an answer nor an error."""

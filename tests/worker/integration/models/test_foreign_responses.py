@@ -1,5 +1,6 @@
 """Responses of model servers that are not OpenAI's stream, over real HTTP."""
 
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -104,6 +105,81 @@ async def test_whole_completion_is_an_answer(upstream: Upstream, models: ModelRe
         assert await result.get_output() == "Hello"
     assert (result.usage.input_tokens, result.usage.output_tokens) == (3, 2)
     assert result.response.thinking == "Hm"
+
+
+CALL = {"index": 0, "id": "c", "function": {"name": "add", "arguments": '{"n":'}}
+REST = {"index": 0, "function": {"arguments": " 2}"}}
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+def stream(*deltas: Any, usage: Any = None) -> str:
+    """Return the text of a stream of chunks with these deltas."""
+    chunks: list[Any] = [
+        {"id": "1", "model": "m", "choices": [{"delta": delta}]} for delta in deltas
+    ]
+    events: list[Any] = [*chunks, {"choices": [], "usage": usage}]
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+
+
+async def test_stream_is_an_answer_where_none_was_requested(
+    upstream: Upstream, models: ModelRegistry
+) -> None:
+    text = stream({"reasoning_content": "Hm"}, {"content": "Hel"}, {"content": "lo"}, usage=USAGE)
+    await upstream.clear()
+    await upstream.script("m", [[{"text": ["unused"]}]], [{"raw": text}])
+
+    result = await Agent(models.get("m")).run("Hi")
+
+    [request] = await upstream.requests("m")
+    assert not request["body"].get("stream")
+    assert result.output == "Hello"
+    assert result.response.thinking == "Hm"
+    assert (result.usage.input_tokens, result.usage.output_tokens) == (3, 2)
+
+
+async def test_stream_calls_tools_where_none_was_requested(
+    upstream: Upstream, models: ModelRegistry
+) -> None:
+    await upstream.clear()
+    text = stream({"tool_calls": [CALL]}, {"tool_calls": [REST]})
+    await upstream.script("m", [[{"text": ["Done"]}]], [{"raw": text}])
+    received: list[int] = []
+    agent = Agent(models.get("m"))
+
+    @agent.tool_plain
+    def add(n: int) -> str:
+        received.append(n)
+        return "ok"
+
+    _ = add
+    await agent.run("Hi")
+    assert received == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("data: [DONE]\n\n", "model_error"),
+        ('data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n', "model_unreachable"),
+        ('data: {"error": {"message": "x", "code": "429"}}\n\n', "rate_limited"),
+        ('data: {"choices": 1}\n\ndata: [DONE]\n\n', "model_error"),
+        ("<h1>Log in</h1>", "model_endpoint"),
+    ],
+)
+async def test_broken_stream_fails_where_none_was_requested(
+    upstream: Upstream, models: ModelRegistry, text: str, code: str
+) -> None:
+    await upstream.clear()
+    await upstream.script("m", [[{"text": ["unused"]}]], [{"raw": text}])
+
+    with pytest.raises(Exception) as raised:  # noqa: PT011  (the test checks the failure)
+        await Agent(models.get("m")).run("Hi")
+    assert failure_of(raised.value).code == code
+
+
+async def test_stream_without_data_is_retried(upstream: Upstream, models: ModelRegistry) -> None:
+    failure = await failure_for(upstream, models, raw="data: [DONE]\n\n")
+    assert (failure.code, failure.worker_retries) == ("model_error", True)
 
 
 async def test_whole_completion_calls_tools(upstream: Upstream, models: ModelRegistry) -> None:

@@ -195,6 +195,7 @@ async def test_calls_without_ids_pair_up_with_their_results(
         [{"prompt_tokens": 40, "completion_tokens": n} for n in (1, 20, 40)],
         [None, {"prompt_tokens": "40", "completion_tokens": 40.0}],
         [{"prompt_tokens": 40, "completion_tokens": 40}, {"prompt_tokens": None}],
+        [{"prompt_tokens": p, "completion_tokens": c} for p, c in ((40, 10), (0, 20), (0, 10))],
     ],
 )
 @pytest.mark.parametrize(("limit", "ending"), [(100, "finish"), (70, "error")])
@@ -228,6 +229,12 @@ STRICT: dict[str, tuple[Rule, dict[str, Any], list[Role]]] = {
         "alternating-roles",
         {},
         ["user", "assistant", "assistant", "user", "user"],
+    ),
+    "the assistant first": ("alternating-roles", {}, ["assistant", "user"]),
+    "the assistant first, after a system message": (
+        "alternating-roles",
+        {},
+        ["system", "assistant", "assistant", "user"],
     ),
     "several system messages": ("one-system-message", {}, ["system", "system", "user"]),
     "a system message in the middle": (

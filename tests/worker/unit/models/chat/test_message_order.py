@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from worker.models.chat.message_order import merge_roles, split_parallel_calls
+from worker.models.chat.message_order import merge_roles, split_parallel_calls, start_with_user
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:"}}
 
@@ -66,6 +66,21 @@ def test_other_messages_stay_separate() -> None:
     ]
 
     assert merged(*messages) == messages
+
+
+@pytest.mark.parametrize("before", [[], [{"role": "system", "content": "a"}]])
+def test_opening_of_the_assistant_follows_a_user_message(before: list[Any]) -> None:
+    messages = [*before, assistant("b"), user("c")]
+    ordered: Any = start_with_user(cast("Any", messages))
+
+    assert [message["role"] for message in ordered[len(before) :]] == ["user", "assistant", "user"]
+    assert ordered[: len(before)] == before
+    assert ordered[len(before)]["content"]
+
+
+@pytest.mark.parametrize("messages", [[], [user("a")], [user("a"), assistant("b")]])
+def test_opening_of_the_user_is_unchanged(messages: Any) -> None:
+    assert start_with_user(messages) == messages
 
 
 def test_parallel_calls_are_split() -> None:

@@ -142,6 +142,54 @@ async def test_only_the_first_choice_is_used() -> None:
     assert await text_of(chunk(content="a"), chunk(1, content="x"), both) == "ab"
 
 
+#: Reports of chunks with output: prompt and completion tokens.
+REPORTS: list[tuple[list[tuple[int, int]], tuple[int, int]]] = [
+    ([(40, 10), (0, 20), (0, 10)], (40, 40)),
+    ([(40, 1), (0, 1), (0, 1)], (40, 3)),
+    ([(40, 1)] * 5, (40, 5)),
+    ([(40, 2), (40, 2), (40, 2), (40, 3), (40, 1)], (40, 10)),
+    ([(40, 0), (0, 5), (0, 3)], (40, 8)),
+    ([(40, 1), (40, 1), (40, 2), (40, 3), (40, 4)], (40, 4)),
+    ([(40, 30), (40, 30)], (40, 30)),
+]
+
+
+@pytest.mark.parametrize(("reported", "expected"), REPORTS)
+async def test_usage_of_chunks_is_added_up(
+    reported: list[tuple[int, int]], expected: tuple[int, int]
+) -> None:
+    assert await usage_of(reported) == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [((40, 40), (40, 40)), ((0, 1), (40, 41)), ((0, 40), (40, 40)), ((0, 0), (40, 40))],
+)
+async def test_report_at_the_end_is_a_total_or_the_rest(
+    end: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert await usage_of([(40, 10), (0, 20), (0, 10)], end) == expected
+
+
+@pytest.mark.parametrize("end", [(40, 3), (40, 2), (0, 0)])
+async def test_running_count_is_not_added_up(end: tuple[int, int]) -> None:
+    assert await usage_of([(40, 1), (40, 2), (40, 3)], end) == (40, 3)
+
+
+async def usage_of(
+    reported: Sequence[tuple[int, int]], end: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Return the usage after these reports, and after one in a chunk without output."""
+    counts = [{"prompt_tokens": p, "completion_tokens": c} for p, c in (*reported, end or (0, 0))]
+    *chunks, last = [
+        *(chunk(usage=usage, content="a") for usage in counts[:-1]),
+        chunk(usage=counts[-1]),
+    ]
+    usage = (await repaired(*chunks, last))[-1].usage
+    assert usage
+    return usage.prompt_tokens, usage.completion_tokens
+
+
 @pytest.mark.parametrize(
     ("reported", "expected"),
     [

@@ -167,6 +167,16 @@ async def test_response_without_an_answer_is_unusable(
     assert raised.value.upstream.reason == reason
 
 
+@pytest.mark.parametrize(
+    "stream", [DONE, b": ping\n\n" + DONE, b'data: {"type":"ping"}\n\n' + DONE]
+)
+async def test_stream_without_data_may_be_repeated(stream: bytes) -> None:
+    with pytest.raises(UnusableResponse) as raised:
+        await decode(stream)
+    assert raised.value.upstream.reason is None
+    assert raised.value.upstream.received == "The server sent an empty stream."
+
+
 async def test_content_type_is_reported_without_parameters() -> None:
     with pytest.raises(UnusableResponse) as raised:
         await decode(b"<html>", content_type="Text/HTML; charset=utf-8")

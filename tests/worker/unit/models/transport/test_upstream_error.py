@@ -188,6 +188,8 @@ OTHERS: list[tuple[int | None, Any, str]] = [
     (404, openai("No endpoints found that support tool use."), "tools_unsupported"),
     (400, openai("x does not support image input"), "images_unsupported"),
     (400, openai("Conversation roles must alternate user/assistant"), "role_order"),
+    (400, openai("A conversation must start with a user message."), "role_order"),
+    (400, openai('messages: first message must use the "user" role'), "role_order"),
     (400, openai("Something else"), "rejected"),
 ]
 

@@ -1,0 +1,101 @@
+"""Builds a whole completion from a stream, which some servers send although none was requested."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
+
+from worker.models.chat.chunk import parse_chunk
+from worker.models.chat.stream_repair import repair_stream
+from worker.models.transport.completion import is_error, unusable_document
+from worker.models.transport.event_decoder import AnswerDecoder
+
+
+async def join_chunks(body: bytes, content_type: str | None) -> dict[str, Any]:
+    """Return the completion that the chunks of a stream add up to.
+
+    Raises:
+        UnusableResponse: if the body is not an answer.
+        ValueError: if a chunk cannot be used.
+        httpx2.RemoteProtocolError: if the stream ends early.
+    """
+    joined = _Completion()
+    async for chunk in repair_stream(_chunks(body, content_type)):
+        joined.add(chunk)
+    return joined.to_json()
+
+
+async def _chunks(body: bytes, content_type: str | None) -> AsyncIterator[ChatCompletionChunk]:
+    async def whole() -> AsyncIterator[bytes]:
+        yield body
+
+    async for event in AnswerDecoder(content_type).aiter_bytes(whole()):
+        if event.data.startswith("[DONE]"):
+            return
+        value = event.json()
+        if isinstance(value, dict) and is_error(fields := cast("dict[str, Any]", value)):
+            raise unusable_document(fields, content_type)
+        yield parse_chunk(cast("object", value))
+
+
+class _Completion:
+    def __init__(self) -> None:
+        self._message: dict[str, Any] = {}
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._reason: str | None = None
+        self._usage: dict[str, Any] | None = None
+        self._id = self._model = ""
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        self._id, self._model = chunk.id or self._id, chunk.model or self._model
+        if chunk.usage is not None:
+            self._usage = chunk.usage.model_dump(exclude_none=True)
+        for choice in chunk.choices:
+            self._add_choice(choice)
+
+    def _add_choice(self, choice: Choice) -> None:
+        self._reason = choice.finish_reason or self._reason
+        fields = _fields(choice.delta)
+        for name, value in fields.items():
+            self._message[name] = _joined(self._message.get(name), value)
+        for call in choice.delta.tool_calls or ():
+            self._add_call(call)
+
+    def _add_call(self, delta: ChoiceDeltaToolCall) -> None:
+        function = {"name": "", "arguments": ""}
+        new = {"id": f"call_{delta.index}", "type": "function", "function": function}
+        call = self._calls.setdefault(delta.index, new)
+        call |= delta.model_extra or {}
+        if delta.id:
+            call["id"] = delta.id
+        if delta.function:
+            call["function"]["name"] += delta.function.name or ""
+            call["function"]["arguments"] += delta.function.arguments or ""
+
+    def to_json(self) -> dict[str, Any]:
+        calls = {"tool_calls": [*self._calls.values()]} if self._calls else {}
+        message = {"content": None, **self._message, **calls, "role": "assistant"}
+        reason = self._reason or ("tool_calls" if calls else "stop")
+        choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
+        return {
+            "id": self._id,
+            "model": self._model,
+            "object": "chat.completion",
+            "created": 0,
+            "choices": [choice],
+            "usage": self._usage,
+        }
+
+
+def _fields(delta: ChoiceDelta) -> dict[str, Any]:
+    """Return the texts and the extensions of a delta."""
+    texts = {"content": delta.content, "refusal": delta.refusal}
+    fields = {**texts, **(delta.model_extra or {})}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _joined(old: Any, new: Any) -> Any:  # noqa: ANN401  (the value of any field)
+    if isinstance(old, str) and isinstance(new, str):
+        return old + new
+    return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new
