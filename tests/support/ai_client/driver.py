@@ -39,6 +39,8 @@ class Options(TypedDict, total=False):
     """Whether the SDK uses clients/resilient-fetch.js."""
     stop_after: int
     """Stop after this many chunks, counted over all streams."""
+    stop_at: str
+    """Stop after the first chunk of this type."""
     timeout_ms: int
 
 
@@ -101,9 +103,18 @@ class AiClient:
         self._reader: threading.Thread | None = None
 
     async def send(
-        self, *, ai: Version, api: str, chat: str, text: str, **options: Unpack[Options]
+        self,
+        *,
+        ai: Version,
+        api: str,
+        chat: str,
+        text: str,
+        message_id: str | None = None,
+        **options: Unpack[Options],
     ) -> Result:
-        return await self._run(op="send", ai=ai, api=api, chat=chat, text=text, **options)
+        """Send a message. With `message_id`, it replaces that message and all after it."""
+        target = {"message_id": message_id} if message_id else {}
+        return await self._run(op="send", ai=ai, api=api, chat=chat, text=text, **target, **options)
 
     async def resume(
         self, *, ai: Version, api: str, chat: str, **options: Unpack[Options]

@@ -45,8 +45,9 @@ export class RecordingFetch {
       request.done = true;
       return;
     }
-    chunks.push(JSON.parse(data));
-    this.#onChunk();
+    const chunk = JSON.parse(data);
+    chunks.push(chunk);
+    this.#onChunk(chunk);
   }
 }
 

@@ -26,7 +26,7 @@ export class Scenario {
     const cuts = command.cuts ?? (command.cut_after === undefined ? [] : [command.cut_after]);
     this.#command = command;
     this.#ai = ai;
-    this.#recording = new RecordingFetch(cuts, () => this.#onChunk());
+    this.#recording = new RecordingFetch(cuts, (chunk) => this.#onChunk(chunk));
     this.#transport = this.#newTransport();
     this.#chat = this.#newChat(command.messages ?? []);
   }
@@ -57,7 +57,7 @@ export class Scenario {
 
   #act() {
     const { op, text, message_id: messageId } = this.#command;
-    if (op === 'send') return this.#chat.sendMessage({ text });
+    if (op === 'send') return this.#chat.sendMessage(messageId ? { text, messageId } : { text });
     if (op === 'resume') return this.#chat.resumeStream();
     if (op === 'answer') return this.#answer();
     if (op === 'regenerate') return this.#chat.regenerate(messageId ? { messageId } : {});
@@ -135,9 +135,10 @@ export class Scenario {
     });
   }
 
-  #onChunk() {
+  #onChunk({ type }) {
+    const { stop_after: stopAfter, stop_at: stopAt } = this.#command;
     this.#chunks += 1;
-    if (this.#chunks === this.#command.stop_after) this.#stopped = this.#stop();
+    if (this.#chunks === stopAfter || type === stopAt) this.#stopped ??= this.#stop();
   }
 
   async #stop() {
