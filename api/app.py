@@ -22,6 +22,7 @@ from api.http.request_log import RequestLogMiddleware
 from api.openapi import docs_pages, document
 from api.process import open_process
 from api.routes import agents, chats, health, metrics, models, titles, tools
+from shared.agents.agent_file import AgentFile
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry import logs, tracing
@@ -34,8 +35,9 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     """Create the app. With `load`, settings are reloaded when their sources change.
 
     Raises:
-        SettingsError: if a key for the verification of tokens cannot be read.
+        SettingsError: if the agent file, or a key for the verification of tokens, cannot be read.
     """
+    AgentFile(settings.agents).read()
     live = LiveSettings(settings)
     live.on_change(lambda new: logs.configure(new.logging.level, new.logging.format))
     authenticator = Authenticator(live)
@@ -59,7 +61,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
             Middleware(RequestLogMiddleware, live),
             Middleware(problems.ProblemMiddleware),
             Middleware(AuthMiddleware, authenticator=authenticator, live=live),
-            Middleware(JsonBodiesMiddleware),
+            Middleware(JsonBodiesMiddleware, live),
             Middleware(HeadMiddleware),
         ],
     )

@@ -106,7 +106,11 @@ class AgentFile:
             return ()
         try:
             content: Any = read_yaml_text(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except OSError as error:
+            raise SettingsError(
+                f"agents.file: {self.path} cannot be read: {error.strerror}."
+            ) from None
+        except (ValueError, yaml.YAMLError) as error:
             raise SettingsError(f"{self.path} cannot be read: {error}") from None
         try:
             agents = _AgentFileContent.model_validate({} if content is None else content).agents

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic_ai import Tool
 
+from shared.errors import SettingsError
 from shared.settings import ResearchSettings
 from worker.agents.definition import AgentContext
 from worker.notes import index as notes
@@ -41,6 +42,20 @@ async def tools_by_name(names: Sequence[str], context: AgentContext) -> list[Too
     if any(name in _WEB for name in names):
         tools |= {tool.name: tool for tool in configured_web_tools(context)}
     return [tools[name] for name in dict.fromkeys(names)]
+
+
+def check_notes_folder(settings: ResearchSettings) -> None:
+    """Check the setting.
+
+    Raises:
+        SettingsError: if the folder does not exist.
+    """
+    folder = settings.notes_folder
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(
+            f"research.notes_folder: {folder} is not a folder. Create it, or remove the setting to "
+            "use the bundled notes."
+        )
 
 
 async def shared_note_tools(context: AgentContext) -> list[Tool]:

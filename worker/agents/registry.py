@@ -18,6 +18,7 @@ from shared.redis import keys
 from shared.settings.live_settings import LiveSettings
 from worker.agents.definition import AgentContext, AgentDefinition, AnyAgent
 from worker.agents.engine import AgentEngine
+from worker.agents.file_tools import check_notes_folder
 from worker.agents.sources import (
     built_in_agents,
     failure_fields,
@@ -50,8 +51,10 @@ class AgentRegistry:
         """Build all agents.
 
         Raises:
-            SettingsError: if the agent file is invalid, or two agents have the same name.
+            SettingsError: if the agent file is invalid, two agents have the same name, or the
+                notes folder does not exist.
         """
+        check_notes_folder(self._live.now.research)
         async with AsyncExitStack() as cleanup:
             cleanup.push_async_callback(self._stack.aclose)
             self._code_definitions = _by_name([*built_in_agents(), *installed_agents()])
