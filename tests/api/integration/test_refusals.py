@@ -290,7 +290,6 @@ INVALID_FIELDS = {
     "agent: a list": (chat(agent=["chat"]), "agent"),
     "tools: a string": (chat(tools="generateCard"), "tools"),
     "tools: numbers": (chat(tools=[1]), "tools[0]"),
-    "tools: a map": (chat(tools={"f": {}}), "tools"),
     "tools: unknown": (chat(tools=["generateCard", "rm"]), "tools[1]"),
     "supersede: a string": (chat(supersede="perhaps"), "supersede"),
     "supersede: a list": (chat(supersede=[]), "supersede"),
