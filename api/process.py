@@ -41,7 +41,7 @@ from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
 from shared.settings.reload import Reload
-from shared.streams.follow import Follower
+from shared.streams.follow import FollowerFactory
 from shared.telemetry.metrics import MODEL_LABELS, set_process_info
 
 _NAME = "mamba-api"
@@ -98,11 +98,11 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     subscriber = await stack.enter_async_context(Subscriber(url, name=_NAME))
     stores = open_stores(settings, redis, stack, name=_NAME, max_connections=max_connections)
     subscriptions = await open_subscriptions(settings, stores, subscriber, stack, name=_NAME)
-    follower = _follower(live, stores, subscriptions)
+    followers = _followers(live, stores, subscriptions)
     queue = JobQueue(redis)
     agents = _agent_directory(settings, redis)
     finalizer = RunFinalizer(stores.stream, stores.ended_runs, queue)
-    run_control = _run_control(stores, queue, follower, finalizer)
+    run_control = _run_control(stores, queue, followers, finalizer)
     reaper = OrphanReaper(stores.runs, queue, stores.stream, finalizer)
     lookup = RunLookup(stores.runs, stores.chats, stores.stream)
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
@@ -117,7 +117,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         models=ModelList(live, redis),
         chats=_chat_service(live, stores, agents, reaper, run_control),
         lookup=lookup,
-        relays=RelayFactory(follower, draining, live, lookup, reaper, positions),
+        relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
         run_control=run_control,
         titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),
         draining=draining,
@@ -133,13 +133,13 @@ def _agent_directory(settings: Settings, redis: Redis) -> AgentDirectory:
 
 
 def _run_control(
-    stores: Stores, queue: JobQueue, follower: Follower, finalizer: RunFinalizer
+    stores: Stores, queue: JobQueue, followers: FollowerFactory, finalizer: RunFinalizer
 ) -> RunControl:
     return RunControl(
         runs=stores.runs,
         queue=queue,
         stream=stores.stream,
-        follower=follower,
+        followers=followers,
         workers=WorkerRegistry(stores.queue),
         finalizer=finalizer,
     )
@@ -164,14 +164,16 @@ def _chat_service(
     )
 
 
-def _follower(live: LiveSettings, stores: Stores, subscriptions: Subscriptions) -> Follower:
-    follower = Follower(stores.stream, subscriptions, max_bytes=live.now.limits.follower_bytes)
+def _followers(live: LiveSettings, stores: Stores, subscriptions: Subscriptions) -> FollowerFactory:
+    followers = FollowerFactory(
+        stores.stream, subscriptions, max_bytes=live.now.limits.follower_bytes
+    )
 
     def resize(settings: Settings) -> None:
-        follower.max_bytes = settings.limits.follower_bytes
+        followers.max_bytes = settings.limits.follower_bytes
 
     live.on_change(resize)
-    return follower
+    return followers
 
 
 def _system_monitor(stores: Stores, live: LiveSettings, agents: AgentDirectory) -> SystemMonitor:

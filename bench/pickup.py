@@ -11,7 +11,7 @@ from shared.runs.admission import Admission
 from shared.runs.run import Run, new_run_id
 from shared.settings import LimitSettings
 from shared.streams.event_stream import RedisEventStream
-from shared.streams.follow import Follower
+from shared.streams.follow import FollowerFactory
 
 RUNS = 200
 _TTL = 60.0
@@ -23,13 +23,13 @@ async def pickup(redis_url: str) -> tuple[float, float]:
     stream = RedisEventStream(redis, live_ttl=_TTL, retention=_TTL)
     admission = Admission(redis, live_ttl=_TTL)
     async with Subscriber(redis_url, name="bench") as subscriber:
-        follower = Follower(stream, subscriber, max_bytes=1_000_000)
-        times = sorted([await _once(admission, follower) for _ in range(RUNS)])
+        followers = FollowerFactory(stream, subscriber, max_bytes=1_000_000)
+        times = sorted([await _once(admission, followers) for _ in range(RUNS)])
     await redis.aclose()
     return statistics.median(times) * 1000, times[int(RUNS * 0.99)] * 1000
 
 
-async def _once(admission: Admission, follower: Follower) -> float:
+async def _once(admission: Admission, followers: FollowerFactory) -> float:
     run = Run(
         id=new_run_id(),
         chat_id=new_run_id(),
@@ -48,12 +48,12 @@ async def _once(admission: Admission, follower: Follower) -> float:
         model=run.model,
         messages=(Message(role="user", parts=(TextPart(text="Go"),)),),
     )
-    with follower.follow(run.id) as following:
+    with followers.follow(run.id) as follower:
         start = time.perf_counter()
         await admission.admit(run, job, LimitSettings())
-        while not (entries := await following.read()):
+        while not (entries := await follower.read()):
             pass
         picked_up = time.perf_counter() - start
         while not entries or not entries[-1].is_last:
-            entries = await following.read()
+            entries = await follower.read()
     return picked_up

@@ -25,7 +25,7 @@ from shared.runs.run import Run
 from shared.settings.live_settings import LiveSettings
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE
-from shared.streams.follow import Follower, Following
+from shared.streams.follow import Follower, FollowerFactory
 from shared.streams.run_state import RunState
 
 _HEADERS = {
@@ -40,7 +40,7 @@ _HEADERS = {
 class RelayContext:
     """The objects that all relays of a process share."""
 
-    follower: Follower
+    followers: FollowerFactory
     draining: Draining
     #: Called while the stream is silent. Returns False if nothing follows the client's cursor.
     reap_or_wait: Callable[[str, Cursor], Awaitable[bool]]
@@ -51,7 +51,7 @@ class RelayContext:
 class RelayFactory:
     """Creates the responses with which clients follow runs."""
 
-    follower: Follower
+    followers: FollowerFactory
     draining: Draining
     live: LiveSettings
     lookup: RunLookup
@@ -78,7 +78,7 @@ class RelayFactory:
         shows_position = run.state is RunState.QUEUED and stream_format is UI_MESSAGE
         watch = QueuePositionWatch(self.positions, run) if shows_position else None
         context = RelayContext(
-            self.follower,
+            self.followers,
             self.draining,
             self.reaper.reap_or_wait,
             self.live.now.server.heartbeat_seconds,
@@ -119,31 +119,31 @@ class RelayResponse(Response):
         context = self._context
         with (
             STREAM_CLIENTS.track_inprogress(),
-            context.follower.follow(self._run_id, self._view.read_from) as following,
-            context.draining.on_start(following.notify),
-            self._watch.notifying(following.notify) if self._watch else nullcontext(),
+            context.followers.follow(self._run_id, self._view.read_from) as follower,
+            context.draining.on_start(follower.notify),
+            self._watch.notifying(follower.notify) if self._watch else nullcontext(),
         ):
             tasks = (
-                asyncio.create_task(self._listen_for_disconnect(receive, following)),
-                asyncio.create_task(self._schedule_heartbeats(following)),
+                asyncio.create_task(self._listen_for_disconnect(receive, follower)),
+                asyncio.create_task(self._schedule_heartbeats(follower)),
             )
             try:
-                await self._relay(following, send, request_id_of(scope))
+                await self._relay(follower, send, request_id_of(scope))
             finally:
                 for task in tasks:
                     task.cancel()
 
-    async def _relay(self, following: Following, send: Send, request_id: str) -> None:
+    async def _relay(self, follower: Follower, send: Send, request_id: str) -> None:
         while not self._disconnected:
             if self._context.draining.started:
                 # An incomplete response makes the server reset the connection.
                 await _send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
                 return
-            entries = self._view.apply(await following.read())
+            entries = self._view.apply(await follower.read())
             if entries:
                 if await self._send_entries(send, entries):
                     return
-            elif not await self._send_idle(send, following, request_id):
+            elif not await self._send_idle(send, follower, request_id):
                 return
 
     async def _send_entries(self, send: Send, entries: list[Entry]) -> bool:
@@ -156,7 +156,7 @@ class RelayResponse(Response):
         await _send_body(send, encode_sse(entries, self._run_id.encode()), more=not last)
         return last
 
-    async def _send_idle(self, send: Send, following: Following, request_id: str) -> bool:
+    async def _send_idle(self, send: Send, follower: Follower, request_id: str) -> bool:
         """Send a new queue position and a due heartbeat; return False if the run is lost."""
         if self._watch and (update := self._watch.take_update()):
             await _send_body(send, update)
@@ -164,7 +164,7 @@ class RelayResponse(Response):
             return True
         self._heartbeat_due = False
         await _send_body(send, HEARTBEAT)
-        if await self._context.reap_or_wait(self._run_id, following.cursor):
+        if await self._context.reap_or_wait(self._run_id, follower.cursor):
             return True
         await _send_body(send, self._lost_ending(request_id), more=False)
         return False
@@ -174,17 +174,17 @@ class RelayResponse(Response):
         entries = self._view.convert([Entry(0, 0, data) for data in ending])
         return b"".join(encode_data(entry.data) for entry in entries)
 
-    async def _listen_for_disconnect(self, receive: Receive, following: Following) -> None:
+    async def _listen_for_disconnect(self, receive: Receive, follower: Follower) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         self._disconnected = True
-        following.notify()
+        follower.notify()
 
-    async def _schedule_heartbeats(self, following: Following) -> None:
+    async def _schedule_heartbeats(self, follower: Follower) -> None:
         while True:
             await asyncio.sleep(self._context.heartbeat_seconds)
             self._heartbeat_due = True
-            following.notify()
+            follower.notify()
 
 
 async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:

@@ -21,7 +21,7 @@ from shared.runs.finalize import RunFinalizer
 from shared.runs.run_list import RunList
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings, load_settings
-from shared.streams.follow import Follower
+from shared.streams.follow import FollowerFactory
 from shared.telemetry import logs
 
 _T = TypeVar("_T")
@@ -77,7 +77,7 @@ class Deployment:
                 runs=self.stores.runs,
                 queue=self.queue,
                 stream=stream,
-                follower=Follower(stream, stream_subscriber, max_bytes=max_bytes),
+                followers=FollowerFactory(stream, stream_subscriber, max_bytes=max_bytes),
                 workers=self.workers,
                 finalizer=RunFinalizer(stream, self.stores.ended_runs, self.queue),
             )

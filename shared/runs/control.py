@@ -20,7 +20,7 @@ from shared.runs.run import Run
 from shared.runs.run_details import attempts_of, usage_of
 from shared.runs.store import RunStore
 from shared.streams.event_stream import EventStream
-from shared.streams.follow import Follower
+from shared.streams.follow import FollowerFactory
 
 log = structlog.stdlib.get_logger()
 
@@ -35,14 +35,14 @@ class RunControl:
         runs: RunStore,
         queue: JobQueue,
         stream: EventStream,
-        follower: Follower,
+        followers: FollowerFactory,
         workers: WorkerRegistry,
         finalizer: RunFinalizer,
     ) -> None:
         self._runs = runs
         self._queue = queue
         self._stream = stream
-        self._follower = follower
+        self._followers = followers
         self._workers = workers
         self._finalizer = finalizer
 
@@ -147,8 +147,8 @@ class RunControl:
     async def _wait_for_end(self, run: Run) -> None:
         try:
             async with asyncio.timeout(_STOP_SECONDS):
-                with self._follower.follow(run.id) as following:
-                    while not any(entry.is_last for entry in await following.read()):
+                with self._followers.follow(run.id) as follower:
+                    while not any(entry.is_last for entry in await follower.read()):
                         pass
         except TimeoutError:
             log.warning(

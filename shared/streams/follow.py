@@ -19,28 +19,30 @@ from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
 _RETRY_SECONDS = 0.2
 
 
-class Follower:
-    """Creates the followings of one process."""
+class FollowerFactory:
+    """Creates the followers of one process."""
 
-    def __init__(self, stream: EventStream, subscriber: Subscriptions, *, max_bytes: int) -> None:
+    def __init__(
+        self, stream: EventStream, subscriptions: Subscriptions, *, max_bytes: int
+    ) -> None:
         self._stream = stream
-        self._subscriber = subscriber
-        #: The bytes that each new following may buffer.
+        self._subscriptions = subscriptions
+        #: The bytes that each new follower may buffer.
         self.max_bytes = max_bytes
 
     @contextmanager
-    def follow(self, run_id: str, after: Cursor = START) -> Generator["Following"]:
+    def follow(self, run_id: str, after: Cursor = START) -> Generator["Follower"]:
         """Follow a run's stream after a cursor while the context lasts."""
         channel = keys.stream(run_id)
-        following = Following(self._stream, run_id, after, self.max_bytes)
-        self._subscriber.add(channel, following)
+        follower = Follower(self._stream, run_id, after, self.max_bytes)
+        self._subscriptions.add(channel, follower)
         try:
-            yield following
+            yield follower
         finally:
-            self._subscriber.remove(channel, following)
+            self._subscriptions.remove(channel, follower)
 
 
-class Following:
+class Follower:
     """A reader of one run. It buffers at most `max_bytes`, and reads the stream beyond that."""
 
     def __init__(self, stream: EventStream, run_id: str, after: Cursor, max_bytes: int) -> None:

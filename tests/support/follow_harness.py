@@ -17,7 +17,7 @@ from shared.streams.event_stream import (
     RedisEventStream,
 )
 from shared.streams.events import DONE
-from shared.streams.follow import Follower, Following
+from shared.streams.follow import Follower, FollowerFactory
 from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey
@@ -80,7 +80,7 @@ class FollowHarness:
         self.subscriber = subscriber
         self.stream = ObservedStream(redis)
         self.runs = RunStore(redis, live_ttl=600)
-        self.follower = Follower(self.stream, subscriber, max_bytes=MAX_BYTES)
+        self.followers = FollowerFactory(self.stream, subscriber, max_bytes=MAX_BYTES)
 
     async def begin_run(self) -> OffsetWriter:
         run = new_run()
@@ -96,37 +96,37 @@ async def open_harness(valkey: Valkey, redis: Redis) -> AsyncGenerator[FollowHar
         yield FollowHarness(redis, subscriber)
 
 
-async def next_entries(following: Following) -> list[Entry]:
+async def next_entries(follower: Follower) -> list[Entry]:
     """Read until entries arrive."""
     async with asyncio.timeout(10):
-        while not (entries := await following.read()):
+        while not (entries := await follower.read()):
             pass
     return entries
 
 
-async def follow_until(following: Following, offset: int) -> list[Entry]:
+async def follow_until(follower: Follower, offset: int) -> list[Entry]:
     entries: list[Entry] = []
     async with asyncio.timeout(20):
         while not entries or entries[-1].offset < offset:
-            entries += await following.read()
+            entries += await follower.read()
     return entries
 
 
-async def follow_to_end(following: Following) -> list[Entry]:
+async def follow_to_end(follower: Follower) -> list[Entry]:
     entries: list[Entry] = []
     async with asyncio.timeout(20):
         while not entries or not entries[-1].is_last:
-            entries += await following.read()
+            entries += await follower.read()
     return entries
 
 
-async def catch_up(following: Following, offset: int = 0) -> None:
-    """Wait until the following is subscribed and has read up to `offset`."""
+async def catch_up(follower: Follower, offset: int = 0) -> None:
+    """Wait until the follower is subscribed and has read up to `offset`."""
     async with asyncio.timeout(10):
         if offset:
-            await follow_until(following, offset)
+            await follow_until(follower, offset)
         else:
-            await following.read()
+            await follower.read()
 
 
 def offsets(entries: list[Entry]) -> list[int]:

@@ -16,7 +16,7 @@ from api.streaming.stream_format import BASIC, STREAM_FORMATS, UI_MESSAGE, Strea
 from api.streaming.stream_view import StreamView
 from shared.streams.event_stream import START, Cursor, Entry
 from shared.streams.events import DONE, Event, Finish, ReasoningDelta, TextDelta
-from shared.streams.follow import Follower
+from shared.streams.follow import FollowerFactory
 from tests.api.unit.streaming.test_basic_format import CALL, any_event, endings, entries_of
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.fakes.runs import new_run
@@ -36,7 +36,7 @@ class RelayHarness:
 
     def response(self, stream_format: StreamFormat, after: Cursor = START) -> RelayResponse:
         context = RelayContext(
-            Follower(self.stream, SilentSubscriber(), max_bytes=1_000_000),
+            FollowerFactory(self.stream, SilentSubscriber(), max_bytes=1_000_000),
             Draining(delay_seconds=0),
             reap_or_wait=self._reap_or_wait,
             heartbeat_seconds=self._heartbeat_seconds,

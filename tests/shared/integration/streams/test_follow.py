@@ -33,8 +33,8 @@ async def test_follower_reads_a_closed_stream_to_its_end(harness: FollowHarness)
     await writer.write(10)
     await writer.close()
 
-    with harness.follower.follow(writer.run_id) as following:
-        entries = await follow_to_end(following)
+    with harness.followers.follow(writer.run_id) as follower:
+        entries = await follow_to_end(follower)
 
     assert entries == await read_all(harness.stream, writer.run_id)
 
@@ -46,20 +46,20 @@ async def test_follower_reads_a_stream_of_several_pages(harness: FollowHarness) 
     await writer.write(PAGE_SIZE // 2)
     await writer.close()
 
-    with harness.follower.follow(writer.run_id) as following:
-        entries = await follow_to_end(following)
+    with harness.followers.follow(writer.run_id) as follower:
+        entries = await follow_to_end(follower)
 
     assert offsets(entries) == list(range(1, writer.written + 1))
 
 
 async def test_follower_receives_each_append_immediately(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as following:
-        await catch_up(following)
+    with harness.followers.follow(writer.run_id) as follower:
+        await catch_up(follower)
 
         for offset in range(1, 20):
             await writer.write()
-            assert await next_entries(following) == [Entry(1, offset, b"%d" % offset)]
+            assert await next_entries(follower) == [Entry(1, offset, b"%d" % offset)]
 
 
 @pytest.mark.parametrize("cursor", [0, 1, 7, 49, 50, 51, 99])
@@ -69,23 +69,23 @@ async def test_follower_reads_a_growing_stream_from_any_cursor(
     writer = await harness.begin_run()
     await writer.write(50)
     writing = asyncio.create_task(write_one_by_one(writer, 50))
-    with harness.follower.follow(writer.run_id, Cursor(1, cursor)) as following:
-        entries = await follow_until(following, 100)
+    with harness.followers.follow(writer.run_id, Cursor(1, cursor)) as follower:
+        entries = await follow_until(follower, 100)
     await writing
 
     assert offsets(entries) == list(range(cursor + 1, 101))
-    assert following.cursor == Cursor(1, 100)
+    assert follower.cursor == Cursor(1, 100)
 
 
 async def test_follower_skips_fences(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as following:
-        await catch_up(following)
+    with harness.followers.follow(writer.run_id) as follower:
+        await catch_up(follower)
         await writer.write(3)
         await writer.take_over()
         await writer.write(3)
 
-        entries = await follow_until(following, 6)
+        entries = await follow_until(follower, 6)
 
     assert [(entry.attempt, entry.offset) for entry in entries] == [
         (1, 1),
@@ -100,12 +100,12 @@ async def test_follower_skips_fences(harness: FollowHarness) -> None:
 async def test_followers_of_one_run_read_the_same_entries(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
     with (
-        harness.follower.follow(writer.run_id) as early,
-        harness.follower.follow(writer.run_id) as twin,
+        harness.followers.follow(writer.run_id) as early,
+        harness.followers.follow(writer.run_id) as twin,
     ):
         await asyncio.gather(catch_up(early), catch_up(twin))
         await writer.write(20)
-        with harness.follower.follow(writer.run_id, Cursor(1, 10)) as late:
+        with harness.followers.follow(writer.run_id, Cursor(1, 10)) as late:
             await write_one_by_one(writer, 20)
             await writer.close()
             early_entries, twin_entries, late_entries = await asyncio.gather(
@@ -123,8 +123,8 @@ async def test_hundred_followers_join_at_any_point_without_gaps(harness: FollowH
 
     async def attach(_: int) -> list[int]:
         after = Cursor(1, writer.written // 2)
-        with harness.follower.follow(writer.run_id, after) as following:
-            entries = await follow_until(following, total)
+        with harness.followers.follow(writer.run_id, after) as follower:
+            entries = await follow_until(follower, total)
         assert offsets(entries) == list(range(after.offset + 1, total + 1))
         return offsets(entries)
 
@@ -149,28 +149,28 @@ async def test_cancelled_read_loses_no_entries(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
     await writer.write(3)
     harness.stream.open.clear()
-    with harness.follower.follow(writer.run_id) as following:
-        reading = asyncio.create_task(following.read())
+    with harness.followers.follow(writer.run_id) as follower:
+        reading = asyncio.create_task(follower.read())
         await until(is_true(lambda: harness.stream.reads == 1))
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         harness.stream.open.set()
 
-        assert offsets(await next_entries(following)) == [1, 2, 3]
+        assert offsets(await next_entries(follower)) == [1, 2, 3]
 
 
 async def test_append_during_a_read_is_received_after_it(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
     await writer.write(3)
     harness.stream.open.clear()
-    with harness.follower.follow(writer.run_id) as following:
-        reading = asyncio.create_task(following.read())
+    with harness.followers.follow(writer.run_id) as follower:
+        reading = asyncio.create_task(follower.read())
         await until(is_true(lambda: harness.stream.reads == 1))
         await writer.write(3)
         harness.stream.open.set()
 
         assert offsets(await reading) == [1, 2, 3]
-        assert offsets(await follow_until(following, 6)) == [4, 5, 6]
+        assert offsets(await follow_until(follower, 6)) == [4, 5, 6]
         assert harness.stream.reads == 1
 
 
@@ -178,8 +178,8 @@ async def test_cursor_without_an_attempt_follows_a_long_stream(harness: FollowHa
     writer = await harness.begin_run()
     for _ in range(3):
         await writer.write(PAGE_SIZE)
-    with harness.follower.follow(writer.run_id, Cursor(0, 3 * PAGE_SIZE - 1)) as following:
-        entries = await next_entries(following)
+    with harness.followers.follow(writer.run_id, Cursor(0, 3 * PAGE_SIZE - 1)) as follower:
+        entries = await next_entries(follower)
 
     assert offsets(entries) == [3 * PAGE_SIZE]
 
@@ -196,23 +196,23 @@ def is_true(probe: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 
 async def test_notify_wakes_a_reader_without_entries(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as following:
-        await catch_up(following)
-        reading = asyncio.create_task(following.read())
+    with harness.followers.follow(writer.run_id) as follower:
+        await catch_up(follower)
+        reading = asyncio.create_task(follower.read())
         await asyncio.sleep(0)
         assert not reading.done()
 
-        following.notify()
+        follower.notify()
 
         assert await reading == []
         await writer.write()
-        assert offsets(await next_entries(following)) == [1]
+        assert offsets(await next_entries(follower)) == [1]
 
 
 async def test_channel_is_unsubscribed_after_its_last_follower(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as first:
-        with harness.follower.follow(writer.run_id) as second:
+    with harness.followers.follow(writer.run_id) as first:
+        with harness.followers.follow(writer.run_id) as second:
             await asyncio.gather(catch_up(first), catch_up(second))
         assert await channels(harness) == [keys.stream(writer.run_id).encode()]
 
@@ -224,8 +224,8 @@ async def test_channel_is_unsubscribed_after_its_last_follower(harness: FollowHa
 
 async def test_leaving_follower_does_not_disturb_another(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as stays:
-        with harness.follower.follow(writer.run_id) as leaves:
+    with harness.followers.follow(writer.run_id) as stays:
+        with harness.followers.follow(writer.run_id) as leaves:
             await asyncio.gather(catch_up(stays), catch_up(leaves))
         await writer.write()
 
@@ -237,13 +237,13 @@ async def test_follower_that_returns_immediately_misses_no_entries(harness: Foll
     cursor = START
     read_offsets: list[int] = []
     for _ in range(50):
-        with harness.follower.follow(writer.run_id, cursor) as following:
+        with harness.followers.follow(writer.run_id, cursor) as follower:
             await writer.write(2)
-            read_offsets += offsets(await next_entries(following))
-            cursor = following.cursor
-    with harness.follower.follow(writer.run_id, cursor) as following:
+            read_offsets += offsets(await next_entries(follower))
+            cursor = follower.cursor
+    with harness.followers.follow(writer.run_id, cursor) as follower:
         await writer.close()
-        read_offsets += offsets(await follow_to_end(following))
+        read_offsets += offsets(await follow_to_end(follower))
 
     assert read_offsets == list(range(1, 103))
 
@@ -253,8 +253,8 @@ async def test_two_hundred_followers_share_few_connections(harness: FollowHarnes
     await asyncio.gather(*(writer.write(5) for writer in writers))
 
     async def follow(writer: OffsetWriter) -> list[Entry]:
-        with harness.follower.follow(writer.run_id) as following:
-            return await follow_to_end(following)
+        with harness.followers.follow(writer.run_id) as follower:
+            return await follow_to_end(follower)
 
     following = [asyncio.create_task(follow(writer)) for writer in writers for _ in range(10)]
     await until(all_subscribed(harness, 20))

@@ -13,7 +13,7 @@ from shared.streams.event_stream import (
     Entry,
 )
 from shared.streams.events import Finish, Start, TextDelta, TextStart, decode
-from shared.streams.follow import Follower, Following
+from shared.streams.follow import Follower, FollowerFactory
 from tests.support.fakes.runs import new_run
 from tests.support.follow_harness import (
     MAX_BYTES,
@@ -34,9 +34,9 @@ from worker.output.writer import GroupCommit, RunWriter
 
 async def test_killed_connection_loses_no_entries(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as following:
-        await catch_up(following)
-        following_to_end = asyncio.create_task(follow_to_end(following))
+    with harness.followers.follow(writer.run_id) as follower:
+        await catch_up(follower)
+        following_to_end = asyncio.create_task(follow_to_end(follower))
         for _ in range(5):
             await write_one_by_one(writer, 20)
             assert await harness.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
@@ -57,13 +57,13 @@ async def resubscribed(harness: FollowHarness, run_id: str) -> None:
 
 async def test_follower_finds_an_end_published_while_disconnected(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as following:
-        await catch_up(following)
+    with harness.followers.follow(writer.run_id) as follower:
+        await catch_up(follower)
         await harness.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await writer.write(3)
         await writer.close()
 
-        assert offsets(await follow_to_end(following)) == [1, 2, 3, 4, 5]
+        assert offsets(await follow_to_end(follower)) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("received", [[3], [1, 3], [2, 3], [3, 1]])
@@ -72,23 +72,23 @@ async def test_follower_reads_lost_messages_from_the_stream(
 ) -> None:
     writer = await harness.begin_run()
     await writer.write(3)
-    following = Following(harness.stream, writer.run_id, START, MAX_BYTES)
+    follower = Follower(harness.stream, writer.run_id, START, MAX_BYTES)
 
     for offset in received:
-        following.on_message(b"1-%d %d" % (offset, offset))
+        follower.on_message(b"1-%d %d" % (offset, offset))
 
-    assert offsets(await follow_until(following, 3)) == [1, 2, 3]
+    assert offsets(await follow_until(follower, 3)) == [1, 2, 3]
 
 
 async def test_duplicate_message_is_read_once(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
     await writer.write(3)
-    following = Following(harness.stream, writer.run_id, START, MAX_BYTES)
+    follower = Follower(harness.stream, writer.run_id, START, MAX_BYTES)
 
     for message in (b"1-1 1\n1-2 2", b"1-1 1", b"1-2 2\n1-3 3", b"1-3 3"):
-        following.on_message(message)
+        follower.on_message(message)
 
-    assert offsets(await follow_until(following, 3)) == [1, 2, 3]
+    assert offsets(await follow_until(follower, 3)) == [1, 2, 3]
     assert harness.stream.reads == 0
 
 
@@ -99,21 +99,21 @@ async def test_read_returns_nothing_while_redis_is_unavailable(
     writer = await harness.begin_run()
     await writer.write(3)
     harness.stream.failures = [RedisConnectionError(), RedisTimeoutError(), OSError()]
-    following = Following(harness.stream, writer.run_id, START, MAX_BYTES)
+    follower = Follower(harness.stream, writer.run_id, START, MAX_BYTES)
 
-    following.on_gap()
+    follower.on_gap()
 
-    assert [offsets(await following.read()) for _ in range(4)] == [[], [], [], [1, 2, 3]]
+    assert [offsets(await follower.read()) for _ in range(4)] == [[], [], [], [1, 2, 3]]
 
 
 async def test_slow_reader_rereads_the_stream_without_affecting_others(
     harness: FollowHarness,
 ) -> None:
     writer = await harness.begin_run()
-    narrow = Follower(harness.stream, harness.subscriber, max_bytes=5_000)
+    narrow = FollowerFactory(harness.stream, harness.subscriber, max_bytes=5_000)
     with (
         narrow.follow(writer.run_id) as slow,
-        harness.follower.follow(writer.run_id) as fast,
+        harness.followers.follow(writer.run_id) as fast,
     ):
         await asyncio.gather(catch_up(slow), catch_up(fast))
         reads = harness.stream.reads
@@ -133,7 +133,7 @@ async def test_slow_reader_returns_to_live_messages_after_catch_up(
     harness: FollowHarness,
 ) -> None:
     writer = await harness.begin_run()
-    narrow = Follower(harness.stream, harness.subscriber, max_bytes=5_000)
+    narrow = FollowerFactory(harness.stream, harness.subscriber, max_bytes=5_000)
     with narrow.follow(writer.run_id) as slow:
         await catch_up(slow)
         await writer.write(10, size=1_000)
@@ -150,13 +150,13 @@ async def test_fast_reader_never_rereads_the_stream(
     harness: FollowHarness,
 ) -> None:
     writer = await harness.begin_run()
-    narrow = Follower(harness.stream, harness.subscriber, max_bytes=5_000)
-    with narrow.follow(writer.run_id) as following:
-        await catch_up(following)
+    narrow = FollowerFactory(harness.stream, harness.subscriber, max_bytes=5_000)
+    with narrow.follow(writer.run_id) as follower:
+        await catch_up(follower)
         reads = harness.stream.reads
         for offset in range(1, 21):
             await writer.write(size=1_000)
-            assert offsets(await next_entries(following)) == [offset]
+            assert offsets(await next_entries(follower)) == [offset]
 
         assert harness.stream.reads == reads
 
@@ -165,12 +165,12 @@ async def test_message_over_the_buffer_limit_is_read_from_the_stream(
     harness: FollowHarness,
 ) -> None:
     writer = await harness.begin_run()
-    with harness.follower.follow(writer.run_id) as following:
-        await catch_up(following)
+    with harness.followers.follow(writer.run_id) as follower:
+        await catch_up(follower)
 
         await writer.write(size=2 * MAX_BYTES)
 
-        [entry] = await next_entries(following)
+        [entry] = await next_entries(follower)
         assert len(entry.data) > 2 * MAX_BYTES
 
 
@@ -191,9 +191,9 @@ async def follow_through_restart(harness: FollowHarness, valkey: Valkey) -> None
     run = new_run()
     await harness.runs.create(run)
     takeover = await harness.stream.take_over(run.id)
-    with harness.follower.follow(run.id) as following:
-        await catch_up(following)
-        following_to_end = asyncio.create_task(follow_to_end(following))
+    with harness.followers.follow(run.id) as follower:
+        await catch_up(follower)
+        following_to_end = asyncio.create_task(follow_to_end(follower))
         async with GroupCommit(harness.stream) as commit:
             writer = RunWriter(
                 commit,
