@@ -2,24 +2,19 @@
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
 import structlog
 from openai import AsyncOpenAI
 from pydantic_ai.exceptions import (
-    FallbackExceptionGroup,
     ModelAPIError,
     ModelAuthenticationError,
     ModelNotFoundError,
     ModelRequestRejectedError,
 )
-from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.tools import RunContext
 
 from shared.errors import SettingsError
 from shared.providers.names import (
@@ -36,7 +31,7 @@ from shared.settings.live_settings import LiveSettings
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
 from worker.models.profiles.profile_settings import profile_overrides
-from worker.models.run_failures import failure_of, upstream_error_of
+from worker.models.run_failures import upstream_error_of
 from worker.models.traced_model import traced
 from worker.models.transport.error_texts import REQUEST_REASONS
 from worker.models.transport.unusable_response import UnusableResponse
@@ -71,6 +66,9 @@ class ModelRegistry:
     def get(self, name: str) -> Model:
         """Return a model, with its fallbacks, by `provider/model` or by a bare name.
 
+        The next fallback is tried as soon as a model fails before its first event. The run itself
+        retries, after a pause and from the start of the chain, only if all models fail.
+
         Raises:
             ModelNotFoundError: if its provider is not configured.
         """
@@ -81,7 +79,7 @@ class ModelRegistry:
         if len(chain) == 1:
             return traced(self._cached_model(settings, chain[0]))
         models = (self._cached_model(settings, name, in_chain=True) for name in chain)
-        return traced(_FallbackChain(*models))
+        return traced(FallbackModel(*models, fallback_on=_tries_next_model))
 
     async def close(self) -> None:
         self._models.clear()
@@ -167,43 +165,6 @@ def _check_default(settings: Settings) -> None:
         )
 
 
-class _FallbackChain(FallbackModel):
-    """Tries the next model as soon as one fails before its first event.
-
-    The run itself retries, after a pause and from the start of the chain, only if all models fail.
-    """
-
-    def __init__(self, *models: Model) -> None:
-        super().__init__(*models, fallback_on=_tries_next_model)
-
-    async def request(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-    ) -> ModelResponse:
-        try:
-            return await super().request(messages, model_settings, model_request_parameters)
-        except FallbackExceptionGroup as group:
-            raise _soonest_retry(group) from group
-
-    @asynccontextmanager
-    async def request_stream(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-        run_context: RunContext[Any] | None = None,
-    ) -> AsyncGenerator[StreamedResponse]:
-        try:
-            async with super().request_stream(
-                messages, model_settings, model_request_parameters, run_context
-            ) as response:
-                yield response
-        except FallbackExceptionGroup as group:
-            raise _soonest_retry(group) from group
-
-
 def _tries_next_model(error: Exception) -> bool:
     """Return whether the next model may succeed: not after an error of the request itself.
 
@@ -215,10 +176,3 @@ def _tries_next_model(error: Exception) -> bool:
     if isinstance(error, ModelAuthenticationError | ModelNotFoundError | UnusableResponse):
         return True
     return isinstance(error, ModelAPIError) and not isinstance(error, ModelRequestRejectedError)
-
-
-def _soonest_retry(group: FallbackExceptionGroup) -> Exception:
-    """Return the error with the shortest retry delay, or the first one if none is retried."""
-    errors: list[Exception] = [e for e in group.exceptions if isinstance(e, Exception)]
-    retried = [error for error in errors if failure_of(error).worker_retries]
-    return min(retried, key=lambda e: failure_of(e).retry_after or 0.0, default=errors[0])

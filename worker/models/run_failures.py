@@ -196,9 +196,10 @@ def _retry_after(error: exceptions.ModelAPIError) -> float | None:
 
 
 def _failure_of_fallbacks(errors: exceptions.FallbackExceptionGroup) -> Failure:
-    """Return the first retryable failure of a chain of fallback models, or else the last one."""
+    """Return the failure with the shortest retry delay, or the first one if none is retried."""
     failures = [failure_of(error) for error in errors.exceptions]
-    return next((failure for failure in failures if failure.worker_retries), failures[-1])
+    retried = [failure for failure in failures if failure.worker_retries]
+    return min(retried, key=lambda failure: failure.retry_after or 0.0, default=failures[0])
 
 
 def _classify(error: Exception) -> Failure:

@@ -84,13 +84,15 @@ async def test_blocked_file_download_is_file_unavailable() -> None:
     assert failure_of(caught.value).code == "file_unavailable"
 
 
-def test_fallback_group_uses_its_retryable_failure() -> None:
-    busy, wrong = exceptions.ModelRateLimitError("m", SECRET), http_error(400)
-    group = exceptions.FallbackExceptionGroup("all failed", [busy, wrong])
-    hopeless = exceptions.FallbackExceptionGroup("all failed", [wrong, wrong])
+def test_fallback_group_uses_the_soonest_retry() -> None:
+    wrong, locked = http_error(400), http_error(401)
+    busy = exceptions.ModelRateLimitError("m", SECRET, retry_after=9)
+    down = exceptions.ModelUnavailableError("m", SECRET, retry_after=4)
+    group = exceptions.FallbackExceptionGroup("all failed", [wrong, busy, down])
+    hopeless = exceptions.FallbackExceptionGroup("all failed", [locked, wrong])
 
-    assert failure_of(group).code == "rate_limited"
-    assert failure_of(hopeless).code == "model_rejected"
+    assert failure_of(group).code == "model_unavailable"
+    assert failure_of(hopeless).code == "model_auth"
 
 
 def test_unknown_error_is_an_internal_error() -> None:
