@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Generator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -35,6 +35,7 @@ from shared.settings.reload import Reload
 from shared.telemetry import logs
 from shared.telemetry.metrics import MODEL_LABELS, set_process_info
 from shared.telemetry.tracing import active, tracing
+from shared.waiting import wait_briefly
 from worker.agents.catalog_publisher import AgentCatalogPublisher
 from worker.agents.registry import AgentRegistry
 from worker.jobs.attempt import RunServices
@@ -196,9 +197,7 @@ async def _wait_for_redis(stores: Stores, stop: asyncio.Event) -> None:
                 log.warning(
                     "worker.redis_unavailable", message="Waiting for Redis", error=str(error)
                 )
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await stop.wait()
+            await wait_briefly(stop, delay)
         else:
             return
 

@@ -7,7 +7,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.http.draining import Draining
+from api.http.exchange import wait_for_disconnect
 from shared.monitoring.snapshot import SystemMonitor, SystemOverview
+from shared.waiting import wait_briefly
 
 _INTERVAL_SECONDS = 2.0
 #: Samples in each event after the first. Repeating some of them lets a slow reader skip an event.
@@ -56,21 +58,13 @@ class SnapshotStream(Response):
         while not self._ended(deadline):
             event = b"event: overview\ndata: %b\n\n" % to_json(overview)
             await send({"type": "http.response.body", "body": event, "more_body": True})
-            await self._pause()
+            await wait_briefly(self._stopped, _INTERVAL_SECONDS)
             overview = await self._monitor.overview(samples=_SAMPLES)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _ended(self, deadline: float) -> bool:
         return self._stopped.is_set() or self._draining.started or time.monotonic() >= deadline
 
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(_INTERVAL_SECONDS):
-                await self._stopped.wait()
-        except TimeoutError:
-            pass
-
     async def _listen_for_disconnect(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await wait_for_disconnect(receive)
         self._stopped.set()

@@ -69,3 +69,9 @@ def is_event_stream(headers: _Headers) -> bool:
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in headers
     )
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has disconnected."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -14,6 +14,7 @@ from api.chat.body_reader import read_body
 from api.chat.message import HistoryMessage
 from api.http import problems
 from api.http.body_model import FAIL_FAST, Name, max_items
+from api.http.exchange import wait_for_disconnect
 from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.openapi.component_schemas import reference
@@ -108,7 +109,7 @@ async def _cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, _T])
         ClientDisconnect: if the client disconnects first.
     """
     working = asyncio.ensure_future(work)
-    disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
+    disconnected = asyncio.ensure_future(wait_for_disconnect(request.receive))
     try:
         await asyncio.wait([working, disconnected], return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -118,8 +119,3 @@ async def _cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, _T])
         disconnected.cancel()
         working.cancel()
         await asyncio.gather(working, disconnected, return_exceptions=True)
-
-
-async def _wait_for_disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

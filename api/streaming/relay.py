@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.http.draining import Draining
+from api.http.exchange import wait_for_disconnect
 from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import STREAM_CLIENTS
 from api.monitoring.tracing import trace_run
@@ -175,8 +176,7 @@ class RelayResponse(Response):
         return b"".join(encode_data(entry.data) for entry in entries)
 
     async def _listen_for_disconnect(self, receive: Receive, follower: Follower) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await wait_for_disconnect(receive)
         self._disconnected = True
         follower.notify()
 

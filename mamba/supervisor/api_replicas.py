@@ -26,6 +26,7 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.telemetry.metrics_folder import METRICS_FOLDER
+from shared.waiting import wait_briefly
 
 log = structlog.stdlib.get_logger()
 
@@ -95,9 +96,7 @@ class ApiReplicas:
             first = False
             died_early = loop.time() - started < _EARLY_DEATH_SECONDS
             delay = min(delay * 2, _MAX_DELAY_SECONDS) if died_early else _MIN_DELAY_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._stopping.wait()
+            await wait_briefly(self._stopping, delay)
 
     async def _run_process(self) -> tuple[int, int]:
         """Run one process until it ends. Returns its id and exit code."""

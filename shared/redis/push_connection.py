@@ -6,7 +6,6 @@ It is written on asyncio and hiredis: redis-py's pub/sub needs twice the CPU per
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, cast
 
 import hiredis
@@ -15,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.redis.client import Argument
 from shared.redis.sentinel import Sentinels
+from shared.waiting import wait_briefly
 
 #: A message that the server pushes: its kind, the channel, and the payload.
 Push = list[bytes]
@@ -76,9 +76,7 @@ class PushConnection(asyncio.Protocol):
         self._received_at = loop.time()
         while not self.closed.is_set() and loop.time() - self._received_at < _SILENCE_SECONDS:
             self.send("PING")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PING_SECONDS):
-                    await self.closed.wait()
+            await wait_briefly(self.closed, _PING_SECONDS)
 
     def close(self) -> None:
         if self._transport is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import structlog
 
@@ -16,6 +16,7 @@ from shared.settings.live_settings import LiveSettings
 from shared.settings.names import Key, dotted
 from shared.telemetry.logs import raise_location
 from shared.telemetry.metrics import SETTINGS_LOADED
+from shared.waiting import wait_briefly
 
 log = structlog.stdlib.get_logger()
 
@@ -47,10 +48,7 @@ class Reload(BackgroundTask):
 
     async def _pause(self) -> bool:
         """Wait until the next poll; return whether SIGHUP ended the wait."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._hangup.wait()
-        signaled = self._hangup.is_set()
+        signaled = await wait_briefly(self._hangup, POLL_SECONDS)
         self._hangup.clear()
         return signaled
 

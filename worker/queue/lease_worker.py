@@ -25,6 +25,7 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.settings import WorkerSettings
 from shared.telemetry.logs import raise_location
+from shared.waiting import wait_briefly
 from worker.queue import lease_scripts
 from worker.telemetry.metrics import LEASES_LOST
 
@@ -245,9 +246,7 @@ class LeaseWorker(Worker):
                 await lease_scripts.return_token(self._redis, wakeup=token[0].decode())
             return
         self._changed.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.poll_delay_s):
-                await self._changed.wait()
+        await wait_briefly(self._changed, self.poll_delay_s)
 
     async def _renew_leases(self) -> None:
         while True:

@@ -5,7 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, cast
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from mamba.operate.deployment import address, open_deployment, open_unchecked
 from mamba.operate.top.screen import View, render
 from mamba.operate.top.session import QUIT_SIGNALS, SAMPLES, Session
 from shared.settings import Settings
+from shared.waiting import wait_briefly
 
 INTERVAL_SECONDS = 2.0
 _DEFAULT_WIDTH = 120
@@ -48,9 +49,7 @@ async def _print_json(settings: Settings, interval: float | None) -> None:
                 overview = await monitor.overview(samples=SAMPLES)
                 if not print_now(overview.model_dump_json()) or interval is None:
                     return
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(interval):
-                        await quitting.wait()
+                await wait_briefly(quitting, interval)
 
 
 @contextmanager
