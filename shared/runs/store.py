@@ -84,19 +84,26 @@ class RunStore:
 
     async def count_failure(self, run_id: str, attempt: int, code: str = "") -> None:
         """Count an attempt as failed, unless its end was recorded before."""
-        await self._record_end(run_id, attempt, f"failed {code}", "failures")
+        await self._record_end(run_id, attempt, "failed", code=code, counter="failures")
 
     async def count_handover(self, run_id: str, attempt: int) -> None:
         """Count an attempt as handed over, unless its end was recorded before."""
-        await self._record_end(run_id, attempt, "handed_over ", "handovers")
+        await self._record_end(run_id, attempt, "handed_over", counter="handovers")
 
     async def record_broken(self, run_id: str, attempt: int) -> None:
         """Record that an attempt ended in an unexpected error. It counts like a crash."""
-        await self._record_end(run_id, attempt, "broken ", "")
+        await self._record_end(run_id, attempt, "broken")
 
-    async def _record_end(self, run_id: str, attempt: int, end: str, counter: str) -> None:
-        await _record_end(
-            self._redis, run=keys.run(run_id), counter=counter, field=f"end:{attempt}", ending=end
+    async def _record_end(
+        self, run_id: str, attempt: int, outcome: str, *, code: str = "", counter: str = ""
+    ) -> None:
+        await _write_end(
+            self._redis,
+            run=keys.run(run_id),
+            field=f"end:{attempt}",
+            outcome=outcome,
+            code=code,
+            counter=counter,
         )
 
     async def hand_back(self, run_id: str) -> float | None:
@@ -113,8 +120,8 @@ class RunStore:
 
     async def usages(self, run_id: str) -> list[str]:
         """Return what each attempt has used."""
-        fields: dict[bytes, bytes] = await self._redis.execute_command("HGETALL", keys.run(run_id))
-        return [value.decode() for name, value in fields.items() if name.startswith(b"usage:")]
+        fields = await self.fields(run_id)
+        return [usage for name, usage in fields.items() if name.startswith("usage:")]
 
     async def swap_trace(self, run_id: str, mine: str) -> str | None:
         """Store this attempt's span data and return the data of the previous attempt.
@@ -172,12 +179,12 @@ def _set_field(*, run: Key, field: str, value: str) -> None: ...
 # An attempt ends once, even if the call is repeated. The field holds its outcome, code and end.
 @redis_script("""
 if redis.call('EXISTS', run) == 0 then return end
-local text = ending .. ' ' .. string.format('%d', now_ms())
+local text = table.concat({outcome, code, string.format('%d', now_ms())}, ' ')
 if redis.call('HSETNX', run, field, text) == 1 and counter ~= '' then
   redis.call('HINCRBY', run, counter, 1)
 end
 """)
-def _record_end(*, run: Key, counter: str, field: str, ending: str) -> None: ...
+def _write_end(*, run: Key, field: str, outcome: str, code: str, counter: str) -> None: ...
 
 
 @redis_script("""
