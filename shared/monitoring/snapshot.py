@@ -162,14 +162,11 @@ class SystemMonitor:
         """Return a snapshot at most one second old. Never raises: check `redis.up`."""
         return await self._snapshots.get(max_age_seconds=_MAX_AGE_SECONDS)
 
-    async def overview(
-        self, *, runs: int = MAX_RUNS, samples: int = SAMPLES_KEPT
-    ) -> SystemOverview:
-        """Return an overview with at most `runs` live and failed runs and the newest samples."""
+    async def overview(self, *, samples: int = SAMPLES_KEPT) -> SystemOverview:
+        """Return an overview with the newest samples."""
         overview = await self._overviews.get(max_age_seconds=_MAX_AGE_SECONDS)
         newest = overview.samples[max(0, len(overview.samples) - samples) :]
-        cut = {"live": overview.live[:runs], "failed": overview.failed[:runs], "samples": newest}
-        return overview.model_copy(update=cut)
+        return overview.model_copy(update={"samples": newest})
 
     async def samples(self, since: int) -> tuple[Sample, ...]:
         """Return the samples after a time (Unix milliseconds by Redis's clock), oldest first."""

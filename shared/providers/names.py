@@ -73,7 +73,7 @@ def queue_for_model(settings: Settings, name: ModelName) -> str:
     return next((queue for p, queue in routes if _matches(settings, name, p)), MAIN_QUEUE)
 
 
-def resolve_requested_model(settings: Settings, name: str | None, *, field: str = "model") -> str:
+def resolve_requested_model(settings: Settings, name: str | None) -> str:
     """Return the model name of a request, or the default model's name if it has none.
 
     Raises:
@@ -84,9 +84,9 @@ def resolve_requested_model(settings: Settings, name: str | None, *, field: str 
     if not is_model_allowed(settings, parse_model_name(settings, name)):
         patterns = ", ".join(settings.models.allowed)
         raise InvalidRequest(
-            f"{field}: This model is not allowed. Use one that matches {patterns}, or omit the "
+            f"model: This model is not allowed. Use one that matches {patterns}, or omit the "
             "field to use the default model. GET /models lists the allowed models.",
-            field=field,
+            field="model",
         )
     return name
 

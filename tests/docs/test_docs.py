@@ -20,6 +20,7 @@ from mamba.codegen.configuration_page import page
 from shared.errors import Refusal, TooManyRequests
 from shared.monitoring.snapshot import LONG_WAIT_MS, NOTICEABLE_WAIT_MS
 from shared.runs.finalize import ORPHANED_TEXT
+from tests.worker.unit.models.test_run_failures import ALL_FAILURES
 from worker.models import run_failures
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ def test_errors_page_lists_every_refusal() -> None:
 
 def test_errors_page_lists_every_failure_code() -> None:
     documented = {row.code: row[2:] for row in FAILED}
-    known = {f.code: (f.text, f.worker_retries, f.retryable) for f in run_failures.ALL_FAILURES}
+    known = {f.code: (f.text, f.worker_retries, f.retryable) for f in ALL_FAILURES}
 
     assert documented == {**known, "lost": (ORPHANED_TEXT, False, True)}
 

@@ -20,7 +20,7 @@ from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
 from shared.runs.run import Run
 from shared.runs.store import RunStore
-from shared.settings import OpenAISettings, RunSettings, Settings
+from shared.settings import LimitSettings, OpenAISettings, RunSettings, Settings
 from shared.settings.live_settings import LiveSettings
 from shared.streams.event_stream import Append, RedisEventStream, read_all
 from shared.streams.events import Data as DataEvent
@@ -114,6 +114,7 @@ class RunChatHarness:
             models,
             max_steps=lambda: self.settings.max_steps,
             timeouts=lambda _: self.timeouts,
+            max_file_bytes=lambda: LimitSettings().file_bytes,
         )
 
     async def run(self, *responses: Sequence[Piece]) -> None:

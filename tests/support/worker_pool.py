@@ -59,7 +59,7 @@ class PoolWorker:
         self.stop = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.work = work
-        queues = {"queues": options.pop("queues")} if "queues" in options else {}
+        queues = options.pop("queues", lambda: (keys.QUEUE,))
         settings: dict[str, Any] = {
             "concurrency": 20,
             "lease_seconds": LEASE,
@@ -73,7 +73,7 @@ class PoolWorker:
             on_lease_lost=self._on_lost,
             on_dropped=self._on_dropped,
             settings=WorkerSettings(**settings),
-            **queues,
+            queues=queues,
         )
 
     async def _run(self, _: dict[str, Any], args: dict[str, Any]) -> None:

@@ -27,7 +27,6 @@ from pydantic_ai.toolsets import AbstractToolset
 from pydantic_ai.usage import RunUsage
 
 from shared.queue.job import RunChat
-from shared.settings import LimitSettings
 from shared.streams.events import FinishReason
 from shared.streams.transcript import Transcript
 from worker.agents.definition import AgentDefinition, AnyAgent
@@ -69,7 +68,7 @@ class AgentEngine:
         *,
         max_steps: Callable[[], int],
         timeouts: Callable[[str], StreamTimeouts],
-        max_file_bytes: Callable[[], int] = lambda: LimitSettings().file_bytes,
+        max_file_bytes: Callable[[], int],
     ) -> None:
         """`timeouts` takes a model's name. `max_file_bytes` limits files referenced by URL."""
         self.definition = definition

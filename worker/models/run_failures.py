@@ -153,13 +153,6 @@ FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
     aiohttp.ClientError: MODEL_ERROR,
 }
 
-#: All failures listed in `docs/reference/errors.md`.
-ALL_FAILURES = frozenset(
-    {*FAILURES_BY_ERROR.values(), *FAILURES_BY_STATUS.values(), *FAILURES_BY_REASON.values()}
-    | {NO_FILE, NO_CONNECTION}
-    | {TIMED_OUT, CRASHED, DROPPED, UNKNOWN_AGENT, INTERRUPTED, UNREADABLE, INTERNAL}
-)
-
 #: The module of pydantic-ai that fetches files by URL.
 _FETCH_MODULE = "pydantic_ai._ssrf"
 

@@ -52,7 +52,7 @@ class LeaseWorker(Worker):
         settings: WorkerSettings,
         on_lease_lost: Callable[[str], None],
         on_dropped: Callable[[str], Awaitable[None]],
-        queues: Callable[[], Sequence[str]] = lambda: (keys.QUEUE,),
+        queues: Callable[[], Sequence[str]],
     ) -> None:
         super().__init__(
             functions,

@@ -15,7 +15,7 @@ from shared.processes.api_processes import ApiRecord
 from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
 from shared.runs.failure_meanings import MEANINGS
-from worker.models import run_failures
+from tests.worker.unit.models.test_run_failures import ALL_FAILURES
 
 NOW = 1_800_000_000_000
 
@@ -233,6 +233,6 @@ def test_key_presses_are_parsed() -> None:
 
 
 def test_each_failure_code_has_a_meaning() -> None:
-    codes = {failure.code for failure in run_failures.ALL_FAILURES}
+    codes = {failure.code for failure in ALL_FAILURES}
 
     assert set(MEANINGS) == codes | {"lost"}

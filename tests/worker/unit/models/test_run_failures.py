@@ -7,9 +7,16 @@ from pydantic_ai.messages import DocumentUrl
 from pydantic_ai.models import download_item
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
-from worker.models.run_failures import ALL_FAILURES, INTERNAL, failure_of
+from worker.models import run_failures
+from worker.models.run_failures import INTERNAL, Failure, failure_of
 
 SECRET = "sk-secret"
+#: All failures of runs except `lost`, which the API reports.
+ALL_FAILURES = frozenset(
+    {value for value in vars(run_failures).values() if isinstance(value, Failure)}
+    | {*run_failures.FAILURES_BY_ERROR.values(), *run_failures.FAILURES_BY_STATUS.values()}
+    | {*run_failures.FAILURES_BY_REASON.values()}
+)
 
 
 def http_error(status: int, body: object = None) -> exceptions.ModelHTTPError:
