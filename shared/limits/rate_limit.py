@@ -15,6 +15,22 @@ from shared.settings import LimitSettings
 
 Policy = Literal["runs", "titles"]
 
+#: Lua that takes from a bucket. Times are in microseconds; `interval` is the time of one token.
+RATE_BUCKET = """
+local function spent_of(bucket, now, interval, burst)
+  local full = tonumber(redis.call('GET', bucket) or '0')
+  return math.max(0, math.min(full - now, interval * burst))
+end
+local function is_empty(spent, interval, burst)
+  return spent > interval * (burst - 1) + 1
+end
+local function take(bucket, now, interval, spent)
+  spent = spent + interval
+  redis.call('SET', bucket, string.format('%.0f', now + spent), 'PX', math.ceil(spent / 1000))
+  return spent
+end
+"""
+
 _NOUNS: dict[Policy, str] = {"runs": "answers", "titles": "titles"}
 
 
@@ -59,14 +75,13 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
 
 
 # Takes one from the bucket. Returns the microseconds that are spent, negative if it refused.
-@redis_script("""
-local now = now_us()
-local interval = 60000000 / per_minute
-local full = tonumber(redis.call('GET', bucket) or '0')
-local spent = math.max(0, math.min(full - now, interval * burst))
-if spent > interval * (burst - 1) + 1 then return -math.ceil(spent) end
-spent = spent + interval
-redis.call('SET', bucket, string.format('%.0f', now + spent), 'PX', math.ceil(spent / 1000))
-return math.ceil(spent)
-""")
+@redis_script(
+    RATE_BUCKET,
+    """
+local now, interval = now_us(), 60000000 / per_minute
+local spent = spent_of(bucket, now, interval, burst)
+if is_empty(spent, interval, burst) then return -math.ceil(spent) end
+return math.ceil(take(bucket, now, interval, spent))
+""",
+)
 def _take(*, bucket: Key, per_minute: int, burst: int) -> int: ...

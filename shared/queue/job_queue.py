@@ -82,15 +82,16 @@ class JobQueue:
 
 
 # Does nothing if the job exists: the call may be repeated.
-@redis_script("""
+@redis_script(
+    PUSH_WAKEUP,
+    """
 if redis.call('EXISTS', job) == 1 then return end
 redis.call('SET', job, payload, 'PX', ttl_ms)
 redis.call('ZADD', queue, now_ms(), job_id)
-if redis.call('LLEN', wakeup) < 1000 then redis.call('LPUSH', wakeup, '1') end
-for _, key in ipairs({queue, wakeup}) do
-  if redis.call('PTTL', key) < ttl_ms then redis.call('PEXPIRE', key, ttl_ms) end
-end
-""")
+if redis.call('PTTL', queue) < ttl_ms then redis.call('PEXPIRE', queue, ttl_ms) end
+push_wakeup(wakeup, ttl_ms)
+""",
+)
 def _enqueue_title(
     *, job: Key, queue: Key, wakeup: Key, job_id: str, payload: bytes, ttl_ms: int
 ) -> None: ...

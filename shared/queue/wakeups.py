@@ -1,10 +1,11 @@
 """Wakeup tokens: each one wakes an idle worker of its queue."""
 
-#: Lua that pushes a token. The queue's tokens expire a minute after this push, or after the next
-#: admission's or title's TTL.
+#: Lua that pushes a token, unless the queue has so many that all of its workers are busy anyway.
+#: The queue's tokens last at least for the job's TTL, or for a minute if it is omitted.
 PUSH_WAKEUP = """
-local function push_wakeup(wakeup)
-  redis.call('LPUSH', wakeup, '1')
-  redis.call('PEXPIRE', wakeup, 60000)
+local function push_wakeup(wakeup, ttl_ms)
+  local ttl = ttl_ms or 60000
+  if redis.call('LLEN', wakeup) < 1000 then redis.call('LPUSH', wakeup, '1') end
+  if redis.call('PTTL', wakeup) < ttl then redis.call('PEXPIRE', wakeup, ttl) end
 end
 """

@@ -26,8 +26,6 @@ from shared.settings import LimitSettings
 #: Maximum time that a run waits for the run that it supersedes to end.
 SUPERSEDE_SECONDS = 6.0
 
-#: Maximum number of wakeup tokens of a queue. Beyond it, all workers are busy anyway.
-_MAX_WAKEUP_TOKENS = 1000
 #: Bounds of `Retry-After` under overload, in seconds.
 _MIN_RETRY_AFTER, _MAX_RETRY_AFTER = 1.0, 30.0
 
@@ -59,8 +57,6 @@ class Admitted:
 @dataclass(frozen=True, slots=True)
 class NotNewest:
     """The chat has a newer run than the one to continue."""
-
-    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +103,6 @@ class Admission:
             queue_name=run.queue,
             payload=encode_job(job),
             ttl_ms=self._ttl_ms,
-            max_wakeup_tokens=_MAX_WAKEUP_TOKENS,
             supersede_ms=int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
             fingerprint=idempotency.fingerprint if idempotency else "",
             continued_runs=" ".join(run.continues),
@@ -159,15 +154,17 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNe
         case b"occupied":
             return Occupied(decode_field(run_id))
         case b"not_newest":
-            return NotNewest(decode_field(run_id))
+            return NotNewest()
         case b"rate":
             raise rate_limit.exceeded("runs", int(number), limits)
         case b"runs":
             raise _too_many_runs(int(number), limits)
         case b"queue":
             raise QueueFull(retry_after=_retry_after(int(number)))
-        case _:
+        case b"mismatch":
             raise IdempotencyMismatch
+        case _:
+            raise AssertionError(verdict)
 
 
 def decode_field(reply: bytes | int) -> str:

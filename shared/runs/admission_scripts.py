@@ -6,6 +6,8 @@ of the oldest members, and the scripts check the 16 oldest.
 
 from typing import TypedDict, Unpack
 
+from shared.limits.rate_limit import RATE_BUCKET
+from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis.scripts import Arguments, Key, OptionalKey, redis_script
 
 #: Verdict, run id, superseded run id or '', and a number: the microseconds spent of the rate, or
@@ -33,7 +35,6 @@ class AdmissionParameters(TypedDict):
     queue_name: str
     payload: bytes
     ttl_ms: int
-    max_wakeup_tokens: int
     #: How long to wait for a superseded run; 0: the run must not supersede another.
     supersede_ms: int
     #: Of the request with the idempotency key, or ''.
@@ -50,8 +51,7 @@ _STATE = """
 local now_micros = now_us()
 local now = math.floor(now_micros / 1000)
 local interval = requests_per_minute == 0 and 0 or 60000000 / requests_per_minute
-local full = tonumber(redis.call('GET', rate) or '0')
-local spent = math.max(0, math.min(full - now_micros, interval * burst))
+local spent = spent_of(rate, now_micros, interval, burst)
 local superseded = ''
 """
 
@@ -77,7 +77,8 @@ local function check_chat()
   local newest = redis.call('GET', chat)
   local continued = string.match(continued_runs, '%S+$')
   if continued and newest ~= continued then
-    return {newest and is_live(newest) and 'occupied' or 'not_newest', newest or '', '', 0}
+    if newest and is_live(newest) then return {'occupied', newest, '', 0} end
+    return {'not_newest', '', '', 0}
   end
   superseded = newest and is_live(newest) and newest or ''
   if superseded ~= '' and supersede_ms == 0 then return {'occupied', superseded, '', 0} end
@@ -102,7 +103,7 @@ local function decide()
   end
   local refusal = check_chat()
   if refusal then return refusal end
-  if interval > 0 and spent > interval * (burst - 1) + 1 then
+  if interval > 0 and is_empty(spent, interval, burst) then
     return {'rate', '', '', math.ceil(spent)}
   end
   refusal = check_live_runs()
@@ -119,24 +120,20 @@ local function admit()
   redis.call('SET', job, payload, 'PX', ttl_ms)
   if superseded ~= '' then
     due = now + supersede_ms
-  elseif redis.call('LLEN', wakeup) < max_wakeup_tokens then
-    redis.call('LPUSH', wakeup, '1')
+  else
+    push_wakeup(wakeup, ttl_ms)
   end
   redis.call('ZADD', queue, due, run_id)
   redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
   redis.call('ZADD', queue_names, now, queue_name)
   redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
   redis.call('ZADD', live_runs, now, run_id)
-  if interval > 0 then
-    spent = spent + interval
-    local full_at = string.format('%.0f', now_micros + spent)
-    redis.call('SET', rate, full_at, 'PX', math.ceil(spent / 1000))
-  end
+  if interval > 0 then spent = take(rate, now_micros, interval, spent) end
   if idempotency then
     redis.call('HSET', idempotency, 'run', run_id, 'fingerprint', fingerprint)
     redis.call('PEXPIRE', idempotency, ttl_ms)
   end
-  for _, key in ipairs({queue, queue_names, wakeup, live_runs}) do
+  for _, key in ipairs({queue, queue_names, live_runs}) do
     redis.call('PEXPIRE', key, ttl_ms)
   end
   return admitted(run_id, superseded)
@@ -147,6 +144,8 @@ end
 # For one server that holds everything: reads the hashes of other runs. `admission_mark` is the
 # run's own hash.
 @redis_script(
+    PUSH_WAKEUP,
+    RATE_BUCKET,
     _STATE,
     """
 local run = admission_mark
@@ -190,12 +189,14 @@ def admit(
 
 
 # For split storage: the runs are on another server, so the caller passes what it read of them as
-# `<run>=<live | ended | gone>`. Two more verdicts request more: `look` names runs to read, `make`
-# requests that this run be stored, and names those too and the run to supersede.
+# `<run>=<live | ended | gone>`. Two more verdicts request more: `read_states` names runs to
+# read, `store_run` requests that this run be stored, and names those too and the run to supersede.
 #
 # `admission_mark` is a separate key. It holds the superseded run, for as long as a call whose reply
 # was lost may be repeated. A run without a job is not live, even if its end was not recorded here.
 @redis_script(
+    PUSH_WAKEUP,
+    RATE_BUCKET,
     _STATE,
     """
 local known, unknown = {}, {}
@@ -221,11 +222,11 @@ end
     """
 local outcome = decide()
 if #unknown > 0 then
-  return {outcome and 'look' or 'make', table.concat(unknown, ' '), '', 0}
+  return {outcome and 'read_states' or 'store_run', table.concat(unknown, ' '), '', 0}
 end
 if outcome then return outcome end
 if run_is_stored == 0 or (superseded ~= '' and superseded ~= stored_superseded) then
-  return {'make', '', superseded, 0}
+  return {'store_run', '', superseded, 0}
 end
 return admit()
 """,

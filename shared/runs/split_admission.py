@@ -48,9 +48,9 @@ class SplitAdmission(Admission):
                 mark_ttl_ms=_MARK_MS,
             )
             verdict, text, other, _ = reply
-            if verdict == b"make":
+            if verdict == b"store_run":
                 stored = await self._store(run, stored, decode_field(other))
-            if verdict not in (b"look", b"make"):
+            if verdict not in (b"read_states", b"store_run"):
                 break
             known |= await self._read_states(decode_field(text).split())
         await self._clean_up(run, reply, stored=stored is not None)

@@ -90,15 +90,14 @@ async def test_chat_id_cannot_reach_the_chat_of_another_owner(harness: Admission
     assert await harness.chats.newest_run("", "a:b:c") is None
 
 
-async def test_wakeup_tokens_are_capped(
-    harness: AdmissionHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.runs.admission._MAX_WAKEUP_TOKENS", 3)
+async def test_wakeup_tokens_are_capped(harness: AdmissionHarness) -> None:
+    tokens = ["1"] * 998
+    await harness.redis.execute_command("LPUSH", keys.wakeup(keys.QUEUE), *tokens)
 
     for number in range(5):
         await harness.admit(f"run-{number}")
 
-    assert await harness.wakeup_tokens() == 3
+    assert await harness.wakeup_tokens() == 1000
     assert len(await harness.queued_jobs()) == 5
 
 
@@ -311,7 +310,7 @@ async def test_concurrent_requests_with_one_key_create_one_run(harness: Admissio
         *(harness.admit(f"run-{number}", idempotency=key) for number in range(50))
     )
 
-    assert len({outcome.run_id for outcome in outcomes}) == 1
+    assert len({outcome.run_id for outcome in outcomes if isinstance(outcome, Admitted)}) == 1
     assert len(await harness.queued_jobs()) == 1
 
 
@@ -354,11 +353,11 @@ async def test_second_continuation_of_a_run_changes_nothing(
 
     await harness.end("run-2")
     late = await harness.admit("run-3", chat=CHAT, continues=("run-1",), supersede=supersede)
-    assert late == NotNewest("run-2")
+    assert late == NotNewest()
 
 
 async def test_run_of_an_expired_chat_is_not_continued(harness: AdmissionHarness) -> None:
-    assert await harness.admit("run-2", chat=CHAT, continues=("run-1",)) == NotNewest("")
+    assert await harness.admit("run-2", chat=CHAT, continues=("run-1",)) == NotNewest()
 
 
 async def test_known_returns_the_run_of_an_idempotency_key(harness: AdmissionHarness) -> None:
