@@ -20,14 +20,19 @@ def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type", "object") != "object":
         raise PydanticCustomError("schema", "Must describe an object: set `type` to `object`")
     if len(to_json(schema)) > _SCHEMA_BYTES:
-        raise PydanticCustomError("too_large", "Must not be larger than 16,384 bytes")
+        raise PydanticCustomError(
+            "too_large",
+            "Must not be larger than {maximum} bytes",
+            {"maximum": f"{_SCHEMA_BYTES:,}"},
+        )
     if expands_beyond(_MAX_EXPANDED_NODES, schema):
         raise PydanticCustomError(
             "too_large",
-            "Must not have more than 1,000 objects and lists after `$ref`s are resolved",
+            "Must not have more than {maximum} objects and lists after `$ref`s are resolved",
+            {"maximum": f"{_MAX_EXPANDED_NODES:,}"},
         )
     if (error := find_schema_error(schema)) is not None:
-        raise PydanticCustomError("schema", error)  # pyright: ignore[reportArgumentType]  (a template without fields)
+        raise PydanticCustomError("schema", "{error}", {"error": error})
     return schema
 
 

@@ -32,7 +32,9 @@ def max_items(limit: Literal["messages", "parts"]) -> BeforeValidator:
         limits = cast("LimitSettings", info.context) or LimitSettings()
         maximum: int = getattr(limits, limit)
         if _length(value) > maximum:
-            raise PydanticCustomError("too_large", f"At most {maximum:,} {limit}.")  # pyright: ignore[reportArgumentType]  (a template without fields)
+            raise PydanticCustomError(
+                "too_large", "At most {maximum} {what}.", {"maximum": f"{maximum:,}", "what": limit}
+            )
         return value
 
     return BeforeValidator(check)
@@ -48,7 +50,9 @@ def is_too_deep(value: object) -> bool:
 
 def _check_depth(value: object) -> object:
     if is_too_deep(value):
-        raise PydanticCustomError("too_deep", "Nested deeper than 100 levels.")
+        raise PydanticCustomError(
+            "too_deep", "Nested deeper than {maximum} levels.", {"maximum": _MAX_DEPTH}
+        )
     return value
 
 
