@@ -115,7 +115,7 @@ class _NodeSubscriber(Subscriber):
     def __init__(
         self, cluster: ClusterClient, node: Address, *, name: str, wakeup: asyncio.Event
     ) -> None:
-        self._configure({**cluster.options, "host": node.host, "port": node.port}, name)
+        super().__init__({**cluster.options, "host": node.host, "port": node.port}, name=name)
         self._cluster = cluster
         self._node = node
         self._wakeup = wakeup

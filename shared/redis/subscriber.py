@@ -40,11 +40,9 @@ class Subscriber(BackgroundTask):
     #: Kinds of pushed messages: a publication, the start and the end of a subscription.
     KINDS = (b"message", b"subscribe", b"unsubscribe")
 
-    def __init__(self, url: str, *, name: str) -> None:
-        self._configure(connection_options(url), name)
-
-    def _configure(self, options: Mapping[str, Any], name: str) -> None:
-        self._options = options
+    def __init__(self, server: str | Mapping[str, Any], *, name: str) -> None:
+        """`server` is a URL, or redis-py's options of a connection."""
+        self._options = connection_options(server) if isinstance(server, str) else server
         self._name = name
         self._listeners: dict[bytes, set[Listener]] = {}
         self._subscribed: set[bytes] = set()
