@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any, Self, cast
 
 from openai import AsyncStream
@@ -19,7 +18,7 @@ from worker.models.chat.chat_model import ChatModel
 from worker.models.chat.reasoning import TAGGED_FIELD, reasoning_in
 from worker.models.chat.stream_repair import repair_stream
 from worker.models.endpoint import Endpoint
-from worker.models.endpoint_errors import AuthenticationError, ModelBackendError, map_errors
+from worker.models.endpoint_errors import AuthenticationError, ModelBackendError
 from worker.models.profiles.model_profile import ModelProfile, get_profile
 
 _HEALTH_SECONDS = 5.0
@@ -103,7 +102,7 @@ class OpenAICompatibleBackend(ModelBackend):
             ModelBackendError: if the endpoint is unreachable or fails in another way.
         """
         request = self._request(messages, tools, temperature, max_tokens, kwargs)
-        with self._map_errors():
+        with self._endpoint.map_errors(self._model):
             completion: ChatCompletion = await self._create(stream=False, **request)
         if not completion.choices:
             raise ModelBackendError("The model endpoint returned no choices.", model=self.model)
@@ -125,7 +124,7 @@ class OpenAICompatibleBackend(ModelBackend):
         """
         options = {"stream_options": {"include_usage": True}, **kwargs}
         request = self._request(messages, tools, temperature, max_tokens, options)
-        with self._map_errors():
+        with self._endpoint.map_errors(self._model):
             async with self._streaming(request) as chunks:
                 async for chunk in _stream_chunks(repair_stream(chunks)):
                     yield chunk
@@ -150,16 +149,8 @@ class OpenAICompatibleBackend(ModelBackend):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
-
-    def _map_errors(self):  # noqa: ANN202  (a contextlib type)
-        return map_errors(self._model, secrets=tuple(self._endpoint.secrets))
 
     def _request(
         self,

@@ -120,9 +120,9 @@ class Endpoint:
             if error.upstream is None or error.upstream.reason in _NO_CHAT_REASONS:
                 raise
 
-    def map_errors(self) -> AbstractContextManager[None]:
+    def map_errors(self, model: str | None = None) -> AbstractContextManager[None]:
         """Convert the client's errors to ModelBackendError, without the endpoint's secrets."""
-        return map_errors(None, secrets=tuple(self.secrets))
+        return map_errors(model, secrets=tuple(self.secrets))
 
     async def __aenter__(self) -> Self:
         return self
