@@ -4,7 +4,6 @@ They are not in the OpenAPI document, because they change together with the page
 """
 
 import asyncio
-from asyncio import wait_for
 from typing import Annotated, Any
 
 import structlog
@@ -67,7 +66,8 @@ async def stream(process: CurrentProcess) -> Response:
 async def show_run(process: CurrentProcess, run_id: _Id, response: Response) -> dict[str, Any]:
     """Return a run's record, without its messages."""
     response.headers.update(_NO_STORE)
-    return await wait_for(process.run_control.describe(run_id), _REDIS_SECONDS)
+    async with asyncio.timeout(_REDIS_SECONDS):
+        return await process.run_control.describe(run_id)
 
 
 @router.get("/runs/{run_id}/events")
@@ -92,7 +92,8 @@ async def follow_run(
 
 @router.post("/runs/{run_id}/stop")
 async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
-    run = await wait_for(process.run_control.stop_live(run_id), _REDIS_SECONDS)
+    async with asyncio.timeout(_REDIS_SECONDS):
+        run = await process.run_control.stop_live(run_id)
     log.info(
         "ops.run_stopped", message="Operator stopped a run", run_id=run_id, operator=caller.owner
     )
@@ -101,7 +102,8 @@ async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> Comm
 
 @router.post("/runs/{run_id}/requeue")
 async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
-    run = await wait_for(process.run_control.requeue(run_id), _REDIS_SECONDS)
+    async with asyncio.timeout(_REDIS_SECONDS):
+        run = await process.run_control.requeue(run_id)
     log.info(
         "ops.run_requeued", message="Operator requeued a run", run_id=run_id, operator=caller.owner
     )
@@ -110,7 +112,8 @@ async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> C
 
 @router.post("/workers/{worker_id}/drain")
 async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> CommandResult:
-    await wait_for(process.run_control.drain(worker_id), _REDIS_SECONDS)
+    async with asyncio.timeout(_REDIS_SECONDS):
+        await process.run_control.drain(worker_id)
     log.info(
         "ops.worker_drained",
         message="Operator drained a worker",

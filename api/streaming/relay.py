@@ -39,7 +39,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class RelayContext:
-    """The objects that all relays of a process share."""
+    """The services and settings that one relay uses."""
 
     followers: FollowerFactory
     draining: Draining
@@ -153,7 +153,7 @@ class RelayResponse(Response):
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
-        last = entries[-1].data == DONE
+        last = entries[-1].is_last
         await _send_body(send, encode_sse(entries, self._run_id.encode()), more=not last)
         return last
 

@@ -38,9 +38,9 @@ _FILE_SECONDS = 20
 _TOTAL_SECONDS = 60
 #: Concurrent downloads of one conversation.
 _CONCURRENT_DOWNLOADS = 4
-#: All files of a conversation together may be this many times the size limit of one file. URLs cost
-#: their sender nothing, but their content occupies the worker's memory.
-_MAX_TOTAL_FILES = 10
+#: All files of a conversation together may have this many times the size limit of one file. URLs
+#: cost their sender nothing, but their content occupies the worker's memory.
+_TOTAL_SIZE_FACTOR = 10
 
 
 def binary_content(
@@ -94,7 +94,7 @@ class _Download:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._remaining_bytes = _MAX_TOTAL_FILES * max_bytes
+        self._remaining_bytes = _TOTAL_SIZE_FACTOR * max_bytes
         self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
         self._deadline = asyncio.get_running_loop().time() + _TOTAL_SECONDS
 
