@@ -17,7 +17,7 @@ from shared.monitoring.snapshot import (
     SystemMonitor,
     SystemSnapshot,
 )
-from shared.providers.health import ProviderReport, ProviderReports
+from shared.providers.health import REPORT_INTERVALS, ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.stores import Stores
@@ -32,8 +32,6 @@ Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
 _MAX_AGE_SECONDS = 5.0
 _CHECK_TIMEOUT_SECONDS = 2.0
-#: A provider's report expires after this many probe intervals.
-_MAX_MISSED_PROBES = 3
 
 
 class Component(BaseModel):
@@ -128,7 +126,7 @@ class ComponentChecks:
     async def _reports(self, names: list[str], settings: Settings) -> dict[str, ProviderReport]:
         if not settings.health.openai_check_enabled:
             return {}
-        ttl = settings.health.interval_seconds * _MAX_MISSED_PROBES
+        ttl = settings.health.interval_seconds * REPORT_INTERVALS
         oldest = time.time() * 1000 - ttl * 1000
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):

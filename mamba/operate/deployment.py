@@ -14,7 +14,14 @@ from shared.errors import SettingsError
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
-from shared.redis.client import REDIS_UNAVAILABLE, AuthenticationError, Redis, RedisError, connect
+from shared.redis.client import (
+    REDIS_UNAVAILABLE,
+    AuthenticationError,
+    Redis,
+    RedisError,
+    connect,
+    redis_time_ms,
+)
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
 from shared.runs.finalize import RunFinalizer
@@ -56,8 +63,7 @@ class Deployment:
 
     async def redis_time_ms(self) -> int:
         """Return the clock of Redis in Unix milliseconds."""
-        seconds, micros = await self.redis.execute_command("TIME")
-        return int(seconds) * 1000 + int(micros) // 1000
+        return await redis_time_ms(self.redis)
 
     def system_monitor(self) -> SystemMonitor:
         """Return a new monitor. Keep it: it caches its snapshots."""

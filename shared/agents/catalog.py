@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from shared.agents.agent_card import AgentCard
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.redis.numbers import whole_number
 from shared.redis.scripts import Arguments, Key, redis_script
 from shared.settings import Settings
 
@@ -68,7 +69,7 @@ class AgentCatalog:
 
 def _time(value: bytes) -> int:
     time = value.partition(b" ")[0]
-    return int(time) if time.isdigit() else 0
+    return whole_number(time) or 0
 
 
 def _card(text: bytes) -> AgentCard | None:

@@ -17,7 +17,7 @@ from shared.processes.vanished import VanishedWorker, VanishedWorkers
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import QueueDepth, queues_with_jobs, read_depths
 from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, RedisError
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError, redis_time_ms
 from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
 from shared.runs.stores import Stores
@@ -238,13 +238,13 @@ class SystemMonitor:
 
     async def _read_redis(self) -> tuple[RedisSnapshot, int]:
         began = time.perf_counter()
-        seconds, micros = await self._redis.execute_command("TIME")
+        at = await redis_time_ms(self._redis)
         latency_ms = round((time.perf_counter() - began) * 1000, 3)
         used, limit = await self._memory()
         redis = RedisSnapshot(
             up=True, latency_ms=latency_ms, memory_bytes=used, memory_limit_bytes=limit
         )
-        return redis, int(seconds) * 1000 + int(micros) // 1000
+        return redis, at
 
     async def _memory(self) -> tuple[int | None, int | None]:
         """Return the used memory and its limit; None if the server does not report them."""

@@ -12,6 +12,7 @@ from shared.processes.registry import ALIVE_SECONDS, KEPT_MS
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.redis.numbers import whole_number
 from shared.redis.scripts import Key, redis_script
 
 #: A worker that is this much overdue has vanished. It covers a late renewal.
@@ -88,7 +89,7 @@ class VanishedWorkers:
         count: bytes | None = await self._redis.execute_command(
             "HGET", keys.WORKER_WATCH, "vanished"
         )
-        return _whole(count or b"")
+        return whole_number(count) or 0
 
 
 def _vanished(worker_id: bytes, seen_at: bytes, text: bytes) -> VanishedWorker:
@@ -96,19 +97,15 @@ def _vanished(worker_id: bytes, seen_at: bytes, text: bytes) -> VanishedWorker:
     try:
         record = WorkerRecord.model_validate_json(text)
     except ValidationError:  # it has expired, or is of another version
-        return VanishedWorker(id=name, seen_at=_whole(seen_at))
+        return VanishedWorker(id=name, seen_at=whole_number(seen_at) or 0)
     return VanishedWorker(
         id=name,
-        seen_at=_whole(seen_at),
+        seen_at=whole_number(seen_at) or 0,
         host=record.host,
         pid=record.pid,
         running=record.running,
         queues=record.queues,
     )
-
-
-def _whole(text: bytes) -> int:
-    return int(text) if text.isdigit() else 0
 
 
 # Returns the id, the time of the last heartbeat and the record of each worker that has vanished.

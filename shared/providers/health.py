@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.redis import keys
 from shared.redis.client import Redis
 
+#: Reports expire after this many intervals, so that a late check does not look like an outage.
+REPORT_INTERVALS = 3
+
 
 class ProviderReport(BaseModel):
     """The result of a health check of an endpoint. Times are Unix milliseconds."""

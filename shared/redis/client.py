@@ -146,6 +146,12 @@ class _ReportedFailures:
             raise RedisTimeoutError("Redis does not respond.") from None
 
 
+async def redis_time_ms(redis: Redis) -> int:
+    """Return the clock of Redis in Unix milliseconds."""
+    seconds, micros = await redis.execute_command("TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
 @cache
 def _reporting_failures(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     return type(kind.__name__, (_ReportedFailures, kind), {})
@@ -171,4 +177,5 @@ __all__ = [
     "is_cluster",
     "open_pool",
     "pool_for",
+    "redis_time_ms",
 ]

@@ -12,7 +12,7 @@ import hiredis
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.redis.client import Argument
+from shared.redis.client import SILENCE_SECONDS, Argument
 from shared.redis.sentinel import Sentinels
 from shared.waiting import wait_briefly
 
@@ -20,7 +20,6 @@ from shared.waiting import wait_briefly
 Push = list[bytes]
 
 _PING_SECONDS = 5.0
-_SILENCE_SECONDS = 15.0
 
 _pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
@@ -74,7 +73,7 @@ class PushConnection(asyncio.Protocol):
         """Return when the connection is closed, or nothing was received for too long."""
         loop = asyncio.get_running_loop()
         self._received_at = loop.time()
-        while not self.closed.is_set() and loop.time() - self._received_at < _SILENCE_SECONDS:
+        while not self.closed.is_set() and loop.time() - self._received_at < SILENCE_SECONDS:
             self.send("PING")
             await wait_briefly(self.closed, _PING_SECONDS)
 

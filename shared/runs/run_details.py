@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared.redis.numbers import whole_number
 from shared.runs.run import Run
 from shared.streams.run_state import RunState
 
@@ -84,7 +85,7 @@ def _attempt(run: Run, number: int, fields: Mapping[str, str]) -> AttemptDetails
     return AttemptDetails(
         number=number,
         worker=worker or None,
-        started_at=_whole(started),
+        started_at=whole_number(started),
         outcome=outcome,
         code=code or None,
         ended_at=ended_at,
@@ -95,7 +96,7 @@ def _end(run: Run, number: int, recorded: str) -> tuple[AttemptOutcome, str, int
     name, _, rest = recorded.partition(" ")
     code, _, ended = rest.partition(" ")
     if (outcome := _RECORDED.get(name)) is not None:
-        return outcome, code, _whole(ended)
+        return outcome, code, whole_number(ended)
     if number < run.attempts:
         return "crashed", "", None
     if not run.state.ended:
@@ -111,7 +112,3 @@ def _final_outcome(run: Run) -> AttemptOutcome:
             return "cancelled"
         case _:
             return "failed"
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 16 else None

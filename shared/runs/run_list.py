@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.redis.numbers import whole_number
 from shared.runs.ended_runs import EndedRuns
 from shared.runs.run import Run
 from shared.runs.store import RunStore
@@ -39,7 +40,7 @@ class RunFilter:
             and self.owner in (None, owner)
             and self.chat_id in (None, chat_id)
             and self.agent in (None, agent)
-            and _whole(created_at) >= self.since
+            and (whole_number(created_at) or 0) >= self.since
         )
 
 
@@ -105,7 +106,3 @@ class RunList:
                 return
             yield [run_id.decode(errors="replace") for run_id in ids]
             start += len(ids)
-
-
-def _whole(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from shared.background_task import BackgroundTask
-from shared.providers.health import ProviderReport, ProviderReports
+from shared.providers.health import REPORT_INTERVALS, ProviderReport, ProviderReports
 from shared.providers.names import Provider, configured_providers
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
@@ -25,9 +25,6 @@ from worker.models.run_failures import FAILURES_BY_REASON
 from worker.models.transport.model_list import ModelIds
 
 log = structlog.stdlib.get_logger()
-
-#: Reports expire after this many intervals, so that a late check does not look like an outage.
-_REPORT_INTERVALS = 3
 
 
 class HealthProbe(BackgroundTask):
@@ -56,7 +53,7 @@ class HealthProbe(BackgroundTask):
     async def probe_all(self) -> None:
         """Check all configured providers concurrently, and save their reports."""
         settings = self._live.now.health
-        ttl = _REPORT_INTERVALS * settings.interval_seconds + settings.timeout_seconds
+        ttl = REPORT_INTERVALS * settings.interval_seconds + settings.timeout_seconds
         reports = ProviderReports(self._redis, ttl=ttl)
         providers = [] if self._live.now.openai.demo else configured_providers(self._live.now)
         checks = (self._check(provider, settings.timeout_seconds) for provider in providers)

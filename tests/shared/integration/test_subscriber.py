@@ -343,7 +343,7 @@ async def test_subscriber_reconnects_after_a_server_restart() -> None:
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.redis.push_connection._PING_SECONDS", 0.05)
-    monkeypatch.setattr("shared.redis.push_connection._SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("shared.redis.push_connection.SILENCE_SECONDS", 0.3)
 
 
 @pytest.mark.usefixtures("short_timeouts")
