@@ -80,7 +80,7 @@ class RunStore:
 
     async def request_stop(self, run_id: str) -> None:
         """Store a stop request. The next append to the stream reports it to the writer."""
-        await _cancel(self._redis, run=keys.run(run_id))
+        await _request_stop(self._redis, run=keys.run(run_id))
 
     async def count_failure(self, run_id: str, attempt: int, code: str = "") -> None:
         """Count an attempt as failed, unless its end was recorded before."""
@@ -167,7 +167,7 @@ def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
 @redis_script("""
 if redis.call('EXISTS', run) == 1 then redis.call('HINCRBY', run, 'cancel', 1) end
 """)
-def _cancel(*, run: Key) -> None: ...
+def _request_stop(*, run: Key) -> None: ...
 
 
 @redis_script("""

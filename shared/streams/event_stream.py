@@ -63,8 +63,7 @@ class Takeover(NamedTuple):
     attempt: int
     #: The last offset in the stream.
     offset: int
-    #: Whether a stop was requested.
-    cancelled: bool
+    stop_requested: bool
     #: Seconds since the run first started.
     elapsed: float
     #: Numbers of earlier attempts that failed, and that were handed over.
@@ -172,12 +171,12 @@ class RedisEventStream:
         )
         if not reply:
             raise StreamClosed
-        attempt, offset, cancelled, elapsed_ms, failures, handovers, waited_ms = reply[:7]
+        attempt, offset, stop_requests, elapsed_ms, failures, handovers, waited_ms = reply[:7]
         queue, supersedes, crashed, previous_worker = reply[7:]
         return Takeover(
             attempt=attempt,
             offset=offset,
-            cancelled=bool(cancelled),
+            stop_requested=bool(stop_requests),
             elapsed=elapsed_ms / 1000,
             failures=failures,
             handovers=handovers,

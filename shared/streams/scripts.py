@@ -30,8 +30,8 @@ for i = offset + 2 - first, #entries do
   redis.call('XADD', stream, id, 'd', entries[i])
   lines[#lines + 1] = id .. ' ' .. entries[i]
 end
-local cancelled = count('cancel') > 0 and 1 or 0
-if #lines == 0 then return cancelled end
+local stop_requested = count('cancel') > 0 and 1 or 0
+if #lines == 0 then return stop_requested end
 if final_state ~= '' then
   redis.call('HSET', run, 'state', final_state, 'ended_at', string.format('%d', now_ms()))
   if error_code ~= '' then redis.call('HSET', run, 'error', error_code) end
@@ -46,7 +46,7 @@ end
 redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
 redis.call('PUBLISH', stream, table.concat(lines, '\\n'))
-return cancelled
+return stop_requested
 """
 
 

@@ -23,7 +23,7 @@ async def test_first_takeover_finds_an_empty_stream(harness: StreamHarness) -> N
     _, takeover = await harness.begin_run()
 
     assert (takeover.attempt, takeover.offset) == (1, 0)
-    assert not takeover.cancelled
+    assert not takeover.stop_requested
     assert takeover.crashes == 0
 
 
@@ -365,7 +365,7 @@ async def test_takeover_reports_a_requested_stop(harness: StreamHarness) -> None
     run_id = await harness.create_run()
     await harness.runs.request_stop(run_id)
 
-    assert (await harness.stream.take_over(run_id)).cancelled
+    assert (await harness.stream.take_over(run_id)).stop_requested
 
 
 async def test_takeover_counts_failures_handovers_and_crashes(harness: StreamHarness) -> None:

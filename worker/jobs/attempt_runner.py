@@ -72,7 +72,7 @@ class AttemptRunner:
 
     async def _execute(self, attempt: Attempt) -> bool:
         takeover = attempt.takeover
-        if takeover.cancelled:
+        if takeover.stop_requested:
             await attempt.abort()
         elif takeover.crashes > self._settings().max_crashes:
             await attempt.fail(CRASHED)

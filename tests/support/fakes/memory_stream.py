@@ -43,7 +43,7 @@ class MemoryEventStream:
         return Takeover(
             attempt,
             offset=len(self.entries[run_id]),
-            cancelled=run.stop_requests > 0,
+            stop_requested=run.stop_requests > 0,
             elapsed=(now - started) / 1000,
             failures=run.failures,
             handovers=run.handovers,
