@@ -115,7 +115,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         stores=stores,
         agents=agents,
         models=ModelList(live, redis),
-        chats=_chat_service(live, stores, agents, reaper, run_control),
+        chats=_chat_service(live, stores, queue, agents, reaper, run_control),
         lookup=lookup,
         relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
         run_control=run_control,
@@ -140,7 +140,7 @@ def _run_control(
         queue=queue,
         stream=stores.stream,
         followers=followers,
-        workers=WorkerRegistry(stores.queue),
+        workers=WorkerRegistry(stores.queue_redis),
         finalizer=finalizer,
     )
 
@@ -148,6 +148,7 @@ def _run_control(
 def _chat_service(
     live: LiveSettings,
     stores: Stores,
+    queue: JobQueue,
     agents: AgentDirectory,
     reaper: OrphanReaper,
     run_control: RunControl,
@@ -156,7 +157,7 @@ def _chat_service(
         agents=agents,
         runs=stores.runs,
         admission=stores.admission,
-        queue=JobQueue(stores.queue),
+        queue=queue,
         continuations=ContinuationResolver(stores.runs, stores.chats, stores.stream),
         reaper=reaper,
         run_control=run_control,

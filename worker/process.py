@@ -172,15 +172,15 @@ async def _chat_runner(
 
 
 def _metrics_sampler(stores: Stores, live: LiveSettings, worker_id: str) -> MetricsSampler:
-    catalog = AgentCatalog(stores.queue, live_ttl=stores.live_ttl)
+    catalog = AgentCatalog(stores.queue_redis, live_ttl=stores.live_ttl)
 
     async def queues() -> set[str]:
         return await catalog.queues(live.now)
 
     return MetricsSampler(
-        MetricsHistory(stores.queue),
+        MetricsHistory(stores.queue_redis),
         SystemMonitor(stores, queues),
-        VanishedWorkers(stores.queue),
+        VanishedWorkers(stores.queue_redis),
         worker_id,
     )
 
@@ -189,7 +189,7 @@ async def _wait_for_redis(stores: Stores, stop: asyncio.Event) -> None:
     backoff = Backoff(0.1, 5)
     while not stop.is_set():
         try:
-            await stores.queue.execute_command("PING")
+            await stores.queue_redis.execute_command("PING")
             await stores.each_stream_node("PING")
         except (*REDIS_UNAVAILABLE, RedisError) as error:
             delay = backoff.failed()

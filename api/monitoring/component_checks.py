@@ -52,7 +52,7 @@ class ComponentChecks:
 
     def __init__(self, stores: Stores, live: LiveSettings, monitor: SystemMonitor) -> None:
         self._stores = stores
-        self._redis = stores.queue
+        self._redis = stores.queue_redis
         self._live = live
         self._monitor = monitor
         self._cache = SingleFlightCache(self._check_all)

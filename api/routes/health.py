@@ -94,7 +94,7 @@ async def ready(process: CurrentProcess) -> Probe:
         raise Unavailable("This process is shutting down.")
     try:
         async with asyncio.timeout(_PING_SECONDS):
-            await process.stores.queue.execute_command("PING")
+            await process.stores.queue_redis.execute_command("PING")
             if process.stores.split:
                 await process.stores.each_stream_node("PING")
     except (*REDIS_UNAVAILABLE, TimeoutError):

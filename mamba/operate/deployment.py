@@ -47,7 +47,7 @@ class Deployment:
     @property
     def redis(self) -> Redis:
         """The Redis that holds the queue."""
-        return self.stores.queue
+        return self.stores.queue_redis
 
     @property
     def queue(self) -> JobQueue:
@@ -158,18 +158,18 @@ async def open_unchecked(settings: Settings) -> AsyncGenerator[Deployment]:
     """Open a deployment without checking that Redis responds."""
     logs.configure("WARNING", settings.logging.format)
     try:
-        queue = connect(settings.redis.url, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS)
+        redis = connect(settings.redis.url, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS)
     except ValueError as error:
         raise CommandFailed(f"redis.url is invalid: {error}") from None
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(queue.aclose)
-        yield Deployment(settings, _open_stores(settings, queue, stack))
+        stack.push_async_callback(redis.aclose)
+        yield Deployment(settings, _open_stores(settings, redis, stack))
 
 
-def _open_stores(settings: Settings, queue: Redis, stack: AsyncExitStack) -> Stores:
+def _open_stores(settings: Settings, redis: Redis, stack: AsyncExitStack) -> Stores:
     try:
         return open_stores(
-            settings, queue, stack, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS
+            settings, redis, stack, name=_CLIENT_NAME, max_connections=_MAX_CONNECTIONS
         )
     except ValueError as error:
         raise CommandFailed(f"redis.streams_url is invalid: {error}") from None

@@ -148,7 +148,7 @@ class SystemMonitor:
     """
 
     def __init__(self, stores: Stores, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
-        redis = self._redis = stores.queue
+        redis = self._redis = stores.queue_redis
         self._named = queues
         self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
         self._vanished = VanishedWorkers(redis)

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """`streams` holds the runs and their streams, `queue` everything else. They may be the same."""
+    """`streams_redis` holds the runs and their streams, `queue_redis` the rest; may be the same."""
 
-    queue: Redis
-    streams: Redis
+    queue_redis: Redis
+    streams_redis: Redis
     live_ttl: float
     retention: float
-    #: Equal to `streams` if it is a cluster.
+    #: Equal to `streams_redis` if it is a cluster.
     cluster: "ClusterClient | None" = None
 
     @property
     def split(self) -> bool:
-        return self.streams is not self.queue
+        return self.streams_redis is not self.queue_redis
 
     async def each_stream_node(self, *command: Argument) -> dict[str, object]:
         """Return the reply of each node that stores streams, or its error, by address.
@@ -44,7 +44,7 @@ class Stores:
         """
         if self.cluster:
             return {str(node): r for node, r in (await self.cluster.each(*command)).items()}
-        return {"": await self.streams.execute_command(*command)}
+        return {"": await self.streams_redis.execute_command(*command)}
 
     @property
     def uncovered_slots(self) -> int:
@@ -53,12 +53,15 @@ class Stores:
 
     @property
     def runs(self) -> RunStore:
-        return RunStore(self.streams, live_ttl=self.live_ttl)
+        return RunStore(self.streams_redis, live_ttl=self.live_ttl)
 
     @property
     def stream(self) -> RedisEventStream:
         return RedisEventStream(
-            self.streams, live_ttl=self.live_ttl, retention=self.retention, cluster=self.cluster
+            self.streams_redis,
+            live_ttl=self.live_ttl,
+            retention=self.retention,
+            cluster=self.cluster,
         )
 
     @property
@@ -66,43 +69,48 @@ class Stores:
         if self.split:
             from shared.runs.split_admission import SplitAdmission  # noqa: PLC0415
 
-            return SplitAdmission(self.queue, self.runs, live_ttl=self.live_ttl)
-        return Admission(self.queue, live_ttl=self.live_ttl)
+            return SplitAdmission(self.queue_redis, self.runs, live_ttl=self.live_ttl)
+        return Admission(self.queue_redis, live_ttl=self.live_ttl)
 
     @property
     def chats(self) -> ChatIndex:
-        return ChatIndex(self.queue)
+        return ChatIndex(self.queue_redis)
 
     @property
     def ended_runs(self) -> EndedRuns:
-        return EndedRuns(self.queue, retention=self.retention)
+        return EndedRuns(self.queue_redis, retention=self.retention)
 
     @property
     def live_runs(self) -> LiveRuns:
-        return LiveRuns(self.queue, self.runs)
+        return LiveRuns(self.queue_redis, self.runs)
 
 
 def open_stores(
-    settings: Settings, queue: Redis, stack: AsyncExitStack, *, name: str, max_connections: int
+    settings: Settings,
+    queue_redis: Redis,
+    stack: AsyncExitStack,
+    *,
+    name: str,
+    max_connections: int,
 ) -> Stores:
     """Return the stores. Connections for split storage are closed with the stack.
 
     Raises:
         ValueError: if `redis.streams_url` is invalid.
     """
-    streams, cluster, url = queue, None, settings.redis.streams_url
+    streams_redis, cluster, url = queue_redis, None, settings.redis.streams_url
     if url and is_cluster(url):
         from shared.redis.cluster_client import ClusterClient  # noqa: PLC0415
 
-        streams = cluster = ClusterClient(url, name=name, max_connections=max_connections)
+        streams_redis = cluster = ClusterClient(url, name=name, max_connections=max_connections)
     elif url:
-        streams = connect(url, name=name, max_connections=max_connections)
-    if streams is not queue:
-        stack.push_async_callback(streams.aclose)
+        streams_redis = connect(url, name=name, max_connections=max_connections)
+    if streams_redis is not queue_redis:
+        stack.push_async_callback(streams_redis.aclose)
     run = settings.run
     return Stores(
-        queue,
-        streams,
+        queue_redis,
+        streams_redis,
         live_ttl=run.live_ttl_seconds,
         retention=run.retention_seconds,
         cluster=cluster,
@@ -110,11 +118,19 @@ def open_stores(
 
 
 async def open_subscriptions(
-    settings: Settings, stores: Stores, queue: Subscriber, stack: AsyncExitStack, *, name: str
+    settings: Settings,
+    stores: Stores,
+    queue_subscriber: Subscriber,
+    stack: AsyncExitStack,
+    *,
+    name: str,
 ) -> Subscriptions:
-    """Return the subscriptions to stream channels. `queue` subscribes at the queue's node."""
+    """Return the subscriptions to stream channels.
+
+    `queue_subscriber` subscribes at the queue's node.
+    """
     if not stores.split:
-        return queue
+        return queue_subscriber
     if stores.cluster:
         from shared.redis.cluster_subscriber import ClusterSubscriber  # noqa: PLC0415
 

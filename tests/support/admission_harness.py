@@ -31,11 +31,11 @@ class AdmissionHarness:
     """An admission with its stores. Each run gets a separate chat unless the test names one."""
 
     def __init__(self, stores: Stores) -> None:
-        self.redis = stores.queue
-        self.logs = stores.streams
+        self.redis = stores.queue_redis
+        self.logs = stores.streams_redis
         self.split = stores.split
         self.admission = stores.admission
-        self.queue = JobQueue(stores.queue)
+        self.queue = JobQueue(stores.queue_redis)
         self.chats = stores.chats
         self.runs = stores.runs
         self.stream = stores.stream

@@ -64,7 +64,7 @@ async def _check_publishing(deployment: Deployment) -> list[Diagnosis]:
     stores = deployment.stores
     publish = "SPUBLISH" if stores.cluster else "PUBLISH"
     try:
-        await stores.streams.execute_command(publish, keys.stream("doctor"), "")
+        await stores.streams_redis.execute_command(publish, keys.stream("doctor"), "")
     except REDIS_UNAVAILABLE:
         return []  # reported by the check of its node
     except RedisError as error:
