@@ -7,8 +7,8 @@ from pathlib import Path
 import structlog
 
 from api.auth.signing_key import SigningKey, from_pem
-from shared.chat.text_decoding import decode_text
 from shared.file_stamp import file_stamp
+from shared.text_decoding import decode_text
 
 log = structlog.stdlib.get_logger()
 

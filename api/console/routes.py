@@ -15,8 +15,7 @@ from api.auth.principal import OPERATOR, Caller, require_scope
 from api.console.page import PATH
 from api.console.snapshot_stream import SnapshotStream, to_json
 from api.process import CurrentProcess
-from api.routes.chats import LastEventId
-from api.streaming.cursor import position_of, read_last_event_id
+from api.streaming.cursor import LastEventId, position_of, read_last_event_id
 from api.streaming.stream_format import UI_MESSAGE
 
 log = structlog.stdlib.get_logger()

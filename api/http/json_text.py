@@ -7,7 +7,7 @@ emoji, and `JSON.stringify` sends it as an escape. It becomes U+FFFD, as in brow
 import codecs
 import re
 
-from shared.chat.text_decoding import decode_text
+from shared.text_decoding import decode_text
 
 _UTF8 = frozenset({"", "utf-8", "utf8"})
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

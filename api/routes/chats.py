@@ -3,8 +3,8 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Request, Response
-from pydantic import BaseModel, Field, WithJsonSchema
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, Field
 
 from api.auth.principal import Caller
 from api.chat.idempotency_key import IdempotencyKey
@@ -17,7 +17,7 @@ from api.monitoring.tracing import trace_run
 from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
-from api.streaming.cursor import CURSOR_PATTERN, position_of, read_last_event_id
+from api.streaming.cursor import LastEventId, position_of, read_last_event_id
 from api.streaming.stream_format import RequestedFormat
 from shared.errors import (
     IdempotencyMismatch,
@@ -39,11 +39,6 @@ _REDIS_SECONDS = 8.0
 ChatId = Annotated[
     str,
     Path(min_length=1, description="The id of the chat", json_schema_extra={"pattern": ID_PATTERN}),
-]
-LastEventId = Annotated[
-    str | None,
-    Header(description="The `id:` of the last event received"),
-    WithJsonSchema({"type": "string", "pattern": CURSOR_PATTERN, "examples": ["1-57@9f3kq0Zr7"]}),
 ]
 
 _STREAM = stream_schema.stream_response()

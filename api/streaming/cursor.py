@@ -1,7 +1,10 @@
 """The cursor that a client sends as `Last-Event-ID` to continue a stream."""
 
 import re
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from fastapi import Header
+from pydantic import WithJsonSchema
 
 from shared.errors import InvalidRequest
 from shared.streams.event_stream import START, Cursor
@@ -10,7 +13,13 @@ _CURSOR = re.compile(
     r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
 )
 #: The same for JSON Schema, which has no named groups.
-CURSOR_PATTERN = r"^[0-9]{1,9}-[0-9]{1,9}(@[A-Za-z0-9_-]{1,64})?$"
+_SCHEMA_PATTERN = r"^[0-9]{1,9}-[0-9]{1,9}(@[A-Za-z0-9_-]{1,64})?$"
+
+LastEventId = Annotated[
+    str | None,
+    Header(description="The `id:` of the last event received"),
+    WithJsonSchema({"type": "string", "pattern": _SCHEMA_PATTERN, "examples": ["1-57@9f3kq0Zr7"]}),
+]
 
 
 class ClientCursor(NamedTuple):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from shared.chat.text_decoding import holds_text
+from shared.text_decoding import holds_text
 
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"

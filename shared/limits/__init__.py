@@ -1,1 +1,1 @@
-"""The limits of an owner that are counted in Redis, and their status for clients."""
+"""The limits of an owner that are counted in Redis."""

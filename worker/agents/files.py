@@ -25,8 +25,8 @@ from shared.chat.media_types import (
     detect_media_type,
     is_text,
 )
-from shared.chat.text_decoding import decode_text
 from shared.errors import FileTimeout
+from shared.text_decoding import decode_text
 from worker.models.chat.older_files import user_contents
 from worker.models.run_failures import failure_of
 

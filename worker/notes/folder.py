@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.chat.media_types import WrongMediaType, detect_media_type, is_text
-from shared.chat.text_decoding import decode_text
+from shared.text_decoding import decode_text
 
 SUFFIXES = (".md", ".markdown", ".txt", ".html", ".htm")
 #: Larger files are data, not notes.

@@ -13,8 +13,8 @@ from shared.agents.display.arguments import Arguments
 from shared.agents.display.card import Badge, Card, Fact
 from shared.agents.display.schema import CompactSchema
 from shared.chat.media_types import is_text
-from shared.chat.text_decoding import decode_text
 from shared.streams.events import Data
+from shared.text_decoding import decode_text
 from worker.review.extract import SourceExtractor
 from worker.review.findings import Category, FileMetrics, Finding, Report, Severity
 from worker.review.inspection import InspectionFailed, inspect_sources

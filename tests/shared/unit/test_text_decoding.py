@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.chat.text_decoding import decode_text, holds_text
+from shared.text_decoding import decode_text, holds_text
 
 GERMAN = "Größe; 5 €\n“ok” – ÄÖÜ"
 RUSSIAN = "Заметка о встрече: начало завтра в три часа, не опаздывать.\n"
