@@ -2,14 +2,12 @@
 
 from shared.processes.registry import ProcessRecord
 from shared.processes.workers import WorkerRecord
-from shared.redis import keys
 from worker.queue.lease_worker import LeaseWorker
 
 
 def worker_record(worker: LeaseWorker, process: ProcessRecord) -> WorkerRecord:
     return WorkerRecord(
         **dict(process),
-        queue=keys.QUEUE,
         queues=tuple(worker.queues()),
         running=worker.job_counter,
         concurrency=worker.max_jobs,

@@ -211,7 +211,7 @@ class SystemMonitor:
 
     async def _queue_names(self, workers: Sequence[WorkerRecord]) -> list[str]:
         named, used = await asyncio.gather(self._named(), queues_with_jobs(self._redis))
-        served = {keys.queue_name(key) for worker in workers for key in worker.queues}
+        served = {name for worker in workers for name in worker.queues}
         others = sorted({*named, *used, *served} - {keys.MAIN_QUEUE})
         return [keys.MAIN_QUEUE, *others]
 
@@ -275,8 +275,7 @@ async def _load_or_keep(
 
 
 def _queue(name: str, depth: QueueDepth, workers: Iterable[WorkerRecord]) -> QueueSnapshot:
-    key = keys.queue(name)
-    serving = [worker for worker in workers if not worker.draining and worker.serves(key)]
+    serving = [worker for worker in workers if not worker.draining and worker.serves(name)]
     return QueueSnapshot(
         name=name,
         **depth._asdict(),

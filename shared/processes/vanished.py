@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.processes.registry import ALIVE_SECONDS, KEPT_MS
-from shared.processes.workers import WorkerRecord, WorkerRegistry
+from shared.processes.workers import QueueNames, WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.numbers import whole_number
@@ -37,8 +37,8 @@ class VanishedWorker(BaseModel):
     pid: int = 0
     #: Runs in progress at its last heartbeat.
     running: int = 0
-    #: Redis keys of the queues that it served.
-    queues: tuple[str, ...] = ()
+    #: The queues that it served.
+    queues: QueueNames = ()
 
 
 class VanishedWorkers:

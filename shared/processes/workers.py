@@ -1,13 +1,30 @@
 """The registry of worker processes."""
 
+from typing import Annotated
+
+from pydantic import AfterValidator, PlainSerializer
+
 from shared.processes.registry import ProcessRecord, ProcessRegistry
 from shared.redis import keys
 
 
+def _names(stored: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(keys.queue_name(key) for key in stored)
+
+
+def _keys(names: tuple[str, ...]) -> list[str]:
+    return [keys.queue(name) for name in names]
+
+
+#: Names of queues. In JSON they are Redis keys.
+QueueNames = Annotated[tuple[str, ...], AfterValidator(_names), PlainSerializer(_keys)]
+
+
 class WorkerRecord(ProcessRecord):
-    queue: str
-    #: Redis keys of the queues that the worker serves; empty means every queue.
-    queues: tuple[str, ...] = ()
+    #: Not used. Earlier versions require it.
+    queue: str = keys.QUEUE
+    #: The queues that the worker serves.
+    queues: QueueNames
     #: Active runs, and their maximum number.
     running: int
     concurrency: int
@@ -15,7 +32,7 @@ class WorkerRecord(ProcessRecord):
     draining: bool = False
 
     def serves(self, queue: str) -> bool:
-        return queue in self.queues or not self.queues
+        return queue in self.queues
 
 
 class WorkerRegistry(ProcessRegistry[WorkerRecord]):

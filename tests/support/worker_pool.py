@@ -59,7 +59,7 @@ class PoolWorker:
         self.stop = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.work = work
-        queues = options.pop("queues", lambda: (keys.QUEUE,))
+        queues = options.pop("queues", lambda: (keys.MAIN_QUEUE,))
         settings: dict[str, Any] = {
             "concurrency": 20,
             "lease_seconds": LEASE,

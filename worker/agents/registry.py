@@ -71,11 +71,11 @@ class AgentRegistry:
         return self._file_agents.get(name) or self._code_agents.get(name)
 
     def queues(self) -> Sequence[str]:
-        """Return the keys of the queues to serve: of the settings, or of all agents and models."""
+        """Return the names of the queues: of the settings, or of all agents and models."""
         settings = self._live.now
         every = [keys.MAIN_QUEUE, *self._agent_queues(), *settings.models.queues.values()]
         names = settings.worker.queues or every
-        return [keys.queue(name) for name in dict.fromkeys(names)]
+        return [*dict.fromkeys(names)]
 
     def cards(self) -> list[AgentCard]:
         """Return the cards of the agents whose queues this worker serves."""
@@ -83,7 +83,7 @@ class AgentRegistry:
         return [
             _card(engine, from_file=engine.definition.name in self._file_agents)
             for engine in self._engines()
-            if keys.queue(engine.definition.queue) in served
+            if engine.definition.queue in served
         ]
 
     def file_agents(self) -> set[str]:

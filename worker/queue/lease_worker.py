@@ -40,7 +40,8 @@ class LeaseWorker(Worker):
     """Serves any number of queues in rotation.
 
     Calls `on_lease_lost` with a job whose lease another worker has taken, and `on_dropped` with a
-    job that arq gave up. `queues` is called for each claim, as the queues can change.
+    job that arq gave up. `queues` returns the names of the queues. It is called for each claim, as
+    they can change.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class LeaseWorker(Worker):
         self._on_dropped = on_dropped
         self.queues = queues
         self._next_queue = 0
-        #: The queue of each claimed job.
+        #: The key of each claimed job's queue.
         self._queue_of: dict[str, str] = {}
         self._changed = asyncio.Event()
         #: Held from a claim until the claimed jobs have started.
@@ -203,10 +204,13 @@ class LeaseWorker(Worker):
         await self._redis.execute_command("ZREM", queue, job_id)
 
     def _rotate_queues(self) -> list[str]:
-        """Return the queues, with a different one first each time."""
-        queues = self.queues()
+        """Return the keys of the queues, with a different one first each time."""
+        queues = self._queue_keys()
         self._next_queue = (self._next_queue + 1) % len(queues)
         return [*queues[self._next_queue :], *queues[: self._next_queue]]
+
+    def _queue_keys(self) -> list[str]:
+        return [keys.queue(name) for name in self.queues()]
 
     async def _start(self, job_id: str) -> None:
         await self.sem.acquire()
@@ -240,7 +244,7 @@ class LeaseWorker(Worker):
     async def _wait_for_work(self) -> None:
         """Wait for a wakeup token, a free slot or the poll interval."""
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
-            wakeups = [keys.wakeup(queue) for queue in self.queues()]
+            wakeups = [keys.wakeup(queue) for queue in self._queue_keys()]
             token = await self._redis.execute_command("BLPOP", *wakeups, self.poll_delay_s)
             if token and not self.allow_pick_jobs:
                 await lease_scripts.return_token(self._redis, wakeup=token[0].decode())

@@ -12,7 +12,6 @@ from mamba.operate.top.levels import SHARE, WAIT
 from shared.monitoring.snapshot import QueueSnapshot, RunSnapshot, SystemOverview
 from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
-from shared.redis import keys
 from shared.runs.failure_meanings import MEANINGS
 
 _BAR_WIDTH = 12
@@ -84,12 +83,8 @@ def _vanished(worker: VanishedWorker, now: int) -> list[Text]:
         text(""),
         text(worker.running, "dim"),
         text(f"{duration(now - worker.seen_at)} ago", "red"),
-        text(_queue_names(worker.queues), "dim"),
+        text(", ".join(worker.queues), "dim"),
     ]
-
-
-def _queue_names(queue_keys: Sequence[str]) -> str:
-    return ", ".join(keys.queue_name(key) for key in queue_keys) or "all"
 
 
 def _worker(worker: WorkerRecord) -> list[Text]:
@@ -102,7 +97,7 @@ def _worker(worker: WorkerRecord) -> list[Text]:
         bar(share, _BAR_WIDTH, style),
         text(f"{worker.running}/{worker.concurrency}", style),
         text(duration(worker.up_ms)),
-        text(_queue_names(worker.queues)),
+        text(", ".join(worker.queues)),
     ]
 
 

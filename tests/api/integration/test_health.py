@@ -207,7 +207,7 @@ async def test_queue_without_limit_is_never_full(redis: Redis, valkey: Valkey) -
 
 
 async def test_each_queue_reports_whether_a_worker_serves_it(redis: Redis, valkey: Valkey) -> None:
-    main_only = record("w").model_copy(update={"queues": (keys.QUEUE,)})
+    main_only = record("w").model_copy(update={"queues": (keys.MAIN_QUEUE,)})
     await WorkerRegistry(redis).renew(main_only)
     seconds, _ = await redis.execute_command("TIME")
     await redis.execute_command("ZADD", keys.queue("local"), (int(seconds) - 60) * 1000, "job")

@@ -169,7 +169,7 @@ async def test_first_server_error_of_a_route_is_expected(
 def serving(worker_id: str, queue: str, *, running: int) -> WorkerRecord:
     """Return the record of a worker with 4 slots that serves one queue."""
     found = record(worker_id, running=running)
-    return found.model_copy(update={"queues": (keys.queue(queue),)})
+    return found.model_copy(update={"queues": (queue,)})
 
 
 async def use_queue(redis: Redis, name: str) -> None:

@@ -47,7 +47,7 @@ def worker(number: int, **more: Any) -> WorkerRecord:
         "host": "web",
         "pid": 1,
         "started_at": 0,
-        "queue": "mamba:queue",
+        "queues": ("main",),
         "running": 3,
         "concurrency": 4,
     }
@@ -138,7 +138,7 @@ def test_screen_is_dimmed_while_redis_is_unreachable() -> None:
 
 def test_waiting_queue_without_a_worker_is_red() -> None:
     unserved = QueueSnapshot(name="lonely", waiting=1, running=0, deferred=0, oldest_wait_ms=20_000)
-    seen = overview(queues=[unserved], workers=[worker(0, queues=("mamba:queue",))])
+    seen = overview(queues=[unserved], workers=[worker(0)])
 
     [line] = [line for line in render_screen(seen, View("r"), 120, 40) if "lonely" in line.plain]
 
@@ -174,13 +174,15 @@ def test_counts_of_a_queue_are_kept_in_40_columns() -> None:
 
 
 def test_vanished_worker_is_shown_with_its_age() -> None:
-    vanished = VanishedWorker(id="web-9-4711-aa", seen_at=NOW - 125_000, running=3)
+    vanished = VanishedWorker(
+        id="web-9-4711-aa", seen_at=NOW - 125_000, running=3, queues=("main", "slow")
+    )
 
     shown = rendered(overview(vanished=(vanished,)), 120, 40)
 
     assert "1 vanished (last 2m05s ago)" in shown.splitlines()[1]
     [line] = [line for line in shown.splitlines() if "web-9-4711-aa" in line]
-    assert line.split()[1:] == ["vanished", "3", "2m05s", "ago", "all"]
+    assert line.split()[1:] == ["vanished", "3", "2m05s", "ago", "main,", "slow"]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ async def test_queues_of_agents_and_workers_are_listed(redis: Redis) -> None:
     async def agent_queues() -> set[str]:
         return {"agents", "main"}
 
-    serving = record("w").model_copy(update={"queues": (keys.queue("main"), keys.queue("workers"))})
+    serving = record("w").model_copy(update={"queues": ("main", "workers")})
     await WorkerRegistry(redis).renew(serving)
     await put(redis, "r", -30, queue="workers")
 
@@ -95,7 +95,7 @@ async def test_live_runs_are_listed_without_their_owner(redis: Redis) -> None:
     await put(redis, "runs", 10, queue="other", attempts=1, state=RunState.RUNNING)
     await put(redis, "pauses", 20)
     await lease(redis, "runs", "w")
-    serving = record("w").model_copy(update={"queues": (keys.queue("other"),)})
+    serving = record("w").model_copy(update={"queues": ("other",)})
     await WorkerRegistry(redis).renew(serving)
 
     overview = await open_monitor(redis).overview()

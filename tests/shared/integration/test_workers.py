@@ -15,10 +15,19 @@ def record(worker_id: str, *, started_at: int = 0, running: int = 0) -> WorkerRe
         host="host",
         pid=1,
         started_at=started_at,
-        queue=keys.QUEUE,
+        queues=(keys.MAIN_QUEUE,),
         running=running,
         concurrency=4,
     )
+
+
+def test_queues_are_keys_in_stored_records() -> None:
+    served = record("a").model_copy(update={"queues": ("main", "slow")})
+
+    stored = served.model_dump_json()
+
+    assert '"queues":["mamba:queue","mamba:queues:slow"]' in stored
+    assert WorkerRecord.model_validate_json(stored) == served
 
 
 async def test_workers_are_listed_with_their_latest_records(redis: Redis) -> None:

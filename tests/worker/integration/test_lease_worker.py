@@ -283,12 +283,12 @@ async def test_every_key_of_a_running_job_has_a_ttl(pool: WorkerPool) -> None:
     assert all(ttl > 0 for ttl in ttls.values()), ttls
 
 
-BOTH_QUEUES = [keys.QUEUE, keys.queue("slow")]
+BOTH_QUEUES = [keys.MAIN_QUEUE, "slow"]
 
 
 async def test_worker_serves_only_its_queues(pool: WorkerPool) -> None:
     main = pool.start_worker("main", succeed)
-    slow = pool.start_worker("slow", succeed, queues=lambda: [keys.queue("slow")])
+    slow = pool.start_worker("slow", succeed, queues=lambda: ["slow"])
     await pool.wait_for_idle(2)
 
     async with asyncio.timeout(PROMPT):
@@ -342,7 +342,7 @@ async def test_released_job_stays_in_its_queue(pool: WorkerPool) -> None:
     await pool.enqueue("job", queue="slow")
     await until_true(lambda: first.started == ["job"])
 
-    second = pool.start_worker("second", succeed, queues=lambda: [keys.queue("slow")])
+    second = pool.start_worker("second", succeed, queues=lambda: ["slow"])
     await first.shut_down()
 
     await until_true(lambda: second.started == ["job"])

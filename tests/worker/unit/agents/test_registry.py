@@ -93,7 +93,7 @@ async def test_package_agent_is_loaded_and_its_resources_closed(site: Path) -> N
         assert (card.name, card.tools, card.queue) == ("weather", ("look",), "slow")
         assert card.description == "Reports the weather."
         assert OPENED == ["open"]
-        assert agents.queues() == ["mamba:queue", "mamba:queues:slow"]
+        assert agents.queues() == ["main", "slow"]
     assert OPENED == ["open", "closed"]
 
 
@@ -285,7 +285,7 @@ async def test_cards_contain_only_agents_of_served_queues(tmp_path: Path) -> Non
 
     async with offered(file, ("slow",)) as agents:
         assert names(agents) == ["poet"]
-        assert agents.queues() == ["mamba:queues:slow"]
+        assert agents.queues() == ["slow"]
     async with offered(file, ("main",)) as agents:
         assert names(agents) == BUILT_IN
         assert agents.get("poet")

@@ -20,7 +20,6 @@ export interface WorkerSnapshot {
   host: string;
   pid: number;
   up_ms: number;
-  queue: string;
   queues: string[];
   running: number;
   concurrency: number;

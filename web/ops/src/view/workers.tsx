@@ -99,8 +99,7 @@ function Worker({ worker, runs }: { worker: WorkerSnapshot; runs: RunSummary[] }
 }
 
 function queueNames(worker: WorkerSnapshot): string {
-  const queues = worker.queues.length ? worker.queues : [worker.queue];
-  return queues.map((key) => /^mamba:queues:(.+)$/.exec(key)?.[1] ?? 'main').join(', ');
+  return worker.queues.map((key) => /^mamba:queues:(.+)$/.exec(key)?.[1] ?? 'main').join(', ');
 }
 
 function WorkerRuns({ runs, running }: { runs: RunSummary[]; running: number }) {
