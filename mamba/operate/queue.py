@@ -81,7 +81,7 @@ def _runs(live: list[LiveRun], now: int, total: int, *, color: bool) -> str:
 
 def _row(live_run: LiveRun, now: int) -> tuple[object, ...]:
     run = live_run.run
-    age = duration(now - run.created_at)
+    age = duration(now - run.admitted_at)
     state, worker = live_run.state, live_run.worker or "-"
     return (run.id, state, run.agent, run.model, run.attempts, age, worker)
 

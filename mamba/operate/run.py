@@ -76,11 +76,12 @@ def _facts(run: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
     yield "state", f"{run['state']}{meaning}"
     for name in ("owner", "chat_id", "agent", "model", "queue", "request_id"):
         yield name, run[name]
-    yield "admitted", f"{local_time(run['created_at'])}, {duration(now - run['created_at'])} ago"
+    admitted = run["admitted_at"]
+    yield "admitted", f"{local_time(admitted)}, {duration(now - admitted)} ago"
     if started is None:
         yield "started", "-"
     else:
-        wait = duration(started - run["created_at"])
+        wait = duration(started - admitted)
         yield "started", f"{local_time(started)}, after {wait} in the queue"
         running = duration((ended or now) - started)
         yield (
@@ -137,6 +138,6 @@ def _took(attempt: dict[str, Any], now: int) -> str:
 
 
 def _row(run: Run, now: int) -> tuple[object, ...]:
-    took = duration((run.ended_at or now) - run.created_at)
+    took = duration((run.ended_at or now) - run.admitted_at)
     names = (run.id, run.state.value, run.agent, run.model, run.owner, run.chat_id)
-    return (*names, local_time(run.created_at), took, run.error or "-")
+    return (*names, local_time(run.admitted_at), took, run.error or "-")

@@ -81,7 +81,7 @@ class RunSnapshot(_SnapshotModel):
     model: str
     queue: str
     attempts: int
-    #: Time since its creation in milliseconds.
+    #: Time since its admission in milliseconds.
     age_ms: int
     #: Id of the worker that executes the run.
     worker: str | None = None
@@ -301,7 +301,7 @@ def _run(run: Run, now: int, state: RunSnapshotState, worker: str | None = None)
         model=run.model,
         queue=run.queue,
         attempts=run.attempts,
-        age_ms=max(0, now - run.created_at),
+        age_ms=max(0, now - run.admitted_at),
         worker=worker,
         error=run.error,
         ended_at=run.ended_at,

@@ -58,6 +58,9 @@ class Run(BaseModel):
     upstream: str | None = None
     #: The W3C `traceparent` of its trace, if it has one.
     traceparent: str | None = None
+    #: The time of the request by the clock of the API. Earlier versions read it.
     created_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
+    #: The time of the admission by the clock of Redis, which stores it.
+    admitted_at: int = Field(default_factory=lambda run: run["created_at"])
     started_at: int | None = None
     ended_at: int | None = None

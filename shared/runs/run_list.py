@@ -16,7 +16,7 @@ from shared.runs.store import RunStore
 from shared.streams.run_state import RunState
 
 _BATCH = 500
-_FIELDS = ("state", "owner", "chat_id", "agent", "created_at")
+_FIELDS = ("state", "owner", "chat_id", "agent", "admitted_at")
 
 LIVE_STATES = frozenset({RunState.QUEUED, RunState.RUNNING})
 ALL_STATES = frozenset(RunState)
@@ -34,13 +34,13 @@ class RunFilter:
 
     def matches(self, fields: Sequence[str | None]) -> bool:
         """Return whether a run has the right values of `_FIELDS`."""
-        state, owner, chat_id, agent, created_at = fields
+        state, owner, chat_id, agent, admitted_at = fields
         return (
             state in self.states
             and self.owner in (None, owner)
             and self.chat_id in (None, chat_id)
             and self.agent in (None, agent)
-            and (whole_number(created_at) or 0) >= self.since
+            and (whole_number(admitted_at) or 0) >= self.since
         )
 
 

@@ -142,7 +142,7 @@ class RunStore:
 
 def hash_fields(run: Run) -> list[str]:
     """Return the run's hash as alternating names and values."""
-    fields = run.model_dump(mode="json", exclude_none=True)
+    fields = run.model_dump(mode="json", exclude_none=True, exclude={"admitted_at"})
     fields["continues"] = " ".join(run.continues)
     return [text for name, value in fields.items() for text in (name, str(value))]
 

@@ -97,7 +97,7 @@ async def test_hostile_values_are_shown_safely(
 ) -> None:
     await put(redis, "r", -5, owner="\x1b[2J" + "o" * 5000)
     fields: list[bytes | str | int] = [
-        *("error", b"\xff\xfe", "created_at", 10**15, "worker:1", b"\xff", "end:1", "x y z"),
+        *("error", b"\xff\xfe", "admitted_at", 10**15, "worker:1", b"\xff", "end:1", "x y z"),
         *("usage:1", "{", "usage:x", b"\x00", "worker:" + "9" * 40, "w 1", "end:-1", ""),
     ]
     await redis.execute_command("HSET", keys.run("r"), *fields)
@@ -135,6 +135,15 @@ async def test_list_filters_live_and_ended_runs(deployment: Deployment, redis: R
     assert await ids(deployment, owner="bob", states=frozenset({RunState.FAILED})) == []
     assert await ids(deployment, since=10**13) == []
     assert await ids(deployment, limit=3) == ["waiting", "other-agent", "failed"]
+
+
+async def test_since_uses_the_time_of_admission(deployment: Deployment, redis: Redis) -> None:
+    await put(redis, "r", -5, created_at=0)
+
+    since = await deployment.redis_time_ms() - 60_000
+
+    assert await ids(deployment, since=since) == ["r"]
+    assert (await stored(deployment, "r")).admitted_at >= since
 
 
 async def test_search_is_bounded_and_reported(deployment: Deployment, redis: Redis) -> None:

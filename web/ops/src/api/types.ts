@@ -109,7 +109,7 @@ export interface Run {
   failures: number;
   handovers: number;
   error: string | null;
-  created_at: number;
+  admitted_at: number;
   started_at: number | null;
   ended_at: number | null;
   worker: string | null;
