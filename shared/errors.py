@@ -5,6 +5,7 @@ MambaError
 ├── AgentNotOffered             an agent is unavailable in this deployment
 ├── BackgroundTaskFailed        a background task failed and cannot be restarted
 ├── Refusal                     the API rejects a request before a run exists
+│   ├── MalformedRequest
 │   ├── Unauthenticated
 │   ├── Forbidden
 │   ├── InvalidRequest
@@ -81,6 +82,12 @@ class Refusal(MambaError):
     def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class MalformedRequest(Refusal):
+    """The request is malformed."""
+
+    code = "bad_request"
 
 
 class Unauthenticated(Refusal):

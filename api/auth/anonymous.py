@@ -27,21 +27,23 @@ class AnonymousAuthenticator:
 
     async def identify(self, scope: Scope) -> Principal:
         headers = Headers(scope=scope)
-        self._check_host(scope, headers.get("host", ""))
+        server, _ = scope.get("server") or ("", None)
+        self._check_host(_name_of(headers.get("host", "")), server)
         if scope["method"] not in _SAFE_METHODS:
             self._check_page(headers)
         return _ANONYMOUS
 
-    def _check_host(self, scope: Scope, host: str) -> None:
-        """Reject an unknown host name on a connection to the loopback address."""
-        if not is_loopback((scope.get("server") or ("",))[0]):
-            return
-        match = _HOST.fullmatch(host.lower())
-        name = match["name"].strip("[]") if match else ""
-        if not is_loopback(name) and name not in self._live.now.auth.hosts:
+    def _check_host(self, name: str, server: str) -> None:
+        """Reject an unknown host name: it may be a website's that resolves to this address.
+
+        A host that is an IP address is not resolved. Only on the loopback address, where no client
+        needs another one, it is rejected too.
+        """
+        is_known = is_loopback(name) or name in map(str.lower, self._live.now.auth.hosts)
+        if not is_known and (is_loopback(server) or not _is_address(name)):
             raise UntrustedOrigin(
                 "foreign_host",
-                "Without authentication, this server accepts requests for localhost only. "
+                "Without authentication, this server accepts requests to known hosts only. "
                 "Add the host name of the request to auth.hosts, or set auth.mode.",
             )
 
@@ -52,6 +54,19 @@ class AnonymousAuthenticator:
                 "Without authentication, this server rejects requests from pages of other sites. "
                 "Add the page's origin to server.cors_origins, or set auth.mode.",
             )
+
+
+def _name_of(host: str) -> str:
+    match = _HOST.fullmatch(host.lower())
+    return match["name"].strip("[]") if match else ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

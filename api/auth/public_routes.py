@@ -47,5 +47,5 @@ def add_security(document: dict[str, Any]) -> None:
 
 def _error_responses() -> dict[str, Any]:
     # 503: the keys of a token's issuer may be unavailable.
-    responses = problems.responses(401, 403, 503)
+    responses = problems.responses(400, 401, 403, 503)
     return {str(status): response for status, response in responses.items()}

@@ -7,6 +7,7 @@ from shared.settings import Settings
 
 log = structlog.stdlib.get_logger()
 
+_HOSTS_HINT = "set auth.mode; without it, only IP addresses, localhost, and auth.hosts are served"
 _HINT = "run `mamba key NAME` to generate a strong key"
 
 
@@ -18,6 +19,8 @@ def warn_insecure_settings(settings: Settings) -> None:
             message="Anyone who can reach the API can use it: authentication is off",
             host=settings.server.host,
             auth="none",
+            hosts=list(auth.hosts),
+            hint=_HOSTS_HINT,
         )
     if auth.mode != "api_key":
         return

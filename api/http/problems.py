@@ -22,6 +22,7 @@ from shared.errors import (
     Forbidden,
     InvalidRequest,
     JobMissing,
+    MalformedRequest,
     NotAcceptable,
     NotFound,
     RateLimited,
@@ -44,6 +45,7 @@ from shared.telemetry.logs import raise_location
 log = structlog.stdlib.get_logger()
 
 _STATUSES: Mapping[type, int] = {
+    MalformedRequest: 400,
     Unauthenticated: 401,
     Forbidden: 403,
     InvalidRequest: 422,
@@ -80,6 +82,7 @@ _TITLES = {
 
 #: The examples of each status in the OpenAPI document.
 _EXAMPLES: dict[int, tuple[Refusal, ...]] = {
+    400: (MalformedRequest("The request has several Host headers. Send only one."),),
     401: (Unauthenticated(),),
     403: (Forbidden(),),
     404: (NotFound(),),

@@ -259,3 +259,20 @@ def test_network_policy_admits_the_chart_test() -> None:
 
     selectors = [peer["podSelector"]["matchLabels"].items() for peer in rule["from"]]
     assert any(selector <= test["metadata"]["labels"].items() for selector in selectors)
+
+
+def hosts_of(*arguments: str) -> list[str] | None:
+    config = of_kind(template(*REDIS, *arguments), "ConfigMap")[""]["data"]["config.yaml"]
+    return yaml.safe_load(config).get("auth", {}).get("hosts")
+
+
+def test_without_authentication_only_known_hosts_are_served() -> None:
+    ingress = ("api.ingress.enabled=true", "api.ingress.hosts={chat.example.com}")
+    more = "config.auth.hosts={chat.internal}"
+
+    found = hosts_of(*(word for value in (*ingress, more) for word in ("--set", value)))
+
+    service = "mamba-mamba-server"
+    names = [f"{service}.chat{suffix}" for suffix in ("", ".svc", ".svc.cluster.local")]
+    assert found == [service, *names, "chat.example.com", "chat.internal"]
+    assert hosts_of("--set", "config.auth.mode=api_key") is None

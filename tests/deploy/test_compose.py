@@ -63,6 +63,10 @@ def test_ports_bind_loopback_by_default(services: dict[str, Any]) -> None:
     assert all("127.0.0.1:" in port for port in ports)
 
 
+def test_api_serves_its_name_within_the_project(services: dict[str, Any]) -> None:
+    assert services["api"]["environment"]["MAMBA_AUTH__HOSTS"] == '${MAMBA_AUTH__HOSTS:-["api"]}'
+
+
 def test_prometheus_scrapes_worker_metrics_port(services: dict[str, Any]) -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     asked = {

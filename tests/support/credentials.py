@@ -98,7 +98,8 @@ def request_scope(
     server: str = "10.0.0.1",
     **named: str,
 ) -> Json:
-    """Return the ASGI scope of a request with these headers."""
+    """Return the ASGI scope of a request with these headers, and by default the server's host."""
+    named.setdefault("host", server)
     pairs = [*headers, *((name.replace("_", "-"), value) for name, value in named.items())]
     return {
         "type": "http",

@@ -69,3 +69,19 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- toYaml $kept -}}
 {{- end }}
+
+{{- /* The settings. Without authentication, the API serves known hosts only: the Service's names, those of
+the Ingress, and config.auth.hosts. */ -}}
+{{- define "mamba.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $auth := default dict $config.auth -}}
+{{- if eq (default "none" $auth.mode) "none" -}}
+{{- $name := include "mamba.fullname" . -}}
+{{- $hosts := list $name -}}
+{{- range list "" ".svc" ".svc.cluster.local" }}{{ $hosts = append $hosts (printf "%s.%s%s" $name $.Release.Namespace .) }}{{ end -}}
+{{- if .Values.api.ingress.enabled }}{{ $hosts = concat $hosts .Values.api.ingress.hosts }}{{ end -}}
+{{- $_ := set $auth "hosts" (concat $hosts (default list $auth.hosts) | uniq) -}}
+{{- $_ := set $config "auth" $auth -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end }}

@@ -195,7 +195,8 @@ class AuthSettings(Section):
     )
     hosts: tuple[str, ...] = Field(
         default=(),
-        description="Accepted host names besides localhost, in mode none on a loopback address",
+        description="Host names that requests may be sent to in mode none, besides localhost and, "
+        "unless the API is reached at a loopback address, IP addresses",
     )
     api_keys: tuple[ApiKeySettings, ...] = Field(
         default=(), description="API keys for mode api_key"

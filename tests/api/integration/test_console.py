@@ -208,7 +208,7 @@ async def test_missing_build_returns_instructions(
 ) -> None:
     monkeypatch.setattr(page, "BUILD_DIR", tmp_path / "none")
     transport = httpx.ASGITransport(create_app(Settings()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         shell = await client.get("/ops")
         asset = await client.get("/ops/assets/main.js")
         docs = await client.get("/docs")

@@ -301,7 +301,7 @@ async def test_repeated_request_whose_run_expires_returns_410(
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         first = asyncio.create_task(post(client, "key-1"))
         await until(is_queued)

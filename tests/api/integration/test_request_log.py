@@ -57,7 +57,7 @@ def logged_app() -> LoggedApp:
 @pytest.fixture
 async def client(logged_app: LoggedApp) -> AsyncGenerator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(logged_app.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

@@ -19,7 +19,7 @@ EVIL = "https://evil.example"
 def client_for(*origins: str, **server: Any) -> httpx.AsyncClient:
     settings = Settings(server=ServerSettings(cors_origins=origins, **server))
     transport = httpx.ASGITransport(create_app(settings))
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 async def preflight(client: httpx.AsyncClient, origin: str, **requested: str) -> httpx.Response:

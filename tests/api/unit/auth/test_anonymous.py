@@ -65,8 +65,33 @@ async def test_rebound_host_name_is_rejected(host: str) -> None:
         assert raised.value.reason == "foreign_host"
 
 
-async def test_any_host_name_is_accepted_on_other_addresses() -> None:
-    await AUTHENTICATOR.identify(local_scope("chat.example", server="10.0.0.1"))
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1:8000", "192.168.1.7", "[fd00::7]:8000", "localhost:8000", "mamba.test"]
+)
+async def test_known_host_is_accepted_on_other_addresses(host: str) -> None:
+    await AUTHENTICATOR.identify(local_scope(host, server="10.0.0.1"))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("host", ["", "evil.example:8000", "10.0.0.1.evil.example", "mamba"])
+async def test_rebound_host_is_rejected_on_other_addresses(host: str, method: str) -> None:
+    page = request_scope(method=method, server="172.18.0.4", host=host, origin=f"http://{host}")
+
+    with pytest.raises(UntrustedOrigin, match=r"auth\.hosts") as raised:
+        await AUTHENTICATOR.identify(page)
+
+    assert raised.value.reason == "foreign_host"
+
+
+async def test_host_is_checked_on_a_unix_socket() -> None:
+    with pytest.raises(UntrustedOrigin):
+        await AUTHENTICATOR.identify({**request_scope(host="evil.example"), "server": None})
+
+
+async def test_configured_host_matches_in_any_case() -> None:
+    live = LiveSettings(Settings(auth=AuthSettings(hosts=("Chat.Example",))))
+
+    await AnonymousAuthenticator(live).identify(request_scope(host="chat.EXAMPLE"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +100,7 @@ async def test_any_host_name_is_accepted_on_other_addresses() -> None:
         request_scope(method="POST"),
         page_scope("same-origin", "https://mine.example"),
         page_scope("none", "null"),
-        request_scope(method="POST", origin="https://mine.example:8443", host="mine.example:8443"),
+        request_scope(method="POST", origin="https://mamba.test:8443", host="mamba.test:8443"),
         request_scope(method="POST", origin="http://app.localhost:5173"),
         page_scope("cross-site", "http://localhost:3000"),
         page_scope("cross-site", ALLOWED_ORIGIN),

@@ -39,7 +39,7 @@ EXPIRED_TOKEN = secret_token(valid_claims(exp=1))
 
 
 def client_for(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
 def models_app(settings: Settings) -> FastAPI:
@@ -150,6 +150,17 @@ async def test_rejection_is_logged_without_the_credential(
     assert not any(value.split()[-1] in json.dumps(logs) for value in headers.values())
 
 
+@pytest.mark.parametrize("settings", [Settings(), KEYED], ids=["none", "api_key"])
+@pytest.mark.parametrize("path", ["/me", "/health"])
+async def test_request_with_several_hosts_returns_400(settings: Settings, path: str) -> None:
+    hosts = [("host", "localhost"), ("host", "evil.example"), ("x-api-key", USER_KEY)]
+    async with client_for(small_app(settings)) as client:
+        response = await client.get(path, headers=hosts)
+
+    assert (response.status_code, response.json()["code"]) == (400, "bad_request")
+    assert "Host" in response.json()["detail"]
+
+
 # The complete application
 
 
@@ -209,7 +220,7 @@ async def test_preflight_needs_no_key_and_401_has_cors_headers() -> None:
 
 async def test_public_paths_are_the_same_below_a_root_path() -> None:
     transport = httpx.ASGITransport(create_app(KEYED), root_path="/v1")
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/v1/health/live")).status_code == 200
         assert (await client.get("/v1/models")).status_code == 401
 
@@ -265,7 +276,7 @@ async def test_chunked_body_of_another_media_type_returns_415() -> None:
     [
         ({}, 200),
         ({"origin": "http://localhost:3000"}, 200),
-        ({"origin": "http://test"}, 200),
+        ({"origin": "http://localhost"}, 200),
         ({"sec-fetch-site": "same-origin"}, 200),
         ({"origin": "https://a.test"}, 415),
         ({"origin": "null"}, 415),

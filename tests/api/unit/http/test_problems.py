@@ -64,7 +64,7 @@ def failing_app() -> FailingApp:
 @pytest.fixture
 async def client(failing_app: FailingApp) -> AsyncGenerator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(failing_app.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
