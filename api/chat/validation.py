@@ -16,7 +16,7 @@ from api.chat.parts.unusable import UnusablePart
 from api.chat.request import ChatRequest
 from api.chat.tool_pairing import pair_tool_calls
 from api.http.body_model import CONTAINER_TYPES
-from shared.chat.messages import FilePart
+from shared.chat.messages import FilePart, ReasoningPart, StepStart
 from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
 
@@ -103,7 +103,10 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
     last.check_new_parts(field)
     answers_calls = any(isinstance(part.part, SeparateResult) for part in last.located_parts())
     counted = chat.messages if last.role == "assistant" or answers_calls else [last]
-    if not any(message.normalized().parts for message in counted):
+    parts = (part for message in counted for part in message.normalized().parts)
+    # Workers leave out steps that contain only reasoning.
+    empty = all(isinstance(part, ReasoningPart | StepStart) for part in parts)
+    if empty and not chat.tool_responses():
         raise InvalidRequest(f"{field}: The last message is empty.", field=field)
 
 

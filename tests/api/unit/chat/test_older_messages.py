@@ -236,8 +236,20 @@ async def test_chat_continues_after_an_unfinished_answer(parts: list[Any]) -> No
     assert (next_question[0], next_question[-1]) == (same_question[0], same_question[0])
 
 
+async def test_approval_without_the_history_is_accepted() -> None:
+    call = {**CALL, "state": "approval-responded", "approval": {"id": "a", "approved": True}}
+
+    assert await history({"role": "assistant", "parts": [{"type": "step-start"}, call]})
+
+
 async def test_chat_with_nothing_to_answer_is_refused() -> None:
-    empty: list[Any] = [{"role": "assistant", "parts": []}, {"role": "user", "content": " \n"}]
+    reasoning = {"type": "reasoning", "text": "Hm"}
+    empty: list[Any] = [
+        {"role": "assistant", "parts": []},
+        {"role": "assistant", "parts": [{"type": "step-start"}, reasoning]},
+        {"role": "user", "parts": [reasoning]},
+        {"role": "user", "content": " \n"},
+    ]
     for message in empty:
         with pytest.raises(InvalidRequest, match="is empty"):
             await history(message)
