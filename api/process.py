@@ -20,6 +20,7 @@ from api.streaming.orphan_reaper import OrphanReaper
 from api.streaming.queue_position import QueuePositionTracker
 from api.streaming.relay import RelayFactory
 from api.streaming.run_lookup import RunLookup
+from api.streaming.stream_slots import StreamSlots
 from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleStore
@@ -28,6 +29,7 @@ from shared.monitoring.sampler import MetricsSampler
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.garbage_collection import tune_garbage_collection
+from shared.processes.open_files import raise_open_file_limit
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, ProcessRecord
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
@@ -58,6 +60,7 @@ class Process:
     chats: ChatService
     lookup: RunLookup
     relays: RelayFactory
+    stream_slots: StreamSlots
     run_control: RunControl
     titles: TitleService
     draining: Draining
@@ -80,6 +83,7 @@ async def open_process(
     With `load`, the settings are reloaded when their sources change.
     """
     set_process_info()
+    raise_open_file_limit()
     async with AsyncExitStack() as stack:
         process = await _compose(live, stack)
         if load is not None:
@@ -118,6 +122,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         chats=_chat_service(live, stores, queue, agents, reaper, run_control),
         lookup=lookup,
         relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
+        stream_slots=StreamSlots(live),
         run_control=run_control,
         titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),
         draining=draining,

@@ -9,7 +9,7 @@ from contextlib import suppress
 import uvicorn
 
 from api.app import create_app
-from api.http.connection import RequestHeadLimitProtocol
+from api.http.connection import LimitedHttpProtocol
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.telemetry.tracing import tracing
@@ -35,7 +35,7 @@ def _run(settings: Settings, load: Callable[[], Settings], listener: int | None)
         host=settings.server.host,
         port=settings.server.port,
         loop="uvloop",
-        http=RequestHeadLimitProtocol,
+        http=LimitedHttpProtocol,
         access_log=False,
         log_config=None,
         server_header=False,

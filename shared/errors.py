@@ -26,6 +26,7 @@ MambaError
 │   ├── TooManyRequests
 │   │   ├── RateLimited
 │   │   ├── TooManyRuns
+│   │   ├── TooManyStreams
 │   │   └── QueueFull
 │   └── Unavailable
 │       └── WorkerNotResponding
@@ -225,6 +226,12 @@ class TooManyRuns(TooManyRequests):
     """You have too many live runs."""
 
     code = "too_many_runs"
+
+
+class TooManyStreams(TooManyRequests):
+    """You have too many open streams."""
+
+    code = "too_many_streams"
 
 
 class QueueFull(TooManyRequests):

@@ -19,6 +19,7 @@ from shared.monitoring.metrics_history import MetricsHistory
 from shared.monitoring.sampler import MetricsSampler
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.garbage_collection import tune_garbage_collection
+from shared.processes.open_files import raise_open_file_limit
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
@@ -82,6 +83,7 @@ async def _serve(settings: Settings) -> None:
     identity = ProcessIdentity()
     stop = asyncio.Event()
     set_process_info()
+    raise_open_file_limit()
     with _on_signal(stop):
         async with AsyncExitStack() as stack:
             live = LiveSettings(settings)

@@ -27,6 +27,10 @@ STREAM_CLIENTS = Gauge(
 )
 _STREAMS = Counter("mamba_streams", "Ended streams, by outcome.", ("outcome",))
 
+CONNECTIONS_NEAR_LIMIT = Counter(
+    "mamba_connections_near_limit", "Connections accepted with few file descriptors left."
+)
+
 
 def _codes(refusal: type[Refusal] = Refusal) -> Iterator[str]:
     yield refusal.code

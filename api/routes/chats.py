@@ -1,9 +1,10 @@
 """The chat routes: start a run, follow it and stop it."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from api.auth.principal import Caller
@@ -27,6 +28,7 @@ from shared.errors import (
     ToolCallNotPending,
     ToolCallsExpired,
     TooManyRuns,
+    TooManyStreams,
     UnsupportedContent,
 )
 from shared.streams.run_state import RunState
@@ -41,6 +43,15 @@ ChatId = Annotated[
     Path(min_length=1, description="The id of the chat", json_schema_extra={"pattern": ID_PATTERN}),
 ]
 
+
+async def _take_stream_slot(process: CurrentProcess, caller: Caller) -> AsyncGenerator[None]:
+    """Count the response as a stream of the caller until it has been sent."""
+    with process.stream_slots.take(caller.owner):
+        yield
+
+
+_STREAM_SLOT = Depends(_take_stream_slot, scope="request")
+_TOO_MANY_STREAMS = TooManyStreams(retry_after=5)
 _STREAM = stream_schema.stream_response()
 _REFUSALS = (
     IdempotencyMismatch(),
@@ -48,6 +59,7 @@ _REFUSALS = (
     ToolCallNotPending(),
     ToolCallsExpired(),
     TooManyRuns(retry_after=3),
+    _TOO_MANY_STREAMS,
     QueueFull(retry_after=3),
     UnsupportedContent(
         "messages[0].parts[0].mediaType: Files of type application/zip are not allowed.",
@@ -56,6 +68,7 @@ _REFUSALS = (
 )
 _SEND: dict[str, Any] = {
     "response_class": Response,
+    "dependencies": [_STREAM_SLOT],
     "responses": {
         **_STREAM,
         **problems.responses(406, 409, 410, 413, 415, 422, 429, 503, also=_REFUSALS),
@@ -64,10 +77,11 @@ _SEND: dict[str, Any] = {
 }
 _FOLLOW: dict[str, Any] = {
     "response_class": Response,
+    "dependencies": [_STREAM_SLOT],
     "responses": {
         **_STREAM,
         204: {"description": "The chat has no run, or its run ended at this cursor."},
-        **problems.responses(404, 406, 410, 422, 503),
+        **problems.responses(404, 406, 410, 422, 429, 503, also=(_TOO_MANY_STREAMS,)),
     },
 }
 _STOP: dict[str, Any] = {"responses": problems.responses(404, 415, 422, 503)}

@@ -106,6 +106,11 @@ class LimitSettings(Section):
     live_runs: int = Field(
         default=0, ge=0, description="Maximum number of live runs per owner; 0 means no limit"
     )
+    streams: int = Field(
+        default=1000,
+        ge=0,
+        description="Maximum number of open streams per owner and API process; 0 means no limit",
+    )
     queue_depth: int = Field(
         default=10_000,
         ge=0,

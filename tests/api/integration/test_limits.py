@@ -167,6 +167,23 @@ async def test_full_queue_rejects_requests(valkey: Valkey, redis: Redis) -> None
     assert await queue_length(redis) == 1
 
 
+async def test_open_streams_of_an_owner_are_limited(valkey: Valkey, redis: Redis) -> None:
+    async with open_apis(valkey, streams=1) as [client]:
+        async with client.stream("POST", "/chat", json=body(id="one")):
+            rejected = [await client.get("/chat/one/stream"), await post(client, id="two")]
+
+        async def accepted() -> bool:
+            return (await post(client, id="two")).status_code == 200
+
+        await until(accepted, seconds=5)
+
+    assert [(r.status_code, problem(r)["code"]) for r in rejected] == [
+        (429, "too_many_streams")
+    ] * 2
+    assert {r.headers["retry-after"] for r in rejected} == {"5"}
+    assert await queue_length(redis) == 2
+
+
 async def test_run_in_progress_takes_precedence_over_limits(valkey: Valkey, redis: Redis) -> None:
     async with open_apis(valkey, requests_per_minute=1, burst=1, live_runs=1) as [client]:
         await post(client, id="one")

@@ -312,6 +312,11 @@ API_AND_REDIS = (
     ),
     AlertCase("chats are accepted late", ("MambaApiSlow",), api={FAST_ACCEPT: "0"}),
     AlertCase("some chats are accepted late", api={FAST_ACCEPT: "+58"}),
+    AlertCase(
+        "connections are near the limit",
+        ("MambaConnectionsNearLimit",),
+        api_b={"mamba_connections_near_limit_total": "0+0x60 1+0x30"},
+    ),
     AlertCase("streams are cut", ("MambaStreamsCut",), api={CUT: "+20"}),
     AlertCase("a rollout cuts streams", api={CUT: "0+0x60 0+60x4 240+0x30"}),
     AlertCase(

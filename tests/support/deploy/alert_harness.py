@@ -46,6 +46,7 @@ API = {
     'mamba_streams_total{outcome="complete"}': "+60",
     'mamba_streams_total{outcome="cut"}': "0",
     "mamba_stream_gaps_total": "0",
+    "mamba_connections_near_limit_total": "0",
 }
 
 WORKER = {

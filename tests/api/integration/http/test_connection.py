@@ -1,30 +1,40 @@
-"""Limits on the time and size of a request's head."""
+"""Limits of a connection: a request's head, a refused body, unread responses, and open files."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 
 import pytest
 import uvicorn
-from starlette.responses import PlainTextResponse, StreamingResponse
+from prometheus_client import REGISTRY
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
-from api.http.connection import RequestHeadLimitProtocol
+from api.http import connection
+from api.http.connection import LimitedHttpProtocol
 from tests.support.processes import free_port
 from tests.support.wait import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
-class ShortLimits(RequestHeadLimitProtocol):
+class ShortLimits(LimitedHttpProtocol):
     max_head_bytes = 4096
     head_timeout_seconds = 0.2
+    rest_timeout_seconds = 0.5
+    write_timeout_seconds = 1.0
+
+
+endless_ended = asyncio.Event()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    response = (
-        StreamingResponse(slow_body()) if scope["path"] == "/slow" else PlainTextResponse("Hi")
-    )
-    await response(scope, receive, send)
+    responses: dict[str, Response] = {
+        "/slow": StreamingResponse(slow_body()),
+        "/endless": StreamingResponse(endless_body()),
+    }
+    await responses.get(scope["path"], PlainTextResponse("Hi"))(scope, receive, send)
 
 
 async def slow_body() -> AsyncGenerator[bytes]:
@@ -32,6 +42,15 @@ async def slow_body() -> AsyncGenerator[bytes]:
     for _ in range(5):
         await asyncio.sleep(ShortLimits.head_timeout_seconds / 2)
         yield b"."
+
+
+async def endless_body() -> AsyncGenerator[bytes]:
+    try:
+        while True:
+            yield b"." * 65_536
+            await asyncio.sleep(0)  # sending to a closed connection does not suspend
+    finally:
+        endless_ended.set()
 
 
 @pytest.fixture
@@ -69,8 +88,9 @@ async def exchange(port: int, *chunks: bytes) -> bytes:
         REQUEST + b"x: y\r\n" * 2_000,
         b"GET /" + b"a" * 10_000,
         REQUEST + b"a" * 10_000,
+        REQUEST + b"x: " + b"a" * 10_000 + b"\r\n\r\n",
     ],
-    ids=["long header value", "many headers", "long path", "long header name"],
+    ids=["long header value", "many headers", "long path", "long header name", "complete head"],
 )
 async def test_too_large_head_returns_431(port: int, head: bytes) -> None:
     assert (await exchange(port, head)).startswith(b"HTTP/1.1 431 ")
@@ -100,3 +120,78 @@ async def test_head_below_the_limit_is_accepted(port: int) -> None:
     head = REQUEST + b"Connection: close\r\nx: " + b"a" * 3_000 + b"\r\n\r\n"
 
     assert (await exchange(port, head)).startswith(b"HTTP/1.1 200 ")
+
+
+UPLOAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+
+
+async def test_slow_rest_of_an_answered_request_is_not_awaited(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def send_slowly() -> None:
+        while True:
+            writer.write(b".")
+            await asyncio.sleep(ShortLimits.rest_timeout_seconds / 10)
+
+    writer.write(UPLOAD)
+    sending = asyncio.create_task(send_slowly())
+    try:
+        received = await asyncio.wait_for(reader.read(), 5)
+    finally:
+        sending.cancel()
+        writer.close()
+
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.endswith(b"Hi")
+
+
+async def test_connection_is_kept_if_the_rest_arrives_in_time(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(UPLOAD + b"." * 500)
+    await asyncio.wait_for(reader.readuntil(b"Hi"), 5)
+
+    writer.write(b"." * 500 + REQUEST + b"Connection: close\r\n\r\n")
+    second = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+    assert second.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_client_that_reads_nothing_is_disconnected(port: int) -> None:
+    endless_ended.clear()
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        await asyncio.wait_for(endless_ended.wait(), 5)
+
+
+async def test_slow_reader_is_not_disconnected(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    received = 0
+    for _ in range(8):
+        await asyncio.sleep(ShortLimits.write_timeout_seconds / 4)
+        received += len(await reader.readexactly(2**20))
+
+    assert received == 8 * 2**20
+    writer.close()
+
+
+async def test_connection_near_the_file_limit_is_logged_once(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "open_file_limit", lambda: 3)
+    monkeypatch.setattr(LimitedHttpProtocol, "_next_log", 0.0)
+    counted = metric_value("mamba_connections_near_limit_total")
+
+    with capture_logs() as logs:
+        for _ in range(2):
+            await exchange(port, REQUEST + b"Connection: close\r\n\r\n")
+
+    [line] = [line for line in logs if line["event"] == "api.files_near_limit"]
+    assert line["open"] >= line["limit"] == 3
+    assert metric_value("mamba_connections_near_limit_total") == counted + 2
+
+
+def metric_value(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0

@@ -1,0 +1,37 @@
+"""The limit of streams that one owner may have open in this process."""
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from shared.errors import TooManyStreams
+from shared.settings.live_settings import LiveSettings
+
+#: Streams end at any time; this is a moderate interval for a client that tries again.
+_RETRY_AFTER = 5
+
+
+class StreamSlots:
+    def __init__(self, live: LiveSettings) -> None:
+        self._live = live
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def take(self, owner: str) -> Generator[None]:
+        """Count one stream of the owner while the context lasts.
+
+        Raises:
+            TooManyStreams: if the owner has too many.
+        """
+        most = self._live.now.limits.streams
+        if most and self._open[owner] >= most:
+            raise TooManyStreams(
+                f"You can have at most {most:,} open streams. Close one.", retry_after=_RETRY_AFTER
+            )
+        self._open[owner] += 1
+        try:
+            yield
+        finally:
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]
