@@ -1,5 +1,8 @@
 """Accepts chat requests: creates the run of a request and queues its job."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +23,13 @@ from shared.queue.job_queue import JobQueue
 from shared.rate_limit_status import RateLimitStatus
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.keys import MAIN_QUEUE
-from shared.runs.admission import Admission, Admitted, Idempotency, NotNewest
+from shared.runs.admission import (
+    SUPERSEDE_SECONDS,
+    Admission,
+    Admitted,
+    Idempotency,
+    NotNewest,
+)
 from shared.runs.control import RunControl
 from shared.runs.run import Run, new_run_id
 from shared.runs.store import RunStore
@@ -191,8 +200,9 @@ class ChatService:
         The stop request is already stored, so failures here are only logged.
         """
         try:
-            if (superseded := await self.runs.get(run_id)) is not None:
-                await self.run_control.stop(superseded)
+            async with self._deferring(successor):
+                if (superseded := await self.runs.get(run_id)) is not None:
+                    await self.run_control.stop(superseded)
             await self.queue.make_due(successor.id, queue=successor.queue)
         except REDIS_UNAVAILABLE as error:
             log.warning(
@@ -201,6 +211,22 @@ class ChatService:
                 run_id=run_id,
                 error=type(error).__name__,
             )
+
+    @asynccontextmanager
+    async def _deferring(self, run: Run) -> AsyncGenerator[None]:
+        """Keep the run's job deferred. If this process dies meanwhile, the job becomes due."""
+
+        async def defer() -> None:
+            while True:
+                await asyncio.sleep(SUPERSEDE_SECONDS / 3)
+                with suppress(*REDIS_UNAVAILABLE):
+                    await self.queue.defer(run.id, seconds=SUPERSEDE_SECONDS, queue=run.queue)
+
+        deferring = asyncio.create_task(defer())
+        try:
+            yield
+        finally:
+            deferring.cancel()
 
 
 def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:

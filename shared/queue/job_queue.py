@@ -31,6 +31,16 @@ class JobQueue:
             ttl_ms=int(seconds * 1000),
         )
 
+    async def defer(self, run_id: str, *, seconds: float, queue: str = keys.MAIN_QUEUE) -> None:
+        """Make a deferred job due in `seconds`. A job that is due or held stays unchanged."""
+        await _defer(
+            self._redis,
+            queue=keys.queue(queue),
+            lease=keys.lease(run_id),
+            job_id=run_id,
+            delay_ms=int(seconds * 1000),
+        )
+
     async def make_due(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
         """Make a deferred job due now, unless a worker holds it."""
         zset = keys.queue(queue)
@@ -108,6 +118,15 @@ push_wakeup(wakeup)
 """,
 )
 def _make_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str) -> None: ...
+
+
+@redis_script("""
+local now = now_ms()
+local due = redis.call('ZSCORE', queue, job_id)
+if not due or tonumber(due) <= now or redis.call('EXISTS', lease) == 1 then return end
+redis.call('ZADD', queue, now + delay_ms, job_id)
+""")
+def _defer(*, queue: Key, lease: Key, job_id: str, delay_ms: int) -> None: ...
 
 
 # The queue's TTL is at least the job's.

@@ -23,8 +23,9 @@ from shared.runs.run import Run
 from shared.runs.store import hash_fields
 from shared.settings import LimitSettings
 
-#: Maximum time that a run waits for the run that it supersedes to end.
-SUPERSEDE_SECONDS = 6.0
+#: How long a run waits for the run that it supersedes. The API process that stops that run extends
+#: the wait until it has ended, so this is how long the new answer waits if the process dies.
+SUPERSEDE_SECONDS = 1.0
 
 #: Bounds of `Retry-After` under overload, in seconds.
 _MIN_RETRY_AFTER, _MAX_RETRY_AFTER = 1.0, 30.0

@@ -1,14 +1,16 @@
 """Structured logs: a stable event code, a constant message, and fields.
 
-Fields never contain prompts or secrets. `bind` adds ids (run, request) to every line of the current
+Fields never contain prompts or secrets. Exceptions and warnings of libraries are logged without
+their messages, which may contain both. `bind` adds ids (run, request) to every line of the current
 task. While tracing is on, each line has the ids of the current span.
 """
 
 import logging
 import sys
 import traceback
+import warnings
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -31,7 +33,7 @@ def configure(level: str, line_format: LineFormat) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _format_exception,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -50,9 +52,44 @@ def configure(level: str, line_format: LineFormat) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    warnings.showwarning = _log_warning
     # At INFO, arq logs job arguments, which contain prompts, and httpx logs URLs.
     for name in ("arq", "httpx", "httpx2", "openai"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+
+
+def _format_exception(
+    _: object, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Replace an exception by its stack and its type.
+
+    Only the first line of the text is kept: asyncio adds a description of the failed task.
+    """
+    exc_info: Any = event.pop("exc_info", None)
+    if exc_info is True:
+        exc_info = sys.exc_info()
+    error = cast("object", exc_info[1] if type(exc_info) is tuple else exc_info)
+    if isinstance(error, BaseException):
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        event["exception"] = f"{stack}{type(error).__name__}"
+        event["event"] = str(event["event"]).partition("\n")[0]
+    return event
+
+
+def _log_warning(
+    message: Warning | str,  # noqa: ARG001  (it may contain prompts)
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    structlog.stdlib.get_logger(__name__).warning(
+        "library.warning",
+        message="A library has issued a warning",
+        category=category.__name__,
+        where=f"{filename}:{lineno}",
+    )
 
 
 def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

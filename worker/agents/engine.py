@@ -21,6 +21,7 @@ from pydantic_ai import (
 )
 from pydantic_ai.capabilities import HandleDeferredToolCalls
 from pydantic_ai.messages import FinishReason as ModelFinishReason
+from pydantic_ai.messages import FunctionToolCallEvent
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun as AgentIteration
 from pydantic_ai.toolsets import AbstractToolset
@@ -204,6 +205,10 @@ class _StepWriter:
         async with node.stream(iteration.ctx) as events:
             async for event in events:
                 self._mapper.on_tool_event(event)
+                if isinstance(event, FunctionToolCallEvent):
+                    # The tool starts when its call is stored. A later attempt then makes the same
+                    # call, with the same idempotency key, instead of asking the model again.
+                    await self._writer.drain()
         self._mapper.end_step()
 
 

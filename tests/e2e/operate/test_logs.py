@@ -1,6 +1,7 @@
 """Logs of real processes: they follow a request through the system and hold no user content."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from hashlib import sha256
 from typing import Any
@@ -142,6 +143,60 @@ async def test_logs_contain_no_user_content_and_no_secrets(debug_system: System,
     for process in (api, worker):
         leaking = [line for line in process.output.splitlines() if MARK in line]
         assert not leaking
+
+
+async def test_no_route_logs_its_input(debug_system: System, name: str) -> None:
+    api, worker = debug_system.apis[0], debug_system.workers[0]
+    await debug_system.upstream.script(name, [[{"text": [f"{MARK}-answer"]}]])
+    async with httpx.AsyncClient(base_url=api.url, headers=HEADERS, timeout=30) as client:
+        schema = (await client.get("/openapi.json")).json()
+        routes = [(m, path) for path, item in schema["paths"].items() for m in item]
+        routes += [("get", "/ops/runs/{run_id}"), ("post", "/ops/runs/{run_id}/stop")]
+        for method, path in routes:
+            url = re.sub(r"\{\w+\}", MARK, path)
+            for content in (b"", json.dumps(body(name)).encode(), f'["{MARK}'.encode()):
+                query, json_type = {"agent": MARK, MARK: MARK}, {"content-type": "application/json"}
+                await client.request(method, url, params=query, content=content, headers=json_type)
+        for headers in ({"last-event-id": MARK}, {"idempotency-key": MARK}, {"accept": MARK}):
+            await client.get(f"/chat/{MARK}/stream", headers=headers)
+            await client.post("/chat", json=body(name), headers=headers)
+        await _use_every_feature(client, name)
+        await client.get("/health/live", headers={"x-request-id": f"{name}-last"})
+    await wait_for_line(api, "request.finished", f"{name}-last")
+    await wait_for_line(worker, "run.ended", f"{name}-superseding")
+
+    for process in (api, worker):
+        assert not [line for line in process.output.splitlines() if MARK in line]
+
+
+async def _use_every_feature(client: httpx.AsyncClient, model: str) -> None:
+    """Chats of the AI SDK with an idempotency key, titles, superseded and stopped chats."""
+    part = {"type": "text", "text": f"{MARK}-prompt"}
+    tool = {
+        "type": "tool-look",
+        "toolCallId": "c",
+        "state": "output-available",
+        "input": {"up": f"{MARK}-input"},
+        "output": f"{MARK}-output",
+    }
+    messages = [
+        {"id": "1", "role": "user", "parts": [part]},
+        {"id": "2", "role": "assistant", "parts": [{"type": "step-start"}, tool, part]},
+        {"id": "3", "role": "user", "parts": [part], "metadata": {MARK: MARK}},
+    ]
+    chat = {"id": f"{MARK}-chat", "model": model, "messages": messages, "supersede": True}
+    key = {"idempotency-key": f"{MARK}-key"}
+    for _ in range(2):
+        response = await client.post("/chat", json=chat, headers=key)
+        assert f"{MARK}-answer" in response.text
+    mismatch = await client.post("/chat", json={**chat, "trigger": MARK}, headers=key)
+    assert mismatch.status_code in (200, 422)
+    for title in ({"message": f"{MARK}-title"}, {"messages": messages}):
+        assert (await client.post("/title/generate", json=title)).status_code == 200
+    await client.get(f"/chat/{MARK}-chat/stream")
+    await client.post(f"/chat/{MARK}-chat/stop")
+    headers = {"x-request-id": f"{model}-superseding"}
+    await client.post("/chat", json=chat, headers=headers)
 
 
 async def test_owner_appears_in_logs_only_as_a_hash(debug_system: System, name: str) -> None:

@@ -20,6 +20,7 @@ from tests.support.fakes.jobs import lease_job, main_depth, put_job
 from tests.support.fakes.recorder import Recorder
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.processes import Valkey
+from tests.support.wait import until
 
 OWNER = "owner-1"
 CHAT = "chat-1"
@@ -186,6 +187,31 @@ async def test_released_job_is_due_and_wakes_one_worker(redis: Redis, queue: Job
 
     assert (await main_depth(redis)).waiting == 1
     assert await redis.execute_command("LLEN", keys.wakeup(keys.QUEUE)) == 1
+
+
+async def test_deferred_job_can_be_deferred_further(redis: Redis, queue: JobQueue) -> None:
+    await put_job(redis, "job", due=60_000)
+
+    await queue.defer("job", seconds=0.001)
+
+    async def is_due() -> bool:
+        return (await main_depth(redis)).waiting == 1
+
+    await until(is_due)
+    await queue.defer("job", seconds=60)
+    assert (await main_depth(redis)).waiting == 1
+
+
+async def test_leased_job_is_not_deferred(redis: Redis, queue: JobQueue) -> None:
+    await put_job(redis, "job", due=60_000)
+    await lease_job(redis, "job")
+    before = await redis.execute_command("ZSCORE", keys.QUEUE, "job")
+
+    await queue.defer("job", seconds=1)
+    await queue.defer("missing", seconds=1)
+
+    assert await redis.execute_command("ZRANGE", keys.QUEUE, 0, -1) == [b"job"]
+    assert await redis.execute_command("ZSCORE", keys.QUEUE, "job") == before
 
 
 async def test_leased_job_is_not_released(redis: Redis, queue: JobQueue) -> None:

@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from arq.worker import RetryJob
 from pydantic_ai import Agent, RunContext, UsageLimits
 from pydantic_ai.models.function import DeltaToolCall
 from pydantic_ai.usage import RunUsage
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from mamba.agents import AgentLimits, AgentRetries, AgentRun, ToolReturn, call_key
 from shared.runs.run_details import usage_of
-from shared.streams.event_stream import Append
+from shared.streams.event_stream import Append, read_all
 from shared.streams.events import Event, SourceUrl, StreamEvent, ToolOutputAvailable, decode
 from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
@@ -29,6 +31,7 @@ from tests.support.run_chat_harness import (
 )
 from worker.agents.definition import AgentDefinition
 from worker.agents.usage import UsageMeter
+from worker.jobs.running_runs import Interrupt
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
@@ -117,6 +120,48 @@ async def test_call_key_is_the_same_in_all_attempts(harness: RunChatHarness) -> 
     assert keys == [f"{RUN}:call-1:1"]
     ids = {p.tool_call_id for m in models.requests[1] for p in m.parts if "tool" in p.part_kind}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
     assert ids == {"call-1"}
+
+
+async def test_tool_starts_after_its_call_is_stored(harness: RunChatHarness) -> None:
+    stored: list[list[str]] = []
+    harness.definition, harness.agent = PLAIN, Agent(deps_type=AgentRun)
+
+    @harness.agent.tool_plain
+    async def look(up: str) -> str:
+        entries = await read_all(harness.stream, RUN)
+        stored.append(kinds([decode(entry.data) for entry in entries]))
+        return up
+
+    await harness.run([LOOK], ["Hello"])
+
+    assert [events[-1] for events in stored] == ["tool-input-available"]
+
+
+async def test_tool_does_not_start_while_redis_is_unavailable(
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    harness.definition, harness.agent = PLAIN, looking(keys)
+    append, refused = harness.stream.append, asyncio.Event()
+
+    async def unavailable(*appends: Append) -> list[bool | Exception]:
+        if any(b"tool-input-available" in entry for a in appends for entry in a.entries):
+            refused.set()
+            raise RedisConnectionError("away")
+        return await append(*appends)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.stream, "append", unavailable)
+        task = asyncio.create_task(harness.run([LOOK], ["never"]))
+        await refused.wait()
+        harness.running.cancel(RUN, Interrupt.TAKEN_OVER)
+        with pytest.raises(RetryJob):
+            await task
+        assert keys == []
+        await harness.stream.take_over(RUN)
+    await harness.run([LOOK], ["Hello"])
+
+    assert keys == [f"{RUN}:call-1:1"]
 
 
 async def test_step_limit_covers_all_attempts(harness: RunChatHarness) -> None:

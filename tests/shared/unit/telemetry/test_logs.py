@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys, structlog
 from shared.telemetry.logs import configure
@@ -48,3 +50,38 @@ def test_console_line_starts_with_event_and_message() -> None:
     assert with_message.index("run.ended: Run ended") < with_message.index("run_id=r1")
     assert "run.taken_over" in without_message
     assert not with_message.startswith("{")
+
+
+LEAKS = """
+import asyncio, gc, logging, sys, warnings
+from shared.telemetry.logs import configure
+configure("DEBUG", sys.argv[1])
+CANARY = "can" + "ary"
+warnings.warn(CANARY, UserWarning, stacklevel=1)
+
+async def fail():
+    raise ValueError(CANARY)
+
+async def main():
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    try:
+        await fail()
+    except ValueError:
+        logging.getLogger("library").exception("Failed")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_messages_of_exceptions_and_warnings_are_not_logged(style: str) -> None:
+    command = [sys.executable, "-c", LEAKS, style]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert "canary" not in ended.stderr
+    assert "library.warning" in ended.stderr
+    assert ended.stderr.count("never retrieved") == 1
+    assert ended.stderr.count("ValueError") == 2
