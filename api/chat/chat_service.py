@@ -12,10 +12,12 @@ from api.auth.principal import Principal
 from api.catalog.agent_directory import AgentDirectory
 from api.chat.continuation import Continuation, ContinuationResolver
 from api.chat.request import ChatRequest
+from api.chat.system_messages import apply_system_messages, check_system_messages
 from api.monitoring.request_metrics import count_accepted_run
 from api.monitoring.tracing import enqueue_span
 from api.streaming.orphan_reaper import OrphanReaper
 from shared.agents.agent_card import CHAT_AGENT, AgentCard
+from shared.chat.messages import Message
 from shared.errors import InvalidRequest, RepeatedRunExpired, RunInProgress, ToolCallNotPending
 from shared.providers.names import parse_model_name, queue_for_model, resolve_requested_model
 from shared.queue.job import RUN_CHAT, RunChat
@@ -73,7 +75,8 @@ class ChatService:
         A repeated request with the same idempotency key returns the first request's run.
 
         Raises:
-            InvalidRequest: if the agent does not exist or the model is not allowed.
+            InvalidRequest: if the agent does not exist, or the model or a system message is not
+                allowed.
             RunInProgress: if the chat has a live run that the request does not supersede.
             TooManyRequests: if a limit is reached.
             IdempotencyMismatch: if the key was used for a different request.
@@ -81,6 +84,7 @@ class ChatService:
             ToolCallsExpired: if the calls of the tool responses are no longer stored.
             RepeatedRunExpired: if the run of a repeated request is no longer stored.
         """
+        check_system_messages(chat, self.live.now.agents)
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
             return AcceptedRun(known, None)
@@ -89,7 +93,9 @@ class ChatService:
         run = self._new_run(principal, chat, agent, request_id, continued)
         with enqueue_span(RUN_CHAT, run.id, run.queue, after=continued and continued.run) as trace:
             run = run.model_copy(update={"traceparent": trace.get("traceparent")})
-            job = _job(run, chat, _display_tools(chat, agent), continued, trace)
+            history = chat.history_before(continued.steps) if continued else chat.history()
+            messages = apply_system_messages(history, self.live.now.agents)
+            job = _job(run, chat, messages, _display_tools(chat, agent), continued, trace)
             admitted = await self._admit(run, job, chat, idempotency)
         if admitted.run_id != run.id:
             return await self._accepted_before(admitted)
@@ -254,6 +260,7 @@ def _display_tools(chat: ChatRequest, agent: AgentCard) -> tuple[str, ...]:
 def _job(
     run: Run,
     chat: ChatRequest,
+    messages: tuple[Message, ...],
     tools: tuple[str, ...],
     continued: Continuation | None,
     trace: dict[str, str],
@@ -266,7 +273,7 @@ def _job(
         agent=run.agent,
         model=run.model,
         tools=tools,
-        messages=chat.history_before(continued.steps) if continued else chat.history(),
+        messages=messages,
         client_tools=tuple(tool.normalized() for tool in chat.client_tools or ()),
         approvals=chat.supports_approvals,
         continues=run.continues,

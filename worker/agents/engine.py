@@ -21,7 +21,7 @@ from pydantic_ai import (
 )
 from pydantic_ai.capabilities import HandleDeferredToolCalls
 from pydantic_ai.messages import FinishReason as ModelFinishReason
-from pydantic_ai.messages import FunctionToolCallEvent
+from pydantic_ai.messages import FunctionToolCallEvent, ModelMessage, ModelRequest
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun as AgentIteration
 from pydantic_ai.toolsets import AbstractToolset
@@ -92,7 +92,9 @@ class AgentEngine:
         steps = _StepWriter(start, mapper, writer, meter, timeouts)
         limits = self._limits()
         usage = await meter.begin(transcript, limits)
-        async with self._iterate(job, start, limits, usage) as iteration:
+        model = self._model(job)
+        history = [*await self._system_prompts(job, start, model), *start.history]
+        async with self._iterate(job, start, history, model, limits, usage) as iteration:
             await steps.write(iteration)
         mapper.end_step()
         result = iteration.result
@@ -100,16 +102,33 @@ class AgentEngine:
             return "tool-calls"
         return steps.finish_reason
 
+    async def _system_prompts(
+        self, job: RunChat, start: ResumePoint, model: Model | None
+    ) -> list[ModelMessage]:
+        """Return the agent's system prompts, which pydantic-ai leaves out if there is a history."""
+        if not start.history:
+            return []
+        parts = await self.agent.system_prompt_parts(
+            deps=_deps(job), model=model, message_history=start.history
+        )
+        return [ModelRequest(parts=parts)] if parts else []
+
     def _iterate(
-        self, job: RunChat, start: ResumePoint, limits: UsageLimits, usage: RunUsage
+        self,
+        job: RunChat,
+        start: ResumePoint,
+        history: list[ModelMessage],
+        model: Model | None,
+        limits: UsageLimits,
+        usage: RunUsage,
     ) -> AbstractAsyncContextManager[AgentIteration[Any, Any]]:
         return self.agent.iter(
             start.prompt,
-            message_history=start.history,
+            message_history=history,
             output_type=self._output_type(),
             deferred_tool_results=start.approved,
-            deps=AgentRun(job.run_id, job.chat_id, job.request_id),
-            model=self._model(job),
+            deps=_deps(job),
+            model=model,
             toolsets=self._request_tools(job),
             capabilities=None if job.approvals else [HandleDeferredToolCalls(_deny)],
             usage_limits=limits,
@@ -210,6 +229,10 @@ class _StepWriter:
                     # call, with the same idempotency key, instead of asking the model again.
                     await self._writer.drain()
         self._mapper.end_step()
+
+
+def _deps(job: RunChat) -> AgentRun:
+    return AgentRun(job.run_id, job.chat_id, job.request_id)
 
 
 def _deny(_: RunContext[AgentRun], requests: DeferredToolRequests) -> DeferredToolResults | None:

@@ -1,6 +1,7 @@
 """Settings of agents."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,4 +12,9 @@ class AgentSettings(Section):
     file: AtStart[Path] = Field(
         default=Path("config/agents.yaml"),
         description="YAML file that defines agents; optional unless you set this",
+    )
+    system_messages: Literal["accept", "user", "refuse"] = Field(
+        default="accept",
+        description="What to do with `system` messages of clients: accept them, pass them to the "
+        "model as messages of the user, or refuse the request",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from arq.worker import RetryJob
 from pydantic_ai import Agent, RunContext, UsageLimits
+from pydantic_ai.messages import ModelMessage, SystemPromptPart, UserPromptPart
 from pydantic_ai.models.function import DeltaToolCall
 from pydantic_ai.usage import RunUsage
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -286,3 +287,31 @@ async def test_agent_model_overrides_requested_model(harness: RunChatHarness) ->
     await start(harness.runner(models=Named(["Hello"])))
 
     assert requested == ["own"]
+
+
+def texts_of(request: Sequence[ModelMessage]) -> list[tuple[str, str]]:
+    """The kind and the text of each system and user part."""
+    return [
+        (part.part_kind, str(part.content))
+        for message in request
+        for part in message.parts
+        if isinstance(part, SystemPromptPart | UserPromptPart)
+    ]
+
+
+async def test_system_prompts_of_an_agent_reach_the_model_first(harness: RunChatHarness) -> None:
+    agent = Agent(deps_type=AgentRun, system_prompt="Static.")
+
+    @agent.system_prompt
+    async def dynamic(context: RunContext[AgentRun]) -> str:
+        return f"Chat {context.deps.chat_id}."
+
+    _ = dynamic
+    harness.definition, harness.agent = PLAIN, agent
+    models = ScriptedModels(["Hello"])
+
+    await start(harness.runner(models=models))
+
+    system = [text for kind, text in texts_of(models.requests[0]) if kind == "system-prompt"]
+    assert system == ["Static.", "Chat chat."]
+    assert texts_of(models.requests[0])[0] == ("system-prompt", "Static.")

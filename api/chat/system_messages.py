@@ -1,0 +1,30 @@
+"""Handling of `system` messages, which any client can send."""
+
+from api.chat.request import ChatRequest
+from shared.chat.messages import Message
+from shared.errors import InvalidRequest
+from shared.settings import AgentSettings
+
+
+def check_system_messages(chat: ChatRequest, settings: AgentSettings) -> None:
+    """Raises InvalidRequest if there is a system message, and the settings refuse them."""
+    if settings.system_messages != "refuse":
+        return
+    for index, message in enumerate(chat.messages):
+        if message.role == "system":
+            field = f"messages[{index}].role"
+            raise InvalidRequest(
+                f"{field}: System messages are not accepted. Remove the message.", field=field
+            )
+
+
+def apply_system_messages(
+    history: tuple[Message, ...], settings: AgentSettings
+) -> tuple[Message, ...]:
+    """Return the history as the model should receive it."""
+    if settings.system_messages != "user":
+        return history
+    return tuple(
+        message.model_copy(update={"role": "user"}) if message.role == "system" else message
+        for message in history
+    )
