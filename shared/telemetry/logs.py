@@ -16,6 +16,8 @@ import structlog
 
 from shared.telemetry import tracing
 
+log = structlog.stdlib.get_logger()
+
 #: JSON lines, or readable text.
 LineFormat = Literal["json", "console"]
 
@@ -84,7 +86,7 @@ def _log_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    structlog.stdlib.get_logger(__name__).warning(
+    log.warning(
         "library.warning",
         message="A library has issued a warning",
         category=category.__name__,
