@@ -1,8 +1,8 @@
 """Processes of the `mamba` command that start fast.
 
-Importing the libraries takes seconds of CPU time. A server process imports them once and forks each
-process from itself. The project's own modules, and libraries that read the environment on import,
-are imported by each process, after its environment is set.
+Importing the modules takes seconds of CPU time. A server process imports most of them once and
+forks each process from itself. Each process imports the rest after its environment is set: metrics
+read it on import.
 """
 
 import multiprocessing
@@ -14,26 +14,37 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_LIBRARIES = (
+_MODULES = (
     *("arq", "ast_grep_py", "bs4", "cryptography.x509", "fastapi.responses", "jwt", "markdownify"),
     *("openai.resources.chat", "openai.types.responses", "pydantic_ai.capabilities"),
     *("pydantic_ai.direct", "pydantic_ai.models.fallback", "pydantic_ai.models.openai"),
     *("pydantic_ai.toolsets", "redis.asyncio.cluster", "regex", "sqlite3", "Stemmer"),
     *("structlog", "uvicorn.protocols.http.httptools_impl", "uvloop", "yaml"),
+    *("api.chat.request", "api.chat.system_messages", "api.streaming.stream_view"),
+    *("shared.runs.run_details", "shared.settings", "worker.jobs.running_runs"),
+    *("worker.models.endpoint", "worker.queue.lease_scripts", "worker.telemetry.tracing"),
+    *("worker.tools.display", "worker.tools.notes", "worker.tools.review"),
 )
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(_LIBRARIES))
+_context.set_forkserver_preload(list(_MODULES))
 
 
 class ForkedProgram:
     """`mamba` with arguments, with the part of the interface of `subprocess.Popen` that tests use.
 
-    The output is appended to a file.
+    The output and the errors are appended to files.
     """
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], output: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        output: Path,
+        errors: Path | None = None,
+    ) -> None:
+        files = (output, errors or output)
         self._process = _context.Process(
-            target=_run, args=(arguments, dict(env), output, Path.cwd()), daemon=True
+            target=_run, args=(arguments, dict(env), files, Path.cwd()), daemon=True
         )
         self._process.start()
 
@@ -61,11 +72,14 @@ class ForkedProgram:
         return self.returncode
 
 
-def _run(arguments: Sequence[str], env: dict[str, str], output: Path, folder: Path) -> None:
-    descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
+def _run(
+    arguments: Sequence[str], env: dict[str, str], files: tuple[Path, Path], folder: Path
+) -> None:
+    assert "prometheus_client" not in sys.modules
+    for number, file in enumerate(files, start=1):
+        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
