@@ -5,10 +5,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,7 +14,6 @@ import pytest
 from shared.redis import keys
 from tests.e2e.conftest import System
 from tests.support.fakes.proxy import Proxy
-from tests.support.forked_program import ForkedProgram
 from tests.support.processes import ServerProcess
 from tests.support.redis_cluster import SharedCluster
 from tests.support.sse_client import Json, SseClient, Stream, check_whole
@@ -28,7 +25,7 @@ PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 
 
 class CliResult(NamedTuple):
-    code: int | None
+    code: int
     out: str
     error: str
 
@@ -39,20 +36,21 @@ class CliResult(NamedTuple):
 
 async def mamba(system: System, *arguments: str, **env: str) -> CliResult:
     """Run a command against this system."""
-    settings = {
-        "MAMBA_REDIS__URL": system.valkey.url,
-        "MAMBA_OPENAI__BASE_URL": system.upstream.base_url,
-    }
-    result = await asyncio.to_thread(_completed, arguments, {**os.environ, **settings, **env})
-    assert "Traceback" not in result.error
-    return result
-
-
-def _completed(arguments: Sequence[str], env: Mapping[str, str]) -> CliResult:
-    with TemporaryDirectory() as folder:
-        output, errors = Path(folder, "output"), Path(folder, "errors")
-        code = ForkedProgram(arguments, env, output, errors).wait()
-        return CliResult(code, output.read_text(), errors.read_text())
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mamba", *arguments),
+        env={
+            **os.environ,
+            "MAMBA_REDIS__URL": system.valkey.url,
+            "MAMBA_OPENAI__BASE_URL": system.upstream.base_url,
+            **env,
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert b"Traceback" not in error
+    assert process.returncode is not None
+    return CliResult(process.returncode, out.decode(), error.decode())
 
 
 @asynccontextmanager
