@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -117,14 +117,23 @@ async def start_cluster(
         first, last = _SLOTS * number // 3, _SLOTS * (number + 1) // 3 - 1
         await node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         await node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
-    for node, other in itertools.permutations(nodes, 2):
-        await node.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
-    for node in nodes:
-        await until(partial(_has_joined, node, len(nodes)), seconds=30)
+    await _join(nodes)
     for primary, replica in zip(cluster.primaries, cluster.replicas, strict=False):
         await replica.ask("CLUSTER", "REPLICATE", await primary.id())
         await until(partial(_is_linked, replica), seconds=30)
     return cluster
+
+
+async def _join(nodes: list[ClusterNode]) -> None:
+    """Introduce the nodes to each other, again if a node has given up a slow handshake."""
+    for _ in range(4):
+        for node, other in itertools.permutations(nodes, 2):
+            await node.ask("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
+        with suppress(TimeoutError):
+            for node in nodes:
+                await until(partial(_has_joined, node, len(nodes)), seconds=15)
+            return
+    raise TimeoutError("the nodes do not form a cluster")
 
 
 @asynccontextmanager
