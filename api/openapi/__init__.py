@@ -1,1 +1,4 @@
-"""The OpenAPI document and the pages that show it. The request models live with their routes."""
+"""The OpenAPI document and the pages that show it.
+
+The model of chat requests is in `api/chat/`, others are with their routes.
+"""
