@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from shared.redis.client import Redis
 from tests.support.isolation import Isolation
+from tests.support.isolation.paused_machine import PausedMachine
 from tests.support.processes import Valkey
 from tests.support.redis_cluster import RedisCluster, SharedCluster
 from tests.support.upstream.client import Upstream
@@ -25,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # The controller of pytest-xdist starts the processes that run the tests.
     if config.getoption("dist", "no") == "no":
         _isolation.start()
+        config.pluginmanager.register(PausedMachine())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
