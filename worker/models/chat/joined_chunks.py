@@ -7,9 +7,12 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
 
 from worker.models.chat.chunk import parse_chunk
+from worker.models.chat.reasoning import TEXT_FIELDS, merge_carried
 from worker.models.chat.stream_repair import repair_stream
 from worker.models.transport.completion import is_error, unusable_document
 from worker.models.transport.event_decoder import AnswerDecoder
+
+_TEXTS = ("content", "refusal", *TEXT_FIELDS)
 
 
 async def join_chunks(body: bytes, content_type: str | None) -> dict[str, Any]:
@@ -56,11 +59,17 @@ class _Completion:
 
     def _add_choice(self, choice: Choice) -> None:
         self._reason = choice.finish_reason or self._reason
-        fields = _fields(choice.delta)
-        for name, value in fields.items():
-            self._message[name] = _joined(self._message.get(name), value)
+        self._add_fields(_fields(choice.delta))
         for call in choice.delta.tool_calls or ():
             self._add_call(call)
+
+    def _add_fields(self, fields: dict[str, Any]) -> None:
+        texts = {
+            name: self._message.get(name, "") + value
+            for name, value in fields.items()
+            if name in _TEXTS and isinstance(value, str)
+        }
+        self._message = {**merge_carried(self._message, fields), **texts}
 
     def _add_call(self, delta: ChoiceDeltaToolCall) -> None:
         function = {"name": "", "arguments": ""}
@@ -93,9 +102,3 @@ def _fields(delta: ChoiceDelta) -> dict[str, Any]:
     texts = {"content": delta.content, "refusal": delta.refusal}
     fields = {**texts, **(delta.model_extra or {})}
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _joined(old: Any, new: Any) -> Any:  # noqa: ANN401  (the value of any field)
-    if isinstance(old, str) and isinstance(new, str):
-        return old + new
-    return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new
