@@ -37,7 +37,7 @@ from pydantic_ai.tools import RunContext
 from shared.chat.media_types import is_text
 from worker.models.chat.assistant_message import AssistantMessageMapping
 from worker.models.chat.message_order import merge_roles, split_parallel_calls, start_with_user
-from worker.models.chat.older_files import newest_prompt, replace_older_files, user_contents
+from worker.models.chat.older_files import check_files
 from worker.models.chat.streamed_response import RepairedResponse
 from worker.models.chat.tool_call_ids import call_ids, model_ids, restore_model_ids
 
@@ -121,9 +121,7 @@ class ChatModel(OpenAIChatModel):
         messages: list[ModelMessage],
         model_request_parameters: ModelRequestParameters | None = None,
     ) -> list[ModelMessage]:
-        messages = replace_older_files(messages, self._check)
-        for content in user_contents(messages[newest_prompt(messages) :]):
-            self._check(content)
+        messages = check_files(messages, self._check)
         return super().prepare_messages(messages, model_request_parameters)
 
     def _check(self, content: UserContent) -> None:

@@ -14,19 +14,24 @@ from pydantic_ai.messages import (
 )
 
 
-def replace_older_files(
+def check_files(
     messages: list[ModelMessage], check: Callable[[UserContent], None]
 ) -> list[ModelMessage]:
-    """Replace each file that `check` rejects with a note, except in the newest user message.
+    """Check the newest user message, and replace each older file that is rejected with a note.
 
     An image in the history would otherwise end a chat whose user selects a model without images.
+
+    Raises:
+        UserError: if `check` rejects a part of the newest user message.
     """
-    newest = newest_prompt(messages)
+    newest = _newest_prompt(messages)
+    for content in user_contents(messages[newest:]):
+        check(content)
     older = [_replace_files(message, check) for message in messages[:newest]]
     return [*older, *messages[newest:]]
 
 
-def newest_prompt(messages: Sequence[ModelMessage]) -> int:
+def _newest_prompt(messages: Sequence[ModelMessage]) -> int:
     """Return the index of the newest user message; 0 if there is none."""
     return next((n for n in reversed(range(len(messages))) if _has_prompt(messages[n])), 0)
 

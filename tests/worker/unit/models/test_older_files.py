@@ -12,7 +12,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from worker.models.chat.older_files import replace_older_files, user_contents
+from worker.models.chat.older_files import check_files, user_contents
 
 IMAGE = BinaryContent(b"png", media_type="image/png")
 TEXT = BinaryContent(b"a,b", media_type="text/csv")
@@ -35,14 +35,15 @@ ANSWER = ModelResponse(parts=[TextPart("I see.")])
 def test_unsupported_file_of_an_older_message_becomes_a_note(newest: ModelMessage) -> None:
     history = [prompt("Look", IMAGE, TEXT), ANSWER, newest]
 
-    replaced = replace_older_files(history, check)
+    replaced = check_files(history, check)
 
     assert user_contents(replaced[:1]) == ["Look", NOTE, TEXT]
     assert replaced[1:] == history[1:]
     assert user_contents(history[:1]) == ["Look", IMAGE, TEXT]
 
 
-def test_files_of_the_newest_user_message_stay() -> None:
+def test_unsupported_file_of_the_newest_user_message_is_refused() -> None:
     history = [prompt("Hi"), ANSWER, prompt("Look", IMAGE), ANSWER]
 
-    assert replace_older_files(history, check) == history
+    with pytest.raises(UserError):
+        check_files(history, check)
