@@ -2,7 +2,6 @@
 
 import resource
 from contextlib import suppress
-from functools import cache
 
 
 def raise_open_file_limit() -> None:
@@ -10,10 +9,8 @@ def raise_open_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS refuses an infinite limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    open_file_limit.cache_clear()
 
 
-@cache
 def open_file_limit() -> int:
     """Return the number of files that this process may open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

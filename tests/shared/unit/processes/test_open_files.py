@@ -15,4 +15,3 @@ def test_soft_limit_is_raised_to_the_hard_limit() -> None:
         assert open_file_limit() == hard
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
-        open_file_limit.cache_clear()
