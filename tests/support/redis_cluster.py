@@ -112,6 +112,16 @@ async def start_cluster(
     """
     nodes = [ClusterNode(folder, persistent=persistent).start() for _ in range(3 + replicas)]
     cluster = RedisCluster(nodes[:3], nodes[3:])
+    try:
+        await _form(cluster)
+    except BaseException:
+        await cluster.stop()
+        raise
+    return cluster
+
+
+async def _form(cluster: RedisCluster) -> None:
+    nodes = cluster.primaries + cluster.replicas
     await asyncio.gather(*(node.ready() for node in nodes))
     for number, node in enumerate(cluster.primaries):
         first, last = _SLOTS * number // 3, _SLOTS * (number + 1) // 3 - 1
@@ -121,7 +131,6 @@ async def start_cluster(
     for primary, replica in zip(cluster.primaries, cluster.replicas, strict=False):
         await replica.ask("CLUSTER", "REPLICATE", await primary.id())
         await until(partial(_is_linked, replica), seconds=30)
-    return cluster
 
 
 async def _join(nodes: list[ClusterNode]) -> None:
