@@ -1,7 +1,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import httpx
@@ -16,14 +16,6 @@ TRANSPORT_ERRORS = (APIConnectionError, httpx2.TransportError)
 ASK = {"role": "user", "content": "Hello there"}
 CONTINUE = {"role": "user", "content": "Continue your previous answer from where it stopped."}
 TOOL = {"id": "call_1", "name": "generateCard", "arguments": '{"title":"A"}'}
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def convert(body: bytes) -> ChatRequest | None:
 
 def check_calls(messages: list[Any]) -> None:
     """Each call has its result in the next request, as models require."""
-    for message, following in zip(messages, [*messages[1:], None], strict=False):
+    for message, following in zip(messages, [*messages[1:], None], strict=True):
         calls: list[Any] = [part for part in message.parts if isinstance(part, ToolCallPart)]
         json.dumps([call.args for call in calls], allow_nan=False).encode()
         if calls:
