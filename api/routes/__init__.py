@@ -1,1 +1,1 @@
-"""The HTTP routes, one module per resource. They contain no logic beyond requests and responses."""
+"""The HTTP routes, one module per resource."""

@@ -135,7 +135,7 @@ async def follow_chat(
     chat_id: ChatId,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Follow the chat's newest run, live or ended, from its start or after a cursor."""
+    """Follow a run of the chat: the one that the cursor names, or the newest from its start."""
     check_id("chat_id", chat_id, process.settings.limits)
     cursor = read_last_event_id(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):

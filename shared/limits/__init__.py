@@ -1,1 +1,4 @@
-"""The limits of an owner that are counted in Redis."""
+"""The rate limits of an owner, counted in Redis.
+
+The limits of live runs and of queue depth are in `shared/runs/admission.py`.
+"""
