@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from shared.redis import keys
 from tests.e2e.conftest import System
 from tests.support.fakes.proxy import Proxy
+from tests.support.forked_program import ForkedProgram
 from tests.support.processes import ServerProcess
 from tests.support.redis_cluster import SharedCluster
 from tests.support.sse_client import Json, SseClient, Stream, check_whole
@@ -25,7 +28,7 @@ PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 
 
 class CliResult(NamedTuple):
-    code: int
+    code: int | None
     out: str
     error: str
 
@@ -36,21 +39,20 @@ class CliResult(NamedTuple):
 
 async def mamba(system: System, *arguments: str, **env: str) -> CliResult:
     """Run a command against this system."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mamba", *arguments),
-        env={
-            **os.environ,
-            "MAMBA_REDIS__URL": system.valkey.url,
-            "MAMBA_OPENAI__BASE_URL": system.upstream.base_url,
-            **env,
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, error = await process.communicate()
-    assert b"Traceback" not in error
-    assert process.returncode is not None
-    return CliResult(process.returncode, out.decode(), error.decode())
+    settings = {
+        "MAMBA_REDIS__URL": system.valkey.url,
+        "MAMBA_OPENAI__BASE_URL": system.upstream.base_url,
+    }
+    result = await asyncio.to_thread(_completed, arguments, {**os.environ, **settings, **env})
+    assert "Traceback" not in result.error
+    return result
+
+
+def _completed(arguments: Sequence[str], env: Mapping[str, str]) -> CliResult:
+    with TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        code = ForkedProgram(arguments, env, output, errors).wait()
+        return CliResult(code, output.read_text(), errors.read_text())
 
 
 @asynccontextmanager
