@@ -5,7 +5,7 @@ Unknown keys are ignored. A part or a message with an invalid value is kept as a
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any, Literal, NamedTuple, Self, cast
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AliasChoices,
@@ -20,6 +20,7 @@ from pydantic import (
 
 from api.chat.parts.ai_sdk import OtherPart, UIStepStartPart, UITextPart, UIToolPart
 from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
+from api.chat.parts.message_fields import convert_message
 from api.chat.parts.part import (
     FILE_PARTS,
     Attachments,
@@ -36,10 +37,6 @@ from shared.streams.tool_responses import ToolResponse
 Role = Literal["system", "user", "assistant", "tool"]
 #: Parts whose loss matters only to the client if they are in an assistant message.
 _NOT_FOR_MODELS = frozenset({"file", "reasoning"})
-
-
-def _known_role(role: object) -> object:
-    return "system" if role == "developer" else role
 
 
 def _message_id(value: object) -> object:
@@ -95,7 +92,7 @@ class UIMessage(RequestModel):
     """
 
     id: Annotated[str | None, BeforeValidator(_message_id)] = None
-    role: Annotated[Role, BeforeValidator(_known_role)]
+    role: Role
     content: _Content | None = None
     parts: Parts | None = None
     tool_invocations: Invocations | None = Field(
@@ -103,6 +100,9 @@ class UIMessage(RequestModel):
     )
     experimental_attachments: Attachments | None = Field(
         default=None, alias="experimental_attachments", description="Files of the AI SDK 4"
+    )
+    attachments: Parts | None = Field(
+        default=None, description="Files of assistant-ui; ignored if `parts` is set"
     )
     tool_calls: FunctionCalls | None = Field(
         default=None,
@@ -117,17 +117,8 @@ class UIMessage(RequestModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _wrap_tool_result(cls, value: object) -> object:
-        """Make the content of OpenAI's tool messages a part, as in the messages of other APIs."""
-        if not isinstance(value, dict):
-            return value
-        fields = cast("dict[str, Any]", value)
-        ids = {key: fields[key] for key in ("tool_call_id", "toolCallId") if key in fields}
-        content: object = fields.get("content")
-        if fields.get("role") != "tool" or (isinstance(content, list) and not ids):
-            return fields
-        result: dict[str, Any] = {"type": "tool_result", "content": content, **ids}
-        return {**fields, "content": [result]}
+    def _convert_fields(cls, value: object) -> object:
+        return convert_message(value)
 
     @classmethod
     def unusable(cls, value: object, error: ValidationError) -> Self:
@@ -141,6 +132,7 @@ class UIMessage(RequestModel):
             lists["toolInvocations"] = self._invocations
         lists["parts" if self.parts else "content"] = self._content_parts
         if not self.parts:
+            lists["attachments"] = self._attached
             lists["tool_calls"] = self._calls
         for field, parts in lists.items():
             yield from (LocatedPart(field, parts, index) for index in range(len(parts)))
@@ -162,7 +154,8 @@ class UIMessage(RequestModel):
         beside = [*self._attachments, *(self._invocations if not self.parts else ())]
         before = [part for part in beside if not isinstance(part, Invocation)]
         calls = _calls_beside_content(part for part in beside if isinstance(part, Invocation))
-        content = [*self._content_parts, *(self._calls if not self.parts else ())]
+        after = () if self.parts else (*self._attached, *self._calls)
+        content = [*self._content_parts, *after]
         parts = (*self._convert(before), *calls, *self._convert(content))
         if self.role != "assistant":
             parts = tuple(part for part in parts if not isinstance(part, chat_messages.StepStart))
@@ -261,6 +254,10 @@ class UIMessage(RequestModel):
     @property
     def _attachments(self) -> list[Any]:
         return self.experimental_attachments or []
+
+    @property
+    def _attached(self) -> list[Any]:
+        return self.attachments or []
 
     @property
     def _invocations(self) -> list[Any]:

@@ -1,9 +1,13 @@
-"""Joins tool calls with results that are sent in a later part or message, by their id."""
+"""Joins tool calls with results that are sent in a later part or message, by their id.
+
+Parts that models cannot receive with the role of their message become unusable.
+"""
 
 from collections.abc import Sequence
 
 from api.chat.message import LocatedPart, UIMessage
 from api.chat.parts.ai_sdk import OtherPart
+from api.chat.parts.part import FILE_PARTS
 from api.chat.parts.separate_calls import SeparateCall, SeparateResult
 from api.chat.parts.unusable import UnusablePart
 
@@ -23,9 +27,8 @@ def pair_tool_calls(messages: Sequence[UIMessage]) -> None:
                     located.replace(_unusable_call(part, "is not in a message of the assistant"))
             elif isinstance(part, SeparateResult):
                 _complete(calls if part.call_id in calls else waiting, part, located)
-            elif message.role == "tool" and not isinstance(part, UnusablePart | OtherPart):
-                reason = "A message with the role `tool` can only contain tool results."
-                located.replace(UnusablePart(type="content", reason=reason))
+            elif (misplaced := _misplaced(part, message.role)) is not None:
+                located.replace(misplaced)
         waiting |= {call_id: unanswered for call_id, unanswered in calls.items() if unanswered}
     for unanswered in waiting.values():
         _leave_out(unanswered)
@@ -39,6 +42,19 @@ def _complete(
     else:
         reason = "No earlier tool call has this id, or it already has a result."
         located.replace(UnusablePart(type="tool result", reason=reason))
+
+
+def _misplaced(part: object, role: str) -> UnusablePart | None:
+    """Return what stands for a part that models cannot receive with this role."""
+    if isinstance(part, UnusablePart | OtherPart):
+        return None
+    if role == "tool":
+        reason = "A message with the role `tool` can only contain tool results."
+        return UnusablePart(type="content", reason=reason)
+    if role == "system" and isinstance(part, FILE_PARTS):
+        reason = "A message with the role `system` can only contain texts."
+        return UnusablePart(type="file", filename=part.normalized().filename, reason=reason)
+    return None
 
 
 def _leave_out(calls: Sequence[LocatedPart]) -> None:

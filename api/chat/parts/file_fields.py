@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any, cast
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -34,6 +35,20 @@ def _checked_source(text: str) -> str:
     return _checked_url(text if _SCHEME.match(text.lstrip()) else f"data:;base64,{text}")
 
 
+def _unwrap_data(value: object) -> object:
+    """Return the URL, the base64 or the text of tagged data, as in the AI SDK 7."""
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    match fields:
+        case {"type": "text", "text": str(text)}:
+            return f"data:text/plain;charset=utf-8,{quote(text)}"
+        case {"type": "data" | "url" as kind}:
+            return fields.get(kind)
+        case _:
+            return fields
+
+
 def _unwrap_url(value: object) -> object:
     """Return the URL of `{"url": …}`, as in the content parts of OpenAI."""
     return cast("dict[str, Any]", value).get("url") if isinstance(value, dict) else value
@@ -54,7 +69,7 @@ def _clean_name(value: object) -> object:
 FileUrl = Annotated[str, AfterValidator(_checked_url)]
 #: A URL, or the object that contains it.
 WrappedUrl = Annotated[str, BeforeValidator(_unwrap_url), AfterValidator(_checked_url)]
-#: A URL or base64.
-FileSource = Annotated[str, AfterValidator(_checked_source)]
+#: A URL, base64, or the object that contains one of them or a text.
+FileSource = Annotated[str, BeforeValidator(_unwrap_data), AfterValidator(_checked_source)]
 MediaType = Annotated[str, BeforeValidator(_clean_media_type)]
 FileName = Annotated[str | None, BeforeValidator(_clean_name)]

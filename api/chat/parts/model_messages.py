@@ -38,9 +38,10 @@ class ImagePart(RequestModel):
 
     image: FileSource
     media_type: MediaType = Field("", validation_alias=AliasChoices("mediaType", "mimeType"))
+    filename: FileName = None
 
     def normalized(self) -> messages.FilePart:
-        return file_part(self.image, self.media_type)
+        return file_part(self.image, self.media_type, self.filename)
 
 
 class InlineFile(RequestModel):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, Discriminator, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag
 
 from api.chat.parts.ai_sdk import (
     OtherPart,
@@ -111,7 +111,23 @@ Part = Annotated[
     ),
     KEEP_PART_ERROR,
 ]
-Parts = Annotated[list[Part], FAIL_FAST, max_items("parts"), KEEP_FIELD_ERROR]
+
+
+def _with_text_parts(value: object) -> object:
+    """Replace texts in a list of parts, as LangChain sends them."""
+    if not isinstance(value, list):
+        return value
+    parts = cast("list[object]", value)
+    return [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
+
+
+Parts = Annotated[
+    list[Part],
+    FAIL_FAST,
+    BeforeValidator(_with_text_parts),
+    max_items("parts"),
+    KEEP_FIELD_ERROR,
+]
 Invocations = Annotated[
     list[Annotated[Invocation, KEEP_PART_ERROR]], FAIL_FAST, max_items("parts"), KEEP_FIELD_ERROR
 ]

@@ -6,7 +6,7 @@ model messages and Anthropic send both as parts. `api/chat/tool_pairing.py` join
 
 from typing import Any, cast
 
-from pydantic import AliasChoices, Field, PrivateAttr
+from pydantic import AliasChoices, Field, PrivateAttr, model_validator
 from pydantic_core import to_json
 
 from api.chat.parts.ai_sdk import tool_part
@@ -71,14 +71,24 @@ class SeparateCall(RequestModel):
 
 class Function(RequestModel):
     name: str
-    arguments: Nested = Field(None, validation_alias=AliasChoices("arguments", "input"))
+    arguments: Nested = Field(None, validation_alias=AliasChoices("arguments", "input", "args"))
 
 
 class FunctionCall(RequestModel):
-    """A tool call of OpenAI, beside the content of its message."""
+    """A tool call of OpenAI or LangChain, beside the content of its message."""
 
     call_id: str = Field(alias="id")
     function: Function = Field(validation_alias=AliasChoices("function", "custom"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nest_function(cls, value: object) -> object:
+        """Nest the name and the arguments, which LangChain sends beside the id."""
+        if not isinstance(value, dict):
+            return value
+        fields = cast("dict[str, Any]", value)
+        is_flat = "name" in fields and not fields.keys() & {"function", "custom"}
+        return {**fields, "function": fields} if is_flat else fields
 
     def as_separate(self) -> SeparateCall:
         return SeparateCall.model_construct(

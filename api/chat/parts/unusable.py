@@ -85,7 +85,8 @@ def unusable_message(value: object, error: ValidationError) -> UnusablePart:
 def _unusable(value: object, error: ValidationError) -> UnusablePart:
     kind, message, path = first_error(error)
     fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    filename = fields.get("filename") or fields.get("name")
+    # The `name` of a part with a type is that of a tool.
+    filename = fields.get("filename") or (None if "type" in fields else fields.get("name"))
     return UnusablePart(
         type=fields["type"] if isinstance(fields.get("type"), str) else "",
         filename=filename if isinstance(filename, str) else None,

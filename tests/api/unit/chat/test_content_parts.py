@@ -48,6 +48,21 @@ FILES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "AI SDK file": ({"type": "file", "data": PNG, "mediaType": "image/png"}, BARE, "image/png"),
     "AI SDK file URL": ({"type": "file", "data": URL, "mimeType": "image/png"}, URL, "image/png"),
+    "AI SDK 7 data": (
+        {"type": "file", "data": {"type": "data", "data": PNG}, "mediaType": "image/png"},
+        BARE,
+        "image/png",
+    ),
+    "AI SDK 7 URL": (
+        {"type": "file", "data": {"type": "url", "url": URL}, "mediaType": "image/png"},
+        URL,
+        "image/png",
+    ),
+    "AI SDK 7 text": (
+        {"type": "file", "data": {"type": "text", "text": "ä,b"}, "mediaType": "text/csv"},
+        "data:text/plain;charset=utf-8,%C3%A4%2Cb",
+        "text/csv",
+    ),
     "AI SDK 5 file without a type": ({"type": "file", "url": "DATA:,a"}, "data:,a", ""),
     "Anthropic image": (
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
@@ -95,6 +110,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "image with an empty object": ({"type": "image_url", "image_url": {}}, ".image_url"),
     "image by id": ({"type": "input_image", "file_id": "file-1"}, ".image_url"),
     "file by id": ({"type": "file", "file": {"file_id": "file-1"}}, ".file.file_data"),
+    "file by reference": (
+        {"type": "file", "data": {"type": "reference", "reference": {"openai": "file-1"}}},
+        ".data",
+    ),
+    "empty tagged data": ({"type": "file", "data": {"type": "data"}}, ".data"),
     "bytes as an object": ({"type": "image", "image": {"0": 137}}, ".image"),
     "broken base64": ({"type": "file", "data": "?", "mimeType": "image/png"}, ".data"),
     "call without a message": ({"type": "tool_use", "id": "a", "name": "f"}, ""),

@@ -105,6 +105,20 @@ PAIRS: dict[str, tuple[Any, Any, Any]] = {
         {"role": "tool", "toolCallId": "a", "content": "21"},
         "21",
     ),
+    "LangChain": (
+        {
+            "type": "ai",
+            "content": "",
+            "tool_calls": [{"name": "f", "args": {"x": 1}, "id": "a", "type": "tool_call"}],
+        },
+        {"type": "tool", "tool_call_id": "a", "content": "21", "status": "success"},
+        "21",
+    ),
+    "LangChain error": (
+        openai_calls({"name": "f", "args": {"x": 1}, "id": "a", "type": "tool_call"}),
+        {"role": "tool", "tool_call_id": "a", "content": "no", "status": "error"},
+        "no",
+    ),
     "AI SDK": (assistant(sdk_call()), tool(sdk_result(JSON_OUTPUT)), {"t": 21}),
     "AI SDK text": (
         assistant(sdk_call()),
@@ -252,9 +266,10 @@ UNPAIRED: dict[str, tuple[Any, str]] = {
     "call of the user": (user(anthropic_call()), "not in a message of the assistant"),
     "call without an id": (openai_calls({"function": {"name": "f"}}), "Field required"),
     "call without a name": (openai_calls({"id": "a", "function": {}}), "Field required"),
+    "flat call without an id": (openai_calls({"type": "tool_call", "name": "f"}), "“tool_call”"),
     "approval": (tool({"type": "tool-approval-response", "approvalId": "p"}), "not supported"),
     "calls that are no list": ({"role": "assistant", "tool_calls": {}}, "list"),
-    "function message": ({"role": "function", "name": "f", "content": "21"}, "Input should be"),
+    "function message": ({"role": "function", "name": "f", "content": "21"}, "No earlier"),
     "id that is no text": ({"role": "tool", "tool_call_id": 1, "content": "21"}, "string"),
 }
 
@@ -285,6 +300,14 @@ async def test_new_result_without_its_call_is_refused(message: Any, field: str) 
         await read(HI, message)
 
     assert caught.value.field == f"messages[1].{field}"
+
+
+async def test_function_of_openai_is_paired_by_its_name() -> None:
+    call = {"role": "assistant", "function_call": {"name": "f", "arguments": '{"x":1}'}}
+    result = {"role": "function", "name": "f", "content": "21"}
+
+    _, answer, _ = await history(HI, call, result, HI)
+    assert answer == ("assistant", [("f", "f", {"x": 1}, "21")])
 
 
 async def test_second_result_of_a_call_is_left_out() -> None:

@@ -1,0 +1,116 @@
+"""Converts the fields of messages of other APIs to those that `UIMessage` reads.
+
+LangChain names roles differently and wraps messages. OpenAI and assistant-ui send texts, calls and
+files beside the content. Fields that are not understood stay as they are, and are then refused.
+"""
+
+from typing import Any, cast
+
+_Fields = dict[str, Any]
+
+#: Roles by their names in other APIs: OpenAI, LangChain, Gemini.
+_ROLES = {
+    "developer": "system",
+    "human": "user",
+    "ai": "assistant",
+    "model": "assistant",
+    "function": "tool",
+}
+#: Types of LangChain's messages, which have no role.
+_TYPES = frozenset({"human", "ai", "system", "tool", "function"})
+_CALL_IDS = ("tool_call_id", "toolCallId")
+
+
+def convert_message(value: object) -> object:
+    """Return a message with the fields of `UIMessage`. Other values are returned unchanged."""
+    if not isinstance(value, dict):
+        return value
+    fields = _unwrapped(cast("_Fields", value))
+    sent: object = fields.get("role")
+    role = _ROLES.get(sent, sent) if isinstance(sent, str) else sent
+    if role == "data":  # the AI SDK 4: only for the client
+        return {"role": "user", "id": fields.get("id")}
+    if role == "tool":
+        fields = _with_tool_result(fields)
+    elif role == "assistant":
+        fields = _with_function_call(_with_texts(fields))
+    if not fields.get("parts"):
+        fields = _with_attached_parts(fields)
+    return {**fields, "role": role} if "role" in fields else fields
+
+
+def _unwrapped(fields: _Fields) -> _Fields:
+    """Return the fields of a message of LangChain, which may be serialized, with a role."""
+    kind: object = fields.get("type")
+    inner: object = fields.get("data", fields)
+    if kind == "constructor":
+        kind, inner = _class_kind(fields.get("id")), fields.get("kwargs")
+    if "role" in fields or not isinstance(kind, str) or not isinstance(inner, dict):
+        return fields
+    return {"role": kind, **cast("_Fields", inner)} if kind in _TYPES else fields
+
+
+def _class_kind(path: object) -> str | None:
+    """Return `ai` for the path of the class `AIMessage` or `AIMessageChunk`."""
+    names = cast("list[object]", path) if isinstance(path, list) else []
+    return str(names[-1]).removesuffix("Chunk").removesuffix("Message").lower() if names else None
+
+
+def _with_tool_result(fields: _Fields) -> _Fields:
+    """Make the content of a tool message a part, as in the messages of the AI SDK."""
+    content: object = fields.get("content")
+    ids = {key: fields[key] for key in _CALL_IDS if key in fields}
+    if not ids and fields["role"] == "function":  # its calls had no ids
+        ids = {"tool_call_id": fields.get("name")}
+    if isinstance(content, list) and not ids:
+        return fields
+    result: _Fields = {"type": "tool_result", "content": content, **ids}
+    if fields.get("status") == "error":
+        result["is_error"] = True
+    return {**fields, "content": [result]}
+
+
+def _with_texts(fields: _Fields) -> _Fields:
+    """Add the refusal and the reasoning beside the content to it."""
+    content: object = fields.get("content")
+    reasoning, refusal = fields.get("reasoning_content"), fields.get("refusal")
+    added: list[object] = []
+    if refusal and not content:
+        added.append({"type": "refusal", "refusal": refusal})
+    if isinstance(reasoning, str) and reasoning:
+        added.append({"type": "reasoning", "text": reasoning})
+    if not added or not isinstance(content, str | list | None):
+        return fields
+    text = [{"type": "text", "text": content}] if isinstance(content, str) else []
+    parts = cast("list[object]", content) if isinstance(content, list) else text
+    return {**fields, "content": [*parts, *added]}
+
+
+def _with_function_call(fields: _Fields) -> _Fields:
+    """Convert OpenAI's `function_call`. Its result refers to the name of the function."""
+    function: object = fields.get("function_call")
+    if not isinstance(function, dict) or fields.get("tool_calls"):
+        return fields
+    call = cast("_Fields", function)
+    return {**fields, "tool_calls": [{"id": call.get("name"), "function": call}]}
+
+
+def _with_attached_parts(fields: _Fields) -> _Fields:
+    """Replace assistant-ui's attachments with the parts in them."""
+    attachments: object = fields.get("attachments")
+    if not isinstance(attachments, list):
+        return fields
+    parts = [part for item in cast("list[object]", attachments) for part in _parts_of(item)]
+    return {**fields, "attachments": parts}
+
+
+def _parts_of(attachment: object) -> list[object]:
+    fields = cast("_Fields", attachment) if isinstance(attachment, dict) else {}
+    parts: object = fields.get("content")
+    if not isinstance(parts, list) or not parts:
+        return [attachment]
+    return [_named(part, fields.get("name")) for part in cast("list[object]", parts)]
+
+
+def _named(part: object, name: object) -> object:
+    return {"filename": name, **cast("_Fields", part)} if isinstance(part, dict) else part

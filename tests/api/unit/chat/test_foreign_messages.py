@@ -1,0 +1,136 @@
+"""Messages of LangChain, Gemini, assistant-ui, the AI SDK 4, and old fields of OpenAI."""
+
+from typing import Any
+
+import pytest
+from pydantic_core import to_json
+
+from api.chat.validation import read_chat_request
+from shared.chat.messages import FilePart, Message, ReasoningPart, TextPart
+from shared.errors import InvalidRequest
+from shared.settings import LimitSettings
+from tests.api.unit.chat.test_request import HI, request
+
+DATA = "data:image/png;base64,iVBORw0KGgo="
+
+
+async def history(*messages: Any) -> tuple[Message, ...]:
+    chat = await read_chat_request(request(to_json({"messages": messages})), LimitSettings())
+    return chat.history()
+
+
+def langchain(name: str, **fields: Any) -> dict[str, Any]:
+    path = ["langchain_core", "messages", name]
+    return {"lc": 1, "type": "constructor", "id": path, "kwargs": fields}
+
+
+MESSAGES: dict[str, tuple[Any, str]] = {
+    "LangChain user": ({"type": "human", "content": "Yes"}, "user"),
+    "LangChain assistant": ({"type": "ai", "content": "Yes", "tool_calls": []}, "assistant"),
+    "LangChain system": ({"type": "system", "content": "Yes"}, "system"),
+    "LangChain role": ({"role": "human", "content": "Yes"}, "user"),
+    "LangChain assistant role": ({"role": "ai", "content": "Yes"}, "assistant"),
+    "LangChain dictionary": ({"type": "human", "data": {"content": "Yes"}}, "user"),
+    "LangChain object": (langchain("HumanMessage", content="Yes"), "user"),
+    "LangChain chunk": (langchain("AIMessageChunk", content="Yes"), "assistant"),
+    "LangChain texts": ({"type": "human", "content": ["Yes"]}, "user"),
+    "Gemini": ({"role": "model", "parts": [{"type": "text", "text": "Yes"}]}, "assistant"),
+    "OpenAI developer": ({"role": "developer", "content": "Yes"}, "system"),
+    "OpenAI refusal": ({"role": "assistant", "content": None, "refusal": "Yes"}, "assistant"),
+    "OpenAI response": (
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Yes"}]},
+        "user",
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "role"), MESSAGES.values(), ids=MESSAGES)
+async def test_message_of_another_api_is_accepted(message: Any, role: str) -> None:
+    first, question = await history(message, HI)
+
+    assert first == Message.model_validate({"role": role, "parts": [TextPart(text="Yes")]})
+    assert question.role == "user"
+
+
+async def test_reasoning_beside_the_content_is_kept() -> None:
+    answer = {"role": "assistant", "content": "Yes", "reasoning_content": "Hm"}
+
+    _, converted, _ = await history(HI, answer, HI)
+    assert converted.parts == (TextPart(text="Yes"), ReasoningPart(text="Hm"))
+
+
+async def test_data_message_of_the_ai_sdk_4_is_left_out() -> None:
+    messages = await history(HI, {"role": "data", "content": "", "data": {"x": 1}}, HI)
+
+    assert messages == await history(HI, HI)
+
+
+def attachment(*content: Any) -> dict[str, Any]:
+    return {"id": "1", "type": "image", "name": "a.png", "contentType": "image/png"} | (
+        {"content": [*content]} if content else {}
+    )
+
+
+ATTACHED: dict[str, tuple[Any, Any]] = {
+    "image": (
+        {"type": "image", "image": DATA},
+        FilePart(media_type="image/png;base64", url=DATA, filename="a.png"),
+    ),
+    "file": (
+        {"type": "file", "data": DATA, "mimeType": "image/png"},
+        FilePart(media_type="image/png", url=DATA, filename="a.png"),
+    ),
+    "text": ({"type": "text", "text": "<attachment>"}, TextPart(text="<attachment>")),
+}
+
+
+@pytest.mark.parametrize(("part", "expected"), ATTACHED.values(), ids=ATTACHED)
+async def test_attachment_of_assistant_ui_is_accepted(part: Any, expected: Any) -> None:
+    text = {"type": "text", "text": "Look"}
+    message = {"role": "user", "content": [text], "attachments": [attachment(part)]}
+
+    [converted] = await history(message)
+    assert converted.parts == (TextPart(text="Look"), expected)
+
+
+async def test_attachment_without_content_is_refused_by_name() -> None:
+    message = {"role": "user", "content": "Look", "attachments": [attachment()]}
+
+    with pytest.raises(InvalidRequest) as caught:
+        await history(message)
+    assert caught.value.field == "messages[0].attachments[0].image"
+
+
+async def test_file_of_a_system_message_has_a_note() -> None:
+    file = {"type": "file", "mediaType": "image/png", "url": DATA, "filename": "a.png"}
+
+    system, _ = await history({"role": "system", "parts": [file]}, HI)
+    [note] = system.parts
+    assert isinstance(note, TextPart)
+    assert "the file “a.png”" in note.text
+    assert "can only contain texts" in note.text
+
+
+ODD: list[Any] = [
+    {"type": "constructor", "id": [], "kwargs": {}},
+    {"type": "constructor", "id": "HumanMessage", "kwargs": 1},
+    {"type": "constructor", "id": [{}], "kwargs": {"content": "Hi"}},
+    {"type": ["human"], "content": "Hi"},
+    {"type": "human", "data": "Hi"},
+    {"role": ["user"], "content": "Hi"},
+    {"role": "function", "name": {}, "content": "Hi"},
+    {"role": "assistant", "function_call": {}},
+    {"role": "assistant", "refusal": 5},
+    {"role": "user", "attachments": [5]},
+    {"role": "user", "attachments": [{"content": [5]}]},
+    {"role": "user", "attachments": {}},
+    {"role": "assistant", "tool_calls": [5, {"name": 5}]},
+]
+
+
+@pytest.mark.parametrize("message", ODD)
+async def test_odd_message_is_left_out_with_a_note(message: Any) -> None:
+    _, (_, left_out), _ = [(m.role, m.parts) for m in await history(HI, message, HI)]
+
+    assert all("eft out" in part.text for part in left_out if isinstance(part, TextPart))
+    assert left_out
