@@ -1,11 +1,15 @@
-"""A TCP proxy that can drop connections or stop forwarding, as a dead network does."""
+"""A TCP proxy that can reset, hold or delay connections, as a bad network does."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from contextlib import suppress
 from typing import Self
 
 from tests.support.wait import until
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
@@ -15,12 +19,13 @@ class Proxy:
         self.accepted = 0
         #: Connections whose TLS handshake failed.
         self.refused = 0
+        #: Seconds before each piece of data is forwarded.
+        self.delay = 0.0
         self._target_port = target_port
         self._tls = tls
-        self._forwarding = asyncio.Event()
-        self._forwarding.set()
-        self._accepting = asyncio.Event()
-        self._accepting.set()
+        self._requests = _set_event()
+        self._replies = _set_event()
+        self._accepting = _set_event()
         self._pipes: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -39,9 +44,14 @@ class Proxy:
 
     def freeze_connections(self) -> None:
         """Keep the open connections, but forward nothing on them."""
-        self._forwarding.clear()
-        self._forwarding = asyncio.Event()
-        self._forwarding.set()
+        self._requests.clear()
+        self._requests = _set_event()
+        self.freeze_replies()
+
+    def freeze_replies(self) -> None:
+        """Forward only what clients send on the open connections, and no replies."""
+        self._replies.clear()
+        self._replies = _set_event()
 
     def freeze(self) -> None:
         """Forward nothing on the open connections. New ones are accepted and wait."""
@@ -54,9 +64,22 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
 
+    def reset_connections(self) -> None:
+        """Reset the open connections (RST) at both ends. New ones are served."""
+        for writer in self._writers:
+            if (end := writer.get_extra_info("socket")) is not None:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            writer.transport.abort()
+
+    def pause(self) -> None:
+        """Hold all data, and new connections, until `resume`."""
+        for event in (self._requests, self._replies, self._accepting):
+            event.clear()
+
     def resume(self) -> None:
-        """Serve the connections that wait."""
-        self._accepting.set()
+        """Serve the connections that wait, and forward the data that `pause` has held."""
+        for event in (self._requests, self._replies, self._accepting):
+            event.set()
 
     async def has_accepted(self, connections: int) -> None:
         async def probe() -> bool:
@@ -75,18 +98,38 @@ class Proxy:
         self.accepted += 1
         self._writers.add(writer)
         await self._accepting.wait()
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except ConnectionError:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            return
         self._writers.add(far_writer)
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            self._pipes.add(asyncio.create_task(_pipe(source, sink, self._forwarding)))
+        self._start_pipe(reader, far_writer, self._requests)
+        self._start_pipe(far_reader, writer, self._replies)
+
+    def _start_pipe(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_open: asyncio.Event
+    ) -> None:
+        pipe = asyncio.create_task(self._pipe(source, sink, is_open))
+        self._pipes.add(pipe)
+        pipe.add_done_callback(self._pipes.discard)
+
+    async def _pipe(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_open: asyncio.Event
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65_536):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                await is_open.wait()
+                sink.write(data)
+                await sink.drain()
+        sink.transport.abort()
+        self._writers.discard(sink)
 
 
-async def _pipe(
-    source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_open: asyncio.Event
-) -> None:
-    with suppress(ConnectionError):
-        while data := await source.read(65_536):
-            await is_open.wait()
-            sink.write(data)
-            await sink.drain()
-    sink.transport.abort()
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event

@@ -1,0 +1,138 @@
+"""Injects the planned faults into a deployment."""
+
+import asyncio
+import signal
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from tests.chaos.deployment import ChaosDeployment, Member
+from tests.chaos.faults import FaultKind, InjectedFault, PlannedFault
+from tests.support.fakes.proxy import Proxy
+from tests.support.processes import ServerProcess
+
+Json = dict[str, Any]
+
+#: The failure of the next model request, by the action of a fault of the model.
+_MODEL_FAILURES: dict[str, Json] = {
+    "broken_stream": {"cut_after": 5},
+    "silent_stream": {"silence_after": 5},
+    "busy": {"status": 429, "headers": {"retry-after": "0"}},
+    "error": {"status": 500},
+}
+_LATENCY_SECONDS = 0.1
+
+
+class Injector:
+    def __init__(self, deployment: ChaosDeployment) -> None:
+        self._deployment = deployment
+        self._valkey = asyncio.Lock()
+        self.injected: list[InjectedFault] = []
+        #: Failures of model requests that the next questions use.
+        self.model_failures: deque[tuple[InjectedFault, Json]] = deque()
+
+    async def run(self, planned: Sequence[PlannedFault]) -> None:
+        """Inject all faults at their times, and return when the last one has ended."""
+        start = time.monotonic()
+
+        async def inject_later(fault: PlannedFault) -> None:
+            await asyncio.sleep(max(0.0, start + fault.at - time.monotonic()))
+            await self.inject(fault)
+
+        async with asyncio.TaskGroup() as group:
+            for fault in planned:
+                group.create_task(inject_later(fault))
+
+    async def inject(self, fault: PlannedFault) -> None:
+        now = time.monotonic()
+        injected = InjectedFault(fault.kind, now, now)
+        self.injected.append(injected)
+        await self._action(fault, injected)()
+
+    def _action(
+        self, fault: PlannedFault, injected: InjectedFault
+    ) -> Callable[[], Awaitable[None]]:
+        system, kind = self._deployment, fault.kind
+        match kind.target:
+            case "worker" | "api":
+                members = system.workers if kind.target == "worker" else system.apis
+                member = _choose(members, fault.number)
+                injected.victims = frozenset([_victim(member)])
+                return lambda: _break_process(member, fault, injected)
+            case "worker link" | "api link":
+                members = system.workers if kind.target == "worker link" else system.apis
+                member = _choose(members, fault.number)
+                injected.victims = frozenset([_victim(member)])
+                return lambda: _break_link(member.link, fault, injected)
+            case "model link":
+                return lambda: _break_link(system.model_link, fault, injected)
+            case "redis":
+                return lambda: self._break_valkey(fault, injected)
+            case "model":
+                return lambda: self._break_model(fault, injected)
+
+    async def _break_valkey(self, fault: PlannedFault, injected: InjectedFault) -> None:
+        valkey = self._deployment.valkey
+        async with self._valkey:
+            injected.started = time.monotonic()
+            if fault.kind is FaultKind.REDIS_STOP:
+                await _pause(valkey, fault.seconds)
+            else:
+                await valkey.kill()
+                await asyncio.sleep(fault.seconds / 4)
+                valkey.start()
+                await valkey.ready()
+            injected.ended = time.monotonic()
+
+    async def _break_model(self, fault: PlannedFault, injected: InjectedFault) -> None:
+        self.model_failures.append((injected, _MODEL_FAILURES[fault.kind.action]))
+
+
+async def _break_process(member: Member, fault: PlannedFault, injected: InjectedFault) -> None:
+    match fault.kind.action:
+        case "kill":
+            await member.kill()
+        case "term":
+            await member.terminate()
+        case _:
+            await _pause(member.process, fault.seconds)
+            injected.ended = time.monotonic()
+
+
+async def _pause(process: ServerProcess, seconds: float) -> None:
+    child = process.child
+    child.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    child.send_signal(signal.SIGCONT)
+
+
+async def _break_link(link: Proxy, fault: PlannedFault, injected: InjectedFault) -> None:
+    match fault.kind.action:
+        case "reset":
+            link.reset_connections()
+        case "half_open":
+            link.freeze_connections()
+        case "one_way":
+            link.freeze_replies()
+        case "silence":
+            link.pause()
+            await asyncio.sleep(fault.seconds)
+            link.resume()
+        case _:
+            link.delay = _LATENCY_SECONDS
+            await asyncio.sleep(fault.seconds)
+            link.delay = 0.0
+    injected.ended = time.monotonic()
+
+
+def _choose(members: Sequence[Member], number: int) -> Member:
+    """Choose one of the members whose process is up, or of all if none is."""
+    up = [member for member in members if member.process.child.poll() is None]
+    return (up or members)[number % len(up or members)]
+
+
+def _victim(member: Member) -> str:
+    """The process ID of a worker, or the URL of an API process."""
+    url = getattr(member.process, "url", None)
+    return str(url or member.pid)

@@ -1,0 +1,156 @@
+"""The report of an experiment, as text and as the page `docs/chaos.md`."""
+
+import os
+import platform
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from tests.chaos.deployment import SILENCE_SECONDS
+from tests.chaos.experiment import ChaosResult
+from tests.chaos.faults import FaultKind
+from tests.chaos.recovery import longest_silence, recoveries
+
+#: The kinds of violations, and what they mean.
+VIOLATIONS = {
+    "lost": "a word, an event, an end or a stop is missing",
+    "doubled": "a word, an event, an end or a run exists twice",
+    "wrong": "a client's view, the stream and the replays differ, or the text is another one",
+    "hung": "no end within 90 seconds",
+    "failed": "an answer ended with an error, or a request was refused for good",
+    "tool": "a tool call took effect under two keys, or has a result without an effect",
+    "redis": "a key has no TTL, or a lease or job of an ended run remains",
+    "zombie": "a process is up but does no work, or does not end within 15 seconds of SIGTERM",
+    "log": "a log contains text of a prompt or of an answer",
+}
+
+_PAGE = """# Chaos
+
+The chaos suite (`tests/chaos`) runs real API processes, workers, and a Valkey with an append-only
+file. It injects faults in an order that a seed determines. Meanwhile, clients ask, drop their
+connections, resume at another API process, stop, supersede, and repeat requests whose response was
+lost. A scripted model gives each question one correct answer. A checker compares each client's view
+with this answer, with the run's stream, and with a replay at each API process. It also checks the
+effects of tools, Redis, the processes, and the logs.
+
+This page shows one run of the suite. This command repeats it:
+
+```sh
+{command}
+```
+
+The seed determines the faults and what each client does. Timing also depends on the machine.
+
+## Result
+
+{summary}
+
+## Violations
+
+| kind | meaning | found |
+|---|---|---|
+{violations}
+{details}
+## Recovery
+
+An interruption is a pause of more than one second in an answer. It counts from the end of the last
+fault that affected the answer: a fault of a worker that worked on it, of an API process that its
+client used, of Valkey, or of the model. The recovery time of a fault is the longest such
+interruption. Faults overlap, so a recovery can include the effect of another fault.
+
+| fault | injected | interrupted an answer | p50 | p99 | maximum |
+|---|---|---|---|---|---|
+{recovery}
+
+A lease lasts 3 seconds. A run whose worker was killed therefore continues after about that time.
+The times of a silent stream include the worker's timeout for silence, here {silence} seconds.
+"""
+
+
+def machine() -> str:
+    """Describe the machine: processors, memory, system and Python."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} processors, {memory:.0f} GiB of memory, {platform.system()} "
+        f"{platform.machine()}, Python {platform.python_version()}"
+    )
+
+
+def render_page(result: ChaosResult, command: str, version: str) -> str:
+    return _PAGE.format(
+        command=command,
+        summary="\n".join(f"- {line}" for line in _summary(result, version)),
+        violations="\n".join(_violation_rows(result)),
+        details=_details(result),
+        recovery="\n".join(_recovery_rows(result)),
+        silence=SILENCE_SECONDS,
+    )
+
+
+def render_text(result: ChaosResult) -> str:
+    lines = [*_summary(result, "this work tree"), *_recovery_rows(result)]
+    lines += [f"{violation.kind}: {violation.detail}" for violation in result.violations]
+    return "\n".join(lines)
+
+
+def _summary(result: ChaosResult, version: str) -> list[str]:
+    accepted = [view for view in result.views if view.run_id]
+    calls = sum(view.question.calls_tool for view in accepted)
+    cancelled = sum(view.is_stopped or view.is_superseded for view in accepted)
+    clients = sum(view.connections for view in accepted)
+    silences = [longest_silence(view) for view in result.views]
+    exits = Counter(f"{name.split()[0]}, code {code}" for name, code in result.unexpected_exits)
+    ended = ", ".join(f"{end}: {count}" for end, count in exits.items()) or "none"
+    answers = f"{len(accepted)} answers, {clients} connections of clients"
+    silence = ", ".join(
+        f"{name} {value:.1f} s"
+        for name, value in (
+            ("p50", _quantile(silences, 50)),
+            ("p99", _quantile(silences, 99)),
+            ("maximum", max(silences, default=0.0)),
+        )
+    )
+    return [
+        f"{datetime.now(UTC):%Y-%m-%d}, {version}, on {machine()}; {result.seconds:.0f} seconds",
+        f"{len(result.faults)} faults, {result.chats} chats, {answers}",
+        f"{len(result.violations)} violations",
+        f"{cancelled} answers stopped or superseded",
+        f"{calls} tool calls; {result.repeated_calls} repeated after a crash, with the same key",
+        f"longest time without an event of each answer: {silence}",
+        f"processes that ended without a request: {ended}",
+    ]
+
+
+def _violation_rows(result: ChaosResult) -> list[str]:
+    found = Counter(violation.kind for violation in result.violations)
+    return [f"| {kind} | {text} | {found[kind]} |" for kind, text in VIOLATIONS.items()]
+
+
+def _details(result: ChaosResult) -> str:
+    if not result.violations:
+        return ""
+    lines = [f"{violation.kind}: {violation.detail[:300]}" for violation in result.violations]
+    return "\n```\n" + "\n".join(lines) + "\n```\n"
+
+
+def _recovery_rows(result: ChaosResult) -> list[str]:
+    found = recoveries(result.faults, result.views, result.workers)
+    injected = Counter(fault.kind for fault in result.faults)
+    return [
+        _recovery_row(kind, injected[kind], found.get(kind, []))
+        for kind in FaultKind
+        if injected[kind]
+    ]
+
+
+def _recovery_row(kind: FaultKind, injected: int, seconds: Sequence[float]) -> str:
+    figures = [_quantile(seconds, 50), _quantile(seconds, 99), max(seconds, default=0.0)]
+    shown = " | ".join(f"{value:.1f} s" if seconds else "" for value in figures)
+    return f"| {kind} | {injected} | {len(seconds)} | {shown} |"
+
+
+def _quantile(values: Sequence[float], percent: int) -> float:
+    if len(values) < 2:
+        return max(values, default=0.0)
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -1,0 +1,80 @@
+"""The checks find what a deployment could do wrong, and the figures are right."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from tests.chaos.checker import check_view
+from tests.chaos.client import AnswerView, add_event
+from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
+from tests.chaos.question import Question
+from tests.chaos.recovery import recoveries
+from tests.support.sse_client import DONE, SseEvent
+
+QUESTION = Question("chat-1", 0, (3,), 0.0)
+WORDS = ["c1q0w0 ", "c1q0w1 ", "c1q0w2 "]
+
+
+def view_of(words: Sequence[str] = WORDS, ending: str = "finish", **fields: bool) -> AnswerView:
+    view = AnswerView(QUESTION, run_id="run")
+    for name, value in fields.items():
+        setattr(view, name, value)
+    chunks = [{"type": "start", "messageId": "m"}]
+    chunks += [{"type": "text-delta", "id": "t", "delta": word} for word in words]
+    lines = [json.dumps(chunk) for chunk in (*chunks, {"type": ending})]
+    for offset, line in enumerate((*lines, DONE), start=1):
+        add_event(view, SseEvent(f"1-{offset}@run", line))
+    return view
+
+
+def test_correct_answers_pass() -> None:
+    assert not list(check_view(view_of()))
+    assert not list(check_view(view_of(WORDS[:2], "abort", is_stopped=True)))
+    assert not list(check_view(view_of([], "abort", is_superseded=True)))
+
+
+@pytest.mark.parametrize(
+    ("view", "kind"),
+    [
+        (view_of(WORDS[:2]), "lost"),
+        (view_of([*WORDS, WORDS[2]]), "doubled"),
+        (view_of([WORDS[1], WORDS[0], WORDS[2]]), "wrong"),
+        (view_of(WORDS[:1], "abort"), "lost"),
+        (view_of(ending="finish", is_stopped=True), "lost"),
+        (view_of(ending="error"), "failed"),
+        (view_of(ending="start-step"), "lost"),
+    ],
+)
+def test_wrong_answers_are_found(view: AnswerView, kind: str) -> None:
+    assert [violation.kind for violation in check_view(view)] == [kind]
+
+
+def test_events_out_of_order_are_found() -> None:
+    first, *_, last = view_of().events
+    twice, missing = AnswerView(QUESTION), AnswerView(QUESTION)
+    for event in (first, first):
+        add_event(twice, event)
+    for event in (first, last):
+        add_event(missing, event)
+
+    assert [kind for kind, _ in twice.defects] == ["doubled"]
+    assert [kind for kind, _ in missing.defects] == ["lost"]
+
+
+def test_schedule_is_determined_by_its_seed() -> None:
+    planned = plan_faults(7, 60)
+
+    assert planned == plan_faults(7, 60)
+    assert planned != plan_faults(8, 60)
+    assert {fault.kind for fault in planned} == set(FaultKind)
+
+
+def test_recovery_counts_from_the_last_cause() -> None:
+    kill = InjectedFault(FaultKind.WORKER_KILL, 10.0, 10.0, frozenset(["7"]))
+    other = InjectedFault(FaultKind.WORKER_KILL, 12.0, 12.0, frozenset(["8"]))
+    view = AnswerView(QUESTION, run_id="run", times=[9.0, 9.9, 13.0, 13.1])
+
+    assert recoveries([kill, other], [view], {"run": frozenset(["7"])}) == {
+        FaultKind.WORKER_KILL: [3.0]
+    }
