@@ -131,7 +131,7 @@ def _error_of(error: Exception, model: str | None) -> ModelBackendError:
         case openai.APIError():
             message, retryable = "The model endpoint failed during its response.", True
         case UnusableResponse():
-            message, retryable = str(error), False
+            message, retryable = str(error), error.upstream.reason is None
         case aiohttp.ClientError():
             message, retryable = "The model endpoint's response is malformed.", True
         case _:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import httpx2
-from openai import APIConnectionError, APIError, AsyncOpenAI, DefaultAioHttpClient
+from openai import APIConnectionError, AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from worker.models.chat.chunk import ChunkError, parse_chunk
+from worker.models.chat.chunk import parse_chunk
 from worker.models.chat.joined_chunks import join_chunks
 from worker.models.transport.completion import check_completion, is_json, parse_json
 from worker.models.transport.event_decoder import AnswerDecoder
@@ -53,8 +53,6 @@ async def _joined(response: httpx2.Response) -> httpx2.Response:
     try:
         completion = await join_chunks(response.content, response.headers.get("content-type"))
         return httpx2.Response(response.status_code, json=completion, request=response.request)
-    except ValueError as error:  # a chunk cannot be used
-        raise APIError(str(error), response.request, body=None) from None
     except httpx2.RemoteProtocolError as error:
         raise APIConnectionError(request=response.request) from error
 
@@ -95,8 +93,5 @@ class _FastOpenAI(AsyncOpenAI):
         self, *, data: object, cast_to: type[_T], response: httpx2.Response
     ) -> _T:
         if cast_to is ChatCompletionChunk:
-            try:
-                return cast("_T", parse_chunk(data))
-            except ChunkError as error:
-                raise APIError(str(error), response.request, body=None) from None
+            return cast("_T", parse_chunk(data))
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 import aiohttp
+import httpx2
 from pydantic_ai import exceptions
 
 from shared.errors import INTERNAL_ERROR_TEXT, FileTimeout, FirstTokenTimeout, SilenceTimeout
@@ -89,6 +90,7 @@ FAILURES_BY_REASON: dict[Reason, Failure] = {
     "context_length": _TOO_LONG,
     "endpoint": _ENDPOINT,
     "images_unsupported": REJECTED,
+    "invalid_output": MODEL_ERROR,
     "model_not_found": _NOT_FOUND,
     "not_a_completion": _ENDPOINT,
     "overloaded": _UNAVAILABLE,
@@ -153,6 +155,17 @@ FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
     aiohttp.ClientError: MODEL_ERROR,
 }
 
+#: What the causes of an error show about the server's response.
+_TRANSPORT_ERRORS: dict[type[Exception], UpstreamError] = {
+    httpx2.TooManyRedirects: UpstreamError(
+        reason="redirect", received="The server redirects in a loop."
+    ),
+    httpx2.RemoteProtocolError: UpstreamError(
+        received="The connection ended before the answer was complete."
+    ),
+}
+_ERROR_WITHOUT_CODE = "The server sent an error without a code in its stream."
+
 #: The module of pydantic-ai that fetches files by URL.
 _FETCH_MODULE = "pydantic_ai._ssrf"
 
@@ -176,10 +189,16 @@ def upstream_error_of(error: Exception) -> UpstreamError | None:
         return error.upstream
     if not isinstance(error, exceptions.ModelAPIError):
         return None
+    for cause, upstream in _TRANSPORT_ERRORS.items():
+        if any(isinstance(found, cause) for found in _causes(error)):
+            return upstream
     if isinstance(error, exceptions.ModelHTTPError):
         content_type = (error.headers or {}).get("content-type") if not error.in_stream else None
         return parse_error(error.body, status=error.status_code, content_type=content_type)
-    return parse_error(error.body) if error.body is not None else None
+    if error.body is None:
+        return None
+    upstream = parse_error(error.body)
+    return upstream if upstream.fields() else UpstreamError(received=_ERROR_WITHOUT_CODE)
 
 
 def _retry_after(error: exceptions.ModelAPIError) -> float | None:

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from worker.models.chat.reasoning import CONTENT_PARTS, text_of
+from worker.models.transport.unusable_response import unusable_chunk
 
 _Object = Mapping[str, Any]
 
@@ -34,12 +35,18 @@ _FINISH_REASONS: Mapping[str, str] = {
         "stop",
     ),
     **dict.fromkeys(("max_tokens", "max_length", "model_length", "max_output_tokens"), "length"),
+    "model_context_window_exceeded": "length",
     **dict.fromkeys(("function_call", "tool_call", "tool_use", "tool-calls"), "tool_calls"),
     **dict.fromkeys(
         ("content-filter", "safety", "recitation", "blocked", "refusal", "sensitive"),
         "content_filter",
     ),
 }
+#: Finish reasons of answers that broke off: of gateways, DeepSeek, Z.ai, vLLM, SGLang, and Gemini.
+_ERRORS = frozenset(
+    {"error", "failed", "network_error", "insufficient_system_resource", "abort", "aborted"}
+    | {"function_call_filter", "malformed_function_call", "unexpected_tool_call"}
+)
 
 #: Names of token counts: OpenAI's, and those of servers that use Anthropic's.
 _USAGE_FIELDS = {
@@ -53,18 +60,14 @@ _CALL_FIELDS = ("index", "id", "type", "function", "name", "arguments")
 _MAX_TOKENS = 10**12
 
 
-class ChunkError(ValueError):
-    """A chunk cannot be used."""
-
-
 def parse_chunk(value: object) -> ChatCompletionChunk:
     """Convert a parsed chunk. Chunks in OpenAI's format take the fast path.
 
     Raises:
-        ChunkError: if the value is not a JSON object, or reports an error as its finish reason.
+        UnusableResponse: if the value is not a JSON object, or its finish reason is an error.
     """
     if not isinstance(value, dict):
-        raise ChunkError("The endpoint sent a malformed chunk.")
+        raise unusable_chunk("The server sent a chunk that is not an object.")
     chunk = cast("dict[str, Any]", value)
     try:
         parsed = ChatCompletionChunk.model_validate(chunk)
@@ -78,7 +81,9 @@ def _hides_fields(chunk: ChatCompletionChunk) -> bool:
     if chunk.model_extra and "x_groq" in chunk.model_extra:
         return True
     return any(
-        choice.delta.function_call is not None or "usage" in (choice.model_extra or ())
+        choice.delta.function_call is not None
+        or "usage" in (choice.model_extra or ())
+        or any("name" in (call.model_extra or ()) for call in choice.delta.tool_calls or ())
         for choice in chunk.choices
     )
 
@@ -178,9 +183,10 @@ def _finish_reason(value: object) -> Any:  # noqa: ANN401  (more values than the
     """Return the reason in OpenAI's spelling. Unknown ones count as `stop`."""
     if not isinstance(value, str) or not value:
         return None
-    name = value.lower()
-    if name == "error":
-        raise ChunkError("The endpoint reported an error as its finish reason.")
+    # Gemini adds details, as in `content_filter: PROHIBITED_CONTENT`.
+    name = value.lower().partition(":")[0]
+    if name in _ERRORS:
+        raise unusable_chunk(f"The server ended the answer with the finish reason `{name}`.")
     return _FINISH_REASONS.get(name, "stop") or name
 
 
@@ -229,7 +235,7 @@ def _count(value: object) -> int | None:
 def _required_text(value: object, field: str) -> str | None:
     text = _text(value)
     if value is not None and text is None:
-        raise ChunkError(f"The endpoint sent a malformed chunk: `{field}` is not text.")
+        raise unusable_chunk(f"The server sent a chunk in which `{field}` is not text.")
     return text
 
 
@@ -245,16 +251,17 @@ def _item(source: _Object, field: str) -> _Object:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ChunkError(f"The endpoint sent a malformed chunk: `{field}` is not an object.")
+        raise unusable_chunk(f"The server sent a chunk in which `{field}` is not an object.")
     return cast("_Object", value)
 
 
 def _items(source: _Object, field: str) -> list[_Object]:
+    """Return the objects of a list. Some servers send null in place of an object."""
     value = source.get(field)
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(i, dict) for i in cast("Any", value)):
-        raise ChunkError(
-            f"The endpoint sent a malformed chunk: `{field}` is not a list of objects."
-        )
-    return cast("list[_Object]", value)
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    objects = [cast("_Object", item) for item in items if isinstance(item, dict)]
+    if not isinstance(value, list) or len(objects) + items.count(None) < len(items):
+        raise unusable_chunk(f"The server sent a chunk in which `{field}` is no list of objects.")
+    return objects

@@ -19,8 +19,7 @@ async def join_chunks(body: bytes, content_type: str | None) -> dict[str, Any]:
     """Return the completion that the chunks of a stream add up to.
 
     Raises:
-        UnusableResponse: if the body is not an answer.
-        ValueError: if a chunk cannot be used.
+        UnusableResponse: if the body is not an answer, or a chunk cannot be used.
         httpx2.RemoteProtocolError: if the stream ends early.
     """
     joined = _Completion()

@@ -68,6 +68,7 @@ class _StreamRepair:
 
     def rest(self) -> Iterator[ChatCompletionChunk]:
         """Yield what was held back at the end of the stream."""
+        self._calls.check_names()
         if self._last is None:
             return
         pieces = [self._thinking.rest(), (self._text.rest(), False)]

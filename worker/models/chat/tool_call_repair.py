@@ -7,6 +7,7 @@ from pydantic_core import to_json
 
 from shared.surrogates import replace_lone_surrogates
 from worker.models.transport.completion import parse_json
+from worker.models.transport.unusable_response import unusable_chunk
 
 
 class ToolCallIndexer:
@@ -44,6 +45,12 @@ class ToolCallIndexer:
             delta.function.name = call.add_name(name)
         call.arguments += arguments
         return delta
+
+    def check_names(self) -> None:
+        """Raises UnusableResponse if a call with arguments has no name, which would be lost."""
+        calls = {call.index: call for call in (*self._newest.values(), *self._by_id.values())}
+        if any(call.arguments and not call.name for call in calls.values()):
+            raise unusable_chunk("The server sent a tool call without a name.")
 
     def _find(
         self, delta: ChoiceDeltaToolCall, name: str | None, arguments: str

@@ -66,7 +66,7 @@ def _is_completion(value: object) -> bool:
 
 def is_error(value: Mapping[str, Any]) -> bool:
     """Return whether a JSON object is an error of a server."""
-    if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+    if _error_in(value) or value.get("object") == "error" or value.get("type") == "error":
         return True
     return "choices" not in value and any(
         value.get(name) and isinstance(value[name], str | list)
@@ -74,10 +74,18 @@ def is_error(value: Mapping[str, Any]) -> bool:
     )
 
 
+def _error_in(value: Mapping[str, Any]) -> object:
+    """Return the error of a JSON object, or of its first choice, where OpenRouter puts it."""
+    choices: object = value.get("choices")
+    first = cast("list[object]", choices)[:1] if isinstance(choices, list) else []
+    sources = [value, *(cast("dict[str, Any]", item) for item in first if isinstance(item, dict))]
+    return next((source["error"] for source in sources if source.get("error")), None)
+
+
 def error_event(value: object) -> str:
     """Return an error in the form that the SDK recognizes."""
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-    error = cast("object", fields.get("error") or value)
+    error = _error_in(fields) or cast("object", value)
     return json.dumps({"error": error if isinstance(error, dict) else {"message": error}})
 
 
@@ -87,7 +95,7 @@ def unusable_document(body: object, content_type: str | None) -> UnusableRespons
         body = cast("list[object]", body)[0]
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     if is_error(fields):
-        upstream = parse_error(fields, content_type=content_type)
+        upstream = parse_error(_error_in(fields) or fields, content_type=content_type)
         if upstream.reason is None and (upstream.status or 0) < 500:
             upstream = replace(upstream, reason="rejected")
         return UnusableResponse("The server sent an error with status 200.", upstream)

@@ -19,6 +19,7 @@ Reason = Literal[
     "unsupported_parameter",
     "tools_unsupported",
     "images_unsupported",
+    "invalid_output",
     "role_order",
     "not_a_completion",
     "redirect",
@@ -78,6 +79,8 @@ _CODES: dict[Reason, frozenset[str]] = {
         {"unsupported_parameter", "unknown_parameter", "unsupported_value", "extra_forbidden"}
         | {"unsupportedparamserror"}
     ),
+    # Groq: what the model generated is not a valid call or JSON, which another attempt may be.
+    "invalid_output": frozenset({"tool_use_failed", "json_validate_failed", "output_parse_failed"}),
     # The last one, because servers use these for all errors of a request.
     "rejected": frozenset(
         {"invalid_request_error", "badrequesterror", "bad_request", "invalid_argument"}

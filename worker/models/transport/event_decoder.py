@@ -1,6 +1,5 @@
 """Decodes the events of a streamed answer, and rejects responses that are not one."""
 
-import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NoReturn, cast
@@ -24,7 +23,7 @@ from worker.models.transport.event_lines import (
     LineSplitter,
     is_field,
 )
-from worker.models.transport.unusable_response import UnusableResponse, unusable
+from worker.models.transport.unusable_response import UnusableResponse, unusable, unusable_chunk
 
 #: A complete answer contains a finish reason, `[DONE]`, or an error.
 _END = re.compile(r'^\[DONE\]|"finish_reason": ?"[^"]|^\{\s*"error"')
@@ -99,7 +98,8 @@ class AnswerDecoder:
         self._event.clear()
         if not data.strip():
             return
-        plain = kind != "error" and '"delta"' in data and '"error"' not in data
+        is_chunk = '"delta"' in data and '"choices"' in data
+        plain = kind != "error" and is_chunk and '"error"' not in data
         if plain or data.startswith("[DONE]"):
             self._recognized = True
             yield data
@@ -109,11 +109,13 @@ class AnswerDecoder:
     def _convert(self, kind: str | None, data: str) -> Iterator[str]:
         """Yield an event that is not a plain chunk in OpenAI's form, or nothing if it has none."""
         value = parse_json(data)
+        if value is None:
+            return  # a pause of the server
         entries = cast("list[object]", value) if isinstance(value, list) else [value]
         first = entries[0] if entries else None
         if not isinstance(first, dict):
             self._recognized = True
-            yield error_event(data) if kind == "error" else data  # the SDK reports malformed JSON
+            yield error_event(data) if kind == "error" else data  # the client reports it
             return
         fields = cast("dict[str, Any]", first)
         if kind == "error" or is_error(fields):
@@ -167,11 +169,11 @@ async def _chain(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
 
 class _JsonEvent(ServerSentEvent):
     def json(self) -> object:
-        """Report excessive nesting and huge numbers as invalid JSON."""
-        try:
-            return super().json()
-        except (RecursionError, ValueError):
-            raise json.JSONDecodeError("the chunk is invalid JSON", "", 0) from None
+        """Raises UnusableResponse, also for excessive nesting and huge numbers."""
+        value = parse_json(self.data)
+        if not is_json(value):
+            raise unusable_chunk("The server sent a chunk that is not JSON.")
+        return value
 
 
 def _is_whole(data: str) -> bool:

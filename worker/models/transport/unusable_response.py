@@ -28,3 +28,8 @@ def unusable(
     """Build the error for a response that holds neither an answer nor an error."""
     upstream = UpstreamError(status=status, reason=reason, content_type=media_type(content_type))
     return UnusableResponse(message, upstream)
+
+
+def unusable_chunk(message: str) -> UnusableResponse:
+    """Build the error for data in an answer that cannot be used. The next attempt may succeed."""
+    return unusable(message, None, reason=None)

@@ -99,6 +99,124 @@ async def test_error_as_first_event_has_its_code(
     assert (await failure_for(upstream, models, raw=f"{event}\n\n")).code == code
 
 
+def chunk(fields: Any) -> str:
+    return f"data: {json.dumps(fields)}\n\n"
+
+
+TEXT = chunk({"choices": [{"index": 0, "delta": {"content": "Hi"}}]})
+NAMELESS = {"index": 0, "id": "c", "function": {"name": "", "arguments": "{}"}}
+UNUSABLE = {
+    "not JSON": (TEXT + 'data: {"choices": [{"delta"\n\n', "a chunk that is not JSON"),
+    "not an object": (TEXT + "data: [1]\n\n", "a chunk that is not an object"),
+    "calls as an object": (
+        chunk({"choices": [{"delta": {"tool_calls": {"index": 0}}}]}),
+        "`tool_calls` is no list of objects",
+    ),
+    "content as an object": (chunk({"choices": [{"delta": {"content": {}}}]}), "is not text"),
+    "interrupted": (
+        TEXT + chunk({"choices": [{"delta": {}, "finish_reason": "insufficient_system_resource"}]}),
+        "`insufficient_system_resource`",
+    ),
+    "call without a name": (
+        chunk({"choices": [{"delta": {"tool_calls": [NAMELESS]}, "finish_reason": "tool_calls"}]}),
+        "a tool call without a name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "received"), UNUSABLE.values(), ids=UNUSABLE)
+async def test_unusable_chunk_is_retried_and_described(
+    upstream: Upstream, models: ModelRegistry, sent: str, received: str
+) -> None:
+    failure = await failure_for(upstream, models, raw=sent + "data: [DONE]\n\n")
+
+    assert (failure.code, failure.worker_retries) == ("model_error", True)
+    assert received in failure.upstream_fields["received"]
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+DESCRIBED = [
+    (TEXT, "model_unreachable", "The connection ended before the answer was complete."),
+    (chunk({"error": "boom"}), "model_error", "The server sent an error without a code"),
+]
+
+
+@pytest.mark.parametrize(("sent", "code", "received"), DESCRIBED)
+async def test_broken_off_stream_is_described(
+    upstream: Upstream, models: ModelRegistry, sent: str, code: str, received: str
+) -> None:
+    failure = await failure_for(upstream, models, raw=sent)
+
+    assert (failure.code, failure.worker_retries) == (code, True)
+    assert str(failure.upstream_fields["received"]).startswith(received)
+
+
+FOREIGN: dict[str, list[Any]] = {
+    "OpenAI responses": [
+        {"type": "response.created", "response": {}},
+        {"type": "response.output_text.delta", "delta": "Hi"},
+        {"type": "response.completed", "response": {"usage": USAGE}},
+    ],
+    "Anthropic": [
+        {"type": "message_start", "message": {}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hi"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+    ],
+}
+
+
+@pytest.mark.parametrize("events", FOREIGN.values(), ids=FOREIGN)
+async def test_stream_of_another_api_is_a_wrong_endpoint(
+    upstream: Upstream, models: ModelRegistry, events: list[Any]
+) -> None:
+    failure = await failure_for(upstream, models, raw="".join(map(chunk, events)))
+
+    assert (failure.code, failure.worker_retries) == ("model_endpoint", False)
+    assert failure.upstream_fields["received"] == (
+        "The server sent a stream that is not an answer."
+    )
+
+
+async def test_null_chunk_is_left_out(upstream: Upstream, models: ModelRegistry) -> None:
+    sent = "data: null\n\n" + TEXT + "data: null\n\ndata: [DONE]\n\n"
+    await upstream.clear()
+    await upstream.script("m", [[{"text": ["unused"]}]], [{"raw": sent}])
+    async with Agent(models.get("m")).run_stream("Hi") as result:
+        assert await result.get_output() == "Hi"
+
+
+async def test_error_of_a_choice_has_its_code(upstream: Upstream, models: ModelRegistry) -> None:
+    error = {"code": 429, "message": "x"}
+    sent = chunk({"choices": [{"delta": {}, "finish_reason": "error", "error": error}]})
+    failure = await failure_for(upstream, models, raw=sent)
+
+    assert failure.code == "rate_limited"
+
+
+async def test_redirects_in_a_loop_are_not_retried(
+    upstream: Upstream, models: ModelRegistry
+) -> None:
+    await upstream.clear()
+    target = {"status": 307, "headers": {"location": "/v1/chat/completions"}, "body": ""}
+    await upstream.script("m", [[{"text": ["unused"]}]], [target] * 30)
+    with pytest.raises(Exception) as raised:  # noqa: PT011  (the test checks the failure)
+        await Agent(models.get("m")).run("Hi")
+
+    failure = failure_of(raised.value)
+    assert (failure.code, failure.worker_retries) == ("model_endpoint", False)
+    assert failure.upstream_fields["received"] == "The server redirects in a loop."
+
+
+async def test_invalid_output_of_a_model_is_retried(
+    upstream: Upstream, models: ModelRegistry
+) -> None:
+    error = {"message": "x", "type": "invalid_request_error", "code": "tool_use_failed"}
+    failure = await failure_for(upstream, models, status=400, body={"error": error})
+
+    assert (failure.code, failure.worker_retries) == ("model_error", True)
+    assert failure.upstream_fields["upstream_reason"] == "invalid_output"
+
+
 async def test_whole_completion_is_an_answer(upstream: Upstream, models: ModelRegistry) -> None:
     await upstream.script("m", [[{"text": ["unused"]}]], [{"status": 200, "body": COMPLETION}])
     async with Agent(models.get("m")).run_stream("Hi") as result:
@@ -109,7 +227,6 @@ async def test_whole_completion_is_an_answer(upstream: Upstream, models: ModelRe
 
 CALL = {"index": 0, "id": "c", "function": {"name": "add", "arguments": '{"n":'}}
 REST = {"index": 0, "function": {"arguments": " 2}"}}
-USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
 def stream(*deltas: Any, usage: Any = None) -> str:

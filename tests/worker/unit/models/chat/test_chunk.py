@@ -7,7 +7,8 @@ from hypothesis import given
 from openai.types.chat import ChatCompletionChunk
 
 from tests.support.fakes.chunks import CHUNK, JSON
-from worker.models.chat.chunk import ChunkError, parse_chunk
+from worker.models.chat.chunk import parse_chunk
+from worker.models.transport.unusable_response import UnusableResponse
 
 
 def choice(**fields: Any) -> dict[str, Any]:
@@ -32,12 +33,34 @@ def delta(**fields: Any) -> Any:
         ("function_call", "tool_calls"),
         ("tool_use", "tool_calls"),
         ("SAFETY", "content_filter"),
+        ("content_filter: PROHIBITED_CONTENT", "content_filter"),
+        ("model_context_window_exceeded", "length"),
     ],
 )
 def test_finish_reason_has_the_spelling_of_openai(sent: object, reason: str | None) -> None:
     finish_reason = parse_chunk(choice(finish_reason=sent)).choices[0].finish_reason
 
     assert finish_reason == reason or (sent, finish_reason) == ("function_call", "function_call")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "error",
+        "insufficient_system_resource",
+        "network_error",
+        "abort",
+        "MALFORMED_FUNCTION_CALL",
+        "function_call_filter: MALFORMED_FUNCTION_CALL",
+    ],
+)
+def test_answer_that_broke_off_is_an_error(reason: str) -> None:
+    with pytest.raises(UnusableResponse) as raised:
+        parse_chunk(choice(finish_reason=reason))
+
+    assert raised.value.upstream.received == (
+        f"The server ended the answer with the finish reason `{reason.lower().partition(':')[0]}`."
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,6 +127,27 @@ def test_tool_call_is_corrected(call: dict[str, Any], expected: tuple[Any, ...])
     assert (parsed.index, parsed.id, function.name, function.arguments) == expected
 
 
+def test_flat_call_in_an_otherwise_valid_chunk_is_corrected() -> None:
+    about = {"id": "c", "created": 1, "model": "m", "object": "chat.completion.chunk"}
+    call = {"index": 0, "id": "1", "name": "f", "arguments": "{}"}
+
+    [parsed] = parse_chunk(about | choice(delta={"tool_calls": [call]})).choices
+    [corrected] = parsed.delta.tool_calls or []
+    assert corrected.function is not None
+    assert (corrected.function.name, corrected.function.arguments) == ("f", "{}")
+
+
+def test_null_instead_of_an_object_is_left_out() -> None:
+    assert parse_chunk({"choices": [None]}).choices == []
+    assert delta(content="a", tool_calls=[None]).tool_calls is None
+
+
+@pytest.mark.parametrize("calls", [{"index": 0}, [5], "f"])
+def test_calls_that_are_no_list_of_objects_are_an_error(calls: Any) -> None:
+    with pytest.raises(UnusableResponse, match="`tool_calls`"):
+        delta(tool_calls=calls)
+
+
 def test_legacy_function_call_is_a_tool_call() -> None:
     [parsed] = delta(function_call={"name": "f", "arguments": "{}"}).tool_calls
 
@@ -162,7 +206,7 @@ def test_usage_is_found_where_servers_put_it(chunk: dict[str, Any]) -> None:
 def test_any_json_is_a_chunk_or_an_error(value: object) -> None:
     try:
         chunk = parse_chunk(value)
-    except ChunkError:
+    except UnusableResponse:
         return
     assert isinstance(chunk, ChatCompletionChunk)
     for parsed in chunk.choices:

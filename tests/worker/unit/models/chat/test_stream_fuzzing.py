@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openai import APIError
 from openai.types.chat import ChatCompletionChunk
 from pydantic_ai import Agent, UsageLimits
 from pydantic_ai.messages import ModelMessagesTypeAdapter
@@ -16,7 +14,7 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter
 from shared.streams.events import Event, TextDelta, decode
 from shared.streams.transcript import Transcript
 from tests.support.fakes.chunks import CHUNK, JSON
-from worker.models.chat.chunk import ChunkError, parse_chunk
+from worker.models.chat.chunk import parse_chunk
 from worker.models.endpoint import Endpoint
 from worker.models.run_failures import INTERNAL, failure_of
 from worker.output.event_mapper import EventMapper
@@ -30,10 +28,7 @@ class FakeStream:
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         for chunk in self._chunks:
-            try:
-                yield parse_chunk(chunk)
-            except ChunkError as error:
-                raise APIError(str(error), httpx2.Request("POST", "http://h"), body=None) from None
+            yield parse_chunk(chunk)
 
     async def __aenter__(self) -> Self:
         return self
