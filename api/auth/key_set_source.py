@@ -7,6 +7,7 @@ are followed, but never from https to http.
 
 import asyncio
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from ssl import SSLContext
 from typing import Any, NamedTuple, TypeGuard, cast
@@ -18,6 +19,9 @@ from api.auth.signing_key import SigningKey, from_jwk, from_pem
 
 FETCH_SECONDS = 5.0
 _MAX_BYTES = 1024 * 1024
+_TOO_LARGE = f"the response is larger than {_MAX_BYTES:,} bytes"
+#: The window size for zlib that detects the format.
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _MAX_KEYS = 1000
 #: Redirects and discovery documents on the way to the key set.
 _MAX_HOPS = 4
@@ -48,6 +52,7 @@ class ReceivedKeySet(NamedTuple):
     content_type: str
     location: str | None
     body: bytes
+    encoding: str = ""
 
 
 class KeySetSource:
@@ -88,10 +93,13 @@ async def _get(url: str, tls: SSLContext) -> ReceivedKeySet:
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > _MAX_BYTES:
-                reason = f"the response is larger than {_MAX_BYTES:,} bytes"
-                raise UnusableKeySetError(reason, url, response.status_code, content_type)
+                raise UnusableKeySetError(_TOO_LARGE, url, response.status_code, content_type)
     return ReceivedKeySet(
-        response.status_code, content_type, response.headers.get("location"), body
+        response.status_code,
+        content_type,
+        response.headers.get("location"),
+        body,
+        response.headers.get("content-encoding", ""),
     )
 
 
@@ -119,13 +127,29 @@ def next_url(url: str, reference: str) -> str:
 def _parse(received: ReceivedKeySet) -> dict[str, Any]:
     if received.status != 200:
         raise ValueError(f"the response has status {received.status}")
+    body = _decompressed(received.body, received.encoding.strip().lower())
     try:
-        document: object = json.loads(received.body)
+        document: object = json.loads(body)
     except (ValueError, RecursionError):
         raise ValueError("the response is not JSON") from None
     if not isinstance(document, dict):
         raise ValueError("the response is not a JSON object")  # noqa: TRY004  (foreign data)
     return cast("dict[str, Any]", document)
+
+
+def _decompressed(body: bytes, encoding: str) -> bytes:
+    """Decompress a body. File storages send what they store, whatever the request accepts."""
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise ValueError("the response is compressed in an unsupported way")
+    try:
+        content = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, _MAX_BYTES + 1)
+    except zlib.error:
+        raise ValueError("the response cannot be decompressed") from None
+    if len(content) > _MAX_BYTES:
+        raise ValueError(_TOO_LARGE)
+    return content
 
 
 def _read_keys(document: dict[str, Any]) -> FetchedKeys:

@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import cast, get_args
 
 import yaml
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel
 
 from shared.settings.names import (
@@ -115,13 +117,25 @@ def read_yaml(root: type[BaseModel], path: Path) -> SettingsSource:
 def read_env_file(root: type[BaseModel], path: Path, shown: str) -> SettingsSource:
     """Read a file of variables, ignoring those of other programs."""
     try:
-        found = dotenv_values(path, encoding="utf-8") if path.exists() else {}
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else _NOT_UTF_8
         return SettingsSource(
             file=shown, problems=[SettingsProblem(shown, f"cannot be read: {reason}")]
         )
+    if problems := [SettingsProblem(shown, text) for text in _invalid_lines(text)]:
+        return SettingsSource(file=shown, problems=problems)
+    found = dotenv_values(stream=StringIO(text))
     return read_variables(root, {name: value or "" for name, value in found.items()}, file=shown)
+
+
+def _invalid_lines(text: str) -> Iterator[str]:
+    """Describe the lines of a file of variables that its parser would skip."""
+    for binding in parse_stream(StringIO(text)):
+        if binding.error:
+            before = binding.original.string[: -len(binding.original.string.lstrip())]
+            line = binding.original.line + before.count("\n")
+            yield f"line {line} must be NAME=value, with a quotation mark at both ends or at none"
 
 
 def read_variables(

@@ -44,6 +44,8 @@ def find_notes(folder: Path) -> Iterator[NoteFile]:
             file = Path(parent, name)
             if not name.startswith(".") and file.suffix.lower() in SUFFIXES:
                 yield _note_file(folder, file)
+            elif name in folders and file.is_symlink():
+                yield NoteFile(_shown(folder, file), file, (0, 0), skipped="a link to a folder")
     for error in unreadable:
         path = Path(os.fsdecode(error.filename or folder))
         yield NoteFile(_shown(folder, path), path, (0, 0), skipped=_reason(error))

@@ -1,7 +1,9 @@
 """What a JWKS URL can serve: key sets, discovery documents, redirects, and everything else."""
 
 import base64
+import gzip
 import json
+import zlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -196,6 +198,31 @@ async def test_ipv6_address_is_supported() -> None:
 
         assert "[::1]" in issuer.url
         assert await fetched_ids(issuer.url) == ["a"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "deflate", "identity"])
+async def test_compressed_key_set_is_read(issuer: TokenIssuer, encoding: str) -> None:
+    body = json.dumps({"keys": [RSA.jwk("a")]}).encode()
+    compress = {"deflate": zlib.compress, "identity": bytes}.get(encoding, gzip.compress)
+    issuer.body, issuer.headers = compress(body), [f"content-encoding: {encoding}"]
+
+    assert await fetched_ids(issuer.url) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "reason"),
+    [
+        ("br", b"x", "the response is compressed in an unsupported way"),
+        ("gzip", b"{}", "the response cannot be decompressed"),
+        ("gzip", gzip.compress(bytes(2**21)), "the response is larger than 1,048,576 bytes"),
+    ],
+)
+async def test_unreadable_compression_is_an_error(
+    issuer: TokenIssuer, encoding: str, body: bytes, reason: str
+) -> None:
+    issuer.body, issuer.headers = body, [f"content-encoding: {encoding}"]
+
+    assert str(await failure(issuer.url)) == reason
 
 
 # Other responses, and what the log contains

@@ -163,6 +163,26 @@ def test_white_space_around_a_variable_is_ignored(
 
 
 @pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ('OPENAI_API_KEY="sk-a', 2),
+        ("MAMBA_RUN__MAX_STEPS 7", 2),
+        ("\n\nserver: {port: 1}", 4),
+        ("OPENAI_API_KEY='a'b", 2),
+    ],
+)
+def test_line_of_an_env_file_that_is_no_variable_is_reported(
+    folder: Path, line: str, number: int
+) -> None:
+    (folder / "mamba.env").write_text(f"A=1\n{line}\nMAMBA_RUN__MAX_STEPS=7\n")
+
+    assert problem() == (
+        f"~/mamba.env: line {number} must be NAME=value,"
+        " with a quotation mark at both ends or at none"
+    )
+
+
+@pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"server:\n\tport: 1\n", "line 2, column 1"),

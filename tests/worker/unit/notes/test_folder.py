@@ -38,6 +38,13 @@ def outside(folder: Path) -> None:
     link(folder, "../secret.md")
 
 
+def linked_folder(folder: Path) -> None:
+    other = folder.parent / "other"
+    other.mkdir()
+    (other / "a.md").write_text("zebra")
+    (folder / "bad").symlink_to(other)
+
+
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "nested": (lambda f: binary(f, "bad.html", b"<p>zebra" * 400), "RecursionError"),
     "many tags": (lambda f: binary(f, "bad.html", b"<p>zebra" * 200_000), "50,000 tags"),
@@ -51,6 +58,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "loop": (lambda f: link(f, "bad.md"), "Too many levels of symbolic links"),
     "dangling": (lambda f: link(f, "nowhere.md"), "No such file or directory"),
     "outside": (outside, "leads out of the folder"),
+    "linked folder": (linked_folder, "a link to a folder"),
 }
 
 
@@ -72,7 +80,7 @@ async def test_bad_file_is_skipped_and_logged(
 
     assert found == ["good.md"]
     [skipped] = [entry for entry in logs if entry["event"] == "notes.skipped"]
-    assert skipped["path"] in ("bad.md", "bad.html", "bad.txt")
+    assert skipped["path"] in ("bad", "bad.md", "bad.html", "bad.txt")
     assert reason in skipped["reason"]
 
 
