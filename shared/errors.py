@@ -20,6 +20,7 @@ MambaError
 │   ├── ToolCallsExpired
 │   ├── RunExpired
 │   │   └── RepeatedRunExpired
+│   ├── CursorLost
 │   ├── RunEnded
 │   ├── RunLeased
 │   ├── JobMissing
@@ -177,6 +178,12 @@ class RepeatedRunExpired(RunExpired):
 
     def __init__(self) -> None:
         super().__init__(field="Idempotency-Key")
+
+
+class CursorLost(Refusal):
+    """The stream has no event with this cursor. Load the stream without Last-Event-ID."""
+
+    code = "cursor_lost"
 
 
 class RunEnded(Refusal):

@@ -77,8 +77,8 @@ async def follow_run(
     cursor = read_last_event_id(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.run_control.find(run_id)
-        after = await process.lookup.resolve_cursor(run, position_of(cursor))
-        if after is None:
+        after = position_of(cursor)
+        if await process.lookup.is_over(run, after):
             return Response(status_code=204)
         log.info(
             "ops.run_followed",

@@ -19,6 +19,7 @@ from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import count_refusal
 from shared.errors import (
     INTERNAL_ERROR_TEXT,
+    CursorLost,
     Forbidden,
     InvalidRequest,
     JobMissing,
@@ -60,6 +61,7 @@ _STATUSES: Mapping[type, int] = {
     ToolCallNotPending: 409,
     ToolCallsExpired: 410,
     RunExpired: 410,
+    CursorLost: 410,
     TooManyRequests: 429,
     Unavailable: 503,
 }

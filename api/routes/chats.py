@@ -21,6 +21,7 @@ from api.process import CurrentProcess
 from api.streaming.cursor import LastEventId, position_of, read_last_event_id
 from api.streaming.stream_format import RequestedFormat
 from shared.errors import (
+    CursorLost,
     IdempotencyMismatch,
     NotFound,
     QueueFull,
@@ -81,7 +82,7 @@ _FOLLOW: dict[str, Any] = {
     "responses": {
         **_STREAM,
         204: {"description": "The chat has no run, or its run ended at this cursor."},
-        **problems.responses(404, 406, 410, 422, 429, 503, also=(_TOO_MANY_STREAMS,)),
+        **problems.responses(404, 406, 410, 422, 429, 503, also=(CursorLost(), _TOO_MANY_STREAMS)),
     },
 }
 _STOP: dict[str, Any] = {"responses": problems.responses(404, 415, 422, 503)}
@@ -140,8 +141,8 @@ async def follow_chat(
     cursor = read_last_event_id(last_event_id)
     async with asyncio.timeout(_REDIS_SECONDS):
         run = await process.lookup.find(caller, chat_id, cursor)
-        after = await process.lookup.resolve_cursor(run, position_of(cursor)) if run else None
-        if run is None or after is None:
+        after = position_of(cursor)
+        if run is None or await process.lookup.is_over(run, after):
             return Response(status_code=204)
         return await process.relays.create(run, stream_format, after, rebuild=cursor is None)
 

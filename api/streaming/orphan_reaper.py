@@ -49,6 +49,6 @@ class OrphanReaper:
         elif await self._queue.queued(run.id, queue=run.queue):
             return False
         else:
-            ending = RunEnding.orphaned(run.request_id)
+            ending = RunEnding.lost(run.request_id)
         await self._finalizer.end(run, ending)
         return True

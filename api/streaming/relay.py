@@ -21,6 +21,7 @@ from api.streaming.run_lookup import RunLookup
 from api.streaming.sse import HEARTBEAT, STREAM_OPEN, encode_data, encode_retry, encode_sse
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
 from api.streaming.stream_view import StreamView
+from shared.errors import CursorLost
 from shared.runs.finalize import RunEnding
 from shared.runs.run import Run
 from shared.settings.live_settings import LiveSettings
@@ -140,7 +141,11 @@ class RelayResponse(Response):
                 # An incomplete response makes the server reset the connection.
                 await _send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
                 return
-            entries = self._view.apply(await follower.read())
+            try:
+                entries = self._view.apply(await follower.read())
+            except CursorLost:
+                await _send_body(send, self._lost_ending(request_id), more=False)
+                return
             if entries:
                 if await self._send_entries(send, entries):
                     return
@@ -171,7 +176,7 @@ class RelayResponse(Response):
         return False
 
     def _lost_ending(self, request_id: str) -> bytes:
-        ending = [*(event.encode() for event in RunEnding.orphaned(request_id).events), DONE]
+        ending = [*(event.encode() for event in RunEnding.lost(request_id).events), DONE]
         entries = self._view.convert([Entry(0, 0, data) for data in ending])
         return b"".join(encode_data(entry.data) for entry in entries)
 

@@ -1,9 +1,9 @@
-"""Finding the run that a client wants to follow, and the cursor to follow it from."""
+"""Finding the run that a client wants to follow."""
 
 from api.auth.principal import Principal
 from api.streaming.cursor import ClientCursor
 from api.streaming.message_replay import read_runs
-from shared.errors import InvalidRequest, NotFound, RunExpired
+from shared.errors import NotFound, RunExpired
 from shared.runs.chat_index import ChatIndex
 from shared.runs.run import Run
 from shared.runs.store import RunStore
@@ -11,7 +11,7 @@ from shared.streams.event_stream import Cursor, Entry, EventStream
 
 
 class RunLookup:
-    """Finds runs and resolves cursors."""
+    """Finds runs and checks cursors."""
 
     def __init__(self, runs: RunStore, chats: ChatIndex, stream: EventStream) -> None:
         self._runs = runs
@@ -36,22 +36,14 @@ class RunLookup:
             raise NotFound
         return run
 
-    async def resolve_cursor(self, run: Run, after: Cursor) -> Cursor | None:
-        """Return the cursor to follow a run from; None if the run ended there.
+    async def is_over(self, run: Run, after: Cursor) -> bool:
+        """Return whether the run has ended and nothing follows the cursor.
 
         Raises:
-            InvalidRequest: if the cursor is beyond the end of the run's stream.
+            CursorLost: if the run's stream has no event at the cursor.
         """
-        tail = await self._stream.tail(run.id)
-        if after.offset > tail.offset:
-            raise InvalidRequest(
-                "Last-Event-ID: The cursor is beyond the end of the stream."
-                " It may belong to another run.",
-                field="Last-Event-ID",
-            )
-        if run.state.ended and after.offset == tail.offset:
-            return None
-        return after if after.attempt <= tail.attempt else Cursor(0, after.offset)
+        page = await self._stream.read(run.id, after, count=1)
+        return run.state.ended and not page.entries
 
     async def earlier_entries(self, run: Run) -> list[Entry] | None:
         """Return the entries of the runs that this one continues; None if some are not stored."""

@@ -27,7 +27,10 @@ for _code in MEANINGS:
     RUN_ERRORS.labels(_code)
 
 #: The user-visible text of the failure `lost`.
-ORPHANED_TEXT = "The answer was lost because its job is no longer in the queue."
+LOST_TEXT = (
+    "A part of the answer was lost. Load the chat again."
+    " If the answer is incomplete, send the message again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,9 @@ class RunEnding:
         return cls(events, Closure(RunState.FAILED, code))
 
     @classmethod
-    def orphaned(cls, request_id: str) -> "RunEnding":
-        """End a run whose job is gone."""
-        return cls.failed("lost", ORPHANED_TEXT, request_id=request_id, retryable=True)
+    def lost(cls, request_id: str) -> "RunEnding":
+        """End a run whose job is gone, or a response whose client received events that are gone."""
+        return cls.failed("lost", LOST_TEXT, request_id=request_id, retryable=True)
 
 
 class RunFinalizer:

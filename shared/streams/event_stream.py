@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from shared.errors import Fenced, StreamClosed, StreamGap
+from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, NoScriptError, Redis, as_unavailable
 from shared.streams import scripts
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """The position after the entry with this id. Only the offset determines it."""
+    """The position after the entry with this id."""
 
     attempt: int
     offset: int
@@ -129,8 +129,12 @@ class EventStream(Protocol):
         """
         ...
 
-    async def read(self, run_id: str, after: Cursor = START) -> Page:
-        """Return the entries after a cursor, without fences."""
+    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
+        """Return the entries after a cursor, without fences, and at most `count` of them.
+
+        Raises:
+            CursorLost: if the stream has no entry at the cursor.
+        """
         ...
 
     async def tail(self, run_id: str) -> Cursor:
@@ -234,18 +238,21 @@ class RedisEventStream:
                 pipe.execute_command("SPUBLISH", keys.stream(append.run_id), b"\n".join(lines))
             await pipe.execute(raise_on_error=False)
 
-    async def read(self, run_id: str, after: Cursor = START) -> Page:
-        first = f"({after.attempt}-{after.offset}" if after.offset else "-"
+    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
+        at_cursor = f"{after.attempt}-{after.offset}"
+        first, limit = (at_cursor, count + 1) if after.offset else ("-", count)
         while True:
             raw: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
-                "XRANGE", keys.stream(run_id), first, "+", "COUNT", PAGE_SIZE
+                "XRANGE", keys.stream(run_id), first, "+", "COUNT", limit
             )
+            if first == at_cursor and (not raw or raw[0][0].decode() != at_cursor):
+                raise CursorLost
             entries = [entry for entry in map(_entry, raw) if entry.offset > after.offset]
-            more = len(raw) == PAGE_SIZE
+            more = len(raw) == limit
             if entries or not more:
                 return Page(entries, more)
-            # The cursor's attempt is older than its entry, so the entry is further on.
-            first = f"({raw[-1][0].decode()}"
+            # All are fences.
+            first, limit = f"({raw[-1][0].decode()}", count
 
     async def tail(self, run_id: str) -> Cursor:
         newest: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(

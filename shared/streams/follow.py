@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from shared.errors import CursorLost
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.subscriber import Subscriptions
@@ -74,7 +75,11 @@ class Follower:
         self._wakeup.set()
 
     async def read(self) -> list[Entry]:
-        """Return the next entries, or none after `notify` or if Redis is unavailable."""
+        """Return the next entries, or none after `notify` or if Redis is unavailable.
+
+        Raises:
+            CursorLost: if Redis lost entries that were returned before.
+        """
         if not self._buffer and not self._behind:
             await self._wakeup.wait()
         self._wakeup.clear()
@@ -99,6 +104,10 @@ class Follower:
                 if entry.offset > self.cursor.offset:
                     entries.append(entry)
                     self.cursor = entry.cursor
+                elif entry.attempt > self.cursor.attempt:
+                    # The attempt began before the cursor: Redis lost what was read after that.
+                    STREAM_GAPS.inc(self.cursor.offset - entry.offset + 1)
+                    raise CursorLost
         self._buffered_bytes = 0
         return entries
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.errors import CursorLost
 from shared.streams.event_stream import PAGE_SIZE, Append, Cursor, Entry, read_all
 from tests.support.stream_harness import StreamHarness
 
@@ -16,15 +17,21 @@ async def test_read_continues_after_the_cursor_across_attempts(harness: StreamHa
         assert not page.more
 
 
-@pytest.mark.parametrize("attempt", [0, 1, 2])
-async def test_offset_decides_when_the_cursor_attempt_is_stale(
-    harness: StreamHarness, attempt: int
+@pytest.mark.parametrize("cursor", [(0, 5), (2, 5), (3, 4), (4, 5), (3, 7), (4, 7)])
+async def test_cursor_without_an_entry_is_lost(
+    harness: StreamHarness, cursor: tuple[int, int]
 ) -> None:
     run_id = await write_in_three_attempts(harness)
 
-    page = await harness.stream.read(run_id, Cursor(attempt, 5))
+    with pytest.raises(CursorLost):
+        await harness.stream.read(run_id, Cursor(*cursor))
 
-    assert page.entries == [Entry(3, 6, b"6")]
+
+async def test_read_returns_the_requested_number_of_entries(harness: StreamHarness) -> None:
+    run_id = await write_in_three_attempts(harness)
+
+    assert await harness.stream.read(run_id, count=1) == ([Entry(1, 1, b"1")], True)
+    assert await harness.stream.read(run_id, Cursor(1, 2), count=1) == ([Entry(2, 3, b"3")], True)
 
 
 async def test_read_after_the_last_entry_returns_no_entries(harness: StreamHarness) -> None:
@@ -35,7 +42,8 @@ async def test_read_after_the_last_entry_returns_no_entries(harness: StreamHarne
 
 async def test_read_of_an_unknown_run_returns_no_entries(harness: StreamHarness) -> None:
     assert await harness.stream.read("unknown") == ([], False)
-    assert await harness.stream.read("unknown", Cursor(1, 5)) == ([], False)
+    with pytest.raises(CursorLost):
+        await harness.stream.read("unknown", Cursor(1, 5))
 
 
 async def test_long_stream_is_read_in_pages(harness: StreamHarness) -> None:
@@ -50,22 +58,6 @@ async def test_long_stream_is_read_in_pages(harness: StreamHarness) -> None:
     assert second.entries[0].offset == first.entries[-1].offset + 1
     assert [entry.offset for entry in await read_all(harness.stream, run_id)] == list(
         range(1, 2 * PAGE_SIZE + 11)
-    )
-
-
-@pytest.mark.parametrize("attempt", [0, 1])
-async def test_stale_cursor_far_into_a_long_stream_is_resolved(
-    harness: StreamHarness, attempt: int
-) -> None:
-    run_id, _ = await harness.begin_run()
-    await harness.stream.take_over(run_id)
-    await write_entries(harness, run_id, attempt=2, count=2 * PAGE_SIZE + 10)
-
-    page = await harness.stream.read(run_id, Cursor(attempt, 2 * PAGE_SIZE + 8))
-
-    assert page == (
-        [Entry(2, 2 * PAGE_SIZE + 9, b"2009"), Entry(2, 2 * PAGE_SIZE + 10, b"2010")],
-        False,
     )
 
 

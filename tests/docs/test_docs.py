@@ -19,7 +19,7 @@ from mamba.codegen import display_types, openapi
 from mamba.codegen.configuration_page import page
 from shared.errors import Refusal, TooManyRequests
 from shared.monitoring.snapshot import LONG_WAIT_MS, NOTICEABLE_WAIT_MS
-from shared.runs.finalize import ORPHANED_TEXT
+from shared.runs.finalize import LOST_TEXT
 from tests.worker.unit.models.test_run_failures import ALL_FAILURES
 from worker.models import run_failures
 
@@ -65,7 +65,7 @@ def test_errors_page_lists_every_failure_code() -> None:
     documented = {row.code: row[2:] for row in FAILED}
     known = {f.code: (f.text, f.worker_retries, f.retryable) for f in ALL_FAILURES}
 
-    assert documented == {**known, "lost": (ORPHANED_TEXT, False, True)}
+    assert documented == {**known, "lost": (LOST_TEXT, False, True)}
 
 
 def test_errors_page_lists_every_error_class() -> None:

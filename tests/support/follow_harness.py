@@ -8,6 +8,7 @@ from shared.redis.client import Redis
 from shared.redis.subscriber import Subscriber
 from shared.runs.store import RunStore
 from shared.streams.event_stream import (
+    PAGE_SIZE,
     START,
     Append,
     Closure,
@@ -63,10 +64,10 @@ class ObservedStream(RedisEventStream):
         self.open.set()
         self.failures: list[Exception] = []
 
-    async def read(self, run_id: str, after: Cursor = START) -> Page:
+    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
         if self.failures:
             raise self.failures.pop()
-        page = await super().read(run_id, after)
+        page = await super().read(run_id, after, count=count)
         self.reads += 1
         await self.open.wait()
         return page

@@ -5,7 +5,7 @@ import pytest
 from api.auth.principal import Principal
 from api.streaming.cursor import ClientCursor
 from api.streaming.run_lookup import RunLookup
-from shared.errors import InvalidRequest, NotFound, RunExpired
+from shared.errors import CursorLost, NotFound, RunExpired
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.chat_index import ChatIndex
@@ -49,10 +49,10 @@ class LookupHarness:
         run = await self.lookup.find(principal, chat_id, cursor)
         return run.id if run else None
 
-    async def resolve(self, run_id: str, after: Cursor) -> Cursor | None:
+    async def is_over(self, run_id: str, after: Cursor) -> bool:
         run = await self.runs.get(run_id)
         assert run is not None
-        return await self.lookup.resolve_cursor(run, after)
+        return await self.lookup.is_over(run, after)
 
 
 @pytest.fixture
@@ -84,20 +84,17 @@ async def test_run_of_another_owner_or_chat_is_hidden(
         await harness.find(principal, chat_id, "older")
 
 
-async def test_cursor_at_the_end_resolves_to_none_after_the_run(harness: LookupHarness) -> None:
-    assert await harness.resolve("older", Cursor(1, 1)) == Cursor(1, 1)
-    assert await harness.resolve("older", Cursor(1, 2)) is None
-    assert await harness.resolve("newer", Cursor(1, 1)) == Cursor(1, 1)
+async def test_run_is_over_for_a_cursor_at_its_end(harness: LookupHarness) -> None:
+    assert not await harness.is_over("older", Cursor(1, 1))
+    assert await harness.is_over("older", Cursor(1, 2))
+    assert not await harness.is_over("newer", Cursor(1, 1))
+    assert not await harness.is_over("newer", START)
 
 
-async def test_cursor_beyond_the_end_is_refused(harness: LookupHarness) -> None:
-    with pytest.raises(InvalidRequest) as refusal:
-        await harness.resolve("newer", Cursor(1, 2))
-    assert refusal.value.field == "Last-Event-ID"
-
-
-async def test_unknown_attempt_of_a_cursor_is_ignored(harness: LookupHarness) -> None:
-    assert await harness.resolve("newer", Cursor(7, 1)) == Cursor(0, 1)
+@pytest.mark.parametrize("cursor", [Cursor(1, 2), Cursor(7, 1), Cursor(0, 1)])
+async def test_cursor_without_an_event_is_refused(harness: LookupHarness, cursor: Cursor) -> None:
+    with pytest.raises(CursorLost):
+        await harness.is_over("newer", cursor)
 
 
 async def test_entries_of_continued_runs_are_read_together(harness: LookupHarness) -> None:

@@ -11,7 +11,7 @@ from shared.redis.client import Redis, connect
 from tests.e2e.conftest import System, kill_process
 from tests.support.ai_client.driver import AiClient
 from tests.support.processes import Api, Valkey, Worker, start_all
-from tests.support.sse_client import DONE, SseClient, check_whole, error_code, text
+from tests.support.sse_client import DONE, SseClient, SseEvent, check_whole, error_code, text
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -104,6 +104,37 @@ async def test_answer_survives_a_redis_restart(
 
 async def _is_ready(sse: SseClient, api: Api, status: int) -> bool:
     return await sse.status(f"{api.url}/health/ready") == status
+
+
+async def test_reader_of_lost_events_gets_an_error_not_wrong_text(
+    durable: System, sse: SseClient, name: str, tmp_path: Path
+) -> None:
+    await durable.upstream.script(name, [[{"words": 20, "delay": 0.01}, {"wait": True}]])
+    async with sse.ask(durable.chat, name, model=name) as stream:
+        seen: list[SseEvent] = []
+        while "w19" not in "".join(event.data for event in seen):
+            seen += await stream.read(1)
+        await durable.valkey.kill()
+        cut_log(tmp_path, before="w10")
+        await durable.valkey.start().ready()
+        rest = await stream.rest()
+
+    assert error_code(rest) == "lost"
+    assert text(seen + rest) == text(seen)
+    refusal = await sse.get(durable.chat, name, after=str(seen[-1].id))
+    assert (refusal.status_code, refusal.json()["code"]) == (410, "cursor_lost")
+    await durable.upstream.release(name)
+    replayed = await sse.replay(durable.chat, name)
+    check_whole(replayed)
+    assert {event.id.split("-")[0] for event in replayed} == {"1", "2"}
+    assert text(replayed) == text(seen)
+
+
+def cut_log(folder: Path, before: str) -> None:
+    """Cut the append-only file, as a crash of the machine does with writes not yet on disk."""
+    [file] = folder.glob("appendonlydir/*.incr.aof")
+    content = file.read_bytes()
+    file.write_bytes(content[: content.index(before.encode())])
 
 
 async def test_client_ahead_of_the_restored_stream_gets_an_error(

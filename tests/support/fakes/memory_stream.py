@@ -2,7 +2,7 @@
 
 import time
 
-from shared.errors import Fenced, StreamClosed, StreamGap
+from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.runs.run import Run
 from shared.streams.event_stream import PAGE_SIZE, START, Append, Cursor, Entry, Page, Takeover
 from shared.streams.run_state import RunState
@@ -70,9 +70,12 @@ class MemoryEventStream:
             self._change(run.id, state=closure.state, error=error, ended_at=_now_ms())
         return run.stop_requests > 0
 
-    async def read(self, run_id: str, after: Cursor = START) -> Page:
-        rest = self.entries.get(run_id, [])[after.offset :]
-        return Page(rest[:PAGE_SIZE], more=len(rest) > PAGE_SIZE)
+    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
+        entries = self.entries.get(run_id, [])
+        if after.offset and after not in [e.cursor for e in entries[after.offset - 1 :][:1]]:
+            raise CursorLost
+        rest = entries[after.offset :]
+        return Page(rest[:count], more=len(rest) > count)
 
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)

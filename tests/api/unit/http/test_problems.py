@@ -24,6 +24,7 @@ ERRORS: list[tuple[Exception, int, str]] = [
     (errors.NotFound(), 404, "not_found"),
     (errors.RunInProgress(), 409, "run_in_progress"),
     (errors.RunExpired(), 410, "cursor_expired"),
+    (errors.CursorLost(), 410, "cursor_lost"),
     (errors.RateLimited(retry_after=2.1), 429, "rate_limited"),
     (errors.TooManyRuns(retry_after=2.1), 429, "too_many_runs"),
     (errors.QueueFull(retry_after=2.1), 429, "queue_full"),

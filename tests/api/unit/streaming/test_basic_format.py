@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.streaming.basic_format import BasicConverter
-from shared.runs.finalize import ORPHANED_TEXT, RunEnding
+from shared.runs.finalize import LOST_TEXT, RunEnding
 from shared.streams import events
 from shared.streams.event_stream import Entry
 from shared.streams.events import DONE, Event
@@ -129,8 +129,8 @@ def test_parallel_calls_keep_their_arguments() -> None:
 
 
 def test_error_has_code_and_text() -> None:
-    assert converted(*RunEnding.orphaned("req-1").events) == [
-        {"type": "error", "error": ORPHANED_TEXT, "code": "lost"}
+    assert converted(*RunEnding.lost("req-1").events) == [
+        {"type": "error", "error": LOST_TEXT, "code": "lost"}
     ]
 
 
@@ -162,7 +162,7 @@ any_event = st.one_of(
     st.builds(events.ToolOutputError, tool_call_id=names, error_text=st.text(max_size=3)),
 )
 endings = st.sampled_from(
-    [[events.Finish(finish_reason="stop")], [events.Abort()], RunEnding.orphaned("req-1").events]
+    [[events.Finish(finish_reason="stop")], [events.Abort()], RunEnding.lost("req-1").events]
 )
 
 

@@ -83,8 +83,6 @@ async def test_stream_resumes_from_every_cursor(events: list[Event], ending: lis
         for entry in entries[:-1]:
             rest = blocks(await relay.body(stream_format, entry.cursor))
             assert rest == [block for block in whole if offset(block) > entry.offset]
-            unknown_attempt = await relay.body(stream_format, Cursor(0, entry.offset))
-            assert unknown_attempt == b"\n\n".join([*rest, b""])
 
 
 async def test_converted_stream_longer_than_a_page_resumes() -> None:

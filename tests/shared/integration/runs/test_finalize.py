@@ -18,7 +18,7 @@ async def test_run_is_ended_only_once(redis: Redis) -> None:
     finalizer = RunFinalizer(harness.stream, EndedRuns(redis, retention=60))
 
     assert await finalizer.end(run, RunEnding.cancelled())
-    assert not await finalizer.end(run, RunEnding.orphaned(run.request_id))
+    assert not await finalizer.end(run, RunEnding.lost(run.request_id))
 
     *entries, done = await read_all(harness.stream, run.id)
     assert [decode(entry.data) for entry in entries] == [Start(message_id="msg-1"), Abort()]
@@ -45,7 +45,7 @@ async def test_job_is_removed_and_failed_run_recorded(redis: Redis) -> None:
     await put_job(redis, run.id, due=0)
     finalizer = RunFinalizer(harness.stream, failed_runs, JobQueue(redis))
 
-    await finalizer.end(run, RunEnding.orphaned(run.request_id))
+    await finalizer.end(run, RunEnding.lost(run.request_id))
 
     assert await failed_runs.newest_failed(10) == [run.id]
     assert (await harness.run(run.id)).error == "lost"

@@ -7,6 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.errors import CursorLost
 from shared.redis import keys
 from shared.streams.event_stream import (
     START,
@@ -19,6 +20,7 @@ from tests.support.follow_harness import (
     MAX_BYTES,
     SUCCEEDED,
     FollowHarness,
+    OffsetWriter,
     catch_up,
     follow_to_end,
     follow_until,
@@ -172,6 +174,40 @@ async def test_message_over_the_buffer_limit_is_read_from_the_stream(
 
         [entry] = await next_entries(follower)
         assert len(entry.data) > 2 * MAX_BYTES
+
+
+async def test_later_attempt_below_the_cursor_ends_the_reader(harness: FollowHarness) -> None:
+    writer = await harness.begin_run()
+    with harness.followers.follow(writer.run_id) as follower:
+        await writer.write(5)
+        await follow_until(follower, 5)
+        await lose_entries(harness, writer, kept=2)
+        await writer.take_over()
+        await writer.write(1)
+
+        with pytest.raises(CursorLost):
+            await follow_until(follower, 6)
+
+
+async def test_reader_ahead_of_a_restored_stream_ends_on_reconnect(
+    harness: FollowHarness,
+) -> None:
+    writer = await harness.begin_run()
+    with harness.followers.follow(writer.run_id) as follower:
+        await writer.write(5)
+        await follow_until(follower, 5)
+        await lose_entries(harness, writer, kept=2)
+        follower.on_gap()
+
+        with pytest.raises(CursorLost):
+            await follower.read()
+
+
+async def lose_entries(harness: FollowHarness, writer: OffsetWriter, *, kept: int) -> None:
+    """Delete all entries but the first ones, as a Redis that restarts without them."""
+    for offset in range(kept + 1, writer.written + 1):
+        await harness.redis.execute_command("XDEL", keys.stream(writer.run_id), f"1-{offset}")
+    writer.written = kept
 
 
 async def test_redis_restart_loses_no_entries(tmp_path: Path) -> None:
