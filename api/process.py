@@ -24,6 +24,7 @@ from api.streaming.stream_slots import StreamSlots
 from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleStore
+from shared.limits.rate_limit import RunRate
 from shared.monitoring.metrics_history import MetricsHistory
 from shared.monitoring.sampler import MetricsSampler
 from shared.monitoring.snapshot import SystemMonitor
@@ -163,7 +164,9 @@ def _chat_service(
         runs=stores.runs,
         admission=stores.admission,
         queue=queue,
-        continuations=ContinuationResolver(stores.runs, stores.chats, stores.stream),
+        continuations=ContinuationResolver(
+            stores.runs, stores.chats, stores.stream, RunRate(stores.queue_redis, live)
+        ),
         reaper=reaper,
         run_control=run_control,
         live=live,

@@ -11,6 +11,7 @@ from api.chat.message import SubmittedToolResponse
 from api.chat.request import ChatRequest
 from api.streaming.message_replay import read_runs
 from shared.errors import InvalidRequest, ToolCallNotPending, ToolCallsExpired
+from shared.limits.rate_limit import RunRate
 from shared.runs.chat_index import ChatIndex
 from shared.runs.finalize import NEVER_STARTED_CODES
 from shared.runs.run import Run
@@ -18,7 +19,7 @@ from shared.runs.store import RunStore
 from shared.streams.event_stream import EventStream
 from shared.streams.run_state import RunState
 from shared.streams.tool_responses import ToolResponse
-from shared.streams.transcript import Transcript, TranscriptToolCall
+from shared.streams.transcript import Transcript, TranscriptToolCall, fold
 
 
 class Continuation(NamedTuple):
@@ -30,12 +31,18 @@ class Continuation(NamedTuple):
 
 
 class ContinuationResolver:
-    """Finds the run that a request continues."""
+    """Finds the run that a request continues.
 
-    def __init__(self, runs: RunStore, chats: ChatIndex, stream: EventStream) -> None:
+    A refused request counts against the owner's rate limit: it costs reading the streams.
+    """
+
+    def __init__(
+        self, runs: RunStore, chats: ChatIndex, stream: EventStream, rate: RunRate
+    ) -> None:
         self._runs = runs
         self._chats = chats
         self._stream = stream
+        self._rate = rate
 
     async def resolve(self, owner: str, chat: ChatRequest) -> Continuation | None:
         """Return what a request continues; None if it responds to no tool call.
@@ -44,7 +51,15 @@ class ContinuationResolver:
             ToolCallsExpired: if the calls of its tool responses are no longer stored.
             ToolCallNotPending: if a tool response belongs to a call that does not wait for one.
             InvalidRequest: if a pending call has no tool response.
+            RateLimited: if the owner may not start a run.
         """
+        try:
+            return await self._resolve(owner, chat)
+        except (ToolCallNotPending, InvalidRequest):
+            await self._rate.count(owner)
+            raise
+
+    async def _resolve(self, owner: str, chat: ChatRequest) -> Continuation | None:
         if chat.messages[-1].role != "assistant":
             return None
         submitted = chat.tool_responses()
@@ -55,10 +70,11 @@ class ContinuationResolver:
             return None
         entries = []
         if run is not None and _may_continue(run):
+            await self._rate.check(owner)
             entries = await read_runs(self._stream, (*run.continues, run.id))
         if run is None or entries is None:
             return _raise_if_any(decisive, ToolCallsExpired)
-        transcript = Transcript.from_entries(entries)
+        transcript = await fold(entries)
         if not transcript.pending:
             return _raise_if_any(decisive, ToolCallNotPending)
         field = f"messages[{len(chat.messages) - 1}]"

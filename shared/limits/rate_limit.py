@@ -4,6 +4,7 @@ A bucket is stored as the time at which it is full again (GCRA), by the clock of
 takes from the bucket for runs (`shared/runs/admission.py`).
 """
 
+from contextlib import suppress
 from typing import Literal
 
 from shared.errors import RateLimited
@@ -12,6 +13,7 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Key, redis_script
 from shared.settings import LimitSettings
+from shared.settings.live_settings import LiveSettings
 
 Policy = Literal["runs", "titles"]
 
@@ -40,17 +42,45 @@ async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> RateLim
     Raises:
         RateLimited: if the bucket is empty.
     """
+    return await _take_from(redis, keys.title_rate(owner), "titles", limits)
+
+
+class RunRate:
+    """The bucket for runs, for requests that cost as much as a run although they start none."""
+
+    def __init__(self, redis: Redis, live: LiveSettings) -> None:
+        self._redis = redis
+        self._live = live
+
+    async def check(self, owner: str) -> None:
+        """Check that the owner may start a run.
+
+        Raises:
+            RateLimited: if the bucket is empty.
+        """
+        await _take_from(self._redis, keys.rate(owner), "runs", self._live.now.limits, count=0)
+
+    async def count(self, owner: str) -> None:
+        """Take one from the bucket, unless it is empty."""
+        with suppress(RateLimited):
+            await _take_from(self._redis, keys.rate(owner), "runs", self._live.now.limits)
+
+
+async def _take_from(
+    redis: Redis, bucket: str, policy: Policy, limits: LimitSettings, *, count: int = 1
+) -> RateLimitStatus | None:
     if not limits.requests_per_minute:
         return None
     spent = await _take(
         redis,
-        bucket=keys.title_rate(owner),
+        bucket=bucket,
         per_minute=limits.requests_per_minute,
         burst=limits.burst,
+        count=count,
     )
     if spent < 0:
-        raise exceeded("titles", -spent, limits)
-    return left("titles", spent, limits)
+        raise exceeded(policy, -spent, limits)
+    return left(policy, spent, limits)
 
 
 def left(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimitStatus | None:
@@ -74,14 +104,16 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
     )
 
 
-# Takes one from the bucket. Returns the microseconds that are spent, negative if it refused.
+# Takes `count`, 0 or 1, from a bucket that has at least one. Returns the microseconds that are
+# spent, negative if it refused.
 @redis_script(
     RATE_BUCKET,
     """
 local now, interval = now_us(), 60000000 / per_minute
 local spent = spent_of(bucket, now, interval, burst)
 if is_empty(spent, interval, burst) then return -math.ceil(spent) end
-return math.ceil(take(bucket, now, interval, spent))
+if count > 0 then spent = take(bucket, now, interval, spent) end
+return math.ceil(spent)
 """,
 )
-def _take(*, bucket: Key, per_minute: int, burst: int) -> int: ...
+def _take(*, bucket: Key, per_minute: int, burst: int, count: int) -> int: ...

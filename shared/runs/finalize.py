@@ -13,7 +13,7 @@ from shared.runs.run import Run
 from shared.streams.event_stream import Append, Closure, EventStream, read_all
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.streams.run_state import RunState
-from shared.streams.transcript import Transcript
+from shared.streams.transcript import fold
 from shared.telemetry.logs import bind
 from shared.telemetry.metrics import RUN_ERRORS, count_run
 
@@ -95,7 +95,7 @@ class RunFinalizer:
             takeover = await self._stream.take_over(run.id)
         except StreamClosed:
             return False
-        transcript = Transcript.from_entries(await read_all(self._stream, run.id))
+        transcript = await fold(await read_all(self._stream, run.id))
         start = [] if takeover.offset else [Start(message_id=run.message_id)]
         events = [*start, *transcript.closing_events(), *ending.events]
         entries = [*(event.encode() for event in events), DONE]

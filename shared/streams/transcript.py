@@ -5,7 +5,8 @@ that produce one message together, each continuing after the tool responses to t
 share one transcript.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -74,6 +75,8 @@ class TranscriptToolCall:
 
 
 TranscriptPart = TranscriptText | TranscriptReasoning | TranscriptToolCall
+#: Larger streams are folded in a thread, so that other streams continue meanwhile.
+_LARGE_BYTES = 65_536
 _Part = TypeVar("_Part", TranscriptText, TranscriptReasoning, TranscriptToolCall)
 
 
@@ -103,6 +106,18 @@ class Transcript:
     steps: list[TranscriptStep] = field(default_factory=list[TranscriptStep])
     #: Number of parts that come from earlier runs.
     earlier_parts: int = 0
+    #: The newest part of each kind and id. Ids are unique within one kind only.
+    _newest: dict[tuple[type, str], TranscriptPart] = field(
+        default_factory=dict["tuple[type, str]", "TranscriptPart"], repr=False, compare=False
+    )
+    #: The deltas that are not yet part of the text of their parts, by identity of the part.
+    _deltas: dict[int, tuple[TranscriptPart, list[str]]] = field(
+        default_factory=dict[int, "tuple[TranscriptPart, list[str]]"], repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            self._newest[type(part), part.id] = part
 
     @classmethod
     def from_entries(cls, entries: Iterable[Entry]) -> "Transcript":
@@ -127,7 +142,8 @@ class Transcript:
         for entry in entries:
             if entry.data != DONE:
                 with suppress(ValidationError, LookupError):
-                    self.add(decode(entry.data))
+                    self._add(decode(entry.data))
+        self._join_deltas()
 
     @property
     def parts(self) -> list[TranscriptPart]:
@@ -158,19 +174,28 @@ class Transcript:
         return [*events, FinishStep()] if self.step_open else events
 
     def add(self, event: StreamEvent) -> None:
+        """Add one event.
+
+        Raises:
+            LookupError: if it belongs to no step or part.
+        """
+        self._add(event)
+        self._join_deltas()
+
+    def _add(self, event: StreamEvent) -> None:
         match event:
             case StartStep():
                 self.steps.append(TranscriptStep())
             case FinishStep():
                 self.steps[-1].finished = True
             case TextStart():
-                self.steps[-1].parts.append(TranscriptText(event.id))
+                self._begin(TranscriptText(event.id))
             case ReasoningStart():
-                self.steps[-1].parts.append(TranscriptReasoning(event.id))
+                self._begin(TranscriptReasoning(event.id))
             case TextDelta():
-                self._part(TranscriptText, event.id).text += event.delta
+                self._extend(self._part(TranscriptText, event.id), event.delta)
             case ReasoningDelta():
-                self._part(TranscriptReasoning, event.id).text += event.delta
+                self._extend(self._part(TranscriptReasoning, event.id), event.delta)
             case TextEnd():
                 text = self._part(TranscriptText, event.id)
                 text.open, text.metadata = False, mamba_metadata(event.provider_metadata)
@@ -183,9 +208,9 @@ class Transcript:
     def _add_tool_event(self, event: StreamEvent) -> None:
         match event:
             case ToolInputStart():
-                self.steps[-1].parts.append(TranscriptToolCall(event.tool_call_id, event.tool_name))
+                self._begin(TranscriptToolCall(event.tool_call_id, event.tool_name))
             case ToolInputDelta():
-                self._call(event.tool_call_id).input_text += event.input_text_delta
+                self._extend(self._call(event.tool_call_id), event.input_text_delta)
             case ToolInputAvailable():
                 call = self._call(event.tool_call_id)
                 call.input_complete, call.input = True, event.input
@@ -214,10 +239,45 @@ class Transcript:
     def _call(self, call_id: str) -> TranscriptToolCall:
         return self._part(TranscriptToolCall, call_id)
 
+    def _begin(self, part: TranscriptPart) -> None:
+        self.steps[-1].parts.append(part)
+        self._newest[type(part), part.id] = part
+
     def _part(self, kind: type[_Part], part_id: str) -> _Part:
-        """Return the newest part of a kind with this id. Ids are unique within one kind only."""
-        for step in reversed(self.steps):
-            for part in reversed(step.parts):
-                if isinstance(part, kind) and part.id == part_id:
-                    return part
-        raise LookupError(part_id)
+        """Return the newest part of a kind with this id."""
+        part = self._newest[kind, part_id]
+        assert isinstance(part, kind)  # noqa: S101  (its type is part of the key)
+        return part
+
+    def _extend(self, part: TranscriptPart, delta: str) -> None:
+        self._deltas.setdefault(id(part), (part, []))[1].append(delta)
+
+    def _join_deltas(self) -> None:
+        """Add the deltas to their parts at once: adding each to a long text copies the text."""
+        for part, deltas in self._deltas.values():
+            if isinstance(part, TranscriptToolCall):
+                part.input_text += "".join(deltas)
+            else:
+                part.text += "".join(deltas)
+        self._deltas.clear()
+
+
+async def fold(
+    entries: Sequence[Entry],
+    *,
+    earlier: Sequence[Entry] = (),
+    responses: Mapping[str, ToolResponse] | None = None,
+) -> Transcript:
+    """Fold a stream, after those of the runs that it continues, without blocking the event loop."""
+    size = sum(len(entry.data) for stream in (earlier, entries) for entry in stream)
+    if size < _LARGE_BYTES:
+        return _fold(entries, earlier, responses or {})
+    return await asyncio.to_thread(_fold, entries, earlier, responses or {})
+
+
+def _fold(
+    entries: Sequence[Entry], earlier: Sequence[Entry], responses: Mapping[str, ToolResponse]
+) -> Transcript:
+    transcript = Transcript.continuing(earlier, responses)
+    transcript.fold(entries)
+    return transcript

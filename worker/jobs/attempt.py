@@ -12,7 +12,7 @@ from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.store import RunStore
 from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, read_all, read_many
 from shared.streams.events import FinishReason, Start
-from shared.streams.transcript import Transcript
+from shared.streams.transcript import Transcript, fold
 from worker.agents.engine import AgentEngine
 from worker.agents.usage import UsageMeter
 from worker.jobs.running_runs import Interrupt, RunningRun
@@ -53,14 +53,15 @@ class TakenOverRun:
     takeover: Takeover
     #: The entries of the runs that it continues.
     continued: Sequence[Entry]
-    #: The entries of its earlier attempts.
-    entries: Sequence[Entry]
+    #: The output of these runs and of its earlier attempts.
+    transcript: Transcript
 
     @classmethod
     async def read(cls, stream: EventStream, takeover: Takeover, job: RunChat) -> "TakenOverRun":
         entries = await read_all(stream, job.run_id) if takeover.offset else []
-        continued = await read_many(stream, job.continues)
-        return cls(takeover, [*chain.from_iterable(continued)], entries)
+        continued = [*chain.from_iterable(await read_many(stream, job.continues))]
+        transcript = await fold(entries, earlier=continued, responses=job.tool_responses)
+        return cls(takeover, continued, transcript)
 
 
 class Attempt:
@@ -85,8 +86,7 @@ class Attempt:
             self.job.model,
             continues=self.job.continues,
         )
-        #: The output of the runs that this one continues and of its earlier attempts.
-        self.transcript = self._fold(found.entries)
+        self.transcript = found.transcript
         self.writer = RunWriter(
             services.commit,
             self.job.run_id,
@@ -104,12 +104,8 @@ class Attempt:
 
     async def read_transcript(self) -> Transcript:
         """Return the run's output so far, as stored."""
-        return self._fold(await read_all(self._stream, self.job.run_id))
-
-    def _fold(self, entries: Sequence[Entry]) -> Transcript:
-        transcript = Transcript.continuing(self._continued, self.job.tool_responses)
-        transcript.fold(entries)
-        return transcript
+        entries = await read_all(self._stream, self.job.run_id)
+        return await fold(entries, earlier=self._continued, responses=self.job.tool_responses)
 
     def write_beginning(self) -> None:
         """Write `start` and the client's tool responses.

@@ -1,3 +1,7 @@
+import threading
+import timeit
+from collections.abc import Iterable
+
 import pytest
 
 from shared.streams.event_stream import Entry
@@ -31,6 +35,7 @@ from shared.streams.transcript import (
     TranscriptReasoning,
     TranscriptText,
     TranscriptToolCall,
+    fold,
 )
 
 BEGIN = [Start(message_id="m"), StartStep()]
@@ -328,3 +333,68 @@ def test_results_of_unknown_calls_are_skipped() -> None:
 )
 def test_tool_response_maps_to_its_event(answer: ToolResponse, event: StreamEvent | None) -> None:
     assert answer.to_event("c") == event
+
+
+# Large streams
+
+
+def test_folding_interleaved_deltas_keeps_their_order() -> None:
+    folded = transcript(
+        *BEGIN,
+        TextStart(id="1"),
+        ToolInputStart(tool_call_id="1", tool_name="tool"),
+        *(
+            event
+            for number in range(3)
+            for event in (
+                TextDelta(id="1", delta=f"t{number}"),
+                ToolInputDelta(tool_call_id="1", input_text_delta=f"i{number}"),
+            )
+        ),
+    )
+
+    assert folded.parts == [
+        TranscriptText("1", "t0t1t2"),
+        TranscriptToolCall("1", "tool", "i0i1i2"),
+    ]
+
+
+def test_folding_time_is_linear_in_parts_and_text() -> None:
+    """Ten times as many parts, each with ten times as much text in total, take about ten times."""
+
+    def log_of(count: int) -> list[Entry]:
+        events: list[StreamEvent] = [*BEGIN, TextStart(id="long")]
+        for number in range(count):
+            events += [
+                TextStart(id=f"{number}"),
+                TextDelta(id="long", delta="x" * 200),
+                TextEnd(id=f"{number}"),
+            ]
+        return [Entry(1, offset, event.encode()) for offset, event in enumerate(events, start=1)]
+
+    def seconds(entries: list[Entry]) -> float:
+        return min(timeit.repeat(lambda: Transcript.from_entries(entries), number=1, repeat=3))
+
+    small, large = log_of(1_000), log_of(10_000)
+
+    assert seconds(large) < 30 * seconds(small)
+
+
+async def test_large_stream_is_folded_outside_the_event_loop() -> None:
+    entries = log(*BEGIN, TextStart(id="1"), *[TextDelta(id="1", delta="x" * 1000)] * 100)
+    threads: list[int] = []
+
+    original = Transcript.fold
+
+    def recording(self: Transcript, entries: Iterable[Entry]) -> None:
+        threads.append(threading.get_ident())
+        original(self, entries)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transcript, "fold", recording)
+        folded = await fold(entries)
+        await fold(entries[:10])
+
+    assert folded.parts == [TranscriptText("1", "x" * 100_000)]
+    assert set(threads[:2]) != {threading.get_ident()}
+    assert set(threads[2:]) == {threading.get_ident()}
