@@ -32,7 +32,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every", type=float, default=1.2, help="seconds between two faults")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults")
     parser.add_argument("--chats", type=int, default=8, help="chats at the same time")
     parser.add_argument("--kinds", nargs="*", help="names of FaultKind; all if omitted")
     parser.add_argument("--page", type=Path, help="where to write the report")

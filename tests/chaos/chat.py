@@ -41,7 +41,7 @@ class ChaosChat:
             view = await self._answer(history)
             if view.defects:
                 return
-            history += [view.question.body([], supersede=False)["messages"][0], view.message()]
+            history = [*history, *view.question.messages(), view.message()]
 
     async def _answer(self, history: list[Json]) -> AnswerView:
         """Ask a question, possibly cancel it, and return the view of the last answer."""

@@ -25,6 +25,8 @@ class AnswerView:
 
     question: Question
     supersedes: bool = False
+    #: The messages before the question.
+    history: list[Json] = field(default_factory=list[Json])
     run_id: str = ""
     events: list[SseEvent] = field(default_factory=list[SseEvent])
     #: When the question was first sent, each event was received, and the client gave up.
@@ -80,6 +82,7 @@ class ChaosClient:
         The client drops its connection after each number of events in `drops`, and continues at
         another API process. With `loses_response`, it repeats the question with the same key.
         """
+        view.history = history
         body = view.question.body(history, supersede=view.supersedes)
         key = f"key-{self._rng.getrandbits(64):x}"
         view.times.append(time.monotonic())

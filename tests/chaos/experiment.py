@@ -10,7 +10,9 @@ import httpx
 
 from shared.redis import keys
 from tests.chaos.chat import ChaosChat
-from tests.chaos.checker import Checker, Violation, until_stable
+from tests.chaos.checks.checker import Checker
+from tests.chaos.checks.liveness import check_liveness
+from tests.chaos.checks.violation import Violation
 from tests.chaos.client import AnswerView
 from tests.chaos.deployment import ChaosDeployment, open_deployment, supervised
 from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
@@ -56,11 +58,11 @@ async def run_experiment(plan: ChaosPlan, folder: Path) -> ChaosResult:
         injector = Injector(deployment)
         async with supervised(deployment):
             chats = await _run_chats(plan, deployment, injector, http)
-            await until_stable(deployment, http)
+            violations = await check_liveness(deployment, http)
         views = [view for chat in chats for view in chat.views]
         workers = await _workers_of_runs(deployment, views)
         checker = Checker(deployment, http, views)
-        violations = await checker.violations()
+        violations += await checker.violations()
         members = deployment.members
         return ChaosResult(
             plan,

@@ -4,9 +4,11 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from shared.redis import keys
+from shared.redis.client import REDIS_UNAVAILABLE
 from tests.chaos.deployment import ChaosDeployment, Member
 from tests.chaos.faults import FaultKind, InjectedFault, PlannedFault
 from tests.support.fakes.proxy import Proxy
@@ -22,6 +24,8 @@ _MODEL_FAILURES: dict[str, Json] = {
     "error": {"status": 500},
 }
 _LATENCY_SECONDS = 0.1
+#: How long the choice of a victim may take.
+_LOOKUP_SECONDS = 0.3
 
 
 class Injector:
@@ -45,32 +49,52 @@ class Injector:
                 group.create_task(inject_later(fault))
 
     async def inject(self, fault: PlannedFault) -> None:
-        now = time.monotonic()
-        injected = InjectedFault(fault.kind, now, now)
-        self.injected.append(injected)
-        await self._action(fault, injected)()
-
-    def _action(
-        self, fault: PlannedFault, injected: InjectedFault
-    ) -> Callable[[], Awaitable[None]]:
         system, kind = self._deployment, fault.kind
+        injected = InjectedFault(kind, time.monotonic(), time.monotonic())
         match kind.target:
-            case "worker" | "api":
-                members = system.workers if kind.target == "worker" else system.apis
-                member = _choose(members, fault.number)
-                injected.victims = frozenset([_victim(member)])
-                return lambda: _break_process(member, fault, injected)
-            case "worker link" | "api link":
-                members = system.workers if kind.target == "worker link" else system.apis
-                member = _choose(members, fault.number)
-                injected.victims = frozenset([_victim(member)])
-                return lambda: _break_link(member.link, fault, injected)
+            case "worker" | "worker link":
+                await self._break_member(await self._busy_workers(), fault, injected)
+            case "api" | "api link":
+                await self._break_member(system.apis, fault, injected)
             case "model link":
-                return lambda: _break_link(system.model_link, fault, injected)
+                self.injected.append(injected)
+                await _break_link(system.model_link, fault, injected)
             case "redis":
-                return lambda: self._break_valkey(fault, injected)
+                self.injected.append(injected)
+                await self._break_valkey(fault, injected)
             case "model":
-                return lambda: self._break_model(fault, injected)
+                self.injected.append(injected)
+                self.model_failures.append((injected, _MODEL_FAILURES[kind.action]))
+
+    async def _busy_workers(self) -> list[Member]:
+        """The workers that hold leases; all workers if none does, or while Valkey is away."""
+        workers = self._deployment.workers
+        redis = self._deployment.valkey.client()
+        try:
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                leases = await redis.execute_command("KEYS", keys.lease("*"))
+                holders: list[bytes | None] = (
+                    await redis.execute_command("MGET", *leases) if leases else []
+                )
+        except (*REDIS_UNAVAILABLE, TimeoutError):
+            return workers
+        finally:
+            await redis.aclose()
+        pids = {holder.decode().split("-")[-2] for holder in holders if holder}
+        return [worker for worker in workers if worker.pid in pids] or workers
+
+    async def _break_member(
+        self, members: Sequence[Member], fault: PlannedFault, injected: InjectedFault
+    ) -> None:
+        up = [member for member in members if member.process.child.poll() is None] or members
+        member = up[fault.number % len(up)]
+        injected.victims = frozenset([_victim(member)])
+        injected.started = injected.ended = time.monotonic()
+        self.injected.append(injected)
+        if fault.kind.target.endswith("link"):
+            await _break_link(member.link, fault, injected)
+        else:
+            await _break_process(member, fault, injected)
 
     async def _break_valkey(self, fault: PlannedFault, injected: InjectedFault) -> None:
         valkey = self._deployment.valkey
@@ -84,9 +108,6 @@ class Injector:
                 valkey.start()
                 await valkey.ready()
             injected.ended = time.monotonic()
-
-    async def _break_model(self, fault: PlannedFault, injected: InjectedFault) -> None:
-        self.model_failures.append((injected, _MODEL_FAILURES[fault.kind.action]))
 
 
 async def _break_process(member: Member, fault: PlannedFault, injected: InjectedFault) -> None:
@@ -124,12 +145,6 @@ async def _break_link(link: Proxy, fault: PlannedFault, injected: InjectedFault)
             await asyncio.sleep(fault.seconds)
             link.delay = 0.0
     injected.ended = time.monotonic()
-
-
-def _choose(members: Sequence[Member], number: int) -> Member:
-    """Choose one of the members whose process is up, or of all if none is."""
-    up = [member for member in members if member.process.child.poll() is None]
-    return (up or members)[number % len(up or members)]
 
 
 def _victim(member: Member) -> str:

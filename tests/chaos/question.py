@@ -50,14 +50,15 @@ class Question:
             response.append({"tool": self._call(number)})
         return texts
 
+    def messages(self) -> list[Json]:
+        """The user's message."""
+        parts = [{"type": "text", "text": self.prompt}]
+        return [{"id": f"u{self.number}", "role": "user", "parts": parts}]
+
     def body(self, history: list[Json], *, supersede: bool) -> Json:
         """The body of the request that asks this question after `history`."""
-        question = {
-            "id": f"u{self.number}",
-            "role": "user",
-            "parts": [{"type": "text", "text": self.prompt}],
-        }
-        body: Json = {"id": self.chat, "messages": [*history, question], "model": self.model}
+        messages = [*history, *self.messages()]
+        body: Json = {"id": self.chat, "messages": messages, "model": self.model}
         if self.calls_tool:
             body["agent"] = counting_agent.NAME
         return body | {"supersede": True} if supersede else body

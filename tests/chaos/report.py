@@ -7,23 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tests.chaos.checks.recovery import longest_silence, recoveries
+from tests.chaos.checks.violation import KINDS
 from tests.chaos.deployment import SILENCE_SECONDS
 from tests.chaos.experiment import ChaosResult
 from tests.chaos.faults import FaultKind
-from tests.chaos.recovery import longest_silence, recoveries
-
-#: The kinds of violations, and what they mean.
-VIOLATIONS = {
-    "lost": "a word, an event, an end or a stop is missing",
-    "doubled": "a word, an event, an end or a run exists twice",
-    "wrong": "a client's view, the stream and the replays differ, or the text is another one",
-    "hung": "no end within 90 seconds",
-    "failed": "an answer ended with an error, or a request was refused for good",
-    "tool": "a tool call took effect under two keys, or has a result without an effect",
-    "redis": "a key has no TTL, or a lease or job of an ended run remains",
-    "zombie": "a process is up but does no work, or does not end within 15 seconds of SIGTERM",
-    "log": "a log contains text of a prompt or of an answer",
-}
 
 _PAGE = """# Chaos
 
@@ -54,10 +42,11 @@ The seed determines the faults and what each client does. Timing also depends on
 {details}
 ## Recovery
 
-An interruption is a pause of more than one second in an answer. It counts from the end of the last
-fault that affected the answer: a fault of a worker that worked on it, of an API process that its
-client used, of Valkey, or of the model. The recovery time of a fault is the longest such
-interruption. Faults overlap, so a recovery can include the effect of another fault.
+An interruption is a pause of more than one second in an answer. It belongs to the newest fault
+that affected the answer when the pause began: a fault of a worker that worked on it, of an API
+process that its client used, of Valkey, or of the model. It counts from the end of that fault,
+without the time in which other such faults were in progress. The recovery time of a fault is the
+longest interruption that belongs to it.
 
 | fault | injected | interrupted an answer | p50 | p99 | maximum |
 |---|---|---|---|---|---|
@@ -124,7 +113,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
 
 def _violation_rows(result: ChaosResult) -> list[str]:
     found = Counter(violation.kind for violation in result.violations)
-    return [f"| {kind} | {text} | {found[kind]} |" for kind, text in VIOLATIONS.items()]
+    return [f"| {kind} | {text} | {found[kind]} |" for kind, text in KINDS.items()]
 
 
 def _details(result: ChaosResult) -> str:

@@ -67,7 +67,8 @@ class Proxy:
     def reset_connections(self) -> None:
         """Reset the open connections (RST) at both ends. New ones are served."""
         for writer in self._writers:
-            if (end := writer.get_extra_info("socket")) is not None:
+            if not writer.transport.is_closing():
+                end = writer.get_extra_info("socket")
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
 

@@ -23,6 +23,8 @@ async def reset(request: Request) -> None:
     transport: asyncio.Transport = request.state.transport
     # A reset discards the kernel's send buffer, so let the sent bytes arrive first.
     await asyncio.sleep(0.02)
+    if transport.is_closing():
+        return
     transport.get_extra_info("socket").setsockopt(
         socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE
     )

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.chaos.checker import check_view
+from tests.chaos.checks.checker import check_view
+from tests.chaos.checks.recovery import recoveries
 from tests.chaos.client import AnswerView, add_event
 from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
 from tests.chaos.question import Question
-from tests.chaos.recovery import recoveries
 from tests.support.sse_client import DONE, SseEvent
 
 QUESTION = Question("chat-1", 0, (3,), 0.0)
@@ -70,11 +70,12 @@ def test_schedule_is_determined_by_its_seed() -> None:
     assert {fault.kind for fault in planned} == set(FaultKind)
 
 
-def test_recovery_counts_from_the_last_cause() -> None:
+def test_recovery_counts_from_the_end_of_its_cause() -> None:
     kill = InjectedFault(FaultKind.WORKER_KILL, 10.0, 10.0, frozenset(["7"]))
-    other = InjectedFault(FaultKind.WORKER_KILL, 12.0, 12.0, frozenset(["8"]))
+    unrelated = InjectedFault(FaultKind.WORKER_KILL, 10.1, 10.1, frozenset(["8"]))
+    pause = InjectedFault(FaultKind.REDIS_STOP, 11.0, 12.5)
     view = AnswerView(QUESTION, run_id="run", times=[9.0, 9.9, 13.0, 13.1])
 
-    assert recoveries([kill, other], [view], {"run": frozenset(["7"])}) == {
-        FaultKind.WORKER_KILL: [3.0]
+    assert recoveries([kill, unrelated, pause], [view], {"run": frozenset(["7"])}) == {
+        FaultKind.WORKER_KILL: [pytest.approx(1.5)]
     }

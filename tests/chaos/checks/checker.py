@@ -4,26 +4,19 @@ import json
 import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import httpx
 
 from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, Redis
+from shared.redis.client import Redis
+from tests.chaos.checks.violation import Violation
 from tests.chaos.client import AnswerView
 from tests.chaos.deployment import EXIT_SECONDS, ChaosDeployment
 from tests.chaos.question import ANSWER_CANARY, PROMPT_CANARY
 from tests.support.sse_client import DONE, SseEvent, Stream
-from tests.support.wait import until
+from tests.support.upstream.conversation import text_of
 
 _TERMINAL = ("finish", "abort", "error")
-
-
-class Violation(NamedTuple):
-    """Something that the deployment did wrong. `kind` is a column of the report."""
-
-    kind: str
-    detail: str
 
 
 def check_view(view: AnswerView) -> Iterator[Violation]:
@@ -77,8 +70,8 @@ class Checker:
         try:
             for view in self._accepted:
                 await self._check_run(redis, view)
+                await self._check_history(view)
             await self._check_redis(redis)
-            await self._check_members(redis)
         finally:
             await redis.aclose()
         self._check_effects()
@@ -125,21 +118,15 @@ class Checker:
         if waiting := await redis.execute_command("ZCARD", keys.QUEUE):
             self._add("redis", f"{waiting} jobs remain in the queue")
 
-    async def _check_members(self, redis: Redis) -> None:
-        """Each process must be registered, and each API process must be ready."""
-        for members, registry in (
-            (self._deployment.workers, keys.WORKERS),
-            (self._deployment.apis, keys.API_PROCESSES),
-        ):
-            listed: list[bytes] = await redis.execute_command("ZRANGE", registry, 0, -1)
-            pids = {member.decode().split("-")[-2] for member in listed}
-            for member in members:
-                if member.pid not in pids:
-                    self._add("zombie", f"{member.name} runs but is not registered")
-        for url in self._deployment.urls:
-            response = await self._http.get(f"{url}/health/ready")
-            if response.status_code != 200:
-                self._add("zombie", f"{url} is not ready: {response.text}")
+    async def _check_history(self, view: AnswerView) -> None:
+        """Each request to the model must contain the earlier messages of the chat."""
+        question = view.question
+        parts = [part for message in view.history for part in message["parts"]]
+        expected = [part["text"] for part in parts if part["text"]]
+        for request in await self._deployment.upstream.requests(question.model):
+            texts = [text_of(message) for message in request["body"]["messages"]]
+            if [text for text in texts if text in expected] != expected:
+                self._add("history", f"{question.model}: the history is incomplete")
 
     def _check_effects(self) -> None:
         """Each call must have one key, and must be stored before its effect."""
@@ -179,30 +166,3 @@ class Checker:
             for line in output.splitlines():
                 if PROMPT_CANARY in line or ANSWER_CANARY.search(line):
                     self._add("log", f"{name} logged text of a user: {line[:200]}")
-
-
-async def until_stable(deployment: ChaosDeployment, http: httpx.AsyncClient) -> None:
-    """Wait until all processes are up again and no run is live."""
-
-    async def is_stable() -> bool:
-        if any(member.process.child.poll() is not None for member in deployment.members):
-            return False
-        try:
-            responses = [await http.get(f"{url}/health/ready") for url in deployment.urls]
-        except httpx.TransportError:
-            return False
-        return all(response.status_code == 200 for response in responses)
-
-    async def is_idle() -> bool:
-        redis = deployment.valkey.client()
-        try:
-            leases = await redis.execute_command("KEYS", keys.lease("*"))
-            listed = await redis.execute_command("ZCARD", keys.WORKERS)
-        except REDIS_UNAVAILABLE:
-            return False
-        finally:
-            await redis.aclose()
-        return not leases and listed >= len(deployment.workers)
-
-    await until(is_stable, seconds=60)
-    await until(is_idle, seconds=30)

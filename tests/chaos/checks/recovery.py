@@ -45,18 +45,20 @@ def recoveries(
 ) -> dict[FaultKind, list[float]]:
     """Return the recovery times of each kind of fault, in seconds.
 
-    An interruption belongs to the fault that affected the answer and ended last. It counts from the
-    end of that fault. `workers` has the process IDs of the workers of each run. Of the
-    interruptions after a fault, the longest one is its recovery time.
+    An interruption belongs to the fault that caused it. It counts from the end of that fault,
+    without the time in which another fault that affected the answer was in progress. `workers` has
+    the process IDs of the workers of each run. Of the interruptions by a fault, the longest one is
+    its recovery time.
     """
     longest: dict[int, float] = {}
     for gap in interruptions(views):
-        causes = [n for n, fault in enumerate(faults) if _affects(fault, gap, workers)]
-        if not causes:
-            continue
-        last = max(causes, key=lambda n: faults[n].ended)
-        seconds = max(0.0, gap.ended - max(gap.started, faults[last].ended))
-        longest[last] = max(longest.get(last, 0.0), seconds)
+        affecting = [n for n, fault in enumerate(faults) if _affects(fault, gap, workers)]
+        if affecting:
+            number = _cause([(n, faults[n]) for n in affecting], gap)
+            start = max(gap.started, faults[number].ended)
+            others = [faults[n] for n in affecting if n != number]
+            seconds = _undisturbed(start, gap.ended, others)
+            longest[number] = max(longest.get(number, 0.0), seconds)
     found: defaultdict[FaultKind, list[float]] = defaultdict(list)
     for number, seconds in longest.items():
         found[faults[number].kind].append(seconds)
@@ -79,3 +81,23 @@ def _affects(
             return bool(fault.victims & gap.view.apis)
         case _:
             return True
+
+
+def _cause(affecting: Sequence[tuple[int, InjectedFault]], gap: Interruption) -> int:
+    """Return the number of the newest fault when the interruption began, else of the first."""
+
+    def start(item: tuple[int, InjectedFault]) -> float:
+        return item[1].started
+
+    before = [item for item in affecting if start(item) <= gap.started + _INTERRUPTION_SECONDS]
+    return max(before, key=start)[0] if before else min(affecting, key=start)[0]
+
+
+def _undisturbed(start: float, end: float, faults: Sequence[InjectedFault]) -> float:
+    """Return the length of a time without the parts in which a fault was in progress."""
+    seconds = 0.0
+    for fault in sorted(faults, key=lambda fault: fault.started):
+        if fault.ended > start:
+            seconds += max(0.0, min(fault.started, end) - start)
+            start = fault.ended
+    return seconds + max(0.0, end - start)

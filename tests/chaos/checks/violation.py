@@ -1,0 +1,24 @@
+"""What the checks report."""
+
+from typing import NamedTuple
+
+#: The kinds of violations, and what they mean.
+KINDS = {
+    "lost": "a word, an event, an end or a stop is missing",
+    "doubled": "a word, an event, an end or a run exists twice",
+    "wrong": "a client's view, the stream and the replays differ, or the text is another one",
+    "hung": "no end within 90 seconds",
+    "failed": "an answer ended with an error, or a request was refused for good",
+    "history": "the model did not receive the earlier messages of the chat",
+    "tool": "a tool call took effect under two keys, or has a result without an effect",
+    "redis": "a key has no TTL, or a lease or job of an ended run remains",
+    "zombie": "a process is up but does no work, or does not end within 30 seconds of SIGTERM",
+    "log": "a log contains text of a prompt or of an answer",
+}
+
+
+class Violation(NamedTuple):
+    """Something that the deployment did wrong. `kind` is one of KINDS."""
+
+    kind: str
+    detail: str
