@@ -1,5 +1,7 @@
 """Builds a whole completion from a stream, which some servers send although none was requested."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -13,6 +15,8 @@ from worker.models.transport.completion import is_error, unusable_document
 from worker.models.transport.event_decoder import AnswerDecoder
 
 _TEXTS = ("content", "refusal", *TEXT_FIELDS)
+#: Other runs of the worker continue after this much of the body, a few milliseconds of work.
+_PIECE_BYTES = 16 * 2**10
 
 
 async def join_chunks(body: bytes, content_type: str | None) -> dict[str, Any]:
@@ -29,10 +33,7 @@ async def join_chunks(body: bytes, content_type: str | None) -> dict[str, Any]:
 
 
 async def _chunks(body: bytes, content_type: str | None) -> AsyncIterator[ChatCompletionChunk]:
-    async def whole() -> AsyncIterator[bytes]:
-        yield body
-
-    async for event in AnswerDecoder(content_type).aiter_bytes(whole()):
+    async for event in AnswerDecoder(content_type).aiter_bytes(_pieces(body)):
         if event.data.startswith("[DONE]"):
             return
         value = event.json()
@@ -41,10 +42,18 @@ async def _chunks(body: bytes, content_type: str | None) -> AsyncIterator[ChatCo
         yield parse_chunk(cast("object", value))
 
 
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield body[start : start + _PIECE_BYTES]
+        await asyncio.sleep(0)
+
+
 class _Completion:
     def __init__(self) -> None:
-        self._message: dict[str, Any] = {}
+        self._texts: defaultdict[str, list[str]] = defaultdict(list)
+        self._structured: dict[str, Any] = {}
         self._calls: dict[int, dict[str, Any]] = {}
+        self._arguments: defaultdict[int, list[str]] = defaultdict(list)
         self._reason: str | None = None
         self._usage: dict[str, Any] | None = None
         self._id = self._model = ""
@@ -63,27 +72,30 @@ class _Completion:
             self._add_call(call)
 
     def _add_fields(self, fields: dict[str, Any]) -> None:
-        texts = {
-            name: self._message.get(name, "") + value
-            for name, value in fields.items()
-            if name in _TEXTS and isinstance(value, str)
-        }
-        self._message = {**merge_carried(self._message, fields), **texts}
+        structured: dict[str, Any] = {}
+        for name, value in fields.items():
+            if name in _TEXTS and isinstance(value, str):
+                self._texts[name].append(value)
+            else:
+                structured[name] = value
+        self._structured = merge_carried(self._structured, structured)
 
     def _add_call(self, delta: ChoiceDeltaToolCall) -> None:
-        function = {"name": "", "arguments": ""}
-        new = {"id": f"call_{delta.index}", "type": "function", "function": function}
+        new = {"id": f"call_{delta.index}", "type": "function", "function": {"name": ""}}
         call = self._calls.setdefault(delta.index, new)
         call |= delta.model_extra or {}
         if delta.id:
             call["id"] = delta.id
         if delta.function:
             call["function"]["name"] += delta.function.name or ""
-            call["function"]["arguments"] += delta.function.arguments or ""
+            self._arguments[delta.index].append(delta.function.arguments or "")
 
     def to_json(self) -> dict[str, Any]:
+        for index, call in self._calls.items():
+            call["function"]["arguments"] = "".join(self._arguments[index])
         calls = {"tool_calls": [*self._calls.values()]} if self._calls else {}
-        message = {"content": None, **self._message, **calls, "role": "assistant"}
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        message = {"content": None, **self._structured, **texts, **calls, "role": "assistant"}
         reason = self._reason or ("tool_calls" if calls else "stop")
         choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
         return {
