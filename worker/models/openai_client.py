@@ -7,6 +7,7 @@ import httpx2
 from openai import APIConnectionError, AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from shared.surrogates import replace_lone_surrogates
 from worker.models.chat.chunk import parse_chunk
 from worker.models.chat.joined_chunks import join_chunks
 from worker.models.transport.completion import check_completion, is_json, parse_json
@@ -51,7 +52,8 @@ def open_client(
 async def _joined(response: httpx2.Response) -> httpx2.Response:
     """Return the completion that a server has streamed although no stream was requested."""
     try:
-        completion = await join_chunks(response.content, response.headers.get("content-type"))
+        joined = await join_chunks(response.content, response.headers.get("content-type"))
+        completion = replace_lone_surrogates(joined)
         return httpx2.Response(response.status_code, json=completion, request=response.request)
     except httpx2.RemoteProtocolError as error:
         raise APIConnectionError(request=response.request) from error

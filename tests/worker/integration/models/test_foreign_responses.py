@@ -254,6 +254,19 @@ async def test_stream_is_an_answer_where_none_was_requested(
     assert (result.usage.input_tokens, result.usage.output_tokens) == (3, 2)
 
 
+async def test_surrogates_are_joined_where_no_stream_was_requested(
+    upstream: Upstream, models: ModelRegistry
+) -> None:
+    pieces = ("\ud83d", "\ude00", " \ud83d")
+    text = stream(*({"reasoning_content": piece} for piece in pieces), {"content": "Hi"})
+    await upstream.clear()
+    await upstream.script("m", [[{"text": ["unused"]}]], [{"raw": text}])
+
+    result = await Agent(models.get("m")).run("Hi")
+
+    assert (result.output, result.response.thinking) == ("Hi", "😀 \ufffd")
+
+
 async def test_stream_calls_tools_where_none_was_requested(
     upstream: Upstream, models: ModelRegistry
 ) -> None:
