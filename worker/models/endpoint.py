@@ -21,7 +21,7 @@ from worker.models.chat.chat_model import ChatModel
 from worker.models.endpoint_errors import ModelBackendError, map_errors
 from worker.models.openai_client import NO_KEY, open_client
 from worker.models.profiles.profile_settings import default_profile
-from worker.models.transport.completion import check_completion
+from worker.models.transport.completion import check_completion, parse_json
 from worker.models.transport.error_texts import Reason
 from worker.models.transport.model_list import ModelIds, parse_model_list
 
@@ -115,7 +115,8 @@ class Endpoint:
                     body={},
                     options={"timeout": timeout},
                 )
-                check_completion(response.content, response.headers.get("content-type"))
+                content_type = response.headers.get("content-type")
+                check_completion(parse_json(response.content), content_type)
         except ModelBackendError as error:
             if error.upstream is None or error.upstream.reason in _NO_CHAT_REASONS:
                 raise

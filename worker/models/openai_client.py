@@ -80,8 +80,9 @@ class _FastOpenAI(AsyncOpenAI):
     ) -> Any:  # noqa: ANN401
         content_type = response.headers.get("content-type")
         if not stream and cast_to is ChatCompletion:
-            if is_json(parse_json(response.content)):
-                check_completion(response.content, content_type)
+            value = parse_json(response.content)
+            if is_json(value):
+                check_completion(value, content_type)
             else:
                 response = await _joined(response)
         parsed: Any = await super()._process_response(

@@ -45,13 +45,12 @@ def chunk_of(value: object) -> str | None:
     return json.dumps(value) if _is_completion(value) else None
 
 
-def check_completion(body: bytes, content_type: str | None) -> None:
-    """Check a response that is not streamed.
+def check_completion(value: object, content_type: str | None) -> None:
+    """Check the JSON value of a response that is not streamed.
 
     Raises:
         UnusableResponse: if it is not an answer.
     """
-    value = parse_json(body)
     if not _is_completion(value):
         raise unusable_document(value, content_type)
 
