@@ -17,6 +17,7 @@ import openai
 
 from shared.errors import MambaError
 from worker.models.retry_after import parse_retry_after
+from worker.models.run_failures import failure_of
 from worker.models.transport.unusable_response import UnusableResponse
 from worker.models.transport.upstream_error import UpstreamError, parse_error
 
@@ -131,7 +132,7 @@ def _error_of(error: Exception, model: str | None) -> ModelBackendError:
         case openai.APIError():
             message, retryable = "The model endpoint failed during its response.", True
         case UnusableResponse():
-            message, retryable = str(error), error.upstream.reason is None
+            message, retryable = str(error), failure_of(error).worker_retries
         case aiohttp.ClientError():
             message, retryable = "The model endpoint's response is malformed.", True
         case _:

@@ -143,6 +143,36 @@ async def test_exhausted_quota_is_not_retryable(
     assert not caught.value.retryable
 
 
+UNUSABLE = {
+    "an empty stream": ({"raw": "data: [DONE]\n\n"}, True),
+    "a failed server": ({"status": 200, "body": {"error": {"message": "x", "code": 503}}}, True),
+    "an overloaded server": ({"status": 200, "body": {"error": {"type": "overloaded"}}}, True),
+    "a used-up quota": ({"status": 200, "body": {"error": {"code": "insufficient_quota"}}}, False),
+    "a rejected request": ({"status": 200, "body": {"error": {"message": "no"}}}, False),
+    "a page": ({"status": 200, "body": "<h1>Log in</h1>"}, False),
+}
+
+
+@pytest.mark.parametrize(("response", "retryable"), UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_unusable_response_is_retryable_as_in_a_run(
+    upstream: Upstream,
+    backend: OpenAICompatibleBackend,
+    response: dict[str, Any],
+    *,
+    retryable: bool,
+    streamed: bool,
+) -> None:
+    await upstream.script("m", [HELLO], [response])
+
+    with pytest.raises(ModelBackendError) as caught:
+        await (chunks_of(backend) if streamed else backend.complete(HI))
+
+    assert caught.value.retryable == retryable
+    assert isinstance(caught.value.cause, Exception)
+    assert failure_of(caught.value.cause).worker_retries == retryable
+
+
 async def test_interrupted_answer_raises_retryable_error(
     upstream: Upstream, backend: OpenAICompatibleBackend
 ) -> None:
