@@ -6,6 +6,7 @@ the tools as further events, and enforces the agent's limits over all attempts o
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 from pydantic_ai import (
@@ -111,7 +112,9 @@ class AgentEngine:
         parts = await self.agent.system_prompt_parts(
             deps=_deps(job), model=model, message_history=start.history
         )
-        return [ModelRequest(parts=parts)] if parts else []
+        # pydantic-ai would evaluate dynamic prompts of the history again.
+        evaluated = [replace(part, dynamic_ref=None) for part in parts]
+        return [ModelRequest(parts=evaluated)] if evaluated else []
 
     def _iterate(
         self,

@@ -315,3 +315,21 @@ async def test_system_prompts_of_an_agent_reach_the_model_first(harness: RunChat
     system = [text for kind, text in texts_of(models.requests[0]) if kind == "system-prompt"]
     assert system == ["Static.", "Chat chat."]
     assert texts_of(models.requests[0])[0] == ("system-prompt", "Static.")
+
+
+async def test_dynamic_system_prompt_is_evaluated_once(harness: RunChatHarness) -> None:
+    agent, evaluated = Agent(deps_type=AgentRun), list[str]()
+
+    @agent.system_prompt(dynamic=True)
+    async def dynamic(context: RunContext[AgentRun]) -> str:
+        evaluated.append(context.deps.chat_id)
+        return f"Evaluation {len(evaluated)}."
+
+    _ = dynamic
+    harness.definition, harness.agent = PLAIN, agent
+    models = ScriptedModels(["Hello"])
+
+    await start(harness.runner(models=models))
+
+    assert evaluated == ["chat"]
+    assert texts_of(models.requests[0])[0] == ("system-prompt", "Evaluation 1.")
