@@ -195,13 +195,13 @@ class RunEnded(Refusal):
 class RunLeased(Refusal):
     """A worker is executing the run."""
 
-    code = "run_held"
+    code = "run_leased"
 
 
 class JobMissing(Refusal):
     """The job of the run no longer exists."""
 
-    code = "job_gone"
+    code = "job_missing"
 
 
 class TooManyRequests(Refusal):
@@ -256,7 +256,7 @@ class Unavailable(Refusal):
 class WorkerNotResponding(Unavailable):
     """The worker did not respond. Send SIGTERM to its process."""
 
-    code = "worker_unheard"
+    code = "worker_not_responding"
 
 
 class StreamError(MambaError):

@@ -2,8 +2,8 @@
 
 A span is exported when it ends, so a killed worker loses the span of its attempt. Each attempt
 therefore stores its span id and start time in the run's hash. The next attempt finds this record
-and exports the lost span under the same id, so that the spans of its model calls and tools, which
-were already exported, keep their parent.
+and exports the missing span under the same id, so that the spans of its model calls and tools,
+which were already exported, keep their parent.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def attempt_span(
         await attempt.end("already_ended")
         raise
     except StreamError:
-        raise  # another attempt has taken the run over, and reports this span as lost
+        raise  # another attempt has taken the run over, and reports this attempt as crashed
     except asyncio.CancelledError:
         await attempt.end("handed_over")
         raise
@@ -72,8 +72,8 @@ class AttemptSpan(AttemptTrace):
             return
         self._recorded = True
         record = f"{self.span.id} {takeover.attempt} {self._began_at}"
-        if lost := await self._swap_record(record):
-            self._export_lost_span(*lost.split())
+        if crashed := await self._swap_record(record):
+            self._export_crashed_span(*crashed.split())
 
     def fail(self, code: str) -> None:
         self.outcome = "failed"
@@ -97,14 +97,14 @@ class AttemptSpan(AttemptTrace):
             return await self._runs.swap_trace(self._job.run_id, record)
         return None
 
-    def _export_lost_span(self, span_id: str, attempt: str, began_at: str) -> None:
-        lost = self._tracer.start(
+    def _export_crashed_span(self, span_id: str, attempt: str, began_at: str) -> None:
+        span = self._tracer.start(
             _NAME,
             "consumer",
-            {**self._attributes, "mamba.attempt": int(attempt), "mamba.outcome": "lost"},
+            {**self._attributes, "mamba.attempt": int(attempt), "mamba.outcome": "crashed"},
             self._context,
             began_at=int(began_at),
             span_id=span_id,
         )
-        lost.fail("lost")
-        lost.end()
+        span.fail("crashed")
+        span.end()

@@ -317,9 +317,9 @@ async def test_requeue_fails_if_the_run_is_held_or_its_job_gone(
 
     assert due == (200, {"detail": f"Run {run_id} is due now in queue main."})
     assert score < 9e15
-    assert (held[0], held[1]["code"]) == (409, "run_held")
+    assert (held[0], held[1]["code"]) == (409, "run_leased")
     assert "mamba worker drain w1" in held[1]["detail"]
-    assert (gone[0], gone[1]["code"]) == (409, "job_gone")
+    assert (gone[0], gone[1]["code"]) == (409, "job_missing")
 
 
 async def test_follow_with_an_invalid_cursor_returns_422(

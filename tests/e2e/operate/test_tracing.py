@@ -252,7 +252,7 @@ async def test_traces_contain_no_user_content_and_no_secrets(
 
 
 @pytest.mark.parametrize(
-    ("number", "outcome"), [(signal.SIGKILL, "lost"), (signal.SIGTERM, "handed_over")]
+    ("number", "outcome"), [(signal.SIGKILL, "crashed"), (signal.SIGTERM, "handed_over")]
 )
 async def test_attempts_of_two_workers_are_in_one_trace(
     upstream: Upstream, name: str, number: signal.Signals, outcome: str
