@@ -41,7 +41,10 @@ class OrphanReaper:
         return run is not None
 
     async def reap_orphan(self, run: Run) -> bool:
-        """End the run if it is orphaned or has a stop request; return False if it is live."""
+        """End the run if it is orphaned or has a stop request.
+
+        Returns False if a worker holds it or its job waits.
+        """
         if await self._queue.leased_by(run.id):
             return False
         if run.stop_requests:
@@ -50,5 +53,7 @@ class OrphanReaper:
             return False
         else:
             ending = RunEnding.lost(run.request_id)
+        # If this returns False, the run has ended or a worker has taken it over meanwhile. The
+        # caller's next check of the run shows which.
         await self._finalizer.end(run, ending)
         return True

@@ -80,7 +80,7 @@ class RunFinalizer:
     async def end(self, run: Run, ending: RunEnding) -> bool:
         """End a run outside an attempt and fence off a worker that still has it.
 
-        Returns False if the run had ended before.
+        Returns False if the run had already ended or another attempt took it over meanwhile.
         """
         if not await self._append(run, ending):
             return False

@@ -82,7 +82,10 @@ class Takeover(NamedTuple):
 
     @property
     def crashes(self) -> int:
-        """Earlier attempts that ended without a record: the worker died or lost its lease."""
+        """Earlier attempts that neither failed nor were handed over.
+
+        Their worker died, lost its lease, or hit an unexpected error.
+        """
         return max(0, self.attempt - 1 - self.failures - self.handovers)
 
 
