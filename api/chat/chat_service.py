@@ -252,9 +252,7 @@ def _queue_name(settings: Settings, agent: AgentCard, model: str) -> str:
 
 
 def _display_tools(chat: ChatRequest, agent: AgentCard) -> tuple[str, ...]:
-    # Cards of the chat agent from older workers lack `display_tools`.
-    accepts_tools = agent.display_tools or agent.name == CHAT_AGENT
-    return chat.display_tools() if accepts_tools else ()
+    return chat.display_tools() if agent.display_tools else ()
 
 
 def _job(

@@ -100,8 +100,8 @@ def _facts(run: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
         yield "continues", run["continues"]
     if run.get("upstream"):
         yield "upstream", run["upstream"]
-    if run["cancel"]:
-        yield "stop", f"requested {run['cancel']} times"
+    if run["stop_requests"]:
+        yield "stop", f"requested {run['stop_requests']} times"
 
 
 def _attempt_counts(run: dict[str, Any]) -> str:

@@ -21,8 +21,6 @@ QueueNames = Annotated[tuple[str, ...], AfterValidator(_names), PlainSerializer(
 
 
 class WorkerRecord(ProcessRecord):
-    #: Not used. Earlier versions require it.
-    queue: str = keys.QUEUE
     #: The queues that the worker serves.
     queues: QueueNames
     #: Active runs, and their maximum number.

@@ -23,9 +23,7 @@ GENERATE_TITLE = "generate_title"
 class RunChat(BaseModel):
     """The argument of `run_chat`. A new field needs a default; a changed field, a new version."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     version: Literal[1] = 1
     run_id: str
@@ -43,12 +41,7 @@ class RunChat(BaseModel):
     #: The runs that produced the message so far, oldest first.
     continues: tuple[str, ...] = ()
     #: The client's tool responses to the last of these runs, by tool call id.
-    tool_responses: dict[str, ToolResponse] = Field(
-        default_factory=dict[str, ToolResponse],
-        # The key in stored jobs, which workers of other versions read.
-        validation_alias="answers",
-        serialization_alias="answers",
-    )
+    tool_responses: dict[str, ToolResponse] = Field(default_factory=dict[str, ToolResponse])
     #: The W3C trace context headers of the request, if it is traced.
     trace: dict[str, str] = Field(default_factory=dict[str, str])
 

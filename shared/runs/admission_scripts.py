@@ -165,7 +165,7 @@ local function record_run()
     idempotency or '', 'admitted_at', string.format('%d', now), unpack(run_fields))
   if superseded ~= '' then
     redis.call('HSET', run, 'supersedes', superseded)
-    redis.call('HINCRBY', run_key(superseded), 'cancel', 1)
+    redis.call('HINCRBY', run_key(superseded), 'stop_requests', 1)
   end
   redis.call('PEXPIRE', run, ttl_ms)
   for id in string.gmatch(continued_runs, '%S+') do

@@ -29,7 +29,7 @@ def new_run_id() -> str:
 class Run(BaseModel):
     """A run as its Redis hash stores it. Times are Unix milliseconds."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     chat_id: str
@@ -51,16 +51,14 @@ class Run(BaseModel):
     #: Attempts that ended because their worker shut down. They do not count against the run.
     handovers: int = 0
     #: How often a stop was requested. It is stored before any worker is notified.
-    stop_requests: int = Field(default=0, alias="cancel")
+    stop_requests: int = 0
     #: The failure code of a failed run (`worker/models/run_failures.py`).
     error: str | None = None
     #: The last error of the model's server: status, code, type, parameter and the like.
     upstream: str | None = None
     #: The W3C `traceparent` of its trace, if it has one.
     traceparent: str | None = None
-    #: The time of the request by the clock of the API. Earlier versions read it.
-    created_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
     #: The time of the admission by the clock of Redis, which stores it.
-    admitted_at: int = Field(default_factory=lambda run: run["created_at"])
+    admitted_at: int = Field(default_factory=lambda: time.time_ns() // 1_000_000)
     started_at: int | None = None
     ended_at: int | None = None

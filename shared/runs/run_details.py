@@ -12,13 +12,10 @@ from shared.streams.run_state import RunState
 AttemptOutcome = Literal[
     "running", "failed", "handed_over", "broken", "crashed", "succeeded", "cancelled"
 ]
-_MAX_DIGITS = 10
-#: Outcomes that are recorded when an attempt ends. Earlier versions recorded a counter's name.
+#: Outcomes that are recorded when an attempt ends.
 _RECORDED: Mapping[str, AttemptOutcome] = {
     "failed": "failed",
-    "failures": "failed",
     "handed_over": "handed_over",
-    "handovers": "handed_over",
     "broken": "broken",
 }
 
@@ -53,10 +50,10 @@ def attempts_of(run: Run, fields: Mapping[str, str]) -> list[AttemptDetails]:
     An attempt without a record of its end crashed, unless it is the last one.
     """
     numbers = {
-        int(number)
+        number
         for name in fields
-        for kind, _, number in [name.partition(":")]
-        if kind in ("worker", "end") and number.isdecimal() and len(number) < _MAX_DIGITS
+        for kind, _, suffix in [name.partition(":")]
+        if kind in ("worker", "end") and (number := whole_number(suffix)) is not None
     }
     return [_attempt(run, number, fields) for number in sorted(numbers)]
 

@@ -165,7 +165,7 @@ def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
 # These scripts do nothing if the run's hash has expired: writing would leave a fragment of it that
 # has no TTL.
 @redis_script("""
-if redis.call('EXISTS', run) == 1 then redis.call('HINCRBY', run, 'cancel', 1) end
+if redis.call('EXISTS', run) == 1 then redis.call('HINCRBY', run, 'stop_requests', 1) end
 """)
 def _request_stop(*, run: Key) -> None: ...
 
@@ -203,10 +203,10 @@ local state = redis.call('HGET', run, 'state')
 if state ~= 'queued' and state ~= 'running' then return false end
 local attempts = redis.call('HGET', run, 'attempts')
 local now = now_ms()
-local before, since = string.match(redis.call('HGET', run, 'unbegun') or '', '(%d+) (%d+)')
+local before, since = string.match(redis.call('HGET', run, 'handed_back') or '', '(%d+) (%d+)')
 if before ~= attempts then
   since = now
-  redis.call('HSET', run, 'unbegun', attempts .. ' ' .. string.format('%d', now))
+  redis.call('HSET', run, 'handed_back', attempts .. ' ' .. string.format('%d', now))
 end
 return now - since
 """)

@@ -30,7 +30,7 @@ for i = offset + 2 - first, #entries do
   redis.call('XADD', stream, id, 'd', entries[i])
   lines[#lines + 1] = id .. ' ' .. entries[i]
 end
-local stop_requested = count('cancel') > 0 and 1 or 0
+local stop_requested = count('stop_requests') > 0 and 1 or 0
 if #lines == 0 then return stop_requested end
 if final_state ~= '' then
   redis.call('HSET', run, 'state', final_state, 'ended_at', string.format('%d', now_ms()))
@@ -96,7 +96,7 @@ redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
 local started = count('started_at')
 local admitted = redis.call('HGET', run, 'admitted_at') or started
-return {attempt, offset, count('cancel'), now - started,
+return {attempt, offset, count('stop_requests'), now - started,
   count('failures'), count('handovers'), started - admitted,
   redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or '',
   crashed, string.match(previous[2] or '', '^%S*')}

@@ -273,7 +273,7 @@ async def test_closure_ends_stream_and_run_atomically(harness: StreamHarness) ->
     run = await harness.run(run_id)
     assert (run.state, run.error) == (RunState.FAILED, "upstream_down")
     assert run.ended_at is not None
-    assert run.ended_at >= run.created_at
+    assert run.ended_at >= run.admitted_at
     assert (await read_all(harness.stream, run_id))[-1].is_last
 
 

@@ -199,7 +199,7 @@ async def test_rejected_superseding_request_stops_nothing(valkey: Valkey, redis:
         rejected = await post(client, id="one", supersede=True)
 
     run = await redis.execute_command(
-        "HMGET", keys.run(first.headers["x-run-id"]), "state", "cancel"
+        "HMGET", keys.run(first.headers["x-run-id"]), "state", "stop_requests"
     )
     assert rejected.status_code == 429
     assert run == [b"queued", b"0"]

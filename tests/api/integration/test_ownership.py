@@ -200,7 +200,7 @@ async def test_same_chat_id_of_two_owners_is_two_chats(
 
     assert (other.status_code, superseded.status_code) == (200, 200)
     assert (await client.send_chat(OWNER)).status_code == 409
-    state = await redis.execute_command("HMGET", keys.run(run_id), "state", "cancel")
+    state = await redis.execute_command("HMGET", keys.run(run_id), "state", "stop_requests")
     assert state == [b"queued", b"0"]
     stream = await client.send("GET", f"/chat/{CHAT}/stream", headers=headers)
     assert stream.headers["x-run-id"] == superseded.headers["x-run-id"]

@@ -138,7 +138,7 @@ async def test_list_filters_live_and_ended_runs(deployment: Deployment, redis: R
 
 
 async def test_since_uses_the_time_of_admission(deployment: Deployment, redis: Redis) -> None:
-    await put(redis, "r", -5, created_at=0)
+    await put(redis, "r", -5, admitted_at=0)
 
     since = await deployment.redis_time_ms() - 60_000
 

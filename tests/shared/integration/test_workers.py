@@ -76,7 +76,7 @@ async def test_worker_process_is_listed_until_it_stops(redis: Redis, valkey: Val
 
         [found] = await until(listed)
         assert (found.host, found.pid) == (socket.gethostname(), process.child.pid)
-        assert (found.queue, found.running, found.concurrency) == (keys.QUEUE, 0, 7)
+        assert (found.queues, found.running, found.concurrency) == ((keys.MAIN_QUEUE,), 0, 7)
         assert not found.draining
     finally:
         await stop_all(process)

@@ -161,7 +161,7 @@ async def test_run_of_an_unknown_agent_fails_after_the_wait(harness: RunChatHarn
 
 async def test_takeover_restarts_the_wait_for_an_agent(harness: RunChatHarness) -> None:
     await harness.runs.hand_back(RUN)
-    await harness.redis.execute_command("HSET", f"mamba:run:{{{RUN}}}", "unbegun", "0 1")
+    await harness.redis.execute_command("HSET", f"mamba:run:{{{RUN}}}", "handed_back", "0 1")
     assert (await harness.runs.hand_back(RUN) or 0) > 30
 
     await harness.stream.take_over(RUN)
@@ -177,7 +177,7 @@ async def test_stop_ends_a_run_that_waits_for_an_agent(
 
     async def waiting() -> bool:
         return bool(
-            await harness.redis.execute_command("HEXISTS", f"mamba:run:{{{RUN}}}", "unbegun")
+            await harness.redis.execute_command("HEXISTS", f"mamba:run:{{{RUN}}}", "handed_back")
         )
 
     await until(waiting)

@@ -15,7 +15,7 @@ FULL = new_run("run-1").model_copy(
         "attempts": 4,
         "failures": 1,
         "handovers": 2,
-        "cancel": 1,
+        "stop_requests": 1,
         "error": "upstream_down",
         "started_at": 1_700_000_000_000,
         "ended_at": 1_700_000_001_000,
@@ -70,7 +70,7 @@ async def test_unknown_hash_fields_are_ignored(redis: Redis, runs: RunStore) -> 
     assert await runs.get("run-1") == await stored_as(runs, run)
 
 
-async def test_cancels_failures_and_handovers_are_counted(runs: RunStore) -> None:
+async def test_stop_requests_failures_and_handovers_are_counted(runs: RunStore) -> None:
     await runs.create(new_run("run-1"))
 
     await runs.request_stop("run-1")
