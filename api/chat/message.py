@@ -20,7 +20,7 @@ from pydantic import (
 
 from api.chat.parts.ai_sdk import OtherPart, UIStepStartPart, UITextPart, UIToolPart
 from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
-from api.chat.parts.message_fields import convert_message
+from api.chat.parts.message_fields import convert_message, split_messages
 from api.chat.parts.part import (
     FILE_PARTS,
     Attachments,
@@ -30,7 +30,7 @@ from api.chat.parts.part import (
     is_for_clients,
 )
 from api.chat.parts.unusable import KEEP_FIELD_ERROR, TAG_PREFIX, UnusablePart, unusable_message
-from api.http.body_model import RequestModel
+from api.http.body_model import FAIL_FAST, RequestModel, max_items
 from shared.chat import messages as chat_messages
 from shared.streams.tool_responses import ToolResponse
 
@@ -303,3 +303,7 @@ def _keep_message_error(value: object, validate: Callable[[object], UIMessage]) 
 
 #: A message of a history. One that is invalid becomes a message with an `UnusablePart`.
 HistoryMessage = Annotated[UIMessage, WrapValidator(_keep_message_error)]
+#: The messages of a chat.
+History = Annotated[
+    list[HistoryMessage], FAIL_FAST, BeforeValidator(split_messages), max_items("messages")
+]

@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError
 
 from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool
 from api.chat.ids import ID_PATTERN
-from api.chat.message import HistoryMessage, SubmittedToolResponse
-from api.http.body_model import FAIL_FAST, Name, RequestModel, max_items
+from api.chat.message import History, SubmittedToolResponse
+from api.http.body_model import FAIL_FAST, Name, RequestModel
 from shared.agents.agent_card import BUILT_IN_AGENTS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.chat import messages as chat_messages
@@ -39,9 +39,7 @@ class ChatRequest(RequestModel):
         description="The id of the chat",
         json_schema_extra={"pattern": ID_PATTERN},
     )
-    messages: Annotated[list[HistoryMessage], FAIL_FAST, max_items("messages")] = Field(
-        min_length=1, description="The whole history, oldest message first"
-    )
+    messages: History = Field(min_length=1, description="The whole history, oldest message first")
     model: Name | None = Field(
         default=None, description="The model, as `provider/model` or as a bare name"
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 
 from api.auth.principal import Caller
 from api.chat.body_reader import read_body
-from api.chat.message import HistoryMessage
+from api.chat.message import History
 from api.http import problems
-from api.http.body_model import FAIL_FAST, Name, max_items
+from api.http.body_model import Name
 from api.http.exchange import wait_for_disconnect
 from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
@@ -33,7 +33,7 @@ class TitleRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    messages: Annotated[list[HistoryMessage] | None, FAIL_FAST, max_items("messages")] = Field(
+    messages: History | None = Field(
         default=None, min_length=1, description="The messages of the chat; the first few are enough"
     )
     message: str | None = Field(

@@ -163,6 +163,9 @@ _TRANSPORT_ERRORS: dict[type[Exception], UpstreamError] = {
     httpx2.RemoteProtocolError: UpstreamError(
         received="The connection ended before the answer was complete."
     ),
+    aiohttp.ClientResponseError: UpstreamError(
+        received="The server sent a malformed HTTP response."
+    ),
 }
 _ERROR_WITHOUT_CODE = "The server sent an error without a code in its stream."
 
@@ -187,7 +190,7 @@ def upstream_error_of(error: Exception) -> UpstreamError | None:
     """Return the error that the model's server sent, or None if it sent none."""
     if isinstance(error, UnusableResponse):
         return error.upstream
-    if not isinstance(error, exceptions.ModelAPIError):
+    if not isinstance(error, exceptions.ModelAPIError | aiohttp.ClientError):
         return None
     for cause, upstream in _TRANSPORT_ERRORS.items():
         if any(isinstance(found, cause) for found in _causes(error)):
@@ -195,7 +198,7 @@ def upstream_error_of(error: Exception) -> UpstreamError | None:
     if isinstance(error, exceptions.ModelHTTPError):
         content_type = (error.headers or {}).get("content-type") if not error.in_stream else None
         return parse_error(error.body, status=error.status_code, content_type=content_type)
-    if error.body is None:
+    if isinstance(error, aiohttp.ClientError) or error.body is None:
         return None
     upstream = parse_error(error.body)
     return upstream if upstream.fields() else UpstreamError(received=_ERROR_WITHOUT_CODE)

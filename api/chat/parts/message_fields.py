@@ -4,6 +4,8 @@ LangChain names roles differently and wraps messages. OpenAI and assistant-ui se
 files beside the content. Fields that are not understood stay as they are, and are then refused.
 """
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, cast
 
 _Fields = dict[str, Any]
@@ -37,6 +39,35 @@ def convert_message(value: object) -> object:
     if not fields.get("parts"):
         fields = _with_attached_parts(fields)
     return {**fields, "role": role} if "role" in fields else fields
+
+
+def split_messages(value: object) -> object:
+    """Return a list of messages in which the steering messages of the AI SDK 7 stand alone.
+
+    They are parts of the answer during which the user sent them.
+    """
+    if not isinstance(value, list):
+        return value
+    messages = cast("list[object]", value)
+    return [piece for message in messages for piece in _split(message)]
+
+
+def _split(message: object) -> Iterator[object]:
+    fields = cast("_Fields", message) if isinstance(message, dict) else {}
+    parts: object = fields.get("parts")
+    if not isinstance(parts, list) or not any(map(_is_steering, cast("list[object]", parts))):
+        yield message
+        return
+    for steering, group in groupby(cast("list[object]", parts), _is_steering):
+        if steering:
+            yield from ({"role": "user", "parts": part["parts"]} for part in cast("Any", group))
+        else:
+            yield {**fields, "parts": [*group]}
+
+
+def _is_steering(part: object) -> bool:
+    fields = cast("_Fields", part) if isinstance(part, dict) else {}
+    return fields.get("type") == "steering-message" and "parts" in fields
 
 
 def _unwrapped(fields: _Fields) -> _Fields:

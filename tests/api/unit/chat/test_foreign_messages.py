@@ -65,6 +65,29 @@ async def test_data_message_of_the_ai_sdk_4_is_left_out() -> None:
     assert messages == await history(HI, HI)
 
 
+async def test_steering_message_is_one_of_the_user() -> None:
+    def text(value: str) -> dict[str, Any]:
+        return {"type": "text", "text": value}
+
+    steering = {"type": "steering-message", "id": "s", "parts": [text("Be brief")]}
+    answer = {"id": "m", "role": "assistant", "parts": [text("Well"), steering, text("Yes")]}
+
+    messages = await history(HI, answer, HI)
+    assert [(message.role, message.parts) for message in messages[1:-1]] == [
+        ("assistant", (TextPart(text="Well"),)),
+        ("user", (TextPart(text="Be brief"),)),
+        ("assistant", (TextPart(text="Yes"),)),
+    ]
+
+
+async def test_file_of_a_steering_message_is_accepted() -> None:
+    file = {"type": "file", "mediaType": "image/png", "url": DATA}
+    steering = {"type": "steering-message", "id": "s", "parts": [file]}
+
+    *_, last = await history(HI, {"role": "assistant", "parts": [steering]})
+    assert last == Message(role="user", parts=(FilePart(media_type="image/png", url=DATA),))
+
+
 def attachment(*content: Any) -> dict[str, Any]:
     return {"id": "1", "type": "image", "name": "a.png", "contentType": "image/png"} | (
         {"content": [*content]} if content else {}
@@ -125,6 +148,7 @@ ODD: list[Any] = [
     {"role": "user", "attachments": [{"content": [5]}]},
     {"role": "user", "attachments": {}},
     {"role": "assistant", "tool_calls": [5, {"name": 5}]},
+    {"role": "assistant", "parts": [{"type": "steering-message", "parts": 5}]},
 ]
 
 

@@ -2,9 +2,11 @@
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic_ai import exceptions
 from pydantic_ai.messages import DocumentUrl
 from pydantic_ai.models import download_item
+from yarl import URL
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
 from worker.models import run_failures
@@ -127,3 +129,12 @@ def test_each_failure_has_a_distinct_code_and_text() -> None:
     assert all(failure.text.endswith(".") and failure.code.isascii() for failure in ALL_FAILURES)
     texts = {failure.code: failure.text for failure in ALL_FAILURES}
     assert len({failure.text for failure in ALL_FAILURES}) == len(texts)
+
+
+def test_malformed_http_response_is_described() -> None:
+    request = aiohttp.RequestInfo(URL("http://h"), "POST", CIMultiDictProxy(CIMultiDict[str]()))
+    error = aiohttp.ClientResponseError(request, (), message=SECRET)
+
+    failure = failure_of(error)
+    assert (failure.code, failure.worker_retries) == ("model_error", True)
+    assert failure.upstream_fields == {"received": "The server sent a malformed HTTP response."}
