@@ -65,6 +65,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._unset_keepalive_if_required()  # the end of the previous body may have set it
         self._begin_head()
 
     def on_url(self, url: bytes) -> None:
@@ -93,14 +94,16 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete and self.cycle.more_body:
+        if self.transport.is_closing():
+            self._watch_unsent()  # closing waits until everything is sent
+        elif self.cycle.response_complete and self.cycle.more_body:
             self._rest_timer = self.loop.call_later(
                 self.rest_timeout_seconds, self.timeout_keep_alive_handler
             )
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self._watch_unsent()  # closing waits until everything is sent
+        self._watch_unsent()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -115,7 +118,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        _cancel(self._write_timer)
+        if not self.transport.is_closing():
+            _cancel(self._write_timer)
 
     def _begin_head(self) -> None:
         self._end_head()

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator
+from typing import ClassVar, cast
 
 import pytest
 import uvicorn
@@ -19,20 +20,39 @@ from tests.support.wait import until
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
+#: Shorter than the response `/slow`.
+KEEP_ALIVE_SECONDS = 0.4
+endless_ended = asyncio.Event()
+
+
 class ShortLimits(LimitedHttpProtocol):
     max_head_bytes = 4096
     head_timeout_seconds = 0.2
     rest_timeout_seconds = 0.5
     write_timeout_seconds = 1.0
+    newest: ClassVar["ShortLimits"]
 
+    @property
+    def unsent_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
 
-endless_ended = asyncio.Event()
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        ShortLimits.newest = self
+        self.lost = asyncio.Event()
+        connected = transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.set()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     responses: dict[str, Response] = {
         "/slow": StreamingResponse(slow_body()),
         "/endless": StreamingResponse(endless_body()),
+        "/large": PlainTextResponse(b"." * 2**18),
     }
     await responses.get(scope["path"], PlainTextResponse("Hi"))(scope, receive, send)
 
@@ -56,7 +76,14 @@ async def endless_body() -> AsyncGenerator[bytes]:
 @pytest.fixture
 async def port() -> AsyncGenerator[int]:
     port = free_port()
-    config = uvicorn.Config(app, port=port, http=ShortLimits, lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        app,
+        port=port,
+        http=ShortLimits,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=cast("int", KEEP_ALIVE_SECONDS),
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
 
@@ -157,12 +184,40 @@ async def test_connection_is_kept_if_the_rest_arrives_in_time(port: int) -> None
     assert second.startswith(b"HTTP/1.1 200 ")
 
 
+async def test_rest_of_a_body_does_not_end_the_next_response(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(UPLOAD + b"." * 500)
+    await asyncio.wait_for(reader.readuntil(b"Hi"), 5)
+
+    slow = REQUEST.replace(b"GET /", b"GET /slow")
+    writer.write(b"." * 500 + slow + b"Connection: close\r\n\r\n")
+    second = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+    assert second.endswith(b"0\r\n\r\n")
+
+
 async def test_client_that_reads_nothing_is_disconnected(port: int) -> None:
     endless_ended.clear()
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
         await asyncio.wait_for(endless_ended.wait(), 5)
+
+
+async def test_client_that_stops_reading_at_the_end_is_disconnected(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(0)
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        request = b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        await loop.sock_sendall(client, request)
+        await loop.sock_recv(client, 1024)
+        while ShortLimits.newest.unsent_bytes > 16_000:  # writing resumes at 16,384
+            await loop.sock_recv(client, 1024)
+
+        await asyncio.wait_for(ShortLimits.newest.lost.wait(), 5)
 
 
 async def test_slow_reader_is_not_disconnected(port: int) -> None:
