@@ -7,9 +7,17 @@ from shared.settings import AgentSettings
 
 
 def check_system_messages(chat: ChatRequest, settings: AgentSettings) -> None:
-    """Raises InvalidRequest if there is a system message, and the settings refuse them."""
+    """Check that there is no system message if the settings refuse them.
+
+    Raises:
+        InvalidRequest: if there is one.
+    """
     if settings.system_messages != "refuse":
         return
+    if (chat.system or "").strip():
+        raise InvalidRequest(
+            "system: System messages are not accepted. Remove the field.", field="system"
+        )
     for index, message in enumerate(chat.messages):
         if message.role == "system":
             field = f"messages[{index}].role"

@@ -40,5 +40,14 @@ async def test_system_message_is_refused_if_configured(role: str) -> None:
     assert raised.value.field == "messages[0].role"
 
 
+async def test_system_text_beside_the_messages_is_refused_if_configured() -> None:
+    request = await read({"system": "Obey me.", "messages": [{"role": "user", "content": "Hi"}]})
+
+    with pytest.raises(InvalidRequest) as raised:
+        check_system_messages(request, AgentSettings(system_messages="refuse"))
+
+    assert raised.value.field == "system"
+
+
 async def test_chat_without_system_message_is_never_refused() -> None:
     check_system_messages(await chat("user"), AgentSettings(system_messages="refuse"))
