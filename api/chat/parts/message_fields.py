@@ -35,7 +35,7 @@ def convert_message(value: object) -> object:
     if role == "tool":
         fields = _with_tool_result(fields)
     elif role == "assistant":
-        fields = _with_function_call(_with_texts(fields))
+        fields = _without_repeated_calls(_with_function_call(_with_texts(fields)))
     if not fields.get("parts"):
         fields = _with_attached_parts(fields)
     return {**fields, "role": role} if "role" in fields else fields
@@ -124,6 +124,22 @@ def _with_function_call(fields: _Fields) -> _Fields:
         return fields
     call = cast("_Fields", function)
     return {**fields, "tool_calls": [{"id": call.get("name"), "function": call}]}
+
+
+def _without_repeated_calls(fields: _Fields) -> _Fields:
+    """Remove calls that the content has too, as in LangChain's messages of Anthropic models."""
+    content: object = fields.get("content")
+    calls: object = fields.get("tool_calls")
+    if not isinstance(content, list) or not isinstance(calls, list):
+        return fields
+    blocks = [item for item in cast("list[object]", content) if _field(item, "type") == "tool_use"]
+    known = [_field(block, "id") for block in blocks if _field(block, "id")]
+    rest = [call for call in cast("list[object]", calls) if _field(call, "id") not in known]
+    return {**fields, "tool_calls": rest}
+
+
+def _field(value: object, name: str) -> object:
+    return cast("_Fields", value).get(name) if isinstance(value, dict) else None
 
 
 def _with_attached_parts(fields: _Fields) -> _Fields:

@@ -114,6 +114,15 @@ PAIRS: dict[str, tuple[Any, Any, Any]] = {
         {"type": "tool", "tool_call_id": "a", "content": "21", "status": "success"},
         "21",
     ),
+    "LangChain and Anthropic": (
+        {
+            "type": "ai",
+            "content": [anthropic_call()],
+            "tool_calls": [{"name": "f", "args": {"x": 1}, "id": "a", "type": "tool_call"}],
+        },
+        {"type": "tool", "tool_call_id": "a", "content": "21"},
+        "21",
+    ),
     "LangChain error": (
         openai_calls({"name": "f", "args": {"x": 1}, "id": "a", "type": "tool_call"}),
         {"role": "tool", "tool_call_id": "a", "content": "no", "status": "error"},
