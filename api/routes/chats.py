@@ -20,6 +20,7 @@ from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
 from api.streaming.cursor import LastEventId, position_of, read_last_event_id
 from api.streaming.stream_format import RequestedFormat
+from api.streaming.stream_slots import RETRY_AFTER
 from shared.errors import (
     CursorLost,
     IdempotencyMismatch,
@@ -52,7 +53,7 @@ async def _take_stream_slot(process: CurrentProcess, caller: Caller) -> AsyncGen
 
 
 _STREAM_SLOT = Depends(_take_stream_slot, scope="request")
-_TOO_MANY_STREAMS = TooManyStreams(retry_after=5)
+_TOO_MANY_STREAMS = TooManyStreams(retry_after=RETRY_AFTER)
 _STREAM = stream_schema.stream_response()
 _REFUSALS = (
     IdempotencyMismatch(),

@@ -8,7 +8,7 @@ from shared.errors import TooManyStreams
 from shared.settings.live_settings import LiveSettings
 
 #: Streams end at any time; this is a moderate interval for a client that tries again.
-_RETRY_AFTER = 5
+RETRY_AFTER = 5
 
 
 class StreamSlots:
@@ -26,7 +26,7 @@ class StreamSlots:
         most = self._live.now.limits.streams
         if most and self._open[owner] >= most:
             raise TooManyStreams(
-                f"You can have at most {most:,} open streams. Close one.", retry_after=_RETRY_AFTER
+                f"You can have at most {most:,} open streams. Close one.", retry_after=RETRY_AFTER
             )
         self._open[owner] += 1
         try:
