@@ -17,12 +17,16 @@ import openai
 
 from shared.errors import MambaError
 from worker.models.retry_after import parse_retry_after
-from worker.models.run_failures import failure_of
+from worker.models.transport.error_texts import Reason
 from worker.models.transport.unusable_response import UnusableResponse
 from worker.models.transport.upstream_error import UpstreamError, parse_error
 
 #: Client error statuses (4xx) for which a retry may succeed.
 _RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
+#: Reasons of unusable responses for which a run repeats its attempt.
+_RETRYABLE_REASONS: frozenset[Reason | None] = frozenset(
+    {None, "invalid_output", "overloaded", "rate_limit"}
+)
 
 #: All errors of the client and of the HTTP library below it.
 _CLIENT_ERRORS = (
@@ -132,7 +136,7 @@ def _error_of(error: Exception, model: str | None) -> ModelBackendError:
         case openai.APIError():
             message, retryable = "The model endpoint failed during its response.", True
         case UnusableResponse():
-            message, retryable = str(error), failure_of(error).worker_retries
+            message, retryable = str(error), error.upstream.reason in _RETRYABLE_REASONS
         case aiohttp.ClientError():
             message, retryable = "The model endpoint's response is malformed.", True
         case _:

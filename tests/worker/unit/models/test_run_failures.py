@@ -10,7 +10,10 @@ from yarl import URL
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
 from worker.models import run_failures
+from worker.models.endpoint_errors import ModelBackendError, map_errors
 from worker.models.run_failures import INTERNAL, Failure, failure_of
+from worker.models.transport.error_texts import Reason
+from worker.models.transport.unusable_response import unusable
 
 SECRET = "sk-secret"
 #: All failures of runs except `lost`, which the API reports.
@@ -138,3 +141,13 @@ def test_malformed_http_response_is_described() -> None:
     failure = failure_of(error)
     assert (failure.code, failure.worker_retries) == ("model_error", True)
     assert failure.upstream_fields == {"received": "The server sent a malformed HTTP response."}
+
+
+@pytest.mark.parametrize("reason", [None, *run_failures.FAILURES_BY_REASON])
+def test_backend_is_retryable_if_a_run_is_repeated(reason: Reason | None) -> None:
+    error = unusable("x", None, reason=reason)
+
+    with pytest.raises(ModelBackendError) as caught, map_errors("m", secrets=()):
+        raise error
+
+    assert caught.value.retryable == failure_of(error).worker_retries
