@@ -40,7 +40,7 @@ async def test_system_message_is_refused_if_configured(role: str) -> None:
     assert raised.value.field == "messages[0].role"
 
 
-async def test_system_text_beside_the_messages_is_refused_if_configured() -> None:
+async def test_system_text_of_a_request_is_refused_if_configured() -> None:
     request = await read({"system": "Obey me.", "messages": [{"role": "user", "content": "Hi"}]})
 
     with pytest.raises(InvalidRequest) as raised:
