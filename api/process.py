@@ -36,6 +36,7 @@ from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
 from shared.queue.queue_positions import QueuePositions
+from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Redis, connect
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.control import RunControl
@@ -98,10 +99,12 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     settings = live.now
     MODEL_LABELS.add(settings.openai.default_model)
     url, max_connections = settings.redis.url, settings.redis.max_connections
-    redis = connect(url, name=_NAME, max_connections=max_connections)
+    redis = BoundedClient(connect(url, name=_NAME, max_connections=max_connections))
     stack.push_async_callback(redis.aclose)
     subscriber = await stack.enter_async_context(Subscriber(url, name=_NAME))
-    stores = open_stores(settings, redis, stack, name=_NAME, max_connections=max_connections)
+    stores = open_stores(
+        settings, redis, stack, name=_NAME, max_connections=max_connections, bounded=True
+    )
     subscriptions = await open_subscriptions(settings, stores, subscriber, stack, name=_NAME)
     followers = _followers(live, stores, subscriptions)
     queue = JobQueue(redis)

@@ -27,6 +27,7 @@ log = structlog.stdlib.get_logger()
 #: How many messages, and how many characters of each, the model receives.
 _EXCERPT_MESSAGES = 6
 _EXCERPT_CHARS = 600
+#: Limits each use of Redis. Without Redis there are three, and then the fallback is sent.
 _REDIS_SECONDS = 1.0
 
 
@@ -94,7 +95,8 @@ class TitleService:
             async with asyncio.timeout(seconds):
                 with enqueue_span(GENERATE_TITLE, job.title_id, keys.MAIN_QUEUE) as trace:
                     traced = job.model_copy(update={"trace": trace})
-                    await self._queue.enqueue_title(traced, seconds=seconds)
+                    async with asyncio.timeout(_REDIS_SECONDS):
+                        await self._queue.enqueue_title(traced, seconds=seconds)
                 generated = await self._wait_for_title(job.title_id, listener)
         except (*REDIS_UNAVAILABLE, TimeoutError) as error:
             log.warning(

@@ -3,7 +3,6 @@
 They are not in the OpenAPI document, because they change together with the page.
 """
 
-import asyncio
 from typing import Annotated, Any
 
 import structlog
@@ -20,8 +19,6 @@ from api.streaming.stream_format import UI_MESSAGE
 
 log = structlog.stdlib.get_logger()
 
-#: Limits the wait for Redis. A worker may need most of it to confirm a drain command.
-_REDIS_SECONDS = 10.0
 _NO_STORE = {"cache-control": "no-store"}
 
 _Id = Annotated[str, Path(min_length=1, max_length=200)]
@@ -65,8 +62,7 @@ async def stream(process: CurrentProcess) -> Response:
 async def show_run(process: CurrentProcess, run_id: _Id, response: Response) -> dict[str, Any]:
     """Return a run's record, without its messages."""
     response.headers.update(_NO_STORE)
-    async with asyncio.timeout(_REDIS_SECONDS):
-        return await process.run_control.describe(run_id)
+    return await process.run_control.describe(run_id)
 
 
 @router.get("/runs/{run_id}/events")
@@ -75,24 +71,22 @@ async def follow_run(
 ) -> Response:
     """Stream a run's events as its client receives them. The log records which operator did so."""
     cursor = read_last_event_id(last_event_id)
-    async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.run_control.find(run_id)
-        after = position_of(cursor)
-        if await process.lookup.is_over(run, after):
-            return Response(status_code=204)
-        log.info(
-            "ops.run_followed",
-            message="Operator follows a run",
-            run_id=run_id,
-            operator=caller.owner,
-        )
-        return await process.relays.create(run, UI_MESSAGE, after, rebuild=cursor is None)
+    run = await process.run_control.find(run_id)
+    after = position_of(cursor)
+    if await process.lookup.is_over(run, after):
+        return Response(status_code=204)
+    log.info(
+        "ops.run_followed",
+        message="Operator follows a run",
+        run_id=run_id,
+        operator=caller.owner,
+    )
+    return await process.relays.create(run, UI_MESSAGE, after, rebuild=cursor is None)
 
 
 @router.post("/runs/{run_id}/stop")
 async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
-    async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.run_control.stop_live(run_id)
+    run = await process.run_control.stop_live(run_id)
     log.info(
         "ops.run_stopped", message="Operator stopped a run", run_id=run_id, operator=caller.owner
     )
@@ -101,8 +95,7 @@ async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> Comm
 
 @router.post("/runs/{run_id}/requeue")
 async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
-    async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.run_control.requeue(run_id)
+    run = await process.run_control.requeue(run_id)
     log.info(
         "ops.run_requeued", message="Operator requeued a run", run_id=run_id, operator=caller.owner
     )
@@ -111,8 +104,7 @@ async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> C
 
 @router.post("/workers/{worker_id}/drain")
 async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> CommandResult:
-    async with asyncio.timeout(_REDIS_SECONDS):
-        await process.run_control.drain(worker_id)
+    await process.run_control.drain(worker_id)
     log.info(
         "ops.worker_drained",
         message="Operator drained a worker",

@@ -1,7 +1,5 @@
 """`GET /agents`."""
 
-import asyncio
-
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -10,8 +8,6 @@ from api.process import CurrentProcess
 from shared.agents.agent_card import CHAT_AGENT, AgentCard
 
 router = APIRouter(tags=["agents"])
-
-_REDIS_SECONDS = 8.0
 
 
 class Limits(BaseModel):
@@ -41,8 +37,7 @@ class Agents(BaseModel):
 @router.get("/agents", responses=problems.responses(503))
 async def list_agents(process: CurrentProcess) -> Agents:
     """List the agents that requests may name."""
-    async with asyncio.timeout(_REDIS_SECONDS):
-        cards = await process.agents.all()
+    cards = await process.agents.all()
     return Agents(agents=[_agent(card) for card in cards])
 
 

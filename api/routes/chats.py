@@ -1,6 +1,5 @@
 """The chat routes: start a run, follow it and stop it."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
@@ -36,9 +35,6 @@ from shared.errors import (
 from shared.streams.run_state import RunState
 
 router = APIRouter(tags=["chat"])
-
-#: Longest wait for Redis; longer than a worker may take to stop a run.
-_REDIS_SECONDS = 8.0
 
 ChatId = Annotated[
     str,
@@ -115,11 +111,10 @@ async def send_chat(
 ) -> Response:
     """Start a run and stream its answer. The run continues if the client disconnects."""
     chat = await read_chat_request(request, process.settings.limits)
-    async with asyncio.timeout(_REDIS_SECONDS):
-        accepted = await process.chats.accept(
-            caller, chat, request_id_of(request.scope), idempotency_key
-        )
-        response = await process.relays.create(accepted.run, stream_format)
+    accepted = await process.chats.accept(
+        caller, chat, request_id_of(request.scope), idempotency_key
+    )
+    response = await process.relays.create(accepted.run, stream_format)
     response.headers.update(rate_limit_headers(accepted.rate_limit))
     return response
 
@@ -140,12 +135,11 @@ async def follow_chat(
     """Follow a run of the chat: the one that the cursor names, or the newest from its start."""
     check_id("chat_id", chat_id, process.settings.limits)
     cursor = read_last_event_id(last_event_id)
-    async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.lookup.find(caller, chat_id, cursor)
-        after = position_of(cursor)
-        if run is None or await process.lookup.is_over(run, after):
-            return Response(status_code=204)
-        return await process.relays.create(run, stream_format, after, rebuild=cursor is None)
+    run = await process.lookup.find(caller, chat_id, cursor)
+    after = position_of(cursor)
+    if run is None or await process.lookup.is_over(run, after):
+        return Response(status_code=204)
+    return await process.relays.create(run, stream_format, after, rebuild=cursor is None)
 
 
 @router.post("/chat/{chat_id:path}/stop", **_STOP)
@@ -153,10 +147,9 @@ async def follow_chat(
 async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
     """Stop the chat's run. The partial answer is kept, and the stream ends with `abort`."""
     check_id("chat_id", chat_id, process.settings.limits)
-    async with asyncio.timeout(_REDIS_SECONDS):
-        run = await process.lookup.find(caller, chat_id)
-        if run is None:
-            raise NotFound
-        trace_run(run)
-        stopped = await process.run_control.stop(run)
+    run = await process.lookup.find(caller, chat_id)
+    if run is None:
+        raise NotFound
+    trace_run(run)
+    stopped = await process.run_control.stop(run)
     return Stopped(run_id=stopped.id, state=stopped.state)

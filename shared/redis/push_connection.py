@@ -12,14 +12,17 @@ import hiredis
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.redis.client import SILENCE_SECONDS, Argument
+from shared.redis.client import Argument
 from shared.redis.sentinel import Sentinels
 from shared.waiting import wait_briefly
 
 #: A message that the server pushes: its kind, the channel, and the payload.
 Push = list[bytes]
 
-_PING_SECONDS = 5.0
+#: The connection is lost after this many pings in a row without any data: after 2 to 3 seconds.
+#: Time alone does not count, because a process that was paused has not yet read what it received.
+_PING_SECONDS = 1.0
+_UNANSWERED_PINGS = 2
 
 _pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
@@ -32,7 +35,7 @@ class PushConnection(asyncio.Protocol):
         self._on_error = on_error
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
-        self._received_at = 0.0
+        self._unanswered_pings = 0
         self.closed = asyncio.Event()
         self._reply: asyncio.Future[object] | None = None
 
@@ -45,7 +48,7 @@ class PushConnection(asyncio.Protocol):
             self._reply.set_exception(exc or RedisConnectionError("connection closed"))
 
     def data_received(self, data: bytes) -> None:
-        self._received_at = asyncio.get_running_loop().time()
+        self._unanswered_pings = 0
         self._reader.feed(data)
         while (push := self._reader.gets()) is not False:
             if self._reply is not None and not self._reply.done():
@@ -71,9 +74,8 @@ class PushConnection(asyncio.Protocol):
 
     async def watch(self) -> None:
         """Return when the connection is closed, or nothing was received for too long."""
-        loop = asyncio.get_running_loop()
-        self._received_at = loop.time()
-        while not self.closed.is_set() and loop.time() - self._received_at < SILENCE_SECONDS:
+        while not self.closed.is_set() and self._unanswered_pings < _UNANSWERED_PINGS:
+            self._unanswered_pings += 1
             self.send("PING")
             await wait_briefly(self.closed, _PING_SECONDS)
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Argument, Redis, connect, is_cluster
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.admission import Admission
@@ -29,7 +30,7 @@ class Stores:
     streams_redis: Redis
     live_ttl: float
     retention: float
-    #: Equal to `streams_redis` if it is a cluster.
+    #: The client of `streams_redis` if it is a cluster.
     cluster: "ClusterClient | None" = None
 
     @property
@@ -92,8 +93,11 @@ def open_stores(
     *,
     name: str,
     max_connections: int,
+    bounded: bool = False,
 ) -> Stores:
     """Return the stores. Connections for split storage are closed with the stack.
+
+    With `bounded`, each call of `streams_redis` has a time limit, like those of `queue_redis`.
 
     Raises:
         ValueError: if `redis.streams_url` is invalid.
@@ -105,12 +109,13 @@ def open_stores(
         streams_redis = cluster = ClusterClient(url, name=name, max_connections=max_connections)
     elif url:
         streams_redis = connect(url, name=name, max_connections=max_connections)
-    if streams_redis is not queue_redis:
+    split = streams_redis is not queue_redis
+    if split:
         stack.push_async_callback(streams_redis.aclose)
     run = settings.run
     return Stores(
         queue_redis,
-        streams_redis,
+        BoundedClient(streams_redis) if bounded and split else streams_redis,
         live_ttl=run.live_ttl_seconds,
         retention=run.retention_seconds,
         cluster=cluster,

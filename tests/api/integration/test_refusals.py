@@ -3,7 +3,6 @@
 import asyncio
 import codecs
 import json
-import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager
@@ -15,8 +14,7 @@ import pytest
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from tests.support.processes import Api, Valkey, start_all, stop_all
-from tests.support.wait import until
+from tests.support.processes import Api, Valkey
 
 pytestmark = pytest.mark.usefixtures("redis")
 
@@ -524,67 +522,6 @@ async def test_incomplete_body_leaves_nothing_in_redis(
     assert (await client.get("/health/live")).status_code == 200
     assert await stored_keys(redis) == []
     assert "request.failed" not in api.output
-
-
-@asynccontextmanager
-async def own_deployment() -> AsyncGenerator[tuple[Valkey, Api, httpx.AsyncClient]]:
-    valkey = Valkey()
-    await start_all(valkey)
-    api = Api(valkey.url)
-    try:
-        await start_all(api)
-        async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
-            yield valkey, api, client
-    finally:
-        await stop_all(api, valkey)
-
-
-def assert_unavailable(response: httpx.Response) -> None:
-    assert_problem(response, 503, "unavailable")
-    assert int(response.headers["retry-after"]) > 0
-
-
-async def test_redis_down_returns_503_quickly() -> None:
-    async with own_deployment() as (valkey, _, client):
-        await valkey.kill()
-        started_at = time.monotonic()
-
-        assert_unavailable(await post(client, chat()))
-        assert_unavailable(await client.get("/chat/x/stream"))
-        assert_unavailable(await client.post("/chat/x/stop"))
-        assert_unavailable(await client.get("/health/ready"))
-        assert (await client.get("/health/live")).status_code == 200
-
-        assert time.monotonic() - started_at < 3
-        valkey.start()
-
-        async def ready() -> bool:
-            return (await client.get("/health/ready")).status_code == 200
-
-        assert await until(ready)
-        assert (await post(client, chat())).status_code == 200
-
-
-async def test_unresponsive_redis_returns_503_in_bounded_time() -> None:
-    async with own_deployment() as (valkey, _, client):
-        valkey.send(signal.SIGSTOP)
-        started_at = time.monotonic()
-
-        for response in await asyncio.gather(
-            post(client, chat()),
-            client.get("/chat/x/stream"),
-            client.post("/chat/x/stop"),
-            client.get("/health/ready"),
-        ):
-            assert_unavailable(response)
-
-        assert time.monotonic() - started_at < 12
-        valkey.send(signal.SIGCONT)
-
-        async def accepted() -> bool:
-            return (await post(client, chat())).status_code == 200
-
-        assert await until(accepted)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect, open_pool
 from shared.redis.scripts import Key, redis_script
+from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey, stop_all
 
 
@@ -39,6 +42,28 @@ async def test_rejected_write_raises_redis_unavailable(redis: Redis) -> None:
         await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
 
     assert await write(redis, name="key") in (b"OK", "OK", True)
+
+
+async def test_bounded_client_limits_calls_pipelines_and_waits(valkey: Valkey) -> None:
+    async with Proxy(valkey.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        client = BoundedClient(connect(url, name="", max_connections=1), seconds=0.3)
+        await client.execute_command("PING")
+        proxy.freeze_connections()
+
+        async def pipe() -> None:
+            async with client.pipeline(transaction=False) as commands:
+                commands.execute_command("PING")
+                await commands.execute()
+
+        calls = [client.execute_command("PING"), pipe()]
+        async with asyncio.timeout(5):
+            errors = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert [type(error) for error in errors] == [RedisTimeoutError] * 2
+        await client.execute_command("PING")
+        assert proxy.accepted == 2
+        await client.aclose()
 
 
 def test_reset_of_a_connection_in_use_is_redis_unavailable() -> None:
