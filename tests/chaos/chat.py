@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from typing import Any
 
 import httpx
@@ -91,6 +92,7 @@ class ChaosChat:
         if self._injector.model_failures:
             fault, failure = self._injector.model_failures.popleft()
             failures = (failure,)
+            fault.started = fault.ended = time.monotonic()
         delay = rng.uniform(0.01, 0.04)
         question = Question(self._name, len(self.views), words, delay, failures)
         view = AnswerView(question, supersedes, model_fault=fault)

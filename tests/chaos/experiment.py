@@ -1,8 +1,11 @@
 """One experiment: a deployment, a schedule of faults, and clients until all faults have ended."""
 
 import asyncio
+import os
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from tests.chaos.client import AnswerView
 from tests.chaos.deployment import ChaosDeployment, open_deployment, supervised
 from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
 from tests.chaos.injector import Injector
+
+_LOAD_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class ChaosResult:
     #: Seconds from each SIGTERM to the end of its process.
     exit_seconds: list[float]
     seconds: float = 0.0
+    #: The machine's load average during the run, which includes other programs.
+    load: float = 0.0
     logs: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -56,7 +63,8 @@ async def run_experiment(plan: ChaosPlan, folder: Path) -> ChaosResult:
         open_deployment(folder) as deployment,
     ):
         injector = Injector(deployment)
-        async with supervised(deployment):
+        loads: list[float] = []
+        async with supervised(deployment), sampled_load(loads):
             chats = await _run_chats(plan, deployment, injector, http)
             violations = await check_liveness(deployment, http)
         views = [view for chat in chats for view in chat.views]
@@ -75,8 +83,26 @@ async def run_experiment(plan: ChaosPlan, folder: Path) -> ChaosResult:
             [(m.name, code) for m in members for code in m.unexpected_exits],
             [seconds for m in members for seconds in m.exit_seconds],
             time.monotonic() - start,
+            statistics.fmean(loads),
             deployment.logs(),
         )
+
+
+@asynccontextmanager
+async def sampled_load(samples: list[float]) -> AsyncGenerator[None]:
+    """Append the load average of the last minute to `samples` every few seconds."""
+
+    async def sample() -> None:
+        while True:
+            samples.append(os.getloadavg()[0])
+            await asyncio.sleep(_LOAD_SECONDS)
+
+    task = asyncio.create_task(sample())
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _run_chats(

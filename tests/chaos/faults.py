@@ -54,7 +54,7 @@ class FaultKind(StrEnum):
 
         The victims of a fault of a link use the dead connections until they notice.
         """
-        return 20.0 if self.action in ("half_open", "one_way") else 1.0
+        return 30.0 if self.action in ("half_open", "one_way") else 1.0
 
 
 @dataclass(frozen=True)

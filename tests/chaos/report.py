@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tests.chaos.checks.recovery import longest_silence, recoveries
+from tests.chaos.checks.recovery import Stall, longest_silence, recoveries, stalls
 from tests.chaos.checks.violation import KINDS
 from tests.chaos.deployment import SILENCE_SECONDS
 from tests.chaos.experiment import ChaosResult
 from tests.chaos.faults import FaultKind
+
+_SHOWN_STALLS = 12
 
 _PAGE = """# Chaos
 
@@ -78,9 +80,21 @@ def render_page(result: ChaosResult, command: str, version: str) -> str:
 
 
 def render_text(result: ChaosResult) -> str:
-    lines = [*_summary(result, "this work tree"), *_recovery_rows(result)]
+    lines = [*_summary(result, "this work tree"), *_recovery_rows(result), "Longest stalls:"]
+    longest = stalls(result.faults, result.views, result.workers)[:_SHOWN_STALLS]
+    lines += [_stall_line(stall) for stall in longest]
     lines += [f"{violation.kind}: {violation.detail}" for violation in result.violations]
     return "\n".join(lines)
+
+
+def _stall_line(stall: Stall) -> str:
+    gap = stall.interruption
+    faults = [
+        f"{fault.kind} from {fault.started - gap.started:.1f} to {fault.ended - gap.started:.1f}"
+        for fault in (stall.cause, *stall.others)
+    ]
+    name = f"{gap.view.question.model} ({gap.view.run_id})"
+    return f"{stall.seconds:5.1f} s of {gap.seconds:4.1f} s in {name}: {'; '.join(faults)}"
 
 
 def _summary(result: ChaosResult, version: str) -> list[str]:
@@ -103,6 +117,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {version}, on {machine()}; {result.seconds:.0f} seconds",
         f"{len(result.faults)} faults, {result.chats} chats, {answers}",
+        f"load average: {result.load:.1f} on average during the run",
         f"{len(result.violations)} violations",
         f"{cancelled} answers stopped or superseded",
         f"{calls} tool calls; {result.repeated_calls} repeated after a crash, with the same key",

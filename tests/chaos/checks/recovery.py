@@ -25,6 +25,17 @@ class Interruption:
         return self.ended - self.started
 
 
+@dataclass(frozen=True)
+class Stall:
+    """An interruption, its cause, and the other faults that affected the answer in that time."""
+
+    interruption: Interruption
+    cause: InjectedFault
+    others: Sequence[InjectedFault]
+    #: From the end of the cause, without the time in which other faults were in progress.
+    seconds: float
+
+
 def interruptions(views: Sequence[AnswerView]) -> list[Interruption]:
     return [
         Interruption(view, start, end)
@@ -51,18 +62,31 @@ def recoveries(
     its recovery time.
     """
     longest: dict[int, float] = {}
-    for gap in interruptions(views):
-        affecting = [n for n, fault in enumerate(faults) if _affects(fault, gap, workers)]
-        if affecting:
-            number = _cause([(n, faults[n]) for n in affecting], gap)
-            start = max(gap.started, faults[number].ended)
-            others = [faults[n] for n in affecting if n != number]
-            seconds = _undisturbed(start, gap.ended, others)
-            longest[number] = max(longest.get(number, 0.0), seconds)
+    for stall in stalls(faults, views, workers):
+        number = id(stall.cause)
+        longest[number] = max(longest.get(number, 0.0), stall.seconds)
     found: defaultdict[FaultKind, list[float]] = defaultdict(list)
-    for number, seconds in longest.items():
-        found[faults[number].kind].append(seconds)
+    for fault in faults:
+        if id(fault) in longest:
+            found[fault.kind].append(longest[id(fault)])
     return dict(found)
+
+
+def stalls(
+    faults: Sequence[InjectedFault],
+    views: Sequence[AnswerView],
+    workers: Mapping[str, frozenset[str]],
+) -> list[Stall]:
+    """Return the interruptions that faults caused, longest first."""
+    found: list[Stall] = []
+    for gap in interruptions(views):
+        affecting = [fault for fault in faults if _affects(fault, gap, workers)]
+        if affecting:
+            cause = _cause(affecting, gap)
+            others = [fault for fault in affecting if fault is not cause]
+            start = max(gap.started, cause.ended)
+            found.append(Stall(gap, cause, others, _undisturbed(start, gap.ended, others)))
+    return sorted(found, key=lambda stall: -stall.seconds)
 
 
 def _affects(
@@ -83,14 +107,14 @@ def _affects(
             return True
 
 
-def _cause(affecting: Sequence[tuple[int, InjectedFault]], gap: Interruption) -> int:
-    """Return the number of the newest fault when the interruption began, else of the first."""
+def _cause(affecting: Sequence[InjectedFault], gap: Interruption) -> InjectedFault:
+    """Return the newest fault when the interruption began, or else the first one after that."""
 
-    def start(item: tuple[int, InjectedFault]) -> float:
-        return item[1].started
+    def start(fault: InjectedFault) -> float:
+        return fault.started
 
-    before = [item for item in affecting if start(item) <= gap.started + _INTERRUPTION_SECONDS]
-    return max(before, key=start)[0] if before else min(affecting, key=start)[0]
+    before = [f for f in affecting if f.started <= gap.started + _INTERRUPTION_SECONDS]
+    return max(before, key=start) if before else min(affecting, key=start)
 
 
 def _undisturbed(start: float, end: float, faults: Sequence[InjectedFault]) -> float:
