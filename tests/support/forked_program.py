@@ -5,6 +5,8 @@ forks each process from itself. Each process imports the rest after its environm
 read it on import.
 """
 
+import asyncio
+import json
 import multiprocessing
 import os
 import runpy
@@ -13,6 +15,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 _MODULES = (
     *("arq", "ast_grep_py", "bs4", "cryptography.x509", "fastapi.responses", "jwt", "markdownify"),
@@ -70,6 +74,33 @@ class ForkedProgram:
     def wait(self, timeout: float | None = None) -> int | None:
         self._process.join(timeout)
         return self.returncode
+
+
+class CliResult(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def run_mamba(arguments: Sequence[str], env: Mapping[str, str]) -> CliResult:
+    """Run a command, with these variables added to the environment."""
+    result = await asyncio.to_thread(_completed, arguments, {**os.environ, **env})
+    assert "Traceback" not in result.error
+    return result
+
+
+def _completed(arguments: Sequence[str], env: Mapping[str, str]) -> CliResult:
+    with TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        code = ForkedProgram(arguments, env, output, errors).wait()
+        assert code is not None
+        return CliResult(code, output.read_text(), errors.read_text())
 
 
 def _run(

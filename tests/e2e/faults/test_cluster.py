@@ -1,10 +1,6 @@
 """Streams on a Redis cluster stay complete while hash slots migrate and nodes fail."""
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
@@ -16,6 +12,7 @@ import pytest_asyncio
 from shared.redis import keys
 from shared.redis.hash_slots import slot_of
 from tests.e2e.conftest import kill_process
+from tests.support.forked_program import CliResult, run_mamba
 from tests.support.processes import Api, Valkey, Worker, start_all
 from tests.support.redis_cluster import (
     RedisCluster,
@@ -62,10 +59,9 @@ class ClusterSystem:
     def chat(self) -> str:
         return f"{self.api.url}/chat"
 
-    def mamba(self, *command: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, **self.env, "MAMBA_REDIS__URL": self.queue.url, "OPENAI_API_KEY": "x"}
-        arguments = [sys.executable, "-m", "mamba", *command]
-        return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False)
+    async def mamba(self, *command: str) -> CliResult:
+        env = {**self.env, "MAMBA_REDIS__URL": self.queue.url, "OPENAI_API_KEY": "x"}
+        return await run_mamba(command, env)
 
 
 @asynccontextmanager
@@ -287,15 +283,15 @@ async def test_operator_commands_find_runs_on_the_cluster(
         events = await stream.until("text-delta")
         run_id = events[0].run_id
 
-        shown = json.loads(cluster_system.mamba("run", "show", run_id, "--json").stdout)
-        queue = json.loads(cluster_system.mamba("queue", "--json").stdout)
-        doctor = cluster_system.mamba("doctor", "--json")
-        stopped = cluster_system.mamba("run", "stop", run_id)
+        shown = (await cluster_system.mamba("run", "show", run_id, "--json")).json
+        queue = (await cluster_system.mamba("queue", "--json")).json
+        doctor = (await cluster_system.mamba("doctor", "--json")).json
+        stopped = await cluster_system.mamba("run", "stop", run_id)
 
         events += await stream.rest()
     assert (shown["id"], shown["state"]) == (run_id, "running")
     assert run_id in [run["id"] for run in queue["runs"]]
-    streams = [found for found in json.loads(doctor.stdout) if found["part"] == "streams"]
+    streams = [found for found in doctor if found["part"] == "streams"]
     assert [found["status"] for found in streams] == ["ok", "warning"] * 3
-    assert "cancelled" in stopped.stdout
+    assert "cancelled" in stopped.out
     check_whole(events, ending="abort")

@@ -1,23 +1,19 @@
 """The operator's commands against a running system."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
 
 import pytest
 
 from shared.redis import keys
 from tests.e2e.conftest import System
 from tests.support.fakes.proxy import Proxy
-from tests.support.forked_program import ForkedProgram
-from tests.support.processes import ServerProcess
+from tests.support.forked_program import CliResult, run_mamba
+from tests.support.processes import MambaProcess, ServerProcess
 from tests.support.redis_cluster import SharedCluster
 from tests.support.sse_client import Json, SseClient, Stream, check_whole
 from tests.support.wait import until
@@ -27,32 +23,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
 
-class CliResult(NamedTuple):
-    code: int | None
-    out: str
-    error: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 async def mamba(system: System, *arguments: str, **env: str) -> CliResult:
     """Run a command against this system."""
     settings = {
         "MAMBA_REDIS__URL": system.valkey.url,
         "MAMBA_OPENAI__BASE_URL": system.upstream.base_url,
     }
-    result = await asyncio.to_thread(_completed, arguments, {**os.environ, **settings, **env})
-    assert "Traceback" not in result.error
-    return result
-
-
-def _completed(arguments: Sequence[str], env: Mapping[str, str]) -> CliResult:
-    with TemporaryDirectory() as folder:
-        output, errors = Path(folder, "output"), Path(folder, "errors")
-        code = ForkedProgram(arguments, env, output, errors).wait()
-        return CliResult(code, output.read_text(), errors.read_text())
+    return await run_mamba(arguments, {**settings, **env})
 
 
 @asynccontextmanager
@@ -148,8 +125,8 @@ async def test_closed_pipe_is_not_an_error(
 
 async def test_queue_watch_reports_unresponsive_redis(workerless: System) -> None:
     async with Proxy(workerless.valkey.port) as proxy:
-        watching = ServerProcess(
-            *(sys.executable, "-m", "mamba", "queue", "--watch", "--json"),
+        watching = MambaProcess(
+            *("queue", "--watch", "--json"),
             env={"MAMBA_REDIS__URL": f"redis://127.0.0.1:{proxy.port}/0"},
         ).start()
 

@@ -11,7 +11,7 @@ import pytest
 from shared.redis import keys
 from tests.e2e.conftest import System
 from tests.e2e.operate.test_commands import mamba, paused_answer
-from tests.support.processes import ServerProcess
+from tests.support.processes import MambaProcess
 from tests.support.sse_client import Json, SseClient, types
 from tests.support.terminal import Terminal, widest
 from tests.support.wait import until
@@ -204,8 +204,8 @@ async def test_top_json_has_the_overview(workerless: System, sse: SseClient, nam
 
 
 async def test_top_json_with_interval_prints_lines_until_signal(workerless: System) -> None:
-    process = ServerProcess(
-        *(sys.executable, "-m", "mamba", "top", "--json", "--interval", "1"),
+    process = MambaProcess(
+        *("top", "--json", "--interval", "1"),
         env={"MAMBA_REDIS__URL": workerless.valkey.url},
     ).start()
 
