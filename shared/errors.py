@@ -30,6 +30,7 @@ MambaError
 │   │   ├── TooManyStreams
 │   │   └── QueueFull
 │   └── Unavailable
+│       ├── StorageFull
 │       └── WorkerNotResponding
 ├── StreamError                 the event stream rejects a write
 │   ├── Fenced
@@ -251,6 +252,12 @@ class Unavailable(Refusal):
     """The service is temporarily unavailable. Try again in a moment."""
 
     code = "unavailable"
+
+
+class StorageFull(Unavailable):
+    """Redis has too little memory left for another run. Try again later."""
+
+    code = "storage_full"
 
 
 class WorkerNotResponding(Unavailable):

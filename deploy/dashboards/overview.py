@@ -67,7 +67,7 @@ HEALTH = PanelRow(
             f"max(mamba_redis_memory_bytes{{{SCOPE}}})"
             f" / (max(mamba_redis_memory_limit_bytes{{{SCOPE}}}) > 0)",
             "percentunit",
-            limits=(0.8, 0.95),
+            limits=(0.8, 0.85),
         ),
         _stat(
             "Down",

@@ -185,13 +185,16 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
 
 
 # A member's score is the time, by the clock of Redis, at which it counts as gone.
-@redis_script("""
+@redis_script(
+    """
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', members, '-inf', now - kept_ms)
 redis.call('ZADD', members, now + alive_ms, process_id)
 redis.call('SET', record, text, 'PX', kept_ms)
 redis.call('PEXPIRE', members, kept_ms)
-""")
+""",
+    when_full=True,
+)
 def _renew(
     *, members: Key, record: Key, process_id: str, text: str, alive_ms: int, kept_ms: int
 ) -> None: ...

@@ -116,6 +116,7 @@ if not due or tonumber(due) <= now or redis.call('EXISTS', lease) == 1 then retu
 redis.call('ZADD', queue, now, job_id)
 push_wakeup(wakeup)
 """,
+    when_full=True,
 )
 def _make_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str) -> None: ...
 
@@ -141,5 +142,6 @@ if redis.call('PTTL', queue) < ttl then redis.call('PEXPIRE', queue, ttl) end
 push_wakeup(wakeup)
 return 'due'
 """,
+    when_full=True,
 )
 def _requeue(*, queue: Key, wakeup: Key, lease: Key, job: Key, job_id: str) -> bytes: ...

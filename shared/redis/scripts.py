@@ -7,6 +7,9 @@
 
 Each parameter is a Lua local of the same name. `int` and `float` arrive as numbers, everything else
 as a string. Every script can call `now_ms()` and `now_us()`, the time of the Redis server.
+
+A script that ends or stops something must also work when the memory of Redis is used up: pass
+`when_full=True`. All other scripts fail then, at their first command that needs memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +43,8 @@ Arguments = Sequence[Argument]
 P = ParamSpec("P")
 ReplyT = TypeVar("ReplyT")
 
+#: Permits the script when the memory is used up. Must be the first line.
+WHEN_FULL = "#!lua flags=allow-oom\n"
 _CLOCK = """
 local function now_us()
   local time = redis.call('TIME')
@@ -52,11 +57,14 @@ local function now_ms() return math.floor(now_us() / 1000) end
 class RedisScript(Generic[P, ReplyT]):
     """A Lua script. It is sent to a server once and then called by its hash."""
 
-    def __init__(self, declaration: Callable[P, ReplyT], body: str) -> None:
+    def __init__(
+        self, declaration: Callable[P, ReplyT], body: str, *, when_full: bool = False
+    ) -> None:
         hints = _parameters(declaration)
         self._keys = _Values("KEYS", {name: hint for name, hint in hints.items() if _is_key(hint)})
         self._args = _Values("ARGV", {n: hint for n, hint in hints.items() if n not in self._keys})
-        self.text = f"{self._keys.locals()}{self._args.locals()}{_CLOCK}{body}"
+        flags = WHEN_FULL if when_full else ""
+        self.text = f"{flags}{self._keys.locals()}{self._args.locals()}{_CLOCK}{body}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, *_: P.args, **parameters: P.kwargs) -> ReplyT:
@@ -89,9 +97,11 @@ class RedisScript(Generic[P, ReplyT]):
         return [len(keys), *keys, *self._args.of(parameters)]
 
 
-def redis_script(*lua: str) -> Callable[[Callable[P, ReplyT]], RedisScript[P, ReplyT]]:
+def redis_script(
+    *lua: str, when_full: bool = False
+) -> Callable[[Callable[P, ReplyT]], RedisScript[P, ReplyT]]:
     """Make a script of a function's signature and the Lua text, given in one or more parts."""
-    return lambda declaration: RedisScript(declaration, "".join(lua))
+    return lambda declaration: RedisScript(declaration, "".join(lua), when_full=when_full)
 
 
 class _Values:

@@ -5,14 +5,14 @@ refused run leaves no trace. The script is idempotent: a run that has its hash i
 `shared/runs/split_admission.py` handles runs on other servers than the queue.
 
 Checks run in this order; the first one that fails decides the response: the idempotency key, the
-chat's live run, the owner's rate, the owner's live runs, and the queue depth. Only an admitted run
-counts against the rate.
+chat's live run, the owner's rate, the owner's live runs, the queue depth, and the memory of Redis.
+Only an admitted run counts against the rate.
 """
 
 from dataclasses import dataclass
 from hashlib import sha256
 
-from shared.errors import IdempotencyMismatch, QueueFull, TooManyRuns
+from shared.errors import IdempotencyMismatch, QueueFull, StorageFull, TooManyRuns
 from shared.limits import rate_limit
 from shared.queue.job import RunChat, encode_job
 from shared.rate_limit_status import RateLimitStatus
@@ -87,6 +87,7 @@ class Admission:
             RateLimited: if the owner has started too many runs.
             TooManyRuns: if the owner has too many live runs.
             QueueFull: if too many runs wait in the queue.
+            StorageFull: if Redis has too little memory left.
             IdempotencyMismatch: if the key was used for another request.
         """
         queue = keys.queue(run.queue)
@@ -111,6 +112,7 @@ class Admission:
             burst=limits.burst,
             max_live_runs=limits.live_runs,
             max_queue_depth=limits.queue_depth,
+            max_memory_share=limits.redis_memory,
         )
         return _outcome(await self._run_script(run, parameters), limits)
 
@@ -162,6 +164,8 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNe
             raise _too_many_runs(int(number), limits)
         case b"queue":
             raise QueueFull(retry_after=_retry_after(int(number)))
+        case b"memory":
+            raise StorageFull
         case b"mismatch":
             raise IdempotencyMismatch
         case _:

@@ -45,6 +45,8 @@ class AdmissionParameters(TypedDict):
     burst: int
     max_live_runs: int
     max_queue_depth: int
+    #: Share of the server's memory limit; 0: no limit.
+    max_memory_share: float
 
 
 _STATE = """
@@ -92,6 +94,15 @@ local function check_live_runs()
   if count_live() >= max_live_runs then return {'runs', '', '', oldest_age(live_runs)} end
 end
 
+local function memory_is_short()
+  if max_memory_share == 0 then return false end
+  local info = redis.pcall('INFO', 'memory')
+  if type(info) ~= 'string' then return false end  -- not permitted on some hosted servers
+  local used = tonumber(string.match(info, 'used_memory:(%d+)') or '0')
+  local limit = tonumber(string.match(info, 'maxmemory:(%d+)') or '0')
+  return limit > 0 and used + #payload > limit * max_memory_share
+end
+
 local function decide()
   if redis.call('EXISTS', admission_mark) == 1 then return admitted(run_id, superseded_before()) end
   if idempotency then
@@ -111,6 +122,7 @@ local function decide()
   if max_queue_depth > 0 and redis.call('ZCOUNT', queue, '-inf', now) >= max_queue_depth then
     return {'queue', '', '', oldest_age(queue)}
   end
+  if memory_is_short() then return {'memory', '', '', 0} end
 end
 
 local function admit()

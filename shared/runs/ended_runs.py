@@ -43,7 +43,8 @@ class EndedRuns:
         return [run_id.decode(errors="replace") for run_id in ids]
 
 
-@redis_script("""
+@redis_script(
+    """
 local now = now_ms()
 redis.call('ZADD', ended_runs, now, run_id)
 redis.call('ZREMRANGEBYSCORE', ended_runs, '-inf', now - ttl_ms)
@@ -52,7 +53,9 @@ if failed == 0 then return end
 redis.call('LPUSH', failed_runs, run_id)
 redis.call('LTRIM', failed_runs, 0, max_failed - 1)
 redis.call('PEXPIRE', failed_runs, ttl_ms)
-""")
+""",
+    when_full=True,
+)
 def _add(
     *, ended_runs: Key, failed_runs: Key, run_id: str, failed: int, max_failed: int, ttl_ms: int
 ) -> None: ...

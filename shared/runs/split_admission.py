@@ -13,8 +13,10 @@ new run records which run it supersedes, and its first attempt stores the stop a
 
 import structlog
 
+from shared.errors import StorageFull
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
+from shared.redis.stream_memory import StreamMemory
 from shared.runs.admission import Admission, decode_field
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit_split
 from shared.runs.run import Run
@@ -27,9 +29,12 @@ _MARK_MS = 120_000
 
 
 class SplitAdmission(Admission):
-    def __init__(self, redis: Redis, runs: RunStore, *, live_ttl: float) -> None:
+    def __init__(
+        self, redis: Redis, runs: RunStore, memory: StreamMemory, *, live_ttl: float
+    ) -> None:
         super().__init__(redis, live_ttl=live_ttl)
         self._runs = runs
+        self._memory = memory
 
     def _mark(self, run_id: str) -> str:
         return keys.admitted(run_id)
@@ -49,6 +54,8 @@ class SplitAdmission(Admission):
             )
             verdict, text, other, _ = reply
             if verdict == b"store_run":
+                if stored is None and await self._memory.is_short(parameters["max_memory_share"]):
+                    raise StorageFull
                 stored = await self._store(run, stored, decode_field(other))
             if verdict not in (b"read_states", b"store_run"):
                 break

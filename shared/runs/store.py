@@ -164,41 +164,54 @@ def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
 
 # These scripts do nothing if the run's hash has expired: writing would leave a fragment of it that
 # has no TTL.
-@redis_script("""
+@redis_script(
+    """
 if redis.call('EXISTS', run) == 1 then redis.call('HINCRBY', run, 'stop_requests', 1) end
-""")
+""",
+    when_full=True,
+)
 def _request_stop(*, run: Key) -> None: ...
 
 
-@redis_script("""
+@redis_script(
+    """
 if redis.call('EXISTS', run) == 1 then redis.call('HSET', run, field, value) end
-""")
+""",
+    when_full=True,
+)
 def _set_field(*, run: Key, field: str, value: str) -> None: ...
 
 
 # An attempt ends once, even if the call is repeated. The field holds its outcome, code and end.
-@redis_script("""
+@redis_script(
+    """
 if redis.call('EXISTS', run) == 0 then return end
 local text = table.concat({outcome, code, string.format('%d', now_ms())}, ' ')
 if redis.call('HSETNX', run, field, text) == 1 and counter ~= '' then
   redis.call('HINCRBY', run, counter, 1)
 end
-""")
+""",
+    when_full=True,
+)
 def _write_end(*, run: Key, field: str, outcome: str, code: str, counter: str) -> None: ...
 
 
-@redis_script("""
+@redis_script(
+    """
 if redis.call('EXISTS', run) == 0 then return false end
 local previous = redis.call('HGET', run, 'trace')
 if trace == '' then redis.call('HDEL', run, 'trace')
 else redis.call('HSET', run, 'trace', trace) end
 return previous
-""")
+""",
+    when_full=True,
+)
 def _swap_trace(*, run: Key, trace: str) -> bytes | None: ...
 
 
 # The time of the first hand-back is kept until the next attempt begins.
-@redis_script("""
+@redis_script(
+    """
 local state = redis.call('HGET', run, 'state')
 if state ~= 'queued' and state ~= 'running' then return false end
 local attempts = redis.call('HGET', run, 'attempts')
@@ -209,7 +222,9 @@ if before ~= attempts then
   redis.call('HSET', run, 'handed_back', attempts .. ' ' .. string.format('%d', now))
 end
 return now - since
-""")
+""",
+    when_full=True,
+)
 def _hand_back(*, run: Key) -> int | None: ...
 
 

@@ -68,9 +68,11 @@ class Stores:
     @property
     def admission(self) -> Admission:
         if self.split:
+            from shared.redis.stream_memory import StreamMemory  # noqa: PLC0415
             from shared.runs.split_admission import SplitAdmission  # noqa: PLC0415
 
-            return SplitAdmission(self.queue_redis, self.runs, live_ttl=self.live_ttl)
+            memory = StreamMemory(self.each_stream_node)
+            return SplitAdmission(self.queue_redis, self.runs, memory, live_ttl=self.live_ttl)
         return Admission(self.queue_redis, live_ttl=self.live_ttl)
 
     @property

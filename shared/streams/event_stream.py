@@ -163,6 +163,7 @@ class RedisEventStream:
         self._redis = redis
         self._cluster = cluster
         self._append = scripts.append_sharded if cluster else scripts.append
+        self._append_last = scripts.append_last_sharded if cluster else scripts.append_last
         self._live_ttl_ms = int(live_ttl * 1000)
         self._retention_ms = int(retention * 1000)
 
@@ -209,10 +210,11 @@ class RedisEventStream:
         return verdicts
 
     async def _send(self, appends: Sequence[Append], *, with_text: bool = False) -> list[object]:
-        add_to = self._append.add_text_to if with_text else self._append.add_to
         async with self._redis.pipeline(transaction=False) as pipe:
             for append in appends:
                 closure = append.closure
+                script = self._append_last if closure else self._append
+                add_to = script.add_text_to if with_text else script.add_to
                 add_to(
                     pipe,
                     stream=keys.stream(append.run_id),

@@ -67,9 +67,13 @@ def _append(
 #: Publishes new entries as lines `<id> <event>` on the channel with the stream's name.
 #: Returns why it refused the append, or whether a stop was requested (0 or 1).
 append = redis_script(_TAIL, _APPEND)(_append)
+#: The same for appends that end a run.
+append_last = redis_script(_TAIL, _APPEND, when_full=True)(_append)
 
 #: The same with sharded pub/sub, for a cluster.
-append_sharded = redis_script(_TAIL, _APPEND.replace("'PUBLISH'", "'SPUBLISH'"))(_append)
+_SHARDED = _APPEND.replace("'PUBLISH'", "'SPUBLISH'")
+append_sharded = redis_script(_TAIL, _SHARDED)(_append)
+append_last_sharded = redis_script(_TAIL, _SHARDED, when_full=True)(_append)
 
 
 # Starts a new attempt. Returns nil if the run has ended or is unknown. A repeated call with the
@@ -101,6 +105,7 @@ return {attempt, offset, count('stop_requests'), now - started,
   redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or '',
   crashed, string.match(previous[2] or '', '^%S*')}
 """,
+    when_full=True,
 )
 def take_over(
     *, stream: Key, run: Key, ttl_ms: int, nonce: str, worker: str

@@ -112,6 +112,24 @@ async def test_append_to_a_full_server_raises_and_writes_nothing(
     assert await harness.payloads(run_id) == [b"a", b"b"]
 
 
+async def test_run_can_be_stopped_and_ended_on_a_full_server(
+    redis: Redis, harness: StreamHarness
+) -> None:
+    run_id, takeover = await harness.begin_run()
+    await redis.execute_command("CONFIG", "SET", "maxmemory", 1)
+    try:
+        await harness.runs.request_stop(run_id)
+        again = await harness.stream.take_over(run_id)
+        closure = Closure(RunState.CANCELLED)
+        ended = await harness.append(Append(run_id, again.attempt, 1, [DONE], closure))
+    finally:
+        await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
+
+    assert again.attempt == takeover.attempt + 1
+    assert ended is True
+    assert (await harness.run(run_id)).state is RunState.CANCELLED
+
+
 async def test_keys_of_a_run_share_a_hash_tag() -> None:
     run = new_run("some-run")
 

@@ -25,6 +25,7 @@ class HarnessLimits(TypedDict, total=False):
     burst: int
     live_runs: int
     queue_depth: int
+    redis_memory: float
 
 
 class AdmissionHarness:

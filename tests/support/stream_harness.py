@@ -1,15 +1,18 @@
 """The implementations of the event stream, each with the store of its runs."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
-from fakeredis import FakeAsyncRedis
+from fakeredis import FakeAsyncRedis, FakeServer
 
 from shared.redis.client import Redis
 from shared.redis.cluster_client import ClusterClient
+from shared.redis.scripts import WHEN_FULL, RedisScript
+from shared.runs import store
 from shared.runs.run import Run
 from shared.runs.store import RunStore
+from shared.streams import scripts
 from shared.streams.event_stream import (
     Append,
     EventStream,
@@ -75,6 +78,17 @@ def redis_harness(redis: Redis) -> StreamHarness:
 
 @asynccontextmanager
 async def fakeredis_harness() -> AsyncGenerator[StreamHarness]:
-    redis = cast("Redis", FakeAsyncRedis())
+    server = FakeServer()
+    for script in _scripts():  # fakeredis does not support flags in the first line
+        text = script.text.removeprefix(WHEN_FULL)
+        server.script_cache[script.sha.encode()] = text.encode()
+    redis = cast("Redis", FakeAsyncRedis(server=server))
     yield redis_harness(redis)
     await redis.aclose()
+
+
+def _scripts() -> Iterator[RedisScript[..., Any]]:
+    for module in (scripts, store):
+        for value in vars(module).values():
+            if isinstance(value, RedisScript):
+                yield value

@@ -41,6 +41,7 @@ for q, wakeup in ipairs(wakeups) do
 end
 return claimed
 """,
+    when_full=True,
 )
 def claim(
     *,
@@ -56,7 +57,8 @@ def claim(
 
 # Renews the leases of jobs, and returns the ids of those that another worker holds or that have
 # left the queue. A lease that expired without another claim is renewed.
-@redis_script("""
+@redis_script(
+    """
 local now = now_ms()
 local lost = {}
 for _, id in ipairs(job_ids) do
@@ -71,7 +73,9 @@ for _, id in ipairs(job_ids) do
   end
 end
 return lost
-""")
+""",
+    when_full=True,
+)
 def renew(
     *, queue: Key, lease_ms: int, lease_prefix: str, worker_id: str, job_ids: Arguments
 ) -> list[bytes]: ...
@@ -92,6 +96,7 @@ elseif redis.call('ZSCORE', queue, job_id) then
   push_wakeup(wakeup)
 end
 """,
+    when_full=True,
 )
 def release(
     *,
@@ -107,5 +112,5 @@ def release(
 
 
 # Puts back a wakeup token that a worker took but does not use.
-@redis_script(PUSH_WAKEUP, "push_wakeup(wakeup)")
+@redis_script(PUSH_WAKEUP, "push_wakeup(wakeup)", when_full=True)
 def return_token(*, wakeup: Key) -> None: ...

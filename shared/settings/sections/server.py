@@ -116,3 +116,10 @@ class LimitSettings(Section):
         ge=0,
         description="Maximum number of waiting runs of all owners; 0 means no limit",
     )
+    redis_memory: float = Field(
+        default=0.85,
+        ge=0,
+        le=1,
+        description="Share of the memory limit of Redis (`maxmemory`) above which no runs are "
+        "admitted, so that running ones can end; 0 means no limit",
+    )

@@ -106,6 +106,23 @@ async def _is_ready(sse: SseClient, api: Api, status: int) -> bool:
     return await sse.status(f"{api.url}/health/ready") == status
 
 
+async def test_nearly_full_redis_refuses_chats_and_ends_running_ones(
+    durable: System, sse: SseClient, name: str
+) -> None:
+    await durable.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]])
+    async with durable.redis() as redis, sse.ask(durable.chat, name, model=name) as stream:
+        events = await stream.until("text-delta")
+        used = (await redis.execute_command("INFO", "memory"))["used_memory"]
+        await redis.execute_command("CONFIG", "SET", "maxmemory", int(used / 0.9))
+        refusal = await sse.post(durable.chat, f"{name}-later", model=name)
+        await durable.upstream.release(name)
+        events += await stream.rest()
+
+    assert (refusal.status_code, refusal.json()["code"]) == (503, "storage_full")
+    check_whole(events)
+    assert text(events) == "Hello"
+
+
 async def test_reader_of_lost_events_gets_an_error_not_wrong_text(
     durable: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:

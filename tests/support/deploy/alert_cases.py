@@ -340,7 +340,7 @@ API_AND_REDIS = (
     AlertCase(
         "a node for streams fills up",
         ('MambaRedisMemory{node="two:6379"}',),
-        api={**STREAM_NODES, 'mamba_streams_memory_bytes{node="two:6379"}': "90"},
+        api={**STREAM_NODES, 'mamba_streams_memory_bytes{node="two:6379"}': "84"},
     ),
     AlertCase(
         "a node for streams is full",

@@ -1,16 +1,22 @@
 """Limits on admission: request rate, live runs of an owner, and queue depth."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 
-from shared.errors import QueueFull, RateLimited, TooManyRequests, TooManyRuns
+from shared.errors import QueueFull, RateLimited, StorageFull, TooManyRequests, TooManyRuns
 from shared.rate_limit_status import RateLimitStatus
 from shared.redis import keys
+from shared.redis.client import Redis
+from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted
 from shared.runs.run import Run
+from shared.streams.event_stream import Append, Closure
+from shared.streams.events import DONE
+from shared.streams.run_state import RunState
 from tests.support.admission_harness import (
     CHAT,
     OWNER,
@@ -214,3 +220,53 @@ async def test_concurrent_admissions_never_exceed_a_limit(
     assert sorted(await harness.queued_jobs()) == sorted(name.encode() for name in admitted_ids)
     runs: list[Run | None] = [await harness.runs.get(f"run-{number}") for number in range(50)]
     assert sorted(run.id for run in runs if run) == sorted(admitted_ids)
+
+
+# Memory of Redis
+
+
+@asynccontextmanager
+async def maxmemory(harness: AdmissionHarness, used_share: float) -> AsyncGenerator[None]:
+    """Set the memory limit of the servers of runs and queue so that this share of it is used."""
+    servers = {id(redis): redis for redis in (harness.redis, harness.logs)}.values()
+    for redis in servers:
+        await set_limit(redis, used_share)
+    try:
+        yield
+    finally:
+        for redis in servers:
+            await set_limit(redis, None)
+
+
+async def set_limit(redis: Redis, used_share: float | None) -> None:
+    nodes = redis.each if isinstance(redis, ClusterClient) else None
+    found = await nodes("INFO", "memory") if nodes else {}
+    used = max([info["used_memory"] for info in cast("Any", found).values()], default=0)
+    if nodes is None:
+        used = (await redis.execute_command("INFO", "memory"))["used_memory"]
+    limit = int(used / used_share) if used_share else 0
+    command = ("CONFIG", "SET", "maxmemory", limit)
+    await (nodes(*command) if nodes else redis.execute_command(*command))
+
+
+async def test_no_run_is_admitted_while_redis_is_nearly_full(harness: AdmissionHarness) -> None:
+    await harness.admit("live", chat=CHAT)
+    takeover = await harness.stream.take_over("live")
+    async with maxmemory(harness, used_share=0.95):
+        before = await harness.dump()
+        with pytest.raises(StorageFull):
+            await harness.admit("refused")
+        assert await harness.dump() == before
+        await harness.runs.request_stop("live")
+        closure = Closure(RunState.CANCELLED)
+        append = Append("live", takeover.attempt, 1, [DONE], closure)
+        assert await harness.stream.append(append) == [True]
+
+    assert (await harness.runs.states(["live"])) == {"live": RunState.CANCELLED}
+
+
+async def test_run_is_admitted_below_the_memory_limit(harness: AdmissionHarness) -> None:
+    async with maxmemory(harness, used_share=0.5):
+        assert isinstance(await harness.admit("one"), Admitted)
+    async with maxmemory(harness, used_share=0.95):
+        assert isinstance(await harness.admit("two", redis_memory=0), Admitted)

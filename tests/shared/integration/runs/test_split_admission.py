@@ -11,6 +11,7 @@ from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import Argument, Redis
 from shared.redis.cluster_client import ClusterClient
+from shared.redis.stream_memory import StreamMemory
 from shared.runs.admission import Admitted, Occupied
 from shared.runs.chat_index import ChatIndex
 from shared.runs.split_admission import SplitAdmission
@@ -61,6 +62,10 @@ class LossyRedis:
         return reply
 
 
+async def no_nodes(*_: Argument) -> dict[str, object]:
+    return {}
+
+
 class SplitAdmissionHarness:
     def __init__(self, queue: Redis, logs: ClusterClient) -> None:
         self.redis = queue
@@ -74,7 +79,9 @@ class SplitAdmissionHarness:
         self, name: str, *, queue: Any = None, supersede: bool = False, live_runs: int = 0
     ) -> object:
         run = new_run(name, owner=OWNER, chat_id=CHAT)
-        admission = SplitAdmission(queue or self.redis, self.runs, live_ttl=TTL)
+        admission = SplitAdmission(
+            queue or self.redis, self.runs, StreamMemory(no_nodes), live_ttl=TTL
+        )
         limits = LimitSettings(live_runs=live_runs)
         return await admission.admit(run, job_of(run), limits, supersede=supersede)
 
