@@ -104,16 +104,24 @@ async def test_entry_point_can_name_one_agent(site: Path) -> None:
         assert names(agents) == [*BUILT_IN, "weather"]
 
 
+#: The error of each broken package, and a part of its location.
 BROKEN = {
-    "raise ValueError('secret')": "ValueError",
-    "import no_such_module_secret": "ModuleNotFoundError",
-    "x = 1": "It contains no agent. Define one with @register_agent.",
-    "from mamba.agents import register_agent\nregister_agent('No!', description='')": "No!",
+    "raise ValueError('secret')": ("ValueError", "{package}.py:1"),
+    "x = 1\nimport no_such_module_secret": ("ModuleNotFoundError", "{package}.py:2"),
+    "x = 1": ("It contains no agent. Define one with @register_agent.", "sources.py:"),
+    "from mamba.agents import register_agent\nregister_agent('No!', description='')": (
+        "No!",
+        "definition.py:",
+    ),
 }
 
 
-@pytest.mark.parametrize(("module", "error"), BROKEN.items(), ids=BROKEN.values())
-async def test_broken_package_is_logged_and_skipped(site: Path, module: str, error: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "expected"), BROKEN.items(), ids=[error for error, _ in BROKEN.values()]
+)
+async def test_broken_package_is_logged_and_skipped(
+    site: Path, module: str, expected: tuple[str, str]
+) -> None:
     name = f"broken_{abs(hash(module))}"
     install(site, name, module)
 
@@ -123,12 +131,14 @@ async def test_broken_package_is_logged_and_skipped(site: Path, module: str, err
 
     [line] = [line for line in logs if line["event"] == "agents.entry_point_broken"]
     assert line["package"] == f"{name} 1.0"
+    error, location = expected
     assert error in line["error"]
+    assert location.format(package=name) in line["where"]
     assert "secret" not in str(line)
 
 
 BUILDS = {
-    "agents.broken": ("raise ValueError('no index')", "ValueError"),
+    "agents.broken": ("raise ValueError('secret')", "ValueError"),
     "agents.not_offered": ("raise AgentNotOffered('no index')", "no index"),
 }
 
@@ -142,7 +152,8 @@ async def test_agent_whose_build_fails_is_not_offered(
         "from mamba.agents import AgentNotOffered, register_agent\n"
         f"@register_agent('shut', description='')\ndef shut(context):\n    {build}\n"
     )
-    install(site, f"shut_{len(event)}", module)
+    package = f"shut_{len(event)}"
+    install(site, package, module)
 
     with capture_logs() as logs:
         async with offered() as agents:
@@ -150,37 +161,9 @@ async def test_agent_whose_build_fails_is_not_offered(
 
     [line] = [line for line in logs if line["event"] == event]
     assert reason in (line.get("error"), line.get("reason"))
+    assert event != "agents.broken" or line["where"].endswith(f"{package}.py:4")
+    assert "secret" not in str(line)
     assert "entry point" in line["origin"]
-
-
-async def test_build_error_is_logged_by_type_and_location(site: Path) -> None:
-    module = (
-        "from mamba.agents import register_agent\n"
-        "@register_agent('shut', description='')\n"
-        "def shut(context):\n    raise ValueError('secret')\n"
-    )
-    install(site, "shut_secret", module)
-
-    with capture_logs() as logs:
-        async with offered():
-            pass
-
-    [line] = [line for line in logs if line["event"] == "agents.broken"]
-    assert line["error"] == "ValueError"
-    assert line["where"].endswith("shut_secret.py:4")
-    assert "'secret'" not in str(line)
-
-
-async def test_failed_import_is_logged_with_its_location(site: Path) -> None:
-    install(site, "half_installed", "x = 1\nimport no_such_module\n")
-
-    with capture_logs() as logs:
-        async with offered():
-            pass
-
-    [line] = [line for line in logs if line["event"] == "agents.entry_point_broken"]
-    assert line["error"] == "ModuleNotFoundError"
-    assert line["where"].endswith("half_installed.py:2")
 
 
 async def test_agent_without_text_output_is_not_offered(site: Path) -> None:
