@@ -33,23 +33,21 @@ class JobQueue:
 
     async def defer(self, run_id: str, *, seconds: float, queue: str = keys.MAIN_QUEUE) -> None:
         """Make a deferred job due in `seconds`. A job that is due or held stays unchanged."""
-        await _defer(
-            self._redis,
-            queue=keys.queue(queue),
-            lease=keys.lease(run_id),
-            job_id=run_id,
-            delay_ms=int(seconds * 1000),
-        )
+        await self._set_due(run_id, queue, delay_ms=int(seconds * 1000))
 
     async def make_due(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
         """Make a deferred job due now, unless a worker holds it."""
+        await self._set_due(run_id, queue, delay_ms=0)
+
+    async def _set_due(self, run_id: str, queue: str, *, delay_ms: int) -> None:
         zset = keys.queue(queue)
-        await _make_due(
+        await _set_due(
             self._redis,
             queue=zset,
             wakeup=keys.wakeup(zset),
             lease=keys.lease(run_id),
             job_id=run_id,
+            delay_ms=delay_ms,
         )
 
     async def requeue(
@@ -113,21 +111,12 @@ def _enqueue_title(
 local now = now_ms()
 local due = redis.call('ZSCORE', queue, job_id)
 if not due or tonumber(due) <= now or redis.call('EXISTS', lease) == 1 then return end
-redis.call('ZADD', queue, now, job_id)
-push_wakeup(wakeup)
+redis.call('ZADD', queue, now + delay_ms, job_id)
+if delay_ms == 0 then push_wakeup(wakeup) end
 """,
     when_full=True,
 )
-def _make_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str) -> None: ...
-
-
-@redis_script("""
-local now = now_ms()
-local due = redis.call('ZSCORE', queue, job_id)
-if not due or tonumber(due) <= now or redis.call('EXISTS', lease) == 1 then return end
-redis.call('ZADD', queue, now + delay_ms, job_id)
-""")
-def _defer(*, queue: Key, lease: Key, job_id: str, delay_ms: int) -> None: ...
+def _set_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str, delay_ms: int) -> None: ...
 
 
 # The queue's TTL is at least the job's.

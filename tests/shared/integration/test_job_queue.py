@@ -20,7 +20,6 @@ from tests.support.fakes.jobs import lease_job, main_depth, put_job
 from tests.support.fakes.recorder import Recorder
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.processes import Valkey
-from tests.support.wait import until
 
 OWNER = "owner-1"
 CHAT = "chat-1"
@@ -189,16 +188,22 @@ async def test_released_job_is_due_and_wakes_one_worker(redis: Redis, queue: Job
     assert await redis.execute_command("LLEN", keys.wakeup(keys.QUEUE)) == 1
 
 
-async def test_deferred_job_can_be_deferred_further(redis: Redis, queue: JobQueue) -> None:
+async def test_deferred_job_is_due_at_its_new_time(redis: Redis, queue: JobQueue) -> None:
     await put_job(redis, "job", due=60_000)
+    before = float(await redis.execute_command("ZSCORE", keys.QUEUE, "job"))
 
-    await queue.defer("job", seconds=0.001)
+    await queue.defer("job", seconds=120)
 
-    async def is_due() -> bool:
-        return (await main_depth(redis)).waiting == 1
+    due = float(await redis.execute_command("ZSCORE", keys.QUEUE, "job"))
+    assert before + 50_000 < due <= before + 120_000
+    assert not await redis.execute_command("EXISTS", keys.wakeup(keys.QUEUE))
 
-    await until(is_due)
+
+async def test_due_job_is_not_deferred(redis: Redis, queue: JobQueue) -> None:
+    await put_job(redis, "job", due=0)
+
     await queue.defer("job", seconds=60)
+
     assert (await main_depth(redis)).waiting == 1
 
 
