@@ -137,8 +137,13 @@ async def test_call_waits_for_keys_split_by_a_migration(
 ) -> None:
     await write(client, "{split}", "a")
     target = await migrate(cluster, "{split}", finish=False)
+    await client.each("CONFIG RESETSTAT")
+
+    async def was_refused() -> bool:
+        return "TRYAGAIN" in str(await client.each("INFO", "errorstats"))
+
     call = asyncio.create_task(read_pair(client, first="{split}", second="{split}:later"))
-    await asyncio.sleep(0.1)
+    await until(was_refused)
 
     await write(client, "{split}:later", "b")
 

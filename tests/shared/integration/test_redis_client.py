@@ -12,6 +12,7 @@ from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect, open_pool
 from shared.redis.scripts import Key, redis_script
 from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey, stop_all
+from tests.support.wait import until
 
 
 @pytest.mark.parametrize("scheme", ["redis", "unix"])
@@ -76,8 +77,13 @@ async def _write_after_reset() -> None:
         pool = open_pool(f"redis://{host}:{port}/0", name="", max_connections=1)
         connection = pool.make_connection()
         await connection.connect()
+        transport = connection._writer.transport  # pyright: ignore[reportPrivateUsage, reportOptionalMemberAccess]
         await connection.send_packed_command([b"PING\r\n"], check_health=False)
-        await asyncio.sleep(0.1)  # uvloop closes the transport; redis-py does not see it
+
+        async def is_closing() -> bool:
+            return transport.is_closing()
+
+        await until(is_closing)  # uvloop closes the transport; redis-py does not see it
         assert connection.is_connected
         with pytest.raises(REDIS_UNAVAILABLE, match="reset"):
             await connection.send_packed_command([b"PING\r\n"], check_health=False)
