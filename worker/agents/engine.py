@@ -232,6 +232,9 @@ class _StepWriter:
                     # call, with the same idempotency key, instead of asking the model again.
                     await self._writer.drain()
         self._mapper.end_step()
+        # The next model request starts when the results are stored. If another worker has taken
+        # over the run meanwhile, the stream refuses them and this attempt ends.
+        await self._writer.drain()
 
 
 def _deps(job: RunChat) -> AgentRun:

@@ -30,6 +30,7 @@ from tests.support.run_chat_harness import (
     start,
     text_of,
 )
+from tests.support.wait import until
 from worker.agents.definition import AgentDefinition
 from worker.agents.usage import UsageMeter
 from worker.jobs.running_runs import Interrupt
@@ -163,6 +164,33 @@ async def test_tool_does_not_start_while_redis_is_unavailable(
     await harness.run([LOOK], ["Hello"])
 
     assert keys == [f"{RUN}:call-1:1"]
+
+
+async def test_next_model_request_waits_until_tool_results_are_stored(
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.definition, harness.agent = PLAIN, looking([])
+    models, append, available = ScriptedModels([LOOK], ["Hello"]), harness.stream.append, False
+    refused: list[int] = []
+
+    async def unavailable(*appends: Append) -> list[bool | Exception]:
+        results = any(b"tool-output-available" in entry for a in appends for entry in a.entries)
+        if results and not available:
+            refused.append(len(models.requests))
+            raise RedisConnectionError("away")
+        return await append(*appends)
+
+    async def retried() -> bool:
+        return len(refused) > 2
+
+    monkeypatch.setattr(harness.stream, "append", unavailable)
+    task = asyncio.create_task(start(harness.runner(models=models)))
+    await until(retried)
+    available = True
+    await task
+
+    assert set(refused) == {1}
+    assert text_of(await harness.log()) == "Hello"
 
 
 async def test_step_limit_covers_all_attempts(harness: RunChatHarness) -> None:
