@@ -21,6 +21,8 @@ def pair_tool_calls(messages: Sequence[UIMessage]) -> None:
             part: object = located.part
             if isinstance(part, SeparateCall):
                 if message.role == "assistant":
+                    if part.has_result:
+                        continue
                     calls.setdefault(part.call_id, []).append(located)
                     _leave_out(waiting.pop(part.call_id, ()))
                 else:

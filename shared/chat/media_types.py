@@ -11,9 +11,7 @@ TEXT = "text/plain"
 
 _STANDARD_NAMES = {
     "": UNKNOWN,
-    "*/*": UNKNOWN,
     "binary/octet-stream": UNKNOWN,
-    "image/*": UNKNOWN,
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
     "image/x-png": "image/png",
@@ -60,8 +58,14 @@ def is_allowed(media_type: str, patterns: Sequence[str]) -> bool:
 
 
 def normalize_media_type(media_type: str) -> str:
-    """Return the media type in lowercase, without parameters, and by its standard name."""
+    """Return the media type in lowercase, without parameters, and by its standard name.
+
+    Without a subtype, as in `image` and `image/*`, it is unknown, except for texts.
+    """
     bare = media_type.partition(";")[0].strip().lower()
+    kind, _, name = bare.partition("/")
+    if kind and name in ("", "*"):  # the AI SDK 7 allows types without a subtype
+        return TEXT if kind == "text" else UNKNOWN
     return _STANDARD_NAMES.get(bare, bare)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 from pydantic_ai._ssrf import safe_download
+from pydantic_ai._utils import is_text_like_media_type
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import (
     BinaryContent,
@@ -19,6 +20,7 @@ from pydantic_ai.messages import (
 )
 
 from shared.chat.media_types import (
+    TEXT,
     UNKNOWN,
     WrongMediaType,
     declared_charset,
@@ -59,6 +61,7 @@ def binary_content(
         raise UserError(str(error)) from None
     if is_text(media_type):
         content = decode_text(content, declared_charset(declared_type) or charset).encode()
+        media_type = media_type if is_text_like_media_type(media_type) else TEXT
     return BinaryContent(content, media_type=media_type, identifier=name)
 
 

@@ -132,7 +132,8 @@ def _without_repeated_calls(fields: _Fields) -> _Fields:
     calls: object = fields.get("tool_calls")
     if not isinstance(content, list) or not isinstance(calls, list):
         return fields
-    blocks = [item for item in cast("list[object]", content) if _field(item, "type") == "tool_use"]
+    kinds = ("tool_use", "tool_call")
+    blocks = [item for item in cast("list[object]", content) if _field(item, "type") in kinds]
     known = [_field(block, "id") for block in blocks if _field(block, "id")]
     rest = [call for call in cast("list[object]", calls) if _field(call, "id") not in known]
     return {**fields, "tool_calls": rest}

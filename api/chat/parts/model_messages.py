@@ -13,6 +13,8 @@ from api.chat.parts.unusable import TAG_PREFIX
 from api.http.body_model import RequestModel
 from shared.chat import messages
 
+_MEDIA_TYPE = AliasChoices("mediaType", "mimeType", "mime_type")
+
 
 class RefusalPart(RequestModel):
     refusal: str
@@ -34,10 +36,10 @@ class UrlPart(RequestModel):
 
 
 class ImagePart(RequestModel):
-    """The AI SDK's model messages: `image` is a URL or base64."""
+    """The AI SDK's model messages: `image` is a URL or base64. LangChain names it differently."""
 
-    image: FileSource
-    media_type: MediaType = Field("", validation_alias=AliasChoices("mediaType", "mimeType"))
+    image: FileSource = Field(validation_alias=AliasChoices("image", "url", "base64", "data"))
+    media_type: MediaType = Field("", validation_alias=_MEDIA_TYPE)
     filename: FileName = None
 
     def normalized(self) -> messages.FilePart:
@@ -45,10 +47,10 @@ class ImagePart(RequestModel):
 
 
 class InlineFile(RequestModel):
-    """The AI SDK 4 and model messages: `data` is a URL or base64."""
+    """The AI SDK 4, model messages and LangChain: `data` is a URL or base64."""
 
-    data: FileSource
-    media_type: MediaType = Field("", validation_alias=AliasChoices("mediaType", "mimeType"))
+    data: FileSource = Field(validation_alias=AliasChoices("data", "base64"))
+    media_type: MediaType = Field("", validation_alias=_MEDIA_TYPE)
     filename: FileName = None
 
     def normalized(self) -> messages.FilePart:

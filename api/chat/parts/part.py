@@ -46,7 +46,7 @@ _TAGS = {
     "document": "source",
     "input_audio": "audio",
     "dynamic-tool": "tool",
-    **dict.fromkeys(("tool-call", "tool_use"), "call"),
+    **dict.fromkeys(("tool-call", "tool_use", "tool_call"), "call"),
     **dict.fromkeys(("tool-result", "tool_result"), "result"),
     "tool-approval-request": "other",
     "tool-approval-response": "other",
@@ -54,7 +54,13 @@ _TAGS = {
 #: Tags of the types that stand for several shapes.
 _TAGS_BY_FIELD = {
     "tool-invocation": {"toolInvocation": "tool-invocation", "toolName": "invocation"},
-    "file": {"url": "file", "file_data": "file-data", "file": "nested-file", "data": "inline-file"},
+    "file": {
+        "url": "file",
+        "file_data": "file-data",
+        "file": "nested-file",
+        "data": "inline-file",
+        "base64": "inline-file",
+    },
     "input_file": {"file_data": "file-data"},
     "image": {"source": "source"},
     # Parts of tools with these names. Only the AI SDK's UI messages have a state.

@@ -4,9 +4,15 @@ OpenAI sends calls as `tool_calls` and each result as a message with the role `t
 model messages and Anthropic send both as parts. `api/chat/tool_pairing.py` joins them.
 """
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
-from pydantic import AliasChoices, Field, PrivateAttr, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 from pydantic_core import to_json
 
 from api.chat.parts.ai_sdk import tool_part
@@ -54,6 +60,19 @@ class SeparateCall(RequestModel):
     name: str = Field(validation_alias=AliasChoices("name", "toolName"))
     arguments: Nested = Field(None, validation_alias=AliasChoices("input", "args", "arguments"))
     _result: SeparateResult | None = PrivateAttr(None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_own_result(cls, value: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Complete the call with the result in the same part, as assistant-ui sends it."""
+        call = validate(value)
+        if isinstance(value, dict) and "result" in value:
+            call.complete(SeparateResult.model_validate(value))
+        return call
+
+    @property
+    def has_result(self) -> bool:
+        return self._result is not None
 
     def complete(self, result: SeparateResult) -> None:
         self._result = result

@@ -48,6 +48,24 @@ FILES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "AI SDK file": ({"type": "file", "data": PNG, "mediaType": "image/png"}, BARE, "image/png"),
     "AI SDK file URL": ({"type": "file", "data": URL, "mimeType": "image/png"}, URL, "image/png"),
+    "LangChain image": (
+        {"type": "image", "base64": PNG, "mime_type": "image/png"},
+        BARE,
+        "image/png",
+    ),
+    "LangChain image URL": ({"type": "image", "source_type": "url", "url": URL}, URL, ""),
+    "LangChain image data": (
+        {"type": "image", "source_type": "base64", "data": PNG, "mime_type": "image/png"},
+        BARE,
+        "image/png",
+    ),
+    "LangChain file": (
+        {"type": "file", "base64": PNG, "mime_type": "image/png"},
+        BARE,
+        "image/png",
+    ),
+    "AI SDK 7 type": ({"type": "file", "data": DATA, "mediaType": "image"}, DATA, "image"),
+    "AI SDK 7 type of a URL": ({"type": "file", "url": URL, "mediaType": "image"}, URL, "image"),
     "AI SDK 7 data": (
         {"type": "file", "data": {"type": "data", "data": PNG}, "mediaType": "image/png"},
         BARE,

@@ -123,6 +123,14 @@ PAIRS: dict[str, tuple[Any, Any, Any]] = {
         {"type": "tool", "tool_call_id": "a", "content": "21"},
         "21",
     ),
+    "LangChain block": (
+        {
+            "type": "ai",
+            "content": [{"type": "tool_call", "id": "a", "name": "f", "args": {"x": 1}}],
+        },
+        {"type": "tool", "tool_call_id": "a", "content": "21"},
+        "21",
+    ),
     "LangChain error": (
         openai_calls({"name": "f", "args": {"x": 1}, "id": "a", "type": "tool_call"}),
         {"role": "tool", "tool_call_id": "a", "content": "no", "status": "error"},
@@ -309,6 +317,21 @@ async def test_new_result_without_its_call_is_refused(message: Any, field: str) 
         await read(HI, message)
 
     assert caught.value.field == f"messages[1].{field}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "result"),
+    [
+        ({"result": {"t": 21}}, {"t": 21}),
+        ({"result": None}, None),
+        ({"result": "no", "isError": True}, "no"),
+    ],
+)
+async def test_result_in_the_part_of_the_call_is_used(fields: Any, result: Any) -> None:
+    call = {"type": "tool-call", "toolCallId": "a", "toolName": "f", "args": {"x": 1}, **fields}
+
+    _, answer, _ = await history(HI, assistant(call), HI)
+    assert answer == ("assistant", [("a", "f", {"x": 1}, result)])
 
 
 async def test_function_of_openai_is_paired_by_its_name() -> None:

@@ -157,7 +157,7 @@ def test_text_file_is_converted_to_utf_8(media_type: str) -> None:
         ("audio/wav", AudioUrl),
         ("video/mp4", VideoUrl),
         ("application/pdf", DocumentUrl),
-        ("nonsense", DocumentUrl),
+        ("application/nonsense", DocumentUrl),
     ],
 )
 def test_url_type_follows_the_media_type(
@@ -167,6 +167,20 @@ def test_url_type_follows_the_media_type(
 
     assert type(content) is kind
     assert (content.url, content.media_type) == ("https://a.test/x", media_type)
+
+
+def test_type_without_a_subtype_is_unknown() -> None:
+    [content] = user_content(chat.FilePart(media_type="image", url="https://a.test/x"))
+
+    assert isinstance(content, DocumentUrl)
+    assert content.media_type == "application/octet-stream"
+
+
+@pytest.mark.parametrize("media_type", ["text", "text/*", "x/json", "model/x+yaml", "message/json"])
+def test_text_of_an_unusual_type_is_plain_text(media_type: str) -> None:
+    part = chat.FilePart(media_type=media_type, url="data:,{}")
+
+    assert user_content(part) == [BinaryContent(b"{}", media_type="text/plain")]
 
 
 def test_order_of_texts_and_files_is_kept() -> None:
