@@ -40,7 +40,7 @@ _NOT_FOR_MODELS = frozenset({"file", "reasoning"})
 
 
 def _message_id(value: object) -> object:
-    """Return an id as text. Anything that is no id is ignored: only the last one is used."""
+    """Return an id as text. Other values are ignored: only the last message's id is used."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else None
@@ -127,13 +127,13 @@ class UIMessage(RequestModel):
 
     def located_parts(self) -> Iterator[LocatedPart]:
         """Yield the parts in the order in which models receive them."""
-        lists: dict[str, list[Any]] = {"experimental_attachments": self._attachments}
-        if not self.parts:
-            lists["toolInvocations"] = self._invocations
-        lists["parts" if self.parts else "content"] = self._content_parts
-        if not self.parts:
-            lists["attachments"] = self._attached
-            lists["tool_calls"] = self._calls
+        lists = {
+            "experimental_attachments": self._ai_sdk_v4_attachments,
+            "toolInvocations": self._invocations,
+            "parts" if self.parts else "content": self._content_parts,
+            "attachments": self._assistant_ui_attachments,
+            "tool_calls": self._calls,
+        }
         for field, parts in lists.items():
             yield from (LocatedPart(field, parts, index) for index in range(len(parts)))
 
@@ -151,11 +151,10 @@ class UIMessage(RequestModel):
 
     def normalized(self) -> chat_messages.Message:
         """Return the message in the form that workers receive."""
-        beside = [*self._attachments, *(self._invocations if not self.parts else ())]
+        beside = [*self._ai_sdk_v4_attachments, *self._invocations]
         before = [part for part in beside if not isinstance(part, Invocation)]
         calls = _calls_beside_content(part for part in beside if isinstance(part, Invocation))
-        after = () if self.parts else (*self._attached, *self._calls)
-        content = [*self._content_parts, *after]
+        content = [*self._content_parts, *self._assistant_ui_attachments, *self._calls]
         parts = (*self._convert(before), *calls, *self._convert(content))
         if self.role != "assistant":
             parts = tuple(part for part in parts if not isinstance(part, chat_messages.StepStart))
@@ -252,20 +251,21 @@ class UIMessage(RequestModel):
         return [UITextPart(text=content)] if isinstance(content, str) else content
 
     @property
-    def _attachments(self) -> list[Any]:
+    def _ai_sdk_v4_attachments(self) -> list[Any]:
         return self.experimental_attachments or []
 
+    # `parts` replaces the following fields.
     @property
-    def _attached(self) -> list[Any]:
-        return self.attachments or []
+    def _assistant_ui_attachments(self) -> list[Any]:
+        return [] if self.parts else self.attachments or []
 
     @property
     def _invocations(self) -> list[Any]:
-        return self.tool_invocations or []
+        return [] if self.parts else self.tool_invocations or []
 
     @property
     def _calls(self) -> list[Any]:
-        return self.tool_calls or []
+        return [] if self.parts else self.tool_calls or []
 
 
 def _calls_beside_content(calls: Iterable[Invocation]) -> Iterator[chat_messages.Part]:
