@@ -229,7 +229,7 @@ class _StepWriter:
                 self._mapper.on_tool_event(event)
                 if isinstance(event, FunctionToolCallEvent):
                     # The tool starts when its call is stored. A later attempt then makes the same
-                    # call, with the same idempotency key, instead of asking the model again.
+                    # call, with the same idempotency key, instead of calling the model again.
                     await self._writer.drain()
         self._mapper.end_step()
         # The next model request starts when the results are stored. If another worker has taken

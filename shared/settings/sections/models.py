@@ -111,7 +111,7 @@ class ModelProfileSettings(Section):
     )
     stream_usage: bool | None = Field(
         default=None,
-        description="Whether requests ask for token usage with `stream_options`",
+        description="Whether to request token usage with `stream_options`",
     )
     tool_choice: Literal["required", "auto", "never"] | None = Field(
         default=None,
