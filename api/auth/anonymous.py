@@ -6,7 +6,6 @@ requests in headers that pages cannot forge; requests from untrusted origins are
 """
 
 import re
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -14,6 +13,7 @@ from starlette.types import Scope
 from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Principal, owner_id
 from api.http.cors import is_foreign_page
+from shared.ip_addresses import is_loopback, parse_ip_address
 from shared.settings.live_settings import LiveSettings
 
 _ANONYMOUS = Principal(owner_id("none", "anonymous"), frozenset({OPERATOR}))
@@ -39,8 +39,8 @@ class AnonymousAuthenticator:
         A host that is an IP address is not resolved. Only on the loopback address, where no client
         needs another one, it is rejected too.
         """
-        is_known = is_loopback(name) or name in map(str.lower, self._live.now.auth.hosts)
-        if not is_known and (is_loopback(server) or not _is_address(name)):
+        is_known = is_loopback(name) or name in self._live.now.auth.hosts
+        if not is_known and (is_loopback(server) or parse_ip_address(name) is None):
             raise UntrustedOrigin(
                 "foreign_host",
                 "Without authentication, this server accepts requests to known hosts only. "
@@ -59,22 +59,3 @@ class AnonymousAuthenticator:
 def _name_of(host: str) -> str:
     match = _HOST.fullmatch(host.lower())
     return match["name"].strip("[]") if match else ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

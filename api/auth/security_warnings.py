@@ -2,7 +2,7 @@
 
 import structlog
 
-from api.auth.anonymous import is_loopback
+from shared.ip_addresses import is_loopback
 from shared.settings import Settings
 
 log = structlog.stdlib.get_logger()

@@ -150,7 +150,7 @@ def _report_end() -> Generator[None]:
 
 
 def _check_port(host: str, port: int) -> None:
-    """Fail before anything starts rather than when the API binds the port."""
+    """Fail before anything starts rather than when the API starts to listen on the port."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

@@ -1,6 +1,6 @@
 from typing import Literal, NamedTuple
 
-Status = Literal["ok", "warning", "wrong"]
+Status = Literal["ok", "warning", "error"]
 
 
 class Diagnosis(NamedTuple):

@@ -28,7 +28,7 @@ async def check_provider_live(
     async for result in check_live(provider, model):
         setting = _where(name, result.setting) if result.setting else ""
         fix = setting or ("" if result.passed else "see docs/models.md#servers")
-        yield Diagnosis(result.step, "ok" if result.passed else "wrong", result.finding, fix)
+        yield Diagnosis(result.step, "ok" if result.passed else "error", result.finding, fix)
 
 
 def _where(provider: str, setting: str) -> str:

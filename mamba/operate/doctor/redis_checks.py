@@ -55,7 +55,7 @@ async def check_stream_servers(deployment: Deployment) -> list[Diagnosis]:
         findings += _check_server("streams", name, reply, standalone=not node)
     if slots := stores.uncovered_slots:
         fix = "see CLUSTER NODES, and bring the missing node back"
-        findings.append(Diagnosis("streams", "wrong", f"no node serves {slots} hash slots", fix))
+        findings.append(Diagnosis("streams", "error", f"no node serves {slots} hash slots", fix))
     return findings + await _check_publishing(deployment)
 
 
@@ -69,7 +69,7 @@ async def _check_publishing(deployment: Deployment) -> list[Diagnosis]:
         return []  # reported by the check of its node
     except RedisError as error:
         fix = "allow the user of redis.streams_url the channels &mamba:*"
-        return [Diagnosis("streams", "wrong", str(error), fix)]
+        return [Diagnosis("streams", "error", str(error), fix)]
     return []
 
 
@@ -81,7 +81,7 @@ async def check_clock(deployment: Deployment) -> list[Diagnosis]:
         return [Diagnosis("clock", "ok", f"within {abs(skew) * 1000:.0f} ms of the Redis clock")]
     message = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the Redis clock"
     fix = "run NTP on both machines: token expiry depends on the clock"
-    return [Diagnosis("clock", "wrong", message, fix)]
+    return [Diagnosis("clock", "error", message, fix)]
 
 
 def _check_server(
@@ -90,7 +90,7 @@ def _check_server(
     """Check a server's reply to INFO. A `standalone` server must hold all keys."""
     if isinstance(reply, REDIS_UNAVAILABLE):
         message = f"{server} is unreachable: {reply}"
-        yield Diagnosis(part, "wrong", message, "start the server, or restore the connection")
+        yield Diagnosis(part, "error", message, "start the server, or restore the connection")
     elif not isinstance(reply, dict):
         message = f"{server} responds, but rejects INFO: its configuration was not checked"
         yield Diagnosis(part, "warning", message)
@@ -99,7 +99,7 @@ def _check_server(
         yield _check_version(part, server, info)
         if standalone and info.get("cluster_enabled"):
             message = f"{server} is a cluster node and holds only a part of the keys"
-            yield Diagnosis(part, "wrong", message, _CLUSTER_FIXES[part])
+            yield Diagnosis(part, "error", message, _CLUSTER_FIXES[part])
         yield from _check_role(part, info)
         yield from _check_memory(part, info)
         yield from _check_durability(part, info)
@@ -110,13 +110,13 @@ def _check_version(part: str, server: str, info: dict[str, Any]) -> Diagnosis:
     message = f"version {version} at {server}"
     if int(version.partition(".")[0]) >= _MIN_VERSION:
         return Diagnosis(part, "ok", message)
-    return Diagnosis(part, "wrong", message, f"upgrade to Redis or Valkey {_MIN_VERSION} or newer")
+    return Diagnosis(part, "error", message, f"upgrade to Redis or Valkey {_MIN_VERSION} or newer")
 
 
 def _check_role(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     if info.get("role") == "slave":
         message = "is a read-only replica"
-        yield Diagnosis(part, "wrong", message, f"set {_SETTINGS[part]} to its primary")
+        yield Diagnosis(part, "error", message, f"set {_SETTINGS[part]} to its primary")
 
 
 def _check_memory(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
@@ -124,7 +124,7 @@ def _check_memory(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     if limit and used >= SHARE.yellow * limit:
         yield Diagnosis(
             part,
-            "wrong" if used >= SHARE.red * limit else "warning",
+            "error" if used >= SHARE.red * limit else "warning",
             f"uses {used / limit:.0%} of its memory; new chats are rejected when it is full",
             "raise maxmemory, or shorten run.retention_seconds",
         )
@@ -135,7 +135,7 @@ def _check_durability(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     if policy != "noeviction":
         yield Diagnosis(
             part,
-            "wrong" if info.get("maxmemory") else "warning",
+            "error" if info.get("maxmemory") else "warning",
             f"evicts keys when its memory is full ({policy}), which loses answers",
             "set maxmemory-policy to noeviction",
         )

@@ -28,7 +28,7 @@ _CHECKS = (
     check_workers,
     check_providers,
 )
-_COLORS = {"ok": GREEN, "warning": YELLOW, "wrong": RED}
+_COLORS = {"ok": GREEN, "warning": YELLOW, "error": RED}
 
 
 async def diagnose(
@@ -46,14 +46,14 @@ async def diagnose(
             print_now(_line(finding, color=color))
     if as_json:
         print_now(json.dumps([finding.json() for finding in findings]))
-    return all(finding.status != "wrong" for finding in findings)
+    return all(finding.status != "error" for finding in findings)
 
 
 async def _findings() -> AsyncIterator[Diagnosis]:
     try:
         settings = load_settings()
     except SettingsError as error:
-        yield Diagnosis("settings", "wrong", str(error), "see docs/reference/configuration.md")
+        yield Diagnosis("settings", "error", str(error), "see docs/reference/configuration.md")
         return
     yield Diagnosis("settings", "ok", "valid")
     for finding in (*check_settings(settings), check_tracing(os.environ)):
@@ -64,7 +64,7 @@ async def _findings() -> AsyncIterator[Diagnosis]:
                 for finding in await check(deployment):
                     yield finding
     except CommandFailed as failure:
-        yield Diagnosis("redis", "wrong", str(failure), "start the server, or correct the setting")
+        yield Diagnosis("redis", "error", str(failure), "start the server, or correct the setting")
 
 
 def _line(finding: Diagnosis, *, color: bool) -> str:

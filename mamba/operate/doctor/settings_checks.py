@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from mamba.operate.doctor.diagnosis import Diagnosis
+from shared.ip_addresses import is_loopback
 from shared.providers.names import DEMO_HINT, has_usable_model
 from shared.settings import Settings
 from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
@@ -18,13 +19,13 @@ def check_settings(settings: Settings) -> Iterator[Diagnosis]:
             DEMO_HINT,
         )
     elif not has_usable_model(settings):
-        yield Diagnosis("model", "wrong", "no model is configured", "set OPENAI_API_KEY")
-    if settings.auth.mode == "none" and settings.server.host in ("0.0.0.0", "::"):
+        yield Diagnosis("model", "error", "no model is configured", "set OPENAI_API_KEY")
+    if settings.auth.mode == "none" and not is_loopback(settings.server.host):
         yield Diagnosis(
             "auth",
             "warning",
-            f"the API binds {settings.server.host} without authentication: anyone who can reach it "
-            "can send requests, and all clients share one owner",
+            f"the API listens on {settings.server.host} without authentication: anyone who can "
+            "reach it can send requests, and all clients share one owner",
             "see docs/operate/authentication.md",
         )
 

@@ -26,7 +26,7 @@ def _check_serving(system: SystemSnapshot) -> Diagnosis:
     serving = system.serving
     if not serving:
         message = "no worker is running, so chats are not answered"
-        return Diagnosis("workers", "wrong", message, "start one: mamba worker")
+        return Diagnosis("workers", "error", message, "start one: mamba worker")
     running = sum(worker.running for worker in serving)
     message = f"{len(serving)} alive, {running} of {system.slots} slots in use"
     if running >= system.slots:
@@ -57,13 +57,13 @@ def _check_queue(queue: QueueSnapshot) -> Diagnosis:
         message += f"; the oldest has waited for {queue.oldest_wait_ms / 1000:.0f} s"
     if not queue.workers:
         fix = f"start a worker with {queue.name} in worker.queues"
-        return Diagnosis(part, "wrong" if queue.waiting else "warning", message, fix)
+        return Diagnosis(part, "error" if queue.waiting else "warning", message, fix)
     if queue.full:
         fix = "start more workers that serve it, or raise worker.concurrency"
-        return Diagnosis(part, "wrong" if too_long else "warning", message, fix)
+        return Diagnosis(part, "error" if too_long else "warning", message, fix)
     if too_long:
         fix = "its workers have free slots: see MambaQueueStuck in docs/operate/runbook.md"
-        return Diagnosis(part, "wrong", message, fix)
+        return Diagnosis(part, "error", message, fix)
     return Diagnosis(part, "ok", message)
 
 
@@ -86,5 +86,5 @@ def _check_provider(name: str, report: ProviderReport | None) -> Diagnosis:
     if not report.healthy:
         fix = "see docs/reference/errors.md"
         reason = ". ".join(filter(None, (report.error, report.detail)))
-        return Diagnosis(part, "wrong", f"its probe failed: {reason}", fix)
+        return Diagnosis(part, "error", f"its probe failed: {reason}", fix)
     return Diagnosis(part, "ok", f"responds in {report.latency_ms:.0f} ms")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.api_key import hash_of
@@ -193,7 +193,7 @@ class AuthSettings(Section):
     mode: Literal["none", "api_key", "jwt"] = Field(
         default="none", description="Authentication mode: none, api_key or jwt"
     )
-    hosts: tuple[str, ...] = Field(
+    hosts: tuple[Annotated[str, StringConstraints(to_lower=True)], ...] = Field(
         default=(),
         description="Host names that requests may be sent to in mode none, besides localhost and, "
         "unless the API is reached at a loopback address, IP addresses",

@@ -23,7 +23,7 @@ async def test_doctor_names_a_waiting_queue_without_workers(
     findings = {finding.part: finding for finding in await check_workers(deployment)}
 
     unserved = findings["queue unserved"]
-    assert (unserved.status, findings["queue main"].status) == ("wrong", "ok")
+    assert (unserved.status, findings["queue main"].status) == ("error", "ok")
     assert "1 waiting, 0 running, 0 deferred, no worker serves it" in unserved.message
     assert unserved.fix == "start a worker with unserved in worker.queues"
     assert findings["queue main"].message.endswith("1 of 4 slots in use")

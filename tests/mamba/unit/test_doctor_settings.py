@@ -1,6 +1,9 @@
 import pytest
 
-from mamba.operate.doctor.settings_checks import check_tracing
+from mamba.operate.doctor.settings_checks import check_settings, check_tracing
+from shared.settings import Settings
+from shared.settings.sections.auth import AuthSettings
+from shared.settings.sections.server import ServerSettings
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,27 @@ def test_doctor_reports_where_traces_go(
     finding = check_tracing(environment)
 
     assert (finding.part, finding.status, finding.message) == ("tracing", status, message)
+
+
+def auth_findings(host: str, auth: AuthSettings) -> list[str]:
+    settings = Settings(server=ServerSettings(host=host), auth=auth)
+    return [found.message for found in check_settings(settings) if found.part == "auth"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5"])
+def test_doctor_reports_an_api_without_authentication(host: str) -> None:
+    [message] = auth_findings(host, AuthSettings())
+
+    assert message.startswith(f"the API listens on {host} without authentication: anyone who can ")
+
+
+@pytest.mark.parametrize(
+    ("host", "auth"),
+    [
+        ("127.0.0.1", AuthSettings()),
+        ("::1", AuthSettings()),
+        ("10.0.0.5", AuthSettings(mode="api_key")),
+    ],
+)
+def test_doctor_accepts_loopback_hosts_and_authentication(host: str, auth: AuthSettings) -> None:
+    assert auth_findings(host, auth) == []

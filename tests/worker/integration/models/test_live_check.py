@@ -44,5 +44,5 @@ async def test_rejected_tools_name_the_setting(upstream: Upstream) -> None:
     await upstream.clear()
     await upstream.script("m", [[{"text": ["unused"]}]], [ANSWER, refusal])
     found = (await findings(upstream, "m"))["tool call"]
-    assert (found.status, found.fix) == ("wrong", "set providers.scripted.profile.tools: false")
+    assert (found.status, found.fix) == ("error", "set providers.scripted.profile.tools: false")
     assert "reason=tools_unsupported" in found.message
