@@ -1,4 +1,4 @@
-"""The analysis reports few high findings for well-kept code, and only true ones."""
+"""Few high findings are reported in well-kept code, and only true ones."""
 
 import argparse
 from functools import cache

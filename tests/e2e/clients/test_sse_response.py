@@ -1,4 +1,4 @@
-"""The SSE response except its events: headers, heartbeats and refusals."""
+"""Headers, heartbeats, and refusals of the SSE response."""
 
 import asyncio
 
