@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from shared.redis.client import Redis
 from tests.support.isolation import Isolation
+from tests.support.isolation.key_expiry import check_that_keys_expire
 from tests.support.isolation.paused_machine import PausedMachine
 from tests.support.processes import Valkey
 from tests.support.redis_cluster import RedisCluster, SharedCluster
@@ -76,9 +77,3 @@ async def cluster(clusters: SharedCluster) -> AsyncGenerator[RedisCluster]:
     """An empty cluster. After the test, each key must have a TTL."""
     async with clusters.emptied() as cluster:
         yield cluster
-
-
-async def check_that_keys_expire(redis: Redis) -> None:
-    names: list[bytes] = await redis.execute_command("KEYS", "*")
-    without_ttl = [name for name in names if await redis.execute_command("PTTL", name) == -1]
-    assert not without_ttl, f"keys without a TTL: {without_ttl}"

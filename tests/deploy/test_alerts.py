@@ -1,7 +1,6 @@
 """The alerts: generated, valid, and firing exactly when expected, according to promtool."""
 
 import re
-import subprocess
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,11 @@ from shared.runs.failure_meanings import MEANINGS
 from tests.support.deploy.alert_cases import CASES
 from tests.support.deploy.alert_harness import AT, AlertCase
 from tests.support.deploy.helm import ROOT
-from tests.support.deploy.prometheus import find
+from tests.support.deploy.prometheus import promtool
 
 FOLDER = alerts.ALERTS.parent
 #: Labels that distinguish firing alerts.
 LABELS = "alertname, instance, queue, provider, code, model, node, task"
-
-
-def promtool(*arguments: str | Path) -> None:
-    command = [find("promtool"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def rules() -> list[dict[str, Any]]:

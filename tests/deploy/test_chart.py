@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import kubernetes_validate
 import pytest
@@ -14,9 +14,14 @@ from tests.support.deploy.helm import (
     CASES,
     CHART,
     KEDA,
+    REDIS,
     ROOT,
     ChartCase,
+    Object,
+    env,
     objects,
+    of_kind,
+    pods,
     template,
 )
 from tests.support.deploy.valkey_config import effective_config
@@ -30,29 +35,8 @@ CUSTOM_FIELDS = {
     "PrometheusRule": {"groups"},
 }
 VERSIONS = ("1.25", "1.31", "1.37")
-REDIS = ("--set", "redis.url=redis://redis:6379/0")
 
-Object = dict[str, Any]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-
-
-def of_kind(rendered: str, kind: str) -> dict[str, Object]:
-    """Return the objects of a kind by name, without the release prefix."""
-    found = (o for o in objects(rendered) if o["kind"] == kind)
-    return {o["metadata"]["name"].removeprefix("mamba-mamba-server").lstrip("-"): o for o in found}
-
-
-def pods(rendered: str) -> Iterator[Object]:
-    for found in objects(rendered):
-        if found["kind"] == "Pod":
-            yield found["spec"]
-        elif template := found.get("spec", {}).get("template"):
-            yield template["spec"]
-
-
-def env(deployment: Object) -> dict[str, str | None]:
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    return {variable["name"]: variable.get("value") for variable in container["env"]}
 
 
 def checksum(deployment: Object) -> str:

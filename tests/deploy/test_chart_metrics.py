@@ -9,9 +9,8 @@ import yaml
 
 from deploy import alerts
 from shared.settings import WorkerSettings
-from tests.deploy.test_alerts import promtool
-from tests.deploy.test_chart import REDIS, Object, env, of_kind
-from tests.support.deploy.helm import CHART, ChartCase, template
+from tests.support.deploy.helm import CHART, REDIS, ChartCase, Object, env, of_kind, template
+from tests.support.deploy.prometheus import promtool
 
 #: What a ConfigMap may hold.
 MEBIBYTE = 1024 * 1024

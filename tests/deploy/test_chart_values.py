@@ -8,8 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.test_chart import REDIS, Object, env, of_kind, pods
-from tests.support.deploy.helm import CHART, KEDA, ROOT, ChartCase, lint, template
+from tests.support.deploy.helm import (
+    CHART,
+    KEDA,
+    REDIS,
+    ROOT,
+    ChartCase,
+    Object,
+    env,
+    lint,
+    of_kind,
+    pods,
+    template,
+)
 
 GUIDE = ROOT / "docs/operate/deployment.md"
 POLICY = ("--set", "networkPolicy.enabled=true")

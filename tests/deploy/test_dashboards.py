@@ -11,9 +11,9 @@ import yaml
 
 from deploy import alerts
 from deploy.dashboards.files import FOLDER, dashboards
-from tests.deploy.test_alerts import promtool
 from tests.docs.test_metrics_page import defined
 from tests.support.deploy.helm import ROOT
+from tests.support.deploy.prometheus import promtool
 
 Json = dict[str, Any]
 

@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx2
 import pytest
@@ -20,28 +19,11 @@ from mamba.codegen.configuration_page import page
 from shared.errors import Refusal, TooManyRequests
 from shared.monitoring.snapshot import LONG_WAIT_MS, NOTICEABLE_WAIT_MS
 from shared.runs.finalize import LOST_TEXT
-from tests.worker.unit.models.test_run_failures import ALL_FAILURES
+from tests.support.reference.errors_page import ERRORS, FAILED
+from tests.support.reference.failures import ALL_FAILURES
 from worker.models import run_failures
 
 ROOT = Path(__file__).parents[2]
-ERRORS = (ROOT / "docs/reference/errors.md").read_text()
-
-
-class FailureRow(NamedTuple):
-    code: str
-    #: Statuses and classes of errors.
-    origin: str
-    text: str
-    retried: bool
-    retryable: bool
-
-
-FAILED = [
-    FailureRow(code, origin, text, bool(retried), bool(retryable))
-    for code, origin, text, retried, retryable in re.findall(
-        r"^\| `(\w+)` \| (.+?) \| (.+?) \| (yes)? *\| (yes)? *\|$", ERRORS, re.MULTILINE
-    )
-]
 
 
 def test_configuration_page_is_up_to_date() -> None:

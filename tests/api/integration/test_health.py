@@ -29,9 +29,9 @@ from shared.settings import (
 )
 from shared.settings.live_settings import LiveSettings
 from tests.shared.integration.test_metrics_history import no_queues
-from tests.shared.integration.test_workers import record
 from tests.support.fakes.jobs import lease_job, put_job
 from tests.support.fakes.proxy import Proxy
+from tests.support.fakes.workers import record
 from tests.support.processes import Valkey
 
 #: Disables the cache between requests.

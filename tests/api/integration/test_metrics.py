@@ -20,8 +20,8 @@ from shared.settings import (
     RedisSettings,
 )
 from tests.api.integration.test_health import client_of, report, settings
-from tests.shared.integration.test_workers import record
 from tests.support.fakes.proxy import Proxy
+from tests.support.fakes.workers import record
 from tests.support.processes import Valkey
 from tests.support.wait import until
 

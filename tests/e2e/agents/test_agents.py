@@ -15,10 +15,10 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.e2e.conftest import kill_process
 from tests.support.fakes.packages import install
 from tests.support.processes import ROOT, Api, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, chunks, text, types
+from tests.support.system.running_system import kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

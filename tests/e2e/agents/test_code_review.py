@@ -6,9 +6,9 @@ from base64 import b64encode
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Version
 from tests.support.sse_client import DONE, Json, SseClient
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

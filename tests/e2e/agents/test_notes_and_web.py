@@ -9,10 +9,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import kill_process
 from tests.support.fakes.pages import Pages
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, chunks, types
+from tests.support.system.running_system import kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

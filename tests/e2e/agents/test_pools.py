@@ -7,9 +7,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System, kill_process
 from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, check_whole, text
+from tests.support.system.running_system import System, kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

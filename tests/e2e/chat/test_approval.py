@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 
 from shared.redis import keys
-from tests.e2e.conftest import kill_process
 from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Result, Version
 from tests.support.fakes.packages import install
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import SseClient, SseEvent, check_whole, chunks, text, types
+from tests.support.system.running_system import kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

@@ -9,8 +9,8 @@ import pytest
 from shared.redis import keys
 from tests.e2e.chat import test_approval
 from tests.e2e.chat.test_approval import ApprovalSystem, body_of, history, pending, response
-from tests.e2e.conftest import kill_process
 from tests.support.sse_client import SseClient, error_code, text
+from tests.support.system.running_system import kill_process
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 
 from shared.api_key import hash_of, new_api_key
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient
 from tests.support.credentials import SECRET, secret_token, valid_claims
 from tests.support.processes import Api, start_all, stop_all
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

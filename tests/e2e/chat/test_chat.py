@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.sse_client import Json
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Result, Version
 from tests.support.sse_client import SseClient, chunks, types
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

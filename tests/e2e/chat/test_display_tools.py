@@ -8,9 +8,9 @@ import pytest
 
 from shared.agents.display.tools import DISPLAY_TOOLS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.sse_client import Json, SseClient, check_whole, chunks
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

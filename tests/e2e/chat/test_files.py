@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import System
-from tests.shared.unit.chat.test_media_types import JPEG, PDF, PNG
 from tests.support.ai_client.driver import VERSIONS, AiClient, Version
+from tests.support.fakes.media import JPEG, PDF, PNG
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, error_code, text
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.sse_client import SseClient
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

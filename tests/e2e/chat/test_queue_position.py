@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.sse_client import Json, SseClient, check_whole, text
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import AiClient, Json, Result, Version
+from tests.support.system.running_system import System
 from tests.support.upstream.quirks import Quirk
 from tests.support.upstream.rules import Rule
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.sse_client import (
     DONE,
@@ -17,6 +16,7 @@ from tests.support.sse_client import (
     message_id,
     text,
 )
+from tests.support.system.running_system import System
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

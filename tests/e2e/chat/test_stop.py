@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.sse_client import DONE, Json, SseClient, SseEvent, check_whole, text, types
+from tests.support.system.running_system import System
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from shared.redis import keys
-from tests.e2e.conftest import System
 from tests.support.processes import Api, start_all, stop_all
+from tests.support.system.running_system import System
 from tests.support.upstream.quirks import SERVERS
 from tests.support.wait import until
 

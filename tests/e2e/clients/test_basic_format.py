@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.sse_client import (
     DONE,
     Json,
@@ -20,6 +19,7 @@ from tests.support.sse_client import (
     text,
     types,
 )
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

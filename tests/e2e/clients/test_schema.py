@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
+from tests.support.system.running_system import System
 from tests.support.upstream.client import Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

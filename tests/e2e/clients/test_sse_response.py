@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.sse_client import DONE, SseClient, check_whole, error_detail, text, types
+from tests.support.system.running_system import System
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

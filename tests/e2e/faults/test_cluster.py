@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from shared.redis import keys
 from shared.redis.hash_slots import slot_of
-from tests.e2e.conftest import kill_process
 from tests.support.forked_program import CliResult, run_mamba
 from tests.support.processes import Api, Valkey, Worker, start_all
 from tests.support.redis_cluster import (
@@ -23,6 +22,7 @@ from tests.support.redis_cluster import (
     open_cluster,
 )
 from tests.support.sse_client import Json, SseClient, check_whole, text
+from tests.support.system.running_system import kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

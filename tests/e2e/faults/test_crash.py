@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System, empty_redis
 from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
 from tests.support.processes import Worker
 from tests.support.sse_client import Json, SseClient, SseEvent, check_whole, error_code, text, types
+from tests.support.system.running_system import System, empty_redis
 from tests.support.upstream.client import ReceivedRequest
 from tests.support.wait import until
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import kill_process
 from tests.support.processes import Api, Worker, start_all
 from tests.support.redis_sentinel import SentinelPair, open_sentinel_pair
 from tests.support.sse_client import SseClient, check_whole, text
+from tests.support.system.running_system import kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

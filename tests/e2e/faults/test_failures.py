@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.processes import ServerProcess
 from tests.support.sse_client import Json, SseClient, check_whole, error_code, text, types
+from tests.support.system.running_system import System
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -8,10 +8,10 @@ import pytest_asyncio
 
 from shared.redis import keys
 from shared.redis.client import Redis, connect
-from tests.e2e.conftest import System, kill_process
 from tests.support.ai_client.driver import AiClient
 from tests.support.processes import Api, Valkey, Worker, start_all
 from tests.support.sse_client import DONE, SseClient, SseEvent, check_whole, error_code, text
+from tests.support.system.running_system import System, kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

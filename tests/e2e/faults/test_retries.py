@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.docs.test_docs import FAILED
-from tests.e2e.conftest import System, empty_redis
+from tests.support.reference.errors_page import FAILED
 from tests.support.sse_client import Json, SseClient, check_whole, chunks, error_detail
+from tests.support.system.running_system import System, empty_redis
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,10 +7,10 @@ import time
 import httpx
 import pytest
 
-from tests.e2e.conftest import System, kill_process
 from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.processes import Api, Worker, start_all
 from tests.support.sse_client import Json, SseClient, Stream, check_whole, chunks, text
+from tests.support.system.running_system import System, kill_process
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.e2e.conftest import System
 from tests.support.sse_client import Json, SseClient, check_whole, error_detail, text
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from shared.redis import keys
-from tests.e2e.conftest import System
 from tests.support.fakes.proxy import Proxy
 from tests.support.forked_program import CliResult, run_mamba
 from tests.support.processes import MambaProcess, ServerProcess
 from tests.support.redis_cluster import SharedCluster
 from tests.support.sse_client import Json, SseClient, Stream, check_whole
+from tests.support.system.running_system import System
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

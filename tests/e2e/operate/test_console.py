@@ -11,11 +11,11 @@ import pytest
 from shared.api_key import hash_of, new_api_key
 from shared.monitoring.metrics_history import Sample
 from shared.redis import keys
-from tests.e2e.conftest import System, enqueue_run
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, Stream
+from tests.support.system.running_system import System, enqueue_run
 from web.page import SOURCE_DIR
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import System, enqueue_run, kill_process
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, Valkey, start_all, stop_all
+from tests.support.system.running_system import System, enqueue_run, kill_process
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

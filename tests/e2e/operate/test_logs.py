@@ -10,9 +10,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.sse_client import Json
+from tests.support.system.running_system import System
 from tests.support.tracing.traced import log_lines
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until

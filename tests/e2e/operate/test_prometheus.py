@@ -14,10 +14,10 @@ import yaml
 from deploy import alerts
 from deploy.dashboards.files import dashboards
 from tests.deploy.test_dashboards import panels, queries
-from tests.e2e.conftest import System, kill_process
 from tests.support.deploy.prometheus import find
 from tests.support.processes import ServerProcess, free_port
 from tests.support.sse_client import SseClient, check_whole
+from tests.support.system.running_system import System, kill_process
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import System, kill_process
 from tests.support.processes import Api, ServerProcess, Worker, start_all
 from tests.support.sse_client import Json, SseClient, check_whole, text
+from tests.support.system.running_system import System, kill_process
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from shared.redis import keys
-from tests.e2e.conftest import System
 from tests.support.sse_client import Json, SseClient, Stream, check_whole, text
+from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,8 +8,8 @@ from typing import Literal
 import httpx
 import pytest
 
-from tests.e2e.conftest import System, kill_process
 from tests.support.processes import Api, ServerProcess, free_port
+from tests.support.system.running_system import System, kill_process
 from tests.support.tracing.otlp_collector import Collector
 from tests.support.tracing.traced import ask, chat_request, log_lines, logged_events, open_system
 from tests.support.upstream.client import Upstream

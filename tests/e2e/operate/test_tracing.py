@@ -8,9 +8,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import System
 from tests.support.processes import Worker
 from tests.support.sse_client import Json, SseClient
+from tests.support.system.running_system import System
 from tests.support.tracing.otlp_collector import Collector
 from tests.support.tracing.traced import (
     ask,

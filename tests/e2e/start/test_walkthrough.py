@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import System, kill_process
-from tests.mamba.unit.test_config_report import CURRENT, HOME_FILE, KEY, PREVIOUS
+from tests.support.fakes.settings_files import CURRENT, HOME_FILE, KEY, PREVIOUS
 from tests.support.processes import ServerProcess, free_port
+from tests.support.system.running_system import System, kill_process
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -6,34 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Settings, load_settings
-
-KEY = "your-secret-key"
-
-CURRENT = """\
-server:
-  host: "127.0.0.1"
-  port: 8000
-openai:
-  default_model: "gpt-4o"
-auth:
-  mode: "api_key"
-  api_keys:
-    - key: "your-secret-key"
-      name: "dev-key"
-"""
-PREVIOUS = """\
-server:
-  host: "127.0.0.1"
-  port: 8000
-
-openai:
-  model: "gpt-4o"
-
-auth:
-  mode: "api_key"
-  api_key: "your-secret-key"
-"""
-HOME_FILE = "OPENAI_API_KEY=your-api-key\nMAMBA_AUTH__MODE=api_key\n"
+from tests.support.fakes.settings_files import CURRENT, HOME_FILE, KEY, PREVIOUS
 
 VARIABLES = {
     "OPENAI_API_KEY": ("sk-x", "openai.api_key"),

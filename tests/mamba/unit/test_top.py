@@ -15,7 +15,7 @@ from shared.processes.api_processes import ApiRecord
 from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
 from shared.runs.failure_meanings import MEANINGS
-from tests.worker.unit.models.test_run_failures import ALL_FAILURES
+from tests.support.reference.failures import ALL_FAILURES
 
 NOW = 1_800_000_000_000
 

@@ -17,7 +17,7 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.stores import Stores
 from shared.telemetry.metrics import DURATION_BUCKETS
-from tests.shared.integration.test_workers import record
+from tests.support.fakes.workers import record
 from tests.support.wait import until
 
 

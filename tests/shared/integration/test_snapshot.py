@@ -14,8 +14,8 @@ from shared.runs.store import RunStore
 from shared.runs.stores import Stores
 from shared.streams.run_state import RunState
 from tests.shared.integration.test_metrics_history import no_queues, now_ms, open_monitor
-from tests.shared.integration.test_workers import record
 from tests.support.fakes.proxy import Proxy
+from tests.support.fakes.workers import record
 from tests.support.processes import Valkey
 from tests.support.wait import until
 

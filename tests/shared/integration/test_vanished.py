@@ -9,7 +9,7 @@ from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis
 from tests.shared.integration.test_metrics_history import now_ms, open_monitor, open_sampler
-from tests.shared.integration.test_workers import record
+from tests.support.fakes.workers import record
 
 HOUR_MS = 3_600_000
 

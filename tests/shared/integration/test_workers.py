@@ -5,20 +5,9 @@ import socket
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis
+from tests.support.fakes.workers import record
 from tests.support.processes import Valkey, Worker, start_all, stop_all
 from tests.support.wait import until
-
-
-def record(worker_id: str, *, started_at: int = 0, running: int = 0) -> WorkerRecord:
-    return WorkerRecord(
-        id=worker_id,
-        host="host",
-        pid=1,
-        started_at=started_at,
-        queues=(keys.MAIN_QUEUE,),
-        running=running,
-        concurrency=4,
-    )
 
 
 def test_queues_are_keys_in_stored_records() -> None:

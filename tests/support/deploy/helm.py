@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,9 @@ ROOT = HERE.parents[2]
 CHART = ROOT / "helm" / "mamba-server"
 NAMESPACE = "chat"
 KEDA = "keda.sh/v1alpha1"
+REDIS = ("--set", "redis.url=redis://redis:6379/0")
+
+Object = dict[str, Any]
 
 
 class HelmMissingError(RuntimeError):
@@ -93,8 +97,27 @@ def _helm(*arguments: str) -> str:
     return done.stdout
 
 
-def objects(rendered: str) -> list[dict[str, Any]]:
+def objects(rendered: str) -> list[Object]:
     return [found for found in yaml.safe_load_all(rendered) if found]
+
+
+def of_kind(rendered: str, kind: str) -> dict[str, Object]:
+    """Return the objects of a kind by name, without the release prefix."""
+    found = (o for o in objects(rendered) if o["kind"] == kind)
+    return {o["metadata"]["name"].removeprefix("mamba-mamba-server").lstrip("-"): o for o in found}
+
+
+def pods(rendered: str) -> Iterator[Object]:
+    for found in objects(rendered):
+        if found["kind"] == "Pod":
+            yield found["spec"]
+        elif template := found.get("spec", {}).get("template"):
+            yield template["spec"]
+
+
+def env(deployment: Object) -> dict[str, str | None]:
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable.get("value") for variable in container["env"]}
 
 
 @cache

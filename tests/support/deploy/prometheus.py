@@ -78,3 +78,9 @@ def _apt_get(*command: str) -> None:
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
+
+
+def promtool(*arguments: str | Path) -> None:
+    command = [find("promtool"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

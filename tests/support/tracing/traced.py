@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.conftest import System, kill_process
 from tests.support.processes import Api, ServerProcess, Valkey, Worker
+from tests.support.system.running_system import System, kill_process
 from tests.support.tracing.otlp_collector import ReceivedSpan
 from tests.support.upstream.client import Upstream
 

@@ -14,7 +14,7 @@ from pydantic_ai.messages import BinaryContent, ImageUrl, ModelRequest, UserProm
 
 from shared.chat.messages import FilePart, Message, TextPart
 from shared.errors import FileTimeout
-from tests.shared.unit.chat.test_media_types import JPEG, PDF, PNG, WEBP, ZIP
+from tests.support.fakes.media import JPEG, PDF, PNG, WEBP, ZIP
 from tests.support.fakes.pages import Pages
 from tests.support.processes import Api, Valkey
 from worker.agents import files

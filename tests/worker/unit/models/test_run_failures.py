@@ -9,19 +9,14 @@ from pydantic_ai.models import download_item
 from yarl import URL
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
+from tests.support.reference.failures import ALL_FAILURES
 from worker.models import run_failures
 from worker.models.endpoint_errors import ModelBackendError, map_errors
-from worker.models.run_failures import INTERNAL, Failure, failure_of
+from worker.models.run_failures import INTERNAL, failure_of
 from worker.models.transport.error_texts import Reason
 from worker.models.transport.unusable_response import unusable
 
 SECRET = "sk-secret"
-#: All failures of runs except `lost`, which the API reports.
-ALL_FAILURES = frozenset(
-    {value for value in vars(run_failures).values() if isinstance(value, Failure)}
-    | {*run_failures.FAILURES_BY_ERROR.values(), *run_failures.FAILURES_BY_STATUS.values()}
-    | {*run_failures.FAILURES_BY_REASON.values()}
-)
 
 
 def http_error(status: int, body: object = None) -> exceptions.ModelHTTPError:

@@ -1,0 +1,1 @@
+"""The contents of reference pages, and what the code defines."""

@@ -1,0 +1,1 @@
+"""Whole systems of real processes, for end-to-end tests."""
