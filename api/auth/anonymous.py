@@ -13,7 +13,7 @@ from starlette.types import Scope
 from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Principal, owner_id
 from api.http.cors import is_foreign_page
-from shared.ip_addresses import is_loopback, parse_ip_address
+from shared.settings.ip_addresses import is_loopback, parse_ip_address
 from shared.settings.live_settings import LiveSettings
 
 _ANONYMOUS = Principal(owner_id("none", "anonymous"), frozenset({OPERATOR}))

@@ -2,8 +2,8 @@
 
 import structlog
 
-from shared.ip_addresses import is_loopback
 from shared.settings import Settings
+from shared.settings.ip_addresses import is_loopback
 
 log = structlog.stdlib.get_logger()
 

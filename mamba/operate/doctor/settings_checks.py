@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from mamba.operate.doctor.diagnosis import Diagnosis
-from shared.ip_addresses import is_loopback
 from shared.providers.names import DEMO_HINT, has_usable_model
 from shared.settings import Settings
+from shared.settings.ip_addresses import is_loopback
 from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
 
 

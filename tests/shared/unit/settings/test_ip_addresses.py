@@ -1,6 +1,6 @@
 import pytest
 
-from shared.ip_addresses import is_loopback
+from shared.settings.ip_addresses import is_loopback
 
 
 @pytest.mark.parametrize(
