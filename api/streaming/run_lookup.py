@@ -24,15 +24,17 @@ class RunLookup:
         """Return the run that a cursor belongs to, or else the chat's newest run.
 
         Raises:
-            RunExpired: if the cursor's run is no longer stored.
-            NotFound: if the run belongs to another principal or another chat.
+            RunExpired: if the cursor's run is no longer stored, or belongs to another principal.
+            NotFound: if it belongs to another chat.
         """
         run_id = cursor.run_id if cursor else None
         run_id = run_id or await self._chats.newest_run(principal.owner, chat_id)
         run = await self._runs.get(run_id) if run_id else None
+        if run is not None and run.owner != principal.owner:
+            run = None
         if run is None and cursor is not None:
             raise RunExpired
-        if run is not None and (run.owner, run.chat_id) != (principal.owner, chat_id):
+        if run is not None and run.chat_id != chat_id:
             raise NotFound
         return run
 

@@ -179,8 +179,12 @@ async def test_chat_of_another_owner_seems_not_to_exist(
 
     assert existing.status_code in (204, 404)
     assert comparable(existing) == comparable(missing)
-    cursor = {**headers, "last-event-id": f"1-0@{run_id}"}
-    assert (await client.call(route, cursor)).status_code == 404
+    foreign, unknown = [
+        await client.call(route, {**headers, "last-event-id": f"1-0@{run}"})
+        for run in (run_id, "unknown")
+    ]
+    assert foreign.status_code in (404, 410)
+    assert comparable(foreign) == comparable(unknown)
     assert await redis.execute_command("HGETALL", keys.run(run_id)) == before
 
 

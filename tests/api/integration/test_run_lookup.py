@@ -76,12 +76,17 @@ async def test_cursor_of_an_expired_run_is_refused(harness: LookupHarness) -> No
         await harness.find(OWNER, "chat-1", "gone")
 
 
-@pytest.mark.parametrize(("principal", "chat_id"), [(STRANGER, "chat-1"), (OWNER, "chat-2")])
-async def test_run_of_another_owner_or_chat_is_hidden(
-    harness: LookupHarness, principal: Principal, chat_id: str
+@pytest.mark.parametrize("run_id", ["older", "gone"])
+async def test_cursor_of_another_owner_seems_to_be_expired(
+    harness: LookupHarness, run_id: str
 ) -> None:
+    with pytest.raises(RunExpired):
+        await harness.find(STRANGER, "chat-1", run_id)
+
+
+async def test_cursor_of_another_chat_is_not_found(harness: LookupHarness) -> None:
     with pytest.raises(NotFound):
-        await harness.find(principal, chat_id, "older")
+        await harness.find(OWNER, "chat-2", "older")
 
 
 async def test_run_is_over_for_a_cursor_at_its_end(harness: LookupHarness) -> None:
