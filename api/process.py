@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, Request
 
 from api.catalog.agent_directory import AgentDirectory
 from api.catalog.model_list import ModelList
+from api.chat.chat_eraser import ChatEraser
 from api.chat.chat_service import ChatService
 from api.chat.continuation import ContinuationResolver
 from api.chat.title_service import TitleService
@@ -60,6 +61,7 @@ class Process:
     agents: AgentDirectory
     models: ModelList
     chats: ChatService
+    eraser: ChatEraser
     lookup: RunLookup
     relays: RelayFactory
     stream_slots: StreamSlots
@@ -124,6 +126,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         agents=agents,
         models=ModelList(live, redis),
         chats=_chat_service(live, stores, queue, agents, reaper, run_control),
+        eraser=ChatEraser(stores.chats, stores.runs, queue, run_control),
         lookup=lookup,
         relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
         stream_slots=StreamSlots(live),

@@ -46,7 +46,7 @@ def cors(settings: ServerSettings) -> Middleware:
         allow_origins=[origin for origin in settings.cors_origins if origin in (ANY, OPAQUE)],
         allow_origin_regex=_pattern(settings),
         allow_credentials=settings.cors_credentials,
-        allow_methods=["GET", "HEAD", "POST"],
+        allow_methods=["GET", "HEAD", "POST", "DELETE"],
         allow_headers=["*"],
         allow_private_network=True,
         expose_headers=_EXPOSED_HEADERS,

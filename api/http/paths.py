@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 #: A chat id may contain slashes; only those around it are superfluous.
-_CHAT = re.compile(rb"/+(chat(?:/+completions)?)/+(.+?)/+(stream|stop)/*")
+_CHAT = re.compile(rb"/+(chat(?:/+completions)?)/+(?!/)(.+?)(/+stream|/+stop|)/*")
 _SLASHES = re.compile(rb"/{2,}")
 #: With a trailing slash, the relative URLs of these pages do not work. Their routes redirect.
 PAGES = ("/docs", "/redoc", "/ops")
@@ -41,7 +41,7 @@ class PathMiddleware:
 def _canonical(path: bytes) -> bytes:
     if match := _CHAT.fullmatch(path):
         head, chat_id, action = match.groups()
-        return b"/%b/%b/%b" % (_SLASHES.sub(b"/", head), chat_id, action)
+        return b"/%b/%b%b" % (_SLASHES.sub(b"/", head), chat_id, _SLASHES.sub(b"/", action))
     path = _SLASHES.sub(b"/", path)
     shortened = path.rstrip(b"/")
     return path if shortened in _PAGES else shortened or b"/"

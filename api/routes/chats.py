@@ -1,4 +1,4 @@
-"""The chat routes: start a run, follow it and stop it."""
+"""The chat routes: start a run, follow it, stop it, and erase the chat."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from shared.errors import (
     NotFound,
     QueueFull,
     RepeatedRunExpired,
+    StorageFull,
     ToolCallNotPending,
     ToolCallsExpired,
     TooManyRuns,
@@ -59,6 +60,7 @@ _REFUSALS = (
     TooManyRuns(retry_after=3),
     _TOO_MANY_STREAMS,
     QueueFull(retry_after=3),
+    StorageFull(),
     UnsupportedContent(
         "messages[0].parts[0].mediaType: Files of type application/zip are not allowed.",
         field="messages[0].parts[0].mediaType",
@@ -83,6 +85,14 @@ _FOLLOW: dict[str, Any] = {
     },
 }
 _STOP: dict[str, Any] = {"responses": problems.responses(404, 415, 422, 503)}
+_ERASE: dict[str, Any] = {
+    "status_code": 204,
+    "response_class": Response,
+    "responses": {
+        204: {"description": "The chat is erased."},
+        **problems.responses(404, 415, 422, 503),
+    },
+}
 # Routes match in order of definition, and the lower decorator is applied first: the aliases must
 # precede the routes whose chat ids would match their paths.
 _ALIAS_PATH = f"/chat/{ALIAS}"
@@ -153,3 +163,15 @@ async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) ->
     trace_run(run)
     stopped = await process.run_control.stop(run)
     return Stopped(run_id=stopped.id, state=stopped.state)
+
+
+@router.delete("/chat/{chat_id:path}", **_ERASE)
+@router.delete(
+    f"{_ALIAS_PATH}/{{chat_id:path}}",
+    **_alias_of("DELETE /chat/{chat_id}", "erase_chat_completion"),
+    **_ERASE,
+)
+async def erase_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> None:
+    """Erase the chat: stop its live run, and delete its runs and answers."""
+    check_id("chat_id", chat_id, process.settings.limits)
+    await process.eraser.erase(caller.owner, chat_id)

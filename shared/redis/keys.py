@@ -59,6 +59,11 @@ def chat(owner: str, chat_id: str) -> str:
     return f"mamba:chat:{_digest(owner, chat_id)}"
 
 
+def chat_runs(owner: str, chat_id: str) -> str:
+    """Sorted set: the ids of the chat's runs, by admission time, as long as they may be stored."""
+    return f"{chat(owner, chat_id)}:runs"
+
+
 def rate(owner: str) -> str:
     """String: when the owner's token bucket is full again, in microseconds."""
     return f"mamba:owner:{_digest(owner)}:rate"

@@ -93,6 +93,7 @@ class Admission:
         queue = keys.queue(run.queue)
         parameters = AdmissionParameters(
             chat=keys.chat(run.owner, run.chat_id),
+            chat_runs=keys.chat_runs(run.owner, run.chat_id),
             admission_mark=self._mark(run.id),
             job=keys.job(run.id),
             queue=queue,

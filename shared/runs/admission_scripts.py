@@ -23,6 +23,7 @@ class AdmissionParameters(TypedDict):
     """
 
     chat: Key
+    chat_runs: Key
     admission_mark: Key
     job: Key
     queue: Key
@@ -129,6 +130,9 @@ local function admit()
   local due = now
   record_run()
   redis.call('SET', chat, run_id, 'PX', ttl_ms)
+  redis.call('ZREMRANGEBYSCORE', chat_runs, '-inf', now - 2 * ttl_ms)
+  redis.call('ZADD', chat_runs, now, run_id)
+  redis.call('PEXPIRE', chat_runs, ttl_ms)
   redis.call('SET', job, payload, 'PX', ttl_ms)
   if superseded ~= '' then
     due = now + supersede_ms

@@ -1,11 +1,14 @@
-"""The newest run of each chat."""
+"""The runs of each chat."""
+
+from collections.abc import Iterable
 
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.redis.scripts import Arguments, Key, redis_script
 
 
 class ChatIndex:
-    """Finds the newest run of a chat. Admission writes the index, on the queue's server."""
+    """Finds the runs of a chat. Admission writes the index, on the queue's server."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -14,3 +17,36 @@ class ChatIndex:
         """Return the id of the chat's newest run."""
         run_id: bytes | None = await self._redis.execute_command("GET", keys.chat(owner, chat_id))
         return run_id.decode() if run_id else None
+
+    async def runs(self, owner: str, chat_id: str) -> list[str]:
+        """Return the ids of the chat's runs, newest first. Some may no longer be stored."""
+        ids: list[bytes] = await self._redis.execute_command(
+            "ZRANGE", keys.chat_runs(owner, chat_id), 0, -1, "REV"
+        )
+        return [run_id.decode() for run_id in ids]
+
+    async def remove(self, owner: str, chat_id: str, run_ids: Iterable[str]) -> None:
+        """Remove runs from the index, and from the lists of ended runs."""
+        await _remove(
+            self._redis,
+            chat=keys.chat(owner, chat_id),
+            chat_runs=keys.chat_runs(owner, chat_id),
+            ended_runs=keys.ENDED_RUNS,
+            failed_runs=keys.FAILED_RUNS,
+            run_ids=[*run_ids],
+        )
+
+
+# A run that was admitted meanwhile stays.
+@redis_script("""
+local newest = redis.call('GET', chat)
+for _, id in ipairs(run_ids) do
+  if newest == id then redis.call('DEL', chat) end
+  redis.call('ZREM', chat_runs, id)
+  redis.call('ZREM', ended_runs, id)
+  redis.call('LREM', failed_runs, 0, id)
+end
+""")
+def _remove(
+    *, chat: Key, chat_runs: Key, ended_runs: Key, failed_runs: Key, run_ids: Arguments
+) -> None: ...

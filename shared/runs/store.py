@@ -29,6 +29,11 @@ class RunStore:
     async def delete(self, run_id: str) -> None:
         await self._redis.execute_command("DEL", keys.run(run_id))
 
+    async def erase(self, run_ids: Iterable[str]) -> None:
+        """Delete runs and their streams."""
+        names = [name(run_id) for run_id in run_ids for name in (keys.stream, keys.run)]
+        await self._pipeline([("DEL", name) for name in names])
+
     async def extend_ttl(self, run_ids: Iterable[str]) -> None:
         """Keep runs and their streams as long as a run admitted now."""
         names = [name(run_id) for run_id in run_ids for name in (keys.run, keys.stream)]

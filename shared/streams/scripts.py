@@ -39,6 +39,10 @@ if final_state ~= '' then
   local live_runs, id, chat, idempotency = unpack(ended, 1, 4)
   if live_runs then redis.call('ZREM', live_runs, id) end
   if chat and redis.call('GET', chat) == id then redis.call('PEXPIRE', chat, ttl_ms) end
+  local runs = chat and chat .. ':runs'
+  if runs and (redis.call('ZCARD', runs) == 1 or redis.call('PTTL', runs) < ttl_ms) then
+    redis.call('PEXPIRE', runs, ttl_ms)
+  end
   if idempotency and idempotency ~= '' and redis.call('HGET', idempotency, 'run') == id then
     redis.call('PEXPIRE', idempotency, ttl_ms)
   end

@@ -174,7 +174,9 @@ async def test_preflight_allows_every_header(names: str) -> None:
     assert "Access-Control-Request-Headers" in response.headers["vary"]
 
 
-@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("HEAD", 200), ("DELETE", 400)])
+@pytest.mark.parametrize(
+    ("method", "status"), [("GET", 200), ("HEAD", 200), ("DELETE", 200), ("PUT", 400)]
+)
 async def test_preflight_allows_the_methods_of_the_api(method: str, status: int) -> None:
     response = await preflight(client_for(ELSEWHERE), ELSEWHERE, method=method)
 

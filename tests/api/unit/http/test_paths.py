@@ -77,6 +77,20 @@ async def test_slashes_of_chat_ids_are_kept(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
+        ("/chat/a", "/chat/a"),
+        ("//chat//a/", "/chat/a"),
+        ("/chat/https://a.example//b", "/chat/https://a.example//b"),
+        ("/chat//completions//a", "/chat/completions/a"),
+        ("/chat//completions/", "/chat/completions"),
+    ],
+)
+async def test_slashes_of_an_erased_chat_id_are_kept(path: str, expected: str) -> None:
+    assert await routed(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
         ("/mamba/chat", "/chat"),
         ("/mamba/chat/", "/chat"),
         ("/mamba", "/"),

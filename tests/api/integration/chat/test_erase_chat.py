@@ -1,0 +1,113 @@
+"""`DELETE /chat/{id}` stops the chat's live run and leaves nothing of the chat in Redis."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.streams.event_stream import Append, Closure, RedisEventStream
+from shared.streams.events import DONE, TextDelta
+from shared.streams.run_state import RunState
+from tests.support.processes import Api, Valkey
+
+SECRET = "canary-text"
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey) -> Generator[Api]:
+    process = Api(valkey.url).start()
+    asyncio.run(process.ready())
+    yield process
+    output = process.output
+    asyncio.run(process.stop())
+    assert "chat.erased" in output
+    assert SECRET not in output
+
+
+@pytest.fixture
+async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
+    assert redis
+    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
+        yield client
+
+
+def body(chat_id: str) -> dict[str, Any]:
+    return {"id": chat_id, "messages": [{"role": "user", "content": SECRET}]}
+
+
+async def start(client: httpx.AsyncClient, chat_id: str) -> str:
+    """Start a run, leave its stream, and return its id."""
+    async with client.stream("POST", "/chat", json=body(chat_id)) as response:
+        assert response.status_code == 200
+        return response.headers["x-run-id"]
+
+
+async def answer(redis: Redis, run_id: str) -> None:
+    """End a run with an answer, as a worker does."""
+    stream = RedisEventStream(redis, live_ttl=600, retention=60)
+    attempt = (await stream.take_over(run_id)).attempt
+    entries = [TextDelta(id="1", delta=SECRET).encode(), DONE]
+    await stream.append(Append(run_id, attempt, 1, entries, Closure(RunState.SUCCEEDED)))
+
+
+async def keys_of(redis: Redis, *run_ids: str) -> list[bytes]:
+    names: list[bytes] = await redis.execute_command("KEYS", "*")
+    return [name for name in names if any(run_id.encode() in name for run_id in run_ids)]
+
+
+async def values_with(redis: Redis, text: str) -> list[bytes]:
+    names: list[bytes] = await redis.execute_command("KEYS", "*")
+    dumps = [await redis.execute_command("DUMP", name.decode()) for name in names]
+    return [name for name, dump in zip(names, dumps, strict=True) if text.encode() in (dump or b"")]
+
+
+@pytest.mark.parametrize("path", ["/chat/one", "/chat/completions/one"])
+async def test_all_runs_of_the_chat_are_erased(
+    client: httpx.AsyncClient, redis: Redis, path: str
+) -> None:
+    earlier = await start(client, "one")
+    await answer(redis, earlier)
+    live = await start(client, "one")
+    other = await start(client, "other")
+
+    erased = await client.delete(path)
+
+    assert (erased.status_code, erased.content) == (204, b"")
+    assert await keys_of(redis, earlier, live) == []
+    assert await redis.execute_command("EXISTS", keys.run(other), keys.job(other)) == 2
+    ended: list[bytes] = await redis.execute_command("ZRANGE", keys.ENDED_RUNS, 0, -1)
+    assert not {earlier.encode(), live.encode()} & set(ended)
+    assert (await client.get("/chat/one/stream")).status_code == 204
+    assert (await client.delete(path)).status_code == 404
+    await client.delete("/chat/other")
+    assert await values_with(redis, SECRET) == []
+
+
+async def test_open_stream_of_an_erased_chat_ends_with_abort(client: httpx.AsyncClient) -> None:
+    async with client.stream("POST", "/chat", json=body("one")) as response:
+        erased = await client.delete("/chat/one")
+        received = (await response.aread()).decode()
+
+    assert erased.status_code == 204
+    assert '"type":"abort"' in received
+    assert received.endswith("data: [DONE]\n\n")
+
+
+async def test_erased_chat_can_be_started_again(client: httpx.AsyncClient) -> None:
+    first = await start(client, "a/b")
+    erased = await client.delete("/chat/a%2Fb")
+
+    again = await start(client, "a/b")
+
+    assert erased.status_code == 204
+    assert again != first
+
+
+async def test_unknown_chat_returns_404(client: httpx.AsyncClient) -> None:
+    missing = await client.delete("/chat/missing")
+
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
