@@ -3,14 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any, cast
 
-import httpx
 import pytest
 
-from api.app import create_app
 from api.monitoring.component_checks import ComponentChecks
 from shared.monitoring.snapshot import LONG_WAIT_MS, SystemMonitor
 from shared.processes.workers import WorkerRegistry
@@ -29,6 +25,7 @@ from shared.settings import (
 )
 from shared.settings.live_settings import LiveSettings
 from tests.shared.integration.test_metrics_history import no_queues
+from tests.support.api_client import client_of
 from tests.support.fakes.jobs import lease_job, put_job
 from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.workers import record
@@ -48,17 +45,6 @@ def settings(valkey: Valkey, **more: Any) -> Settings:
         "health": UNCACHED,
     }
     return Settings(**{**defaults, **more})
-
-
-@asynccontextmanager
-async def client_of(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
-    app = create_app(settings)
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
-        yield client
 
 
 async def report(redis: Redis, name: str, **more: Any) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api.app import create_app
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.store import RunStore
 from shared.settings import RedisSettings, Settings
+from tests.support.api_client import client_of
 from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.wait import until
 
@@ -314,12 +314,7 @@ async def test_repeated_request_whose_run_expires_returns_410(
     async def get_nothing(*_: object) -> None:
         return None
 
-    app = create_app(Settings(redis=RedisSettings(url=valkey.url)))
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
+    async with client_of(Settings(redis=RedisSettings(url=valkey.url))) as client:
         first = asyncio.create_task(post(client, "key-1"))
         await until(is_queued)
         first.cancel()

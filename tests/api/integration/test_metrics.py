@@ -19,7 +19,8 @@ from shared.settings import (
     ModelSettings,
     RedisSettings,
 )
-from tests.api.integration.test_health import client_of, report, settings
+from tests.api.integration.test_health import report, settings
+from tests.support.api_client import client_of
 from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.workers import record
 from tests.support.processes import Valkey
