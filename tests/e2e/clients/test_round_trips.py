@@ -1,7 +1,6 @@
 """After any end of an answer, the real AI SDK client can ask, regenerate, and edit."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ import pytest
 
 from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Options, Result, Version
 from tests.support.system.running_system import System
+from tests.support.upstream.client import sse_body
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,7 +21,7 @@ REJECTED: Json = {"error": {"message": "No.", "type": "invalid_request_error"}}
 def stream(*deltas: Json) -> Json:
     """Return a response of the model that breaks after these deltas."""
     chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
-    return {"raw": "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in (*chunks, REJECTED))}
+    return {"raw": sse_body(*chunks, REJECTED, done=False)}
 
 
 def call_delta(arguments: str) -> Json:

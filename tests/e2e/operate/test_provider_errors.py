@@ -13,6 +13,7 @@ from tests.e2e.operate.test_commands import mamba
 from tests.support.processes import Api
 from tests.support.sse_client import SseClient, check_whole, error_code, text
 from tests.support.system.running_system import System, kill_process
+from tests.support.upstream.client import sse_body
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -56,9 +57,7 @@ async def test_run_show_names_the_rejected_parameter(
 async def test_doctor_checks_a_provider_live(system: System, name: str) -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
     choice = {"index": 0, "delta": {"content": "OK"}, "finish_reason": "stop"}
-    answer = {
-        "raw": f"data: {json.dumps({'choices': [choice], 'usage': usage})}\n\ndata: [DONE]\n\n"
-    }
+    answer = {"raw": sse_body({"choices": [choice], "usage": usage})}
     await system.upstream.script(name, [[{"text": ["OK"]}]], [answer])
     providers = json.dumps({"scripted": {"base_url": system.upstream.base_url}})
 

@@ -1,19 +1,18 @@
 """`mamba doctor --provider` against servers of different kinds."""
 
-import json
 from typing import Any
 
 from mamba.operate.doctor.diagnosis import Diagnosis
 from mamba.operate.doctor.provider_check import check_provider_live
 from shared.settings import Settings
-from tests.support.upstream.client import Upstream
+from tests.support.upstream.client import Upstream, sse_body
 
 
 def stream(delta: dict[str, Any], reason: str) -> dict[str, str]:
     """A streamed answer with one chunk and its token usage."""
     choice = {"index": 0, "delta": delta, "finish_reason": reason}
     usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
-    return {"raw": f"data: {json.dumps({'choices': [choice], 'usage': usage})}\n\ndata: [DONE]\n\n"}
+    return {"raw": sse_body({"choices": [choice], "usage": usage})}
 
 
 FUNCTION = {"name": "ping", "arguments": '{"text": "OK"}'}

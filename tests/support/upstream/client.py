@@ -17,6 +17,12 @@ from tests.support.upstream.rules import Rule
 ROOT = Path(__file__).parents[3]
 
 
+def sse_body(*chunks: object, done: bool = True) -> str:
+    """Return the text of a stream of these chunks. Without `done`, it breaks off after them."""
+    events = [json.dumps(chunk) for chunk in chunks] + ["[DONE]"] * done
+    return "".join(f"data: {event}\n\n" for event in events)
+
+
 class ReceivedRequest(TypedDict):
     """A request that the server received; `sent` counts the text pieces of its response."""
 

@@ -1,6 +1,5 @@
 """Responses of model servers that are not OpenAI's stream, over real HTTP."""
 
-import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -13,7 +12,7 @@ from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis.client import Redis
 from shared.settings import OpenAISettings, Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.upstream.client import Upstream
+from tests.support.upstream.client import Upstream, sse_body
 from worker.models.health_probe import HealthProbe
 from worker.models.registry import ModelRegistry
 from worker.models.run_failures import failure_of
@@ -100,7 +99,7 @@ async def test_error_as_first_event_has_its_code(
 
 
 def chunk(fields: Any) -> str:
-    return f"data: {json.dumps(fields)}\n\n"
+    return sse_body(fields, done=False)
 
 
 TEXT = chunk({"choices": [{"index": 0, "delta": {"content": "Hi"}}]})
@@ -169,7 +168,7 @@ FOREIGN: dict[str, list[Any]] = {
 async def test_stream_of_another_api_is_a_wrong_endpoint(
     upstream: Upstream, models: ModelRegistry, events: list[Any]
 ) -> None:
-    failure = await failure_for(upstream, models, raw="".join(map(chunk, events)))
+    failure = await failure_for(upstream, models, raw=sse_body(*events, done=False))
 
     assert (failure.code, failure.worker_retries) == ("model_endpoint", False)
     assert failure.upstream_fields["received"] == (
@@ -235,7 +234,17 @@ def stream(*deltas: Any, usage: Any = None) -> str:
         {"id": "1", "model": "m", "choices": [{"delta": delta}]} for delta in deltas
     ]
     events: list[Any] = [*chunks, {"choices": [], "usage": usage}]
-    return "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    return sse_body(*events)
+
+
+def adding(models: ModelRegistry, received: list[int]) -> Agent[None, str]:
+    """Return an agent whose tool `add` records its argument."""
+
+    def add(n: int) -> str:
+        received.append(n)
+        return "ok"
+
+    return Agent(models.get("m"), tools=[add])
 
 
 async def test_stream_is_an_answer_where_none_was_requested(
@@ -273,16 +282,9 @@ async def test_stream_calls_tools_where_none_was_requested(
     await upstream.clear()
     text = stream({"tool_calls": [CALL]}, {"tool_calls": [REST]})
     await upstream.script("m", [[{"text": ["Done"]}]], [{"raw": text}])
+
     received: list[int] = []
-    agent = Agent(models.get("m"))
-
-    @agent.tool_plain
-    def add(n: int) -> str:
-        received.append(n)
-        return "ok"
-
-    _ = add
-    await agent.run("Hi")
+    await adding(models, received).run("Hi")
     assert received == [2]
 
 
@@ -318,15 +320,9 @@ async def test_whole_completion_calls_tools(upstream: Upstream, models: ModelReg
     body = {**COMPLETION, "choices": [{"message": message, "finish_reason": "tool_calls"}]}
     await upstream.clear()
     await upstream.script("m", [[{"text": ["Done"]}]], [{"status": 200, "body": body}])
+
     received: list[int] = []
-    agent = Agent(models.get("m"), tools=[])
-
-    @agent.tool_plain
-    def add(n: int) -> str:
-        received.append(n)
-        return "ok"
-
-    async with agent.run_stream("Hi") as result:
+    async with adding(models, received).run_stream("Hi") as result:
         assert await result.get_output() == "Done"
     assert received == [2]
 

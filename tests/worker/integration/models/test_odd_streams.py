@@ -21,7 +21,7 @@ from tests.support.run_chat_harness import (
     start,
     text_of,
 )
-from tests.support.upstream.client import Upstream
+from tests.support.upstream.client import Upstream, sse_body
 from tests.support.upstream.rules import Rule
 from worker.agents import engine
 from worker.agents.builtin.chat import chat
@@ -70,8 +70,7 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def raw(*chunks: Any) -> dict[str, Any]:
-    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
-    return {"raw": "".join(lines) + "data: [DONE]\n\n"}
+    return {"raw": sse_body(*chunks)}
 
 
 def choice(delta: Any, reason: Any = None) -> dict[str, Any]:

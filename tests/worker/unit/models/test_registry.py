@@ -16,6 +16,7 @@ from pydantic_ai.models.function import FunctionModel
 from shared.errors import SettingsError
 from shared.settings import OpenAISettings, Settings
 from shared.settings.live_settings import LiveSettings
+from tests.support.upstream.client import sse_body
 from worker.models import openai_client as client_module
 from worker.models.registry import ModelRegistry
 from worker.models.run_failures import failure_of
@@ -78,9 +79,8 @@ def chunk(**delta: Any) -> dict[str, Any]:
 
 
 def stream(*chunks: dict[str, Any]) -> httpx.Response:
-    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
-    body = "".join(lines) + "data: [DONE]\n\n"
-    return httpx.Response(200, text=body, headers={"content-type": "text/event-stream"})
+    headers = {"content-type": "text/event-stream"}
+    return httpx.Response(200, text=sse_body(*chunks), headers=headers)
 
 
 async def ask(models: ModelRegistry, name: str = "m") -> str:

@@ -1,16 +1,15 @@
 """The completion that the chunks of an unrequested stream add up to."""
 
 import asyncio
-import json
 from typing import Any
 
+from tests.support.upstream.client import sse_body
 from worker.models.chat.joined_chunks import join_chunks
 
 
 def stream(*deltas: dict[str, Any]) -> bytes:
     chunks = [{"id": "1", "model": "m", "choices": [{"delta": delta}]} for delta in deltas]
-    events = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
-    return "".join(f"data: {event}\n\n" for event in events).encode()
+    return sse_body(*chunks).encode()
 
 
 async def joined(*deltas: dict[str, Any]) -> dict[str, Any]:
