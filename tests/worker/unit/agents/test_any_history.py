@@ -40,7 +40,7 @@ KINDS = st.sampled_from(
         *("tool-f", "tool-", "dynamic-tool", "tool-invocation", "tool-call", "tool-result"),
         *("image", "image_url", "input_text", "input_image", "input_file", "input_audio"),
         *("document", "refusal", "thinking", "steering-message", "redacted-reasoning", "x", ""),
-        *("tool-call", "tool-result", "tool_use", "tool_result", "tool-approval-response"),
+        *("tool_use", "tool_result", "tool-approval-response"),
     ]
 )
 STATES = st.sampled_from(
@@ -186,7 +186,9 @@ def test_any_last_message_is_refused_or_converted(messages: list[Any]) -> None:
 
 
 @FUZZED
-@given(JSON | optional(messages=JSON, tools=JSON, clientTools=JSON, id=JSON, system=JSON))
+@given(
+    JSON | optional(messages=JSON, tools=JSON, clientTools=JSON, id=JSON, system=JSON, model=JSON)
+)
 def test_any_json_is_refused_or_converted(body: Any) -> None:
     convert(json.dumps(body).encode())
 
