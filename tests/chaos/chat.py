@@ -75,11 +75,11 @@ class ChaosChat:
         await self._client().ask(view, history, drops=drops, loses_response=loses_response)
 
     async def _progress(self, view: AnswerView, asking: asyncio.Task[None]) -> None:
-        """Wait until a part of the answer has arrived, or all of it."""
+        """Wait until the question is accepted and a part of the answer, or all, has arrived."""
         count = self._rng.randrange(sum(view.question.words))
 
         async def has_progressed() -> bool:
-            return len(view.events) >= count or asking.done()
+            return bool(view.run_id and len(view.events) >= count) or asking.done()
 
         await until(has_progressed, seconds=2 * PATIENCE_SECONDS)
 

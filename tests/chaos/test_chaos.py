@@ -16,8 +16,10 @@ _KINDS = (
     FaultKind.WORKER_TERM,
     FaultKind.API_KILL,
     FaultKind.REDIS_KILL,
+    FaultKind.WORKER_LINK_RESET,
+    FaultKind.API_LINK_RESET,
 )
-_PLAN = ChaosPlan(seed=1, faults=8, kinds=_KINDS, every=1.2, chats=6)
+_PLAN = ChaosPlan(seed=1, faults=9, kinds=_KINDS, every=1.2, chats=6)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
