@@ -35,7 +35,8 @@ MambaError
 ├── StreamError                 the event stream rejects a write
 │   ├── Fenced
 │   ├── StreamClosed
-│   └── StreamGap
+│   ├── StreamGap
+│   └── WriterStopped
 ├── FileTimeout                 fetching the files of a conversation takes too long
 └── ModelTimeout                a model stops responding before or during its answer
     ├── FirstTokenTimeout
@@ -280,6 +281,10 @@ class StreamClosed(StreamError):
 
 class StreamGap(StreamError):
     """Earlier entries are missing from the stream."""
+
+
+class WriterStopped(StreamError):
+    """The process writes to no stream any more."""
 
 
 class FileTimeout(MambaError):

@@ -39,6 +39,7 @@ from shared.telemetry.tracing import active, tracing
 from shared.waiting import wait_briefly
 from worker.agents.catalog_publisher import AgentCatalogPublisher
 from worker.agents.registry import AgentRegistry
+from worker.exit_deadline import ExitDeadline
 from worker.jobs.attempt import RunServices
 from worker.jobs.attempt_runner import AttemptRunner
 from worker.jobs.generate_title import TitleRunner
@@ -67,9 +68,9 @@ def serve(settings: Settings) -> None:
         BackgroundTaskFailed: if it has shut down because a background task failed.
     """
     logs.configure(settings.logging.level, settings.logging.format)
-    with tracing("mamba-worker"):
+    with tracing("mamba-worker"), ExitDeadline() as exit_deadline:
         _trace_agents()
-        uvloop.run(_serve(settings))
+        uvloop.run(_serve(settings, exit_deadline))
 
 
 def _trace_agents() -> None:
@@ -79,7 +80,7 @@ def _trace_agents() -> None:
         trace_agents(tracer)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, exit_deadline: ExitDeadline) -> None:
     identity = ProcessIdentity()
     stop = asyncio.Event()
     set_process_info()
@@ -100,7 +101,11 @@ async def _serve(settings: Settings) -> None:
                 ProcessHeartbeat(WorkerRegistry(redis), identity, partial(worker_record, worker)),
                 _metrics_sampler(stores, live, identity.id),
             ):
-                await worker.run_until(stop, drain_seconds=settings.worker.drain_seconds)
+                await worker.run_until(
+                    stop,
+                    drain_seconds=settings.worker.drain_seconds,
+                    on_drain=exit_deadline.start,
+                )
 
 
 def _log_start(settings: Settings, worker_id: str) -> None:

@@ -132,7 +132,7 @@ class Attempt:
     async def hand_over(self) -> None:
         """Write what is buffered, for the next attempt to continue."""
         self.running_run.closing = True
-        await _uninterrupted(self.writer.drain())
+        await self.writer.drain()
 
     async def _break_off(self, ending: RunEnding) -> None:
         await self._close(self._close_open_parts(ending), ending.closure)

@@ -22,6 +22,9 @@ from worker.telemetry.tracing import trace_attempt
 
 log = structlog.stdlib.get_logger()
 
+#: Limits a handover, so that a worker can exit without Redis. It then counts as a crash.
+_HAND_OVER_SECONDS = 3.0
+
 
 class AttemptRunner:
     def __init__(
@@ -148,13 +151,15 @@ class AttemptRunner:
             case Interrupt.STOP:
                 await attempt.abort()
             case Interrupt.TAKEN_OVER:
+                refusal = attempt.writer.refusal or Fenced()
                 # A slow worker that is still alive must not count as a crash of the run.
-                if attempt.writer.refused_only_by_fence:
+                if isinstance(refusal, Fenced):
                     await self._services.runs.count_handover(run_id, number)
-                raise Fenced
+                raise refusal
             case None:
-                await attempt.hand_over()
-                await self._services.runs.count_handover(run_id, number)
+                async with asyncio.timeout(_HAND_OVER_SECONDS):
+                    await attempt.hand_over()
+                    await self._services.runs.count_handover(run_id, number)
                 log.info("run.handed_over", message="Run handed over to another worker")
                 ATTEMPTS.labels("handed_over").inc()
                 raise asyncio.CancelledError

@@ -10,12 +10,13 @@ Each node of a Redis Cluster has its own shard: a node that is unreachable delay
 import asyncio
 from collections.abc import Callable, Iterable
 from typing import Self
+from weakref import WeakSet
 
 import structlog
 
 from shared.background_task import BackgroundTask
 from shared.backoff import Backoff
-from shared.errors import Fenced, StreamClosed, StreamGap
+from shared.errors import Fenced, StreamClosed, StreamGap, WriterStopped
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.streams.event_stream import Append, Closure, EventStream
 from shared.streams.events import (
@@ -49,6 +50,8 @@ class GroupCommit:
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
         self._shards: dict[str, _Shard] = {}
+        #: Set when a shard has failed: this process can write no more.
+        self.failed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,7 +66,7 @@ class GroupCommit:
         """Return a run's shard, which it keeps for a whole attempt even if its slot moves."""
         name = self._stream.shard(run_id)
         if name not in self._shards:
-            self._shards[name] = _Shard(self._stream).start()
+            self._shards[name] = _Shard(self._stream, self.failed).start()
         return self._shards[name]
 
 
@@ -73,16 +76,36 @@ class _Shard(BackgroundTask):
     #: After an error, it is unknown which events were written.
     restarts = False
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: EventStream, failed: asyncio.Event) -> None:
         self._stream = stream
+        self._failed = failed
+        self._stopped = False
+        self._writers = WeakSet[RunWriter]()
         self._pending: dict[RunWriter, None] = {}
         self._wakeup = asyncio.Event()
+
+    def add(self, writer: "RunWriter") -> None:
+        """Add a writer, to be notified when the shard stops."""
+        self._writers.add(writer)
+        if self._stopped:
+            writer.on_stopped()
 
     def submit(self, writer: "RunWriter") -> None:
         self._pending[writer] = None
         self._wakeup.set()
 
     async def _run(self) -> None:
+        try:
+            await self._write()
+        except Exception:
+            self._failed.set()
+            raise
+        finally:
+            self._stopped = True
+            for writer in list(self._writers):
+                writer.on_stopped()
+
+    async def _write(self) -> None:
         while True:
             await self._wakeup.wait()
             self._wakeup.clear()
@@ -117,8 +140,9 @@ class _Shard(BackgroundTask):
 class RunWriter:
     """Writes the events of one run in one attempt.
 
-    `on_refused` is called once when the stream refuses an append, `on_stop` when a stop was
-    requested, and `on_content` once, before the first event with content is written.
+    `on_refused` is called once when the stream refuses an append or this process can write no more,
+    `on_stop` when a stop was requested, and `on_content` once, before the first event with content
+    is written.
     """
 
     def __init__(
@@ -144,17 +168,18 @@ class RunWriter:
         self._refusal: Exception | None = None
         self._written = asyncio.Event()
         self._written.set()
+        self._shard.add(self)
 
     @property
-    def refused_only_by_fence(self) -> bool:
-        """Whether every refused append, if any, was refused by a newer attempt's fence."""
-        return self._refusal is None or isinstance(self._refusal, Fenced)
+    def refusal(self) -> Exception | None:
+        """Why the attempt can write no more, if it cannot."""
+        return self._refusal
 
     def write(self, event: StreamEvent) -> None:
         """Buffer an event. It is written as soon as possible.
 
         Raises:
-            StreamError: if the stream refused an earlier event.
+            StreamError: if the stream refused an earlier event, or this process can write no more.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -174,7 +199,7 @@ class RunWriter:
         """Wait until all events are written.
 
         Raises:
-            StreamError: if the stream refused them.
+            StreamError: if the stream refused them, or this process can write no more.
         """
         await self._written.wait()
         if self._refusal is not None:
@@ -217,6 +242,13 @@ class RunWriter:
             self._written.set()
         if verdict:
             self._on_stop()
+
+    def on_stopped(self) -> None:
+        """Stop waiting: unwritten events will never be written. The next attempt replaces them."""
+        if self._refusal is None:
+            self._refusal = WriterStopped()
+            self._written.set()
+            self._on_refused()
 
 
 def _take(writer: RunWriter) -> Append | None:

@@ -33,7 +33,11 @@ log = structlog.stdlib.get_logger()
 
 #: The most jobs that one claim takes, so that a burst spreads over the workers.
 _MAX_CLAIM = 8
-_HANDOVER_SECONDS = 5
+#: The parts of a shutdown that wait for Redis: a claim in progress, jobs that are handed over, and
+#: the release of jobs that were claimed and have not started.
+_CLAIM_SECONDS = 2.0
+_HANDOVER_SECONDS = 5.0
+_RELEASE_SECONDS = 2.0
 
 
 class LeaseWorker(Worker):
@@ -84,11 +88,18 @@ class LeaseWorker(Worker):
         #: Jobs whose leases are released, or about to be, while their tasks end.
         self._released: set[str] = set()
 
-    async def run_until(self, stop: asyncio.Event, *, drain_seconds: float) -> None:
+    async def run_until(
+        self,
+        stop: asyncio.Event,
+        *,
+        drain_seconds: float,
+        on_drain: Callable[[float], None] = lambda _: None,
+    ) -> None:
         """Serve until `stop` is set, then drain: claim nothing and wait for running jobs.
 
         Jobs that still run after `drain_seconds` are cancelled and handed over to other workers. If
-        serving fails with an unexpected error, all jobs are handed over before it is raised.
+        serving fails with an unexpected error, leases are no longer renewed, and all jobs are
+        handed over before it is raised. `on_drain` receives the duration of the drain.
         """
         serving = self.loop.create_task(self.main(), name="worker")
         renewing = self.loop.create_task(self._renew_leases(), name="lease-renewal")
@@ -96,7 +107,11 @@ class LeaseWorker(Worker):
         try:
             await asyncio.wait([serving, renewing, stopping], return_when=asyncio.FIRST_COMPLETED)
             failed = [task for task in (serving, renewing) if task.done()]
-            await self._drain(0 if failed else drain_seconds)
+            if failed:
+                renewing.cancel()
+            seconds = 0 if failed else drain_seconds
+            on_drain(seconds)
+            await self._drain(seconds)
             for task in failed:
                 await task
         finally:
@@ -107,8 +122,10 @@ class LeaseWorker(Worker):
     async def _drain(self, seconds: float) -> None:
         self.allow_pick_jobs = False
         self._changed.set()
-        async with self._claiming:
-            running = list(self.tasks.values())
+        with suppress(TimeoutError):  # the leases of jobs that a later reply claims expire
+            async with asyncio.timeout(_CLAIM_SECONDS), self._claiming:
+                pass
+        running = list(self.tasks.values())
         log.info(
             "worker.draining",
             message="Worker claims no new jobs and waits for running ones",
@@ -122,10 +139,11 @@ class LeaseWorker(Worker):
             task.cancel()
         if remaining:
             await asyncio.wait(remaining.values(), timeout=_HANDOVER_SECONDS)
-        for job_id, task in remaining.items():
-            if task.cancelled():  # before arq started it, so arq has not released it
-                with suppress(*REDIS_UNAVAILABLE):
-                    await self._release(job_id, finish=False)
+        with suppress(*REDIS_UNAVAILABLE, TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                for job_id, task in remaining.items():
+                    if task.cancelled():  # before arq started it, so arq has not released it
+                        await self._release(job_id, finish=False)
         self._collect_ended()
         log.info(
             "worker.drained",

@@ -1,5 +1,6 @@
 """Redis restarts during runs, and the other processes recover without a restart."""
 
+import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
     system = System(valkey, upstream, [api])
     try:
         api.start()
-        async with system.start_workers() as system.workers:
+        async with system.start_workers(WORKER__DRAIN_SECONDS=1) as system.workers:
             await api.ready()
             yield system
     finally:
@@ -104,6 +105,23 @@ async def test_answer_survives_a_redis_restart(
 
 async def _is_ready(sse: SseClient, api: Api, status: int) -> bool:
     return await sse.status(f"{api.url}/health/ready") == status
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL])
+async def test_worker_exits_in_time_without_redis(
+    durable: System, sse: SseClient, name: str, fault: signal.Signals
+) -> None:
+    [worker] = durable.workers
+    script = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}, {"wait": True}]]
+    await durable.upstream.script(name, script)
+    async with sse.ask(durable.chat, name, model=name) as stream:
+        await stream.until("text-delta")
+        durable.valkey.send(fault)
+        await durable.upstream.release(name)
+
+        worker.send(signal.SIGTERM)
+
+        assert await worker.ended(seconds=15) == 0
 
 
 async def test_nearly_full_redis_refuses_chats_and_ends_running_ones(

@@ -1,13 +1,16 @@
 """Processes shut down during runs, as in every deployment, and no answer is lost."""
 
 import asyncio
+import os
 import signal
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.ai_client.driver import VERSIONS, AiClient, Version
+from tests.support.fakes.packages import install
 from tests.support.processes import Api, Worker, start_all
 from tests.support.sse_client import Json, SseClient, Stream, check_whole, chunks, text
 from tests.support.system.running_system import System, kill_process
@@ -69,6 +72,55 @@ async def test_handovers_during_a_burst_do_not_count_as_crashes(
         check_whole(events)
         run = await workerless.run(events[0].run_id)
         assert int(run["attempts"]) - 1 <= int(run["handovers"])
+
+
+#: The package of an agent that makes the worker's writer fail once the file exists.
+BREAKING = """
+import os
+from worker.output import writer
+
+append = writer._Shard._append
+
+async def append_or_fail(shard, appends):
+    if os.path.exists(os.environ["BREAK"]):
+        raise ValueError("a defect")
+    return await append(shard, appends)
+
+writer._Shard._append = append_or_fail
+"""
+
+
+async def test_worker_that_cannot_write_gives_up_its_runs_and_exits(
+    workerless: System, sse: SseClient, name: str, tmp_path: Path
+) -> None:
+    await workerless.upstream.script(name, SCRIPT)
+    install(tmp_path, "breaking_agent", BREAKING)
+    env = {
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}",
+        "BREAK": str(tmp_path / "break"),
+        # Neither a drain nor an expired lease may explain the end of the worker.
+        "MAMBA_WORKER__DRAIN_SECONDS": "60",
+        "MAMBA_WORKER__LEASE_SECONDS": "60",
+    }
+    breaking = Worker(workerless.valkey.url, workerless.upstream.base_url, env)
+    await start_all(breaking)
+
+    try:
+        async with sse.ask(workerless.chat, name, model=name) as stream:
+            events = await stream.until("text-delta")
+            async with workerless.start_workers():
+                (tmp_path / "break").touch()
+                await workerless.upstream.release(name)
+                await workerless.upstream.until(name, lambda got: len(got) == 2)
+                assert await breaking.ended(seconds=15) == 1
+                await workerless.upstream.release(name)
+                events += await stream.rest()
+        assert "background_task.died" in breaking.output
+    finally:
+        await kill_process(breaking)
+
+    check_whole(events)
+    assert text(events).startswith("Hel")
 
 
 async def test_draining_worker_finishes_its_runs_and_claims_no_others(

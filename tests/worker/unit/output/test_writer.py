@@ -5,7 +5,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.errors import Fenced, StreamClosed
+from shared.errors import BackgroundTaskFailed, Fenced, StreamClosed, WriterStopped
 from shared.streams.event_stream import Append, Closure
 from shared.streams.events import (
     DONE,
@@ -46,6 +46,7 @@ class RecordingWriter(RunWriter):
     """A writer that records its callbacks."""
 
     def __init__(self, harness: WriterHarness, run_id: str, attempt: int, offset: int) -> None:
+        self.callbacks: list[str] = []
         super().__init__(
             harness.commit,
             run_id,
@@ -55,7 +56,6 @@ class RecordingWriter(RunWriter):
             on_stop=lambda: self.callbacks.append("stop"),
         )
         self.run_id = run_id
-        self.callbacks: list[str] = []
         self._entries = harness.stream.entries[run_id]
 
     @property
@@ -467,3 +467,46 @@ async def test_room_returns_when_the_writer_is_refused(harness: WriterHarness) -
         await waiting
 
     assert writer.callbacks == ["refused"]
+
+
+# The end of the process
+
+
+async def test_stopped_commit_ends_the_wait_of_its_writers() -> None:
+    stream = ControlledStream()
+    async with GroupCommit(stream) as commit:
+        harness = WriterHarness(stream, commit)
+        waiting, idle = await harness.writer(), await harness.writer()
+        await block_first_append(harness, waiting)
+
+    for writer in (waiting, idle):
+        with pytest.raises(WriterStopped):
+            await writer.drain()
+        with pytest.raises(WriterStopped):
+            writer.write(text("a"))
+        assert writer.callbacks == ["refused"]
+    assert not commit.failed.is_set()
+
+
+async def test_failed_commit_notifies_all_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ignore(pid: int, number: int) -> None: ...
+
+    monkeypatch.setattr("shared.background_task.os.kill", ignore)
+    stream = ControlledStream()
+    commit = GroupCommit(stream)
+    harness = WriterHarness(stream, commit)
+    writers = [await harness.writer(), await harness.writer()]
+    stream.unreachable = [ValueError("a defect")]
+
+    writers[0].write(text("a"))
+
+    async with asyncio.timeout(5):
+        await commit.failed.wait()
+        for writer in writers:
+            with pytest.raises(WriterStopped):
+                await writer.drain()
+    later = RecordingWriter(harness, writers[0].run_id, 1, 0)
+    with pytest.raises(WriterStopped):
+        later.write(text("b"))
+    with pytest.raises(BackgroundTaskFailed):
+        await commit.__aexit__()
