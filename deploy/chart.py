@@ -80,7 +80,9 @@ def at_start() -> str:
     for section, field in Settings.model_fields.items():
         fields = field.annotation.model_fields if is_section(field.annotation) else {}
         names = [name for name, setting in fields.items() if not is_live(setting)]
-        for component in _READERS.get(section, read) if names else ():
+        if not names:
+            continue
+        for component in _READERS.get(section, ["api", "worker"]):
             read[component][section] = names
     return json.dumps(read, indent=1) + "\n"
 

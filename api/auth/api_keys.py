@@ -18,7 +18,11 @@ class ApiKeyAuthenticator:
         self._entries = [(entry.digest.encode(), entry) for entry in entries]
 
     async def identify(self, scope: Scope) -> Principal:
-        """Raises AuthError."""
+        """Return the principal of the request's API key.
+
+        Raises:
+            AuthError: if the key is missing, unknown, or expired.
+        """
         entry = self._find(api_key(scope))
         if entry is None:
             raise AuthError("unknown_key", "The API key is unknown.")

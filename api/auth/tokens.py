@@ -55,7 +55,12 @@ class TokenAuthenticator:
         self._sources = sources
 
     async def identify(self, scope: Scope) -> Principal:
-        """Raises AuthError, or Unavailable if the issuer's keys cannot be fetched."""
+        """Return the principal of the request's token.
+
+        Raises:
+            AuthError: if the token is missing or invalid.
+            Unavailable: if the issuer's keys cannot be fetched.
+        """
         token = bearer(scope)
         claims = await self._verify(token)
         settings = self._settings

@@ -14,7 +14,11 @@ ALIAS = "completions"
 
 
 def check_id(field: str, value: str | None, limits: LimitSettings) -> None:
-    """Raises InvalidRequest if the id is too long or has control characters."""
+    """Check the length and the characters of an id.
+
+    Raises:
+        InvalidRequest: if it is too long or has control characters.
+    """
     if value is not None and len(value) > limits.id_chars:
         raise InvalidRequest(f"{field}: At most {limits.id_chars} characters.", field=field)
     if value is not None and _CONTROL.search(value):
@@ -22,7 +26,11 @@ def check_id(field: str, value: str | None, limits: LimitSettings) -> None:
 
 
 def check_chat_id(field: str, value: str | None, limits: LimitSettings) -> None:
-    """Raises InvalidRequest if the id is invalid or would conflict with a route."""
+    """Check that an id can name a chat.
+
+    Raises:
+        InvalidRequest: if it is invalid or would conflict with a route.
+    """
     check_id(field, value, limits)
     if value is not None and value.startswith(f"{ALIAS}/"):
         raise InvalidRequest(

@@ -21,7 +21,7 @@ _ToolNames = Annotated[list[_ToolName], FAIL_FAST]
 
 
 def _no_tools(value: object) -> object:
-    """Accept `{}`, the value of clients that can send tools as a map and have none."""
+    """Treat `{}` as no tools: some clients send tools as a map."""
     if not isinstance(value, dict):
         return value
     if value:
@@ -91,7 +91,7 @@ class ChatRequest(RequestModel):
         return self._history(message.normalized() for message in self.messages)
 
     def history_before(self, steps: int) -> tuple[chat_messages.Message, ...]:
-        """Return the history without the last `steps` steps of its last, assistant message."""
+        """Return the history without the last `steps` steps of its final assistant message."""
         *_, last = self.messages
         remaining = last.steps - steps
         parts: list[chat_messages.Part] = []
@@ -119,7 +119,10 @@ class ChatRequest(RequestModel):
         return (self.sdk_version or 0) >= 6
 
     def tool_responses(self) -> list[SubmittedToolResponse]:
-        """Return the tool responses in the last step of the last message, if an assistant's."""
+        """Return the tool responses in the last step of the last message.
+
+        Empty unless the assistant sent the last message.
+        """
         last = self.messages[-1]
         if last.role != "assistant":
             return []

@@ -80,10 +80,10 @@ async def _take_from(
     )
     if spent < 0:
         raise exceeded(policy, -spent, limits)
-    return left(policy, spent, limits)
+    return status(policy, spent, limits)
 
 
-def left(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimitStatus | None:
+def status(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimitStatus | None:
     """Return the status of a bucket of which `spent_us` microseconds' worth is spent."""
     if not limits.requests_per_minute:
         return None
@@ -100,7 +100,7 @@ def exceeded(policy: Policy, spent_us: int, limits: LimitSettings) -> RateLimite
     return RateLimited(
         f"You can request at most {limits.requests_per_minute:,} {_NOUNS[policy]} per minute.",
         retry_after=wait,
-        rate_limit=left(policy, spent_us, limits),
+        rate_limit=status(policy, spent_us, limits),
     )
 
 

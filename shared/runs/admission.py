@@ -153,7 +153,7 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNe
         case b"admitted":
             other = decode_field(superseded) or None
             return Admitted(
-                decode_field(run_id), other, rate_limit.left("runs", int(number), limits)
+                decode_field(run_id), other, rate_limit.status("runs", int(number), limits)
             )
         case b"occupied":
             return Occupied(decode_field(run_id))

@@ -115,11 +115,11 @@ class RunControl:
             case "held":
                 worker = await self._queue.leased_by(run_id)
                 raise RunLeased(
-                    f"Worker {worker} is running it."
-                    f" To move it to another worker, run: mamba worker drain {worker}"
+                    f"Worker {worker} is executing the run."
+                    f" To move it to another worker, use `mamba worker drain {worker}`."
                 )
             case "gone":
-                raise JobMissing(f"Its job is gone. To end the run, run: mamba run stop {run_id}")
+                raise JobMissing(f"Its job is gone. To end it, use `mamba run stop {run_id}`.")
             case _:
                 return run
 

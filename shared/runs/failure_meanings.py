@@ -13,7 +13,7 @@ MEANINGS = {
     "interrupted": "its worker was lost, and it cannot be continued",
     "lost": "its job is no longer in the queue",
     "model_auth": "the model rejects the server's credentials",
-    "model_endpoint": "the model's URL leads to something else than a chat API",
+    "model_endpoint": "the model's URL is not the URL of a chat API",
     "model_error": "the model's server failed",
     "model_misbehaved": "the model's output is invalid",
     "model_not_found": "the model does not exist",
@@ -28,7 +28,7 @@ MEANINGS = {
     "run_timeout": "longer than the run timeout",
     "silence_timeout": "the model stopped sending in the middle of its answer",
     "unknown_agent": "no worker offers the agent",
-    "unreadable_job": "its job was written by a newer version",
+    "unreadable_job": "its job cannot be read; a newer version may have written it",
     "unsupported_content": "the model does not support a part of the chat",
     "usage_limit": "limit of steps, tokens or cost reached",
 }

@@ -48,7 +48,8 @@ _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "content_filter": "content-filter",
-    # Some servers report tool calls that are not there. A run that ends with calls is deferred.
+    # Some servers report `tool_calls` without sending any. Real pending calls end the run with
+    # `DeferredToolRequests`.
     "tool_call": "stop",
     "error": "error",
 }

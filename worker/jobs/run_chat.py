@@ -29,9 +29,9 @@ from worker.telemetry.metrics import ATTEMPTS
 log = structlog.stdlib.get_logger()
 
 #: The pause after an attempt that ended in an unexpected error or because Redis was unavailable.
-_BROKEN_SECONDS = 0.5
+_ERROR_PAUSE_SECONDS = 0.5
 #: How long a worker keeps a run whose agent it does not have before it hands the run back.
-_UNKNOWN_SECONDS = 0.3
+_HAND_BACK_SECONDS = 0.3
 
 
 class AgentLookup(Protocol):
@@ -84,7 +84,7 @@ class ChatRunner:
                     error=type(error).__name__,
                     where=raise_location(error),
                 )
-                await asyncio.sleep(_BROKEN_SECONDS)
+                await asyncio.sleep(_ERROR_PAUSE_SECONDS)
                 raise RetryJob from error
 
     async def drop(self, run_id: str, failure: Failure = DROPPED) -> None:
@@ -115,7 +115,7 @@ class ChatRunner:
             await self.drop(job.run_id, UNKNOWN_AGENT)
             return
         try:
-            await asyncio.sleep(random.uniform(0.5, 1) * _UNKNOWN_SECONDS)  # noqa: S311
+            await asyncio.sleep(random.uniform(0.5, 1) * _HAND_BACK_SECONDS)  # noqa: S311
         except asyncio.CancelledError:
             if running_run.interrupt is not Interrupt.STOP:
                 raise

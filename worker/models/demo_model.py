@@ -42,7 +42,8 @@ SETUP = (
 )
 HINTS = (
     "Until then, try “count to 200” for a long answer or “think” for reasoning. For a display tool,"
-    ' send `"tools": ["generateChart"]` and ask for a chart. Forms, code and cards work alike.'
+    ' send `"tools": ["generateChart"]` and ask for a chart. Forms, code, and cards work the'
+    " same way."
 )
 EXAMPLE_SHOWN = (
     f"That was the demo model's example. A real model would fill it with your data. {SETUP}"

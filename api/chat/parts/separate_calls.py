@@ -116,7 +116,7 @@ class FunctionCall(RequestModel):
 
 
 def _untyped(output: object) -> tuple[object, bool]:
-    """Return the value of an output of the AI SDK 5 to 7, and whether its type is one of an error.
+    """Return the value of an output of the AI SDK 5 to 7, and whether its type marks an error.
 
     Other outputs are returned unchanged.
     """

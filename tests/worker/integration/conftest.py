@@ -24,8 +24,8 @@ async def harness(redis: Redis) -> AsyncGenerator[RunChatHarness]:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_policy, "_BASE_SECONDS", 0.0)
-    monkeypatch.setattr(run_chat, "_BROKEN_SECONDS", 0.0)
-    monkeypatch.setattr(run_chat, "_UNKNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(run_chat, "_ERROR_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(run_chat, "_HAND_BACK_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ async def test_takeover_restarts_the_wait_for_an_agent(harness: RunChatHarness) 
 async def test_stop_ends_a_run_that_waits_for_an_agent(
     harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_chat, "_UNKNOWN_SECONDS", 100.0)
+    monkeypatch.setattr(run_chat, "_HAND_BACK_SECONDS", 100.0)
     task = asyncio.create_task(start(harness.runner(["never"]), agent="unknown"))
 
     async def waiting() -> bool:
