@@ -49,7 +49,7 @@ class GroupCommit:
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
-        self._shards: dict[str, _Shard] = {}
+        self._shards: dict[str, ShardWriter] = {}
         #: Set when a shard has failed: this process can write no more.
         self.failed = asyncio.Event()
 
@@ -62,15 +62,15 @@ class GroupCommit:
         if failure := next(filter(None, results), None):
             raise failure
 
-    def shard(self, run_id: str) -> "_Shard":
+    def shard(self, run_id: str) -> "ShardWriter":
         """Return a run's shard, which it keeps for a whole attempt even if its slot moves."""
         name = self._stream.shard(run_id)
         if name not in self._shards:
-            self._shards[name] = _Shard(self._stream, self.failed).start()
+            self._shards[name] = ShardWriter(self._stream, self.failed).start()
         return self._shards[name]
 
 
-class _Shard(BackgroundTask):
+class ShardWriter(BackgroundTask):
     """Writes the runs of one Redis node, one pipeline at a time."""
 
     #: After an error, it is unknown which events were written.

@@ -69,7 +69,7 @@ async def enter(self, enter=writer.GroupCommit.__aenter__):
     self.shard("run")
     return await enter(self)
 
-writer._Shard._run = fail
+writer.ShardWriter._run = fail
 writer.GroupCommit.__aenter__ = enter
 sys.argv = ["mamba", "worker"]
 from mamba.cli import main
@@ -92,5 +92,5 @@ def test_dead_background_task_ends_the_worker_with_an_error(valkey: Valkey) -> N
     output = result.stdout + result.stderr
     assert result.returncode == 1, output
     assert "background_task.died" in output
-    assert "_Shard" in result.stderr.splitlines()[-1]
+    assert "ShardWriter" in result.stderr.splitlines()[-1]
     assert "sk-secret" not in output
