@@ -1,6 +1,6 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
+.PHONY: help install dev test fuzz chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,9 @@ test: $(INSTALLED) ## Run all tests
 	@$(BIN)/python -m web --if-possible
 	@# The order of the files: end-to-end tests are few but long, and must not come last.
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+fuzz: $(INSTALLED) ## Run the tests of random inputs with many more of them
+	$(BIN)/pytest --hypothesis-profile=long $$(grep -rl --include='*.py' '^@given' tests)
 
 chaos: $(INSTALLED) ## Inject FAULTS faults from a SEED, and write docs/chaos.md (minutes)
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --page docs/chaos.md

@@ -136,6 +136,7 @@ async def check_every_cut(harness: StreamHarness, run_id: str, entries: list[Ent
         assert [*entries[:k], *page.entries] == entries
 
 
+@settings(max_examples=max(400, settings().max_examples))
 @given(moves)
 async def test_memory_stream_is_append_only_under_any_interleaving(played: list[Move]) -> None:
     await play(memory_harness(), played)

@@ -217,7 +217,7 @@ MARKUP = st.sampled_from(
 )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples // 3, suppress_health_check=[HealthCheck.too_slow])
 @given(
     content=st.lists(MARKUP, max_size=60).map("".join).map(str.encode) | st.binary(max_size=300),
     suffix=st.sampled_from([".md", ".txt", ".html"]),

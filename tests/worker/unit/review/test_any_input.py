@@ -102,7 +102,7 @@ def test_any_message_is_extracted(messages: list[str]) -> None:
         assert source.complete or (source.changed or frozenset()) <= known
 
 
-@settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples // 20, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=st.lists(CODE, min_size=1, max_size=4), complete=st.booleans())
 def test_any_source_of_any_language_is_analyzed(texts: list[str], complete: bool) -> None:  # noqa: FBT001
     sources = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.models.transport import event_lines
@@ -204,6 +204,7 @@ _MORE = (b"event: error\n", b": c\n", b"[", b"{", b"}", b"<", b"\xef\xbb\xbf", b
 _LINES = st.sampled_from([*_PARTS, *_MORE])
 
 
+@settings(max_examples=max(200, settings().max_examples))
 @given(st.lists(_LINES | st.binary(max_size=30), max_size=12))
 async def test_any_bytes_end_in_an_answer_or_a_known_error(pieces: list[bytes]) -> None:
     try:
@@ -213,6 +214,7 @@ async def test_any_bytes_end_in_an_answer_or_a_known_error(pieces: list[bytes]) 
     assert events
 
 
+@settings(max_examples=max(200, settings().max_examples))
 @given(st.lists(_LINES | st.binary(max_size=30), max_size=8), st.integers(1, 7))
 async def test_result_does_not_depend_on_the_chunks(pieces: list[bytes], size: int) -> None:
     async def outcome(*chunks: bytes) -> object:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.models.transport.model_list import MAX_MODELS, ModelIds, parse_model_list
@@ -78,6 +78,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(max_examples=max(200, settings().max_examples))
 @given(_JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60))
 def test_any_body_is_a_list_or_unusable(body: bytes) -> None:
     try:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.models.transport.upstream_error import UpstreamError, parse_error
@@ -290,6 +290,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(max_examples=max(200, settings().max_examples))
 @given(_JSON, st.none() | st.integers(100, 599), st.none() | st.text(max_size=40))
 def test_any_error_is_parsed(body: object, status: int | None, content_type: str | None) -> None:
     error = parse_error(body, status=status, content_type=content_type)
