@@ -79,14 +79,14 @@ BREAKING = """
 import os
 from worker.output import writer
 
-append = writer._Shard._append
+append = writer.ShardWriter._append
 
 async def append_or_fail(shard, appends):
     if os.path.exists(os.environ["BREAK"]):
         raise ValueError("a defect")
     return await append(shard, appends)
 
-writer._Shard._append = append_or_fail
+writer.ShardWriter._append = append_or_fail
 """
 
 
