@@ -158,7 +158,7 @@ def test_scaling_that_cannot_work_is_rejected(values: list[str], error: str) -> 
     ("values", "queues"),
     [
         (["agents[0].queue=deep"], "deep"),
-        ([r"config.models.queues.ollama/\*=desk"], "desk"),
+        ([r"config.models.queues.ollama/\*=external"], "external"),
         (["pools.main.queues={deep}"], "main"),
         (["pools.main=null", "pools.a.queues={b}"], "main"),
     ],

@@ -190,8 +190,8 @@ def test_workers_scale_on_additional_metrics_without_keda() -> None:
 
 
 def test_pool_without_queues_scales_on_all_queues() -> None:
-    scaling = "worker.autoscaling.enabled=true,externalQueues={desk}"
-    models = r"config.models.queues.ollama/\*=desk,config.models.queues.big/\*=big"
+    scaling = "worker.autoscaling.enabled=true,externalQueues={external}"
+    models = r"config.models.queues.ollama/\*=external,config.models.queues.big/\*=big"
     values = ("--set", f"{AGENT},{scaling},{models}", "--api-versions", KEDA)
     [scaled] = of_kind(template(*REDIS, *values), "ScaledObject").values()
 
