@@ -286,7 +286,7 @@ async def test_doctor_reports_missing_worker_with_fix(workerless: System) -> Non
 
     assert result.code == 1
     assert "\x1b" not in result.out
-    assert "wrong     workers: no worker is running" in result.out
+    assert "error     workers: no worker is running" in result.out
     assert "→ start one: mamba worker" in result.out
     assert "warning   auth:" in result.out
     assert "appendonly" in result.out
@@ -303,7 +303,7 @@ async def test_doctor_reports_eviction_policy(workerless: System) -> None:
 
     assert "warning   redis: evicts keys when its memory is full" in unlimited.out
     assert limited.code == 1
-    assert "wrong     redis: evicts keys when its memory is full" in limited.out
+    assert "error     redis: evicts keys when its memory is full" in limited.out
 
 
 async def test_doctor_reports_nearly_full_redis(workerless: System) -> None:
@@ -314,7 +314,7 @@ async def test_doctor_reports_nearly_full_redis(workerless: System) -> None:
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
 
     assert "of its memory; new chats are rejected when it is full" in result.out
-    assert "wrong     redis" in result.out
+    assert "error     redis" in result.out
 
 
 async def test_doctor_reports_replica(workerless: System) -> None:
@@ -323,7 +323,7 @@ async def test_doctor_reports_replica(workerless: System) -> None:
         result = await mamba(workerless, "doctor")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
 
-    assert "wrong     redis: is a read-only replica" in result.out
+    assert "error     redis: is a read-only replica" in result.out
     assert "→ set redis.url to its primary" in result.out
 
 

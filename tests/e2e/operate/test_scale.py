@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from shared.redis import keys
+from shared.redis.client import Redis
 from tests.support.sse_client import Json, SseClient, Stream, check_whole, text
 from tests.support.system.running_system import System
+from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -59,28 +61,30 @@ async def test_new_chat_is_not_blocked_by_200_running_chats(
             assert text(events) == "lo"
 
 
-@pytest.mark.parametrize(("workers", "chats"), [(2, CHAT_COUNT), (6, 60)])
-async def test_idle_workers_share_a_burst_evenly(
-    workerless: System, sse: SseClient, name: str, workers: int, chats: int
+@pytest.mark.parametrize(("workers", "chats", "most"), [(2, CHAT_COUNT, 140), (6, 60, 20)])
+async def test_no_idle_worker_takes_most_of_a_burst(
+    workerless: System, sse: SseClient, name: str, workers: int, chats: int, most: int
 ) -> None:
     await workerless.upstream.script(name, PAUSED)
 
-    async with (
-        workerless.start_workers(workers),
-        _paused_chats(workerless, sse, name, chats) as streams,
-        workerless.redis() as redis,
-    ):
-        leases = [keys.lease(stream.run_id) for stream in streams]
-        holders: list[bytes] = await redis.execute_command("MGET", *leases)
-        shares = Counter(holders)
-        even = chats / workers
-        assert len(shares) == workers
-        # The chats arrive one after another. A worker that has its share of the jobs so far takes
-        # one job per claim, so a worker that claims more often exceeds its share in the end.
-        assert all(even / 2 <= share <= 2 * even for share in shares.values()), shares
+    async with workerless.start_workers(workers), workerless.redis() as redis:
+        # The share depends on the number of workers.
+        await until(lambda: _are_registered(redis, workers))
+        async with _paused_chats(workerless, sse, name, chats) as streams:
+            leases = [keys.lease(stream.run_id) for stream in streams]
+            holders: list[bytes] = await redis.execute_command("MGET", *leases)
+            shares = Counter(holders)
+            assert len(shares) == workers
+            # The chats arrive one after another. Claims are limited to the share of the jobs so
+            # far, but how often a worker claims is left to chance.
+            assert max(shares.values()) <= most, shares
 
-        await workerless.upstream.release(name)
-        await asyncio.gather(*(stream.rest() for stream in streams))
+            await workerless.upstream.release(name)
+            await asyncio.gather(*(stream.rest() for stream in streams))
+
+
+async def _are_registered(redis: Redis, workers: int) -> bool:
+    return await redis.execute_command("ZCARD", keys.WORKERS) == workers
 
 
 @asynccontextmanager

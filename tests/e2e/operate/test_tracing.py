@@ -22,6 +22,7 @@ from tests.support.tracing.traced import (
     span_named,
 )
 from tests.support.upstream.client import Upstream
+from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -131,10 +132,15 @@ async def test_unsampled_request_produces_no_spans(
     assert not [span for span in collector.spans if span.trace_id == TRACE[::-1]]
 
 
+async def _is_found(client: httpx.AsyncClient, path: str) -> bool:
+    """Whether a probe succeeds: at first, the API has not yet seen the worker."""
+    return (await client.get(path)).status_code == 200
+
+
 async def test_probes_are_not_traced(traced: System, collector: Collector) -> None:
     async with httpx.AsyncClient(base_url=traced.apis[0].url) as client:
         for path in ("/health", "/health/live", "/health/ready", "/metrics"):
-            assert (await client.get(path)).status_code == 200
+            await until(lambda path=path: _is_found(client, path))
         await client.get(f"/{MARK}?secret={MARK}")
 
     [other] = await collector.find(lambda s: s.attributes.get("http.response.status_code") == 404)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def convert(body: bytes) -> ChatRequest | None:
 
 def check_calls(messages: list[Any]) -> None:
     """Each call has its result in the next request, as models require."""
-    for message, following in zip(messages, [*messages[1:], None], strict=True):
+    for message, following in zip_longest(messages, messages[1:]):
         calls: list[Any] = [part for part in message.parts if isinstance(part, ToolCallPart)]
         json.dumps([call.args for call in calls], allow_nan=False).encode()
         if calls:
