@@ -56,11 +56,6 @@ longest interruption that belongs to it.
 
 A lease lasts 3 seconds. A run whose worker was killed therefore continues after about that time.
 The times of a silent stream include the worker's timeout for silence, here {silence} seconds.
-
-## Known problems
-
-A longer run (300 faults) also found that a worker may need more than 30 seconds to exit after
-SIGTERM if its link to Valkey fails while it drains. Its runs continue on other workers.
 """
 
 
