@@ -1,13 +1,15 @@
 """Collects the code of a conversation: files, diffs and fenced blocks.
 
 A later source with the same path replaces the earlier one. If one of them is the complete file and
-the other a diff, they are combined. There are limits on what is collected, and a note of what is
-left out.
+the other a diff, they are combined. Limits apply to what is collected; `note` lists what they left
+out.
 """
 
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
 
 from worker.review.extract.blocks import (
     Block,
@@ -21,6 +23,8 @@ from worker.review.extract.language_guess import guess_language
 from worker.review.extract.unified_diff import Hunk, is_diff
 from worker.review.language import Language, language_by_name, language_by_path
 from worker.review.source import Fragment, ReviewSource
+
+_T = TypeVar("_T")
 
 #: Limits on the code that is kept. Older code is left out first.
 _MAX_FILES = 200
@@ -60,13 +64,10 @@ class SourceExtractor:
     def add_text(self, text: str) -> None:
         """Add the fenced blocks and the diffs of a text. A text may also be code itself."""
         text = self._searched(text)
-        codes = find_code(text)
-        found = 0
-        for code in islice(codes, _MAX_BLOCKS):
-            found += 1
+        found = False
+        for code in self._limited(find_code(text), "blocks", "message"):
+            found = True
             self._add(code)
-        if next(codes, None) is not None:
-            self.leave_out(f"the blocks after the first {_MAX_BLOCKS:,} of a message")
         if not found and (language := guess_language(text)):
             self._add_block(Block(language.name, text))
 
@@ -74,10 +75,17 @@ class SourceExtractor:
         """Add a file. The content of a `.diff` or `.patch` file is added as a diff."""
         text = self._searched(text)
         if path.endswith((".diff", ".patch")) or is_diff(text):
-            for change in islice(find_changes(text), _MAX_BLOCKS):
+            for change in self._limited(find_changes(text), "changes", "file"):
                 self._add_change(change)
             return
         self._put(_whole(path, text, language_by_path(path) or guess_language(text)))
+
+    def _limited(self, codes: Iterable[_T], what: str, source: str) -> Iterator[_T]:
+        """Yield the first blocks or changes of a source, and add the others to the note."""
+        remaining = iter(codes)
+        yield from islice(remaining, _MAX_BLOCKS)
+        if next(remaining, None) is not None:
+            self.leave_out(f"the {what} after the first {_MAX_BLOCKS:,} of a {source}")
 
     def _searched(self, text: str) -> str:
         if len(text) > MAX_TEXT_CHARS:

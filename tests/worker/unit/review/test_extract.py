@@ -369,6 +369,7 @@ def test_what_is_left_out_is_noted() -> None:
     sources.add_text("```py\nx\n```\n" * 550_000)
     sources.add_text("```\nsome output\n```")
     sources.add_file("large.py", "x" * 1_500_000)
+    sources.add_file("all.patch", "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n" * 2_001)
 
     assert len(sources.all()) == 200
     note = sources.note()
@@ -376,6 +377,7 @@ def test_what_is_left_out_is_noted() -> None:
     for reason in (
         "2,000,000 characters",
         "2,000 of a message",
+        "2,000 of a file",
         "200 or",
         "known language",
         "files with",
