@@ -74,16 +74,18 @@ class _Field(Arguments):
         return isinstance(value, str)
 
 
-def _as_javascript(pattern: str) -> str:
-    """Reject patterns that JavaScript's `RegExp` would reject. Python's syntax is similar."""
+def _check_javascript_pattern(pattern: str) -> str:
+    """Reject patterns with syntax errors that Python and JavaScript share."""
     try:
-        re.compile(re.sub(r"\(\?<(?=\w)", "(?P<", pattern))
+        re.compile(_EMPTY_SET.sub(".", re.sub(r"\(\?<(?=\w)", "(?P<", pattern)))
     except re.error as error:
         if error.msg.startswith(_SYNTAX_ERRORS):
             raise ValueError(f"invalid regular expression: {error.msg}") from None
     return pattern
 
 
+#: Sets that only JavaScript accepts: no character, and any character.
+_EMPTY_SET = re.compile(r"(?<!\\)\[\^?\]")
 #: Errors in both languages.
 _SYNTAX_ERRORS = (
     "missing )",
@@ -99,7 +101,7 @@ class TextField(_Field):
     placeholder: str | None = None
     min_length: NonNegativeInt | None = None
     max_length: PositiveInt | None = None
-    pattern: Annotated[str, AfterValidator(_as_javascript)] | None = None
+    pattern: Annotated[str, AfterValidator(_check_javascript_pattern)] | None = None
     """JavaScript regular expression that the whole value must match."""
     default: str | None = None
 

@@ -199,7 +199,9 @@ async def test_duplicate_field_names_are_rejected() -> None:
     assert "duplicates: when" in await rejection("generateForm", arguments)
 
 
-@pytest.mark.parametrize("pattern", [r"(?<year>\d{4})-\k<year>", r"\p{L}+", "[a-z]+", r"^\+?\d+$"])
+@pytest.mark.parametrize(
+    "pattern", [r"(?<year>\d{4})-\k<year>", r"\p{L}+", "[a-z]+", r"^\+?\d+$", "[^]*"]
+)
 async def test_javascript_pattern_is_accepted(pattern: str) -> None:
     content = await output_of("generateForm", form(type="text", pattern=pattern))
 
