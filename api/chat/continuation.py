@@ -55,7 +55,7 @@ class ContinuationResolver:
         """
         try:
             return await self._resolve(owner, chat)
-        except (ToolCallNotPending, InvalidRequest):
+        except (ToolCallNotPending, ToolCallsExpired, InvalidRequest):
             await self._rate.count(owner)
             raise
 

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from api.http.body_model import CONTAINER_TYPES
+from shared.field_path import format_field_path
 
 _SINGLE, _LIST = "<single>", "<list>"
 _PATH_CHARS = 200
@@ -110,8 +111,8 @@ def find_schema_error(schema: dict[str, Any]) -> str | None:
         _KEYWORDS.validate_python(schema, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        steps = [str(step) for step in first["loc"] if step not in (_SINGLE, _LIST)]
-        return f"At {'.'.join(steps)[:_PATH_CHARS]}: {first['msg']}"
+        steps = [step for step in first["loc"] if step not in (_SINGLE, _LIST)]
+        return f"At {format_field_path(steps)[:_PATH_CHARS]}: {first['msg']}"
     for ref in _refs(schema):
         if not isinstance(_resolve(ref, schema), dict):
             return (

@@ -81,7 +81,7 @@ def test_valid_schema_is_accepted_by_the_schema_transformers(schema: Schema, ref
     ("schema", "path", "fix"),
     [
         ({"type": "strin"}, "type", "'array', 'boolean', 'integer'"),
-        ({"properties": {"a": {"items": [{"type": 1}]}}}, "properties.a.items.0.type", "'array'"),
+        ({"properties": {"a": {"items": [{"type": 1}]}}}, "properties.a.items[0].type", "'array'"),
         ({"properties": {"a": "string"}}, "properties.a", "dictionary"),
         ({"required": True}, "required", "list"),
         ({"required": ["a", "a"]}, "required", "duplicates"),
