@@ -1,1 +1,1 @@
-"""Generated deployment files: alerts, dashboards, and parts of the Helm chart."""
+"""Generators of alerts, dashboards, and chart files, with their output; and tests of the images."""

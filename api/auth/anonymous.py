@@ -36,8 +36,8 @@ class AnonymousAuthenticator:
     def _check_host(self, name: str, server: str) -> None:
         """Reject an unknown host name: it may be a website's that resolves to this address.
 
-        A host that is an IP address is not resolved. Only on the loopback address, where no client
-        needs another one, it is rejected too.
+        An IP address needs no DNS lookup, so it is accepted. On a loopback address it is rejected
+        too, because no client needs another address there.
         """
         is_known = is_loopback(name) or name in self._live.now.auth.hosts
         if not is_known and (is_loopback(server) or parse_ip_address(name) is None):

@@ -1,4 +1,4 @@
-"""Principals and scopes. Chats and runs are visible only to the principal that owns them."""
+"""Principals and scopes. Chats and runs are visible only to their owner."""
 
 from typing import Annotated, NamedTuple, cast
 from urllib.parse import quote

@@ -1,7 +1,8 @@
 """Mode `jwt`: each client sends a token (RFC 7519) signed by its issuer.
 
-The settings determine the accepted algorithms, and the key's type those that it verifies (RFC 8725,
-3.1). A token's header only selects among algorithms that both allow; `none` is never accepted.
+The settings list the accepted algorithms, and the type of a key limits which of them it can verify
+(RFC 8725, 3.1). A token's header only selects among algorithms that both allow; `none` is never
+accepted.
 """
 
 import re
@@ -29,7 +30,7 @@ _ERRORS: tuple[tuple[type[jwt.PyJWTError], str, str], ...] = (
 _MAX_NAME = 256
 #: Limits the work that a forged token without `kid` causes.
 _MAX_CANDIDATES = 16
-#: Some issuers use numeric subjects; `_name` validates the owner claim.
+#: Some issuers use numeric subjects; `_name` validates the owner claim, and `_check_issuer` `iss`.
 _OPTIONS: Options = {"verify_sub": False, "verify_jti": False, "verify_iss": False}
 
 
@@ -132,7 +133,7 @@ def _missing_claim(claim: str) -> AuthError:
 
 
 def _check_issuer(claims: _Claims, issuers: Sequence[str]) -> None:
-    """Check `iss`. Issuers and people disagree about a slash at its end."""
+    """Check `iss`. A slash at its end is ignored: configured and issued values often differ."""
     if not issuers:
         return
     issuer = claims.get("iss")

@@ -1,4 +1,4 @@
-"""Erases chats: stops their live runs and deletes everything that is stored of them."""
+"""Erases chats: stops their live runs and deletes their runs, streams, and jobs."""
 
 import asyncio
 from dataclasses import dataclass

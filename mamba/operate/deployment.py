@@ -121,7 +121,7 @@ async def open_deployment(settings: Settings) -> AsyncGenerator[Deployment]:
     """Connect, and check that Redis responds.
 
     Raises:
-        CommandFailed: if Redis is unreachable now or later.
+        CommandFailed: if Redis is unreachable, now or later, or rejects the credentials.
     """
     async with open_unchecked(settings) as deployment:
         queue_url, streams_url = settings.redis.url, settings.redis.streams_url

@@ -63,7 +63,7 @@ def configure(level: str, line_format: LineFormat) -> None:
 def _format_exception(
     _: object, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Replace an exception by its stack and its type.
+    """Replace an exception with its stack and its type.
 
     Only the first line of the text is kept: asyncio adds a description of the failed task.
     """

@@ -29,7 +29,7 @@ class AnswerView:
     history: list[Json] = field(default_factory=list[Json])
     run_id: str = ""
     events: list[SseEvent] = field(default_factory=list[SseEvent])
-    #: When the question was first sent, each event was received, and the client gave up.
+    #: When the question was first sent, each event was received, and the client finished.
     times: list[float] = field(default_factory=list[float])
     #: The URLs of the API processes that the client has used.
     apis: set[str] = field(default_factory=set[str])
@@ -117,7 +117,7 @@ class ChaosClient:
         view.defects.append(("hung", "no stop was accepted"))
 
     async def _post(self, view: AnswerView, body: Json, key: str, drops: list[int]) -> None:
-        """Send the question until it is accepted."""
+        """Send the question until the API accepts or refuses it."""
         while True:
             url, headers = f"{self._url(view)}/chat", {"idempotency-key": key}
             request = self._http.build_request("POST", url, json=body, headers=headers)

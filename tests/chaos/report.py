@@ -20,9 +20,9 @@ _PAGE = """# Chaos
 The chaos suite (`tests/chaos`) runs real API processes, workers, and a Valkey with an append-only
 file. It injects faults in an order that a seed determines. Meanwhile, clients ask, drop their
 connections, resume at another API process, stop, supersede, and repeat requests whose response was
-lost. A scripted model gives each question one correct answer. A checker compares each client's view
-with this answer, with the run's stream, and with a replay at each API process. It also checks the
-effects of tools, Redis, the processes, and the logs.
+lost. The model is scripted, so the correct answer to each question is known. A checker compares
+each client's view with this answer, with the run's stream, and with a replay at each API process.
+It also checks the effects of tools, Redis, the processes, and the logs.
 
 This page shows one run of the suite. This command repeats it:
 
@@ -44,17 +44,18 @@ The seed determines the faults and what each client does. Timing also depends on
 {details}
 ## Recovery
 
-An interruption is a pause of more than one second in an answer. It belongs to the newest fault
-that affected the answer when the pause began: a fault of a worker that worked on it, of an API
-process that its client used, of Valkey, or of the model. It counts from the end of that fault,
-without the time in which other such faults were in progress. The recovery time of a fault is the
-longest interruption that belongs to it.
+An interruption is a pause of more than one second in an answer. It is attributed to the newest
+fault that affected the answer when the pause began: a fault of a worker that executed it, of an API
+process that its client used, of Valkey, or of the model. It is measured from the end of that fault,
+without the time in which another such fault was in progress. The recovery time of a fault is the
+longest interruption that is attributed to it.
 
 | fault | injected | interrupted an answer | p50 | p99 | maximum |
 |---|---|---|---|---|---|
 {recovery}
 
-A lease lasts 3 seconds. A run whose worker was killed therefore continues after about that time.
+A lease lasts 3 seconds, so the run of a killed worker continues after about 3 seconds if the
+machine has spare capacity. On an overloaded machine (see the load average) it takes longer.
 The times of a silent stream include the worker's timeout for silence, here {silence} seconds.
 """
 
@@ -121,7 +122,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
         f"{len(result.violations)} violations",
         f"{cancelled} answers stopped or superseded",
         f"{calls} tool calls; {result.repeated_calls} repeated after a crash, with the same key",
-        f"longest time without an event of each answer: {silence}",
+        f"longest pause in each answer: {silence}",
         f"processes that ended without a request: {ended}",
     ]
 

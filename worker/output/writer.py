@@ -1,4 +1,4 @@
-"""Writes events to streams: one group commit per process, batched by back-pressure.
+"""Writes events to streams, in group commits that grow with back-pressure.
 
 The first event is sent at once. While a pipeline is in flight, events of all runs are buffered and
 successive deltas of one part are merged; the next pipeline sends all of them. An idle worker writes
@@ -63,7 +63,10 @@ class GroupCommit:
             raise failure
 
     def shard(self, run_id: str) -> "ShardWriter":
-        """Return a run's shard, which it keeps for a whole attempt even if its slot moves."""
+        """Return a run's shard.
+
+        It keeps the shard for a whole attempt, even if its hash slot moves to another node.
+        """
         name = self._stream.shard(run_id)
         if name not in self._shards:
             self._shards[name] = ShardWriter(self._stream, self.failed).start()

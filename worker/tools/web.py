@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import httpx
-import httpx2
 from ddgs.exceptions import DDGSException
 from pydantic_ai import ModelRetry, Tool, ToolReturn
 from pydantic_ai.common_tools import duckduckgo
@@ -36,11 +35,10 @@ _ADDRESS = re.compile(r" \([0-9a-fA-F.:]+\)")
 _TITLE_CHARS = 300
 _URL_CHARS = 2000
 _PAGE_BYTES = 5 * 1024 * 1024
-#: Tavily's client raises httpx errors, the others httpx2 errors. The other errors are of responses
-#: that are no search results.
+#: Tavily's client raises httpx errors, ddgs `DDGSException`. The errors of Python mean that the
+#: response has an unexpected format.
 _SEARCH_FAILURES = (
     httpx.HTTPError,
-    httpx2.HTTPError,
     ValueError,
     KeyError,
     TypeError,

@@ -1,4 +1,4 @@
-"""Limits on the files of a request: number, size and media type."""
+"""Limits on the files of a request: size and media type."""
 
 from api.chat.parts.unusable import UnusablePart
 from shared.chat import data_url, messages

@@ -42,7 +42,7 @@ def convert_message(value: object) -> object:
 
 
 def split_messages(value: object) -> object:
-    """Return a list of messages in which the steering messages of the AI SDK 7 stand alone.
+    """Return a list of messages in which steering messages of the AI SDK 7 are separate.
 
     They are parts of the answer during which the user sent them.
     """
@@ -102,7 +102,7 @@ def _with_tool_result(fields: _Fields) -> _Fields:
 
 
 def _with_texts(fields: _Fields) -> _Fields:
-    """Add the refusal and the reasoning beside the content to it."""
+    """Add `refusal` and `reasoning_content` to the content."""
     content: object = fields.get("content")
     reasoning, refusal = fields.get("reasoning_content"), fields.get("refusal")
     added: list[object] = []

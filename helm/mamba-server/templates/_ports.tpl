@@ -34,9 +34,9 @@
 
 {{- /* HTTP: 443, and those of the addresses that the API connects to: key sets, the trace collector, proxies. */ -}}
 {{- define "mamba.ports.http" -}}
-{{- $places := list .Values.config.auth .Values.tracing.endpoint .Values.secret.values .Values.api.extraEnv -}}
+{{- $sources := list .Values.config.auth .Values.tracing.endpoint .Values.secret.values .Values.api.extraEnv -}}
 {{- $ports := list "443" -}}
-{{- range splitList " " (include "mamba.urls" $places) | compact -}}
+{{- range splitList " " (include "mamba.urls" $sources) | compact -}}
 {{- $default_port := ternary "80" "443" (hasPrefix "http:" .) -}}
 {{- $ports = append $ports (default $default_port (regexFind "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .).host))) -}}
 {{- end -}}

@@ -42,7 +42,7 @@ def _check_vanished(system: SystemSnapshot) -> Iterator[Diagnosis]:
         yield Diagnosis("workers", "warning", message, fix)
     if (more := len(system.vanished) - _MAX_VANISHED) > 0:
         message = f"{more} more have vanished within the last hour"
-        yield Diagnosis("workers", "warning", message, "see MambaProcessRestarts in the runbook")
+        yield Diagnosis("workers", "warning", message, "see MambaWorkersVanished in the runbook")
 
 
 def _check_queue(queue: QueueSnapshot) -> Diagnosis:

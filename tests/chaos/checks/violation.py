@@ -1,4 +1,4 @@
-"""What the checks report."""
+"""Violations that the checks report."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ KINDS = {
     "lost": "a word, an event, an end or a stop is missing",
     "doubled": "a word, an event, an end or a run exists twice",
     "wrong": "a client's view, the stream and the replays differ, or the text is another one",
-    "hung": "no end within 90 seconds",
+    "hung": "an answer did not end, or a stop was not accepted, within 90 seconds",
     "failed": "an answer ended with an error, or a request was refused for good",
     "history": "the model did not receive the earlier messages of the chat",
     "tool": "a tool call took effect under two keys, or has a result without an effect",

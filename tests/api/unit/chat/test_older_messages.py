@@ -1,4 +1,4 @@
-"""What is refused in a new message is left out of older ones, with a note for the model."""
+"""Parts that are refused in a new message are left out of older ones, with a note for the model."""
 
 from typing import Any
 

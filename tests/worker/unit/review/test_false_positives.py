@@ -1,4 +1,4 @@
-"""Few high findings are reported in well-kept code, and only true ones."""
+"""Well-kept code has no high findings and few nesting findings."""
 
 import argparse
 from functools import cache
