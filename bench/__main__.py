@@ -8,12 +8,13 @@ import statistics
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Self
 
 import uvloop
 
 from bench.load import MeasuredAnswer, ask
 from bench.pickup import pickup
-from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
+from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.upstream.client import Upstream
 
 ROUNDS = 7
@@ -26,6 +27,10 @@ class DirectApi(Api):
     def __init__(self, openai_url: str) -> None:
         super().__init__("redis://unused", {"OPENAI_API_BASE_URL": openai_url})
         self._command = (sys.executable, "-m", "bench.direct")
+
+    def start(self) -> Self:
+        ServerProcess.start(self)  # it is no `mamba` command
+        return self
 
 
 async def main() -> None:
