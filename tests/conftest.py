@@ -11,7 +11,7 @@ from shared.redis.client import Redis
 from tests.support.isolation import Isolation
 from tests.support.isolation.key_expiry import check_that_keys_expire
 from tests.support.isolation.paused_machine import PausedMachine
-from tests.support.processes import Valkey
+from tests.support.processes import Valkey, running
 from tests.support.redis_cluster import RedisCluster, SharedCluster
 from tests.support.upstream.client import Upstream
 
@@ -38,11 +38,8 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def valkey() -> Generator[Valkey]:
-    server = Valkey()
-    server.start()
-    asyncio.run(server.ready())
-    yield server
-    asyncio.run(server.stop())
+    with running(Valkey()) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

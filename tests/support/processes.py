@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx
 
@@ -182,3 +183,17 @@ async def start_all(*processes: Api | Worker | Valkey) -> None:
 
 async def stop_all(*processes: ServerProcess) -> None:
     await asyncio.gather(*(process.stop() for process in processes))
+
+
+_ProcessT = TypeVar("_ProcessT", bound=Api | Worker | Valkey)
+
+
+@contextmanager
+def running(process: _ProcessT) -> Generator[_ProcessT]:
+    """Start a process, and stop it at the end of the context: for fixtures that are not async."""
+    process.start()
+    try:
+        asyncio.run(process.ready())
+        yield process
+    finally:
+        asyncio.run(process.stop())

@@ -22,7 +22,7 @@ from shared.redis.client import Redis
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.settings import Settings
-from tests.support.processes import Api, Valkey
+from tests.support.processes import Api, Valkey, running
 from tests.support.wait import until
 from web.page import SOURCE_DIR, build
 
@@ -69,14 +69,12 @@ def built() -> None:
 
 @pytest.fixture(scope="module")
 def api(valkey: Valkey) -> Generator[Api]:
-    process = Api(valkey.url, ENV).start()
-    asyncio.run(process.ready())
-    yield process
-    output = process.output
-    asyncio.run(process.stop())
-    assert "Traceback" not in output
-    assert MESSAGE not in output
-    assert OPERATOR not in output
+    with running(Api(valkey.url, ENV)) as process:
+        yield process
+        output = process.output
+        assert "Traceback" not in output
+        assert MESSAGE not in output
+        assert OPERATOR not in output
 
 
 @pytest.fixture

@@ -11,17 +11,15 @@ from tests.support.browser import chromium
 from tests.support.browser.chromium import ChromiumMissingError, find_chromium
 from tests.support.browser.page import loaded_urls, open_browser, rendered_document
 from tests.support.browser.window import open_window
-from tests.support.processes import Api, Valkey
+from tests.support.processes import Api, Valkey, running
 
 OPERATIONS = ("send_chat", "follow_chat", "stop_chat")
 
 
 @pytest.fixture(scope="module")
 def api(valkey: Valkey) -> Generator[Api]:
-    process = Api(valkey.url).start()
-    asyncio.run(process.ready())
-    yield process
-    asyncio.run(process.stop())
+    with running(Api(valkey.url)) as process:
+        yield process
 
 
 @pytest.fixture

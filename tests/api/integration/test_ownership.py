@@ -19,7 +19,7 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.settings import Settings
 from tests.support.credentials import SECRET, Json, secret_token, valid_claims
-from tests.support.processes import Api, Valkey
+from tests.support.processes import Api, Valkey, running
 
 pytestmark = pytest.mark.usefixtures("redis")
 
@@ -84,15 +84,13 @@ INVALID_CREDENTIALS: dict[str, Json] = {
 
 @pytest.fixture(scope="module")
 def api(valkey: Valkey) -> Generator[Api]:
-    process = Api(valkey.url, ENV).start()
-    asyncio.run(process.ready())
-    yield process
-    output = process.output
-    asyncio.run(process.stop())
-    assert "Traceback" not in output
-    assert "request.failed" not in output
-    for headers in (OWNER, *OTHERS.values(), *INVALID_CREDENTIALS.values()):
-        assert not any(value.split()[-1] in output for value in headers.values())
+    with running(Api(valkey.url, ENV)) as process:
+        yield process
+        output = process.output
+        assert "Traceback" not in output
+        assert "request.failed" not in output
+        for headers in (OWNER, *OTHERS.values(), *INVALID_CREDENTIALS.values()):
+            assert not any(value.split()[-1] in output for value in headers.values())
 
 
 @dataclass

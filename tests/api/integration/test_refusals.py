@@ -14,7 +14,7 @@ import pytest
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from tests.support.processes import Api, Valkey
+from tests.support.processes import Api, Valkey, running
 
 pytestmark = pytest.mark.usefixtures("redis")
 
@@ -31,12 +31,10 @@ HEAD = "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json
 
 @pytest.fixture(scope="module")
 def api(valkey: Valkey) -> Generator[Api]:
-    process = Api(valkey.url).start()
-    asyncio.run(process.ready())
-    yield process
-    output = process.output
-    asyncio.run(process.stop())
-    assert "Traceback" not in output
+    with running(Api(valkey.url)) as process:
+        yield process
+        output = process.output
+        assert "Traceback" not in output
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`GET /tools` of a real API process, with and without published agents."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from shared.agents.agent_card import AgentCard
 from shared.agents.catalog import AgentCatalog
 from shared.agents.tools import DISPLAY_TOOL_NAMES, ToolCard
 from shared.redis.client import Redis
-from tests.support.processes import Api, Valkey
+from tests.support.processes import Api, Valkey, running
 from tests.support.wait import until
 
 Json = dict[str, Any]
@@ -25,10 +24,8 @@ FILE = "agents: [{name: poet, instructions: Rhyme., tools: [generateCard, search
 def api(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
     file: Path = tmp_path_factory.mktemp("agents") / "agents.yaml"
     file.write_text(FILE)
-    process = Api(valkey.url, {"MAMBA_AGENTS__FILE": str(file)}).start()
-    asyncio.run(process.ready())
-    yield process
-    asyncio.run(process.stop())
+    with running(Api(valkey.url, {"MAMBA_AGENTS__FILE": str(file)})) as process:
+        yield process
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`DELETE /chat/{id}` stops the chat's live run and leaves nothing of the chat in Redis."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
@@ -12,20 +11,18 @@ from shared.redis.client import Redis
 from shared.streams.event_stream import Append, Closure, RedisEventStream
 from shared.streams.events import DONE, TextDelta
 from shared.streams.run_state import RunState
-from tests.support.processes import Api, Valkey
+from tests.support.processes import Api, Valkey, running
 
 SECRET = "canary-text"
 
 
 @pytest.fixture(scope="module")
 def api(valkey: Valkey) -> Generator[Api]:
-    process = Api(valkey.url).start()
-    asyncio.run(process.ready())
-    yield process
-    output = process.output
-    asyncio.run(process.stop())
-    assert "chat.erased" in output
-    assert SECRET not in output
+    with running(Api(valkey.url)) as process:
+        yield process
+        output = process.output
+        assert "chat.erased" in output
+        assert SECRET not in output
 
 
 @pytest.fixture

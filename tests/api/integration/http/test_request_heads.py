@@ -1,6 +1,5 @@
 """Arbitrary request heads: the API answers each with a client error at worst, and stays alive."""
 
-import asyncio
 import socket
 from collections.abc import Generator
 
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.processes import Api, Valkey
+from tests.support.processes import Api, Valkey, running
 
 PATHS = [
     *("/", "*", "/chat", "/chat/a/stream", "/chat/a/stop", "/health", "/docs/", "/ops/x", "?x"),
@@ -48,10 +47,9 @@ def request_heads(draw: st.DrawFn) -> bytes:
 
 @pytest.fixture(scope="module")
 def api(valkey: Valkey) -> Generator[Api]:
-    process = Api(valkey.url, {"MAMBA_SERVER__CORS_ORIGINS": '["https://chat.example"]'}).start()
-    asyncio.run(process.ready())
-    yield process
-    asyncio.run(process.stop())
+    env = {"MAMBA_SERVER__CORS_ORIGINS": '["https://chat.example"]'}
+    with running(Api(valkey.url, env)) as process:
+        yield process
 
 
 def status_of(api: Api, head: bytes) -> int | None:
