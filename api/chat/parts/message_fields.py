@@ -53,7 +53,7 @@ def split_messages(value: object) -> object:
 
 
 def _split(message: object) -> Iterator[object]:
-    fields = cast("_Fields", message) if isinstance(message, dict) else {}
+    fields = _fields_of(message)
     parts: object = fields.get("parts")
     if not isinstance(parts, list) or not any(map(_is_steering, cast("list[object]", parts))):
         yield message
@@ -66,7 +66,7 @@ def _split(message: object) -> Iterator[object]:
 
 
 def _is_steering(part: object) -> bool:
-    fields = cast("_Fields", part) if isinstance(part, dict) else {}
+    fields = _fields_of(part)
     return fields.get("type") == "steering-message" and "parts" in fields
 
 
@@ -133,14 +133,14 @@ def _without_repeated_calls(fields: _Fields) -> _Fields:
     if not isinstance(content, list) or not isinstance(calls, list):
         return fields
     kinds = ("tool_use", "tool_call")
-    blocks = [item for item in cast("list[object]", content) if _field(item, "type") in kinds]
-    known = [_field(block, "id") for block in blocks if _field(block, "id")]
-    rest = [call for call in cast("list[object]", calls) if _field(call, "id") not in known]
+    blocks = [_fields_of(item) for item in cast("list[object]", content)]
+    known = [block.get("id") for block in blocks if block.get("type") in kinds and block.get("id")]
+    rest = [call for call in cast("list[object]", calls) if _fields_of(call).get("id") not in known]
     return {**fields, "tool_calls": rest}
 
 
-def _field(value: object, name: str) -> object:
-    return cast("_Fields", value).get(name) if isinstance(value, dict) else None
+def _fields_of(value: object) -> _Fields:
+    return cast("_Fields", value) if isinstance(value, dict) else {}
 
 
 def _with_attached_parts(fields: _Fields) -> _Fields:
@@ -153,7 +153,7 @@ def _with_attached_parts(fields: _Fields) -> _Fields:
 
 
 def _parts_of(attachment: object) -> list[object]:
-    fields = cast("_Fields", attachment) if isinstance(attachment, dict) else {}
+    fields = _fields_of(attachment)
     parts: object = fields.get("content")
     if not isinstance(parts, list) or not parts:
         return [attachment]
