@@ -11,6 +11,7 @@ from shared.backoff import delay_after
 from shared.errors import BackgroundTaskFailed
 from shared.telemetry.logs import raise_location
 from shared.telemetry.metrics import BACKGROUND_FAILURES
+from shared.waiting import raise_if_cancelled
 
 log = structlog.stdlib.get_logger()
 
@@ -67,6 +68,7 @@ class BackgroundTask:
             try:
                 await self._run()
             except Exception as error:  # noqa: BLE001  (must not end the task silently)
+                raise_if_cancelled()
                 failures = 0 if now() - started > _STABLE_SECONDS else failures
                 delay = delay_after(failures, _RESTART_SECONDS)
                 failures += 1

@@ -57,6 +57,7 @@ class ScriptedModels(ModelRegistry):
         super().__init__(LiveSettings(Settings(openai=OpenAISettings(demo=True))))
         self.responses = list(responses)
         self.requests: list[list[ModelMessage]] = []
+        self.requested = asyncio.Event()
         self._model = FunctionModel(stream_function=self._stream)
 
     def get(self, name: str) -> Model:  # noqa: ARG002
@@ -69,6 +70,7 @@ class ScriptedModels(ModelRegistry):
     ) -> AsyncIterator[str | DeltaToolCalls]:
         response = self.responses[min(len(self.requests), len(self.responses) - 1)]
         self.requests.append(messages)
+        self.requested.set()
         for piece in response:
             if isinstance(piece, Exception):
                 raise piece

@@ -12,6 +12,7 @@ from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.settings import RunSettings
 from shared.streams.event_stream import Takeover
 from shared.telemetry.metrics import AGENT_LABELS, expect_run
+from shared.waiting import raise_if_cancelled
 from worker.agents.engine import AgentEngine
 from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
 from worker.jobs.retry_policy import RetryPolicy
@@ -98,6 +99,7 @@ class AttemptRunner:
         except StreamError:
             raise
         except Exception as error:  # noqa: BLE001  (every accepted run reaches a terminal event)
+            raise_if_cancelled()
             if not limit.expired():
                 return await self._retry_or_fail(attempt, error, _seconds_left(limit))
             await attempt.fail(TIMED_OUT)

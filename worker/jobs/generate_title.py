@@ -13,6 +13,7 @@ from shared.queue.job import GenerateTitle
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span
+from shared.waiting import raise_if_cancelled
 from worker.jobs.running_runs import RunningRuns
 from worker.models.registry import ModelRegistry
 from worker.models.run_failures import failure_of
@@ -74,6 +75,7 @@ class TitleRunner:
                     usage_limits=UsageLimits(request_limit=1),
                 )
         except Exception as error:  # noqa: BLE001  (a failed title is only logged)
+            raise_if_cancelled()
             failure = failure_of(error)
             log.warning(
                 "title.failed",

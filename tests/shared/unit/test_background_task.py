@@ -93,3 +93,15 @@ def test_series_of_a_task_starts_at_zero() -> None:
     assert (
         REGISTRY.get_sample_value("mamba_background_failures_total", {"task": Unused.__name__}) == 0
     )
+
+
+async def test_task_ends_if_an_error_replaces_the_cancellation() -> None:
+    class Replaces(Flaky):
+        async def _run(self) -> None:
+            try:
+                await super()._run()
+            except asyncio.CancelledError:
+                raise ValueError from None
+
+    async with asyncio.timeout(10), Replaces(0) as task:
+        await task.running.wait()

@@ -240,6 +240,24 @@ async def test_interrupt_during_a_takeover_is_handled(
         assert await read_all(harness.stream, RUN)
 
 
+@pytest.mark.parametrize("steps", range(16))
+async def test_handover_while_a_request_fails_is_not_lost(
+    harness: RunChatHarness, steps: int
+) -> None:
+    error = exceptions.ModelRateLimitError("m", "no", retry_after=100)
+    models = ScriptedModels([error], ["never"])
+    task = asyncio.create_task(start(harness.runner(models=models)))
+    await models.requested.wait()
+    for _ in range(steps):  # the steps in which the error passes through the agent
+        await asyncio.sleep(0)
+
+    task.cancel()
+    await asyncio.wait([task])
+
+    run = await harness.now()
+    assert (run.failures, run.handovers) == (0, 1)
+
+
 async def test_handover_during_a_retry_pause_is_counted_once(harness: RunChatHarness) -> None:
     task = await pausing(harness)
 
