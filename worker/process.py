@@ -48,7 +48,7 @@ from worker.jobs.run_chat import ChatRunner
 from worker.jobs.running_runs import Interrupt, RunningRuns
 from worker.models.health_probe import HealthProbe
 from worker.models.registry import ModelRegistry
-from worker.output.writer import GroupCommit
+from worker.output.writer import GroupCommitter
 from worker.process_record import worker_record
 from worker.queue.command_listener import CommandListener
 from worker.queue.lease_worker import LeaseWorker
@@ -169,7 +169,7 @@ async def _chat_runner(
     services = RunServices(
         stores.runs,
         stores.stream,
-        await stack.enter_async_context(GroupCommit(stores.stream)),
+        await stack.enter_async_context(GroupCommitter(stores.stream)),
         RunFinalizer(stores.stream, stores.ended_runs),
         worker_id,
     )

@@ -41,7 +41,7 @@ from worker.jobs.run_chat import ChatRunner
 from worker.jobs.running_runs import RunningRuns
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import StreamTimeouts
-from worker.output.writer import GroupCommit
+from worker.output.writer import GroupCommitter
 
 RUN = "run"
 RATE_LIMIT = exceptions.ModelRateLimitError("m", "slow down: secret")
@@ -86,7 +86,7 @@ class RunChatHarness:
 
     redis: Redis
     stream: RedisEventStream
-    commit: GroupCommit
+    committer: GroupCommitter
     runs: RunStore
     running: RunningRuns = field(default_factory=RunningRuns)
     settings: RunSettings = field(default_factory=RunSettings)
@@ -99,7 +99,7 @@ class RunChatHarness:
     def runner(
         self, *responses: Sequence[Piece], models: ModelRegistry | None = None
     ) -> ChatRunner:
-        services = RunServices(self.runs, self.stream, self.commit, self.finalizer)
+        services = RunServices(self.runs, self.stream, self.committer, self.finalizer)
         retries = RetryPolicy(lambda _: self.settings.max_retries)
         attempts = AttemptRunner(services, lambda: self.settings, retries)
         agents = {self.definition.name: self.engine_for(models or ScriptedModels(*responses))}

@@ -17,7 +17,7 @@ from worker.agents.engine import AgentEngine
 from worker.agents.usage import UsageMeter
 from worker.jobs.running_runs import Interrupt, RunningRun
 from worker.models.run_failures import Failure
-from worker.output.writer import GroupCommit, RunWriter
+from worker.output.writer import GroupCommitter, RunWriter
 from worker.telemetry.attempt_trace import AttemptTrace
 from worker.telemetry.metrics import ATTEMPTS, count_duration, count_first_token
 
@@ -30,7 +30,7 @@ class RunServices:
 
     runs: RunStore
     stream: EventStream
-    commit: GroupCommit
+    committer: GroupCommitter
     finalizer: RunFinalizer
     #: Id of this worker.
     worker_id: str = ""
@@ -88,7 +88,7 @@ class Attempt:
         )
         self.transcript = found.transcript
         self.writer = RunWriter(
-            services.commit,
+            services.committer,
             self.job.run_id,
             attempt=takeover.attempt,
             offset=takeover.offset,

@@ -44,7 +44,7 @@ _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
 _MAX_RETRY_SECONDS = 1.0
 
 
-class GroupCommit:
+class GroupCommitter:
     """Commits the events of all runs of a process. Use it as an async context manager."""
 
     def __init__(self, stream: EventStream) -> None:
@@ -150,7 +150,7 @@ class RunWriter:
 
     def __init__(
         self,
-        commit: GroupCommit,
+        committer: GroupCommitter,
         run_id: str,
         *,
         attempt: int,
@@ -159,7 +159,7 @@ class RunWriter:
         on_stop: Callable[[], None],
         on_content: Callable[[], None] | None = None,
     ) -> None:
-        self._shard = commit.shard(run_id)
+        self._shard = committer.shard(run_id)
         self._run_id = run_id
         self._attempt = attempt
         self._next = offset + 1

@@ -65,12 +65,12 @@ from worker.output import writer
 async def fail(self):
     raise ValueError("sk-secret")
 
-async def enter(self, enter=writer.GroupCommit.__aenter__):
+async def enter(self, enter=writer.GroupCommitter.__aenter__):
     self.shard("run")
     return await enter(self)
 
 writer.ShardWriter._run = fail
-writer.GroupCommit.__aenter__ = enter
+writer.GroupCommitter.__aenter__ = enter
 sys.argv = ["mamba", "worker"]
 from mamba.cli import main
 main()

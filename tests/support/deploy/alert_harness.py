@@ -72,7 +72,7 @@ WORKER = {
     'mamba_attempts_total{outcome="failed"}': "0",
     'mamba_attempts_total{outcome="broken"}': "0",
     'mamba_attempts_total{outcome="crashed"}': "0",
-    'mamba_background_failures_total{task="GroupCommit"}': "0",
+    'mamba_background_failures_total{task="ShardWriter"}': "0",
     **{f'mamba_run_errors_total{{code="{code}"}}': "0" for code in sorted(MEANINGS)},
     "mamba_leases_lost_total": "0",
     'mamba_appends_refused_total{reason="gap"}': "0",

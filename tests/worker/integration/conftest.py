@@ -9,14 +9,14 @@ from tests.support.processes import Valkey
 from tests.support.run_chat_harness import RunChatHarness
 from tests.support.worker_pool import WorkerPool, open_worker_pool
 from worker.jobs import retry_policy, run_chat
-from worker.output.writer import GroupCommit
+from worker.output.writer import GroupCommitter
 
 
 @pytest.fixture
 async def harness(redis: Redis) -> AsyncGenerator[RunChatHarness]:
     stream = RedisEventStream(redis, live_ttl=600, retention=300)
-    async with GroupCommit(stream) as commit:
-        harness = RunChatHarness(redis, stream, commit, RunStore(redis, live_ttl=600))
+    async with GroupCommitter(stream) as committer:
+        harness = RunChatHarness(redis, stream, committer, RunStore(redis, live_ttl=600))
         await harness.accept()
         yield harness
 

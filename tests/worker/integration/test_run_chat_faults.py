@@ -300,7 +300,9 @@ async def _raced(harness: RunChatHarness) -> None:
     """Run the job in two workers at once."""
     await asyncio.gather(
         harness.run(["Hello"]),
-        RunChatHarness(harness.redis, harness.stream, harness.commit, harness.runs).run(["Hello"]),
+        RunChatHarness(harness.redis, harness.stream, harness.committer, harness.runs).run(
+            ["Hello"]
+        ),
         return_exceptions=True,
     )
     await harness.run(["Hello"])

@@ -31,7 +31,7 @@ from tests.support.follow_harness import (
 )
 from tests.support.processes import Valkey
 from tests.support.wait import until
-from worker.output.writer import GroupCommit, RunWriter
+from worker.output.writer import GroupCommitter, RunWriter
 
 
 async def test_killed_connection_loses_no_entries(harness: FollowHarness) -> None:
@@ -230,9 +230,9 @@ async def follow_through_restart(harness: FollowHarness, valkey: Valkey) -> None
     with harness.followers.follow(run.id) as follower:
         await catch_up(follower)
         following_to_end = asyncio.create_task(follow_to_end(follower))
-        async with GroupCommit(harness.stream) as commit:
+        async with GroupCommitter(harness.stream) as committer:
             writer = RunWriter(
-                commit,
+                committer,
                 run.id,
                 attempt=takeover.attempt,
                 offset=0,

@@ -24,16 +24,16 @@ from shared.streams.events import (
 from shared.streams.run_state import RunState
 from tests.support.fakes.controlled_stream import ControlledStream
 from tests.support.fakes.runs import new_run
-from worker.output.writer import GroupCommit, RunWriter
+from worker.output.writer import GroupCommitter, RunWriter
 
 SUCCEEDED = Closure(RunState.SUCCEEDED)
 FINISH = Finish(finish_reason="stop")
 
 
 class WriterHarness:
-    def __init__(self, stream: ControlledStream, commit: GroupCommit) -> None:
+    def __init__(self, stream: ControlledStream, committer: GroupCommitter) -> None:
         self.stream = stream
-        self.commit = commit
+        self.committer = committer
 
     async def writer(self) -> "RecordingWriter":
         run = new_run()
@@ -48,7 +48,7 @@ class RecordingWriter(RunWriter):
     def __init__(self, harness: WriterHarness, run_id: str, attempt: int, offset: int) -> None:
         self.callbacks: list[str] = []
         super().__init__(
-            harness.commit,
+            harness.committer,
             run_id,
             attempt=attempt,
             offset=offset,
@@ -67,8 +67,8 @@ class RecordingWriter(RunWriter):
 @pytest.fixture
 async def harness() -> AsyncGenerator[WriterHarness]:
     stream = ControlledStream()
-    async with GroupCommit(stream) as commit:
-        yield WriterHarness(stream, commit)
+    async with GroupCommitter(stream) as committer:
+        yield WriterHarness(stream, committer)
 
 
 @pytest.fixture
@@ -474,8 +474,8 @@ async def test_room_returns_when_the_writer_is_refused(harness: WriterHarness) -
 
 async def test_stopped_commit_ends_the_wait_of_its_writers() -> None:
     stream = ControlledStream()
-    async with GroupCommit(stream) as commit:
-        harness = WriterHarness(stream, commit)
+    async with GroupCommitter(stream) as committer:
+        harness = WriterHarness(stream, committer)
         waiting, idle = await harness.writer(), await harness.writer()
         await block_first_append(harness, waiting)
 
@@ -485,7 +485,7 @@ async def test_stopped_commit_ends_the_wait_of_its_writers() -> None:
         with pytest.raises(WriterStopped):
             writer.write(text("a"))
         assert writer.callbacks == ["refused"]
-    assert not commit.failed.is_set()
+    assert not committer.failed.is_set()
 
 
 async def test_failed_commit_notifies_all_writers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -493,15 +493,15 @@ async def test_failed_commit_notifies_all_writers(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("shared.background_task.os.kill", ignore)
     stream = ControlledStream()
-    commit = GroupCommit(stream)
-    harness = WriterHarness(stream, commit)
+    committer = GroupCommitter(stream)
+    harness = WriterHarness(stream, committer)
     writers = [await harness.writer(), await harness.writer()]
     stream.unreachable = [ValueError("a defect")]
 
     writers[0].write(text("a"))
 
     async with asyncio.timeout(5):
-        await commit.failed.wait()
+        await committer.failed.wait()
         for writer in writers:
             with pytest.raises(WriterStopped):
                 await writer.drain()
@@ -509,4 +509,4 @@ async def test_failed_commit_notifies_all_writers(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(WriterStopped):
         later.write(text("b"))
     with pytest.raises(BackgroundTaskFailed):
-        await commit.__aexit__()
+        await committer.__aexit__()
