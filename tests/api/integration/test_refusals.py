@@ -23,7 +23,7 @@ BODIES = {
     for path in sorted((Path(__file__).parents[2] / "support/request_bodies").glob("*.json"))
 }
 #: The only body that responds to a tool call.
-TOOL_RESPONSE = BODIES.pop("deny")
+TOOL_RESPONSE = BODIES.pop("denial")
 HI = {"role": "user", "content": "Hi"}
 MB = 1024 * 1024
 HEAD = "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
