@@ -30,6 +30,8 @@ from shared.streams.events import DONE
 from shared.streams.follow import Follower, FollowerFactory
 from shared.streams.run_state import RunState
 
+#: The server copies what it has not sent yet, so large bodies are passed to it in pieces.
+_PIECE_BYTES = 65_536
 _HEADERS = {
     "cache-control": "no-cache, no-transform",
     "connection": "keep-alive",
@@ -193,4 +195,7 @@ class RelayResponse(Response):
 
 
 async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": more})
+    for start in range(0, max(1, len(body)), _PIECE_BYTES):
+        piece = body[start : start + _PIECE_BYTES]
+        more_body = more or start + len(piece) < len(body)
+        await send({"type": "http.response.body", "body": piece, "more_body": more_body})

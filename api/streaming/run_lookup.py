@@ -44,8 +44,8 @@ class RunLookup:
         Raises:
             CursorLost: if the run's stream has no event at the cursor.
         """
-        page = await self._stream.read(run.id, after, count=1)
-        return run.state.ended and not page.entries
+        page = await self._stream.read(run.id, after, max_bytes=0)
+        return run.state.ended and not page.more
 
     async def earlier_entries(self, run: Run) -> list[Entry] | None:
         """Return the entries of the runs that this one continues; None if some are not stored."""

@@ -7,9 +7,9 @@ of an ended run is `[DONE]`, and nothing can follow it.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.redis import keys
@@ -21,7 +21,7 @@ from shared.streams.run_state import RunState
 if TYPE_CHECKING:
     from shared.redis.cluster_client import ClusterClient
 
-#: Maximum number of entries, including fences, that one read returns.
+#: Maximum number of entries that one read returns.
 PAGE_SIZE = 1000
 
 
@@ -55,6 +55,8 @@ class Page(NamedTuple):
 
     entries: list[Entry]
     more: bool
+    #: The size of the next entry, if it alone is larger than the read may return.
+    too_large: int = 0
 
 
 class Takeover(NamedTuple):
@@ -132,8 +134,15 @@ class EventStream(Protocol):
         """
         ...
 
-    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
-        """Return the entries after a cursor, without fences, and at most `count` of them.
+    async def read(
+        self,
+        run_id: str,
+        after: Cursor = START,
+        *,
+        count: int = PAGE_SIZE,
+        max_bytes: int | None = None,
+    ) -> Page:
+        """Return the entries after a cursor, without fences: at most `count` and `max_bytes`.
 
         Raises:
             CursorLost: if the stream has no entry at the cursor.
@@ -243,21 +252,27 @@ class RedisEventStream:
                 pipe.execute_command("SPUBLISH", keys.stream(append.run_id), b"\n".join(lines))
             await pipe.execute(raise_on_error=False)
 
-    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
-        at_cursor = f"{after.attempt}-{after.offset}"
-        first, limit = (at_cursor, count + 1) if after.offset else ("-", count)
-        while True:
-            raw: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
-                "XRANGE", keys.stream(run_id), first, "+", "COUNT", limit
-            )
-            if first == at_cursor and (not raw or raw[0][0].decode() != at_cursor):
-                raise CursorLost
-            entries = [entry for entry in map(_entry, raw) if entry.offset > after.offset]
-            more = len(raw) == limit
-            if entries or not more:
-                return Page(entries, more)
-            # All are fences.
-            first, limit = f"({raw[-1][0].decode()}", count
+    async def read(
+        self,
+        run_id: str,
+        after: Cursor = START,
+        *,
+        count: int = PAGE_SIZE,
+        max_bytes: int | None = None,
+    ) -> Page:
+        reply = await scripts.read_page(
+            self._redis,
+            stream=keys.stream(run_id),
+            cursor=f"{after.attempt}-{after.offset}" if after.offset else "",
+            count=count,
+            max_bytes=-1 if max_bytes is None else max_bytes,
+        )
+        if not reply:
+            raise CursorLost
+        more, too_large, *rest = reply
+        fields = cast("list[bytes]", rest)
+        entries = [_entry(fields[i], fields[i + 1]) for i in range(0, len(fields), 2)]
+        return Page(entries, bool(more), int(too_large))
 
     async def tail(self, run_id: str) -> Cursor:
         newest: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
@@ -265,7 +280,8 @@ class RedisEventStream:
         )
         if not newest:
             return START
-        last = _entry(newest[0])
+        entry_id, fields = newest[0]
+        last = _entry(entry_id, fields[b"d"])
         # A fence stores the offset that it follows.
         return Cursor(last.attempt, last.offset or int(last.data))
 
@@ -302,7 +318,6 @@ def _verdict(reply: object) -> bool | Exception:
             return reply == 1
 
 
-def _entry(raw: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:
-    entry_id, fields = raw
+def _entry(entry_id: bytes, data: bytes) -> Entry:
     attempt, _, offset = entry_id.partition(b"-")
-    return Entry(int(attempt), int(offset), fields[b"d"])
+    return Entry(int(attempt), int(offset), data)

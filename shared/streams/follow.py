@@ -15,9 +15,8 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.subscriber import Subscriptions
 from shared.streams.event_stream import START, Cursor, Entry, EventStream
+from shared.streams.page_reader import RETRY_SECONDS, LargeEntryBudget, PageReader
 from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
-
-_RETRY_SECONDS = 0.2
 
 
 class FollowerFactory:
@@ -30,26 +29,29 @@ class FollowerFactory:
         self._subscriptions = subscriptions
         #: The bytes that each new follower may buffer.
         self.max_bytes = max_bytes
+        self._budget = LargeEntryBudget()
 
     @contextmanager
     def follow(self, run_id: str, after: Cursor = START) -> Generator["Follower"]:
         """Follow a run's stream after a cursor while the context lasts."""
         channel = keys.stream(run_id)
-        follower = Follower(self._stream, run_id, after, self.max_bytes)
+        pages = PageReader(self._stream, run_id, self._budget)
+        follower = Follower(pages, run_id, after, self.max_bytes)
         self._subscriptions.add(channel, follower)
         try:
             yield follower
         finally:
             self._subscriptions.remove(channel, follower)
+            pages.release()
 
 
 class Follower:
     """A reader of one run. It buffers at most `max_bytes`, and reads the stream beyond that."""
 
-    def __init__(self, stream: EventStream, run_id: str, after: Cursor, max_bytes: int) -> None:
+    def __init__(self, pages: PageReader, run_id: str, after: Cursor, max_bytes: int) -> None:
         self.run_id = run_id
         self.cursor = after
-        self._stream = stream
+        self._pages = pages
         self._max_bytes = max_bytes
         self._buffer: deque[bytes] = deque()
         self._buffered_bytes = 0
@@ -75,11 +77,14 @@ class Follower:
         self._wakeup.set()
 
     async def read(self) -> list[Entry]:
-        """Return the next entries, or none after `notify` or if Redis is unavailable.
+        """Return the next entries, or none after `notify` or if they cannot be read now.
+
+        The caller must no longer hold the entries that the previous call returned.
 
         Raises:
             CursorLost: if Redis lost entries that were returned before.
         """
+        self._pages.release()
         if not self._buffer and not self._behind:
             await self._wakeup.wait()
         self._wakeup.clear()
@@ -89,7 +94,7 @@ class Follower:
         try:
             return await self._catch_up()
         except REDIS_UNAVAILABLE:
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             return []
 
     def _take_buffered(self) -> list[Entry]:
@@ -115,11 +120,14 @@ class Follower:
         # Entries published from here on are buffered and joined to the page by their offsets.
         reason, self._behind = self._behind, None
         try:
-            page = await self._stream.read(self.run_id, self.cursor)
+            page = await self._pages.read(self.cursor)
         except BaseException:
             # A cancelled read still has to catch up later.
             self._behind = reason
             raise
+        if page.more and not page.entries:
+            self._behind = reason
+            return []
         STREAM_CATCH_UPS.labels(reason).inc()
         if page.more:
             self._fall_behind("more")

@@ -1,4 +1,7 @@
-"""The scripts that write to streams. They check the last entry and keep the run's state in step."""
+"""The scripts that write and read streams.
+
+Those that write check the last entry and keep the run's state in step.
+"""
 
 from typing import Any
 
@@ -114,3 +117,42 @@ return {attempt, offset, count('stop_requests'), now - started,
 def take_over(
     *, stream: Key, run: Key, ttl_ms: int, nonce: str, worker: str
 ) -> list[Any] | None: ...
+
+
+# Returns entries after `cursor` (from the start if it is empty), without fences: whether there are
+# more, the size of the next entry if it alone exceeds `max_bytes` (-1: no limit), then IDs and data
+# alternately. Returns nil if there is no entry at the cursor. It reads in batches, so that a large
+# stream is never copied as a whole.
+@redis_script("""
+local first, found, page, size = '-', 0, {1, 0}, 0
+if cursor ~= '' then
+  if not redis.call('XRANGE', stream, cursor, cursor)[1] then return false end
+  first = '(' .. cursor
+end
+local batch_size = max_bytes < 0 and count or 16
+while true do
+  local batch = redis.call('XRANGE', stream, first, '+', 'COUNT', batch_size)
+  for _, entry in ipairs(batch) do
+    local id, data = entry[1], entry[2][2]
+    if string.sub(id, -2) ~= '-0' then
+      if found == count then return page end
+      size = size + #data
+      if max_bytes >= 0 and size > max_bytes then
+        if found == 0 then page[2] = #data end
+        return page
+      end
+      found = found + 1
+      page[#page + 1] = id
+      page[#page + 1] = data
+    end
+  end
+  if #batch < batch_size then break end
+  first = '(' .. batch[#batch][1]
+  batch_size = math.min(2 * batch_size, 128)
+end
+page[1] = 0
+return page
+""")
+def read_page(
+    *, stream: Key, cursor: str, count: int, max_bytes: int
+) -> list[bytes | int] | None: ...

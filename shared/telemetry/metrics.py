@@ -55,7 +55,7 @@ RUN_ERRORS = Counter("mamba_run_errors", "Runs failed, by error code.", ("code",
 STREAM_CATCH_UPS = Counter(
     "mamba_stream_catch_ups", "Reads of a stream to catch up with it.", ("reason",)
 )
-for _reason in ("subscribed", "more", "slow", "missed"):
+for _reason in ("subscribed", "more", "slow", "missed", "memory"):
     STREAM_CATCH_UPS.labels(_reason)
 STREAM_GAPS = Counter(
     "mamba_stream_gaps", "Offsets missing from a stream, which means lost events."

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import CursorLost
-from shared.streams.event_stream import PAGE_SIZE, Append, Cursor, Entry, read_all
+from shared.streams.event_stream import PAGE_SIZE, START, Append, Cursor, Entry, Page, read_all
 from tests.support.stream_harness import StreamHarness
 
 
@@ -30,18 +30,20 @@ async def test_cursor_without_an_entry_is_lost(
 async def test_read_returns_the_requested_number_of_entries(harness: StreamHarness) -> None:
     run_id = await write_in_three_attempts(harness)
 
-    assert await harness.stream.read(run_id, count=1) == ([Entry(1, 1, b"1")], True)
-    assert await harness.stream.read(run_id, Cursor(1, 2), count=1) == ([Entry(2, 3, b"3")], True)
+    assert await harness.stream.read(run_id, count=1) == Page([Entry(1, 1, b"1")], more=True)
+    assert await harness.stream.read(run_id, Cursor(1, 2), count=1) == Page(
+        [Entry(2, 3, b"3")], more=True
+    )
 
 
 async def test_read_after_the_last_entry_returns_no_entries(harness: StreamHarness) -> None:
     run_id = await write_in_three_attempts(harness)
 
-    assert await harness.stream.read(run_id, Cursor(3, 6)) == ([], False)
+    assert await harness.stream.read(run_id, Cursor(3, 6)) == Page([], more=False)
 
 
 async def test_read_of_an_unknown_run_returns_no_entries(harness: StreamHarness) -> None:
-    assert await harness.stream.read("unknown") == ([], False)
+    assert await harness.stream.read("unknown") == Page([], more=False)
     with pytest.raises(CursorLost):
         await harness.stream.read("unknown", Cursor(1, 5))
 
@@ -59,6 +61,35 @@ async def test_long_stream_is_read_in_pages(harness: StreamHarness) -> None:
     assert [entry.offset for entry in await read_all(harness.stream, run_id)] == list(
         range(1, 2 * PAGE_SIZE + 11)
     )
+
+
+@pytest.mark.parametrize("max_bytes", [1, 999, 1000, 2500, 50_000, 1_000_000])
+async def test_pages_have_at_most_the_requested_bytes(
+    harness: StreamHarness, max_bytes: int
+) -> None:
+    run_id, takeover = await harness.begin_run()
+    sizes = [1000, 10, 900, 1, 2000, 300_000, 5, *[400] * 300, 70_000, 1]
+    entries = [b"x" * size for size in sizes]
+    await harness.stream.append(Append(run_id, takeover.attempt, 1, entries))
+    seen: list[Entry] = []
+
+    while (page := await harness.stream.read(run_id, _end(seen), max_bytes=max_bytes)).more:
+        size = sum(len(entry.data) for entry in page.entries)
+        assert size <= max_bytes
+        if not page.entries:
+            assert page.too_large == sizes[len(seen)] > max_bytes
+            page = await harness.stream.read(run_id, _end(seen), max_bytes=page.too_large)
+            assert len(page.entries) >= 1
+        else:
+            assert page.too_large == 0
+        seen += page.entries
+
+    assert seen + page.entries == await read_all(harness.stream, run_id)
+    assert [len(entry.data) for entry in seen + page.entries] == sizes
+
+
+def _end(entries: list[Entry]) -> Cursor:
+    return entries[-1].cursor if entries else START
 
 
 async def test_read_skips_fences(harness: StreamHarness) -> None:

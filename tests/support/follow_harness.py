@@ -19,6 +19,7 @@ from shared.streams.event_stream import (
 )
 from shared.streams.events import DONE
 from shared.streams.follow import Follower, FollowerFactory
+from shared.streams.page_reader import LargeEntryBudget, PageReader
 from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey
@@ -64,10 +65,17 @@ class ObservedStream(RedisEventStream):
         self.open.set()
         self.failures: list[Exception] = []
 
-    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
+    async def read(
+        self,
+        run_id: str,
+        after: Cursor = START,
+        *,
+        count: int = PAGE_SIZE,
+        max_bytes: int | None = None,
+    ) -> Page:
         if self.failures:
             raise self.failures.pop()
-        page = await super().read(run_id, after, count=count)
+        page = await super().read(run_id, after, count=count, max_bytes=max_bytes)
         self.reads += 1
         await self.open.wait()
         return page
@@ -82,6 +90,11 @@ class FollowHarness:
         self.stream = ObservedStream(redis)
         self.runs = RunStore(redis, live_ttl=600)
         self.followers = FollowerFactory(self.stream, subscriber, max_bytes=MAX_BYTES)
+
+    def unsubscribed(self, run_id: str) -> Follower:
+        """Return a follower that receives no publications."""
+        pages = PageReader(self.stream, run_id, LargeEntryBudget())
+        return Follower(pages, run_id, START, MAX_BYTES)
 
     async def begin_run(self) -> OffsetWriter:
         run = new_run()

@@ -1,6 +1,7 @@
 """An in-memory event stream. It also stores the runs, with the methods of `RunStore`."""
 
 import time
+from itertools import accumulate
 
 from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.runs.run import Run
@@ -70,12 +71,21 @@ class MemoryEventStream:
             self._change(run.id, state=closure.state, error=error, ended_at=_now_ms())
         return run.stop_requests > 0
 
-    async def read(self, run_id: str, after: Cursor = START, *, count: int = PAGE_SIZE) -> Page:
+    async def read(
+        self,
+        run_id: str,
+        after: Cursor = START,
+        *,
+        count: int = PAGE_SIZE,
+        max_bytes: int | None = None,
+    ) -> Page:
         entries = self.entries.get(run_id, [])
         if after.offset and after not in [e.cursor for e in entries[after.offset - 1 :][:1]]:
             raise CursorLost
         rest = entries[after.offset :]
-        return Page(rest[:count], more=len(rest) > count)
+        fitting = _fitting(rest[:count], max_bytes)
+        too_large = len(rest[0].data) if rest and not fitting else 0
+        return Page(fitting, more=len(rest) > len(fitting), too_large=too_large)
 
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)
@@ -91,6 +101,14 @@ class MemoryEventStream:
 
     def _change(self, run_id: str, **fields: object) -> None:
         self.runs[run_id] = self.runs[run_id].model_copy(update=fields)
+
+
+def _fitting(entries: list[Entry], max_bytes: int | None) -> list[Entry]:
+    """Return the first entries that have at most `max_bytes`."""
+    if max_bytes is None:
+        return entries
+    sizes = accumulate(len(entry.data) for entry in entries)
+    return [entry for entry, size in zip(entries, sizes, strict=True) if size <= max_bytes]
 
 
 def _now_ms() -> int:

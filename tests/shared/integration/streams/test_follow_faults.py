@@ -1,6 +1,7 @@
 """Following a stream through lost messages, outages and slow readers."""
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import CursorLost
 from shared.redis import keys
-from shared.streams.event_stream import (
-    START,
-    Entry,
-)
+from shared.streams.event_stream import Entry, read_all
 from shared.streams.events import Finish, Start, TextDelta, TextStart, decode
-from shared.streams.follow import Follower, FollowerFactory
+from shared.streams.follow import FollowerFactory
+from shared.streams.page_reader import LARGE_ENTRY_BYTES, PAGE_BYTES
 from tests.support.fakes.runs import new_run
 from tests.support.follow_harness import (
     MAX_BYTES,
@@ -74,7 +73,7 @@ async def test_follower_reads_lost_messages_from_the_stream(
 ) -> None:
     writer = await harness.begin_run()
     await writer.write(3)
-    follower = Follower(harness.stream, writer.run_id, START, MAX_BYTES)
+    follower = harness.unsubscribed(writer.run_id)
 
     for offset in received:
         follower.on_message(b"1-%d %d" % (offset, offset))
@@ -85,7 +84,7 @@ async def test_follower_reads_lost_messages_from_the_stream(
 async def test_duplicate_message_is_read_once(harness: FollowHarness) -> None:
     writer = await harness.begin_run()
     await writer.write(3)
-    follower = Follower(harness.stream, writer.run_id, START, MAX_BYTES)
+    follower = harness.unsubscribed(writer.run_id)
 
     for message in (b"1-1 1\n1-2 2", b"1-1 1", b"1-2 2\n1-3 3", b"1-3 3"):
         follower.on_message(message)
@@ -97,11 +96,11 @@ async def test_duplicate_message_is_read_once(harness: FollowHarness) -> None:
 async def test_read_returns_nothing_while_redis_is_unavailable(
     harness: FollowHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.streams.follow._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("shared.streams.follow.RETRY_SECONDS", 0.01)
     writer = await harness.begin_run()
     await writer.write(3)
     harness.stream.failures = [RedisConnectionError(), RedisTimeoutError(), OSError()]
-    follower = Follower(harness.stream, writer.run_id, START, MAX_BYTES)
+    follower = harness.unsubscribed(writer.run_id)
 
     follower.on_gap()
 
@@ -174,6 +173,44 @@ async def test_message_over_the_buffer_limit_is_read_from_the_stream(
 
         [entry] = await next_entries(follower)
         assert len(entry.data) > 2 * MAX_BYTES
+
+
+async def test_reader_holds_one_page_or_one_large_entry(harness: FollowHarness) -> None:
+    writer = await harness.begin_run()
+    await writer.write(2_000, size=400)
+    await writer.write(2, size=1_000_000)
+    await writer.close()
+    with harness.followers.follow(writer.run_id) as follower:
+        entries: list[Entry] = []
+        while not entries or not entries[-1].is_last:
+            page = await next_entries(follower)
+            size = sum(len(entry.data) for entry in page)
+            assert size <= PAGE_BYTES or len(page) == 1
+            entries += page
+
+    assert entries == await read_all(harness.stream, writer.run_id)
+
+
+async def test_large_entries_wait_until_others_are_sent(
+    harness: FollowHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.streams.page_reader.RETRY_SECONDS", 0.01)
+    writer = await harness.begin_run()
+    await writer.write(size=LARGE_ENTRY_BYTES // 2 - 100)
+    await writer.close()
+    with ExitStack() as stack:
+        readers = [stack.enter_context(harness.followers.follow(writer.run_id)) for _ in range(4)]
+        for reader in readers[:2]:
+            assert offsets(await next_entries(reader)) == [1]
+        for reader in readers[2:]:
+            assert [await reader.read() for _ in range(3)] == [[], [], []]
+
+        assert offsets(await next_entries(readers[0])) == [2, 3]
+        assert offsets(await next_entries(readers[2])) == [1]
+        assert await readers[3].read() == []
+
+    with harness.followers.follow(writer.run_id) as reader:
+        assert offsets(await follow_to_end(reader)) == [1, 2, 3]
 
 
 async def test_later_attempt_below_the_cursor_ends_the_reader(harness: FollowHarness) -> None:
