@@ -77,8 +77,7 @@ class ContinuationResolver:
         transcript = await fold(entries)
         if not transcript.pending:
             return _raise_if_any(decisive, ToolCallNotPending)
-        field = f"messages[{len(chat.messages) - 1}]"
-        responses = _match_pending_calls(transcript, submitted, field)
+        responses = _match_pending_calls(transcript, submitted, chat.messages[-1].path)
         return Continuation(run, responses, len(transcript.steps))
 
 

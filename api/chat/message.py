@@ -12,6 +12,8 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     Tag,
     ValidationError,
     WrapValidator,
@@ -20,7 +22,7 @@ from pydantic import (
 
 from api.chat.parts.ai_sdk import OtherPart, UIStepStartPart, UITextPart, UIToolPart
 from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
-from api.chat.parts.message_fields import convert_message, split_messages
+from api.chat.parts.message_fields import attachment_paths, convert_message
 from api.chat.parts.part import (
     FILE_PARTS,
     Attachments,
@@ -29,6 +31,7 @@ from api.chat.parts.part import (
     Parts,
     is_for_clients,
 )
+from api.chat.parts.steering import split_messages
 from api.chat.parts.unusable import KEEP_FIELD_ERROR, TAG_PREFIX, UnusablePart, unusable_message
 from api.http.body_model import FAIL_FAST, RequestModel, max_items
 from shared.chat import messages as chat_messages
@@ -70,6 +73,8 @@ class LocatedPart(NamedTuple):
     field: str
     parts: list[Any]
     position: int
+    #: The path of the part in the client's message.
+    item_path: str
 
     @property
     def part(self) -> Any:  # noqa: ANN401  (any part)
@@ -79,7 +84,7 @@ class LocatedPart(NamedTuple):
     def path(self) -> str:
         """The part's path in its message; "" if it stands for the whole message."""
         scope = self.part.scope if isinstance(self.part, UnusablePart) else "part"
-        return {"part": f"{self.field}[{self.position}]", "field": self.field, "message": ""}[scope]
+        return {"part": self.item_path, "field": self.field, "message": ""}[scope]
 
     def replace(self, part: UnusablePart) -> None:
         self.parts[self.position] = part
@@ -114,11 +119,27 @@ class UIMessage(RequestModel):
         validation_alias=AliasChoices("tool_call_id", "toolCallId"),
         description="In a message with the role `tool`: the call whose result is in `content`",
     )
+    _path: str = PrivateAttr("")
+    #: Paths of the parts of a field, if they differ from their positions in its list.
+    _part_paths: dict[str, list[str]] = PrivateAttr(default_factory=dict[str, list[str]])
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _convert_fields(cls, value: object) -> object:
-        return convert_message(value)
+    def _convert_fields(cls, value: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        message = validate(convert_message(value))
+        message._part_paths["attachments"] = attachment_paths(value)  # noqa: SLF001
+        return message
+
+    @property
+    def path(self) -> str:
+        """The path of the message in the client's request."""
+        return self._path
+
+    def locate(self, path: str, first_part: int = 0) -> None:
+        """Set the path of the message, and the client's index of the first of its `parts`."""
+        self._path = path
+        count = len(self.parts or ()) if first_part else 0
+        self._part_paths["parts"] = [f"parts[{first_part + index}]" for index in range(count)]
 
     @classmethod
     def unusable(cls, value: object, error: ValidationError) -> Self:
@@ -135,7 +156,9 @@ class UIMessage(RequestModel):
             "tool_calls": self._calls,
         }
         for field, parts in lists.items():
-            yield from (LocatedPart(field, parts, index) for index in range(len(parts)))
+            paths = dict(enumerate(self._part_paths.get(field, ())))
+            for index in range(len(parts)):
+                yield LocatedPart(field, parts, index, paths.get(index, f"{field}[{index}]"))
 
     def file_parts(self) -> Iterator[LocatedPart]:
         """Yield the files of a user's message."""
@@ -167,10 +190,11 @@ class UIMessage(RequestModel):
 
     def tool_responses(self) -> Iterator[SubmittedToolResponse]:
         """Yield the client's responses to the tool calls of the last step."""
-        for field_path, call in self.last_step_calls():
+        for path, call in self.last_step_calls():
             if isinstance(call, UnusablePart):
                 continue
             if (response := call.tool_response()) is not None:
+                field_path = f"{self.path}.{path}"
                 yield SubmittedToolResponse(field_path, call.tool_call_id, call.name, response)
 
     def last_step_calls(self) -> Iterator[tuple[str, UIToolPart | Invocation | UnusablePart]]:
@@ -199,15 +223,15 @@ class UIMessage(RequestModel):
             if isinstance(located.part, UnusablePart):
                 yield located.part
 
-    def check_new_parts(self, field: str) -> None:
-        """Refuse the first new part that cannot be used; `field` is the path of the message.
+    def check_new_parts(self) -> None:
+        """Refuse the first new part that cannot be used.
 
         Raises:
             InvalidRequest: with the path of the part.
         """
         for path, part in self._new_parts():
             if isinstance(part, UnusablePart):
-                raise part.error(f"{field}.{path}" if path else field)
+                raise part.error(f"{self.path}.{path}" if path else self.path)
 
     def _new_parts(self) -> Iterator[tuple[str, object]]:
         """Yield the parts that are new if the message is the last one, each with its path.
@@ -237,7 +261,7 @@ class UIMessage(RequestModel):
         if isinstance(part, UnusablePart):
             needless = self.role == "assistant" and part.type in _NOT_FOR_MODELS
             return None if needless else part.normalized()
-        unknown = self.role in ("user", "tool") and _is_unknown(part)
+        unknown = self.role != "assistant" and _is_unknown(part)
         return _unsupported(part).normalized() if unknown else None
 
     @property
@@ -303,7 +327,20 @@ def _keep_message_error(value: object, validate: Callable[[object], UIMessage]) 
 
 #: A message of a history. One that is invalid becomes a message with an `UnusablePart`.
 HistoryMessage = Annotated[UIMessage, WrapValidator(_keep_message_error)]
+
+
+def _split_history(value: object, validate: Callable[[object], list[UIMessage]]) -> list[UIMessage]:
+    """Validate messages after separating steering messages; keep the paths of the client."""
+    pieces = split_messages(value)
+    if pieces is None:
+        return validate(value)
+    messages = validate([piece.message for piece in pieces])
+    for message, piece in zip(messages, pieces, strict=True):
+        message.locate(piece.path, piece.first_part)
+    return messages
+
+
 #: The messages of a chat.
 History = Annotated[
-    list[HistoryMessage], FAIL_FAST, BeforeValidator(split_messages), max_items("messages")
+    list[HistoryMessage], FAIL_FAST, WrapValidator(_split_history), max_items("messages")
 ]

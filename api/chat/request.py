@@ -126,9 +126,7 @@ class ChatRequest(RequestModel):
         last = self.messages[-1]
         if last.role != "assistant":
             return []
-        prefix = f"messages[{len(self.messages) - 1}]."
-        responses = last.tool_responses()
-        return [item._replace(field_path=prefix + item.field_path) for item in responses]
+        return [*last.tool_responses()]
 
     @property
     def continued_message_id(self) -> str | None:

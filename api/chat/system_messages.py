@@ -18,9 +18,9 @@ def check_system_messages(chat: ChatRequest, settings: AgentSettings) -> None:
         raise InvalidRequest(
             "system: System messages are not accepted. Remove the field.", field="system"
         )
-    for index, message in enumerate(chat.messages):
+    for message in chat.messages:
         if message.role == "system":
-            field = f"messages[{index}].role"
+            field = f"{message.path}.role"
             raise InvalidRequest(
                 f"{field}: System messages are not accepted. Remove the message.", field=field
             )

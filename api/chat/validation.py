@@ -14,7 +14,7 @@ from api.chat.parts.file_limits import file_error
 from api.chat.parts.separate_calls import SeparateCall, SeparateResult
 from api.chat.parts.unusable import UnusablePart
 from api.chat.request import ChatRequest
-from api.chat.tool_pairing import pair_tool_calls
+from api.chat.tool_pairing import pair_tool_calls, replace_misplaced_parts
 from api.http.body_model import CONTAINER_TYPES
 from shared.chat.messages import FilePart, ReasoningPart, StepStart
 from shared.errors import InvalidRequest
@@ -39,7 +39,7 @@ async def read_chat_request(request: Request, limits: LimitSettings) -> ChatRequ
 
 def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
     check_chat_id("id", chat.id, limits)
-    check_id(f"messages[{len(chat.messages) - 1}].id", chat.continued_message_id, limits)
+    check_id(f"{chat.messages[-1].path}.id", chat.continued_message_id, limits)
 
 
 def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
@@ -53,6 +53,10 @@ def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None: 
 
 def _pair_tool_calls(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
     pair_tool_calls(chat.messages)
+
+
+def _replace_misplaced_parts(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
+    replace_misplaced_parts(chat.messages)
 
 
 def _limit_tool_values(chat: ChatRequest, limits: LimitSettings) -> None:
@@ -99,25 +103,26 @@ def _too_many(part: FilePart, limits: LimitSettings) -> UnusablePart:
 
 def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
     """Refuse what cannot be used in the last message; older messages are history."""
-    field, last = f"messages[{len(chat.messages) - 1}]", chat.messages[-1]
-    last.check_new_parts(field)
+    last = chat.messages[-1]
+    last.check_new_parts()
     answers_calls = any(isinstance(part.part, SeparateResult) for part in last.located_parts())
     counted = chat.messages if last.role == "assistant" or answers_calls else [last]
     parts = (part for message in counted for part in message.normalized().parts)
     # Workers leave out steps that contain only reasoning.
     empty = all(isinstance(part, ReasoningPart | StepStart) for part in parts)
     if empty and not chat.tool_responses():
-        raise InvalidRequest(f"{field}: The last message is empty.", field=field)
+        raise InvalidRequest(f"{last.path}: The last message is empty.", field=last.path)
 
 
-#: They run in this order; the first that fails determines the response. `_pair_tool_calls`,
-#: `_limit_tool_values` and `_limit_files` replace parts with unusable ones, which the last check
-#: refuses in new messages.
+#: They run in this order; the first that fails determines the response. Those between the checks of
+#: names and the last one replace parts with unusable ones, which the last check refuses in new
+#: messages.
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_client_tool_names,
     _pair_tool_calls,
     _limit_tool_values,
     _limit_files,
+    _replace_misplaced_parts,
     _check_last_message,
 )

@@ -98,8 +98,8 @@ def _check_usable(body: TitleRequest, limits: LimitSettings) -> None:  # noqa: A
     """Refuse a chat without a text if a part of it cannot be used."""
     if any(message.parts for message in body.history()):
         return
-    for index, message in enumerate(body.messages or ()):
-        message.check_new_parts(f"messages[{index}]")
+    for message in body.messages or ():
+        message.check_new_parts()
 
 
 async def _cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, _T]) -> _T:

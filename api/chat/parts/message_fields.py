@@ -4,9 +4,9 @@ LangChain names roles differently and wraps messages. OpenAI and assistant-ui se
 files beside the content. Fields that are not understood stay as they are, and are then refused.
 """
 
-from collections.abc import Iterator
-from itertools import groupby
 from typing import Any, cast
+
+from api.chat.parts.json_values import fields_of, items_of
 
 _Fields = dict[str, Any]
 
@@ -20,6 +20,8 @@ _ROLES = {
 }
 #: Types of LangChain's messages, which have no role.
 _TYPES = frozenset({"human", "ai", "system", "tool", "function"})
+#: Fields of OpenAI that LangChain leaves in `additional_kwargs`, besides the calls.
+_OPENAI_FIELDS = ("function_call", "refusal", "reasoning_content")
 _CALL_IDS = ("tool_call_id", "toolCallId")
 
 
@@ -35,39 +37,26 @@ def convert_message(value: object) -> object:
     if role == "tool":
         fields = _with_tool_result(fields)
     elif role == "assistant":
-        fields = _without_repeated_calls(_with_function_call(_with_texts(fields)))
+        fields = _with_function_call(_with_texts(_with_langchain_fields(fields)))
+        fields = _without_repeated_calls(fields)
     if not fields.get("parts"):
         fields = _with_attached_parts(fields)
     return {**fields, "role": role} if "role" in fields else fields
 
 
-def split_messages(value: object) -> object:
-    """Return a list of messages in which steering messages of the AI SDK 7 are separate.
-
-    They are parts of the answer during which the user sent them.
-    """
-    if not isinstance(value, list):
-        return value
-    messages = cast("list[object]", value)
-    return [piece for message in messages for piece in _split(message)]
-
-
-def _split(message: object) -> Iterator[object]:
-    fields = _fields_of(message)
-    parts: object = fields.get("parts")
-    if not isinstance(parts, list) or not any(map(_is_steering, cast("list[object]", parts))):
-        yield message
-        return
-    for steering, group in groupby(cast("list[object]", parts), _is_steering):
-        if steering:
-            yield from ({"role": "user", "parts": part["parts"]} for part in cast("Any", group))
-        else:
-            yield {**fields, "parts": [*group]}
+def attachment_paths(value: object) -> list[str]:
+    """Return the paths of the parts that `convert_message` collects from attachments."""
+    attachments = items_of(fields_of(value).get("attachments"))
+    return [
+        path
+        for index, attachment in enumerate(attachments)
+        for path in _paths_of(f"attachments[{index}]", fields_of(attachment).get("content"))
+    ]
 
 
-def _is_steering(part: object) -> bool:
-    fields = _fields_of(part)
-    return fields.get("type") == "steering-message" and "parts" in fields
+def _paths_of(attachment: str, content: object) -> list[str]:
+    parts = items_of(content)
+    return [f"{attachment}.content[{index}]" for index in range(len(parts))] or [attachment]
 
 
 def _unwrapped(fields: _Fields) -> _Fields:
@@ -126,6 +115,23 @@ def _with_function_call(fields: _Fields) -> _Fields:
     return {**fields, "tool_calls": [{"id": call.get("name"), "function": call}]}
 
 
+def _with_langchain_fields(fields: _Fields) -> _Fields:
+    """Add what LangChain keeps beside the fields that it parsed: OpenAI's own, and broken calls."""
+    original = fields_of(fields.get("additional_kwargs"))
+    added = {name: original[name] for name in _OPENAI_FIELDS if original.get(name)}
+    others = [*items_of(fields.get("invalid_tool_calls")), *items_of(original.get("tool_calls"))]
+    calls: object = fields.get("tool_calls")
+    if not others or not isinstance(calls, list | None):
+        return {**added, **fields}
+    kept = cast("list[object]", calls or [])
+    known = {_id_of(call) for call in kept} - {None}
+    for call in others:
+        if _id_of(call) not in known:
+            kept = [*kept, call]
+            known |= {_id_of(call)} - {None}
+    return {**added, **fields, "tool_calls": kept}
+
+
 def _without_repeated_calls(fields: _Fields) -> _Fields:
     """Remove calls that the content has too, as in LangChain's messages of Anthropic models."""
     content: object = fields.get("content")
@@ -133,14 +139,16 @@ def _without_repeated_calls(fields: _Fields) -> _Fields:
     if not isinstance(content, list) or not isinstance(calls, list):
         return fields
     kinds = ("tool_use", "tool_call")
-    blocks = [_fields_of(item) for item in cast("list[object]", content)]
-    known = [block.get("id") for block in blocks if block.get("type") in kinds and block.get("id")]
-    rest = [call for call in cast("list[object]", calls) if _fields_of(call).get("id") not in known]
+    blocks = [fields_of(item) for item in cast("list[object]", content)]
+    known = {_id_of(block) for block in blocks if block.get("type") in kinds} - {None}
+    rest = [call for call in cast("list[object]", calls) if _id_of(call) not in known]
     return {**fields, "tool_calls": rest}
 
 
-def _fields_of(value: object) -> _Fields:
-    return cast("_Fields", value) if isinstance(value, dict) else {}
+def _id_of(call: object) -> str | None:
+    """Return the id of a call; None if it has none."""
+    value: object = fields_of(call).get("id")
+    return value if isinstance(value, str) and value else None
 
 
 def _with_attached_parts(fields: _Fields) -> _Fields:
@@ -153,7 +161,7 @@ def _with_attached_parts(fields: _Fields) -> _Fields:
 
 
 def _parts_of(attachment: object) -> list[object]:
-    fields = _fields_of(attachment)
+    fields = fields_of(attachment)
     parts: object = fields.get("content")
     if not isinstance(parts, list) or not parts:
         return [attachment]

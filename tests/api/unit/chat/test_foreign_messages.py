@@ -33,6 +33,10 @@ MESSAGES: dict[str, tuple[Any, str]] = {
     "LangChain dictionary": ({"type": "human", "data": {"content": "Yes"}}, "user"),
     "LangChain object": (langchain("HumanMessage", content="Yes"), "user"),
     "LangChain chunk": (langchain("AIMessageChunk", content="Yes"), "assistant"),
+    "LangChain refusal": (
+        {"type": "ai", "content": "", "additional_kwargs": {"refusal": "Yes"}},
+        "assistant",
+    ),
     "LangChain texts": ({"type": "human", "content": ["Yes"]}, "user"),
     "Gemini": ({"role": "model", "parts": [{"type": "text", "text": "Yes"}]}, "assistant"),
     "OpenAI developer": ({"role": "developer", "content": "Yes"}, "system"),
@@ -54,6 +58,14 @@ async def test_message_of_another_api_is_accepted(message: Any, role: str) -> No
 
 async def test_reasoning_beside_the_content_is_kept() -> None:
     answer = {"role": "assistant", "content": "Yes", "reasoning_content": "Hm"}
+
+    _, converted, _ = await history(HI, answer, HI)
+    assert converted.parts == (TextPart(text="Yes"), ReasoningPart(text="Hm"))
+
+
+async def test_reasoning_in_fields_of_langchain_is_kept() -> None:
+    kept = {"reasoning_content": "Hm", "function_call": None}
+    answer = {"type": "ai", "content": "Yes", "additional_kwargs": kept}
 
     _, converted, _ = await history(HI, answer, HI)
     assert converted.parts == (TextPart(text="Yes"), ReasoningPart(text="Hm"))
@@ -86,6 +98,59 @@ async def test_file_of_a_steering_message_is_accepted() -> None:
 
     *_, last = await history(HI, {"role": "assistant", "parts": [steering]})
     assert last == Message(role="user", parts=(FilePart(media_type="image/png", url=DATA),))
+
+
+def steering(*parts: Any) -> dict[str, Any]:
+    return {"type": "steering-message", "id": "s", "parts": parts}
+
+
+TEXT = {"type": "text", "text": "Well"}
+BROKEN = {"type": "file", "mediaType": "image/png", "url": "blob:1"}
+CALL: dict[str, Any] = {"type": "tool-f", "state": "output-available", "output": 1}
+AFTER_STEERING: dict[str, tuple[Any, str]] = {
+    "message": ({"role": "user", "parts": [TEXT, BROKEN]}, "messages[2].parts[1].url"),
+    "empty message": ({"role": "user", "content": ""}, "messages[2]"),
+    "invalid message": ({"role": "critic"}, "messages[2].role"),
+    "steering message": (
+        {"role": "assistant", "parts": [TEXT, TEXT, steering(TEXT, BROKEN)]},
+        "messages[2].parts[2].parts[1].url",
+    ),
+    "steering message without a list": (
+        {"role": "assistant", "parts": [TEXT, {"type": "steering-message", "parts": 5}]},
+        "messages[2].parts[1].parts",
+    ),
+    "part after a steering message": (
+        {"role": "assistant", "parts": [TEXT, steering(TEXT), TEXT, CALL]},
+        "messages[2].parts[3].toolCallId",
+    ),
+}
+
+
+@pytest.mark.parametrize(("last", "field"), AFTER_STEERING.values(), ids=AFTER_STEERING)
+async def test_refusal_after_a_steering_message_names_the_sent_index(last: Any, field: str) -> None:
+    answer = {"role": "assistant", "parts": [TEXT, steering(TEXT), TEXT, steering(TEXT), TEXT]}
+
+    with pytest.raises(InvalidRequest) as caught:
+        await history(HI, answer, last)
+    assert caught.value.field == field
+
+
+async def test_tool_response_after_steering_names_the_sent_index() -> None:
+    call = {**CALL, "toolCallId": "k"}
+    answer = {"role": "assistant", "parts": [TEXT, steering(TEXT), TEXT, call]}
+    body = to_json({"messages": [HI, answer]})
+
+    chat = await read_chat_request(request(body), LimitSettings())
+    [response] = chat.tool_responses()
+    assert response.field_path == "messages[1].parts[3]"
+
+
+async def test_part_of_an_attachment_is_refused_with_the_sent_index() -> None:
+    files = [attachment({"type": "text", "text": "a"}, TEXT), attachment(TEXT, BROKEN)]
+
+    with pytest.raises(InvalidRequest) as caught:
+        await history({"role": "user", "content": "Look", "attachments": files})
+    assert caught.value.field == "messages[0].attachments[1].content[1].url"
 
 
 def attachment(*content: Any) -> dict[str, Any]:
@@ -148,6 +213,8 @@ ODD: list[Any] = [
     {"role": "user", "attachments": [{"content": [5]}]},
     {"role": "user", "attachments": {}},
     {"role": "assistant", "tool_calls": [5, {"name": 5}]},
+    {"type": "ai", "additional_kwargs": {"tool_calls": [5, {"id": []}]}},
+    {"type": "ai", "invalid_tool_calls": [5, {}], "tool_calls": {}, "additional_kwargs": 5},
     {"role": "assistant", "parts": [{"type": "steering-message", "parts": 5}]},
 ]
 

@@ -36,6 +36,15 @@ def nested(depth: int) -> Any:
 
 
 DEEP = nested(150)
+COMPLETE = {**CALL, "state": "output-available", "output": 1}
+RESULT: dict[str, Any] = {
+    "state": "result",
+    "toolCallId": "k",
+    "toolName": "f",
+    "args": {},
+    "result": 1,
+}
+NOT_THE_ASSISTANTS = "The call of “f” is not in a message of the assistant."
 #: Parts of a user, with the error that they cause in a new message and a word of the note.
 UNUSABLE: dict[str, tuple[Any, type[InvalidRequest], str, str]] = {
     "docx": (
@@ -76,6 +85,20 @@ UNUSABLE: dict[str, tuple[Any, type[InvalidRequest], str, str]] = {
         "“tool-f”",
     ),
     "deep input": ({**CALL, "input": DEEP}, InvalidRequest, "parts[1].input", "Nested deeper"),
+    "call": (COMPLETE, InvalidRequest, "parts[1]", NOT_THE_ASSISTANTS),
+    "call without a result": (CALL, InvalidRequest, "parts[1]", NOT_THE_ASSISTANTS),
+    "call of the AI SDK 4": (
+        {"type": "tool-invocation", "toolInvocation": RESULT},
+        InvalidRequest,
+        "parts[1]",
+        NOT_THE_ASSISTANTS,
+    ),
+    "reasoning": (
+        {"type": "reasoning", "text": "Hm"},
+        InvalidRequest,
+        "parts[1]",
+        "Only answers can contain reasoning.",
+    ),
     "many values": ({**CALL, "input": [0] * 51}, TooLarge, "parts[1]", "50 values"),
 }
 
@@ -103,6 +126,21 @@ async def test_older_message_with_an_unusable_part_has_a_note(
     assert isinstance(note, TextPart)
     assert note.text.startswith("[Left out of this message: ")
     assert word in note.text
+
+
+async def test_call_beside_the_content_of_a_user_has_a_note() -> None:
+    message = {"role": "user", "content": "Look", "toolInvocations": [RESULT]}
+
+    older, _ = await history(message, HI)
+    assert older.parts[-1] == TextPart(text="Look")
+    assert NOT_THE_ASSISTANTS in str(older.parts[0])
+
+
+async def test_unknown_part_of_a_system_message_has_a_note() -> None:
+    system, _ = await history({"role": "system", "parts": [{"type": "hologram"}]}, HI)
+
+    [note] = system.parts
+    assert "“hologram”" in str(note)
 
 
 async def test_files_above_the_limit_are_left_out_of_older_messages() -> None:
@@ -247,7 +285,6 @@ async def test_chat_with_nothing_to_answer_is_refused() -> None:
     empty: list[Any] = [
         {"role": "assistant", "parts": []},
         {"role": "assistant", "parts": [{"type": "step-start"}, reasoning]},
-        {"role": "user", "parts": [reasoning]},
         {"role": "user", "content": " \n"},
     ]
     for message in empty:

@@ -344,7 +344,7 @@ INVALID_BODIES: list[tuple[Any, str | None]] = [
         "messages[0].parts[1].toolCallId",
     ),
     (
-        {"messages": [{**HI, "toolInvocations": [RESULT_V4, {**RESULT_V4, "toolName": 1}]}]},
+        {"messages": [{**ANSWER, "toolInvocations": [RESULT_V4, {**RESULT_V4, "toolName": 1}]}]},
         "messages[0].toolInvocations[1].toolName",
     ),
     ({"messages": [{**HI, "toolInvocations": {}}]}, "messages[0].toolInvocations"),
@@ -484,7 +484,7 @@ async def test_too_deeply_nested_tool_input_or_output_is_rejected() -> None:
     nested: Any = 1
     for _ in range(99):
         nested = [nested]
-    assert await read(body_with_part({**CALL, "input": {"a": nested}}))
+    assert await normalized_parts({**CALL, "state": "output-available", "output": {"a": nested}})
 
     error = await validation_error(body_with_part({**CALL, "output": {"a": [[nested]]}}))
     assert error.field == "messages[0].parts[1].output"

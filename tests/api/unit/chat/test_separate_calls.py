@@ -136,6 +136,36 @@ PAIRS: dict[str, tuple[Any, Any, Any]] = {
         {"role": "tool", "tool_call_id": "a", "content": "no", "status": "error"},
         "no",
     ),
+    "LangChain, not parsed": (
+        {
+            "type": "ai",
+            "content": "",
+            "tool_calls": [],
+            "additional_kwargs": {"tool_calls": [openai_call()]},
+        },
+        {"type": "tool", "tool_call_id": "a", "content": "21"},
+        "21",
+    ),
+    "LangChain, parsed and not parsed": (
+        {
+            "type": "ai",
+            "content": "",
+            "tool_calls": [{"name": "f", "args": {"x": 1}, "id": "a", "type": "tool_call"}],
+            "additional_kwargs": {"tool_calls": [openai_call(arguments='{"x":2}')]},
+        },
+        {"type": "tool", "tool_call_id": "a", "content": "21"},
+        "21",
+    ),
+    "LangChain object": (
+        {
+            "lc": 1,
+            "type": "constructor",
+            "id": ["langchain_core", "messages", "AIMessage"],
+            "kwargs": {"content": "", "additional_kwargs": {"tool_calls": [openai_call()]}},
+        },
+        {"type": "tool", "tool_call_id": "a", "content": "21"},
+        "21",
+    ),
     "AI SDK": (assistant(sdk_call()), tool(sdk_result(JSON_OUTPUT)), {"t": 21}),
     "AI SDK text": (
         assistant(sdk_call()),
@@ -340,6 +370,34 @@ async def test_function_of_openai_is_paired_by_its_name() -> None:
 
     _, answer, _ = await history(HI, call, result, HI)
     assert answer == ("assistant", [("f", "f", {"x": 1}, "21")])
+
+
+async def test_function_in_fields_of_langchain_is_paired_by_its_name() -> None:
+    function = {"name": "f", "arguments": '{"x":1}'}
+    call = {"type": "ai", "content": "", "additional_kwargs": {"function_call": function}}
+    result = {"type": "function", "name": "f", "content": "21"}
+
+    _, answer, _ = await history(HI, call, result, HI)
+    assert answer == ("assistant", [("f", "f", {"x": 1}, "21")])
+
+
+async def test_call_with_invalid_arguments_of_langchain_is_kept() -> None:
+    broken = {"type": "invalid_tool_call", "id": "b", "name": "f", "args": '{"x"', "error": "no"}
+    kept = {"tool_calls": [openai_call(), openai_call("b", '{"x"')]}
+    calls = {"type": "ai", "invalid_tool_calls": [broken], "additional_kwargs": kept}
+
+    _, answer, _ = await history(HI, calls, openai_result(), openai_result("b", "bad"), HI)
+    assert answer == (
+        "assistant",
+        [("b", "f", {"input": '{"x"'}, "bad"), ("a", "f", {"x": 1}, "21")],
+    )
+
+
+async def test_call_of_langchain_without_a_result_has_a_note() -> None:
+    call = {"type": "ai", "content": "", "additional_kwargs": {"tool_calls": [openai_call()]}}
+
+    _, (_, [note]), _ = await history(HI, call, HI)
+    assert "The call of “f” has no result." in note
 
 
 async def test_second_result_of_a_call_is_left_out() -> None:

@@ -118,6 +118,8 @@ MESSAGE = st.fixed_dictionaries(
         "tool_calls": st.lists(FUNCTION_CALL, max_size=3) | JSON,
         "tool_call_id": CALL_ID,
         "toolInvocations": st.lists(optional(**CALL), max_size=3) | JSON,
+        "additional_kwargs": optional(tool_calls=st.lists(FUNCTION_CALL, max_size=2)) | JSON,
+        "invalid_tool_calls": st.lists(optional(**CALL), max_size=2) | JSON,
         "experimental_attachments": st.lists(optional(url=URL, contentType=TEXT, name=TEXT)) | JSON,
         "metadata": JSON,
         "annotations": JSON,

@@ -1,0 +1,13 @@
+"""Reads JSON values of unknown types."""
+
+from typing import Any, cast
+
+
+def fields_of(value: object) -> dict[str, Any]:
+    """Return an object; an empty one for other values."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def items_of(value: object) -> list[object]:
+    """Return a list; an empty one for other values."""
+    return cast("list[object]", value) if isinstance(value, list) else []
