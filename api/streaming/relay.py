@@ -77,8 +77,8 @@ class RelayFactory:
         """
         trace_run(run)
         needs_earlier = run.continues and (rebuild or stream_format.converter)
-        earlier = await self.lookup.earlier_entries(run) if needs_earlier else ()
-        view = StreamView(stream_format, after, earlier=earlier, rebuild=rebuild)
+        earlier = await self.lookup.earlier_runs(run) if needs_earlier else ()
+        view = StreamView(stream_format, after, earlier_runs=earlier, rebuild=rebuild)
         shows_position = run.state is RunState.QUEUED and stream_format is UI_MESSAGE
         watch = QueuePositionWatch(self.positions, run) if shows_position else None
         context = RelayContext(
@@ -113,6 +113,7 @@ class RelayResponse(Response):
         self._context = context
         self._run_id = run.id
         self._view = view
+        self._earlier_runs = [*view.earlier_runs]
         self._watch = watch
         self._disconnected = False
         self._heartbeat_due = False
@@ -144,15 +145,39 @@ class RelayResponse(Response):
                 await _send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
                 return
             try:
-                entries = self._view.apply(await follower.read())
+                if not await self._relay_next(follower, send, request_id):
+                    return
             except CursorLost:
                 await _send_body(send, self._lost_ending(request_id), more=False)
                 return
-            if entries:
-                if await self._send_entries(send, entries):
-                    return
-            elif not await self._send_idle(send, follower, request_id):
-                return
+
+    async def _relay_next(self, follower: Follower, send: Send, request_id: str) -> bool:
+        """Send the next entries, and return whether to continue.
+
+        Raises:
+            CursorLost: if entries are no longer stored.
+        """
+        entries = await follower.read()
+        if entries and self._earlier_runs:
+            await self._send_earlier(send, entries.pop(0))
+        if visible := self._view.apply(entries):
+            return not await self._send_entries(send, visible)
+        return await self._send_idle(send, follower, request_id)
+
+    async def _send_earlier(self, send: Send, start: Entry) -> None:
+        """Send the run's first entry, then the parts of the message that earlier runs wrote."""
+        if visible := self._view.apply([start]):
+            await self._send_entries(send, visible)
+        for run_id in self._earlier_runs:
+            with self._context.followers.replay(run_id) as replay:
+                while not (replay.ended or self._disconnected):
+                    parts = self._view.apply_earlier(await replay.read(), start)
+                    if parts:
+                        await self._send_entries(send, parts)
+                    elif self._heartbeat_due:
+                        self._heartbeat_due = False
+                        await _send_body(send, HEARTBEAT)
+        self._earlier_runs = []
 
     async def _send_entries(self, send: Send, entries: list[Entry]) -> bool:
         """Send the entries, and return whether they end the stream."""

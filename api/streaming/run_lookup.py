@@ -2,12 +2,11 @@
 
 from api.auth.principal import Principal
 from api.streaming.cursor import ClientCursor
-from api.streaming.message_replay import read_runs
 from shared.errors import NotFound, RunExpired
 from shared.runs.chat_index import ChatIndex
 from shared.runs.run import Run
 from shared.runs.store import RunStore
-from shared.streams.event_stream import Cursor, Entry, EventStream
+from shared.streams.event_stream import START, Cursor, EventStream
 
 
 class RunLookup:
@@ -47,6 +46,7 @@ class RunLookup:
         page = await self._stream.read(run.id, after, max_bytes=0)
         return run.state.ended and not page.more
 
-    async def earlier_entries(self, run: Run) -> list[Entry] | None:
-        """Return the entries of the runs that this one continues; None if some are not stored."""
-        return await read_runs(self._stream, run.continues)
+    async def earlier_runs(self, run: Run) -> tuple[str, ...] | None:
+        """Return the runs that this one continues; None if the stream of one is not stored."""
+        tails = [await self._stream.tail(run_id) for run_id in run.continues]
+        return None if START in tails else run.continues

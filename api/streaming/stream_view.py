@@ -11,8 +11,8 @@ class StreamView:
     """Converts a run's entries to what one client receives.
 
     It applies the stream format, leaves out what the client received before `after`, and replays
-    the parts of the message's earlier runs to a client that rebuilds the message. `earlier` holds
-    the entries of those runs; None means that some of them are no longer stored.
+    the parts of the message's earlier runs to a client that rebuilds the message. `earlier_runs`
+    are the ids of those runs; None means that some of them are no longer stored.
     """
 
     def __init__(
@@ -20,16 +20,16 @@ class StreamView:
         stream_format: StreamFormat = UI_MESSAGE,
         after: Cursor = START,
         *,
-        earlier: Sequence[Entry] | None = (),
+        earlier_runs: Sequence[str] | None = (),
         rebuild: bool = False,
     ) -> None:
         self.stream_format = stream_format
         self._after = after
         self._converter = stream_format.converter and stream_format.converter()
-        # The converter processes earlier parts even without a replay: it tracks their tool calls.
-        parts = self.convert(message_parts(earlier or ()))
-        self._replay = parts if rebuild else []
-        self._truncate = TruncatedReplay() if rebuild and earlier is None else None
+        self._rebuild = rebuild
+        self._truncate = TruncatedReplay() if rebuild and earlier_runs is None else None
+        #: The runs to pass to `apply_earlier`, after the first entry of this run.
+        self.earlier_runs = earlier_runs or ()
 
     @property
     def read_from(self) -> Cursor:
@@ -41,15 +41,16 @@ class StreamView:
         visible = self._truncate(entries) if self._truncate else entries
         if self._converter:
             visible = [e for e in self._converter(visible) if e.offset > self._after.offset]
-        return self._insert_replay(entries[0], visible) if entries and self._replay else visible
+        return visible
+
+    def apply_earlier(self, entries: list[Entry], start: Entry) -> list[Entry]:
+        """Return what the client receives for entries of an earlier run, with the id of `start`.
+
+        The converter processes them even without a replay: it tracks their tool calls.
+        """
+        parts = self.convert(message_parts(entries))
+        return [start._replace(data=part.data) for part in parts] if self._rebuild else []
 
     def convert(self, entries: list[Entry]) -> list[Entry]:
         """Return the entries in the stream format."""
         return self._converter(entries) if self._converter else entries
-
-    def _insert_replay(self, start: Entry, visible: list[Entry]) -> list[Entry]:
-        """Insert the replay after the `start` event, with its id."""
-        replay = [start._replace(data=entry.data) for entry in self._replay]
-        self._replay = []
-        index = int(start in visible)
-        return [*visible[:index], *replay, *visible[index:]]

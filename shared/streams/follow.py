@@ -44,6 +44,44 @@ class FollowerFactory:
             self._subscriptions.remove(channel, follower)
             pages.release()
 
+    @contextmanager
+    def replay(self, run_id: str) -> Generator["Replay"]:
+        """Read the stream of an ended run from its start while the context lasts."""
+        pages = PageReader(self._stream, run_id, self._budget)
+        try:
+            yield Replay(pages)
+        finally:
+            pages.release()
+
+
+class Replay:
+    """A reader of a run that has ended."""
+
+    def __init__(self, pages: PageReader) -> None:
+        self._pages = pages
+        self._cursor = START
+        self.ended = False
+
+    async def read(self) -> list[Entry]:
+        """Return the next entries, or none if they cannot be read now.
+
+        The caller must no longer hold the entries that the previous call returned.
+
+        Raises:
+            CursorLost: if the stream is no longer stored.
+        """
+        try:
+            page = await self._pages.read(self._cursor)
+        except REDIS_UNAVAILABLE:
+            await asyncio.sleep(RETRY_SECONDS)
+            return []
+        if page.entries:
+            self._cursor = page.entries[-1].cursor
+        self.ended = not page.more
+        if self._cursor == START and self.ended:
+            raise CursorLost
+        return page.entries
+
 
 class Follower:
     """A reader of one run. It buffers at most `max_bytes`, and reads the stream beyond that."""

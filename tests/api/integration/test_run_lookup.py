@@ -15,7 +15,6 @@ from shared.streams.event_stream import (
     Append,
     Closure,
     Cursor,
-    Entry,
     RedisEventStream,
 )
 from shared.streams.events import DONE
@@ -102,12 +101,11 @@ async def test_cursor_without_an_event_is_refused(harness: LookupHarness, cursor
         await harness.is_over("newer", cursor)
 
 
-async def test_entries_of_continued_runs_are_read_together(harness: LookupHarness) -> None:
-    async def earlier(*run_ids: str) -> list[Entry] | None:
+async def test_continued_runs_must_all_be_stored(harness: LookupHarness) -> None:
+    async def earlier(*run_ids: str) -> tuple[str, ...] | None:
         run = new_run().model_copy(update={"continues": run_ids})
-        return await harness.lookup.earlier_entries(run)
+        return await harness.lookup.earlier_runs(run)
 
-    entries = await earlier("older", "newer")
-    assert entries is not None
-    assert [entry.data for entry in entries] == [b"event", DONE, b"event"]
+    assert await earlier("older", "newer") == ("older", "newer")
+    assert await earlier() == ()
     assert await earlier("older", "gone") is None

@@ -15,7 +15,15 @@ from api.streaming.sse import encode_sse
 from api.streaming.stream_format import BASIC, STREAM_FORMATS, UI_MESSAGE, StreamFormat
 from api.streaming.stream_view import StreamView
 from shared.streams.event_stream import START, Cursor, Entry
-from shared.streams.events import DONE, Event, Finish, ReasoningDelta, TextDelta
+from shared.streams.events import (
+    DONE,
+    Event,
+    Finish,
+    ReasoningDelta,
+    Start,
+    TextDelta,
+    ToolOutputAvailable,
+)
 from shared.streams.follow import FollowerFactory
 from tests.api.unit.streaming.test_basic_format import CALL, any_event, endings, entries_of
 from tests.support.fakes.memory_stream import MemoryEventStream
@@ -34,16 +42,20 @@ class RelayHarness:
         self._heartbeat_seconds = heartbeat_seconds
         self.checked = False
 
-    def response(self, stream_format: StreamFormat, after: Cursor = START) -> RelayResponse:
+    def response(
+        self, stream_format: StreamFormat, after: Cursor = START, **earlier: Any
+    ) -> RelayResponse:
         context = RelayContext(
             FollowerFactory(self.stream, SilentSubscriber(), max_bytes=1_000_000),
             Draining(delay_seconds=0),
             reap_or_wait=self._reap_or_wait,
             heartbeat_seconds=self._heartbeat_seconds,
         )
-        return RelayResponse(context, new_run("run"), StreamView(stream_format, after))
+        return RelayResponse(context, new_run("run"), StreamView(stream_format, after, **earlier))
 
-    async def body(self, stream_format: StreamFormat, after: Cursor = START) -> bytes:
+    async def body(
+        self, stream_format: StreamFormat, after: Cursor = START, **earlier: Any
+    ) -> bytes:
         """Return everything that is sent after the opening comment."""
         pieces: list[bytes] = []
 
@@ -53,7 +65,7 @@ class RelayHarness:
         async def send(message: Any) -> None:
             pieces.append(message.get("body", b""))
 
-        await self.response(stream_format, after)({"type": "http"}, receive, send)
+        await self.response(stream_format, after, **earlier)({"type": "http"}, receive, send)
         assert pieces[:2] == [b"", OPEN]
         return b"".join(pieces[2:])
 
@@ -97,6 +109,68 @@ async def test_ui_message_format_sends_stored_bytes() -> None:
     entries = [Entry(1, 1, b'{"any":"bytes"}'), Entry(1, 2, b"\xff"), Entry(2, 3, DONE)]
 
     assert await RelayHarness(entries).body(UI_MESSAGE) == encode_sse(entries, b"run")
+
+
+EARLIER = entries_of(CALL, *[TextDelta(id="t", delta="x" * 500)] * 300, Finish())
+RESULT = ToolOutputAvailable(tool_call_id=CALL.tool_call_id, output=1)
+CONTINUED = entries_of(Start(message_id="m"), RESULT, Finish(finish_reason="stop"))
+
+
+@pytest.mark.parametrize("stream_format", STREAM_FORMATS, ids=lambda known: known.profile)
+async def test_parts_of_earlier_runs_follow_the_start(stream_format: StreamFormat) -> None:
+    relay = RelayHarness(CONTINUED)
+    relay.stream.entries |= {"one": list(EARLIER), "two": list(EARLIER)}
+
+    whole = await relay.body(stream_format, earlier_runs=("one", "two"), rebuild=True)
+
+    view = StreamView(stream_format)
+    start, *rest = CONTINUED
+    parts = view.convert([*EARLIER[:-2], *EARLIER[:-2]])
+    expected = [
+        *view.convert([start]),
+        *(start._replace(data=part.data) for part in parts),
+        *view.convert(rest),
+    ]
+    assert whole == encode_sse(expected, b"run")
+
+
+async def test_converter_uses_earlier_runs_that_are_not_replayed() -> None:
+    relay = RelayHarness(CONTINUED)
+    relay.stream.entries["one"] = list(EARLIER)
+
+    rest = blocks(await relay.body(BASIC, Cursor(1, 1), earlier_runs=("one",)))
+
+    assert [offset(block) for block in rest] == [2, 3, 4]
+    assert b'"type":"tool-result"' in rest[0]
+
+
+async def test_earlier_run_that_expires_meanwhile_ends_as_lost() -> None:
+    body = await RelayHarness(CONTINUED).body(UI_MESSAGE, earlier_runs=("gone",), rebuild=True)
+
+    assert body.startswith(encode_sse(CONTINUED[:1], b"run"))
+    assert b'"code":"lost"' in body
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_replay_is_sent_in_small_pieces() -> None:
+    large = entries_of(Start(message_id="m"), TextDelta(id="t", delta="x" * 1_000_000), Finish())
+    relay = RelayHarness(large)
+    relay.stream.entries |= {str(run): list(EARLIER) for run in range(5)}
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.get_running_loop().create_future()
+
+    response = relay.response(UI_MESSAGE, earlier_runs=("0", "1", "2", "3", "4"), rebuild=True)
+    await response({"type": "http"}, receive, send)
+
+    bodies = [message for message in sent if "body" in message]
+    assert max(len(message["body"]) for message in bodies) <= 65_536
+    assert sum(len(message["body"]) for message in bodies) > 1_700_000
+    assert [message["more_body"] for message in bodies] == [*[True] * (len(bodies) - 1), False]
 
 
 def test_headers_name_the_stream_format() -> None:
