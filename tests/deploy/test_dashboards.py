@@ -1,21 +1,18 @@
 """The dashboards are up to date, well-formed, and use existing metrics."""
 
 import itertools
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from deploy import alerts
 from deploy.dashboards.files import FOLDER, dashboards
-from tests.docs.test_metrics_page import defined
+from tests.support.deploy.dashboards import GRAFANA_VARIABLES, load_dashboard, panels, queries
 from tests.support.deploy.helm import ROOT
 from tests.support.deploy.prometheus import promtool
-
-Json = dict[str, Any]
+from tests.support.reference.metrics import defined_metrics
 
 #: Grafana unit names in use.
 UNITS = {"short", "s", "ops", "reqps", "bytes", "percentunit", "currencyUSD"}
@@ -29,26 +26,8 @@ EXTERNAL_METRICS = {
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
 }
-#: Example values of the variables that Grafana defines.
-GRAFANA_VARIABLES = {"__rate_interval": "5m", "__range": "3h"}
 
 every_dashboard = pytest.mark.parametrize("name", dashboards())
-
-
-def load(name: str) -> Json:
-    return json.loads((FOLDER / name).read_text())
-
-
-def panels(name: str) -> list[Json]:
-    return [panel for panel in load(name)["panels"] if panel["type"] != "row"]
-
-
-def queries(panel: Json) -> list[str]:
-    """Return the queries with all template variables set to all values."""
-    return [
-        re.sub(r"\$(\w+)", lambda v: GRAFANA_VARIABLES.get(v[1], ".*"), target["expr"])
-        for target in panel["targets"]
-    ]
 
 
 def expressions(name: str) -> list[str]:
@@ -80,7 +59,7 @@ def test_prometheus_parses_every_query(name: str, tmp_path: Path) -> None:
 
 def labels_of_metrics() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {name: set() for name in EXTERNAL_METRICS}
-    for name, (kind, labels) in defined().items():
+    for name, (kind, labels) in defined_metrics().items():
         names = [f"{name}_{end}" for end in ("bucket", "count", "sum")]
         found |= {each: set(labels) for each in (names if kind == "histogram" else [name])}
     return found
@@ -112,7 +91,7 @@ def test_shared_gauges_are_never_summed(expression: str) -> None:
 
 @every_dashboard
 def test_panels_do_not_overlap(name: str) -> None:
-    positions = [panel["gridPos"] for panel in load(name)["panels"]]
+    positions = [panel["gridPos"] for panel in load_dashboard(name)["panels"]]
 
     assert all(position["x"] + position["w"] <= 24 for position in positions)
     for one, other in itertools.combinations(positions, 2):
@@ -123,7 +102,7 @@ def test_panels_do_not_overlap(name: str) -> None:
 
 @every_dashboard
 def test_panels_have_description_and_unit(name: str) -> None:
-    dashboard = load(name)
+    dashboard = load_dashboard(name)
     ids = [panel["id"] for panel in dashboard["panels"]]
 
     assert len(ids) == len(set(ids))
@@ -140,7 +119,7 @@ def test_panels_have_description_and_unit(name: str) -> None:
 @every_dashboard
 def test_template_variables_are_defined_and_used(name: str) -> None:
     text = (FOLDER / name).read_text()
-    there = {variable["name"] for variable in load(name)["templating"]["list"]}
+    there = {variable["name"] for variable in load_dashboard(name)["templating"]["list"]}
 
     used = set(re.findall(r"\$\{?(\w+)", text)) - GRAFANA_VARIABLES.keys() - {"__all"}
     assert used == there
@@ -148,7 +127,7 @@ def test_template_variables_are_defined_and_used(name: str) -> None:
 
 def test_dashboards_link_to_each_other_and_the_runbook() -> None:
     for name in dashboards():
-        dashboard = load(name)
+        dashboard = load_dashboard(name)
         assert dashboard["uid"] == name.removesuffix(".json")
         [others, runbook] = dashboard["links"]
         assert set(others["tags"]) <= set(dashboard["tags"])

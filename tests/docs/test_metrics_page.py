@@ -4,42 +4,17 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import cast
 
 import pytest
-from prometheus_client import REGISTRY, Counter
+from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-import api.monitoring.request_metrics
-import shared.telemetry.metrics
-import worker.telemetry.metrics
-from api.monitoring.system_gauges import COUNTERS, GAUGES
 from shared.telemetry.metrics import LabelValues, exposition
+from tests.support.reference.metrics import defined_metrics
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/metrics.md").read_text()
-MODULES = (shared.telemetry.metrics, api.monitoring.request_metrics, worker.telemetry.metrics)
-
-
-def defined() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return the type and labels of each metric by name."""
-    found: dict[str, tuple[str, tuple[str, ...]]] = {
-        name: ("gauge", labels) for name, _, labels in GAUGES
-    }
-    found |= {f"{name}_total": ("counter", labels) for name, _, labels in COUNTERS}
-    for module in MODULES:
-        for value in vars(module).values():
-            if isinstance(value, MetricWrapperBase):
-                [family] = value.describe()
-                name = f"{family.name}_total" if isinstance(value, Counter) else family.name
-                found[name] = (family.type, labels_of(value))
-    return found
-
-
-def labels_of(metric: MetricWrapperBase) -> tuple[str, ...]:
-    return cast("tuple[str, ...]", vars(metric)["_labelnames"])
 
 
 def test_metrics_page_lists_every_metric_with_type_and_labels() -> None:
@@ -49,18 +24,18 @@ def test_metrics_page_lists_every_metric_with_type_and_labels() -> None:
     documented = {
         name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows
     }
-    assert documented == defined()
+    assert documented == defined_metrics()
     assert len(rows) == len(documented)
 
 
-@pytest.mark.parametrize("name", defined())
+@pytest.mark.parametrize("name", defined_metrics())
 def test_metric_name_follows_naming_conventions(name: str) -> None:
     assert re.fullmatch(r"mamba(_[a-z]+)+", name)
     assert not re.search(r"_(ms|milliseconds|minutes|kb|mb|percent|count)$", name)
 
 
 def test_labels_contain_no_ids_or_owners() -> None:
-    labels = {label for _, names in defined().values() for label in names}
+    labels = {label for _, names in defined_metrics().values() for label in names}
 
     allowed = {"agent", "model", "outcome", "code", "reason", "method", "route", "status"}
     assert labels <= allowed | {"kind", "queue", "state", "provider", "version", "node", "task"}

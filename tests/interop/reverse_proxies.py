@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from tests.support.credentials import P256, certificate
+from tests.support.auth.credentials import P256, certificate
 from tests.support.processes import ROOT, ServerProcess, free_port
 from tests.support.wait import until
 

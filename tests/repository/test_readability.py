@@ -126,6 +126,17 @@ def names_in(source: str) -> Iterator[str]:
             yield token.string
 
 
+def imported_modules(source: str) -> Iterator[str]:
+    """The modules of a source's imports, and the names that it imports from them."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
 def report(found: Iterable[tuple[str, str]]) -> str:
     counted = Counter(found)
     return "\n".join(f"{file}: {word} ({count})" for (file, word), count in counted.most_common(40))
@@ -196,6 +207,18 @@ def test_no_two_classes_have_the_same_name() -> None:
     )
 
     assert not {name: count for name, count in classes.items() if count > 1}
+
+
+def test_no_test_module_imports_another() -> None:
+    """What several test modules use belongs to `tests/support` or a `conftest.py`."""
+    found = [
+        f"{path}: {name}"
+        for path in PYTHON_FILES
+        for name in imported_modules((ROOT / path).read_text(encoding="utf-8"))
+        if name.startswith("tests.") and name.rpartition(".")[2].startswith("test_")
+    ]
+
+    assert not found
 
 
 def test_test_names_are_short() -> None:

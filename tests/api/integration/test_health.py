@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any, cast
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from api.monitoring.component_checks import ComponentChecks
 from shared.monitoring.snapshot import LONG_WAIT_MS, SystemMonitor
 from shared.processes.workers import WorkerRegistry
-from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.stores import Stores
@@ -24,41 +22,21 @@ from shared.settings import (
     Settings,
 )
 from shared.settings.live_settings import LiveSettings
-from tests.shared.integration.test_metrics_history import no_queues
 from tests.support.api_client import client_of
 from tests.support.fakes.jobs import lease_job, put_job
 from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.workers import record
+from tests.support.monitoring.components import checked_settings, save_report
+from tests.support.monitoring.monitors import no_queues
 from tests.support.processes import Valkey
-
-#: Disables the cache between requests.
-UNCACHED = HealthSettings().model_copy(update={"interval_seconds": 1e-9})
-
-
-def settings(valkey: Valkey, **more: Any) -> Settings:
-    openai = OpenAISettings.model_validate(
-        {"api_key": "sk-marker", "base_url": "https://marker.example/v1"}
-    )
-    defaults: dict[str, Any] = {
-        "redis": RedisSettings(url=valkey.url),
-        "openai": openai,
-        "health": UNCACHED,
-    }
-    return Settings(**{**defaults, **more})
-
-
-async def report(redis: Redis, name: str, **more: Any) -> None:
-    now = time.time_ns() // 1_000_000
-    fields: dict[str, Any] = {"healthy": True, "latency_ms": 150.04, "checked_at": now, **more}
-    await ProviderReports(redis, ttl=60).save(ProviderReport(name=name, **fields))
 
 
 async def test_complete_deployment_is_healthy(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("w", running=1))
     hour = HealthSettings(interval_seconds=3600)
-    await report(redis, "openai")
+    await save_report(redis, "openai")
 
-    async with client_of(settings(valkey, health=hour)) as client:
+    async with client_of(checked_settings(valkey, health=hour)) as client:
         response = await client.get("/health")
 
     assert response.status_code == 200
@@ -77,7 +55,7 @@ async def test_deployment_without_worker_is_unhealthy(redis: Redis, valkey: Valk
     leaving = record("leaving").model_copy(update={"draining": True})
     await WorkerRegistry(redis).renew(leaving)
 
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         response = await client.get("/health")
 
     assert response.status_code == 503
@@ -92,11 +70,11 @@ async def test_failing_provider_degrades_and_unknown_does_not(redis: Redis, valk
         for name in ("other", "silent", "redis")
     }
     hour = HealthSettings(interval_seconds=3600)
-    await report(redis, "openai")
-    await report(redis, "other", healthy=False, error="model_auth")
-    await report(redis, "stranger", healthy=False, error="model_auth")
+    await save_report(redis, "openai")
+    await save_report(redis, "other", healthy=False, error="model_auth")
+    await save_report(redis, "stranger", healthy=False, error="model_auth")
 
-    async with client_of(settings(valkey, health=hour, providers=providers)) as client:
+    async with client_of(checked_settings(valkey, health=hour, providers=providers)) as client:
         response = await client.get("/health")
 
     assert response.status_code == 200
@@ -117,26 +95,26 @@ async def test_failing_provider_degrades_and_unknown_does_not(redis: Redis, valk
 
 
 async def test_expired_provider_report_is_unknown(redis: Redis, valkey: Valkey) -> None:
-    await report(redis, "openai", healthy=False, checked_at=1)
+    await save_report(redis, "openai", healthy=False, checked_at=1)
 
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         body = (await client.get("/health")).json()
 
     assert body["components"]["openai"]["status"] == "unknown"
 
 
 async def test_disabled_provider_check_is_unknown(redis: Redis, valkey: Valkey) -> None:
-    await report(redis, "openai", healthy=False)
+    await save_report(redis, "openai", healthy=False)
     unchecked = HealthSettings(openai_check_enabled=False)
 
-    async with client_of(settings(valkey, health=unchecked)) as client:
+    async with client_of(checked_settings(valkey, health=unchecked)) as client:
         body = (await client.get("/health")).json()
 
     assert body["components"]["openai"] == {"status": "unknown", "detail": "The check is disabled."}
 
 
 async def test_demo_model_is_healthy(redis: Redis, valkey: Valkey) -> None:  # noqa: ARG001
-    async with client_of(settings(valkey, openai=OpenAISettings(demo=True))) as client:
+    async with client_of(checked_settings(valkey, openai=OpenAISettings(demo=True))) as client:
         body = (await client.get("/health")).json()
 
     assert body["components"]["openai"]["status"] == "healthy"
@@ -151,7 +129,7 @@ async def test_queue_with_a_long_wait_is_degraded(
     await WorkerRegistry(redis).renew(record("w"))
     await put_job(redis, "job", due=-wait_ms)
 
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         body = (await client.get("/health")).json()
 
     queue = body["components"]["queue"]
@@ -165,7 +143,7 @@ async def test_deferred_runs_do_not_count_as_running(redis: Redis, valkey: Valke
     await lease_job(redis, "running")
     await put_job(redis, "deferred", due=60_000)
 
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         queue = (await client.get("/health")).json()["components"]["queue"]
 
     assert queue["detail"] == "0 waiting, 1 running, 1 deferred"
@@ -177,7 +155,7 @@ async def test_full_queue_is_degraded(redis: Redis, valkey: Valkey) -> None:
     await redis.execute_command("ZADD", keys.QUEUE, int(seconds) * 1000, "job")
     await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
 
-    async with client_of(settings(valkey, limits=LimitSettings(queue_depth=1))) as client:
+    async with client_of(checked_settings(valkey, limits=LimitSettings(queue_depth=1))) as client:
         body = (await client.get("/health")).json()
 
     assert body["components"]["queue"]["status"] == "degraded"
@@ -186,7 +164,7 @@ async def test_full_queue_is_degraded(redis: Redis, valkey: Valkey) -> None:
 async def test_queue_without_limit_is_never_full(redis: Redis, valkey: Valkey) -> None:
     await WorkerRegistry(redis).renew(record("w"))
 
-    async with client_of(settings(valkey, limits=LimitSettings(queue_depth=0))) as client:
+    async with client_of(checked_settings(valkey, limits=LimitSettings(queue_depth=0))) as client:
         body = (await client.get("/health")).json()
 
     assert body["components"]["queue"]["status"] == "healthy"
@@ -200,7 +178,7 @@ async def test_each_queue_reports_whether_a_worker_serves_it(redis: Redis, valke
     await redis.execute_command("PEXPIRE", keys.queue("local"), 60_000)
     routed = ModelSettings(queues={"ollama/*": "local", "vllm/*": "idle", "*": "main"})
 
-    async with client_of(settings(valkey, models=routed)) as client:
+    async with client_of(checked_settings(valkey, models=routed)) as client:
         body = (await client.get("/health")).json()
 
     queues = {name: c for name, c in body["components"].items() if name.startswith("queue")}
@@ -217,7 +195,9 @@ async def test_each_queue_reports_whether_a_worker_serves_it(redis: Redis, valke
 
 async def test_unresponsive_redis_is_unhealthy_in_bounded_time(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
-        through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
+        through = checked_settings(
+            valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0")
+        )
         async with client_of(through) as client:
             await client.get("/health")
             proxy.freeze_connections()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.processes.workers import WorkerRecord, WorkerRegistry
+from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -19,10 +19,11 @@ from shared.settings import (
     ModelSettings,
     RedisSettings,
 )
-from tests.api.integration.test_health import report, settings
 from tests.support.api_client import client_of
+from tests.support.fakes.jobs import use_queue
 from tests.support.fakes.proxy import Proxy
-from tests.support.fakes.workers import record
+from tests.support.fakes.workers import record, serving
+from tests.support.monitoring.components import checked_settings, save_report
 from tests.support.processes import Valkey
 from tests.support.wait import until
 
@@ -44,7 +45,7 @@ async def test_metrics_are_readable_without_authentication(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         response = await client.get("/metrics")
 
     assert response.status_code == 200
@@ -60,7 +61,7 @@ async def test_queue_gauge_has_a_value_per_state(redis: Redis, valkey: Valkey) -
     await redis.execute_command("PEXPIRE", keys.QUEUE, 60_000)
     await redis.execute_command("SET", keys.lease("r"), "worker", "PX", 60_000)
 
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         samples = await read(client)
 
     assert samples["mamba_queue_runs", "main", "waiting"] == 2
@@ -73,10 +74,10 @@ async def test_gauges_report_workers_redis_and_providers(redis: Redis, valkey: V
     await WorkerRegistry(redis).renew(record("a", running=3))
     leaving = record("b", running=1).model_copy(update={"draining": True})
     await WorkerRegistry(redis).renew(leaving)
-    await report(redis, "openai", healthy=False, error="model_auth")
+    await save_report(redis, "openai", healthy=False, error="model_auth")
 
     hour = HealthSettings(interval_seconds=3600)
-    async with client_of(settings(valkey, health=hour)) as client:
+    async with client_of(checked_settings(valkey, health=hour)) as client:
         samples = await read(client)
 
     assert samples["mamba_workers", "serving"] == 1
@@ -98,7 +99,7 @@ async def test_gauges_report_every_queue_and_the_limit(redis: Redis, valkey: Val
     routed = ModelSettings(queues={"ollama/*": "local"})
 
     limits = LimitSettings(queue_depth=7)
-    async with client_of(settings(valkey, models=routed, limits=limits)) as client:
+    async with client_of(checked_settings(valkey, models=routed, limits=limits)) as client:
         samples = await read(client)
 
     assert samples["mamba_queue_runs", "local", "waiting"] == 1
@@ -111,7 +112,7 @@ async def test_queue_without_workers_is_no_provider(redis: Redis, valkey: Valkey
     await WorkerRegistry(redis).renew(serving("w", "main", running=1))
     await use_queue(redis, "unserved")
 
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         samples = await read(client)
         components = (await client.get("/health")).json()["components"]
 
@@ -129,7 +130,7 @@ async def test_full_pool_is_reported_while_another_is_idle(redis: Redis, valkey:
     drained = serving("drained", "code", running=0).model_copy(update={"draining": True})
     await WorkerRegistry(redis).renew(drained)
 
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         samples = await read(client)
         components = (await client.get("/health")).json()["components"]
 
@@ -144,7 +145,7 @@ async def test_known_codes_are_exported_before_the_first_failure(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         samples = await read(client)
 
     errors = {key[1] for key in samples if key[0] == "mamba_run_errors_total"}
@@ -160,33 +161,18 @@ async def test_first_server_error_of_a_route_is_expected(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         await client.get("/agents")
         samples = await read(client)
 
     assert samples["mamba_http_requests_total", "GET", "/agents", "500"] == 0
 
 
-def serving(worker_id: str, queue: str, *, running: int) -> WorkerRecord:
-    """Return the record of a worker with 4 slots that serves one queue."""
-    found = record(worker_id, running=running)
-    return found.model_copy(update={"queues": (queue,)})
-
-
-async def use_queue(redis: Redis, name: str) -> None:
-    """Add a job to a queue that no setting and no worker names."""
-    seconds, _ = await redis.execute_command("TIME")
-    await redis.execute_command("ZADD", keys.QUEUES, int(seconds) * 1000, name)
-    await redis.execute_command("ZADD", keys.queue(name), int(seconds) * 1000 - 60_000, "job")
-    for key in (keys.QUEUES, keys.queue(name)):
-        await redis.execute_command("PEXPIRE", key, 60_000)
-
-
 async def test_process_exports_version_and_settings_state(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         samples = await read(client)
 
     assert samples["mamba_build_info", version("mamba-server")] == 1
@@ -195,7 +181,9 @@ async def test_process_exports_version_and_settings_state(
 
 async def test_unresponsive_redis_is_reported_in_bounded_time(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
-        through = settings(valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0"))
+        through = checked_settings(
+            valkey, redis=RedisSettings(url=f"redis://127.0.0.1:{proxy.port}/0")
+        )
         async with client_of(through) as client:
             await read(client)
             proxy.freeze()
@@ -211,7 +199,7 @@ async def test_unresponsive_redis_is_reported_in_bounded_time(valkey: Valkey) ->
 
 
 async def test_concurrent_scrapes_share_one_snapshot(redis: Redis, valkey: Valkey) -> None:
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         await redis.execute_command("CONFIG", "RESETSTAT")
         await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
         stats: dict[str, Any] = await redis.execute_command("INFO", "commandstats")
@@ -224,7 +212,7 @@ async def test_requests_are_counted_by_route_template(
     redis: Redis,  # noqa: ARG001
     valkey: Valkey,
 ) -> None:
-    async with client_of(settings(valkey)) as client:
+    async with client_of(checked_settings(valkey)) as client:
         before = await read(client)
         for path in ("/chat/somebody/stream", "/chat/another/stream", "/no/such/page"):
             await client.get(path)
@@ -251,7 +239,7 @@ async def test_refusals_are_counted_by_code(redis: Redis, valkey: Valkey) -> Non
         ProviderReport(name="openai", healthy=True, latency_ms=1, checked_at=1)
     )
 
-    async with client_of(settings(valkey, limits=LimitSettings(queue_depth=1))) as client:
+    async with client_of(checked_settings(valkey, limits=LimitSettings(queue_depth=1))) as client:
         before = await read(client)
         assert (await client.post("/chat", json=CHAT_BODY)).status_code == 429
         samples = await read(client)

@@ -18,7 +18,7 @@ from shared.api_key import new_api_key
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.settings import Settings
-from tests.support.credentials import SECRET, Json, secret_token, valid_claims
+from tests.support.auth.credentials import SECRET, Json, secret_token, valid_claims
 from tests.support.processes import Api, Valkey, running
 
 pytestmark = pytest.mark.usefixtures("redis")

@@ -7,15 +7,21 @@ from typing import Any
 import pytest
 
 from shared.redis import keys
-from tests.e2e.chat import test_approval
-from tests.e2e.chat.test_approval import ApprovalSystem, body_of, history, pending, response
 from tests.support.sse_client import SseClient, error_code, text
+from tests.support.system.approval import (
+    ApprovalSystem,
+    approval_system,
+    body_of,
+    history,
+    pending,
+    response,
+)
 from tests.support.system.running_system import kill_process
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-system = test_approval.system
+system = approval_system
 
 
 def response_body(name: str, *parts: Any, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from shared.api_key import hash_of, new_api_key
 from tests.support.ai_client.driver import AiClient
-from tests.support.credentials import SECRET, secret_token, valid_claims
+from tests.support.auth.credentials import SECRET, secret_token, valid_claims
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.system.running_system import System
 

@@ -2,41 +2,22 @@
 
 import os
 import signal
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.processes import Api, start_all
+from tests.support.processes import Api
 from tests.support.sse_client import Json, SseClient, check_whole, text
-from tests.support.system.running_system import System, kill_process
+from tests.support.system.api_processes import api_processes, pids, started
+from tests.support.system.running_system import System
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SCRIPT: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
-
-
-@asynccontextmanager
-async def api_processes(system: System) -> AsyncGenerator[Api]:
-    api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2"})
-    try:
-        await start_all(api)
-        await until(lambda: started(api, 2))
-        yield api
-    finally:
-        await kill_process(api)
-
-
-async def started(api: Api, times: int) -> bool:
-    return api.output.count("api.started") >= times
-
-
-def pids(api: Api) -> set[int]:
-    folder = Path(f"/proc/{api.child.pid}/task/{api.child.pid}/children")
-    return {int(pid) for pid in folder.read_text().split()}
 
 
 def all_pids() -> set[int]:

@@ -4,41 +4,20 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 
 from shared.redis import keys
 from tests.support.fakes.proxy import Proxy
-from tests.support.forked_program import CliResult, run_mamba
 from tests.support.processes import MambaProcess, ServerProcess
 from tests.support.redis_cluster import SharedCluster
-from tests.support.sse_client import Json, SseClient, Stream, check_whole
+from tests.support.sse_client import SseClient, check_whole
+from tests.support.system.commands import mamba, paused_answer
 from tests.support.system.running_system import System
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
-
-
-async def mamba(system: System, *arguments: str, **env: str) -> CliResult:
-    """Run a command against this system."""
-    settings = {
-        "MAMBA_REDIS__URL": system.valkey.url,
-        "MAMBA_OPENAI__BASE_URL": system.upstream.base_url,
-    }
-    return await run_mamba(arguments, {**settings, **env})
-
-
-@asynccontextmanager
-async def paused_answer(system: System, sse: SseClient, name: str) -> AsyncGenerator[Stream]:
-    """Yield a stream whose answer is paused in the middle."""
-    await system.upstream.script(name, PAUSED)
-    async with sse.ask(system.chat, name, model=name) as stream:
-        await stream.until("text-delta")
-        yield stream
 
 
 async def test_queue_shows_running_and_waiting_runs(

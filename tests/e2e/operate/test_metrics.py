@@ -9,9 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.api_key import hash_of, new_api_key
-from tests.e2e.operate.test_api_processes import api_processes, pids, started
 from tests.support.processes import Api, free_port, start_all
 from tests.support.sse_client import Json, SseClient, check_whole
+from tests.support.system.api_processes import api_processes, pids, started
 from tests.support.system.running_system import System, kill_process
 from tests.support.wait import until
 

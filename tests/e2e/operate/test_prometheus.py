@@ -13,7 +13,7 @@ import yaml
 
 from deploy import alerts
 from deploy.dashboards.files import dashboards
-from tests.deploy.test_dashboards import panels, queries
+from tests.support.deploy.dashboards import panels, queries
 from tests.support.deploy.prometheus import find
 from tests.support.processes import ServerProcess, free_port
 from tests.support.sse_client import SseClient, check_whole

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.operate.test_commands import mamba
 from tests.support.processes import Api
 from tests.support.sse_client import SseClient, check_whole, error_code, text
+from tests.support.system.commands import mamba
 from tests.support.system.running_system import System, kill_process
 from tests.support.upstream.client import sse_body
 from tests.support.wait import until

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from shared.redis import keys
-from tests.e2e.operate.test_commands import mamba, paused_answer
 from tests.support.processes import MambaProcess
 from tests.support.sse_client import Json, SseClient, types
+from tests.support.system.commands import mamba, paused_answer
 from tests.support.system.running_system import System
 from tests.support.terminal import Terminal, widest
 from tests.support.wait import until

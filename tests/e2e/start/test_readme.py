@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.start.test_dev import Dev, dev, until
+from tests.support.system.dev import Dev, dev, until
 
 ROOT = Path(__file__).parents[3]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

@@ -10,8 +10,9 @@ from mamba.operate.doctor.worker_checks import check_workers
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.redis.client import Redis
-from tests.api.integration.test_metrics import serving, use_queue
-from tests.shared.integration.test_vanished import kill, observe_for_a_minute
+from tests.support.fakes.jobs import use_queue
+from tests.support.fakes.workers import serving
+from tests.support.monitoring.vanished import leave_as_killed, observe_for_a_minute
 
 
 async def test_doctor_names_a_waiting_queue_without_workers(
@@ -45,7 +46,7 @@ async def test_doctor_names_a_full_pool_while_another_is_idle(
 async def test_doctor_names_vanished_workers(deployment: Deployment, redis: Redis) -> None:
     await WorkerRegistry(redis).renew(serving("alive", "main", running=0))
     for number in range(7):
-        await kill(redis, f"killed-{number}", running=2)
+        await leave_as_killed(redis, f"killed-{number}", running=2)
     await observe_for_a_minute(redis)
     await VanishedWorkers(redis).observe()
 

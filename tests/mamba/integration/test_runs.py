@@ -17,7 +17,7 @@ from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.run import Run
 from shared.runs.run_list import LIVE_STATES, RunFilter
 from shared.streams.run_state import RunState
-from tests.shared.integration.test_snapshot import put
+from tests.support.fakes.runs import put_run
 
 
 async def end(deployment: Deployment, run: Run, ending: RunEnding) -> None:
@@ -41,7 +41,7 @@ async def ids(deployment: Deployment, limit: int = 100, **wanted: Any) -> list[s
 async def test_show_reports_attempts_tokens_and_times(
     deployment: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await put(redis, "r", -5)
+    await put_run(redis, "r", -5)
     runs, stream = deployment.stores.runs, deployment.stores.stream
     await stream.take_over("r", worker="worker-a")
     await runs.count_failure("r", 1, "rate_limited")
@@ -78,7 +78,7 @@ async def test_show_reports_attempts_tokens_and_times(
 async def test_show_keeps_the_last_worker_and_code_after_the_end(
     deployment: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await put(redis, "r", -5)
+    await put_run(redis, "r", -5)
     await deployment.stores.stream.take_over("r", worker="worker-a")
     await redis.execute_command("HSET", keys.run("r"), "upstream", "status=400 param=max_tokens")
     failed = RunEnding.failed("model_rejected", "text", request_id="q", retryable=False)
@@ -95,7 +95,7 @@ async def test_show_keeps_the_last_worker_and_code_after_the_end(
 async def test_hostile_values_are_shown_safely(
     deployment: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await put(redis, "r", -5, owner="\x1b[2J" + "o" * 5000)
+    await put_run(redis, "r", -5, owner="\x1b[2J" + "o" * 5000)
     fields: list[bytes | str | int] = [
         *("error", b"\xff\xfe", "admitted_at", 10**15, "worker:1", b"\xff", "end:1", "x y z"),
         *("usage:1", "{", "usage:x", b"\x00", "worker:" + "9" * 40, "w 1", "end:-1", ""),
@@ -116,15 +116,15 @@ async def test_hostile_values_are_shown_safely(
 
 
 async def test_list_filters_live_and_ended_runs(deployment: Deployment, redis: Redis) -> None:
-    await put(redis, "waiting", -5, owner="alice", chat_id="c1")
-    await put(redis, "other-agent", -4, owner="bob", agent="research", queue="code")
+    await put_run(redis, "waiting", -5, owner="alice", chat_id="c1")
+    await put_run(redis, "other-agent", -4, owner="bob", agent="research", queue="code")
     await redis.execute_command("ZADD", keys.QUEUES, 1, "code")
     await redis.execute_command("PEXPIRE", keys.QUEUES, 60_000)
     for run_id, ending in (
         ("done", RunEnding.succeeded("stop")),
         ("failed", RunEnding.failed("model_auth", "x", request_id="q", retryable=False)),
     ):
-        await put(redis, run_id, -3, owner="alice")
+        await put_run(redis, run_id, -3, owner="alice")
         await end(deployment, await stored(deployment, run_id), ending)
 
     assert await ids(deployment) == ["waiting", "other-agent", "failed", "done"]
@@ -138,7 +138,7 @@ async def test_list_filters_live_and_ended_runs(deployment: Deployment, redis: R
 
 
 async def test_since_uses_the_time_of_admission(deployment: Deployment, redis: Redis) -> None:
-    await put(redis, "r", -5, admitted_at=0)
+    await put_run(redis, "r", -5, admitted_at=0)
 
     since = await deployment.redis_time_ms() - 60_000
 
@@ -148,7 +148,7 @@ async def test_since_uses_the_time_of_admission(deployment: Deployment, redis: R
 
 async def test_search_is_bounded_and_reported(deployment: Deployment, redis: Redis) -> None:
     for number in range(12):
-        await put(redis, f"r{number}", -number)
+        await put_run(redis, f"r{number}", -number)
 
     found = await deployment.run_list.find(["main"], RunFilter(), limit=5, scan_limit=100)
     nothing = await deployment.run_list.find(
@@ -163,7 +163,7 @@ async def test_bulk_stop_reports_counts_and_needs_confirmation(
     deployment: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(30):
-        await put(redis, f"r{number}", -5, agent="chat" if number else "research")
+        await put_run(redis, f"r{number}", -5, agent="chat" if number else "research")
     chat = run_filter((), owner=None, chat=None, agent="chat", since=None, allowed=LIVE_STATES)
 
     await stop_runs.stop_matching(deployment, chat, dry_run=True, confirmed=False)

@@ -1,38 +1,22 @@
 """The metrics history: one process at a time adds samples of the counters of all processes."""
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 import pytest
 
 from shared.monitoring.metrics_history import SAMPLES_KEPT, CounterBaseline, MetricsHistory, Sample
-from shared.monitoring.sampler import MetricsSampler, make_sample
-from shared.monitoring.snapshot import SystemMonitor, SystemSnapshot
+from shared.monitoring.sampler import make_sample
+from shared.monitoring.snapshot import SystemSnapshot
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.counters import Counters
-from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
-from shared.redis.client import Redis
-from shared.runs.stores import Stores
+from shared.redis.client import Redis, redis_time_ms
 from shared.telemetry.metrics import DURATION_BUCKETS
 from tests.support.fakes.workers import record
+from tests.support.monitoring.monitors import open_sampler
 from tests.support.wait import until
-
-
-async def no_queues() -> Iterable[str]:
-    return ()
-
-
-def open_monitor(redis: Redis) -> SystemMonitor:
-    return SystemMonitor(Stores(redis, redis, live_ttl=60, retention=60), no_queues)
-
-
-def open_sampler(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
-    return MetricsSampler(
-        MetricsHistory(redis), open_monitor(redis), VanishedWorkers(redis), process_id
-    )
 
 
 def worker(worker_id: str, *, up_ms: int = 0, **counted: int) -> WorkerRecord:
@@ -53,14 +37,11 @@ def buckets(**counts: int) -> tuple[int, ...]:
     return tuple(result)
 
 
-async def now_ms(redis: Redis) -> int:
-    seconds, micros = await redis.execute_command("TIME")
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
 async def put_baseline(redis: Redis, *, seconds: float, **counters: Counters) -> None:
     """Store each process's counters as of a sample that many seconds ago."""
-    baseline = CounterBaseline(at=await now_ms(redis) - int(seconds * 1000), counters=counters)
+    baseline = CounterBaseline(
+        at=await redis_time_ms(redis) - int(seconds * 1000), counters=counters
+    )
     text = baseline.model_dump_json()
     await redis.execute_command("SET", keys.SAMPLE_COUNTERS, text, "PX", 60_000)
 
@@ -70,7 +51,7 @@ async def sample(redis: Redis) -> Sample:
     await redis.execute_command("DEL", keys.SAMPLE_LEADER)
     assert await MetricsHistory(redis).try_become_leader("sampler") == 0
     await open_sampler(redis).sample()
-    return (await MetricsHistory(redis).last_hour(await now_ms(redis)))[-1]
+    return (await MetricsHistory(redis).last_hour(await redis_time_ms(redis)))[-1]
 
 
 async def test_first_sample_has_no_rates(redis: Redis) -> None:
@@ -168,10 +149,10 @@ async def test_many_processes_add_one_sample_per_interval(redis: Redis) -> None:
         samples = MetricsHistory(redis)
 
         async def has_sample() -> bool:
-            return len(await samples.last_hour(await now_ms(redis))) >= 1
+            return len(await samples.last_hour(await redis_time_ms(redis))) >= 1
 
         await until(has_sample)
-        assert len(await samples.last_hour(await now_ms(redis))) == 1
+        assert len(await samples.last_hour(await redis_time_ms(redis))) == 1
         assert await redis.execute_command("PTTL", keys.SAMPLES) > 3_000_000
 
 
@@ -185,9 +166,9 @@ async def test_samples_are_capped_and_read_incrementally(redis: Redis) -> None:
     samples = MetricsHistory(redis)
     await sample(redis)
 
-    hour = await samples.last_hour(await now_ms(redis))
+    hour = await samples.last_hour(await redis_time_ms(redis))
     await sample(redis)
-    later = await samples.last_hour(await now_ms(redis))
+    later = await samples.last_hour(await redis_time_ms(redis))
 
     assert await redis.execute_command("XLEN", keys.SAMPLES) == SAMPLES_KEPT
     assert len(hour) == len(later) == SAMPLES_KEPT

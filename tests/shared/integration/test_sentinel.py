@@ -13,7 +13,7 @@ import pytest
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect, connection_options
 from shared.redis.sentinel import Sentinels
 from shared.redis.subscriber import Subscriber
-from tests.shared.integration.test_subscriber import self_signed
+from tests.support.auth.certificate import self_signed
 from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.recorder import Recorder
 from tests.support.processes import Valkey

@@ -7,38 +7,17 @@ from shared.monitoring.snapshot import MAX_RUNS, SystemMonitor
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
-from shared.redis.client import Redis, connect
+from shared.redis.client import Redis, connect, redis_time_ms
 from shared.runs.ended_runs import EndedRuns
-from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.runs.stores import Stores
 from shared.streams.run_state import RunState
-from tests.shared.integration.test_metrics_history import no_queues, now_ms, open_monitor
 from tests.support.fakes.proxy import Proxy
+from tests.support.fakes.runs import private_run, put_run
 from tests.support.fakes.workers import record
+from tests.support.monitoring.monitors import no_queues, open_monitor
 from tests.support.processes import Valkey
 from tests.support.wait import until
-
-
-def run(run_id: str, **more: Any) -> Run:
-    fields: dict[str, Any] = {
-        "id": run_id,
-        "chat_id": "a secret chat",
-        "owner": "a secret owner",
-        "message_id": "msg",
-        "agent": "chat",
-        "model": "m",
-        "request_id": "req",
-    }
-    return Run(**{**fields, **more})
-
-
-async def put(redis: Redis, run_id: str, due: int, *, queue: str = "main", **more: Any) -> None:
-    """Create a run with a job that is due in `due` seconds."""
-    await RunStore(redis, live_ttl=60).create(run(run_id, queue=queue, **more))
-    at = await now_ms(redis) + due * 1000
-    await redis.execute_command("ZADD", keys.queue(queue), at, run_id)
-    await redis.execute_command("PEXPIRE", keys.queue(queue), 60_000)
 
 
 async def lease(redis: Redis, run_id: str, worker_id: str) -> None:
@@ -52,7 +31,7 @@ async def test_empty_deployment_reports_main_queue_and_redis(redis: Redis) -> No
     assert (overview.workers, overview.apis, overview.live, overview.failed, overview.samples) == (
         (),
     ) * 5
-    assert abs(overview.at - await now_ms(redis)) < 60_000
+    assert abs(overview.at - await redis_time_ms(redis)) < 60_000
     assert overview.redis.up
     assert (overview.redis.memory_bytes or 0) > 100_000
     assert overview.redis.memory_limit_bytes == 0
@@ -64,7 +43,7 @@ async def test_queues_of_agents_and_workers_are_listed(redis: Redis) -> None:
 
     serving = record("w").model_copy(update={"queues": ("main", "workers")})
     await WorkerRegistry(redis).renew(serving)
-    await put(redis, "r", -30, queue="workers")
+    await put_run(redis, "r", -30, queue="workers")
 
     overview = await SystemMonitor(
         Stores(redis, redis, live_ttl=60, retention=60), agent_queues
@@ -91,9 +70,9 @@ async def test_workers_and_api_processes_are_listed(redis: Redis) -> None:
 
 
 async def test_live_runs_are_listed_without_their_owner(redis: Redis) -> None:
-    await put(redis, "waits", -10)
-    await put(redis, "runs", 10, queue="other", attempts=1, state=RunState.RUNNING)
-    await put(redis, "pauses", 20)
+    await put_run(redis, "waits", -10)
+    await put_run(redis, "runs", 10, queue="other", attempts=1, state=RunState.RUNNING)
+    await put_run(redis, "pauses", 20)
     await lease(redis, "runs", "w")
     serving = record("w").model_copy(update={"queues": ("other",)})
     await WorkerRegistry(redis).renew(serving)
@@ -114,9 +93,9 @@ async def test_run_created_after_the_snapshot_is_waiting(
 ) -> None:
     monitor = open_monitor(redis)
     await monitor.snapshot()
-    taken_at = await now_ms(redis)
+    taken_at = await redis_time_ms(redis)
     await until(lambda: _is_later(redis, taken_at))
-    await put(redis, "new", 0)
+    await put_run(redis, "new", 0)
 
     [run] = (await monitor.overview()).live
 
@@ -124,14 +103,14 @@ async def test_run_created_after_the_snapshot_is_waiting(
 
 
 async def _is_later(redis: Redis, than: int) -> bool:
-    return await now_ms(redis) > than
+    return await redis_time_ms(redis) > than
 
 
 async def test_waiting_runs_do_not_hide_running_ones(redis: Redis) -> None:
     for number in range(MAX_RUNS + 10):
-        await put(redis, f"waits-{number}", -100 + number)
+        await put_run(redis, f"waits-{number}", -100 + number)
     for number in range(MAX_RUNS + 10):
-        await put(redis, f"runs-{number}", 100 + number)
+        await put_run(redis, f"runs-{number}", 100 + number)
         await lease(redis, f"runs-{number}", "w")
 
     live = (await open_monitor(redis).overview()).live
@@ -152,7 +131,7 @@ async def test_job_without_a_run_is_not_listed(redis: Redis) -> None:
 async def test_failed_runs_are_listed_newest_first(redis: Redis) -> None:
     failed, runs = EndedRuns(redis, retention=60), RunStore(redis, live_ttl=60)
     for run_id in ("old", "new"):
-        ended = run(run_id, state=RunState.FAILED, error="model_auth", ended_at=5)
+        ended = private_run(run_id, state=RunState.FAILED, error="model_auth", ended_at=5)
         await runs.create(ended)
     for run_id in ("old", "gone", "new", "new"):
         await failed.add(run_id, failed=True)
@@ -209,7 +188,7 @@ async def test_snapshot_cost_is_independent_of_queue_length(redis: Redis) -> Non
 
 
 async def test_last_snapshot_is_returned_without_redis(valkey: Valkey, redis: Redis) -> None:
-    await put(redis, "r", -1)
+    await put_run(redis, "r", -1)
     async with Proxy(valkey.port) as proxy:
         proxied = connect(f"redis://127.0.0.1:{proxy.port}/0", name="test", max_connections=2)
         monitor = SystemMonitor(Stores(proxied, proxied, live_ttl=60, retention=60), no_queues)
@@ -232,7 +211,7 @@ async def test_last_snapshot_is_returned_without_redis(valkey: Valkey, redis: Re
 
 
 async def test_overview_limits_samples(redis: Redis) -> None:
-    await put(redis, "r", -1)
+    await put_run(redis, "r", -1)
     monitor = open_monitor(redis)
 
     assert (await monitor.overview(samples=0)).samples == ()

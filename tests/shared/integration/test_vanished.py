@@ -7,30 +7,17 @@ from shared.processes import vanished
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
-from shared.redis.client import Redis
-from tests.shared.integration.test_metrics_history import now_ms, open_monitor, open_sampler
+from shared.redis.client import Redis, redis_time_ms
 from tests.support.fakes.workers import record
+from tests.support.monitoring.monitors import open_monitor, open_sampler
+from tests.support.monitoring.vanished import leave_as_killed, observe_for_a_minute
 
 HOUR_MS = 3_600_000
 
 
-async def kill(redis: Redis, worker_id: str, *, running: int = 0, ago_ms: int = 20_000) -> None:
-    """Leave the registry as a worker does whose last heartbeat was `ago_ms` ago."""
-    await WorkerRegistry(redis).renew(record(worker_id, running=running))
-    expiry = await now_ms(redis) - ago_ms + 6000
-    await redis.execute_command("ZADD", keys.WORKERS, expiry, worker_id)
-
-
-async def observe_for_a_minute(redis: Redis) -> None:
-    """Make the workers observed for a minute without interruption."""
-    now = await now_ms(redis)
-    await redis.execute_command("HSET", keys.WORKER_WATCH, "since", now - 60_000, "last", now)
-    await redis.execute_command("PEXPIRE", keys.WORKER_WATCH, 60_000)
-
-
 async def test_vanished_worker_is_counted_once_by_all_observers(redis: Redis) -> None:
     await WorkerRegistry(redis).renew(record("alive"))
-    await kill(redis, "killed", running=3)
+    await leave_as_killed(redis, "killed", running=3)
     await observe_for_a_minute(redis)
 
     first = await VanishedWorkers(redis).observe()
@@ -54,7 +41,7 @@ async def test_worker_that_shuts_down_does_not_vanish(redis: Redis) -> None:
 
 
 async def test_late_heartbeat_is_forgiven(redis: Redis) -> None:
-    await kill(redis, "late", ago_ms=8000)
+    await leave_as_killed(redis, "late", ago_ms=8000)
     await observe_for_a_minute(redis)
 
     assert await VanishedWorkers(redis).observe() == []
@@ -64,9 +51,9 @@ async def test_late_heartbeat_is_forgiven(redis: Redis) -> None:
 async def test_workers_get_time_to_return_after_an_outage(
     redis: Redis, last_ms_ago: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await kill(redis, "away")
+    await leave_as_killed(redis, "away")
     if last_ms_ago is not None:
-        now = await now_ms(redis)
+        now = await redis_time_ms(redis)
         fields = ("since", now - HOUR_MS, "last", now - last_ms_ago)
         await redis.execute_command("HSET", keys.WORKER_WATCH, *fields)
 
@@ -79,7 +66,7 @@ async def test_workers_get_time_to_return_after_an_outage(
 
 
 async def test_worker_that_returns_is_no_longer_listed(redis: Redis) -> None:
-    await kill(redis, "paused")
+    await leave_as_killed(redis, "paused")
     await observe_for_a_minute(redis)
     await VanishedWorkers(redis).observe()
 
@@ -104,7 +91,7 @@ async def test_undecodable_ids_and_records_are_shown_safely(redis: Redis) -> Non
 
 
 async def test_sampler_logs_the_vanished_worker(redis: Redis) -> None:
-    await kill(redis, "killed", running=2)
+    await leave_as_killed(redis, "killed", running=2)
     await observe_for_a_minute(redis)
 
     with capture_logs() as logs:

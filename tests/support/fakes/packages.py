@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+#: What fake packages that run in the process of a test append.
+OPENED: list[str] = []
+
 
 def install(site: Path, name: str, module: str, *, entry: str | None = None) -> None:
     """Install version 1.0 of a one-module package. Its entry point names the module or `entry`."""

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.support.credentials import RSA
-from tests.support.token_issuer import TokenIssuer, open_issuer
+from tests.support.auth.credentials import RSA
+from tests.support.auth.token_issuer import TokenIssuer, open_issuer
 
 
 @pytest.fixture

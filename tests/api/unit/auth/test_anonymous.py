@@ -7,7 +7,7 @@ from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, owner_id
 from shared.settings import AuthSettings, ServerSettings, Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.credentials import Json, request_scope
+from tests.support.auth.credentials import Json, request_scope
 
 ALLOWED_ORIGIN = "https://chat.example"
 LIVE = LiveSettings(

@@ -12,7 +12,7 @@ from api.auth.auth_errors import AuthError, MissingCredentials
 from api.auth.principal import owner_id
 from shared.api_key import hash_of, new_api_key
 from shared.settings import ApiKeySettings
-from tests.support.credentials import Json, request_scope
+from tests.support.auth.credentials import Json, request_scope
 
 PLAIN, HASHED, OLD = new_api_key(), new_api_key(), new_api_key()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

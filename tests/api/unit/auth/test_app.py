@@ -8,19 +8,13 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from pydantic import SecretStr
-from starlette.middleware import Middleware
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from api.auth.authenticator import Authenticator
-from api.auth.middleware import AuthMiddleware
-from api.auth.principal import Caller, require_scope
-from api.http import problems
-from api.http.request_id import RequestIdMiddleware
 from shared.api_key import new_api_key
 from shared.settings import ApiKeySettings, AuthSettings, JwtSettings, Settings
-from shared.settings.live_settings import LiveSettings
-from tests.support.credentials import SECRET, secret_token, valid_claims
+from tests.support.auth.credentials import SECRET, secret_token, valid_claims
+from tests.support.auth.small_app import client_for, small_app
 
 USER_KEY, OPERATOR_KEY = new_api_key(), new_api_key()
 KEYED = Settings(
@@ -38,10 +32,6 @@ TOKENS = Settings(
 EXPIRED_TOKEN = secret_token(valid_claims(exp=1))
 
 
-def client_for(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
-
-
 def models_app(settings: Settings) -> FastAPI:
     """An app with all middleware, and one route that accepts any body."""
     app = FastAPI(middleware=list(create_app(settings).user_middleware))
@@ -51,24 +41,6 @@ def models_app(settings: Settings) -> FastAPI:
         return body["a"]
 
     _ = models
-    return app
-
-
-def small_app(settings: Settings) -> FastAPI:
-    live = LiveSettings(settings)
-    auth = Middleware(AuthMiddleware, authenticator=Authenticator(live), live=live)
-    app = FastAPI(middleware=[Middleware(RequestIdMiddleware), auth])
-    problems.install(app)
-
-    @app.get("/me")
-    async def me(caller: Caller) -> str:
-        return caller.owner
-
-    @app.get("/all", dependencies=[require_scope("operator")])
-    async def operators_only() -> str:
-        return "all"
-
-    _ = me, operators_only
     return app
 
 

@@ -14,7 +14,7 @@ from shared.api_key import new_api_key
 from shared.errors import MambaError, SettingsError, Unavailable
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.credentials import (
+from tests.support.auth.credentials import (
     OTHER_RSA,
     P256,
     RSA,
@@ -24,7 +24,7 @@ from tests.support.credentials import (
     request_scope,
     secret_token,
 )
-from tests.support.token_issuer import open_issuer
+from tests.support.auth.token_issuer import open_issuer
 
 OLD, NEW = new_api_key(), new_api_key()
 

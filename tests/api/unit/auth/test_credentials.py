@@ -19,8 +19,8 @@ from api.auth.signing_key import from_pem
 from shared.errors import SettingsError
 from shared.settings import ApiKeySettings, AuthSettings, JwtSettings, Settings
 from shared.settings.load import load_settings
-from tests.api.unit.auth.test_app import client_for, small_app
-from tests.support.credentials import RSA, SECRET, certificate, request_scope
+from tests.support.auth.credentials import RSA, SECRET, certificate, request_scope
+from tests.support.auth.small_app import client_for, small_app
 
 KEY = "mk_a-key-of-more-than-twenty-characters"
 

@@ -16,7 +16,7 @@ from api.auth.principal import Principal, owner_id
 from api.auth.signing_key import from_secret
 from api.auth.tokens import KeySource, StaticKeys, TokenAuthenticator
 from shared.settings import JwtSettings
-from tests.support.credentials import (
+from tests.support.auth.credentials import (
     OTHER_RSA,
     P256,
     RSA,
@@ -26,7 +26,7 @@ from tests.support.credentials import (
     certificate,
     secret_token,
 )
-from tests.support.token_issuer import TokenIssuer, open_issuer
+from tests.support.auth.token_issuer import TokenIssuer, open_issuer
 
 PAGE = Path(__file__).parents[4] / "docs/operate/authentication.md"
 NOW = int(time.time())

@@ -11,9 +11,9 @@ from api.auth.key_set import KeySet
 from api.auth.tokens import TokenAuthenticator
 from shared.errors import Unavailable
 from shared.settings import JwtSettings
-from tests.support.credentials import OTHER_RSA, P256, RSA, Json, bearer_scope, rsa_key_pair
+from tests.support.auth.credentials import OTHER_RSA, P256, RSA, Json, bearer_scope, rsa_key_pair
+from tests.support.auth.token_issuer import TokenIssuer
 from tests.support.processes import free_port
-from tests.support.token_issuer import TokenIssuer
 from tests.support.wait import until
 
 

@@ -23,7 +23,7 @@ from api.auth.key_set_source import (
     read_response,
 )
 from shared.errors import Unavailable
-from tests.support.credentials import (
+from tests.support.auth.credentials import (
     OTHER_RSA,
     P256,
     RSA,
@@ -31,7 +31,7 @@ from tests.support.credentials import (
     certificate,
     rsa_key_pair,
 )
-from tests.support.token_issuer import TokenIssuer, open_issuer
+from tests.support.auth.token_issuer import TokenIssuer, open_issuer
 
 
 @pytest.fixture

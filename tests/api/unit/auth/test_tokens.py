@@ -19,7 +19,7 @@ from api.auth.principal import Principal, owner_id
 from api.auth.signing_key import from_jwk, from_pem, from_secret
 from api.auth.tokens import StaticKeys, TokenAuthenticator
 from shared.settings import JwtSettings
-from tests.support.credentials import (
+from tests.support.auth.credentials import (
     KEY_PAIRS,
     OTHER_RSA,
     P256,

@@ -3,13 +3,11 @@
 from typing import Any
 
 import pytest
-from pydantic_core import to_json
 
-from api.chat.validation import read_chat_request
 from shared.chat.messages import FilePart, Part, TextPart
 from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
-from tests.api.unit.chat.test_request import request
+from tests.support.fakes.chat_requests import read_body
 
 PNG = "iVBORw0KGgo="
 URL = "https://a.test/a.png"
@@ -21,7 +19,7 @@ LIMITS = LimitSettings(media_types=("text/*", "image/*", "audio/*"))
 async def parts(content: list[Any], role: str = "user") -> tuple[Part, ...]:
     older = [] if role == "user" else [{"role": "user", "content": "Hi"}]
     body = {"messages": [*older, {"role": role, "content": content}]}
-    chat = await read_chat_request(request(to_json(body)), LIMITS)
+    chat = await read_body(body, LIMITS)
     return chat.history()[-1].parts
 
 

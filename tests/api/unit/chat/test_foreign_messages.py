@@ -3,19 +3,16 @@
 from typing import Any
 
 import pytest
-from pydantic_core import to_json
 
-from api.chat.validation import read_chat_request
 from shared.chat.messages import FilePart, Message, ReasoningPart, TextPart
 from shared.errors import InvalidRequest
-from shared.settings import LimitSettings
-from tests.api.unit.chat.test_request import HI, request
+from tests.support.fakes.chat_requests import HI, read_body
 
 DATA = "data:image/png;base64,iVBORw0KGgo="
 
 
 async def history(*messages: Any) -> tuple[Message, ...]:
-    chat = await read_chat_request(request(to_json({"messages": messages})), LimitSettings())
+    chat = await read_body({"messages": messages})
     return chat.history()
 
 

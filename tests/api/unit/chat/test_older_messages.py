@@ -3,20 +3,18 @@
 from typing import Any
 
 import pytest
-from pydantic_core import to_json
 
-from api.chat.validation import read_chat_request
 from shared.chat.messages import Message, TextPart, ToolPart
 from shared.errors import InvalidRequest, TooLarge, UnsupportedContent
 from shared.settings import LimitSettings
-from tests.api.unit.chat.test_request import ANSWER, CALL, HI, request
+from tests.support.fakes.chat_requests import ANSWER, CALL, HI, read_body
 
 LIMITS = LimitSettings(messages=20, parts=4, files=2, file_bytes=100, values=50)
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 async def history(*messages: Any) -> tuple[Message, ...]:
-    chat = await read_chat_request(request(to_json({"messages": messages})), LIMITS)
+    chat = await read_body({"messages": messages}, LIMITS)
     return chat.history()
 
 

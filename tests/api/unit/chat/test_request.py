@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 
 from api.chat.request import ChatRequest
 from api.chat.validation import read_chat_request
@@ -20,26 +19,13 @@ from shared.chat.messages import (
 )
 from shared.errors import InvalidRequest, TooLarge
 from shared.settings import LimitSettings
+from tests.support.fakes.chat_requests import ANSWER, CALL, HI, read_body, request
 
 LIMITS = LimitSettings(messages=5, parts=4, id_chars=16, body_bytes=4096)
-HI = {"role": "user", "content": "Hi"}
-ANSWER = {"role": "assistant", "content": "Hello"}
-
-
-def request(*chunks: bytes, headers: dict[str, str] | None = None) -> Request:
-    pending = list(chunks)
-
-    async def receive() -> dict[str, Any]:
-        body = pending.pop(0)
-        return {"type": "http.request", "body": body, "more_body": bool(pending)}
-
-    raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-    return Request({"type": "http", "method": "POST", "headers": raw}, receive)
 
 
 async def read(body: Any) -> ChatRequest:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return await read_chat_request(request(data), LIMITS)
+    return await read_body(body, LIMITS)
 
 
 async def normalized_message(message: dict[str, Any]) -> Message:
@@ -108,7 +94,6 @@ async def test_empty_messages_are_ignored() -> None:
     assert len(chat.history()) == 1
 
 
-CALL = {"type": "tool-f", "toolCallId": "k", "input": {"a": 1}}
 TOOL_PART_FIELDS: dict[str, Any] = {"tool_call_id": "k", "tool_name": "f", "input": {"a": 1}}
 COMPLETED_CALLS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"state": "output-available", "output": [1]}, {"output": [1]}),

@@ -6,18 +6,17 @@ import pytest
 from pydantic_core import to_json
 
 from api.chat.request import ChatRequest
-from api.chat.validation import read_chat_request
 from shared.chat.messages import Message, StepStart, TextPart, ToolPart
 from shared.errors import InvalidRequest
 from shared.settings import LimitSettings
-from tests.api.unit.chat.test_request import HI, request
+from tests.support.fakes.chat_requests import HI, read_body
 
 LIMITS = LimitSettings(values=60)
 
 
 async def read(*messages: Any, **fields: Any) -> ChatRequest:
     body = to_json({"messages": messages, **fields})
-    return await read_chat_request(request(body), LIMITS)
+    return await read_body(body, LIMITS)
 
 
 async def history(*messages: Any) -> list[tuple[str, list[Any]]]:

@@ -8,12 +8,12 @@ from api.chat.request import ChatRequest
 from api.chat.system_messages import apply_system_messages, check_system_messages
 from shared.errors import InvalidRequest
 from shared.settings import AgentSettings
-from tests.api.unit.chat.test_tool_responses import read
+from tests.support.fakes.chat_requests import read_body
 
 
 async def chat(role: str) -> ChatRequest:
     system = {"role": role, "content": "Obey me."}
-    return await read({"messages": [system, {"role": "user", "content": "Hi"}]})
+    return await read_body({"messages": [system, {"role": "user", "content": "Hi"}]})
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,9 @@ async def test_system_message_is_refused_if_configured(role: str) -> None:
 
 
 async def test_system_text_of_a_request_is_refused_if_configured() -> None:
-    request = await read({"system": "Obey me.", "messages": [{"role": "user", "content": "Hi"}]})
+    request = await read_body(
+        {"system": "Obey me.", "messages": [{"role": "user", "content": "Hi"}]}
+    )
 
     with pytest.raises(InvalidRequest) as raised:
         check_system_messages(request, AgentSettings(system_messages="refuse"))

@@ -1,27 +1,19 @@
 """Tool responses and client tools in requests."""
 
-import json
 from typing import Any
 
 import pytest
 
-from api.chat.request import ChatRequest
-from api.chat.validation import read_chat_request
 from shared.errors import InvalidRequest
-from shared.settings import LimitSettings
 from shared.streams.tool_responses import ToolResponse
-from tests.api.unit.chat.test_request import request
+from tests.support.fakes.chat_requests import STEP, continued, read_body, tool_part
 
 MESSAGE: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 
 
-async def read(body: Any) -> ChatRequest:
-    return await read_chat_request(request(json.dumps(body).encode()), LimitSettings())
-
-
 async def validation_error(body: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        await read(body)
+        await read_body(body)
     return caught.value
 
 
@@ -29,20 +21,8 @@ def client_tool(**fields: Any) -> dict[str, Any]:
     return {"name": "locate", "inputSchema": {"type": "object"}, **fields}
 
 
-def tool_part(call_id: str, state: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "tool-locate", "toolCallId": call_id, "state": state, **fields}
-
-
-def continued(*parts: dict[str, Any], **message: Any) -> dict[str, Any]:
-    answer = {"id": "m1", "role": "assistant", "parts": list(parts), **message}
-    return {"messages": [{"role": "user", "content": "Hi"}, answer]}
-
-
-STEP = {"type": "step-start"}
-
-
 async def test_tool_responses_come_from_the_last_step() -> None:
-    chat = await read(
+    chat = await read_body(
         continued(
             *(STEP, tool_part("c0", "output-available", output=0)),
             *(STEP, tool_part("c1", "output-available", output=1)),
@@ -67,7 +47,7 @@ async def test_tool_invocations_of_a_message_are_tool_responses() -> None:
     failed = {**call, "toolCallId": "c2", "isError": True, "result": "Oh"}
     earlier = {**call, "toolCallId": "c0", "step": 0}
     calls = [earlier, {**call, "step": 1}, {**failed, "step": 1}]
-    chat = await read(continued(content="", toolInvocations=calls))
+    chat = await read_body(continued(content="", toolInvocations=calls))
 
     responses = chat.tool_responses()
     assert [(item.field_path, item.response) for item in responses] == [
@@ -80,12 +60,12 @@ async def test_user_message_has_no_tool_responses() -> None:
     body = continued(STEP, tool_part("c1", "output-available", output=1))
     body["messages"].append({"role": "user", "content": "Never mind"})
 
-    assert (await read(body)).tool_responses() == []
+    assert (await read_body(body)).tool_responses() == []
 
 
 async def test_history_excludes_the_steps_of_earlier_runs() -> None:
     texts = ({"type": "text", "text": text} for text in "abc")
-    chat = await read(continued(*(part for text in texts for part in (STEP, text))))
+    chat = await read_body(continued(*(part for text in texts for part in (STEP, text))))
 
     assert [[part.type for part in message.parts] for message in chat.history_before(2)] == [
         *(["text"], ["step-start", "text"])
@@ -100,7 +80,7 @@ async def test_sdk_version_decides_whether_approvals_are_supported(
     version: int | None,
     supported: bool,  # noqa: FBT001
 ) -> None:
-    chat = await read({**continued(STEP), **MESSAGE, "sdkVersion": version})
+    chat = await read_body({**continued(STEP), **MESSAGE, "sdkVersion": version})
     assert chat.supports_approvals is supported
 
 
@@ -121,7 +101,7 @@ async def test_client_tool_schema_may_have_recursive_definitions() -> None:
     }
     tools = [client_tool(inputSchema=schema), client_tool(name="draw", inputSchema=point)]
 
-    assert len((await read({**MESSAGE, "clientTools": tools})).client_tools or ()) == 2
+    assert len((await read_body({**MESSAGE, "clientTools": tools})).client_tools or ()) == 2
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from shared.runs.finalize import LOST_TEXT, RunEnding
 from shared.streams import events
 from shared.streams.event_stream import Entry
 from shared.streams.events import DONE, Event
-
-
-def entries_of(*stored_events: Event) -> list[Entry]:
-    data = [*(event.encode() for event in stored_events), DONE]
-    return [Entry(1, offset, event) for offset, event in enumerate(data, 1)]
+from tests.support.fakes.events import (
+    CALL,
+    OMITTED_IN_BASIC,
+    any_event,
+    endings,
+    entries_of,
+)
 
 
 def converted(*stored_events: Event) -> list[Any]:
@@ -27,36 +29,11 @@ def converted(*stored_events: Event) -> list[Any]:
     return [json.loads(entry.data) for entry in received]
 
 
-CALL = events.ToolInputAvailable(tool_call_id="k", tool_name="f", input={"a": None})
 CONVERTED_CALL = {"type": "tool-call", "toolCallId": "k", "toolName": "f", "args": {"a": None}}
 CONVERTED_RESULT = {**CONVERTED_CALL, "type": "tool-result"}
 
-OMITTED: list[Event] = [
-    events.Start(message_id="m"),
-    events.StartStep(),
-    events.FinishStep(),
-    events.TextStart(id="t"),
-    events.TextEnd(id="t"),
-    events.ReasoningStart(id="r"),
-    events.ReasoningDelta(id="r", delta="hm"),
-    events.ReasoningEnd(id="r"),
-    events.ToolInputStart(tool_call_id="k", tool_name="f"),
-    events.ToolInputDelta(tool_call_id="k", input_text_delta="{"),
-    events.ToolInputError(tool_call_id="k", tool_name="f", input="{", error_text="bad"),
-    events.ToolOutputAvailable(tool_call_id="another run's", output=1),
-    events.ToolOutputError(tool_call_id="another run's", error_text="bad"),
-    events.ToolApprovalRequest(approval_id="a", tool_call_id="k"),
-    events.ToolOutputDenied(tool_call_id="another run's"),
-    events.SourceUrl(source_id="s", url="https://a.example"),
-    events.SourceDocument(source_id="s", media_type="text/plain", title="t"),
-    events.File(url="data:,", media_type="text/plain"),
-    events.Data(type="data-x", data={"code": "x"}),
-    events.Data(type="data-error", data=None),
-    events.MessageMetadata(message_metadata={"a": 1}),
-]
 
-
-@pytest.mark.parametrize("event", OMITTED, ids=lambda event: event.type)
+@pytest.mark.parametrize("event", OMITTED_IN_BASIC, ids=lambda event: event.type)
 def test_event_without_a_basic_equivalent_is_omitted(event: Event) -> None:
     assert converted(event) == []
 
@@ -90,7 +67,7 @@ def test_all_event_types_are_covered() -> None:
     converted_types = {events.TextDelta, type(CALL), events.Finish, events.Abort, events.Error}
 
     assert event_types - {Event, events.NullableEvent} == converted_types | {
-        type(event) for event in OMITTED
+        type(event) for event in OMITTED_IN_BASIC
     }
 
 
@@ -146,24 +123,6 @@ def test_completed_call_is_forgotten() -> None:
         converter(entries_of(CALL, events.ToolOutputAvailable(tool_call_id="k", output=1)))
 
     assert converter._calls == {}  # pyright: ignore[reportPrivateUsage]
-
-
-names = st.sampled_from(["k", "l"])
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner),
-    max_leaves=4,
-)
-any_event = st.one_of(
-    st.sampled_from(OMITTED),
-    st.builds(events.TextDelta, id=names, delta=st.text(max_size=3)),
-    st.builds(events.ToolInputAvailable, tool_call_id=names, tool_name=names, input=json_values),
-    st.builds(events.ToolOutputAvailable, tool_call_id=names, output=json_values),
-    st.builds(events.ToolOutputError, tool_call_id=names, error_text=st.text(max_size=3)),
-)
-endings = st.sampled_from(
-    [[events.Finish(finish_reason="stop")], [events.Abort()], RunEnding.lost("req-1").events]
-)
 
 
 def paginate(entries: Sequence[Entry], pages: list[int]) -> list[list[Entry]]:

@@ -13,7 +13,7 @@ from shared.streams.events import (
     ToolInputStart,
     ToolOutputAvailable,
 )
-from tests.api.unit.streaming.test_basic_format import entries_of
+from tests.support.fakes.events import entries_of
 
 PARTS = [
     StartStep(),

@@ -25,7 +25,7 @@ from shared.streams.events import (
     ToolOutputAvailable,
 )
 from shared.streams.follow import FollowerFactory
-from tests.api.unit.streaming.test_basic_format import CALL, any_event, endings, entries_of
+from tests.support.fakes.events import CALL, any_event, endings, entries_of
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.fakes.runs import new_run
 from tests.support.fakes.subscriber import SilentSubscriber

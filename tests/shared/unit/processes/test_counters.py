@@ -7,7 +7,7 @@ from api.monitoring.request_metrics import count_accepted_run
 from shared.processes.counters import SOURCES, CounterReader, Counters, quantile
 from shared.streams.run_state import RunState
 from shared.telemetry.metrics import DURATION_BUCKETS, count_run
-from tests.docs.test_metrics_page import defined
+from tests.support.reference.metrics import defined_metrics
 from worker.telemetry.metrics import RUN_WAIT, count_first_token, count_usage
 
 
@@ -41,7 +41,7 @@ def test_counters_exclude_counts_before_the_reader() -> None:
 def test_counter_sources_are_defined_metrics() -> None:
     names = {name.removesuffix("_bucket") for name in SOURCES}
 
-    assert names <= set(defined())
+    assert names <= set(defined_metrics())
 
 
 @pytest.mark.parametrize(

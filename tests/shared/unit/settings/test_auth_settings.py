@@ -8,7 +8,7 @@ import pytest
 from shared.api_key import hash_of, new_api_key
 from shared.errors import SettingsError
 from shared.settings import Settings, load_settings
-from tests.support.credentials import RSA, SECRET
+from tests.support.auth.credentials import RSA, SECRET
 
 KEY = new_api_key()
 HASH = hash_of(KEY)

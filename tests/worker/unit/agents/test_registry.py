@@ -15,17 +15,15 @@ from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.errors import SettingsError
 from shared.settings import AgentSettings, OpenAISettings, Settings, WorkerSettings
 from shared.settings.live_settings import LiveSettings
-from tests.support.fakes.packages import install
+from tests.support.fakes.packages import OPENED, install
 from worker.agents.registry import AgentRegistry
 from worker.models.registry import ModelRegistry
-
-OPENED: list[str] = []
 
 WEATHER = """
 from contextlib import asynccontextmanager
 from pydantic_ai import Agent
 from mamba.agents import AgentContext, register_agent
-from tests.worker.unit.agents.test_registry import OPENED
+from tests.support.fakes.packages import OPENED
 
 @asynccontextmanager
 async def station():

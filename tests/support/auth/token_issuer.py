@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.credentials import Json
+from tests.support.auth.credentials import Json
 
 
 @dataclass

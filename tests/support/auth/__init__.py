@@ -1,0 +1,1 @@
+"""Credentials, certificates, a token issuer, and a small application with authentication."""

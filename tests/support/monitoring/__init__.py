@@ -1,0 +1,1 @@
+"""Records and monitors for the tests of health, metrics, and the metrics history."""
