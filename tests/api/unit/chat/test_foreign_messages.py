@@ -135,9 +135,7 @@ async def test_refusal_after_a_steering_message_names_the_sent_index(last: Any, 
 async def test_tool_response_after_steering_names_the_sent_index() -> None:
     call = {**CALL, "toolCallId": "k"}
     answer = {"role": "assistant", "parts": [TEXT, steering(TEXT), TEXT, call]}
-    body = to_json({"messages": [HI, answer]})
-
-    chat = await read_chat_request(request(body), LimitSettings())
+    chat = await read_body({"messages": [HI, answer]})
     [response] = chat.tool_responses()
     assert response.field_path == "messages[1].parts[3]"
 
