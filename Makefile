@@ -1,6 +1,6 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test fuzz chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
+.PHONY: help install dev test long fuzz chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -43,10 +43,13 @@ dev: $(INSTALLED) ## Start Valkey, the API and a worker on 127.0.0.1:8000
 	@$(BIN)/python -m web --if-possible
 	@$(BIN)/mamba dev
 
-test: $(INSTALLED) ## Run all tests
+test: $(INSTALLED) ## Run the tests; the slow ones have separate targets
 	@$(BIN)/python -m web --if-possible
 	@# The order of the files: end-to-end tests are few but long, and must not come last.
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+long: $(INSTALLED) ## Run the tests with hundreds of chats, timeouts and mamba dev (minutes)
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/e2e/long
 
 fuzz: $(INSTALLED) ## Run the tests of random inputs with many more of them
 	$(BIN)/pytest --hypothesis-profile=long $$(grep -rl --include='*.py' '^@given' tests)
