@@ -26,6 +26,7 @@ from shared.processes.workers import WorkerRegistry
 from shared.providers.names import DEMO_HINT
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
+from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError, open_pool
 from shared.redis.subscriber import Subscriber
 from shared.runs.finalize import RunFinalizer
@@ -96,9 +97,9 @@ async def _serve(settings: Settings, exit_deadline: ExitDeadline) -> None:
             stack.enter_context(serve_metrics(settings.worker))
             _log_start(settings, identity.id)
             tune_garbage_collection()
-            redis = cast("Redis", worker.pool)
+            registry = WorkerRegistry(stores.queue_redis)
             async with (
-                ProcessHeartbeat(WorkerRegistry(redis), identity, partial(worker_record, worker)),
+                ProcessHeartbeat(registry, identity, partial(worker_record, worker)),
                 _metrics_sampler(stores, live, identity.id),
             ):
                 await worker.run_until(
@@ -129,11 +130,13 @@ async def _compose(
     pool = open_pool(settings.redis.url, name=name, max_connections=max_connections)
     arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
     stack.push_async_callback(arq.aclose, close_connection_pool=True)
-    redis = cast("Redis", arq)
+    redis = BoundedClient(cast("Redis", arq))
     models = ModelRegistry(live)
     stack.push_async_callback(models.close)
     subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
-    stores = open_stores(settings, redis, stack, name=name, max_connections=max_connections)
+    stores = open_stores(
+        settings, redis, stack, name=name, max_connections=max_connections, bounded=True
+    )
     running = RunningRuns()
     agents = await stack.enter_async_context(AgentRegistry(live, models))
     catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)

@@ -1,4 +1,4 @@
-"""A Redis client that serves requests of clients: each call has a time limit."""
+"""A Redis client whose calls have a time limit."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,8 +9,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.redis.client import Argument, Pipeline, Redis
 
-#: Short enough for a person who waits for the response. A call that takes longer closes its
-#: connection, which may be half-open, so the next call opens another one.
+#: Short enough for a person who waits for the response, or for an answer to continue. A call that
+#: takes longer closes its connection, which may be half-open, so the next call opens another one.
 REQUEST_SECONDS = 3.0
 
 

@@ -2,13 +2,19 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol, Self, cast
 from urllib.parse import urlsplit
 
 import redis.asyncio
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    Connection,
+    parse_url,
+)
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
@@ -26,10 +32,13 @@ from shared.redis.sentinel import is_sentinel, sentinel_options
 
 Argument = str | int | float | bytes
 
-#: How long a server may take to reply. A server that hangs may have been replaced by another.
+#: How long a server may take to reply. A connection on which it takes longer may be half-open, and
+#: a server that hangs may have been replaced by another.
 #: `socket_timeout` is not used: it makes redis-py send under `asyncio.wait_for`, which can swallow
 #: a cancellation on Python 3.11.
-SILENCE_SECONDS = 15.0
+SILENCE_SECONDS = 4.0
+#: The idle connections of a pool are closed too if one has waited this long for a reply in vain.
+_SUSPICIOUS_SECONDS = 1.0
 #: Closes a connection after about the same time if the other end is gone.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
@@ -71,13 +80,27 @@ class Redis(Protocol):
     async def aclose(self) -> None: ...
 
 
+class ConnectionPool(BlockingConnectionPool):
+    """A pool that can abort its connections."""
+
+    def make_connection(self) -> AbstractConnection:
+        connection = cast("Any", super()).make_connection()
+        connection.pool = self
+        return connection
+
+    def abort_idle(self) -> None:
+        """Close the connections that are not in use, which may be half-open."""
+        for connection in cast("list[_ReportedFailures]", self._available_connections):
+            connection.abort()
+
+
 def connect(url: str, *, name: str, max_connections: int) -> Redis:
     """Create a client with its own connection pool."""
     pool = open_pool(url, name=name, max_connections=max_connections)
     return cast("Redis", redis.asyncio.Redis.from_pool(pool))
 
 
-def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.BlockingConnectionPool:
+def open_pool(url: str, *, name: str, max_connections: int) -> ConnectionPool:
     """Create a bounded pool whose connections are listed as `name` by CLIENT LIST.
 
     If all connections are in use, callers wait for one.
@@ -85,9 +108,7 @@ def open_pool(url: str, *, name: str, max_connections: int) -> redis.asyncio.Blo
     return pool_for(connection_options(url), name=name, max_connections=max_connections)
 
 
-def pool_for(
-    server: Mapping[str, Any], *, name: str, max_connections: int
-) -> redis.asyncio.BlockingConnectionPool:
+def pool_for(server: Mapping[str, Any], *, name: str, max_connections: int) -> ConnectionPool:
     """Create the same pool from redis-py's connection options.
 
     Raises:
@@ -107,7 +128,7 @@ def pool_for(
     if "path" not in server:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
     try:
-        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(**server_options, **options)
+        pool = cast("Any", ConnectionPool)(**server_options, **options)
         pool.make_connection()  # checks the options; it does not connect
     except TypeError as error:
         *_, parameter, _ = str(error).split("'")
@@ -130,6 +151,13 @@ class _ReportedFailures:
     It closes if a reply takes longer than SILENCE_SECONDS.
     """
 
+    pool: "ConnectionPool"
+
+    def abort(self) -> None:
+        """Close the connection without a farewell. Its current or next command reconnects."""
+        if (writer := cast("Any", self)._writer) is not None:  # noqa: SLF001  (redis-py's)
+            writer.transport.abort()
+
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         connection = cast("Any", super())
         try:
@@ -138,12 +166,17 @@ class _ReportedFailures:
             raise RedisConnectionError("The connection to Redis was reset.") from error
 
     async def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  (redis-py's)
-        connection = cast("Any", super())
+        connection, began = cast("Any", super()), time.monotonic()
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 return await connection.read_response(*args, **options)
         except TimeoutError:  # the cancelled read has closed the connection
+            self.pool.abort_idle()
             raise RedisTimeoutError("Redis does not respond.") from None
+        except asyncio.CancelledError:  # such as the time limit of the caller
+            if time.monotonic() - began >= _SUSPICIOUS_SECONDS:
+                self.pool.abort_idle()
+            raise
 
 
 async def redis_time_ms(redis: Redis) -> int:
@@ -167,6 +200,7 @@ __all__ = [
     "SILENCE_SECONDS",
     "Argument",
     "AuthenticationError",
+    "ConnectionPool",
     "NoScriptError",
     "Pipeline",
     "Redis",

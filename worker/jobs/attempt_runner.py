@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import structlog
 
+from shared.backoff import Backoff
 from shared.errors import Fenced, StreamError
 from shared.queue.job import RunChat
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
@@ -156,7 +157,7 @@ class AttemptRunner:
                 refusal = attempt.writer.refusal or Fenced()
                 # A slow worker that is still alive must not count as a crash of the run.
                 if isinstance(refusal, Fenced):
-                    await self._services.runs.count_handover(run_id, number)
+                    await self._count_takeover(run_id, number)
                 raise refusal
             case None:
                 async with asyncio.timeout(_HAND_OVER_SECONDS):
@@ -165,6 +166,17 @@ class AttemptRunner:
                 log.info("run.handed_over", message="Run handed over to another worker")
                 ATTEMPTS.labels("handed_over").inc()
                 raise asyncio.CancelledError
+
+    async def _count_takeover(self, run_id: str, number: int) -> None:
+        """Repeat until Redis has replied: it was away if the lease expired here."""
+        backoff = Backoff(0.1, 1.0)
+        while True:
+            try:
+                await self._services.runs.count_handover(run_id, number)
+            except REDIS_UNAVAILABLE:
+                await asyncio.sleep(backoff.failed())
+            else:
+                return
 
 
 def _count_beginning(job: RunChat, takeover: Takeover) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import structlog
+from arq.worker import RetryJob
 from pydantic import ValidationError
 from pydantic_ai import Agent, UsageLimits
 
@@ -14,7 +15,7 @@ from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span
 from shared.waiting import raise_if_cancelled
-from worker.jobs.running_runs import RunningRuns
+from worker.jobs.running_runs import Interrupt, RunningRuns
 from worker.models.registry import ModelRegistry
 from worker.models.run_failures import failure_of
 from worker.telemetry.tracing import trace_title
@@ -60,6 +61,8 @@ class TitleRunner:
             except asyncio.CancelledError:
                 if running_run.interrupt is None:
                     raise  # the worker stops: another one may still finish in time
+                if running_run.interrupt is Interrupt.TAKEN_OVER:
+                    raise RetryJob from None
                 log.info("title.stopped", message="Title cancelled because the client is gone")
 
     async def _request_title(self, job: GenerateTitle, span: Span) -> str | None:

@@ -7,11 +7,13 @@ It adds to arq:
   queue and reads only its first `max(100, 5 * max_jobs)` jobs, so that many block all others. A
   worker that already has its share of all jobs takes one at a time, so bursts spread evenly.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
-- Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds.
+- Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds. A
+  worker that cannot renew a lease until it expires stops the job.
 - Reconnects: the worker waits while Redis is unavailable.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -22,11 +24,13 @@ from arq.worker import Function, Worker
 
 from shared.backoff import Backoff
 from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
+from shared.redis.bounded_client import BoundedClient
+from shared.redis.client import REDIS_UNAVAILABLE, SILENCE_SECONDS, Redis, RedisError
 from shared.settings import WorkerSettings
 from shared.telemetry.logs import raise_location
 from shared.waiting import wait_briefly
 from worker.queue import lease_scripts
+from worker.queue.lease_deadlines import LeaseDeadlines
 from worker.telemetry.metrics import LEASES_LOST
 
 log = structlog.stdlib.get_logger()
@@ -38,14 +42,16 @@ _MAX_CLAIM = 8
 _CLAIM_SECONDS = 2.0
 _HANDOVER_SECONDS = 5.0
 _RELEASE_SECONDS = 2.0
+#: The longest wait for a wakeup token. After SILENCE_SECONDS a connection is considered dead.
+_MAX_BLOCK_SECONDS = SILENCE_SECONDS - 1
 
 
 class LeaseWorker(Worker):
     """Serves any number of queues in rotation.
 
-    Calls `on_lease_lost` with a job whose lease another worker has taken, and `on_dropped` with a
-    job that arq gave up. `queues` returns the names of the queues. It is called for each claim, as
-    they can change.
+    Calls `on_lease_lost` with a job whose lease another worker has taken or may have taken, and
+    `on_dropped` with a job that arq gave up. `queues` returns the names of the queues. It is called
+    for each claim, as they can change.
     """
 
     def __init__(
@@ -74,8 +80,12 @@ class LeaseWorker(Worker):
             max_tries=10**9,
         )
         self._id = worker_id
-        self._redis = cast("Redis", redis)
+        self._redis = BoundedClient(cast("Redis", redis))
+        #: For commands that block.
+        self._blocking_redis = cast("Redis", redis)
+        self._lease_seconds = settings.lease_seconds
         self._lease_ms = int(settings.lease_seconds * 1000)
+        self._deadlines = LeaseDeadlines(settings.lease_seconds)
         self._on_lease_lost = on_lease_lost
         self._on_dropped = on_dropped
         self.queues = queues
@@ -190,7 +200,7 @@ class LeaseWorker(Worker):
         return task is not None and not task.done() and job_id not in self._released
 
     async def _claim(self, count: int) -> list[str]:
-        queues = self._rotate_queues()
+        queues, sent_at = self._rotate_queues(), time.monotonic()
         claimed = await lease_scripts.claim(
             self._redis,
             workers=keys.WORKERS,
@@ -209,6 +219,7 @@ class LeaseWorker(Worker):
                 await self._remove_unreadable(queue, job_id)
             else:
                 self._queue_of[job_ids[-1]] = queue.decode()
+        self._deadlines.start(job_ids, sent_at)
         return job_ids
 
     async def _remove_unreadable(self, queue: bytes, job_id: bytes) -> None:
@@ -249,6 +260,7 @@ class LeaseWorker(Worker):
             del self.tasks[job_id]
             self._released.discard(job_id)
             self._queue_of.pop(job_id, None)
+            self._deadlines.forget(job_id)
             if not task.cancelled() and (error := task.exception()) is not None:
                 # The lease expires and the job starts again, here or elsewhere.
                 log.error(
@@ -263,7 +275,8 @@ class LeaseWorker(Worker):
         """Wait for a wakeup token, a free slot or the poll interval."""
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
             wakeups = [keys.wakeup(queue) for queue in self._queue_keys()]
-            token = await self._redis.execute_command("BLPOP", *wakeups, self.poll_delay_s)
+            seconds = min(self.poll_delay_s, _MAX_BLOCK_SECONDS)
+            token = await self._blocking_redis.execute_command("BLPOP", *wakeups, seconds)
             if token and not self.allow_pick_jobs:
                 await lease_scripts.return_token(self._redis, wakeup=token[0].decode())
             return
@@ -271,11 +284,37 @@ class LeaseWorker(Worker):
         await wait_briefly(self._changed, self.poll_delay_s)
 
     async def _renew_leases(self) -> None:
+        interval = pause = self._lease_seconds / 3
         while True:
-            await asyncio.sleep(self._lease_ms / 3000)
-            for queue, held in self._held():
-                with suppress(*REDIS_UNAVAILABLE, RedisError):
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            is_renewed = await self._renew_held(interval)
+            took = time.monotonic() - began
+            pause = interval if is_renewed else max(0.0, interval / 2 - took)
+            # A process that was paused meanwhile may have missed the reply, so it tries again.
+            if not is_renewed and took < 2 * interval:
+                self._stop_expired()
+
+    async def _renew_held(self, seconds: float) -> bool:
+        """Renew the leases of all jobs that run here. Return False if Redis did not respond."""
+        try:
+            async with asyncio.timeout(seconds):
+                for queue, held in self._held():
                     await self._renew(queue, held)
+        except (*REDIS_UNAVAILABLE, RedisError):
+            return False
+        return True
+
+    def _stop_expired(self) -> None:
+        """Stop the jobs whose leases could not be renewed: another worker may continue them."""
+        for job_id in self._deadlines.take_expired():
+            if self._is_running(job_id):
+                log.warning(
+                    "worker.lease_expired",
+                    message="The lease could not be renewed, so the job was stopped here",
+                    run_id=job_id,
+                )
+                self._on_lease_lost(job_id)
 
     def _held(self) -> Iterator[tuple[str, list[str]]]:
         """Return the jobs that run here, by queue."""
@@ -284,6 +323,7 @@ class LeaseWorker(Worker):
             yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
 
     async def _renew(self, queue: str, held: list[str]) -> None:
+        sent_at = time.monotonic()
         lost = await lease_scripts.renew(
             self._redis,
             queue=queue,
@@ -292,6 +332,7 @@ class LeaseWorker(Worker):
             worker_id=self._id,
             job_ids=held,
         )
+        self._deadlines.extend(held, sent_at)
         for job_id in (lost_id.decode() for lost_id in lost):
             if self._is_running(job_id):
                 log.warning(

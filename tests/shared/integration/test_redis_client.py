@@ -67,6 +67,22 @@ async def test_bounded_client_limits_calls_pipelines_and_waits(valkey: Valkey) -
         await client.aclose()
 
 
+async def test_unanswered_call_closes_idle_connections_too(valkey: Valkey) -> None:
+    async with Proxy(valkey.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        client = BoundedClient(connect(url, name="", max_connections=4), seconds=1.2)
+        await asyncio.gather(*(client.execute_command("BLPOP", "none", 0.1) for _ in range(4)))
+        proxy.freeze_replies()
+
+        with pytest.raises(RedisTimeoutError):
+            await client.execute_command("PING")
+        async with asyncio.timeout(1):
+            await asyncio.gather(*(client.execute_command("PING") for _ in range(4)))
+
+        assert proxy.accepted == 8
+        await client.aclose()
+
+
 def test_reset_of_a_connection_in_use_is_redis_unavailable() -> None:
     uvloop.run(_write_after_reset())
 

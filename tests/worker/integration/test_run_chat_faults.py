@@ -57,6 +57,28 @@ async def test_run_with_a_lost_lease_writes_nothing_more(harness: RunChatHarness
     assert (await harness.now()).state is RunState.RUNNING
 
 
+async def test_lease_that_expired_without_redis_is_no_crash(
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, failures = harness.runs.count_handover, [RedisConnectionError("away")] * 2
+
+    async def count_when_back(run_id: str, attempt: int) -> None:
+        if failures:
+            raise failures.pop()
+        await count(run_id, attempt)
+
+    monkeypatch.setattr(harness.runs, "count_handover", count_when_back)
+    task = asyncio.create_task(harness.run(["Hello", asyncio.Event()]))
+    await harness.wait_for_text("Hello")
+
+    harness.running.cancel(RUN, Interrupt.TAKEN_OVER)
+    with pytest.raises(RetryJob):
+        await task
+
+    assert not failures
+    assert (await harness.stream.take_over(RUN)).crashes == 0
+
+
 async def test_fenced_run_writes_nothing_more(harness: RunChatHarness) -> None:
     resume = asyncio.Event()
     task = asyncio.create_task(harness.run(["Hello", resume, "old", asyncio.Event()]))

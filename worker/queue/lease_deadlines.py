@@ -1,0 +1,35 @@
+"""When the leases of this worker's jobs expire, on the monotonic clock of this process."""
+
+import time
+from collections.abc import Iterable
+
+
+class LeaseDeadlines:
+    """A deadline per job. It counts from the moment before a claim or renewal was sent.
+
+    So it is never later than the expiry in Redis.
+    """
+
+    def __init__(self, lease_seconds: float) -> None:
+        self._lease_seconds = lease_seconds
+        self._deadlines: dict[str, float] = {}
+
+    def start(self, job_ids: Iterable[str], sent_at: float) -> None:
+        """Add jobs that were claimed."""
+        for job_id in job_ids:
+            self._deadlines[job_id] = sent_at + self._lease_seconds
+
+    def extend(self, job_ids: Iterable[str], sent_at: float) -> None:
+        """Set the deadlines of jobs whose leases were renewed. Ignores jobs without a deadline."""
+        self.start((job_id for job_id in job_ids if job_id in self._deadlines), sent_at)
+
+    def forget(self, job_id: str) -> None:
+        self._deadlines.pop(job_id, None)
+
+    def take_expired(self) -> list[str]:
+        """Return the jobs whose deadline has passed, and forget their deadlines."""
+        now = time.monotonic()
+        expired = [job_id for job_id, at in self._deadlines.items() if at <= now]
+        for job_id in expired:
+            del self._deadlines[job_id]
+        return expired
