@@ -53,6 +53,7 @@ class _Completion:
         self._texts: defaultdict[str, list[str]] = defaultdict(list)
         self._structured: dict[str, Any] = {}
         self._calls: dict[int, dict[str, Any]] = {}
+        self._names: defaultdict[int, list[str]] = defaultdict(list)
         self._arguments: defaultdict[int, list[str]] = defaultdict(list)
         self._reason: str | None = None
         self._usage: dict[str, Any] | None = None
@@ -81,18 +82,19 @@ class _Completion:
         self._structured = merge_carried(self._structured, structured)
 
     def _add_call(self, delta: ChoiceDeltaToolCall) -> None:
-        new = {"id": f"call_{delta.index}", "type": "function", "function": {"name": ""}}
+        new = {"id": f"call_{delta.index}", "type": "function"}
         call = self._calls.setdefault(delta.index, new)
         call |= delta.model_extra or {}
         if delta.id:
             call["id"] = delta.id
         if delta.function:
-            call["function"]["name"] += delta.function.name or ""
+            self._names[delta.index].append(delta.function.name or "")
             self._arguments[delta.index].append(delta.function.arguments or "")
 
     def to_json(self) -> dict[str, Any]:
         for index, call in self._calls.items():
-            call["function"]["arguments"] = "".join(self._arguments[index])
+            name, arguments = "".join(self._names[index]), "".join(self._arguments[index])
+            call["function"] = {"name": name, "arguments": arguments}
         calls = {"tool_calls": [*self._calls.values()]} if self._calls else {}
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         message = {"content": None, **self._structured, **texts, **calls, "role": "assistant"}

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 _OPEN, _CLOSE = "<think>", "</think>"
+#: The white space that may precede the opening tag.
+_MAX_SPACE = 1_000
 
 
 class ThinkingParser:
@@ -33,7 +35,7 @@ class ThinkingParser:
         start = self._buffer.lstrip()
         if start.startswith(_OPEN):
             self._inside, self._buffer = True, start[len(_OPEN) :].lstrip("\n")
-        elif not _OPEN.startswith(start):
+        elif not _OPEN.startswith(start) or len(self._buffer) > _MAX_SPACE:
             self.finished = True
         return self._inside or self.finished
 

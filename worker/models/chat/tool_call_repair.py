@@ -1,12 +1,12 @@
 """Assigns the pieces of streamed tool calls to calls, whatever ids and indexes the server sends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from pydantic_core import to_json
 
 from shared.surrogates import replace_lone_surrogates
-from worker.models.transport.completion import parse_json
+from worker.models.transport.growing_text import GrowingText, JsonChecker
 from worker.models.transport.unusable_response import unusable_chunk
 
 
@@ -23,6 +23,7 @@ class ToolCallIndexer:
         #: The newest call with each id.
         self._by_id: dict[str, _RepairedCall] = {}
         self._count = 0
+        self._json = JsonChecker()
 
     def reindex(self, delta: ChoiceDeltaToolCall) -> ChoiceDeltaToolCall | None:
         """Return the piece with its call's index; None if the call has it already."""
@@ -31,9 +32,9 @@ class ToolCallIndexer:
         arguments = (delta.function.arguments if delta.function else None) or ""
         call = self._find(delta, name, arguments)
         if call is None:
-            call = _RepairedCall(self._count, delta.id)
+            call = _RepairedCall(self._count, delta.id, self._json)
             self._count += 1
-        elif delta.id and arguments and arguments == call.arguments and call.is_complete:
+        elif delta.id and arguments and call.arguments.equals(arguments) and call.is_complete:
             return None
         self._newest[delta.index] = call
         if call.id is None:
@@ -43,7 +44,8 @@ class ToolCallIndexer:
         delta.index = call.index
         if delta.function is not None:
             delta.function.name = call.add_name(name)
-        call.arguments += arguments
+        if arguments:
+            call.arguments.add(arguments)
         return delta
 
     def check_names(self) -> None:
@@ -69,13 +71,13 @@ class ToolCallIndexer:
 class _RepairedCall:
     index: int
     id: str | None
-    name: str = ""
-    arguments: str = ""
+    json: JsonChecker
+    name: GrowingText = field(default_factory=GrowingText)
+    arguments: GrowingText = field(default_factory=GrowingText)
 
     @property
     def is_complete(self) -> bool:
-        ended = self.arguments.rstrip().endswith("}")
-        return ended and isinstance(parse_json(self.arguments), dict)
+        return self.json.is_object(self.arguments)
 
     def is_followed_by(self, call_id: str | None, name: str | None, arguments: str) -> bool:
         """Return whether the piece starts another call at the same index."""
@@ -83,10 +85,10 @@ class _RepairedCall:
             return True
         if not name or not self.name:
             return False
-        repeated = name.startswith(self.name)
+        repeated = self.name.is_start_of(name)
         if not call_id and not repeated:
             return True
-        if call_id and self.id and arguments == self.arguments:
+        if call_id and self.id and self.arguments.equals(arguments):
             return False
         return (not call_id or arguments.lstrip().startswith("{")) and self.is_complete
 
@@ -94,8 +96,9 @@ class _RepairedCall:
         """Return what is new of the name: servers send the whole name again, or a piece."""
         if not name:
             return None
-        new = name.removeprefix(self.name)
-        self.name += new
+        new = name[self.name.size :] if self.name.is_start_of(name) else name
+        if new:
+            self.name.add(new)
         return new or None
 
 

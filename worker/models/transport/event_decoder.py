@@ -23,6 +23,7 @@ from worker.models.transport.event_lines import (
     LineSplitter,
     is_field,
 )
+from worker.models.transport.growing_text import GrowingText, JsonChecker
 from worker.models.transport.unusable_response import UnusableResponse, unusable, unusable_chunk
 
 #: A complete answer contains a finish reason, `[DONE]`, or an error.
@@ -42,6 +43,7 @@ class AnswerDecoder:
     def __init__(self, content_type: str | None = None) -> None:
         self._content_type = content_type
         self._event = EventParser()
+        self._json = JsonChecker()
         self._complete = self._has_events = False
         #: Whether the server has sent a part of an answer, or an error.
         self._recognized = False
@@ -89,12 +91,16 @@ class AnswerDecoder:
             return
         if not self._recognized and not is_field(line):
             raise self._unusable("The server sent text instead of an answer.")
-        if line.startswith(b"data:") and not self._event.empty and _is_whole(self._event.data):
+        if line.startswith(b"data:") and self._is_whole(self._event.data):
             yield from self._dispatch()  # the server sends no blank line after an event
         self._event.add(line)
 
+    def _is_whole(self, data: GrowingText) -> bool:
+        """Return whether data is a complete event, so that the next line cannot belong to it."""
+        return data.starts_with("[DONE]") or self._json.is_object(data)
+
     def _dispatch(self) -> Iterator[str]:
-        kind, data = self._event.kind, self._event.data
+        kind, data = self._event.kind, str(self._event.data)
         self._event.clear()
         if not data.strip():
             return
@@ -174,8 +180,3 @@ class _JsonEvent(ServerSentEvent):
         if not is_json(value):
             raise unusable_chunk("The server sent a chunk that is not JSON.")
         return value
-
-
-def _is_whole(data: str) -> bool:
-    """Return whether data is a complete event, so that the next line cannot belong to it."""
-    return data.startswith("[DONE]") or (data.endswith("}") and is_json(parse_json(data)))

@@ -1,10 +1,13 @@
 """Splits a byte stream into the lines and events of server-sent events, with limits on both."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from worker.models.transport.growing_text import GrowingText
 
 #: Maximum size of a line and of an event. An image in an answer has a few MiB.
 MAX_EVENT_BYTES = 8 * 2**20
+#: What a line of an event occupies besides its text.
+_LINE_BYTES = 64
 
 
 class EventTooLarge(Exception):
@@ -46,40 +49,30 @@ class LineSplitter:
             raise EventTooLarge
 
 
-@dataclass(slots=True)
 class EventParser:
     """Collects the fields of one event."""
 
-    kind: str | None = None
-    _data: list[str] = field(default_factory=list[str])
-    _size: int = 0
-
-    @property
-    def data(self) -> str:
-        return "\n".join(self._data)
-
-    @property
-    def empty(self) -> bool:
-        return not self._data
+    def __init__(self) -> None:
+        self.kind: str | None = None
+        self.data = GrowingText(separator="\n")
+        self._size = 0
 
     def add(self, line: bytes) -> None:
         """Add a line. Lines that are no field of an event are ignored."""
         name, _, value = line.partition(b":")
         text = value.removeprefix(b" ")
-        if name == b"data":
-            self._size += len(text)
+        if name == b"event":
+            self.kind = text.decode(errors="replace").strip() or None
+        elif name in (b"data", b"error"):  # llama.cpp sends `error`
+            self._size += len(text) + _LINE_BYTES
             if self._size > MAX_EVENT_BYTES:
                 raise EventTooLarge
-            self._data.append(text.decode(errors="replace"))
-        elif name == b"event":
-            self.kind = text.decode(errors="replace").strip() or None
-        elif name == b"error":  # llama.cpp
-            self.kind = "error"
-            self._data.append(text.decode(errors="replace"))
+            self.data.add(text.decode(errors="replace"))
+            self.kind = "error" if name == b"error" else self.kind
 
     def clear(self) -> None:
         self.kind, self._size = None, 0
-        self._data.clear()
+        self.data.clear()
 
 
 def is_field(line: bytes) -> bool:
