@@ -77,8 +77,10 @@ def parse_chunk(value: object) -> ChatCompletionChunk:
 
 
 def _hides_fields(chunk: ChatCompletionChunk) -> bool:
-    """Return whether a valid chunk has fields that only `_chunk` reads."""
+    """Return whether a valid chunk has fields that only `_chunk` reads or corrects."""
     if chunk.model_extra and "x_groq" in chunk.model_extra:
+        return True
+    if chunk.usage is not None and not _is_plausible(chunk.usage):
         return True
     return any(
         choice.delta.function_call is not None
@@ -86,6 +88,12 @@ def _hides_fields(chunk: ChatCompletionChunk) -> bool:
         or any("name" in (call.model_extra or ()) for call in choice.delta.tool_calls or ())
         for choice in chunk.choices
     )
+
+
+def _is_plausible(usage: CompletionUsage) -> bool:
+    details = (usage.prompt_tokens_details, usage.completion_tokens_details)
+    counts = [value for part in (usage, *filter(None, details)) for _, value in part]
+    return all(0 <= count <= _MAX_TOKENS for count in counts if isinstance(count, int))
 
 
 def _chunk(chunk: _Object) -> ChatCompletionChunk:

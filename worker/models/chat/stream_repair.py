@@ -6,10 +6,13 @@ Compatible servers deviate in ways that break the code behind this module:
 - Tool calls have repeated, missing, or ambiguous ids and indexes (`tool_call_repair`).
 - Several chunks report the token usage: as a running count, or in parts (`usage_counter`).
 - A surrogate pair is split between two chunks.
+- A chunk contains megabytes of text, such as an image. It is split, because the code behind this
+  module would block the event loop while it converts it.
 - `created` is not a timestamp. It is not used, so it is always 0.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
@@ -20,13 +23,17 @@ from worker.models.chat.thinking_tags import ThinkingParser
 from worker.models.chat.tool_call_repair import ToolCallIndexer
 from worker.models.chat.usage_counter import UsageCounter
 
+_PIECE_CHARS = 16_384
+
 
 async def repair_stream(
     chunks: AsyncIterable[ChatCompletionChunk],
 ) -> AsyncIterator[ChatCompletionChunk]:
     repair = _StreamRepair()
     async for chunk in chunks:
-        for repaired in repair.chunks(chunk):
+        for number, repaired in enumerate(repair.chunks(chunk)):
+            if number:
+                await asyncio.sleep(0)
             yield repaired
     for repaired in repair.rest():
         yield repaired
@@ -61,10 +68,14 @@ class _StreamRepair:
             yield chunk
             return
         delta.content = self._text.join(delta.content)
-        if self._thinking.finished:
+        if not self._thinking.finished:
+            parts = list(self._thinking.split(delta.content))
+        elif len(delta.content) > _PIECE_CHARS:
+            parts = [(delta.content, False)]
+        else:
             yield chunk
             return
-        yield from _pieces(chunk, delta, list(self._thinking.split(delta.content)))
+        yield from _pieces(chunk, delta, [*_short_parts(parts)])
 
     def rest(self) -> Iterator[ChatCompletionChunk]:
         """Yield what was held back at the end of the stream."""
@@ -88,6 +99,12 @@ class _StreamRepair:
 
 def _has_output(delta: ChoiceDelta) -> bool:
     return bool(delta.content or delta.tool_calls or any((delta.model_extra or {}).values()))
+
+
+def _short_parts(parts: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
+    for text, reasoning in parts:
+        for start in range(0, len(text), _PIECE_CHARS):
+            yield text[start : start + _PIECE_CHARS], reasoning
 
 
 def _pieces(

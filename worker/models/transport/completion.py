@@ -9,6 +9,11 @@ from worker.models.transport.unusable_response import UnusableResponse, unusable
 from worker.models.transport.upstream_error import parse_error
 
 _NOT_JSON = object()
+#: Fields with the text of an error in objects that have no `error`.
+_ERROR_TEXTS = (
+    *("detail", "message", "msg", "errors", "error_message", "error_msg"),
+    *("errorMessage", "errorMsg", "Message"),
+)
 
 
 def parse_json(text: str | bytes) -> object:
@@ -30,10 +35,10 @@ def chunks_of_document(document: bytes, content_type: str | None) -> Iterator[st
         UnusableResponse: if it holds no answer.
     """
     text = document.decode(errors="replace").strip()
-    values = [parse_json(text)]
-    if not is_json(values[0]):
-        values = [parse_json(line) for line in text.splitlines() if line.strip()]
-    for value in values:
+    whole = parse_json(text)
+    # One line after the other, because the first that is no chunk ends the answer.
+    lines = (parse_json(line) for line in text.splitlines() if line.strip())
+    for value in (whole,) if is_json(whole) else lines:
         chunk = chunk_of(value)
         if chunk is None:
             raise unusable_document(value if is_json(value) else text, content_type)
@@ -67,18 +72,26 @@ def is_error(value: Mapping[str, Any]) -> bool:
     """Return whether a JSON object is an error of a server."""
     if _error_in(value) or value.get("object") == "error" or value.get("type") == "error":
         return True
-    return "choices" not in value and any(
-        value.get(name) and isinstance(value[name], str | list)
-        for name in ("detail", "message", "errors", "error_message")
+    # Some gateways send `"choices": null` with an error.
+    return not isinstance(value.get("choices"), list) and any(
+        value.get(name) and isinstance(value[name], str | list) for name in _ERROR_TEXTS
     )
 
 
 def _error_in(value: Mapping[str, Any]) -> object:
-    """Return the error of a JSON object, or of its first choice, where OpenRouter puts it."""
+    """Return the error of a JSON object, or of its first choice, where OpenRouter puts it.
+
+    MiniMax reports the status of each response, also of successful ones, in `base_resp`.
+    """
     choices: object = value.get("choices")
     first = cast("list[object]", choices)[:1] if isinstance(choices, list) else []
     sources = [value, *(cast("dict[str, Any]", item) for item in first if isinstance(item, dict))]
-    return next((source["error"] for source in sources if source.get("error")), None)
+    for source in sources:
+        if error := source.get("error") or source.get("Error"):
+            return error
+    status: object = value.get("base_resp")
+    fields = cast("dict[str, Any]", status) if isinstance(status, dict) else {}
+    return fields if fields.get("status_code") else None
 
 
 def error_event(value: object) -> str:

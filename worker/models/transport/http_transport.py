@@ -22,8 +22,11 @@ MAX_ERROR_BYTES = 65_536
 
 _PIECE_BYTES = 65_536
 _COMPRESSIONS = ("gzip", "x-gzip", "deflate")
-#: The window size for zlib that detects the format.
+_UNSUPPORTED = ("br", "zstd", "compress", "x-compress", "dcb", "dcz")
+#: The window sizes for zlib that detect the format, and of data without a header, which some
+#: servers send as `deflate`.
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_RAW = -zlib.MAX_WBITS
 
 
 class LimitedTransport(httpx2.AsyncBaseTransport):
@@ -72,6 +75,7 @@ class LimitedStream(httpx2.AsyncByteStream):
         self._max_bytes = max_bytes
         self._truncate = truncate
         self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding else None
+        self._may_be_raw = encoding == "deflate"
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = self._max_bytes
@@ -93,14 +97,22 @@ class LimitedStream(httpx2.AsyncByteStream):
         if self._inflate is None:
             yield data
             return
-        try:
-            while data:
-                yield self._inflate.decompress(data, _PIECE_BYTES)
-                data = self._inflate.unconsumed_tail
-        except zlib.error:
-            raise _unusable(
-                "The server sent compressed data that cannot be decompressed.", self._response
-            ) from None
+        while data:
+            try:
+                piece = self._inflate.decompress(data, _PIECE_BYTES)
+            except zlib.error:
+                if self._may_be_raw:
+                    self._may_be_raw, self._inflate = False, zlib.decompressobj(_RAW)
+                    continue
+                raise _unusable(
+                    "The server sent compressed data that cannot be decompressed.", self._response
+                ) from None
+            self._may_be_raw = False
+            data = self._inflate.unconsumed_tail
+            if self._inflate.eof:  # gzip may have several members, and zeros after the last one
+                data = self._inflate.unused_data.lstrip(b"\0")
+                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+            yield piece
 
     def _check_truncation(self) -> None:
         if not self._truncate:
@@ -141,11 +153,9 @@ def _origin(url: httpx2.URL) -> str:
 
 
 def _limited(request: httpx2.Request, response: httpx2.Response) -> LimitedStream:
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    if encoding == "identity":
-        encoding = ""
+    encoding = _encoding(response)
     failed = response.status_code >= 400
-    if encoding and encoding not in _COMPRESSIONS:
+    if encoding in _UNSUPPORTED:
         raise _unusable("The server sent an unsupported content encoding.", response)
     size = MAX_LIST_BYTES if request.method == "GET" else MAX_ANSWER_BYTES
     return LimitedStream(
@@ -154,6 +164,17 @@ def _limited(request: httpx2.Request, response: httpx2.Response) -> LimitedStrea
         encoding=encoding,
         truncate=failed,
     )
+
+
+def _encoding(response: httpx2.Response) -> str:
+    """Return the compression of a response. Like browsers, ignore names that are none, as `utf-8`.
+
+    Several compressions are one that is not supported.
+    """
+    names = response.headers.get("content-encoding", "").lower().split(",")
+    known = (*_COMPRESSIONS, *_UNSUPPORTED)
+    found = [name for item in names if (name := item.strip()) in known]
+    return found[0] if len(found) == 1 else _UNSUPPORTED[0] if found else ""
 
 
 def _unusable(

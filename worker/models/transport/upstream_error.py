@@ -20,6 +20,7 @@ _EXCEPTION = re.compile(r"(?:litellm\.)?([A-Z]\w{2,50}(?:Error|Exception))\b")
 #: Fields that hold texts of the server. Other fields may repeat the request.
 _TEXT_FIELDS = frozenset(
     {"message", "msg", "detail", "details", "error", "errors", "error_message", "reason", "raw"}
+    | {"Message", "errorMessage", "errorMsg", "error_msg", "status_msg"}
     | {"metadata", "value", "status", "quotaId", "violations", "innererror", "description"}
 )
 _MAX_DEPTH = 10
@@ -131,7 +132,8 @@ def _texts(value: object, depth: int = 0) -> Iterator[str]:
 def _code(error: Mapping[str, Any]) -> str | None:
     inner = error.get("innererror")
     nested: object = cast("dict[str, Any]", inner).get("code") if isinstance(inner, dict) else None
-    codes = (error.get("code"), error.get("error_code"), error.get("status"), nested)
+    names = ("code", "error_code", "status", "Code", "status_code")
+    codes = (*map(error.get, names), nested)
     tokens = [token for token in map(_token, codes) if token is not None]
     # A name is more specific than an HTTP status.
     return next((token for token in tokens if not token.isdigit()), next(iter(tokens), None))

@@ -43,6 +43,26 @@ def test_finish_reason_has_the_spelling_of_openai(sent: object, reason: str | No
     assert finish_reason == reason or (sent, finish_reason) == ("function_call", "function_call")
 
 
+@pytest.mark.parametrize("count", [-1, 10**30])
+@pytest.mark.parametrize("field", ["prompt_tokens", "completion_tokens", "total_tokens"])
+def test_implausible_count_is_left_out(field: str, count: int) -> None:
+    counts = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 1}
+    details = {"prompt_tokens_details": {"cached_tokens": count, "audio_tokens": 0}}
+    chunk: dict[str, Any] = {
+        "id": "",
+        "created": 1,
+        "model": "m",
+        "object": "chat.completion.chunk",
+        "choices": [],
+    }
+
+    usage = parse_chunk({**chunk, "usage": {**counts, field: count, **details}}).usage
+    assert usage is not None
+    assert usage.model_dump(include={*counts}) == {**counts, field: 0}
+    assert usage.prompt_tokens_details is not None
+    assert usage.prompt_tokens_details.cached_tokens is None
+
+
 @pytest.mark.parametrize(
     "reason",
     [

@@ -7,6 +7,7 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from worker.models.chat.chunk import parse_chunk
+from worker.models.chat.reasoning import TAGGED_FIELD
 from worker.models.chat.stream_repair import repair_stream
 
 
@@ -193,3 +194,23 @@ async def usage_of(
     assert usage
     assert usage.total_tokens in (0, usage.prompt_tokens + usage.completion_tokens)
     return usage.prompt_tokens, usage.completion_tokens
+
+
+@pytest.mark.parametrize("start", ["", "<think>"])
+async def test_megabytes_of_text_are_split(start: str) -> None:
+    text = "data:image/png;base64," + "iVBORw0KGgo" * 200_000
+
+    result = await repaired(chunk(content="Image:"), chunk(content=start + text), chunk(content=""))
+    texts = [item.choices[0].delta.content or "" for item in result]
+    assert "".join(texts) == f"Image:{start}{text}"
+    assert max(map(len, texts)) < 20_000
+
+
+async def test_megabytes_of_reasoning_are_split() -> None:
+    text = "hm " * 100_000
+
+    result = await repaired(chunk(content=f"<think>{text}</think>Yes"))
+    fields = [getattr(item.choices[0].delta, TAGGED_FIELD, None) for item in result]
+    pieces = [piece for piece in fields if piece]
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) < 20_000

@@ -91,6 +91,7 @@ async def test_invalid_utf_8_becomes_replacement_characters() -> None:
     assert await content_of(TEXT.replace(b"Hi", b"H\xff"), STOP) == "H\ufffd"
 
 
+MINIMAX = b'{"choices": %s, "base_resp": {"status_code": %s, "status_msg": "insufficient balance"}}'
 MESSAGE = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm"}
 COMPLETION = {
     "id": "1",
@@ -136,6 +137,8 @@ async def test_one_chunk_per_line_is_an_answer() -> None:
         (b'data: [{"error": {"message": "boom"}}]\n\n', "boom"),
         (b'data: {"choices": [], "error": {"message": "boom"}}\n\n', "boom"),
         (b'data: {"message": "boom", "code": 1}\n\n', "boom"),
+        (b'data: {"choices": null, "message": "boom"}\n\n', "boom"),
+        (b'data: {"Error": {"message": "boom"}}\n\n', "boom"),
     ],
 )
 async def test_errors_in_a_stream_have_one_form(event: bytes, message: str) -> None:
@@ -156,6 +159,11 @@ async def test_errors_in_a_stream_have_one_form(event: bytes, message: str) -> N
         (b'{"error": "Unexpected endpoint or method. (POST /x)"}', "application/json", "endpoint"),
         (b'{"error": {"message": "No."}}', "application/json", "rejected"),
         (b'{"error": {"message": "x", "code": 429}}', "application/json", "rate_limit"),
+        (b'{"code": 401, "msg": "x", "data": null}', "application/json", "authentication"),
+        (b'{"error_code": 18, "error_msg": "Too many requests"}', "text/plain", "rate_limit"),
+        (b'{"Error": {"Code": "Throttling", "Message": "x"}}', "application/json", "rate_limit"),
+        (b'{"success": false, "errorMessage": "x"}', "application/json", "rejected"),
+        (MINIMAX % (b"null", b"1008"), "application/json", "quota"),
         (b'event: message_start\ndata: {"type": "message_start"}\n\n', "x", "not_a_completion"),
     ],
 )
@@ -165,6 +173,14 @@ async def test_response_without_an_answer_is_unusable(
     with pytest.raises(UnusableResponse) as raised:
         await decode(body, content_type=content_type)
     assert raised.value.upstream.reason == reason
+
+
+async def test_failed_status_beside_the_choices_is_an_error() -> None:
+    failed = MINIMAX % (b"null", b"1008")
+    assert (await error_of(b"data: " + failed + b"\n\n"))["status_code"] == 1008
+
+    [data] = await decode(MINIMAX % (b"[]", b"0"), content_type="application/json")
+    assert json.loads(data)["choices"] == []
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,29 @@ async def test_compressed_response_is_read(encoding: str) -> None:
     assert answer.text == "hi"
 
 
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pieces"),
+    [
+        ("deflate", [raw_deflate(b"hello")]),
+        ("gzip, identity", [gzip.compress(b"hello")]),
+        ("gzip", [gzip.compress(b"hel"), gzip.compress(b"lo")]),
+        ("gzip", [gzip.compress(b"hel") + gzip.compress(b"lo") + bytes(8)]),
+        ("utf-8", [b"hello"]),
+        ("none", [b"hello"]),
+        ("", [b"hello"]),
+    ],
+)
+async def test_unusual_encoding_is_read(encoding: str, pieces: list[bytes]) -> None:
+    headers = {"content-encoding": encoding}
+    answer = await send(lambda _: httpx2.Response(200, headers=headers, stream=Pieces(*pieces)))
+    assert answer.text == "hello"
+
+
 async def test_small_compressed_response_cannot_become_large() -> None:
     bomb = gzip.compress(bytes(64 * 2**20))
     stream = Pieces(*(bomb[i : i + 1000] for i in range(0, len(bomb), 1000)))
@@ -73,8 +96,9 @@ async def test_broken_compression_is_unusable(data: bytes) -> None:
     assert await reason_of(lambda _: answer) == "not_a_completion"
 
 
-async def test_unknown_encoding_is_unusable() -> None:
-    answer = httpx2.Response(200, headers={"content-encoding": "zstd"}, stream=Pieces(b"x"))
+@pytest.mark.parametrize("encoding", ["zstd", "BR", "gzip, br", "gzip, gzip"])
+async def test_unsupported_encoding_is_unusable(encoding: str) -> None:
+    answer = httpx2.Response(200, headers={"content-encoding": encoding}, stream=Pieces(b"x"))
     assert await reason_of(lambda _: answer) == "not_a_completion"
 
 
