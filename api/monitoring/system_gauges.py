@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -10,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from api.monitoring.component_checks import ComponentChecks
 from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, SystemMonitor, SystemSnapshot
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
+from shared.redis.memory import ServerMemory
 from shared.runs.stores import Stores
 from shared.settings.live_settings import LiveSettings
 
@@ -84,17 +84,12 @@ class SystemGauges:
                 replies = await self._stores.each_stream_node("INFO", "memory")
         except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             return {}
-        up = {
-            (node,): cast("dict[str, int]", info)
-            for node, info in replies.items()
-            if _has_memory(info)
-        }
+        memories = {(node,): ServerMemory.parse(reply) for node, reply in replies.items()}
+        up = {labels: memory for labels, memory in memories.items() if memory}
         return {
-            "mamba_streams_up": [((node,), (node,) in up) for node in replies],
-            "mamba_streams_memory_bytes": [(n, info["used_memory"]) for n, info in up.items()],
-            "mamba_streams_memory_limit_bytes": [
-                (n, info.get("maxmemory", 0)) for n, info in up.items()
-            ],
+            "mamba_streams_up": [(labels, labels in up) for labels in memories],
+            "mamba_streams_memory_bytes": [(n, m.used_bytes) for n, m in up.items()],
+            "mamba_streams_memory_limit_bytes": [(n, m.limit_bytes) for n, m in up.items()],
         }
 
     async def _of_providers(self) -> _Values:
@@ -108,10 +103,6 @@ class SystemGauges:
                 seconds = component.latency_ms / 1000
                 values["mamba_provider_latency_seconds"].append(((name,), seconds))
         return values
-
-
-def _has_memory(info: object) -> bool:
-    return isinstance(info, dict) and "used_memory" in info
 
 
 def _of_redis(redis: RedisSnapshot) -> _Values:

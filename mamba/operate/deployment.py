@@ -8,20 +8,19 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mamba.cli_errors import CommandFailed
+from mamba.operate.redis_problems import (
+    REDIS_ERRORS,
+    RESPONSE_SECONDS,
+    RedisFailed,
+    problem_of,
+)
 from shared.agents.agent_file import AgentFile
 from shared.agents.catalog import AgentCatalog
 from shared.errors import SettingsError
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
-from shared.redis.client import (
-    REDIS_UNAVAILABLE,
-    AuthenticationError,
-    Redis,
-    RedisError,
-    connect,
-    redis_time_ms,
-)
+from shared.redis.client import Redis, connect, redis_time_ms
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
 from shared.runs.finalize import RunFinalizer
@@ -33,7 +32,6 @@ from shared.telemetry import logs
 
 _T = TypeVar("_T")
 
-RESPONSE_SECONDS = 5.0
 #: Client name of these connections in Redis.
 _CLIENT_NAME = "mamba-operator"
 _MAX_CONNECTIONS = 4
@@ -105,7 +103,7 @@ def run_on_deployment(command: Callable[[Deployment], Awaitable[_T]]) -> _T:
     """Run a command on the deployment that the settings describe.
 
     Raises:
-        CommandFailed: if Redis is unreachable.
+        CommandFailed: if Redis cannot serve the command.
         SettingsError: if the settings are invalid.
     """
 
@@ -121,7 +119,7 @@ async def open_deployment(settings: Settings) -> AsyncGenerator[Deployment]:
     """Connect, and check that Redis responds.
 
     Raises:
-        CommandFailed: if Redis is unreachable, now or later, or rejects the credentials.
+        CommandFailed: if Redis cannot serve the command, now or later.
     """
     async with open_unchecked(settings) as deployment:
         queue_url, streams_url = settings.redis.url, settings.redis.streams_url
@@ -132,25 +130,18 @@ async def open_deployment(settings: Settings) -> AsyncGenerator[Deployment]:
             await _check_connection("redis.streams_url", streams_url, ping)
         try:
             yield deployment
-        except (*REDIS_UNAVAILABLE, RedisError, TimeoutError) as error:
+        except REDIS_ERRORS as error:
             addresses = " or ".join(address(url) for url in (queue_url, streams_url) if url)
-            raise _unreachable(addresses, error) from None
+            setting = "redis.url or redis.streams_url" if streams_url else "redis.url"
+            raise RedisFailed(addresses, problem_of(error, setting)) from None
 
 
 async def _check_connection(setting: str, url: str, ping: Awaitable[object]) -> None:
-    server = f"{address(url)} ({setting})"
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
             await ping
-    except AuthenticationError as error:
-        raise CommandFailed(f"Redis at {server} rejected the credentials: {error}") from None
-    except (*REDIS_UNAVAILABLE, RedisError, TimeoutError) as error:
-        raise _unreachable(server, error) from None
-
-
-def _unreachable(server: str, error: Exception) -> CommandFailed:
-    reason = str(error) or f"no response within {RESPONSE_SECONDS:.0f} seconds"
-    return CommandFailed(f"Redis at {server} is unreachable: {reason}")
+    except REDIS_ERRORS as error:
+        raise RedisFailed(f"{address(url)} ({setting})", problem_of(error, setting)) from None
 
 
 @asynccontextmanager

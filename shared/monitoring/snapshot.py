@@ -7,7 +7,7 @@ snapshot per second, which costs Redis a few commands in O(log n).
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,7 @@ from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import QueueDepth, queues_with_jobs, read_depths
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError, redis_time_ms
+from shared.redis.memory import read_memory
 from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
 from shared.runs.stores import Stores
@@ -240,21 +241,14 @@ class SystemMonitor:
         began = time.perf_counter()
         at = await redis_time_ms(self._redis)
         latency_ms = round((time.perf_counter() - began) * 1000, 3)
-        used, limit = await self._memory()
+        memory = await read_memory(self._redis)
         redis = RedisSnapshot(
-            up=True, latency_ms=latency_ms, memory_bytes=used, memory_limit_bytes=limit
+            up=True,
+            latency_ms=latency_ms,
+            memory_bytes=memory.used_bytes if memory else None,
+            memory_limit_bytes=memory.limit_bytes if memory else None,
         )
         return redis, at
-
-    async def _memory(self) -> tuple[int | None, int | None]:
-        """Return the used memory and its limit; None if the server does not report them."""
-        try:
-            info: dict[str, Any] = await self._redis.execute_command("INFO", "memory")
-        except REDIS_UNAVAILABLE:
-            raise
-        except RedisError:
-            return None, None
-        return info["used_memory"], info.get("maxmemory", 0)
 
     async def _failed_runs(self) -> list[Run]:
         """Return the failed runs that are still retained."""

@@ -19,6 +19,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -200,9 +202,13 @@ __all__ = [
     "SILENCE_SECONDS",
     "Argument",
     "AuthenticationError",
+    "BusyLoadingError",
     "ConnectionPool",
+    "NoPermissionError",
     "NoScriptError",
+    "OutOfMemoryError",
     "Pipeline",
+    "ReadOnlyError",
     "Redis",
     "RedisError",
     "as_unavailable",

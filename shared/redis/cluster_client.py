@@ -103,16 +103,19 @@ class ClusterClient:
         return await asyncio.shield(self._refreshing)
 
     async def _refresh(self) -> Exception | None:
-        reason: Exception | str = ""
+        reason, cause = "", None
         for node in self._known():
             reply = await self._request(node, "CLUSTER", "SLOTS")
             if isinstance(reply, list) and reply:
                 self.slots.update(cast("list[list[Any]]", reply), node)
                 return None
-            reason = reply if isinstance(reply, Exception) else "no node has slots"
-            if "cluster support disabled" in str(reason):
+            cause = reply if isinstance(reply, Exception) else None
+            reason = str(cause) if cause else "no node has slots"
+            if "cluster support disabled" in reason:
                 reason = f"{node} is not a cluster node; use redis:// for a single server"
-        return RedisConnectionError(f"No node of the cluster responds: {reason}")
+        error = RedisConnectionError(f"No node of the cluster responds: {reason}")
+        error.__cause__ = cause
+        return error
 
     def _known(self) -> Iterator[Address]:
         """Return all nodes in random order: one that is cut off must not come first each time."""

@@ -37,7 +37,7 @@ class Sentinels:
         """Return the address of the service's primary, from the first Sentinel that has it.
 
         Raises:
-            RedisConnectionError: if no Sentinel has it.
+            NoPrimary: if no Sentinel has it.
         """
         for address in self.addresses:
             try:
@@ -46,7 +46,7 @@ class Sentinels:
                 continue
             if found:
                 return found[0].decode(), int(found[1])
-        raise RedisConnectionError(f"No Sentinel has a primary for {self.service!r}.")
+        raise NoPrimary(f"No Sentinel has a primary for {self.service!r}.")
 
     async def _request_primary(self, host: str, port: int) -> list[bytes] | None:
         kind = SSLConnection if self.tls else Connection
@@ -64,6 +64,10 @@ class Sentinels:
             return await connection.read_response()
         finally:
             await connection.disconnect(nowait=True)
+
+
+class NoPrimary(RedisConnectionError):
+    """The Sentinels have no primary for the service, or none that accepts writes yet."""
 
 
 class _ToPrimary:
@@ -86,7 +90,7 @@ class _ToPrimary:
         await connection.send_command("ROLE")
         role: list[Any] = await connection.read_response()
         if role[0] != b"master":
-            raise RedisConnectionError(
+            raise NoPrimary(
                 "The server that the Sentinels report as primary is not the primary yet."
             )
 

@@ -16,7 +16,7 @@ import structlog
 from shared.errors import StorageFull
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
-from shared.redis.stream_memory import StreamMemory
+from shared.redis.memory import StreamMemory
 from shared.runs.admission import Admission, decode_field
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit_split
 from shared.runs.run import Run

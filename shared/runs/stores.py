@@ -68,7 +68,7 @@ class Stores:
     @property
     def admission(self) -> Admission:
         if self.split:
-            from shared.redis.stream_memory import StreamMemory  # noqa: PLC0415
+            from shared.redis.memory import StreamMemory  # noqa: PLC0415
             from shared.runs.split_admission import SplitAdmission  # noqa: PLC0415
 
             memory = StreamMemory(self.each_stream_node)

@@ -6,20 +6,18 @@ from typing import Any, cast
 
 from mamba.operate.deployment import Deployment, address
 from mamba.operate.doctor.diagnosis import Diagnosis
+from mamba.operate.redis_problems import cluster_node_problem, problem_of, replica_problem
 from mamba.operate.top.levels import LATENCY, SHARE
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
+from shared.redis.memory import ServerMemory
+from shared.settings import LimitSettings
 
 _MIN_VERSION = 7
 _MAX_CLOCK_SKEW_SECONDS = 1.0
 #: The fastest of several counts, because this process may be interrupted during one.
 _PINGS = 3
 _SETTINGS = {"redis": "redis.url", "streams": "redis.streams_url"}
-#: What to do if a setting that needs a standalone server names a cluster node.
-_CLUSTER_FIXES = {
-    "redis": "set redis.url to a server outside a cluster",
-    "streams": "use the scheme cluster:// in redis.streams_url",
-}
 
 
 async def check_queue_server(deployment: Deployment) -> list[Diagnosis]:
@@ -29,7 +27,8 @@ async def check_queue_server(deployment: Deployment) -> list[Diagnosis]:
         raise
     except RedisError as error:
         reply = error
-    return [*_check_server("redis", address(deployment.settings.redis.url), reply)]
+    settings = deployment.settings
+    return [*_check_server("redis", address(settings.redis.url), reply, settings.limits)]
 
 
 async def check_latency(deployment: Deployment) -> list[Diagnosis]:
@@ -46,13 +45,13 @@ async def check_latency(deployment: Deployment) -> list[Diagnosis]:
 
 async def check_stream_servers(deployment: Deployment) -> list[Diagnosis]:
     """Check the nodes that hold the streams, if they are not on the queue's Redis."""
-    stores, settings = deployment.stores, deployment.settings.redis
+    stores, settings = deployment.stores, deployment.settings
     if not stores.split:
         return []
     findings: list[Diagnosis] = []
     for node, reply in (await stores.each_stream_node("INFO")).items():
-        name = node or address(settings.streams_url or settings.url)
-        findings += _check_server("streams", name, reply, standalone=not node)
+        name = node or address(settings.redis.streams_url or settings.redis.url)
+        findings += _check_server("streams", name, reply, settings.limits, standalone=not node)
     if slots := stores.uncovered_slots:
         fix = "see CLUSTER NODES, and bring the missing node back"
         findings.append(Diagnosis("streams", "error", f"no node serves {slots} hash slots", fix))
@@ -85,12 +84,12 @@ async def check_clock(deployment: Deployment) -> list[Diagnosis]:
 
 
 def _check_server(
-    part: str, server: str, reply: object, *, standalone: bool = True
+    part: str, server: str, reply: object, limits: LimitSettings, *, standalone: bool = True
 ) -> Iterator[Diagnosis]:
     """Check a server's reply to INFO. A `standalone` server must hold all keys."""
     if isinstance(reply, REDIS_UNAVAILABLE):
-        message = f"{server} is unreachable: {reply}"
-        yield Diagnosis(part, "error", message, "start the server, or restore the connection")
+        problem = problem_of(reply, _SETTINGS[part])
+        yield Diagnosis(part, "error", f"{server} {problem.message}", problem.fix)
     elif not isinstance(reply, dict):
         message = f"{server} responds, but rejects INFO: its configuration was not checked"
         yield Diagnosis(part, "warning", message)
@@ -98,10 +97,11 @@ def _check_server(
         info = cast("dict[str, Any]", reply)
         yield _check_version(part, server, info)
         if standalone and info.get("cluster_enabled"):
-            message = f"{server} is a cluster node and holds only a part of the keys"
-            yield Diagnosis(part, "error", message, _CLUSTER_FIXES[part])
+            problem = cluster_node_problem(_SETTINGS[part])
+            yield Diagnosis(part, "error", f"{server} {problem.message}", problem.fix)
         yield from _check_role(part, info)
-        yield from _check_memory(part, info)
+        if memory := ServerMemory.parse(info):
+            yield from _check_memory(part, memory, limits.redis_memory)
         yield from _check_durability(part, info)
 
 
@@ -115,17 +115,18 @@ def _check_version(part: str, server: str, info: dict[str, Any]) -> Diagnosis:
 
 def _check_role(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     if info.get("role") == "slave":
-        message = "is a read-only replica"
-        yield Diagnosis(part, "error", message, f"set {_SETTINGS[part]} to its primary")
+        yield Diagnosis(part, "error", *replica_problem(_SETTINGS[part]))
 
 
-def _check_memory(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
-    used, limit = info.get("used_memory", 0), info.get("maxmemory", 0)
-    if limit and used >= SHARE.yellow * limit:
+def _check_memory(part: str, memory: ServerMemory, max_share: float) -> Iterator[Diagnosis]:
+    """Check the memory. Above `max_share`, new chats are rejected; 0: at 100 %."""
+    share = memory.used_share
+    if share >= min(SHARE.yellow, max_share or 1):
+        rejected = f"above {max_share:.0%} (limits.redis_memory)" if max_share else "at 100%"
         yield Diagnosis(
             part,
-            "error" if used >= SHARE.red * limit else "warning",
-            f"uses {used / limit:.0%} of its memory; new chats are rejected when it is full",
+            "error" if share >= min(SHARE.red, max_share or 1) else "warning",
+            f"uses {share:.0%} of its memory; new chats are rejected {rejected}",
             "raise maxmemory, or shorten run.retention_seconds",
         )
 

@@ -16,6 +16,7 @@ from mamba.operate.doctor.redis_checks import (
 )
 from mamba.operate.doctor.settings_checks import check_settings, check_tracing
 from mamba.operate.doctor.worker_checks import check_providers, check_workers
+from mamba.operate.redis_problems import RedisFailed
 from mamba.operate.table import GREEN, RED, RESET, YELLOW, printable
 from shared.errors import SettingsError
 from shared.settings import load_settings
@@ -63,8 +64,10 @@ async def _findings() -> AsyncIterator[Diagnosis]:
             for check in _CHECKS:
                 for finding in await check(deployment):
                     yield finding
+    except RedisFailed as failure:
+        yield Diagnosis("redis", "error", failure.message, failure.fix)
     except CommandFailed as failure:
-        yield Diagnosis("redis", "error", str(failure), "start the server, or correct the setting")
+        yield Diagnosis("redis", "error", str(failure), "correct the setting")
 
 
 def _line(finding: Diagnosis, *, color: bool) -> str:

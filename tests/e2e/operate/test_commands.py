@@ -292,7 +292,7 @@ async def test_doctor_reports_nearly_full_redis(workerless: System) -> None:
         result = await mamba(workerless, "doctor")
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
 
-    assert "of its memory; new chats are rejected when it is full" in result.out
+    assert "of its memory; new chats are rejected above 85% (limits.redis_memory)" in result.out
     assert "error     redis" in result.out
 
 

@@ -11,7 +11,7 @@ from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import Argument, Redis
 from shared.redis.cluster_client import ClusterClient
-from shared.redis.stream_memory import StreamMemory
+from shared.redis.memory import StreamMemory
 from shared.runs.admission import Admitted, Occupied
 from shared.runs.chat_index import ChatIndex
 from shared.runs.split_admission import SplitAdmission

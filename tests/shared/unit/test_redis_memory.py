@@ -5,7 +5,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
 
 from shared.redis.client import Argument
-from shared.redis.stream_memory import StreamMemory
+from shared.redis.memory import StreamMemory
 
 
 class Nodes:
