@@ -3,8 +3,15 @@
 import re
 import unicodedata
 
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|$)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(r".*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+_TAG = "think|thinking|thought|reasoning"
+_THINKING = re.compile(rf"<({_TAG})>.*?(</\1>|$)", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(rf".*</(?:{_TAG})>", re.DOTALL | re.IGNORECASE)
+#: OpenAI's Harmony format: what precedes the final message, or all without one; then its end.
+_HARMONY = re.compile(
+    r"^\s*<\|(?:start|channel)\|>(?:.*<\|channel\|>final\b[^<]*<\|message\|>|.*)"
+    r"|<\|(?:end|return)\|>\s*$",
+    re.DOTALL,
+)
 _INTRODUCTION = re.compile(
     r"(?:(?:sure|certainly|okay|of course)\b\W*)?here(?:'s|’s| is| are)\b[^:]{0,80}:\s*",
     re.IGNORECASE,
@@ -47,7 +54,7 @@ def clean_title(text: str, max_length: int) -> str:
     Removes reasoning, introductions such as "Title:", and the Markdown and quotation marks around
     the title. The result may be empty.
     """
-    text = _THOUGHT_END.sub("", _THINKING.sub("", text))
+    text = _THOUGHT_END.sub("", _THINKING.sub("", _HARMONY.sub("", text)))
     if found := _JSON_TITLE.search(text):
         text = found["title"].replace('\\"', '"')
     lines = [plain for line in text.splitlines() if (plain := _plain_answer(line))]

@@ -79,11 +79,19 @@ class ModelProfileSettings(Section):
         min_length=1,
         description="Name of the response field that holds the reasoning, if it is nonstandard",
     )
+    reasoning_tag: str | None = Field(
+        default=None,
+        pattern=r"^\w{1,32}$",
+        description=(
+            "Name of the tag in which the models write reasoning at the start of the text, besides "
+            "`think`, `thinking`, and `thought`"
+        ),
+    )
     send_reasoning: SendReasoning | None = Field(
         default=None,
         description=(
             "How reasoning of earlier answers is sent to the model: as received, always in "
-            "`reasoning_field`, in `<think>` tags, or never"
+            "`reasoning_field`, in tags, or never"
         ),
     )
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(

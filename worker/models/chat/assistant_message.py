@@ -14,10 +14,11 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from worker.models.chat.reasoning import (
     CARRIED_FIELDS,
     CONTENT_PARTS,
-    TAGGED_ID,
     TEXT_FIELDS,
     merge_carried,
+    tag_of,
 )
+from worker.models.chat.text_reasoning.tags import TAGS, default_tag
 from worker.models.chat.tool_call_ids import MODEL_ID
 
 #: Fields of a tool call that its extensions must not replace.
@@ -49,9 +50,13 @@ class AssistantMessageMapping(OpenAIChatModel._MapModelResponseContext):  # noqa
         if send_back is False:
             return
         own, custom_field = self._is_own(item), self._custom_field
+        default = default_tag(self._model.profile)
+        tag = tag_of(item.id, default)
         if send_back == "field" and custom_field:
             self.thinkings.setdefault(custom_field, []).append(item.content)
-        elif own and (send_back == "tags" or item.id == TAGGED_ID):
+        elif own and send_back != "tags" and tag in TAGS and tag != default:
+            self.texts.append(f"<{tag}>\n{item.content}\n</{tag}>")
+        elif own and (send_back == "tags" or tag):
             self._map_response_thinking_as_text(item)
         elif own and item.id in (*TEXT_FIELDS, custom_field) and item.id:
             self.thinkings.setdefault(item.id, []).append(item.content)

@@ -28,7 +28,9 @@ CARRIED_FIELDS = (
 
 #: The field under which `stream_repair` adds the reasoning that it found in the text.
 TAGGED_FIELD = "tagged_reasoning"
-#: pydantic-ai's name for the origin of that reasoning.
+#: The field with the name of the tag around it; "" if it has another form.
+TAG_FIELD = "reasoning_tag"
+#: pydantic-ai's name for the origin of that reasoning. Mamba adds the tag, as in `content:thought`.
 TAGGED_ID = "content"
 
 #: Fields of a structured value that hold text, most specific first.
@@ -38,6 +40,17 @@ _CONTINUED = ("text", "thinking", "summary", "content")
 _EMPTY = (None, "")
 #: Nested values deeper than this are ignored.
 _MAX_DEPTH = 8
+
+
+def tagged_id(tag: str) -> str | None:
+    """Return the origin of reasoning in this tag; None if it is not sent back."""
+    return f"{TAGGED_ID}:{tag}" if tag else None
+
+
+def tag_of(origin: str | None, default: str) -> str | None:
+    """Return the tag of reasoning with this origin; None if it did not come in one."""
+    name, _, tag = (origin or "").partition(":")
+    return (tag or default) if name == TAGGED_ID else None
 
 
 def text_of(value: object, depth: int = _MAX_DEPTH) -> str | None:

@@ -2,7 +2,7 @@
 
 Compatible servers deviate in ways that break the code behind this module:
 
-- Reasoning appears in the text as `<think>…</think>`, split at any position between chunks.
+- Reasoning appears in the text, split at any position between chunks (`text_reasoning`).
 - Tool calls have repeated, missing, or ambiguous ids and indexes (`tool_call_repair`).
 - Several chunks report the token usage: as a running count, or in parts (`usage_counter`).
 - A surrogate pair is split between two chunks.
@@ -17,9 +17,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
-from worker.models.chat.reasoning import TAGGED_FIELD
+from worker.models.chat.reasoning import TAG_FIELD, TAGGED_FIELD
 from worker.models.chat.surrogates import SurrogateJoiner
-from worker.models.chat.thinking_tags import ThinkingParser
+from worker.models.chat.text_reasoning.parser import ReasoningParser
+from worker.models.chat.text_reasoning.piece import TextPiece
 from worker.models.chat.tool_call_repair import ToolCallIndexer
 from worker.models.chat.usage_counter import UsageCounter
 
@@ -27,9 +28,9 @@ _PIECE_CHARS = 16_384
 
 
 async def repair_stream(
-    chunks: AsyncIterable[ChatCompletionChunk],
+    chunks: AsyncIterable[ChatCompletionChunk], reasoning_tag: str | None = None
 ) -> AsyncIterator[ChatCompletionChunk]:
-    repair = _StreamRepair()
+    repair = _StreamRepair(reasoning_tag)
     async for chunk in chunks:
         for number, repaired in enumerate(repair.chunks(chunk)):
             if number:
@@ -40,8 +41,8 @@ async def repair_stream(
 
 
 class _StreamRepair:
-    def __init__(self) -> None:
-        self._thinking = ThinkingParser()
+    def __init__(self, reasoning_tag: str | None) -> None:
+        self._reasoning = ReasoningParser(reasoning_tag)
         self._calls = ToolCallIndexer()
         self._text = SurrogateJoiner()
         self._usage = UsageCounter()
@@ -68,23 +69,22 @@ class _StreamRepair:
             yield chunk
             return
         delta.content = self._text.join(delta.content)
-        if not self._thinking.finished:
-            parts = list(self._thinking.split(delta.content))
+        if not self._reasoning.finished:
+            pieces = list(self._reasoning.split(delta.content))
         elif len(delta.content) > _PIECE_CHARS:
-            parts = [(delta.content, False)]
+            pieces = [TextPiece(delta.content)]
         else:
             yield chunk
             return
-        yield from _pieces(chunk, delta, [*_short_parts(parts)])
+        yield from _pieces(chunk, delta, [*_short_pieces(pieces)])
 
     def rest(self) -> Iterator[ChatCompletionChunk]:
         """Yield what was held back at the end of the stream."""
         self._calls.check_names()
         if self._last is None:
             return
-        pieces = [self._thinking.rest(), (self._text.rest(), False)]
-        for piece in pieces:
-            if piece is not None and piece[0]:
+        for piece in (*self._reasoning.rest(), TextPiece(self._text.rest())):
+            if piece.text:
                 yield _piece(self._last, piece)
 
     def _chosen(self, chunk: ChatCompletionChunk) -> Choice | None:
@@ -101,29 +101,32 @@ def _has_output(delta: ChoiceDelta) -> bool:
     return bool(delta.content or delta.tool_calls or any((delta.model_extra or {}).values()))
 
 
-def _short_parts(parts: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
-    for text, reasoning in parts:
+def _short_pieces(pieces: Iterable[TextPiece]) -> Iterator[TextPiece]:
+    for text, tag in pieces:
         for start in range(0, len(text), _PIECE_CHARS):
-            yield text[start : start + _PIECE_CHARS], reasoning
+            yield TextPiece(text[start : start + _PIECE_CHARS], tag)
 
 
 def _pieces(
-    chunk: ChatCompletionChunk, delta: ChoiceDelta, parts: list[tuple[str, bool]]
+    chunk: ChatCompletionChunk, delta: ChoiceDelta, pieces: list[TextPiece]
 ) -> Iterator[ChatCompletionChunk]:
     """Yield one chunk per kind of text. The last one carries the chunk's other fields."""
-    for part in parts[:-1]:
-        yield _piece(chunk, part)
-    text, reasoning = parts[-1] if parts else ("", False)
-    if reasoning:
-        delta.content = None
-        setattr(delta, TAGGED_FIELD, text)
-    else:
-        delta.content = text
+    for piece in pieces[:-1]:
+        yield _piece(chunk, piece)
+    last = pieces[-1] if pieces else TextPiece("")
+    delta.content = None
+    for field, value in _fields(last).items():
+        setattr(delta, field, value)
     yield chunk
 
 
-def _piece(chunk: ChatCompletionChunk, part: tuple[str, bool]) -> ChatCompletionChunk:
-    text, reasoning = part
-    delta = ChoiceDelta.model_construct(None, **{TAGGED_FIELD if reasoning else "content": text})
+def _piece(chunk: ChatCompletionChunk, piece: TextPiece) -> ChatCompletionChunk:
+    delta = ChoiceDelta.model_construct(None, **_fields(piece))
     choice = chunk.choices[0].model_copy(update={"delta": delta, "finish_reason": None})
     return chunk.model_copy(update={"choices": [choice], "usage": None})
+
+
+def _fields(piece: TextPiece) -> dict[str, str]:
+    if piece.tag is None:
+        return {"content": piece.text}
+    return {TAGGED_FIELD: piece.text, TAG_FIELD: piece.tag}

@@ -16,14 +16,16 @@ from pydantic_ai.usage import RequestUsage
 
 from shared.surrogates import replace_lone_surrogates
 from worker.models.chat.reasoning import (
+    TAG_FIELD,
     TAGGED_FIELD,
-    TAGGED_ID,
     carried_in,
     merge_carried,
     reasoning_in,
+    tagged_id,
 )
 from worker.models.chat.stream_repair import repair_stream
 from worker.models.chat.surrogates import SurrogateJoiner
+from worker.models.chat.text_reasoning.tags import default_tag
 from worker.models.chat.tool_call_ids import MODEL_ID, unique_id
 
 
@@ -49,7 +51,7 @@ class RepairedResponse(OpenAIStreamedResponse):
         self.used_call_ids.update(ids)
 
     def _validate_response(self) -> AsyncIterable[ChatCompletionChunk]:
-        return repair_stream(super()._validate_response())
+        return repair_stream(super()._validate_response(), default_tag(self._model_profile))
 
     def _add_usage(
         self,
@@ -66,8 +68,8 @@ class RepairedResponse(OpenAIStreamedResponse):
         if not delta:
             return
         custom_field = self._model_profile.get("openai_chat_thinking_field")
-        if tagged := delta.get(TAGGED_FIELD):
-            name, text = TAGGED_ID, tagged
+        if isinstance(tagged := delta.get(TAGGED_FIELD), str):
+            name, text = tagged_id(str(delta.get(TAG_FIELD, ""))), tagged
         else:
             name, text = reasoning_in(delta, custom_field)
         carried = replace_lone_surrogates(carried_in(delta, custom_field))

@@ -8,6 +8,7 @@ from pydantic_ai.profiles import merge_profile
 
 from shared.settings import ModelProfileSettings
 from shared.settings.sections.models import Kind, SendReasoning
+from worker.models.chat.text_reasoning.tags import default_tag
 from worker.models.profiles.model_profile import input_modalities
 from worker.models.profiles.server_profile import ExtendedProfile, model_families, server_profile
 
@@ -41,6 +42,10 @@ def profile_overrides(settings: ModelProfileSettings) -> PydanticProfile:
         ),
         "openai_chat_supports_multiple_system_messages": _negated(settings.one_system_message),
         "supports_inline_system_prompts": settings.inline_system_messages,
+        "thinking_tags": (
+            settings.reasoning_tag
+            and (f"<{settings.reasoning_tag}>", f"</{settings.reasoning_tag}>")
+        ),
         "tool_call_id_length": settings.tool_call_id_length,
         "mamba_alternating_roles": settings.alternating_roles,
         "mamba_stream_usage": settings.stream_usage,
@@ -64,6 +69,7 @@ def profile_settings(profile: PydanticProfile) -> ModelProfileSettings:
         json_schema=profile.get("supports_json_schema_output", False),
         strict_tools=profile.get("openai_supports_strict_tool_definition", True),
         reasoning_field=profile.get("openai_chat_thinking_field"),
+        reasoning_tag=default_tag(profile),
         send_reasoning=next(name for name, value in _THINKING_FORMATS.items() if value == thinking),
         max_tokens_field="max_completion_tokens" if completion_tokens else "max_tokens",
         system_role=profile.get("openai_system_prompt_role") or "system",

@@ -34,6 +34,13 @@ TITLES = [
     ("<think>\nThey ask about C#.\n</think>\n\nQueues in C#", "Queues in C#"),
     ("They ask about C#.</think>Queues", "Queues"),
     ("<think>never ends", ""),
+    ("<thought>Queues?</thought>Queues", "Queues"),
+    (
+        "<|channel|>analysis<|message|>C#?<|start|>assistant<|channel|>final<|message|>Queues",
+        "Queues",
+    ),
+    ("<|channel|>analysis<|message|>never ends", ""),
+    ("Queues<|end|>", "Queues"),
     ("```\nQueues\n```", "Queues"),
     ('```json\n{"title": "The \\"best\\" queue"}\n```', 'The "best" queue'),
     ("- Queues\n- More queues", "Queues"),

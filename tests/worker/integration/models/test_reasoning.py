@@ -18,7 +18,7 @@ from shared.streams.transcript import (
     TranscriptToolCall,
 )
 from tests.support.run_chat_harness import RunChatHarness, kinds, restart_with_log, start
-from tests.support.upstream.client import Upstream
+from tests.support.upstream.client import Upstream, sse_body
 from tests.support.upstream.quirks import Quirk
 from tests.support.upstream.rules import Rule
 from worker.agents import engine
@@ -175,6 +175,49 @@ async def test_run_cut_anywhere_sends_its_reasoning(
         await start(runner, tools=[TOOL])
 
         assert kinds(await harness.log())[-1] == "finish", whole[:cut]
+
+
+def in_text(text: str) -> dict[str, Any]:
+    """Return an answer in two chunks of text."""
+    halves = (text[:3], text[3:])
+    choices: list[list[dict[str, Any]]] = [
+        [{"index": 0, "delta": {"content": half}}] for half in halves
+    ]
+    choices[1][0] |= {"finish_reason": "stop"}
+    return {"raw": sse_body(*({"choices": choice} for choice in choices))}
+
+
+#: Answers with reasoning, and how the next question contains them.
+IN_TEXT = {
+    "think": ("<think>Hm</think>Hi", "<think>\nHm\n</think>\n\nHi"),
+    "thinking": ("<thinking>Hm</thinking>Hi", "<thinking>\nHm\n</thinking>\n\nHi"),
+    "thought": ("<thought>Hm</thought>Hi", "<thought>\nHm\n</thought>\n\nHi"),
+    "Harmony": (
+        "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Hi",
+        "Hi",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "sent"), IN_TEXT.values(), ids=IN_TEXT)
+async def test_reasoning_in_the_text_is_shown_and_sent_back(
+    harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, answer: str, sent: str
+) -> None:
+    await upstream.script("m", [ANSWER], [in_text(answer)])
+    runner = harness.runner(models=models)
+    await start(runner)
+    transcript = Transcript()
+    for event in await harness.log():
+        transcript.add(event)
+
+    reasoning, text = transcript.parts
+    assert isinstance(reasoning, TranscriptReasoning)
+    assert isinstance(text, TranscriptText)
+    assert (reasoning.text, text.text) == ("Hm", "Hi")
+    messages = [question("Hi"), client_message(transcript), question("And now?")]
+    await restart_with_log(harness, [])
+    await start(runner, messages=[message.model_dump(mode="json") for message in messages])
+    assert (await upstream.requests("m"))[-1]["body"]["messages"][1]["content"] == sent
 
 
 async def test_reasoning_of_another_provider_is_left_out(

@@ -21,6 +21,7 @@ ALL_SET = ModelProfileSettings(
     json_schema=False,
     strict_tools=False,
     reasoning_field="thoughts",
+    reasoning_tag="musing",
     send_reasoning="field",
     max_tokens_field="max_tokens",
     system_role="user",

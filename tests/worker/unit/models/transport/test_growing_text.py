@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
-from worker.models.chat.thinking_tags import ThinkingParser
+from worker.models.chat.text_reasoning.parser import ReasoningParser
 from worker.models.chat.tool_call_repair import ToolCallIndexer
 from worker.models.transport import growing_text
 from worker.models.transport.event_decoder import AnswerDecoder
@@ -108,7 +108,7 @@ def test_tool_call_of_many_pieces_is_parsed_in_linear_time(
 
 
 def test_long_white_space_is_not_a_thinking_tag() -> None:
-    parser = ThinkingParser()
+    parser = ReasoningParser()
 
     pieces = [part for _ in range(2_000) for part, _ in parser.split(" ")]
 

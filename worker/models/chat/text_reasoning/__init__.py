@@ -1,0 +1,1 @@
+"""Separates the reasoning that models write at the start of the text."""
