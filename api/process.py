@@ -39,6 +39,7 @@ from shared.queue.job_queue import JobQueue
 from shared.queue.queue_positions import QueuePositions
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Redis, connect
+from shared.redis.failover import watch_failovers
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.control import RunControl
 from shared.runs.finalize import RunFinalizer
@@ -103,6 +104,7 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     url, max_connections = settings.redis.url, settings.redis.max_connections
     redis = BoundedClient(connect(url, name=_NAME, max_connections=max_connections))
     stack.push_async_callback(redis.aclose)
+    await watch_failovers((url, settings.redis.streams_url), stack, name=_NAME)
     subscriber = await stack.enter_async_context(Subscriber(url, name=_NAME))
     stores = open_stores(
         settings, redis, stack, name=_NAME, max_connections=max_connections, bounded=True

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Generator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -28,6 +28,11 @@ from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.redis import keys
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError, open_pool
+from shared.redis.failover import (
+    MIN_REPLICAS_FIX,
+    accepts_unreplicated_writes,
+    watch_failovers,
+)
 from shared.redis.subscriber import Subscriber
 from shared.runs.finalize import RunFinalizer
 from shared.runs.stores import Stores, open_stores
@@ -93,6 +98,7 @@ async def _serve(settings: Settings, exit_deadline: ExitDeadline) -> None:
             await stack.enter_async_context(Reload(live))
             worker, stores = await _compose(live, identity.id, stack, stop)
             await _wait_for_redis(stores, stop)
+            await _warn_of_unreplicated_writes(stores)
             _register_gauges(worker)
             stack.enter_context(serve_metrics(settings.worker))
             _log_start(settings, identity.id)
@@ -133,6 +139,8 @@ async def _compose(
     redis = BoundedClient(cast("Redis", arq))
     models = ModelRegistry(live)
     stack.push_async_callback(models.close)
+    urls = (settings.redis.url, settings.redis.streams_url)
+    await watch_failovers(urls, stack, name=name)
     subscriber = await stack.enter_async_context(Subscriber(settings.redis.url, name=name))
     stores = open_stores(
         settings, redis, stack, name=name, max_connections=max_connections, bounded=True
@@ -210,6 +218,22 @@ async def _wait_for_redis(stores: Stores, stop: asyncio.Event) -> None:
             await wait_briefly(stop, delay)
         else:
             return
+
+
+async def _warn_of_unreplicated_writes(stores: Stores) -> None:
+    """Warn if a primary would accept writes that a failover discards. Best effort."""
+    command = ("INFO", "replication")
+    with suppress(*REDIS_UNAVAILABLE, RedisError):
+        replies: dict[str, object] = {"": await stores.queue_redis.execute_command(*command)}
+        if stores.split:
+            replies |= await stores.each_stream_node(*command)
+        infos = [cast("Mapping[str, object]", r) for r in replies.values() if isinstance(r, dict)]
+        if any(map(accepts_unreplicated_writes, infos)):
+            log.warning(
+                "redis.min_replicas_unset",
+                message="Redis accepts writes that no replica receives; a failover can lose them",
+                hint=MIN_REPLICAS_FIX,
+            )
 
 
 def _register_gauges(worker: LeaseWorker) -> None:

@@ -13,7 +13,7 @@ from redis.asyncio.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.redis.client import Argument
-from shared.redis.sentinel import Sentinels
+from shared.redis.sentinel import Address, Sentinels
 from shared.waiting import wait_briefly
 
 #: A message that the server pushes: its kind, the channel, and the payload.
@@ -28,6 +28,9 @@ _pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)  #
 
 
 class PushConnection(asyncio.Protocol):
+    #: The address of the primary, if Sentinels have reported it.
+    primary: Address
+
     def __init__(
         self, on_push: Callable[[Push], None], on_error: Callable[[Exception], None]
     ) -> None:
@@ -79,7 +82,7 @@ class PushConnection(asyncio.Protocol):
             self.send("PING")
             await wait_briefly(self.closed, _PING_SECONDS)
 
-    def close(self) -> None:
+    def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
@@ -99,22 +102,25 @@ async def open_push_connection(
         RedisConnectionError, OSError, TimeoutError: if the connection fails.
     """
     loop = asyncio.get_running_loop()
+    sentinels: Sentinels | None = options.get("sentinels")
     connection = PushConnection(on_push, on_error)
     async with asyncio.timeout(5):
         if "path" in options:
             await loop.create_unix_connection(lambda: connection, options["path"])
         else:
-            host, port = await _address(options)
+            host, port = connection.primary = await _address(options)
             await loop.create_connection(lambda: connection, host, port, ssl=_tls(options))
         try:
             await _greet(connection, options, name)
+            if sentinels is not None:
+                sentinels.join(connection)
         except BaseException:
-            connection.close()
+            connection.abort()
             raise
     return connection
 
 
-async def _address(options: Mapping[str, Any]) -> tuple[str, int]:
+async def _address(options: Mapping[str, Any]) -> Address:
     sentinels: Sentinels | None = options.get("sentinels")
     if sentinels is not None:
         return await sentinels.primary()

@@ -131,6 +131,6 @@ class Subscriber(BackgroundTask):
         finally:
             self._connection = None
             self._subscribed.clear()
-            connection.close()
+            connection.abort()
         log.warning("subscriber.disconnected", message="Lost the pub/sub connection to Redis")
         self._on_lost()

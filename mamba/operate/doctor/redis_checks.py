@@ -10,6 +10,7 @@ from mamba.operate.redis_problems import cluster_node_problem, problem_of, repli
 from mamba.operate.top.levels import LATENCY, SHARE
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
+from shared.redis.failover import MIN_REPLICAS_FIX, accepts_unreplicated_writes
 from shared.redis.memory import ServerMemory
 from shared.settings import LimitSettings
 
@@ -100,6 +101,7 @@ def _check_server(
             problem = cluster_node_problem(_SETTINGS[part])
             yield Diagnosis(part, "error", f"{server} {problem.message}", problem.fix)
         yield from _check_role(part, info)
+        yield from _check_replication(part, info)
         if memory := ServerMemory.parse(info):
             yield from _check_memory(part, memory, limits.redis_memory)
         yield from _check_durability(part, info)
@@ -116,6 +118,12 @@ def _check_version(part: str, server: str, info: dict[str, Any]) -> Diagnosis:
 def _check_role(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     if info.get("role") == "slave":
         yield Diagnosis(part, "error", *replica_problem(_SETTINGS[part]))
+
+
+def _check_replication(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
+    if accepts_unreplicated_writes(info):
+        message = "accepts writes that no replica receives, which a failover loses"
+        yield Diagnosis(part, "warning", message, MIN_REPLICAS_FIX)
 
 
 def _check_memory(part: str, memory: ServerMemory, max_share: float) -> Iterator[Diagnosis]:

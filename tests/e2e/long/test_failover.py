@@ -49,6 +49,8 @@ async def test_answer_survives_a_failover(
         await until(lambda: _is_ready(sse, api))
         assert text(await sse.answer(chat, later, model=later)) == "Well"
         assert worker.child.poll() is None
+        assert '"redis.min_replicas_unset"' in worker.output
+        assert '"redis.primary_changed"' in worker.output
     finally:
         await kill_process(api)
         await kill_process(worker)

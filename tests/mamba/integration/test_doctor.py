@@ -6,13 +6,17 @@ import pytest
 
 from mamba.operate import queue as queue_page
 from mamba.operate.deployment import Deployment
+from mamba.operate.doctor.redis_checks import check_queue_server
 from mamba.operate.doctor.worker_checks import check_workers
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.redis.client import Redis
+from shared.redis.failover import MIN_REPLICAS_FIX
 from tests.support.fakes.jobs import use_queue
 from tests.support.fakes.workers import serving
 from tests.support.monitoring.vanished import leave_as_killed, observe_for_a_minute
+from tests.support.processes import Valkey, start_all, stop_all
+from tests.support.wait import until
 
 
 async def test_doctor_names_a_waiting_queue_without_workers(
@@ -56,6 +60,30 @@ async def test_doctor_names_vanished_workers(deployment: Deployment, redis: Redi
     assert messages[0].startswith("killed-")
     assert messages[0].endswith("ago with 2 runs")
     assert messages[-1] == "2 more have vanished within the last hour"
+
+
+async def test_doctor_warns_of_writes_that_no_replica_receives(
+    deployment: Deployment, valkey: Valkey, redis: Redis
+) -> None:
+    replica = Valkey(options=["--replicaof", "127.0.0.1", str(valkey.port)])
+
+    async def is_connected() -> bool:
+        return (await redis.execute_command("INFO", "replication"))["connected_slaves"] == 1
+
+    async def warnings() -> list[str]:
+        found = await check_queue_server(deployment)
+        return [finding.fix for finding in found if "no replica receives" in finding.message]
+
+    assert not await warnings()
+    await start_all(replica)
+    try:
+        await until(is_connected)
+        assert await warnings() == [MIN_REPLICAS_FIX]
+        await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
+        assert not await warnings()
+    finally:
+        await redis.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
+        await stop_all(replica)
 
 
 async def test_queue_lists_every_queue_with_jobs(

@@ -1,6 +1,7 @@
 """Connections to the primary that Sentinels report, before and after a failover."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -10,14 +11,21 @@ from typing import cast
 import hiredis
 import pytest
 
-from shared.redis.client import REDIS_UNAVAILABLE, Redis, connect, connection_options
+from shared.redis.client import (
+    REDIS_UNAVAILABLE,
+    Redis,
+    RedisError,
+    connect,
+    connection_options,
+)
+from shared.redis.failover import accepts_unreplicated_writes, watch_failovers
 from shared.redis.sentinel import Sentinels
 from shared.redis.subscriber import Subscriber
 from tests.support.auth.certificate import self_signed
 from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.recorder import Recorder
 from tests.support.processes import Valkey
-from tests.support.redis_sentinel import SentinelPair, open_sentinel_pair
+from tests.support.redis_sentinel import SERVICE, SentinelPair, open_sentinel_pair
 from tests.support.wait import until
 
 CHANNEL = "news"
@@ -47,6 +55,89 @@ async def test_pool_and_subscriber_follow_a_failover(pair: SentinelPair) -> None
         await listener.has_gaps(2)
         await pool.execute_command("PUBLISH", CHANNEL, "message")
         assert await listener.all_before(pool, CHANNEL) == [b"message"]
+
+
+async def test_clients_leave_an_old_primary_that_still_answers(pair: SentinelPair) -> None:
+    async with AsyncExitStack() as stack:
+        old, new = pair.primary.client(), pair.replica.client()
+        pool = connect(pair.url, name="client", max_connections=4)
+        for client in (old, new, pool):
+            stack.push_async_callback(client.aclose)
+        await watch_failovers([pair.url], stack, name="watch")
+        await stack.enter_async_context(Subscriber(pair.url, name="client"))
+        await asyncio.gather(*(pool.execute_command("BLPOP", "none", 0.1) for _ in range(3)))
+        waiting = asyncio.create_task(pool.execute_command("BLPOP", "list", 3))
+        await until(lambda: has_clients(old, 4))
+        # Sentinel cannot make it a replica, as if the two were separated.
+        await old.execute_command("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+
+        sentinel_url, announced = f"redis://127.0.0.1:{pair.sentinel.port}", Recorder()
+        subscriber = await stack.enter_async_context(Subscriber(sentinel_url, name="test"))
+        subscriber.add("+switch-master", announced)
+        await announced.has_gaps(1)
+
+        await until(lambda: start_failover(pair), seconds=30)
+        await until(lambda: is_announced(announced), seconds=30)
+        announced_at = time.monotonic()
+        await until(lambda: has_clients(old, 0))
+
+        assert time.monotonic() - announced_at < 5
+        assert (await old.execute_command("ROLE"))[0] == b"master"
+        await pool.execute_command("RPUSH", "list", "value")
+        assert (await waiting)[1] == b"value"
+        await pool.execute_command("SET", "key", "new", "PX", 60_000)
+        assert await new.execute_command("GET", "key") == b"new"
+        assert await old.execute_command("GET", "key") is None
+
+
+async def is_announced(recorder: Recorder) -> bool:
+    return bool(recorder.messages)
+
+
+async def has_clients(server: Redis, count: int) -> bool:
+    listed: list[dict[str, str]] = await server.execute_command("CLIENT LIST")
+    found = [client for client in listed if client["name"] == "client"]
+    return len(found) >= count if count else not found
+
+
+async def start_failover(pair: SentinelPair) -> bool:
+    sentinel = connect(f"redis://127.0.0.1:{pair.sentinel.port}", name="test", max_connections=1)
+    try:
+        return bool(await sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE))
+    except RedisError:  # it does not know yet that the replica can be promoted
+        return False
+    finally:
+        await sentinel.aclose()
+
+
+async def test_newest_configuration_determines_the_primary(valkey: Valkey) -> None:
+    async with AsyncExitStack() as stack:
+        ports: list[int] = []
+        for primary_port, epoch in ((1, 3), (valkey.port, 4), (2, 2)):
+            serve = partial(_serve_sentinel, primary_port, epoch=epoch)
+            server = await stack.enter_async_context(
+                await asyncio.start_server(serve, "127.0.0.1", 0)
+            )
+            ports.append(server.sockets[0].getsockname()[1])
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        pool = connect(f"sentinel://{hosts}/service/0", name="test", max_connections=1)
+
+        assert await pool.execute_command("PING")
+        await pool.aclose()
+
+
+async def test_min_replicas_are_missing_until_they_are_set(pair: SentinelPair) -> None:
+    primary, replica = pair.primary.client(), pair.replica.client()
+
+    async def accepts(server: Redis) -> bool:
+        return accepts_unreplicated_writes(await server.execute_command("INFO", "replication"))
+
+    assert await accepts(primary)
+    assert not await accepts(replica)
+    await primary.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
+    assert not await accepts(primary)
+    for client in (primary, replica):
+        await client.aclose()
 
 
 async def read_key(pool: Redis) -> bytes | None:
@@ -97,7 +188,11 @@ async def test_tls_is_used_for_sentinels_and_primary(valkey: Valkey, tmp_path: P
 
 
 async def _serve_sentinel(
-    primary_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    primary_port: int,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    epoch: int = 1,
 ) -> None:
     """Respond as a Sentinel with one primary."""
     commands = hiredis.Reader()
@@ -105,9 +200,11 @@ async def _serve_sentinel(
         commands.feed(data)
         while (command := commands.gets()) is not False:
             port = b"$%d\r\n%d\r\n" % (len(str(primary_port)), primary_port)
-            address = b"*2\r\n$9\r\n127.0.0.1\r\n" + port
-            is_query = cast("list[bytes]", command)[0] == b"SENTINEL"
-            writer.write(address if is_query else b"+OK\r\n")
+            replies = {
+                b"GET-MASTER-ADDR-BY-NAME": b"*2\r\n$9\r\n127.0.0.1\r\n" + port,
+                b"MASTER": b"*2\r\n$12\r\nconfig-epoch\r\n$1\r\n%d\r\n" % epoch,
+            }
+            writer.write(replies.get(cast("list[bytes]", command)[1], b"+OK\r\n"))
     writer.close()
 
 
