@@ -1,8 +1,9 @@
-"""`make bench`: compares answers through the queue with direct answers of the same agent.
+"""Compares answers through the queue with direct answers of the same agent.
 
 Both are measured alternately over the same scripted upstream. The ratio is what counts.
 """
 
+import argparse
 import asyncio
 import statistics
 import sys
@@ -17,7 +18,7 @@ from bench.pickup import pickup
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.upstream.client import Upstream
 
-ROUNDS = 7
+DEFAULT_ROUNDS = 7
 FIRST_TOKEN_ANSWERS = 40
 STREAMS = 50
 WORDS = 400
@@ -33,7 +34,25 @@ class DirectApi(Api):
         return self
 
 
-async def main() -> None:
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
+    parser.add_argument(
+        "--rounds",
+        type=positive_number,
+        default=DEFAULT_ROUNDS,
+        metavar="N",
+        help=f"how often each value is measured; the median counts (default: {DEFAULT_ROUNDS})",
+    )
+    return parser.parse_args(arguments)
+
+
+def positive_number(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or greater (got {number})")
+    return number
+
+
+async def main(rounds: int) -> None:
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(Upstream())
         valkey = Valkey()
@@ -52,17 +71,13 @@ async def main() -> None:
 
         p50, p99 = await pickup(valkey.url)
         print(f"{'pickup by an idle worker (ms)':38} p50 {p50:11.2f}   p99 {p99:12.2f}", flush=True)
-        await report("first token, 1 stream (ms)", queue_url, direct_url, first_token)
-        await report(
-            "first token, 50 paced streams (ms)", queue_url, direct_url, first_token_concurrent
-        )
-        await report("words per second, 50 streams", queue_url, direct_url, words_per_second)
+        for title, measure in MEASUREMENTS.items():
+            pairs = [(await measure(queue_url), await measure(direct_url)) for _ in range(rounds)]
+            report(title, pairs)
 
 
-async def report(
-    title: str, queue_url: str, direct_url: str, measure: Callable[[str], Awaitable[float]]
-) -> None:
-    pairs = [(await measure(queue_url), await measure(direct_url)) for _ in range(ROUNDS)]
+def report(title: str, pairs: list[tuple[float, float]]) -> None:
+    """Print the medians of pairs of values: through the queue, and direct."""
     queued = statistics.median(pair[0] for pair in pairs)
     direct = statistics.median(pair[1] for pair in pairs)
     ratio = statistics.median(queued / direct for queued, direct in pairs)
@@ -88,5 +103,12 @@ async def _concurrently(url: str, model: str) -> list[MeasuredAnswer]:
     return await asyncio.gather(*(ask(url, model) for _ in range(STREAMS)))
 
 
+MEASUREMENTS: dict[str, Callable[[str], Awaitable[float]]] = {
+    "first token, 1 stream (ms)": first_token,
+    "first token, 50 paced streams (ms)": first_token_concurrent,
+    "words per second, 50 streams": words_per_second,
+}
+
+
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(parse_arguments().rounds))
