@@ -37,7 +37,8 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     Raises:
         SettingsError: if the agent file, or a key for the verification of tokens, cannot be read.
     """
-    AgentFile(settings.agents).read()
+    agent_file = AgentFile(settings.agents)
+    agent_file.read()
     live = LiveSettings(settings)
     live.on_change(lambda new: logs.configure(new.logging.level, new.logging.format))
     authenticator = Authenticator(live)
@@ -46,7 +47,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         title="Mamba Server",
         description="A backend for AI chat whose answers survive disconnects and crashes.",
         version=installed_version(),
-        lifespan=_lifespan(live, load),
+        lifespan=_lifespan(live, agent_file, load),
         # The spans of this option contain chat ids and queries.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         docs_url=None,
@@ -74,7 +75,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
 
 
 def _lifespan(
-    live: LiveSettings, load: Callable[[], Settings] | None
+    live: LiveSettings, agent_file: AgentFile, load: Callable[[], Settings] | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -83,7 +84,7 @@ def _lifespan(
         for warn in (_warn_about_logged_bodies, warn_insecure_settings):
             warn(settings)
             live.on_change(warn)
-        async with open_process(live, load) as app.state.process:
+        async with open_process(live, agent_file, load) as app.state.process:
             log.info("api.started", message="API started", demo=settings.openai.demo)
             yield
 

@@ -81,7 +81,7 @@ class Process:
 
 @asynccontextmanager
 async def open_process(
-    live: LiveSettings, load: Callable[[], Settings] | None = None
+    live: LiveSettings, agent_file: AgentFile, load: Callable[[], Settings] | None = None
 ) -> AsyncGenerator[Process]:
     """Open the process's connections and background tasks.
 
@@ -90,7 +90,7 @@ async def open_process(
     set_process_info()
     raise_open_file_limit()
     async with AsyncExitStack() as stack:
-        process = await _compose(live, stack)
+        process = await _compose(live, agent_file, stack)
         if load is not None:
             await stack.enter_async_context(Reload(live, load=load))
         stack.enter_context(process.draining.on_signal())
@@ -98,7 +98,7 @@ async def open_process(
         yield process
 
 
-async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
+async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitStack) -> Process:
     settings = live.now
     MODEL_LABELS.add(settings.openai.default_model)
     url, max_connections = settings.redis.url, settings.redis.max_connections
@@ -112,7 +112,8 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
     subscriptions = await open_subscriptions(settings, stores, subscriber, stack, name=_NAME)
     followers = _followers(live, stores, subscriptions)
     queue = JobQueue(redis)
-    agents = _agent_directory(settings, redis)
+    catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
+    agents = AgentDirectory(catalog, agent_file)
     finalizer = RunFinalizer(stores.stream, stores.ended_runs, queue)
     run_control = _run_control(stores, queue, followers, finalizer)
     reaper = OrphanReaper(stores.runs, queue, stores.stream, finalizer)
@@ -139,11 +140,6 @@ async def _compose(live: LiveSettings, stack: AsyncExitStack) -> Process:
         monitor=monitor,
         gauges=SystemGauges(stores, monitor, checks, live),
     )
-
-
-def _agent_directory(settings: Settings, redis: Redis) -> AgentDirectory:
-    catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
-    return AgentDirectory(catalog, AgentFile(settings.agents))
 
 
 def _run_control(

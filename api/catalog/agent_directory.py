@@ -24,7 +24,7 @@ class AgentDirectory:
     def __init__(self, catalog: AgentCatalog, file: AgentFile) -> None:
         self._published = SingleFlightCache(catalog.read)
         self._file = file
-        self._described = [agent.card for agent in file.read()]
+        self._described = [agent.card for agent in file.current()]
 
     async def all(self) -> list[AgentCard]:
         """Return each agent once: the built-in agents, then the others by name."""
@@ -71,7 +71,7 @@ class AgentDirectory:
         if not self._file.changed():
             return
         try:
-            self._described = [agent.card for agent in self._file.read()]
+            self._described = [agent.card for agent in self._file.current()]
         except SettingsError as error:
             log.error(  # noqa: TRY400  (the message names the invalid field)
                 "agents.file_invalid",

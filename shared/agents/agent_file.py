@@ -89,9 +89,18 @@ class AgentFile:
         self._required = "file" in settings.model_fields_set
         self._was_read = False
         self._stamp: FileStamp | None = None
+        self._agents: Sequence[FileAgent] = ()
 
     def changed(self) -> bool:
         return not self._was_read or file_stamp(self.path) != self._stamp
+
+    def current(self) -> Sequence[FileAgent]:
+        """Return the agents. Reads the file only if it has changed since the last time.
+
+        Raises:
+            SettingsError: if the file is invalid, as `read`.
+        """
+        return self.read() if self.changed() else self._agents
 
     def read(self) -> Sequence[FileAgent]:
         """Return the agents of the file; none if it is missing and no setting names it.
@@ -103,7 +112,8 @@ class AgentFile:
         """
         self._was_read, self._stamp = True, file_stamp(self.path)
         if self._stamp is None and not self._required:
-            return ()
+            self._agents = ()
+            return self._agents
         try:
             content: Any = read_yaml_text(self.path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -117,6 +127,7 @@ class AgentFile:
         except ValidationError as error:
             raise SettingsError(_describe_errors(self.path, error)) from None
         _check_names(self.path, agents)
+        self._agents = agents
         return agents
 
 

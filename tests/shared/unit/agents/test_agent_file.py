@@ -48,6 +48,27 @@ def test_agent_has_every_field_of_its_entry(tmp_path: Path) -> None:
     assert (agent.instructions, agent.retries.after_output) == ("Rhyme.", "fail")
 
 
+def test_current_agents_are_read_again_only_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    read_text = Path.read_text
+
+    def counted(path: Path, encoding: str) -> str:
+        reads.append(path)
+        return read_text(path, encoding)
+
+    file = file_of(tmp_path, POET)
+    monkeypatch.setattr(Path, "read_text", counted)
+    file.read()
+
+    assert [agent.name for agent in file.current()] == ["poet"]
+    assert len(reads) == 1
+    file_of(tmp_path, POET.replace("poet", "sonneteer"))
+    assert [agent.name for agent in file.current()] == ["sonneteer"]
+    assert len(reads) == 2
+
+
 @pytest.mark.parametrize("text", ["", "agents: []", "# nothing"])
 def test_file_without_agents_is_valid(tmp_path: Path, text: str) -> None:
     assert not file_of(tmp_path, text).read()
