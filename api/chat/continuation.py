@@ -1,7 +1,8 @@
-"""Continuing a message with tool responses, after a run ended with pending tool calls.
+"""Tool responses to pending calls: finds the run that a request continues, and checks them.
 
 The calls and their arguments are read from the streams of the chat's newest run and of the runs
-that it continues. The request contributes only the tool responses.
+that it continues. The request contributes only the tool responses. Tool results of the history
+that need no run are in `history_repair.py`.
 """
 
 from collections.abc import Sequence

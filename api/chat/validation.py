@@ -7,6 +7,7 @@ import structlog
 from fastapi import Request
 
 from api.chat.body_reader import read_body
+from api.chat.history_repair import add_results_to_calls, replace_misplaced_parts
 from api.chat.ids import check_chat_id, check_id
 from api.chat.parts.ai_sdk import UIToolPart
 from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
@@ -14,7 +15,6 @@ from api.chat.parts.file_limits import file_error
 from api.chat.parts.separate_calls import SeparateCall, SeparateResult
 from api.chat.parts.unusable import UnusablePart
 from api.chat.request import ChatRequest
-from api.chat.tool_pairing import pair_tool_calls, replace_misplaced_parts
 from api.http.body_model import CONTAINER_TYPES
 from shared.chat.messages import FilePart, ReasoningPart, StepStart
 from shared.errors import InvalidRequest
@@ -51,8 +51,8 @@ def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None: 
         names.add(tool.name)
 
 
-def _pair_tool_calls(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
-    pair_tool_calls(chat.messages)
+def _add_results_to_calls(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
+    add_results_to_calls(chat.messages)
 
 
 def _replace_misplaced_parts(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
@@ -120,7 +120,7 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
     _check_client_tool_names,
-    _pair_tool_calls,
+    _add_results_to_calls,
     _limit_tool_values,
     _limit_files,
     _replace_misplaced_parts,

@@ -1,7 +1,7 @@
 """Tool calls and their results as separate parts, as other APIs send them.
 
 OpenAI sends calls as `tool_calls` and each result as a message with the role `tool`. The AI SDK's
-model messages and Anthropic send both as parts. `api/chat/tool_pairing.py` joins them.
+model messages and Anthropic send both as parts. `api/chat/history_repair.py` joins them.
 """
 
 from typing import Any, Self, cast

@@ -1,6 +1,8 @@
-"""Joins tool calls with results that are sent in a later part or message, by their id.
+"""Repairs the history of a request, using its own messages only.
 
-Also finds parts that models cannot receive with the role of their message.
+Tool results in a later part or message are added to their calls, by id. Parts that models cannot
+receive with the role of their message become unusable. Responses to calls that a run waits for are
+in `continuation.py`.
 """
 
 from collections.abc import Sequence
@@ -15,8 +17,8 @@ from api.chat.parts.unusable import UnusablePart
 _NOT_THE_ASSISTANTS = "is not in a message of the assistant"
 
 
-def pair_tool_calls(messages: Sequence[UIMessage]) -> None:
-    """Add results to their calls. Calls and results that have no counterpart become unusable."""
+def add_results_to_calls(messages: Sequence[UIMessage]) -> None:
+    """Add each result to its call. Calls without a result, and the reverse, become unusable."""
     waiting: dict[str, list[LocatedPart]] = {}
     for message in messages:
         calls: dict[str, list[LocatedPart]] = {}
