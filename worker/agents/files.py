@@ -123,11 +123,13 @@ class _Download:
         except Exception as error:
             if not older:
                 raise
+            failure = failure_of(error)
             log.info(
                 "file.left_out",
                 message="A file of an older message was left out",
-                code=failure_of(error).code,
+                code=failure.code,
                 error=type(error).__name__,
+                **failure.upstream_fields,
             )
             return left_out_note(item)
 

@@ -10,6 +10,7 @@ from pydantic_ai import exceptions
 
 from shared.errors import INTERNAL_ERROR_TEXT, FileTimeout, FirstTokenTimeout, SilenceTimeout
 from shared.runs.finalize import RunEnding
+from worker.models.file_errors import describe_file_error
 from worker.models.retry_after import parse_retry_after
 from worker.models.transport.error_texts import Reason
 from worker.models.transport.unusable_response import UnusableResponse
@@ -29,7 +30,7 @@ class Failure:
     worker_retries: bool = False
     temporary: bool = False
     retry_after: float | None = None
-    #: The error of the model's server, for operators.
+    #: The error of the server of the model, or of a file, for operators.
     upstream: UpstreamError | None = None
 
     @property
@@ -177,7 +178,8 @@ def failure_of(error: Exception) -> Failure:
     """Return the failure that an attempt's error stands for."""
     if isinstance(error, exceptions.FallbackExceptionGroup):
         return _failure_of_fallbacks(error)
-    failure, upstream = _classify(error), upstream_error_of(error)
+    failure = _classify(error)
+    upstream = describe_file_error(error) if failure is NO_FILE else upstream_error_of(error)
     if upstream is not None:
         failure = FAILURES_BY_REASON[upstream.reason] if upstream.reason else failure
         failure = replace(failure, upstream=upstream)

@@ -11,6 +11,7 @@ import pytest
 from pydantic_ai import _ssrf
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import BinaryContent, ImageUrl, ModelRequest, UserPromptPart
+from structlog.testing import capture_logs
 
 from shared.chat.messages import FilePart, Message, TextPart
 from shared.errors import FileTimeout
@@ -184,6 +185,59 @@ async def test_failed_download_has_an_error_code() -> None:
             codes.append(failure_of(raised.value).code)
 
     assert codes == ["file_unavailable", "file_unavailable", "unsupported_content"]
+
+
+UNFETCHED = {
+    "status": ("{url}/gone?key=SECRET", 410, "The file's server answered with an error status."),
+    "too large": ("{url}/large?key=SECRET", None, "The file is too large."),
+    "redirects": ("{url}/loop?key=SECRET", None, "The file's server redirects too often."),
+    "refused": (
+        "http://127.0.0.1:1/?key=SECRET",
+        None,
+        "The file's server refused the connection.",
+    ),
+    "no host": (
+        "http://none.invalid/?key=SECRET",
+        None,
+        "The host of the file cannot be resolved.",
+    ),
+    "metadata": (
+        "http://169.254.169.254/?key=SECRET",
+        None,
+        "The address of the file is private.",
+    ),
+}
+
+
+@pytest.mark.usefixtures("public")
+@pytest.mark.parametrize(("url", "status", "received"), UNFETCHED.values(), ids=UNFETCHED)
+async def test_reason_of_a_failed_download_is_known(
+    url: str, status: int | None, received: str
+) -> None:
+    pages = {
+        "/large": ("image/png", PNG * 100),
+        "/gone": ("410 Gone text/plain", b"SECRET"),
+        "/loop": ("location", b"/loop?key=SECRET"),
+    }
+    async with Pages(pages) as p:
+        with pytest.raises((ValueError, httpx.HTTPError)) as raised:
+            await download_files(conversation(url.format(url=p.url)), 1000)
+
+    failure = failure_of(raised.value)
+    expected = {"received": received} | ({"upstream_status": status} if status else {})
+    assert (failure.code, failure.upstream_fields) == ("file_unavailable", expected)
+
+
+@pytest.mark.usefixtures("public")
+async def test_file_of_an_older_message_is_logged_with_a_reason() -> None:
+    async with Pages({"/a": ("image/png", PNG)}) as p:
+        messages = [*conversation(f"{p.url}/none?key=SECRET"), *conversation(f"{p.url}/a")]
+        with capture_logs() as logs:
+            await download_files(messages, 1000)
+
+    [entry] = logs
+    assert (entry["event"], entry["upstream_status"]) == ("file.left_out", 404)
+    assert "SECRET" not in str(logs)
 
 
 @pytest.mark.usefixtures("public")

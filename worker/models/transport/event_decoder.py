@@ -28,6 +28,10 @@ from worker.models.transport.unusable_response import UnusableResponse, unusable
 
 _FINISH_REASON = re.compile(r'"finish_reason": ?"[^"]')
 _ERROR = re.compile(r'\{\s*"error"')
+#: Events that servers send to keep the connection open, and at the end, in any spelling.
+_PAUSES = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive", "null"})
+_DONE = frozenset({"done"})
+_MAX_MARK_CHARS = 30
 #: White space and the bytes of a byte order mark, neither of which starts an answer.
 _BLANK = b" \t\r\n\v\f\xef\xbb\xbf"
 
@@ -97,13 +101,17 @@ class AnswerDecoder:
 
     def _is_whole(self, data: GrowingText) -> bool:
         """Return whether data is a complete event, so that the next line cannot belong to it."""
+        if data.size <= _MAX_MARK_CHARS and (_is_pause(str(data)) or _is_done(str(data))):
+            return True
         return data.starts_with("[DONE]") or self._json.is_object(data)
 
     def _dispatch(self) -> Iterator[str]:
         kind, data = self._event.kind, str(self._event.data)
         self._event.clear()
-        if not data.strip():
+        if not data.strip() or _is_pause(data):
             return
+        if _is_done(data):
+            data = "[DONE]"
         is_chunk = '"delta"' in data and '"choices"' in data
         plain = kind != "error" and is_chunk and '"error"' not in data
         if plain or data.startswith("[DONE]"):
@@ -187,3 +195,16 @@ def _ends_answer(data: str) -> bool:
     # Patterns that begin with a fixed text are fast, also in an image of several megabytes.
     found = data.startswith("[DONE]") or _FINISH_REASON.search(data) or _ERROR.match(data)
     return bool(found)
+
+
+def _is_pause(data: str) -> bool:
+    return len(data) <= _MAX_MARK_CHARS and _word(data) in _PAUSES
+
+
+def _is_done(data: str) -> bool:
+    return len(data) <= _MAX_MARK_CHARS and _word(data) in _DONE
+
+
+def _word(data: str) -> str:
+    """Return the word in a mark such as `[DONE]` or `"ping"`."""
+    return data.strip(' \t\r\n[]:"').lower()

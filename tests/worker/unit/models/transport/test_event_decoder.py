@@ -87,6 +87,36 @@ async def test_variants_of_a_stream_are_read(stream: bytes) -> None:
     assert await content_of(*(bytes([byte]) for byte in stream)) == "Hi"
 
 
+PAUSES = [
+    *(b"data: ping", b"data:ping", b"data: PING ", b"data: [ping]", b'data: "ping"', b"data: pong"),
+    *(b"data: heartbeat", b"data: keep-alive", b"data: [KEEPALIVE]", b"data: : keep-alive"),
+    *(b"data:", b"data: ", b"data", b"data: null", b"data: {}", b"event: ping\ndata: ping"),
+]
+
+
+@pytest.mark.parametrize("pause", PAUSES)
+@pytest.mark.parametrize("end", [b"\n\n", b"\n"])
+async def test_pause_of_a_server_is_skipped(pause: bytes, end: bytes) -> None:
+    stream = pause + end + TEXT + pause + end + STOP + pause + end + DONE
+
+    assert await content_of(stream) == "Hi"
+    assert await content_of(*(bytes([byte]) for byte in stream)) == "Hi"
+
+
+@pytest.mark.parametrize("mark", [b"[done]", b"[Done]", b" [DONE] ", b"DONE", b'"[DONE]"', b"done"])
+@pytest.mark.parametrize("end", [b"\n\n", b"\n", b""])
+async def test_end_mark_in_any_spelling_ends_the_stream(mark: bytes, end: bytes) -> None:
+    assert (await decode(TEXT, b"data:" + mark + end))[-1] == "[DONE]"
+
+
+@pytest.mark.parametrize("garbage", [b"pinged", b"true", b"5", b'"Hi"', b"{ping}"])
+async def test_event_that_is_no_known_mark_is_passed_on(garbage: bytes) -> None:
+    """The client rejects it with a code."""
+    data = (await decode(b"data: " + garbage + b"\n\n", TEXT, STOP))[0]
+
+    assert data == garbage.decode()
+
+
 async def test_invalid_utf_8_becomes_replacement_characters() -> None:
     assert await content_of(TEXT.replace(b"Hi", b"H\xff"), STOP) == "H\ufffd"
 
