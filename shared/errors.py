@@ -28,6 +28,7 @@ MambaError
 │   │   ├── RateLimited
 │   │   ├── TooManyRuns
 │   │   ├── TooManyStreams
+│   │   ├── OwnerStorageFull
 │   │   └── QueueFull
 │   └── Unavailable
 │       ├── StorageFull
@@ -241,6 +242,12 @@ class TooManyStreams(TooManyRequests):
     """You have too many open streams."""
 
     code = "too_many_streams"
+
+
+class OwnerStorageFull(TooManyRequests):
+    """Your chats occupy too much storage."""
+
+    code = "owner_storage_full"
 
 
 class QueueFull(TooManyRequests):

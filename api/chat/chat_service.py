@@ -35,7 +35,7 @@ from shared.runs.admission import (
 from shared.runs.control import RunControl
 from shared.runs.run import Run, new_run_id
 from shared.runs.store import RunStore
-from shared.settings import Settings
+from shared.settings import LimitSettings, Settings
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import pseudonym
 
@@ -172,7 +172,7 @@ class ChatService:
             outcome = await self.admission.admit(
                 run,
                 job,
-                self.live.now.limits,
+                _admission_limits(self.live.now),
                 supersede=bool(chat.supersede),
                 idempotency=idempotency,
             )
@@ -242,6 +242,13 @@ def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:
             raise InvalidRequest(
                 f"{field}: The agent already has a tool with this name.", field=field
             )
+
+
+def _admission_limits(settings: Settings) -> LimitSettings:
+    """Return the limits of admission. The only owner of mode `none` may use all of Redis."""
+    if settings.auth.mode == "none":
+        return settings.limits.model_copy(update={"owner_bytes": 0})
+    return settings.limits
 
 
 def _queue_name(settings: Settings, agent: AgentCard, model: str) -> str:

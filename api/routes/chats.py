@@ -24,6 +24,7 @@ from shared.errors import (
     CursorLost,
     IdempotencyMismatch,
     NotFound,
+    OwnerStorageFull,
     QueueFull,
     RepeatedRunExpired,
     StorageFull,
@@ -59,6 +60,7 @@ _REFUSALS = (
     ToolCallsExpired(),
     TooManyRuns(retry_after=3),
     _TOO_MANY_STREAMS,
+    OwnerStorageFull(retry_after=300),
     QueueFull(retry_after=3),
     StorageFull(),
     UnsupportedContent(

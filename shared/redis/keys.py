@@ -79,6 +79,16 @@ def live_runs(owner: str) -> str:
     return f"mamba:owner:{_digest(owner)}:live"
 
 
+def owner_bytes(owner: str) -> str:
+    """Hash: the bytes that each of the owner's runs occupies, and their total."""
+    return f"mamba:owner:{_digest(owner)}:bytes"
+
+
+def owner_stored(owner: str) -> str:
+    """Sorted set: the runs of this hash, by expiry."""
+    return f"mamba:owner:{_digest(owner)}:stored"
+
+
 def idempotency(owner: str, key: str) -> str:
     """Hash: the run that the request with this key started, and the request's fingerprint."""
     return f"mamba:idempotency:{_digest(owner, key)}"

@@ -5,15 +5,22 @@ refused run leaves no trace. The script is idempotent: a run that has its hash i
 `shared/runs/split_admission.py` handles runs on other servers than the queue.
 
 Checks run in this order; the first one that fails decides the response: the idempotency key, the
-chat's live run, the owner's rate, the owner's live runs, the queue depth, and the memory of Redis.
-Only an admitted run counts against the rate.
+chat's live run, the owner's rate, the owner's live runs, the owner's bytes, the queue depth, and
+the memory of Redis. Only an admitted run counts against the rate.
 """
 
 from dataclasses import dataclass
 from hashlib import sha256
 
-from shared.errors import IdempotencyMismatch, QueueFull, StorageFull, TooManyRuns
+from shared.errors import (
+    IdempotencyMismatch,
+    OwnerStorageFull,
+    QueueFull,
+    StorageFull,
+    TooManyRuns,
+)
 from shared.limits import rate_limit
+from shared.limits.owner_bytes import RUN_BYTES
 from shared.queue.job import RunChat, encode_job
 from shared.rate_limit_status import RateLimitStatus
 from shared.redis import keys
@@ -29,6 +36,8 @@ SUPERSEDE_SECONDS = 1.0
 
 #: Bounds of `Retry-After` under overload, in seconds.
 _MIN_RETRY_AFTER, _MAX_RETRY_AFTER = 1.0, 30.0
+#: The longest `Retry-After` until stored answers expire. A live run may end before that.
+_MAX_EXPIRY_RETRY = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +95,12 @@ class Admission:
         Raises:
             RateLimited: if the owner has started too many runs.
             TooManyRuns: if the owner has too many live runs.
+            OwnerStorageFull: if the owner's runs occupy too much of Redis.
             QueueFull: if too many runs wait in the queue.
             StorageFull: if Redis has too little memory left.
             IdempotencyMismatch: if the key was used for another request.
         """
-        queue = keys.queue(run.queue)
+        queue, payload = keys.queue(run.queue), encode_job(job)
         parameters = AdmissionParameters(
             chat=keys.chat(run.owner, run.chat_id),
             chat_runs=keys.chat_runs(run.owner, run.chat_id),
@@ -101,10 +111,12 @@ class Admission:
             wakeup=keys.wakeup(queue),
             rate=keys.rate(run.owner),
             live_runs=keys.live_runs(run.owner),
+            owner_bytes=keys.owner_bytes(run.owner),
+            owner_stored=keys.owner_stored(run.owner),
             idempotency=keys.idempotency(run.owner, idempotency.key) if idempotency else None,
             run_id=run.id,
             queue_name=run.queue,
-            payload=encode_job(job),
+            payload=payload,
             ttl_ms=self._ttl_ms,
             supersede_ms=int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
             fingerprint=idempotency.fingerprint if idempotency else "",
@@ -113,6 +125,8 @@ class Admission:
             burst=limits.burst,
             max_live_runs=limits.live_runs,
             max_queue_depth=limits.queue_depth,
+            max_owner_bytes=limits.owner_bytes,
+            run_bytes=len(payload) + RUN_BYTES,
             max_memory_share=limits.redis_memory,
         )
         return _outcome(await self._run_script(run, parameters), limits)
@@ -165,6 +179,8 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNe
             raise _too_many_runs(int(number), limits)
         case b"queue":
             raise QueueFull(retry_after=_retry_after(int(number)))
+        case b"bytes":
+            raise _too_many_bytes(int(number), limits)
         case b"memory":
             raise StorageFull
         case b"mismatch":
@@ -183,6 +199,14 @@ def _too_many_runs(oldest_ms: int, limits: LimitSettings) -> TooManyRuns:
         f"You can have at most {maximum:,} live answers. Wait for one to end, or stop one.",
         retry_after=_retry_after(oldest_ms),
         rate_limit=RateLimitStatus("live-runs", maximum, 0),
+    )
+
+
+def _too_many_bytes(expiry_ms: int, limits: LimitSettings) -> OwnerStorageFull:
+    return OwnerStorageFull(
+        f"Your chats occupy too much storage: at most {limits.owner_bytes:,} bytes are allowed."
+        " Delete chats, or wait until stored answers expire.",
+        retry_after=min(max(expiry_ms / 1000, _MIN_RETRY_AFTER), _MAX_EXPIRY_RETRY),
     )
 
 

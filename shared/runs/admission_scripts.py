@@ -6,12 +6,13 @@ of the oldest members, and the scripts check the 16 oldest.
 
 from typing import TypedDict, Unpack
 
+from shared.limits.owner_bytes import OWNER_BYTES
 from shared.limits.rate_limit import RATE_BUCKET
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis.scripts import Arguments, Key, OptionalKey, redis_script
 
 #: Verdict, run id, superseded run id or '', and a number: the microseconds spent of the rate, or
-#: the age of the oldest run in milliseconds.
+#: the age of the oldest run or the time until one expires, in milliseconds.
 Reply = list[bytes | int]
 
 
@@ -31,6 +32,8 @@ class AdmissionParameters(TypedDict):
     wakeup: Key
     rate: Key
     live_runs: Key
+    owner_bytes: Key
+    owner_stored: Key
     idempotency: OptionalKey
     run_id: str
     queue_name: str
@@ -46,6 +49,9 @@ class AdmissionParameters(TypedDict):
     burst: int
     max_live_runs: int
     max_queue_depth: int
+    #: Of the owner's runs; 0: no limit, and they are not counted.
+    max_owner_bytes: int
+    run_bytes: int
     #: Share of the server's memory limit; 0: no limit.
     max_memory_share: float
 
@@ -95,6 +101,14 @@ local function check_live_runs()
   if count_live() >= max_live_runs then return {'runs', '', '', oldest_age(live_runs)} end
 end
 
+local function check_owner_bytes()
+  if max_owner_bytes == 0 then return end
+  local used = total_bytes(owner_bytes, owner_stored, now)
+  if used + run_bytes <= max_owner_bytes then return end
+  local first = redis.call('ZRANGE', owner_stored, 0, 0, 'WITHSCORES')[2]
+  return {'bytes', '', '', math.max(0, (first or now) - now)}
+end
+
 local function memory_is_short()
   if max_memory_share == 0 then return false end
   local info = redis.pcall('INFO', 'memory')
@@ -120,6 +134,8 @@ local function decide()
   end
   refusal = check_live_runs()
   if refusal then return refusal end
+  refusal = check_owner_bytes()
+  if refusal then return refusal end
   if max_queue_depth > 0 and redis.call('ZCOUNT', queue, '-inf', now) >= max_queue_depth then
     return {'queue', '', '', oldest_age(queue)}
   end
@@ -144,6 +160,13 @@ local function admit()
   redis.call('ZADD', queue_names, now, queue_name)
   redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
   redis.call('ZADD', live_runs, now, run_id)
+  if max_owner_bytes > 0 then
+    set_bytes(owner_bytes, owner_stored, run_id, run_bytes, now + ttl_ms)
+    for id in string.gmatch(continued_runs, '%S+') do
+      redis.call('ZADD', owner_stored, 'XX', now + ttl_ms, id)
+    end
+    expire_with_runs(owner_bytes, owner_stored, now)
+  end
   if interval > 0 then spent = take(rate, now_micros, interval, spent) end
   if idempotency then
     redis.call('HSET', idempotency, 'run', run_id, 'fingerprint', fingerprint)
@@ -162,6 +185,7 @@ end
 @redis_script(
     PUSH_WAKEUP,
     RATE_BUCKET,
+    OWNER_BYTES,
     _STATE,
     """
 local run = admission_mark
@@ -213,6 +237,7 @@ def admit(
 @redis_script(
     PUSH_WAKEUP,
     RATE_BUCKET,
+    OWNER_BYTES,
     _STATE,
     """
 local known, unknown = {}, {}

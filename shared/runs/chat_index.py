@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from shared.limits.owner_bytes import OWNER_BYTES
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, redis_script
@@ -26,27 +27,43 @@ class ChatIndex:
         return [run_id.decode() for run_id in ids]
 
     async def remove(self, owner: str, chat_id: str, run_ids: Iterable[str]) -> None:
-        """Remove runs from the index, and from the lists of ended runs."""
+        """Remove runs from the index, from the lists of ended runs, and from the owner's bytes."""
         await _remove(
             self._redis,
             chat=keys.chat(owner, chat_id),
             chat_runs=keys.chat_runs(owner, chat_id),
             ended_runs=keys.ENDED_RUNS,
             failed_runs=keys.FAILED_RUNS,
+            owner_bytes=keys.owner_bytes(owner),
+            owner_stored=keys.owner_stored(owner),
             run_ids=[*run_ids],
         )
 
 
 # A run that was admitted meanwhile stays.
-@redis_script("""
+@redis_script(
+    OWNER_BYTES,
+    """
 local newest = redis.call('GET', chat)
 for _, id in ipairs(run_ids) do
   if newest == id then redis.call('DEL', chat) end
   redis.call('ZREM', chat_runs, id)
   redis.call('ZREM', ended_runs, id)
   redis.call('LREM', failed_runs, 0, id)
+  if redis.call('HEXISTS', owner_bytes, id) == 1 then
+    set_bytes(owner_bytes, owner_stored, id, 0)
+    expire_with_runs(owner_bytes, owner_stored, now_ms())
+  end
 end
-""")
+""",
+)
 def _remove(
-    *, chat: Key, chat_runs: Key, ended_runs: Key, failed_runs: Key, run_ids: Arguments
+    *,
+    chat: Key,
+    chat_runs: Key,
+    ended_runs: Key,
+    failed_runs: Key,
+    owner_bytes: Key,
+    owner_stored: Key,
+    run_ids: Arguments,
 ) -> None: ...

@@ -2,9 +2,11 @@
 
 from contextlib import suppress
 
+from shared.limits.owner_bytes import OWNER_BYTES, RUN_BYTES
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from shared.redis.scripts import Key, redis_script
+from shared.streams.event_stream import StoredRun
 
 _MAX_FAILED = 200
 
@@ -16,8 +18,9 @@ class EndedRuns:
         self._redis = redis
         self._retention_ms = max(1, int(retention * 1000))
 
-    async def add(self, run_id: str, *, failed: bool) -> None:
-        """Add a run. Best effort: it has already ended."""
+    async def add(self, run_id: str, *, failed: bool, stored: StoredRun | None = None) -> None:
+        """Add a run, and count what it occupies. Best effort: it has already ended."""
+        owner = stored.owner if stored else ""
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             await _add(
                 self._redis,
@@ -26,6 +29,9 @@ class EndedRuns:
                 run_id=run_id,
                 failed=int(failed),
                 max_failed=_MAX_FAILED,
+                owner_bytes=keys.owner_bytes(owner),
+                owner_stored=keys.owner_stored(owner),
+                run_bytes=RUN_BYTES + stored.stream_bytes if stored else 0,
                 ttl_ms=self._retention_ms,
             )
 
@@ -43,12 +49,18 @@ class EndedRuns:
         return [run_id.decode(errors="replace") for run_id in ids]
 
 
+# Only runs that admission has counted are counted again.
 @redis_script(
+    OWNER_BYTES,
     """
 local now = now_ms()
 redis.call('ZADD', ended_runs, now, run_id)
 redis.call('ZREMRANGEBYSCORE', ended_runs, '-inf', now - ttl_ms)
 redis.call('PEXPIRE', ended_runs, ttl_ms)
+if run_bytes > 0 and redis.call('HEXISTS', owner_bytes, run_id) == 1 then
+  set_bytes(owner_bytes, owner_stored, run_id, run_bytes, now + ttl_ms)
+  expire_with_runs(owner_bytes, owner_stored, now)
+end
 if failed == 0 then return end
 redis.call('LPUSH', failed_runs, run_id)
 redis.call('LTRIM', failed_runs, 0, max_failed - 1)
@@ -57,5 +69,14 @@ redis.call('PEXPIRE', failed_runs, ttl_ms)
     when_full=True,
 )
 def _add(
-    *, ended_runs: Key, failed_runs: Key, run_id: str, failed: int, max_failed: int, ttl_ms: int
+    *,
+    ended_runs: Key,
+    failed_runs: Key,
+    owner_bytes: Key,
+    owner_stored: Key,
+    run_id: str,
+    failed: int,
+    max_failed: int,
+    run_bytes: int,
+    ttl_ms: int,
 ) -> None: ...

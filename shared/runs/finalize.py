@@ -1,16 +1,18 @@
 """Ending runs: the terminal events, the final state, and the record that a run ended."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from shared.errors import StreamClosed
 from shared.queue.job_queue import JobQueue
+from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.ended_runs import EndedRuns
 from shared.runs.failure_meanings import MEANINGS
 from shared.runs.run import Run
-from shared.streams.event_stream import Append, Closure, EventStream, read_all
+from shared.streams.event_stream import Append, Closure, EventStream, StoredRun, read_all
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.streams.run_state import RunState
 from shared.streams.transcript import fold
@@ -118,4 +120,11 @@ class RunFinalizer:
             **fields,
         )
         count_run(agent, model, closure.state.value, closure.error)
-        await self._ended_runs.add(run_id, failed=closure.state is RunState.FAILED)
+        failed = closure.state is RunState.FAILED
+        await self._ended_runs.add(run_id, failed=failed, stored=await self._stored(run_id))
+
+    async def _stored(self, run_id: str) -> StoredRun | None:
+        """Return what the run occupies. Best effort: it has already ended."""
+        with suppress(*REDIS_UNAVAILABLE, RedisError):
+            return await self._stream.stored(run_id)
+        return None

@@ -59,6 +59,13 @@ class Page(NamedTuple):
     too_large: int = 0
 
 
+class StoredRun(NamedTuple):
+    """The owner of a run, and the bytes that its stream occupies."""
+
+    owner: str
+    stream_bytes: int
+
+
 class Takeover(NamedTuple):
     """The state of a run at the start of a new attempt."""
 
@@ -151,6 +158,10 @@ class EventStream(Protocol):
 
     async def tail(self, run_id: str) -> Cursor:
         """Return the cursor of the last entry."""
+        ...
+
+    async def stored(self, run_id: str) -> StoredRun:
+        """Return the owner of a run and an estimate of the bytes that its stream occupies."""
         ...
 
     def shard(self, run_id: str) -> str:
@@ -284,6 +295,12 @@ class RedisEventStream:
         last = _entry(entry_id, fields[b"d"])
         # A fence stores the offset that it follows.
         return Cursor(last.attempt, last.offset or int(last.data))
+
+    async def stored(self, run_id: str) -> StoredRun:
+        owner, stream_bytes = await scripts.stored_run(
+            self._redis, stream=keys.stream(run_id), run=keys.run(run_id)
+        )
+        return StoredRun(owner.decode(), stream_bytes)
 
     def shard(self, run_id: str) -> str:
         return str(self._cluster.owner(keys.stream(run_id))) if self._cluster else ""

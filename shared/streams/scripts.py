@@ -156,3 +156,11 @@ return page
 def read_page(
     *, stream: Key, cursor: str, count: int, max_bytes: int
 ) -> list[bytes | int] | None: ...
+
+
+# Returns the run's owner and the bytes of its stream, 0 if the server does not permit the command.
+@redis_script("""
+local size = redis.pcall('MEMORY', 'USAGE', stream)
+return {redis.call('HGET', run, 'owner') or '', type(size) == 'number' and size or 0}
+""")
+def stored_run(*, stream: Key, run: Key) -> tuple[bytes, int]: ...

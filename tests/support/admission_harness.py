@@ -25,6 +25,7 @@ class HarnessLimits(TypedDict, total=False):
     burst: int
     live_runs: int
     queue_depth: int
+    owner_bytes: int
     redis_memory: float
 
 
@@ -40,6 +41,7 @@ class AdmissionHarness:
         self.chats = stores.chats
         self.runs = stores.runs
         self.stream = stores.stream
+        self.ended_runs = stores.ended_runs
 
     async def admit(
         self,

@@ -111,6 +111,12 @@ class LimitSettings(Section):
         ge=0,
         description="Maximum number of open streams per owner and API process; 0 means no limit",
     )
+    owner_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=0,
+        description="Maximum number of bytes that an owner's requests and stored answers occupy in "
+        "Redis; 0 means no limit. Not in mode `none`, where all requests have one owner",
+    )
     queue_depth: int = Field(
         default=10_000,
         ge=0,

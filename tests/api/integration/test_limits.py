@@ -33,6 +33,15 @@ async def open_apis(
         yield [await stack.enter_async_context(client) for client in clients]
 
 
+@asynccontextmanager
+async def running_api(valkey: Valkey, env: dict[str, str]) -> AsyncGenerator[httpx.AsyncClient]:
+    async with AsyncExitStack() as stack:
+        api = Api(valkey.url, env)
+        stack.push_async_callback(stop_all, api)
+        await start_all(api)
+        yield await stack.enter_async_context(httpx.AsyncClient(base_url=api.url, timeout=20))
+
+
 @pytest.fixture(scope="module")
 def unlimited_apis(valkey: Valkey) -> Generator[list[Api]]:
     apis = [Api(valkey.url), Api(valkey.url)]
@@ -181,6 +190,34 @@ async def test_open_streams_of_an_owner_are_limited(valkey: Valkey, redis: Redis
         (429, "too_many_streams")
     ] * 2
     assert {r.headers["retry-after"] for r in rejected} == {"5"}
+    assert await queue_length(redis) == 2
+
+
+async def test_storage_of_an_owner_is_limited(valkey: Valkey, redis: Redis) -> None:
+    entries = [{"name": name, "key": name * 40} for name in ("a", "b")]
+    env = {
+        "MAMBA_AUTH__MODE": "api_key",
+        "MAMBA_AUTH__API_KEYS": json.dumps(entries),
+        "MAMBA_LIMITS__OWNER_BYTES": "4000",
+    }
+    async with running_api(valkey, env) as client:
+        statuses: dict[str, list[int]] = {}
+        for name in ("a", "b"):
+            client.headers["authorization"] = f"Bearer {name * 40}"
+            responses = [await post(client, id=chat) for chat in ("one", "two")]
+            statuses[name] = [response.status_code for response in responses]
+            rejected = responses[1]
+
+    assert statuses == {"a": [200, 429], "b": [200, 429]}
+    assert problem(rejected)["code"] == "owner_storage_full"
+    assert "at most 4,000 bytes are allowed. Delete chats" in problem(rejected)["detail"]
+    assert rejected.headers["retry-after"] == "300"
+    assert await queue_length(redis) == 2
+
+
+async def test_storage_is_not_limited_without_owners(valkey: Valkey, redis: Redis) -> None:
+    async with open_apis(valkey, owner_bytes=1) as [client]:
+        assert [(await post(client)).status_code for _ in range(2)] == [200, 200]
     assert await queue_length(redis) == 2
 
 

@@ -5,7 +5,16 @@ from itertools import accumulate
 
 from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.runs.run import Run
-from shared.streams.event_stream import PAGE_SIZE, START, Append, Cursor, Entry, Page, Takeover
+from shared.streams.event_stream import (
+    PAGE_SIZE,
+    START,
+    Append,
+    Cursor,
+    Entry,
+    Page,
+    StoredRun,
+    Takeover,
+)
 from shared.streams.run_state import RunState
 
 
@@ -90,6 +99,10 @@ class MemoryEventStream:
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)
         return Cursor(run.attempts if run else 0, len(self.entries.get(run_id, [])))
+
+    async def stored(self, run_id: str) -> StoredRun:
+        run, entries = self.runs.get(run_id), self.entries.get(run_id, [])
+        return StoredRun(run.owner if run else "", sum(len(entry.data) for entry in entries))
 
     def shard(self, run_id: str) -> str:  # noqa: ARG002  (the protocol's)
         return ""

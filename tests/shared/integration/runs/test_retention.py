@@ -6,6 +6,8 @@ from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.admission import Admission, Idempotency
+from shared.runs.ended_runs import EndedRuns
+from shared.runs.finalize import RunFinalizer
 from shared.settings import LimitSettings
 from shared.streams.event_stream import Append, Closure, RedisEventStream
 from shared.streams.events import DONE, TextDelta
@@ -23,6 +25,8 @@ async def end(redis: Redis, run_id: str, *, retention: float) -> None:
     closure = Closure(RunState.SUCCEEDED)
     await stream.append(Append(run_id, taken.attempt, taken.offset + 1, [DONE], closure))
     await JobQueue(redis).remove(run_id)
+    finalizer = RunFinalizer(stream, EndedRuns(redis, retention=retention))
+    await finalizer.record(run_id, "chat", "m", closure)
 
 
 async def test_no_key_of_an_ended_run_outlives_its_retention(redis: Redis) -> None:
