@@ -17,6 +17,7 @@ from api.http.draining import Draining
 from api.monitoring.component_checks import ComponentChecks
 from api.monitoring.request_metrics import count_stream_clients
 from api.monitoring.system_gauges import SystemGauges
+from api.streaming.message_reader import MessageReader
 from api.streaming.orphan_reaper import OrphanReaper
 from api.streaming.queue_position import QueuePositionTracker
 from api.streaming.relay import RelayFactory
@@ -64,6 +65,7 @@ class Process:
     chats: ChatService
     eraser: ChatEraser
     lookup: RunLookup
+    messages: MessageReader
     relays: RelayFactory
     stream_slots: StreamSlots
     run_control: RunControl
@@ -131,6 +133,7 @@ async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitSt
         chats=_chat_service(live, stores, queue, agents, reaper, run_control),
         eraser=ChatEraser(stores.chats, stores.runs, queue, run_control),
         lookup=lookup,
+        messages=MessageReader(stores.runs, stores.chats, followers),
         relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
         stream_slots=StreamSlots(live),
         run_control=run_control,

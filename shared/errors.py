@@ -21,6 +21,7 @@ MambaError
 │   ├── RunExpired
 │   │   └── RepeatedRunExpired
 │   ├── CursorLost
+│   ├── MessageExpired
 │   ├── RunEnded
 │   ├── RunLeased
 │   ├── JobMissing
@@ -187,6 +188,12 @@ class CursorLost(Refusal):
     """The stream has no event with this cursor. Load the stream without Last-Event-ID."""
 
     code = "cursor_lost"
+
+
+class MessageExpired(Refusal):
+    """A part of the message is no longer stored."""
+
+    code = "message_expired"
 
 
 class RunEnded(Refusal):

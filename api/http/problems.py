@@ -24,6 +24,7 @@ from shared.errors import (
     InvalidRequest,
     JobMissing,
     MalformedRequest,
+    MessageExpired,
     NotAcceptable,
     NotFound,
     RateLimited,
@@ -62,6 +63,7 @@ _STATUSES: Mapping[type, int] = {
     ToolCallsExpired: 410,
     RunExpired: 410,
     CursorLost: 410,
+    MessageExpired: 410,
     TooManyRequests: 429,
     Unavailable: 503,
 }

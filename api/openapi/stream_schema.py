@@ -25,6 +25,7 @@ from shared.streams.events import (
     ToolOutputAvailable,
 )
 
+RUN_HEADERS = {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-run-id", "x-chat-id")}
 _RUN = "8vGQ2kZ1xkqkJwqfJ0yR"
 _CALL, _CARD = "call_1", {"title": "Rome", "body": "Sunny, 21 °C"}
 _EXAMPLE: list[StreamEvent] = [
@@ -56,9 +57,7 @@ def stream_response() -> dict[int | str, Schema]:
                 " `id` of an event is the cursor for `Last-Event-ID`, which resumes the stream."
                 " Comments are heartbeats."
             ),
-            "headers": {
-                name: {"$ref": f"#/components/headers/{name}"} for name in ("x-run-id", "x-chat-id")
-            },
+            "headers": RUN_HEADERS,
             "content": {
                 EVENT_STREAM: _content("StreamEvent", entries),
                 f"{EVENT_STREAM}; profile={BASIC.profile}": _content(

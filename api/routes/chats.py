@@ -1,9 +1,10 @@
 """The chat routes: start a run, follow it, stop it, and erase the chat."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from api.auth.principal import Caller
@@ -18,15 +19,18 @@ from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
 from api.streaming.cursor import LastEventId, position_of, read_last_event_id
+from api.streaming.relay import run_headers
 from api.streaming.stream_format import RequestedFormat
 from api.streaming.stream_slots import RETRY_AFTER
 from shared.errors import (
     CursorLost,
     IdempotencyMismatch,
+    MessageExpired,
     NotFound,
     OwnerStorageFull,
     QueueFull,
     RepeatedRunExpired,
+    RunInProgress,
     StorageFull,
     ToolCallNotPending,
     ToolCallsExpired,
@@ -68,6 +72,20 @@ _REFUSALS = (
         field="messages[0].parts[0].mediaType",
     ),
 )
+
+
+class AnswerMessage(BaseModel):
+    """An answer as the AI SDK's `UIMessage`."""
+
+    id: str = Field(examples=["msg_8vGQ2kZ1xkqkJwqfJ0yR"])
+    role: Literal["assistant"]
+    parts: list[dict[str, Any]] = Field(
+        description="The parts, as a client that followed the run has them",
+        examples=[[{"type": "step-start"}, {"type": "text", "text": "Hello", "state": "done"}]],
+    )
+    metadata: dict[str, Any] | None = None
+
+
 _SEND: dict[str, Any] = {
     "response_class": Response,
     "dependencies": [_STREAM_SLOT],
@@ -84,6 +102,17 @@ _FOLLOW: dict[str, Any] = {
         **_STREAM,
         204: {"description": "The chat has no run, or its run ended at this cursor."},
         **problems.responses(404, 406, 410, 422, 429, 503, also=(CursorLost(), _TOO_MANY_STREAMS)),
+    },
+}
+_MESSAGE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: {
+            "description": "The message",
+            "model": AnswerMessage,
+            "headers": stream_schema.RUN_HEADERS,
+        },
+        **problems.responses(404, 409, 410, 422, 503, also=(RunInProgress(), MessageExpired())),
     },
 }
 _STOP: dict[str, Any] = {"responses": problems.responses(404, 415, 422, 503)}
@@ -152,6 +181,29 @@ async def follow_chat(
     if run is None or await process.lookup.is_over(run, after):
         return Response(status_code=204)
     return await process.relays.create(run, stream_format, after, rebuild=cursor is None)
+
+
+@router.get("/chat/{chat_id:path}/message", **_MESSAGE)
+async def read_newest_message(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Response:
+    """Return the chat's newest message, once its run has ended."""
+    return await _read_message(process, caller, chat_id)
+
+
+@router.get("/chat/{chat_id:path}/messages/{message_id}", **_MESSAGE)
+async def read_message(
+    process: CurrentProcess, caller: Caller, chat_id: ChatId, message_id: str
+) -> Response:
+    """Return one of the chat's messages, once its run has ended."""
+    return await _read_message(process, caller, chat_id, message_id)
+
+
+async def _read_message(
+    process: CurrentProcess, caller: Caller, chat_id: str, message_id: str | None = None
+) -> Response:
+    check_id("chat_id", chat_id, process.settings.limits)
+    run, message = await process.messages.read(caller.owner, chat_id, message_id)
+    trace_run(run)
+    return JSONResponse(message, headers=run_headers(run))
 
 
 @router.post("/chat/{chat_id:path}/stop", **_STOP)

@@ -90,12 +90,17 @@ class RelayFactory:
         return RelayResponse(context, run, view, watch)
 
 
+def run_headers(run: Run) -> dict[str, str]:
+    """Return the headers that identify a run. They must be ASCII: the chat id is URL-encoded."""
+    return {"x-run-id": run.id, "x-chat-id": quote(run.chat_id, safe="!*'()")}
+
+
 class RelayResponse(Response):
     """Relays a run to its end, or until the client disconnects or this process drains.
 
     Stored bytes are sent unchanged unless the stream format converts them. If the relay cannot go
     on, it leaves the response incomplete, because the AI SDK takes a clean end for a complete
-    answer. Headers must be ASCII: `x-chat-id` is the URL-encoded id.
+    answer.
     """
 
     def __init__(
@@ -105,10 +110,9 @@ class RelayResponse(Response):
         view: StreamView,
         watch: QueuePositionWatch | None = None,
     ) -> None:
-        ids = {"x-run-id": run.id, "x-chat-id": quote(run.chat_id, safe="!*'()")}
         stream_format = view.stream_format
         headers = {"content-type": stream_format.content_type, **stream_format.headers}
-        super().__init__(None, 200, headers={**headers, **_HEADERS, **ids})
+        super().__init__(None, 200, headers={**headers, **_HEADERS, **run_headers(run)})
         del self.headers["content-length"]
         self._context = context
         self._run_id = run.id

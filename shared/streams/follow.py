@@ -35,21 +35,26 @@ class FollowerFactory:
     def follow(self, run_id: str, after: Cursor = START) -> Generator["Follower"]:
         """Follow a run's stream after a cursor while the context lasts."""
         channel = keys.stream(run_id)
-        pages = PageReader(self._stream, run_id, self._budget)
-        follower = Follower(pages, run_id, after, self.max_bytes)
-        self._subscriptions.add(channel, follower)
-        try:
-            yield follower
-        finally:
-            self._subscriptions.remove(channel, follower)
-            pages.release()
+        with self.pages(run_id) as pages:
+            follower = Follower(pages, run_id, after, self.max_bytes)
+            self._subscriptions.add(channel, follower)
+            try:
+                yield follower
+            finally:
+                self._subscriptions.remove(channel, follower)
 
     @contextmanager
     def replay(self, run_id: str) -> Generator["Replay"]:
         """Read the stream of an ended run from its start while the context lasts."""
+        with self.pages(run_id) as pages:
+            yield Replay(pages)
+
+    @contextmanager
+    def pages(self, run_id: str) -> Generator[PageReader]:
+        """Read a run's stream page by page while the context lasts."""
         pages = PageReader(self._stream, run_id, self._budget)
         try:
-            yield Replay(pages)
+            yield pages
         finally:
             pages.release()
 

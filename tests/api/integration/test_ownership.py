@@ -96,6 +96,8 @@ def api(valkey: Valkey) -> Generator[Api]:
 @dataclass
 class Client:
     http: httpx.AsyncClient
+    #: The message of the owner's run.
+    message_id: str = "none"
 
     async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Return the response. A stream is closed after its headers."""
@@ -112,7 +114,8 @@ class Client:
     async def call(self, route: Route, headers: Json) -> httpx.Response:
         """Call a route. Fails on path parameters without a value here."""
         body: Json = {"json": {}} if route.method in ("POST", "PUT", "PATCH") else {}
-        path = route.path.format(chat_id=CHAT, name="generateCard")
+        names = {"chat_id": CHAT, "message_id": self.message_id, "name": "generateCard"}
+        path = route.path.format(**names)
         return await self.send(route.method, path, headers=headers, **body)
 
 
@@ -127,7 +130,9 @@ async def run_id(client: Client, redis: Redis) -> str:  # noqa: ARG001  (empties
     """The id of a live run in the owner's chat."""
     response = await client.send_chat(OWNER)
     assert response.status_code == 200
-    return response.headers["x-run-id"]
+    run_id = response.headers["x-run-id"]
+    client.message_id = f"msg_{run_id}"
+    return run_id
 
 
 def test_document_lists_the_routes_under_test() -> None:

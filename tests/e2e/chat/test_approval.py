@@ -6,6 +6,7 @@ import pytest
 
 from shared.redis import keys
 from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Result, Version
+from tests.support.ai_client.stored_message import read_stored_message
 from tests.support.sse_client import SseClient, check_whole, chunks, text, types
 from tests.support.system.approval import (
     ApprovalSystem,
@@ -57,6 +58,14 @@ async def send_responses(
 def states(result: Result) -> list[str]:
     assert result.message
     return [part["state"] for part in result.message["parts"] if part["type"].startswith("tool-")]
+
+
+def with_decision(message: Json, *, approved: bool | None) -> Json:
+    """Add what a replay does not contain: whether the user approved the call."""
+    for part in message["parts"]:
+        if "approval" in part and approved is not None:
+            part["approval"]["approved"] = approved
+    return message
 
 
 async def tool_results(system: ApprovalSystem, name: str) -> list[str]:
@@ -133,6 +142,8 @@ async def test_reloaded_page_shows_the_whole_message(
     assert (states(reloaded), reloaded.text) == (states(page), page.text)
     assert reloaded.messages[-1]["id"] == page.messages[-1]["id"]
     assert len(reloaded.messages[-1]["parts"]) == len(page.messages[-1]["parts"])
+    stored = await read_stored_message(f"{system.chat}/{name}/message")
+    assert stored == with_decision(reloaded.messages[-1], approved=approved)
 
 
 @versions

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.ai_client.driver import VERSIONS, AiClient, Json, Options, Result, Version
+from tests.support.ai_client.stored_message import check_stored_message
 from tests.support.system.running_system import System
 from tests.support.upstream.client import sse_body
 
@@ -84,6 +85,7 @@ async def _go_on(system: System, ai: AiClient, name: str, version: Version, end:
     first = await ai.send(text="Hi", **page, **stop)
     assert _parts(first) == end.parts
     assert (first.error is not None) == bool(end.failures)
+    await check_stored_message(ai, system.chat, name)
 
     # The strict server rejects histories that real ones reject.
     await system.upstream.script(name, [[{"text": ["Well"]}]], rules=["alternating-roles"])
