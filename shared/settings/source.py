@@ -43,6 +43,8 @@ _OPENAI_VARIABLES: Mapping[Key, tuple[str, ...]] = {
 #: The value that Kubernetes sets in `MAMBA_SERVER_PORT` for a service named mamba-server.
 _SERVICE_LINK = re.compile(r"^(tcp|udp|sctp)://")
 _NOT_UTF_8 = "it is not UTF-8 text; save it as UTF-8"
+#: Names of variables that programs accept, in any casing.
+_NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 #: Quoted file content in a YAML parser's message, which may contain secrets.
 _QUOTED = re.compile(r"'[^'<][^']+'")
 
@@ -132,7 +134,9 @@ def read_env_file(root: type[BaseModel], path: Path, shown: str) -> SettingsSour
 def _invalid_lines(text: str) -> Iterator[str]:
     """Describe the lines of a file of variables that its parser would skip."""
     for binding in parse_stream(StringIO(text)):
-        if binding.error:
+        is_variable = binding.value is not None and _NAME.fullmatch(binding.key or "")
+        is_blank = binding.key is None and not binding.error
+        if not is_variable and not is_blank:
             before = binding.original.string[: -len(binding.original.string.lstrip())]
             line = binding.original.line + before.count("\n")
             yield f"line {line} must be NAME=value, with a quotation mark at both ends or at none"

@@ -12,9 +12,13 @@ from shared.settings.sections.address import check_host
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Paths that the client adds to the base URL.
 _CHAT_PATH = re.compile(r"(/chat)?/completions/*$")
+#: Templates and examples that were not replaced: `${KEY}`, `$KEY`, `{{ key }}`, `<key>`.
+_PLACEHOLDER = re.compile(r"\$\w+|(\$?\{|<).*(\}|>)")
 
 
 def _check_key(key: SecretStr) -> SecretStr:
+    if _PLACEHOLDER.fullmatch(key.get_secret_value()):
+        raise ValueError("The value is a placeholder. Replace it with the key.")
     if problem := problem_in(key.get_secret_value(), CharacterRule.KEY):
         raise ValueError(f"The key must consist of visible ASCII characters. {problem}")
     return key

@@ -48,6 +48,18 @@ def test_key_with_an_odd_character_is_rejected(key: str, named: str) -> None:
         ResearchSettings.model_validate({"tavily_api_key": key})
 
 
+@pytest.mark.parametrize("key", ["${OPENAI_API_KEY}", "$KEY", "{{key}}", "<your-api-key>"])
+def test_placeholder_is_rejected(key: str) -> None:
+    assert error_of(api_key=key) == (
+        "Value error, The value is a placeholder. Replace it with the key."
+    )
+
+
+@pytest.mark.parametrize("key", ["sk-abc", "EMPTY", "a${b}", "$", "k{y}"])
+def test_key_that_resembles_a_placeholder_is_accepted(key: str) -> None:
+    assert OpenAISettings.model_validate({"api_key": key}).api_key == SecretStr(key)
+
+
 def test_error_names_the_setting_and_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "“sk-abc”")
     with pytest.raises(

@@ -168,6 +168,12 @@ def test_white_space_around_a_variable_is_ignored(
         ("MAMBA_RUN__MAX_STEPS 7", 2),
         ("\n\nserver: {port: 1}", 4),
         ("OPENAI_API_KEY='a'b", 2),
+        ('$env:OPENAI_API_KEY="sk-a"', 2),
+        ('{"OPENAI_API_KEY": "sk-a"}', 2),
+        ("[default]", 2),
+        ("A\0=\0b\0", 2),
+        ("OPENAI_API_KEY", 2),
+        ("OPENAI_API_KEY=sk-\\\nabc", 3),
     ],
 )
 def test_line_of_an_env_file_that_is_no_variable_is_reported(
