@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError, to_json
 
 from api.chat.json_schema import expands_beyond, find_schema_error
@@ -43,8 +43,13 @@ class ClientTool(RequestModel):
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")] = Field(
         description="Name for the model and for the message's parts (`tool-NAME`)"
     )
-    description: str = Field(default="", max_length=4096, description="Description for the model")
-    input_schema: _Schema = Field(description="JSON Schema of the arguments object")
+    description: Annotated[str, BeforeValidator(lambda text: "" if text is None else text)] = Field(
+        default="", max_length=4096, description="Description for the model"
+    )
+    input_schema: _Schema = Field(
+        validation_alias=AliasChoices("inputSchema", "parameters"),
+        description="JSON Schema of the arguments object",
+    )
 
     def normalized(self) -> tools.ClientToolDefinition:
         return tools.ClientToolDefinition(

@@ -20,7 +20,14 @@ from pydantic import (
     model_validator,
 )
 
-from api.chat.parts.ai_sdk import OtherPart, UIStepStartPart, UITextPart, UIToolPart
+from api.chat.parts.ai_sdk import (
+    CallId,
+    OtherPart,
+    UIStepStartPart,
+    UITextPart,
+    UIToolPart,
+    number_as_text,
+)
 from api.chat.parts.ai_sdk_v4 import Invocation, ToolInvocation
 from api.chat.parts.message_fields import attachment_paths, convert_message
 from api.chat.parts.part import (
@@ -44,9 +51,8 @@ _NOT_FOR_MODELS = frozenset({"file", "reasoning"})
 
 def _message_id(value: object) -> object:
     """Return an id as text. Other values are ignored: only the last message's id is used."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else None
+    text = number_as_text(value)
+    return text if isinstance(text, str) else None
 
 
 _Content = Annotated[
@@ -114,7 +120,7 @@ class UIMessage(RequestModel):
         validation_alias=AliasChoices("tool_calls", "toolCalls"),
         description="Tool calls in OpenAI's format; the results are messages with the role `tool`",
     )
-    tool_call_id: str | None = Field(
+    tool_call_id: CallId | None = Field(
         default=None,
         validation_alias=AliasChoices("tool_call_id", "toolCallId"),
         description="In a message with the role `tool`: the call whose result is in `content`",

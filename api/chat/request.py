@@ -1,7 +1,7 @@
 """The body of `POST /chat`."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool
 from api.chat.ids import ID_PATTERN
 from api.chat.message import History, SubmittedToolResponse
+from api.chat.parts.json_values import as_text
 from api.http.body_model import FAIL_FAST, Name, RequestModel
 from shared.agents.agent_card import BUILT_IN_AGENTS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
@@ -32,6 +33,11 @@ def _no_tools(value: object) -> object:
     return None
 
 
+def _joined_texts(value: object) -> object:
+    """Return a system message that is a list of texts, as Anthropic accepts, as one text."""
+    return as_text(cast("list[object]", value)) if isinstance(value, list) else value
+
+
 class ChatRequest(RequestModel):
     id: str | None = Field(
         default=None,
@@ -48,7 +54,7 @@ class ChatRequest(RequestModel):
         description="The agent that answers, one of `GET /agents`. Default: `chat`",
         examples=[agent.name for agent in BUILT_IN_AGENTS],
     )
-    system: str | None = Field(
+    system: Annotated[str | None, BeforeValidator(_joined_texts)] = Field(
         default=None, description="A system message before `messages`", examples=["Be brief."]
     )
     tools: Annotated[_ToolNames | None, BeforeValidator(_no_tools)] = Field(

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, cast
 
 from pydantic import AliasChoices, BeforeValidator, Field, StrictBool
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from api.chat.parts.file_fields import FileName, FileUrl, MediaType
 from api.http.body_model import Nested, RequestModel, is_too_deep
@@ -23,11 +23,24 @@ def _own_metadata(value: object) -> object:
     return None if is_too_deep(value) else mamba_metadata(value)
 
 
+def number_as_text(value: object) -> object:
+    """Return an id that is a number as text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _json_text(value: object) -> object:
+    """Return an object or a list as JSON."""
+    return to_json(value).decode() if isinstance(value, dict | list) else value
+
+
+#: The id of a tool call. Some servers send numbers.
+CallId = Annotated[str, BeforeValidator(number_as_text)]
 ProviderMetadata = Annotated[dict[str, Any] | None, BeforeValidator(_own_metadata)]
 
 
 class UITextPart(RequestModel):
-    text: str
+    #: Some servers send null for a text that is empty.
+    text: Annotated[str, BeforeValidator(lambda text: "" if text is None else text)]
     provider_metadata: ProviderMetadata = None
 
     def normalized(self) -> chat_messages.Part | None:
@@ -69,14 +82,14 @@ class Approval(RequestModel):
 
 class UIToolPart(RequestModel):
     type: str
-    tool_call_id: str
+    tool_call_id: CallId
     tool_name: str | None = None
     state: str | None = None
     input: Nested = None
     #: What the model wrote if its input is not valid, or not complete.
     raw_input: Nested = None
     output: Nested = None
-    error_text: str | None = None
+    error_text: Annotated[str | None, BeforeValidator(_json_text)] = None
     approval: Approval | None = None
     call_provider_metadata: ProviderMetadata = None
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from api.chat.parts.ai_sdk import file_part, tool_part
+from api.chat.parts.ai_sdk import CallId, file_part, tool_part
 from api.chat.parts.file_fields import FileName, FileUrl, MediaType
 from api.http.body_model import Nested, RequestModel
 from shared.chat import messages
@@ -11,7 +11,7 @@ from shared.streams.tool_responses import ToolResponse
 
 class Invocation(RequestModel):
     state: Literal["partial-call", "call", "result"]
-    tool_call_id: str
+    tool_call_id: CallId
     tool_name: str
     args: Nested = None
     result: Nested = None

@@ -35,6 +35,10 @@ def _checked_source(text: str) -> str:
     return _checked_url(text if _SCHEME.match(text.lstrip()) else f"data:;base64,{text}")
 
 
+def text_url(text: str) -> str:
+    return f"data:text/plain;charset=utf-8,{quote(text)}"
+
+
 def _unwrap_data(value: object) -> object:
     """Return the URL, the base64 or the text of tagged data, as in the AI SDK 7."""
     if not isinstance(value, dict):
@@ -42,7 +46,7 @@ def _unwrap_data(value: object) -> object:
     fields = cast("dict[str, Any]", value)
     match fields:
         case {"type": "text", "text": str(text)}:
-            return f"data:text/plain;charset=utf-8,{quote(text)}"
+            return text_url(text)
         case {"type": "data" | "url" as kind}:
             return fields.get(kind)
         case _:

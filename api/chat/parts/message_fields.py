@@ -1,17 +1,21 @@
 """Converts the fields of messages of other APIs to those that `UIMessage` reads.
 
-LangChain names roles differently and wraps messages. OpenAI and assistant-ui send texts, calls and
-files beside the content. Fields that are not understood stay as they are, and are then refused.
+LangChain names roles differently and wraps messages. OpenAI, Ollama, and assistant-ui send texts,
+calls and files beside the content, and OpenAI's Responses API sends calls and reasoning as messages
+without a role. Fields that are not understood stay as they are, and are then refused.
 """
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from api.chat.parts.json_values import fields_of, items_of
 
 _Fields = dict[str, Any]
 
-#: Roles by their names in other APIs: OpenAI, LangChain, Gemini.
+#: Roles by their names in other APIs: OpenAI, LangChain, Gemini, Cohere.
 _ROLES = {
+    "bot": "assistant",
+    "chatbot": "assistant",
     "developer": "system",
     "human": "user",
     "ai": "assistant",
@@ -23,6 +27,8 @@ _TYPES = frozenset({"human", "ai", "system", "tool", "function"})
 #: Fields of OpenAI that LangChain leaves in `additional_kwargs`, besides the calls.
 _OPENAI_FIELDS = ("function_call", "refusal", "reasoning_content")
 _CALL_IDS = ("tool_call_id", "toolCallId")
+#: Reasoning beside the content: of DeepSeek and vLLM, OpenRouter, and Ollama.
+_REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
 def convert_message(value: object) -> object:
@@ -30,8 +36,7 @@ def convert_message(value: object) -> object:
     if not isinstance(value, dict):
         return value
     fields = _unwrapped(cast("_Fields", value))
-    sent: object = fields.get("role")
-    role = _ROLES.get(sent, sent) if isinstance(sent, str) else sent
+    role = _role_of(fields)
     if role == "data":  # the AI SDK 4: only for the client
         return {"role": "user", "id": fields.get("id")}
     if role == "tool":
@@ -46,17 +51,16 @@ def convert_message(value: object) -> object:
 
 def attachment_paths(value: object) -> list[str]:
     """Return the paths of the parts that `convert_message` collects from attachments."""
-    attachments = items_of(fields_of(value).get("attachments"))
-    return [
-        path
-        for index, attachment in enumerate(attachments)
-        for path in _paths_of(f"attachments[{index}]", fields_of(attachment).get("content"))
-    ]
+    return [path for path, _ in _attached_parts(fields_of(value))]
 
 
-def _paths_of(attachment: str, content: object) -> list[str]:
-    parts = items_of(content)
-    return [f"{attachment}.content[{index}]" for index in range(len(parts))] or [attachment]
+def _role_of(fields: _Fields) -> object:
+    """Return the role in the spelling of `UIMessage`."""
+    role: object = fields.get("role")
+    if not isinstance(role, str):
+        return role
+    name = role.strip().lower()
+    return _ROLES.get(name, name)
 
 
 def _unwrapped(fields: _Fields) -> _Fields:
@@ -65,9 +69,29 @@ def _unwrapped(fields: _Fields) -> _Fields:
     inner: object = fields.get("data", fields)
     if kind == "constructor":
         kind, inner = _class_kind(fields.get("id")), fields.get("kwargs")
+    if "role" not in fields and (item := _response_item(fields)) is not None:
+        return item
     if "role" in fields or not isinstance(kind, str) or not isinstance(inner, dict):
         return fields
     return {"role": kind, **cast("_Fields", inner)} if kind in _TYPES else fields
+
+
+def _response_item(fields: _Fields) -> _Fields | None:
+    """Return the message for an item of OpenAI's Responses API that has no role."""
+    match fields:
+        case {"type": "function_call", "name": name}:
+            arguments: object = fields.get("arguments")
+            call = {"id": fields.get("call_id"), "function": {"name": name, "arguments": arguments}}
+            return {"role": "assistant", "tool_calls": [call]}
+        case {"type": "function_call_output"}:
+            call_id: object = fields.get("call_id")
+            return {"role": "tool", "tool_call_id": call_id, "content": fields.get("output")}
+        case {"type": "reasoning"}:
+            summary = [fields_of(item).get("text") for item in items_of(fields.get("summary"))]
+            texts = [text for text in summary if isinstance(text, str)]
+            return {"role": "assistant", "reasoning_content": "\n\n".join(texts)}
+        case _:
+            return None
 
 
 def _class_kind(path: object) -> str | None:
@@ -80,8 +104,9 @@ def _with_tool_result(fields: _Fields) -> _Fields:
     """Make the content of a tool message a part, as in the messages of the AI SDK."""
     content: object = fields.get("content")
     ids = {key: fields[key] for key in _CALL_IDS if key in fields}
-    if not ids and fields["role"] == "function":  # its calls had no ids
-        ids = {"tool_call_id": fields.get("name")}
+    name: object = fields.get("tool_name") or fields.get("name")
+    if not ids and isinstance(name, str):  # Ollama's calls and OpenAI's functions have no ids
+        ids = {"tool_call_id": name}
     if isinstance(content, list) and not ids:
         return fields
     result: _Fields = {"type": "tool_result", "content": content, **ids}
@@ -91,9 +116,10 @@ def _with_tool_result(fields: _Fields) -> _Fields:
 
 
 def _with_texts(fields: _Fields) -> _Fields:
-    """Add `refusal` and `reasoning_content` to the content."""
+    """Add `refusal` and the reasoning to the content."""
     content: object = fields.get("content")
-    reasoning, refusal = fields.get("reasoning_content"), fields.get("refusal")
+    reasoning = next((fields[name] for name in _REASONING if fields.get(name)), None)
+    refusal = fields.get("refusal")
     added: list[object] = []
     if refusal and not content:
         added.append({"type": "refusal", "refusal": refusal})
@@ -152,20 +178,31 @@ def _id_of(call: object) -> str | None:
 
 
 def _with_attached_parts(fields: _Fields) -> _Fields:
-    """Replace assistant-ui's attachments with the parts in them."""
-    attachments: object = fields.get("attachments")
-    if not isinstance(attachments, list):
-        return fields
-    parts = [part for item in cast("list[object]", attachments) for part in _parts_of(item)]
-    return {**fields, "attachments": parts}
+    """Replace attachments with the parts in them."""
+    parts = [part for _, part in _attached_parts(fields)]
+    return {**fields, "attachments": parts} if parts else fields
 
 
-def _parts_of(attachment: object) -> list[object]:
+def _attached_parts(fields: _Fields) -> Iterator[tuple[str, object]]:
+    """Yield the parts of assistant-ui's attachments, and Ollama's and Open WebUI's files."""
+    for index, attachment in enumerate(items_of(fields.get("attachments"))):
+        yield from _parts_of(f"attachments[{index}]", attachment)
+    if fields.get("attachments") or _role_of(fields) != "user":
+        return
+    for index, image in enumerate(items_of(fields.get("images"))):
+        yield f"images[{index}]", {"type": "image", "image": image}
+    for index, file in enumerate(items_of(fields.get("files"))):
+        if fields_of(file).get("type") in ("file", "image"):
+            yield f"files[{index}]", file
+
+
+def _parts_of(path: str, attachment: object) -> Iterator[tuple[str, object]]:
     fields = fields_of(attachment)
-    parts: object = fields.get("content")
-    if not isinstance(parts, list) or not parts:
-        return [attachment]
-    return [_named(part, fields.get("name")) for part in cast("list[object]", parts)]
+    parts = items_of(fields.get("content"))
+    if not parts:
+        yield path, attachment
+    for index, part in enumerate(parts):
+        yield f"{path}.content[{index}]", _named(part, fields.get("name"))
 
 
 def _named(part: object, name: object) -> object:

@@ -3,14 +3,22 @@
 Clients that were written for these APIs send them in `content`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Discriminator, Field, Tag
 
 from api.chat.parts.ai_sdk import file_part
-from api.chat.parts.file_fields import FileName, FileSource, FileUrl, MediaType, WrappedUrl
+from api.chat.parts.file_fields import (
+    FileName,
+    FileSource,
+    FileUrl,
+    MediaType,
+    WrappedUrl,
+    text_url,
+)
+from api.chat.parts.json_values import as_text, fields_of
 from api.chat.parts.unusable import TAG_PREFIX
-from api.http.body_model import RequestModel
+from api.http.body_model import Nested, RequestModel
 from shared.chat import messages
 
 _MEDIA_TYPE = AliasChoices("mediaType", "mimeType", "mime_type")
@@ -106,15 +114,23 @@ class UrlSource(RequestModel):
         return file_part(self.url, "", filename)
 
 
+class TextSource(RequestModel):
+    type: Literal["text", "content"]
+    #: A text, or content blocks.
+    data: Nested = Field(validation_alias=AliasChoices("data", "content"))
+
+    def normalized(self, filename: str | None) -> messages.FilePart:
+        return file_part(text_url(as_text(self.data)), "", filename)
+
+
 class SourceFile(RequestModel):
     """Anthropic: `image` and `document` with a `source`."""
 
     source: Annotated[
         Annotated[Base64Source, Tag(f"{TAG_PREFIX}base64")]
-        | Annotated[UrlSource, Tag(f"{TAG_PREFIX}url")],
-        Discriminator(
-            lambda source: f"{TAG_PREFIX}url" if _has_url(source) else f"{TAG_PREFIX}base64"
-        ),
+        | Annotated[UrlSource, Tag(f"{TAG_PREFIX}url")]
+        | Annotated[TextSource, Tag(f"{TAG_PREFIX}text")],
+        Discriminator(lambda source: f"{TAG_PREFIX}{_source_kind(fields_of(source))}"),
     ]
     title: FileName = None
 
@@ -122,5 +138,7 @@ class SourceFile(RequestModel):
         return self.source.normalized(self.title)
 
 
-def _has_url(source: object) -> bool:
-    return isinstance(source, dict) and "url" in source
+def _source_kind(source: dict[str, Any]) -> str:
+    if "url" in source:
+        return "url"
+    return "text" if source.get("type") in ("text", "content") else "base64"

@@ -25,6 +25,7 @@ from api.chat.parts.model_messages import (
     UrlPart,
 )
 from api.chat.parts.separate_calls import FunctionCall, SeparateCall, SeparateResult
+from api.chat.parts.untyped_parts import typed_part
 from api.chat.parts.unusable import KEEP_FIELD_ERROR, KEEP_PART_ERROR, TAG_PREFIX
 from api.http.body_model import FAIL_FAST, max_items
 
@@ -119,18 +120,16 @@ Part = Annotated[
 ]
 
 
-def _with_text_parts(value: object) -> object:
-    """Replace texts in a list of parts, as LangChain sends them."""
+def _with_types(value: object) -> object:
     if not isinstance(value, list):
         return value
-    parts = cast("list[object]", value)
-    return [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
+    return [typed_part(part) for part in cast("list[object]", value)]
 
 
 Parts = Annotated[
     list[Part],
     FAIL_FAST,
-    BeforeValidator(_with_text_parts),
+    BeforeValidator(_with_types),
     max_items("parts"),
     KEEP_FIELD_ERROR,
 ]

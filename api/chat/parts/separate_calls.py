@@ -15,7 +15,8 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
-from api.chat.parts.ai_sdk import tool_part
+from api.chat.parts.ai_sdk import CallId, tool_part
+from api.chat.parts.json_values import fields_of
 from api.http.body_model import Nested, RequestModel
 from shared.chat import messages
 from shared.streams.tool_responses import DENIED_TEXT
@@ -24,7 +25,9 @@ from shared.streams.tool_responses import DENIED_TEXT
 class SeparateResult(RequestModel):
     """The result of a tool call: `tool-result` of the AI SDK, `tool_result` of Anthropic."""
 
-    call_id: str = Field(validation_alias=AliasChoices("tool_call_id", "toolCallId", "tool_use_id"))
+    call_id: CallId = Field(
+        validation_alias=AliasChoices("tool_call_id", "toolCallId", "tool_use_id")
+    )
     output: Nested = Field(None, description="AI SDK 5 to 7")
     result: Nested = Field(None, description="AI SDK 4")
     content: Nested = Field(None, description="OpenAI and Anthropic")
@@ -56,7 +59,7 @@ class SeparateResult(RequestModel):
 class SeparateCall(RequestModel):
     """A tool call without its result: `tool-call` of the AI SDK, `tool_use` of Anthropic."""
 
-    call_id: str = Field(validation_alias=AliasChoices("id", "toolCallId"))
+    call_id: CallId = Field(validation_alias=AliasChoices("id", "toolCallId"))
     name: str = Field(validation_alias=AliasChoices("name", "toolName"))
     arguments: Nested = Field(None, validation_alias=AliasChoices("input", "args", "arguments"))
     _result: SeparateResult | None = PrivateAttr(None)
@@ -96,7 +99,7 @@ class Function(RequestModel):
 class FunctionCall(RequestModel):
     """A tool call of OpenAI or LangChain, beside the content of its message."""
 
-    call_id: str = Field(alias="id")
+    call_id: CallId = Field(alias="id")
     function: Function = Field(validation_alias=AliasChoices("function", "custom"))
 
     @model_validator(mode="before")
@@ -107,7 +110,11 @@ class FunctionCall(RequestModel):
             return value
         fields = cast("dict[str, Any]", value)
         is_flat = "name" in fields and not fields.keys() & {"function", "custom"}
-        return {**fields, "function": fields} if is_flat else fields
+        call = {**fields, "function": fields} if is_flat else fields
+        if call.get("id") is not None:
+            return call
+        # The results of Ollama's calls, which have no ids, refer to the name of the function.
+        return {**call, "id": fields_of(call.get("function")).get("name")}
 
     def as_separate(self) -> SeparateCall:
         return SeparateCall.model_construct(

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from shared.chat.messages import FilePart, Message, ReasoningPart, TextPart
+from shared.chat.data_url import decode
+from shared.chat.messages import FilePart, Message, ReasoningPart, TextPart, ToolPart
 from shared.errors import InvalidRequest
 from tests.support.fakes.chat_requests import HI, read_body
 
-DATA = "data:image/png;base64,iVBORw0KGgo="
+PNG = "iVBORw0KGgo="
+DATA = f"data:image/png;base64,{PNG}"
 
 
 async def history(*messages: Any) -> tuple[Message, ...]:
@@ -220,3 +222,229 @@ async def test_odd_message_is_left_out_with_a_note(message: Any) -> None:
 
     assert all("eft out" in part.text for part in left_out if isinstance(part, TextPart))
     assert left_out
+
+
+def named(kind: str, **fields: Any) -> dict[str, Any]:
+    """Return a part of Gemini or Bedrock, whose only field is its type."""
+    return {kind: fields}
+
+
+IMAGE = FilePart(media_type="image/png", url=f"data:;base64,{PNG}")
+UNTYPED: dict[str, tuple[Any, Any]] = {
+    "text": ({"text": "Yes"}, TextPart(text="Yes")),
+    "Gemini image": (named("inlineData", mimeType="image/png", data=PNG), IMAGE),
+    "Gemini image in snake case": (named("inline_data", mime_type="image/png", data=PNG), IMAGE),
+    "Gemini URL": (
+        named("fileData", mimeType="image/png", fileUri="https://a.test/a.png"),
+        FilePart(media_type="image/png", url="https://a.test/a.png"),
+    ),
+    "Bedrock image": (named("image", format="png", source={"bytes": PNG}), IMAGE),
+    "Bedrock document": (
+        named("document", format="md", name="a", source={"bytes": "SGk="}),
+        FilePart(media_type="text/markdown", url="data:;base64,SGk=", filename="a"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "converted"), UNTYPED.values(), ids=UNTYPED)
+@pytest.mark.parametrize("field", ["content", "parts"])
+async def test_part_without_a_type_is_recognized(part: Any, converted: Any, field: str) -> None:
+    [message] = await history({"role": "user", field: [{"text": "Look"}, part]})
+
+    assert message.parts == (TextPart(text="Look"), converted)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"text": "Hm", "thought": True},
+        {"reasoningContent": {"reasoningText": {"text": "Hm", "signature": "s"}}},
+    ],
+)
+async def test_reasoning_without_a_type_is_recognized(part: Any) -> None:
+    _, answer, _ = await history(HI, {"role": "model", "parts": [part, {"text": "Yes"}]}, HI)
+
+    assert answer.parts == (ReasoningPart(text="Hm"), TextPart(text="Yes"))
+
+
+async def test_cache_point_of_bedrock_is_left_out() -> None:
+    [message] = await history({"role": "user", "content": [{"text": "Hi"}, {"cachePoint": {}}]})
+
+    assert message.parts == (TextPart(text="Hi"),)
+
+
+@pytest.mark.parametrize(
+    "part", [{"words": "Hi"}, {"inlineData": 1}, {"fileData": {"fileUri": "gs://a/b"}}, {}]
+)
+async def test_unknown_part_without_a_type_is_refused(part: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"messages\[0\]\.parts\[0\]"):
+        await history({"role": "user", "parts": [part, {"text": "Hi"}]})
+
+
+def model(*parts: Any) -> dict[str, Any]:
+    return {"role": "model", "parts": [*parts]}
+
+
+def assistant(*content: Any, **fields: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": [*content], **fields}
+
+
+BEDROCK_CALL = named("toolUse", toolUseId="c", name="f", input={"a": 1})
+OLLAMA_CALL = {"function": {"name": "f", "arguments": {"a": 1}}}
+ITEM_CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1}'}
+CALLS: dict[str, tuple[list[Any], str, Any]] = {
+    "Gemini": (
+        [
+            model(named("functionCall", name="f", args={"a": 1})),
+            {"role": "user", "parts": [named("functionResponse", name="f", response={"b": 2})]},
+        ],
+        "f",
+        {"b": 2},
+    ),
+    "Bedrock": (
+        [
+            assistant(BEDROCK_CALL),
+            {
+                "role": "user",
+                "content": [named("toolResult", toolUseId="c", content=[{"json": {"b": 2}}])],
+            },
+        ],
+        "c",
+        {"b": 2},
+    ),
+    "Bedrock text": (
+        [
+            assistant(BEDROCK_CALL),
+            {
+                "role": "user",
+                "content": [named("toolResult", toolUseId="c", content=[{"text": "21"}])],
+            },
+        ],
+        "c",
+        "21",
+    ),
+    "Ollama": (
+        [
+            assistant(tool_calls=[OLLAMA_CALL]),
+            {"role": "tool", "tool_name": "f", "content": "21"},
+        ],
+        "f",
+        "21",
+    ),
+    "OpenAI's items": (
+        [ITEM_CALL, {"type": "function_call_output", "call_id": "c", "output": "21"}],
+        "c",
+        "21",
+    ),
+    "ids that are numbers": (
+        [
+            assistant(tool_calls=[{**OLLAMA_CALL, "id": 7}]),
+            {"role": "tool", "tool_call_id": 7, "content": "21"},
+        ],
+        "7",
+        "21",
+    ),
+}
+
+
+@pytest.mark.parametrize(("messages", "call_id", "output"), CALLS.values(), ids=CALLS)
+async def test_call_of_another_api_has_its_result(
+    messages: list[Any], call_id: str, output: Any
+) -> None:
+    _, answer, question = await history(HI, *messages, HI)
+
+    call = ToolPart(tool_call_id=call_id, tool_name="f", input={"a": 1}, output=output)
+    assert answer == Message(role="assistant", parts=(call,))
+    assert question.role == "user"
+
+
+async def test_failed_result_of_bedrock_is_an_error() -> None:
+    result = named("toolResult", toolUseId="c", content=[{"text": "No"}], status="error")
+
+    _, answer = await history(HI, assistant(BEDROCK_CALL), {"role": "user", "content": [result]})
+    [call] = answer.parts
+    assert isinstance(call, ToolPart)
+    assert call.error_text == "No"
+
+
+async def test_results_of_equal_calls_without_ids_keep_their_order() -> None:
+    answer = assistant(tool_calls=[OLLAMA_CALL, OLLAMA_CALL])
+    results = [{"role": "tool", "tool_name": "f", "content": text} for text in "ab"]
+
+    _, converted, _ = await history(HI, answer, *results, HI)
+    assert [part.output for part in converted.parts if isinstance(part, ToolPart)] == ["a", "b"]
+
+
+async def test_reasoning_item_of_openai_is_reasoning() -> None:
+    summary = [{"type": "summary_text", "text": "Hm"}]
+    encrypted: dict[str, Any] = {"type": "reasoning", "summary": [], "encrypted_content": "x"}
+
+    messages = await history(HI, {"type": "reasoning", "summary": summary}, encrypted, HI)
+    assert [message.parts for message in messages[1:-1]] == [(ReasoningPart(text="Hm"),)]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "thinking"])
+async def test_reasoning_in_any_field_is_kept(field: str) -> None:
+    _, answer, _ = await history(HI, {"role": "assistant", "content": "Yes", field: "Hm"}, HI)
+
+    assert ReasoningPart(text="Hm") in answer.parts
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"images": [PNG]},
+        {"images": [DATA]},
+        {"files": [{"type": "image", "url": DATA}]},
+        {"files": ["name.png", {"type": "image", "url": DATA}]},
+    ],
+)
+async def test_files_beside_the_content_are_used(files: Any) -> None:
+    [message] = await history({**HI, **files})
+
+    text, file = message.parts
+    assert text == TextPart(text="Hi")
+    assert isinstance(file, FilePart)
+    assert file.url.endswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("files", "path"),
+    [
+        ({"images": [PNG, "!"]}, "messages[0].images[1].image"),
+        ({"files": ["a", {"type": "file", "id": "1"}]}, "messages[0].files[1].url"),
+    ],
+)
+async def test_unusable_file_beside_the_content_is_refused(files: Any, path: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await history({**HI, **files})
+    assert caught.value.field == path
+
+
+SOURCES: list[Any] = [
+    {"type": "text", "media_type": "text/plain", "data": "The sky"},
+    {"type": "content", "content": "The sky"},
+    {"type": "content", "content": [{"type": "text", "text": "The sky"}]},
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+async def test_text_document_of_anthropic_is_a_file(source: Any) -> None:
+    part = {"type": "document", "source": source, "title": "Sky"}
+
+    [message] = await history({"role": "user", "content": [part]})
+    [file] = message.parts
+    assert isinstance(file, FilePart)
+    assert (file.filename, decode(file.url)) == ("Sky", b"The sky")
+
+
+@pytest.mark.parametrize("system", ["A\n\nB", ["A", "B"], [{"type": "text", "text": "A\n\nB"}]])
+async def test_system_message_beside_the_messages_may_be_a_list(system: Any) -> None:
+    first, _ = (await read_body({"system": system, "messages": [HI]})).history()
+
+    assert first == Message(role="system", parts=(TextPart(text="A\n\nB"),))
+
+
+@pytest.mark.parametrize("role", ["USER", "User ", "human"])
+async def test_casing_of_a_role_does_not_matter(role: str) -> None:
+    assert await history({"role": role, "content": "Hi"}) == await history(HI)

@@ -73,7 +73,7 @@ UNUSABLE: dict[str, tuple[Any, type[InvalidRequest], str, str]] = {
         "“file”",
     ),
     "unknown type": ({"type": "hologram"}, InvalidRequest, "parts[1]", "“hologram”"),
-    "no type": ({"text": "Hi"}, InvalidRequest, "parts[1]", "a part"),
+    "no type": ({"words": "Hi"}, InvalidRequest, "parts[1]", "a part"),
     "no object": (7, InvalidRequest, "parts[1]", "a part"),
     "text that is none": ({"type": "text", "text": 1}, InvalidRequest, "parts[1].text", "“text”"),
     "call without an id": (

@@ -303,7 +303,7 @@ INVALID_BODIES: list[tuple[Any, str | None]] = [
     (body_with_part({}), "messages[0].parts[1]"),
     (body_with_part(1), "messages[0].parts[1]"),
     (body_with_part({"type": "tool-f"}), "messages[0].parts[1].toolCallId"),
-    (body_with_part({"type": "tool-f", "toolCallId": 1}), "messages[0].parts[1].toolCallId"),
+    (body_with_part({"type": "tool-f", "toolCallId": True}), "messages[0].parts[1].toolCallId"),
     (
         body_with_part({**CALL, "approval": {"approved": "?"}}),
         "messages[0].parts[1].approval.approved",

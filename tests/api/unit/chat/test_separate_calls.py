@@ -310,13 +310,16 @@ UNPAIRED: dict[str, tuple[Any, str]] = {
     "result without an id": ({"role": "tool", "content": "21"}, "Field required"),
     "text of a tool": (tool(text("21")), "only contain tool results"),
     "call of the user": (user(anthropic_call()), "not in a message of the assistant"),
-    "call without an id": (openai_calls({"function": {"name": "f"}}), "Field required"),
+    "call without an id": (openai_calls({"function": {"name": "f"}}), "“f” has no result"),
     "call without a name": (openai_calls({"id": "a", "function": {}}), "Field required"),
-    "flat call without an id": (openai_calls({"type": "tool_call", "name": "f"}), "“tool_call”"),
+    "flat call without an id": (
+        openai_calls({"type": "tool_call", "name": "f"}),
+        "“f” has no result",
+    ),
     "approval": (tool({"type": "tool-approval-response", "approvalId": "p"}), "not supported"),
     "calls that are no list": ({"role": "assistant", "tool_calls": {}}, "list"),
     "function message": ({"role": "function", "name": "f", "content": "21"}, "No earlier"),
-    "id that is no text": ({"role": "tool", "tool_call_id": 1, "content": "21"}, "string"),
+    "id that is no text": ({"role": "tool", "tool_call_id": [1], "content": "21"}, "string"),
 }
 
 

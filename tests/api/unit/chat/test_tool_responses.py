@@ -93,6 +93,14 @@ def doubling(ref: str, *, at: str = "$defs") -> dict[str, Any]:
     return {**twice(0), at: {**{str(n): twice(n + 1) for n in range(20)}, "20": {}}}
 
 
+async def test_client_tool_may_have_the_fields_of_openai() -> None:
+    tool = {"name": "locate", "description": None, "parameters": {"type": "object"}}
+
+    chat = await read_body({**MESSAGE, "clientTools": [tool]})
+    usual = await read_body({**MESSAGE, "clientTools": [client_tool()]})
+    assert chat.client_tools == usual.client_tools
+
+
 async def test_client_tool_schema_may_have_recursive_definitions() -> None:
     pair = {"properties": {"left": {"$ref": "#/$defs/tree"}, "right": {"$ref": "#/$defs/tree"}}}
     schema = {"properties": {"tree": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": pair}}
