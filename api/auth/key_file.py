@@ -16,7 +16,9 @@ _CHECK_INTERVAL_SECONDS = 2.0
 
 
 class KeyFile:
-    """Checks the file for changes every 2 seconds. If it becomes unreadable, the old key stays.
+    """A public key. The file is checked for changes every 2 seconds.
+
+    If it becomes unreadable, the old key stays in use.
 
     Raises:
         ValueError, OSError: if the file cannot be read initially.

@@ -30,7 +30,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class UnusableKeySetError(Exception):
-    """The reason, and the response that was received, for the log."""
+    """The response of a key-set URL is unusable. Its fields are for the log."""
 
     def __init__(
         self, reason: str, url: str, status: int | None = None, content_type: str | None = None

@@ -1,1 +1,4 @@
-"""Chat requests: models, validation, and admission."""
+"""Requests that need an answer: parsing, validation, creation of runs, continuation, titles.
+
+The routes are in `api/routes/`, the responses in `api/streaming/`.
+"""

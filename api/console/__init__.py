@@ -1,1 +1,1 @@
-"""The operator console: its page and the endpoints under `/ops` that it uses."""
+"""The operator console: its page and the routes under `/ops` that it uses."""

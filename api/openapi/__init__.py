@@ -1,4 +1,4 @@
 """The OpenAPI document and the pages that show it.
 
-The model of chat requests is in `api/chat/`, others are with their routes.
+The body of chat requests is defined in `api/chat/`, other bodies beside their routes.
 """

@@ -46,7 +46,7 @@ async def take_title(redis: Redis, owner: str, limits: LimitSettings) -> RateLim
 
 
 class RunRate:
-    """The bucket for runs, for requests that cost as much as a run although they start none."""
+    """The rate limit of runs, for requests that cost as much as a run but start none."""
 
     def __init__(self, redis: Redis, live: LiveSettings) -> None:
         self._redis = redis

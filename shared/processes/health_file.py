@@ -24,7 +24,7 @@ REDIS_LOST_SECONDS = 60.0
 
 
 class HealthFile:
-    """Use one per process. Its content is three numbers, of which two are monotonic times."""
+    """The health file of a process. It has three numbers, of which two are monotonic times."""
 
     def __init__(self, role: Role) -> None:
         self._folder = _folder(role)

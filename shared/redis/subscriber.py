@@ -35,7 +35,7 @@ class Subscriptions(Protocol):
 
 
 class Subscriber(BackgroundTask):
-    """Stays connected, and reconnects, until its async context is left."""
+    """Receives publications over one connection. Reconnects until its async context is left."""
 
     #: Kinds of pushed messages: a publication, the start and the end of a subscription.
     KINDS = (b"message", b"subscribe", b"unsubscribe")

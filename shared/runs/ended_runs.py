@@ -12,7 +12,7 @@ _MAX_FAILED = 200
 
 
 class EndedRuns:
-    """Stores run ids. They are retained as long as the runs, `retention` seconds."""
+    """Stores the ids of ended runs for `retention` seconds, like the runs themselves."""
 
     def __init__(self, redis: Redis, *, retention: float) -> None:
         self._redis = redis

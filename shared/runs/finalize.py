@@ -69,7 +69,7 @@ class RunEnding:
 class RunFinalizer:
     """Ends runs and records their end in the log, the metrics and the list of failed runs.
 
-    With a `queue`, it also removes the job. A worker removes the job that it holds by itself.
+    With a `queue`, it also removes the job. Without one, the worker that holds the job removes it.
     """
 
     def __init__(

@@ -35,7 +35,10 @@ _BUILD_SECONDS = 60
 
 
 class AgentRegistry:
-    """Use as an async context manager. It closes the resources that the agents opened."""
+    """The agents of this worker. Use it as an async context manager.
+
+    On exit, it closes the resources that the agents opened.
+    """
 
     def __init__(self, live: LiveSettings, models: ModelRegistry) -> None:
         self._live = live

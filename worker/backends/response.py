@@ -23,7 +23,10 @@ class ModelResponse:
 
 @dataclass(frozen=True)
 class StreamChunk:
-    """The last chunk of a stream `is_final`. It has the finish reason and the reported usage."""
+    """A piece of a streamed response.
+
+    The last one has `is_final` set, the finish reason, and the usage that the model reported.
+    """
 
     content: str = ""
     tool_calls: list[ToolCall] | None = None

@@ -39,7 +39,7 @@ _SETTINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one step found. `setting` is the field of the profile that should help."""
+    """The result of one step. `setting` is the field of the profile that should help."""
 
     step: str
     passed: bool

@@ -55,7 +55,7 @@ class SearchHit(NamedTuple):
 
 
 class NotesIndex:
-    """Use as an async context manager."""
+    """The full-text index of a folder of notes. Use it as an async context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()

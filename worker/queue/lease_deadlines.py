@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 
 class LeaseDeadlines:
-    """A deadline per job. It counts from the moment before a claim or renewal was sent.
+    """A deadline for each job.
 
-    So it is never later than the expiry in Redis.
+    It counts from the moment before a claim or renewal was sent, so it is never later than the
+    expiry in Redis.
     """
 
     def __init__(self, lease_seconds: float) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class ControlFlow(NamedTuple):
-    """Kinds of nodes of one grammar."""
+    """The kinds of syntax nodes of one language that determine the complexity of a function."""
 
     #: Named functions, and anonymous functions that are commonly as long as named ones. Shorter
     #: closures belong to the function around them.

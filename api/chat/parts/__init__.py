@@ -1,1 +1,1 @@
-"""The parts of messages: those of the AI SDK 4 to 7, and of the APIs that clients copy."""
+"""The parts of messages, in the formats of the AI SDK 4 to 7, OpenAI, Anthropic and LangChain."""

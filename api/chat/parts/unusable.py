@@ -23,7 +23,7 @@ _NAME_CHARS = 100
 
 
 class UnusablePart(BaseModel):
-    """Stands for a part, for all parts of a field, or for a message."""
+    """Replaces a part, all parts of a field, or a message that models cannot receive."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -37,11 +37,11 @@ _BLANK = b" \t\r\n\v\f\xef\xbb\xbf"
 
 
 class AnswerDecoder:
-    """Accepts what servers send in place of OpenAI's stream, for the SDK's `AsyncStream`.
+    """Decodes responses for the SDK's `AsyncStream`, including those that differ from OpenAI's.
 
-    That is a whole completion, one JSON chunk per line, events without blank lines between them,
-    and errors in any form. Raises an error if the stream ends early, which the SDK treats as a
-    complete answer.
+    Servers also send a whole completion, one JSON chunk per line, events without blank lines
+    between them, and errors in any form. Raises an error if the stream ends early, which the SDK
+    treats as a complete answer.
     """
 
     def __init__(self, content_type: str | None = None) -> None:

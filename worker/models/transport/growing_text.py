@@ -50,7 +50,8 @@ class GrowingText:
 class JsonChecker:
     """Checks whether growing texts are complete JSON objects.
 
-    The characters that it parses in vain are limited. Beyond that, texts count as incomplete.
+    It limits the characters of texts that turn out to be incomplete. Beyond the limit, it parses
+    no more, and every text counts as incomplete.
     """
 
     def __init__(self) -> None:

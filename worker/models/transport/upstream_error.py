@@ -30,7 +30,7 @@ _MAX_CHARS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class UpstreamError:
-    """What a model server's error means. All texts are identifiers."""
+    """The meaning of a model server's error. It contains no text of the server."""
 
     status: int | None = None
     code: str | None = None
