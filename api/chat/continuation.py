@@ -64,20 +64,20 @@ class ContinuationResolver:
         if chat.messages[-1].role != "assistant":
             return None
         submitted = chat.tool_responses()
-        decisive = _decisive(chat, submitted)
+        from_client = _from_client(chat, submitted)
         run_id = await self._chats.newest_run(owner, chat.id) if chat.id else None
         run = await self._runs.get(run_id) if run_id else None
-        if not decisive and (run is None or run.message_id != chat.continued_message_id):
+        if not from_client and (run is None or run.message_id != chat.continued_message_id):
             return None
         entries = []
         if run is not None and _may_continue(run):
             await self._rate.check(owner)
             entries = await read_runs(self._stream, (*run.continues, run.id))
         if run is None or entries is None:
-            return _raise_if_any(decisive, ToolCallsExpired)
+            return _raise_if_any(from_client, ToolCallsExpired)
         transcript = await fold(entries)
         if not transcript.pending:
-            return _raise_if_any(decisive, ToolCallNotPending)
+            return _raise_if_any(from_client, ToolCallNotPending)
         responses = _match_pending_calls(transcript, submitted, chat.messages[-1].path)
         return Continuation(run, responses, len(transcript.steps))
 
@@ -93,19 +93,19 @@ def _may_continue(run: Run) -> bool:
     return run.state is RunState.SUCCEEDED or never_started
 
 
-def _decisive(
+def _from_client(
     chat: ChatRequest, submitted: Sequence[SubmittedToolResponse]
 ) -> list[SubmittedToolResponse]:
-    """Return the tool responses that cannot be copies of server-side results."""
+    """Return the responses that only a client can give. Others may be results of the server."""
     client_tools = {tool.name for tool in chat.client_tools or ()}
     return [s for s in submitted if s.response.approved is not None or s.tool_name in client_tools]
 
 
 def _raise_if_any(
-    decisive: Sequence[SubmittedToolResponse], error: type[ToolCallNotPending | ToolCallsExpired]
+    responses: Sequence[SubmittedToolResponse], error: type[ToolCallNotPending | ToolCallsExpired]
 ) -> None:
-    if decisive:
-        raise error(field=decisive[0].field_path)
+    if responses:
+        raise error(field=responses[0].field_path)
 
 
 def _match_pending_calls(
@@ -115,8 +115,8 @@ def _match_pending_calls(
     pending = {call.id: call for call in transcript.pending}
     known = {part.id for part in transcript.parts if isinstance(part, TranscriptToolCall)}
     for item in submitted:
-        decides = item.response.approved is not None
-        if item.call_id not in pending and (decides or item.call_id not in known):
+        is_decision = item.response.approved is not None
+        if item.call_id not in pending and (is_decision or item.call_id not in known):
             raise ToolCallNotPending(field=item.field_path)
     responses = {item.call_id: item.response for item in submitted if item.call_id in pending}
     for call in pending.values():

@@ -1,4 +1,4 @@
-"""Endpoints of the console, for operators and the console's own page only.
+"""The routes of the console, for operators and the console's own page only.
 
 They are not in the OpenAPI document, because they change together with the page.
 """

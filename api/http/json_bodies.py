@@ -1,4 +1,4 @@
-"""Rejects request bodies that are declared as something else than JSON.
+"""Rejects request bodies that are declared as something other than JSON.
 
 A page of any site can send `text/plain`, or a body without a content type, to any server. For JSON,
 the browser first requires permission from the server (CORS). Bodies without a content type are

@@ -1,4 +1,4 @@
-"""Ending runs whose job is gone, when a client or a new request comes across them."""
+"""Ending runs whose job is gone, when a client follows them or a new request finds them."""
 
 import asyncio
 

@@ -12,6 +12,8 @@ RETRY_AFTER = 5
 
 
 class StreamSlots:
+    """Counts the open streams of each owner in this process."""
+
     def __init__(self, live: LiveSettings) -> None:
         self._live = live
         self._open: Counter[str] = Counter()

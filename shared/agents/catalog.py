@@ -23,6 +23,8 @@ _REMOVED_MS = 10_000
 
 
 class AgentCatalog:
+    """The cards in the catalog. Workers publish and withdraw them; the API reads them."""
+
     def __init__(self, redis: Redis, *, live_ttl: float) -> None:
         self._redis = redis
         self._ttl_ms = int(live_ttl * 1000)

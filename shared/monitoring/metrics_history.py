@@ -61,6 +61,8 @@ class CounterBaseline(BaseModel):
 
 
 class MetricsHistory:
+    """The samples in Redis, and the election of the process that adds the next one."""
+
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)

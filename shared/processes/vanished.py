@@ -42,6 +42,8 @@ class VanishedWorker(BaseModel):
 
 
 class VanishedWorkers:
+    """Detects workers that vanish, and counts each of them once."""
+
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 

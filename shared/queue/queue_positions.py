@@ -19,6 +19,8 @@ class QueuePosition(NamedTuple):
 
 
 class QueuePositions:
+    """Reads the positions of jobs."""
+
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 

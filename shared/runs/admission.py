@@ -1,8 +1,8 @@
 """Admission: accepts or refuses a run in one atomic step.
 
 One script checks the limits, makes the run the chat's newest, queues its job, and wakes a worker. A
-refused run leaves no trace. The script is idempotent: a run that has its hash is already admitted.
-`shared/runs/split_admission.py` handles runs on other servers than the queue.
+refused run leaves no trace. The script is idempotent: if the run's hash exists, the run has already
+been admitted. `shared/runs/split_admission.py` handles runs on other servers than the queue's.
 
 Checks run in this order; the first one that fails decides the response: the idempotency key, the
 chat's live run, the owner's rate, the owner's live runs, the owner's bytes, the queue depth, and
@@ -77,6 +77,8 @@ class Occupied:
 
 
 class Admission:
+    """Admission in one step, because runs and queue are on the same server."""
+
     def __init__(self, redis: Redis, *, live_ttl: float) -> None:
         self._redis = redis
         self._ttl_ms = int(live_ttl * 1000)
@@ -90,7 +92,7 @@ class Admission:
         supersede: bool = False,
         idempotency: Idempotency | None = None,
     ) -> Admitted | Occupied | NotNewest:
-        """Admit a run. Extends the retention of the runs that it continues to its own.
+        """Admit a run. Extends the retention of the continued runs to that of the new run.
 
         Raises:
             RateLimited: if the owner has started too many runs.

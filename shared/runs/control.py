@@ -29,6 +29,8 @@ _STOP_SECONDS = 5.0
 
 
 class RunControl:
+    """Sends commands, and waits for their effect. Ends a run if its worker does not respond."""
+
     def __init__(
         self,
         *,

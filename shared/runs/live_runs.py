@@ -25,6 +25,8 @@ class LiveRun(NamedTuple):
 
 
 class LiveRuns:
+    """Reads the live runs of queues."""
+
     def __init__(self, redis: Redis, runs: RunStore) -> None:
         self._redis = redis
         self._runs = runs

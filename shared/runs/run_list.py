@@ -54,6 +54,8 @@ class FoundRuns:
 
 
 class RunList:
+    """Finds runs that match a filter."""
+
     def __init__(self, redis: Redis, runs: RunStore, ended: EndedRuns) -> None:
         self._redis = redis
         self._runs = runs

@@ -1,4 +1,4 @@
-"""Admission for split storage: the runs are on other servers than the queue, such as a cluster.
+"""Admission for split storage: the runs are on other servers than the queue's, such as a cluster.
 
 One script on the queue's node decides and queues the job in the same step, so every admitted run
 has a job. The run is stored first, once the script has no objection, and deleted if the script
@@ -29,6 +29,8 @@ _MARK_MS = 120_000
 
 
 class SplitAdmission(Admission):
+    """Admission in several steps, because runs and queue are on different servers."""
+
     def __init__(
         self, redis: Redis, runs: RunStore, memory: StreamMemory, *, live_ttl: float
     ) -> None:

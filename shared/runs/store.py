@@ -13,6 +13,8 @@ from shared.streams.run_state import RunState
 
 
 class RunStore:
+    """Creates, reads and changes the hashes of runs."""
+
     def __init__(self, redis: Redis, *, live_ttl: float) -> None:
         self._redis = redis
         self._live_ttl_ms = int(live_ttl * 1000)

@@ -11,6 +11,8 @@ log = structlog.stdlib.get_logger()
 
 
 class LiveSettings:
+    """The current settings (`now`), and listeners that are called after a change."""
+
     def __init__(self, settings: Settings) -> None:
         self.now = settings
         self._listeners: list[Callable[[Settings], None]] = []

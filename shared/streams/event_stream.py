@@ -26,6 +26,8 @@ PAGE_SIZE = 1000
 
 
 class Entry(NamedTuple):
+    """One event in a stream, as the bytes that clients receive."""
+
     attempt: int
     offset: int
     data: bytes

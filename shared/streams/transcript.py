@@ -103,6 +103,8 @@ class TranscriptStep:
 
 @dataclass(slots=True)
 class Transcript:
+    """The steps of an answer so far, and which of their parts are still open."""
+
     steps: list[TranscriptStep] = field(default_factory=list[TranscriptStep])
     #: Number of parts that come from earlier runs.
     earlier_parts: int = 0

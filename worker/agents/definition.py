@@ -44,6 +44,8 @@ AgentBuilder = Callable[[AgentContext], AnyAgent | Awaitable[AnyAgent]]
 
 @dataclass(frozen=True, slots=True)
 class AgentDefinition:
+    """A named agent: how to build it, and its limits, retries and queue."""
+
     name: str
     build: AgentBuilder
     description: str = ""

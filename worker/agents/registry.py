@@ -1,4 +1,4 @@
-"""The agents of this worker. It builds them at startup; file agents again when the file changes."""
+"""The agents of this worker. File agents are built again when the file changes."""
 
 import asyncio
 from collections.abc import Iterable, Sequence

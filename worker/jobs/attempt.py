@@ -65,6 +65,8 @@ class TakenOverRun:
 
 
 class Attempt:
+    """An attempt that has taken over its run. `finish`, `fail`, `abort` and `hand_over` end it."""
+
     def __init__(self, services: RunServices, execution: Execution, found: TakenOverRun) -> None:
         running_run, takeover = execution.running_run, found.takeover
         self.job = execution.job

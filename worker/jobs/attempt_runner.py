@@ -29,6 +29,8 @@ _HAND_OVER_SECONDS = 3.0
 
 
 class AttemptRunner:
+    """Runs single attempts."""
+
     def __init__(
         self, services: RunServices, settings: Callable[[], RunSettings], retries: RetryPolicy
     ) -> None:

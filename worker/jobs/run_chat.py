@@ -39,6 +39,8 @@ class AgentLookup(Protocol):
 
 
 class ChatRunner:
+    """Runs the job `run_chat`: attempts of one run, until this worker is done with it."""
+
     def __init__(
         self,
         services: RunServices,

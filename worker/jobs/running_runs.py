@@ -28,6 +28,8 @@ class RunningRun:
 
 
 class RunningRuns:
+    """The runs that this process executes."""
+
     def __init__(self) -> None:
         self._runs: dict[str, RunningRun] = {}
 

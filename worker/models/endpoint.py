@@ -34,7 +34,7 @@ _NO_CHAT_REASONS: frozenset[Reason] = frozenset(
 class Endpoint:
     """One server, used with one key.
 
-    Time-outs are in seconds. `timeout` limits the silence on a connection; None is no limit.
+    Timeouts are in seconds. `timeout` limits the silence on a connection; None is no limit.
     """
 
     def __init__(

@@ -28,6 +28,8 @@ log = structlog.stdlib.get_logger()
 
 
 class HealthProbe(BackgroundTask):
+    """Checks the endpoints at intervals while this worker is the leader."""
+
     def __init__(self, redis: Redis, live: LiveSettings, worker_id: str) -> None:
         self._redis = redis
         self._live = live

@@ -28,7 +28,7 @@ def open_client(
     timeout: float | None,
     connect_timeout: float,
 ) -> AsyncOpenAI:
-    """Time-outs are in seconds. `timeout` limits the silence on an open connection.
+    """Timeouts are in seconds. `timeout` limits the silence on an open connection.
 
     The query of `base_url`, such as Azure's `api-version`, is sent with each request.
     """

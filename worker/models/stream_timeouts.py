@@ -1,4 +1,4 @@
-"""Time-outs for a model's stream: for the first token, and for silence after it.
+"""Timeouts for a model's stream: for the first token, and for silence after it.
 
 Only the model's events count, not an endpoint's keep-alive comments. The time that the consumer
 spends between two events does not count.

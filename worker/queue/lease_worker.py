@@ -4,8 +4,9 @@ It adds to arq:
 
 - Claims: one round trip takes due jobs and moves their score into the future by the lease, so jobs
   in progress are never ahead of waiting ones. Plain arq keeps jobs in progress at the front of the
-  queue and reads only its first `max(100, 5 * max_jobs)` jobs, so that many block all others. A
-  worker that already has its share of all jobs takes one at a time, so bursts spread evenly.
+  queue and reads only its first `max(100, 5 * max_jobs)` jobs, so as many long jobs block all
+  others. A worker that already has its share of all jobs takes one at a time, so bursts spread
+  evenly.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
 - Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds. A
   worker that cannot renew a lease until it expires stops the job.

@@ -1,6 +1,6 @@
 """Repeats a failed test if the machine was paused during it.
 
-A virtual machine may be suspended for minutes. Time-outs and leases then end without a defect, and
+A virtual machine may be suspended for minutes. Timeouts and leases then end without a defect, and
 a failure proves nothing. A test that fails without a pause is not repeated.
 """
 

@@ -1,4 +1,4 @@
-"""Converts an earlier answer to an assistant message, with what its server needs to get back.
+"""Converts an earlier answer to an assistant message, with the fields that its server needs.
 
 Reasoning is sent in the field it came in. Reasoning of another provider is left out, unless the
 profile names a field for it, because no field is known that the server accepts.

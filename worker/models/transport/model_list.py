@@ -1,4 +1,4 @@
-"""Reads a server's list of models, which may be anything."""
+"""Reads a server's list of models, which may have any form."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

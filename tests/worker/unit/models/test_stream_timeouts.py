@@ -1,4 +1,4 @@
-"""Time-outs of a model's stream, which do not limit the stream's consumer."""
+"""Timeouts of a model's stream, which do not limit the stream's consumer."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
