@@ -20,6 +20,7 @@ from worker.review.extract.blocks import (
     normalize_lines,
 )
 from worker.review.extract.language_guess import guess_language
+from worker.review.extract.prose import code_in_prose
 from worker.review.extract.unified_diff import Hunk, is_diff
 from worker.review.language import Language, language_by_name, language_by_path
 from worker.review.source import Fragment, ReviewSource
@@ -62,14 +63,15 @@ class SourceExtractor:
         self._left_out[reason] += count
 
     def add_text(self, text: str) -> None:
-        """Add the fenced blocks and the diffs of a text. A text may also be code itself."""
+        """Add the fenced blocks and the diffs of a text, or else the code between its prose."""
         text = self._searched(text)
         found = False
         for code in self._limited(find_code(text), "blocks", "message"):
             found = True
             self._add(code)
-        if not found and (language := guess_language(text)):
-            self._add_block(Block(language.name, text))
+        if not found:
+            for language, code in self._limited(code_in_prose(text), "blocks", "message"):
+                self._add_block(Block(language.name, code))
 
     def add_file(self, path: str, text: str) -> None:
         """Add a file. The content of a `.diff` or `.patch` file is added as a diff."""

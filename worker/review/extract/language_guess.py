@@ -207,6 +207,9 @@ _DIALECTS = {"typescript": "javascript", "cpp": "c"}
 _MIN_SHARE = 0.3
 #: A text in these formats consists of typical lines.
 _STRICT = {"css": 0.7, "json": 0.9, "yaml": 0.9}
+#: Texts that say nothing about the language.
+_DOCSTRING = re.compile(r"(\"{3}|'{3}).*?\1", re.DOTALL)
+_COMMENT = re.compile(r"#\s|//(?! SPDX)|/\*|\*[/\s]|--\s")
 _SHEBANG = re.compile(r"#!.*?\b(?P<name>python|node|ruby|php|bash|zsh|sh|lua)[\d.]*\b")
 
 
@@ -215,10 +218,10 @@ def guess_language(text: str) -> Language | None:
 
     The text must contain lines that are typical of the language, and its grammar must accept it.
     """
-    text = dedent(text[:_MAX_CHARS] if len(text) <= _MAX_CHARS else _first_lines(text))
+    text = _examined(text)
     if shebang := _SHEBANG.match(text):
         return language_by_name(shebang["name"])
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    lines = _code_lines(text)
     scores = {name: _score(name, lines) for name in _PATTERNS}
     for dialect, general in _DIALECTS.items():
         if scores[dialect]:
@@ -229,6 +232,22 @@ def guess_language(text: str) -> Language | None:
         if score >= _STRICT.get(name, 0) and _is_accepted(text, name):
             return language_by_name(name)
     return None
+
+
+def is_valid(text: str, language: Language) -> bool:
+    """Return whether the language's grammar accepts the text without any error."""
+    root = SgRoot(_examined(text), language.name).root()
+    return not root.find_all(kind="ERROR")
+
+
+def _examined(text: str) -> str:
+    return dedent(text if len(text) <= _MAX_CHARS else _first_lines(text))
+
+
+def _code_lines(text: str) -> list[str]:
+    """Return the lines that are neither blank nor comments."""
+    lines = [line.strip() for line in _DOCSTRING.sub("", text).split("\n")]
+    return [line for line in lines if line and not _COMMENT.match(line)]
 
 
 def _first_lines(text: str) -> str:
