@@ -48,7 +48,7 @@ def test_indented_code_directly_after_prose_is_reviewed() -> None:
 
 
 def test_short_code_in_long_prose_is_reviewed() -> None:
-    prose = "I have a question about my program, and nobody could answer it so far.\n" * 20
+    prose = "I have a question about my program, and it has no answer so far.\n" * 20
     code = "import os\nos.system(input())\n"
 
     assert found_in(f"{prose}\n{indented(code)}\n{prose}") == [("python", code)]
