@@ -351,7 +351,7 @@ SCENARIOS: dict[str, Callable[[RunChatHarness], Awaitable[None]]] = {
     "steps without end": lambda harness: harness.run([{0: DeltaToolCall("nothing", "{}")}]),
     "stop": _stopped,
     "stop at its end": _stopped_at_its_end,
-    "hand-over at its end": _handed_over_at_its_end,
+    "handover at its end": _handed_over_at_its_end,
     "two workers": _raced,
     "two who close": _closed_by_two,
     "unreadable": lambda harness: harness.runner([])({"job_id": RUN}, {}),
