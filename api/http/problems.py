@@ -1,5 +1,6 @@
 """Problem responses (RFC 9457), and the only mapping from errors to HTTP statuses."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -240,8 +241,9 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:  # noq
 
 
 class ProblemMiddleware:
-    """Responds 500 to unexpected errors.
+    """Responds 500 to unexpected errors, and 503 to requests that the server cancels.
 
+    uvicorn cancels requests that outlast its shutdown, and would respond with a plain text.
     Logs the error's type and place without its message, which may contain prompts.
     """
 
@@ -258,6 +260,10 @@ class ProblemMiddleware:
 
         try:
             await self._app(scope, receive, tracking_send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http" or started:
+                raise
+            await refusal_response(scope, Unavailable())(scope, receive, send)
         except Exception as error:
             if scope["type"] != "http":
                 raise

@@ -1,5 +1,6 @@
 """Redis restarts during runs, and the other processes recover without a restart."""
 
+import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -122,6 +123,31 @@ async def test_worker_exits_in_time_without_redis(
         worker.send(signal.SIGTERM)
 
         assert await worker.ended(seconds=15) == 0
+
+
+async def test_request_that_outlasts_the_shutdown_receives_503(
+    durable: System, sse: SseClient, name: str
+) -> None:
+    settings = {"MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS": "1", "MAMBA_LOGGING__INCLUDE_BODY": "true"}
+    api = Api(durable.valkey.url, settings)
+
+    async def has_received_the_request() -> bool:
+        return '"request.body"' in api.output
+
+    await start_all(api)
+    try:
+        durable.valkey.send(signal.SIGSTOP)
+        asking = asyncio.create_task(sse.post(f"{api.url}/chat", name))
+        await until(has_received_the_request)
+
+        api.send(signal.SIGTERM)
+
+        refusal = await asking
+        assert (refusal.status_code, refusal.json()["code"]) == (503, "unavailable")
+        assert refusal.headers["content-type"] == "application/problem+json"
+    finally:
+        durable.valkey.send(signal.SIGCONT)
+        await kill_process(api)
 
 
 async def test_nearly_full_redis_refuses_chats_and_ends_running_ones(

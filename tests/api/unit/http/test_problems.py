@@ -1,5 +1,6 @@
 """Every error becomes a problem response with its status."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx
@@ -42,7 +43,7 @@ class FailingApp:
     """An application whose route raises `error`."""
 
     def __init__(self) -> None:
-        self.error: Exception = errors.NotFound()
+        self.error: BaseException = errors.NotFound()
         self.app = FastAPI(
             middleware=[Middleware(RequestIdMiddleware), Middleware(problems.ProblemMiddleware)]
         )
@@ -89,6 +90,16 @@ async def test_each_error_is_a_problem_with_its_status(
     assert (problem["type"], problem["request_id"]) == ("about:blank", "mine")
     assert problem["title"] != "Error"
     assert "secret" not in response.text
+
+
+async def test_cancelled_request_receives_503(
+    failing_app: FailingApp, client: httpx.AsyncClient
+) -> None:
+    failing_app.error = asyncio.CancelledError()
+
+    response = await client.get("/")
+
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
 
 
 async def test_refusal_contains_its_field(
