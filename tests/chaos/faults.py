@@ -18,6 +18,7 @@ class FaultKind(StrEnum):
     API_STOP = "API process: SIGSTOP, SIGCONT"
     REDIS_KILL = "Valkey: kill -9, restart"
     REDIS_STOP = "Valkey: SIGSTOP, SIGCONT"
+    REDIS_FULL = "Valkey: memory used up"
     WORKER_LINK_RESET = "link of a worker to Valkey: reset"
     WORKER_LINK_HALF_OPEN = "link of a worker to Valkey: half-open"
     WORKER_LINK_ONE_WAY = "link of a worker to Valkey: replies lost"

@@ -12,7 +12,7 @@ from shared.redis.client import REDIS_UNAVAILABLE
 from tests.chaos.deployment import ChaosDeployment, Member
 from tests.chaos.faults import FaultKind, InjectedFault, PlannedFault
 from tests.support.fakes.proxy import Proxy
-from tests.support.processes import ServerProcess
+from tests.support.processes import ServerProcess, Valkey
 
 Json = dict[str, Any]
 
@@ -102,6 +102,8 @@ class Injector:
             injected.started = time.monotonic()
             if fault.kind is FaultKind.REDIS_STOP:
                 await _pause(valkey, fault.seconds)
+            elif fault.kind is FaultKind.REDIS_FULL:
+                await _fill(valkey, fault.seconds)
             else:
                 await valkey.kill()
                 await asyncio.sleep(fault.seconds / 4)
@@ -126,6 +128,17 @@ async def _pause(process: ServerProcess, seconds: float) -> None:
     child.send_signal(signal.SIGSTOP)
     await asyncio.sleep(seconds)
     child.send_signal(signal.SIGCONT)
+
+
+async def _fill(valkey: Valkey, seconds: float) -> None:
+    """Let the server behave as if its memory were used up."""
+    redis = valkey.client()
+    try:
+        for limit in (1, 0):
+            await redis.execute_command("CONFIG", "SET", "maxmemory", limit)
+            await asyncio.sleep(seconds if limit else 0)
+    finally:
+        await redis.aclose()
 
 
 async def _break_link(link: Proxy, fault: PlannedFault, injected: InjectedFault) -> None:
