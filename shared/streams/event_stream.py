@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, NoScriptError, Redis, as_unavailable
+from shared.redis.client import (
+    REDIS_UNAVAILABLE,
+    NoScriptError,
+    OutOfMemoryError,
+    Redis,
+    as_unavailable,
+)
 from shared.streams import scripts
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
@@ -120,6 +126,8 @@ class Append:
     first: int
     entries: Sequence[bytes]
     closure: Closure | None = None
+    #: Whether the run is about to end, so that Redis must accept them when its memory is used up.
+    ending: bool = False
 
 
 class EventStream(Protocol):
@@ -139,7 +147,8 @@ class EventStream(Protocol):
         """Write to any number of streams in one round trip.
 
         Returns, for each append, whether a stop was requested for its run, or the error that
-        rejected it: Fenced, StreamClosed, or StreamGap.
+        rejected it: Fenced, StreamClosed, StreamGap, or OutOfMemoryError. The last one is never
+        the result of an append that ends its run or belongs to its end.
         """
         ...
 
@@ -223,7 +232,8 @@ class RedisEventStream:
             replies = await self._send(appends, with_text=True)
         for reply in replies:
             error = as_unavailable(reply) if isinstance(reply, Exception) else None
-            if isinstance(error, REDIS_UNAVAILABLE):
+            is_full = isinstance(error, OutOfMemoryError)
+            if isinstance(error, REDIS_UNAVAILABLE) and not is_full:
                 raise error
         verdicts = [_verdict(reply) for reply in replies]
         if self._cluster is not None:
@@ -235,7 +245,7 @@ class RedisEventStream:
         async with self._redis.pipeline(transaction=False) as pipe:
             for append in appends:
                 closure = append.closure
-                script = self._append_last if closure else self._append
+                script = self._append_last if closure or append.ending else self._append
                 add_to = script.add_text_to if with_text else script.add_to
                 add_to(
                     pipe,

@@ -1,9 +1,11 @@
 """The parts of the event stream that only Redis has: key expiry, scripts and publications."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.redis import keys
-from shared.redis.client import REDIS_UNAVAILABLE, Redis
+from shared.redis.client import OutOfMemoryError, Redis
 from shared.redis.subscriber import Subscriber
 from shared.streams.event_stream import Append, Closure
 from shared.streams.events import DONE
@@ -95,20 +97,20 @@ async def test_writes_reload_scripts_that_the_server_lost(
     assert await harness.payloads(run_id) == [b"a", b"b"]
 
 
-async def test_append_to_a_full_server_raises_and_writes_nothing(
+async def test_append_to_a_full_server_needs_the_end_of_its_run(
     redis: Redis, harness: StreamHarness
 ) -> None:
     run_id, _ = await harness.begin_run()
     append = Append(run_id, 1, 1, [b"a", b"b"])
     await redis.execute_command("CONFIG", "SET", "maxmemory", 1)
     try:
-        with pytest.raises(REDIS_UNAVAILABLE):
-            await harness.stream.append(append)
+        [verdict] = await harness.stream.append(append)
+        assert isinstance(verdict, OutOfMemoryError)
+        assert await harness.payloads(run_id) == []
+        assert await harness.stream.append(replace(append, ending=True)) == [False]
     finally:
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
 
-    assert await harness.payloads(run_id) == []
-    assert await harness.append(append) is False
     assert await harness.payloads(run_id) == [b"a", b"b"]
 
 

@@ -196,8 +196,13 @@ class _StepWriter:
         return _FINISH_REASONS.get(self._reason, "other") if self._reason else "stop"
 
     async def write(self, iteration: AgentIteration[Any, Any]) -> None:
+        has_results = False
         async for node in iteration:
             if Agent.is_model_request_node(node):
+                if has_results:
+                    # The next model request starts when the results are stored. If another worker
+                    # has taken over the run meanwhile, the stream refuses them.
+                    await self._writer.drain()
                 await self._write_response(node, iteration)
             elif Agent.is_call_tools_node(node):
                 await self._meter.record(iteration.usage)
@@ -205,6 +210,7 @@ class _StepWriter:
                 if self._continues_text and not node.model_response.parts:
                     break  # the model had nothing left to add to the interrupted text
                 await self._write_tool_results(node, iteration)
+                has_results = True
 
     async def _write_response(
         self, node: ModelRequestNode[Any, Any], iteration: AgentIteration[Any, Any]
@@ -233,9 +239,6 @@ class _StepWriter:
                     # call, with the same idempotency key, instead of calling the model again.
                     await self._writer.drain()
         self._mapper.end_step()
-        # The next model request starts when the results are stored. If another worker has taken
-        # over the run meanwhile, the stream refuses them and this attempt ends.
-        await self._writer.drain()
 
 
 def _deps(job: RunChat) -> AgentRun:

@@ -140,7 +140,7 @@ class Attempt:
         await self._close(self._close_open_parts(ending), ending.closure)
 
     async def _close_open_parts(self, ending: RunEnding) -> None:
-        await self.writer.drain()
+        await self.writer.drain(ending=True)
         transcript = await self.read_transcript()
         await self.writer.close([*transcript.closing_events(), *ending.events], ending.closure)
 

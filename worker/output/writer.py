@@ -17,7 +17,7 @@ import structlog
 from shared.background_task import BackgroundTask
 from shared.backoff import Backoff
 from shared.errors import Fenced, StreamClosed, StreamGap, WriterStopped
-from shared.redis.client import REDIS_UNAVAILABLE
+from shared.redis.client import REDIS_UNAVAILABLE, OutOfMemoryError
 from shared.streams.event_stream import Append, Closure, EventStream
 from shared.streams.events import (
     DONE,
@@ -85,6 +85,9 @@ class ShardWriter(BackgroundTask):
         self._stopped = False
         self._writers = WeakSet[RunWriter]()
         self._pending: dict[RunWriter, None] = {}
+        #: Writers whose events Redis had no memory for.
+        self._refused: dict[RunWriter, None] = {}
+        self._memory = Backoff(0.1, _MAX_RETRY_SECONDS)
         self._wakeup = asyncio.Event()
 
     def add(self, writer: "RunWriter") -> None:
@@ -94,6 +97,9 @@ class ShardWriter(BackgroundTask):
             writer.on_stopped()
 
     def submit(self, writer: "RunWriter") -> None:
+        if writer in self._refused and not writer.is_ending:
+            return
+        self._refused.pop(writer, None)
         self._pending[writer] = None
         self._wakeup.set()
 
@@ -115,8 +121,34 @@ class ShardWriter(BackgroundTask):
             pending, self._pending = self._pending, {}
             appends = {writer: append for writer in pending if (append := _take(writer))}
             verdicts = await self._append([*appends.values()])
-            for writer, verdict in zip(appends, verdicts, strict=True):
-                writer.on_result(verdict)
+            full: list[RunWriter] = []
+            for (writer, append), verdict in zip(appends.items(), verdicts, strict=True):
+                if isinstance(verdict, OutOfMemoryError):
+                    writer.put_back(append)
+                    full.append(writer)
+                else:
+                    writer.on_result(verdict)
+            self._retry_later(full)
+
+    def _retry_later(self, writers: list["RunWriter"]) -> None:
+        """Retry the appends of these writers. Meanwhile, other runs can still end."""
+        self._refused |= dict.fromkeys(writers)
+        if not self._refused:
+            if self._memory.succeeded():
+                log.info("commit.redis_available", message="Appends are written again")
+        elif writers:
+            delay = self._memory.failed()
+            if self._memory.should_log():
+                log.warning(
+                    "commit.redis_full",
+                    message="Redis has no memory for new events, the append will be repeated",
+                )
+            asyncio.get_running_loop().call_later(delay, self._submit_refused)
+
+    def _submit_refused(self) -> None:
+        refused, self._refused = self._refused, {}
+        for writer in refused:
+            self.submit(writer)
 
     async def _append(self, appends: list[Append]) -> list[bool | Exception]:
         """Repeat until Redis has replied. Appends are idempotent."""
@@ -167,6 +199,10 @@ class RunWriter:
         self._on_stop = on_stop
         self._on_content = on_content
         self._buffer: list[StreamEvent] = []
+        #: Encoded events that Redis had no memory for.
+        self._kept: list[bytes] = []
+        #: Whether the run is about to end, so that its events need no free memory.
+        self.is_ending = False
         self._closure: Closure | None = None
         self._refusal: Exception | None = None
         self._written = asyncio.Event()
@@ -198,12 +234,15 @@ class RunWriter:
         if len(self._buffer) > _MAX_BUFFERED_EVENTS:
             await self._written.wait()
 
-    async def drain(self) -> None:
-        """Wait until all events are written.
+    async def drain(self, *, ending: bool = False) -> None:
+        """Wait until all events are written. With `ending`, also if the memory of Redis is full.
 
         Raises:
             StreamError: if the stream refused them, or this process can write no more.
         """
+        self.is_ending = self.is_ending or ending
+        if ending and not self._written.is_set():
+            self._shard.submit(self)
         await self._written.wait()
         if self._refusal is not None:
             raise self._refusal
@@ -217,20 +256,27 @@ class RunWriter:
         for event in ending:
             self.write(event)
         self._closure = closure
-        await self.drain()
+        await self.drain(ending=True)
 
     def take(self) -> Append:
         """Return the append for the next pipeline, and clear the buffer."""
         if self._on_content and any(isinstance(event, _CONTENT) for event in self._buffer):
             self._on_content()
             self._on_content = None
-        entries = [event.encode() for event in self._buffer]
+        entries = self._kept + [event.encode() for event in self._buffer]
         if self._closure is not None:
             entries.append(DONE)
-        self._buffer = []
-        append = Append(self._run_id, self._attempt, self._next, entries, self._closure)
+        self._buffer, self._kept = [], []
+        append = Append(
+            self._run_id, self._attempt, self._next, entries, self._closure, self.is_ending
+        )
         self._next += len(entries)
         return append
+
+    def put_back(self, append: Append) -> None:
+        """Keep events that Redis had no memory for, for the next append."""
+        self._kept = [*append.entries]
+        self._next = append.first
 
     def on_result(self, verdict: bool | Exception) -> None:  # noqa: FBT001  (a reply of EventStream.append)
         if self._refusal is not None:

@@ -150,7 +150,7 @@ async def test_request_that_outlasts_the_shutdown_receives_503(
         await kill_process(api)
 
 
-async def test_nearly_full_redis_refuses_chats_and_ends_running_ones(
+async def test_full_redis_refuses_chats_and_ends_running_ones(
     durable: System, sse: SseClient, name: str
 ) -> None:
     await durable.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]])
@@ -159,6 +159,7 @@ async def test_nearly_full_redis_refuses_chats_and_ends_running_ones(
         used = (await redis.execute_command("INFO", "memory"))["used_memory"]
         await redis.execute_command("CONFIG", "SET", "maxmemory", int(used / 0.9))
         refusal = await sse.post(durable.chat, f"{name}-later", model=name)
+        await redis.execute_command("CONFIG", "SET", "maxmemory", 1)
         await durable.upstream.release(name)
         events += await stream.rest()
 

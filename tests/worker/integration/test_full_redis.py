@@ -1,0 +1,85 @@
+"""Runs on a Redis whose memory is used up."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from shared.redis.client import Redis
+from shared.streams.event_stream import read_all
+from shared.streams.events import Abort, Finish, StreamEvent, TextDelta, TextStart
+from tests.support.fakes.runs import new_run
+from tests.support.run_chat_harness import RUN, RunChatHarness, ScriptedModels, start, text_of
+from worker.jobs.running_runs import Interrupt
+from worker.output.writer import RunWriter
+
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
+_BOUND_SECONDS = 5.0
+
+
+@pytest.fixture
+async def memory(redis: Redis) -> AsyncGenerator["Memory"]:
+    memory = Memory(redis)
+    yield memory
+    await memory.free()
+
+
+class Memory:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def use_up(self) -> None:
+        await self._redis.execute_command("CONFIG", "SET", "maxmemory", 1)
+
+    async def free(self) -> None:
+        await self._redis.execute_command("CONFIG", "SET", "maxmemory", 0)
+
+
+async def open_other_run(harness: RunChatHarness) -> RunWriter:
+    run = new_run("other")
+    await harness.runs.create(run)
+    takeover = await harness.stream.take_over(run.id)
+    return RunWriter(
+        harness.committer,
+        run.id,
+        attempt=takeover.attempt,
+        offset=takeover.offset,
+        on_refused=lambda: None,
+        on_stop=lambda: None,
+    )
+
+
+@pytest.mark.parametrize("ending", ["finishes", "fails", "is stopped"])
+async def test_run_ends_while_events_of_another_one_wait(
+    harness: RunChatHarness, memory: Memory, ending: str
+) -> None:
+    proceed = asyncio.Event()
+    last = ValueError("defect") if ending == "fails" else ""
+    models = ScriptedModels(["Hel", proceed, "lo", last])
+    if ending == "is stopped":
+        models = ScriptedModels(["Hel", proceed, "lo", asyncio.Event()])
+    run = asyncio.create_task(start(harness.runner(models=models)))
+    await harness.wait_for_text("Hel")
+    other = await open_other_run(harness)
+
+    await memory.use_up()
+    waiting: list[StreamEvent] = [TextStart(id="t"), TextDelta(id="t", delta="wait")]
+    for event in waiting:
+        other.write(event)
+    proceed.set()
+    if ending == "is stopped":
+        await asyncio.sleep(0.05)
+        harness.running.cancel(RUN, Interrupt.STOP)
+    async with asyncio.timeout(_BOUND_SECONDS):
+        await run
+
+    log = await harness.log()
+    assert text_of(log) == "Hello"
+    assert isinstance(log[-1], Abort if ending == "is stopped" else Finish) or ending == "fails"
+    assert await read_all(harness.stream, "other") == []
+
+    await memory.free()
+    async with asyncio.timeout(_BOUND_SECONDS):
+        await other.drain()
+    assert [entry.offset for entry in await read_all(harness.stream, "other")] == [1, 2]
