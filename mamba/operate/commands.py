@@ -41,6 +41,16 @@ run = typer.Typer(
     no_args_is_help=True,
 )
 
+chat = typer.Typer(
+    help="Erase chats.",
+    epilog="Example: mamba chat erase trip --owner jwt:acme:ann",
+    no_args_is_help=True,
+)
+
+
+@chat.callback()
+def _chat() -> None: ...
+
 
 def register(app: typer.Typer, worker: typer.Typer) -> None:
     app.command(epilog="Examples: mamba queue --watch, mamba queue --json | jq '.queues'")(queue)
@@ -49,6 +59,7 @@ def register(app: typer.Typer, worker: typer.Typer) -> None:
     )(top)
     app.command(epilog="Example: mamba doctor || echo 'not healthy'")(doctor)
     app.add_typer(run, name="run")
+    app.add_typer(chat, name="chat")
     worker.command("list", epilog="Example: mamba worker list --json")(list_workers)
     worker.command("drain", epilog="Example: mamba worker drain host-4711-3fa2b1")(drain)
 
@@ -212,6 +223,21 @@ def requeue_run(run_id: RunId) -> None:
     from mamba.operate.run import requeue  # noqa: PLC0415
 
     _run(lambda deployment: requeue(deployment, run_id))
+
+
+@chat.command("erase", epilog="Example: mamba chat erase trip --owner jwt:acme:ann --yes")
+def erase_chat(
+    chat_id: Annotated[str, typer.Argument(help="Chat id.")],
+    *,
+    owner: Annotated[
+        str, typer.Option("--owner", help="Owner of the chat, as `mamba run list` shows it.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Erase without a confirmation.")] = False,
+) -> None:
+    """Stop a chat's live run, and erase its stored requests and answers permanently."""
+    from mamba.operate.erase_chat import erase  # noqa: PLC0415
+
+    _run(lambda deployment: erase(deployment, owner, chat_id, confirmed=yes))
 
 
 def list_workers(*, as_json: Json = False) -> None:

@@ -1,0 +1,33 @@
+"""`mamba chat erase`: what `DELETE /chat/{id}` does, for any owner."""
+
+import sys
+
+import typer
+
+from api.chat.chat_eraser import ChatEraser
+from mamba.cli_errors import CommandFailed, print_now
+from mamba.operate.deployment import Deployment
+from shared.errors import NotFound
+
+
+async def erase(deployment: Deployment, owner: str, chat_id: str, *, confirmed: bool) -> None:
+    """Stop the chat's live run, and erase its runs, answers, and requests.
+
+    Raises:
+        CommandFailed: if the user does not confirm, or the owner has no such chat.
+    """
+    if not confirmed:
+        if not sys.stdin.isatty():
+            raise CommandFailed("Nothing was erased. To erase the chat, confirm with --yes.")
+        typer.confirm(f"Erase chat {chat_id!r} of {owner!r} permanently?", abort=True)
+    async with deployment.run_control() as control:
+        stores = deployment.stores
+        eraser = ChatEraser(stores.chats, stores.runs, deployment.queue, control)
+        try:
+            await eraser.erase(owner, chat_id)
+        except NotFound:
+            raise CommandFailed(
+                f"Owner {owner!r} has no stored chat {chat_id!r}."
+                " `mamba run list` shows the owners and chats of all stored runs."
+            ) from None
+    print_now(f"Chat {chat_id} is erased.")
