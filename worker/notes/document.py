@@ -71,11 +71,24 @@ def _html(content: str) -> tuple[str, str]:
     if content.count("<") > _MAX_TAGS:
         raise NoteSkipped(f"more than {_MAX_TAGS:,} tags")
     # Beautiful Soup warns about XML, and about a text of one line that could be a URL.
-    page = BeautifulSoup(f"{_XML_DECLARATION.sub('', content)}\n", "html.parser")
+    content = _without_open_ends(_XML_DECLARATION.sub("", content))
+    page = BeautifulSoup(f"{content}\n", "html.parser")
     title = page.title.get_text(strip=True) if page.title else ""
     for element in page(_INVISIBLE):
         element.decompose()
     return title, MarkdownConverter(heading_style="ATX").convert_soup(page)
+
+
+def _without_open_ends(content: str) -> str:
+    """Escape tags and comments that never end.
+
+    For each of them, the parser would search the rest of the page, which takes minutes for
+    thousands of them and blocks the whole process.
+    """
+    for start, end in (("<!--", "-->"), ("<", ">")):
+        complete, mark, rest = content.rpartition(end)
+        content = complete + mark + rest.replace(start, f"&lt;{start[1:]}")
+    return content
 
 
 def _sections(text: str) -> Iterator[_Section]:

@@ -1,3 +1,7 @@
+import time
+
+import pytest
+
 from worker.notes.document import split_document
 
 
@@ -71,3 +75,18 @@ def test_headings_with_the_same_anchor_have_distinct_ids() -> None:
     passages = split_document("a.md", "# x\n1\n# x\n2\n# x 2\n3\n# X-2\n4\n")
 
     assert len({passage.id for passage in passages}) == 4
+
+
+@pytest.mark.parametrize("unit", ["<a ", "<a href='", '<a href="x" ', " <!-- ", "<a b="])
+@pytest.mark.parametrize("end", ["", ">", "-->"])
+def test_tags_without_end_are_read_in_bounded_time(unit: str, end: str) -> None:
+    started = time.process_time()
+    split_document("a.html", f"<p>Mamba</p>{unit * 20_000}{end}")
+    assert time.process_time() - started < 10
+
+
+def test_text_around_tags_and_comments_without_end_is_kept() -> None:
+    content = "<p>a <!-- <b>x</b> --> 1 < 2 <i>y</i> and 3 < 4 <!-- z <b"
+
+    [passage] = split_document("a.html", content)
+    assert passage.text == "a  1 < 2 *y* and 3 < 4 <!-- z <b"
