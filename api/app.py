@@ -21,7 +21,7 @@ from api.http.request_id import RequestIdMiddleware
 from api.http.request_log import RequestLogMiddleware
 from api.openapi import docs_pages, document
 from api.process import open_process
-from api.routes import agents, chats, health, metrics, models, titles, tools
+from api.routes import agents, chats, health, live_chats, metrics, models, titles, tools
 from shared.agents.agent_file import AgentFile
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
@@ -68,8 +68,9 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     )
     for extension in (problems, document, docs_pages):
         extension.install(app)
-    routed = (chats, titles, models, agents, tools, health, metrics, console_page, console_routes)
-    for module in routed:
+    for module in (chats, live_chats, titles, models, agents, tools, health, metrics):
+        app.include_router(module.router)
+    for module in (console_page, console_routes):
         app.include_router(module.router)
     return app
 

@@ -44,6 +44,7 @@ from shared.redis.failover import watch_failovers
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.control import RunControl
 from shared.runs.finalize import RunFinalizer
+from shared.runs.run_list import RunList
 from shared.runs.stores import Stores, open_stores, open_subscriptions
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
@@ -66,6 +67,7 @@ class Process:
     eraser: ChatEraser
     lookup: RunLookup
     messages: MessageReader
+    runs: RunList
     relays: RelayFactory
     stream_slots: StreamSlots
     run_control: RunControl
@@ -134,6 +136,7 @@ async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitSt
         eraser=ChatEraser(stores.chats, stores.runs, queue, run_control),
         lookup=lookup,
         messages=MessageReader(stores.runs, stores.chats, followers),
+        runs=RunList(redis, stores.runs, stores.ended_runs),
         relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
         stream_slots=StreamSlots(live),
         run_control=run_control,

@@ -213,6 +213,18 @@ async def test_same_chat_id_of_two_owners_is_two_chats(
     assert stream.headers["x-run-id"] == superseded.headers["x-run-id"]
 
 
+@pytest.mark.parametrize("headers", OTHERS.values(), ids=OTHERS.keys())
+async def test_live_chats_of_another_owner_are_not_listed(
+    client: Client, run_id: str, headers: Json
+) -> None:
+    listed = [
+        await client.send("GET", "/chats?state=live", headers=caller) for caller in (OWNER, headers)
+    ]
+
+    assert [chat["runId"] for chat in listed[0].json()["chats"]] == [run_id]
+    assert listed[1].json()["chats"] == []
+
+
 async def test_owner_finds_the_chat_with_another_token(client: Client, run_id: str) -> None:
     again = authorized(token(exp=int(time.time()) + 60, scope="a b"))
 

@@ -1,0 +1,69 @@
+"""`GET /chats?state=live` lists the chats of the caller that have a live run."""
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from shared.redis.client import Redis
+from shared.streams.event_stream import Append, Closure, RedisEventStream
+from shared.streams.events import DONE
+from shared.streams.run_state import RunState
+from tests.support.processes import Api, Valkey, running
+
+LIVE = "/chats?state=live"
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey) -> Generator[Api]:
+    with running(Api(valkey.url)) as process:
+        yield process
+
+
+@pytest.fixture
+async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
+    assert redis
+    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
+        yield client
+
+
+async def start(client: httpx.AsyncClient, chat_id: str) -> str:
+    """Start a run, leave its stream, and return its id."""
+    body = {"id": chat_id, "messages": [{"role": "user", "content": "Hi"}]}
+    async with client.stream("POST", "/chat", json=body) as response:
+        assert response.status_code == 200
+        return response.headers["x-run-id"]
+
+
+async def test_live_chats_are_listed_newest_first(client: httpx.AsyncClient, redis: Redis) -> None:
+    stream = RedisEventStream(redis, live_ttl=600, retention=60)
+    first, second, ended = [await start(client, chat) for chat in ("one", "two", "three")]
+    await stream.take_over(first)
+    attempt = (await stream.take_over(ended)).attempt
+    await stream.append(Append(ended, attempt, 1, [DONE], Closure(RunState.SUCCEEDED)))
+
+    body = (await client.get(LIVE)).json()
+
+    created = [datetime.fromisoformat(chat.pop("createdAt")) for chat in body["chats"]]
+    assert all(abs(at - datetime.now(UTC)) < timedelta(minutes=1) for at in created)
+    common = {"agent": "chat"}
+    assert body == {
+        "chats": [
+            {"id": "two", "runId": second, "messageId": f"msg_{second}", "state": "queued"}
+            | common,
+            {"id": "one", "runId": first, "messageId": f"msg_{first}", "state": "running"} | common,
+        ],
+        "more": False,
+    }
+
+
+async def test_no_live_chats_is_an_empty_list(client: httpx.AsyncClient) -> None:
+    assert (await client.get(LIVE)).json() == {"chats": [], "more": False}
+
+
+@pytest.mark.parametrize("path", ["/chats", "/chats?state=ended"])
+async def test_other_states_are_refused(client: httpx.AsyncClient, path: str) -> None:
+    refused = await client.get(path)
+
+    assert (refused.status_code, refused.json()["field"]) == (422, "state")
