@@ -16,7 +16,9 @@ _KINDS = (
     FaultKind.WORKER_TERM,
     FaultKind.API_KILL,
     FaultKind.REDIS_KILL,
+    FaultKind.REDIS_FULL,
     FaultKind.WORKER_LINK_RESET,
+    FaultKind.WORKER_LINK_ONE_WAY,
     FaultKind.API_LINK_RESET,
 )
 _PLAN = ChaosPlan(seed=1, faults=9, kinds=_KINDS, every=1.2, chats=6)
