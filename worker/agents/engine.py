@@ -230,6 +230,7 @@ class _StepWriter:
     async def _write_tool_results(
         self, node: CallToolsNode[Any, Any], iteration: AgentIteration[Any, Any]
     ) -> None:
+        self._mapper.add_sources(node.model_response)
         self._mapper.restore_call_ids(node.model_response)
         async with node.stream(iteration.ctx) as events:
             async for event in events:

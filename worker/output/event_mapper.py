@@ -19,8 +19,9 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 
-from shared.streams.events import FinishStep, StartStep, StreamEvent
+from shared.streams.events import FinishStep, SourceUrl, StartStep, StreamEvent
 from shared.streams.transcript import Transcript
+from worker.models.chat.extras import citations_of
 from worker.output.provider_metadata import metadata_of
 from worker.output.text_parts import TextParts
 from worker.output.tool_calls import ToolCalls
@@ -67,6 +68,11 @@ class EventMapper:
         for part in response.parts:
             if isinstance(part, ToolCallPart):
                 self._calls.restore_id(part, response.provider_name)
+
+    def add_sources(self, response: ModelResponse) -> None:
+        """Add the pages that a response cites."""
+        for url, title in citations_of(response):
+            self._emit(SourceUrl(source_id=url, url=url, title=title))
 
     def end_step(self) -> None:
         if self._step_open:

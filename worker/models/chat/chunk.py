@@ -22,6 +22,7 @@ from openai.types.completion_usage import (
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from worker.models.chat.extras import OTHER_PARTS, SOURCES
 from worker.models.chat.reasoning import CONTENT_PARTS, text_of
 from worker.models.transport.unusable_response import unusable_chunk
 
@@ -56,6 +57,8 @@ _USAGE_FIELDS = {
 }
 #: The fields of a tool call that are not extensions.
 _CALL_FIELDS = ("index", "id", "type", "function", "name", "arguments")
+#: Content parts with these types may be empty.
+_TEXT_TYPES = ("text", "output_text", "refusal")
 #: More tokens than any request can use.
 _MAX_TOKENS = 10**12
 
@@ -109,6 +112,7 @@ def _chunk(chunk: _Object) -> ChatCompletionChunk:
         service_tier=None,
         system_fingerprint=None,
         moderation=None,
+        **{field: chunk[field] for field in SOURCES if field in chunk},
     )
 
 
@@ -132,29 +136,34 @@ def _delta(choice: _Object) -> ChoiceDelta:
         if name not in ChoiceDelta.model_fields and isinstance(value, str | list | dict)
     }
     if isinstance(content, list):
-        content, thinking = _split_content(cast("list[object]", content))
+        content, thinking, others = _split_content(cast("list[object]", content))
         fields |= {CONTENT_PARTS: thinking} if thinking else {}
+        fields |= {OTHER_PARTS: others} if others else {}
     return ChoiceDelta.model_construct(
         None,
         content=_required_text(content, "content"),
         refusal=_text(delta.get("refusal")),
         role=None,
         function_call=None,
+        audio=delta.get("audio"),
         tool_calls=_tool_calls(delta) or None,
         **fields,
     )
 
 
-def _split_content(parts: list[object]) -> tuple[str | None, list[object]]:
-    """Separate a list of content parts into its text and its parts with reasoning."""
+def _split_content(parts: list[object]) -> tuple[str | None, list[object], list[object]]:
+    """Separate content parts into their text, the parts with reasoning, and types of others."""
     texts: list[str] = []
     thinking: list[object] = []
+    others: list[object] = []
     for part in parts:
         if _fields(part).get("type") in ("thinking", "reasoning"):
             thinking.append(part)
         elif text := text_of(part):
             texts.append(text)
-    return "".join(texts) or None, thinking
+        elif (kind := _fields(part).get("type", "text")) not in _TEXT_TYPES:
+            others.append(kind)
+    return "".join(texts) or None, thinking, others
 
 
 def _tool_calls(delta: _Object) -> list[ChoiceDeltaToolCall]:

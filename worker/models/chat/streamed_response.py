@@ -1,12 +1,13 @@
 """Reads a repaired stream into the parts of a response."""
 
-from collections.abc import AsyncIterable, Collection, Hashable, Iterator
+from collections.abc import AsyncIterator, Collection, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDeltaToolCall
 from pydantic_ai.messages import (
+    ModelResponse,
     ModelResponseStreamEvent,
     PartStartEvent,
     TextPart,
@@ -15,6 +16,7 @@ from pydantic_ai.models.openai import OpenAIStreamedResponse
 from pydantic_ai.usage import RequestUsage
 
 from shared.surrogates import replace_lone_surrogates
+from worker.models.chat.extras import AnswerExtras
 from worker.models.chat.reasoning import (
     TAG_FIELD,
     TAGGED_FIELD,
@@ -45,13 +47,24 @@ class RepairedResponse(OpenAIStreamedResponse):
         default_factory=dict[Hashable, dict[str, Any]], init=False
     )
     _reasoning_text: SurrogateJoiner = field(default_factory=SurrogateJoiner, init=False)
+    _extras: AnswerExtras = field(default_factory=AnswerExtras, init=False)
     _reasoning_name: str | None = field(default=None, init=False)
 
     def use_call_ids(self, ids: Collection[str]) -> None:
         self.used_call_ids.update(ids)
 
-    def _validate_response(self) -> AsyncIterable[ChatCompletionChunk]:
-        return repair_stream(super()._validate_response(), default_tag(self._model_profile))
+    async def _validate_response(self) -> AsyncIterator[ChatCompletionChunk]:
+        chunks = super()._validate_response()
+        async for chunk in repair_stream(chunks, default_tag(self._model_profile)):
+            self._extras.add(chunk)
+            yield chunk
+        self._extras.log_left_out()
+
+    def get(self) -> ModelResponse:
+        response = super().get()
+        if details := self._extras.details():
+            response.provider_details = {**(response.provider_details or {}), **details}
+        return response
 
     def _add_usage(
         self,
