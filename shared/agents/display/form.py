@@ -75,15 +75,23 @@ class _Field(Arguments):
 
 
 def _check_javascript_pattern(pattern: str) -> str:
-    """Reject patterns with syntax errors that Python and JavaScript share."""
+    """Reject patterns with syntax errors that Python and JavaScript share.
+
+    Compiling takes time and stack, so long and deeply nested patterns are rejected too.
+    """
+    if len(pattern) > _MAX_PATTERN:
+        raise ValueError(f"The regular expression has more than {_MAX_PATTERN:,} characters.")
     try:
         re.compile(_EMPTY_SET.sub(".", re.sub(r"\(\?<(?=\w)", "(?P<", pattern)))
     except re.error as error:
         if error.msg.startswith(_SYNTAX_ERRORS):
             raise ValueError(f"invalid regular expression: {error.msg}") from None
+    except (OverflowError, RecursionError):
+        raise ValueError("The regular expression is too complex.") from None
     return pattern
 
 
+_MAX_PATTERN = 1_000
 #: Sets that only JavaScript accepts: no character, and any character.
 _EMPTY_SET = re.compile(r"(?<!\\)\[\^?\]")
 #: Errors in both languages.

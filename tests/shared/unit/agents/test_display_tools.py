@@ -208,6 +208,19 @@ async def test_javascript_pattern_is_accepted(pattern: str) -> None:
     assert content["fields"][0]["pattern"] == pattern
 
 
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("(" * 499 + ")" * 499, "too complex"),
+        ("a{99999999999}", "too complex"),
+        ("a" * 1_001, "more than 1,000 characters"),
+    ],
+    ids=["nested", "repeated", "long"],
+)
+async def test_excessive_pattern_is_rejected(pattern: str, expected: str) -> None:
+    assert expected in await rejection("generateForm", form(type="text", pattern=pattern))
+
+
 async def test_time_drops_fraction_and_offset() -> None:
     field = form(type="time", min="09:00:00.5Z", default="10:00+02:00", max="18:00")
 
