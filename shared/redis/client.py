@@ -57,6 +57,7 @@ REDIS_UNAVAILABLE = (
 _UNAVAILABLE_REPLIES = (
     *("NOREPLICAS", "MISCONF", "CLUSTERDOWN", "MASTERDOWN"),
     *("TRYAGAIN", "MOVED ", "ASK "),  # from a cluster that takes too long to move keys
+    *("UNBLOCKED", "WAIT cannot be used"),  # from a primary that became a replica during WAIT
 )
 
 

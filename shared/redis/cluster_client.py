@@ -30,7 +30,9 @@ from shared.redis.client import (
     as_unavailable,
     pool_for,
 )
+from shared.redis.confirmation import Confirmation
 from shared.redis.hash_slots import Address, Redirect, SlotMap, redirect_in, slot_of
+from shared.telemetry.metrics import CONFIRM_SECONDS
 
 _PORT = 6379
 _URL_ERROR = "cluster:// needs the nodes and no database, such as cluster://host1:6379,host2:6379."
@@ -40,14 +42,24 @@ _REPLY_SECONDS = 1.0
 #: Delays before a command is sent again because its keys have moved or are moving.
 _RETRY_DELAYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
+#: How many hash tags are tried to find one of a node: each node has many slots.
+_MAX_HASH_TAGS = 1000
+
 Command = tuple[Argument, ...]
 
 
 class ClusterClient:
     """Implements `shared.redis.client.Redis`. All keys of a command must share a slot."""
 
-    def __init__(self, url: str, *, name: str, max_connections: int) -> None:
-        """Open at most `max_connections` to each node.
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        max_connections: int,
+        confirmation: Confirmation | None = None,
+    ) -> None:
+        """Open at most `max_connections` to each node, and confirm each call if requested.
 
         Raises:
             ValueError: if the URL has no host, a database, or an unknown parameter.
@@ -56,6 +68,7 @@ class ClusterClient:
         self.slots = SlotMap()
         self._name = name
         self._max_connections = max_connections
+        self._confirmation = confirmation
         self._clients: dict[Address, Redis] = {}
         self._refreshing: asyncio.Task[Exception | None] | None = None
         self._new_pool(self.seeds[0])  # checks the options
@@ -180,13 +193,31 @@ class ClusterClient:
         commands = [command for request in requests for command in (*prefix, request.command)]
         try:
             async with asyncio.timeout(SILENCE_SECONDS):  # for all retries of the pool
-                replies = await self._replies(node, commands)
+                replies = await self._confirmed_replies(node, commands)
         except TimeoutError:
             replies = [RedisConnectionError(f"{node} does not respond.")] * len(commands)
         except (*REDIS_UNAVAILABLE, RedisError) as error:
             replies = [error] * len(commands)
         for request, reply in zip(requests, replies[asking :: 1 + asking], strict=True):
             request.take(reply)
+
+    async def _confirmed_replies(self, node: Address, commands: Sequence[Command]) -> list[Any]:
+        if self._confirmation is None:
+            return await self._replies(node, commands)
+        confirmation = self._confirmation.commands(self._hash_tag(node))
+        with CONFIRM_SECONDS.time():
+            replies = await self._replies(node, [*commands, *confirmation])
+        *replies, written, confirmed = replies
+        if redirect := redirect_in(written, node):
+            self.slots.follow(redirect)
+        self._confirmation.check(written, confirmed)
+        return replies
+
+    def _hash_tag(self, node: Address) -> str:
+        """Return a hash tag whose slot the node owns, and is not moving."""
+        tags = map(str, range(_MAX_HASH_TAGS))
+        owned = (tag for tag in tags if self.owner(tag) == node and not self.is_moving(tag))
+        return next(owned, "0")
 
     async def _replies(self, node: Address, commands: Sequence[Command]) -> list[Any]:
         client = self._client(node)

@@ -49,6 +49,11 @@ def stream(run_id: str) -> str:
     return f"mamba:run:{{{run_id}}}:stream"
 
 
+def confirmation(hash_tag: str) -> str:
+    """String: written so that `WAIT` covers what its connection read or wrote before."""
+    return f"mamba:confirmation:{{{hash_tag}}}"
+
+
 def admitted(run_id: str) -> str:
     """String: the run that an admitted run supersedes. Used with split storage only."""
     return f"mamba:admitted:{run_id}"

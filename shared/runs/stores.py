@@ -5,10 +5,11 @@ Modules for split storage are imported only if it is configured.
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Argument, Redis, connect, is_cluster
+from shared.redis.confirmation import Confirmation, ConfirmingClient
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.admission import Admission
 from shared.runs.chat_index import ChatIndex
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmingClients:
+    """Clients of the same servers whose replies are confirmed by replicas.
+
+    They have separate connections, so calls that wait for a replica delay no leases.
+    """
+
+    queue: Redis
+    streams: Redis
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """`streams_redis` holds the runs and their streams, `queue_redis` the rest; may be the same."""
 
@@ -32,6 +44,13 @@ class Stores:
     retention: float
     #: The client of `streams_redis` if it is a cluster.
     cluster: "ClusterClient | None" = None
+    #: Set with `redis.confirm_replicas`.
+    confirming: ConfirmingClients | None = None
+
+    @property
+    def _confirmed(self) -> ConfirmingClients:
+        """The clients for what clients of the API receive."""
+        return self.confirming or ConfirmingClients(self.queue_redis, self.streams_redis)
 
     @property
     def split(self) -> bool:
@@ -54,30 +73,32 @@ class Stores:
 
     @property
     def runs(self) -> RunStore:
-        return RunStore(self.streams_redis, live_ttl=self.live_ttl)
+        return RunStore(self._confirmed.streams, live_ttl=self.live_ttl)
 
     @property
     def stream(self) -> RedisEventStream:
         return RedisEventStream(
-            self.streams_redis,
+            self._confirmed.streams,
             live_ttl=self.live_ttl,
             retention=self.retention,
             cluster=self.cluster,
+            publisher=self.streams_redis if self.confirming else None,
         )
 
     @property
     def admission(self) -> Admission:
+        redis = self._confirmed.queue
         if self.split:
             from shared.redis.memory import StreamMemory  # noqa: PLC0415
             from shared.runs.split_admission import SplitAdmission  # noqa: PLC0415
 
             memory = StreamMemory(self.each_stream_node)
-            return SplitAdmission(self.queue_redis, self.runs, memory, live_ttl=self.live_ttl)
-        return Admission(self.queue_redis, live_ttl=self.live_ttl)
+            return SplitAdmission(redis, self.runs, memory, live_ttl=self.live_ttl)
+        return Admission(redis, live_ttl=self.live_ttl)
 
     @property
     def chats(self) -> ChatIndex:
-        return ChatIndex(self.queue_redis)
+        return ChatIndex(self._confirmed.queue)
 
     @property
     def ended_runs(self) -> EndedRuns:
@@ -85,7 +106,7 @@ class Stores:
 
     @property
     def live_runs(self) -> LiveRuns:
-        return LiveRuns(self.queue_redis, self.runs)
+        return LiveRuns(self.queue_redis, RunStore(self.streams_redis, live_ttl=self.live_ttl))
 
 
 def open_stores(
@@ -97,31 +118,50 @@ def open_stores(
     max_connections: int,
     bounded: bool = False,
 ) -> Stores:
-    """Return the stores. Connections for split storage are closed with the stack.
+    """Return the stores. The connections that it opens are closed with the stack.
 
-    With `bounded`, each call of `streams_redis` has a time limit, like those of `queue_redis`.
+    With `bounded`, each call of those connections has a time limit, like those of `queue_redis`.
 
     Raises:
         ValueError: if `redis.streams_url` is invalid.
     """
-    streams_redis, cluster, url = queue_redis, None, settings.redis.streams_url
-    if url and is_cluster(url):
-        from shared.redis.cluster_client import ClusterClient  # noqa: PLC0415
 
-        streams_redis = cluster = ClusterClient(url, name=name, max_connections=max_connections)
-    elif url:
-        streams_redis = connect(url, name=name, max_connections=max_connections)
-    split = streams_redis is not queue_redis
-    if split:
-        stack.push_async_callback(streams_redis.aclose)
-    run = settings.run
+    def open_client(url: str, confirmation: Confirmation | None = None) -> Redis:
+        client = _connect(url, name, max_connections, confirmation)
+        stack.push_async_callback(client.aclose)
+        return client
+
+    def bound(client: Redis) -> Redis:
+        return BoundedClient(client) if bounded else client
+
+    url, streams_url = settings.redis.url, settings.redis.streams_url
+    streams = open_client(streams_url) if streams_url else None
+    confirming = None
+    if replicas := settings.redis.confirm_replicas:
+        confirmation = Confirmation(replicas)
+        queue = bound(open_client(url, confirmation))
+        confirming = ConfirmingClients(
+            queue, bound(open_client(streams_url, confirmation)) if streams_url else queue
+        )
     return Stores(
         queue_redis,
-        BoundedClient(streams_redis) if bounded and split else streams_redis,
-        live_ttl=run.live_ttl_seconds,
-        retention=run.retention_seconds,
-        cluster=cluster,
+        bound(streams) if streams else queue_redis,
+        live_ttl=settings.run.live_ttl_seconds,
+        retention=settings.run.retention_seconds,
+        cluster=cast("ClusterClient", streams) if streams_url and is_cluster(streams_url) else None,
+        confirming=confirming,
     )
+
+
+def _connect(url: str, name: str, max_connections: int, confirmation: Confirmation | None) -> Redis:
+    if is_cluster(url):
+        from shared.redis.cluster_client import ClusterClient  # noqa: PLC0415
+
+        return ClusterClient(
+            url, name=name, max_connections=max_connections, confirmation=confirmation
+        )
+    client = connect(url, name=name, max_connections=max_connections)
+    return ConfirmingClient(client, confirmation) if confirmation else client
 
 
 async def open_subscriptions(

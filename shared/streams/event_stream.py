@@ -8,8 +8,9 @@ of an ended run is `[DONE]`, and nothing can follow it.
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.redis import keys
@@ -18,14 +19,18 @@ from shared.redis.client import (
     NoScriptError,
     OutOfMemoryError,
     Redis,
+    RedisError,
     as_unavailable,
 )
+from shared.redis.scripts import RedisScript
 from shared.streams import scripts
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
 
 if TYPE_CHECKING:
     from shared.redis.cluster_client import ClusterClient
+
+_Script = RedisScript[..., Any]
 
 #: Maximum number of entries that one read returns.
 PAGE_SIZE = 1000
@@ -181,7 +186,11 @@ class EventStream(Protocol):
 
 
 class RedisEventStream:
-    """Event streams in Redis. Pass `cluster` if `redis` is a cluster client."""
+    """Event streams in Redis. Pass `cluster` if `redis` is a cluster client.
+
+    With a `publisher`, `redis` must confirm its calls (`shared.redis.confirmation`). Events are
+    published with that other client after their confirmation, and reads return confirmed events.
+    """
 
     def __init__(
         self,
@@ -190,11 +199,14 @@ class RedisEventStream:
         live_ttl: float,
         retention: float,
         cluster: "ClusterClient | None" = None,
+        publisher: Redis | None = None,
     ) -> None:
         self._redis = redis
         self._cluster = cluster
-        self._append = scripts.append_sharded if cluster else scripts.append
-        self._append_last = scripts.append_last_sharded if cluster else scripts.append_last
+        self._publisher = publisher
+        self._append, self._append_last = _append_scripts(
+            sharded=cluster is not None, published=publisher is None
+        )
         self._live_ttl_ms = int(live_ttl * 1000)
         self._retention_ms = int(retention * 1000)
 
@@ -236,9 +248,10 @@ class RedisEventStream:
             if isinstance(error, REDIS_UNAVAILABLE) and not is_full:
                 raise error
         verdicts = [_verdict(reply) for reply in replies]
-        if self._cluster is not None:
-            written = [a for a, v in zip(appends, verdicts, strict=True) if isinstance(v, bool)]
-            await self._publish_moving(self._cluster, written)
+        if self._publisher is not None:
+            await self._publish(self._publisher, _written(appends, verdicts))
+        elif self._cluster is not None:
+            await self._publish_moving(self._cluster, _written(appends, verdicts))
         return verdicts
 
     async def _send(self, appends: Sequence[Append], *, with_text: bool = False) -> list[object]:
@@ -266,14 +279,22 @@ class RedisEventStream:
         Best effort: followers reread the stream when they resubscribe.
         """
         moving = [append for append in appends if cluster.is_moving(keys.stream(append.run_id))]
-        if not moving:
+        with suppress(*REDIS_UNAVAILABLE, RedisError):
+            await self._publish(cluster, moving)
+
+    async def _publish(self, redis: Redis, appends: Sequence[Append]) -> None:
+        if not appends:
             return
-        async with cluster.pipeline(transaction=False) as pipe:
-            for append in moving:
+        command = "SPUBLISH" if self._cluster else "PUBLISH"
+        async with redis.pipeline(transaction=False) as pipe:
+            for append in appends:
                 numbered = enumerate(append.entries, start=append.first)
                 lines = (b"%d-%d %b" % (append.attempt, offset, data) for offset, data in numbered)
-                pipe.execute_command("SPUBLISH", keys.stream(append.run_id), b"\n".join(lines))
-            await pipe.execute(raise_on_error=False)
+                pipe.execute_command(command, keys.stream(append.run_id), b"\n".join(lines))
+            replies = await pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise as_unavailable(reply)
 
     async def read(
         self,
@@ -331,6 +352,21 @@ async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
 async def read_many(stream: EventStream, run_ids: Iterable[str]) -> list[list[Entry]]:
     """Return all entries of each stream; none for a stream that is no longer stored."""
     return [await read_all(stream, run_id) for run_id in run_ids]
+
+
+def _append_scripts(*, sharded: bool, published: bool) -> tuple[_Script, _Script]:
+    """Return the scripts of an append and of an append that ends its run."""
+    if not published:
+        return scripts.append_unpublished, scripts.append_last_unpublished
+    if sharded:
+        return scripts.append_sharded, scripts.append_last_sharded
+    return scripts.append, scripts.append_last
+
+
+def _written(appends: Sequence[Append], verdicts: Sequence[bool | Exception]) -> list[Append]:
+    """Return the appends that were accepted and are not empty."""
+    results = zip(appends, verdicts, strict=True)
+    return [append for append, verdict in results if isinstance(verdict, bool) and append.entries]
 
 
 def _verdict(reply: object) -> bool | Exception:

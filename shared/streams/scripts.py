@@ -52,9 +52,10 @@ if final_state ~= '' then
 end
 redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
-redis.call('PUBLISH', stream, table.concat(lines, '\\n'))
-return stop_requested
 """
+_PUBLISH = "redis.call('PUBLISH', stream, table.concat(lines, '\\n'))\n"
+_SPUBLISH = _PUBLISH.replace("PUBLISH", "SPUBLISH")
+_REPLY = "return stop_requested\n"
 
 
 def _append(
@@ -73,14 +74,17 @@ def _append(
 #: Appends entries from offset `first` on, and ends the run if `final_state` is not empty.
 #: Publishes new entries as lines `<id> <event>` on the channel with the stream's name.
 #: Returns why it refused the append, or whether a stop was requested (0 or 1).
-append = redis_script(_TAIL, _APPEND)(_append)
+append = redis_script(_TAIL, _APPEND, _PUBLISH, _REPLY)(_append)
 #: The same for appends that end a run.
-append_last = redis_script(_TAIL, _APPEND, when_full=True)(_append)
+append_last = redis_script(_TAIL, _APPEND, _PUBLISH, _REPLY, when_full=True)(_append)
 
 #: The same with sharded pub/sub, for a cluster.
-_SHARDED = _APPEND.replace("'PUBLISH'", "'SPUBLISH'")
-append_sharded = redis_script(_TAIL, _SHARDED)(_append)
-append_last_sharded = redis_script(_TAIL, _SHARDED, when_full=True)(_append)
+append_sharded = redis_script(_TAIL, _APPEND, _SPUBLISH, _REPLY)(_append)
+append_last_sharded = redis_script(_TAIL, _APPEND, _SPUBLISH, _REPLY, when_full=True)(_append)
+
+#: The same without a publication, for streams that are published after their confirmation.
+append_unpublished = redis_script(_TAIL, _APPEND, _REPLY)(_append)
+append_last_unpublished = redis_script(_TAIL, _APPEND, _REPLY, when_full=True)(_append)
 
 
 # Starts a new attempt. Returns nil if the run has ended or is unknown. A repeated call with the

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 import prometheus_client
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -59,6 +59,14 @@ for _reason in ("subscribed", "more", "slow", "missed", "memory"):
     STREAM_CATCH_UPS.labels(_reason)
 STREAM_GAPS = Counter(
     "mamba_stream_gaps", "Offsets missing from a stream, which means lost events."
+)
+CONFIRM_SECONDS = Histogram(
+    "mamba_redis_confirm_seconds",
+    "Time of a Redis call including its confirmation by replicas.",
+    buckets=LATENCY_BUCKETS,
+)
+UNCONFIRMED = Counter(
+    "mamba_redis_unconfirmed", "Redis calls that too few replicas confirmed in time."
 )
 BACKGROUND_FAILURES = Counter(
     "mamba_background_failures", "Unexpected errors of background tasks.", ("task",)

@@ -17,7 +17,15 @@ from tests.support.processes import ROOT
 def main() -> None:
     options = _options()
     kinds = [kind for kind in FaultKind if not options.kinds or kind.name in options.kinds]
-    plan = ChaosPlan(options.seed, options.faults, kinds, options.every, options.chats)
+    plan = ChaosPlan(
+        options.seed,
+        options.faults,
+        kinds,
+        options.every,
+        options.chats,
+        options.sentinel,
+        options.confirm_replicas,
+    )
     result = _run(plan)
     print(render_text(result))
     if options.logs:
@@ -35,6 +43,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults")
     parser.add_argument("--chats", type=int, default=8, help="chats at the same time")
     parser.add_argument("--kinds", nargs="*", help="names of FaultKind; all if omitted")
+    parser.add_argument(
+        "--sentinel", action="store_true", help="Valkey with a replica, by Sentinel"
+    )
+    parser.add_argument("--confirm-replicas", type=int, default=0)
     parser.add_argument("--page", type=Path, help="where to write the report")
     parser.add_argument("--logs", type=Path, help="folder for the output of the processes")
     return parser.parse_args()

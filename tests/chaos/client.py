@@ -165,6 +165,9 @@ class ChaosClient:
             events = await stream.read(1)
             if not events:
                 return
+            if not events[0].id:  # the API ended the response, not the run
+                view.defects.append(("lost", events[0].data))
+                return
             add_event(view, events[0])
         drops.pop(0)
 

@@ -13,6 +13,7 @@ from tests.chaos import counting_agent
 from tests.support.fakes.packages import install
 from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Api, ServerProcess, Valkey, Worker
+from tests.support.redis_sentinel import SentinelPair, open_sentinel_pair
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -22,6 +23,8 @@ EXIT_SECONDS = 30.0
 #: How long a model's stream may be silent.
 SILENCE_SECONDS = 2
 _RESTART_SECONDS = 0.5
+#: Long enough that a busy machine causes no failovers.
+_DOWN_AFTER_MS = 1000
 _SETTINGS = {
     "MAMBA_WORKER__DRAIN_SECONDS": str(DRAIN_SECONDS),
     # Faults are far more frequent than these budgets assume.
@@ -92,7 +95,7 @@ class Member:
 
 @dataclass
 class ChaosDeployment:
-    valkey: Valkey
+    valkey: Valkey | SentinelPair
     upstream: Upstream
     model_link: Proxy
     apis: list[Member]
@@ -116,26 +119,38 @@ class ChaosDeployment:
 
 @asynccontextmanager
 async def open_deployment(
-    folder: Path, *, apis: int = 2, workers: int = 3
+    folder: Path,
+    *,
+    apis: int = 2,
+    workers: int = 3,
+    sentinel: bool = False,
+    confirm_replicas: int = 0,
 ) -> AsyncGenerator[ChaosDeployment]:
-    """Start a deployment that keeps its data in `folder`."""
+    """Start a deployment that keeps its data in `folder`.
+
+    With `sentinel`, a replica takes over when Valkey is killed, and no link to Valkey is a proxy.
+    """
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(Upstream())
         model_link = await stack.enter_async_context(Proxy(upstream.port))
-        valkey = Valkey(data=folder)
-        valkey.start()
-        stack.push_async_callback(_end, valkey)
-        await valkey.ready()
+        opened = (
+            open_sentinel_pair(folder, down_after_ms=_DOWN_AFTER_MS)
+            if sentinel
+            else _open_valkey(folder)
+        )
+        valkey = await stack.enter_async_context(opened)
         env = _environment(folder)
+        if confirm_replicas:
+            env["MAMBA_REDIS__CONFIRM_REPLICAS"] = str(confirm_replicas)
         deployment = ChaosDeployment(valkey, upstream, model_link, [], [], folder / "effects")
         deployment.effects.touch()
         for number in range(apis):
-            link = await stack.enter_async_context(Proxy(valkey.port))
-            process = Api(_url(link), env)
+            link = await stack.enter_async_context(Proxy(_port(valkey)))
+            process = Api(_url(valkey, link), env)
             deployment.apis.append(Member(f"api {number + 1}", process, link))
         for number in range(workers):
-            link = await stack.enter_async_context(Proxy(valkey.port))
-            process = Worker(_url(link), f"http://127.0.0.1:{model_link.port}/v1", env)
+            link = await stack.enter_async_context(Proxy(_port(valkey)))
+            process = Worker(_url(valkey, link), f"http://127.0.0.1:{model_link.port}/v1", env)
             deployment.workers.append(Member(f"worker {number + 1}", process, link))
         for member in deployment.members:
             member.process.start()
@@ -168,8 +183,21 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _url(link: Proxy) -> str:
-    return f"redis://127.0.0.1:{link.port}/0"
+def _port(valkey: Valkey | SentinelPair) -> int:
+    return valkey.port if isinstance(valkey, Valkey) else valkey.primary.port
+
+
+def _url(valkey: Valkey | SentinelPair, link: Proxy) -> str:
+    return f"redis://127.0.0.1:{link.port}/0" if isinstance(valkey, Valkey) else valkey.url
+
+
+@asynccontextmanager
+async def _open_valkey(folder: Path) -> AsyncGenerator[Valkey]:
+    valkey = Valkey(data=folder).start()
+    try:
+        yield await valkey.ready()
+    finally:
+        await _end(valkey)
 
 
 async def _end(process: ServerProcess) -> None:

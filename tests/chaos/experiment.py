@@ -33,6 +33,13 @@ class ChaosPlan:
     every: float = 1.2
     #: Chats at the same time.
     chats: int = 8
+    #: Whether a kill of Valkey is a failover to a replica, by Sentinel.
+    sentinel: bool = False
+    #: The setting `redis.confirm_replicas`.
+    confirm_replicas: int = 0
+    #: Numbers of processes.
+    apis: int = 2
+    workers: int = 3
 
 
 @dataclass
@@ -60,7 +67,13 @@ async def run_experiment(plan: ChaosPlan, folder: Path) -> ChaosResult:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with (
         httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http,
-        open_deployment(folder) as deployment,
+        open_deployment(
+            folder,
+            apis=plan.apis,
+            workers=plan.workers,
+            sentinel=plan.sentinel,
+            confirm_replicas=plan.confirm_replicas,
+        ) as deployment,
     ):
         injector = Injector(deployment)
         loads: list[float] = []

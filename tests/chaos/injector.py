@@ -13,6 +13,7 @@ from tests.chaos.deployment import ChaosDeployment, Member
 from tests.chaos.faults import FaultKind, InjectedFault, PlannedFault
 from tests.support.fakes.proxy import Proxy
 from tests.support.processes import ServerProcess, Valkey
+from tests.support.redis_sentinel import SentinelPair
 
 Json = dict[str, Any]
 
@@ -100,7 +101,9 @@ class Injector:
         valkey = self._deployment.valkey
         async with self._valkey:
             injected.started = time.monotonic()
-            if fault.kind is FaultKind.REDIS_STOP:
+            if isinstance(valkey, SentinelPair):
+                await valkey.fail_over(lag=fault.seconds / 8)
+            elif fault.kind is FaultKind.REDIS_STOP:
                 await _pause(valkey, fault.seconds)
             elif fault.kind is FaultKind.REDIS_FULL:
                 await _fill(valkey, fault.seconds)

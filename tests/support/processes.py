@@ -96,10 +96,17 @@ class Valkey(ServerProcess):
         base = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         keep = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(data)]
         none = ["--appendonly", "no", "--dir", tempfile.gettempdir()]
+        # A file that a replica has received would be loaded by the next server in the folder.
+        none += ["--dbfilename", f"{self.port}.rdb", "--rdb-del-sync-files", "yes"]
         # MAMBA_TEST_STORE may name another server, such as redis-server.
         server = os.environ.get("MAMBA_TEST_STORE") or valkey_binary()
         command = [server, *base, "--loglevel", "warning", *(keep if data else none)]
-        super().__init__(*command, *options)
+        self._base_command = (*command, *options)
+        super().__init__(*self._base_command)
+
+    def start_as_replica_of(self, primary: "Valkey") -> Self:
+        self._command = (*self._base_command, "--replicaof", "127.0.0.1", str(primary.port))
+        return self.start()
 
     def client(self) -> Redis:
         return connect(self.url, name="test", max_connections=8)

@@ -8,6 +8,7 @@ from fakeredis import FakeAsyncRedis, FakeServer
 
 from shared.redis.client import Redis
 from shared.redis.cluster_client import ClusterClient
+from shared.redis.confirmation import Confirmation, ConfirmingClient
 from shared.redis.scripts import WHEN_FULL, RedisScript
 from shared.runs import store
 from shared.runs.run import Run
@@ -73,6 +74,13 @@ def memory_harness() -> StreamHarness:
 def redis_harness(redis: Redis) -> StreamHarness:
     cluster = redis if isinstance(redis, ClusterClient) else None
     stream = RedisEventStream(redis, live_ttl=LIVE_TTL, retention=RETENTION, cluster=cluster)
+    return StreamHarness(stream, RunStore(redis, live_ttl=LIVE_TTL))
+
+
+def confirming_harness(primary: Redis) -> StreamHarness:
+    """A stream whose writes one replica of the server confirms."""
+    redis = ConfirmingClient(primary, Confirmation(1))
+    stream = RedisEventStream(redis, live_ttl=LIVE_TTL, retention=RETENTION, publisher=primary)
     return StreamHarness(stream, RunStore(redis, live_ttl=LIVE_TTL))
 
 

@@ -12,7 +12,7 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.redis.failover import MIN_REPLICAS_FIX, accepts_unreplicated_writes
 from shared.redis.memory import ServerMemory
-from shared.settings import LimitSettings
+from shared.settings import Settings
 
 _MIN_VERSION = 7
 _MAX_CLOCK_SKEW_SECONDS = 1.0
@@ -29,7 +29,7 @@ async def check_queue_server(deployment: Deployment) -> list[Diagnosis]:
     except RedisError as error:
         reply = error
     settings = deployment.settings
-    return [*_check_server("redis", address(settings.redis.url), reply, settings.limits)]
+    return [*_check_server("redis", address(settings.redis.url), reply, settings)]
 
 
 async def check_latency(deployment: Deployment) -> list[Diagnosis]:
@@ -52,7 +52,7 @@ async def check_stream_servers(deployment: Deployment) -> list[Diagnosis]:
     findings: list[Diagnosis] = []
     for node, reply in (await stores.each_stream_node("INFO")).items():
         name = node or address(settings.redis.streams_url or settings.redis.url)
-        findings += _check_server("streams", name, reply, settings.limits, standalone=not node)
+        findings += _check_server("streams", name, reply, settings, standalone=not node)
     if slots := stores.uncovered_slots:
         fix = "see CLUSTER NODES, and bring the missing node back"
         findings.append(Diagnosis("streams", "error", f"no node serves {slots} hash slots", fix))
@@ -85,7 +85,7 @@ async def check_clock(deployment: Deployment) -> list[Diagnosis]:
 
 
 def _check_server(
-    part: str, server: str, reply: object, limits: LimitSettings, *, standalone: bool = True
+    part: str, server: str, reply: object, settings: Settings, *, standalone: bool = True
 ) -> Iterator[Diagnosis]:
     """Check a server's reply to INFO. A `standalone` server must hold all keys."""
     if isinstance(reply, REDIS_UNAVAILABLE):
@@ -102,8 +102,10 @@ def _check_server(
             yield Diagnosis(part, "error", f"{server} {problem.message}", problem.fix)
         yield from _check_role(part, info)
         yield from _check_replication(part, info)
+        if replicas := settings.redis.confirm_replicas:
+            yield _check_replicas(part, server, info, replicas)
         if memory := ServerMemory.parse(info):
-            yield from _check_memory(part, memory, limits.redis_memory)
+            yield from _check_memory(part, memory, settings.limits.redis_memory)
         yield from _check_durability(part, info)
 
 
@@ -124,6 +126,18 @@ def _check_replication(part: str, info: dict[str, Any]) -> Iterator[Diagnosis]:
     if accepts_unreplicated_writes(info):
         message = "accepts writes that no replica receives, which a failover loses"
         yield Diagnosis(part, "warning", message, MIN_REPLICAS_FIX)
+
+
+def _check_replicas(part: str, server: str, info: dict[str, Any], required: int) -> Diagnosis:
+    listed = [info.get(f"slave{number}", {}) for number in range(info.get("connected_slaves", 0))]
+    online = sum(replica.get("state") == "online" for replica in listed)
+    if online >= required:
+        return Diagnosis(part, "ok", f"replicas of {server} that can confirm: {online}")
+    message = (
+        f"{server} has {online} of the {required} replicas that redis.confirm_replicas requires,"
+        " so answers pause and new chats are rejected"
+    )
+    return Diagnosis(part, "error", message, "add replicas, or lower redis.confirm_replicas")
 
 
 def _check_memory(part: str, memory: ServerMemory, max_share: float) -> Iterator[Diagnosis]:

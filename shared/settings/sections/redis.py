@@ -18,3 +18,9 @@ class RedisSettings(Section):
     max_connections: AtStart[int] = Field(
         default=16, ge=2, description="Maximum number of connections per process"
     )
+    confirm_replicas: AtStart[int] = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Replicas that must confirm what a client sees, before it sees it; 0: off",
+    )

@@ -1,21 +1,24 @@
 """`mamba doctor`, `mamba queue` and `mamba worker list` name unserved, full and vanished parts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mamba.operate import queue as queue_page
-from mamba.operate.deployment import Deployment
+from mamba.operate.deployment import Deployment, open_deployment
 from mamba.operate.doctor.redis_checks import check_queue_server
 from mamba.operate.doctor.worker_checks import check_workers
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.redis.client import Redis
 from shared.redis.failover import MIN_REPLICAS_FIX
+from shared.settings import RedisSettings, Settings
 from tests.support.fakes.jobs import use_queue
 from tests.support.fakes.workers import serving
 from tests.support.monitoring.vanished import leave_as_killed, observe_for_a_minute
 from tests.support.processes import Valkey, start_all, stop_all
+from tests.support.redis_sentinel import open_replica_pair
 from tests.support.wait import until
 
 
@@ -109,3 +112,24 @@ async def test_queue_lists_every_queue_with_jobs(
         ("code", 1, 4),
         ("un\x1b[2Jserved", 0, 0),
     ]
+
+
+async def test_doctor_names_missing_replicas(deployment: Deployment) -> None:
+    settings = deployment.settings
+    required = settings.redis.model_copy(update={"confirm_replicas": 2})
+    strict = replace(deployment, settings=settings.model_copy(update={"redis": required}))
+
+    findings = await check_queue_server(strict)
+
+    [error] = [finding for finding in findings if finding.status == "error"]
+    assert "has 0 of the 2 replicas that redis.confirm_replicas requires" in error.message
+    assert not any(f.status == "error" for f in await check_queue_server(deployment))
+
+
+async def test_doctor_counts_replicas_that_can_confirm() -> None:
+    async with open_replica_pair() as pair:
+        settings = Settings(redis=RedisSettings(url=pair.primary.url, confirm_replicas=1))
+        async with open_deployment(settings) as deployment:
+            messages = [finding.message for finding in await check_queue_server(deployment)]
+
+    assert any(message.endswith("that can confirm: 1") for message in messages)

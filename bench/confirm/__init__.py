@@ -1,0 +1,1 @@
+"""The cost of `redis.confirm_replicas`."""
