@@ -22,6 +22,9 @@ _FENCE = re.compile(
 _QUOTE_MARK = re.compile(r"[ ]{0,3}+>[ ]?+")
 _TAB = 4
 _DIFF_LANGUAGES = ("diff", "patch", "udiff")
+#: Lines of a text that are searched for closing fences of blocks that seem to have none. Each such
+#: block would otherwise search the rest of the text.
+_MAX_SEARCHED = 50_000
 #: A name or language is shorter.
 _MAX_INFO = 500
 
@@ -53,13 +56,14 @@ def find_code(text: str) -> Iterator[Block | Change]:
     lines = text.removesuffix("\n").split("\n")
     at = 0
     change = _Change()
+    searches = iter(range(_MAX_SEARCHED))
     while at < len(lines):
         if size := change.read(lines, at):
             at += size
             yield from change.finished()
         elif fence := _opening(lines[at]):
             yield from change.end()
-            content, at = _content(lines, at + 1, fence)
+            content, at = _content(lines, at + 1, fence, searches)
             yield from _block(fence.info, content)
         else:
             at += 1
@@ -144,7 +148,9 @@ def _opening(line: str) -> _Fence | None:
     return _Fence(match["marks"], info, match["quote"].count(">"), _columns(match["indent"]))
 
 
-def _content(lines: Sequence[str], at: int, fence: _Fence) -> tuple[list[str], int]:
+def _content(
+    lines: Sequence[str], at: int, fence: _Fence, searches: Iterator[int]
+) -> tuple[list[str], int]:
     """Return the lines of a block, and the number of the line after it.
 
     The end of the quotation ends the block. If an indented block has no closing fence, the first
@@ -158,6 +164,8 @@ def _content(lines: Sequence[str], at: int, fence: _Fence) -> tuple[list[str], i
             return _unindented(content, fence.indent), at
         if _closes(line, fence):
             return _unindented(content, fence.indent), at + 1
+        if outside and next(searches, None) is None:
+            break
         if outside and (other := _opening(line)) and other.info:
             break
         if not outside and line.strip() and _indent(line) < fence.indent:

@@ -1,3 +1,4 @@
+import time
 from textwrap import dedent
 
 import pytest
@@ -392,3 +393,9 @@ def test_newest_files_are_kept() -> None:
 
     assert sources.all()[-1].path == "299.py"
     assert sum(source.chars for source in sources.all()) <= 1_000_000
+
+
+def test_fences_without_end_are_read_in_bounded_time() -> None:
+    started = time.process_time()
+    assert found_in("- ```\n  x\n" * 20_000)
+    assert time.process_time() - started < 10
