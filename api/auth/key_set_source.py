@@ -138,11 +138,14 @@ def _parse(received: ReceivedKeySet) -> dict[str, Any]:
 
 
 def _decompressed(body: bytes, encoding: str) -> bytes:
-    """Decompress a body. File storages send what they store, whatever the request accepts."""
-    if encoding in ("", "identity"):
-        return body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    """Decompress a body. File storages send what they store, whatever the request accepts.
+
+    Like browsers, ignore names that are no compression, such as `utf-8` and `aws-chunked`.
+    """
+    if encoding in ("br", "zstd", "compress"):
         raise ValueError("the response is compressed in an unsupported way")
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return body
     try:
         content = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, _MAX_BYTES + 1)
     except zlib.error:

@@ -200,10 +200,14 @@ async def test_ipv6_address_is_supported() -> None:
         assert await fetched_ids(issuer.url) == ["a"]
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "deflate", "identity"])
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "GZIP", "x-gzip", "deflate", "identity", "aws-chunked"]
+)
 async def test_compressed_key_set_is_read(issuer: TokenIssuer, encoding: str) -> None:
     body = json.dumps({"keys": [RSA.jwk("a")]}).encode()
-    compress = {"deflate": zlib.compress, "identity": bytes}.get(encoding, gzip.compress)
+    compress = {"deflate": zlib.compress, "identity": bytes, "aws-chunked": bytes}.get(
+        encoding, gzip.compress
+    )
     issuer.body, issuer.headers = compress(body), [f"content-encoding: {encoding}"]
 
     assert await fetched_ids(issuer.url) == ["a"]
