@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
-from bench.__main__ import WORDS, words_per_second
+from bench.load import ask
 from shared.redis.client import connect
 from shared.redis.subscriber import Subscriber
 from shared.runs.stores import open_stores
@@ -24,8 +24,10 @@ from tests.support.redis_sentinel import open_replica_pair
 from tests.support.upstream.client import Upstream
 from worker.output.writer import GroupCommitter, RunWriter
 
-ROUNDS = 3
-TOKENS = 300
+ROUNDS = 5
+TOKENS = 100
+STREAMS = 50
+WORDS = 150
 _PAUSE_SECONDS = 0.005
 
 
@@ -61,6 +63,11 @@ async def report(title: str, measure: Callable[[int], Awaitable[float]]) -> None
     off, on = (statistics.median(values) for values in zip(*pairs, strict=True))
     ratio = statistics.median(on / off for off, on in pairs)
     print(f"{title:32} off {off:9.2f}   on {on:9.2f}   ratio {ratio:5.2f}", flush=True)
+
+
+async def words_per_second(url: str) -> float:
+    answers = await asyncio.gather(*(ask(url, "burst") for _ in range(STREAMS)))
+    return STREAMS * WORDS / max(answer.duration for answer in answers)
 
 
 async def token_latency(url: str, replicas: int) -> float:
