@@ -68,14 +68,15 @@ class AnswerExtras:
             entry = cast("dict[str, Any]", item) if isinstance(item, dict) else {"url": item}
             nested: object = entry.get("url_citation")
             source = cast("dict[str, Any]", nested) if isinstance(nested, dict) else entry
-            url, title = source.get("url"), source.get("title")
-            usable = isinstance(url, str) and _URL.fullmatch(url)
-            if not usable or len(self._citations) >= _MAX_CITATIONS:
+            url: object = source.get("url")
+            full = len(self._citations) >= _MAX_CITATIONS
+            if full or not isinstance(url, str) or not _URL.fullmatch(url):
                 self._left_out.add(_kind(entry.get("type", kind)))
                 continue
+            title: object = source.get("title")
             text = replace_lone_surrogates(title)[:_MAX_TITLE] if isinstance(title, str) else None
-            known = self._citations.get(url)
-            self._citations[replace_lone_surrogates(url)] = known or text or None
+            name = replace_lone_surrogates(url)
+            self._citations[name] = self._citations.get(name) or text or None
 
 
 def citations_of(response: ModelResponse) -> list[tuple[str, str | None]]:
