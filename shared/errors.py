@@ -39,6 +39,7 @@ MambaError
 │   ├── StreamClosed
 │   ├── StreamGap
 │   └── WriterStopped
+├── AnswerTooLarge              an answer reaches its limit of bytes
 ├── FileTimeout                 fetching the files of a conversation takes too long
 └── ModelTimeout                a model stops responding before or during its answer
     ├── FirstTokenTimeout
@@ -299,6 +300,10 @@ class StreamGap(StreamError):
 
 class WriterStopped(StreamError):
     """The process writes to no stream any more."""
+
+
+class AnswerTooLarge(MambaError):
+    """The answer is larger than run.answer_bytes."""
 
 
 class FileTimeout(MambaError):

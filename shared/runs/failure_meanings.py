@@ -24,7 +24,7 @@ MEANINGS = {
     "output_limit": "longer than the model's output limit",
     "quota_exceeded": "the model's quota is exhausted",
     "rate_limited": "the model's rate limit is exceeded",
-    "response_too_large": "the model's response exceeds the size limits",
+    "response_too_large": "the model's response, or the whole answer, exceeds its size limit",
     "run_timeout": "longer than the run timeout",
     "silence_timeout": "the model stopped sending in the middle of its answer",
     "unknown_agent": "no worker offers the agent",

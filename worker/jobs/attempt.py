@@ -55,19 +55,24 @@ class TakenOverRun:
     continued: Sequence[Entry]
     #: The output of these runs and of its earlier attempts.
     transcript: Transcript
+    #: The size of the events of its earlier attempts.
+    stored_bytes: int
 
     @classmethod
     async def read(cls, stream: EventStream, takeover: Takeover, job: RunChat) -> "TakenOverRun":
         entries = await read_all(stream, job.run_id) if takeover.offset else []
         continued = [*chain.from_iterable(await read_many(stream, job.continues))]
         transcript = await fold(entries, earlier=continued, responses=job.tool_responses)
-        return cls(takeover, continued, transcript)
+        return cls(takeover, continued, transcript, sum(len(entry.data) for entry in entries))
 
 
 class Attempt:
     """An attempt that has taken over its run. `finish`, `fail`, `abort` and `hand_over` end it."""
 
-    def __init__(self, services: RunServices, execution: Execution, found: TakenOverRun) -> None:
+    def __init__(
+        self, services: RunServices, execution: Execution, found: TakenOverRun, max_bytes: int
+    ) -> None:
+        """`max_bytes` limits the run's stream."""
         running_run, takeover = execution.running_run, found.takeover
         self.job = execution.job
         self.agent = execution.agent
@@ -94,6 +99,8 @@ class Attempt:
             self.job.run_id,
             attempt=takeover.attempt,
             offset=takeover.offset,
+            stored_bytes=found.stored_bytes,
+            max_bytes=max_bytes,
             on_refused=lambda: running_run.cancel(Interrupt.TAKEN_OVER),
             on_stop=lambda: running_run.cancel(Interrupt.STOP),
             on_content=None if self.transcript.has_output else self._count_first_token,

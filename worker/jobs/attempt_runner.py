@@ -73,7 +73,7 @@ class AttemptRunner:
             offset=takeover.offset,
             agent=job.agent,
         )
-        attempt = Attempt(self._services, execution, found)
+        attempt = Attempt(self._services, execution, found, self._settings().answer_bytes)
         attempt.write_beginning()
         return attempt
 

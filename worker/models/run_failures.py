@@ -8,7 +8,13 @@ import aiohttp
 import httpx2
 from pydantic_ai import exceptions
 
-from shared.errors import INTERNAL_ERROR_TEXT, FileTimeout, FirstTokenTimeout, SilenceTimeout
+from shared.errors import (
+    INTERNAL_ERROR_TEXT,
+    AnswerTooLarge,
+    FileTimeout,
+    FirstTokenTimeout,
+    SilenceTimeout,
+)
 from shared.runs.finalize import RunEnding
 from worker.models.file_errors import describe_file_error
 from worker.models.retry_after import parse_retry_after
@@ -143,6 +149,7 @@ FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
     exceptions.OutputTokenLimitExceeded: Failure(
         "output_limit", "The answer reached the model's length limit."
     ),
+    AnswerTooLarge: _TOO_LARGE,
     FileTimeout: Failure(
         "file_timeout", "A file of this conversation took too long to fetch.", temporary=True
     ),

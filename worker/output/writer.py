@@ -8,6 +8,7 @@ Each node of a Redis Cluster has its own shard: a node that is unreachable delay
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable
 from typing import Self
 from weakref import WeakSet
@@ -16,7 +17,7 @@ import structlog
 
 from shared.background_task import BackgroundTask
 from shared.backoff import Backoff
-from shared.errors import Fenced, StreamClosed, StreamGap, WriterStopped
+from shared.errors import AnswerTooLarge, Fenced, StreamClosed, StreamGap, WriterStopped
 from shared.redis.client import REDIS_UNAVAILABLE, OutOfMemoryError
 from shared.streams.event_stream import Append, Closure, EventStream
 from shared.streams.events import (
@@ -187,6 +188,8 @@ class RunWriter:
         *,
         attempt: int,
         offset: int,
+        stored_bytes: int = 0,
+        max_bytes: int = sys.maxsize,
         on_refused: Callable[[], None],
         on_stop: Callable[[], None],
         on_content: Callable[[], None] | None = None,
@@ -195,6 +198,9 @@ class RunWriter:
         self._run_id = run_id
         self._attempt = attempt
         self._next = offset + 1
+        #: The size of the run's stream, and its limit.
+        self._bytes = stored_bytes
+        self._max_bytes = max_bytes
         self._on_refused = on_refused
         self._on_stop = on_stop
         self._on_content = on_content
@@ -230,7 +236,13 @@ class RunWriter:
         self._shard.submit(self)
 
     async def wait_for_capacity(self) -> None:
-        """Wait while too many events are unwritten."""
+        """Wait while too many events are unwritten.
+
+        Raises:
+            AnswerTooLarge: if the run's stream has reached its limit.
+        """
+        if self._bytes > self._max_bytes:
+            raise AnswerTooLarge
         if len(self._buffer) > _MAX_BUFFERED_EVENTS:
             await self._written.wait()
 
@@ -263,7 +275,9 @@ class RunWriter:
         if self._on_content and any(isinstance(event, _CONTENT) for event in self._buffer):
             self._on_content()
             self._on_content = None
-        entries = self._kept + [event.encode() for event in self._buffer]
+        new = [event.encode() for event in self._buffer]
+        self._bytes += sum(map(len, new))
+        entries = self._kept + new
         if self._closure is not None:
             entries.append(DONE)
         self._buffer, self._kept = [], []

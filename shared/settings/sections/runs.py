@@ -16,6 +16,11 @@ class RunSettings(Section):
     max_steps: int = Field(
         default=20, ge=1, description="Maximum number of model requests in a run"
     )
+    answer_bytes: int = Field(
+        default=32 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Maximum size of an answer in bytes, as its stream stores it",
+    )
     agent_wait_seconds: Seconds = Field(
         default=30, description="Maximum wait for a worker that offers the agent"
     )

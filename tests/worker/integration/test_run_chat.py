@@ -9,6 +9,9 @@ from shared.settings import RunSettings
 from shared.streams.event_stream import Takeover, read_all
 from shared.streams.events import (
     Start,
+    StartStep,
+    TextDelta,
+    TextStart,
     decode,
 )
 from shared.streams.run_state import RunState
@@ -20,6 +23,7 @@ from tests.support.run_chat_harness import (
     ScriptedModels,
     error_code,
     kinds,
+    restart_with_log,
     start,
     text_of,
 )
@@ -159,6 +163,28 @@ async def test_retry_after_replaces_the_backoff(
     await harness.run([error], ["Hello"])
 
     assert text_of(await harness.log()) == "Hello"
+
+
+async def test_answer_that_reaches_its_limit_of_bytes_fails(harness: RunChatHarness) -> None:
+    harness.settings = RunSettings(answer_bytes=2**20)
+    pieces = ["x" * 100_000] * 30
+
+    await harness.run(pieces)
+
+    log = await harness.log()
+    assert error_code(log) == "response_too_large"
+    # What is written before the limit is noticed: the merged and unwritten events.
+    assert 2**20 <= len(text_of(log)) < 2 * 2**20
+
+
+async def test_bytes_of_earlier_attempts_count(harness: RunChatHarness) -> None:
+    harness.settings = RunSettings(answer_bytes=2**20)
+    begun = [Start(message_id="msg"), StartStep(), TextStart(id="text-1")]
+    await restart_with_log(harness, [*begun, TextDelta(id="text-1", delta="x" * 2**20)])
+
+    await harness.run(["more"])
+
+    assert error_code(await harness.log()) == "response_too_large"
 
 
 async def test_stop_ends_a_run_during_streaming(harness: RunChatHarness) -> None:
