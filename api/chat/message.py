@@ -16,6 +16,7 @@ from pydantic import (
     PrivateAttr,
     Tag,
     ValidationError,
+    ValidationInfo,
     WrapValidator,
     model_validator,
 )
@@ -40,7 +41,7 @@ from api.chat.parts.part import (
 )
 from api.chat.parts.steering import split_messages
 from api.chat.parts.unusable import KEEP_FIELD_ERROR, TAG_PREFIX, UnusablePart, unusable_message
-from api.http.body_model import FAIL_FAST, RequestModel, max_items
+from api.http.body_model import FAIL_FAST, RequestModel, limits_of, max_items
 from shared.chat import messages as chat_messages
 from shared.streams.tool_responses import ToolResponse
 
@@ -131,9 +132,12 @@ class UIMessage(RequestModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _convert_fields(cls, value: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        message = validate(convert_message(value))
-        message._part_paths["attachments"] = attachment_paths(value)  # noqa: SLF001
+    def _convert_fields(
+        cls, value: object, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        max_parts = limits_of(info).parts
+        message = validate(convert_message(value, max_parts))
+        message._part_paths["attachments"] = attachment_paths(value, max_parts)  # noqa: SLF001
         return message
 
     @property

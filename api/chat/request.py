@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool
 from api.chat.ids import ID_PATTERN
 from api.chat.message import History, SubmittedToolResponse
-from api.chat.parts.json_values import as_text
+from api.chat.parts.json_values import as_text, fields_of, items_of
 from api.http.body_model import FAIL_FAST, Name, RequestModel
 from shared.agents.agent_card import BUILT_IN_AGENTS
 from shared.agents.tools import DISPLAY_TOOL_NAMES
@@ -35,7 +35,11 @@ def _no_tools(value: object) -> object:
 
 def _joined_texts(value: object) -> object:
     """Return a system message that is a list of texts, as Anthropic accepts, as one text."""
-    return as_text(cast("list[object]", value)) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    items = items_of(cast("object", value))
+    is_texts = all(isinstance(item, str) or "text" in fields_of(item) for item in items)
+    return as_text(items) if is_texts else cast("object", value)
 
 
 class ChatRequest(RequestModel):

@@ -29,8 +29,7 @@ def max_items(limit: Literal["messages", "parts"]) -> BeforeValidator:
     """Reject a list longer than the setting `limits.<limit>`, before its items are validated."""
 
     def check(value: object, info: ValidationInfo) -> object:
-        limits = cast("LimitSettings", info.context) or LimitSettings()
-        maximum: int = getattr(limits, limit)
+        maximum: int = getattr(limits_of(info), limit)
         if _length(value) > maximum:
             raise PydanticCustomError(
                 "too_large", "At most {maximum} {what}.", {"maximum": f"{maximum:,}", "what": limit}
@@ -38,6 +37,11 @@ def max_items(limit: Literal["messages", "parts"]) -> BeforeValidator:
         return value
 
     return BeforeValidator(check)
+
+
+def limits_of(info: ValidationInfo) -> LimitSettings:
+    """Return the limits that were passed as the context of the validation."""
+    return cast("LimitSettings | None", info.context) or LimitSettings()
 
 
 def _length(value: object) -> int:

@@ -13,6 +13,20 @@ def items_of(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
+def text_with_notes(content: object) -> object:
+    """Join content parts to one text, with a note about each part that is none."""
+    if not isinstance(content, list):
+        return content
+    return "\n\n".join(_part_text(part) for part in items_of(cast("object", content)))
+
+
+def _part_text(part: object) -> str:
+    fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {"text": part}
+    if isinstance(text := fields.get("text"), str):
+        return text
+    return f"[Left out: a part of type “{str(fields.get('type'))[:100]}”.]"
+
+
 def as_text(content: object) -> str:
     """Return a text, or the texts of content parts, one per paragraph."""
     if isinstance(content, str):

@@ -6,9 +6,10 @@ without a role. Fields that are not understood stay as they are, and are then re
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, cast
 
-from api.chat.parts.json_values import fields_of, items_of
+from api.chat.parts.json_values import as_text, fields_of, items_of
 
 _Fields = dict[str, Any]
 
@@ -31,8 +32,11 @@ _CALL_IDS = ("tool_call_id", "toolCallId")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
-def convert_message(value: object) -> object:
-    """Return a message with the fields of `UIMessage`. Other values are returned unchanged."""
+def convert_message(value: object, max_parts: int) -> object:
+    """Return a message with the fields of `UIMessage`. Other values are returned unchanged.
+
+    Of the parts in attachments, one more than `max_parts` is converted, so that it is refused.
+    """
     if not isinstance(value, dict):
         return value
     fields = _unwrapped(cast("_Fields", value))
@@ -45,13 +49,13 @@ def convert_message(value: object) -> object:
         fields = _with_function_call(_with_texts(_with_langchain_fields(fields)))
         fields = _without_repeated_calls(fields)
     if not fields.get("parts"):
-        fields = _with_attached_parts(fields)
+        fields = _with_attached_parts(fields, max_parts)
     return {**fields, "role": role} if "role" in fields else fields
 
 
-def attachment_paths(value: object) -> list[str]:
+def attachment_paths(value: object, max_parts: int) -> list[str]:
     """Return the paths of the parts that `convert_message` collects from attachments."""
-    return [path for path, _ in _attached_parts(fields_of(value))]
+    return [path for path, _ in islice(_attached_parts(fields_of(value)), max_parts)]
 
 
 def _role_of(fields: _Fields) -> object:
@@ -87,16 +91,15 @@ def _response_item(fields: _Fields) -> _Fields | None:
             call_id: object = fields.get("call_id")
             return {"role": "tool", "tool_call_id": call_id, "content": fields.get("output")}
         case {"type": "reasoning"}:
-            summary = [fields_of(item).get("text") for item in items_of(fields.get("summary"))]
-            texts = [text for text in summary if isinstance(text, str)]
-            return {"role": "assistant", "reasoning_content": "\n\n".join(texts)}
+            summary = as_text(items_of(fields.get("summary")))
+            return {"role": "assistant", "reasoning_content": summary}
         case _:
             return None
 
 
 def _class_kind(path: object) -> str | None:
     """Return `ai` for the path of the class `AIMessage` or `AIMessageChunk`."""
-    names = cast("list[object]", path) if isinstance(path, list) else []
+    names = items_of(path)
     return str(names[-1]).removesuffix("Chunk").removesuffix("Message").lower() if names else None
 
 
@@ -149,12 +152,13 @@ def _with_langchain_fields(fields: _Fields) -> _Fields:
     calls: object = fields.get("tool_calls")
     if not others or not isinstance(calls, list | None):
         return {**added, **fields}
-    kept = cast("list[object]", calls or [])
-    known = {_id_of(call) for call in kept} - {None}
+    kept = [*items_of(cast("object", calls))]
+    known = {_id_of(call) for call in kept}
     for call in others:
-        if _id_of(call) not in known:
-            kept = [*kept, call]
-            known |= {_id_of(call)} - {None}
+        call_id = _id_of(call)
+        if call_id is None or call_id not in known:
+            kept.append(call)
+            known.add(call_id)
     return {**added, **fields, "tool_calls": kept}
 
 
@@ -177,9 +181,9 @@ def _id_of(call: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _with_attached_parts(fields: _Fields) -> _Fields:
+def _with_attached_parts(fields: _Fields, max_parts: int) -> _Fields:
     """Replace attachments with the parts in them."""
-    parts = [part for _, part in _attached_parts(fields)]
+    parts = [part for _, part in islice(_attached_parts(fields), max_parts + 1)]
     return {**fields, "attachments": parts} if parts else fields
 
 

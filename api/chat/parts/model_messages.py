@@ -16,7 +16,7 @@ from api.chat.parts.file_fields import (
     WrappedUrl,
     text_url,
 )
-from api.chat.parts.json_values import as_text, fields_of
+from api.chat.parts.json_values import fields_of, text_with_notes
 from api.chat.parts.unusable import TAG_PREFIX
 from api.http.body_model import Nested, RequestModel
 from shared.chat import messages
@@ -120,7 +120,8 @@ class TextSource(RequestModel):
     data: Nested = Field(validation_alias=AliasChoices("data", "content"))
 
     def normalized(self, filename: str | None) -> messages.FilePart:
-        return file_part(text_url(as_text(self.data)), "", filename)
+        text = text_with_notes(self.data)
+        return file_part(text_url(text if isinstance(text, str) else ""), "", filename)
 
 
 class SourceFile(RequestModel):

@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import to_json
 
 from api.chat.parts.ai_sdk import CallId, tool_part
-from api.chat.parts.json_values import fields_of
+from api.chat.parts.json_values import fields_of, text_with_notes
 from api.http.body_model import Nested, RequestModel
 from shared.chat import messages
 from shared.streams.tool_responses import DENIED_TEXT
@@ -52,7 +52,7 @@ class SeparateResult(RequestModel):
         """Return the output, and whether it is an error."""
         output: object = self.output
         if output is None:
-            return (_text(self.content) if self.result is None else self.result), False
+            return (text_with_notes(self.content) if self.result is None else self.result), False
         return _untyped(output)
 
 
@@ -137,20 +137,6 @@ def _untyped(output: object) -> tuple[object, bool]:
             reason = fields.get("reason")
             return reason if isinstance(reason, str) else DENIED_TEXT, True
         case {"type": "content", "value": value}:
-            return _text(value), False
+            return text_with_notes(value), False
         case _:
             return cast("object", output), False
-
-
-def _text(content: object) -> object:
-    """Join content parts to one text, with a note about each part that is none."""
-    if not isinstance(content, list):
-        return content
-    return "\n\n".join(_part_text(part) for part in cast("list[object]", content))
-
-
-def _part_text(part: object) -> str:
-    fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {"text": part}
-    if isinstance(text := fields.get("text"), str):
-        return text
-    return f"[Left out: a part of type “{str(fields.get('type'))[:100]}”.]"

@@ -241,11 +241,12 @@ INVALID_FIELDS = {
     "parts: a string": (chat({"role": "user", "parts": "Hi"}), "messages[0].parts"),
     "a part: null": (parts({"type": "text", "text": "Hi"}, None), "messages[0].parts[1]"),
     "a part: a list": (parts([]), "messages[0].parts[0]"),
-    "a part without a type": (parts({"text": "Hi"}), "messages[0].parts[0]"),
+    "a part without a type": (parts({"note": "Hi"}), "messages[0].parts[0]"),
     "a part's type: a number": (parts({"type": 1}), "messages[0].parts[0]"),
     "a part's type: a list": (parts({"type": ["text"]}), "messages[0].parts[0]"),
     "a text: missing": (parts({"type": "text"}), "messages[0].parts[0].text"),
-    "a text: null": (parts({"type": "text", "text": None}), "messages[0].parts[0].text"),
+    "a system text: a number in a list": (chat(HI, system=[1]), "system"),
+    "a text: null, and no other": (parts({"type": "text", "text": None}), "messages[0]"),
     "a tool call's id: missing": (
         chat(HI, {"role": "assistant", "parts": [{"type": "tool-f"}]}),
         "messages[1].parts[0].toolCallId",
@@ -315,6 +316,14 @@ TOO_LARGE = {
     "millions of invalid messages": (
         b'{"messages":[' + b"0," * 4_000_000 + b"0]}",
         "messages",
+    ),
+    "millions of calls": (
+        b'{"messages":[{"role":"assistant","invalid_tool_calls":[' + b"0," * 4_000_000 + b"0]}]}",
+        "messages[0].tool_calls",
+    ),
+    "millions of images": (
+        b'{"messages":[{"role":"user","images":[' + b"0," * 3_000_000 + b"0]}]}",
+        "messages[0].attachments",
     ),
     "10,000 parts": (parts(*[{"type": "x"}] * 10_000), "messages[0].parts"),
     "10,000 parts as content": (
