@@ -68,9 +68,8 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     )
     for extension in (problems, document, docs_pages):
         extension.install(app)
-    for module in (chats, live_chats, titles, models, agents, tools, health, metrics):
-        app.include_router(module.router)
-    for module in (console_page, console_routes):
+    api_routes = (chats, live_chats, titles, models, agents, tools, health, metrics)
+    for module in (*api_routes, console_page, console_routes):
         app.include_router(module.router)
     return app
 

@@ -184,12 +184,22 @@ async def follow_chat(
 
 
 @router.get("/chat/{chat_id:path}/message", **_MESSAGE)
+@router.get(
+    f"{_ALIAS_PATH}/{{chat_id:path}}/message",
+    **_alias_of("GET /chat/{chat_id}/message", "read_newest_chat_completion"),
+    **_MESSAGE,
+)
 async def read_newest_message(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Response:
     """Return the chat's newest message, once its run has ended."""
     return await _read_message(process, caller, chat_id)
 
 
 @router.get("/chat/{chat_id:path}/messages/{message_id}", **_MESSAGE)
+@router.get(
+    f"{_ALIAS_PATH}/{{chat_id:path}}/messages/{{message_id}}",
+    **_alias_of("GET /chat/{chat_id}/messages/{message_id}", "read_chat_completion"),
+    **_MESSAGE,
+)
 async def read_message(
     process: CurrentProcess, caller: Caller, chat_id: ChatId, message_id: str
 ) -> Response:

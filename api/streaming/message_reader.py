@@ -7,7 +7,6 @@ from shared.errors import CursorLost, MessageExpired, NotFound, RunInProgress
 from shared.runs.chat_index import ChatIndex
 from shared.runs.run import Run
 from shared.runs.store import RunStore
-from shared.streams.event_stream import START
 from shared.streams.follow import FollowerFactory
 from shared.streams.ui_message import UIMessageBuilder
 
@@ -37,23 +36,21 @@ class MessageReader:
         return run, message.build()
 
     async def _find(self, owner: str, chat_id: str, message_id: str | None) -> Run:
+        """Return the newest run that wrote to the message, by default to the newest message."""
         run_ids = await self.chats.runs(owner, chat_id)
-        found = await self.runs.get_many(run_ids)
-        stored = (found[run_id] for run_id in run_ids if run_id in found)  # newest first
-        for run in stored:
-            if message_id in (None, run.message_id):
-                return run
+        fields = await self.runs.fields_of(run_ids, ("message_id",))
+        for run_id in run_ids:  # newest first
+            [stored_id] = fields[run_id]
+            if stored_id is not None and message_id in (None, stored_id):
+                run = await self.runs.get(run_id)
+                if run is not None:
+                    return run
         raise NotFound
 
     async def _add_run(self, run_id: str, message: UIMessageBuilder) -> None:
-        cursor, more = START, True
-        with self.followers.pages(run_id) as pages:
-            while more:
-                try:
-                    page = await pages.read(cursor)
-                except CursorLost as error:
-                    raise MessageExpired from error
-                message.add(page.entries)
-                cursor, more = page.entries[-1].cursor if page.entries else cursor, page.more
-        if cursor == START:
-            raise MessageExpired
+        with self.followers.replay(run_id) as replay:
+            try:
+                while not replay.ended:
+                    message.add(await replay.read_page())
+            except CursorLost as error:
+                raise MessageExpired from error

@@ -35,7 +35,7 @@ class FollowerFactory:
     def follow(self, run_id: str, after: Cursor = START) -> Generator["Follower"]:
         """Follow a run's stream after a cursor while the context lasts."""
         channel = keys.stream(run_id)
-        with self.pages(run_id) as pages:
+        with self._pages(run_id) as pages:
             follower = Follower(pages, run_id, after, self.max_bytes)
             self._subscriptions.add(channel, follower)
             try:
@@ -46,11 +46,11 @@ class FollowerFactory:
     @contextmanager
     def replay(self, run_id: str) -> Generator["Replay"]:
         """Read the stream of an ended run from its start while the context lasts."""
-        with self.pages(run_id) as pages:
+        with self._pages(run_id) as pages:
             yield Replay(pages)
 
     @contextmanager
-    def pages(self, run_id: str) -> Generator[PageReader]:
+    def _pages(self, run_id: str) -> Generator[PageReader]:
         """Read a run's stream page by page while the context lasts."""
         pages = PageReader(self._stream, run_id, self._budget)
         try:
@@ -68,18 +68,23 @@ class Replay:
         self.ended = False
 
     async def read(self) -> list[Entry]:
-        """Return the next entries, or none if they cannot be read now.
+        """Return the next entries, as `read_page`, or none if Redis is unavailable."""
+        try:
+            return await self.read_page()
+        except REDIS_UNAVAILABLE:
+            await asyncio.sleep(RETRY_SECONDS)
+            return []
+
+    async def read_page(self) -> list[Entry]:
+        """Return the next entries, or none while there is no room for them.
 
         The caller must no longer hold the entries that the previous call returned.
 
         Raises:
             CursorLost: if the stream is no longer stored.
+            REDIS_UNAVAILABLE: if Redis cannot be reached.
         """
-        try:
-            page = await self._pages.read(self._cursor)
-        except REDIS_UNAVAILABLE:
-            await asyncio.sleep(RETRY_SECONDS)
-            return []
+        page = await self._pages.read(self._cursor)
         if page.entries:
             self._cursor = page.entries[-1].cursor
         self.ended = not page.more

@@ -84,6 +84,9 @@ async def test_newest_message_is_returned(client: httpx.AsyncClient, redis: Redi
 async def test_each_message_is_returned_by_its_id(client: httpx.AsyncClient, redis: Redis) -> None:
     paths = [await answer(client, redis, "two", value) for value in ("Hello", "Bye")]
 
+    aliases = [path.replace("/chat", "/chat/completions", 1) for path in paths]
+    for path, alias in zip(paths, aliases, strict=True):
+        assert (await client.get(alias)).json() == (await client.get(path)).json()
     found = [(await client.get(path)).json()["parts"][-1] for path in paths]
 
     assert found == [text_part("Hello"), text_part("Bye")]
