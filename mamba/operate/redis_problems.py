@@ -13,6 +13,7 @@ from shared.redis.client import (
     ReadOnlyError,
     RedisError,
 )
+from shared.redis.confirmation import Unconfirmed
 from shared.redis.sentinel import NoPrimary
 
 #: How long a command waits for a reply.
@@ -37,6 +38,11 @@ _PROBLEMS = (
         OutOfMemoryError,
         "has no memory left",
         "raise maxmemory, or shorten run.retention_seconds",
+    ),
+    (
+        Unconfirmed,
+        "has too few replicas: {error}",
+        "restore the replicas, or lower redis.confirm_replicas",
     ),
     (
         NoPrimary,
@@ -101,6 +107,12 @@ def _known_problem(error: BaseException, setting: str) -> RedisProblem | None:
     match error:
         case ReadOnlyError():
             return replica_problem(setting)
+        case RedisError() if str(error).startswith("NOREPLICAS"):
+            fix = "restore the replicas, which min-replicas-to-write requires"
+            return RedisProblem("has too few replicas to accept writes", fix)
+        case RedisError() if str(error).startswith("MISCONF"):
+            fix = "see its log: it cannot write to its disk"
+            return RedisProblem("accepts no writes because saving to the disk failed", fix)
         case RedisError():
             return _cluster_problem(str(error), setting)
         case _:

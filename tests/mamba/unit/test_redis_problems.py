@@ -17,6 +17,7 @@ from mamba.operate.deployment import Deployment, open_deployment
 from mamba.operate.doctor.redis_checks import check_queue_server
 from mamba.operate.redis_problems import RedisFailed, problem_of
 from shared.redis.client import Argument, Redis
+from shared.redis.confirmation import Unconfirmed
 from shared.redis.sentinel import NoPrimary
 from shared.runs.stores import Stores
 from shared.settings import LimitSettings, RedisSettings, Settings
@@ -40,6 +41,9 @@ def wrapped(error: Exception) -> Exception:
         (BusyLoadingError("x"), "is loading its data", "try again"),
         (OutOfMemoryError("x"), "has no memory left", "raise maxmemory"),
         (wrapped(NoPrimary("None yet.")), "has no primary: None yet.", "SENTINEL MASTERS"),
+        (Unconfirmed("0 of 1"), "has too few replicas: 0 of 1", "redis.confirm_replicas"),
+        (RedisConnectionError("NOREPLICAS x"), "too few replicas to accept", "min-replicas"),
+        (RedisConnectionError("MISCONF x"), "saving to the disk failed", "see its log"),
         (ResponseError("MOVED 1 host:1"), "is a cluster node", "outside a cluster"),
         (RedisConnectionError("CLUSTERDOWN x"), "an incomplete cluster: CLUSTERDOWN x", "missing"),
         (RedisConnectionError("refused"), "is unreachable: refused", "start the server"),
