@@ -88,6 +88,8 @@ class ShardWriter(BackgroundTask):
         self._pending: dict[RunWriter, None] = {}
         #: Writers whose events Redis had no memory for.
         self._refused: dict[RunWriter, None] = {}
+        #: Submits them again.
+        self._retry: asyncio.TimerHandle | None = None
         self._memory = Backoff(0.1, _MAX_RETRY_SECONDS)
         self._wakeup = asyncio.Event()
 
@@ -134,19 +136,21 @@ class ShardWriter(BackgroundTask):
     def _retry_later(self, writers: list["RunWriter"]) -> None:
         """Retry the appends of these writers. Meanwhile, other runs can still end."""
         self._refused |= dict.fromkeys(writers)
-        if not self._refused:
-            if self._memory.succeeded():
-                log.info("commit.redis_available", message="Appends are written again")
-        elif writers:
+        if self._retry is not None:
+            return
+        if self._refused:
             delay = self._memory.failed()
             if self._memory.should_log():
                 log.warning(
                     "commit.redis_full",
                     message="Redis has no memory for new events, the append will be repeated",
                 )
-            asyncio.get_running_loop().call_later(delay, self._submit_refused)
+            self._retry = asyncio.get_running_loop().call_later(delay, self._submit_refused)
+        elif not self._pending and self._memory.succeeded():
+            log.info("commit.redis_available", message="Appends are written again")
 
     def _submit_refused(self) -> None:
+        self._retry = None
         refused, self._refused = self._refused, {}
         for writer in refused:
             self.submit(writer)
@@ -243,7 +247,7 @@ class RunWriter:
         """
         if self._bytes > self._max_bytes:
             raise AnswerTooLarge
-        if len(self._buffer) > _MAX_BUFFERED_EVENTS:
+        if len(self._kept) + len(self._buffer) > _MAX_BUFFERED_EVENTS:
             await self._written.wait()
 
     async def drain(self, *, ending: bool = False) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from shared.redis.client import Redis
-from shared.streams.event_stream import read_all
+from shared.streams.event_stream import Append, read_all
 from shared.streams.events import Abort, Finish, StreamEvent, TextDelta, TextStart
 from tests.support.fakes.runs import new_run
 from tests.support.run_chat_harness import RUN, RunChatHarness, ScriptedModels, start, text_of
@@ -48,6 +48,32 @@ async def open_other_run(harness: RunChatHarness) -> RunWriter:
         on_refused=lambda: None,
         on_stop=lambda: None,
     )
+
+
+async def test_writer_has_no_capacity_while_its_events_wait(
+    harness: RunChatHarness, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = await open_other_run(harness)
+    refused, put_back = asyncio.Event(), writer.put_back
+
+    def record(append: Append) -> None:
+        put_back(append)
+        refused.set()
+
+    monkeypatch.setattr(writer, "put_back", record)
+    await memory.use_up()
+    writer.write(TextStart(id="t"))
+    for number in range(600):  # deltas of different parts are not merged
+        writer.write(TextDelta(id=f"t{number}", delta="wait"))
+    await refused.wait()
+
+    waiting = asyncio.create_task(writer.wait_for_capacity())
+    done, _ = await asyncio.wait([waiting], timeout=0.2)
+    assert not done
+
+    await memory.free()
+    async with asyncio.timeout(_BOUND_SECONDS):
+        await waiting
 
 
 @pytest.mark.parametrize("ending", ["finishes", "fails", "is stopped"])
