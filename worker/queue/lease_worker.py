@@ -297,14 +297,15 @@ class LeaseWorker(Worker):
                 self._stop_expired()
 
     async def _renew_held(self, seconds: float) -> bool:
-        """Renew the leases of all jobs that run here. Return False if Redis did not respond."""
+        """Renew the leases of all jobs that run here. Return False if one was not renewed."""
+        are_renewed: list[bool] = []
         try:
             async with asyncio.timeout(seconds):
                 for queue, held in self._held():
-                    await self._renew(queue, held)
-        except (*REDIS_UNAVAILABLE, RedisError):
+                    are_renewed.append(await self._renew(queue, held))
+        except TimeoutError:
             return False
-        return True
+        return all(are_renewed)
 
     def _stop_expired(self) -> None:
         """Stop the jobs whose leases could not be renewed: another worker may continue them."""
@@ -323,16 +324,20 @@ class LeaseWorker(Worker):
         for queue in {self._queue_of[job_id] for job_id in running}:
             yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
 
-    async def _renew(self, queue: str, held: list[str]) -> None:
+    async def _renew(self, queue: str, held: list[str]) -> bool:
+        """Renew the leases of one queue. Return False if Redis did not do it."""
         sent_at = time.monotonic()
-        lost = await lease_scripts.renew(
-            self._redis,
-            queue=queue,
-            lease_ms=self._lease_ms,
-            lease_prefix=keys.lease(""),
-            worker_id=self._id,
-            job_ids=held,
-        )
+        try:
+            lost = await lease_scripts.renew(
+                self._redis,
+                queue=queue,
+                lease_ms=self._lease_ms,
+                lease_prefix=keys.lease(""),
+                worker_id=self._id,
+                job_ids=held,
+            )
+        except (*REDIS_UNAVAILABLE, RedisError):
+            return False
         self._deadlines.extend(held, sent_at)
         for job_id in (lost_id.decode() for lost_id in lost):
             if self._is_running(job_id):
@@ -343,6 +348,7 @@ class LeaseWorker(Worker):
                 )
                 LEASES_LOST.inc()
                 self._on_lease_lost(job_id)
+        return True
 
     async def finish_job(self, job_id: str, finish: bool, *_: Any, **__: Any) -> None:  # noqa: FBT001
         await self._release(job_id, finish=finish)
