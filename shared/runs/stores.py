@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Argument, Redis, connect, is_cluster
 from shared.redis.confirmation import Confirmation, ConfirmingClient
+from shared.redis.memory import StreamMemory
 from shared.redis.subscriber import Subscriber, Subscriptions
 from shared.runs.admission import Admission
 from shared.runs.chat_index import ChatIndex
@@ -89,7 +90,6 @@ class Stores:
     def admission(self) -> Admission:
         redis = self._confirmed.queue
         if self.split:
-            from shared.redis.memory import StreamMemory  # noqa: PLC0415
             from shared.runs.split_admission import SplitAdmission  # noqa: PLC0415
 
             memory = StreamMemory(self.each_stream_node)

@@ -330,8 +330,9 @@ class RedisEventStream:
         return Cursor(last.attempt, last.offset or int(last.data))
 
     async def stored(self, run_id: str) -> StoredRun:
+        # An estimate needs no confirmation.
         owner, stream_bytes = await scripts.stored_run(
-            self._redis, stream=keys.stream(run_id), run=keys.run(run_id)
+            self._publisher or self._redis, stream=keys.stream(run_id), run=keys.run(run_id)
         )
         return StoredRun(owner.decode(), stream_bytes)
 

@@ -4,13 +4,14 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shared.errors import CursorLost
 from shared.redis import confirmation, keys
-from shared.redis.client import Redis, connect
+from shared.redis.client import OutOfMemoryError, Redis, connect
 from shared.redis.cluster_client import ClusterClient
 from shared.redis.cluster_subscriber import ClusterSubscriber
 from shared.redis.confirmation import Confirmation, Unconfirmed
@@ -149,12 +150,17 @@ async def test_leases_and_console_do_not_wait_for_replicas(
     assert await stores.live_runs.read([keys.MAIN_QUEUE], 10) == []
 
 
-async def test_event_can_be_appended_when_the_memory_is_full(stores: Stores) -> None:
+async def test_run_can_be_stopped_and_end_when_the_memory_is_full(stores: Stores) -> None:
     run_id = await begin(stores)
     await stores.queue_redis.execute_command("CONFIG", "SET", "maxmemory", 1)
 
     await stores.runs.request_stop(run_id)
-    assert (await stores.stream.take_over(run_id)).stop_requested
+    takeover = await stores.stream.take_over(run_id)
+    assert takeover.stop_requested
+    event = Append(run_id, takeover.attempt, takeover.offset + 1, [b"a"])
+    [refused] = await stores.stream.append(event)
+    assert isinstance(refused, OutOfMemoryError)
+    assert await stores.stream.append(replace(event, ending=True)) == [True]
 
 
 async def test_default_settings_send_no_wait(redis: Redis, valkey: Valkey) -> None:
