@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from textwrap import dedent
 
 from worker.review.extract.language_guess import guess_language, is_valid
@@ -28,6 +28,8 @@ _KEYWORDS = re.compile(
 )
 _GREETINGS = frozenset(("hi", "hello", "hey", "thanks", "thx", "please", "danke", "merci"))
 _MAX_LINE = 2_000
+#: A guess tries the patterns of all languages.
+_MAX_GUESSES = 2_000
 _MIN_WORDS = 0.75
 #: Indentation that marks code in Markdown.
 _INDENTED = ("    ", "\t")
@@ -44,11 +46,13 @@ def code_in_prose(text: str) -> Iterator[tuple[Language, str]]:
         yield language, text
         return
     numbered = zip(prose, lines, strict=True)
-    for is_prose, run in groupby(numbered, lambda item: item[0]):
-        if is_prose:
-            continue
-        code = dedent("\n".join(line for _, line in run)).strip("\n")
-        if code and (language := guess_language(code)):
+    codes = (
+        dedent("\n".join(line for _, line in run)).strip("\n")
+        for is_prose, run in groupby(numbered, lambda item: item[0])
+        if not is_prose
+    )
+    for code in islice(filter(None, codes), _MAX_GUESSES):
+        if language := guess_language(code):
             yield language, f"{code}\n"
 
 
