@@ -71,7 +71,7 @@ class AgentDirectory:
         if not self._file.changed():
             return
         try:
-            self._described = [agent.card for agent in self._file.current()]
+            self._described = [agent.card for agent in self._file.read()]
         except SettingsError as error:
             log.error(  # noqa: TRY400  (the message names the invalid field)
                 "agents.file_invalid",

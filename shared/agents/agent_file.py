@@ -98,7 +98,8 @@ class AgentFile:
         """Return the agents. Reads the file only if it has changed since the last time.
 
         Raises:
-            SettingsError: if the file is invalid, as `read`.
+            SettingsError: if the file is invalid. It is raised once; after that, the last valid
+                agents are returned until the file changes.
         """
         return self.read() if self.changed() else self._agents
 
