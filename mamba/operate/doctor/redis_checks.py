@@ -7,7 +7,7 @@ from typing import Any, cast
 from mamba.operate.deployment import Deployment, address
 from mamba.operate.doctor.diagnosis import Diagnosis
 from mamba.operate.redis_problems import cluster_node_problem, problem_of, replica_problem
-from mamba.operate.top.levels import LATENCY, SHARE
+from mamba.operate.top.levels import LATENCY, MEMORY
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.redis.failover import MIN_REPLICAS_FIX, accepts_unreplicated_writes
@@ -143,11 +143,11 @@ def _check_replicas(part: str, server: str, info: dict[str, Any], required: int)
 def _check_memory(part: str, memory: ServerMemory, max_share: float) -> Iterator[Diagnosis]:
     """Check the memory. Above `max_share`, new chats are rejected; 0: at 100 %."""
     share = memory.used_share
-    if share >= min(SHARE.yellow, max_share or 1):
+    if share >= min(MEMORY.yellow, max_share or 1):
         rejected = f"above {max_share:.0%} (limits.redis_memory)" if max_share else "at 100%"
         yield Diagnosis(
             part,
-            "error" if share >= min(SHARE.red, max_share or 1) else "warning",
+            "error" if share >= min(MEMORY.red, max_share or 1) else "warning",
             f"uses {share:.0%} of its memory; new chats are rejected {rejected}",
             "raise maxmemory, or shorten run.retention_seconds",
         )

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from mamba.operate.table import duration
 from mamba.operate.top.grid import bar, flow, justify, text
-from mamba.operate.top.levels import LATENCY, SHARE
+from mamba.operate.top.levels import LATENCY, MEMORY, SLOTS
 from shared.monitoring.snapshot import RedisSnapshot, SystemOverview
 
 _BAR_WIDTH = 10
@@ -29,7 +29,7 @@ def _redis(redis: RedisSnapshot) -> Text:
     if redis.memory_bytes is not None:
         share = redis.memory_bytes / redis.memory_limit_bytes if redis.memory_limit_bytes else 0
         limit = f" of {_size(redis.memory_limit_bytes)}" if redis.memory_limit_bytes else ""
-        line.append_text(text(f" {_size(redis.memory_bytes)}{limit}", SHARE.style(share)))
+        line.append_text(text(f" {_size(redis.memory_bytes)}{limit}", MEMORY.style(share)))
     return line
 
 
@@ -48,7 +48,7 @@ def _slots(overview: SystemOverview) -> Text:
     used = sum(worker.running for worker in overview.serving)
     share = used / overview.slots if overview.slots else 0.0
     full = [queue.name for queue in overview.queues if queue.full]
-    style = SHARE.style(share)
+    style = SLOTS.style(share)
     return Text.assemble(
         "Slots ",
         bar(share, _BAR_WIDTH, style),

@@ -1,4 +1,7 @@
-"""The thresholds of yellow and red values. `docs/operate/commands.md` lists them."""
+"""The thresholds of yellow and red values, as in the console.
+
+`docs/operate/commands.md` lists them.
+"""
 
 from typing import NamedTuple
 
@@ -17,7 +20,9 @@ class Level(NamedTuple):
 
 #: Wait of the oldest waiting run, in ms.
 WAIT = Level(NOTICEABLE_WAIT_MS, LONG_WAIT_MS)
-#: Share of the slots in use, and of the memory in use.
-SHARE = Level(0.7, 0.9)
+#: Share of the slots in use.
+SLOTS = Level(0.85, 1.0)
+#: Share of the memory in use.
+MEMORY = Level(0.75, 0.9)
 #: Round trip to Redis, in ms.
 LATENCY = Level(5, 50)

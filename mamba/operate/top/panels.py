@@ -8,7 +8,7 @@ from rich.text import Text
 from mamba.operate.queue import queue_note
 from mamba.operate.table import duration
 from mamba.operate.top.grid import Column, bar, text
-from mamba.operate.top.levels import SHARE, WAIT
+from mamba.operate.top.levels import SLOTS, WAIT
 from shared.monitoring.snapshot import QueueSnapshot, RunSnapshot, SystemOverview
 from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
@@ -57,7 +57,7 @@ def _queue(queue: QueueSnapshot, longest: int) -> list[Text]:
         text(queue.deferred),
         text(duration(queue.oldest_wait_ms), style),
         text(queue.workers, "bold red" if queue.waiting and not queue.workers else ""),
-        text(f"{queue.slots_used}/{queue.slots}", SHARE.style(share) if queue.slots else ""),
+        text(f"{queue.slots_used}/{queue.slots}", SLOTS.style(share) if queue.slots else ""),
         text(queue_note(queue), note_style),
     ]
 
@@ -89,7 +89,7 @@ def _vanished(worker: VanishedWorker, now: int) -> list[Text]:
 
 def _worker(worker: WorkerRecord) -> list[Text]:
     share = worker.running / worker.concurrency if worker.concurrency else 1.0
-    style = SHARE.style(share)
+    style = SLOTS.style(share)
     state = text("draining", "yellow") if worker.draining else text("serving", "green")
     return [
         text(worker.id),
