@@ -29,6 +29,9 @@ _KEPT_PREFIXES = (
     *("COV_", "COVERAGE_", "GITHUB_", "HYPOTHESIS_", "NIX_", "NODE_", "NPM_", "npm_"),
     *("PIP_", "PYTEST_", "RUNNER_", "SSL_", "UV_"),
 )
+# prometheus_client reads it for each metric, and imports of `tests/conftest.py` create metrics.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+
 _PROXIES = {"http_proxy": "npm_config_proxy", "https_proxy": "npm_config_https_proxy"}
 
 
