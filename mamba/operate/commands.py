@@ -147,7 +147,8 @@ def show_run(run_id: RunId, *, as_json: Json = False) -> None:
 
 @run.command(
     "list",
-    epilog="Examples: mamba run list --state failed --since 2h, mamba run list --owner alice",
+    epilog="Examples: mamba run list --state failed --since 2h, "
+    "mamba run list --owner jwt:acme:ann",
 )
 def list_runs(
     *,
@@ -178,7 +179,8 @@ def list_runs(
 
 @run.command(
     "stop",
-    epilog="Examples: mamba run stop 8vGQ2kZ1xkqkJwqfJ0yR, mamba run stop --owner alice --dry-run",
+    epilog="Examples: mamba run stop 8vGQ2kZ1xkqkJwqfJ0yR, "
+    "mamba run stop --owner jwt:acme:ann --dry-run",
 )
 def stop_run(
     run_ids: Annotated[list[str] | None, typer.Argument(help="Run ids.")] = None,

@@ -106,7 +106,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
     silences = [longest_silence(view) for view in result.views]
     exits = Counter(f"{name.split()[0]}, code {code}" for name, code in result.unexpected_exits)
     ended = ", ".join(f"{end}: {count}" for end, count in exits.items()) or "none"
-    answers = f"{len(accepted)} answers, {clients} connections of clients"
+    answers = f"{len(accepted)} answers, {clients} client connections"
     silence = ", ".join(
         f"{name} {value:.1f} s"
         for name, value in (
@@ -118,12 +118,12 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {version}, on {machine()}; {result.seconds:.0f} seconds",
         f"{len(result.faults)} faults, {result.chats} chats, {answers}",
-        f"load average: {result.load:.1f} on average during the run",
+        f"mean load average: {result.load:.1f}",
         f"{len(result.violations)} violations",
         f"{cancelled} answers stopped or superseded",
-        f"{calls} tool calls; {result.repeated_calls} repeated after a crash, with the same key",
+        f"{calls} tool calls; {result.repeated_calls} repeated after a crash (same key)",
         f"longest pause in each answer: {silence}",
-        f"processes that ended without a request: {ended}",
+        f"processes that exited without a request: {ended}",
     ]
 
 

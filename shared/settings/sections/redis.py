@@ -16,7 +16,10 @@ class RedisSettings(Section):
         description="Second Redis for runs and their streams (split storage); also accepts `cluster://host,host`",
     )
     max_connections: AtStart[int] = Field(
-        default=16, ge=2, description="Maximum number of connections per process"
+        default=16,
+        ge=2,
+        description="Maximum number of connections in each pool of a process: a pool per node of "
+        "Redis, and a second one with `confirm_replicas`. Subscriptions are extra",
     )
     confirm_replicas: AtStart[int] = Field(
         default=0,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 KINDS = {
     "lost": "a word, an event, an end or a stop is missing",
     "doubled": "a word, an event, an end or a run exists twice",
-    "wrong": "a client's view, the stream and the replays differ, or the text is another one",
+    "wrong": "a client's view, the stream and the replays differ, or are not as expected",
     "hung": "an answer did not end, or a stop was not accepted, within 90 seconds",
     "failed": "an answer ended with an error, or a request was refused for good",
     "history": "the model did not receive the earlier messages of the chat",
