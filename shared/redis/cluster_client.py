@@ -31,7 +31,7 @@ from shared.redis.client import (
     pool_for,
 )
 from shared.redis.confirmation import Confirmation
-from shared.redis.hash_slots import Address, Redirect, SlotMap, redirect_in, slot_of
+from shared.redis.hash_slots import Address, Redirect, SlotMap, hash_tag_of, redirect_in, slot_of
 from shared.telemetry.metrics import CONFIRM_SECONDS
 
 _PORT = 6379
@@ -193,7 +193,8 @@ class ClusterClient:
         commands = [command for request in requests for command in (*prefix, request.command)]
         try:
             async with asyncio.timeout(SILENCE_SECONDS):  # for all retries of the pool
-                replies = await self._confirmed_replies(node, commands)
+                key = _key(requests[0].command) if asking else None
+                replies = await self._confirmed_replies(node, commands, asking_for=key)
         except TimeoutError:
             replies = [RedisConnectionError(f"{node} does not respond.")] * len(commands)
         except (*REDIS_UNAVAILABLE, RedisError) as error:
@@ -201,13 +202,20 @@ class ClusterClient:
         for request, reply in zip(requests, replies[asking :: 1 + asking], strict=True):
             request.take(reply)
 
-    async def _confirmed_replies(self, node: Address, commands: Sequence[Command]) -> list[Any]:
+    async def _confirmed_replies(
+        self, node: Address, commands: Sequence[Command], *, asking_for: str | None
+    ) -> list[Any]:
+        """Return the replies of a node. `asking_for` is a key of a slot that it is importing."""
         if self._confirmation is None:
             return await self._replies(node, commands)
-        confirmation = self._confirmation.commands(self._hash_tag(node))
+        # A node that imports its first slot owns none that the write could use.
+        tag = self._hash_tag(node) if asking_for is None else hash_tag_of(asking_for)
+        asking: list[Command] = [] if asking_for is None else [("ASKING",)]
+        confirmation = [*asking, *self._confirmation.commands(tag)]
         with CONFIRM_SECONDS.time():
             replies = await self._replies(node, [*commands, *confirmation])
-        *replies, written, confirmed = replies
+        written, confirmed = replies[-2:]
+        replies = replies[: len(commands)]
         if redirect := redirect_in(written, node):
             self.slots.follow(redirect)
         self._confirmation.check(written, confirmed)

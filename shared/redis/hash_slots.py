@@ -27,6 +27,12 @@ def slot_of(key: str | bytes) -> int:
     return key_slot(key if isinstance(key, bytes) else key.encode())
 
 
+def hash_tag_of(key: str) -> str:
+    """Return the part of a key that determines its slot."""
+    tag = key.partition("{")[2].partition("}")
+    return tag[0] if tag[0] and tag[1] else key
+
+
 def redirect_in(reply: object, sender: Address) -> Redirect | None:
     """Parse a redirection such as `MOVED 866 127.0.0.1:7002`, sent by the node `sender`."""
     if not isinstance(reply, ResponseError):

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.redis import cluster_client
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.cluster_client import ClusterClient
-from shared.redis.hash_slots import Address, Redirect, SlotMap, slot_of
+from shared.redis.confirmation import Confirmation
+from shared.redis.hash_slots import Address, Redirect, SlotMap, hash_tag_of, slot_of
 from shared.redis.scripts import Key, redis_script
 from shared.runs.stores import Stores
 from shared.streams.event_stream import Append
@@ -125,6 +127,24 @@ async def test_keys_of_a_migrating_slot_are_readable(
     await assign_slot(cluster, slot_of("{moving}"), target)
     assert await client.execute_command("GET", "{moving}:2") == b"new"
     await until(lambda: _has_moved(client, "{moving}"))
+
+
+async def test_confirmed_calls_to_a_node_that_owns_no_slot_yet(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each node is taken to own no slot but that of "0", which only the source owns.
+    monkeypatch.setattr(cluster_client, "_MAX_HASH_TAGS", 0)
+    confirmation = Confirmation(replicas=0)
+    client = ClusterClient(cluster.url, name="test", max_connections=2, confirmation=confirmation)
+    async with aclosing(client):
+        await client.refresh()
+        key = next(key for key in KEYS if key != "{0}" and client.owner(key) == client.owner("0"))
+
+        target = await migrate(cluster, key, finish=False)
+        await write(client, key, "new")
+
+        assert await client.execute_command("GET", key) == b"new"
+        await assign_slot(cluster, slot_of(key), target)
 
 
 async def _has_moved(client: ClusterClient, key: str) -> bool:
@@ -305,6 +325,15 @@ def test_url_sets_seeds_and_options_of_all_nodes() -> None:
 def test_url_without_nodes_or_with_a_database_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match="needs the nodes and no database"):
         ClusterClient(url, name="test", max_connections=2)
+
+
+@pytest.mark.parametrize(
+    ("key", "tag"),
+    [("a", "a"), ("{a}", "a"), ("x:{a}:y", "a"), ("{}b", "{}b"), ("{a", "{a"), ("{a}{b}", "a")],
+)
+def test_hash_tag_has_the_slot_of_its_key(key: str, tag: str) -> None:
+    assert hash_tag_of(key) == tag
+    assert slot_of(key) == slot_of(tag)
 
 
 def test_slot_is_moving_until_its_owner_changes() -> None:
