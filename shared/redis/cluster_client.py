@@ -23,7 +23,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.redis.client import (
     REDIS_UNAVAILABLE,
-    SILENCE_SECONDS,
     Argument,
     Redis,
     RedisError,
@@ -39,6 +38,9 @@ _URL_ERROR = "cluster:// needs the nodes and no database, such as cluster://host
 _SCHEMES = {"cluster": "redis", "clusters": "rediss"}
 #: Longest wait for a node's reply to a request that other nodes can answer.
 _REPLY_SECONDS = 1.0
+#: Longest wait for a node, which another one may have replaced. It is shorter than the limit of a
+#: `BoundedClient`, whose cancellation would prevent that the slots are read again.
+_NODE_SECONDS = 2.5
 #: Delays before a command is sent again because its keys have moved or are moving.
 _RETRY_DELAYS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
@@ -192,7 +194,7 @@ class ClusterClient:
         prefix: list[Command] = [("ASKING",)] if asking else []
         commands = [command for request in requests for command in (*prefix, request.command)]
         try:
-            async with asyncio.timeout(SILENCE_SECONDS):  # for all retries of the pool
+            async with asyncio.timeout(_NODE_SECONDS):  # for all retries of the pool
                 key = _key(requests[0].command) if asking else None
                 replies = await self._confirmed_replies(node, commands, asking_for=key)
         except TimeoutError:

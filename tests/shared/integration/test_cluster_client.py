@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.redis import cluster_client
-from shared.redis.client import REDIS_UNAVAILABLE
+from shared.redis.bounded_client import BoundedClient
+from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.redis.confirmation import Confirmation
 from shared.redis.hash_slots import Address, Redirect, SlotMap, hash_tag_of, slot_of
@@ -234,7 +235,7 @@ async def test_client_follows_a_manual_failover(private_cluster: RedisCluster) -
         await until(taken_over, seconds=30)
 
 
-async def _serves(client: ClusterClient, key: str) -> bool:
+async def _serves(client: Redis, key: str) -> bool:
     try:
         await client.execute_command("EXISTS", key)
     except REDIS_UNAVAILABLE:
@@ -269,19 +270,19 @@ async def test_hanging_node_does_not_delay_other_shards(private_cluster: RedisCl
 
 
 async def test_client_follows_a_failover_of_a_hanging_primary(
-    private_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+    private_cluster: RedisCluster,
 ) -> None:
-    monkeypatch.setattr("shared.redis.cluster_client.SILENCE_SECONDS", 0.5)
     async with aclosing(private_cluster.client()) as client:
+        bounded = BoundedClient(client)
         key = await key_at(client, private_cluster.primaries[0].address)
         await write(client, key, "kept")
         await until(lambda: _is_replicated(private_cluster))
 
         private_cluster.primaries[0].send(signal.SIGSTOP)
 
-        await until(lambda: _serves(client, key), seconds=30)
+        await until(lambda: _serves(bounded, key), seconds=30)
         assert client.owner(key) == private_cluster.replicas[0].address
-        assert await client.execute_command("GET", key) == b"kept"
+        assert await bounded.execute_command("GET", key) == b"kept"
 
 
 async def test_cluster_is_unavailable_if_no_seed_responds() -> None:
