@@ -6,7 +6,8 @@ been admitted. `shared/runs/split_admission.py` handles runs on other servers th
 
 Checks run in this order; the first one that fails decides the response: the idempotency key, the
 chat's live run, the owner's rate, the owner's live runs, the owner's bytes, the queue depth, and
-the memory of Redis. Only an admitted run counts against the rate.
+the memory of Redis. Only an admitted run counts against the rate here;
+`api/chat/continuation.py` also counts refused tool responses.
 """
 
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ class Idempotency:
 class Admitted:
     """The admitted run, or the earlier run of the same idempotency key.
 
-    The run waits until `superseded` has ended or `JobQueue.make_due` is called.
+    If it supersedes another run, its job is due in `SUPERSEDE_SECONDS`. `JobQueue.defer` extends
+    that, and `JobQueue.make_due` ends it.
     """
 
     run_id: str

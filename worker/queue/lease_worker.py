@@ -243,6 +243,7 @@ class LeaseWorker(Worker):
         return [keys.queue(name) for name in self.queues()]
 
     async def _start(self, job_id: str) -> None:
+        """Start a job. arq calls the function that `worker/process.py` registers for its kind."""
         await self.sem.acquire()
         self.job_counter += 1
         self._released.discard(job_id)
