@@ -136,9 +136,14 @@ async def test_second_message_during_a_run_returns_409(
 async def test_only_one_of_concurrent_messages_is_accepted(
     system: System, sse: SseClient, model: str
 ) -> None:
-    await system.upstream.release(model)
+    urls = (system.chat, system.other_chat) * 5
+    posts = [asyncio.create_task(sse.post(url, model, model=model)) for url in urls]
 
-    posts = [sse.post(url, model, model=model) for url in (system.chat, system.other_chat) * 5]
+    async def all_but_one_are_refused() -> bool:
+        return sum(post.done() for post in posts) >= len(posts) - 1
+
+    await until(all_but_one_are_refused)
+    await system.upstream.release(model)
     answers = await asyncio.gather(*posts)
 
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 9
