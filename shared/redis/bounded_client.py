@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any
 
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.redis.client import Argument, Pipeline, Redis
+from shared.redis.client import Argument, Pipeline, PipelineWrapper, Redis
 
 #: Short enough for a person who waits for the response, or for an answer to continue. A call that
 #: takes longer closes its connection, which may be half-open, so the next call opens another one.
@@ -32,20 +32,10 @@ class BoundedClient:
         await self._client.aclose()
 
 
-class _BoundedPipeline:
+class _BoundedPipeline(PipelineWrapper):
     def __init__(self, pipeline: Pipeline, seconds: float) -> None:
-        self._pipeline = pipeline
+        super().__init__(pipeline)
         self._seconds = seconds
-
-    async def __aenter__(self) -> Self:
-        await self._pipeline.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._pipeline.__aexit__(*exc_info)
-
-    def execute_command(self, *args: Argument) -> object:
-        return self._pipeline.execute_command(*args)
 
     async def execute(self, *, raise_on_error: bool = True) -> list[Any]:
         async with _limit(self._seconds):

@@ -75,6 +75,23 @@ class Pipeline(Protocol):
     async def execute(self, *, raise_on_error: bool = True) -> list[Any]: ...
 
 
+class PipelineWrapper:
+    """Passes commands on to another pipeline. Subclasses define how they are executed."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def __aenter__(self) -> Self:
+        await self._pipeline.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._pipeline.__aexit__(*exc_info)
+
+    def execute_command(self, *args: Argument) -> object:
+        return self._pipeline.execute_command(*args)
+
+
 class Redis(Protocol):
     """The part of redis-py's client that Mamba uses, with types."""
 
@@ -209,6 +226,7 @@ __all__ = [
     "NoScriptError",
     "OutOfMemoryError",
     "Pipeline",
+    "PipelineWrapper",
     "ReadOnlyError",
     "Redis",
     "RedisError",

@@ -5,12 +5,12 @@ a replica that has the write has everything that the call read or wrote. The wri
 `WAIT` covers only writes of its own connection, and a read or a repeated append writes nothing.
 """
 
-from typing import Any, Self
+from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.redis import keys
-from shared.redis.client import Argument, Pipeline, Redis, as_unavailable
+from shared.redis.client import Argument, Pipeline, PipelineWrapper, Redis, as_unavailable
 from shared.telemetry.metrics import CONFIRM_SECONDS, UNCONFIRMED
 
 #: Shorter than the time limit of a request, so that the error names the reason.
@@ -79,20 +79,10 @@ class ConfirmingClient:
         await self._client.aclose()
 
 
-class _ConfirmingPipeline:
+class _ConfirmingPipeline(PipelineWrapper):
     def __init__(self, pipeline: Pipeline, confirmation: Confirmation) -> None:
-        self._pipeline = pipeline
+        super().__init__(pipeline)
         self._confirmation = confirmation
-
-    async def __aenter__(self) -> Self:
-        await self._pipeline.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._pipeline.__aexit__(*exc_info)
-
-    def execute_command(self, *args: Argument) -> object:
-        return self._pipeline.execute_command(*args)
 
     async def execute(self, *, raise_on_error: bool = True) -> list[Any]:
         for command in self._confirmation.commands():
