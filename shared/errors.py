@@ -51,12 +51,20 @@ of model endpoints, `api/http/problems.py` maps errors to HTTP statuses, and
 """
 
 import inspect
+from collections.abc import Iterator
 from math import ceil
 
 from shared.rate_limit_status import RateLimitStatus
 
 #: The only user-visible text of a defect. The log has its cause under the request id.
 INTERNAL_ERROR_TEXT = "An internal error occurred."
+
+
+def causes_of(error: BaseException | None, *, contexts: bool = False) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from; with `contexts`, also while handling what."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (error.__context__ if contexts else None)
 
 
 class MambaError(Exception):

@@ -2,11 +2,11 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
 
 import httpx2
 from pydantic_ai._ssrf import DownloadTooLargeError
 
+from shared.errors import causes_of
 from worker.models.transport.upstream_error import UpstreamError
 
 #: The first matching class applies, so subclasses precede their base classes.
@@ -34,7 +34,7 @@ _OTHER = "The URL of the file cannot be used."
 
 def describe_file_error(error: BaseException) -> UpstreamError:
     """Return what is safe to log about the error."""
-    found = list(_with_causes(error))
+    found = list(causes_of(error, contexts=True))
     statuses = [e.response.status_code for e in found if isinstance(e, httpx2.HTTPStatusError)]
     return UpstreamError(status=statuses[0] if statuses else None, received=_reason(found))
 
@@ -46,11 +46,3 @@ def _reason(errors: list[BaseException]) -> str:
     texts = [str(error) for error in errors]
     known = (reason for start, reason in _TEXTS.items() if any(t.startswith(start) for t in texts))
     return next(known, _OTHER)
-
-
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and what it was raised from, or while handling what."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__

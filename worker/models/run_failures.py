@@ -1,6 +1,5 @@
 """The failures that a run can end with, and the mapping from errors to them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -14,6 +13,7 @@ from shared.errors import (
     FileTimeout,
     FirstTokenTimeout,
     SilenceTimeout,
+    causes_of,
 )
 from shared.runs.finalize import RunEnding
 from worker.models.file_errors import describe_file_error
@@ -202,7 +202,7 @@ def upstream_error_of(error: Exception) -> UpstreamError | None:
     if not isinstance(error, exceptions.ModelAPIError | aiohttp.ClientError):
         return None
     for cause, upstream in _TRANSPORT_ERRORS.items():
-        if any(isinstance(found, cause) for found in _causes(error)):
+        if any(isinstance(found, cause) for found in causes_of(error)):
             return upstream
     if isinstance(error, exceptions.ModelHTTPError):
         content_type = (error.headers or {}).get("content-type") if not error.in_stream else None
@@ -227,7 +227,7 @@ def _failure_of_fallbacks(errors: exceptions.FallbackExceptionGroup) -> Failure:
 
 
 def _classify(error: Exception) -> Failure:
-    causes = [*_causes(error)]
+    causes = [*causes_of(error)]
     if any(_was_raised_in(cause.__traceback__, _FETCH_MODULE) for cause in causes):
         return NO_FILE
     if isinstance(error, exceptions.ModelTimeoutError) and error.phase in ("pool", "connect"):
@@ -245,13 +245,6 @@ def _classify(error: Exception) -> Failure:
 def _is_disconnect(error: BaseException) -> bool:
     """Return whether a timeout is a refused, reset or unresolvable connection."""
     return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, TimeoutError)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__
 
 
 def _was_raised_in(traceback: TracebackType | None, module: str) -> bool:
