@@ -8,10 +8,9 @@ import pytest
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.streams.event_stream import Append, Closure, RedisEventStream
-from shared.streams.events import DONE, TextDelta
-from shared.streams.run_state import RunState
+from shared.streams.events import TextDelta
 from tests.support.processes import Api, Valkey, running
+from tests.support.system.accepted_chats import end_run, start_run
 
 SECRET = "canary-text"
 
@@ -36,19 +35,8 @@ def body(chat_id: str) -> dict[str, Any]:
     return {"id": chat_id, "messages": [{"role": "user", "content": SECRET}]}
 
 
-async def start(client: httpx.AsyncClient, chat_id: str) -> str:
-    """Start a run, leave its stream, and return its id."""
-    async with client.stream("POST", "/chat", json=body(chat_id)) as response:
-        assert response.status_code == 200
-        return response.headers["x-run-id"]
-
-
 async def answer(redis: Redis, run_id: str) -> None:
-    """End a run with an answer, as a worker does."""
-    stream = RedisEventStream(redis, live_ttl=600, retention=60)
-    attempt = (await stream.take_over(run_id)).attempt
-    entries = [TextDelta(id="1", delta=SECRET).encode(), DONE]
-    await stream.append(Append(run_id, attempt, 1, entries, Closure(RunState.SUCCEEDED)))
+    await end_run(redis, run_id, TextDelta(id="1", delta=SECRET))
 
 
 async def keys_of(redis: Redis, *run_ids: str) -> list[bytes]:
@@ -66,10 +54,10 @@ async def values_with(redis: Redis, text: str) -> list[bytes]:
 async def test_all_runs_of_the_chat_are_erased(
     client: httpx.AsyncClient, redis: Redis, path: str
 ) -> None:
-    earlier = await start(client, "one")
+    earlier = await start_run(client, "one", SECRET)
     await answer(redis, earlier)
-    live = await start(client, "one")
-    other = await start(client, "other")
+    live = await start_run(client, "one", SECRET)
+    other = await start_run(client, "other", SECRET)
 
     erased = await client.delete(path)
 
@@ -95,10 +83,10 @@ async def test_open_stream_of_an_erased_chat_ends_with_abort(client: httpx.Async
 
 
 async def test_erased_chat_can_be_started_again(client: httpx.AsyncClient) -> None:
-    first = await start(client, "a/b")
+    first = await start_run(client, "a/b", SECRET)
     erased = await client.delete("/chat/a%2Fb")
 
-    again = await start(client, "a/b")
+    again = await start_run(client, "a/b", SECRET)
 
     assert erased.status_code == 204
     assert again != first

@@ -7,10 +7,9 @@ import httpx
 import pytest
 
 from shared.redis.client import Redis
-from shared.streams.event_stream import Append, Closure, RedisEventStream
-from shared.streams.events import DONE
-from shared.streams.run_state import RunState
+from shared.streams.event_stream import RedisEventStream
 from tests.support.processes import Api, Valkey, running
+from tests.support.system.accepted_chats import end_run, start_run
 
 LIVE = "/chats?state=live"
 
@@ -28,20 +27,11 @@ async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-async def start(client: httpx.AsyncClient, chat_id: str) -> str:
-    """Start a run, leave its stream, and return its id."""
-    body = {"id": chat_id, "messages": [{"role": "user", "content": "Hi"}]}
-    async with client.stream("POST", "/chat", json=body) as response:
-        assert response.status_code == 200
-        return response.headers["x-run-id"]
-
-
 async def test_live_chats_are_listed_newest_first(client: httpx.AsyncClient, redis: Redis) -> None:
     stream = RedisEventStream(redis, live_ttl=600, retention=60)
-    first, second, ended = [await start(client, chat) for chat in ("one", "two", "three")]
+    first, second, ended = [await start_run(client, chat) for chat in ("one", "two", "three")]
     await stream.take_over(first)
-    attempt = (await stream.take_over(ended)).attempt
-    await stream.append(Append(ended, attempt, 1, [DONE], Closure(RunState.SUCCEEDED)))
+    await end_run(redis, ended)
 
     body = (await client.get(LIVE)).json()
 

@@ -8,9 +8,7 @@ import pytest
 
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.streams.event_stream import Append, Closure, RedisEventStream
 from shared.streams.events import (
-    DONE,
     Data,
     Finish,
     MessageMetadata,
@@ -20,8 +18,8 @@ from shared.streams.events import (
     TextStart,
 )
 from shared.streams.events import StartStep as Step
-from shared.streams.run_state import RunState
 from tests.support.processes import Api, Valkey, running
+from tests.support.system.accepted_chats import end_run, start_run
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +35,6 @@ async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
-async def start(client: httpx.AsyncClient, chat_id: str) -> str:
-    """Start a run, leave its stream, and return its id."""
-    body = {"id": chat_id, "messages": [{"role": "user", "content": "Hi"}]}
-    async with client.stream("POST", "/chat", json=body) as response:
-        assert response.status_code == 200
-        return response.headers["x-run-id"]
-
-
-async def end(redis: Redis, run_id: str, *events: StreamEvent) -> None:
-    """End a run with these events, as a worker does."""
-    stream = RedisEventStream(redis, live_ttl=600, retention=60)
-    attempt = (await stream.take_over(run_id)).attempt
-    entries = [*(event.encode() for event in events), Finish().encode(), DONE]
-    await stream.append(Append(run_id, attempt, 1, entries, Closure(RunState.SUCCEEDED)))
-
-
 def text(value: str) -> list[StreamEvent]:
     return [Step(), TextStart(id="1"), TextDelta(id="1", delta=value), TextEnd(id="1")]
 
@@ -63,8 +45,8 @@ def text_part(value: str) -> dict[str, Any]:
 
 async def answer(client: httpx.AsyncClient, redis: Redis, chat_id: str, value: str) -> str:
     """Answer a chat, and return the path of the answer."""
-    run_id = await start(client, chat_id)
-    await end(redis, run_id, *text(value))
+    run_id = await start_run(client, chat_id)
+    await end_run(redis, run_id, *text(value), Finish())
     return f"/chat/{chat_id}/messages/msg_{run_id}"
 
 
@@ -93,14 +75,15 @@ async def test_each_message_is_returned_by_its_id(client: httpx.AsyncClient, red
 
 
 async def test_data_parts_and_metadata_are_merged(client: httpx.AsyncClient, redis: Redis) -> None:
-    await end(
+    await end_run(
         redis,
-        await start(client, "data"),
+        await start_run(client, "data"),
         Data(type="data-weather", id="w", data="loading"),
         Data(type="data-note", data="seen", transient=True),
         Data(type="data-weather", id="w", data={"sun": True}),
         MessageMetadata(message_metadata={"usage": {"input": 1}}),
         MessageMetadata(message_metadata={"usage": {"output": 2}}),
+        Finish(),
     )
 
     message = (await client.get("/chat/data/message")).json()
@@ -110,7 +93,7 @@ async def test_data_parts_and_metadata_are_merged(client: httpx.AsyncClient, red
 
 
 async def test_message_of_a_live_run_returns_409(client: httpx.AsyncClient) -> None:
-    run_id = await start(client, "live")
+    run_id = await start_run(client, "live")
 
     for path in ("/chat/live/message", f"/chat/live/messages/msg_{run_id}"):
         refused = await client.get(path)
