@@ -37,6 +37,18 @@ def report_errors(extra: str = "") -> Generator[None]:
         ) from None
 
 
+def confirm(question: str, refusal: str) -> None:
+    """Ask the user to confirm.
+
+    Raises:
+        CommandFailed: with `refusal`, if there is no terminal to ask.
+        typer.Abort: if the user says no.
+    """
+    if not sys.stdin.isatty():
+        raise CommandFailed(f"{refusal}, confirm with --yes.")
+    typer.confirm(question, abort=True)
+
+
 def print_now(text: str) -> bool:
     """Print and flush. Returns False if the reader has closed the pipe, as `head` does.
 

@@ -48,10 +48,6 @@ chat = typer.Typer(
 )
 
 
-@chat.callback()
-def _chat() -> None: ...
-
-
 def register(app: typer.Typer, worker: typer.Typer) -> None:
     app.command(epilog="Examples: mamba queue --watch, mamba queue --json | jq '.queues'")(queue)
     app.command(

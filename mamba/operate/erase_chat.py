@@ -1,11 +1,7 @@
 """`mamba chat erase`: what `DELETE /chat/{id}` does, for any owner."""
 
-import sys
-
-import typer
-
 from api.chat.chat_eraser import ChatEraser
-from mamba.cli_errors import CommandFailed, print_now
+from mamba.cli_errors import CommandFailed, confirm, print_now
 from mamba.operate.deployment import Deployment
 from shared.errors import NotFound
 
@@ -17,9 +13,8 @@ async def erase(deployment: Deployment, owner: str, chat_id: str, *, confirmed: 
         CommandFailed: if the user does not confirm, or the owner has no such chat.
     """
     if not confirmed:
-        if not sys.stdin.isatty():
-            raise CommandFailed("Nothing was erased. To erase the chat, confirm with --yes.")
-        typer.confirm(f"Erase chat {chat_id!r} of {owner!r} permanently?", abort=True)
+        question = f"Erase chat {chat_id!r} of {owner!r} permanently?"
+        confirm(question, "Nothing was erased. To erase the chat")
     async with deployment.run_control() as control:
         stores = deployment.stores
         eraser = ChatEraser(stores.chats, stores.runs, deployment.queue, control)

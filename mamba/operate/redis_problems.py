@@ -1,9 +1,9 @@
 """What the errors of a Redis server mean for an operator, and how to fix them."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from mamba.cli_errors import CommandFailed
+from shared.errors import causes_of
 from shared.redis.client import (
     REDIS_UNAVAILABLE,
     AuthenticationError,
@@ -21,6 +21,9 @@ RESPONSE_SECONDS = 5.0
 #: The errors of a Redis that `problem_of` explains.
 REDIS_ERRORS = (*REDIS_UNAVAILABLE, RedisError, TimeoutError)
 
+MEMORY_FIX = "raise maxmemory, or shorten run.retention_seconds"
+MISSING_NODE_FIX = "see CLUSTER NODES, and bring the missing node back"
+
 #: The kinds of errors, the message, and the fix.
 _PROBLEMS = (
     (
@@ -37,7 +40,7 @@ _PROBLEMS = (
     (
         OutOfMemoryError,
         "has no memory left",
-        "raise maxmemory, or shorten run.retention_seconds",
+        MEMORY_FIX,
     ),
     (
         Unconfirmed,
@@ -71,7 +74,7 @@ class RedisFailed(CommandFailed):
 
 def problem_of(error: Exception, setting: str) -> RedisProblem:
     """Return what an error means. `setting` names the URL of the server in the fix."""
-    for cause in _chain(error):
+    for cause in causes_of(error):
         if problem := _known_problem(cause, setting):
             return problem
     if isinstance(error, (*REDIS_UNAVAILABLE, TimeoutError)):
@@ -91,13 +94,6 @@ def cluster_node_problem(setting: str) -> RedisProblem:
 
 def replica_problem(setting: str) -> RedisProblem:
     return RedisProblem("is a read-only replica", f"set {setting} to its primary")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and its causes: redis-py wraps what fails while it connects."""
-    while error is not None:
-        yield error
-        error = error.__cause__
 
 
 def _known_problem(error: BaseException, setting: str) -> RedisProblem | None:
@@ -123,8 +119,7 @@ def _cluster_problem(reply: str, setting: str) -> RedisProblem | None:
     if reply.startswith(("MOVED ", "ASK ", "CROSSSLOT")):
         return cluster_node_problem(setting)
     if reply.startswith(("CLUSTERDOWN", "TRYAGAIN")):
-        fix = "see CLUSTER NODES, and bring the missing node back"
-        return RedisProblem(f"belongs to an incomplete cluster: {reply}", fix)
+        return RedisProblem(f"belongs to an incomplete cluster: {reply}", MISSING_NODE_FIX)
     if "cluster support disabled" in reply:
         return RedisProblem("is not a cluster node", f"use the scheme redis:// in {setting}")
     return None

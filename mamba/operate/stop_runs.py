@@ -1,13 +1,10 @@
 """`mamba run stop`: one run, several, or all live runs that match a filter."""
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
-import typer
-
-from mamba.cli_errors import CommandFailed, print_now
+from mamba.cli_errors import CommandFailed, confirm, print_now
 from mamba.operate.deployment import Deployment
 from mamba.operate.run import find
 from shared.errors import NotFound, RunEnded
@@ -45,20 +42,13 @@ async def stop_matching(
         print_now("\n".join([*ids, f"Would stop {format_count(len(ids))}: {counts}."]))
         return
     if not confirmed:
-        _confirm(len(ids))
+        runs = format_count(len(ids))
+        confirm(f"Stop {runs} permanently?", f"Nothing was stopped. To stop {runs}")
     await stop_all(deployment, ids)
 
 
 def format_count(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
-
-
-def _confirm(count: int) -> None:
-    if not sys.stdin.isatty():
-        raise CommandFailed(
-            f"Nothing was stopped. To stop {format_count(count)}, confirm with --yes."
-        )
-    typer.confirm(f"Stop {format_count(count)} permanently?", abort=True)
 
 
 async def stop_all(deployment: Deployment, run_ids: Sequence[str]) -> None:

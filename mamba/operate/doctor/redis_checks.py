@@ -6,7 +6,13 @@ from typing import Any, cast
 
 from mamba.operate.deployment import Deployment, address
 from mamba.operate.doctor.diagnosis import Diagnosis
-from mamba.operate.redis_problems import cluster_node_problem, problem_of, replica_problem
+from mamba.operate.redis_problems import (
+    MEMORY_FIX,
+    MISSING_NODE_FIX,
+    cluster_node_problem,
+    problem_of,
+    replica_problem,
+)
 from mamba.operate.top.levels import LATENCY, MEMORY
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
@@ -54,8 +60,8 @@ async def check_stream_servers(deployment: Deployment) -> list[Diagnosis]:
         name = node or address(settings.redis.streams_url or settings.redis.url)
         findings += _check_server("streams", name, reply, settings, standalone=not node)
     if slots := stores.uncovered_slots:
-        fix = "see CLUSTER NODES, and bring the missing node back"
-        findings.append(Diagnosis("streams", "error", f"no node serves {slots} hash slots", fix))
+        message = f"no node serves {slots} hash slots"
+        findings.append(Diagnosis("streams", "error", message, MISSING_NODE_FIX))
     return findings + await _check_publishing(deployment)
 
 
@@ -149,7 +155,7 @@ def _check_memory(part: str, memory: ServerMemory, max_share: float) -> Iterator
             part,
             "error" if share >= min(MEMORY.red, max_share or 1) else "warning",
             f"uses {share:.0%} of its memory; new chats are rejected {rejected}",
-            "raise maxmemory, or shorten run.retention_seconds",
+            MEMORY_FIX,
         )
 
 
