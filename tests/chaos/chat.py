@@ -1,4 +1,4 @@
-"""Chats of several questions, in which clients drop, resume, stop, supersede and repeat."""
+"""Chats of several questions. Clients drop, resume, stop, supersede, repeat, and call tools."""
 
 import asyncio
 import random
@@ -7,15 +7,17 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.client import PATIENCE_SECONDS, AnswerView, ChaosClient
+from tests.chaos.client import PATIENCE_SECONDS, ChaosClient
 from tests.chaos.deployment import ChaosDeployment
 from tests.chaos.injector import Injector
-from tests.chaos.question import Question
+from tests.chaos.question import Question, ResponseKind
+from tests.chaos.view import AnswerView
 from tests.support.wait import until
 
 Json = dict[str, Any]
 
 _MAX_QUESTIONS = 3
+_RESPONSES: tuple[ResponseKind, ...] = ("none", "approve", "approve", "deny", "result")
 
 
 class ChaosChat:
@@ -39,66 +41,79 @@ class ChaosChat:
     async def run(self) -> None:
         history: list[Json] = []
         for _ in range(self._rng.randint(1, _MAX_QUESTIONS)):
-            view = await self._answer(history)
+            view = await self._answer(await self._new_view(history))
+            parts: list[Json] = []
+            if view.awaits_response and not view.defects:
+                if self._rng.random() < 0.9:
+                    view = await self._answer(self._continuing_view(view))
+                else:  # the user asks something else instead
+                    parts.append(view.question.pending_part())
             if view.defects:
                 return
-            history = [*history, *view.question.messages(), view.message()]
+            history = [*history, *view.question.messages(), view.message(*parts)]
 
-    async def _answer(self, history: list[Json]) -> AnswerView:
-        """Ask a question, possibly cancel it, and return the view of the last answer."""
-        view = await self._new_view(supersedes=False)
-        asking = asyncio.create_task(self._ask(view, history))
+    async def _answer(self, view: AnswerView) -> AnswerView:
+        """Start a run, possibly cancel it, and return the view of the last answer."""
+        asking = asyncio.create_task(self._ask(view))
         try:
             cancel = self._rng.random()
             if cancel < 0.25:
                 await self._progress(view, asking)
                 if cancel < 0.12:
                     await self._client().stop(view)
-                else:
-                    view = await self._supersede(view, history)
+                elif view.continues is None:
+                    view = await self._supersede(view)
         finally:
             await asking
         return view
 
-    async def _supersede(self, old: AnswerView, history: list[Json]) -> AnswerView:
+    async def _supersede(self, old: AnswerView) -> AnswerView:
         """Replace the live run of the chat by another question."""
-        view = await self._new_view(supersedes=True)
-        await self._ask(view, history)
+        view = await self._new_view(old.history, supersedes=True)
+        await self._ask(view)
         old.is_superseded = bool(view.run_id)
         return view
 
-    async def _ask(self, view: AnswerView, history: list[Json]) -> None:
-        words = sum(view.question.words)
-        count = self._rng.choice([0, 0, 1, 2, 3])
-        drops = sorted(self._rng.randrange(words) for _ in range(count))
-        loses_response = self._rng.random() < 0.2
-        await self._client().ask(view, history, drops=drops, loses_response=loses_response)
+    async def _ask(self, view: AnswerView) -> None:
+        rng, words = self._rng, view.canonical.count(" ")
+        reloads = view.continues is not None and rng.random() < 0.7
+        count = rng.choice([2] if reloads else [0, 0, 1, 2, 3])
+        drops = sorted(rng.randrange(words) for _ in range(count))
+        loses_response = rng.random() < 0.3
+        await self._client().ask(view, drops=drops, loses_response=loses_response, reloads=reloads)
 
     async def _progress(self, view: AnswerView, asking: asyncio.Task[None]) -> None:
         """Wait until the question is accepted and a part of the answer, or all, has arrived."""
-        count = self._rng.randrange(sum(view.question.words))
+        count = self._rng.randrange(view.canonical.count(" "))
 
         async def has_progressed() -> bool:
             return bool(view.run_id and len(view.events) >= count) or asking.done()
 
         await until(has_progressed, seconds=2 * PATIENCE_SECONDS)
 
-    async def _new_view(self, *, supersedes: bool) -> AnswerView:
+    async def _new_view(self, history: list[Json], *, supersedes: bool = False) -> AnswerView:
         rng = self._rng
-        words = (rng.randint(20, 120),)
-        if rng.random() < 0.3:
+        words, response = (rng.randint(20, 120),), _RESPONSES[0]
+        if rng.random() < 0.6:
             words = (rng.randint(1, 20), *words)
+            response = rng.choice(_RESPONSES)
         fault, failures = None, ()
         if self._injector.model_failures:
             fault, failure = self._injector.model_failures.popleft()
             failures = (failure,)
             fault.started = fault.ended = time.monotonic()
         delay = rng.uniform(0.01, 0.04)
-        question = Question(self._name, len(self.views), words, delay, failures)
-        view = AnswerView(question, supersedes, model_fault=fault)
+        question = Question(self._name, len(self.views), words, delay, failures, response)
+        view = AnswerView(question, supersedes, history=history, model_fault=fault)
         self.views.append(view)
         await self._deployment.upstream.script(question.model, question.script(), failures)
         return view
+
+    def _continuing_view(self, view: AnswerView) -> AnswerView:
+        """Return the view of the run that the client's response to the tool call starts."""
+        new = AnswerView(view.question, continues=view, history=view.history)
+        self.views.append(new)
+        return new
 
     def _client(self) -> ChaosClient:
         return ChaosClient(self._http, self._deployment.urls, self._rng)

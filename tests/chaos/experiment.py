@@ -16,10 +16,10 @@ from tests.chaos.chat import ChaosChat
 from tests.chaos.checks.checker import Checker
 from tests.chaos.checks.liveness import check_liveness
 from tests.chaos.checks.violation import Violation
-from tests.chaos.client import AnswerView
 from tests.chaos.deployment import ChaosDeployment, open_deployment, supervised
 from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
 from tests.chaos.injector import Injector
+from tests.chaos.view import AnswerView
 
 _LOAD_SECONDS = 5.0
 
@@ -79,11 +79,11 @@ async def run_experiment(plan: ChaosPlan, folder: Path) -> ChaosResult:
         loads: list[float] = []
         async with supervised(deployment), sampled_load(loads):
             chats = await _run_chats(plan, deployment, injector, http)
-            violations = await check_liveness(deployment, http)
+            liveness = await check_liveness(deployment, http)
         views = [view for chat in chats for view in chat.views]
         workers = await _workers_of_runs(deployment, views)
-        checker = Checker(deployment, http, views)
-        violations += await checker.violations()
+        checker = Checker(deployment, http, views, liveness.views)
+        violations = liveness.violations + await checker.violations()
         members = deployment.members
         return ChaosResult(
             plan,

@@ -2,16 +2,26 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tests.chaos import counting_agent
 
 Json = dict[str, Any]
 
+#: How a client responds to a tool call. "none": the server's tool needs no response.
+ResponseKind = Literal["none", "approve", "deny", "result"]
+
 #: Occurs in every prompt and tool argument, and must not occur in any log.
 PROMPT_CANARY = "prompt-canary"
 #: Matches every piece of an answer, which must not occur in any log either.
 ANSWER_CANARY = re.compile(r"\bc\d+q\d+w\d+\b")
+_CLIENT_TOOL = "locate"
+_TOOLS: dict[ResponseKind, str] = {
+    "none": counting_agent.TOOL,
+    "approve": counting_agent.GUARDED_TOOL,
+    "deny": counting_agent.GUARDED_TOOL,
+    "result": _CLIENT_TOOL,
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,8 @@ class Question:
     delay: float
     #: How the first model requests fail.
     failures: tuple[Json, ...] = field(default=())
+    #: How the client responds to the tool call.
+    response: ResponseKind = "none"
 
     @property
     def model(self) -> str:
@@ -39,15 +51,35 @@ class Question:
         return len(self.words) > 1
 
     @property
-    def canonical(self) -> str:
-        """The text of the whole answer."""
-        return "".join("".join(pieces) for pieces in self._pieces())
+    def is_continued(self) -> bool:
+        """Whether a second run continues the answer after the client's response to the call."""
+        return self.response != "none"
+
+    @property
+    def call_id(self) -> str:
+        return f"call-{self.model}-0"
+
+    @property
+    def label(self) -> str:
+        """The argument of the tool call."""
+        return f"{PROMPT_CANARY} in an argument"
+
+    @property
+    def result(self) -> str:
+        """The result of the client's tool."""
+        return f"{PROMPT_CANARY} in the result of {self.call_id}"
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of each run of the answer."""
+        texts = ["".join(pieces) for pieces in self._pieces()]
+        return texts if self.is_continued else ["".join(texts)]
 
     def script(self) -> list[list[Json]]:
         """The responses of the scripted upstream."""
         texts: list[list[Json]] = [[{"text": p, "delay": self.delay}] for p in self._pieces()]
-        for number, response in enumerate(texts[:-1]):
-            response.append({"tool": self._call(number)})
+        for response in texts[:-1]:
+            response.append({"tool": self._call()})
         return texts
 
     def messages(self) -> list[Json]:
@@ -55,19 +87,48 @@ class Question:
         parts = [{"type": "text", "text": self.prompt}]
         return [{"id": f"u{self.number}", "role": "user", "parts": parts}]
 
-    def body(self, history: list[Json], *, supersede: bool) -> Json:
-        """The body of the request that asks this question after `history`."""
-        messages = [*history, *self.messages()]
-        body: Json = {"id": self.chat, "messages": messages, "model": self.model}
-        if self.calls_tool:
+    def body(self, messages: list[Json], *, supersede: bool = False) -> Json:
+        """The body of a request with these messages, which end with this question."""
+        body: Json = {"id": self.chat, "messages": messages, "model": self.model, "sdkVersion": 6}
+        if self.response == "result":
+            body["clientTools"] = [{"name": _CLIENT_TOOL, "inputSchema": {"type": "object"}}]
+        elif self.calls_tool:
             body["agent"] = counting_agent.NAME
         return body | {"supersede": True} if supersede else body
 
-    def _call(self, number: int) -> Json:
+    def tool_part(self, state: str, *, output: Any = None) -> Json:
+        """The part of the assistant's message for the tool call, in a state of the AI SDK."""
+        part: Json = {
+            "type": f"tool-{_TOOLS[self.response]}",
+            "toolCallId": self.call_id,
+            "state": state,
+            "input": {"label": self.label},
+        }
+        if output is not None:
+            part["output"] = output
+        elif state != "input-available":
+            is_answered = state != "approval-requested"
+            decision = {"approved": self.response == "approve"} if is_answered else {}
+            part["approval"] = {"id": f"approval-{self.call_id}", **decision}
+        return part
+
+    def response_part(self) -> Json:
+        """The part with which the client responds to the tool call."""
+        if self.response == "result":
+            return self.tool_part("output-available", output=self.result)
+        return self.tool_part("approval-responded")
+
+    def pending_part(self) -> Json:
+        """The part of the tool call while the client has not responded to it."""
+        return self.tool_part(
+            "input-available" if self.response == "result" else "approval-requested"
+        )
+
+    def _call(self) -> Json:
         return {
-            "id": f"call-{self.model}-{number}",
-            "name": counting_agent.TOOL,
-            "arguments": f'{{"label": "{PROMPT_CANARY} in an argument"}}',
+            "id": self.call_id,
+            "name": _TOOLS[self.response],
+            "arguments": f'{{"label": "{self.label}"}}',
             "pieces": 3,
         }
 

@@ -12,6 +12,7 @@ from tests.chaos.checks.violation import KINDS
 from tests.chaos.deployment import SILENCE_SECONDS
 from tests.chaos.experiment import ChaosResult
 from tests.chaos.faults import FaultKind
+from tests.chaos.view import AnswerView
 
 _SHOWN_STALLS = 12
 
@@ -19,10 +20,11 @@ _PAGE = """# Chaos
 
 The chaos suite (`tests/chaos`) runs real API processes, workers, and a Valkey with an append-only
 file. It injects faults in an order that a seed determines. Meanwhile, clients ask, drop their
-connections, resume at another API process, stop, supersede, and repeat requests whose response was
-lost. The model is scripted, so the correct answer to each question is known. A checker compares
-each client's view with this answer, with the run's stream, and with a replay at each API process.
-It also checks the effects of tools, Redis, the processes, and the logs.
+connections, resume at another API process, reload, stop, supersede, approve and deny tool calls,
+send the results of their own tools, and repeat requests whose response was lost. The model is
+scripted, so the correct answer to each question is known. A checker compares each client's view
+with this answer, with the run's stream, and with a replay at each API process. It also checks the
+effects of tools, Redis, the processes, and the logs.
 
 This page shows one run of the suite. This command repeats it:
 
@@ -100,7 +102,7 @@ def _stall_line(stall: Stall) -> str:
 
 def _summary(result: ChaosResult, version: str) -> list[str]:
     accepted = [view for view in result.views if view.run_id]
-    calls = sum(view.question.calls_tool for view in accepted)
+    calls = sum(view.question.calls_tool for view in accepted if view.continues is None)
     cancelled = sum(view.is_stopped or view.is_superseded for view in accepted)
     clients = sum(view.connections for view in accepted)
     silences = [longest_silence(view) for view in result.views]
@@ -121,10 +123,20 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
         f"mean load average: {result.load:.1f}",
         f"{len(result.violations)} violations",
         f"{cancelled} answers stopped or superseded",
+        _responses(accepted),
         f"{calls} tool calls; {result.repeated_calls} repeated after a crash (same key)",
         f"longest pause in each answer: {silence}",
         f"processes that exited without a request: {ended}",
     ]
+
+
+def _responses(views: Sequence[AnswerView]) -> str:
+    count = Counter(view.question.response for view in views if view.continues)
+    reloads = sum(bool(view.replayed) for view in views)
+    return (
+        f"{count['approve']} approved calls, {count['deny']} denied calls,"
+        f" {count['result']} results of client tools; {reloads} reloads of a continued answer"
+    )
 
 
 def _violation_rows(result: ChaosResult) -> list[str]:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _KINDS = (
     FaultKind.WORKER_KILL,
+    FaultKind.WORKER_KILL,
     FaultKind.WORKER_TERM,
     FaultKind.API_KILL,
     FaultKind.REDIS_KILL,
@@ -21,7 +22,7 @@ _KINDS = (
     FaultKind.WORKER_LINK_ONE_WAY,
     FaultKind.API_LINK_RESET,
 )
-_PLAN = ChaosPlan(seed=1, faults=9, kinds=_KINDS, every=1.2, chats=6)
+_PLAN = ChaosPlan(seed=19, faults=10, kinds=_KINDS, every=1.2, chats=6)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -34,6 +35,7 @@ async def test_answers_survive_a_schedule_of_faults(result: ChaosResult) -> None
     assert len(result.faults) == _PLAN.faults
     assert all(view.is_ended for view in result.views)
     assert any(view.events[-1].attempt > 1 for view in result.views), "no run was taken over"
+    assert any(view.replayed for view in result.views), "no continued answer was reloaded"
 
 
 async def test_faults_interrupt_answers_for_a_bounded_time(result: ChaosResult) -> None:

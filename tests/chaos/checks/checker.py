@@ -4,19 +4,23 @@ import json
 import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import httpx
 
 from shared.redis import keys
 from shared.redis.client import Redis
 from tests.chaos.checks.violation import Violation
-from tests.chaos.client import AnswerView
 from tests.chaos.deployment import EXIT_SECONDS, ChaosDeployment
 from tests.chaos.question import ANSWER_CANARY, PROMPT_CANARY
-from tests.support.sse_client import DONE, SseEvent, Stream
+from tests.chaos.view import AnswerView
+from tests.support.sse_client import DONE, SseEvent, Stream, chunks, text
 from tests.support.upstream.conversation import text_of
 
+Json = dict[str, Any]
+
 _TERMINAL = ("finish", "abort", "error")
+_RUN = keys.run("").encode().rstrip(b"}")
 
 
 def check_view(view: AnswerView) -> Iterator[Violation]:
@@ -32,10 +36,11 @@ def check_view(view: AnswerView) -> Iterator[Violation]:
         yield Violation("doubled" if endings else "lost", f"{name}: its ends are {endings}")
         return
     yield from _check_ending(view, name, endings[0])
+    yield from _check_continuation(view, name)
 
 
 def _check_ending(view: AnswerView, name: str, ending: str) -> Iterator[Violation]:
-    text, canonical = view.text, view.question.canonical
+    text, canonical = view.text, view.canonical
     if ending == "error":
         yield Violation("failed", f"{name}: {[e.data for e in view.events[-4:]]}")
     if ending == "finish" and view.is_stopped:
@@ -49,15 +54,37 @@ def _check_ending(view: AnswerView, name: str, ending: str) -> Iterator[Violatio
         yield Violation(kind, f"{name}: its text is not the canonical answer")
 
 
+def _check_continuation(view: AnswerView, name: str) -> Iterator[Violation]:
+    """A continuing run has the message's id, and a reload repeats what the message has so far."""
+    if view.continues is None:
+        return
+    if view.message()["id"] != view.continues.message()["id"]:
+        yield Violation("wrong", f"{name}: it continues another message")
+    if view.replayed and not _has_parts(view.replayed, view.continues):
+        yield Violation("wrong", f"{name}: a reload lacks parts of the message")
+
+
+def _has_parts(events: Sequence[SseEvent], continued: AnswerView) -> bool:
+    """Return whether events contain the text and the tool call of a continued run."""
+    calls = [c["toolCallId"] for c in chunks(events) if c["type"] == "tool-input-available"]
+    return text(events) == continued.text and calls == [continued.question.call_id]
+
+
 class Checker:
     """Checks a deployment after the last fault, when all clients have ended."""
 
     def __init__(
-        self, deployment: ChaosDeployment, http: httpx.AsyncClient, views: Sequence[AnswerView]
+        self,
+        deployment: ChaosDeployment,
+        http: httpx.AsyncClient,
+        views: Sequence[AnswerView],
+        probes: Sequence[AnswerView],
     ) -> None:
         self._deployment = deployment
         self._http = http
         self._views = views
+        #: Answers after the last fault, which other checks requested.
+        self._probes = probes
         self._accepted = [view for view in views if view.run_id]
         self._found: list[Violation] = []
         #: Calls of tools that a later attempt made again, with the same key.
@@ -71,6 +98,8 @@ class Checker:
             for view in self._accepted:
                 await self._check_run(redis, view)
                 await self._check_history(view)
+            for view in {view.question.chat: view for view in self._accepted}.values():
+                await self._check_message(view)
             await self._check_redis(redis)
         finally:
             await redis.aclose()
@@ -99,11 +128,23 @@ class Checker:
             if await self._replay(url, view) != stored:
                 self._add("wrong", f"{view.question.model}: the replay differs from the stream")
 
+    async def _check_message(self, view: AnswerView) -> None:
+        """Compare the newest message of a chat with a reload, and with the stored message."""
+        for url in self._deployment.urls:
+            events = await self._follow(url, view, {})
+            if text(events) != view.message_text or events[-1:] != view.events[-1:]:
+                self._add("wrong", f"{view.question.model}: a reload does not show the message")
+            response = await self._http.get(f"{url}/chat/{view.question.chat}/message")
+            parts: list[Json] = response.json()["parts"] if response.status_code == 200 else []
+            stored = "".join(part.get("text", "") for part in parts)
+            if stored != view.message_text:
+                self._add("wrong", f"{view.question.model}: the stored message is not the answer")
+
     async def _replay(self, url: str, view: AnswerView) -> list[SseEvent]:
-        url, headers = (
-            f"{url}/chat/{view.question.chat}/stream",
-            {"last-event-id": f"0-0@{view.run_id}"},
-        )
+        return await self._follow(url, view, {"last-event-id": f"0-0@{view.run_id}"})
+
+    async def _follow(self, url: str, view: AnswerView, headers: dict[str, str]) -> list[SseEvent]:
+        url = f"{url}/chat/{view.question.chat}/stream"
         async with self._http.stream("GET", url, headers=headers) as response:
             return await Stream(response).rest() if response.status_code == 200 else []
 
@@ -115,39 +156,54 @@ class Checker:
                 self._add("redis", f"{name.decode()} has no TTL")
             if name.startswith(keys.lease("").encode()):
                 self._add("redis", f"{name.decode()} is a lease of an ended run")
+        self._check_runs(names)
         if waiting := await redis.execute_command("ZCARD", keys.QUEUE):
             self._add("redis", f"{waiting} jobs remain in the queue")
 
+    def _check_runs(self, names: Sequence[bytes]) -> None:
+        """Each stored run must be one that a client has seen."""
+        known = {keys.run(view.run_id) for view in (*self._accepted, *self._probes)}
+        found = {name.decode() for name in names if name.startswith(_RUN)}
+        for name in found - known:
+            if not name.endswith(":stream"):
+                self._add("doubled", f"{name} belongs to no client")
+
     async def _check_history(self, view: AnswerView) -> None:
         """Each request to the model must contain the earlier messages of the chat."""
-        question = view.question
+        question, is_informed = view.question, False
         parts = [part for message in view.history for part in message["parts"]]
-        expected = [part["text"] for part in parts if part["text"]]
+        expected = [part["text"] for part in parts if part.get("text")]
         for request in await self._deployment.upstream.requests(question.model):
             # The worker may merge consecutive messages of one role.
             sent = "\n".join(text_of(message) for message in request["body"]["messages"])
             positions = [sent.find(text) for text in expected]
             if -1 in positions or positions != sorted(positions):
                 self._add("history", f"{question.model}: the history is incomplete")
+            if question.result in sent:
+                is_informed = True
+        if view.continues and question.response == "result" and view.text and not is_informed:
+            self._add("history", f"{question.model}: the client's result is missing")
 
     def _check_effects(self) -> None:
         """Each call must have one key, and must be stored before its effect."""
-        stored = {
-            (view.run_id, chunk["toolCallId"])
-            for view in self._accepted
-            for event in view.events
-            if event.data != DONE and (chunk := event.chunk)["type"] == "tool-output-available"
-        }
-        found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        stored: set[str] = set()
+        denied = {view.question.call_id for view in self._views if view.question.response == "deny"}
+        for view in self._accepted:
+            if view.question.response != "result":
+                results = [c for c in chunks(view.events) if c["type"] == "tool-output-available"]
+                stored |= {chunk["toolCallId"] for chunk in results}
+        found: defaultdict[str, list[str]] = defaultdict(list)
         for line in self._deployment.effects.read_text().splitlines():
             effect = json.loads(line)
-            found[effect["run"], effect["call"]].append(effect["key"])
+            found[effect["call"]].append(effect["key"])
         for call, used in found.items():
             self.repeated_calls += len(used) - 1
             if len(set(used)) > 1:
                 self._add("tool", f"{call} took effect with the keys {sorted(set(used))}")
         for call in stored - found.keys():
             self._add("tool", f"{call} has a result but no effect")
+        for call in denied & found.keys():
+            self._add("tool", f"{call} took effect but was denied")
 
     async def _check_exits(self) -> None:
         """Each process must end after SIGTERM."""

@@ -4,16 +4,18 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 import httpx
 
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE
 from tests.chaos.checks.violation import Violation
-from tests.chaos.client import AnswerView, ChaosClient
+from tests.chaos.client import ChaosClient
 from tests.chaos.deployment import ChaosDeployment, Member
 from tests.chaos.question import Question
+from tests.chaos.view import AnswerView
 from tests.support.wait import until
 
 _READY_SECONDS = 60.0
@@ -22,9 +24,15 @@ _IDLE_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 
 
-async def check_liveness(deployment: ChaosDeployment, http: httpx.AsyncClient) -> list[Violation]:
+class Liveness(NamedTuple):
+    violations: list[Violation]
+    #: The answers that the check requested.
+    views: list[AnswerView]
+
+
+async def check_liveness(deployment: ChaosDeployment, http: httpx.AsyncClient) -> Liveness:
     """Wait until all processes are up and idle, then ask a question of each worker."""
-    found: list[Violation] = []
+    found, views = Liveness([], [])
     try:
         await _until_ready(deployment, http)
         await _until_idle(deployment)
@@ -33,9 +41,10 @@ async def check_liveness(deployment: ChaosDeployment, http: httpx.AsyncClient) -
     for number, worker in enumerate(deployment.workers):
         others = [other for other in deployment.workers if other is not worker]
         async with _stopped(others):
-            if not await _answers(deployment, http, number):
+            views.append(await _answer(deployment, http, number))
+            if views[-1].text != views[-1].canonical or views[-1].defects:
                 found.append(Violation("zombie", f"{worker.name} runs but answers nothing"))
-    return found
+    return Liveness(found, views)
 
 
 async def _until_ready(deployment: ChaosDeployment, http: httpx.AsyncClient) -> None:
@@ -80,14 +89,12 @@ async def _stopped(members: list[Member]) -> AsyncGenerator[None]:
             member.send(signal.SIGCONT)
 
 
-async def _answers(deployment: ChaosDeployment, http: httpx.AsyncClient, number: int) -> bool:
+async def _answer(deployment: ChaosDeployment, http: httpx.AsyncClient, number: int) -> AnswerView:
     question = Question(f"liveness-{number}", 0, (3,), 0.0)
     await deployment.upstream.script(question.model, question.script())
     view, urls = AnswerView(question), deployment.urls
     client = ChaosClient(http, [urls[number % len(urls)]], random.Random(number))
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(_ANSWER_SECONDS):
-            await client.ask(view, [], drops=[])
-    except TimeoutError:
-        return False
-    return view.text == question.canonical and not view.defects
+            await client.ask(view, drops=[])
+    return view

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from tests.chaos.checks.checker import check_view
 from tests.chaos.checks.recovery import recoveries
-from tests.chaos.client import AnswerView, add_event
 from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
 from tests.chaos.question import Question
+from tests.chaos.view import AnswerView
 from tests.support.sse_client import DONE, SseEvent
+
+Json = dict[str, Any]
 
 QUESTION = Question("chat-1", 0, (3,), 0.0)
 WORDS = ["c1q0w0 ", "c1q0w1 ", "c1q0w2 "]
@@ -24,7 +27,7 @@ def view_of(words: Sequence[str] = WORDS, ending: str = "finish", **fields: bool
     chunks += [{"type": "text-delta", "id": "t", "delta": word} for word in words]
     lines = [json.dumps(chunk) for chunk in (*chunks, {"type": ending})]
     for offset, line in enumerate((*lines, DONE), start=1):
-        add_event(view, SseEvent(f"1-{offset}@run", line))
+        view.add(SseEvent(f"1-{offset}@run", line))
     return view
 
 
@@ -54,12 +57,35 @@ def test_events_out_of_order_are_found() -> None:
     first, *_, last = view_of().events
     twice, missing = AnswerView(QUESTION), AnswerView(QUESTION)
     for event in (first, first):
-        add_event(twice, event)
+        twice.add(event)
     for event in (first, last):
-        add_event(missing, event)
+        missing.add(event)
 
     assert [kind for kind, _ in twice.defects] == ["doubled"]
     assert [kind for kind, _ in missing.defects] == ["lost"]
+
+
+def test_reload_without_parts_of_the_message_is_found() -> None:
+    question = Question("chat-1", 0, (1, 3), 0.0, response="approve")
+    call: Json = {"type": "tool-input-available", "toolCallId": question.call_id}
+    start, word = {"type": "start", "messageId": "m"}, {"type": "text-delta", "delta": "c1q0w0 "}
+    earlier = AnswerView(question, run_id="one")
+    for offset, chunk in enumerate((start, word, call), start=1):
+        earlier.add(SseEvent(f"1-{offset}@one", json.dumps(chunk)))
+
+    def reloaded(*replayed: Json) -> AnswerView:
+        view = AnswerView(question, run_id="two", continues=earlier)
+        view.restart()
+        for chunk in (start, *replayed):
+            view.add(SseEvent("1-1@two", json.dumps(chunk)))
+        ending = {"type": "text-delta", "delta": question.texts[1]}, {"type": "finish"}
+        for offset, line in enumerate([*map(json.dumps, ending), DONE], start=2):
+            view.add(SseEvent(f"1-{offset}@two", line))
+        return view
+
+    assert not list(check_view(reloaded(word, call)))
+    for replayed in ([word], [call]):
+        assert [found.kind for found in check_view(reloaded(*replayed))] == ["wrong"]
 
 
 def test_schedule_is_determined_by_its_seed() -> None:

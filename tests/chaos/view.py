@@ -1,0 +1,118 @@
+"""What a client has received of a run."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.faults import InjectedFault
+from tests.chaos.question import Question
+from tests.support.sse_client import DONE, SseEvent, chunks, text
+
+Json = dict[str, Any]
+
+
+@dataclass
+class AnswerView:
+    """What one client has received of one run."""
+
+    question: Question
+    supersedes: bool = False
+    #: The view of the run whose tool call the client has responded to.
+    continues: "AnswerView | None" = None
+    #: The messages before the question.
+    history: list[Json] = field(default_factory=list[Json])
+    run_id: str = ""
+    events: list[SseEvent] = field(default_factory=list[SseEvent])
+    #: The events of the continued run that a reload received, and whether more may follow.
+    replayed: list[SseEvent] = field(default_factory=list[SseEvent])
+    is_replaying: bool = False
+    #: When the question was first sent, each event was received, and the client finished.
+    times: list[float] = field(default_factory=list[float])
+    #: The URLs of the API processes that the client has used.
+    apis: set[str] = field(default_factory=set[str])
+    connections: int = 0
+    #: Whether the response to a stop request says that the run was cancelled.
+    is_stopped: bool = False
+    #: Whether a question that supersedes it was accepted.
+    is_superseded: bool = False
+    #: What the server did wrong as this client saw it, by kind.
+    defects: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    #: The fault that the model's first response has.
+    model_fault: InjectedFault | None = None
+
+    @property
+    def cursor(self) -> str:
+        return self.events[-1].id if self.events else f"0-0@{self.run_id}"
+
+    @property
+    def is_ended(self) -> bool:
+        return bool(self.events) and self.events[-1].data == DONE
+
+    @property
+    def awaits_response(self) -> bool:
+        """Whether the run has ended with a tool call that the client must respond to."""
+        is_last = self.question.is_continued and self.continues is None
+        return is_last and self.is_ended and self.events[-2].chunk["type"] == "finish"
+
+    @property
+    def received(self) -> int:
+        return len(self.events) + len(self.replayed)
+
+    @property
+    def text(self) -> str:
+        return text(self.events)
+
+    @property
+    def canonical(self) -> str:
+        """The whole text of the run."""
+        return self.question.texts[0 if self.continues is None else 1]
+
+    @property
+    def message_text(self) -> str:
+        """The text of the message, which the continued run has begun."""
+        return (self.continues.text if self.continues else "") + self.text
+
+    def body(self) -> Json:
+        """The body of the request that starts the run."""
+        messages = [*self.history, *self.question.messages()]
+        if self.continues:
+            messages.append(self.continues.message(self.question.response_part()))
+        return self.question.body(messages, supersede=self.supersedes)
+
+    def message(self, *more: Json) -> Json:
+        """The assistant's message, as the client has it, and more parts."""
+        message_id = self.events[0].chunk["messageId"] if self.events else "none"
+        parts = [*self._parts(), *more]
+        return {"id": message_id, "role": "assistant", "parts": parts}
+
+    def _parts(self) -> list[Json]:
+        own = {"type": "text", "text": self.text}
+        if self.continues is None:
+            return [own]
+        return [*self.continues._parts(), self._tool_part(), own]
+
+    def _tool_part(self) -> Json:
+        for chunk in chunks(self.events):
+            if chunk["type"] == "tool-output-available":
+                return self.question.tool_part("output-available", output=chunk["output"])
+            if chunk["type"] == "tool-output-denied":
+                return self.question.tool_part("output-denied")
+        return self.question.response_part()
+
+    def restart(self) -> None:
+        """Drop all events: the client reloads its page."""
+        self.events.clear()
+        self.replayed.clear()
+        self.is_replaying = True
+
+    def add(self, event: SseEvent) -> None:
+        self.times.append(time.monotonic())
+        if self.is_replaying and self.events and (not event.id or event.offset == 1):
+            self.replayed.append(event)
+            return
+        self.is_replaying = self.is_replaying and not self.events
+        expected = self.events[-1].offset + 1 if self.events else 1
+        if event.offset != expected:
+            kind = "doubled" if event.offset < expected else "lost"
+            self.defects.append((kind, f"event {event.id} came instead of offset {expected}"))
+        self.events.append(event)
