@@ -3,10 +3,12 @@
 import asyncio
 import socket
 import time
+from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol, Self, cast
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary, WeakSet
 
 import redis.asyncio
 from redis.asyncio.connection import (
@@ -103,6 +105,9 @@ class Redis(Protocol):
 class ConnectionPool(BlockingConnectionPool):
     """A pool that can abort its connections."""
 
+    #: Identifies the server, as `server_of` returns it.
+    server: object = None
+
     def make_connection(self) -> AbstractConnection:
         connection = cast("Any", super()).make_connection()
         connection.pool = self
@@ -149,6 +154,7 @@ def pool_for(server: Mapping[str, Any], *, name: str, max_connections: int) -> C
         options |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive_options()}
     try:
         pool = cast("Any", ConnectionPool)(**server_options, **options)
+        pool.server = server_of(server)
         pool.make_connection()  # checks the options; it does not connect
     except TypeError as error:
         *_, parameter, _ = str(error).split("'")
@@ -159,6 +165,24 @@ def pool_for(server: Mapping[str, Any], *, name: str, max_connections: int) -> C
 def connection_options(url: str) -> dict[str, Any]:
     """Return redis-py's options for the server at a URL, with `sentinels` for a Sentinel URL."""
     return sentinel_options(url) if is_sentinel(url) else dict(parse_url(url))
+
+
+def server_of(options: Mapping[str, Any]) -> object:
+    """Return what identifies the server, or its Sentinels, in redis-py's connection options."""
+    address = options.get("host", "localhost"), options.get("port", 6379)
+    return options.get("sentinels") or options.get("path") or address
+
+
+def abort_silent(options: Mapping[str, Any], *, since: float) -> None:
+    """Close the connections to a server, in all pools, that have received nothing since a time.
+
+    Call it when another connection has turned out to be half-open. The commands that wait on the
+    closed connections are repeated on new ones.
+    """
+    server = server_of(options)
+    for connection in list(_connections()):
+        if connection.pool.server == server and connection.heard_at < since:
+            connection.abort()
 
 
 def is_cluster(url: str) -> bool:
@@ -172,6 +196,13 @@ class _ReportedFailures:
     """
 
     pool: "ConnectionPool"
+    #: When it was opened or last received a reply, on the monotonic clock.
+    heard_at = 0.0
+
+    async def _connect(self) -> None:
+        await cast("Any", super())._connect()  # noqa: SLF001  (redis-py's extension point)
+        self.heard_at = time.monotonic()
+        _connections().add(self)
 
     def abort(self) -> None:
         """Close the connection without a farewell. Its current or next command reconnects."""
@@ -189,7 +220,7 @@ class _ReportedFailures:
         connection, began = cast("Any", super()), time.monotonic()
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
-                return await connection.read_response(*args, **options)
+                reply = await connection.read_response(*args, **options)
         except TimeoutError:  # the cancelled read has closed the connection
             self.pool.abort_idle()
             raise RedisTimeoutError("Redis does not respond.") from None
@@ -197,12 +228,22 @@ class _ReportedFailures:
             if time.monotonic() - began >= _SUSPICIOUS_SECONDS:
                 self.pool.abort_idle()
             raise
+        self.heard_at = time.monotonic()
+        return reply
 
 
 async def redis_time_ms(redis: Redis) -> int:
     """Return the clock of Redis in Unix milliseconds."""
     seconds, micros = await redis.execute_command("TIME")
     return int(seconds) * 1000 + int(micros) // 1000
+
+
+#: The open connections of each event loop.
+_open: WeakKeyDictionary[AbstractEventLoop, WeakSet[_ReportedFailures]] = WeakKeyDictionary()
+
+
+def _connections() -> WeakSet[_ReportedFailures]:
+    return _open.setdefault(asyncio.get_running_loop(), WeakSet())
 
 
 @cache

@@ -5,24 +5,29 @@ It is written on asyncio and hiredis: redis-py's pub/sub needs twice the CPU per
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.redis.client import Argument
+from shared.redis.client import REDIS_UNAVAILABLE, Argument
 from shared.redis.sentinel import Address, Sentinels
 from shared.waiting import wait_briefly
 
 #: A message that the server pushes: its kind, the channel, and the payload.
 Push = list[bytes]
 
-#: The connection is lost after this many pings in a row without any data: after 2 to 3 seconds.
-#: Time alone does not count, because a process that was paused has not yet read what it received.
-_PING_SECONDS = 1.0
-_UNANSWERED_PINGS = 2
+#: The time between two pings. After a ping without any data in this time, a second connection is
+#: opened. If the server answers only that one, the first one is half-open. Time alone proves
+#: nothing: the server may be slow, and a process that was paused has not read what it received.
+_PING_SECONDS = 0.5
+#: Longest time to open a connection.
+CONNECT_SECONDS = 5.0
+#: Longest time to open the second one. After that, the server is considered unreachable.
+_COMPARE_SECONDS = 2.0
 
 _pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
@@ -38,7 +43,9 @@ class PushConnection(asyncio.Protocol):
         self._on_error = on_error
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
-        self._unanswered_pings = 0
+        #: When the last ping was sent, on the monotonic clock, and whether data came since then.
+        self.pinged_at = 0.0
+        self._heard = asyncio.Event()
         self.closed = asyncio.Event()
         self._reply: asyncio.Future[object] | None = None
 
@@ -47,11 +54,12 @@ class PushConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
+        self._heard.set()
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(exc or RedisConnectionError("connection closed"))
 
     def data_received(self, data: bytes) -> None:
-        self._unanswered_pings = 0
+        self._heard.set()
         self._reader.feed(data)
         while (push := self._reader.gets()) is not False:
             if self._reply is not None and not self._reply.done():
@@ -75,16 +83,50 @@ class PushConnection(asyncio.Protocol):
         if isinstance(reply, Exception):
             raise RedisConnectionError(str(reply))
 
-    async def watch(self) -> None:
-        """Return when the connection is closed, or nothing was received for too long."""
-        while not self.closed.is_set() and self._unanswered_pings < _UNANSWERED_PINGS:
-            self._unanswered_pings += 1
+    async def watch(self, open_other: "Connect") -> "PushConnection | None":
+        """Return when the connection is lost.
+
+        Returns the connection that replaces it if the server answers only that one: this one is
+        then half-open. `open_other` opens another connection to the server.
+        """
+        while not self.closed.is_set():
+            self._heard.clear()
+            self.pinged_at = time.monotonic()
             self.send("PING")
             await wait_briefly(self.closed, _PING_SECONDS)
+            if not self._heard.is_set():
+                other = await self._compare(open_other)
+                if other is not None or not self._heard.is_set():
+                    return other
+        return None
+
+    async def _compare(self, open_other: "Connect") -> "PushConnection | None":
+        """Return another connection if it is open before this one receives data."""
+        opening = asyncio.ensure_future(open_other(_COMPARE_SECONDS))
+        hearing = asyncio.ensure_future(self._heard.wait())
+        try:
+            await asyncio.wait((opening, hearing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hearing.cancel()
+            opening.cancel()
+        if not opening.done():
+            return None
+        try:
+            other = opening.result()
+        except (*REDIS_UNAVAILABLE, TimeoutError):
+            return None
+        if self._heard.is_set():
+            other.abort()
+            return None
+        return other
 
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+#: Opens a connection within a number of seconds.
+Connect = Callable[[float], Awaitable[PushConnection]]
 
 
 async def open_push_connection(
@@ -93,6 +135,7 @@ async def open_push_connection(
     *,
     on_push: Callable[[Push], None],
     on_error: Callable[[Exception], None],
+    seconds: float = CONNECT_SECONDS,
 ) -> PushConnection:
     """Connect to a server, given by redis-py's connection options.
 
@@ -104,7 +147,7 @@ async def open_push_connection(
     loop = asyncio.get_running_loop()
     sentinels: Sentinels | None = options.get("sentinels")
     connection = PushConnection(on_push, on_error)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(seconds):
         if "path" in options:
             await loop.create_unix_connection(lambda: connection, options["path"])
         else:

@@ -12,8 +12,18 @@ import structlog
 
 from shared.background_task import BackgroundTask
 from shared.backoff import Backoff
-from shared.redis.client import REDIS_UNAVAILABLE, Argument, connection_options
-from shared.redis.push_connection import Push, PushConnection, open_push_connection
+from shared.redis.client import (
+    REDIS_UNAVAILABLE,
+    Argument,
+    abort_silent,
+    connection_options,
+)
+from shared.redis.push_connection import (
+    CONNECT_SECONDS,
+    Push,
+    PushConnection,
+    open_push_connection,
+)
 
 log = structlog.stdlib.get_logger()
 
@@ -104,9 +114,7 @@ class Subscriber(BackgroundTask):
         backoff = Backoff(0.05, 5)
         while True:
             try:
-                connection = await open_push_connection(
-                    self._options, self._name, on_push=self._on_push, on_error=self._on_error
-                )
+                connection = await self._open()
             except (*REDIS_UNAVAILABLE, TimeoutError) as error:
                 delay = backoff.failed()
                 if backoff.should_log():
@@ -122,15 +130,33 @@ class Subscriber(BackgroundTask):
                 log.info("subscriber.connected", message="Connected to Redis for pub/sub again")
             await self._serve(connection)
 
-    async def _serve(self, connection: PushConnection) -> None:
+    async def _open(self, seconds: float = CONNECT_SECONDS) -> PushConnection:
+        return await open_push_connection(
+            self._options,
+            self._name,
+            on_push=self._on_push,
+            on_error=self._on_error,
+            seconds=seconds,
+        )
+
+    async def _serve(self, connection: PushConnection | None) -> None:
+        """Serve a connection, and each one that replaces a half-open one, until it is lost."""
+        while connection is not None:
+            other = await self._serve_one(connection)
+            if other is not None:  # the other connections are half-open too
+                abort_silent(self._options, since=connection.pinged_at)
+            connection = other
+
+    async def _serve_one(self, connection: PushConnection) -> PushConnection | None:
         self._connection = connection
         try:
             if self._listeners:
                 self._subscribe(*self._listeners)
-            await connection.watch()
+            other = await connection.watch(self._open)
         finally:
             self._connection = None
             self._subscribed.clear()
             connection.abort()
         log.warning("subscriber.disconnected", message="Lost the pub/sub connection to Redis")
         self._on_lost()
+        return other
