@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.background_task import BackgroundTask
 from shared.backoff import Backoff
+from shared.processes.clock_repair import CLOCK_REPAIR
 from shared.processes.counters import CounterReader, Counters
 from shared.processes.health_file import HealthFile, Role
 from shared.redis import keys
@@ -75,7 +76,7 @@ class ProcessRegistry(Generic[RecordT]):
 
     async def renew(self, record: RecordT) -> None:
         """Store the record and extend its time to live."""
-        await _renew(
+        set_back_ms = await _renew(
             self._redis,
             members=self.members,
             record=self.key(record.id),
@@ -84,6 +85,12 @@ class ProcessRegistry(Generic[RecordT]):
             alive_ms=self._alive_ms,
             kept_ms=KEPT_MS,
         )
+        if set_back_ms:
+            log.warning(
+                "redis.clock_set_back",
+                message="The clock of Redis was set back; due times and leases were corrected",
+                seconds=round(set_back_ms / 1000),
+            )
 
     async def deregister(self, record: RecordT) -> None:
         """Remove the record and store the final counters."""
@@ -184,20 +191,24 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
             self._health_backoff.succeeded()
 
 
-# A member's score is the time, by the clock of Redis, at which it counts as gone.
+# A member's score is the time, by the clock of Redis, at which it counts as gone. Returns by how
+# much the clock was set back.
 @redis_script(
+    CLOCK_REPAIR,
     """
 local now = now_ms()
+local set_back = repair_clock(members, now, alive_ms)
 redis.call('ZREMRANGEBYSCORE', members, '-inf', now - kept_ms)
 redis.call('ZADD', members, now + alive_ms, process_id)
 redis.call('SET', record, text, 'PX', kept_ms)
 redis.call('PEXPIRE', members, kept_ms)
+return set_back
 """,
     when_full=True,
 )
 def _renew(
     *, members: Key, record: Key, process_id: str, text: str, alive_ms: int, kept_ms: int
-) -> None: ...
+) -> int: ...
 
 
 # Returns the records of all members that are alive.

@@ -115,7 +115,7 @@ def _vanished(worker_id: bytes, seen_at: bytes, text: bytes) -> VanishedWorker:
 local now = now_ms()
 local since, last = unpack(redis.call('HMGET', watch, 'since', 'last'))
 since = tonumber(since) or now
-if now - (tonumber(last) or 0) > max_gap_ms then since = now end
+if math.abs(now - (tonumber(last) or 0)) > max_gap_ms then since = now end
 redis.call('HSET', watch, 'since', string.format('%d', since), 'last', string.format('%d', now))
 redis.call('PEXPIRE', watch, count_ttl_ms)
 if now - since < grace_ms then return {} end

@@ -1,0 +1,107 @@
+"""Jobs and leases are corrected after the clock of Redis was set back.
+
+A clock that is set back leaves all times in the future, so the tests write such times.
+"""
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared.processes.api_processes import ApiRecord, ApiRegistry
+from shared.processes.workers import WorkerRegistry
+from shared.redis import keys
+from shared.redis.client import Redis, redis_time_ms
+from tests.support.fakes.workers import record
+
+SET_BACK_MS = 300_000
+LEASE_MS = 3000
+
+
+async def add_member(redis: Redis, zset: str, score: int, member: str) -> None:
+    await redis.execute_command("ZADD", zset, score, member)
+    await redis.execute_command("PEXPIRE", zset, 600_000)
+
+
+async def add(
+    redis: Redis, job_id: str, due: int, *, lease_ms: int = 0, queue: str = "main"
+) -> None:
+    await add_member(redis, keys.queue(queue), due, job_id)
+    await add_member(redis, keys.QUEUES, due, queue)
+    if lease_ms:
+        await redis.execute_command("SET", keys.lease(job_id), "worker", "PX", lease_ms)
+
+
+async def due_in(redis: Redis, job_id: str, queue: str = "main") -> float:
+    """Return in how many milliseconds the job is due."""
+    score: bytes = await redis.execute_command("ZSCORE", keys.queue(queue), job_id)
+    return float(score) - await redis_time_ms(redis)
+
+
+async def renew_after_set_back(redis: Redis) -> int:
+    """Leave a heartbeat from before the clock was set back, renew another, and return the time."""
+    before = await redis_time_ms(redis) + SET_BACK_MS
+    await add_member(redis, keys.WORKERS, before + 6000, "from-before")
+    await add_member(redis, keys.API_PROCESSES, before + 6000, "from-before")
+    await WorkerRegistry(redis).renew(record("a"))
+    return before
+
+
+async def test_waiting_jobs_of_all_queues_are_due_at_once(redis: Redis) -> None:
+    before = await redis_time_ms(redis) + SET_BACK_MS
+    await add(redis, "waiting", before)
+    await add(redis, "elsewhere", before - 1000, queue="slow")
+
+    await renew_after_set_back(redis)
+
+    assert await due_in(redis, "waiting") <= 0
+    assert await due_in(redis, "elsewhere", "slow") <= 0
+
+
+async def test_lease_from_before_expires_when_it_should_have(redis: Redis) -> None:
+    before = await redis_time_ms(redis) + SET_BACK_MS
+    await add(redis, "held", before + LEASE_MS, lease_ms=SET_BACK_MS + LEASE_MS)
+
+    await renew_after_set_back(redis)
+
+    assert 0 < await redis.execute_command("PTTL", keys.lease("held")) <= LEASE_MS
+    assert 0 < await due_in(redis, "held") <= LEASE_MS
+
+
+async def test_lease_that_was_renewed_since_is_kept(redis: Redis) -> None:
+    now = await redis_time_ms(redis)
+    await add(redis, "renewed", now + LEASE_MS, lease_ms=LEASE_MS)
+
+    await renew_after_set_back(redis)
+
+    assert LEASE_MS / 2 < await redis.execute_command("PTTL", keys.lease("renewed")) <= LEASE_MS
+    assert LEASE_MS / 2 < await due_in(redis, "renewed") <= LEASE_MS
+
+
+async def test_deferred_job_keeps_the_rest_of_its_delay(redis: Redis) -> None:
+    before = await redis_time_ms(redis) + SET_BACK_MS
+    await add(redis, "deferred", before + 60_000)
+
+    await renew_after_set_back(redis)
+
+    assert 50_000 < await due_in(redis, "deferred") <= 60_000
+
+
+async def test_second_process_corrects_nothing(redis: Redis) -> None:
+    await renew_after_set_back(redis)
+    await add(redis, "deferred", await redis_time_ms(redis) + 60_000)
+
+    with capture_logs() as logs:
+        await WorkerRegistry(redis).renew(record("b"))
+        await ApiRegistry(redis).renew(ApiRecord(id="p", host="h", pid=1, started_at=0, clients=0))
+
+    assert logs == []
+    assert 50_000 < await due_in(redis, "deferred") <= 60_000
+    assert [worker.id for worker in await WorkerRegistry(redis).alive()] == ["a", "b"]
+
+
+async def test_correction_is_logged_with_its_size(redis: Redis) -> None:
+    with capture_logs() as logs:
+        await renew_after_set_back(redis)
+
+    [entry] = logs
+    assert entry["event"] == "redis.clock_set_back"
+    assert entry["seconds"] == pytest.approx(SET_BACK_MS / 1000, abs=1)
