@@ -6,6 +6,7 @@ from typing import Any, NoReturn, cast
 
 import httpx2
 from openai._streaming import ServerSentEvent
+from pydantic_core import to_json
 
 from worker.models.transport.completion import (
     chunk_of,
@@ -15,6 +16,7 @@ from worker.models.transport.completion import (
     is_json,
     parse_json,
 )
+from worker.models.transport.delta_merger import PlainDelta, merge_plain, plain_delta
 from worker.models.transport.error_texts import Reason
 from worker.models.transport.event_lines import (
     MAX_EVENT_BYTES,
@@ -46,6 +48,7 @@ class AnswerDecoder:
 
     def __init__(self, content_type: str | None = None) -> None:
         self._content_type = content_type
+        self._lines = LineSplitter()
         self._event = EventParser()
         self._json = JsonChecker()
         self._complete = self._has_events = False
@@ -54,39 +57,62 @@ class AnswerDecoder:
         self._received_anything = False
 
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
+        start = await _read_start(iterator)
+        self._received_anything = bool(start)
         try:
-            async for data in self._decode(iterator):
-                if data.startswith("[DONE]") and not self._has_events:
-                    # Without a reason, because the next attempt may succeed.
-                    raise self._unusable("The server sent an empty stream.", reason=None)
-                self._has_events = True
-                self._complete = self._complete or _ends_answer(data)
-                yield _JsonEvent(data=data)
+            if start[:1] in (b"{", b"["):
+                document = await _read_document(start, iterator)
+                for chunk in chunks_of_document(document, self._content_type):
+                    yield self._json_event(chunk)
+                self._recognized = self._complete = True
+            elif start.startswith(b"<"):
+                raise self._unusable("The server sent a page instead of an answer.")
+            else:
+                async for data in _chain(start, iterator):
+                    for event in self._read(data):
+                        yield event
+                for event in self._read_lines(b"\n\n"):
+                    yield event
         except EventTooLarge:
             raise self._too_large() from None
         if not self._complete:
             self._report_early_end()
 
-    async def _decode(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[str]:
-        start = await _read_start(iterator)
-        self._received_anything = bool(start)
-        if start[:1] in (b"{", b"["):
-            for chunk in chunks_of_document(
-                await _read_document(start, iterator), self._content_type
-            ):
-                self._recognized = self._complete = True
-                yield chunk
-            return
-        if start.startswith(b"<"):
-            raise self._unusable("The server sent a page instead of an answer.")
-        lines = LineSplitter()
-        async for data in _chain(start, iterator):
-            for line in lines.feed(data):
-                for event in self._add(line):
-                    yield event
-        for line in (lines.finish(), b""):
+    def _read(self, data: bytes) -> Iterator[ServerSentEvent]:
+        """Yield the events that data completes. Plain deltas that follow each other are merged."""
+        end = b"\r\n\r\n" if b"\r\n\r\n" in data else b"\n\n"
+        if not (self._lines.is_empty and self._event.is_empty):
+            rest, found, data = data.partition(end)
+            yield from self._read_lines(rest + found)
+        *events, rest = data.split(end)
+        deltas: list[PlainDelta] = []
+        for event in events:
+            if (delta := plain_delta(event)) is not None:
+                deltas.append(delta)
+                continue
+            yield from self._merge(deltas)
+            deltas.clear()
+            yield from self._read_lines(event + end)
+        yield from self._merge(deltas)
+        yield from self._read_lines(rest)
+
+    def _merge(self, deltas: list[PlainDelta]) -> Iterator[ServerSentEvent]:
+        for chunk in merge_plain(deltas):
+            self._recognized = self._has_events = True
+            yield _ParsedEvent(chunk)
+
+    def _read_lines(self, data: bytes) -> Iterator[ServerSentEvent]:
+        for line in self._lines.feed(data):
             for event in self._add(line):
-                yield event
+                yield self._json_event(event)
+
+    def _json_event(self, data: str) -> ServerSentEvent:
+        if data.startswith("[DONE]") and not self._has_events:
+            # Without a reason, because the next attempt may succeed.
+            raise self._unusable("The server sent an empty stream.", reason=None)
+        self._has_events = True
+        self._complete = self._complete or _ends_answer(data)
+        return _JsonEvent(data=data)
 
     def _add(self, line: bytes) -> Iterator[str]:
         """Add a line, and yield the data of the event that it ends."""
@@ -188,6 +214,15 @@ class _JsonEvent(ServerSentEvent):
         if not is_json(value):
             raise unusable_chunk("The server sent a chunk that is not JSON.")
         return value
+
+
+class _ParsedEvent(ServerSentEvent):
+    def __init__(self, chunk: dict[str, Any]) -> None:
+        super().__init__(data=to_json(chunk).decode())
+        self._chunk = chunk
+
+    def json(self) -> object:
+        return self._chunk
 
 
 def _ends_answer(data: str) -> bool:

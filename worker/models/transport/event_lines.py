@@ -21,6 +21,11 @@ class LineSplitter:
         self._rest = bytearray()
         self._after_cr = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the data so far ends with a complete line."""
+        return not self._rest and not self._after_cr
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the lines that this data completes."""
         if self._after_cr and data.startswith(b"\n"):
@@ -39,10 +44,6 @@ class LineSplitter:
         if last is not None:
             self._extend(last)
 
-    def finish(self) -> bytes:
-        """Return the last line, which has no end."""
-        return bytes(self._rest)
-
     def _extend(self, data: bytes) -> None:
         self._rest += data
         if len(self._rest) > MAX_EVENT_BYTES:
@@ -56,6 +57,10 @@ class EventParser:
         self.kind: str | None = None
         self.data = GrowingText(separator="\n")
         self._size = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return self.kind is None and not self.data
 
     def add(self, line: bytes) -> None:
         """Add a line. Lines that are no field of an event are ignored."""
