@@ -12,7 +12,8 @@ from shared.streams.events import DONE
 
 #: Events of a run that are not parts of the message.
 _RUN_EVENTS = tuple(
-    b'{"type":"%b"' % kind for kind in (b"start", b"finish", b"abort", b"error", b"data-error")
+    b'{"type":"%b"' % kind
+    for kind in (b"start", b"message-metadata", b"finish", b"abort", b"error", b"data-error")
 )
 _START_STEP = b'{"type":"start-step"'
 

@@ -12,6 +12,7 @@ from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.ended_runs import EndedRuns
 from shared.runs.failure_meanings import MEANINGS
 from shared.runs.run import Run
+from shared.streams.answer_metadata import AnswerEnd, end_events, start_event
 from shared.streams.event_stream import Append, Closure, EventStream, StoredRun, read_all
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.streams.run_state import RunState
@@ -98,9 +99,11 @@ class RunFinalizer:
         except StreamClosed:
             return False
         transcript = await fold(await read_all(self._stream, run.id))
-        start = [] if takeover.offset else [Start(message_id=run.message_id)]
-        events = [*start, *transcript.closing_events(), *ending.events]
-        entries = [*(event.encode() for event in events), DONE]
+        start = [] if takeover.offset else [_start_event(run)]
+        events = [*start, *transcript.closing_events()]
+        first = takeover.offset + 1 + len(events)
+        last = end_events(ending.events, AnswerEnd(run.model), first=first)
+        entries = [*(event.encode() for event in (*events, *last)), DONE]
         append = Append(run.id, takeover.attempt, takeover.offset + 1, entries, ending.closure)
         [verdict] = await self._stream.append(append)
         return not isinstance(verdict, Exception)
@@ -128,3 +131,13 @@ class RunFinalizer:
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             return await self._stream.stored(run_id)
         return None
+
+
+def _start_event(run: Run) -> Start:
+    return start_event(
+        run.message_id,
+        run_id=run.id,
+        model=run.model,
+        created_at=run.admitted_at,
+        continues=bool(run.continues),
+    )

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from shared.redis import keys
 from shared.redis.client import Argument, Redis
+from shared.redis.numbers import whole_number
 from shared.redis.scripts import Arguments, Key, redis_script
 from shared.runs.run import Run
 from shared.streams.run_state import RunState
@@ -125,10 +126,15 @@ class RunStore:
         """Store what an attempt has used so far. Each attempt has a separate field."""
         await _set_field(self._redis, run=keys.run(run_id), field=f"usage:{attempt}", value=usage)
 
-    async def usages(self, run_id: str) -> list[str]:
-        """Return what each attempt has used."""
+    async def usages(self, run_id: str) -> dict[int, str]:
+        """Return what each attempt has used, by its number."""
         fields = await self.fields(run_id)
-        return [usage for name, usage in fields.items() if name.startswith("usage:")]
+        split = ((name.partition(":"), usage) for name, usage in fields.items())
+        return {
+            number: usage
+            for (kind, _, suffix), usage in split
+            if kind == "usage" and (number := whole_number(suffix)) is not None
+        }
 
     async def swap_trace(self, run_id: str, mine: str) -> str | None:
         """Store this attempt's span data and return the data of the previous attempt.

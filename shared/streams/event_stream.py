@@ -101,6 +101,8 @@ class Takeover(NamedTuple):
     crashed: bool = False
     #: The id of the worker that made the previous attempt.
     previous_worker: str = ""
+    #: When the run was admitted, in Unix milliseconds.
+    admitted_at: int = 0
 
     @property
     def crashes(self) -> int:
@@ -223,7 +225,7 @@ class RedisEventStream:
         if not reply:
             raise StreamClosed
         attempt, offset, stop_requests, elapsed_ms, failures, handovers, waited_ms = reply[:7]
-        queue, supersedes, crashed, previous_worker = reply[7:]
+        queue, supersedes, crashed, previous_worker, admitted_at = reply[7:]
         return Takeover(
             attempt=attempt,
             offset=offset,
@@ -236,6 +238,7 @@ class RedisEventStream:
             supersedes=supersedes.decode(),
             crashed=bool(crashed),
             previous_worker=previous_worker.decode(errors="replace"),
+            admitted_at=admitted_at,
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:

@@ -65,6 +65,7 @@ class NullableEvent(Event):
 class Start(Event):
     type: Literal["start"] = "start"
     message_id: str
+    message_metadata: dict[str, Any] | None = None
 
 
 class StartStep(Event):
@@ -214,6 +215,7 @@ class Abort(Event):
 class Finish(Event):
     type: Literal["finish"] = "finish"
     finish_reason: FinishReason | None = None
+    message_metadata: dict[str, Any] | None = None
 
 
 def _tag(event: Event | dict[str, Any]) -> str:

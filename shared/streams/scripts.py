@@ -110,11 +110,11 @@ redis.call('HSETNX', run, 'started_at', now_text)
 redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
 local started = count('started_at')
-local admitted = redis.call('HGET', run, 'admitted_at') or started
+local admitted = tonumber(redis.call('HGET', run, 'admitted_at') or started)
 return {attempt, offset, count('stop_requests'), now - started,
   count('failures'), count('handovers'), started - admitted,
   redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or '',
-  crashed, string.match(previous[2] or '', '^%S*')}
+  crashed, string.match(previous[2] or '', '^%S*'), admitted}
 """,
     when_full=True,
 )

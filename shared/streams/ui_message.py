@@ -55,7 +55,7 @@ class UIMessageBuilder:
     def _add(self, event: dict[str, Any]) -> None:
         kind = event["type"].partition("-")[0]
         match event["type"]:
-            case "start" | "message-metadata":
+            case "start" | "message-metadata" | "finish":
                 self._metadata = _merge(self._metadata, event.get("messageMetadata") or {})
             case "start-step":
                 self._parts.append({"type": "step-start"})

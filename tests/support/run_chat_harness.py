@@ -30,6 +30,8 @@ from shared.streams.events import (
     TextDelta,
     decode,
 )
+from shared.streams.ui_message import UIMessageBuilder
+from tests.support.answer_metadata import without_metadata
 from tests.support.wait import until
 from worker.agents.builtin.chat import chat
 from worker.agents.definition import AgentDefinition, AnyAgent
@@ -146,7 +148,13 @@ class RunChatHarness:
         assert [entry.offset for entry in entries] == list(range(1, len(entries) + 1))
         assert [entry.is_last for entry in entries].count(True) == 1
         assert entries[-1].is_last
-        return [decode(entry.data) for entry in entries[:-1]]
+        return without_metadata(decode(entry.data) for entry in entries[:-1])
+
+    async def metadata(self) -> dict[str, Any]:
+        """Return Mamba's metadata of the message, as clients merge it."""
+        builder = UIMessageBuilder("msg")
+        builder.add(await read_all(self.stream, RUN))
+        return builder.build()["metadata"]["mamba"]
 
     async def text_so_far(self) -> str:
         entries = await read_all(self.stream, RUN)

@@ -7,6 +7,7 @@ the tools as further events, and enforces the agent's limits over all attempts o
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic_ai import (
@@ -22,7 +23,7 @@ from pydantic_ai import (
 )
 from pydantic_ai.capabilities import HandleDeferredToolCalls
 from pydantic_ai.messages import FinishReason as ModelFinishReason
-from pydantic_ai.messages import FunctionToolCallEvent, ModelMessage, ModelRequest
+from pydantic_ai.messages import FunctionToolCallEvent, ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun as AgentIteration
 from pydantic_ai.toolsets import AbstractToolset
@@ -91,7 +92,7 @@ class AgentEngine:
         if start.complete:
             return "tool-calls" if start.awaits_client else "stop"
         timeouts = self._timeouts(self.definition.model or job.model)
-        steps = _StepWriter(start, mapper, writer, meter, timeouts)
+        steps = _StepWriter(start, mapper, writer, meter, timeouts, self._answered_by(job))
         limits = self._limits()
         usage = await meter.begin(transcript, limits)
         model = self._model(job)
@@ -153,6 +154,10 @@ class AgentEngine:
             return None
         return self._models.get(self.definition.model or job.model)
 
+    def _answered_by(self, job: RunChat) -> Callable[[ModelResponse], str]:
+        """Return a function that names the model of a response."""
+        return partial(self._models.answered_by, self.definition.model or job.model)
+
     def _output_type(self) -> list[type[Any]] | None:
         """Text, client tool calls, or nothing: some models end with reasoning only.
 
@@ -181,6 +186,7 @@ class _StepWriter:
         writer: RunWriter,
         meter: UsageMeter,
         timeouts: StreamTimeouts,
+        answered_by: Callable[[ModelResponse], str],
     ) -> None:
         self._continues_text = start.prompt is not None
         self._split = start.split
@@ -188,6 +194,7 @@ class _StepWriter:
         self._writer = writer
         self._meter = meter
         self._timeouts = timeouts
+        self._answered_by = answered_by
         self._reason: ModelFinishReason | None = None
 
     @property
@@ -205,7 +212,8 @@ class _StepWriter:
                     await self._writer.drain()
                 await self._write_response(node, iteration)
             elif Agent.is_call_tools_node(node):
-                await self._meter.record(iteration.usage)
+                answered_by = self._answered_by(node.model_response)
+                await self._meter.record(iteration.usage, answered_by)
                 self._reason = node.model_response.finish_reason
                 if self._continues_text and not node.model_response.parts:
                     break  # the model had nothing left to add to the interrupted text

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
+from pydantic_ai.usage import RunUsage
+
 from shared.queue.job import RunChat
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.store import RunStore
+from shared.streams.answer_digest import AnswerDigest
+from shared.streams.answer_metadata import AnswerEnd, end_events, start_event
 from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, read_all, read_many
-from shared.streams.events import FinishReason, Start
+from shared.streams.events import FinishReason, Start, StreamEvent
 from shared.streams.transcript import Transcript, fold
 from worker.agents.engine import AgentEngine
 from worker.agents.usage import UsageMeter
@@ -57,13 +61,16 @@ class TakenOverRun:
     transcript: Transcript
     #: The size of the events of its earlier attempts.
     stored_bytes: int
+    #: Covers the events of its earlier attempts.
+    digest: AnswerDigest
 
     @classmethod
     async def read(cls, stream: EventStream, takeover: Takeover, job: RunChat) -> "TakenOverRun":
         entries = await read_all(stream, job.run_id) if takeover.offset else []
         continued = [*chain.from_iterable(await read_many(stream, job.continues))]
         transcript = await fold(entries, earlier=continued, responses=job.tool_responses)
-        return cls(takeover, continued, transcript, sum(len(entry.data) for entry in entries))
+        size, digest = sum(len(entry.data) for entry in entries), await AnswerDigest.of(entries)
+        return cls(takeover, continued, transcript, size, digest)
 
 
 class Attempt:
@@ -101,6 +108,7 @@ class Attempt:
             offset=takeover.offset,
             stored_bytes=found.stored_bytes,
             max_bytes=max_bytes,
+            digest=found.digest,
             on_refused=lambda: running_run.cancel(Interrupt.TAKEN_OVER),
             on_stop=lambda: running_run.cancel(Interrupt.STOP),
             on_content=None if self.transcript.has_output else self._count_first_token,
@@ -122,7 +130,7 @@ class Attempt:
         Approvals are not written: the calls they approve are made in this run.
         """
         if not self.takeover.offset:
-            self.writer.write(Start(message_id=self.job.message_id))
+            self.writer.write(self._start_event())
         for call in self.transcript.pending:
             if call.response and (event := call.response.to_event(call.id)):
                 self.writer.write(event)
@@ -130,7 +138,7 @@ class Attempt:
 
     async def finish(self, reason: FinishReason) -> None:
         ending = RunEnding.succeeded(reason)
-        await self._close(self.writer.close(ending.events, ending.closure), ending.closure)
+        await self._close(self._write_end((), ending), ending.closure)
 
     async def abort(self) -> None:
         await self._break_off(RunEnding.cancelled())
@@ -149,7 +157,26 @@ class Attempt:
     async def _close_open_parts(self, ending: RunEnding) -> None:
         await self.writer.drain(ending=True)
         transcript = await self.read_transcript()
-        await self.writer.close([*transcript.closing_events(), *ending.events], ending.closure)
+        await self._write_end(transcript.closing_events(), ending)
+
+    async def _write_end(self, events: Sequence[StreamEvent], ending: RunEnding) -> None:
+        """Write these events, then those of the ending with the metadata of the answer."""
+        usage, model = await self.meter.summary()
+
+        def describe(first: int, digest: str | None) -> Sequence[StreamEvent]:
+            return end_events(ending.events, _answer_end(model, usage, digest), first=first)
+
+        await self.writer.close(events, ending.closure, describe)
+
+    def _start_event(self) -> Start:
+        job = self.job
+        return start_event(
+            job.message_id,
+            run_id=job.run_id,
+            model=job.model,
+            created_at=self.takeover.admitted_at,
+            continues=bool(job.continues),
+        )
 
     async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
         self.running_run.closing = True
@@ -181,6 +208,17 @@ class Attempt:
         waited = self.takeover.waited + self._elapsed
         self._first_token_ms = round(waited * 1000)
         count_first_token(self.job.agent, self.job.model, waited)
+
+
+def _answer_end(model: str, usage: RunUsage, digest: str | None) -> AnswerEnd:
+    is_known = bool(usage.input_tokens or usage.output_tokens)
+    return AnswerEnd(
+        model,
+        input_tokens=usage.input_tokens if is_known else None,
+        output_tokens=usage.output_tokens if is_known else None,
+        cost=None if usage.cost is None else float(usage.cost),
+        digest=digest,
+    )
 
 
 async def _uninterrupted(work: Awaitable[_T]) -> _T:

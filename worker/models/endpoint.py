@@ -82,6 +82,7 @@ class Endpoint:
         return ChatModel(
             model,
             endpoint=self,
+            name=f"{self.name}/{model}",
             provider=self._provider,
             profile=merge_profile(default_profile(self._kind, model), profile),
             settings=settings,

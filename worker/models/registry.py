@@ -12,6 +12,7 @@ from pydantic_ai.exceptions import (
     ModelNotFoundError,
     ModelRequestRejectedError,
 )
+from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.settings import ModelSettings
@@ -28,6 +29,7 @@ from shared.providers.names import (
 )
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
+from worker.models.chat.chat_model import ANSWERED_BY
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
 from worker.models.profiles.profile_settings import profile_overrides
@@ -80,6 +82,16 @@ class ModelRegistry:
             return traced(self._cached_model(settings, chain[0]))
         models = (self._cached_model(settings, name, in_chain=True) for name in chain)
         return traced(FallbackModel(*models, fallback_on=_tries_next_model))
+
+    def answered_by(self, requested: str, response: ModelResponse) -> str:
+        """Return the name of the model that sent a response.
+
+        It differs from the requested one if a fallback answered.
+        """
+        name = (response.metadata or {}).get(ANSWERED_BY)
+        if name is None:  # the demo model, or a model that the agent's author created
+            return response.model_name or requested
+        return requested if name == str(parse_model_name(self._live.now, requested)) else str(name)
 
     async def close(self) -> None:
         self._models.clear()

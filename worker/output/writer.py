@@ -9,8 +9,8 @@ Each node of a Redis Cluster has its own shard: a node that is unreachable delay
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 from weakref import WeakSet
 
 import structlog
@@ -19,6 +19,7 @@ from shared.background_task import BackgroundTask
 from shared.backoff import Backoff
 from shared.errors import AnswerTooLarge, Fenced, StreamClosed, StreamGap, WriterStopped
 from shared.redis.client import REDIS_UNAVAILABLE, OutOfMemoryError
+from shared.streams.answer_digest import AnswerDigest
 from shared.streams.event_stream import Append, Closure, EventStream
 from shared.streams.events import (
     DONE,
@@ -177,6 +178,13 @@ class ShardWriter(BackgroundTask):
                 return verdicts
 
 
+class PendingEnd(NamedTuple):
+    """The final state of a run, and the function that returns its last events."""
+
+    closure: Closure
+    describe: Callable[[int, str | None], Sequence[StreamEvent]] | None
+
+
 class RunWriter:
     """Writes the events of one run in one attempt.
 
@@ -194,6 +202,7 @@ class RunWriter:
         offset: int,
         stored_bytes: int = 0,
         max_bytes: int = sys.maxsize,
+        digest: AnswerDigest | None = None,
         on_refused: Callable[[], None],
         on_stop: Callable[[], None],
         on_content: Callable[[], None] | None = None,
@@ -205,6 +214,8 @@ class RunWriter:
         #: The size of the run's stream, and its limit.
         self._bytes = stored_bytes
         self._max_bytes = max_bytes
+        #: Holds the events of earlier attempts.
+        self._digest = digest or AnswerDigest()
         self._on_refused = on_refused
         self._on_stop = on_stop
         self._on_content = on_content
@@ -213,7 +224,7 @@ class RunWriter:
         self._kept: list[bytes] = []
         #: Whether the run is about to end, so that its events need no free memory.
         self.is_ending = False
-        self._closure: Closure | None = None
+        self._ending: PendingEnd | None = None
         self._refusal: Exception | None = None
         self._written = asyncio.Event()
         self._written.set()
@@ -263,15 +274,26 @@ class RunWriter:
         if self._refusal is not None:
             raise self._refusal
 
-    async def close(self, ending: Iterable[StreamEvent], closure: Closure) -> None:
+    async def close(
+        self,
+        ending: Sequence[StreamEvent],
+        closure: Closure,
+        describe: Callable[[int, str | None], Sequence[StreamEvent]] | None = None,
+    ) -> None:
         """End the run: write the last events, the terminal event, `[DONE]`, and the final state.
+
+        `describe` returns further last events, from the offset of the first of them and the digest
+        of the answer.
 
         Raises:
             StreamError: if the run has been ended or taken over elsewhere.
         """
         for event in ending:
             self.write(event)
-        self._closure = closure
+        if self._refusal is not None:
+            raise self._refusal
+        self._ending = PendingEnd(closure, describe)
+        self._written.clear()
         await self.drain(ending=True)
 
     def take(self) -> Append:
@@ -280,14 +302,15 @@ class RunWriter:
             self._on_content()
             self._on_content = None
         new = [event.encode() for event in self._buffer]
+        self._digest.add(new)
         self._bytes += sum(map(len, new))
-        entries = self._kept + new
-        if self._closure is not None:
-            entries.append(DONE)
-        self._buffer, self._kept = [], []
-        append = Append(
-            self._run_id, self._attempt, self._next, entries, self._closure, self.is_ending
-        )
+        entries, closure = self._kept + new, None
+        if self._ending is not None:
+            closure, describe = self._ending
+            last = describe(self._next + len(entries), self._digest.value()) if describe else ()
+            entries += [*(event.encode() for event in last), DONE]
+        self._buffer, self._kept, self._ending = [], [], None
+        append = Append(self._run_id, self._attempt, self._next, entries, closure, self.is_ending)
         self._next += len(entries)
         return append
 
@@ -305,7 +328,7 @@ class RunWriter:
             self._written.set()
             self._on_refused()
             return
-        if not self._buffer:
+        if not self._buffer and self._ending is None:
             self._written.set()
         if verdict:
             self._on_stop()

@@ -59,6 +59,7 @@ class MemoryEventStream:
             handovers=run.handovers,
             queue=run.queue,
             crashed=attempt > 1 and (run_id, attempt - 1) not in self._ended,
+            admitted_at=run.admitted_at,
         )
 
     async def append(self, *appends: Append) -> list[bool | Exception]:

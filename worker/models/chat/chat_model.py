@@ -41,6 +41,8 @@ from worker.models.chat.older_files import check_files
 from worker.models.chat.streamed_response import RepairedResponse
 from worker.models.chat.tool_call_ids import call_ids, model_ids, restore_model_ids
 
+#: The entry of a response's metadata with the name of the model in the settings.
+ANSWERED_BY = "mamba_model"
 #: Media types, besides images, that the chat completions API accepts.
 _DOCUMENTS = ("application/pdf",)
 _AUDIO = ("audio/wav", "audio/mpeg")
@@ -58,12 +60,15 @@ class ChatModel(OpenAIChatModel):
         model: str,
         *,
         endpoint: object,
+        name: str,
         provider: Provider[AsyncOpenAI],
         profile: ModelProfile,
         settings: ModelSettings | None,
     ) -> None:
+        """`name` is the name of the model in the settings, `provider/model`."""
         super().__init__(model, provider=provider, profile=profile, settings=settings)
         self.endpoint = endpoint
+        self._name = name
 
     @property
     def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
@@ -82,6 +87,7 @@ class ChatModel(OpenAIChatModel):
         ) as response:
             if isinstance(response, RepairedResponse):
                 response.use_call_ids(call_ids(messages))
+            response.metadata = {**(response.metadata or {}), ANSWERED_BY: self._name}
             yield response
 
     def _map_model_response(self, message: ModelResponse) -> ChatCompletionMessageParam | None:

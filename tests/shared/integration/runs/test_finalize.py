@@ -8,6 +8,8 @@ from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.streams.event_stream import Append, read_all
 from shared.streams.events import Abort, Start, decode
 from shared.streams.run_state import RunState
+from shared.streams.ui_message import UIMessageBuilder
+from tests.support.answer_metadata import without_metadata
 from tests.support.fakes.jobs import put_job
 from tests.support.stream_harness import redis_harness
 
@@ -21,9 +23,31 @@ async def test_run_is_ended_only_once(redis: Redis) -> None:
     assert not await finalizer.end(run, RunEnding.lost(run.request_id))
 
     *entries, done = await read_all(harness.stream, run.id)
-    assert [decode(entry.data) for entry in entries] == [Start(message_id="msg-1"), Abort()]
+    log = [decode(entry.data) for entry in entries]
+    assert without_metadata(log) == [Start(message_id="msg-1"), Abort()]
     assert done.is_last
     assert (await harness.run(run.id)).state is RunState.CANCELLED
+
+
+async def test_metadata_without_a_worker_has_no_digest(redis: Redis) -> None:
+    harness = redis_harness(redis)
+    run = await harness.run(await harness.create_run())
+    finalizer = RunFinalizer(harness.stream, EndedRuns(redis, retention=60))
+
+    await finalizer.end(run, RunEnding.lost(run.request_id))
+
+    entries = await read_all(harness.stream, run.id)
+    message = UIMessageBuilder("msg-1")
+    message.add(entries)
+    metadata = message.build()["metadata"]["mamba"]
+    assert metadata.pop("finishedAt") >= metadata.pop("createdAt")
+    offset_of_the_error = entries[-2].offset
+    assert metadata == {
+        "runId": run.id,
+        "model": "gpt-4o",
+        "stopped": False,
+        "events": offset_of_the_error,
+    }
 
 
 async def test_running_attempt_is_fenced_when_its_run_is_ended(redis: Redis) -> None:
