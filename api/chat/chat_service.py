@@ -12,6 +12,7 @@ from api.auth.principal import Principal
 from api.catalog.agent_directory import AgentDirectory
 from api.chat.continuation import Continuation, ContinuationResolver
 from api.chat.request import ChatRequest
+from api.chat.request_settings import check_allowed_settings
 from api.chat.system_messages import apply_system_messages, check_system_messages
 from api.monitoring.request_metrics import count_accepted_run
 from api.monitoring.tracing import enqueue_span
@@ -75,8 +76,8 @@ class ChatService:
         A repeated request with the same idempotency key returns the first request's run.
 
         Raises:
-            InvalidRequest: if the agent does not exist, or the model or a system message is not
-                allowed.
+            InvalidRequest: if the agent does not exist, or the model, a setting, or a system
+                message is not allowed.
             RunInProgress: if the chat has a live run that the request does not supersede.
             TooManyRequests: if a limit is reached.
             IdempotencyMismatch: if the key was used for a different request.
@@ -84,6 +85,7 @@ class ChatService:
             ToolCallsExpired: if the calls of the tool responses are no longer stored.
             RepeatedRunExpired: if the run of a repeated request is no longer stored.
         """
+        check_allowed_settings(chat.used_settings(), self.live.now.chat.request_settings)
         check_system_messages(chat, self.live.now.agents)
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
@@ -236,9 +238,8 @@ class ChatService:
 
 
 def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:
-    for index, tool in enumerate(chat.client_tools or ()):
+    for field, tool in chat.located_client_tools():
         if tool.name in agent.tools:
-            field = f"clientTools[{index}].name"
             raise InvalidRequest(
                 f"{field}: The agent already has a tool with this name.", field=field
             )
@@ -279,7 +280,8 @@ def _job(
         model=run.model,
         tools=tools,
         messages=messages,
-        client_tools=tuple(tool.normalized() for tool in chat.client_tools or ()),
+        client_tools=tuple(tool for _, tool in chat.located_client_tools()),
+        settings=chat.call_settings(),
         approvals=chat.supports_approvals,
         continues=run.continues,
         tool_responses=continued.tool_responses if continued else {},
@@ -291,4 +293,6 @@ def _idempotency(key: str | None, chat: ChatRequest) -> Idempotency | None:
     """Identify a request by its parsed content: a proxy may change the bytes of its body."""
     if key is None:
         return None
-    return Idempotency.of(key, chat.model_dump_json(exclude_unset=True, warnings=False).encode())
+    ignored = {*(chat.model_extra or {})}  # may change when a client repeats a request
+    content = chat.model_dump_json(exclude=ignored, exclude_unset=True, warnings=False)
+    return Idempotency.of(key, content.encode())

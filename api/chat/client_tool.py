@@ -10,6 +10,7 @@ from api.http.body_model import Nested, RequestModel
 from shared.agents import tools
 
 MAX_CLIENT_TOOLS = 64
+TOOL_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 _SCHEMA_BYTES = 16_384
 #: Objects and lists in a schema after each `$ref` is replaced by its target, as some model servers
 #: do. A short chain of definitions that each refer to the next one twice expands to millions.
@@ -39,10 +40,9 @@ def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
 _Schema = Annotated[dict[str, Nested], AfterValidator(_object_schema)]
 
 
-class ClientTool(RequestModel):
-    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")] = Field(
-        description="Name for the model and for the message's parts (`tool-NAME`)"
-    )
+class ClientToolBody(RequestModel):
+    """A client tool without its name."""
+
     description: Annotated[str, BeforeValidator(lambda text: "" if text is None else text)] = Field(
         default="", max_length=4096, description="Description for the model"
     )
@@ -51,7 +51,16 @@ class ClientTool(RequestModel):
         description="JSON Schema of the arguments object",
     )
 
-    def normalized(self) -> tools.ClientToolDefinition:
+    def named(self, name: str) -> tools.ClientToolDefinition:
         return tools.ClientToolDefinition(
-            name=self.name, description=self.description, input_schema=self.input_schema
+            name=name, description=self.description, input_schema=self.input_schema
         )
+
+
+class ClientTool(ClientToolBody):
+    name: Annotated[str, StringConstraints(pattern=TOOL_NAME)] = Field(
+        description="Name for the model and for the message's parts (`tool-NAME`)"
+    )
+
+    def normalized(self) -> tools.ClientToolDefinition:
+        return self.named(self.name)

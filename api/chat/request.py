@@ -1,36 +1,32 @@
 """The body of `POST /chat`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, cast
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool
+from api.chat.client_tool import MAX_CLIENT_TOOLS, ClientTool, ClientToolBody
 from api.chat.ids import ID_PATTERN
 from api.chat.message import History, SubmittedToolResponse
 from api.chat.parts.json_values import as_text, fields_of, items_of
-from api.http.body_model import FAIL_FAST, Name, RequestModel
+from api.chat.parts.unusable import TAG_PREFIX
+from api.chat.request_settings import CallSettingsFields
+from api.http.body_model import FAIL_FAST, Name
 from shared.agents.agent_card import BUILT_IN_AGENTS
-from shared.agents.tools import DISPLAY_TOOL_NAMES
+from shared.agents.tools import DISPLAY_TOOL_NAMES, ClientToolDefinition
 from shared.chat import messages as chat_messages
 from shared.errors import InvalidRequest
 
 #: Only documents the known names: `display_tools` rejects others with a readable message.
 _ToolName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(DISPLAY_TOOL_NAMES)})]
 _ToolNames = Annotated[list[_ToolName], FAIL_FAST]
+#: Client tools by name, as assistant-ui sends them.
+_ToolMap = Annotated[dict[str, ClientToolBody], Field(max_length=MAX_CLIENT_TOOLS)]
+_NAMES, _MAP = f"{TAG_PREFIX}names", f"{TAG_PREFIX}map"
 
 
-def _no_tools(value: object) -> object:
-    """Treat `{}` as no tools: some clients send tools as a map."""
-    if not isinstance(value, dict):
-        return value
-    if value:
-        raise PydanticCustomError(
-            "tools",
-            "Must be a list of names. Send tools that the client executes as `clientTools`",
-        )
-    return None
+def _tools_tag(value: object) -> str:
+    return _MAP if isinstance(value, dict) else _NAMES
 
 
 def _joined_texts(value: object) -> object:
@@ -42,7 +38,11 @@ def _joined_texts(value: object) -> object:
     return as_text(items) if is_texts else cast("object", value)
 
 
-class ChatRequest(RequestModel):
+#: Of the names of models.
+_MAX_NAME_CHARS = 256
+
+
+class ChatRequest(CallSettingsFields):
     id: str | None = Field(
         default=None,
         min_length=1,
@@ -61,9 +61,16 @@ class ChatRequest(RequestModel):
     system: Annotated[str | None, BeforeValidator(_joined_texts)] = Field(
         default=None, description="A system message before `messages`", examples=["Be brief."]
     )
-    tools: Annotated[_ToolNames | None, BeforeValidator(_no_tools)] = Field(
+    tools: (
+        Annotated[
+            Annotated[_ToolNames, Tag(_NAMES)] | Annotated[_ToolMap, Tag(_MAP)],
+            Discriminator(_tools_tag),
+        ]
+        | None
+    ) = Field(
         default=None,
-        description="Names of the display tools to enable. Agents without display tools ignore it",
+        description="Names of the display tools to enable; agents without display tools ignore it."
+        " Or client tools by name, like `clientTools`",
     )
     client_tools: Annotated[list[ClientTool], FAIL_FAST] | None = Field(
         default=None,
@@ -87,14 +94,23 @@ class ChatRequest(RequestModel):
         Raises:
             InvalidRequest: if a name is unknown.
         """
-        for index, name in enumerate(self.tools or ()):
+        names = self.tools if isinstance(self.tools, list) else []
+        for index, name in enumerate(names):
             if name not in DISPLAY_TOOL_NAMES:
                 field = f"tools[{index}]"
                 known = ", ".join(DISPLAY_TOOL_NAMES)
                 raise InvalidRequest(
                     f"{field}: Unknown tool. Available tools: {known}.", field=field
                 )
-        return tuple(dict.fromkeys(self.tools or ()))
+        return tuple(dict.fromkeys(names))
+
+    def located_client_tools(self) -> Iterator[tuple[str, ClientToolDefinition]]:
+        """Yield each client tool with the path of its name."""
+        for index, tool in enumerate(self.client_tools or ()):
+            yield f"clientTools[{index}].name", tool.normalized()
+        by_name = self.tools if isinstance(self.tools, dict) else {}
+        for name, body in by_name.items():
+            yield f"tools.{name}", body.named(name)
 
     def history(self) -> tuple[chat_messages.Message, ...]:
         """Return the messages as workers receive them, without empty ones."""
@@ -122,6 +138,27 @@ class ChatRequest(RequestModel):
         system = [chat_messages.TextPart(text=text)] if text.strip() else []
         first = chat_messages.Message(role="system", parts=tuple(system))
         return tuple(message for message in (first, *messages) if message.parts)
+
+    def add_other_spellings(self) -> None:
+        """Also use the model of assistant-ui's `config`, which replaces a missing `model`."""
+        super().add_other_spellings()
+        config = fields_of((self.model_extra or {}).get("config"))
+        for name in ("apiKey", "baseUrl"):
+            if config.get(name) is not None:
+                field = f"config.{name}"
+                raise InvalidRequest(
+                    f"{field}: The server selects the provider. Remove the field.", field=field
+                )
+        if self.model is None and isinstance(name := config.get("modelName"), str) and name:
+            if len(name) > _MAX_NAME_CHARS:
+                field = "config.modelName"
+                raise InvalidRequest(f"{field}: At most {_MAX_NAME_CHARS} characters.", field=field)
+            self.model = name
+
+    def used_settings(self) -> Iterator[str]:
+        if (self.system or "").strip():
+            yield "system"
+        yield from super().used_settings()
 
     @property
     def supports_approvals(self) -> bool:

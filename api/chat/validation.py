@@ -1,5 +1,6 @@
 """Reading a chat request, with the checks that depend on settings or on several fields."""
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -7,6 +8,7 @@ import structlog
 from fastapi import Request
 
 from api.chat.body_reader import read_body
+from api.chat.client_tool import MAX_CLIENT_TOOLS, TOOL_NAME
 from api.chat.history_repair import add_results_to_calls, replace_misplaced_parts
 from api.chat.ids import check_chat_id, check_id
 from api.chat.parts.ai_sdk import UIToolPart
@@ -44,11 +46,21 @@ def _check_ids(chat: ChatRequest, limits: LimitSettings) -> None:
 
 def _check_client_tool_names(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
     names: set[str] = set()
-    for index, tool in enumerate(chat.client_tools or ()):
+    for field, tool in chat.located_client_tools():
+        if not re.fullmatch(TOOL_NAME, tool.name):
+            raise InvalidRequest(
+                f"{field}: The name of a tool has 1 to 64 letters, digits, `_`, and `-`.",
+                field=field,
+            )
         if tool.name in names:
-            field = f"clientTools[{index}].name"
             raise InvalidRequest(f"{field}: Another tool has the same name.", field=field)
         names.add(tool.name)
+    if len(names) > MAX_CLIENT_TOOLS:
+        raise InvalidRequest(f"tools: At most {MAX_CLIENT_TOOLS} client tools.", field="tools")
+
+
+def _add_other_spellings(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
+    chat.add_other_spellings()
 
 
 def _add_results_to_calls(chat: ChatRequest, limits: LimitSettings) -> None:  # noqa: ARG001
@@ -119,6 +131,7 @@ def _check_last_message(chat: ChatRequest, limits: LimitSettings) -> None:  # no
 #: messages.
 _CHECKS: tuple[Callable[[ChatRequest, LimitSettings], None], ...] = (
     _check_ids,
+    _add_other_spellings,
     _check_client_tool_names,
     _add_results_to_calls,
     _limit_tool_values,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
 from shared.agents.tools import ClientToolDefinition
+from shared.chat.call_settings import CallSettings
 from shared.chat.messages import Message
 from shared.streams.tool_responses import ToolResponse
 
@@ -38,6 +39,7 @@ class RunChat(BaseModel):
     client_tools: tuple[ClientToolDefinition, ...] = ()
     #: Whether the client can ask its user to approve a tool call.
     approvals: bool = False
+    settings: CallSettings = CallSettings()
     #: The runs that produced the message so far, oldest first.
     continues: tuple[str, ...] = ()
     #: The client's tool responses to the last of these runs, by tool call id.

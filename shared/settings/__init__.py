@@ -13,6 +13,7 @@ from shared.settings.load import (
 )
 from shared.settings.sections.agents import AgentSettings
 from shared.settings.sections.auth import ApiKeySettings, AuthSettings, JwtSettings
+from shared.settings.sections.chat import ChatSettings
 from shared.settings.sections.models import (
     ModelProfileSettings,
     ModelSettings,
@@ -29,6 +30,7 @@ __all__ = [
     "AgentSettings",
     "ApiKeySettings",
     "AuthSettings",
+    "ChatSettings",
     "HealthSettings",
     "JwtSettings",
     "LimitSettings",

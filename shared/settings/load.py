@@ -15,6 +15,7 @@ from shared.settings.names import Key, dotted
 from shared.settings.sections.agents import AgentSettings
 from shared.settings.sections.auth import AuthSettings
 from shared.settings.sections.base import Section
+from shared.settings.sections.chat import ChatSettings
 from shared.settings.sections.models import (
     ModelSettings,
     OpenAISettings,
@@ -49,6 +50,7 @@ class Settings(Section):
     )
     models: ModelSettings = ModelSettings()
     agents: AgentSettings = AgentSettings()
+    chat: ChatSettings = ChatSettings()
     run: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
     limits: LimitSettings = LimitSettings()

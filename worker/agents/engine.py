@@ -32,6 +32,7 @@ from pydantic_ai.usage import RunUsage
 from shared.queue.job import RunChat
 from shared.streams.events import FinishReason
 from shared.streams.transcript import Transcript
+from worker.agents.call_settings import requested_settings
 from worker.agents.definition import AgentDefinition, AnyAgent
 from worker.agents.files import download_files
 from worker.agents.history import model_messages
@@ -134,6 +135,7 @@ class AgentEngine:
             deferred_tool_results=start.approved,
             deps=_deps(job),
             model=model,
+            model_settings=requested_settings(job.settings),
             toolsets=self._request_tools(job),
             capabilities=None if job.approvals else [HandleDeferredToolCalls(_deny)],
             usage_limits=limits,

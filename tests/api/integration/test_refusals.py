@@ -152,6 +152,7 @@ ACCEPTED = {
         HI,
     ),
     "an empty map of tools": chat(tools={}, system="", callSettings={}),
+    "settings of the model": chat(temperature=0, max_tokens=5, callSettings={"seed": 1}),
     "duplicate object key": b'{"id":"a","id":"b","messages":[{"role":"user","content":"Hi"}]}',
     "unknown keys": chat({**HI, "mood": [{}]}, mood={"a": [1]}),
     "a number beyond a float": tool_part('{"a":1e400}'),
@@ -245,6 +246,12 @@ INVALID_FIELDS = {
     "a part's type: a number": (parts({"type": 1}), "messages[0].parts[0]"),
     "a part's type: a list": (parts({"type": ["text"]}), "messages[0].parts[0]"),
     "a text: missing": (parts({"type": "text"}), "messages[0].parts[0].text"),
+    "a setting that is not allowed": (chat(HI, reasoning_effort="high"), "reasoningEffort"),
+    "a setting of assistant-ui: too large": (
+        chat(HI, callSettings={"temperature": 3}),
+        "callSettings.temperature",
+    ),
+    "a setting that no agent supports": (chat(HI, top_k=5), "top_k"),
     "a system text: a number in a list": (chat(HI, system=[1]), "system"),
     "a text: null, and no other": (parts({"type": "text", "text": None}), "messages[0]"),
     "a tool call's id: missing": (

@@ -123,7 +123,9 @@ def test_every_protected_route_documents_authentication() -> None:
 
 def test_generated_requests_reach_the_documented_handler() -> None:
     properties = SCHEMAS["ChatRequest"]["properties"]
-    assert properties["tools"]["anyOf"][0]["items"]["enum"] == list(DISPLAY_TOOL_NAMES)
+    names, client_tools = properties["tools"]["anyOf"][0]["anyOf"]
+    assert names["items"]["enum"] == list(DISPLAY_TOOL_NAMES)
+    assert client_tools["type"] == "object"
     headers = {
         parameter["name"]: parameter["schema"]
         for _, operation in operations()
