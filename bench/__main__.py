@@ -5,23 +5,22 @@ Both are measured alternately over the same scripted upstream. The ratio is what
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
-from collections.abc import Awaitable, Callable
+import time
 from contextlib import AsyncExitStack
 from typing import Self
 
 import uvloop
 
-from bench.load import MeasuredAnswer, ask
+from bench.load import ask
+from bench.measurements import MEASUREMENTS, MODELS, Measurement, Target, cpu_seconds
 from bench.pickup import pickup
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 from tests.support.upstream.client import Upstream
 
 DEFAULT_ROUNDS = 7
-FIRST_TOKEN_ANSWERS = 40
-STREAMS = 50
-WORDS = 400
 
 
 class DirectApi(Api):
@@ -58,56 +57,60 @@ async def main(rounds: int) -> None:
         valkey = Valkey()
         stack.push_async_callback(stop_all, valkey)
         await start_all(valkey)
-        api, direct = Api(valkey.url), DirectApi(upstream.base_url)
+        api, direct_api = Api(valkey.url), DirectApi(upstream.base_url)
         worker = Worker(valkey.url, upstream.base_url)
-        stack.push_async_callback(stop_all, api, direct, worker)
-        await start_all(api, direct, worker)
-        await upstream.script("short", [[{"words": 20}]])
-        await upstream.script("burst", [[{"words": WORDS}]])
-        await upstream.script("paced", [[{"words": WORDS, "delay": 0.02}]])
-        queue_url, direct_url = f"{api.url}/chat", f"{direct.url}/chat"
-        for url in (queue_url, direct_url):
-            await asyncio.gather(*(ask(url, "short") for _ in range(20)))
+        stack.push_async_callback(stop_all, api, direct_api, worker)
+        await start_all(api, direct_api, worker)
+        for name, action in MODELS.items():
+            await upstream.script(name, [[action]])
+        queue = Target(f"{api.url}/chat", (api.child.pid, worker.child.pid))
+        direct = Target(f"{direct_api.url}/chat", (direct_api.child.pid,))
+        for target in (queue, direct):
+            await asyncio.gather(*(ask(target.url, "short") for _ in range(20)))
 
         p50, p99 = await pickup(valkey.url)
         print(f"{'pickup by an idle worker (ms)':38} p50 {p50:11.2f}   p99 {p99:12.2f}", flush=True)
-        for title, measure in MEASUREMENTS.items():
-            pairs = [(await measure(queue_url), await measure(direct_url)) for _ in range(rounds)]
-            report(title, pairs)
+        for measurement in MEASUREMENTS:
+            shares = CpuShares({"upstream": upstream.pid, "Valkey": valkey.child.pid})
+            rows = [
+                (await measurement.measure(queue), await measurement.measure(direct))
+                for _ in range(rounds)
+            ]
+            report(measurement, rows)
+            print(f"{'':38} CPU: {shares}", flush=True)
 
 
-def report(title: str, pairs: list[tuple[float, float]]) -> None:
-    """Print the medians of pairs of values: through the queue, and direct."""
-    queued = statistics.median(pair[0] for pair in pairs)
-    direct = statistics.median(pair[1] for pair in pairs)
-    ratio = statistics.median(queued / direct for queued, direct in pairs)
-    print(f"{title:38} queue {queued:9.1f}   direct {direct:9.1f}   ratio {ratio:5.2f}", flush=True)
+class CpuShares:
+    """The shares of a core that the benchmark and its servers use from now on."""
+
+    def __init__(self, pids: dict[str, int]) -> None:
+        self._pids = {"clients": os.getpid(), **pids}
+        self._used = self._cpu_seconds()
+        self._start = time.perf_counter()
+
+    def __str__(self) -> str:
+        seconds = time.perf_counter() - self._start
+        used = self._cpu_seconds()
+        return ", ".join(
+            f"{name} {(used[name] - self._used[name]) / seconds:.0%}" for name in self._pids
+        )
+
+    def _cpu_seconds(self) -> dict[str, float]:
+        return {name: cpu_seconds((pid,)) for name, pid in self._pids.items()}
 
 
-async def first_token(url: str) -> float:
-    times = [(await ask(url, "short")).first_token for _ in range(FIRST_TOKEN_ANSWERS)]
-    return statistics.median(times) * 1000
-
-
-async def first_token_concurrent(url: str) -> float:
-    return statistics.median(a.first_token for a in await _concurrently(url, "paced")) * 1000
-
-
-async def words_per_second(url: str) -> float:
-    answers = await _concurrently(url, "burst")
-    assert all(answer.words == WORDS for answer in answers)
-    return STREAMS * WORDS / max(answer.duration for answer in answers)
-
-
-async def _concurrently(url: str, model: str) -> list[MeasuredAnswer]:
-    return await asyncio.gather(*(ask(url, model) for _ in range(STREAMS)))
-
-
-MEASUREMENTS: dict[str, Callable[[str], Awaitable[float]]] = {
-    "first token, 1 stream (ms)": first_token,
-    "first token, 50 paced streams (ms)": first_token_concurrent,
-    "words per second, 50 streams": words_per_second,
-}
+def report(measurement: Measurement, rows: list[tuple[tuple[float, ...], ...]]) -> None:
+    """Print the medians of a measurement's values: through the queue, and direct."""
+    for number, title in enumerate(measurement.titles):
+        pairs = [(queue[number], direct[number]) for queue, direct in rows]
+        queued, direct = (statistics.median(values) for values in zip(*pairs, strict=True))
+        ratio = statistics.median(queued / direct for queued, direct in pairs)
+        goal = measurement.goals[number]
+        print(
+            f"{title:38} queue {queued:9.1f}   direct {direct:9.1f}   ratio {ratio:5.2f}"
+            + (f"   goal {goal}" if goal else ""),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

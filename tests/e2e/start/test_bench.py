@@ -4,6 +4,7 @@ import pytest
 
 from bench.__main__ import DEFAULT_ROUNDS, DirectApi, parse_arguments
 from bench.load import ask
+from bench.measurements import cpu_seconds
 from tests.support.processes import start_all, stop_all
 from tests.support.upstream.client import Upstream
 
@@ -16,10 +17,12 @@ async def test_direct_server_of_the_benchmark_answers(upstream: Upstream, name: 
     try:
         await start_all(direct)
         answer = await ask(f"{direct.url}/chat", name)
+        used = cpu_seconds((direct.child.pid,))
     finally:
         await stop_all(direct)
 
     assert answer.words == 20
+    assert 0 < used < 60
 
 
 async def test_rounds_are_an_argument(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,11 @@ class Upstream:
         """The base URL for an OpenAI client."""
         return f"{self.url}/v1"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def script(
         self,
         name: str,
