@@ -11,6 +11,7 @@ MambaError
 │   ├── InvalidRequest
 │   │   ├── TooLarge
 │   │   ├── UnsupportedContent
+│   │   ├── NotOpenAICompatible
 │   │   └── IdempotencyMismatch
 │   ├── NotAcceptable
 │   ├── UnsupportedMediaType
@@ -142,6 +143,20 @@ class IdempotencyMismatch(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__(field="Idempotency-Key")
+
+
+class NotOpenAICompatible(InvalidRequest):
+    """The request comes from a client of OpenAI's API, which cannot read the response."""
+
+    code = "not_openai_compatible"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This endpoint does not implement OpenAI's API: it streams the events of the AI SDK. "
+            "Use a client of the AI SDK, such as `useChat`, or send a plain HTTP request and read "
+            "the server-sent events. To use the OpenAI SDK, set its base URL to the server of the "
+            "model."
+        )
 
 
 class NotAcceptable(Refusal):

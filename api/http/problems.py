@@ -28,6 +28,7 @@ from shared.errors import (
     MessageExpired,
     NotAcceptable,
     NotFound,
+    NotOpenAICompatible,
     RateLimited,
     Refusal,
     RunEnded,
@@ -117,6 +118,11 @@ class Problem(BaseModel):
     detail: str = Field(examples=["messages: Field required"])
     field: str | None = Field(default=None, examples=["messages[0].role"])
     request_id: str = Field(examples=["req_6Jt0"])
+    error: dict[str, str] | None = Field(
+        default=None,
+        description="The error as clients of OpenAI's API expect it. Only with the code"
+        " `not_openai_compatible`",
+    )
 
 
 def problem_response(
@@ -146,8 +152,15 @@ def _problem(
         detail=detail,
         field=field,
         request_id=request_id,
+        error=_openai_error(code, detail),
     )
     return problem.model_dump(exclude_none=True)
+
+
+def _openai_error(code: str, detail: str) -> dict[str, str] | None:
+    if code != NotOpenAICompatible.code:
+        return None
+    return {"message": detail, "type": "invalid_request_error", "code": code}
 
 
 def install(app: FastAPI) -> None:

@@ -18,6 +18,7 @@ from api.monitoring.tracing import trace_run
 from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
+from api.routes import openai_clients
 from api.streaming.cursor import LastEventId, position_of, read_last_event_id
 from api.streaming.relay import run_headers
 from api.streaming.stream_format import RequestedFormat
@@ -27,6 +28,7 @@ from shared.errors import (
     IdempotencyMismatch,
     MessageExpired,
     NotFound,
+    NotOpenAICompatible,
     OwnerStorageFull,
     QueueFull,
     RepeatedRunExpired,
@@ -59,6 +61,7 @@ _TOO_MANY_STREAMS = TooManyStreams(retry_after=RETRY_AFTER)
 _STREAM = stream_schema.stream_response()
 _REFUSALS = (
     IdempotencyMismatch(),
+    NotOpenAICompatible(),
     RepeatedRunExpired(),
     ToolCallNotPending(),
     ToolCallsExpired(),
@@ -151,7 +154,9 @@ async def send_chat(
     idempotency_key: IdempotencyKey,
 ) -> Response:
     """Start a run and stream its answer. The run continues if the client disconnects."""
+    openai_clients.check_client(request)
     chat = await read_chat_request(request, process.settings.limits)
+    openai_clients.check_body(request, chat)
     accepted = await process.chats.accept(
         caller, chat, request_id_of(request.scope), idempotency_key
     )
