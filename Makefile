@@ -1,6 +1,6 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test long fuzz chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench clean
+.PHONY: help install dev test long fuzz chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench client clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -38,6 +38,9 @@ install: $(INSTALLED) ## Create .venv with the mamba command
 
 console: $(INSTALLED) ## Build the operator's console at /ops
 	$(BIN)/python -m web
+
+client: $(INSTALLED) ## Build the npm package of the JavaScript client
+	$(BIN)/python -m web.client
 
 dev: $(INSTALLED) ## Start Valkey, the API and a worker on 127.0.0.1:8000
 	@$(BIN)/python -m web --if-possible
@@ -93,7 +96,7 @@ image-locks: $(INSTALLED)
 docs: $(INSTALLED) ## Regenerate reference pages, types and chart files
 	$(BIN)/python -m mamba.codegen.configuration_page > docs/reference/configuration.md
 	$(BIN)/python -m mamba.codegen.openapi > docs/reference/openapi.json
-	$(BIN)/python -m mamba.codegen.display_types > clients/display-tools.d.ts
+	$(BIN)/python -m mamba.codegen.display_types > clients/js/src/display_tools.ts
 	$(BIN)/python -m deploy.chart
 	$(BIN)/python -m deploy.alerts
 	$(BIN)/python -m deploy.dashboards
@@ -111,4 +114,4 @@ bench: $(INSTALLED) ## Run the benchmark (minutes)
 	$(BIN)/python -m bench
 
 clean: ## Remove .venv, builds and caches
-	rm -rf $(VENV) api/console/built web/ops/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) api/console/built web/ops/node_modules clients/js/dist clients/js/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis

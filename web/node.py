@@ -47,8 +47,15 @@ class Node:
         Raises:
             subprocess.CalledProcessError: if it fails. Its output contains the reason.
         """
-        command = [*self.npm, "run", "--silent", script, "--", *arguments]
-        subprocess.run(command, cwd=folder, env=self._environment, check=True)
+        self.npm_command(folder, "run", "--silent", script, "--", *arguments)
+
+    def npm_command(self, folder: Path, *arguments: str) -> None:
+        """Run npm in a folder.
+
+        Raises:
+            subprocess.CalledProcessError: if it fails.
+        """
+        subprocess.run([*self.npm, *arguments], cwd=folder, env=self._environment, check=True)
 
     @property
     def _environment(self) -> dict[str, str]:

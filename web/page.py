@@ -13,10 +13,11 @@ BUILD_DIR = Path(__file__).parents[1] / "api" / "console" / "built"
 _STAMP = ".sources"
 
 
-def build(source: Path = SOURCE_DIR, built: Path = BUILD_DIR) -> bool:
+def build(source: Path = SOURCE_DIR, built: Path = BUILD_DIR, *, option: str | None = None) -> bool:
     """Build the page if its sources have changed, and return whether it was built.
 
-    Only one process at a time builds. The finished page replaces the old one at the end.
+    `option` precedes the path of the output in the arguments of the script `build`. Only one
+    process at a time builds. The finished page replaces the old one at the end.
 
     Raises:
         NodeMissingError: if there is no Node.js with npm.
@@ -29,8 +30,9 @@ def build(source: Path = SOURCE_DIR, built: Path = BUILD_DIR) -> bool:
             return False
         node = find_node()
         node.install(source)
-        fresh = built.with_name("built.new")
-        node.run(source, "build", str(fresh))
+        fresh = built.with_name(f"{built.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        node.run(source, "build", *([option] if option else []), str(fresh))
         (fresh / _STAMP).write_text(digest)
         shutil.rmtree(built, ignore_errors=True)
         fresh.rename(built)

@@ -1,4 +1,4 @@
-"""Generate `clients/display-tools.d.ts` from the display tools' output schemas."""
+"""Generate `clients/js/src/display_tools.ts` from the display tools' output schemas."""
 
 from collections.abc import Iterator
 from typing import Any, cast

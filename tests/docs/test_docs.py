@@ -71,7 +71,11 @@ async def test_errors_page_lists_every_model_status(status: int) -> None:
 
 
 def test_every_linked_file_exists() -> None:
-    for page_path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"), ROOT / "clients/README.md"):
+    for page_path in (
+        ROOT / "README.md",
+        *ROOT.glob("docs/**/*.md"),
+        ROOT / "clients/js/README.md",
+    ):
         links = re.findall(r"\]\(([^)#:]+)\)", page_path.read_text())
         missing = [link for link in links if not (page_path.parent / link).exists()]
         assert not missing, page_path
@@ -181,7 +185,7 @@ def test_console_and_pages_have_the_same_wait_thresholds() -> None:
 
 
 def test_display_tool_types_are_up_to_date() -> None:
-    types = (ROOT / "clients/display-tools.d.ts").read_text()
+    types = (ROOT / "clients/js/src/display_tools.ts").read_text()
 
     assert types == display_types.page(), "run: make docs"
     names = re.findall(r"^export interface (\w+)", types, re.MULTILINE)

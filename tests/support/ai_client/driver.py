@@ -13,6 +13,7 @@ from typing import IO, Any, Literal, Self, TypedDict, Unpack, get_args
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from web.client import build_client
 from web.node import find_node
 
 FOLDER = Path(__file__).parent
@@ -36,7 +37,15 @@ class Options(TypedDict, total=False):
     resume_api: str
     """The API from which the stream is resumed."""
     resilient: bool
-    """Whether the SDK uses clients/resilient-fetch.js."""
+    """Whether the SDK uses `resilientFetch` of clients/js."""
+    mamba: bool
+    """Whether the SDK uses `MambaChatTransport` of clients/js."""
+    then: list[Json]
+    """Actions after the first one, with their `op`: `send`, `regenerate` or `resume`."""
+    meanwhile: Json
+    """An action `after` this many chunks, counted over all streams."""
+    lost_resumes: int
+    """How often a resume requests a chat that does not exist."""
     stop_after: int
     """Stop after this many chunks, counted over all streams."""
     stop_at: str
@@ -161,6 +170,7 @@ class AiClient:
     def start(self) -> None:
         node = find_node()
         node.install(FOLDER)
+        build_client()
         command = [node.path, FOLDER / "drive.mjs"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._reader = threading.Thread(target=self._read, args=[self._process.stdout], daemon=True)

@@ -1,7 +1,7 @@
 // Runs one command: a page with a chat, the actions of its user, and the result.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { resilientFetch, streamUrl } from '../../../clients/resilient-fetch.js';
+import { MambaChatTransport, resilientFetch, streamUrl } from '../../../clients/js/dist/index.js';
 import { newChat, sdk } from './chat.mjs';
 import { RecordingFetch } from './recording_fetch.mjs';
 
@@ -17,6 +17,7 @@ export class Scenario {
   #data = [];
   #chunks = 0;
   #stopped;
+  #lostResumes;
 
   static async of(command) {
     return new Scenario(command, await sdk(command.ai));
@@ -26,6 +27,7 @@ export class Scenario {
     const cuts = command.cuts ?? (command.cut_after === undefined ? [] : [command.cut_after]);
     this.#command = command;
     this.#ai = ai;
+    this.#lostResumes = command.lost_resumes ?? 0;
     this.#recording = new RecordingFetch(cuts, (chunk) => this.#onChunk(chunk));
     this.#transport = this.#newTransport();
     this.#chat = this.#newChat(command.messages ?? []);
@@ -53,6 +55,14 @@ export class Scenario {
       await this.#chat.resumeStream();
     }
     await this.#stopped;
+    for (const action of this.#command.then ?? []) await this.#followUp(action);
+  }
+
+  #followUp({ op, text, body }) {
+    if (op === 'send') return this.#chat.sendMessage({ text }, { body });
+    if (op === 'regenerate') return this.#chat.regenerate({ body });
+    if (op === 'resume') return this.#chat.resumeStream();
+    throw new Error(`unknown op ${op}`);
   }
 
   #act() {
@@ -110,9 +120,10 @@ export class Scenario {
   }
 
   #newTransport() {
-    const { api, body, headers, resume_api: resumeApi, resilient } = this.#command;
-    const resumeUrl = (_, id) => streamUrl(resumeApi ?? api, id);
+    const { api, body, headers, resume_api: resumeApi, resilient, mamba } = this.#command;
+    const resumeUrl = (_, id) => streamUrl(resumeApi ?? api, this.#lostResumes-- > 0 ? `lost-${id}` : id);
     const fetch = this.#recording.fetch;
+    if (mamba) return new MambaChatTransport({ api, body, headers, fetch, delay: 50, streamUrl: resumeUrl });
     return new this.#ai.DefaultChatTransport({
       api,
       body,
@@ -136,13 +147,15 @@ export class Scenario {
   }
 
   #onChunk({ type }) {
-    const { stop_after: stopAfter, stop_at: stopAt } = this.#command;
+    const { stop_after: stopAfter, stop_at: stopAt, meanwhile } = this.#command;
     this.#chunks += 1;
     if (this.#chunks === stopAfter || type === stopAt) this.#stopped ??= this.#stop();
+    if (this.#chunks === meanwhile?.after) this.#stopped ??= this.#followUp(meanwhile);
   }
 
   async #stop() {
-    const { api, chat, headers } = this.#command;
+    const { api, chat, headers, mamba } = this.#command;
+    if (mamba) return this.#chat.stop();
     const url = `${api}/${encodeURIComponent(chat)}/stop`;
     await this.#recording.fetch(url, { method: 'POST', headers }).catch(() => {});
     await this.#chat.stop();

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[4]
 FILES = (
     *(ROOT / "worker/review").rglob("*.py"),
     *(ROOT / "shared/streams").rglob("*.py"),
-    ROOT / "clients/resilient-fetch.js",
+    *(ROOT / "clients/js/src/connection").glob("*.ts"),
     Path(argparse.__file__),
     Path(click.__file__).parent / "parser.py",
     Path(httpx.__file__).parent / "_urlparse.py",

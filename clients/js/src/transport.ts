@@ -1,0 +1,227 @@
+import { ChatStream } from './chat_stream.js';
+import { ConnectionStore, type Connection } from './connection/connection.js';
+import { MambaError, ProblemError } from './errors.js';
+import { openStream, type OpenedStream } from './connection/open_stream.js';
+import type { HttpRequest } from './connection/request.js';
+import { RunStopper, type StopOptions } from './run_stopper.js';
+import { connectionSettings, type ConnectionOptions, type ConnectionSettings } from './settings.js';
+import type { WhenBusy } from './types.js';
+
+export interface MambaChatTransportOptions extends ConnectionOptions {
+  /** The URL of `POST /chat`. Default `/chat`. */
+  api?: string;
+  credentials?: RequestCredentials;
+  /** Fields of each request body, such as `model`. */
+  body?: object | (() => object | Promise<object>);
+  /** Changes the body of each message, for example to send only the last message. */
+  prepareBody?: (body: Record<string, unknown>) => object | Promise<object>;
+  /**
+   * What happens to a message for a chat with a live run. Default: the setting `chat.when_busy`. An edited
+   * message and `regenerate()` always supersede the run, unless the body of that request sets `whenBusy`.
+   */
+  whenBusy?: WhenBusy;
+  /**
+   * Whether `stop()` of the hook stops the run. Default true. `useChat` of `@ai-sdk/react` 4 also stops
+   * a chat when its component is unmounted: call `release()` first to keep the run.
+   */
+  stopOnAbort?: boolean;
+  /** Called if a run could not be stopped. Default: a warning in the console. */
+  onStopError?: (error: unknown, chatId: string) => void;
+}
+
+interface RequestOptions {
+  chatId: string;
+  abortSignal?: AbortSignal | undefined;
+  headers?: Record<string, string> | Headers | undefined;
+  body?: object | undefined;
+  metadata?: unknown;
+}
+
+interface SendOptions<Message> extends RequestOptions {
+  trigger: 'submit-message' | 'regenerate-message';
+  messageId: string | undefined;
+  messages: Message[];
+  abortSignal: AbortSignal | undefined;
+}
+
+interface ChatResponse {
+  response: Response;
+  stream: ReadableStream<any> | undefined;
+}
+
+/** A request of the AI SDK whose answer is being received. */
+interface OpenChat {
+  chatId: string;
+  init: RequestInit;
+  /** Ends the connection. */
+  life: AbortController;
+  aborted: boolean;
+  /** Whether an abort does not stop the run. */
+  released: boolean;
+}
+
+/**
+ * A chat transport for the AI SDK 5, 6 and 7.
+ *
+ * The chunks are typed `any`, because each version of the SDK has its own type of them.
+ */
+export class MambaChatTransport<Message = any> {
+  /** The AI SDK 6 and 7 clear the message before they apply a resumed stream. */
+  readonly resumeStreamIsReplay = true;
+  readonly #options: MambaChatTransportOptions;
+  readonly #settings: ConnectionSettings;
+  readonly #api: string;
+  readonly #connections = new ConnectionStore();
+  readonly #stopper: RunStopper;
+  readonly #open = new Set<OpenChat>();
+
+  constructor(options: MambaChatTransportOptions = {}) {
+    this.#options = options;
+    this.#settings = connectionSettings(options);
+    this.#api = options.api ?? '/chat';
+    this.#stopper = new RunStopper(this.#settings);
+  }
+
+  /** Sends a message. Called by the AI SDK. */
+  async sendMessages(options: SendOptions<Message>): Promise<ReadableStream<any>> {
+    const body = await this.#body(options);
+    const headers = new Headers(options.headers);
+    headers.set('content-type', 'application/json');
+    const init = this.#init(headers);
+    await this.#stopper.settled(options.chatId);
+    const post = { ...init, method: 'POST', body: JSON.stringify(body) };
+    const { response, stream } = await this.#request(this.#api, post, options);
+    return stream ?? refuse(response);
+  }
+
+  /** Requests the whole answer of the chat's newest run. Called by the AI SDK. */
+  async reconnectToStream(options: RequestOptions): Promise<ReadableStream<any> | null> {
+    // An aborted request that this one replaces is not stopped: React's strict mode mounts a component twice.
+    for (const chat of this.#open) {
+      if (chat.aborted && chat.chatId === options.chatId) chat.released = true;
+    }
+    await this.#stopper.settled(options.chatId);
+    const url = this.#settings.streamUrl(this.#api, options.chatId);
+    const { response, stream } = await this.#request(url, this.#init(new Headers(options.headers)), options);
+    if (response.status === 204) return null;
+    return stream ?? refuse(response);
+  }
+
+  /** Stops the chat's run. Resolves when it has ended. */
+  async stop(chatId: string, options: StopOptions = {}): Promise<void> {
+    await this.#stopper.stop({ api: this.#api, chatId, init: this.#init(new Headers()) }, Promise.resolve(true), options);
+  }
+
+  /**
+   * Keeps the live runs of a chat, or of all chats, when the SDK aborts their requests: this page no
+   * longer follows them.
+   */
+  release(chatId?: string): void {
+    for (const chat of this.#open) {
+      if (chatId === undefined || chat.chatId === chatId) chat.released = true;
+    }
+  }
+
+  /** The state of a chat's connection, for `useSyncExternalStore`. */
+  readonly connection = (chatId: string): Connection => this.#connections.get(chatId);
+
+  /** Calls the listener when the state of a connection changes. Returns a function that removes it. */
+  readonly subscribe = (listener: () => void): (() => void) => this.#connections.subscribe(listener);
+
+  #init(headers: Headers): RequestInit {
+    const { credentials } = this.#options;
+    return { headers, ...(credentials && { credentials }) };
+  }
+
+  async #request(url: string, init: RequestInit, options: RequestOptions): Promise<ChatResponse> {
+    const { chatId, abortSignal } = options;
+    const { body: _, ...rest } = init;
+    const life = new AbortController();
+    const chat: OpenChat = { chatId, init: rest, life, aborted: false, released: false };
+    this.#open.add(chat);
+    const opened = this.#openStream(chat, { url, init, signal: life.signal });
+    const close = () => this.#open.delete(chat);
+    try {
+      const { response, events } = await untilAborted(opened, abortSignal, () => this.#onAbort(chat, opened));
+      if (!events) close();
+      const stream = events && new ChatStream(events).readable(close, (reason) => life.abort(reason));
+      return { response, stream };
+    } catch (error) {
+      if (!chat.aborted) close();
+      throw error;
+    }
+  }
+
+  #openStream(chat: OpenChat, request: HttpRequest): Promise<OpenedStream> {
+    return openStream(request, this.#settings, (connection) => {
+      this.#connections.set(chat.chatId, connection);
+      this.#options.onConnection?.(connection, chat.chatId);
+    });
+  }
+
+  /** Stops the run, unless the page has released it or another request of the chat follows at once. */
+  #onAbort(chat: OpenChat, opened: Promise<OpenedStream>): void {
+    if (!this.#open.has(chat)) return;
+    chat.aborted = true;
+    const end = () => {
+      this.#open.delete(chat);
+      chat.life.abort();
+    };
+    if (chat.released || this.#options.stopOnAbort === false) return end();
+    // The run of a refused request may belong to another page.
+    const accepted = opened.then(({ events }) => events !== undefined, () => true);
+    const stopping = Promise.resolve().then(async () => {
+      if (!chat.released) await this.#stopper.stop({ ...chat, api: this.#api }, accepted);
+    });
+    void stopping.catch((error: unknown) => this.#onStopError(error, chat.chatId)).finally(end);
+  }
+
+  #onStopError(error: unknown, chatId: string): void {
+    const { onStopError } = this.#options;
+    if (onStopError) onStopError(error, chatId);
+    else console.warn('The run could not be stopped.', error);
+  }
+
+  async #body(options: SendOptions<Message>): Promise<object> {
+    const { body } = this.#options;
+    const { chatId: id, messages, trigger, messageId } = options;
+    const extra: Record<string, unknown> = {
+      ...(typeof body === 'function' ? await body() : body),
+      ...options.body,
+    };
+    const busy = 'whenBusy' in extra || 'supersede' in extra ? {} : this.#whenBusy(options);
+    const fields = { ...busy, ...extra, id, messages, trigger, messageId };
+    return (await this.#options.prepareBody?.(fields)) ?? fields;
+  }
+
+  #whenBusy({ trigger, messageId, messages }: SendOptions<Message>): { whenBusy?: WhenBusy; supersede?: true } {
+    const last = messages.at(-1) as { id?: string; role?: string } | undefined;
+    const isEdit = messageId !== undefined && last?.id === messageId && last.role === 'user';
+    if (trigger === 'regenerate-message' || isEdit) return { supersede: true };
+    return this.#options.whenBusy ? { whenBusy: this.#options.whenBusy } : {};
+  }
+}
+
+async function refuse(response: Response): Promise<never> {
+  if (!response.ok) throw await ProblemError.from(response);
+  await response.body?.cancel();
+  throw new MambaError('unexpected_response', 'The server did not respond with an event stream.');
+}
+
+/** Resolves with the promise, or rejects when the signal is aborted. `onAbort` is also called later. */
+async function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  onAbort: () => void,
+): Promise<T> {
+  if (!signal) return promise;
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => {
+      onAbort();
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+  return Promise.race([promise, aborted]);
+}
