@@ -3,11 +3,12 @@
 import re
 
 from starlette.datastructures import Headers
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.settings import ServerSettings
+from shared.settings import ServerSettings, Settings
+from shared.settings.live_settings import LiveSettings
 from shared.settings.sections.origin import ANY, OPAQUE, origin_pattern
 
 #: Pages on this machine, on any port.
@@ -40,9 +41,24 @@ def is_foreign_page(headers: Headers, settings: ServerSettings) -> bool:
     return not is_own and not is_allowed_origin(origin, settings)
 
 
-def cors(settings: ServerSettings) -> Middleware:
-    return Middleware(
-        CorsMiddleware,
+class LiveCorsMiddleware:
+    """Applies the CORS settings, also after they have changed."""
+
+    def __init__(self, app: ASGIApp, live: LiveSettings) -> None:
+        self._app = app
+        self._current = _middleware(app, live.now.server)
+        live.on_change(self._on_change)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._current(scope, receive, send)
+
+    def _on_change(self, settings: Settings) -> None:
+        self._current = _middleware(self._app, settings.server)
+
+
+def _middleware(app: ASGIApp, settings: ServerSettings) -> ASGIApp:
+    return CorsMiddleware(
+        app,
         allow_origins=[origin for origin in settings.cors_origins if origin in (ANY, OPAQUE)],
         allow_origin_regex=_pattern(settings),
         allow_credentials=settings.cors_credentials,

@@ -34,12 +34,12 @@ class ServerSettings(Section):
         description="Path under which a proxy publishes the API, such as `/mamba`, if the proxy "
         "does not remove it from the requests",
     )
-    cors_origins: AtStart[tuple[Origin, ...]] = Field(
+    cors_origins: tuple[Origin, ...] = Field(
         default=(),
         description="Allowed browser origins in addition to localhost, as a JSON list; "
         "`https://*.example.com` allows all subdomains, `*` every origin",
     )
-    cors_credentials: AtStart[bool] = Field(
+    cors_credentials: bool = Field(
         default=False,
         description="Whether pages of other origins may send cookies "
         "(`credentials: 'include'`); `cors_origins` must then list the origins",

@@ -6,10 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
 from api.app import create_app
+from api.http.cors import LiveCorsMiddleware
 from shared.errors import SettingsError
 from shared.settings import ServerSettings, Settings
+from shared.settings.live_settings import LiveSettings
 from shared.settings.load import load_settings
 
 ELSEWHERE = "https://chat.example"
@@ -219,3 +222,21 @@ def test_credentials_for_every_page_are_refused(
 
     with pytest.raises(SettingsError, match="List the origins"):
         load_settings()
+
+
+async def test_changed_origins_apply_without_a_restart() -> None:
+    live = LiveSettings(Settings(server=ServerSettings(cors_origins=(ELSEWHERE,))))
+    app = LiveCorsMiddleware(PlainTextResponse("ok"), live)
+    transport = httpx.ASGITransport(app)
+    preflight_headers = {"origin": EVIL, "access-control-request-method": "POST"}
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        before = await client.options("/chat", headers=preflight_headers)
+        live.replace(Settings(server=ServerSettings(cors_origins=(EVIL,), cors_credentials=True)))
+        after = await client.options("/chat", headers=preflight_headers)
+        no_longer = await client.get("/chat", headers={"origin": ELSEWHERE})
+
+    assert before.status_code == 400
+    assert after.headers["access-control-allow-origin"] == EVIL
+    assert after.headers["access-control-allow-credentials"] == "true"
+    assert "access-control-allow-origin" not in no_longer.headers
