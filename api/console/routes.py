@@ -14,7 +14,7 @@ from api.auth.principal import OPERATOR, Caller, require_scope
 from api.console.page import PATH
 from api.console.snapshot_stream import SnapshotStream, to_json
 from api.process import CurrentProcess
-from api.streaming.cursor import LastEventId, position_of, read_last_event_id
+from api.streaming.cursor import LastEventId, read_last_event_id
 from api.streaming.stream_format import UI_MESSAGE
 
 log = structlog.stdlib.get_logger()
@@ -72,8 +72,7 @@ async def follow_run(
     """Stream a run's events as its client receives them. The log records which operator did so."""
     cursor = read_last_event_id(last_event_id)
     run = await process.run_control.find(run_id)
-    after = position_of(cursor)
-    if await process.lookup.is_over(run, after):
+    if await process.lookup.is_over(run, cursor):
         return Response(status_code=204)
     log.info(
         "ops.run_followed",
@@ -81,7 +80,7 @@ async def follow_run(
         run_id=run_id,
         operator=caller.owner,
     )
-    return await process.relays.create(run, UI_MESSAGE, after, rebuild=cursor is None)
+    return await process.relays.create(run, UI_MESSAGE, cursor, rebuild=cursor is None)
 
 
 @router.post("/runs/{run_id}/stop")

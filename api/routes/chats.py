@@ -19,7 +19,7 @@ from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
 from api.routes import openai_clients
-from api.streaming.cursor import LastEventId, position_of, read_last_event_id
+from api.streaming.cursor import LastEventId, read_last_event_id
 from api.streaming.relay import run_headers
 from api.streaming.stream_format import RequestedFormat
 from api.streaming.stream_slots import RETRY_AFTER
@@ -182,10 +182,9 @@ async def follow_chat(
     check_id("chat_id", chat_id, process.settings.limits)
     cursor = read_last_event_id(last_event_id)
     run = await process.lookup.find(caller, chat_id, cursor)
-    after = position_of(cursor)
-    if run is None or await process.lookup.is_over(run, after):
+    if run is None or await process.lookup.is_over(run, cursor):
         return Response(status_code=204)
-    return await process.relays.create(run, stream_format, after, rebuild=cursor is None)
+    return await process.relays.create(run, stream_format, cursor, rebuild=cursor is None)
 
 
 @router.get("/chat/{chat_id:path}/message", **_MESSAGE)

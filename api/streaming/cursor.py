@@ -7,13 +7,15 @@ from fastapi import Header
 from pydantic import WithJsonSchema
 
 from shared.errors import InvalidRequest
-from shared.streams.event_stream import START, Cursor
+from shared.streams.event_stream import Cursor
 
 _CURSOR = re.compile(
-    r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})(?:@(?P<run>[\w-]{1,64}))?", re.ASCII
+    r"(?P<attempt>\d{1,9})-(?P<offset>\d{1,9})"
+    r"(?:@(?P<run>[\w-]{1,64})(?:/(?P<source>[\w-]{1,64}))?)?",
+    re.ASCII,
 )
 #: The same for JSON Schema, which has no named groups.
-_SCHEMA_PATTERN = r"^[0-9]{1,9}-[0-9]{1,9}(@[A-Za-z0-9_-]{1,64})?$"
+_SCHEMA_PATTERN = r"^[0-9]{1,9}-[0-9]{1,9}(@[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?)?$"
 
 LastEventId = Annotated[
     str | None,
@@ -23,18 +25,21 @@ LastEventId = Annotated[
 
 
 class ClientCursor(NamedTuple):
-    """A cursor, and the id of the run it belongs to if the client sent it."""
+    """A cursor, and the id of the run that the client follows if it sent it."""
 
     cursor: Cursor
     run_id: str | None
+    #: The run that wrote the event, if the event belongs to a message replay.
+    source: str | None = None
 
 
 def parse_cursor(text: str) -> ClientCursor | None:
-    """Parse `<attempt>-<offset>[@<run>]`; return None if the text has another form."""
+    """Parse `<attempt>-<offset>[@<run>[/<source>]]`; return None if the text has another form."""
     match = _CURSOR.fullmatch(text.strip())
     if match is None:
         return None
-    return ClientCursor(Cursor(int(match["attempt"]), int(match["offset"])), match["run"])
+    cursor = Cursor(int(match["attempt"]), int(match["offset"]))
+    return ClientCursor(cursor, match["run"], match["source"])
 
 
 def read_last_event_id(header: str | None) -> ClientCursor | None:
@@ -52,8 +57,3 @@ def read_last_event_id(header: str | None) -> ClientCursor | None:
             field="Last-Event-ID",
         )
     return cursor
-
-
-def position_of(cursor: ClientCursor | None) -> Cursor:
-    """Return the position of a cursor; the start of the stream without one."""
-    return cursor.cursor if cursor else START

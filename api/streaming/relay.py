@@ -15,10 +15,18 @@ from api.http.exchange import wait_for_disconnect
 from api.http.request_id import request_id_of
 from api.monitoring.request_metrics import STREAM_CLIENTS
 from api.monitoring.tracing import trace_run
+from api.streaming.cursor import ClientCursor
 from api.streaming.orphan_reaper import OrphanReaper
 from api.streaming.queue_position import QueuePositionTracker, QueuePositionWatch
 from api.streaming.run_lookup import RunLookup
-from api.streaming.sse import HEARTBEAT, STREAM_OPEN, encode_data, encode_retry, encode_sse
+from api.streaming.sse import (
+    HEARTBEAT,
+    STREAM_OPEN,
+    encode_data,
+    encode_retry,
+    encode_sse,
+    id_suffix,
+)
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
 from api.streaming.stream_view import StreamView
 from shared.errors import CursorLost
@@ -66,19 +74,29 @@ class RelayFactory:
         self,
         run: Run,
         stream_format: StreamFormat = UI_MESSAGE,
-        after: Cursor = START,
+        cursor: ClientCursor | None = None,
         *,
         rebuild: bool = False,
     ) -> "RelayResponse":
         """Create the response that relays a run from a cursor on.
 
-        With `rebuild`, the client has no part of the message yet, so the parts of earlier runs are
-        replayed.
+        With `rebuild`, the client rebuilds the message, so the parts of earlier runs are replayed.
+        Without it, the client has them, unless the cursor belongs to such a replay.
+
+        Raises:
+            CursorLost: if the rest of that replay is no longer stored.
         """
         trace_run(run)
+        source = cursor.source if cursor else None
+        rebuild = rebuild or source is not None
         needs_earlier = run.continues and (rebuild or stream_format.converter)
         earlier = await self.lookup.earlier_runs(run) if needs_earlier else ()
-        view = StreamView(stream_format, after, earlier_runs=earlier, rebuild=rebuild)
+        if source not in (None, run.id, *(earlier or ())):
+            raise CursorLost
+        after = cursor.cursor if cursor else START
+        view = StreamView(
+            stream_format, after, earlier_runs=earlier, rebuild=rebuild, source=source
+        )
         shows_position = run.state is RunState.QUEUED and stream_format is UI_MESSAGE
         watch = QueuePositionWatch(self.positions, run) if shows_position else None
         context = RelayContext(
@@ -117,7 +135,7 @@ class RelayResponse(Response):
         self._context = context
         self._run_id = run.id
         self._view = view
-        self._earlier_runs = [*view.earlier_runs]
+        self._start_pending = view.splits_start
         self._watch = watch
         self._disconnected = False
         self._heartbeat_due = False
@@ -162,7 +180,7 @@ class RelayResponse(Response):
             CursorLost: if entries are no longer stored.
         """
         entries = await follower.read()
-        if entries and self._earlier_runs:
+        if entries and self._start_pending:
             await self._send_earlier(send, entries.pop(0))
         if visible := self._view.apply(entries):
             return not await self._send_entries(send, visible)
@@ -170,27 +188,33 @@ class RelayResponse(Response):
 
     async def _send_earlier(self, send: Send, start: Entry) -> None:
         """Send the run's first entry, then the parts of the message that earlier runs wrote."""
+        self._start_pending = False
         if visible := self._view.apply([start]):
-            await self._send_entries(send, visible)
-        for run_id in self._earlier_runs:
-            with self._context.followers.replay(run_id) as replay:
+            await self._send_entries(send, visible, source=self._run_id)
+        for run_id, after in self._view.earlier_runs():
+            with self._context.followers.replay(run_id, after) as replay:
                 while not (replay.ended or self._disconnected):
-                    parts = self._view.apply_earlier(await replay.read(), start)
+                    parts = self._view.apply_earlier(run_id, await replay.read())
                     if parts:
-                        await self._send_entries(send, parts)
+                        await self._send_entries(send, parts, source=run_id)
                     elif self._heartbeat_due:
                         self._heartbeat_due = False
                         await _send_body(send, HEARTBEAT)
-        self._earlier_runs = []
 
-    async def _send_entries(self, send: Send, entries: list[Entry]) -> bool:
-        """Send the entries, and return whether they end the stream."""
+    async def _send_entries(
+        self, send: Send, entries: list[Entry], *, source: str | None = None
+    ) -> bool:
+        """Send the entries, and return whether they end the stream.
+
+        `source` is the run that wrote them, if they belong to a message replay.
+        """
         self._heartbeat_due = False
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+        source = source if self._view.rebuild else None
         last = entries[-1].is_last
-        await _send_body(send, encode_sse(entries, self._run_id.encode()), more=not last)
+        await _send_body(send, encode_sse(entries, id_suffix(self._run_id, source)), more=not last)
         return last
 
     async def _send_idle(self, send: Send, follower: Follower, request_id: str) -> bool:

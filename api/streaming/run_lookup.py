@@ -2,11 +2,11 @@
 
 from api.auth.principal import Principal
 from api.streaming.cursor import ClientCursor
-from shared.errors import NotFound, RunExpired
+from shared.errors import CursorLost, NotFound, RunExpired
 from shared.runs.chat_index import ChatIndex
 from shared.runs.run import Run
 from shared.runs.store import RunStore
-from shared.streams.event_stream import START, Cursor, EventStream
+from shared.streams.event_stream import START, EventStream
 
 
 class RunLookup:
@@ -37,12 +37,18 @@ class RunLookup:
             raise NotFound
         return run
 
-    async def is_over(self, run: Run, after: Cursor) -> bool:
+    async def is_over(self, run: Run, cursor: ClientCursor | None = None) -> bool:
         """Return whether the run has ended and nothing follows the cursor.
 
         Raises:
-            CursorLost: if the run's stream has no event at the cursor.
+            CursorLost: if the stream that the cursor belongs to has no event there.
         """
+        if cursor is not None and cursor.source not in (None, run.id):
+            if cursor.source not in run.continues:
+                raise CursorLost
+            await self._stream.read(cursor.source, cursor.cursor, max_bytes=0)
+            return False
+        after = cursor.cursor if cursor else START
         page = await self._stream.read(run.id, after, max_bytes=0)
         return run.state.ended and not page.more
 

@@ -1,6 +1,8 @@
 """The encoding of entries as server-sent events.
 
-Each event carries `id: <attempt>-<offset>@<run>`, the cursor with which a client continues.
+Each event carries `id: <attempt>-<offset>@<run>`, the cursor with which a client continues. In a
+message replay it is `<attempt>-<offset>@<run>/<source>`: the run that the client follows, and the
+one that wrote the event.
 Heartbeats are comments, because the AI SDK throws on unknown events.
 """
 
@@ -12,12 +14,17 @@ STREAM_OPEN = b": stream-open\n\n"
 HEARTBEAT = b": keep-alive\n\n"
 
 
-def encode_sse(entries: Iterable[Entry], run_id: bytes) -> bytes:
-    """Encode entries as events whose ids are cursors."""
+def encode_sse(entries: Iterable[Entry], suffix: bytes) -> bytes:
+    """Encode entries as events whose ids are cursors. `suffix` follows `@`."""
     return b"".join(
-        b"id: %d-%d@%b\ndata: %b\n\n" % (entry.attempt, entry.offset, run_id, entry.data)
+        b"id: %d-%d@%b\ndata: %b\n\n" % (entry.attempt, entry.offset, suffix, entry.data)
         for entry in entries
     )
+
+
+def id_suffix(run_id: str, source: str | None = None) -> bytes:
+    """Return the part of an id that follows `@`. `source` is given in a message replay."""
+    return (f"{run_id}/{source}" if source else run_id).encode()
 
 
 def encode_data(data: bytes) -> bytes:

@@ -44,10 +44,10 @@ class FollowerFactory:
                 self._subscriptions.remove(channel, follower)
 
     @contextmanager
-    def replay(self, run_id: str) -> Generator["Replay"]:
-        """Read the stream of an ended run from its start while the context lasts."""
+    def replay(self, run_id: str, after: Cursor = START) -> Generator["Replay"]:
+        """Read the stream of an ended run after a cursor while the context lasts."""
         with self._pages(run_id) as pages:
-            yield Replay(pages)
+            yield Replay(pages, after)
 
     @contextmanager
     def _pages(self, run_id: str) -> Generator[PageReader]:
@@ -62,9 +62,9 @@ class FollowerFactory:
 class Replay:
     """A reader of a run that has ended."""
 
-    def __init__(self, pages: PageReader) -> None:
+    def __init__(self, pages: PageReader, after: Cursor) -> None:
         self._pages = pages
-        self._cursor = START
+        self._cursor = after
         self.ended = False
 
     async def read(self) -> list[Entry]:

@@ -87,12 +87,12 @@ class ChaosClient:
         await self._read(view, self._http.build_request("GET", url, headers=headers), drops)
 
     async def _reload(self, view: AnswerView, drops: list[int]) -> None:
-        """Follow the chat without a cursor, until an event comes that is not a replayed one."""
+        """Follow the chat from its start, until an event comes that is not a replayed one."""
         view.restart()
         while view.is_replaying and not view.defects:
-            view.restart()
             url = f"{self._url(view)}/chat/{view.question.chat}/stream"
-            await self._read(view, self._http.build_request("GET", url), drops)
+            headers = {"last-event-id": view.cursor} if view.events else {}
+            await self._read(view, self._http.build_request("GET", url, headers=headers), drops)
 
     async def _read(
         self, view: AnswerView, request: httpx.Request, drops: list[int]

@@ -42,7 +42,8 @@ class AnswerView:
 
     @property
     def cursor(self) -> str:
-        return self.events[-1].id if self.events else f"0-0@{self.run_id}"
+        events = self.replayed if self.is_replaying and self.replayed else self.events
+        return events[-1].id if events else f"0-0@{self.run_id}"
 
     @property
     def is_ended(self) -> bool:
@@ -107,7 +108,7 @@ class AnswerView:
 
     def add(self, event: SseEvent) -> None:
         self.times.append(time.monotonic())
-        if self.is_replaying and self.events and (not event.id or event.offset == 1):
+        if self.is_replaying and self.events and (not event.id or "/" in event.id):
             self.replayed.append(event)
             return
         self.is_replaying = self.is_replaying and not self.events

@@ -9,6 +9,9 @@ import { event, fakeServer, POST, stream, VERIFIED } from './support.js';
 const hash = (text) => createHash('sha256').update(text).digest('hex');
 const START = event(1, { type: 'start' });
 
+/** An event of a message replay, which a run wrote. */
+const replayed = (text, run) => text.replace('@r\n', `@r/${run}\n`);
+
 async function read(events, init = POST, rest = []) {
   const { fetch } = fakeServer([stream(events, VERIFIED), ...rest.map((part) => stream(part, VERIFIED))]);
   const response = await resilientFetch({ fetch, delay: 1 })('/chat', init);
@@ -84,10 +87,11 @@ test('a repeated event is an error', async () => {
   await assert.rejects(read([START, START]), { code: 'integrity_gap' });
 });
 
-test('replayed parts of earlier runs have the id of start and do not count', async () => {
-  const earlier = event(1, { type: 'text-delta', id: 't', delta: 'earlier' });
-  const events = [START, earlier, earlier, ...answer({}).slice(1)];
+test('replayed parts of earlier runs name their run and do not count', async () => {
+  const earlier = [2, 3].map((offset) => replayed(event(offset, { type: 'text-delta', id: 't', delta: 'x' }), 'e'));
+  const events = [replayed(START, 'r'), ...earlier, ...answer({}).slice(1)];
   assert.equal(await read(events, {}), events.join(''));
+  assert.equal(await read(events.slice(0, 2), {}, [events.slice(2)]), events.join(''));
 });
 
 test('a replay may leave out events after start, and is then not compared', async () => {

@@ -51,7 +51,7 @@ class LookupHarness:
     async def is_over(self, run_id: str, after: Cursor) -> bool:
         run = await self.runs.get(run_id)
         assert run is not None
-        return await self.lookup.is_over(run, after)
+        return await self.lookup.is_over(run, ClientCursor(after, run_id))
 
 
 @pytest.fixture
@@ -99,6 +99,20 @@ async def test_run_is_over_for_a_cursor_at_its_end(harness: LookupHarness) -> No
 async def test_cursor_without_an_event_is_refused(harness: LookupHarness, cursor: Cursor) -> None:
     with pytest.raises(CursorLost):
         await harness.is_over("newer", cursor)
+
+
+async def test_cursor_of_a_replay_is_checked_in_its_source(harness: LookupHarness) -> None:
+    run = new_run("newer").model_copy(update={"continues": ("older",)})
+
+    async def is_over(cursor: Cursor, source: str) -> bool:
+        return await harness.lookup.is_over(run, ClientCursor(cursor, "newer", source))
+
+    assert not await is_over(START, "older")
+    assert not await is_over(Cursor(1, 2), "older")
+    assert not await is_over(Cursor(1, 1), "newer")
+    for cursor, source in ((Cursor(1, 3), "older"), (START, "stranger"), (Cursor(1, 2), "newer")):
+        with pytest.raises(CursorLost):
+            await is_over(cursor, source)
 
 
 async def test_continued_runs_must_all_be_stored(harness: LookupHarness) -> None:

@@ -343,17 +343,21 @@ async def wait_for_deletions(system: ApprovalSystem, name: str, count: int) -> N
 async def test_continued_answer_resumes_after_its_start_event(
     system: ApprovalSystem, sse: SseClient, name: str
 ) -> None:
-    await pending(system, sse, name, name)
+    first = await pending(system, sse, name, name)
     posted = await sse.answer(system.chat, name, **body_of(name), messages=history(response()))
 
     replayed = await sse.replay(system.chat, name)
-    rest = [event for event in replayed if event.offset > 1]
+    rest = [event for event in replayed if "/" not in event.id]
+    runs = [event.run_id for event in replayed[: -len(rest)]]
 
-    assert [event.id for event in replayed if event.offset == 1] == [posted[0].id] * 7
+    run_id = posted[0].run_id
+    assert runs == [f"{run_id}/{run_id}", *[f"{run_id}/{first.run_id}"] * 6]
     assert rest == posted[1:]
     assert chunks(replayed)[0] == chunks(posted)[0]
     assert await sse.replay(system.chat, name, after=posted[0].id) == rest
-    assert await sse.replay(system.chat, name, after=f"0-0@{posted[0].run_id}") == posted
+    assert await sse.replay(system.chat, name, after=f"0-0@{run_id}") == posted
+    for at, event in enumerate(replayed[:-1], start=1):
+        assert await sse.replay(system.chat, name, after=event.id) == replayed[at:]
 
 
 async def test_killed_worker_does_not_approve_pending_calls(

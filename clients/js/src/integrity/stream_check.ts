@@ -3,7 +3,8 @@ import type { SseEvent } from '../connection/sse_parser.js';
 import type { RunMetadata, StreamChunk } from '../types.js';
 import { AnswerDigest } from './answer_digest.js';
 
-const CURSOR = /^\d+-(\d+)@/;
+/** The offset of an event, the run that the client follows, and the run that wrote a replayed event. */
+const CURSOR = /^\d+-(\d+)@([\w-]+)(?:\/([\w-]+))?$/;
 const TERMINAL = ['finish', 'abort', 'error'];
 
 /**
@@ -27,8 +28,7 @@ export class StreamCheck {
   /** Throws an `IntegrityError` if the event does not follow the previous one. */
   accept(event: SseEvent, chunk: StreamChunk | undefined): void {
     const offset = offsetOf(event.id);
-    // Queue positions have no id. Replayed parts of the message's earlier runs have that of `start`.
-    if (offset === undefined || (this.#isReplay && offset === 1 && this.#offset === 1)) return;
+    if (offset === undefined) return;
     this.#advance(offset);
     if (chunk) this.#record(chunk);
   }
@@ -63,7 +63,10 @@ function mambaMetadata(chunk: StreamChunk): RunMetadata | undefined {
   return (chunk.messageMetadata as { mamba?: RunMetadata } | undefined)?.mamba;
 }
 
+/** The offset in the run; undefined for queue positions and for replayed parts of earlier runs. */
 function offsetOf(id: string | undefined): number | undefined {
-  const offset = id && CURSOR.exec(id)?.[1];
-  return offset ? Number(offset) : undefined;
+  const match = id === undefined ? null : CURSOR.exec(id);
+  if (!match) return undefined;
+  const [, offset, run, source = run] = match;
+  return source === run ? Number(offset) : undefined;
 }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.http.draining import Draining
-from api.streaming.cursor import parse_cursor
+from api.streaming.cursor import ClientCursor, parse_cursor
 from api.streaming.relay import RelayContext, RelayResponse
 from api.streaming.sse import encode_sse
 from api.streaming.stream_format import BASIC, STREAM_FORMATS, UI_MESSAGE, StreamFormat
@@ -21,6 +21,7 @@ from shared.streams.events import (
     Finish,
     ReasoningDelta,
     Start,
+    StartStep,
     TextDelta,
     ToolOutputAvailable,
 )
@@ -79,10 +80,14 @@ def blocks(body: bytes) -> list[bytes]:
     return body[:-2].split(b"\n\n")
 
 
-def offset(block: bytes) -> int:
+def cursor_of(block: bytes) -> ClientCursor:
     cursor = parse_cursor(block.partition(b"\n")[0].removeprefix(b"id: ").decode())
     assert cursor is not None
-    return cursor.cursor.offset
+    return cursor
+
+
+def offset(block: bytes) -> int:
+    return cursor_of(block).cursor.offset
 
 
 @given(st.lists(any_event, max_size=12), endings)
@@ -125,13 +130,65 @@ async def test_parts_of_earlier_runs_follow_the_start(stream_format: StreamForma
 
     view = StreamView(stream_format)
     start, *rest = CONTINUED
-    parts = view.convert([*EARLIER[:-2], *EARLIER[:-2]])
     expected = [
-        *view.convert([start]),
-        *(start._replace(data=part.data) for part in parts),
-        *view.convert(rest),
+        encode_sse(view.convert([start]), b"run/run"),
+        encode_sse(view.convert(EARLIER[:-2]), b"run/one"),
+        encode_sse(view.convert(EARLIER[:-2]), b"run/two"),
+        encode_sse(view.convert(rest), b"run"),
     ]
-    assert whole == encode_sse(expected, b"run")
+    assert whole == b"".join(expected)
+
+
+@given(
+    st.lists(st.lists(any_event, max_size=6), min_size=1, max_size=3),
+    st.lists(any_event, max_size=6),
+    endings,
+)
+async def test_message_replay_resumes_from_every_cursor(
+    earlier: list[list[Event]], events: list[Event], ending: list[Event]
+) -> None:
+    relay = RelayHarness(entries_of(Start(message_id="m"), *events, *ending))
+    runs = tuple(map(str, range(len(earlier))))
+    for run_id, parts in zip(runs, earlier, strict=True):
+        relay.stream.entries[run_id] = entries_of(Start(message_id="m"), *parts, Finish())
+    for stream_format in STREAM_FORMATS:
+        whole = blocks(await relay.body(stream_format, earlier_runs=runs, rebuild=True))
+        assert len(set(map(cursor_of, whole))) == len(whole)
+        for at, block in enumerate(whole[:-1], start=1):
+            cursor = cursor_of(block)
+            rebuild = cursor.source is not None
+            rest = await relay.body(
+                stream_format,
+                cursor.cursor,
+                earlier_runs=runs if rebuild or stream_format.converter else (),
+                rebuild=rebuild,
+                source=cursor.source,
+            )
+            assert blocks(rest) == whole[at:]
+
+
+@pytest.mark.parametrize("stream_format", STREAM_FORMATS, ids=lambda known: known.profile)
+async def test_truncated_replay_resumes_from_every_cursor(stream_format: StreamFormat) -> None:
+    continued = [
+        CONTINUED[0].data,
+        RESULT.encode(),
+        StartStep().encode(),
+        *(e.data for e in EARLIER),
+    ]
+    relay = RelayHarness([Entry(1, at, data) for at, data in enumerate(continued, start=1)])
+    whole = blocks(await relay.body(stream_format, earlier_runs=None, rebuild=True))
+
+    assert b"tool-output" not in b"".join(whole)
+    for at, block in enumerate(whole[:-1], start=1):
+        cursor = cursor_of(block)
+        rest = await relay.body(
+            stream_format,
+            cursor.cursor,
+            earlier_runs=None,
+            rebuild=cursor.source is not None,
+            source=cursor.source,
+        )
+        assert blocks(rest) == whole[at:]
 
 
 async def test_converter_uses_earlier_runs_that_are_not_replayed() -> None:
@@ -147,7 +204,7 @@ async def test_converter_uses_earlier_runs_that_are_not_replayed() -> None:
 async def test_earlier_run_that_expires_meanwhile_ends_as_lost() -> None:
     body = await RelayHarness(CONTINUED).body(UI_MESSAGE, earlier_runs=("gone",), rebuild=True)
 
-    assert body.startswith(encode_sse(CONTINUED[:1], b"run"))
+    assert body.startswith(encode_sse(CONTINUED[:1], b"run/run"))
     assert b'"code":"lost"' in body
     assert body.endswith(b"data: [DONE]\n\n")
 

@@ -12,6 +12,7 @@ from shared.streams.event_stream import Cursor, Entry
     [
         ("1-57", ClientCursor(Cursor(1, 57), None)),
         ("1-57@9f3k_q-0Z", ClientCursor(Cursor(1, 57), "9f3k_q-0Z")),
+        ("0-0@run/earlier", ClientCursor(Cursor(0, 0), "run", "earlier")),
         ("  2-0@run ", ClientCursor(Cursor(2, 0), "run")),
         ("001-002@r", ClientCursor(Cursor(1, 2), "r")),
         ("999999999-999999999", ClientCursor(Cursor(999_999_999, 999_999_999), None)),
@@ -32,7 +33,9 @@ def test_valid_cursor_is_parsed(text: str, cursor: ClientCursor) -> None:
         "a-b",
         "1-1@",
         "1-1@a b",
-        "1-1@a/b",
+        "1-1@a/",
+        "1-1@/b",
+        "1-1@a/b/c",
         "1-1@é",
         "1-1@" + "a" * 65,
         "1234567890-1",
