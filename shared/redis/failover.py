@@ -45,7 +45,7 @@ class FailoverWatch(BackgroundTask):
                 await self._announced.wait()
                 self._announced.clear()
                 with suppress(*REDIS_UNAVAILABLE):
-                    await self._sentinels.primary()
+                    await self._sentinels.primary(changed=True)
 
     def _subscriber(self, host: str, port: int) -> Subscriber:
         kind = self._sentinels.connection_class

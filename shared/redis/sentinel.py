@@ -23,6 +23,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from shared.single_flight import SingleFlightCache
+
 log = structlog.stdlib.get_logger()
 
 Address = tuple[str, int]
@@ -62,21 +64,31 @@ class Sentinels:
     #: The primary, as last reported.
     current: Address | None = None
     links: WeakSet[PrimaryLink] = field(default_factory=WeakSet["PrimaryLink"], repr=False)
+    _request: SingleFlightCache[Address] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._request = SingleFlightCache(self._request_primary)
 
     @property
     def connection_class(self) -> type[Connection]:
         """The class of connections to the Sentinels."""
         return SSLConnection if self.tls else Connection
 
-    async def primary(self) -> Address:
+    async def primary(self, *, changed: bool = False) -> Address:
         """Return the address of the service's primary, as the newest configuration has it.
 
-        If it has changed, connections to the previous primary are aborted, because it may still
-        accept writes, which are lost.
+        Concurrent callers share one request. With `changed`, a request that is in progress is not
+        used: it may have begun before the change. If the primary has changed, connections to the
+        previous one are aborted, because it may still accept writes, which are lost.
 
         Raises:
             NoPrimary: if no Sentinel has it.
         """
+        if changed:
+            self._request.invalidate()
+        return await self._request.get(max_age_seconds=0)
+
+    async def _request_primary(self) -> Address:
         reports = await self._reports()
         if not reports:
             raise NoPrimary(f"No Sentinel has a primary for {self.service!r}.")

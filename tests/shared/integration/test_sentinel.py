@@ -126,6 +126,30 @@ async def test_newest_configuration_determines_the_primary(valkey: Valkey) -> No
         await pool.aclose()
 
 
+async def test_connections_of_all_pools_share_one_request(valkey: Valkey) -> None:
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await _serve_sentinel(valkey.port, reader, writer, epoch=1)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"sentinel://127.0.0.1:{server.sockets[0].getsockname()[1]}/service/0"
+        pools = [connect(url, name="test", max_connections=2) for _ in range(3)]
+        await asyncio.gather(*(pool.execute_command("PING") for pool in pools * 2))
+        assert asked == 1
+
+        sentinels: Sentinels = connection_options(url)["sentinels"]
+        joined = asyncio.create_task(sentinels.primary())
+        await asyncio.sleep(0)
+        changed = asyncio.create_task(sentinels.primary(changed=True))
+        assert await joined == await changed == ("127.0.0.1", valkey.port)
+        assert asked == 3
+        for pool in pools:
+            await pool.aclose()
+
+
 async def test_min_replicas_are_missing_until_they_are_set(pair: SentinelPair) -> None:
     primary, replica = pair.primary.client(), pair.replica.client()
 
