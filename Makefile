@@ -28,8 +28,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "Python's venv module is missing. On Debian: apt install python3-venv"; exit 1; }
 
-$(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
-	@command -v $(UV) >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+$(INSTALLED): $(BIN)/python requirements.lock requirements-uv.lock pyproject.toml
+	@command -v $(UV) >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--only-binary :all: --require-hashes -r requirements-uv.lock
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
@@ -84,6 +85,7 @@ hooks: $(INSTALLED) ## Run `make check` before every commit
 
 lock: $(INSTALLED) ## Upgrade all dependencies in the lock files
 	$(COMPILE) --all-extras --upgrade pyproject.toml -o requirements.lock
+	echo uv | $(COMPILE) --upgrade - -o requirements-uv.lock
 	$(MAKE) image-locks
 
 # Dependencies of each image: subsets of requirements.lock with the same versions and hashes.
