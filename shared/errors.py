@@ -25,11 +25,13 @@ MambaError
 │   ├── MessageExpired
 │   ├── RunEnded
 │   ├── RunLeased
+│   ├── RunDeferred
 │   ├── JobMissing
 │   ├── TooManyRequests
 │   │   ├── RateLimited
 │   │   ├── TooManyRuns
 │   │   ├── TooManyStreams
+│   │   ├── ChatQueueFull
 │   │   ├── OwnerStorageFull
 │   │   └── QueueFull
 │   └── Unavailable
@@ -178,7 +180,7 @@ class NotFound(Refusal):
 
 
 class RunInProgress(Refusal):
-    """The chat has a live run. Follow it, stop it, or send `"supersede": true`."""
+    """The chat has a live run. Stop it, or send `"whenBusy": "queue"` or `"supersede"`."""
 
     code = "run_in_progress"
 
@@ -232,6 +234,12 @@ class RunLeased(Refusal):
     code = "run_leased"
 
 
+class RunDeferred(Refusal):
+    """The run waits for an earlier run of its chat."""
+
+    code = "run_deferred"
+
+
 class JobMissing(Refusal):
     """The job of the run no longer exists."""
 
@@ -273,6 +281,12 @@ class TooManyStreams(TooManyRequests):
     """You have too many open streams."""
 
     code = "too_many_streams"
+
+
+class ChatQueueFull(TooManyRequests):
+    """Too many messages of this chat wait for its live run. Wait for an answer, or stop one."""
+
+    code = "chat_queue_full"
 
 
 class OwnerStorageFull(TooManyRequests):

@@ -179,6 +179,7 @@ async def _chat_runner(
 ) -> ChatRunner:
     services = RunServices(
         stores.runs,
+        stores.chats,
         stores.stream,
         await stack.enter_async_context(GroupCommitter(stores.stream)),
         RunFinalizer(stores.stream, stores.ended_runs),

@@ -36,7 +36,7 @@ from shared.runs.admission import (
 from shared.runs.control import RunControl
 from shared.runs.run import Run, new_run_id
 from shared.runs.store import RunStore
-from shared.settings import LimitSettings, Settings
+from shared.settings import LimitSettings, Settings, WhenBusy
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import pseudonym
 
@@ -78,7 +78,8 @@ class ChatService:
         Raises:
             InvalidRequest: if the agent does not exist, or the model, a setting, or a system
                 message is not allowed.
-            RunInProgress: if the chat has a live run that the request does not supersede.
+            RunInProgress: if the chat has a live run that the request neither supersedes nor
+                waits for.
             TooManyRequests: if a limit is reached.
             IdempotencyMismatch: if the key was used for a different request.
             ToolCallNotPending: if a tool response belongs to a call that does not wait for one.
@@ -87,6 +88,7 @@ class ChatService:
         """
         check_allowed_settings(chat.used_settings(), self.live.now.chat.request_settings)
         check_system_messages(chat, self.live.now.agents)
+        when_busy = chat.resolve_when_busy(self.live.now.chat.when_busy)
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
             return AcceptedRun(known, None)
@@ -98,7 +100,8 @@ class ChatService:
             history = chat.history_before(continued.steps) if continued else chat.history()
             messages = apply_system_messages(history, self.live.now.agents)
             job = _job(run, chat, messages, _display_tools(chat, agent), continued, trace)
-            admitted = await self._admit(run, job, chat, idempotency)
+            job = job.model_copy(update={"completes_history": when_busy == "queue"})
+            admitted = await self._admit(run, job, when_busy, idempotency)
         if admitted.run_id != run.id:
             return await self._accepted_before(admitted)
         count_accepted_run(run.agent)
@@ -160,6 +163,7 @@ class ChatService:
             chat_id=chat.id or f"chat_{run_id}",
             owner=principal.owner,
             message_id=chat.continued_message_id or f"msg_{run_id}",
+            answers=chat.answered_message_id,
             agent=agent.name,
             queue=_queue_name(settings, agent, model),
             model=model,
@@ -167,15 +171,17 @@ class ChatService:
         )
 
     async def _admit(
-        self, run: Run, job: RunChat, chat: ChatRequest, idempotency: Idempotency | None
+        self, run: Run, job: RunChat, when_busy: WhenBusy, idempotency: Idempotency | None
     ) -> Admitted:
-        """Admit the run; if an orphaned run occupies the chat, end that one and try again."""
-        for _ in range(2):
+        """Admit the run; if orphaned runs occupy the chat, end them and try again."""
+        settings = self.live.now
+        for _ in range(settings.chat.max_waiting + 2):
             outcome = await self.admission.admit(
                 run,
                 job,
-                _admission_limits(self.live.now),
-                supersede=bool(chat.supersede),
+                _admission_limits(settings),
+                when_busy=when_busy,
+                max_waiting=settings.chat.max_waiting,
                 idempotency=idempotency,
             )
             if isinstance(outcome, Admitted):
@@ -202,21 +208,21 @@ class ChatService:
             raise RepeatedRunExpired
         return AcceptedRun(run, admitted.rate_limit_status)
 
-    async def _supersede(self, run_id: str, successor: Run) -> None:
-        """Stop a run, then make its successor's job due.
+    async def _supersede(self, run_ids: tuple[str, ...], successor: Run) -> None:
+        """Stop runs, then make their successor's job due.
 
-        The stop request is already stored, so failures here are only logged.
+        The stop requests are already stored, so failures here are only logged.
         """
         try:
             async with self._deferring(successor):
-                if (superseded := await self.runs.get(run_id)) is not None:
-                    await self.run_control.stop(superseded)
+                superseded = await self.runs.get_many(run_ids)
+                await asyncio.gather(*(self.run_control.stop(r) for r in superseded.values()))
             await self.queue.make_due(successor.id, queue=successor.queue)
         except REDIS_UNAVAILABLE as error:
             log.warning(
                 "run.supersede_undelivered",
-                message="Redis is unreachable; the superseded run stops later",
-                run_id=run_id,
+                message="Redis is unreachable; the superseded runs stop later",
+                run_id=successor.id,
                 error=type(error).__name__,
             )
 

@@ -191,7 +191,7 @@ class UIMessage(RequestModel):
         parts = (*self._convert(before), *calls, *self._convert(content))
         if self.role != "assistant":
             parts = tuple(part for part in parts if not isinstance(part, chat_messages.StepStart))
-        return chat_messages.Message(role=self._model_role, parts=parts)
+        return chat_messages.Message(id=self.id, role=self._model_role, parts=parts)
 
     @property
     def steps(self) -> int:

@@ -16,6 +16,7 @@ from shared.agents.agent_card import BUILT_IN_AGENTS
 from shared.agents.tools import DISPLAY_TOOL_NAMES, ClientToolDefinition
 from shared.chat import messages as chat_messages
 from shared.errors import InvalidRequest
+from shared.settings import WhenBusy
 
 #: Only documents the known names: `display_tools` rejects others with a readable message.
 _ToolName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(DISPLAY_TOOL_NAMES)})]
@@ -23,6 +24,10 @@ _ToolNames = Annotated[list[_ToolName], FAIL_FAST]
 #: Client tools by name, as assistant-ui sends them.
 _ToolMap = Annotated[dict[str, ClientToolBody], Field(max_length=MAX_CLIENT_TOOLS)]
 _NAMES, _MAP = f"{TAG_PREFIX}names", f"{TAG_PREFIX}map"
+
+
+#: Of the ids of user messages, which are stored with their runs.
+_MAX_ID_CHARS = 256
 
 
 def _tools_tag(value: object) -> str:
@@ -36,6 +41,10 @@ def _joined_texts(value: object) -> object:
     items = items_of(cast("object", value))
     is_texts = all(isinstance(item, str) or "text" in fields_of(item) for item in items)
     return as_text(items) if is_texts else cast("object", value)
+
+
+def _text_or_none(value: object) -> object:
+    return value if isinstance(value, str) else None
 
 
 #: Of the names of models.
@@ -84,8 +93,21 @@ class ChatRequest(CallSettingsFields):
         description="The major version of the AI SDK. From 6 on, tool calls can wait for the user's"
         " approval. Without it, calls that need approval are denied",
     )
+    when_busy: WhenBusy | None = Field(
+        default=None,
+        description="What to do if the chat has a live run: refuse the request, stop the run "
+        "(`supersede`), or wait for it (`queue`). Default: the setting `chat.when_busy`",
+    )
     supersede: bool | None = Field(
-        default=None, description="Stop the chat's live run, if any, and start a new one"
+        default=None, description='`true` is an alias of `"whenBusy": "supersede"`'
+    )
+    trigger: Annotated[str | None, BeforeValidator(_text_or_none)] = Field(
+        default=None,
+        description="The action of the user, as the AI SDK sends it",
+        examples=["submit-message"],
+    )
+    message_id: Annotated[str | None, BeforeValidator(_text_or_none)] = Field(
+        default=None, description="The message that this request replaces or continues"
     )
 
     def display_tools(self) -> tuple[str, ...]:
@@ -160,6 +182,34 @@ class ChatRequest(CallSettingsFields):
             yield "system"
         yield from super().used_settings()
 
+    def resolve_when_busy(self, default: WhenBusy) -> WhenBusy:
+        """Return what to do if the chat has a live run.
+
+        An edit or a new answer replaces a part of the history, so it cannot wait for the answers
+        to that part: it supersedes them.
+
+        Raises:
+            InvalidRequest: if `supersede` and `whenBusy` contradict each other.
+        """
+        chosen = self.when_busy
+        if self.supersede is not None and chosen is not None:
+            if self.supersede != (chosen == "supersede"):
+                raise InvalidRequest(
+                    "supersede: It contradicts `whenBusy`. Send only `whenBusy`.",
+                    field="supersede",
+                )
+        elif self.supersede:
+            chosen = "supersede"
+        elif self.supersede is False and default == "supersede":
+            chosen = "reject"
+        chosen = chosen or default
+        return "supersede" if chosen == "queue" and self._replaces_history else chosen
+
+    @property
+    def _replaces_history(self) -> bool:
+        is_edit = self.message_id is not None and self.messages[-1].role == "user"
+        return is_edit or self.trigger == "regenerate-message"
+
     @property
     def supports_approvals(self) -> bool:
         """Whether the client can request its user's approval of a tool call."""
@@ -174,6 +224,13 @@ class ChatRequest(CallSettingsFields):
         if last.role != "assistant":
             return []
         return [*last.tool_responses()]
+
+    @property
+    def answered_message_id(self) -> str | None:
+        """The id of the user's message that this request asks to answer; None if it is long."""
+        last = self.messages[-1]
+        is_usable = last.role == "user" and len(last.id or "") <= _MAX_ID_CHARS
+        return last.id if is_usable else None
 
     @property
     def continued_message_id(self) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -24,6 +24,7 @@ from api.streaming.relay import run_headers
 from api.streaming.stream_format import RequestedFormat
 from api.streaming.stream_slots import RETRY_AFTER
 from shared.errors import (
+    ChatQueueFull,
     CursorLost,
     IdempotencyMismatch,
     MessageExpired,
@@ -65,6 +66,7 @@ _REFUSALS = (
     RepeatedRunExpired(),
     ToolCallNotPending(),
     ToolCallsExpired(),
+    ChatQueueFull(retry_after=3),
     TooManyRuns(retry_after=3),
     _TOO_MANY_STREAMS,
     OwnerStorageFull(retry_after=300),
@@ -178,7 +180,7 @@ async def follow_chat(
     chat_id: ChatId,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Follow a run of the chat: the one that the cursor names, or the newest from its start."""
+    """Follow a run of the chat: the one that the cursor names, else the live or newest one."""
     check_id("chat_id", chat_id, process.settings.limits)
     cursor = read_last_event_id(last_event_id)
     run = await process.lookup.find(caller, chat_id, cursor)
@@ -222,13 +224,27 @@ async def _read_message(
 
 @router.post("/chat/{chat_id:path}/stop", **_STOP)
 @router.post(_ALIAS_STOP, **_alias_of("POST /chat/{chat_id}/stop", "stop_chat_completion"), **_STOP)
-async def stop_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Stopped:
-    """Stop the chat's run. The partial answer is kept, and the stream ends with `abort`."""
+async def stop_chat(
+    process: CurrentProcess,
+    caller: Caller,
+    chat_id: ChatId,
+    *,
+    queued: Annotated[
+        bool, Query(description="Whether to stop the runs that wait for the live run, too")
+    ] = False,
+) -> Stopped:
+    """Stop the chat's live run. The partial answer is kept, and the stream ends with `abort`.
+
+    The next waiting run starts, unless `queued` is true.
+    """
     check_id("chat_id", chat_id, process.settings.limits)
     run = await process.lookup.find(caller, chat_id)
     if run is None:
         raise NotFound
     trace_run(run)
+    if queued:
+        for waiting in reversed(await process.lookup.waiting(caller, chat_id)):
+            await process.run_control.stop(waiting)
     stopped = await process.run_control.stop(run)
     return Stopped(run_id=stopped.id, state=stopped.state)
 

@@ -35,6 +35,7 @@ class LiveChat(_Body):
     state: Literal["queued", "running"] = Field(description="The state of the run")
     agent: str = Field(examples=["chat"])
     created_at: datetime = Field(description="When the run was accepted")
+    waiting: int = Field(description="How many runs wait for this run", examples=[0])
 
 
 class LiveChats(_Body):
@@ -52,11 +53,15 @@ async def list_chats(
     del state  # its only value
     wanted = RunFilter(states=LIVE_STATES, owner=caller.owner)
     found = await process.runs.find((), wanted, limit=_MAX_CHATS, scan_limit=_MAX_SCANNED)
-    newest_first = sorted(found.runs, key=lambda run: run.admitted_at, reverse=True)
-    return LiveChats(chats=[_chat(run) for run in newest_first], more=found.more)
+    by_chat: dict[str, list[Run]] = {}
+    for run in sorted(found.runs, key=lambda run: run.admitted_at):
+        by_chat.setdefault(run.chat_id, []).append(run)
+    chats = [_chat(live, len(waiting)) for live, *waiting in by_chat.values()]
+    newest_first = sorted(chats, key=lambda chat: chat.created_at, reverse=True)
+    return LiveChats(chats=newest_first, more=found.more)
 
 
-def _chat(run: Run) -> LiveChat:
+def _chat(run: Run, waiting: int) -> LiveChat:
     return LiveChat(
         id=run.chat_id,
         run_id=run.id,
@@ -64,4 +69,5 @@ def _chat(run: Run) -> LiveChat:
         state="queued" if run.state == "queued" else "running",
         agent=run.agent,
         created_at=datetime.fromtimestamp(run.admitted_at / 1000, UTC),
+        waiting=waiting,
     )

@@ -8,6 +8,7 @@ from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.streams.event_stream import Cursor, EventStream
+from shared.streams.run_state import RunState
 
 _REDIS_SECONDS = 2.0
 
@@ -26,6 +27,8 @@ class OrphanReaper:
     async def reap_or_wait(self, run_id: str, after: Cursor) -> bool:
         """End the run if it is orphaned; return whether a client at this cursor should wait.
 
+        If it waits for a run of its chat that is orphaned, it waits no longer.
+
         False means that the run does not exist, or that Redis lost entries which the client
         received and the run ended before the client's cursor.
         """
@@ -34,6 +37,8 @@ class OrphanReaper:
                 run = await self._runs.get(run_id)
                 if run is not None and run.state.ended:
                     return (await self._stream.tail(run_id)).offset > after.offset
+                if run is not None and run.state is RunState.QUEUED:
+                    await self._queue.start_chat(run_id)
                 if run is not None:
                     await self.reap_orphan(run)
         except (*REDIS_UNAVAILABLE, TimeoutError):

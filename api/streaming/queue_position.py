@@ -1,4 +1,4 @@
-"""The queue positions of runs, sent to the clients that wait for a worker.
+"""The queue positions of runs, sent to the clients that wait for a worker or for their chat.
 
 Each position is a transient part that is not stored in the stream. One request per second and queue
 serves all waiting clients of a process. A client that has waited for less than one interval
@@ -99,8 +99,11 @@ class QueuePositionWatch:
         """Return the position as a server-sent event if it has changed since the last call."""
         if not self._changed or self._position is None:
             return None
-        self._sent = self._position
-        part = Data(type="data-queue", data=self._position._asdict(), transient=True)
+        self._sent = position = self._position
+        data: dict[str, int | str] = {"position": position.position, "waiting": position.waiting}
+        if position.behind_chat:
+            data["behind"] = "chat"
+        part = Data(type="data-queue", data=data, transient=True)
         return encode_data(part.encode())
 
     @property

@@ -20,15 +20,16 @@ class RunLookup:
     async def find(
         self, principal: Principal, chat_id: str, cursor: ClientCursor | None = None
     ) -> Run | None:
-        """Return the run that a cursor belongs to, or else the chat's newest run.
+        """Return the run that a cursor belongs to, or else the chat's live run, or the newest one.
 
         Raises:
             RunExpired: if the cursor's run is no longer stored, or belongs to another principal.
             NotFound: if it belongs to another chat.
         """
-        run_id = cursor.run_id if cursor else None
-        run_id = run_id or await self._chats.newest_run(principal.owner, chat_id)
-        run = await self._runs.get(run_id) if run_id else None
+        if cursor and cursor.run_id:
+            run = await self._runs.get(cursor.run_id)
+        else:
+            run = await self._current(principal.owner, chat_id)
         if run is not None and run.owner != principal.owner:
             run = None
         if run is None and cursor is not None:
@@ -36,6 +37,21 @@ class RunLookup:
         if run is not None and run.chat_id != chat_id:
             raise NotFound
         return run
+
+    async def waiting(self, principal: Principal, chat_id: str) -> list[Run]:
+        """Return the runs that wait for the chat's live run, in order."""
+        return (await self._live(principal.owner, chat_id))[1:]
+
+    async def _current(self, owner: str, chat_id: str) -> Run | None:
+        """Return the live run that no other is before, or else the newest run."""
+        if live := await self._live(owner, chat_id):
+            return live[0]
+        run_id = await self._chats.newest_run(owner, chat_id)
+        return await self._runs.get(run_id) if run_id else None
+
+    async def _live(self, owner: str, chat_id: str) -> list[Run]:
+        found = await self._runs.get_many(await self._chats.in_order(owner, chat_id))
+        return [run for run in found.values() if not run.state.ended]
 
     async def is_over(self, run: Run, cursor: ClientCursor | None = None) -> bool:
         """Return whether the run has ended and nothing follows the cursor.

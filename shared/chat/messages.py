@@ -61,5 +61,7 @@ Part = Annotated[
 
 
 class Message(_Part):
+    #: The client's id.
+    id: str | None = None
     role: Role
     parts: tuple[Part, ...]

@@ -5,6 +5,7 @@
 
 from typing import Literal, cast
 
+from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.commands import Command, encode_command
 from shared.queue.job import GenerateTitle, encode_job
 from shared.queue.wakeups import PUSH_WAKEUP
@@ -52,10 +53,11 @@ class JobQueue:
 
     async def requeue(
         self, run_id: str, *, queue: str = keys.MAIN_QUEUE
-    ) -> Literal["due", "held", "gone"]:
+    ) -> Literal["due", "held", "gone", "behind"]:
         """Make a job due now, even if it is no longer in its queue.
 
-        Returns "held" if a worker holds the job, "gone" if its payload has expired.
+        Returns "held" if a worker holds the job, "gone" if its payload has expired, and "behind" if
+        it waits for an earlier job of its chat.
         """
         zset = keys.queue(queue)
         reply = await _requeue(
@@ -66,7 +68,14 @@ class JobQueue:
             job=keys.job(run_id),
             job_id=run_id,
         )
-        return cast("Literal['due', 'held', 'gone']", reply.decode())
+        return cast("Literal['due', 'held', 'gone', 'behind']", reply.decode())
+
+    async def start_chat(self, run_id: str) -> None:
+        """Make the first job of a run's chat due, unless a worker holds it.
+
+        Earlier jobs that have left their queues no longer count.
+        """
+        await _start_chat(self._redis, job_chat=keys.job_chat(run_id))
 
     async def leased_by(self, run_id: str) -> str | None:
         """Return the id of the worker that holds the job now."""
@@ -78,10 +87,14 @@ class JobQueue:
         return await self._redis.execute_command("ZSCORE", keys.queue(queue), run_id) is not None
 
     async def remove(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("ZREM", keys.queue(queue), run_id)
-            pipe.execute_command("DEL", keys.job(run_id), keys.tries(run_id))
-            await pipe.execute()
+        """Remove a job. If it is the first of its chat, the next one becomes due."""
+        await _remove(
+            self._redis,
+            queue=keys.queue(queue),
+            job=keys.job(run_id),
+            tries=keys.tries(run_id),
+            job_id=run_id,
+        )
 
     async def send_command(self, worker_id: str, command: Command) -> None:
         """Send a command to a worker, at most once: record its purpose elsewhere first."""
@@ -119,13 +132,37 @@ if delay_ms == 0 then push_wakeup(wakeup) end
 def _set_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str, delay_ms: int) -> None: ...
 
 
+@redis_script(
+    CHAT_QUEUE,
+    """
+redis.call('ZREM', queue, job_id)
+redis.call('DEL', job, tries)
+leave_chat(job_id)
+""",
+    when_full=True,
+)
+def _remove(*, queue: Key, job: Key, tries: Key, job_id: str) -> None: ...
+
+
+@redis_script(
+    CHAT_QUEUE,
+    """
+local chat_queue = redis.call('GET', job_chat)
+if chat_queue then start_first(chat_queue) end
+""",
+    when_full=True,
+)
+def _start_chat(*, job_chat: Key) -> None: ...
+
+
 # The queue's TTL is at least the job's.
 @redis_script(
-    PUSH_WAKEUP,
+    CHAT_QUEUE,
     """
 local ttl = redis.call('PTTL', job)
 if ttl < 0 then return 'gone' end
 if redis.call('EXISTS', lease) == 1 then return 'held' end
+if not may_start(job_id, queue) then return 'behind' end
 redis.call('ZADD', queue, now_ms(), job_id)
 if redis.call('PTTL', queue) < ttl then redis.call('PEXPIRE', queue, ttl) end
 push_wakeup(wakeup)

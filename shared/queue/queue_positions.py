@@ -1,8 +1,9 @@
-"""The positions of jobs among those that wait for a worker."""
+"""The positions of jobs among those that wait for a worker, or for the live run of their chat."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from shared.queue.chat_queue import CHAT_QUEUE
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, redis_script
@@ -12,10 +13,14 @@ _BATCH = 1000
 
 
 class QueuePosition(NamedTuple):
-    """The position of a job in its queue, counted from 1, and how many jobs wait there."""
+    """The position of a job, counted from 1, and how many jobs wait in the same queue.
+
+    `behind_chat`: it is in the queue of its chat, and waits for the chat's live run.
+    """
 
     position: int
     waiting: int
+    behind_chat: bool = False
 
 
 class QueuePositions:
@@ -27,26 +32,36 @@ class QueuePositions:
     async def read(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
     ) -> list[QueuePosition | None]:
-        """Return the position of each job; None for those that do not wait for a worker."""
+        """Return the position of each job; None for those that do not wait."""
         found: list[QueuePosition | None] = []
         for start in range(0, len(run_ids), _BATCH):
             batch = run_ids[start : start + _BATCH]
-            waiting, *positions = await _read(self._redis, queue=keys.queue(queue), job_ids=batch)
+            rows = await _read(self._redis, queue=keys.queue(queue), job_ids=batch)
             found += [
-                QueuePosition(position, waiting) if position else None for position in positions
+                QueuePosition(position, waiting, bool(behind)) if position else None
+                for position, waiting, behind in rows
             ]
         return found
 
 
-# Returns how many jobs wait, and the position of each job among them, or 0. Leased and deferred
-# jobs have a score in the future and are behind all that wait.
-@redis_script("""
+# Returns for each job its position or 0, how many jobs wait, and whether it waits behind its chat's
+# live run. Leased and deferred jobs have a score in the future and are behind all that wait.
+@redis_script(
+    CHAT_QUEUE,
+    """
 local waiting = redis.call('ZCOUNT', queue, '-inf', now_ms())
-local reply = {waiting}
+local function in_chat(id)
+  local chat_queue = redis.call('GET', chat_of(id))
+  local rank = chat_queue and redis.call('LPOS', chat_queue, id .. ' ' .. queue)
+  if not rank or rank == 0 then return {0, waiting, 0} end
+  return {rank, redis.call('LLEN', chat_queue) - 1, 1}
+end
+local reply = {}
 for i, id in ipairs(job_ids) do
   local rank = redis.call('ZRANK', queue, id)
-  reply[i + 1] = rank and rank < waiting and rank + 1 or 0
+  reply[i] = rank and rank < waiting and {rank + 1, waiting, 0} or in_chat(id)
 end
 return reply
-""")
-def _read(*, queue: Key, job_ids: Arguments) -> list[int]: ...
+""",
+)
+def _read(*, queue: Key, job_ids: Arguments) -> list[tuple[int, int, int]]: ...

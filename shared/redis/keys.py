@@ -69,6 +69,19 @@ def chat_runs(owner: str, chat_id: str) -> str:
     return f"{chat(owner, chat_id)}:runs"
 
 
+def chat_queue(owner: str, chat_id: str) -> str:
+    """List: the chat's live run and the runs that wait for it, as `<run id> <key of the queue>`.
+
+    Also the channel on which changes of the chat's runs are published.
+    """
+    return f"{chat(owner, chat_id)}:queue"
+
+
+def job_chat(run_id: str) -> str:
+    """String: the key of the chat queue that a job belongs to."""
+    return f"mamba:job:{run_id}:chat"
+
+
 def rate(owner: str) -> str:
     """String: when the owner's token bucket is full again, in microseconds."""
     return f"mamba:owner:{_digest(owner)}:rate"

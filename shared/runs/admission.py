@@ -10,13 +10,16 @@ the memory of Redis. Only an admitted run counts against the rate here;
 `api/chat/continuation.py` also counts refused tool responses.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
 from shared.errors import (
+    ChatQueueFull,
     IdempotencyMismatch,
     OwnerStorageFull,
     QueueFull,
+    Refusal,
     StorageFull,
     TooManyRuns,
 )
@@ -29,10 +32,10 @@ from shared.redis.client import Redis
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit
 from shared.runs.run import Run
 from shared.runs.store import hash_fields
-from shared.settings import LimitSettings
+from shared.settings import LimitSettings, WhenBusy
 
-#: How long a run waits for the run that it supersedes. The API process that stops that run extends
-#: the wait until it has ended, so this is how long the new answer waits if the process dies.
+#: How long a run waits for those that it supersedes. The API process that stops them extends the
+#: wait until they have ended, so this is how long the new answer waits if the process dies.
 SUPERSEDE_SECONDS = 1.0
 
 #: Bounds of `Retry-After` under overload, in seconds.
@@ -57,12 +60,12 @@ class Idempotency:
 class Admitted:
     """The admitted run, or the earlier run of the same idempotency key.
 
-    If it supersedes another run, its job is due in `SUPERSEDE_SECONDS`. `JobQueue.defer` extends
+    If it supersedes other runs, its job is due in `SUPERSEDE_SECONDS`. `JobQueue.defer` extends
     that, and `JobQueue.make_due` ends it.
     """
 
     run_id: str
-    superseded: str | None
+    superseded: tuple[str, ...]
     rate_limit_status: RateLimitStatus | None
 
 
@@ -73,7 +76,10 @@ class NotNewest:
 
 @dataclass(frozen=True, slots=True)
 class Occupied:
-    """The chat has a live run, and the request does not supersede it."""
+    """The chat has a live run, and the request neither supersedes it nor waits for it.
+
+    It names a run whose job is gone, if there is one.
+    """
 
     run_id: str
 
@@ -91,13 +97,15 @@ class Admission:
         job: RunChat,
         limits: LimitSettings,
         *,
-        supersede: bool = False,
+        when_busy: WhenBusy = "reject",
+        max_waiting: int = 1,
         idempotency: Idempotency | None = None,
     ) -> Admitted | Occupied | NotNewest:
         """Admit a run. Extends the retention of the continued runs to that of the new run.
 
         Raises:
             RateLimited: if the owner has started too many runs.
+            ChatQueueFull: if `max_waiting` runs wait for the chat's live run.
             TooManyRuns: if the owner has too many live runs.
             OwnerStorageFull: if the owner's runs occupy too much of Redis.
             QueueFull: if too many runs wait in the queue.
@@ -108,6 +116,7 @@ class Admission:
         parameters = AdmissionParameters(
             chat=keys.chat(run.owner, run.chat_id),
             chat_runs=keys.chat_runs(run.owner, run.chat_id),
+            chat_queue=keys.chat_queue(run.owner, run.chat_id),
             admission_mark=self._mark(run.id),
             job=keys.job(run.id),
             queue=queue,
@@ -122,7 +131,9 @@ class Admission:
             queue_name=run.queue,
             payload=payload,
             ttl_ms=self._ttl_ms,
-            supersede_ms=int(SUPERSEDE_SECONDS * 1000) if supersede else 0,
+            when_busy=when_busy,
+            supersede_ms=int(SUPERSEDE_SECONDS * 1000),
+            max_waiting=max_waiting,
             fingerprint=idempotency.fingerprint if idempotency else "",
             continued_runs=" ".join(run.continues),
             requests_per_minute=limits.requests_per_minute,
@@ -169,28 +180,28 @@ def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNe
     verdict, run_id, superseded, number = reply
     match verdict:
         case b"admitted":
-            other = decode_field(superseded) or None
-            return Admitted(
-                decode_field(run_id), other, rate_limit.status("runs", int(number), limits)
-            )
+            others = tuple(decode_field(superseded).split())
+            status = rate_limit.status("runs", int(number), limits)
+            return Admitted(decode_field(run_id), others, status)
         case b"occupied":
             return Occupied(decode_field(run_id))
         case b"not_newest":
             return NotNewest()
-        case b"rate":
-            raise rate_limit.exceeded("runs", int(number), limits)
-        case b"runs":
-            raise _too_many_runs(int(number), limits)
-        case b"queue":
-            raise QueueFull(retry_after=_retry_after(int(number)))
-        case b"bytes":
-            raise _too_many_bytes(int(number), limits)
-        case b"memory":
-            raise StorageFull
-        case b"mismatch":
-            raise IdempotencyMismatch
         case _:
-            raise AssertionError(verdict)
+            raise _refusal(verdict, int(number), limits)
+
+
+def _refusal(verdict: bytes | int, number: int, limits: LimitSettings) -> Refusal:
+    refusals: dict[bytes | int, Callable[[], Refusal]] = {
+        b"chat_queue": lambda: ChatQueueFull(retry_after=_retry_after(number)),
+        b"rate": lambda: rate_limit.exceeded("runs", number, limits),
+        b"runs": lambda: _too_many_runs(number, limits),
+        b"queue": lambda: QueueFull(retry_after=_retry_after(number)),
+        b"bytes": lambda: _too_many_bytes(number, limits),
+        b"memory": StorageFull,
+        b"mismatch": IdempotencyMismatch,
+    }
+    return refusals[verdict]()
 
 
 def decode_field(reply: bytes | int) -> str:

@@ -8,11 +8,11 @@ from typing import TypedDict, Unpack
 
 from shared.limits.owner_bytes import OWNER_BYTES
 from shared.limits.rate_limit import RATE_BUCKET
-from shared.queue.wakeups import PUSH_WAKEUP
+from shared.queue.chat_queue import CHAT_QUEUE
 from shared.redis.scripts import Arguments, Key, OptionalKey, redis_script
 
-#: Verdict, run id, superseded run id or '', and a number: the microseconds spent of the rate, or
-#: the age of the oldest run or the time until one expires, in milliseconds.
+#: Verdict, run id, superseded run ids separated by spaces, and a number: the microseconds spent of
+#: the rate, or the age of the oldest run or the time until one expires, in milliseconds.
 Reply = list[bytes | int]
 
 
@@ -25,6 +25,7 @@ class AdmissionParameters(TypedDict):
 
     chat: Key
     chat_runs: Key
+    chat_queue: Key
     admission_mark: Key
     job: Key
     queue: Key
@@ -39,8 +40,12 @@ class AdmissionParameters(TypedDict):
     queue_name: str
     payload: bytes
     ttl_ms: int
-    #: How long to wait for a superseded run; 0: the run must not supersede another.
+    #: What to do if the chat has live runs: `reject`, `supersede` or `queue`.
+    when_busy: str
+    #: How long to wait for superseded runs.
     supersede_ms: int
+    #: Maximum number of runs that wait for the chat's live run.
+    max_waiting: int
     #: Of the request with the idempotency key, or ''.
     fingerprint: str
     #: The runs that it continues, separated by spaces.
@@ -62,10 +67,11 @@ local now = math.floor(now_micros / 1000)
 local interval = requests_per_minute == 0 and 0 or 60000000 / requests_per_minute
 local spent = spent_of(rate, now_micros, interval, burst)
 local superseded = ''
+local waits = false
 """
 
 #: Requires functions that look up other runs: `is_kept`, `is_live` and `has_ended`. Also
-#: `superseded_before`, the run that this one superseded when it was admitted, and `record_run`,
+#: `superseded_before`, the runs that this one superseded when it was admitted, and `record_run`,
 #: which stores this one.
 _DECIDE = """
 local function admitted(id, other)
@@ -74,7 +80,9 @@ end
 
 local function count_live()
   local count = redis.call('ZCARD', live_runs)
-  if superseded ~= '' and redis.call('ZSCORE', live_runs, superseded) then count = count - 1 end
+  for id in string.gmatch(superseded, '%S+') do
+    if redis.call('ZSCORE', live_runs, id) then count = count - 1 end
+  end
   return count
 end
 
@@ -82,15 +90,41 @@ local function oldest_age(zset)
   return now - redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')[2]
 end
 
+-- Returns the chat's live runs in order, and one of them whose job is in no chat queue, if any.
+local function live_in_chat(newest)
+  local live, orphan, listed = {}, nil, false
+  for _, entry in ipairs(redis.call('LRANGE', chat_queue, 0, -1)) do
+    local id, its_queue = split_entry(entry)
+    listed = listed or id == newest
+    if is_live(id) then
+      live[#live + 1] = id
+      if not redis.call('ZSCORE', its_queue, id) then orphan = orphan or id end
+    end
+  end
+  if newest and not listed and is_live(newest) then
+    live[#live + 1] = newest
+    orphan = orphan or newest
+  end
+  return live, orphan
+end
+
 local function check_chat()
   local newest = redis.call('GET', chat)
+  local live, orphan = live_in_chat(newest)
   local continued = string.match(continued_runs, '%S+$')
-  if continued and newest ~= continued then
-    if newest and is_live(newest) then return {'occupied', newest, '', 0} end
-    return {'not_newest', '', '', 0}
+  if continued and newest ~= continued and #live == 0 then return {'not_newest', '', '', 0} end
+  if #live == 0 then return end
+  if when_busy == 'supersede' and (not continued or newest == continued) then
+    superseded = table.concat(live, ' ')
+    return
   end
-  superseded = newest and is_live(newest) and newest or ''
-  if superseded ~= '' and supersede_ms == 0 then return {'occupied', superseded, '', 0} end
+  if when_busy ~= 'queue' or continued or orphan then
+    return {'occupied', orphan or live[1], '', 0}
+  end
+  if #live > max_waiting then
+    return {'chat_queue', '', '', now - (redis.call('ZSCORE', chat_runs, live[1]) or now)}
+  end
+  waits = true
 end
 
 local function check_live_runs()
@@ -147,14 +181,21 @@ local function admit()
   record_run()
   redis.call('SET', chat, run_id, 'PX', ttl_ms)
   redis.call('ZREMRANGEBYSCORE', chat_runs, '-inf', now - 2 * ttl_ms)
-  redis.call('ZADD', chat_runs, now, run_id)
+  local last = redis.call('ZRANGE', chat_runs, -1, -1, 'WITHSCORES')[2]
+  redis.call('ZADD', chat_runs, math.max(now, (tonumber(last) or 0) + 1), run_id)
   redis.call('PEXPIRE', chat_runs, ttl_ms)
   redis.call('SET', job, payload, 'PX', ttl_ms)
-  if superseded ~= '' then
+  if waits then
+    due = now + recheck_ms
+  elseif superseded ~= '' then
     due = now + supersede_ms
   else
     push_wakeup(wakeup, ttl_ms)
   end
+  if not waits then redis.call('DEL', chat_queue) end
+  redis.call('RPUSH', chat_queue, run_id .. ' ' .. queue)
+  redis.call('PEXPIRE', chat_queue, ttl_ms)
+  redis.call('SET', chat_of(run_id), chat_queue, 'PX', ttl_ms)
   redis.call('ZADD', queue, due, run_id)
   redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
   redis.call('ZADD', queue_names, now, queue_name)
@@ -183,7 +224,7 @@ end
 # For one server that holds everything: reads the hashes of other runs. `admission_mark` is the
 # run's own hash.
 @redis_script(
-    PUSH_WAKEUP,
+    CHAT_QUEUE,
     RATE_BUCKET,
     OWNER_BYTES,
     _STATE,
@@ -205,7 +246,9 @@ local function record_run()
     idempotency or '', 'admitted_at', string.format('%d', now), unpack(run_fields))
   if superseded ~= '' then
     redis.call('HSET', run, 'supersedes', superseded)
-    redis.call('HINCRBY', run_key(superseded), 'stop_requests', 1)
+    for id in string.gmatch(superseded, '%S+') do
+      redis.call('HINCRBY', run_key(id), 'stop_requests', 1)
+    end
   end
   redis.call('PEXPIRE', run, ttl_ms)
   for id in string.gmatch(continued_runs, '%S+') do
@@ -230,12 +273,13 @@ def admit(
 
 # For split storage: the runs are on another server, so the caller passes what it read of them as
 # `<run>=<live | ended | gone>`. Two more verdicts request more: `read_states` names runs to
-# read, `store_run` requests that this run be stored, and names those too and the run to supersede.
+# read, `store_run` requests that this run be stored, and names those too and the runs to supersede.
 #
-# `admission_mark` is a separate key. It holds the superseded run, for as long as a call whose reply
-# was lost may be repeated. A run without a job is not live, even if its end was not recorded here.
+# `admission_mark` is a separate key. It holds the superseded runs, for as long as a call whose
+# reply was lost may be repeated. A run without a job is not live, even if its end was not recorded
+# here.
 @redis_script(
-    PUSH_WAKEUP,
+    CHAT_QUEUE,
     RATE_BUCKET,
     OWNER_BYTES,
     _STATE,

@@ -26,6 +26,16 @@ class ChatIndex:
         )
         return [run_id.decode() for run_id in ids]
 
+    async def in_order(self, owner: str, chat_id: str) -> list[str]:
+        """Return the ids of the live run and of those that wait for it, in order.
+
+        The first may have just ended.
+        """
+        entries: list[bytes] = await self._redis.execute_command(
+            "LRANGE", keys.chat_queue(owner, chat_id), 0, -1
+        )
+        return [entry.decode().partition(" ")[0] for entry in entries]
+
     async def remove(self, owner: str, chat_id: str, run_ids: Iterable[str]) -> None:
         """Remove runs from the index, from the lists of ended runs, and from the owner's bytes."""
         await _remove(

@@ -10,7 +10,14 @@ from typing import Any
 
 import structlog
 
-from shared.errors import JobMissing, NotFound, RunEnded, RunLeased, WorkerNotResponding
+from shared.errors import (
+    JobMissing,
+    NotFound,
+    RunDeferred,
+    RunEnded,
+    RunLeased,
+    WorkerNotResponding,
+)
 from shared.processes.registry import ALIVE_SECONDS
 from shared.processes.workers import WorkerRegistry
 from shared.queue.commands import DrainWorker, StopJob
@@ -110,6 +117,7 @@ class RunControl:
         Raises:
             NotFound, RunEnded: if there is no such live run.
             RunLeased: if a worker is running it.
+            RunDeferred: if it waits for an earlier run of its chat.
             JobMissing: if its job no longer exists.
         """
         run = await self._live(run_id)
@@ -119,6 +127,11 @@ class RunControl:
                 raise RunLeased(
                     f"Worker {worker} is executing the run."
                     f" To move it to another worker, use `mamba worker drain {worker}`."
+                )
+            case "behind":
+                raise RunDeferred(
+                    "The run waits for an earlier run of its chat."
+                    f" To find that run, use `mamba run list --chat {run.chat_id}`."
                 )
             case "gone":
                 raise JobMissing(f"Its job is gone. To end it, use `mamba run stop {run_id}`.")

@@ -39,6 +39,8 @@ class Run(BaseModel):
     agent: str
     model: str
     request_id: str
+    #: The client's id of the user message that it answers.
+    answers: str | None = None
     #: The runs that produced the earlier parts of this message, oldest first.
     continues: tuple[str, ...] = ()
     #: The name (not the key) of the queue that holds its job.

@@ -7,8 +7,8 @@ refuses it after all. A crash between these steps leaves an orphaned run until i
 The script requests the states of other runs that it needs. They stay valid, because ended runs
 never change. If the chat has another run by then, the script requests its state too.
 
-The stop of a superseded run is stored after the new run is admitted: a refusal stops nothing. The
-new run records which run it supersedes, and its first attempt stores the stop again.
+The stops of superseded runs are stored after the new run is admitted: a refusal stops nothing. The
+new run records which runs it supersedes, and its first attempt stores their stops again.
 """
 
 import structlog
@@ -66,7 +66,7 @@ class SplitAdmission(Admission):
         return reply
 
     async def _store(self, run: Run, stored: str | None, supersedes: str) -> str:
-        """Store the run if necessary, and record the run that it supersedes."""
+        """Store the run if necessary, and record the runs that it supersedes."""
         if stored is None:
             await self._runs.create(run)
             await self._runs.extend_ttl(run.continues)
@@ -86,8 +86,9 @@ class SplitAdmission(Admission):
         verdict, run_id, superseded, _ = reply
         admitted = verdict == b"admitted" and decode_field(run_id) == run.id
         try:
-            if admitted and superseded:
-                await self._stop(decode_field(superseded))
+            if admitted:
+                for other in decode_field(superseded).split():
+                    await self._stop(other)
             if stored and not admitted:
                 await self._runs.delete(run.id)
         except REDIS_UNAVAILABLE as error:

@@ -49,7 +49,7 @@ class RunStore:
         return dict(zip(run_ids, states, strict=True))
 
     async def record_superseded(self, run_id: str, superseded: str) -> None:
-        """Store in a run which other run it supersedes."""
+        """Store in a run which others it supersedes: their ids, separated by spaces."""
         await _set_field(self._redis, run=keys.run(run_id), field="supersedes", value=superseded)
 
     async def get(self, run_id: str) -> Run | None:

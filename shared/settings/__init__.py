@@ -13,7 +13,7 @@ from shared.settings.load import (
 )
 from shared.settings.sections.agents import AgentSettings
 from shared.settings.sections.auth import ApiKeySettings, AuthSettings, JwtSettings
-from shared.settings.sections.chat import ChatSettings
+from shared.settings.sections.chat import ChatSettings, WhenBusy
 from shared.settings.sections.models import (
     ModelProfileSettings,
     ModelSettings,
@@ -47,6 +47,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "TitleSettings",
+    "WhenBusy",
     "WorkerSettings",
     "load_settings",
     "read_settings",

@@ -95,7 +95,7 @@ class Takeover(NamedTuple):
     waited: float = 0.0
     #: The name of its queue.
     queue: str = keys.MAIN_QUEUE
-    #: The id of the run that it replaces.
+    #: The ids of the runs that it supersedes, separated by spaces.
     supersedes: str = ""
     #: Whether the previous attempt ended without a record.
     crashed: bool = False

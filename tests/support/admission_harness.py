@@ -50,6 +50,8 @@ class AdmissionHarness:
         chat: str | None = None,
         owner: str = OWNER,
         supersede: bool = False,
+        queue: bool = False,
+        max_waiting: int = 3,
         idempotency: Idempotency | None = None,
         continues: tuple[str, ...] = (),
         **limits: Unpack[HarnessLimits],
@@ -60,7 +62,8 @@ class AdmissionHarness:
             run,
             job_of(run),
             LimitSettings(**limits),
-            supersede=supersede,
+            when_busy="supersede" if supersede else "queue" if queue else "reject",
+            max_waiting=max_waiting,
             idempotency=idempotency,
         )
 
@@ -108,4 +111,4 @@ def stores(queue: Redis, logs: Redis) -> Stores:
 
 
 def admitted(name: str) -> Admitted:
-    return Admitted(name, None, None)
+    return Admitted(name, (), None)

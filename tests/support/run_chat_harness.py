@@ -16,6 +16,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCalls, FunctionModel
 from shared.chat.messages import Message, TextPart
 from shared.queue.job import RunChat
 from shared.redis.client import Redis
+from shared.runs.chat_index import ChatIndex
 from shared.runs.ended_runs import EndedRuns
 from shared.runs.finalize import RunFinalizer
 from shared.runs.run import Run
@@ -101,7 +102,9 @@ class RunChatHarness:
     def runner(
         self, *responses: Sequence[Piece], models: ModelRegistry | None = None
     ) -> ChatRunner:
-        services = RunServices(self.runs, self.stream, self.committer, self.finalizer)
+        services = RunServices(
+            self.runs, ChatIndex(self.redis), self.stream, self.committer, self.finalizer
+        )
         retries = RetryPolicy(lambda _: self.settings.max_retries)
         attempts = AttemptRunner(services, lambda: self.settings, retries)
         agents = {self.definition.name: self.engine_for(models or ScriptedModels(*responses))}

@@ -156,8 +156,10 @@ class SseClient:
         headers = _headers(last_event_id=after)
         return await self._client.get(_url(chat_url, chat, "stream"), headers=headers)
 
-    async def stop(self, chat_url: str, chat: str) -> httpx.Response:
-        return await self._client.post(_url(chat_url, chat, "stop"))
+    async def stop(self, chat_url: str, chat: str, *, queued: bool = False) -> httpx.Response:
+        """Stop the chat's live run; with `queued`, also those that wait for it."""
+        params = {"queued": "true"} if queued else {}
+        return await self._client.post(_url(chat_url, chat, "stop"), params=params)
 
     async def status(self, url: str) -> int:
         return (await self._client.get(url)).status_code

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic_ai.usage import RunUsage
 
 from shared.queue.job import RunChat
+from shared.runs.chat_index import ChatIndex
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.store import RunStore
 from shared.streams.answer_digest import AnswerDigest
@@ -33,6 +34,7 @@ class RunServices:
     """The services that store, write, and end runs."""
 
     runs: RunStore
+    chats: ChatIndex
     stream: EventStream
     committer: GroupCommitter
     finalizer: RunFinalizer

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
@@ -16,6 +17,7 @@ from shared.telemetry.metrics import AGENT_LABELS, expect_run
 from shared.waiting import raise_if_cancelled
 from worker.agents.engine import AgentEngine
 from worker.jobs.attempt import Attempt, Execution, RunServices, TakenOverRun
+from worker.jobs.earlier_answers import EarlierAnswers
 from worker.jobs.retry_policy import RetryPolicy
 from worker.jobs.running_runs import Interrupt, RunningRun
 from worker.models.run_failures import CRASHED, INTERRUPTED, TIMED_OUT, Failure, failure_of
@@ -60,8 +62,15 @@ class AttemptRunner:
         job, stream = execution.job, self._services.stream
         takeover = await stream.take_over(job.run_id, worker=self._services.worker_id)
         await execution.trace.begin(takeover)
-        if takeover.supersedes:  # the API may have crashed before it stored this stop request
-            await self._services.runs.request_stop(takeover.supersedes)
+        for superseded in takeover.supersedes.split():  # their stops may not be stored yet
+            await self._services.runs.request_stop(superseded)
+        if job.completes_history:
+            earlier = EarlierAnswers(self._services.runs, self._services.chats, stream)
+            history = await earlier.complete(job)
+            job = job.model_copy(update={"messages": history.messages})
+            execution = replace(execution, job=job)
+            waited = max(0.0, takeover.waited - history.seconds_behind_chat)
+            takeover = takeover._replace(waited=waited)
         found = await TakenOverRun.read(stream, takeover, job)
         _count_beginning(job, takeover)
         if takeover.crashed:

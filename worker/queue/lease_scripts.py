@@ -1,5 +1,6 @@
 """The scripts that claim jobs, renew their leases and release them."""
 
+from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
@@ -8,8 +9,9 @@ from shared.redis.scripts import Arguments, Key, Keys, redis_script
 # `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
 # A claim takes at most what the worker lacks to its even share of all jobs, or one job: a worker
 # that responds quickly would take a whole burst. A queue with due jobs left keeps a wakeup token.
+# A job that waits for an earlier one of its chat is deferred again.
 @redis_script(
-    PUSH_WAKEUP,
+    CHAT_QUEUE,
     """
 local now = now_ms()
 local queues, wakeups, due, claimed, jobs = {}, {}, {}, {}, 0
@@ -25,7 +27,9 @@ end
 for row = 1, count do
   for q, queue in ipairs(queues) do
     local id = due[q][row]
-    if id and #claimed < count then
+    if id and #claimed < count and not may_start(id, queue) then
+      redis.call('ZADD', queue, now + recheck_ms, id)
+    elseif id and #claimed < count then
       redis.call('ZADD', queue, now + lease_ms, id)
       redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
       claimed[#claimed + 1] = {queue, id}
@@ -81,9 +85,10 @@ def renew(
 ) -> list[bytes]: ...
 
 
-# Removes a finished job, or makes it due again. Does nothing if another worker holds the lease.
+# Removes a finished job, which starts the next one of its chat, or makes it due again. Does nothing
+# if another worker holds the lease.
 @redis_script(
-    PUSH_WAKEUP,
+    CHAT_QUEUE,
     """
 local holder = redis.call('GET', lease)
 if holder and holder ~= worker_id then return end
@@ -91,6 +96,7 @@ redis.call('DEL', lease)
 if outcome == 'done' then
   redis.call('ZREM', queue, job_id)
   redis.call('DEL', job, tries)
+  leave_chat(job_id)
 elseif redis.call('ZSCORE', queue, job_id) then
   redis.call('ZADD', queue, now_ms(), job_id)
   push_wakeup(wakeup)

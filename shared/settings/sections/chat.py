@@ -16,6 +16,8 @@ RequestSetting = Literal[
     "seed",
     "reasoningEffort",
 ]
+#: What happens to a request whose chat has a live run.
+WhenBusy = Literal["reject", "supersede", "queue"]
 
 
 class ChatSettings(Section):
@@ -24,4 +26,16 @@ class ChatSettings(Section):
         description="Settings of the model that a request may contain, as a JSON list. Others, by "
         "default `reasoningEffort`, are refused; `maxOutputTokens` can only lower the limit of the "
         "agent",
+    )
+    when_busy: WhenBusy = Field(
+        default="reject",
+        description="What happens to a message that arrives while its chat has a live run: reject "
+        "it, stop the run (`supersede`), or wait for the run (`queue`). A request can choose with "
+        "`whenBusy`",
+    )
+    max_waiting: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        description="Maximum number of runs that wait for the live run of their chat",
     )

@@ -50,6 +50,10 @@ class Options(TypedDict, total=False):
     """Stop after this many chunks, counted over all streams."""
     stop_at: str
     """Stop after the first chunk of this type."""
+    mid_answer: list[str]
+    """Texts to send while the first answer is streaming, without waiting for it."""
+    release_url: str
+    """Posted to after the last of these texts has been sent."""
     timeout_ms: int
 
 

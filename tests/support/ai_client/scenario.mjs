@@ -18,6 +18,7 @@ export class Scenario {
   #chunks = 0;
   #stopped;
   #lostResumes;
+  #midAnswer = [];
 
   static async of(command) {
     return new Scenario(command, await sdk(command.ai));
@@ -55,6 +56,7 @@ export class Scenario {
       await this.#chat.resumeStream();
     }
     await this.#stopped;
+    while (this.#midAnswer.length) await this.#midAnswer.shift();
     for (const action of this.#command.then ?? []) await this.#followUp(action);
   }
 
@@ -63,6 +65,16 @@ export class Scenario {
     if (op === 'regenerate') return this.#chat.regenerate({ body });
     if (op === 'resume') return this.#chat.resumeStream();
     throw new Error(`unknown op ${op}`);
+  }
+
+  /** Send messages without waiting for the answer in progress, one after the other. */
+  async #sendMidAnswer([text, ...rest]) {
+    const { requests } = this.#recording;
+    const number = requests.length;
+    this.#midAnswer.push(this.#chat.sendMessage({ text }));
+    while (!requests[number]?.status) await sleep(5);
+    if (rest.length) this.#midAnswer.push(this.#sendMidAnswer(rest));
+    else if (this.#command.release_url) await fetch(this.#command.release_url, { method: 'POST' });
   }
 
   #act() {
@@ -147,8 +159,11 @@ export class Scenario {
   }
 
   #onChunk({ type }) {
-    const { stop_after: stopAfter, stop_at: stopAt, meanwhile } = this.#command;
+    const { stop_after: stopAfter, stop_at: stopAt, mid_answer: texts, meanwhile } = this.#command;
     this.#chunks += 1;
+    if (texts && type === 'text-delta' && !this.#midAnswer.length) {
+      this.#midAnswer.push(this.#sendMidAnswer(texts));
+    }
     if (this.#chunks === stopAfter || type === stopAt) this.#stopped ??= this.#stop();
     if (this.#chunks === meanwhile?.after) this.#stopped ??= this.#followUp(meanwhile);
   }

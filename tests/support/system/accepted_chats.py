@@ -8,9 +8,11 @@ from shared.streams.events import DONE, StreamEvent
 from shared.streams.run_state import RunState
 
 
-async def start_run(client: httpx.AsyncClient, chat_id: str, text: str = "Hi") -> str:
+async def start_run(
+    client: httpx.AsyncClient, chat_id: str, text: str = "Hi", **fields: object
+) -> str:
     """Start a run, leave its stream, and return its id."""
-    body = {"id": chat_id, "messages": [{"role": "user", "content": text}]}
+    body = {"id": chat_id, "messages": [{"role": "user", "content": text}], **fields}
     async with client.stream("POST", "/chat", json=body) as response:
         assert response.status_code == 200
         return response.headers["x-run-id"]

@@ -37,7 +37,7 @@ async def test_live_chats_are_listed_newest_first(client: httpx.AsyncClient, red
 
     created = [datetime.fromisoformat(chat.pop("createdAt")) for chat in body["chats"]]
     assert all(abs(at - datetime.now(UTC)) < timedelta(minutes=1) for at in created)
-    common = {"agent": "chat"}
+    common = {"agent": "chat", "waiting": 0}
     assert body == {
         "chats": [
             {"id": "two", "runId": second, "messageId": f"msg_{second}", "state": "queued"}
@@ -46,6 +46,15 @@ async def test_live_chats_are_listed_newest_first(client: httpx.AsyncClient, red
         ],
         "more": False,
     }
+
+
+async def test_chat_is_listed_once_with_its_live_run(client: httpx.AsyncClient) -> None:
+    first = await start_run(client, "one")
+    await start_run(client, "one", whenBusy="queue")
+
+    [chat] = (await client.get(LIVE)).json()["chats"]
+
+    assert (chat["id"], chat["runId"], chat["waiting"]) == ("one", first, 1)
 
 
 async def test_no_live_chats_is_an_empty_list(client: httpx.AsyncClient) -> None:

@@ -21,6 +21,7 @@ from shared.agents.tools import DISPLAY_TOOL_NAMES
 from shared.errors import (
     JobMissing,
     Refusal,
+    RunDeferred,
     RunEnded,
     RunLeased,
     TooManyRequests,
@@ -33,7 +34,7 @@ DOCUMENT: dict[str, Any] = json.loads(openapi.page())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 PROBLEM = "application/problem+json"
 #: Errors of operator routes, which are not in the document.
-OPERATOR_ERRORS = (RunEnded, RunLeased, JobMissing, WorkerNotResponding)
+OPERATOR_ERRORS = (RunEnded, RunLeased, RunDeferred, JobMissing, WorkerNotResponding)
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -105,7 +105,7 @@ async def test_each_key_expires_after_the_live_ttl(harness: AdmissionHarness) ->
     await harness.admit("run-1", idempotency=Idempotency("key", "a"))
 
     names: list[bytes] = await harness.redis.execute_command("KEYS", "*")
-    assert len(names) == 11
+    assert len(names) == 13
     marker = keys.admitted("run-1").encode()
     for name in set(names) - {marker}:
         ttl: int = await harness.redis.execute_command("PTTL", name)
@@ -166,7 +166,7 @@ async def test_supersede_cancels_the_live_run_and_delays_the_next(
 
     outcome = await harness.admit("run-2", chat=CHAT, supersede=True)
 
-    assert outcome == Admitted("run-2", "run-1", None)
+    assert outcome == Admitted("run-2", ("run-1",), None)
     superseded = await harness.runs.get("run-1")
     assert superseded is not None
     assert superseded.stop_requests == 1
@@ -222,9 +222,9 @@ async def test_superseded_run_does_not_count_toward_the_live_limit(
 ) -> None:
     await harness.admit("run-1", chat=CHAT, live_runs=1)
 
-    assert await harness.admit("run-2", chat=CHAT, supersede=True, live_runs=1) == Admitted(
-        "run-2", "run-1", None
-    )
+    outcome = await harness.admit("run-2", chat=CHAT, supersede=True, live_runs=1)
+
+    assert outcome == Admitted("run-2", ("run-1",), None)
 
 
 async def test_concurrent_supersedes_each_cancel_the_previous_run(
@@ -237,9 +237,10 @@ async def test_concurrent_supersedes_each_cancel_the_previous_run(
         *(harness.admit(name, chat=CHAT, supersede=True) for name in names)
     )
 
-    superseded = [outcome.superseded for outcome in outcomes if isinstance(outcome, Admitted)]
+    admissions = [outcome for outcome in outcomes if isinstance(outcome, Admitted)]
+    superseded = [run_id for admission in admissions for run_id in admission.superseded]
     newest = await harness.chats.newest_run(OWNER, CHAT)
-    assert sorted([*filter(None, superseded), str(newest)]) == sorted(["run-0", *names])
+    assert sorted([*superseded, str(newest)]) == sorted(["run-0", *names])
 
 
 # Idempotency keys

@@ -64,7 +64,7 @@ async def test_end_of_a_superseded_run_keeps_the_chat_of_its_successor(redis: Re
     admission = Admission(redis, live_ttl=600)
     old, new = new_run("old", chat_id="chat"), new_run("new", chat_id="chat")
     await admission.admit(old, job_of(old), LimitSettings())
-    await admission.admit(new, job_of(new), LimitSettings(), supersede=True)
+    await admission.admit(new, job_of(new), LimitSettings(), when_busy="supersede")
 
     await end(redis, old.id, retention=0.2)
 

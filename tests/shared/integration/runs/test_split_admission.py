@@ -16,7 +16,7 @@ from shared.runs.admission import Admitted, Occupied
 from shared.runs.chat_index import ChatIndex
 from shared.runs.split_admission import SplitAdmission
 from shared.runs.store import RunStore
-from shared.settings import LimitSettings
+from shared.settings import LimitSettings, WhenBusy
 from shared.streams.event_stream import RedisEventStream
 from shared.streams.run_state import RunState
 from tests.support.fakes.runs import job_of, new_run
@@ -83,7 +83,8 @@ class SplitAdmissionHarness:
             queue or self.redis, self.runs, StreamMemory(no_nodes), live_ttl=TTL
         )
         limits = LimitSettings(live_runs=live_runs)
-        return await admission.admit(run, job_of(run), limits, supersede=supersede)
+        when_busy: WhenBusy = "supersede" if supersede else "reject"
+        return await admission.admit(run, job_of(run), limits, when_busy=when_busy)
 
 
 @pytest.fixture
@@ -116,13 +117,13 @@ async def test_lost_reply_leaves_a_run_that_can_be_taken_over(
     assert queued == (calls == 1)
     if queued:
         assert (await harness.stream.take_over("run-1")).attempt == 1
-    assert await harness.admit("run-1") == Admitted("run-1", None, None)
+    assert await harness.admit("run-1") == Admitted("run-1", (), None)
 
 
 async def test_crash_before_admission_leaves_the_chat_free(harness: SplitAdmissionHarness) -> None:
     await harness.runs.create(new_run("run-1", owner=OWNER, chat_id=CHAT))
 
-    assert await harness.admit("run-2") == Admitted("run-2", None, None)
+    assert await harness.admit("run-2") == Admitted("run-2", (), None)
     assert await harness.chats.newest_run(OWNER, CHAT) == "run-2"
 
 
@@ -132,7 +133,7 @@ async def test_takeover_reports_a_superseded_run_whose_stop_was_lost(
     await harness.admit("run-1")
     harness.runs.failing = {"request_stop"}
 
-    assert await harness.admit("run-2", supersede=True) == Admitted("run-2", "run-1", None)
+    assert await harness.admit("run-2", supersede=True) == Admitted("run-2", ("run-1",), None)
 
     assert (await harness.stream.take_over("run-2")).supersedes == "run-1"
 
@@ -153,7 +154,7 @@ async def test_repeated_admission_succeeds_after_the_job_ended(
     await harness.admit("run-1")
     await harness.queue.remove("run-1")
 
-    assert await harness.admit("run-1") == Admitted("run-1", None, None)
+    assert await harness.admit("run-1") == Admitted("run-1", (), None)
 
     assert not await harness.queue.queued("run-1")
 
@@ -175,7 +176,7 @@ async def test_ended_run_frees_its_slot_before_its_job_is_removed(
     await harness.admit("run-1", live_runs=1)
     await harness.logs.execute_command("HSET", keys.run("run-1"), "state", "succeeded")
 
-    assert await harness.admit("run-2", live_runs=1) == Admitted("run-2", None, None)
+    assert await harness.admit("run-2", live_runs=1) == Admitted("run-2", (), None)
 
 
 async def test_takeover_measures_the_wait_since_admission(harness: SplitAdmissionHarness) -> None:
