@@ -86,7 +86,7 @@ class Takeover(NamedTuple):
     #: The last offset in the stream.
     offset: int
     stop_requested: bool
-    #: Seconds since the run first started.
+    #: Seconds since the run first started, without those after the last event of crashed attempts.
     elapsed: float
     #: Numbers of earlier attempts that failed, and that were handed over.
     failures: int

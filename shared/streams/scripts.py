@@ -88,7 +88,9 @@ append_last_unpublished = redis_script(_TAIL, _APPEND, _REPLY, when_full=True)(_
 
 
 # Starts a new attempt. Returns nil if the run has ended or is unknown. A repeated call with the
-# same nonce starts no second attempt.
+# same nonce starts no second attempt. The time since the last write of a crashed attempt, which the
+# TTL shows, does not count as the run's: it is not known how long the run was without a worker, and
+# a clock that was set forward would end it.
 @redis_script(
     _TAIL,
     """
@@ -98,7 +100,8 @@ local _, offset = tail()
 local attempt = count('attempts')
 local now = now_ms()
 local now_text = string.format('%d', now)
-if redis.call('HGET', run, 'takeover_nonce') ~= nonce then
+local is_new = redis.call('HGET', run, 'takeover_nonce') ~= nonce
+if is_new then
   attempt = redis.call('HINCRBY', run, 'attempts', 1)
   redis.call('XADD', stream, attempt .. '-0', 'd', string.format('%d', offset))
   redis.call('HSET', run, 'state', 'running', 'takeover_nonce', nonce)
@@ -107,11 +110,15 @@ end
 local previous = redis.call('HMGET', run, 'end:' .. attempt - 1, 'worker:' .. attempt - 1)
 local crashed = attempt > 1 and not previous[1] and 1 or 0
 redis.call('HSETNX', run, 'started_at', now_text)
+local started = count('started_at')
+if is_new and crashed == 1 then
+  local unwritten = math.max(0, math.min(ttl_ms - redis.call('PTTL', run), now - started))
+  redis.call('HINCRBY', run, 'crashed_ms', unwritten)
+end
 redis.call('PEXPIRE', stream, ttl_ms)
 redis.call('PEXPIRE', run, ttl_ms)
-local started = count('started_at')
 local admitted = tonumber(redis.call('HGET', run, 'admitted_at') or started)
-return {attempt, offset, count('stop_requests'), now - started,
+return {attempt, offset, count('stop_requests'), math.max(0, now - started - count('crashed_ms')),
   count('failures'), count('handovers'), started - admitted,
   redis.call('HGET', run, 'queue'), redis.call('HGET', run, 'supersedes') or '',
   crashed, string.match(previous[2] or '', '^%S*'), admitted}

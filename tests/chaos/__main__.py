@@ -7,23 +7,34 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos.clock import fake_time_library
 from tests.chaos.experiment import ChaosPlan, ChaosResult, run_experiment
-from tests.chaos.faults import FaultKind
-from tests.chaos.report import render_page, render_text
+from tests.chaos.faults import CLUSTER_KINDS, SENTINEL_KINDS, SINGLE_KINDS, FaultKind
+from tests.chaos.report import kept_section, render_page, render_text
+from tests.chaos.storage import StorageKind
 from tests.support.isolation import Isolation
 from tests.support.processes import ROOT
+
+_SUPPORTED: dict[StorageKind, tuple[FaultKind, ...]] = {
+    "single": SINGLE_KINDS,
+    "sentinel": SENTINEL_KINDS,
+    "cluster": CLUSTER_KINDS,
+}
+_STORAGES = {
+    "sentinel": "Valkey with a replica, by Sentinel",
+    "cluster": "one Valkey for the queue, and a cluster with replicas for the streams",
+}
 
 
 def main() -> None:
     options = _options()
-    kinds = [kind for kind in FaultKind if not options.kinds or kind.name in options.kinds]
     plan = ChaosPlan(
         options.seed,
         options.faults,
-        kinds,
+        _kinds(options.storage, options.kinds),
         options.every,
         options.chats,
-        options.sentinel,
+        options.storage,
         options.confirm_replicas,
     )
     result = _run(plan)
@@ -32,7 +43,8 @@ def main() -> None:
         _write_logs(result, options.logs)
     if options.page:
         command = f"make chaos FAULTS={options.faults} SEED={options.seed}"
-        options.page.write_text(render_page(result, command, f"commit {_commit()}"))
+        page = render_page(result, command, f"commit {_commit()}")
+        options.page.write_text(page + kept_section(options.page))
     sys.exit(bool(result.violations))
 
 
@@ -43,13 +55,25 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults")
     parser.add_argument("--chats", type=int, default=8, help="chats at the same time")
     parser.add_argument("--kinds", nargs="*", help="names of FaultKind; all if omitted")
-    parser.add_argument(
-        "--sentinel", action="store_true", help="Valkey with a replica, by Sentinel"
-    )
+    parser.set_defaults(storage="single")
+    for storage, text in _STORAGES.items():
+        parser.add_argument(
+            f"--{storage}", dest="storage", action="store_const", const=storage, help=text
+        )
     parser.add_argument("--confirm-replicas", type=int, default=0)
     parser.add_argument("--page", type=Path, help="where to write the report")
     parser.add_argument("--logs", type=Path, help="folder for the output of the processes")
     return parser.parse_args()
+
+
+def _kinds(storage: StorageKind, names: list[str] | None) -> list[FaultKind]:
+    """Return the kinds with these names, or all that the storage and this machine support."""
+    if names:
+        return [FaultKind[name] for name in names]
+    if fake_time_library():
+        return list(_SUPPORTED[storage])
+    print("Clock jumps are left out: they need the Debian package faketime.", file=sys.stderr)
+    return [kind for kind in _SUPPORTED[storage] if not kind.needs_fake_clock]
 
 
 def _run(plan: ChaosPlan) -> ChaosResult:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos import counting_agent
+from tests.chaos.clock import FakeClock
+from tests.chaos.storage import Storage, StorageKind, open_storage
 from tests.support.fakes.packages import install
 from tests.support.fakes.proxy import Proxy
-from tests.support.processes import Api, ServerProcess, Valkey, Worker
-from tests.support.redis_sentinel import SentinelPair, open_sentinel_pair
+from tests.support.processes import Api, ServerProcess, Worker
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
@@ -23,13 +24,13 @@ EXIT_SECONDS = 30.0
 #: How long a model's stream may be silent.
 SILENCE_SECONDS = 2
 _RESTART_SECONDS = 0.5
-#: Long enough that a busy machine causes no failovers.
-_DOWN_AFTER_MS = 1000
 _SETTINGS = {
     "MAMBA_WORKER__DRAIN_SECONDS": str(DRAIN_SECONDS),
     # Faults are far more frequent than these budgets assume.
     "MAMBA_RUN__MAX_CRASHES": "1000",
     "MAMBA_RUN__MAX_RETRIES": "1000",
+    # A jump of Valkey's clock counts as a part of the run if a worker crashes later.
+    "MAMBA_RUN__TIMEOUT_SECONDS": "3600",
     "MAMBA_OPENAI__TIMEOUT_SECONDS": str(SILENCE_SECONDS),
     "MAMBA_OPENAI__FIRST_TOKEN_TIMEOUT_SECONDS": "3",
 }
@@ -42,6 +43,7 @@ class Member:
     name: str
     process: Api | Worker
     link: Proxy
+    clock: FakeClock | None = None
     #: Set while the supervisor must not restart the process.
     is_stopping: bool = False
     #: Whether a fault has ended the process since its last start.
@@ -95,7 +97,7 @@ class Member:
 
 @dataclass
 class ChaosDeployment:
-    valkey: Valkey | SentinelPair
+    storage: Storage
     upstream: Upstream
     model_link: Proxy
     apis: list[Member]
@@ -114,7 +116,7 @@ class ChaosDeployment:
     def logs(self) -> dict[str, str]:
         """The output of each process."""
         outputs = {member.name: member.process.output for member in self.members}
-        return {**outputs, "valkey": self.valkey.output}
+        return {**outputs, "valkey": self.storage.output}
 
 
 @asynccontextmanager
@@ -123,40 +125,55 @@ async def open_deployment(
     *,
     apis: int = 2,
     workers: int = 3,
-    sentinel: bool = False,
+    storage: StorageKind = "single",
     confirm_replicas: int = 0,
+    fake_clocks: bool = False,
 ) -> AsyncGenerator[ChaosDeployment]:
     """Start a deployment that keeps its data in `folder`.
 
-    With `sentinel`, a replica takes over when Valkey is killed, and no link to Valkey is a proxy.
+    With `fake_clocks`, each process and Valkey have a clock that a fault can set.
     """
+
+    def clock_of(name: str) -> FakeClock | None:
+        return FakeClock(folder / f"{name}.clock") if fake_clocks else None
+
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(Upstream())
         model_link = await stack.enter_async_context(Proxy(upstream.port))
-        opened = (
-            open_sentinel_pair(folder, down_after_ms=_DOWN_AFTER_MS)
-            if sentinel
-            else _open_valkey(folder)
-        )
-        valkey = await stack.enter_async_context(opened)
+        opened = open_storage(storage, folder, clock_of("valkey"))
+        redis = await stack.enter_async_context(opened)
         env = _environment(folder)
         if confirm_replicas:
             env["MAMBA_REDIS__CONFIRM_REPLICAS"] = str(confirm_replicas)
-        deployment = ChaosDeployment(valkey, upstream, model_link, [], [], folder / "effects")
+        deployment = ChaosDeployment(redis, upstream, model_link, [], [], folder / "effects")
         deployment.effects.touch()
-        for number in range(apis):
-            link = await stack.enter_async_context(Proxy(_port(valkey)))
-            process = Api(_url(valkey, link), env)
-            deployment.apis.append(Member(f"api {number + 1}", process, link))
-        for number in range(workers):
-            link = await stack.enter_async_context(Proxy(_port(valkey)))
-            process = Worker(_url(valkey, link), f"http://127.0.0.1:{model_link.port}/v1", env)
-            deployment.workers.append(Member(f"worker {number + 1}", process, link))
-        for member in deployment.members:
+        names = [f"api {n + 1}" for n in range(apis)] + [f"worker {n + 1}" for n in range(workers)]
+        for name in names:
+            link = await stack.enter_async_context(Proxy(redis.port))
+            member = _new_member(name, deployment, link, env, clock_of(name))
             member.process.start()
             stack.push_async_callback(_end, member.process)
         await asyncio.gather(*(member.process.ready() for member in deployment.members))
         yield deployment
+
+
+def _new_member(
+    name: str,
+    deployment: ChaosDeployment,
+    link: Proxy,
+    env: dict[str, str],
+    clock: FakeClock | None,
+) -> Member:
+    redis = deployment.storage.env(link)
+    env = {**env, **redis, **(clock.env if clock else {})}
+    if name.startswith("api"):
+        member = Member(name, Api(redis["MAMBA_REDIS__URL"], env), link, clock)
+        deployment.apis.append(member)
+    else:
+        model = f"http://127.0.0.1:{deployment.model_link.port}/v1"
+        member = Member(name, Worker(redis["MAMBA_REDIS__URL"], model, env), link, clock)
+        deployment.workers.append(member)
+    return member
 
 
 @asynccontextmanager
@@ -181,23 +198,6 @@ def _environment(folder: Path) -> dict[str, str]:
         counting_agent.EFFECTS: str(folder / "effects"),
         "PYTHONPATH": os.pathsep.join((str(site), os.environ.get("PYTHONPATH", ""))),
     }
-
-
-def _port(valkey: Valkey | SentinelPair) -> int:
-    return valkey.port if isinstance(valkey, Valkey) else valkey.primary.port
-
-
-def _url(valkey: Valkey | SentinelPair, link: Proxy) -> str:
-    return f"redis://127.0.0.1:{link.port}/0" if isinstance(valkey, Valkey) else valkey.url
-
-
-@asynccontextmanager
-async def _open_valkey(folder: Path) -> AsyncGenerator[Valkey]:
-    valkey = Valkey(data=folder).start()
-    try:
-        yield await valkey.ready()
-    finally:
-        await _end(valkey)
 
 
 async def _end(process: ServerProcess) -> None:

@@ -12,14 +12,16 @@ from pathlib import Path
 import httpx
 
 from shared.redis import keys
-from tests.chaos.chat import ChaosChat
 from tests.chaos.checks.checker import Checker
 from tests.chaos.checks.liveness import check_liveness
+from tests.chaos.checks.memory import watched_memory
 from tests.chaos.checks.violation import Violation
+from tests.chaos.clients.chat import ChaosChat
+from tests.chaos.clients.view import AnswerView
 from tests.chaos.deployment import ChaosDeployment, open_deployment, supervised
 from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
 from tests.chaos.injector import Injector
-from tests.chaos.view import AnswerView
+from tests.chaos.storage import StorageKind
 
 _LOAD_SECONDS = 5.0
 
@@ -28,13 +30,12 @@ _LOAD_SECONDS = 5.0
 class ChaosPlan:
     seed: int
     faults: int
-    kinds: Sequence[FaultKind] = tuple(FaultKind)
+    kinds: Sequence[FaultKind]
     #: Seconds between two faults, on average.
     every: float = 1.2
     #: Chats at the same time.
     chats: int = 8
-    #: Whether a kill of Valkey is a failover to a replica, by Sentinel.
-    sentinel: bool = False
+    storage: StorageKind = "single"
     #: The setting `redis.confirm_replicas`.
     confirm_replicas: int = 0
     #: Numbers of processes.
@@ -59,6 +60,8 @@ class ChaosResult:
     seconds: float = 0.0
     #: The machine's load average during the run, which includes other programs.
     load: float = 0.0
+    #: By how many MiB the memory of each kind of process has grown.
+    growth: dict[str, float] = field(default_factory=dict[str, float])
     logs: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -71,19 +74,24 @@ async def run_experiment(plan: ChaosPlan, folder: Path) -> ChaosResult:
             folder,
             apis=plan.apis,
             workers=plan.workers,
-            sentinel=plan.sentinel,
+            storage=plan.storage,
             confirm_replicas=plan.confirm_replicas,
+            fake_clocks=any(kind.needs_fake_clock for kind in plan.kinds),
         ) as deployment,
     ):
-        injector = Injector(deployment)
+        injector = Injector(deployment, http)
         loads: list[float] = []
-        async with supervised(deployment), sampled_load(loads):
+        async with (
+            supervised(deployment),
+            sampled_load(loads),
+            watched_memory(deployment) as memory,
+        ):
             chats = await _run_chats(plan, deployment, injector, http)
             liveness = await check_liveness(deployment, http)
         views = [view for chat in chats for view in chat.views]
         workers = await _workers_of_runs(deployment, views)
         checker = Checker(deployment, http, views, liveness.views)
-        violations = liveness.violations + await checker.violations()
+        violations = liveness.violations + await checker.violations() + memory.violations()
         members = deployment.members
         return ChaosResult(
             plan,
@@ -97,6 +105,7 @@ async def run_experiment(plan: ChaosPlan, folder: Path) -> ChaosResult:
             [seconds for m in members for seconds in m.exit_seconds],
             time.monotonic() - start,
             statistics.fmean(loads),
+            dict(memory.growth()),
             deployment.logs(),
         )
 
@@ -143,7 +152,7 @@ async def _workers_of_runs(
     deployment: ChaosDeployment, views: Sequence[AnswerView]
 ) -> dict[str, frozenset[str]]:
     """Read the process IDs of the workers that worked on each run."""
-    redis = deployment.valkey.client()
+    redis = deployment.storage.runs_client()
     found: dict[str, frozenset[str]] = {}
     try:
         for view in views:

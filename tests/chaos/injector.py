@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
+
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE
+from tests.chaos.clients.storm import connection_storm
+from tests.chaos.clients.view import AnswerView
 from tests.chaos.deployment import ChaosDeployment, Member
-from tests.chaos.faults import FaultKind, InjectedFault, PlannedFault
+from tests.chaos.faults import InjectedFault, PlannedFault
 from tests.support.fakes.proxy import Proxy
-from tests.support.processes import ServerProcess, Valkey
-from tests.support.redis_sentinel import SentinelPair
+from tests.support.processes import ServerProcess
 
 Json = dict[str, Any]
 
@@ -25,14 +28,20 @@ _MODEL_FAILURES: dict[str, Json] = {
     "error": {"status": 500},
 }
 _LATENCY_SECONDS = 0.1
+#: The shortest time between two jumps of Valkey's clock.
+_CLOCK_SECONDS = 4.0
 #: How long the choice of a victim may take.
 _LOOKUP_SECONDS = 0.3
 
 
 class Injector:
-    def __init__(self, deployment: ChaosDeployment) -> None:
+    def __init__(self, deployment: ChaosDeployment, http: httpx.AsyncClient) -> None:
         self._deployment = deployment
-        self._valkey = asyncio.Lock()
+        self._http = http
+        #: The answers of all clients, for those of a storm.
+        self.views: list[AnswerView] = []
+        #: Held while a fault of Redis is in progress.
+        self._redis = asyncio.Lock()
         self.injected: list[InjectedFault] = []
         #: Failures of model requests that the next questions use.
         self.model_failures: deque[tuple[InjectedFault, Json]] = deque()
@@ -62,7 +71,11 @@ class Injector:
                 await _break_link(system.model_link, fault, injected)
             case "redis":
                 self.injected.append(injected)
-                await self._break_valkey(fault, injected)
+                await self._break_redis(fault, injected)
+            case "client":
+                self.injected.append(injected)
+                await connection_storm(self._http, system.urls, self.views, fault.number)
+                injected.ended = time.monotonic()
             case "model":
                 self.injected.append(injected)
                 self.model_failures.append((injected, _MODEL_FAILURES[kind.action]))
@@ -70,7 +83,7 @@ class Injector:
     async def _busy_workers(self) -> list[Member]:
         """The workers that hold leases; all workers if none does, or while Valkey is away."""
         workers = self._deployment.workers
-        redis = self._deployment.valkey.client()
+        redis = self._deployment.storage.client()
         try:
             async with asyncio.timeout(_LOOKUP_SECONDS):
                 leases = await redis.execute_command("KEYS", keys.lease("*"))
@@ -97,22 +110,13 @@ class Injector:
         else:
             await _break_process(member, fault, injected)
 
-    async def _break_valkey(self, fault: PlannedFault, injected: InjectedFault) -> None:
-        valkey = self._deployment.valkey
-        async with self._valkey:
+    async def _break_redis(self, fault: PlannedFault, injected: InjectedFault) -> None:
+        async with self._redis:
             injected.started = time.monotonic()
-            if isinstance(valkey, SentinelPair):
-                await valkey.fail_over(lag=fault.seconds / 8)
-            elif fault.kind is FaultKind.REDIS_STOP:
-                await _pause(valkey, fault.seconds)
-            elif fault.kind is FaultKind.REDIS_FULL:
-                await _fill(valkey, fault.seconds)
-            else:
-                await valkey.kill()
-                await asyncio.sleep(fault.seconds / 4)
-                valkey.start()
-                await valkey.ready()
+            await self._deployment.storage.break_server(fault)
             injected.ended = time.monotonic()
+            if fault.kind.needs_fake_clock:  # a heartbeat must see each time before the next jump
+                await asyncio.sleep(_CLOCK_SECONDS)
 
 
 async def _break_process(member: Member, fault: PlannedFault, injected: InjectedFault) -> None:
@@ -121,6 +125,9 @@ async def _break_process(member: Member, fault: PlannedFault, injected: Injected
             await member.kill()
         case "term":
             await member.terminate()
+        case "clock":
+            assert member.clock is not None, "the deployment has no fake clocks"
+            member.clock.set(fault.clock_offset)
         case _:
             await _pause(member.process, fault.seconds)
             injected.ended = time.monotonic()
@@ -131,17 +138,6 @@ async def _pause(process: ServerProcess, seconds: float) -> None:
     child.send_signal(signal.SIGSTOP)
     await asyncio.sleep(seconds)
     child.send_signal(signal.SIGCONT)
-
-
-async def _fill(valkey: Valkey, seconds: float) -> None:
-    """Let the server behave as if its memory were used up."""
-    redis = valkey.client()
-    try:
-        for limit in (1, 0):
-            await redis.execute_command("CONFIG", "SET", "maxmemory", limit)
-            await asyncio.sleep(seconds if limit else 0)
-    finally:
-        await redis.aclose()
 
 
 async def _break_link(link: Proxy, fault: PlannedFault, injected: InjectedFault) -> None:

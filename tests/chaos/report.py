@@ -6,15 +6,17 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tests.chaos.checks.recovery import Stall, longest_silence, recoveries, stalls
 from tests.chaos.checks.violation import KINDS
+from tests.chaos.clients.view import AnswerView
 from tests.chaos.deployment import SILENCE_SECONDS
 from tests.chaos.experiment import ChaosResult
 from tests.chaos.faults import FaultKind
-from tests.chaos.view import AnswerView
 
 _SHOWN_STALLS = 12
+_KEPT_HEADING = "\n## Failovers\n"
 
 _PAGE = """# Chaos
 
@@ -82,6 +84,12 @@ def render_page(result: ChaosResult, command: str, version: str) -> str:
     )
 
 
+def kept_section(page: Path) -> str:
+    """Return the section of a page that is not generated, with the line before it."""
+    _, heading, rest = page.read_text().partition(_KEPT_HEADING) if page.exists() else ("",) * 3
+    return heading + rest
+
+
 def render_text(result: ChaosResult) -> str:
     lines = [*_summary(result, "this work tree"), *_recovery_rows(result), "Longest stalls:"]
     longest = stalls(result.faults, result.views, result.workers)[:_SHOWN_STALLS]
@@ -126,8 +134,15 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
         _responses(accepted),
         f"{calls} tool calls; {result.repeated_calls} repeated after a crash (same key)",
         f"longest pause in each answer: {silence}",
+        f"memory at the end, compared with warm processes: {_growth(result)}",
         f"processes that exited without a request: {ended}",
     ]
+
+
+def _growth(result: ChaosResult) -> str:
+    names = {"api": "API", "worker": "worker"}
+    grown = [f"{names[kind]} {size:+.0f} MiB" for kind, size in sorted(result.growth.items())]
+    return ", ".join(grown) or "unknown"
 
 
 def _responses(views: Sequence[AnswerView]) -> str:

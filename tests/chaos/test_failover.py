@@ -10,10 +10,10 @@ async def test_answers_survive_failovers_to_lagging_replicas(tmp_path: Path) -> 
     plan = ChaosPlan(
         seed=3,
         faults=2,
-        kinds=[FaultKind.REDIS_KILL],
+        kinds=[FaultKind.REDIS_FAILOVER],
         every=3.0,
         chats=4,
-        sentinel=True,
+        storage="sentinel",
         confirm_replicas=1,
         apis=1,
         workers=1,

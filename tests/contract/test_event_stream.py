@@ -1,12 +1,13 @@
 """Takeovers, appends and closures, which every event stream must handle alike."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from shared.errors import Fenced, StreamClosed, StreamGap
-from shared.streams.event_stream import Append, Closure, Entry, read_all
+from shared.streams.event_stream import Append, Closure, Entry, Takeover, read_all
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
@@ -398,8 +399,24 @@ async def test_elapsed_time_starts_at_the_first_takeover(harness: StreamHarness)
     started = await harness.run(run_id)
 
     async def elapsed() -> float:
+        await harness.runs.count_handover(run_id, (await harness.run(run_id)).attempts)
         return (await harness.stream.take_over(run_id)).elapsed
 
     assert first.elapsed < 1
     assert 0 < await until(elapsed) < 60
     assert (await harness.run(run_id)).started_at == started.started_at
+
+
+async def test_time_after_the_last_event_before_a_crash_is_not_elapsed(
+    harness: StreamHarness,
+) -> None:
+    run_id, _ = await harness.begin_run()
+    began = time.monotonic()
+
+    async def later_takeover() -> Takeover | None:
+        takeover = await harness.stream.take_over(run_id)
+        return takeover if time.monotonic() - began > 0.2 else None
+
+    takeover = await until(later_takeover)
+    assert takeover is not None
+    assert takeover.elapsed < 0.1

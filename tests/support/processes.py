@@ -20,6 +20,8 @@ from tests.support.forked_program import ForkedProgram
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
+#: Variables that take effect only in a process that is not forked from another one.
+_NEW_PROCESS_VARIABLES = {"PYTHONPROFILEIMPORTTIME", "LD_PRELOAD"}
 
 
 def free_port() -> int:
@@ -90,7 +92,13 @@ class ServerProcess:
 class Valkey(ServerProcess):
     """An empty server on a free port. With `data`, it persists every write in that folder."""
 
-    def __init__(self, *, data: Path | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        data: Path | None = None,
+        options: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         base = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
@@ -102,7 +110,7 @@ class Valkey(ServerProcess):
         server = os.environ.get("MAMBA_TEST_STORE") or valkey_binary()
         command = [server, *base, "--loglevel", "warning", *(keep if data else none)]
         self._base_command = (*command, *options)
-        super().__init__(*self._base_command)
+        super().__init__(*self._base_command, env=env)
 
     def start_as_replica_of(self, primary: "Valkey") -> Self:
         self._command = (*self._base_command, "--replicaof", "127.0.0.1", str(primary.port))
@@ -135,7 +143,7 @@ class MambaProcess(ServerProcess):
         self._arguments = arguments
 
     def start(self) -> Self:
-        if "PYTHONPROFILEIMPORTTIME" in self._env:  # takes effect in a new interpreter only
+        if not _NEW_PROCESS_VARIABLES.isdisjoint(self._env):
             return super().start()
         self._child = ForkedProgram(self._arguments, self._env, Path(self._output.name))
         return self

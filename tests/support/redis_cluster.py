@@ -97,6 +97,25 @@ class RedisCluster:
             if await node.ask("PTTL", name.decode()) == -1
         ]
 
+    async def fail_over(self, number: int, *, lag: float = 0.0) -> None:
+        """Kill a primary, and add it again as the replica of the new one, without its data.
+
+        The replica lacks what was written in the last `lag` seconds.
+        """
+        primary, replica = self.primaries[number], self.replicas[number]
+        await until(partial(_is_linked, replica), seconds=60)
+        await until(partial(is_in_sync, primary, replica), seconds=60)
+        if lag:
+            await primary.ask("ACL", "SETUSER", "default", "-psync", "-sync")
+            await primary.ask("CLIENT", "KILL", "TYPE", "REPLICA")
+            await asyncio.sleep(lag)
+        await primary.kill()
+        await until(partial(_is_primary, replica), seconds=60)
+        self.primaries[number], self.replicas[number] = replica, primary
+        primary.start()
+        await primary.ready()
+        await until(partial(_is_linked, primary), seconds=60)
+
     async def stop(self) -> None:
         for node in self.primaries + self.replicas:
             await node.kill()
@@ -199,6 +218,11 @@ async def _has_joined(node: ClusterNode, count: int) -> bool:
 async def _is_linked(replica: ClusterNode) -> bool:
     info: dict[str, Any] = await replica.ask("INFO", "replication")
     return info["role"] == "slave" and info["master_link_status"] == "up"
+
+
+async def _is_primary(node: ClusterNode) -> bool:
+    info: dict[str, Any] = await node.ask("INFO", "replication")
+    return info["role"] == "master"
 
 
 async def is_in_sync(primary: ClusterNode, replica: ClusterNode) -> bool:

@@ -10,17 +10,17 @@ import httpx
 
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.redis.cluster_client import ClusterClient
 from tests.chaos.checks.violation import Violation
+from tests.chaos.clients.question import ANSWER_CANARY, PROMPT_CANARY
+from tests.chaos.clients.view import AnswerView
 from tests.chaos.deployment import EXIT_SECONDS, ChaosDeployment
-from tests.chaos.question import ANSWER_CANARY, PROMPT_CANARY
-from tests.chaos.view import AnswerView
 from tests.support.sse_client import DONE, SseEvent, Stream, chunks, text
 from tests.support.upstream.conversation import text_of
 
 Json = dict[str, Any]
 
 _TERMINAL = ("finish", "abort", "error")
-_RUN = keys.run("").encode().rstrip(b"}")
 
 
 def check_view(view: AnswerView) -> Iterator[Violation]:
@@ -93,16 +93,16 @@ class Checker:
     async def violations(self) -> list[Violation]:
         for view in self._views:
             self._found += check_view(view)
-        redis = self._deployment.valkey.client()
+        runs = self._deployment.storage.runs_client()
         try:
             for view in self._accepted:
-                await self._check_run(redis, view)
+                await self._check_run(runs, view)
                 await self._check_history(view)
-            for view in {view.question.chat: view for view in self._accepted}.values():
-                await self._check_message(view)
-            await self._check_redis(redis)
         finally:
-            await redis.aclose()
+            await runs.aclose()
+        for view in {view.question.chat: view for view in self._accepted}.values():
+            await self._check_message(view)
+        await self._check_redis()
         self._check_effects()
         await self._check_exits()
         self._check_logs()
@@ -111,7 +111,7 @@ class Checker:
     def _add(self, kind: str, detail: str) -> None:
         self._found.append(Violation(kind, detail))
 
-    async def _check_run(self, redis: Redis, view: AnswerView) -> None:
+    async def _check_run(self, redis: Redis | ClusterClient, view: AnswerView) -> None:
         """Compare a view with the run's stream, and with its replay at each API process."""
         entries = await redis.execute_command("XRANGE", keys.stream(view.run_id), "-", "+")
         stored = [
@@ -148,22 +148,24 @@ class Checker:
         async with self._http.stream("GET", url, headers=headers) as response:
             return await Stream(response).rest() if response.status_code == 200 else []
 
-    async def _check_redis(self, redis: Redis) -> None:
+    async def _check_redis(self) -> None:
         """Each key must expire, and nothing of an ended run may remain in the queue."""
-        names: list[bytes] = await redis.execute_command("KEYS", "*")
-        for name in names:
-            if await redis.execute_command("PTTL", name) == -1:
-                self._add("redis", f"{name.decode()} has no TTL")
-            if name.startswith(keys.lease("").encode()):
+        for name in await self._deployment.storage.names_without_ttl():
+            self._add("redis", f"{name.decode()} has no TTL")
+        redis = self._deployment.storage.client()
+        try:
+            for name in await redis.execute_command("KEYS", keys.lease("*")):
                 self._add("redis", f"{name.decode()} is a lease of an ended run")
-        self._check_runs(names)
-        if waiting := await redis.execute_command("ZCARD", keys.QUEUE):
-            self._add("redis", f"{waiting} jobs remain in the queue")
+            if waiting := await redis.execute_command("ZCARD", keys.QUEUE):
+                self._add("redis", f"{waiting} jobs remain in the queue")
+        finally:
+            await redis.aclose()
+        self._check_runs(await self._deployment.storage.run_names())
 
     def _check_runs(self, names: Sequence[bytes]) -> None:
         """Each stored run must be one that a client has seen."""
         known = {keys.run(view.run_id) for view in (*self._accepted, *self._probes)}
-        found = {name.decode() for name in names if name.startswith(_RUN)}
+        found = {name.decode() for name in names}
         for name in found - known:
             if not name.endswith(":stream"):
                 self._add("doubled", f"{name} belongs to no client")

@@ -12,10 +12,10 @@ import httpx
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE
 from tests.chaos.checks.violation import Violation
-from tests.chaos.client import ChaosClient
+from tests.chaos.clients.client import ChaosClient
+from tests.chaos.clients.question import Question
+from tests.chaos.clients.view import AnswerView
 from tests.chaos.deployment import ChaosDeployment, Member
-from tests.chaos.question import Question
-from tests.chaos.view import AnswerView
 from tests.support.wait import until
 
 _READY_SECONDS = 60.0
@@ -64,7 +64,7 @@ async def _until_idle(deployment: ChaosDeployment) -> None:
     """Wait until no lease is held and each worker is registered."""
 
     async def is_idle() -> bool:
-        redis = deployment.valkey.client()
+        redis = deployment.storage.client()
         try:
             leases = await redis.execute_command("KEYS", keys.lease("*"))
             listed: list[bytes] = await redis.execute_command("ZRANGE", keys.WORKERS, 0, -1)

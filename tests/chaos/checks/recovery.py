@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tests.chaos.clients.view import AnswerView
 from tests.chaos.faults import FaultKind, InjectedFault
-from tests.chaos.view import AnswerView
 
 #: A pause between two events that is longer than this is an interruption.
 _INTERRUPTION_SECONDS = 1.0

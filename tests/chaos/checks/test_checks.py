@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.checks.checker import check_view
+from tests.chaos.checks.memory import MemoryWatch
 from tests.chaos.checks.recovery import recoveries
-from tests.chaos.faults import FaultKind, InjectedFault, plan_faults
-from tests.chaos.question import Question
-from tests.chaos.view import AnswerView
+from tests.chaos.clients.question import Question
+from tests.chaos.clients.view import AnswerView
+from tests.chaos.faults import SINGLE_KINDS, FaultKind, InjectedFault, plan_faults
+from tests.chaos.report import kept_section
 from tests.support.sse_client import DONE, SseEvent
 
 Json = dict[str, Any]
@@ -93,7 +96,34 @@ def test_schedule_is_determined_by_its_seed() -> None:
 
     assert planned == plan_faults(7, 60)
     assert planned != plan_faults(8, 60)
-    assert {fault.kind for fault in planned} == set(FaultKind)
+    assert {fault.kind for fault in planned} == set(SINGLE_KINDS)
+
+
+def test_every_second_round_of_faults_has_a_storm() -> None:
+    planned = plan_faults(7, 2 * len(SINGLE_KINDS))
+    times = {fault.kind: fault.at for fault in planned[len(SINGLE_KINDS) :]}
+
+    storm = [
+        times[kind]
+        for kind in (FaultKind.REDIS_KILL, FaultKind.WORKER_KILL, FaultKind.CLIENT_STORM)
+    ]
+    assert max(storm) - min(storm) < 1
+
+
+@pytest.mark.parametrize(("final", "found"), [(110.0, []), (150.0, ["memory"])])
+def test_memory_that_has_grown_is_found(final: float, found: list[str]) -> None:
+    watch = MemoryWatch(warm={"api": [90.0, 100.0]}, final={"api": [80.0, final]})
+
+    assert [violation.kind for violation in watch.violations()] == found
+
+
+def test_section_that_is_not_generated_is_kept(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    assert kept_section(page) == ""
+
+    page.write_text("# Chaos\n\n## Recovery\n\nOld.\n\n## Failovers\n\nKept.\n")
+
+    assert kept_section(page) == "\n## Failovers\n\nKept.\n"
 
 
 def test_recovery_counts_from_the_end_of_its_cause() -> None:

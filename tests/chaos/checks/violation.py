@@ -13,6 +13,7 @@ KINDS = {
     "tool": "a tool call took effect under two keys or when denied, or has a result but no effect",
     "redis": "a key has no TTL, or a lease or job of an ended run remains",
     "zombie": "a process is up but does no work, or does not end within 30 seconds of SIGTERM",
+    "memory": "idle processes have 32 MiB more than the largest one had after its first 10 seconds",
     "log": "a log contains text of a prompt or of an answer",
 }
 

@@ -1,4 +1,4 @@
-"""Jobs and leases are corrected after the clock of Redis was set back.
+"""Jobs and leases are corrected after the clock of Redis was set back, and runs do not age.
 
 A clock that is set back leaves all times in the future, so the tests write such times.
 """
@@ -11,6 +11,7 @@ from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
 from tests.support.fakes.workers import record
+from tests.support.stream_harness import LIVE_TTL, redis_harness
 
 SET_BACK_MS = 300_000
 LEASE_MS = 3000
@@ -105,3 +106,15 @@ async def test_correction_is_logged_with_its_size(redis: Redis) -> None:
     [entry] = logs
     assert entry["event"] == "redis.clock_set_back"
     assert entry["seconds"] == pytest.approx(SET_BACK_MS / 1000, abs=1)
+
+
+async def test_clock_that_was_set_forward_does_not_time_out_a_run(redis: Redis) -> None:
+    harness = redis_harness(redis)
+    run_id, _ = await harness.begin_run()
+    run = keys.run(run_id)
+    await redis.execute_command("HINCRBY", run, "started_at", -SET_BACK_MS)
+    await redis.execute_command("PEXPIRE", run, LIVE_TTL * 1000 - SET_BACK_MS)
+
+    takeovers = [await harness.stream.take_over(run_id) for _ in range(2)]
+
+    assert max(takeover.elapsed for takeover in takeovers) < 1

@@ -23,6 +23,9 @@ class MemoryEventStream:
         self.runs: dict[str, Run] = {}
         self.entries: dict[str, list[Entry]] = {}
         self._ended: set[tuple[str, int]] = set()
+        #: When each run was last written to, and how long it was not before crashes, in ms.
+        self._written: dict[str, int] = {}
+        self._crashed_ms: dict[str, int] = {}
 
     async def create(self, run: Run) -> None:
         self.runs[run.id] = run
@@ -50,15 +53,19 @@ class MemoryEventStream:
         started = run.started_at or now
         attempt = run.attempts + 1
         self._change(run_id, state=RunState.RUNNING, attempts=attempt, started_at=started)
+        crashed = attempt > 1 and (run_id, attempt - 1) not in self._ended
+        unwritten = now - self._written.get(run_id, now) if crashed else 0
+        self._crashed_ms[run_id] = self._crashed_ms.get(run_id, 0) + unwritten
+        self._written[run_id] = now
         return Takeover(
             attempt,
             offset=len(self.entries[run_id]),
             stop_requested=run.stop_requests > 0,
-            elapsed=(now - started) / 1000,
+            elapsed=(now - started - self._crashed_ms[run_id]) / 1000,
             failures=run.failures,
             handovers=run.handovers,
             queue=run.queue,
-            crashed=attempt > 1 and (run_id, attempt - 1) not in self._ended,
+            crashed=crashed,
             admitted_at=run.admitted_at,
         )
 
@@ -75,6 +82,7 @@ class MemoryEventStream:
         new = append.entries[len(log) + 1 - append.first :]
         if new and run.state.ended:
             return StreamClosed()
+        self._written[append.run_id] = _now_ms()
         log += [Entry(attempt, len(log) + i, data) for i, data in enumerate(new, start=1)]
         if new and (closure := append.closure):
             error = closure.error or run.error

@@ -123,6 +123,19 @@ async def test_queue_is_ordered_by_the_redis_clock(harness: AdmissionHarness) ->
     assert 0 <= score - (int(seconds) * 1000 + int(micros) // 1000) < 10_000
 
 
+async def test_runs_stay_in_order_when_the_clock_is_set_back(harness: AdmissionHarness) -> None:
+    await harness.admit("run-1", chat=CHAT)
+    await harness.end("run-1")
+    order = keys.chat_runs(OWNER, CHAT)
+    await harness.redis.execute_command("ZINCRBY", order, 300_000, "run-1")
+
+    for name in ("run-2", "run-3"):
+        await harness.admit(name, chat=CHAT)
+        await harness.end(name)
+
+    assert await harness.chats.runs(OWNER, CHAT) == ["run-3", "run-2", "run-1"]
+
+
 async def test_admission_reloads_a_script_that_the_server_lost(harness: AdmissionHarness) -> None:
     await harness.redis.execute_command("SCRIPT", "FLUSH")
 

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.chaos.clients.question import Question
 from tests.chaos.faults import InjectedFault
-from tests.chaos.question import Question
 from tests.support.sse_client import DONE, SseEvent, chunks, text
 
 Json = dict[str, Any]

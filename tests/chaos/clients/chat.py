@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.client import PATIENCE_SECONDS, ChaosClient
+from tests.chaos.clients.client import PATIENCE_SECONDS, ChaosClient
+from tests.chaos.clients.question import Question, ResponseKind
+from tests.chaos.clients.view import AnswerView
 from tests.chaos.deployment import ChaosDeployment
 from tests.chaos.injector import Injector
-from tests.chaos.question import Question, ResponseKind
-from tests.chaos.view import AnswerView
 from tests.support.wait import until
 
 Json = dict[str, Any]
@@ -105,15 +105,19 @@ class ChaosChat:
         delay = rng.uniform(0.01, 0.04)
         question = Question(self._name, len(self.views), words, delay, failures, response)
         view = AnswerView(question, supersedes, history=history, model_fault=fault)
-        self.views.append(view)
+        self._add(view)
         await self._deployment.upstream.script(question.model, question.script(), failures)
         return view
 
     def _continuing_view(self, view: AnswerView) -> AnswerView:
         """Return the view of the run that the client's response to the tool call starts."""
         new = AnswerView(view.question, continues=view, history=view.history)
-        self.views.append(new)
+        self._add(new)
         return new
+
+    def _add(self, view: AnswerView) -> None:
+        self.views.append(view)
+        self._injector.views.append(view)
 
     def _client(self) -> ChaosClient:
         return ChaosClient(self._http, self._deployment.urls, self._rng)

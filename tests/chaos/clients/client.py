@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import httpx
 
-from tests.chaos.view import AnswerView
+from tests.chaos.clients.view import AnswerView
 from tests.support.sse_client import Stream
 
 Json = dict[str, Any]

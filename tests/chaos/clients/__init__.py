@@ -1,0 +1,1 @@
+"""The clients of the chaos suite, what they ask, and what they have received."""
