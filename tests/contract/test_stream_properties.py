@@ -76,7 +76,7 @@ class Writer:
         except StreamClosed as error:
             return type(error)
         self.attempt, self.next = takeover.attempt, takeover.offset + 1
-        return takeover._replace(elapsed=0, waited=0)
+        return takeover._replace(elapsed=0, waited=0, admitted_at=0)
 
     def _appends(self, move: Move, run_id: str) -> list[Append]:
         first, size = self.next, move.size
