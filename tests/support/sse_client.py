@@ -179,7 +179,8 @@ def chunks(events: Iterable[SseEvent]) -> list[Json]:
 
 
 def types(events: Iterable[SseEvent]) -> list[str]:
-    return [chunk["type"] for chunk in chunks(events)]
+    """Return the types of the chunks, without the metadata before `abort` and `error`."""
+    return [chunk["type"] for chunk in chunks(events) if chunk["type"] != "message-metadata"]
 
 
 def text(events: Iterable[SseEvent]) -> str:
@@ -206,7 +207,7 @@ def check_whole(events: list[SseEvent], *, ending: str = "finish") -> None:
     """Check every rule of the AI SDK for a complete answer."""
     assert [event.offset for event in events] == list(range(1, len(events) + 1))
     assert events[-1].data == DONE
-    kinds = types(events)
+    kinds = [chunk["type"] for chunk in chunks(events)]
     assert len(kinds) == len(events) - 1
     assert kinds[0] == "start"
     assert kinds.count("start") == 1

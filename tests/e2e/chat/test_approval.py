@@ -79,7 +79,8 @@ async def test_approval_runs_the_call_and_continues_the_answer(
 ) -> None:
     page = await send_with_calls(system, ai, name, version, call("c1", name))
     assert (states(page), system.deleted(name)) == (["approval-requested"], [])
-    assert page.chunks[0][-1] == {"type": "finish", "finishReason": "tool-calls"}
+    finish = page.chunks[0][-1]
+    assert (finish["type"], finish["finishReason"]) == ("finish", "tool-calls")
 
     done = await send_responses(system, ai, name, version, page, {"c1": {"approved": True}})
 
