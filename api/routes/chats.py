@@ -179,12 +179,16 @@ async def follow_chat(
     stream_format: RequestedFormat,
     chat_id: ChatId,
     last_event_id: LastEventId = None,
+    live: Annotated[  # noqa: FBT002  (a query parameter)
+        bool, Query(description="Whether to follow only a live run: 204 if it has ended")
+    ] = False,
 ) -> Response:
     """Follow a run of the chat: the one that the cursor names, else the live or newest one."""
     check_id("chat_id", chat_id, process.settings.limits)
     cursor = read_last_event_id(last_event_id)
     run = await process.lookup.find(caller, chat_id, cursor)
-    if run is None or await process.lookup.is_over(run, cursor):
+    is_ended = live and run is not None and run.state.ended
+    if run is None or is_ended or await process.lookup.is_over(run, cursor):
         return Response(status_code=204)
     return await process.relays.create(run, stream_format, cursor, rebuild=cursor is None)
 

@@ -7,14 +7,18 @@ must follow it, because results of their tool calls would otherwise have no call
 from collections.abc import Iterable
 from itertools import chain
 
+from pydantic_core import to_json
+
 from shared.streams.event_stream import Entry, EventStream, read_many
-from shared.streams.events import DONE
+from shared.streams.events import DONE, ToolInputAvailable, ToolInputDelta, decode
 
 #: Events of a run that are not parts of the message.
 _RUN_EVENTS = tuple(
     b'{"type":"%b"' % kind
     for kind in (b"start", b"message-metadata", b"finish", b"abort", b"error", b"data-error")
 )
+_INPUT_DELTA = b'{"type":"tool-input-delta"'
+_INPUT_AVAILABLE = b'{"type":"tool-input-available"'
 _START_STEP = b'{"type":"start-step"'
 
 
@@ -27,6 +31,30 @@ async def read_runs(stream: EventStream, run_ids: Iterable[str]) -> list[Entry] 
 def message_parts(entries: Iterable[Entry]) -> list[Entry]:
     """Return the entries that are parts of the message."""
     return [e for e in entries if e.data != DONE and not e.data.startswith(_RUN_EVENTS)]
+
+
+def without_execution(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries of earlier runs whose calls no client executes again.
+
+    All calls of earlier runs have responses. At `tool-input-available`, an AI SDK client calls
+    `onToolCall`, so the complete arguments are replayed as streamed ones. Calls with provider
+    metadata keep that event: later requests need the metadata, and no other event carries it.
+    """
+    return [shown for entry in entries if (shown := _without_execution(entry)) is not None]
+
+
+def _without_execution(entry: Entry) -> Entry | None:
+    if entry.data.startswith(_INPUT_DELTA):
+        return None
+    if not entry.data.startswith(_INPUT_AVAILABLE):
+        return entry
+    match decode(entry.data):
+        case ToolInputAvailable(provider_metadata=None) as call:
+            text = to_json(call.input).decode()
+            delta = ToolInputDelta(tool_call_id=call.tool_call_id, input_text_delta=text)
+            return entry._replace(data=delta.encode())
+        case _:
+            return entry
 
 
 class TruncatedReplay:

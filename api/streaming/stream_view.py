@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from api.streaming.message_replay import TruncatedReplay, message_parts
+from api.streaming.message_replay import TruncatedReplay, message_parts, without_execution
 from api.streaming.stream_format import UI_MESSAGE, StreamFormat
 from shared.streams.event_stream import START, Cursor, Entry
 
@@ -64,7 +64,8 @@ class StreamView:
 
         The converter processes them even without a replay: it tracks their tool calls.
         """
-        parts = self.convert(message_parts(entries))
+        parts = message_parts(entries)
+        parts = self._converter(parts) if self._converter else without_execution(parts)
         if not self.rebuild:
             return []
         runs = self._earlier_runs

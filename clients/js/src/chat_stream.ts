@@ -61,6 +61,9 @@ export class ChatStream {
         break;
       case 'tool-input-available':
       case 'tool-input-error':
+      case 'tool-output-available':
+      case 'tool-output-error':
+      case 'tool-output-denied':
         this.#openInputs.delete(call);
         break;
       case 'data-error':

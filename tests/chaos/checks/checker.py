@@ -66,7 +66,7 @@ def _check_continuation(view: AnswerView, name: str) -> Iterator[Violation]:
 
 def _has_parts(events: Sequence[SseEvent], continued: AnswerView) -> bool:
     """Return whether events contain the text and the tool call of a continued run."""
-    calls = [c["toolCallId"] for c in chunks(events) if c["type"] == "tool-input-available"]
+    calls = [c["toolCallId"] for c in chunks(events) if c["type"] == "tool-input-start"]
     return text(events) == continued.text and calls == [continued.question.call_id]
 
 

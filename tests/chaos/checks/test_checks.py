@@ -70,7 +70,7 @@ def test_events_out_of_order_are_found() -> None:
 
 def test_reload_without_parts_of_the_message_is_found() -> None:
     question = Question("chat-1", 0, (1, 3), 0.0, response="approve")
-    call: Json = {"type": "tool-input-available", "toolCallId": question.call_id}
+    call: Json = {"type": "tool-input-start", "toolCallId": question.call_id}
     start, word = {"type": "start", "messageId": "m"}, {"type": "text-delta", "delta": "c1q0w0 "}
     earlier = AnswerView(question, run_id="one")
     for offset, chunk in enumerate((start, word, call), start=1):

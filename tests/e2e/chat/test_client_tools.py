@@ -154,6 +154,9 @@ async def test_reloaded_page_shows_the_whole_message(
     )
 
     assert (reloaded.status, reloaded.error) == ("ready", None)
+    # This event makes the SDK call `onToolCall`.
+    executed = "tool-input-available" in [chunk["type"] for chunk in reloaded.chunks[0]]
+    assert executed == (not answered)
     assert without_provider_state(reloaded.messages[1:]) == without_provider_state(
         page.messages[1:]
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from tests.support.sse_client import DONE, SseClient, check_whole, error_detail, text, types
@@ -128,3 +129,21 @@ async def test_disconnected_client_leaves_no_resources(
             return not await redis.execute_command("PUBSUB", "CHANNELS", "mamba:run:*")
 
     await until(no_subscribers)
+
+
+async def test_live_follow_of_an_ended_run_returns_204(
+    system: System, sse: SseClient, name: str
+) -> None:
+    await system.upstream.script(name, [[{"text": ["Hello"]}, {"wait": True}]])
+    url = f"{system.other_chat}/{name}/stream?live=true"
+
+    async with httpx.AsyncClient() as http:
+        async with sse.ask(system.chat, name, model=name) as stream:
+            await stream.until("text-delta")
+            async with http.stream("GET", url) as live:
+                assert live.status_code == 200
+            await system.upstream.release(name)
+            await stream.rest()
+        ended = await http.get(url)
+
+    assert (ended.status_code, ended.content) == (204, b"")
