@@ -43,6 +43,7 @@ from shared.telemetry import logs
 from shared.telemetry.metrics import MODEL_LABELS, set_process_info
 from shared.telemetry.tracing import active, tracing
 from shared.waiting import wait_briefly
+from shared.webhooks.store import WebhookStore
 from worker.agents.catalog_publisher import AgentCatalogPublisher
 from worker.agents.registry import AgentRegistry
 from worker.exit_deadline import ExitDeadline
@@ -60,6 +61,7 @@ from worker.queue.command_listener import CommandListener
 from worker.queue.lease_worker import LeaseWorker
 from worker.telemetry.metrics import DRAINING, RUNNING, SLOTS
 from worker.telemetry.metrics_port import serve_metrics
+from worker.webhooks.delivery import WebhookDelivery
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
@@ -152,6 +154,9 @@ async def _compose(
     chats = await _chat_runner(live, stores, running, agents, worker_id, stack)
     titles = TitleRunner(TitleStore(redis), models, running, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
+    await stack.enter_async_context(
+        WebhookDelivery(WebhookStore(redis), stores.runs, stores.stream, live)
+    )
     listener = await stack.enter_async_context(CommandListener(stores.runs, running, stop.set))
     subscriber.add(keys.worker_commands(worker_id), listener)
     worker = LeaseWorker(

@@ -183,6 +183,7 @@ class ChatService:
                 when_busy=when_busy,
                 max_waiting=settings.chat.max_waiting,
                 idempotency=idempotency,
+                webhooks=bool(settings.webhooks),
             )
             if isinstance(outcome, Admitted):
                 return outcome

@@ -37,6 +37,12 @@ SAMPLE_COUNTERS = "mamba:samples:counters"
 ENDED_RUNS = "mamba:ended"
 #: List: the ids of failed runs, newest first.
 FAILED_RUNS = "mamba:failed"
+#: Sorted set: the ids of runs that webhooks will report, by when their state is checked next.
+WEBHOOK_RUNS = "mamba:webhooks"
+#: Hash: the bytes that each undelivered webhook occupies, and their total.
+WEBHOOK_BYTES = "mamba:webhooks:bytes"
+#: Sorted set: the ids of the runs of this hash, by expiry.
+WEBHOOK_STORED = "mamba:webhooks:stored"
 
 
 def run(run_id: str) -> str:
@@ -120,6 +126,21 @@ def queue(name: str) -> str:
 def queue_name(key: str) -> str:
     """The name of the queue with this key."""
     return MAIN_QUEUE if key == QUEUE else key.removeprefix(f"{QUEUE}s:")
+
+
+def webhook(run_id: str) -> str:
+    """Hash: the webhook of an ended run, and the state of its delivery to each destination."""
+    return f"mamba:webhooks:run:{run_id}"
+
+
+def webhook_due(destination: str) -> str:
+    """Sorted set: the ids of runs, by when their webhook is sent to the destination next."""
+    return f"mamba:webhooks:due:{destination}"
+
+
+def webhook_failed(destination: str) -> str:
+    """Sorted set: the ids of runs whose webhook was given up, by that time."""
+    return f"mamba:webhooks:failed:{destination}"
 
 
 def title(title_id: str) -> str:

@@ -38,6 +38,10 @@ from shared.settings import LimitSettings, WhenBusy
 #: wait until they have ended, so this is how long the new answer waits if the process dies.
 SUPERSEDE_SECONDS = 1.0
 
+#: How often the state of a run is checked that webhooks will report. The process that ends the run
+#: makes it due at once, so the checks are only for the case that this process crashes.
+WEBHOOK_CHECK_MS = 30_000
+
 #: Bounds of `Retry-After` under overload, in seconds.
 _MIN_RETRY_AFTER, _MAX_RETRY_AFTER = 1.0, 30.0
 #: The longest `Retry-After` until stored answers expire. A live run may end before that.
@@ -100,8 +104,11 @@ class Admission:
         when_busy: WhenBusy = "reject",
         max_waiting: int = 1,
         idempotency: Idempotency | None = None,
+        webhooks: bool = False,
     ) -> Admitted | Occupied | NotNewest:
         """Admit a run. Extends the retention of the continued runs to that of the new run.
+
+        With `webhooks`, its end will be reported.
 
         Raises:
             RateLimited: if the owner has started too many runs.
@@ -126,6 +133,7 @@ class Admission:
             live_runs=keys.live_runs(run.owner),
             owner_bytes=keys.owner_bytes(run.owner),
             owner_stored=keys.owner_stored(run.owner),
+            webhook_runs=keys.WEBHOOK_RUNS,
             idempotency=keys.idempotency(run.owner, idempotency.key) if idempotency else None,
             run_id=run.id,
             queue_name=run.queue,
@@ -143,6 +151,7 @@ class Admission:
             max_owner_bytes=limits.owner_bytes,
             run_bytes=len(payload) + RUN_BYTES,
             max_memory_share=limits.redis_memory,
+            webhook_check_ms=WEBHOOK_CHECK_MS if webhooks else 0,
         )
         return _outcome(await self._run_script(run, parameters), limits)
 

@@ -35,6 +35,7 @@ class AdmissionParameters(TypedDict):
     live_runs: Key
     owner_bytes: Key
     owner_stored: Key
+    webhook_runs: Key
     idempotency: OptionalKey
     run_id: str
     queue_name: str
@@ -59,6 +60,8 @@ class AdmissionParameters(TypedDict):
     run_bytes: int
     #: Share of the server's memory limit; 0: no limit.
     max_memory_share: float
+    #: When to check whether the run has ended, to report it; 0: it is not reported.
+    webhook_check_ms: int
 
 
 _STATE = """
@@ -207,6 +210,12 @@ local function admit()
       redis.call('ZADD', owner_stored, 'XX', now + ttl_ms, id)
     end
     expire_with_runs(owner_bytes, owner_stored, now)
+  end
+  if webhook_check_ms > 0 then
+    redis.call('ZADD', webhook_runs, now + webhook_check_ms, run_id)
+    if redis.call('PTTL', webhook_runs) < ttl_ms then
+      redis.call('PEXPIRE', webhook_runs, ttl_ms)
+    end
   end
   if interval > 0 then spent = take(rate, now_micros, interval, spent) end
   if idempotency then

@@ -37,7 +37,10 @@ class ChatIndex:
         return [entry.decode().partition(" ")[0] for entry in entries]
 
     async def remove(self, owner: str, chat_id: str, run_ids: Iterable[str]) -> None:
-        """Remove runs from the index, from the lists of ended runs, and from the owner's bytes."""
+        """Remove runs from the index, from the lists of ended runs, and from the owner's bytes.
+
+        Their webhooks are no longer sent.
+        """
         await _remove(
             self._redis,
             chat=keys.chat(owner, chat_id),
@@ -46,6 +49,10 @@ class ChatIndex:
             failed_runs=keys.FAILED_RUNS,
             owner_bytes=keys.owner_bytes(owner),
             owner_stored=keys.owner_stored(owner),
+            webhook_runs=keys.WEBHOOK_RUNS,
+            webhook_bytes=keys.WEBHOOK_BYTES,
+            webhook_stored=keys.WEBHOOK_STORED,
+            webhook_pattern=keys.webhook("%s"),
             run_ids=[*run_ids],
         )
 
@@ -60,6 +67,11 @@ for _, id in ipairs(run_ids) do
   redis.call('ZREM', chat_runs, id)
   redis.call('ZREM', ended_runs, id)
   redis.call('LREM', failed_runs, 0, id)
+  redis.call('ZREM', webhook_runs, id)
+  redis.call('DEL', string.format(webhook_pattern, id))
+  if redis.call('HEXISTS', webhook_bytes, id) == 1 then
+    set_bytes(webhook_bytes, webhook_stored, id, 0)
+  end
   if redis.call('HEXISTS', owner_bytes, id) == 1 then
     set_bytes(owner_bytes, owner_stored, id, 0)
     expire_with_runs(owner_bytes, owner_stored, now_ms())
@@ -75,5 +87,9 @@ def _remove(
     failed_runs: Key,
     owner_bytes: Key,
     owner_stored: Key,
+    webhook_runs: Key,
+    webhook_bytes: Key,
+    webhook_stored: Key,
+    webhook_pattern: str,
     run_ids: Arguments,
 ) -> None: ...

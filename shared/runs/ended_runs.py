@@ -19,7 +19,10 @@ class EndedRuns:
         self._retention_ms = max(1, int(retention * 1000))
 
     async def add(self, run_id: str, *, failed: bool, stored: StoredRun | None = None) -> None:
-        """Add a run, and count what it occupies. Best effort: it has already ended."""
+        """Add a run, count what it occupies, and make its webhook due.
+
+        Best effort: it has already ended.
+        """
         owner = stored.owner if stored else ""
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             await _add(
@@ -31,6 +34,7 @@ class EndedRuns:
                 max_failed=_MAX_FAILED,
                 owner_bytes=keys.owner_bytes(owner),
                 owner_stored=keys.owner_stored(owner),
+                webhook_runs=keys.WEBHOOK_RUNS,
                 run_bytes=RUN_BYTES + stored.stream_bytes if stored else 0,
                 ttl_ms=self._retention_ms,
             )
@@ -49,7 +53,8 @@ class EndedRuns:
         return [run_id.decode(errors="replace") for run_id in ids]
 
 
-# Only runs that admission has counted are counted again.
+# Only runs that admission has counted are counted again, and only those are reported by webhooks
+# that admission has added.
 @redis_script(
     OWNER_BYTES,
     """
@@ -57,6 +62,7 @@ local now = now_ms()
 redis.call('ZADD', ended_runs, now, run_id)
 redis.call('ZREMRANGEBYSCORE', ended_runs, '-inf', now - ttl_ms)
 redis.call('PEXPIRE', ended_runs, ttl_ms)
+redis.call('ZADD', webhook_runs, 'XX', now, run_id)
 if run_bytes > 0 and redis.call('HEXISTS', owner_bytes, run_id) == 1 then
   set_bytes(owner_bytes, owner_stored, run_id, run_bytes, now + ttl_ms)
   expire_with_runs(owner_bytes, owner_stored, now)
@@ -74,6 +80,7 @@ def _add(
     failed_runs: Key,
     owner_bytes: Key,
     owner_stored: Key,
+    webhook_runs: Key,
     run_id: str,
     failed: int,
     max_failed: int,

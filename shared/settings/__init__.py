@@ -25,6 +25,7 @@ from shared.settings.sections.redis import RedisSettings
 from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
 from shared.settings.sections.server import LimitSettings, ServerSettings
+from shared.settings.sections.webhooks import WebhookSettings
 
 __all__ = [
     "AgentSettings",
@@ -47,6 +48,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "TitleSettings",
+    "WebhookSettings",
     "WhenBusy",
     "WorkerSettings",
     "load_settings",

@@ -27,6 +27,7 @@ from shared.settings.sections.redis import RedisSettings
 from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
 from shared.settings.sections.server import LimitSettings, ServerSettings
+from shared.settings.sections.webhooks import WebhookName, WebhookSettings
 from shared.settings.source import (
     SettingsProblem,
     SettingsSource,
@@ -57,6 +58,9 @@ class Settings(Section):
     health: HealthSettings = HealthSettings()
     title: TitleSettings = TitleSettings()
     research: ResearchSettings = ResearchSettings()
+    webhooks: dict[WebhookName, WebhookSettings] = Field(
+        default={}, description="Destinations of webhooks, by name"
+    )
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
 

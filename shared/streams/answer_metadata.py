@@ -44,7 +44,7 @@ def start_event(
 ) -> Start:
     """Return the first event of a run, admitted at `created_at` (Unix milliseconds)."""
     cleared: dict[str, Any] = dict.fromkeys(_END_FIELDS) if continues else {}
-    fields = {"runId": run_id, "model": model, "createdAt": _iso(created_at), **cleared}
+    fields = {"runId": run_id, "model": model, "createdAt": iso_time(created_at), **cleared}
     return Start(message_id=message_id, message_metadata={KEY: fields})
 
 
@@ -53,7 +53,7 @@ def end_events(ending: Sequence[StreamEvent], end: AnswerEnd, *, first: int) -> 
     *earlier, terminal = ending
     in_finish = isinstance(terminal, Finish)
     fields = {
-        "finishedAt": _iso(time.time_ns() // 1_000_000),
+        "finishedAt": iso_time(time.time_ns() // 1_000_000),
         "stopped": isinstance(terminal, Abort),
         "events": first + len(earlier) + (0 if in_finish else 1),
         **end.fields(),
@@ -64,6 +64,7 @@ def end_events(ending: Sequence[StreamEvent], end: AnswerEnd, *, first: int) -> 
     return [*earlier, MessageMetadata(message_metadata=metadata), terminal]
 
 
-def _iso(milliseconds: int) -> str:
+def iso_time(milliseconds: int) -> str:
+    """Return Unix milliseconds as ISO 8601 in UTC."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return f"{moment.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"

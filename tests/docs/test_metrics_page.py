@@ -38,7 +38,8 @@ def test_labels_contain_no_ids_or_owners() -> None:
     labels = {label for _, names in defined_metrics().values() for label in names}
 
     allowed = {"agent", "model", "outcome", "code", "reason", "method", "route", "status"}
-    assert labels <= allowed | {"kind", "queue", "state", "provider", "version", "node", "task"}
+    allowed |= {"kind", "queue", "state", "provider", "version", "node", "task", "destination"}
+    assert labels <= allowed
 
 
 def test_unknown_label_value_becomes_other() -> None:

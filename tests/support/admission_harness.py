@@ -54,6 +54,7 @@ class AdmissionHarness:
         max_waiting: int = 3,
         idempotency: Idempotency | None = None,
         continues: tuple[str, ...] = (),
+        webhooks: bool = False,
         **limits: Unpack[HarnessLimits],
     ) -> Admitted | Occupied | NotNewest:
         run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
@@ -65,6 +66,7 @@ class AdmissionHarness:
             when_busy="supersede" if supersede else "queue" if queue else "reject",
             max_waiting=max_waiting,
             idempotency=idempotency,
+            webhooks=webhooks,
         )
 
     async def end(self, name: str) -> None:

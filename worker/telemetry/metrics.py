@@ -40,6 +40,12 @@ APPEND_SECONDS = Histogram(
     "Duration of a group commit: one round trip to Redis.",
     buckets=LATENCY_BUCKETS,
 )
+WEBHOOK_ATTEMPTS = Counter(
+    "mamba_webhook_attempts", "Requests of webhooks, by outcome.", ("destination", "outcome")
+)
+WEBHOOKS_LOST = Counter(
+    "mamba_webhooks_lost", "Webhooks not sent because their run was erased or had expired."
+)
 RUNNING = Gauge("mamba_worker_runs", "Runs in progress on this worker.")
 SLOTS = Gauge("mamba_worker_slots", "Maximum number of concurrent runs on this worker.")
 DRAINING = Gauge("mamba_worker_draining", "1 while this worker drains and takes no new jobs.")
