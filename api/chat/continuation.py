@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from api.chat.message import SubmittedToolResponse
 from api.chat.request import ChatRequest
-from api.streaming.message_replay import read_runs
 from shared.errors import InvalidRequest, ToolCallNotPending, ToolCallsExpired
 from shared.limits.rate_limit import RunRate
 from shared.runs.chat_index import ChatIndex
@@ -18,9 +17,10 @@ from shared.runs.finalize import NEVER_STARTED_CODES
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 from shared.streams.event_stream import EventStream
+from shared.streams.page_reader import read_pages
 from shared.streams.run_state import RunState
 from shared.streams.tool_responses import ToolResponse
-from shared.streams.transcript import Transcript, TranscriptToolCall, fold
+from shared.streams.transcript import Transcript, TranscriptToolCall
 
 
 class Continuation(NamedTuple):
@@ -69,17 +69,25 @@ class ContinuationResolver:
         run = await self._runs.get(run_id) if run_id else None
         if not from_client and (run is None or run.message_id != chat.continued_message_id):
             return None
-        entries = []
+        transcript = Transcript()
         if run is not None and _may_continue(run):
             await self._rate.check(owner)
-            entries = await read_runs(self._stream, (*run.continues, run.id))
-        if run is None or entries is None:
+            transcript = await self._read_message(run)
+        if run is None or transcript is None:
             return _raise_if_any(from_client, ToolCallsExpired)
-        transcript = await fold(entries)
         if not transcript.pending:
             return _raise_if_any(from_client, ToolCallNotPending)
         responses = _match_pending_calls(transcript, submitted, chat.messages[-1].path)
         return Continuation(run, responses, len(transcript.steps))
+
+    async def _read_message(self, run: Run) -> Transcript | None:
+        """Return the transcript of the run's message; None if a part is no longer stored."""
+        transcript = Transcript()
+        for run_id in (*run.continues, run.id):
+            if not await read_pages(self._stream, run_id, transcript.extend):
+                return None
+        transcript.join_deltas()
+        return transcript
 
 
 def _may_continue(run: Run) -> bool:

@@ -5,11 +5,10 @@ must follow it, because results of their tool calls would otherwise have no call
 """
 
 from collections.abc import Iterable
-from itertools import chain
 
 from pydantic_core import to_json
 
-from shared.streams.event_stream import Entry, EventStream, read_many
+from shared.streams.event_stream import Entry
 from shared.streams.events import DONE, ToolInputAvailable, ToolInputDelta, decode
 
 #: Events of a run that are not parts of the message.
@@ -20,12 +19,6 @@ _RUN_EVENTS = tuple(
 _INPUT_DELTA = b'{"type":"tool-input-delta"'
 _INPUT_AVAILABLE = b'{"type":"tool-input-available"'
 _START_STEP = b'{"type":"start-step"'
-
-
-async def read_runs(stream: EventStream, run_ids: Iterable[str]) -> list[Entry] | None:
-    """Return the entries of several runs; None if the stream of one is no longer stored."""
-    runs = await read_many(stream, run_ids)
-    return [*chain.from_iterable(runs)] if all(runs) else None
 
 
 def message_parts(entries: Iterable[Entry]) -> list[Entry]:

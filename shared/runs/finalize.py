@@ -13,10 +13,10 @@ from shared.runs.ended_runs import EndedRuns
 from shared.runs.failure_meanings import MEANINGS
 from shared.runs.run import Run
 from shared.streams.answer_metadata import AnswerEnd, end_events, start_event
-from shared.streams.event_stream import Append, Closure, EventStream, StoredRun, read_all
+from shared.streams.event_stream import Append, Closure, EventStream, StoredRun
 from shared.streams.events import DONE, Abort, Data, Error, Finish, FinishReason, Start, StreamEvent
 from shared.streams.run_state import RunState
-from shared.streams.transcript import fold
+from shared.streams.transcript import read_transcript
 from shared.telemetry.logs import bind
 from shared.telemetry.metrics import RUN_ERRORS, count_run
 
@@ -98,7 +98,7 @@ class RunFinalizer:
             takeover = await self._stream.take_over(run.id)
         except StreamClosed:
             return False
-        transcript = await fold(await read_all(self._stream, run.id))
+        transcript = await read_transcript(self._stream, run.id)
         start = [] if takeover.offset else [_start_event(run)]
         events = [*start, *transcript.closing_events()]
         first = takeover.offset + 1 + len(events)

@@ -4,20 +4,16 @@ It covers the text and the results of tools. `docs/frontend/answer-metadata.md` 
 authors of clients, with an implementation in JavaScript.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic_core import from_json
 
 from shared.streams.canonical_json import canonical_json, utf16_order
-from shared.streams.event_stream import Entry
 
 _TEXT = b'{"type":"text-delta"'
 _RESULTS = (b'{"type":"tool-output-available"', b'{"type":"tool-output-error"')
-#: Larger streams are hashed in a thread, so that other streams continue meanwhile.
-_LARGE_BYTES = 65_536
 
 
 class AnswerDigest:
@@ -29,16 +25,6 @@ class AnswerDigest:
         self._results: list[tuple[str, str]] = []
         #: Whether an output is too deep, or has a number with too many digits, to be parsed.
         self._unreadable = False
-
-    @classmethod
-    async def of(cls, entries: Sequence[Entry]) -> "AnswerDigest":
-        """Hash the entries of earlier attempts, without blocking the event loop."""
-        digest = cls()
-        if sum(len(entry.data) for entry in entries) < _LARGE_BYTES:
-            digest.add(entry.data for entry in entries)
-        else:
-            await asyncio.to_thread(digest.add, [entry.data for entry in entries])
-        return digest
 
     def add(self, events: Iterable[bytes]) -> None:
         for data in events:

@@ -7,7 +7,7 @@ of an ended run is `[DONE]`, and nothing can follow it.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -351,11 +351,6 @@ async def read_all(stream: EventStream, run_id: str) -> list[Entry]:
         page = await stream.read(run_id, entries[-1].cursor)
         entries += page.entries
     return entries
-
-
-async def read_many(stream: EventStream, run_ids: Iterable[str]) -> list[list[Entry]]:
-    """Return all entries of each stream; none for a stream that is no longer stored."""
-    return [await read_all(stream, run_id) for run_id in run_ids]
 
 
 def _append_scripts(*, sharded: bool, published: bool) -> tuple[_Script, _Script]:

@@ -15,7 +15,7 @@ from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.subscriber import Subscriptions
 from shared.streams.event_stream import START, Cursor, Entry, EventStream
-from shared.streams.page_reader import RETRY_SECONDS, LargeEntryBudget, PageReader
+from shared.streams.page_reader import PROCESS_BUDGET, RETRY_SECONDS, PageReader
 from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
 
 
@@ -29,7 +29,6 @@ class FollowerFactory:
         self._subscriptions = subscriptions
         #: The bytes that each new follower may buffer.
         self.max_bytes = max_bytes
-        self._budget = LargeEntryBudget()
 
     @contextmanager
     def follow(self, run_id: str, after: Cursor = START) -> Generator["Follower"]:
@@ -52,7 +51,7 @@ class FollowerFactory:
     @contextmanager
     def _pages(self, run_id: str) -> Generator[PageReader]:
         """Read a run's stream page by page while the context lasts."""
-        pages = PageReader(self._stream, run_id, self._budget)
+        pages = PageReader(self._stream, run_id, PROCESS_BUDGET)
         try:
             yield pages
         finally:

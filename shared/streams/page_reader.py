@@ -5,8 +5,9 @@ process are still receiving leave room for it.
 """
 
 import asyncio
+from collections.abc import Callable
 
-from shared.streams.event_stream import Cursor, EventStream, Page
+from shared.streams.event_stream import START, Cursor, Entry, EventStream, Page
 from shared.telemetry.metrics import STREAM_CATCH_UPS
 
 #: The bytes of a page.
@@ -14,6 +15,8 @@ PAGE_BYTES = 65_536
 #: The bytes of large entries that all readers of a process may hold.
 LARGE_ENTRY_BYTES = 32 * 2**20
 RETRY_SECONDS = 0.2
+#: Larger pages are processed in a thread, so that other streams continue meanwhile.
+_THREAD_BYTES = 16_384
 
 
 class LargeEntryBudget:
@@ -70,3 +73,34 @@ class PageReader:
     def release(self) -> None:
         self._budget.give_back(self._held)
         self._held = 0
+
+
+#: The budget of all readers of this process.
+PROCESS_BUDGET = LargeEntryBudget()
+
+
+async def read_pages(
+    stream: EventStream, run_id: str, process: Callable[[list[Entry]], None]
+) -> bool:
+    """Pass all entries of a stream to `process`, page by page. Return whether there were any.
+
+    `process` must not keep the entries. Large pages are processed in a thread.
+
+    Raises:
+        CursorLost: if the stream is lost meanwhile.
+    """
+    pages, cursor = PageReader(stream, run_id, PROCESS_BUDGET), START
+    try:
+        while True:
+            entries, more, _ = await pages.read(cursor)
+            if entries:
+                cursor = entries[-1].cursor
+                if sum(len(entry.data) for entry in entries) < _THREAD_BYTES:
+                    process(entries)
+                else:
+                    await asyncio.to_thread(process, entries)
+            del entries
+            if not more:
+                return cursor != START
+    finally:
+        pages.release()

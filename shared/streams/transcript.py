@@ -5,8 +5,7 @@ that produce one message together, each continuing after the tool responses to t
 share one transcript.
 """
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from shared.provider_metadata import Metadata, mamba_metadata
-from shared.streams.event_stream import Entry
+from shared.streams.event_stream import Entry, EventStream
 from shared.streams.events import (
     DONE,
     FinishStep,
@@ -36,6 +35,7 @@ from shared.streams.events import (
     ToolOutputError,
     decode,
 )
+from shared.streams.page_reader import read_pages
 from shared.streams.tool_responses import DENIED_TEXT, ToolResponse
 
 
@@ -75,8 +75,6 @@ class TranscriptToolCall:
 
 
 TranscriptPart = TranscriptText | TranscriptReasoning | TranscriptToolCall
-#: Larger streams are folded in a thread, so that other streams continue meanwhile.
-_LARGE_BYTES = 65_536
 _Part = TypeVar("_Part", TranscriptText, TranscriptReasoning, TranscriptToolCall)
 
 
@@ -128,24 +126,23 @@ class Transcript:
         transcript.fold(entries)
         return transcript
 
-    @classmethod
-    def continuing(
-        cls, earlier: Iterable[Entry], responses: Mapping[str, ToolResponse]
-    ) -> "Transcript":
-        """Fold the streams of earlier runs and attach the tool responses to their pending calls."""
-        transcript = cls.from_entries(earlier)
-        for call in transcript.pending:
-            call.response = responses.get(call.id)
-        transcript.earlier_parts = len(transcript.parts)
-        return transcript
-
     def fold(self, entries: Iterable[Entry]) -> None:
         """Fold more entries. Events that this version does not support are skipped."""
+        self.extend(entries)
+        self.join_deltas()
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Fold a part of the entries. Call `join_deltas` after the last part."""
         for entry in entries:
             if entry.data != DONE:
                 with suppress(ValidationError, LookupError):
                     self._add(decode(entry.data))
-        self._join_deltas()
+
+    def begin_run(self, responses: Mapping[str, ToolResponse]) -> None:
+        """Attach the tool responses to the pending calls. What follows belongs to another run."""
+        for call in self.pending:
+            call.response = responses.get(call.id)
+        self.earlier_parts = len(self.parts)
 
     @property
     def parts(self) -> list[TranscriptPart]:
@@ -182,7 +179,7 @@ class Transcript:
             LookupError: if it belongs to no step or part.
         """
         self._add(event)
-        self._join_deltas()
+        self.join_deltas()
 
     def _add(self, event: StreamEvent) -> None:
         match event:
@@ -254,7 +251,7 @@ class Transcript:
     def _extend(self, part: TranscriptPart, delta: str) -> None:
         self._deltas.setdefault(id(part), (part, []))[1].append(delta)
 
-    def _join_deltas(self) -> None:
+    def join_deltas(self) -> None:
         """Add the deltas to their parts at once: adding each to a long text copies the text."""
         for part, deltas in self._deltas.values():
             if isinstance(part, TranscriptToolCall):
@@ -264,22 +261,28 @@ class Transcript:
         self._deltas.clear()
 
 
-async def fold(
-    entries: Sequence[Entry],
+async def read_transcript(
+    stream: EventStream,
+    run_id: str | None,
     *,
-    earlier: Sequence[Entry] = (),
+    continues: Iterable[str] = (),
     responses: Mapping[str, ToolResponse] | None = None,
+    observe: Callable[[Iterable[Entry]], None] = lambda _: None,
 ) -> Transcript:
-    """Fold a stream, after those of the runs that it continues, without blocking the event loop."""
-    size = sum(len(entry.data) for stream in (earlier, entries) for entry in stream)
-    if size < _LARGE_BYTES:
-        return _fold(entries, earlier, responses or {})
-    return await asyncio.to_thread(_fold, entries, earlier, responses or {})
+    """Fold the stream of a run, after those of the runs that it continues, page by page.
 
+    `observe` receives the entries of the run. With None as `run_id`, the run has none yet.
+    """
+    transcript = Transcript()
+    for earlier in continues:
+        await read_pages(stream, earlier, transcript.extend)
+    transcript.begin_run(responses or {})
 
-def _fold(
-    entries: Sequence[Entry], earlier: Sequence[Entry], responses: Mapping[str, ToolResponse]
-) -> Transcript:
-    transcript = Transcript.continuing(earlier, responses)
-    transcript.fold(entries)
+    def process(entries: list[Entry]) -> None:
+        transcript.extend(entries)
+        observe(entries)
+
+    if run_id is not None:
+        await read_pages(stream, run_id, process)
+    transcript.join_deltas()
     return transcript

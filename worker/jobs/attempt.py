@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TypeVar
 
 from pydantic_ai.usage import RunUsage
@@ -15,9 +14,9 @@ from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.store import RunStore
 from shared.streams.answer_digest import AnswerDigest
 from shared.streams.answer_metadata import AnswerEnd, end_events, start_event
-from shared.streams.event_stream import Closure, Entry, EventStream, Takeover, read_all, read_many
+from shared.streams.event_stream import Closure, Entry, EventStream, Takeover
 from shared.streams.events import FinishReason, Start, StreamEvent
-from shared.streams.transcript import Transcript, fold
+from shared.streams.transcript import Transcript, read_transcript
 from worker.agents.engine import AgentEngine
 from worker.agents.usage import UsageMeter
 from worker.jobs.running_runs import Interrupt, RunningRun
@@ -57,8 +56,6 @@ class TakenOverRun:
     """A run as a new attempt finds it."""
 
     takeover: Takeover
-    #: The entries of the runs that it continues.
-    continued: Sequence[Entry]
     #: The output of these runs and of its earlier attempts.
     transcript: Transcript
     #: The size of the events of its earlier attempts.
@@ -68,11 +65,17 @@ class TakenOverRun:
 
     @classmethod
     async def read(cls, stream: EventStream, takeover: Takeover, job: RunChat) -> "TakenOverRun":
-        entries = await read_all(stream, job.run_id) if takeover.offset else []
-        continued = [*chain.from_iterable(await read_many(stream, job.continues))]
-        transcript = await fold(entries, earlier=continued, responses=job.tool_responses)
-        size, digest = sum(len(entry.data) for entry in entries), await AnswerDigest.of(entries)
-        return cls(takeover, continued, transcript, size, digest)
+        size, digest = 0, AnswerDigest()
+
+        def observe(entries: Iterable[Entry]) -> None:
+            nonlocal size
+            for entry in entries:
+                size += len(entry.data)
+                digest.add([entry.data])
+
+        run_id = job.run_id if takeover.offset else None
+        transcript = await _read_transcript(stream, run_id, job, observe)
+        return cls(takeover, transcript, size, digest)
 
 
 class Attempt:
@@ -90,7 +93,6 @@ class Attempt:
         self.takeover = takeover
         self._stream = services.stream
         self._finalizer = services.finalizer
-        self._continued = found.continued
         self._began = time.monotonic()
         self._worker_id = services.worker_id
         #: Milliseconds from admission to the first content, if this attempt wrote it.
@@ -123,8 +125,7 @@ class Attempt:
 
     async def read_transcript(self) -> Transcript:
         """Return the run's output so far, as stored."""
-        entries = await read_all(self._stream, self.job.run_id)
-        return await fold(entries, earlier=self._continued, responses=self.job.tool_responses)
+        return await _read_transcript(self._stream, self.job.run_id, self.job)
 
     def write_beginning(self) -> None:
         """Write `start` and the client's tool responses.
@@ -210,6 +211,17 @@ class Attempt:
         waited = self.takeover.waited + self._elapsed
         self._first_token_ms = round(waited * 1000)
         count_first_token(self.job.agent, self.job.model, waited)
+
+
+async def _read_transcript(
+    stream: EventStream,
+    run_id: str | None,
+    job: RunChat,
+    observe: Callable[[Iterable[Entry]], None] = lambda _: None,
+) -> Transcript:
+    return await read_transcript(
+        stream, run_id, continues=job.continues, responses=job.tool_responses, observe=observe
+    )
 
 
 def _answer_end(model: str, usage: RunUsage, digest: str | None) -> AnswerEnd:

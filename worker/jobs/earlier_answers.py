@@ -6,21 +6,20 @@ the whole answers. Answers that had ended before the request was sent are taken 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from shared.chat.messages import Message, Part, ReasoningPart, StepStart, TextPart, ToolPart
 from shared.queue.job import RunChat
 from shared.runs.chat_index import ChatIndex
 from shared.runs.run import Run
 from shared.runs.store import RunStore
-from shared.streams.event_stream import EventStream, read_many
+from shared.streams.event_stream import EventStream
 from shared.streams.transcript import (
     Transcript,
     TranscriptPart,
     TranscriptReasoning,
     TranscriptText,
     TranscriptToolCall,
-    fold,
+    read_transcript,
 )
 
 #: How long a request takes to arrive: an answer that ended within this time before its admission
@@ -50,8 +49,7 @@ class EarlierAnswers:
         for earlier in await self._live_before(run):
             if earlier.message_id == run.message_id:
                 continue
-            streams = await read_many(self.stream, (*earlier.continues, earlier.id))
-            answer = await fold([*chain.from_iterable(streams)])
+            answer = await read_transcript(self.stream, earlier.id, continues=earlier.continues)
             messages = with_answer(messages, earlier, answer)
             start = max(start, earlier.ended_at or 0)
         return CompletedHistory(messages, (start - run.admitted_at) / 1000)

@@ -29,14 +29,16 @@ from shared.streams.events import (
     ToolOutputDenied,
     ToolOutputError,
 )
+from shared.streams.page_reader import PAGE_BYTES, PROCESS_BUDGET, read_pages
 from shared.streams.tool_responses import ToolResponse
 from shared.streams.transcript import (
     Transcript,
     TranscriptReasoning,
     TranscriptText,
     TranscriptToolCall,
-    fold,
+    read_transcript,
 )
+from tests.support.fakes.memory_stream import MemoryEventStream
 
 BEGIN = [Start(message_id="m"), StartStep()]
 
@@ -46,6 +48,12 @@ def transcript(*events: StreamEvent) -> Transcript:
     return Transcript.from_entries(
         Entry(1, offset, event.encode()) for offset, event in enumerate(events, start=1)
     )
+
+
+def continuing(entries: Iterable[Entry], responses: dict[str, ToolResponse]) -> Transcript:
+    folded = Transcript.from_entries(entries)
+    folded.begin_run(responses)
+    return folded
 
 
 def called(call_id: str = "c") -> list[StreamEvent]:
@@ -278,7 +286,7 @@ def test_only_requested_approvals_have_an_approval_id() -> None:
 def test_tool_responses_attach_to_pending_calls_only() -> None:
     yes = ToolResponse(approved=True)
 
-    folded = Transcript.continuing(log(*WAITING), {"server": yes, "asked": yes})
+    folded = continuing(log(*WAITING), {"server": yes, "asked": yes})
 
     assert [call.response for call in folded.steps[0].calls] == [None, None, yes]
     assert not folded.has_output
@@ -286,7 +294,7 @@ def test_tool_responses_attach_to_pending_calls_only() -> None:
 
 def test_continued_run_extends_the_transcript() -> None:
     answers = {"asked": ToolResponse(approved=False, reason="No.")}
-    folded = Transcript.continuing(log(*WAITING), answers)
+    folded = continuing(log(*WAITING), answers)
 
     folded.fold(
         log(
@@ -309,7 +317,7 @@ def test_continued_run_extends_the_transcript() -> None:
 
 
 def test_reused_call_id_is_another_call() -> None:
-    folded = Transcript.continuing(log(*WAITING), {"client": ToolResponse(output=2)})
+    folded = continuing(log(*WAITING), {"client": ToolResponse(output=2)})
 
     folded.fold(log(StartStep(), *called("client"), FinishStep()))
 
@@ -380,21 +388,62 @@ def test_folding_time_is_linear_in_parts_and_text() -> None:
     assert seconds(large) < 30 * seconds(small)
 
 
-async def test_large_stream_is_folded_outside_the_event_loop() -> None:
-    entries = log(*BEGIN, TextStart(id="1"), *[TextDelta(id="1", delta="x" * 1000)] * 100)
+@pytest.fixture
+def stored() -> MemoryEventStream:
+    """A message that two runs wrote: the second one is larger than a page."""
+    stream = MemoryEventStream()
+    stream.entries["one"] = log(*WAITING)
+    text = [TextDelta(id="1", delta="x" * 1000)] * 100
+    stream.entries["two"] = log(StartStep(), TextStart(id="1"), *text, TextDelta(id="1", delta="."))
+    return stream
+
+
+async def test_streams_of_a_message_are_read_page_by_page(stored: MemoryEventStream) -> None:
+    answers = {"client": ToolResponse(output=2)}
+    sizes: list[int] = []
     threads: list[int] = []
 
-    original = Transcript.fold
-
-    def recording(self: Transcript, entries: Iterable[Entry]) -> None:
+    def observe(entries: Iterable[Entry]) -> None:
+        sizes.append(sum(len(entry.data) for entry in entries))
         threads.append(threading.get_ident())
-        original(self, entries)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Transcript, "fold", recording)
-        folded = await fold(entries)
-        await fold(entries[:10])
+    folded = await read_transcript(
+        stored, "two", continues=["one"], responses=answers, observe=observe
+    )
 
-    assert folded.parts == [TranscriptText("1", "x" * 100_000)]
-    assert set(threads[:2]) != {threading.get_ident()}
-    assert set(threads[2:]) == {threading.get_ident()}
+    expected = continuing(stored.entries["one"], answers)
+    expected.fold(stored.entries["two"])
+    assert folded == expected
+    assert folded.parts[-1] == TranscriptText("1", "x" * 100_000 + ".")
+    assert len(sizes) > 1
+    assert max(sizes) <= PAGE_BYTES
+    assert threading.get_ident() not in threads
+
+
+async def test_run_without_entries_of_its_own_is_not_read(stored: MemoryEventStream) -> None:
+    folded = await read_transcript(stored, None, continues=["one"])
+
+    assert folded == continuing(stored.entries["one"], {})
+    assert not folded.has_output
+
+
+async def test_small_pages_are_processed_in_the_event_loop(stored: MemoryEventStream) -> None:
+    threads: list[int] = []
+
+    assert await read_pages(stored, "one", lambda _: threads.append(threading.get_ident()))
+    assert not await read_pages(stored, "missing", lambda _: threads.append(0))
+
+    assert threads == [threading.get_ident()]
+
+
+async def test_budget_is_given_back_if_processing_fails(stored: MemoryEventStream) -> None:
+    stored.entries["one"] = [Entry(1, 1, b"x" * 2 * PAGE_BYTES)]
+
+    def fail(entries: list[Entry]) -> None:
+        assert PROCESS_BUDGET.used == len(entries[0].data)
+        raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        await read_pages(stored, "one", fail)
+
+    assert PROCESS_BUDGET.used == 0
