@@ -26,7 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for page in PAGES:
         for number, module in enumerate(_modules(page.read_text())):
             (folder / f"{page.stem}-{number}.tsx").write_text(module)
-    (folder / "transports.ts").write_text((FOLDER / "transports.ts").read_text())
+    for name in ("app.tsx", "transports.ts"):
+        (folder / name).write_text((FOLDER / name).read_text())
     config = json.loads((FOLDER / "tsconfig.json").read_text())
     types = {"@mamba-server/client": [str(CLIENT_BUILD_DIR / "index.d.ts")]}
     config["compilerOptions"]["paths"] = types

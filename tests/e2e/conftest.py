@@ -9,6 +9,8 @@ import pytest_asyncio
 
 from tests.support.ai_client.driver import AiClient
 from tests.support.browser.page import Browser, open_browser
+from tests.support.chat_page.chat_window import page_server
+from tests.support.chat_page.cutting_proxy import CuttingProxy
 from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.sse_client import SseClient, open_sse_client
 from tests.support.system.running_system import System, empty_redis
@@ -61,6 +63,20 @@ def browser() -> Generator[Browser]:
     build()
     with open_browser() as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def chat_pages(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The URL of pages with React and each version of the AI SDK."""
+    with page_server(tmp_path_factory.mktemp("chat")) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxy(system: System) -> AsyncGenerator[CuttingProxy]:
+    """A proxy in front of the first API."""
+    async with CuttingProxy(system.apis[0].port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -135,6 +135,8 @@ export class MambaChatTransport<Message = any> {
 
   async #request(url: string, init: RequestInit, options: RequestOptions): Promise<ChatResponse> {
     const { chatId, abortSignal } = options;
+    // Nothing has been sent, so there is nothing to stop.
+    abortSignal?.throwIfAborted();
     const { body: _, ...rest } = init;
     const life = new AbortController();
     const chat: OpenChat = { chatId, init: rest, life, aborted: false, released: false };
@@ -220,8 +222,7 @@ async function untilAborted<T>(
       onAbort();
       reject(signal.reason as Error);
     };
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
+    signal.addEventListener('abort', abort, { once: true });
   });
   return Promise.race([promise, aborted]);
 }

@@ -165,6 +165,18 @@ test('a request that replaces an aborted one at once keeps the run', async () =>
   assert.deepEqual(routes(requests), ['POST /chat', 'GET /chat/c/stream']);
 });
 
+test('an abort before the request stops nothing', async () => {
+  const abort = new AbortController();
+  const { transport, requests } = over([stream([START, DONE])]);
+  const first = transport.reconnectToStream({ chatId: 'c', abortSignal: abort.signal });
+  abort.abort();
+  const second = transport.reconnectToStream({ chatId: 'c' });
+  await assert.rejects(first, { name: 'AbortError' });
+  await collect(await second);
+  await settle();
+  assert.deepEqual(routes(requests), ['GET /chat/c/stream']);
+});
+
 for (const [name, options, release] of [
   ['after release()', {}, (transport) => transport.release('c')],
   ['after release() of all chats', {}, (transport) => transport.release()],

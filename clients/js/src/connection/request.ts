@@ -9,7 +9,12 @@ export interface HttpRequest {
   init: RequestInit;
   /** Aborts the request and its response. */
   signal: AbortSignal;
+  /** Milliseconds until the response must have begun. Default: the time for the body and `maxSilence`. */
+  limit?: number;
 }
+
+/** The slowest upload, in bytes per millisecond. */
+const MIN_UPLOAD_RATE = 10;
 
 /**
  * Sends a request, and repeats it while there is no response. A POST has an `Idempotency-Key`, so the
@@ -45,15 +50,16 @@ export async function sendOnce(request: HttpRequest, settings: ConnectionSetting
 }
 
 async function sendWithHeaders(
-  { url, init, signal }: HttpRequest,
+  { url, init, signal, limit }: HttpRequest,
   settings: ConnectionSettings,
   refresh: boolean,
 ): Promise<Response> {
+  const wait = limit ?? settings.maxSilence + sizeOf(init) / MIN_UPLOAD_RATE;
   const headers = new Headers(init.headers);
   for (const [name, value] of await currentHeaders(settings.headers, refresh)) headers.set(name, value);
   const abort = new AbortController();
   const forget = linkAbort(signal, abort);
-  const late = setTimeout(() => abort.abort(new TypeError('no response')), settings.maxSilence);
+  const late = setTimeout(() => abort.abort(new TypeError('no response')), wait);
   const forgetReturn = onPageReturn((kind) => {
     if (kind === 'online') abort.abort(new TypeError('the network has changed'));
   });
@@ -96,6 +102,10 @@ function withIdempotencyKey(request: HttpRequest): HttpRequest {
 function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function sizeOf({ body }: RequestInit): number {
+  return typeof body === 'string' ? body.length : 0;
 }
 
 /** A body that is a stream can be read only once. */

@@ -28,6 +28,8 @@ export interface StreamOrigin {
 
 const LIVE: Connection = { state: 'live' };
 const DONE = '[DONE]';
+/** The server responds to a resume at once. A browser may send it over another broken connection. */
+const FIRST_LIMIT_MS = 2000;
 const TERMINAL = ['finish', 'abort', 'error'];
 
 /** The events of one answer, over as many connections as needed. */
@@ -155,10 +157,11 @@ export class ResumableStream {
     this.#unlink();
     this.#unlink = linkAbort(request.signal, connection);
     const { signal } = connection;
+    const limit = Math.min(this.#settings.maxSilence, FIRST_LIMIT_MS * 2 ** (this.#policy.attempt - 1));
     const headers = new Headers(request.init.headers);
     if (this.#cursor !== undefined) headers.set('last-event-id', this.#cursor);
     try {
-      return await sendOnce({ ...request, signal, init: { ...request.init, headers } }, this.#settings);
+      return await sendOnce({ ...request, signal, limit, init: { ...request.init, headers } }, this.#settings);
     } catch (error) {
       drop.error = error;
       return undefined;

@@ -1,0 +1,73 @@
+"""Real pages that are frozen, or offline for 45 seconds, while their answers are written."""
+
+import pytest
+
+from tests.support.ai_client.driver import VERSIONS, Version
+from tests.support.browser.page import Browser
+from tests.support.chat_page.chat_window import check_whole, open_chat_window
+from tests.support.chat_page.cutting_proxy import CuttingProxy
+from tests.support.system.running_system import System
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+every_version = pytest.mark.parametrize("version", VERSIONS)
+
+WORDS = 90
+ANSWER = " ".join(f"w{n}" for n in range(WORDS))
+
+
+async def _script(system: System, model: str, seconds: float) -> None:
+    await system.upstream.script(model, [[{"words": WORDS, "delay": seconds / WORDS}]])
+
+
+async def _until_finished(system: System, model: str) -> None:
+    await system.upstream.until(model, lambda got: got[0]["outcome"] == "finished", timeout=60)
+
+
+@every_version
+async def test_page_continues_after_45_seconds_without_a_network(
+    system: System,
+    browser: Browser,
+    chat_pages: str,
+    proxy: CuttingProxy,
+    name: str,
+    version: Version,
+) -> None:
+    await _script(system, name, seconds=45)
+    api = f"{proxy.url}/chat"
+    async with open_chat_window(browser, chat_pages, version, api=api, chat=name) as page:
+        await page.send("Hi", name)
+        await page.until_text(10)
+        await page.set_offline(offline=True)
+        proxy.reset()
+        await page.until("page.transport.connection(page.chat.id).offline")
+        await _until_finished(system, name)
+        online_at = await page.now()
+        await page.set_offline(offline=False)
+        await check_whole(page, f"{system.chat}/{name}/message", ANSWER)
+        assert await page.pause_ms(online_at) < 1000
+
+
+@every_version
+@pytest.mark.parametrize("release_hidden", [True, False])
+async def test_frozen_page_shows_the_whole_answer_when_it_returns(
+    system: System,
+    browser: Browser,
+    chat_pages: str,
+    proxy: CuttingProxy,
+    name: str,
+    version: Version,
+    *,
+    release_hidden: bool,
+) -> None:
+    await _script(system, name, seconds=4)
+    api = f"{proxy.url}/chat"
+    async with open_chat_window(
+        browser, chat_pages, version, api=api, chat=name, releaseHidden=release_hidden
+    ) as page:
+        await page.send("Hi", name)
+        await page.until_text(10)
+        await page.freeze()
+        proxy.reset()
+        await _until_finished(system, name)
+        await page.unfreeze()
+        await check_whole(page, f"{system.chat}/{name}/message", ANSWER)

@@ -1,0 +1,156 @@
+"""A real page with React and `useChat`, driven from a test."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from tests.support.ai_client.driver import Json, Version
+from tests.support.ai_client.stored_message import read_stored_message
+from tests.support.browser.page import Browser
+from tests.support.browser.window import Window
+from tests.support.processes import ServerProcess, free_port
+from tests.support.wait import until
+from web.client import build_client
+from web.node import find_node
+
+FOLDER = Path(__file__).parent
+BUSY = "['submitted', 'streaming'].includes(page.chat.status)"
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@contextmanager
+def page_server(folder: Path) -> Generator[str]:
+    """Bundle the pages into the folder, serve them, and yield the URL."""
+    node = find_node()
+    node.install(FOLDER)
+    build_client()
+    node.run(FOLDER, "build", str(folder))
+    server = Pages(folder).start()
+    try:
+        asyncio.run(server.ready())
+        yield server.url
+    finally:
+        asyncio.run(server.stop())
+
+
+class Pages(ServerProcess):
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        options = ("--bind", "127.0.0.1", "--directory", str(folder))
+        super().__init__(sys.executable, "-m", "http.server", str(port), *options)
+
+    async def ready(self) -> None:
+        async def probe() -> bool:
+            assert self.child.poll() is None, self.output
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", int(self.url[-5:]))
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+        await until(probe)
+
+
+class ChatWindow:
+    """The methods run in a thread, so that the test's event loop serves the page meanwhile."""
+
+    def __init__(self, window: Window, address: str) -> None:
+        self.window = window
+        self._address = address
+
+    async def open(self) -> None:
+        """Load the page, or load it again."""
+        await _run(self.window.visit, "about:blank")
+        await _run(self.window.visit, self._address)
+        await self.until("window.page?.chat")
+
+    async def until(self, condition: str) -> Any:
+        return await _run(self.window.wait_until, condition)
+
+    async def evaluate(self, expression: str) -> Any:
+        return await _run(self.window.evaluate, expression)
+
+    async def send(self, text: str, model: str) -> None:
+        options = json.dumps({"body": {"model": model}})
+        await self.evaluate(f"void page.chat.sendMessage({json.dumps({'text': text})}, {options})")
+
+    async def until_text(self, characters: int) -> None:
+        """Wait until the answer has this many characters."""
+        await self.until(f"(page.growth.at(-1)?.[1] ?? 0) >= {characters}")
+
+    async def answer(self) -> Json:
+        """Wait for the end of the answer, and return its message."""
+        await self.until(f"page.chat.messages.at(-1)?.role === 'assistant' && !{BUSY}")
+        assert await self.evaluate("page.chat.error?.message ?? null") is None
+        return await self.evaluate("page.chat.messages.at(-1)")
+
+    async def pause_ms(self, since: float) -> float:
+        """Return the time from `since` until the text grew."""
+        growth: list[list[float]] = await self.evaluate("page.growth")
+        return min(time for time, _ in growth if time > since) - since
+
+    async def now(self) -> float:
+        return await self.evaluate("performance.now()")
+
+    async def set_offline(self, *, offline: bool) -> None:
+        network = {"offline": offline, "latency": 0, "downloadThroughput": -1}
+        await self.call("Network.emulateNetworkConditions", **network, uploadThroughput=-1)
+        await self.until(f"navigator.onLine === {json.dumps(not offline)}")
+
+    async def freeze(self) -> None:
+        """Hide the page and stop its timers and tasks."""
+        await self.call("Page.setWebLifecycleState", state="frozen")
+
+    async def unfreeze(self) -> None:
+        """Continue the page and show it, which a browser without windows does not do by itself."""
+        await self.call("Page.setWebLifecycleState", state="active")
+        await self.evaluate(
+            "Object.defineProperty(document, 'visibilityState', { value: 'visible' });"
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
+
+    async def call(self, method: str, **params: object) -> None:
+        await _run(self.window.call, method, **params)
+
+
+@asynccontextmanager
+async def open_chat_window(
+    browser: Browser,
+    pages_url: str,
+    version: Version,
+    *,
+    api: str,
+    chat: str,
+    release: bool = False,
+    **transport: object,
+) -> AsyncGenerator[ChatWindow]:
+    """Open a page that uses the version of the SDK and `MambaChatTransport`."""
+    options = {"chatId": chat, "release": release, "transport": {"api": api, **transport}}
+    address = f"{pages_url}/{version}.html#{quote(json.dumps(options))}"
+    window = await _run(Window, browser)
+    try:
+        page = ChatWindow(window, address)
+        await page.open()
+        yield page
+    finally:
+        await _run(window.close)
+
+
+async def check_whole(page: ChatWindow, stored_url: str, text: str) -> None:
+    """Check that the page shows the message that the server has stored, once."""
+    shown = await page.answer()
+    assert await read_stored_message(stored_url) == shown
+    assert [part["text"] for part in shown["parts"] if part["type"] == "text"] == [text]
+    assert await page.evaluate("page.chat.messages.length") == 2
+
+
+async def _run(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    return await asyncio.to_thread(function, *args, **kwargs)
