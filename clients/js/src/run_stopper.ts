@@ -1,6 +1,6 @@
 import { ProblemError } from './errors.js';
 import { send } from './connection/request.js';
-import { chatUrl, type ConnectionSettings } from './settings.js';
+import { chatUrl, withQuery, type ConnectionSettings } from './settings.js';
 
 export interface StopOptions {
   /** Whether to end the runs that wait in the chat's queue too. Default false. */
@@ -44,7 +44,8 @@ export class RunStopper {
   ): Promise<void> {
     // A request that arrives after the stop would start a run.
     if (!(await accepted)) return;
-    const url = chatUrl(api, chatId, 'stop') + (queued ? `${api.includes('?') ? '&' : '?'}queued=true` : '');
+    const stopUrl = chatUrl(api, chatId, 'stop');
+    const url = queued ? withQuery(stopUrl, 'queued=true') : stopUrl;
     const request = { ...init, method: 'POST', keepalive: true };
     const { signal } = new AbortController();
     const response = await send({ url, init: request, signal }, this.#settings, () => {});

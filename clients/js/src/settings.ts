@@ -78,3 +78,7 @@ export function chatUrl(api: string, chatId: string, action: string): string {
   const [, path = '', query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(api) ?? [];
   return `${path.replace(/\/$/, '')}/${encodeURIComponent(chatId)}/${action}${query}`;
 }
+
+export function withQuery(url: string, parameter: string): string {
+  return `${url}${url.includes('?') ? '&' : '?'}${parameter}`;
+}

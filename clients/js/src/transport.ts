@@ -4,7 +4,7 @@ import { MambaError, ProblemError } from './errors.js';
 import { openStream, type OpenedStream } from './connection/open_stream.js';
 import type { HttpRequest } from './connection/request.js';
 import { RunStopper, type StopOptions } from './run_stopper.js';
-import { connectionSettings, type ConnectionOptions, type ConnectionSettings } from './settings.js';
+import { connectionSettings, withQuery, type ConnectionOptions, type ConnectionSettings } from './settings.js';
 import type { WhenBusy } from './types.js';
 
 export interface MambaChatTransportOptions extends ConnectionOptions {
@@ -25,6 +25,11 @@ export interface MambaChatTransportOptions extends ConnectionOptions {
    * a chat when its component is unmounted: call `release()` first to keep the run.
    */
   stopOnAbort?: boolean;
+  /**
+   * Whether a resume shows an answer that has ended. Default true. With false, a page that has the finished
+   * answers does not receive the last one again.
+   */
+  resumeEnded?: boolean;
   /** Called if a run could not be stopped. Default: a warning in the console. */
   onStopError?: (error: unknown, chatId: string) => void;
 }
@@ -101,8 +106,10 @@ export class MambaChatTransport<Message = any> {
       if (chat.aborted && chat.chatId === options.chatId) chat.released = true;
     }
     await this.#stopper.settled(options.chatId);
-    const url = this.#settings.streamUrl(this.#api, options.chatId);
-    const { response, stream } = await this.#request(url, this.#init(new Headers(options.headers)), options);
+    const resumeUrl = this.#settings.streamUrl(this.#api, options.chatId);
+    const url = this.#options.resumeEnded === false ? withQuery(resumeUrl, 'live=true') : resumeUrl;
+    const init = this.#init(new Headers(options.headers));
+    const { response, stream } = await this.#request(url, init, options, resumeUrl);
     if (response.status === 204) return null;
     return stream ?? refuse(response);
   }
@@ -133,7 +140,12 @@ export class MambaChatTransport<Message = any> {
     return { headers, ...(credentials && { credentials }) };
   }
 
-  async #request(url: string, init: RequestInit, options: RequestOptions): Promise<ChatResponse> {
+  async #request(
+    url: string,
+    init: RequestInit,
+    options: RequestOptions,
+    resumeUrl?: string,
+  ): Promise<ChatResponse> {
     const { chatId, abortSignal } = options;
     // Nothing has been sent, so there is nothing to stop.
     abortSignal?.throwIfAborted();
@@ -141,7 +153,7 @@ export class MambaChatTransport<Message = any> {
     const life = new AbortController();
     const chat: OpenChat = { chatId, init: rest, life, aborted: false, released: false };
     this.#open.add(chat);
-    const opened = this.#openStream(chat, { url, init, signal: life.signal });
+    const opened = this.#openStream(chat, { url, init, signal: life.signal, ...(resumeUrl && { resumeUrl }) });
     const close = () => this.#open.delete(chat);
     try {
       const { response, events } = await untilAborted(opened, abortSignal, () => this.#onAbort(chat, opened));
@@ -196,10 +208,10 @@ export class MambaChatTransport<Message = any> {
     return (await this.#options.prepareBody?.(fields)) ?? fields;
   }
 
-  #whenBusy({ trigger, messageId, messages }: SendOptions<Message>): { whenBusy?: WhenBusy; supersede?: true } {
+  #whenBusy({ trigger, messageId, messages }: SendOptions<Message>): { whenBusy?: WhenBusy } {
     const last = messages.at(-1) as { id?: string; role?: string } | undefined;
     const isEdit = messageId !== undefined && last?.id === messageId && last.role === 'user';
-    if (trigger === 'regenerate-message' || isEdit) return { supersede: true };
+    if (trigger === 'regenerate-message' || isEdit) return { whenBusy: 'supersede' };
     return this.#options.whenBusy ? { whenBusy: this.#options.whenBusy } : {};
   }
 }

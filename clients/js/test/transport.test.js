@@ -57,8 +57,7 @@ for (const [name, options] of [
   test(`${name} supersedes the live run`, async () => {
     const { transport, requests } = over([stream([START, DONE])], { whenBusy: 'queue' });
     await collect(await transport.sendMessages(message(options)));
-    const { supersede, whenBusy } = JSON.parse(requests[0].body);
-    assert.deepEqual([supersede, whenBusy], [true, undefined]);
+    assert.equal(JSON.parse(requests[0].body).whenBusy, 'supersede');
   });
 }
 
@@ -97,6 +96,12 @@ test('reconnectToStream resumes, and returns null without a run', async () => {
   assert.deepEqual(await collect(await transport.reconnectToStream({ chatId: 'a/b' })), ['start', 'text-delta']);
   assert.equal(await transport.reconnectToStream({ chatId: 'a/b' }), null);
   assert.deepEqual(routes(requests), Array(3).fill('GET /chat/a%2Fb/stream'));
+});
+
+test('resumeEnded: false asks for a live run only, and resumes its whole answer', async () => {
+  const { transport, requests } = over([stream([START, BREAK]), stream([DELTA, DONE])], { resumeEnded: false });
+  await collect(await transport.reconnectToStream({ chatId: 'c' }));
+  assert.deepEqual(routes(requests), ['GET /chat/c/stream?live=true', 'GET /chat/c/stream']);
 });
 
 test('an abort stops the run and closes the connection', async () => {

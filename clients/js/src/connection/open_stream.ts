@@ -79,8 +79,8 @@ function resumption({ init, signal }: HttpRequest, url: string): HttpRequest {
   return { url, init: { ...rest, method: 'GET', headers }, signal };
 }
 
-function resumeUrl({ url, init }: HttpRequest, response: Response, settings: ConnectionSettings): string | undefined {
-  if (!isPost(init)) return url;
+function resumeUrl({ url, init, resumeUrl = url }: HttpRequest, response: Response, settings: ConnectionSettings): string | undefined {
+  if (!isPost(init)) return resumeUrl;
   const encoded = response.headers.get('x-chat-id');
   const chatId = chatIdOf(init.body) ?? (encoded ? decodeURIComponent(encoded) : undefined);
   return chatId && settings.streamUrl(url, chatId);

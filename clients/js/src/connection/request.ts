@@ -9,6 +9,8 @@ export interface HttpRequest {
   init: RequestInit;
   /** Aborts the request and its response. */
   signal: AbortSignal;
+  /** Where to resume the stream of a GET. Default `url`. */
+  resumeUrl?: string;
   /** Milliseconds until the response must have begun. Default: the time for the body and `maxSilence`. */
   limit?: number;
 }
