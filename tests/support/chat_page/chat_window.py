@@ -31,7 +31,7 @@ def page_server(folder: Path) -> Generator[str]:
     node.install(FOLDER)
     build_client()
     node.run(FOLDER, "build", str(folder))
-    server = Pages(folder).start()
+    server = ChatPageServer(folder).start()
     try:
         asyncio.run(server.ready())
         yield server.url
@@ -39,7 +39,7 @@ def page_server(folder: Path) -> Generator[str]:
         asyncio.run(server.stop())
 
 
-class Pages(ServerProcess):
+class ChatPageServer(ServerProcess):
     def __init__(self, folder: Path) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
