@@ -21,7 +21,17 @@ from api.http.request_id import RequestIdMiddleware
 from api.http.request_log import RequestLogMiddleware
 from api.openapi import docs_pages, document
 from api.process import open_process
-from api.routes import agents, chats, health, live_chats, metrics, models, titles, tools
+from api.routes import (
+    agents,
+    chat_events,
+    chats,
+    health,
+    live_chats,
+    metrics,
+    models,
+    titles,
+    tools,
+)
 from shared.agents.agent_file import AgentFile
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
@@ -68,7 +78,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     )
     for extension in (problems, document, docs_pages):
         extension.install(app)
-    api_routes = (chats, live_chats, titles, models, agents, tools, health, metrics)
+    api_routes = (chats, chat_events, live_chats, titles, models, agents, tools, health, metrics)
     for module in (*api_routes, console_page, console_routes):
         app.include_router(module.router)
     return app

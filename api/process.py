@@ -17,6 +17,7 @@ from api.http.draining import Draining
 from api.monitoring.component_checks import ComponentChecks
 from api.monitoring.request_metrics import count_stream_clients
 from api.monitoring.system_gauges import SystemGauges
+from api.streaming.chat_feed import ChatFeeds
 from api.streaming.message_reader import MessageReader
 from api.streaming.orphan_reaper import OrphanReaper
 from api.streaming.queue_position import QueuePositionTracker
@@ -69,6 +70,7 @@ class Process:
     messages: MessageReader
     runs: RunList
     relays: RelayFactory
+    feeds: ChatFeeds
     stream_slots: StreamSlots
     run_control: RunControl
     titles: TitleService
@@ -138,6 +140,7 @@ async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitSt
         messages=MessageReader(stores.runs, stores.chats, followers),
         runs=RunList(redis, stores.runs, stores.ended_runs),
         relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
+        feeds=ChatFeeds(stores.runs, stores.chats, subscriber, draining, live),
         stream_slots=StreamSlots(live),
         run_control=run_control,
         titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from api.auth.public_routes import add_security
 from api.http.problems import Problem, responses
+from api.openapi.chat_events_schema import chat_event_schemas
 from api.openapi.component_schemas import Schema
 from api.openapi.request_schema import request_schemas
 from api.openapi.stream_schema import event_schemas
@@ -74,6 +75,7 @@ def _document(app: FastAPI) -> Schema:
     parts["headers"] = _HEADERS
     problem = {"Problem": Problem.model_json_schema()}
     schemas = {**parts.get("schemas", {}), **problem, **request_schemas(), **event_schemas()}
+    schemas |= chat_event_schemas()
     parts["schemas"] = dict(sorted(schemas.items()))
     add_security(document)
     for operation in _operations(document):

@@ -57,8 +57,8 @@ async def _take_stream_slot(process: CurrentProcess, caller: Caller) -> AsyncGen
         yield
 
 
-_STREAM_SLOT = Depends(_take_stream_slot, scope="request")
-_TOO_MANY_STREAMS = TooManyStreams(retry_after=RETRY_AFTER)
+STREAM_SLOT = Depends(_take_stream_slot, scope="request")
+TOO_MANY_STREAMS = TooManyStreams(retry_after=RETRY_AFTER)
 _STREAM = stream_schema.stream_response()
 _REFUSALS = (
     IdempotencyMismatch(),
@@ -68,7 +68,7 @@ _REFUSALS = (
     ToolCallsExpired(),
     ChatQueueFull(retry_after=3),
     TooManyRuns(retry_after=3),
-    _TOO_MANY_STREAMS,
+    TOO_MANY_STREAMS,
     OwnerStorageFull(retry_after=300),
     QueueFull(retry_after=3),
     StorageFull(),
@@ -93,7 +93,7 @@ class AnswerMessage(BaseModel):
 
 _SEND: dict[str, Any] = {
     "response_class": Response,
-    "dependencies": [_STREAM_SLOT],
+    "dependencies": [STREAM_SLOT],
     "responses": {
         **_STREAM,
         **problems.responses(406, 409, 410, 413, 415, 422, 429, 503, also=_REFUSALS),
@@ -102,11 +102,11 @@ _SEND: dict[str, Any] = {
 }
 _FOLLOW: dict[str, Any] = {
     "response_class": Response,
-    "dependencies": [_STREAM_SLOT],
+    "dependencies": [STREAM_SLOT],
     "responses": {
         **_STREAM,
         204: {"description": "The chat has no run, or its run ended at this cursor."},
-        **problems.responses(404, 406, 410, 422, 429, 503, also=(CursorLost(), _TOO_MANY_STREAMS)),
+        **problems.responses(404, 406, 410, 422, 429, 503, also=(CursorLost(), TOO_MANY_STREAMS)),
     },
 }
 _MESSAGE: dict[str, Any] = {
@@ -137,7 +137,7 @@ _ALIAS_STREAM, _ALIAS_STOP = (
 )
 
 
-def _alias_of(route: str, operation_id: str) -> dict[str, Any]:
+def alias_of(route: str, operation_id: str) -> dict[str, Any]:
     return {"summary": f"Alias of `{route}`", "operation_id": operation_id}
 
 
@@ -147,7 +147,7 @@ class Stopped(BaseModel):
 
 
 @router.post("/chat", **_SEND)
-@router.post(_ALIAS_PATH, **_alias_of("POST /chat", "send_chat_completion"), **_SEND)
+@router.post(_ALIAS_PATH, **alias_of("POST /chat", "send_chat_completion"), **_SEND)
 async def send_chat(
     request: Request,
     process: CurrentProcess,
@@ -170,7 +170,7 @@ async def send_chat(
 @router.get("/chat/{chat_id:path}/stream", **_FOLLOW)
 @router.get(
     _ALIAS_STREAM,
-    **_alias_of("GET /chat/{chat_id}/stream", "follow_chat_completion"),
+    **alias_of("GET /chat/{chat_id}/stream", "follow_chat_completion"),
     **_FOLLOW,
 )
 async def follow_chat(
@@ -196,7 +196,7 @@ async def follow_chat(
 @router.get("/chat/{chat_id:path}/message", **_MESSAGE)
 @router.get(
     f"{_ALIAS_PATH}/{{chat_id:path}}/message",
-    **_alias_of("GET /chat/{chat_id}/message", "read_newest_chat_completion"),
+    **alias_of("GET /chat/{chat_id}/message", "read_newest_chat_completion"),
     **_MESSAGE,
 )
 async def read_newest_message(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> Response:
@@ -207,7 +207,7 @@ async def read_newest_message(process: CurrentProcess, caller: Caller, chat_id: 
 @router.get("/chat/{chat_id:path}/messages/{message_id}", **_MESSAGE)
 @router.get(
     f"{_ALIAS_PATH}/{{chat_id:path}}/messages/{{message_id}}",
-    **_alias_of("GET /chat/{chat_id}/messages/{message_id}", "read_chat_completion"),
+    **alias_of("GET /chat/{chat_id}/messages/{message_id}", "read_chat_completion"),
     **_MESSAGE,
 )
 async def read_message(
@@ -227,7 +227,7 @@ async def _read_message(
 
 
 @router.post("/chat/{chat_id:path}/stop", **_STOP)
-@router.post(_ALIAS_STOP, **_alias_of("POST /chat/{chat_id}/stop", "stop_chat_completion"), **_STOP)
+@router.post(_ALIAS_STOP, **alias_of("POST /chat/{chat_id}/stop", "stop_chat_completion"), **_STOP)
 async def stop_chat(
     process: CurrentProcess,
     caller: Caller,
@@ -256,7 +256,7 @@ async def stop_chat(
 @router.delete("/chat/{chat_id:path}", **_ERASE)
 @router.delete(
     f"{_ALIAS_PATH}/{{chat_id:path}}",
-    **_alias_of("DELETE /chat/{chat_id}", "erase_chat_completion"),
+    **alias_of("DELETE /chat/{chat_id}", "erase_chat_completion"),
     **_ERASE,
 )
 async def erase_chat(process: CurrentProcess, caller: Caller, chat_id: ChatId) -> None:

@@ -40,7 +40,8 @@ from shared.streams.run_state import RunState
 
 #: The server copies what it has not sent yet, so large bodies are passed to it in pieces.
 _PIECE_BYTES = 65_536
-_HEADERS = {
+#: Of every stream.
+STREAM_HEADERS = {
     "cache-control": "no-cache, no-transform",
     "connection": "keep-alive",
     "vary": "Accept",
@@ -130,7 +131,7 @@ class RelayResponse(Response):
     ) -> None:
         stream_format = view.stream_format
         headers = {"content-type": stream_format.content_type, **stream_format.headers}
-        super().__init__(None, 200, headers={**headers, **_HEADERS, **run_headers(run)})
+        super().__init__(None, 200, headers={**headers, **STREAM_HEADERS, **run_headers(run)})
         del self.headers["content-length"]
         self._context = context
         self._run_id = run.id

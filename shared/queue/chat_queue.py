@@ -14,9 +14,10 @@ from shared.redis import keys
 #: unless it is the first by then.
 RECHECK_MS = 300_000
 
-#: Lua functions: `start_first` forgets the jobs that have left their queues, and makes the first
-#: one that remains due unless a worker holds it. `leave_chat` removes a job, and starts the next
-#: one if it was the first. `may_start` returns whether no earlier job of its chat is in a queue.
+#: Lua functions: `publish_change` notifies the followers of a chat. `start_first` forgets the jobs
+#: that have left their queues, and makes the first one that remains due unless a worker holds it.
+#: `leave_chat` removes a job, and starts the next one if it was the first. `may_start` returns
+#: whether no earlier job of its chat is in a queue.
 CHAT_QUEUE = f"""
 {PUSH_WAKEUP}
 local recheck_ms = {RECHECK_MS}
@@ -25,6 +26,7 @@ local function split_entry(entry)
   local id, queue = string.match(entry, '^(%S+) (.+)$')
   return id, queue
 end
+local function publish_change(chat_queue) redis.call('PUBLISH', chat_queue, 'changed') end
 local function start_first(chat_queue)
   while true do
     local entry = redis.call('LINDEX', chat_queue, 0)
@@ -41,12 +43,14 @@ local function start_first(chat_queue)
     end
     redis.call('LPOP', chat_queue)
     redis.call('DEL', chat_of(id))
+    publish_change(chat_queue)
   end
 end
 local function leave_chat(id)
   local chat_queue = redis.call('GET', chat_of(id))
   if not chat_queue then return end
   redis.call('DEL', chat_of(id))
+  publish_change(chat_queue)
   for position, entry in ipairs(redis.call('LRANGE', chat_queue, 0, -1)) do
     if split_entry(entry) == id then
       redis.call('LREM', chat_queue, 1, entry)
