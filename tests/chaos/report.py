@@ -22,11 +22,11 @@ _PAGE = """# Chaos
 
 The chaos suite (`tests/chaos`) runs real API processes, workers, and a Valkey with an append-only
 file. It injects faults in an order that a seed determines. Meanwhile, clients ask, drop their
-connections, resume at another API process, reload, stop, supersede, approve and deny tool calls,
-send the results of their own tools, and repeat requests whose response was lost. The model is
-scripted, so the correct answer to each question is known. A checker compares each client's view
-with this answer, with the run's stream, and with a replay at each API process. It also checks the
-effects of tools, Redis, the processes, and the logs.
+connections, resume at another API process, reload, stop, supersede, ask more questions during an
+answer, approve and deny tool calls, send the results of their own tools, and repeat requests whose
+response was lost. The model is scripted, so the correct answer to each question is known. A checker
+compares each client's view with this answer, with the run's stream, and with a replay at each API
+process. It also checks the effects of tools, Redis, the processes, and the logs.
 
 This page shows one run of the suite. This command repeats it:
 
@@ -112,6 +112,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
     accepted = [view for view in result.views if view.run_id]
     calls = sum(view.question.calls_tool for view in accepted if view.continues is None)
     cancelled = sum(view.is_stopped or view.is_superseded for view in accepted)
+    queued = sum(view.waits_for is not None for view in accepted)
     clients = sum(view.connections for view in accepted)
     silences = [longest_silence(view) for view in result.views]
     exits = Counter(f"{name.split()[0]}, code {code}" for name, code in result.unexpected_exits)
@@ -130,7 +131,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
         f"{len(result.faults)} faults, {result.chats} chats, {answers}",
         f"mean load average: {result.load:.1f}",
         f"{len(result.violations)} violations",
-        f"{cancelled} answers stopped or superseded",
+        f"{cancelled} answers stopped or superseded; {queued} asked during another answer",
         _responses(accepted),
         f"{calls} tool calls; {result.repeated_calls} repeated after a crash (same key)",
         f"longest pause in each answer: {silence}",

@@ -22,9 +22,10 @@ from shared.streams.transcript import (
     read_transcript,
 )
 
-#: How long a request takes to arrive: an answer that ended within this time before its admission
-#: was incomplete when the client sent it.
-_ARRIVAL_MS = 5000
+#: How long a request takes to arrive, with the repetitions of a client while the API or Redis is
+#: unavailable: an answer that ended within this time before its admission may have been incomplete
+#: when the client sent it.
+_ARRIVAL_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import json
 import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import httpx
@@ -120,7 +121,10 @@ class Checker:
             if not entry_id.endswith(b"-0")
         ]
         if view.is_ended and stored != view.events:
-            self._add("wrong", f"{view.question.model}: the view differs from the stream")
+            pairs = zip_longest(view.events, stored)
+            seen, kept = next(pair for pair in pairs if pair[0] != pair[1])
+            ids = f"{seen.id if seen else None} and {kept.id if kept else None}"
+            self._add("wrong", f"{view.question.model}: the view differs from the stream: {ids}")
         if not stored or stored[-1].data != DONE:
             self._add("hung", f"{view.question.model}: its stream has no end")
             return
@@ -163,24 +167,26 @@ class Checker:
         self._check_runs(await self._deployment.storage.run_names())
 
     def _check_runs(self, names: Sequence[bytes]) -> None:
-        """Each stored run must be one that a client has seen."""
-        known = {keys.run(view.run_id) for view in (*self._accepted, *self._probes)}
-        found = {name.decode() for name in names}
-        for name in found - known:
-            if not name.endswith(":stream"):
-                self._add("doubled", f"{name} belongs to no client")
+        """Each run that has a stream must be one that a client has seen.
+
+        A run without a stream has never started: it was stored, but its request was refused.
+        """
+        known = {keys.stream(view.run_id) for view in (*self._accepted, *self._probes)}
+        streams = {name.decode() for name in names if name.endswith(b":stream")}
+        for name in streams - known:
+            self._add("doubled", f"{name} belongs to no client")
 
     async def _check_history(self, view: AnswerView) -> None:
         """Each request to the model must contain the earlier messages of the chat."""
         question, is_informed = view.question, False
-        parts = [part for message in view.history for part in message["parts"]]
-        expected = [part["text"] for part in parts if part.get("text")]
+        expected = view.earlier_texts()
         for request in await self._deployment.upstream.requests(question.model):
             # The worker may merge consecutive messages of one role.
             sent = "\n".join(text_of(message) for message in request["body"]["messages"])
             positions = [sent.find(text) for text in expected]
             if -1 in positions or positions != sorted(positions):
-                self._add("history", f"{question.model}: the history is incomplete")
+                found = f"positions of the earlier texts: {positions}"
+                self._add("history", f"{question.model}: the history is incomplete; {found}")
             if question.result in sent:
                 is_informed = True
         if view.continues and question.response == "result" and view.text and not is_informed:

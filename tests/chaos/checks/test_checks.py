@@ -80,7 +80,8 @@ def test_reload_without_parts_of_the_message_is_found() -> None:
         view = AnswerView(question, run_id="two", continues=earlier)
         view.restart()
         for chunk in (start, *replayed):
-            view.add(SseEvent("1-1@two/one", json.dumps(chunk)))
+            source = "two" if chunk is start else "one"
+            view.add(SseEvent(f"1-1@two/{source}", json.dumps(chunk)))
         ending = {"type": "text-delta", "delta": question.texts[1]}, {"type": "finish"}
         for offset, line in enumerate([*map(json.dumps, ending), DONE], start=2):
             view.add(SseEvent(f"1-{offset}@two", line))

@@ -39,7 +39,8 @@ class ChaosClient:
         `reloads`, it follows the chat as a reloaded page does after its first drop.
         """
         body, key = view.body(), f"key-{self._rng.getrandbits(64):x}"
-        view.times.append(time.monotonic())
+        if view.waits_for is None:  # the wait in the chat's queue is not an interruption
+            view.times.append(time.monotonic())
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 if loses_response:
@@ -129,9 +130,7 @@ class ChaosClient:
             events = await stream.read(1)
             if not events:
                 return
-            if (
-                not events[0].id and not view.is_replaying
-            ):  # the API ended the response, not the run
+            if not events[0].id:  # the API ended the response, not the run
                 view.defects.append(("lost", events[0].data))
                 return
             view.add(events[0])

@@ -11,6 +11,9 @@ Json = dict[str, Any]
 #: How a client responds to a tool call. "none": the server's tool needs no response.
 ResponseKind = Literal["none", "approve", "deny", "result"]
 
+#: What the server does with a request if the chat has a live run.
+WhenBusy = Literal["reject", "supersede", "queue"]
+
 #: Occurs in every prompt and tool argument, and must not occur in any log.
 PROMPT_CANARY = "prompt-canary"
 #: Matches every piece of an answer, which must not occur in any log either.
@@ -87,14 +90,14 @@ class Question:
         parts = [{"type": "text", "text": self.prompt}]
         return [{"id": f"u{self.number}", "role": "user", "parts": parts}]
 
-    def body(self, messages: list[Json], *, supersede: bool = False) -> Json:
+    def body(self, messages: list[Json], when_busy: WhenBusy) -> Json:
         """The body of a request with these messages, which end with this question."""
         body: Json = {"id": self.chat, "messages": messages, "model": self.model, "sdkVersion": 6}
         if self.response == "result":
             body["clientTools"] = [{"name": _CLIENT_TOOL, "inputSchema": {"type": "object"}}]
         elif self.calls_tool:
             body["agent"] = counting_agent.NAME
-        return body | {"supersede": True} if supersede else body
+        return body if when_busy == "reject" else {**body, "whenBusy": when_busy}
 
     def tool_part(self, state: str, *, output: Any = None) -> Json:
         """The part of the assistant's message for the tool call, in a state of the AI SDK."""

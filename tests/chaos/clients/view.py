@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.clients.question import Question
+from tests.chaos.clients.question import Question, WhenBusy
 from tests.chaos.faults import InjectedFault
 from tests.support.sse_client import DONE, SseEvent, chunks, text
 
@@ -16,16 +16,19 @@ class AnswerView:
     """What one client has received of one run."""
 
     question: Question
-    supersedes: bool = False
+    when_busy: WhenBusy = "reject"
     #: The view of the run whose tool call the client has responded to.
     continues: "AnswerView | None" = None
-    #: The messages before the question.
+    #: The view of the run that the chat's queue has before this one.
+    waits_for: "AnswerView | None" = None
+    #: The messages before the question, as the client sent them.
     history: list[Json] = field(default_factory=list[Json])
     run_id: str = ""
     events: list[SseEvent] = field(default_factory=list[SseEvent])
     #: The events of the continued run that a reload received, and whether more may follow.
     replayed: list[SseEvent] = field(default_factory=list[SseEvent])
     is_replaying: bool = False
+    _last_id: str = ""
     #: When the question was first sent, each event was received, and the client finished.
     times: list[float] = field(default_factory=list[float])
     #: The URLs of the API processes that the client has used.
@@ -42,8 +45,8 @@ class AnswerView:
 
     @property
     def cursor(self) -> str:
-        events = self.replayed if self.is_replaying and self.replayed else self.events
-        return events[-1].id if events else f"0-0@{self.run_id}"
+        """The ID of the last event, as it was received."""
+        return self._last_id or f"0-0@{self.run_id}"
 
     @property
     def is_ended(self) -> bool:
@@ -78,7 +81,37 @@ class AnswerView:
         messages = [*self.history, *self.question.messages()]
         if self.continues:
             messages.append(self.continues.message(self.question.response_part()))
-        return self.question.body(messages, supersede=self.supersedes)
+        return self.question.body(messages, self.when_busy)
+
+    def messages(self) -> list[Json]:
+        """The chat up to and including this answer, as the client has it in the end."""
+        before = self.waits_for.messages() if self.waits_for else self.history
+        return [*before, *self.question.messages(), self.message()]
+
+    def messages_so_far(self) -> list[Json]:
+        """The chat as the client sends it with another question during this answer."""
+        answer = [self.message()] if self.events else []
+        return [*self.history, *self.question.messages(), *answer]
+
+    def earlier_texts(self) -> list[str]:
+        """The texts that each request to the model must contain, in order.
+
+        The server adds what a run that waited did not know: the rest of the answers before it.
+        """
+        if self.continues:
+            return self.continues.earlier_texts()
+        if self.waits_for:
+            earlier = self.waits_for
+            return [*earlier.earlier_texts(), earlier.question.prompt, *earlier._texts_of_parts()]
+        parts = [part for message in self.history for part in message["parts"]]
+        return [part["text"] for part in parts if part.get("text")]
+
+    def _texts_of_parts(self) -> list[str]:
+        deltas = [chunk for chunk in chunks(self.events) if chunk["type"] == "text-delta"]
+        texts = dict.fromkeys((chunk["id"] for chunk in deltas), "")
+        for chunk in deltas:
+            texts[chunk["id"]] += chunk["delta"]
+        return [*texts.values()]
 
     def message(self, *more: Json) -> Json:
         """The assistant's message, as the client has it, and more parts."""
@@ -105,10 +138,14 @@ class AnswerView:
         self.events.clear()
         self.replayed.clear()
         self.is_replaying = True
+        self._last_id = ""
 
     def add(self, event: SseEvent) -> None:
         self.times.append(time.monotonic())
-        if self.is_replaying and self.events and (not event.id or "/" in event.id):
+        self._last_id = event.id
+        cursor, _, source = event.id.partition("/")
+        event = SseEvent(cursor, event.data)
+        if source not in ("", self.run_id):
             self.replayed.append(event)
             return
         self.is_replaying = self.is_replaying and not self.events
