@@ -138,6 +138,11 @@ def test_middleware_order_matches_the_reference() -> None:
         getattr(middleware.cls, "__name__", "")
         for middleware in create_app(Settings()).user_middleware
     ]
-    documented = ["CorsMiddleware", "RequestIdMiddleware", "RequestLogMiddleware", "AuthMiddleware"]
+    documented = [
+        "LiveCorsMiddleware",
+        "RequestIdMiddleware",
+        "RequestLogMiddleware",
+        "AuthMiddleware",
+    ]
 
     assert [name for name in names if name in documented] == documented
