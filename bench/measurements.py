@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bench.load import MeasuredAnswer, ask
 
 FIRST_TOKEN_ANSWERS = 40
-PACED_STREAMS = 100
+STEADY_STREAMS = 100
 STREAMS = 50
 WORDS = 400
 SHORT_WORDS = 20
@@ -45,7 +45,7 @@ async def first_token(target: Target) -> tuple[float, ...]:
 
 
 async def first_token_concurrent(target: Target) -> tuple[float, ...]:
-    answers = await _concurrently(target, "paced", PACED_STREAMS)
+    answers = await _concurrently(target, "paced", STEADY_STREAMS)
     return (statistics.median(answer.first_token for answer in answers) * 1000,)
 
 
