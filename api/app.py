@@ -13,7 +13,7 @@ from api.auth.security_warnings import warn_insecure_settings
 from api.console import page as console_page
 from api.console import routes as console_routes
 from api.http import problems
-from api.http.cors import LiveCorsMiddleware
+from api.http.cors import CorsMiddleware
 from api.http.head_requests import HeadMiddleware
 from api.http.json_bodies import JsonBodiesMiddleware
 from api.http.paths import PathMiddleware
@@ -65,7 +65,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         redirect_slashes=False,  # PathMiddleware removes them
         generate_unique_id_function=document.operation_id,
         middleware=[
-            Middleware(LiveCorsMiddleware, live),
+            Middleware(CorsMiddleware, live),
             Middleware(PathMiddleware, prefix=settings.server.root_path),
             Middleware(RequestIdMiddleware),
             *_tracing(),

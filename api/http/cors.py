@@ -15,6 +15,7 @@ from shared.settings.sections.origin import ANY, OPAQUE, origin_pattern
 _LOCAL = r"https?://(([a-z0-9_-]+\.)*localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
 _EXPOSED_HEADERS = (
     *("x-chat-id", "x-run-id", "x-request-id", "x-vercel-ai-ui-message-stream"),
+    *("x-workflow-run-id", "x-workflow-stream-tail-index"),
     *("www-authenticate", "retry-after", "ratelimit", "ratelimit-policy"),
 )
 #: The longest time that Chromium caches a preflight response.
@@ -41,7 +42,7 @@ def is_foreign_page(headers: Headers, settings: ServerSettings) -> bool:
     return not is_own and not is_allowed_origin(origin, settings)
 
 
-class LiveCorsMiddleware:
+class CorsMiddleware:
     """Applies the CORS settings, also after they have changed."""
 
     def __init__(self, app: ASGIApp, live: LiveSettings) -> None:
@@ -57,7 +58,7 @@ class LiveCorsMiddleware:
 
 
 def _middleware(app: ASGIApp, settings: ServerSettings) -> ASGIApp:
-    return CorsMiddleware(
+    return _OriginMiddleware(
         app,
         allow_origins=[origin for origin in settings.cors_origins if origin in (ANY, OPAQUE)],
         allow_origin_regex=_pattern(settings),
@@ -75,7 +76,7 @@ def _pattern(settings: ServerSettings) -> str:
     return "|".join((_LOCAL, *map(origin_pattern, origins)))
 
 
-class CorsMiddleware(CORSMiddleware):
+class _OriginMiddleware(CORSMiddleware):
     """Lets pages of public websites call an API in a private network, if their origin is allowed.
 
     The base class grants this part of a preflight to every origin.

@@ -19,9 +19,10 @@ from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
 from api.process import CurrentProcess
 from api.routes import openai_clients
+from api.streaming.chunk_index import TAIL_HEADER, StartIndex, find_chunk
 from api.streaming.cursor import LastEventId, read_last_event_id
 from api.streaming.relay import run_headers
-from api.streaming.stream_format import RequestedFormat
+from api.streaming.stream_format import RequestedFormat, StreamFormat
 from api.streaming.stream_slots import RETRY_AFTER
 from shared.errors import (
     ChatQueueFull,
@@ -154,6 +155,7 @@ async def send_chat(
     caller: Caller,
     stream_format: RequestedFormat,
     idempotency_key: IdempotencyKey,
+    start_index: StartIndex = None,
 ) -> Response:
     """Start a run and stream its answer. The run continues if the client disconnects."""
     openai_clients.check_client(request)
@@ -162,7 +164,9 @@ async def send_chat(
     accepted = await process.chats.accept(
         caller, chat, request_id_of(request.scope), idempotency_key
     )
-    response = await process.relays.create(accepted.run, stream_format)
+    response = await process.relays.create(
+        accepted.run, stream_format, counts_chunks=start_index is not None
+    )
     response.headers.update(rate_limit_headers(accepted.rate_limit))
     return response
 
@@ -178,19 +182,42 @@ async def follow_chat(
     caller: Caller,
     stream_format: RequestedFormat,
     chat_id: ChatId,
+    *,
     last_event_id: LastEventId = None,
-    live: Annotated[  # noqa: FBT002  (a query parameter)
+    live: Annotated[
         bool, Query(description="Whether to follow only a live run: 204 if it has ended")
     ] = False,
+    start_index: StartIndex = None,
 ) -> Response:
     """Follow a run of the chat: the one that the cursor names, else the live or newest one."""
     check_id("chat_id", chat_id, process.settings.limits)
+    if start_index is not None:
+        return await _follow_chunks(process, caller, stream_format, chat_id, start_index)
     cursor = read_last_event_id(last_event_id)
     run = await process.lookup.find(caller, chat_id, cursor)
     is_ended = live and run is not None and run.state.ended
     if run is None or is_ended or await process.lookup.is_over(run, cursor):
         return Response(status_code=204)
     return await process.relays.create(run, stream_format, cursor, rebuild=cursor is None)
+
+
+async def _follow_chunks(
+    process: CurrentProcess,
+    caller: Caller,
+    stream_format: StreamFormat,
+    chat_or_run_id: str,
+    start_index: int,
+) -> Response:
+    """Follow a run from a chunk on, for `WorkflowChatTransport`."""
+    run = await process.lookup.find_chat_or_run(caller, chat_or_run_id)
+    position = await find_chunk(process.stores.stream, run, start_index) if run else None
+    if run is None or position is None or position.is_over:
+        return Response(status_code=204)
+    response = await process.relays.create(
+        run, stream_format, skipped=position.skipped, counts_chunks=True
+    )
+    response.headers[TAIL_HEADER] = str(position.tail)
+    return response
 
 
 @router.get("/chat/{chat_id:path}/message", **_MESSAGE)

@@ -78,11 +78,16 @@ class RelayFactory:
         cursor: ClientCursor | None = None,
         *,
         rebuild: bool = False,
+        skipped: int = 0,
+        counts_chunks: bool = False,
     ) -> "RelayResponse":
         """Create the response that relays a run from a cursor on.
 
         With `rebuild`, the client rebuilds the message, so the parts of earlier runs are replayed.
         Without it, the client has them, unless the cursor belongs to such a replay.
+
+        `skipped` is the number of the run's first events that the client does not receive. A client
+        that counts chunks receives no queue positions, which are not part of the stream.
 
         Raises:
             CursorLost: if the rest of that replay is no longer stored.
@@ -96,9 +101,15 @@ class RelayFactory:
             raise CursorLost
         after = cursor.cursor if cursor else START
         view = StreamView(
-            stream_format, after, earlier_runs=earlier, rebuild=rebuild, source=source
+            stream_format,
+            after,
+            earlier_runs=earlier,
+            rebuild=rebuild,
+            source=source,
+            skipped=skipped,
         )
-        shows_position = run.state is RunState.QUEUED and stream_format is UI_MESSAGE
+        is_waiting = run.state is RunState.QUEUED and not counts_chunks
+        shows_position = is_waiting and stream_format is UI_MESSAGE
         watch = QueuePositionWatch(self.positions, run) if shows_position else None
         context = RelayContext(
             self.followers,
@@ -131,7 +142,8 @@ class RelayResponse(Response):
     ) -> None:
         stream_format = view.stream_format
         headers = {"content-type": stream_format.content_type, **stream_format.headers}
-        super().__init__(None, 200, headers={**headers, **STREAM_HEADERS, **run_headers(run)})
+        headers |= {**STREAM_HEADERS, **run_headers(run), "x-workflow-run-id": run.id}
+        super().__init__(None, 200, headers=headers)
         del self.headers["content-length"]
         self._context = context
         self._run_id = run.id

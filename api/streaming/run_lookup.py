@@ -38,6 +38,11 @@ class RunLookup:
             raise NotFound
         return run
 
+    async def find_chat_or_run(self, principal: Principal, name: str) -> Run | None:
+        """Return the current run of the chat with this id, or else the run with this id."""
+        run = await self._current(principal.owner, name) or await self._runs.get(name)
+        return run if run is not None and run.owner == principal.owner else None
+
     async def waiting(self, principal: Principal, chat_id: str) -> list[Run]:
         """Return the runs that wait for the chat's live run, in order."""
         return (await self._live(principal.owner, chat_id))[1:]

@@ -24,7 +24,9 @@ class StreamView:
         earlier_runs: Sequence[str] | None = (),
         rebuild: bool = False,
         source: str | None = None,
+        skipped: int = 0,
     ) -> None:
+        """`skipped` is the number of the run's first entries that the client does not receive."""
         self.stream_format = stream_format
         self.rebuild = rebuild
         #: Whether the first entry is sent alone, before the parts of earlier runs.
@@ -35,7 +37,8 @@ class StreamView:
         self._truncate = TruncatedReplay() if rebuild and earlier_runs is None else None
         self._earlier_runs = earlier_runs or ()
         #: The offset up to which the client has the run. A replay begins with its first entry.
-        self._offset = 1 if source else after.offset
+        self._offset = max(skipped, 1 if source else after.offset)
+        self._filters = bool(self._converter or source or skipped)
 
     @property
     def read_from(self) -> Cursor:
@@ -47,7 +50,7 @@ class StreamView:
         visible = self._truncate(entries) if self._truncate else entries
         if self._converter:
             visible = self._converter(visible)
-        if self._converter or self._source:
+        if self._filters:
             visible = [entry for entry in visible if entry.offset > self._offset]
         return visible
 

@@ -123,3 +123,12 @@ async def test_continued_runs_must_all_be_stored(harness: LookupHarness) -> None
     assert await earlier("older", "newer") == ("older", "newer")
     assert await earlier() == ()
     assert await earlier("older", "gone") is None
+
+
+async def test_run_is_found_by_its_id_only_for_its_owner(harness: LookupHarness) -> None:
+    found = await harness.lookup.find_chat_or_run(OWNER, "older")
+
+    assert found is not None
+    assert found.id == "older"
+    assert await harness.lookup.find_chat_or_run(STRANGER, "older") is None
+    assert await harness.lookup.find_chat_or_run(OWNER, "unknown") is None

@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from api.app import create_app
-from api.http.cors import LiveCorsMiddleware
+from api.http.cors import CorsMiddleware
 from shared.errors import SettingsError
 from shared.settings import ServerSettings, Settings
 from shared.settings.live_settings import LiveSettings
@@ -226,7 +226,7 @@ def test_credentials_for_every_page_are_refused(
 
 async def test_changed_origins_apply_without_a_restart() -> None:
     live = LiveSettings(Settings(server=ServerSettings(cors_origins=(ELSEWHERE,))))
-    app = LiveCorsMiddleware(PlainTextResponse("ok"), live)
+    app = CorsMiddleware(PlainTextResponse("ok"), live)
     transport = httpx.ASGITransport(app)
     preflight_headers = {"origin": EVIL, "access-control-request-method": "POST"}
 
