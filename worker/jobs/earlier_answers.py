@@ -72,7 +72,8 @@ class EarlierAnswers:
 def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> tuple[Message, ...]:
     """Return the messages with a run's whole answer after the user message that it answers.
 
-    Without that message, the answer replaces the client's version of it, or is left out.
+    Without that message, the answer replaces the client's version of it, or is left out. It is also
+    left out if the last message is the one that it answers: the client asks for another answer.
     """
     before = [index for index, message in enumerate(messages) if _is_answer(message, run)]
     # The client may have added results, which the stream has not; or the stream is not stored.
@@ -80,7 +81,7 @@ def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> 
         return messages
     others = [message for message in messages if not _is_answer(message, run)]
     asked = [i for i, message in enumerate(others) if run.answers and message.id == run.answers]
-    if not asked and not before:
+    if (not asked and not before) or (asked and asked[-1] == len(others) - 1):
         return messages
     position = asked[-1] + 1 if asked else before[0]
     parts = _parts(answer)

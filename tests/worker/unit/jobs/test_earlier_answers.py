@@ -66,6 +66,10 @@ def test_answers_of_several_waiting_runs_are_all_placed() -> None:
     assert with_answer(history, second, transcript(*WHOLE)) == (U1, ANSWER, U2, answer, U3)
 
 
+def test_repeated_message_asks_for_another_answer() -> None:
+    assert with_answer((U1,), RUN, transcript(*WHOLE)) == (U1,)
+
+
 def test_answer_to_an_unknown_message_is_left_out() -> None:
     assert with_answer((U2,), RUN, transcript(*WHOLE)) == (U2,)
 
