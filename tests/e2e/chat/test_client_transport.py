@@ -139,3 +139,25 @@ async def test_resume_after_an_error_shows_the_answer_once(
     assert seen.message is not None
     states = [part["state"] for part in seen.message["parts"] if part["type"].startswith("tool-")]
     assert states == (["output-available"] if at == "tool-input" else [])
+
+
+@every_version
+async def test_message_is_executed_once_if_its_response_is_lost(
+    system: System, ai: AiClient, name: str, version: Version
+) -> None:
+    await system.upstream.script(name, [[{"words": WORDS}]])
+
+    seen = await ai.send(
+        ai=version,
+        api=system.chat,
+        chat=name,
+        text="Hi",
+        body={"model": name},
+        mamba=True,
+        lost_responses=2,
+    )
+
+    assert (seen.text, seen.status, seen.error) == (ANSWER, "ready", None)
+    assert len({request.headers["idempotency-key"] for request in seen.requests}) == 1
+    assert _routes(seen) == [("POST", "chat", 200)] * 3
+    assert len(await system.upstream.requests(name)) == 1

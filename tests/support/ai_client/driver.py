@@ -44,6 +44,8 @@ class Options(TypedDict, total=False):
     """Actions after the first one, with their `op`: `send`, `regenerate` or `resume`."""
     meanwhile: Json
     """An action `after` this many chunks, counted over all streams."""
+    lost_responses: int
+    """How many responses do not reach the client, beginning with the first one."""
     lost_resumes: int
     """How often a resume requests a chat that does not exist."""
     stop_after: int

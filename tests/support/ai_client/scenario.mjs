@@ -18,6 +18,7 @@ export class Scenario {
   #chunks = 0;
   #stopped;
   #lostResumes;
+  #lostResponses;
   #midAnswer = [];
 
   static async of(command) {
@@ -29,6 +30,7 @@ export class Scenario {
     this.#command = command;
     this.#ai = ai;
     this.#lostResumes = command.lost_resumes ?? 0;
+    this.#lostResponses = command.lost_responses ?? 0;
     this.#recording = new RecordingFetch(cuts, (chunk) => this.#onChunk(chunk));
     this.#transport = this.#newTransport();
     this.#chat = this.#newChat(command.messages ?? []);
@@ -131,10 +133,18 @@ export class Scenario {
     return messages.at(-1)?.role === 'assistant' ? messages.slice(0, -1) : messages;
   }
 
+  /** Sends a request, and loses its response as often as the command defines. */
+  #fetch = async (url, init) => {
+    const response = await this.#recording.fetch(url, init);
+    if (this.#lostResponses-- <= 0) return response;
+    await response.body.cancel();
+    throw new TypeError('network error');
+  };
+
   #newTransport() {
     const { api, body, headers, resume_api: resumeApi, resilient, mamba } = this.#command;
     const resumeUrl = (_, id) => streamUrl(resumeApi ?? api, this.#lostResumes-- > 0 ? `lost-${id}` : id);
-    const fetch = this.#recording.fetch;
+    const fetch = this.#fetch;
     if (mamba) return new MambaChatTransport({ api, body, headers, fetch, delay: 50, streamUrl: resumeUrl });
     return new this.#ai.DefaultChatTransport({
       api,
