@@ -139,7 +139,7 @@ def test_middleware_order_matches_the_reference() -> None:
         for middleware in create_app(Settings()).user_middleware
     ]
     documented = [
-        "LiveCorsMiddleware",
+        "CorsMiddleware",
         "RequestIdMiddleware",
         "RequestLogMiddleware",
         "AuthMiddleware",
