@@ -12,6 +12,7 @@ from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.redis.memory import ServerMemory
 from shared.runs.stores import Stores
 from shared.settings.live_settings import LiveSettings
+from shared.webhooks.deliveries import WebhookDeliveries
 
 _INFO_TIMEOUT_SECONDS = 2.0
 
@@ -38,6 +39,11 @@ GAUGES = (
         ("node",),
     ),
     ("mamba_provider_up", "1 if a model endpoint passes its check.", ("provider",)),
+    (
+        "mamba_webhooks",
+        "Webhooks that a destination has not received: pending, or given up (failed).",
+        ("destination", "state"),
+    ),
     ("mamba_provider_latency_seconds", "Time to list the models of an endpoint.", ("provider",)),
 )
 
@@ -64,8 +70,11 @@ class SystemGauges:
 
     async def collect(self) -> list[Metric]:
         """Return the gauges, at most a few seconds old. Without Redis, most have no value."""
-        system, streams, providers = await asyncio.gather(
-            self._monitor.snapshot(), self._of_streams(), self._of_providers()
+        system, streams, providers, webhooks = await asyncio.gather(
+            self._monitor.snapshot(),
+            self._of_streams(),
+            self._of_providers(),
+            self._of_webhooks(),
         )
         values: _Values = {
             "mamba_redis_up": [((), system.redis.up)],
@@ -73,7 +82,7 @@ class SystemGauges:
         }
         if system.redis.up:
             values |= _of_redis(system.redis) | _of_queues(system.queues) | _of_workers(system)
-        return [*_families(values | streams | providers)]
+        return [*_families(values | streams | providers | webhooks)]
 
     async def _of_streams(self) -> _Values:
         """Return one value per node if split storage is on."""
@@ -91,6 +100,18 @@ class SystemGauges:
             "mamba_streams_memory_bytes": [(n, m.used_bytes) for n, m in up.items()],
             "mamba_streams_memory_limit_bytes": [(n, m.limit_bytes) for n, m in up.items()],
         }
+
+    async def _of_webhooks(self) -> _Values:
+        """Return the numbers of undelivered webhooks of each configured destination."""
+        deliveries = WebhookDeliveries(self._stores.queue_redis)
+        try:
+            async with asyncio.timeout(_INFO_TIMEOUT_SECONDS):
+                counts = await deliveries.counts([*self._live.now.webhooks])
+        except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
+            return {}
+        pending = [((name, "pending"), count.pending) for name, count in counts.items()]
+        failed = [((name, "failed"), count.failed) for name, count in counts.items()]
+        return {"mamba_webhooks": [*pending, *failed]}
 
     async def _of_providers(self) -> _Values:
         components = await self._checks.read_providers()

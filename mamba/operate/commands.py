@@ -47,6 +47,16 @@ chat = typer.Typer(
     no_args_is_help=True,
 )
 
+webhook = typer.Typer(
+    help="Show webhooks that are not delivered, or send them again.",
+    epilog="Example: mamba webhook list",
+    no_args_is_help=True,
+)
+
+Destination = Annotated[
+    str | None, typer.Option("--destination", help="Only this destination, by its name.")
+]
+
 
 def register(app: typer.Typer, worker: typer.Typer) -> None:
     app.command(epilog="Examples: mamba queue --watch, mamba queue --json | jq '.queues'")(queue)
@@ -56,6 +66,7 @@ def register(app: typer.Typer, worker: typer.Typer) -> None:
     app.command(epilog="Example: mamba doctor || echo 'not healthy'")(doctor)
     app.add_typer(run, name="run")
     app.add_typer(chat, name="chat")
+    app.add_typer(webhook, name="webhook")
     worker.command("list", epilog="Example: mamba worker list --json")(list_workers)
     worker.command("drain", epilog="Example: mamba worker drain host-4711-3fa2b1")(drain)
 
@@ -236,6 +247,55 @@ def erase_chat(
     from mamba.operate.erase_chat import erase  # noqa: PLC0415
 
     _run(lambda deployment: erase(deployment, owner, chat_id, confirmed=yes))
+
+
+@webhook.command("list", epilog="Example: mamba webhook list --destination app --json")
+def list_webhooks(
+    *,
+    destination: Destination = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of webhooks to show.")
+    ] = 50,
+    as_json: Json = False,
+) -> None:
+    """Count the webhooks of each destination that are pending or given up, and list them."""
+    from mamba.operate import webhooks  # noqa: PLC0415
+
+    _run(lambda d: webhooks.list_webhooks(d, destination=destination, limit=limit, as_json=as_json))
+
+
+@webhook.command("show", epilog="Example: mamba webhook show 8vGQ2kZ1xkqkJwqfJ0yR")
+def show_webhook(run_id: RunId, *, as_json: Json = False) -> None:
+    """Show which destinations have not received the webhook of a run, without its content."""
+    from mamba.operate import webhooks  # noqa: PLC0415
+
+    _run(lambda deployment: webhooks.show(deployment, run_id, as_json=as_json))
+
+
+@webhook.command(
+    "resend",
+    epilog="Examples: mamba webhook resend 8vGQ2kZ1xkqkJwqfJ0yR, mamba webhook resend --failed",
+)
+def resend_webhook(
+    run_id: Annotated[str | None, typer.Argument(help="Run id.")] = None,
+    *,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Send all webhooks that were given up.")
+    ] = False,
+    destination: Destination = None,
+) -> None:
+    """Send the webhook of a run now, with a new day of attempts.
+
+    If all destinations have received it, it is sent to all again, as long as the run is stored.
+    """
+    from mamba.operate import webhooks  # noqa: PLC0415
+
+    if (run_id is None) is not failed:
+        raise typer.BadParameter("Name a run id, or use --failed.")
+    if run_id is None:
+        _run(lambda deployment: webhooks.resend_failed(deployment, destination))
+    else:
+        _run(lambda deployment: webhooks.resend(deployment, run_id, destination))
 
 
 def list_workers(*, as_json: Json = False) -> None:

@@ -168,3 +168,47 @@ def attempt_failed(
     delay_ms: int,
     ttl_ms: int,
 ) -> None: ...
+
+
+# Makes a webhook due now, with a new day of attempts, unless the destination has received it.
+# Returns whether it is due.
+@redis_script(
+    _KEEP,
+    OWNER_BYTES,
+    """
+if redis.call('HEXISTS', webhook, 'since:' .. destination) == 0 then return 0 end
+local now = now_ms()
+redis.call('HSET', webhook, 'since:' .. destination, string.format('%d', now))
+redis.call('HDEL', webhook, 'attempts:' .. destination)
+redis.call('PEXPIRE', webhook, ttl_ms)
+redis.call('ZREM', failed, run_id)
+redis.call('ZADD', due, now, run_id)
+keep(due, ttl_ms)
+redis.call('ZADD', stored_runs, 'XX', now + ttl_ms, run_id)
+expire_with_runs(stored_bytes, stored_runs, now)
+return 1
+""",
+    when_full=True,
+)
+def resend(
+    *,
+    webhook: Key,
+    due: Key,
+    failed: Key,
+    stored_bytes: Key,
+    stored_runs: Key,
+    run_id: str,
+    destination: str,
+    ttl_ms: int,
+) -> int: ...
+
+
+# Makes the check of an ended run due now, even if its webhook was delivered.
+@redis_script(
+    _KEEP,
+    """
+redis.call('ZADD', runs, now_ms(), run_id)
+keep(runs, ttl_ms)
+""",
+)
+def report_again(*, runs: Key, run_id: str, ttl_ms: int) -> None: ...

@@ -1,0 +1,108 @@
+"""`mamba webhook list`, `mamba webhook show` and `mamba webhook resend`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from mamba.cli_errors import CommandFailed, print_now
+from mamba.operate.deployment import Deployment
+from mamba.operate.run import local_time
+from mamba.operate.table import in_columns
+from shared.webhooks.deliveries import Undelivered, WebhookDeliveries
+
+_HEADERS = ("RUN", "DESTINATION", "EVENT", "STATE", "ENDED", "FAILED", "RESULT", "NEXT")
+
+
+async def list_webhooks(
+    deployment: Deployment, *, destination: str | None, limit: int, as_json: bool
+) -> None:
+    names, deliveries = _names(deployment, destination), WebhookDeliveries(deployment.redis)
+    counts = await deliveries.counts(names)
+    found = await deliveries.newest(names, limit)
+    if as_json:
+        shown = {name: asdict(count) for name, count in counts.items()}
+        webhooks = [asdict(webhook) for webhook in found]
+        print_now(json.dumps({"destinations": shown, "webhooks": webhooks}))
+        return
+    rows = [(name, count.pending, count.failed) for name, count in counts.items()]
+    print_now(in_columns(("DESTINATION", "PENDING", "FAILED"), rows, color=False))
+    if found:
+        print_now(f"\n{_table(found)}")
+
+
+async def show(deployment: Deployment, run_id: str, *, as_json: bool) -> None:
+    """Show where the webhook of a run was not delivered yet.
+
+    Raises:
+        CommandFailed: if all destinations have received it, or none of them is to.
+    """
+    found = await WebhookDeliveries(deployment.redis).of_run(run_id)
+    if not found:
+        raise CommandFailed(
+            f"No destination is waiting for a webhook of {run_id}: it was delivered, is older than"
+            " two days, or the run was not reported."
+        )
+    print_now(json.dumps([asdict(webhook) for webhook in found]) if as_json else _table(found))
+
+
+async def resend(deployment: Deployment, run_id: str, destination: str | None) -> None:
+    """Send the webhook of a run again.
+
+    Raises:
+        CommandFailed: if neither the webhook nor the run is stored.
+    """
+    names, deliveries = _names(deployment, destination), WebhookDeliveries(deployment.redis)
+    if sent := await deliveries.resend(run_id, names):
+        print_now(f"The webhook of {run_id} is due now: {', '.join(sent)}.")
+        return
+    run = await deployment.stores.runs.get(run_id)
+    if run is None or not run.state.ended or destination or await deliveries.of_run(run_id):
+        raise CommandFailed(
+            f"There is no webhook of {run_id} to send: it was delivered there, or neither the"
+            " webhook nor an ended run with this id is stored. See `mamba webhook show`."
+        )
+    await deliveries.report_again(run_id)
+    print_now(f"The webhook of {run_id} is sent again to all destinations of its event.")
+
+
+async def resend_failed(deployment: Deployment, destination: str | None) -> None:
+    """Send all webhooks again that were given up."""
+    names, deliveries = _names(deployment, destination), WebhookDeliveries(deployment.redis)
+    count = 0
+    for name in names:
+        for run_id in await deliveries.failed_runs(name):
+            count += len(await deliveries.resend(run_id, [name]))
+    print_now(f"Webhooks due again: {count}.")
+
+
+def _names(deployment: Deployment, destination: str | None) -> Sequence[str]:
+    configured = [*deployment.settings.webhooks]
+    if not configured:
+        raise CommandFailed(
+            "No destination of webhooks is configured. Run the command with the settings of the"
+            " workers, or see docs/frontend/webhooks.md."
+        )
+    if destination is None:
+        return configured
+    if destination not in configured:
+        raise CommandFailed(
+            f"No destination is named {destination!r}. Configured: {', '.join(configured)}."
+        )
+    return [destination]
+
+
+def _table(found: Sequence[Undelivered]) -> str:
+    rows = [
+        (
+            webhook.run_id,
+            webhook.destination,
+            webhook.type,
+            webhook.state,
+            local_time(webhook.ended_at),
+            webhook.attempts,
+            webhook.result or "-",
+            local_time(webhook.next_at),
+        )
+        for webhook in found
+    ]
+    return in_columns(_HEADERS, rows, color=False)

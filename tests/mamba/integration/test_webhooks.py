@@ -1,0 +1,117 @@
+"""`mamba webhook` lists undelivered webhooks and sends them again."""
+
+import json
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from mamba.cli_errors import CommandFailed
+from mamba.operate.deployment import Deployment, open_deployment
+from mamba.operate.webhooks import list_webhooks, resend, resend_failed, show
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.runs.finalize import RunEnding, RunFinalizer
+from shared.settings import LimitSettings, RedisSettings, Settings, WebhookSettings
+from shared.webhooks.event import WebhookEvent
+from shared.webhooks.store import WebhookStore
+from tests.support.fakes.runs import job_of, new_run
+from tests.support.processes import Valkey
+from tests.support.webhook_receiver import SECRET
+
+
+@pytest.fixture
+async def operated(valkey: Valkey, redis: Redis) -> AsyncGenerator[Deployment]:  # noqa: ARG001
+    destination = {"url": "https://app.example.com/", "secret": SECRET}
+    names: list[str] = ["app", "crm"]
+    webhooks = dict.fromkeys(names, WebhookSettings.model_validate(destination))
+    settings = Settings(redis=RedisSettings(url=valkey.url), webhooks=webhooks)
+    async with open_deployment(settings) as deployment:
+        yield deployment
+
+
+async def _give_up(redis: Redis, run_id: str, destination: str = "app") -> WebhookStore:
+    """Store a webhook for both destinations that one of them has rejected."""
+    store = WebhookStore(redis)
+    await store.store(WebhookEvent(run_id, "run.failed", 1_000, {"secret": "x"}), ["app", "crm"])
+    await store.failed(run_id, destination, result="410", retry_in=None)
+    return store
+
+
+async def test_list_shows_states_and_results_without_content(
+    operated: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await _give_up(redis, "r1")
+
+    await list_webhooks(operated, destination=None, limit=10, as_json=False)
+    text = capsys.readouterr().out
+    await list_webhooks(operated, destination=None, limit=10, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+
+    assert "r1" in text
+    assert "410" in text
+    assert "secret" not in text
+    assert found["destinations"]["app"] == {"pending": 0, "failed": 1}
+    assert found["destinations"]["crm"] == {"pending": 1, "failed": 0}
+    states = {row["destination"]: (row["state"], row["result"]) for row in found["webhooks"]}
+    assert states == {"app": ("failed", "410"), "crm": ("pending", None)}
+
+
+async def test_show_names_who_has_not_received_it(
+    operated: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = await _give_up(redis, "r1")
+    await store.delivered("r1", "crm")
+
+    await show(operated, "r1", as_json=True)
+
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["destination"], row["attempts"], row["next_at"]) == ("app", 1, None)
+    with pytest.raises(CommandFailed, match="No destination is waiting"):
+        await show(operated, "r2", as_json=False)
+
+
+async def test_resent_webhook_is_due_with_new_attempts(operated: Deployment, redis: Redis) -> None:
+    store = await _give_up(redis, "r1")
+    assert await store.claim("app", 10) == []
+
+    await resend(operated, "r1", "app")
+
+    [webhook] = await store.claim("app", 10)
+    assert webhook.failed_attempts == 0
+    assert webhook.age_ms < 60_000
+    assert await redis.execute_command("ZCARD", keys.webhook_failed("app")) == 0
+
+
+async def test_all_failed_webhooks_are_resent(operated: Deployment, redis: Redis) -> None:
+    await _give_up(redis, "r1")
+    store = await _give_up(redis, "r2", "crm")
+
+    await resend_failed(operated, None)
+
+    for destination in ("app", "crm"):
+        due = await store.claim(destination, 10)
+        assert {webhook.run_id for webhook in due} == {"r1", "r2"}
+        assert await redis.execute_command("ZCARD", keys.webhook_failed(destination)) == 0
+
+
+async def test_delivered_webhook_is_resent_from_its_run(operated: Deployment, redis: Redis) -> None:
+    run, stores = new_run("r1"), operated.stores
+    await stores.admission.admit(run, job_of(run), LimitSettings())
+    with pytest.raises(CommandFailed, match="no webhook of r1 to send"):
+        await resend(operated, "r1", None)
+    finalizer = RunFinalizer(stores.stream, stores.ended_runs, operated.queue)
+    await finalizer.end(run, RunEnding.cancelled())
+
+    await resend(operated, "r1", None)
+
+    assert await WebhookStore(redis).claim_runs(10) == ["r1"]
+
+
+async def test_wrong_destination_is_named(operated: Deployment) -> None:
+    with pytest.raises(CommandFailed, match="No destination is named 'other'"):
+        await resend(operated, "r1", "other")
+
+
+async def test_deployment_without_destinations_is_reported(deployment: Deployment) -> None:
+    with pytest.raises(CommandFailed, match="No destination of webhooks is configured"):
+        await list_webhooks(deployment, destination=None, limit=1, as_json=False)
