@@ -41,7 +41,7 @@ GAUGES = (
     ("mamba_provider_up", "1 if a model endpoint passes its check.", ("provider",)),
     (
         "mamba_webhooks",
-        "Webhooks that a destination has not received: pending, or given up (failed).",
+        "Webhooks that a destination has not received.",
         ("destination", "state"),
     ),
     ("mamba_provider_latency_seconds", "Time to list the models of an endpoint.", ("provider",)),
@@ -109,9 +109,13 @@ class SystemGauges:
                 counts = await deliveries.counts([*self._live.now.webhooks])
         except (*REDIS_UNAVAILABLE, RedisError, TimeoutError):
             return {}
-        pending = [((name, "pending"), count.pending) for name, count in counts.items()]
-        failed = [((name, "failed"), count.failed) for name, count in counts.items()]
-        return {"mamba_webhooks": [*pending, *failed]}
+        states = ("pending", "retrying", "failed")
+        values = [
+            ((name, state), getattr(count, state))
+            for name, count in counts.items()
+            for state in states
+        ]
+        return {"mamba_webhooks": values}
 
     async def _of_providers(self) -> _Values:
         components = await self._checks.read_providers()

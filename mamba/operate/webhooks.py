@@ -24,8 +24,9 @@ async def list_webhooks(
         webhooks = [asdict(webhook) for webhook in found]
         print_now(json.dumps({"destinations": shown, "webhooks": webhooks}))
         return
-    rows = [(name, count.pending, count.failed) for name, count in counts.items()]
-    print_now(in_columns(("DESTINATION", "PENDING", "FAILED"), rows, color=False))
+    rows = [(name, n.pending, n.retrying, n.failed) for name, n in counts.items()]
+    headers = ("DESTINATION", "PENDING", "RETRYING", "FAILED")
+    print_now(in_columns(headers, rows, color=False))
     if found:
         print_now(f"\n{_table(found)}")
 

@@ -5,19 +5,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.redis import keys
-from shared.redis.client import Redis
+from shared.redis.client import Redis, redis_time_ms
 from shared.redis.numbers import whole_number
 from shared.webhooks import scripts
-from shared.webhooks.store import KEPT_MS
+from shared.webhooks.store import KEPT_MS, LEASE_MS
 
 _SINCE = "since:"
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookCounts:
-    """How many webhooks a destination must still receive, and how many were given up."""
+    """How many webhooks a destination has not received.
+
+    `retrying` ones have failed several times: their next attempt is further away than a lease.
+    """
 
     pending: int
+    retrying: int
     failed: int
 
 
@@ -47,13 +51,16 @@ class WebhookDeliveries:
     async def counts(self, destinations: Sequence[str]) -> dict[str, WebhookCounts]:
         if not destinations:
             return {}
+        leased_until = await redis_time_ms(self._redis) + LEASE_MS
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in destinations:
-                pipe.execute_command("ZCARD", keys.webhook_due(name))
+                due = keys.webhook_due(name)
+                pipe.execute_command("ZCOUNT", due, "-inf", leased_until)
+                pipe.execute_command("ZCOUNT", due, f"({leased_until}", "+inf")
                 pipe.execute_command("ZCARD", keys.webhook_failed(name))
-            replies = await pipe.execute()
-        pairs = zip(replies[::2], replies[1::2], strict=True)
-        return {name: WebhookCounts(*pair) for name, pair in zip(destinations, pairs, strict=True)}
+            replies: list[int] = await pipe.execute()
+        rows = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
+        return {name: WebhookCounts(*row) for name, row in zip(destinations, rows, strict=True)}
 
     async def newest(self, destinations: Iterable[str], count: int) -> list[Undelivered]:
         """Return webhooks of each destination: those given up last, then those due first."""

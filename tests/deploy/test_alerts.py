@@ -18,7 +18,7 @@ from tests.support.deploy.prometheus import promtool
 
 FOLDER = alerts.ALERTS.parent
 #: Labels that distinguish firing alerts.
-LABELS = "alertname, instance, queue, provider, code, model, node, task"
+LABELS = "alertname, instance, queue, provider, code, destination, model, node, task"
 
 
 def rules() -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from mamba.operate.doctor.redis_checks import (
     check_stream_servers,
 )
 from mamba.operate.doctor.settings_checks import check_settings, check_tracing
+from mamba.operate.doctor.webhook_checks import check_webhooks
 from mamba.operate.doctor.worker_checks import check_providers, check_workers
 from mamba.operate.redis_problems import RedisFailed
 from mamba.operate.table import GREEN, RED, RESET, YELLOW, printable
@@ -28,6 +29,7 @@ _CHECKS = (
     check_clock,
     check_workers,
     check_providers,
+    check_webhooks,
 )
 _COLORS = {"ok": GREEN, "warning": YELLOW, "error": RED}
 

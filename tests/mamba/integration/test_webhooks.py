@@ -7,6 +7,7 @@ import pytest
 
 from mamba.cli_errors import CommandFailed
 from mamba.operate.deployment import Deployment, open_deployment
+from mamba.operate.doctor.webhook_checks import check_webhooks
 from mamba.operate.webhooks import list_webhooks, resend, resend_failed, show
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -21,7 +22,7 @@ from tests.support.webhook_receiver import SECRET
 
 @pytest.fixture
 async def operated(valkey: Valkey, redis: Redis) -> AsyncGenerator[Deployment]:  # noqa: ARG001
-    destination = {"url": "https://app.example.com/", "secret": SECRET}
+    destination = {"url": "http://127.0.0.1:9/", "secret": SECRET}
     names: list[str] = ["app", "crm"]
     webhooks = dict.fromkeys(names, WebhookSettings.model_validate(destination))
     settings = Settings(redis=RedisSettings(url=valkey.url), webhooks=webhooks)
@@ -50,10 +51,22 @@ async def test_list_shows_states_and_results_without_content(
     assert "r1" in text
     assert "410" in text
     assert "secret" not in text
-    assert found["destinations"]["app"] == {"pending": 0, "failed": 1}
-    assert found["destinations"]["crm"] == {"pending": 1, "failed": 0}
+    assert found["destinations"]["app"] == {"pending": 0, "retrying": 0, "failed": 1}
+    assert found["destinations"]["crm"] == {"pending": 1, "retrying": 0, "failed": 0}
     states = {row["destination"]: (row["state"], row["result"]) for row in found["webhooks"]}
     assert states == {"app": ("failed", "410"), "crm": ("pending", None)}
+
+
+async def test_webhook_that_fails_repeatedly_counts_as_retrying(
+    operated: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = await _give_up(redis, "r1")
+    await store.failed("r1", "crm", result="500", retry_in=120)
+
+    await list_webhooks(operated, destination="crm", limit=10, as_json=True)
+
+    found = json.loads(capsys.readouterr().out)
+    assert found["destinations"] == {"crm": {"pending": 0, "retrying": 1, "failed": 0}}
 
 
 async def test_show_names_who_has_not_received_it(
@@ -115,3 +128,23 @@ async def test_wrong_destination_is_named(operated: Deployment) -> None:
 async def test_deployment_without_destinations_is_reported(deployment: Deployment) -> None:
     with pytest.raises(CommandFailed, match="No destination of webhooks is configured"):
         await list_webhooks(deployment, destination=None, limit=1, as_json=False)
+
+
+async def test_doctor_reports_what_was_given_up(operated: Deployment, redis: Redis) -> None:
+    await _give_up(redis, "r1")
+
+    app, crm = await check_webhooks(operated)
+
+    assert (app.status, app.message) == ("warning", "0 fail repeatedly, 1 were given up")
+    assert (crm.status, crm.message) == ("ok", "1 pending")
+
+
+async def test_doctor_reports_a_host_that_does_not_resolve(valkey: Valkey, redis: Redis) -> None:  # noqa: ARG001
+    destination = WebhookSettings.model_validate({"url": "https://no.invalid/", "secret": SECRET})
+    settings = Settings(redis=RedisSettings(url=valkey.url), webhooks={"app": destination})
+
+    async with open_deployment(settings) as deployment:
+        [finding] = await check_webhooks(deployment)
+
+    assert finding.status == "warning"
+    assert "no.invalid cannot be resolved" in finding.message

@@ -23,6 +23,7 @@ CUT = 'mamba_streams_total{outcome="cut"}'
 BEGUN = "mamba_attempts_begun_total"
 MEMORY = "mamba_redis_memory_bytes"
 LIMIT = "mamba_redis_memory_limit_bytes"
+RETRYING = 'mamba_webhooks{destination="app",state="retrying"}'
 
 
 def errors(code: str) -> str:
@@ -329,6 +330,12 @@ API_AND_REDIS = (
         ("MambaStreamGaps",),
         worker={'mamba_appends_refused_total{reason="gap"}': "0+0x60 1+0x30"},
     ),
+    AlertCase(
+        "a destination rejects webhooks",
+        ('MambaWebhooksFail{destination="app"}',),
+        api={RETRYING: "1+0x60 0 1+0x30"},
+    ),
+    AlertCase("a webhook failed for a while", api={RETRYING: "1+0x60 0+0x30"}),
     AlertCase("redis is unreachable", ("MambaRedisDown",), api=NO_REDIS),
     AlertCase("redis is unreachable for one of two", api_b=NO_REDIS),
     AlertCase("nodes for streams are well", api=STREAM_NODES),
