@@ -335,7 +335,8 @@ async def test_idempotency_key_of_an_ended_run_replays_the_stream(
 
     assert repeated.headers["x-run-id"] == first.headers["x-run-id"]
     data = [line.removeprefix("data: ") for line in repeated.text.split("\n") if "data: " in line]
-    assert [json.loads(line)["type"] for line in data[:-1]] == ["start", "abort"]
+    types = [json.loads(line)["type"] for line in data[:-1]]
+    assert types == ["start", "message-metadata", "abort"]
     assert data[-1] == "[DONE]"
     assert await queue_length(redis) == 0
 
