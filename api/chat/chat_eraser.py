@@ -31,6 +31,8 @@ class ChatEraser:
         run_ids = await self.chats.runs(owner, chat_id)
         found = await self.runs.get_many(run_ids)
         if not found:
+            if run_ids:  # their webhooks are stored longer than the runs
+                await self.chats.remove(owner, chat_id, run_ids)
             raise NotFound
         live = [run for run in found.values() if not run.state.ended]
         await asyncio.gather(*(self.run_control.stop(run) for run in live))

@@ -254,7 +254,8 @@ def list_webhooks(
     *,
     destination: Destination = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of webhooks to show.")
+        int,
+        typer.Option("--limit", min=1, max=10_000, help="Maximum number for each destination."),
     ] = 50,
     as_json: Json = False,
 ) -> None:

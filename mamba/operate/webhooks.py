@@ -35,13 +35,13 @@ async def show(deployment: Deployment, run_id: str, *, as_json: bool) -> None:
     """Show where the webhook of a run was not delivered yet.
 
     Raises:
-        CommandFailed: if all destinations have received it, or none of them is to.
+        CommandFailed: if no destination is waiting for it.
     """
     found = await WebhookDeliveries(deployment.redis).of_run(run_id)
     if not found:
         raise CommandFailed(
-            f"No destination is waiting for a webhook of {run_id}: it was delivered, is older than"
-            " two days, or the run was not reported."
+            f"No destination is waiting for a webhook of {run_id}: it was delivered or has expired,"
+            " or the run is not reported or has not ended."
         )
     print_now(json.dumps([asdict(webhook) for webhook in found]) if as_json else _table(found))
 
@@ -50,7 +50,7 @@ async def resend(deployment: Deployment, run_id: str, destination: str | None) -
     """Send the webhook of a run again.
 
     Raises:
-        CommandFailed: if neither the webhook nor the run is stored.
+        CommandFailed: if there is nothing to send.
     """
     names, deliveries = _names(deployment, destination), WebhookDeliveries(deployment.redis)
     if sent := await deliveries.resend(run_id, names):
@@ -59,8 +59,9 @@ async def resend(deployment: Deployment, run_id: str, destination: str | None) -
     run = await deployment.stores.runs.get(run_id)
     if run is None or not run.state.ended or destination or await deliveries.of_run(run_id):
         raise CommandFailed(
-            f"There is no webhook of {run_id} to send: it was delivered there, or neither the"
-            " webhook nor an ended run with this id is stored. See `mamba webhook show`."
+            f"Nothing to send for {run_id}: the selected destinations have received it, the run has"
+            " not ended, or neither the run nor its webhook is stored. Run"
+            f" `mamba webhook show {run_id}`."
         )
     await deliveries.report_again(run_id)
     print_now(f"The webhook of {run_id} is sent again to all destinations of its event.")

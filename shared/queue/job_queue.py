@@ -109,7 +109,7 @@ class JobQueue:
 if redis.call('EXISTS', job) == 1 then return end
 redis.call('SET', job, payload, 'PX', ttl_ms)
 redis.call('ZADD', queue, now_ms(), job_id)
-if redis.call('PTTL', queue) < ttl_ms then redis.call('PEXPIRE', queue, ttl_ms) end
+keep(queue, ttl_ms)
 push_wakeup(wakeup, ttl_ms)
 """,
 )
@@ -164,7 +164,7 @@ if ttl < 0 then return 'gone' end
 if redis.call('EXISTS', lease) == 1 then return 'held' end
 if not may_start(job_id, queue) then return 'behind' end
 redis.call('ZADD', queue, now_ms(), job_id)
-if redis.call('PTTL', queue) < ttl then redis.call('PEXPIRE', queue, ttl) end
+keep(queue, ttl)
 push_wakeup(wakeup)
 return 'due'
 """,

@@ -4,8 +4,7 @@
 #: The queue's tokens last at least for the job's TTL, or for a minute if it is omitted.
 PUSH_WAKEUP = """
 local function push_wakeup(wakeup, ttl_ms)
-  local ttl = ttl_ms or 60000
   if redis.call('LLEN', wakeup) < 1000 then redis.call('LPUSH', wakeup, '1') end
-  if redis.call('PTTL', wakeup) < ttl then redis.call('PEXPIRE', wakeup, ttl) end
+  keep(wakeup, ttl_ms or 60000)
 end
 """

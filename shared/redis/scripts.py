@@ -6,7 +6,8 @@
     await acquire(redis, lock="mamba:lock", owner="worker-1", ttl_ms=5000)
 
 Each parameter is a Lua local of the same name. `int` and `float` arrive as numbers, everything else
-as a string. Every script can call `now_ms()` and `now_us()`, the time of the Redis server.
+as a string. Every script can call `now_ms()` and `now_us()`, the time of the Redis server, and
+`keep(key, ttl_ms)`, which extends the TTL of a key and never shortens it.
 
 A script that ends or stops something must also work when the memory of Redis is used up: pass
 `when_full=True`. All other scripts fail then, at their first command that needs memory.
@@ -45,12 +46,15 @@ ReplyT = TypeVar("ReplyT")
 
 #: Permits the script when the memory is used up. Must be the first line.
 WHEN_FULL = "#!lua flags=allow-oom\n"
-_CLOCK = """
+_FUNCTIONS = """
 local function now_us()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
 end
 local function now_ms() return math.floor(now_us() / 1000) end
+local function keep(key, ttl_ms)
+  if redis.call('PTTL', key) < ttl_ms then redis.call('PEXPIRE', key, ttl_ms) end
+end
 """
 
 
@@ -64,7 +68,7 @@ class RedisScript(Generic[P, ReplyT]):
         self._keys = _Values("KEYS", {name: hint for name, hint in hints.items() if _is_key(hint)})
         self._args = _Values("ARGV", {n: hint for n, hint in hints.items() if n not in self._keys})
         flags = WHEN_FULL if when_full else ""
-        self.text = f"{flags}{self._keys.locals()}{self._args.locals()}{_CLOCK}{body}"
+        self.text = f"{flags}{self._keys.locals()}{self._args.locals()}{_FUNCTIONS}{body}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, *_: P.args, **parameters: P.kwargs) -> ReplyT:

@@ -214,9 +214,7 @@ local function admit()
   end
   if webhook_check_ms > 0 then
     redis.call('ZADD', webhook_runs, now + webhook_check_ms, run_id)
-    if redis.call('PTTL', webhook_runs) < ttl_ms then
-      redis.call('PEXPIRE', webhook_runs, ttl_ms)
-    end
+    keep(webhook_runs, ttl_ms)
   end
   if interval > 0 then spent = take(rate, now_micros, interval, spent) end
   if idempotency then

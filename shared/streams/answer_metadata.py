@@ -31,12 +31,17 @@ class AnswerEnd:
     digest: str | None = None
 
     def fields(self) -> dict[str, Any]:
-        tokens = {"inputTokens": self.input_tokens, "outputTokens": self.output_tokens}
-        known = {name: count for name, count in tokens.items() if count is not None}
-        usage = {**known, "totalTokens": sum(known.values())} if known else None
+        usage = usage_fields(self.input_tokens, self.output_tokens)
         cost = None if self.cost is None else {"amount": self.cost, "currency": "USD"}
         fields = {"model": self.model, "usage": usage, "cost": cost, "digest": self.digest}
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def usage_fields(input_tokens: int | None, output_tokens: int | None) -> dict[str, int] | None:
+    """Return the numbers of tokens that are known, and their total; None if none is known."""
+    tokens = {"inputTokens": input_tokens, "outputTokens": output_tokens}
+    known = {name: count for name, count in tokens.items() if count is not None}
+    return {**known, "totalTokens": sum(known.values())} if known else None
 
 
 def start_event(

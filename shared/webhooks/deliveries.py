@@ -51,29 +51,34 @@ class WebhookDeliveries:
     async def counts(self, destinations: Sequence[str]) -> dict[str, WebhookCounts]:
         if not destinations:
             return {}
-        leased_until = await redis_time_ms(self._redis) + LEASE_MS
+        now = await redis_time_ms(self._redis)
+        leased_until = now + LEASE_MS
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in destinations:
                 due = keys.webhook_due(name)
                 pipe.execute_command("ZCOUNT", due, "-inf", leased_until)
                 pipe.execute_command("ZCOUNT", due, f"({leased_until}", "+inf")
-                pipe.execute_command("ZCARD", keys.webhook_failed(name))
+                pipe.execute_command(
+                    "ZCOUNT", keys.webhook_failed(name), f"({now - KEPT_MS}", "+inf"
+                )
             replies: list[int] = await pipe.execute()
         rows = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
         return {name: WebhookCounts(*row) for name, row in zip(destinations, rows, strict=True)}
 
     async def newest(self, destinations: Iterable[str], count: int) -> list[Undelivered]:
-        """Return webhooks of each destination: those given up last, then those due first."""
+        """Return up to `count` webhooks of each destination.
+
+        Those given up last are first, then those due first.
+        """
         found: list[Undelivered] = []
         for name in destinations:
-            for command in (
-                ("ZRANGE", keys.webhook_failed(name), 0, count - 1, "REV"),
-                ("ZRANGE", keys.webhook_due(name), 0, count - 1),
-            ):
-                run_ids: list[bytes] = await self._redis.execute_command(*command)
-                rows = [await self._read(run_id.decode(), name) for run_id in run_ids]
-                found += [row for row in rows if row is not None]
-        return found[:count]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.execute_command("ZRANGE", keys.webhook_failed(name), 0, count - 1, "REV")
+                pipe.execute_command("ZRANGE", keys.webhook_due(name), 0, count - 1)
+                failed, due = await pipe.execute()
+            rows = await self._read([(run_id.decode(), name) for run_id in (*failed, *due)])
+            found += rows[:count]
+        return found
 
     async def failed_runs(self, destination: str) -> list[str]:
         """Return the ids of the runs whose webhook was given up."""
@@ -87,8 +92,7 @@ class WebhookDeliveries:
         names: list[bytes] = await self._redis.execute_command("HKEYS", keys.webhook(run_id))
         fields = sorted(name.decode() for name in names)
         destinations = [f.removeprefix(_SINCE) for f in fields if f.startswith(_SINCE)]
-        rows = [await self._read(run_id, name) for name in destinations]
-        return [row for row in rows if row is not None]
+        return await self._read([(run_id, name) for name in destinations])
 
     async def resend(self, run_id: str, destinations: Iterable[str]) -> list[str]:
         """Make the webhook of a run due now. Returns the destinations that will receive it."""
@@ -114,23 +118,32 @@ class WebhookDeliveries:
         )
         return reply == 1
 
-    async def _read(self, run_id: str, destination: str) -> Undelivered | None:
-        names = ("type", "ended_at", f"{_SINCE}{destination}")
-        results = (f"attempts:{destination}", f"result:{destination}")
+    async def _read(self, wanted: Sequence[tuple[str, str]]) -> list[Undelivered]:
+        """Return the webhooks of these runs and destinations that are not delivered."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.execute_command("HMGET", keys.webhook(run_id), *names, *results)
-            pipe.execute_command("ZSCORE", keys.webhook_due(destination), run_id)
-            fields, due = await pipe.execute()
-        event_type, ended_at, since, attempts, result = fields
-        if since is None:  # delivered, erased, or expired meanwhile
-            return None
-        return Undelivered(
-            run_id=run_id,
-            destination=destination,
-            type=event_type.decode(),
-            state="failed" if due is None else "pending",
-            ended_at=whole_number(ended_at) or 0,
-            attempts=whole_number(attempts) or 0,
-            result=result.decode() if result else None,
-            next_at=None if due is None else int(float(due)),
-        )
+            for run_id, name in wanted:
+                own = (f"{_SINCE}{name}", f"attempts:{name}", f"result:{name}")
+                pipe.execute_command("HMGET", keys.webhook(run_id), "type", "ended_at", *own)
+                pipe.execute_command("ZSCORE", keys.webhook_due(name), run_id)
+            replies = await pipe.execute()
+        rows = zip(wanted, replies[::2], replies[1::2], strict=True)
+        found = [_undelivered(*ids, fields, due) for ids, fields, due in rows]
+        return [row for row in found if row is not None]
+
+
+def _undelivered(
+    run_id: str, destination: str, fields: Sequence[bytes | None], due: bytes | None
+) -> Undelivered | None:
+    event_type, ended_at, since, attempts, result = fields
+    if event_type is None or since is None:  # delivered, erased, or expired meanwhile
+        return None
+    return Undelivered(
+        run_id=run_id,
+        destination=destination,
+        type=event_type.decode(),
+        state="failed" if due is None else "pending",
+        ended_at=whole_number(ended_at) or 0,
+        attempts=whole_number(attempts) or 0,
+        result=result.decode() if result else None,
+        next_at=None if due is None else int(float(due)),
+    )

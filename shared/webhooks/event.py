@@ -10,8 +10,9 @@ from pydantic_core import to_json
 from shared.errors import CursorLost
 from shared.runs.run import Run
 from shared.runs.run_details import usage_of
-from shared.streams.answer_metadata import iso_time
-from shared.streams.event_stream import START, EventStream
+from shared.streams.answer_metadata import iso_time, usage_fields
+from shared.streams.event_stream import Entry, EventStream
+from shared.streams.page_reader import read_pages
 from shared.streams.ui_message import UIMessageBuilder
 
 #: The largest message that an event contains, as JSON.
@@ -19,6 +20,10 @@ MAX_MESSAGE_BYTES = 256 * 1024
 #: A stream is larger than its message, because of the JSON of each delta. Larger streams are not
 #: read to the end.
 _MAX_STREAM_BYTES = 32 * MAX_MESSAGE_BYTES
+
+
+class _StreamTooLarge(Exception):
+    """The streams of a message are larger than those that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,7 @@ def event_of(run: Run, fields: Mapping[str, str], message: dict[str, Any] | None
     if run.error is not None:
         data["code"] = run.error
     if usage := usage_of(fields):
-        tokens = {"inputTokens": usage.input_tokens, "outputTokens": usage.output_tokens}
-        data["usage"] = {**tokens, "totalTokens": sum(tokens.values())}
+        data["usage"] = usage_fields(usage.input_tokens, usage.output_tokens)
     if message is None or len(to_json(message)) > MAX_MESSAGE_BYTES:
         data["messageOmitted"] = True
     else:
@@ -70,18 +74,20 @@ def event_of(run: Run, fields: Mapping[str, str], message: dict[str, Any] | None
 async def read_message(stream: EventStream, run: Run) -> dict[str, Any] | None:
     """Return the finished message, or None if it is too large or a part of it has expired."""
     message, size = UIMessageBuilder(run.message_id), 0
-    for run_id in (*run.continues, run.id):
-        cursor, ended = START, False
-        while not ended:
-            try:
-                page = await stream.read(run_id, cursor, max_bytes=MAX_MESSAGE_BYTES)
-            except CursorLost:
+
+    def add(entries: list[Entry]) -> None:
+        nonlocal size
+        size += sum(len(entry.data) for entry in entries)
+        if size > _MAX_STREAM_BYTES:
+            raise _StreamTooLarge
+        message.add(entries)
+
+    try:
+        for run_id in (*run.continues, run.id):
+            if not await read_pages(stream, run_id, add):
                 return None
-            size += sum(len(entry.data) for entry in page.entries)
-            if not page.entries or size > _MAX_STREAM_BYTES:  # expired, or too large
-                return None
-            message.add(page.entries)
-            cursor, ended = page.entries[-1].cursor, page.entries[-1].is_last
+    except (CursorLost, _StreamTooLarge):
+        return None
     return message.build()
 
 

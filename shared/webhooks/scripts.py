@@ -8,18 +8,10 @@ failed (`attempts:<name>`), and the result of the last one (`result:<name>`).
 from shared.limits.owner_bytes import OWNER_BYTES
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
-#: Extends the TTL of a sorted set, and never shortens it.
-_KEEP = """
-local function keep(key, ttl_ms)
-  if redis.call('PTTL', key) < ttl_ms then redis.call('PEXPIRE', key, ttl_ms) end
-end
-"""
-
 
 # Returns the runs to check, and postpones their next check. A check is at most `check_ms` ahead,
 # unless the clock was set back.
 @redis_script(
-    _KEEP,
     """
 local now = now_ms()
 local latest = string.format('%d', now + check_ms)
@@ -37,12 +29,13 @@ def claim_runs(*, runs: Key, check_ms: int, count: int, ttl_ms: int) -> list[byt
 
 
 # Stores the webhook of an ended run and makes it due for each destination. Above half of the bytes,
-# it stores `short` instead of `event`. A stored webhook stays unchanged. Returns which it stored.
+# it stores `short` instead of `event`. A stored webhook stays unchanged. A run that is no longer
+# listed was erased or reported meanwhile. Returns which it stored.
 @redis_script(
-    _KEEP,
     OWNER_BYTES,
     """
 local now = now_ms()
+if not redis.call('ZSCORE', runs, run_id) then return 'known' end
 if redis.call('EXISTS', webhook) == 1 then
   redis.call('ZREM', runs, run_id)
   return 'known'
@@ -83,10 +76,9 @@ def store(
 ) -> bytes: ...
 
 
-# Returns the id, the event, the failed attempts, and the time since the first attempt of each
-# webhook that is due, and leases them. Those that have expired or were erased are removed.
+# Returns each webhook that is due, and leases it: the id, the event, the failed attempts, when they
+# began, and the time since then. Webhooks that have expired or were erased are removed.
 @redis_script(
-    _KEEP,
     """
 local now, claimed = now_ms(), {}
 for _, id in ipairs(redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, count)) do
@@ -94,7 +86,8 @@ for _, id in ipairs(redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0
   local found = redis.call('HMGET', string.format(webhook_pattern, id), unpack(names))
   if found[1] and found[3] then
     redis.call('ZADD', due, now + lease_ms, id)
-    claimed[#claimed + 1] = {id, found[1], tonumber(found[2] or 0), now - tonumber(found[3])}
+    local since = tonumber(found[3])
+    claimed[#claimed + 1] = {id, found[1], tonumber(found[2] or 0), since, now - since}
   else
     redis.call('ZREM', due, id)
   end
@@ -106,7 +99,7 @@ return claimed
 )
 def claim(
     *, due: Key, destination: str, webhook_pattern: str, count: int, lease_ms: int, ttl_ms: int
-) -> list[tuple[bytes, bytes, int, int]]: ...
+) -> list[tuple[bytes, bytes, int, int, int]]: ...
 
 
 # Records a delivery. The webhook is deleted after the last one.
@@ -138,22 +131,27 @@ def delivered(
 ) -> None: ...
 
 
-# Records a failed attempt. The next one is due after `delay_ms`; -1: the webhook is given up.
+# Records a failed attempt. The next one is due after `delay_ms`; -1: the webhook is given up. After
+# a delivery or a resend, `since` differs, and the attempt is ignored. Returns 1 if it is recorded.
 @redis_script(
-    _KEEP,
+    OWNER_BYTES,
     """
-if redis.call('HEXISTS', webhook, 'since:' .. destination) == 0 then return end
+if tonumber(redis.call('HGET', webhook, 'since:' .. destination) or -1) ~= since then return 0 end
 local now = now_ms()
 redis.call('HINCRBY', webhook, 'attempts:' .. destination, 1)
 redis.call('HSET', webhook, 'result:' .. destination, result)
 if delay_ms >= 0 then
   redis.call('ZADD', due, 'XX', now + delay_ms, run_id)
-  return
+  return 1
 end
 redis.call('ZREM', due, run_id)
 redis.call('ZREMRANGEBYSCORE', failed, '-inf', now - ttl_ms)
 redis.call('ZADD', failed, now, run_id)
 keep(failed, ttl_ms)
+redis.call('PEXPIRE', webhook, ttl_ms)
+redis.call('ZADD', stored_runs, 'XX', now + ttl_ms, run_id)
+expire_with_runs(stored_bytes, stored_runs, now)
+return 1
 """,
     when_full=True,
 )
@@ -162,21 +160,26 @@ def attempt_failed(
     webhook: Key,
     due: Key,
     failed: Key,
+    stored_bytes: Key,
+    stored_runs: Key,
     run_id: str,
     destination: str,
+    since: int,
     result: str,
     delay_ms: int,
     ttl_ms: int,
-) -> None: ...
+) -> int: ...
 
 
 # Makes a webhook due now, with a new day of attempts, unless the destination has received it.
 # Returns whether it is due.
 @redis_script(
-    _KEEP,
     OWNER_BYTES,
     """
-if redis.call('HEXISTS', webhook, 'since:' .. destination) == 0 then return 0 end
+if redis.call('HEXISTS', webhook, 'since:' .. destination) == 0 then
+  redis.call('ZREM', failed, run_id)
+  return 0
+end
 local now = now_ms()
 redis.call('HSET', webhook, 'since:' .. destination, string.format('%d', now))
 redis.call('HDEL', webhook, 'attempts:' .. destination)
@@ -205,7 +208,6 @@ def resend(
 
 # Makes the check of an ended run due now, even if its webhook was delivered.
 @redis_script(
-    _KEEP,
     """
 redis.call('ZADD', runs, now_ms(), run_id)
 keep(runs, ttl_ms)

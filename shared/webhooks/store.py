@@ -15,7 +15,7 @@ from shared.runs.admission import WEBHOOK_CHECK_MS
 from shared.webhooks import scripts
 from shared.webhooks.event import WebhookEvent
 
-#: How long an undelivered webhook is stored: a day of attempts, and a day to send it again.
+#: How long a webhook is stored after it was stored or given up. Attempts end after a day.
 KEPT_MS = 48 * 3_600_000
 #: The most bytes of all stored webhooks. Above half of it, they are stored without messages.
 MAX_BYTES = 128 * 1024 * 1024
@@ -23,7 +23,7 @@ MAX_BYTES = 128 * 1024 * 1024
 LEASE_MS = 60_000
 
 #: What was stored: everything, the event without its message, nothing because too much is stored
-#: already, or nothing because the webhook was stored before.
+#: already, or nothing because the webhook was stored before or the run is no longer listed.
 Stored = Literal["whole", "short", "full", "known"]
 
 
@@ -34,7 +34,9 @@ class DueWebhook:
     run_id: str
     body: bytes
     failed_attempts: int
-    #: Milliseconds since the attempts began.
+    #: When the attempts began, in Unix milliseconds.
+    since: int
+    #: Milliseconds since then.
     age_ms: int
 
 
@@ -105,17 +107,24 @@ class WebhookStore:
         )
 
     async def failed(
-        self, run_id: str, destination: str, *, result: str, retry_in: float | None
-    ) -> None:
-        """Record a failed attempt. Without `retry_in` (seconds), the webhook is given up."""
-        await scripts.attempt_failed(
+        self, webhook: DueWebhook, destination: str, *, result: str, retry_in: float | None
+    ) -> bool:
+        """Record a failed attempt. Without `retry_in` (seconds), the webhook is given up.
+
+        Returns whether it was recorded: an attempt from before a delivery or a resend is ignored.
+        """
+        reply = await scripts.attempt_failed(
             self._redis,
-            webhook=keys.webhook(run_id),
+            webhook=keys.webhook(webhook.run_id),
             due=keys.webhook_due(destination),
             failed=keys.webhook_failed(destination),
-            run_id=run_id,
+            stored_bytes=keys.WEBHOOK_BYTES,
+            stored_runs=keys.WEBHOOK_STORED,
+            run_id=webhook.run_id,
             destination=destination,
+            since=webhook.since,
             result=result,
             delay_ms=-1 if retry_in is None else int(retry_in * 1000),
             ttl_ms=KEPT_MS,
         )
+        return reply == 1

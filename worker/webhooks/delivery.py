@@ -9,12 +9,14 @@ import httpx2
 import structlog
 
 from shared.background_task import BackgroundTask
+from shared.backoff import Backoff
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.store import RunStore
 from shared.settings import WebhookSettings
 from shared.settings.live_settings import LiveSettings
 from shared.streams.event_stream import EventStream
 from shared.telemetry.logs import raise_location
+from shared.waiting import wait_briefly
 from shared.webhooks.event import event_of, read_message
 from shared.webhooks.retries import retry_delay
 from shared.webhooks.store import DueWebhook, WebhookStore
@@ -42,16 +44,28 @@ class WebhookDelivery(BackgroundTask):
         self._live = live
         #: Requests in progress, by destination.
         self._sending: Counter[str] = Counter()
+        #: Set when a request has ended.
+        self._freed = asyncio.Event()
+        #: Limits how often failures of Redis are logged.
+        self._failures = Backoff(_POLL_SECONDS, _POLL_SECONDS)
 
     async def _run(self) -> None:
         async with open_client() as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._check_runs())
             while True:
+                self._freed.clear()
+                busy = False
                 for name, destination in self._live.now.webhooks.items():
-                    for webhook in await self._claim(name):
+                    free = _CONCURRENCY - self._sending[name]
+                    claimed = await self._claim(name, free)
+                    busy |= len(claimed) == free  # more may be due
+                    for webhook in claimed:
                         self._sending[name] += 1
                         tasks.create_task(self._deliver(client, name, destination, webhook))
-                await asyncio.sleep(_POLL_SECONDS)
+                if busy:
+                    await wait_briefly(self._freed, _POLL_SECONDS)
+                else:
+                    await asyncio.sleep(_POLL_SECONDS)
 
     async def _check_runs(self) -> None:
         while True:
@@ -63,7 +77,7 @@ class WebhookDelivery(BackgroundTask):
                         with _unexpected_errors_logged(run_id):
                             await self._store_webhook(run_id)
             except (*REDIS_UNAVAILABLE, RedisError) as error:
-                _log_unavailable(error)
+                self._log_unavailable(error)
                 found = []
             if len(found) < _RUNS:
                 await asyncio.sleep(_POLL_SECONDS)
@@ -91,16 +105,15 @@ class WebhookDelivery(BackgroundTask):
         if await self._store.store(event, names) == "full":
             log.warning(
                 "webhook.storage_full",
-                message="Webhook waits because too many are undelivered",
+                message="Webhook is not stored yet because undelivered ones use all of the storage",
                 run_id=run_id,
             )
 
-    async def _claim(self, name: str) -> list[DueWebhook]:
-        free = _CONCURRENCY - self._sending[name]
+    async def _claim(self, name: str, count: int) -> list[DueWebhook]:
         try:
-            return await self._store.claim(name, free) if free else []
+            return await self._store.claim(name, count) if count else []
         except (*REDIS_UNAVAILABLE, RedisError) as error:
-            _log_unavailable(error)
+            self._log_unavailable(error)
             return []
 
     async def _deliver(
@@ -115,9 +128,10 @@ class WebhookDelivery(BackgroundTask):
                 response = await send(client, destination, webhook.run_id, webhook.body)
                 await self._record(name, webhook, response)
         except (*REDIS_UNAVAILABLE, RedisError) as error:  # it is sent again
-            _log_unavailable(error)
+            self._log_unavailable(error)
         finally:
             self._sending[name] -= 1
+            self._freed.set()
 
     async def _record(self, name: str, webhook: DueWebhook, response: DeliveryResult) -> None:
         if response.delivered:
@@ -132,7 +146,9 @@ class WebhookDelivery(BackgroundTask):
             )
             return
         delay = None if response.refused else _delay(webhook, response)
-        await self._store.failed(webhook.run_id, name, result=response.result, retry_in=delay)
+        result = response.result
+        if not await self._store.failed(webhook, name, result=result, retry_in=delay):
+            return
         WEBHOOK_ATTEMPTS.labels(name, "given_up" if delay is None else "failed").inc()
         if delay is None:
             log.error(
@@ -141,7 +157,7 @@ class WebhookDelivery(BackgroundTask):
                 run_id=webhook.run_id,
                 destination=name,
                 attempt=webhook.failed_attempts + 1,
-                result=response.result,
+                result=result,
             )
             return
         log.warning(
@@ -150,9 +166,18 @@ class WebhookDelivery(BackgroundTask):
             run_id=webhook.run_id,
             destination=name,
             attempt=webhook.failed_attempts + 1,
-            result=response.result,
+            result=result,
             retry_in=round(delay, 1),
         )
+
+    def _log_unavailable(self, error: Exception) -> None:
+        self._failures.failed()
+        if self._failures.should_log():
+            log.warning(
+                "webhook.redis_unavailable",
+                message="Webhooks wait because Redis is unavailable",
+                error=str(error),
+            )
 
 
 def _delay(webhook: DueWebhook, response: DeliveryResult) -> float | None:
@@ -182,11 +207,3 @@ def _unexpected_errors_logged(run_id: str) -> Generator[None]:
             error=type(error).__name__,
             where=raise_location(error),
         )
-
-
-def _log_unavailable(error: Exception) -> None:
-    log.debug(
-        "webhook.redis_unavailable",
-        message="Webhooks wait because Redis is unavailable",
-        error=type(error).__name__,
-    )

@@ -15,21 +15,30 @@ async def check_webhooks(deployment: Deployment) -> list[Diagnosis]:
     """Check that the host of each destination resolves, and that no webhook was given up."""
     destinations = deployment.settings.webhooks
     counts = await WebhookDeliveries(deployment.redis).counts([*destinations])
-    return [
-        await _check(name, destination, counts[name]) for name, destination in destinations.items()
-    ]
+    checks = [_check(name, destination, counts[name]) for name, destination in destinations.items()]
+    return await asyncio.gather(*checks)
 
 
 async def _check(name: str, destination: WebhookSettings, count: WebhookCounts) -> Diagnosis:
     part = f"webhook {name}"
-    host = urlsplit(destination.url).hostname
+    host = urlsplit(destination.url).hostname or ""
+    failing = bool(count.retrying or count.failed)
+    numbers = f"{count.pending} pending"
+    if failing:
+        numbers = f"{count.retrying} fail repeatedly, {count.failed} were given up"
+    if not await _resolves(host):
+        message = f"the host {host} cannot be resolved here; {numbers}"
+        fix = f"correct webhooks.{name}.url, unless only the workers can resolve the host"
+        return Diagnosis(part, "warning", message, fix)
+    if failing:
+        return Diagnosis(part, "warning", numbers, "see `mamba webhook list`")
+    return Diagnosis(part, "ok", numbers)
+
+
+async def _resolves(host: str) -> bool:
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
             await asyncio.get_running_loop().getaddrinfo(host, None)
     except (OSError, UnicodeError, TimeoutError):
-        fix = f"correct webhooks.{name}.url, unless only the workers can resolve the host"
-        return Diagnosis(part, "warning", f"the host {host} cannot be resolved here", fix)
-    if count.retrying or count.failed:
-        message = f"{count.retrying} fail repeatedly, {count.failed} were given up"
-        return Diagnosis(part, "warning", message, "see `mamba webhook list`")
-    return Diagnosis(part, "ok", f"{count.pending} pending")
+        return False
+    return True

@@ -60,10 +60,9 @@ def _check_secret(secret: SecretStr) -> SecretStr:
 
 def _decode(secret: str) -> bytes:
     """Return the bytes of a secret; none if it has another form."""
-    prefix, _, text = secret.rpartition(_SECRET_PREFIX)
-    if prefix or not secret.startswith(_SECRET_PREFIX):
+    if not secret.startswith(_SECRET_PREFIX):
         return b""
-    encoded = text.rstrip("=")
+    encoded = secret.removeprefix(_SECRET_PREFIX).rstrip("=")
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except binascii.Error:

@@ -5,9 +5,12 @@ import pytest
 from mamba.cli_errors import CommandFailed
 from mamba.operate.deployment import Deployment
 from mamba.operate.erase_chat import erase
+from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.settings import LimitSettings
+from shared.webhooks.event import WebhookEvent
+from shared.webhooks.store import WebhookStore
 from tests.support.fakes.runs import job_of, new_run
 
 OWNER, CHAT = "jwt:acme:ann", "trip"
@@ -39,6 +42,22 @@ async def test_erase_deletes_the_runs_of_the_chat(
     assert await keys_of(redis, chat) == []
     assert await deployment.stores.chats.runs(OWNER, CHAT) == []
     assert capsys.readouterr().out == "Chat trip is erased.\n"
+
+
+async def test_erase_removes_the_webhooks_of_expired_runs(
+    deployment: Deployment, redis: Redis, chat: str
+) -> None:
+    await redis.execute_command("ZADD", keys.WEBHOOK_RUNS, 1, chat)
+    store = WebhookStore(redis)
+    event = WebhookEvent(chat, "run.cancelled", 1_000, {})
+    assert await store.store(event, ["app"]) == "whole"
+    await deployment.stores.runs.erase([chat])
+
+    with pytest.raises(CommandFailed, match="has no stored chat"):
+        await erase(deployment, OWNER, CHAT, confirmed=True)
+
+    assert await store.claim("app", 10) == []
+    assert await keys_of(redis, chat) == []
 
 
 @pytest.mark.parametrize(("owner", "chat_id"), [("jwt:acme:bob", CHAT), (OWNER, "other")])

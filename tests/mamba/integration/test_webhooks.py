@@ -14,7 +14,7 @@ from shared.redis.client import Redis
 from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.settings import LimitSettings, RedisSettings, Settings, WebhookSettings
 from shared.webhooks.event import WebhookEvent
-from shared.webhooks.store import WebhookStore
+from shared.webhooks.store import DueWebhook, WebhookStore
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.processes import Valkey
 from tests.support.webhook_receiver import SECRET
@@ -33,9 +33,20 @@ async def operated(valkey: Valkey, redis: Redis) -> AsyncGenerator[Deployment]: 
 async def _give_up(redis: Redis, run_id: str, destination: str = "app") -> WebhookStore:
     """Store a webhook for both destinations that one of them has rejected."""
     store = WebhookStore(redis)
-    await store.store(WebhookEvent(run_id, "run.failed", 1_000, {"secret": "x"}), ["app", "crm"])
-    await store.failed(run_id, destination, result="410", retry_in=None)
+    await redis.execute_command("ZADD", keys.WEBHOOK_RUNS, 1, run_id)
+    event = WebhookEvent(run_id, "run.failed", 1_000, {"secret": "x"})
+    assert await store.store(event, ["app", "crm"]) == "whole"
+    await _fail(redis, run_id, destination, "410", retry_in=None)
     return store
+
+
+async def _fail(
+    redis: Redis, run_id: str, destination: str, result: str, *, retry_in: float | None
+) -> None:
+    since = await redis.execute_command("HGET", keys.webhook(run_id), f"since:{destination}")
+    webhook = DueWebhook(run_id, b"", failed_attempts=0, since=int(since), age_ms=0)
+    store = WebhookStore(redis)
+    assert await store.failed(webhook, destination, result=result, retry_in=retry_in)
 
 
 async def test_list_shows_states_and_results_without_content(
@@ -60,8 +71,8 @@ async def test_list_shows_states_and_results_without_content(
 async def test_webhook_that_fails_repeatedly_counts_as_retrying(
     operated: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = await _give_up(redis, "r1")
-    await store.failed("r1", "crm", result="500", retry_in=120)
+    await _give_up(redis, "r1")
+    await _fail(redis, "r1", "crm", "500", retry_in=120)
 
     await list_webhooks(operated, destination="crm", limit=10, as_json=True)
 
@@ -110,7 +121,7 @@ async def test_all_failed_webhooks_are_resent(operated: Deployment, redis: Redis
 async def test_delivered_webhook_is_resent_from_its_run(operated: Deployment, redis: Redis) -> None:
     run, stores = new_run("r1"), operated.stores
     await stores.admission.admit(run, job_of(run), LimitSettings())
-    with pytest.raises(CommandFailed, match="no webhook of r1 to send"):
+    with pytest.raises(CommandFailed, match="the run has not ended"):
         await resend(operated, "r1", None)
     finalizer = RunFinalizer(stores.stream, stores.ended_runs, operated.queue)
     await finalizer.end(run, RunEnding.cancelled())
@@ -147,4 +158,4 @@ async def test_doctor_reports_a_host_that_does_not_resolve(valkey: Valkey, redis
         [finding] = await check_webhooks(deployment)
 
     assert finding.status == "warning"
-    assert "no.invalid cannot be resolved" in finding.message
+    assert finding.message == "the host no.invalid cannot be resolved here; 0 pending"

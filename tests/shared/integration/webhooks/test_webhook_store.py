@@ -3,10 +3,13 @@ from typing import Any
 import pytest
 
 from shared.redis import keys
-from shared.redis.client import Redis
+from shared.redis.client import Redis, redis_time_ms
+from shared.runs.chat_index import ChatIndex
 from shared.webhooks import store as store_module
+from shared.webhooks.deliveries import WebhookDeliveries
 from shared.webhooks.event import WebhookEvent
-from shared.webhooks.store import LEASE_MS, WebhookStore
+from shared.webhooks.retries import GIVE_UP_SECONDS
+from shared.webhooks.store import KEPT_MS, LEASE_MS, WebhookStore
 
 
 def _event(run_id: str, text: str = "Hello") -> WebhookEvent:
@@ -21,6 +24,14 @@ async def _make_due(redis: Redis, key: str, run_id: str) -> None:
 async def _add_run(redis: Redis, run_id: str, due: int = 1) -> None:
     await redis.execute_command("ZADD", keys.WEBHOOK_RUNS, due, run_id)
     await redis.execute_command("PEXPIRE", keys.WEBHOOK_RUNS, 600_000)
+
+
+async def _store(redis: Redis, *destinations: str, run_id: str = "r1") -> WebhookStore:
+    """Store the webhook of a run that has ended."""
+    store = WebhookStore(redis)
+    await _add_run(redis, run_id)
+    assert await store.store(_event(run_id), destinations) == "whole"
+    return store
 
 
 async def _webhook_keys(redis: Redis) -> list[bytes]:
@@ -57,9 +68,31 @@ async def test_stored_webhook_replaces_its_run(redis: Redis) -> None:
         assert webhook.body == _event("r1").body()
 
 
-async def test_leased_webhook_is_sent_again_after_its_lease(redis: Redis) -> None:
+async def test_run_that_was_erased_meanwhile_is_not_stored(redis: Redis) -> None:
     store = WebhookStore(redis)
-    await store.store(_event("r1"), ["a"])
+    await _add_run(redis, "r1")
+    assert await store.claim_runs(10) == ["r1"]
+    await ChatIndex(redis).remove("owner", "chat", ["r1"])
+
+    assert await store.store(_event("r1"), ["a"]) == "known"
+
+    assert await _webhook_keys(redis) == []
+
+
+async def test_delivered_webhook_is_not_stored_by_a_slow_worker(redis: Redis) -> None:
+    store = WebhookStore(redis)
+    await _add_run(redis, "r1")
+    assert await store.claim_runs(10) == ["r1"]
+    assert await store.store(_event("r1"), ["a"]) == "whole"
+    await store.delivered("r1", "a")
+
+    assert await store.store(_event("r1"), ["a"]) == "known"
+
+    assert await _webhook_keys(redis) == []
+
+
+async def test_leased_webhook_is_sent_again_after_its_lease(redis: Redis) -> None:
+    store = await _store(redis, "a")
 
     assert await store.claim("a", 10)
     assert await store.claim("a", 10) == []
@@ -71,8 +104,7 @@ async def test_leased_webhook_is_sent_again_after_its_lease(redis: Redis) -> Non
 
 
 async def test_webhook_is_deleted_after_the_last_delivery(redis: Redis) -> None:
-    store = WebhookStore(redis)
-    await store.store(_event("r1"), ["a", "b"])
+    store = await _store(redis, "a", "b")
 
     await store.delivered("r1", "a")
     await store.delivered("r1", "a")
@@ -84,14 +116,14 @@ async def test_webhook_is_deleted_after_the_last_delivery(redis: Redis) -> None:
 
 
 async def test_failed_attempts_are_counted_until_given_up(redis: Redis) -> None:
-    store = WebhookStore(redis)
-    await store.store(_event("r1"), ["a"])
+    store = await _store(redis, "a")
 
     for expected in (0, 1):
         [webhook] = await store.claim("a", 10)
         assert webhook.failed_attempts == expected
-        await store.failed("r1", "a", result="500", retry_in=0)
-    await store.failed("r1", "a", result="410", retry_in=None)
+        assert await store.failed(webhook, "a", result="500", retry_in=0)
+    [webhook] = await store.claim("a", 10)
+    assert await store.failed(webhook, "a", result="410", retry_in=None)
 
     assert await store.claim("a", 10) == []
     assert await redis.execute_command("ZRANGE", keys.webhook_failed("a"), 0, -1) == [b"r1"]
@@ -102,18 +134,77 @@ async def test_failed_attempts_are_counted_until_given_up(redis: Redis) -> None:
 
 
 async def test_late_failure_does_not_revive_a_delivered_webhook(redis: Redis) -> None:
-    store = WebhookStore(redis)
-    await store.store(_event("r1"), ["a"])
+    store = await _store(redis, "a")
+    [webhook] = await store.claim("a", 10)
     await store.delivered("r1", "a")
 
-    await store.failed("r1", "a", result="timeout", retry_in=1)
+    assert not await store.failed(webhook, "a", result="timeout", retry_in=1)
 
     assert await _webhook_keys(redis) == []
 
 
+async def test_failure_from_before_a_resend_is_ignored(redis: Redis) -> None:
+    store = await _store(redis, "a")
+    await redis.execute_command("HSET", keys.webhook("r1"), "since:a", 1_000)
+    [webhook] = await store.claim("a", 10)
+    assert webhook.since == 1_000
+    assert webhook.age_ms > GIVE_UP_SECONDS * 1000
+    assert await WebhookDeliveries(redis).resend("r1", ["a"]) == ["a"]
+
+    assert not await store.failed(webhook, "a", result="timeout", retry_in=None)
+
+    [again] = await store.claim("a", 10)
+    assert again.failed_attempts == 0
+    assert await redis.execute_command("EXISTS", keys.webhook_failed("a")) == 0
+
+
+async def test_given_up_webhook_is_kept_as_long_as_its_listing(redis: Redis) -> None:
+    store = await _store(redis, "a")
+    [webhook] = await store.claim("a", 10)
+    stored = (keys.webhook("r1"), keys.WEBHOOK_BYTES, keys.WEBHOOK_STORED)
+    for name in stored:
+        await redis.execute_command("PEXPIRE", name, 60_000)
+    await redis.execute_command("ZADD", keys.WEBHOOK_STORED, 1, "r1")
+
+    await store.failed(webhook, "a", result="410", retry_in=None)
+
+    for name in stored:
+        assert await redis.execute_command("PTTL", name) > KEPT_MS - 60_000
+    assert (await WebhookDeliveries(redis).counts(["a"]))["a"].failed == 1
+
+
+async def test_expired_webhook_does_not_count_as_given_up(redis: Redis) -> None:
+    store, deliveries = await _store(redis, "a"), WebhookDeliveries(redis)
+    [webhook] = await store.claim("a", 10)
+    await store.failed(webhook, "a", result="410", retry_in=None)
+    await redis.execute_command("DEL", keys.webhook("r1"))
+    now = await redis_time_ms(redis)
+    await redis.execute_command("ZADD", keys.webhook_failed("a"), now - KEPT_MS, "r1")
+    assert (await deliveries.counts(["a"]))["a"].failed == 0
+
+    assert await deliveries.resend("r1", ["a"]) == []
+
+    assert await deliveries.failed_runs("a") == []
+
+
+async def test_each_destination_is_listed(redis: Redis) -> None:
+    deliveries = WebhookDeliveries(redis)
+    for run_id in ("r1", "r2", "r3"):
+        store = await _store(redis, "a", "b", run_id=run_id)
+    for webhook in await store.claim("a", 2):
+        await store.failed(webhook, "a", result="410", retry_in=None)
+    given_up = await deliveries.failed_runs("a")
+
+    found = await deliveries.newest(["a", "b"], 2)
+    everything = await deliveries.newest(["a", "b"], 10)
+
+    assert [row.destination for row in found] == ["a", "a", "b", "b"]
+    assert [row.run_id for row in found[:2]] == given_up[::-1]
+    assert [row.state for row in everything] == ["failed"] * 2 + ["pending"] * 4
+
+
 async def test_expired_webhook_is_dropped_from_its_destination(redis: Redis) -> None:
-    store = WebhookStore(redis)
-    await store.store(_event("r1"), ["a"])
+    store = await _store(redis, "a")
     await redis.execute_command("DEL", keys.webhook("r1"))
 
     assert await store.claim("a", 10) == []
@@ -125,7 +216,8 @@ async def test_undelivered_webhooks_are_limited_in_bytes(
 ) -> None:
     monkeypatch.setattr(store_module, "MAX_BYTES", 4_000)
     store = WebhookStore(redis)
-    await _add_run(redis, "r3")
+    for run_id in ("r1", "r2", "r3"):
+        await _add_run(redis, run_id)
 
     assert await store.store(_event("r1", "x" * 1_000), ["a"]) == "whole"
     assert await store.store(_event("r2", "x" * 1_000), ["a"]) == "short"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
+from structlog.testing import capture_logs
 
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -17,6 +19,7 @@ from shared.settings.live_settings import LiveSettings
 from shared.streams.event_stream import Append, EventStream
 from shared.streams.events import TextDelta, TextEnd, TextStart
 from shared.webhooks import event as event_module
+from shared.webhooks.event import WebhookEvent
 from shared.webhooks.store import WebhookStore
 from tests.support.admission_harness import AdmissionHarness, stores
 from tests.support.wait import until
@@ -266,6 +269,43 @@ async def test_dead_destination_does_not_delay_another(deployment: WebhookHarnes
     assert dead.most_open_requests <= 8
 
 
+async def test_backlog_is_sent_without_pauses(
+    deployment: WebhookHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "_POLL_SECONDS", 60)
+    receiver = await deployment.receiver()
+    store = WebhookStore(deployment.redis)
+    for number in range(20):
+        run_id = f"r{number}"
+        await deployment.redis.execute_command("ZADD", keys.WEBHOOK_RUNS, 1, run_id)
+        event = WebhookEvent(run_id, "run.failed", 1, {"runId": run_id})
+        assert await store.store(event, ["app"]) == "whole"
+
+    await deployment.worker()
+
+    await until(deployment.is_empty)
+    assert len(receiver.confirmed) == 20
+
+
+async def test_failing_redis_is_logged_once(
+    deployment: WebhookHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    async def fail(_: WebhookStore, count: int) -> list[str]:
+        calls.append(count)
+        raise ResponseError("NOPERM no permission")
+
+    monkeypatch.setattr(WebhookStore, "claim_runs", fail)
+    await deployment.receiver()
+    with capture_logs() as logs:
+        await deployment.worker()
+        await until(lambda: _returns(len(calls) > 3))
+
+    [logged] = [entry for entry in logs if entry["event"] == "webhook.redis_unavailable"]
+    assert (logged["log_level"], logged["error"]) == ("warning", "NOPERM no permission")
+
+
 async def test_only_requested_events_are_sent(deployment: WebhookHarness) -> None:
     receiver = await deployment.receiver(events=("run.failed",))
     await deployment.worker()
@@ -288,10 +328,11 @@ async def test_both_secrets_sign_during_a_rotation(deployment: WebhookHarness) -
     assert receiver.signatures[0].count("v1,") == 2
 
 
+@pytest.mark.parametrize("limit", ["MAX_MESSAGE_BYTES", "_MAX_STREAM_BYTES"])
 async def test_large_message_is_left_out(
-    deployment: WebhookHarness, monkeypatch: pytest.MonkeyPatch
+    deployment: WebhookHarness, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(event_module, "MAX_MESSAGE_BYTES", 1_000)
+    monkeypatch.setattr(event_module, limit, 1_000)
     receiver = await deployment.receiver()
     await deployment.worker()
     await deployment.end(await deployment.start("r1", text="x" * 5_000))
@@ -343,6 +384,10 @@ async def test_live_run_is_reported_when_it_ends(deployment: WebhookHarness) -> 
 
     await until(deployment.is_empty)
     assert receiver.confirmed == ["msg_r1"]
+
+
+async def _returns(value: bool) -> bool:  # noqa: FBT001
+    return value
 
 
 async def _count(receiver: WebhookReceiver, count: int) -> bool:
