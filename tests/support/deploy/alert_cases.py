@@ -24,6 +24,7 @@ BEGUN = "mamba_attempts_begun_total"
 MEMORY = "mamba_redis_memory_bytes"
 LIMIT = "mamba_redis_memory_limit_bytes"
 RETRYING = 'mamba_webhooks{destination="app",state="retrying"}'
+GIVEN_UP = 'mamba_webhooks{destination="app",state="failed"}'
 
 
 def errors(code: str) -> str:
@@ -336,6 +337,16 @@ API_AND_REDIS = (
         api={RETRYING: "1+0x60 0 1+0x30"},
     ),
     AlertCase("a webhook failed for a while", api={RETRYING: "1+0x60 0+0x30"}),
+    AlertCase(
+        "webhooks were given up",
+        ('MambaWebhooksFail{destination="app"}',),
+        api={RETRYING: "1+0x40 0+0x50", GIVEN_UP: "0+0x40 1+0x50"},
+    ),
+    AlertCase(
+        "webhooks are lost",
+        ("MambaWebhooksLost",),
+        worker={"mamba_webhooks_lost_total": "0+0x60 1+0x30"},
+    ),
     AlertCase("redis is unreachable", ("MambaRedisDown",), api=NO_REDIS),
     AlertCase("redis is unreachable for one of two", api_b=NO_REDIS),
     AlertCase("nodes for streams are well", api=STREAM_NODES),

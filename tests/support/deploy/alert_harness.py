@@ -75,6 +75,7 @@ WORKER = {
     'mamba_background_failures_total{task="ShardWriter"}': "0",
     **{f'mamba_run_errors_total{{code="{code}"}}': "0" for code in sorted(MEANINGS)},
     "mamba_leases_lost_total": "0",
+    "mamba_webhooks_lost_total": "0",
     'mamba_appends_refused_total{reason="gap"}': "0",
 }
 
