@@ -32,7 +32,10 @@ class Target(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """Measures values of a target, one for each title. `goal` is a bound of queue / direct."""
+    """Measures values of a target, one for each title.
+
+    `goals` are bounds of queue / direct, one for each title; empty if there is none.
+    """
 
     titles: tuple[str, ...]
     goals: tuple[str, ...]
