@@ -51,6 +51,16 @@ ChatId = Annotated[
     Path(min_length=1, description="The id of the chat", json_schema_extra={"pattern": ID_PATTERN}),
 ]
 
+RunIdQuery = Annotated[
+    str | None,
+    Query(
+        alias="runId",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="The run to stop instead of the live one: `x-run-id` of its stream."
+        " A run that has ended stays unchanged.",
+    ),
+]
+
 
 async def _take_stream_slot(process: CurrentProcess, caller: Caller) -> AsyncGenerator[None]:
     """Count the response as a stream of the caller until it has been sent."""
@@ -261,20 +271,24 @@ async def stop_chat(
     chat_id: ChatId,
     *,
     queued: Annotated[
-        bool, Query(description="Whether to stop the runs that wait for the live run, too")
+        bool, Query(description="Whether to stop the runs that wait for this one, too")
     ] = False,
+    run_id: RunIdQuery = None,
 ) -> Stopped:
     """Stop the chat's live run. The partial answer is kept, and the stream ends with `abort`.
 
     The next waiting run starts, unless `queued` is true.
     """
     check_id("chat_id", chat_id, process.settings.limits)
-    run = await process.lookup.find(caller, chat_id)
+    if run_id is None:
+        run = await process.lookup.find(caller, chat_id)
+    else:
+        run = await process.lookup.find_run(caller, chat_id, run_id)
     if run is None:
         raise NotFound
     trace_run(run)
     if queued:
-        for waiting in reversed(await process.lookup.waiting(caller, chat_id)):
+        for waiting in reversed(await process.lookup.behind(run)):
             await process.run_control.stop(waiting)
     stopped = await process.run_control.stop(run)
     return Stopped(run_id=stopped.id, state=stopped.state)

@@ -27,25 +27,34 @@ class RunLookup:
             NotFound: if it belongs to another chat.
         """
         if cursor and cursor.run_id:
-            run = await self._runs.get(cursor.run_id)
+            run = await self.find_run(principal, chat_id, cursor.run_id)
         else:
-            run = await self._current(principal.owner, chat_id)
-        if run is not None and run.owner != principal.owner:
-            run = None
+            run = _check_owner(await self._current(principal.owner, chat_id), principal, chat_id)
         if run is None and cursor is not None:
             raise RunExpired
-        if run is not None and run.chat_id != chat_id:
-            raise NotFound
         return run
+
+    async def find_run(self, principal: Principal, chat_id: str, run_id: str) -> Run | None:
+        """Return the run with this id, unless it belongs to another principal.
+
+        Raises:
+            NotFound: if it belongs to another chat.
+        """
+        return _check_owner(await self._runs.get(run_id), principal, chat_id)
 
     async def find_chat_or_run(self, principal: Principal, name: str) -> Run | None:
         """Return the current run of the chat with this id, or else the run with this id."""
         run = await self._current(principal.owner, name) or await self._runs.get(name)
         return run if run is not None and run.owner == principal.owner else None
 
-    async def waiting(self, principal: Principal, chat_id: str) -> list[Run]:
-        """Return the runs that wait for the chat's live run, in order."""
-        return (await self._live(principal.owner, chat_id))[1:]
+    async def behind(self, run: Run) -> list[Run]:
+        """Return the runs of its chat that wait for this one, in order.
+
+        If it has ended, one of them may be live.
+        """
+        live = await self._live(run.owner, run.chat_id)
+        ids = [other.id for other in live]
+        return live[ids.index(run.id) + 1 :] if run.id in ids else live
 
     async def _current(self, owner: str, chat_id: str) -> Run | None:
         """Return the live run that no other is before, or else the newest run."""
@@ -77,3 +86,16 @@ class RunLookup:
         """Return the runs that this one continues; None if the stream of one is not stored."""
         tails = [await self._stream.tail(run_id) for run_id in run.continues]
         return None if START in tails else run.continues
+
+
+def _check_owner(run: Run | None, principal: Principal, chat_id: str) -> Run | None:
+    """Return None for the run of another principal.
+
+    Raises:
+        NotFound: if the run belongs to another chat.
+    """
+    if run is None or run.owner != principal.owner:
+        return None
+    if run.chat_id != chat_id:
+        raise NotFound
+    return run

@@ -88,6 +88,17 @@ async def test_cursor_of_another_chat_is_not_found(harness: LookupHarness) -> No
         await harness.find(OWNER, "chat-2", "older")
 
 
+async def test_named_run_is_found_only_for_its_owner(harness: LookupHarness) -> None:
+    found = await harness.lookup.find_run(OWNER, "chat-1", "older")
+
+    assert found is not None
+    assert found.id == "older"
+    assert await harness.lookup.find_run(STRANGER, "chat-1", "older") is None
+    assert await harness.lookup.find_run(OWNER, "chat-1", "gone") is None
+    with pytest.raises(NotFound):
+        await harness.lookup.find_run(OWNER, "chat-2", "older")
+
+
 async def test_run_is_over_for_a_cursor_at_its_end(harness: LookupHarness) -> None:
     assert not await harness.is_over("older", Cursor(1, 1))
     assert await harness.is_over("older", Cursor(1, 2))
