@@ -13,6 +13,12 @@ export interface StopTarget {
   init: RequestInit;
 }
 
+/** A request that the server has accepted, or whose response was lost. */
+export interface AcceptedRun {
+  /** Undefined for the chat's live run. */
+  runId?: string | undefined;
+}
+
 /** Stops runs. The next request for the same chat waits until the run has ended. */
 export class RunStopper {
   readonly #settings: ConnectionSettings;
@@ -22,8 +28,8 @@ export class RunStopper {
     this.#settings = settings;
   }
 
-  /** Resolves when the run has ended. `accepted` resolves when the server has accepted or refused it. */
-  stop(target: StopTarget, accepted: Promise<boolean>, options: StopOptions = {}): Promise<void> {
+  /** Resolves when the run has ended. `accepted` is undefined if the server refused the request. */
+  stop(target: StopTarget, accepted: Promise<AcceptedRun | undefined>, options: StopOptions = {}): Promise<void> {
     const stopping = this.#stop(target, accepted, options);
     const pending = stopping.catch(() => {}).then(() => {
       if (this.#pending.get(target.chatId) === pending) this.#pending.delete(target.chatId);
@@ -39,13 +45,15 @@ export class RunStopper {
 
   async #stop(
     { api, chatId, init }: StopTarget,
-    accepted: Promise<boolean>,
+    accepted: Promise<AcceptedRun | undefined>,
     { queued = false }: StopOptions,
   ): Promise<void> {
     // A request that arrives after the stop would start a run.
-    if (!(await accepted)) return;
-    const stopUrl = chatUrl(api, chatId, 'stop');
-    const url = queued ? withQuery(stopUrl, 'queued=true') : stopUrl;
+    const run = await accepted;
+    if (!run) return;
+    let url = chatUrl(api, chatId, 'stop');
+    if (queued) url = withQuery(url, 'queued=true');
+    if (run.runId) url = withQuery(url, `runId=${encodeURIComponent(run.runId)}`);
     const request = { ...init, method: 'POST', keepalive: true };
     const { signal } = new AbortController();
     const response = await send({ url, init: request, signal }, this.#settings, () => {});

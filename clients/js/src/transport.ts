@@ -1,9 +1,9 @@
 import { ChatStream } from './chat_stream.js';
-import { ConnectionStore, type Connection } from './connection/connection.js';
+import { ConnectionStore, IDLE, type Connection } from './connection/connection.js';
 import { MambaError, ProblemError } from './errors.js';
 import { openStream, type OpenedStream } from './connection/open_stream.js';
 import type { HttpRequest } from './connection/request.js';
-import { RunStopper, type StopOptions } from './run_stopper.js';
+import { RunStopper, type AcceptedRun, type StopOptions } from './run_stopper.js';
 import { connectionSettings, withQuery, type ConnectionOptions, type ConnectionSettings } from './settings.js';
 import type { WhenBusy } from './types.js';
 
@@ -58,6 +58,7 @@ interface ChatResponse {
 interface OpenChat {
   chatId: string;
   init: RequestInit;
+  connection: Connection;
   /** Ends the connection. */
   life: AbortController;
   aborted: boolean;
@@ -93,7 +94,7 @@ export class MambaChatTransport<Message = any> {
     const headers = new Headers(options.headers);
     headers.set('content-type', 'application/json');
     const init = this.#init(headers);
-    await this.#stopper.settled(options.chatId);
+    await this.#settled(options);
     const post = { ...init, method: 'POST', body: JSON.stringify(body) };
     const { response, stream } = await this.#request(this.#api, post, options);
     return stream ?? refuse(response);
@@ -105,7 +106,7 @@ export class MambaChatTransport<Message = any> {
     for (const chat of this.#open) {
       if (chat.aborted && chat.chatId === options.chatId) chat.released = true;
     }
-    await this.#stopper.settled(options.chatId);
+    await this.#settled(options);
     const resumeUrl = this.#settings.streamUrl(this.#api, options.chatId);
     const url = this.#options.resumeEnded === false ? withQuery(resumeUrl, 'live=true') : resumeUrl;
     const init = this.#init(new Headers(options.headers));
@@ -116,7 +117,7 @@ export class MambaChatTransport<Message = any> {
 
   /** Stops the chat's run. Resolves when it has ended. */
   async stop(chatId: string, options: StopOptions = {}): Promise<void> {
-    await this.#stopper.stop({ api: this.#api, chatId, init: this.#init(new Headers()) }, Promise.resolve(true), options);
+    await this.#stopper.stop({ api: this.#api, chatId, init: this.#init(new Headers()) }, Promise.resolve({}), options);
   }
 
   /**
@@ -140,6 +141,11 @@ export class MambaChatTransport<Message = any> {
     return { headers, ...(credentials && { credentials }) };
   }
 
+  /** Waits until the run of the chat that is being stopped has ended. */
+  async #settled({ chatId, abortSignal }: RequestOptions): Promise<void> {
+    await untilAborted(this.#stopper.settled(chatId), abortSignal, () => {});
+  }
+
   async #request(
     url: string,
     init: RequestInit,
@@ -151,10 +157,10 @@ export class MambaChatTransport<Message = any> {
     abortSignal?.throwIfAborted();
     const { body: _, ...rest } = init;
     const life = new AbortController();
-    const chat: OpenChat = { chatId, init: rest, life, aborted: false, released: false };
+    const chat: OpenChat = { chatId, init: rest, connection: IDLE, life, aborted: false, released: false };
     this.#open.add(chat);
     const opened = this.#openStream(chat, { url, init, signal: life.signal, ...(resumeUrl && { resumeUrl }) });
-    const close = () => this.#open.delete(chat);
+    const close = () => this.#close(chat);
     try {
       const { response, events } = await untilAborted(opened, abortSignal, () => this.#onAbort(chat, opened));
       if (!events) close();
@@ -168,9 +174,23 @@ export class MambaChatTransport<Message = any> {
 
   #openStream(chat: OpenChat, request: HttpRequest): Promise<OpenedStream> {
     return openStream(request, this.#settings, (connection) => {
-      this.#connections.set(chat.chatId, connection);
-      this.#options.onConnection?.(connection, chat.chatId);
+      chat.connection = connection;
+      this.#updateConnection(chat.chatId);
     });
+  }
+
+  #close(chat: OpenChat): void {
+    this.#open.delete(chat);
+    this.#updateConnection(chat.chatId);
+  }
+
+  /** The connection of a chat is that of its newest request whose answer is being received. */
+  #updateConnection(chatId: string): void {
+    const active = [...this.#open].filter((chat) => chat.chatId === chatId && chat.connection.state !== 'idle');
+    const connection = active.at(-1)?.connection ?? IDLE;
+    if (connection === this.#connections.get(chatId)) return;
+    this.#connections.set(chatId, connection);
+    this.#options.onConnection?.(connection, chatId);
   }
 
   /** Stops the run, unless the page has released it or another request of the chat follows at once. */
@@ -178,12 +198,12 @@ export class MambaChatTransport<Message = any> {
     if (!this.#open.has(chat)) return;
     chat.aborted = true;
     const end = () => {
-      this.#open.delete(chat);
+      this.#close(chat);
       chat.life.abort();
     };
     if (chat.released || this.#options.stopOnAbort === false) return end();
     // The run of a refused request may belong to another page.
-    const accepted = opened.then(({ events }) => events !== undefined, () => true);
+    const accepted = opened.then(({ response, events }) => (events ? runOf(response) : undefined), () => ({}));
     const stopping = Promise.resolve().then(async () => {
       if (!chat.released) await this.#stopper.stop({ ...chat, api: this.#api }, accepted);
     });
@@ -216,6 +236,10 @@ export class MambaChatTransport<Message = any> {
   }
 }
 
+function runOf(response: Response): AcceptedRun {
+  return { runId: response.headers.get('x-run-id') ?? undefined };
+}
+
 async function refuse(response: Response): Promise<never> {
   if (!response.ok) throw await ProblemError.from(response);
   await response.body?.cancel();
@@ -229,6 +253,7 @@ async function untilAborted<T>(
   onAbort: () => void,
 ): Promise<T> {
   if (!signal) return promise;
+  signal.throwIfAborted();
   const aborted = new Promise<never>((_, reject) => {
     const abort = () => {
       onAbort();

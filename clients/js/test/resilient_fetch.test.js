@@ -49,6 +49,14 @@ test('ignores a drop after [DONE]', async () => {
   assert.equal(requests.length, 1);
 });
 
+test('ends at [DONE] and closes a connection that stays open', async () => {
+  const [halfOpen, state] = openStream([START, FINISH, DONE]);
+  const { fetch, requests } = over([halfOpen]);
+  assert.equal(await text(fetch), START + FINISH + DONE);
+  assert.equal(state.closed, true);
+  assert.equal(requests.length, 1);
+});
+
 test('decodes a character split between two reads', async () => {
   const bytes = new TextEncoder().encode(DELTA);
   const middle = bytes.indexOf(0xc3) + 1;
@@ -90,6 +98,16 @@ test('204 reports the drop of an unfinished answer', async () => {
   const { fetch } = over([stream([START, BREAK]), new Response(null, { status: 204 })]);
   await assert.rejects(text(fetch), { name: 'IncompleteAnswerError', cause: BREAK });
 });
+
+for (const code of ['cursor_expired', 'cursor_lost']) {
+  test(`${code} is the end of an incomplete answer`, async () => {
+    const { fetch } = over([stream([START, BREAK]), problem(410, { code })]);
+    await assert.rejects(text(fetch), ({ name, cause }) => {
+      assert.deepEqual([name, cause.name, cause.code], ['IncompleteAnswerError', 'ProblemError', code]);
+      return true;
+    });
+  });
+}
 
 test('reports a refusal as a problem', async () => {
   const refused = problem(403, { code: 'forbidden', detail: 'Missing scope', request_id: 'req_1' });
@@ -185,6 +203,21 @@ test('reconnects at once when the network returns', async (t) => {
   assert.equal(requests.length, 2);
 });
 
+test('a page that is visible again allows one missed heartbeat', async (t) => {
+  const page = fakePage(t);
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const [silent, state] = openStream([START]);
+  const { fetch } = over([silent, stream([DELTA, DONE])], { maxSilence: 300 });
+  const reading = text(fetch);
+  await settle();
+  page.show('visible');
+  t.mock.timers.tick(149);
+  assert.equal(state.closed, false);
+  t.mock.timers.tick(1);
+  assert.equal(await reading, START + DELTA + DONE);
+  assert.equal(state.closed, true);
+});
+
 for (const [name, change] of [
   ['the network returns', (page) => page.setOnline(true)],
   ['the page is visible', (page) => page.show('visible')],
@@ -238,8 +271,10 @@ test('does not resume events without ids', async () => {
 });
 
 test('a missing event is an error', async () => {
-  const { fetch } = over([stream([event(1, { type: 'start' }), event(3, { type: 'finish' })], VERIFIED)]);
+  const [gap, state] = openStream([event(1, { type: 'start' }), event(3, { type: 'finish' })], VERIFIED);
+  const { fetch } = over([gap]);
   await assert.rejects(text(fetch), { name: 'IntegrityError', code: 'integrity_gap' });
+  assert.equal(state.closed, true);
 });
 
 test('aborts while waiting', async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MambaChatTransport } from '../dist/index.js';
-import { BREAK, DELTA, DONE, event, fakeServer, FINISH, openStream, problem, settle, START, stream } from './support.js';
+import {
+  BREAK, DELTA, DONE, event, fakeServer, FINISH, never, openStream, problem, settle, START, stream,
+} from './support.js';
 
 const USER = { id: 'u', role: 'user', parts: [{ type: 'text', text: 'Hi' }] };
 const STOPPED = () => Response.json({ run_id: 'r', state: 'cancelled' });
@@ -106,12 +108,12 @@ test('resumeEnded: false asks for a live run only, and resumes its whole answer'
 
 test('an abort stops the run and closes the connection', async () => {
   const abort = new AbortController();
-  const [live, state] = openStream([START]);
+  const [live, state] = openStream([START], { 'x-run-id': 'r' });
   const { transport, requests } = over([live, STOPPED()], { headers: { authorization: 'Bearer x' } });
   const reader = await begin(transport, abort.signal);
   abort.abort();
   await settle();
-  assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat/c/stop']);
+  assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat/c/stop?runId=r']);
   assert.equal(requests[1].headers.authorization, 'Bearer x');
   await assert.rejects(reader.read(), { name: 'AbortError' });
   assert.equal(state.closed, true);
@@ -128,6 +130,34 @@ test('an abort before the response stops the run after the response', async () =
   await assert.rejects(sending, { name: 'AbortError' });
   assert.equal(requests.length, 1);
   respond();
+  await settle();
+  assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat/c/stop']);
+  assert.equal(transport.connection('c').state, 'idle');
+});
+
+test('an abort stops its own run, and the other one finishes', async () => {
+  const abort = new AbortController();
+  const first = stream([START, FINISH, DONE], { 'x-run-id': 'r' });
+  const [waiting] = openStream([START], { 'x-run-id': 'r2' });
+  const { transport, requests } = over([first, waiting, STOPPED()], { whenBusy: 'queue' });
+  const answer = await transport.sendMessages(message());
+  await begin(transport, abort.signal);
+  abort.abort();
+  assert.deepEqual(await collect(answer), ['start', 'finish']);
+  await settle();
+  assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat', 'POST /chat/c/stop?runId=r2']);
+});
+
+test('an abort of a request whose response is lost stops the live run', async () => {
+  const abort = new AbortController();
+  let lose;
+  const lost = () => new Promise((_, reject) => (lose = () => reject(new TypeError('lost'))));
+  const { transport, requests } = over([lost, STOPPED()], { maxSendTime: -1 });
+  const sending = transport.sendMessages(message({ abortSignal: abort.signal }));
+  await settle();
+  abort.abort();
+  await assert.rejects(sending, { name: 'AbortError' });
+  lose();
   await settle();
   assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat/c/stop']);
 });
@@ -160,6 +190,24 @@ test('a message after a stop waits until the run has ended', async () => {
   await collect(await sending);
   assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat/c/stop', 'POST /chat']);
 });
+
+for (const [name, request] of [
+  ['message', (transport, abortSignal) => transport.sendMessages(message({ abortSignal }))],
+  ['resume', (transport, abortSignal) => transport.reconnectToStream({ chatId: 'c', abortSignal })],
+]) {
+  test(`a ${name} that waits for a stop can be aborted`, async () => {
+    const [first, second] = [new AbortController(), new AbortController()];
+    const { transport, requests } = over([openStream([START])[0], never]);
+    await begin(transport, first.signal);
+    first.abort();
+    await settle();
+    const waiting = request(transport, second.signal);
+    await settle();
+    second.abort();
+    await assert.rejects(waiting, { name: 'AbortError' });
+    assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat/c/stop']);
+  });
+}
 
 test('a request that replaces an aborted one at once keeps the run', async () => {
   const abort = new AbortController();
@@ -239,6 +287,21 @@ test('the connection of a chat can be observed', async () => {
   unsubscribe();
   assert.deepEqual(states, ['connecting', 'live', 'idle']);
   assert.deepEqual(transport.connection('c'), { state: 'idle' });
+});
+
+test('the connection of a chat is that of its newest unfinished answer', async () => {
+  const answer = () => stream([START, FINISH, DONE]);
+  const { transport } = over([answer(), answer(), answer()]);
+  const states = [];
+  transport.subscribe(() => states.push(transport.connection('c').state));
+  const answers = [];
+  for (let sent = 0; sent < 3; sent++) answers.push(await transport.sendMessages(message()));
+  await collect(answers[0]);
+  assert.notEqual(transport.connection('c').state, 'idle');
+  await collect(answers[2]);
+  assert.notEqual(transport.connection('c').state, 'idle');
+  await collect(answers[1]);
+  assert.equal(states.indexOf('idle'), states.length - 1);
 });
 
 test('incomplete tool input is closed before an error', async () => {

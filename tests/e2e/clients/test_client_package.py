@@ -12,7 +12,7 @@ from web.node import find_node
 
 def test_unit_tests_of_the_package_pass() -> None:
     build_client()
-    _run(find_node().path, "--test", CLIENT_DIR / "test")
+    _run(find_node().path, "--test", *sorted((CLIENT_DIR / "test").glob("*.test.js")))
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def test_tarball_contains_only_the_compiled_package(tarball: Path) -> None:
         names = {name.removeprefix("package/") for name in archive.getnames()}
 
     assert {"package.json", "README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"} <= names
+    assert "dist/.sources" not in names
     assert not [name for name in names if name.startswith(("src", "test", "node_modules"))]
 
 

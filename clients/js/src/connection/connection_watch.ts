@@ -43,9 +43,9 @@ export class ConnectionWatch {
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
   }
 
-  /** After a pause of the page, one missed heartbeat is enough. */
+  /** After a pause of the page, one missed heartbeat is enough; `maxSilence` is three. */
   #expectHeartbeat(): void {
-    this.#limit(this.#maxSilence / 3);
+    this.#limit(this.#maxSilence / 2);
   }
 
   #limit(silence: number): void {

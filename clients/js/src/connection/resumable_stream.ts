@@ -1,7 +1,9 @@
 import type { Connection, ReportConnection } from './connection.js';
 import { ConnectionWatch } from './connection_watch.js';
-import { ConnectionLostError, IncompleteAnswerError, isTransient, ProblemError, retryAfterOf } from '../errors.js';
-import { StreamCheck } from '../integrity/stream_check.js';
+import {
+  ConnectionLostError, IncompleteAnswerError, isTransient, type MambaError, ProblemError, retryAfterOf,
+} from '../errors.js';
+import { StreamCheck, TERMINAL } from '../integrity/stream_check.js';
 import { isOffline, untilVisible } from './page_events.js';
 import { ReconnectPolicy } from './reconnect_policy.js';
 import { linkAbort, sendOnce, type HttpRequest } from './request.js';
@@ -30,7 +32,6 @@ const LIVE: Connection = { state: 'live' };
 const DONE = '[DONE]';
 /** The server responds to a resume at once. A browser may send it over another broken connection. */
 const FIRST_LIMIT_MS = 2000;
-const TERMINAL = ['finish', 'abort', 'error'];
 
 /** The events of one answer, over as many connections as needed. */
 export class ResumableStream {
@@ -85,10 +86,12 @@ export class ResumableStream {
         watch.pause();
         drop.broken = false;
         yield this.#accept(events);
+        if (this.#done) return;
         drop.broken = true;
         watch.received();
       }
     } finally {
+      cancel();
       request.signal.removeEventListener('abort', cancel);
       watch.close();
       drop.pause = watch.reason === undefined;
@@ -134,7 +137,7 @@ export class ResumableStream {
       const response = await this.#connect(drop);
       if (response?.status === 204) return this.#endAt204(drop);
       if (response && isEventStream(response)) return response;
-      if (response && !isTransient(response.status)) throw await ProblemError.from(response);
+      if (response && !isTransient(response.status)) throw await refusal(response);
       minimum = 1000 * ((response && retryAfterOf(response)) ?? 0);
       await response?.body?.cancel();
       this.#policy.fail();
@@ -183,6 +186,12 @@ interface Drop {
 export function isEventStream(response: Response): boolean {
   const type = response.headers.get('content-type') ?? '';
   return response.ok && response.body !== null && type.startsWith('text/event-stream');
+}
+
+/** 410: the server no longer has the events after the cursor. */
+async function refusal(response: Response): Promise<MambaError> {
+  const problem = await ProblemError.from(response);
+  return problem.status === 410 ? new IncompleteAnswerError(problem) : problem;
 }
 
 function parseChunk({ data }: SseEvent): StreamChunk | undefined {

@@ -5,7 +5,8 @@ import { AnswerDigest } from './answer_digest.js';
 
 /** The offset of an event, the run that the client follows, and the run that wrote a replayed event. */
 const CURSOR = /^\d+-(\d+)@([\w-]+)(?:\/([\w-]+))?$/;
-const TERMINAL = ['finish', 'abort', 'error'];
+/** The types of the chunk that ends an answer. */
+export const TERMINAL = ['finish', 'abort', 'error'];
 
 /**
  * Checks that a stream has every event of its run exactly once and in order, and that the answer has
