@@ -10,7 +10,7 @@ import pytest_asyncio
 from tests.support.ai_client.driver import AiClient
 from tests.support.browser.page import Browser, open_browser
 from tests.support.chat_page.chat_window import page_server
-from tests.support.chat_page.cutting_proxy import CuttingProxy
+from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.sse_client import SseClient, open_sse_client
 from tests.support.system.running_system import System, empty_redis
@@ -73,9 +73,9 @@ def chat_pages(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def proxy(system: System) -> AsyncGenerator[CuttingProxy]:
+async def proxy(system: System) -> AsyncGenerator[Proxy]:
     """A proxy in front of the first API."""
-    async with CuttingProxy(system.apis[0].port) as proxy:
+    async with Proxy(system.apis[0].port) as proxy:
         yield proxy
 
 

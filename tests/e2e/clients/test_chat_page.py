@@ -6,7 +6,7 @@ from tests.support.ai_client.driver import VERSIONS, Json, Version
 from tests.support.ai_client.stored_message import read_stored_message
 from tests.support.browser.page import Browser
 from tests.support.chat_page.chat_window import check_whole, open_chat_window
-from tests.support.chat_page.cutting_proxy import CuttingProxy
+from tests.support.fakes.proxy import Proxy
 from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -28,7 +28,7 @@ async def test_page_survives_resets(
     system: System,
     browser: Browser,
     chat_pages: str,
-    proxy: CuttingProxy,
+    proxy: Proxy,
     model: str,
     version: Version,
 ) -> None:
@@ -37,7 +37,7 @@ async def test_page_survives_resets(
         await page.send("Hi", model)
         for characters in (10, 100):
             await page.until_text(characters)
-            proxy.reset()
+            proxy.reset_connections()
         await check_whole(page, f"{system.chat}/{model}/message", ANSWER)
 
 
@@ -46,7 +46,7 @@ async def test_page_survives_a_half_open_connection(
     system: System,
     browser: Browser,
     chat_pages: str,
-    proxy: CuttingProxy,
+    proxy: Proxy,
     model: str,
     version: Version,
 ) -> None:
@@ -56,7 +56,7 @@ async def test_page_survives_a_half_open_connection(
     ) as page:
         await page.send("Hi", model)
         await page.until_text(10)
-        proxy.silence()
+        proxy.freeze_connections()
         await check_whole(page, f"{system.chat}/{model}/message", ANSWER)
 
 

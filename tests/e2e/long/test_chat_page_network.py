@@ -5,7 +5,7 @@ import pytest
 from tests.support.ai_client.driver import VERSIONS, Version
 from tests.support.browser.page import Browser
 from tests.support.chat_page.chat_window import check_whole, open_chat_window
-from tests.support.chat_page.cutting_proxy import CuttingProxy
+from tests.support.fakes.proxy import Proxy
 from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -28,7 +28,7 @@ async def test_page_continues_after_45_seconds_without_a_network(
     system: System,
     browser: Browser,
     chat_pages: str,
-    proxy: CuttingProxy,
+    proxy: Proxy,
     name: str,
     version: Version,
 ) -> None:
@@ -38,7 +38,7 @@ async def test_page_continues_after_45_seconds_without_a_network(
         await page.send("Hi", name)
         await page.until_text(10)
         await page.set_offline(offline=True)
-        proxy.reset()
+        proxy.reset_connections()
         await page.until("page.transport.connection(page.chat.id).offline")
         await _until_finished(system, name)
         online_at = await page.now()
@@ -53,7 +53,7 @@ async def test_frozen_page_shows_the_whole_answer_when_it_returns(
     system: System,
     browser: Browser,
     chat_pages: str,
-    proxy: CuttingProxy,
+    proxy: Proxy,
     name: str,
     version: Version,
     *,
@@ -67,7 +67,7 @@ async def test_frozen_page_shows_the_whole_answer_when_it_returns(
         await page.send("Hi", name)
         await page.until_text(10)
         await page.freeze()
-        proxy.reset()
+        proxy.reset_connections()
         await _until_finished(system, name)
         await page.unfreeze()
         await check_whole(page, f"{system.chat}/{name}/message", ANSWER)

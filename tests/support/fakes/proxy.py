@@ -42,6 +42,10 @@ class Proxy:
             writer.transport.abort()
         await asyncio.gather(*self._pipes, return_exceptions=True)
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def freeze_connections(self) -> None:
         """Keep the open connections, but forward nothing on them."""
         self._requests.clear()
