@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MambaChatTransport } from '../dist/index.js';
-import {
-  BREAK, DELTA, DONE, event, fakeServer, FINISH, never, openStream, problem, settle, START, stream,
-} from './support.js';
+import { BREAK, DELTA, DONE, event, fakeServer, FINISH, openStream, problem, settle, START, stream } from './support.js';
 
 const USER = { id: 'u', role: 'user', parts: [{ type: 'text', text: 'Hi' }] };
 const STOPPED = () => Response.json({ run_id: 'r', state: 'cancelled' });
@@ -197,7 +195,9 @@ for (const [name, request] of [
 ]) {
   test(`a ${name} that waits for a stop can be aborted`, async () => {
     const [first, second] = [new AbortController(), new AbortController()];
-    const { transport, requests } = over([openStream([START])[0], never]);
+    let stopped;
+    const stopping = () => new Promise((resolve) => (stopped = () => resolve(STOPPED())));
+    const { transport, requests } = over([openStream([START])[0], stopping]);
     await begin(transport, first.signal);
     first.abort();
     await settle();
@@ -206,6 +206,8 @@ for (const [name, request] of [
     second.abort();
     await assert.rejects(waiting, { name: 'AbortError' });
     assert.deepEqual(routes(requests), ['POST /chat', 'POST /chat/c/stop']);
+    stopped();
+    await settle();
   });
 }
 
