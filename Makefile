@@ -50,7 +50,7 @@ dev: $(INSTALLED) ## Start Valkey, the API and a worker on 127.0.0.1:8000
 test: $(INSTALLED) ## Run the tests; the slow ones have separate targets
 	@$(BIN)/python -m web --if-possible
 	@# The order of the files: end-to-end tests are few but long, and must not come last.
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=30
 
 long: $(INSTALLED) ## Run the tests with hundreds of chats, timeouts and mamba dev (minutes)
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/e2e/long

@@ -99,8 +99,15 @@ class ChatService:
             run = run.model_copy(update={"traceparent": trace.get("traceparent")})
             history = chat.history_before(continued.steps) if continued else chat.history()
             messages = apply_system_messages(history, self.live.now.agents)
-            job = _job(run, chat, messages, _display_tools(chat, agent), continued, trace)
-            job = job.model_copy(update={"completes_history": when_busy == "queue"})
+            job = _job(
+                run,
+                chat,
+                messages,
+                _display_tools(chat, agent),
+                continued,
+                trace,
+                completes_history=when_busy == "queue" and continued is None,
+            )
             admitted = await self._admit(run, job, when_busy, idempotency)
         if admitted.run_id != run.id:
             return await self._accepted_before(admitted)
@@ -151,6 +158,7 @@ class ChatService:
                 chat_id=previous.chat_id,
                 owner=previous.owner,
                 message_id=previous.message_id,
+                answers=previous.answers,
                 agent=agent.name,
                 queue=_queue_name(settings, agent, previous.model),
                 model=previous.model,
@@ -277,6 +285,8 @@ def _job(
     tools: tuple[str, ...],
     continued: Continuation | None,
     trace: dict[str, str],
+    *,
+    completes_history: bool,
 ) -> RunChat:
     return RunChat(
         run_id=run.id,
@@ -291,6 +301,7 @@ def _job(
         settings=chat.call_settings(),
         approvals=chat.supports_approvals,
         continues=run.continues,
+        completes_history=completes_history,
         tool_responses=continued.tool_responses if continued else {},
         trace=trace,
     )
@@ -300,6 +311,7 @@ def _idempotency(key: str | None, chat: ChatRequest) -> Idempotency | None:
     """Identify a request by its parsed content: a proxy may change the bytes of its body."""
     if key is None:
         return None
-    ignored = {*(chat.model_extra or {})}  # may change when a client repeats a request
-    content = chat.model_dump_json(exclude=ignored, exclude_unset=True, warnings=False)
+    # Unknown fields may change when a client repeats a request.
+    fields = {*ChatRequest.model_fields}
+    content = chat.model_dump_json(include=fields, exclude_unset=True, warnings=False)
     return Idempotency.of(key, content.encode())

@@ -51,7 +51,7 @@ _NOT_FOR_MODELS = frozenset({"file", "reasoning"})
 
 
 def _message_id(value: object) -> object:
-    """Return an id as text. Other values are ignored: only the last message's id is used."""
+    """Return an id as text. Other values are ignored, because older ids are optional."""
     text = number_as_text(value)
     return text if isinstance(text, str) else None
 

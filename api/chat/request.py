@@ -26,7 +26,7 @@ _ToolMap = Annotated[dict[str, ClientToolBody], Field(max_length=MAX_CLIENT_TOOL
 _NAMES, _MAP = f"{TAG_PREFIX}names", f"{TAG_PREFIX}map"
 
 
-#: Of the ids of user messages, which are stored with their runs.
+#: Maximum length of the id of a user message, which is stored with its run.
 _MAX_ID_CHARS = 256
 
 
@@ -47,7 +47,7 @@ def _text_or_none(value: object) -> object:
     return value if isinstance(value, str) else None
 
 
-#: Of the names of models.
+#: Maximum length of the name of a model.
 _MAX_NAME_CHARS = 256
 
 

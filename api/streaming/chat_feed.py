@@ -8,6 +8,7 @@ to describe what its client was sent.
 
 import asyncio
 import random
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from api.http.draining import Draining
 from api.http.exchange import wait_for_disconnect
 from api.monitoring.request_metrics import STREAM_CLIENTS
 from api.streaming.chat_state import ChatCursor, read_chat_cursor, read_chat_state
-from api.streaming.relay import STREAM_HEADERS
+from api.streaming.relay import STREAM_HEADERS, send_body
 from api.streaming.sse import HEARTBEAT, STREAM_OPEN, encode_data, encode_retry
 from api.streaming.stream_format import EVENT_STREAM
 from shared.errors import NotFound
@@ -28,6 +29,9 @@ from shared.redis.subscriber import Subscriptions
 from shared.runs.chat_index import ChatIndex
 from shared.runs.store import RunStore
 from shared.settings.live_settings import LiveSettings
+
+#: The client then reconnects, which authenticates its user again.
+_MAX_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,13 @@ class ChatFeeds:
             NotFound: if no run of the chat is stored.
             InvalidRequest: if the cursor is invalid.
         """
-        if not await self.chats.runs(owner, chat_id):
+        if await self.chats.newest_run(owner, chat_id) is None:
             raise NotFound
         return ChatFeedResponse(self, owner, chat_id, read_chat_cursor(last_event_id))
 
 
 class ChatFeedResponse(Response):
-    """Sends the events of a chat until the client disconnects or this process drains."""
+    """Sends the events of a chat until the client disconnects, or until it has to reconnect."""
 
     def __init__(
         self, feeds: ChatFeeds, owner: str, chat_id: str, known: ChatCursor | None
@@ -81,7 +85,7 @@ class ChatFeedResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await _send_body(send, STREAM_OPEN)
+        await send_body(send, STREAM_OPEN)
         feeds, channel = self._feeds, keys.chat_queue(self._owner, self._chat_id)
         tasks = (
             asyncio.create_task(self._listen_for_disconnect(receive)),
@@ -97,21 +101,22 @@ class ChatFeedResponse(Response):
                 task.cancel()
 
     async def _relay(self, send: Send) -> None:
+        deadline = time.monotonic() + _MAX_SECONDS
         self._due.set()
         while True:
             await self._due.wait()
             self._due.clear()
             if self._disconnected:
                 return
-            if self._feeds.draining.started:
+            if self._feeds.draining.started or time.monotonic() >= deadline:
                 # An incomplete response makes the server reset the connection.
-                await _send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
+                await send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
                 return
             with suppress(*REDIS_UNAVAILABLE, RedisError):  # the next heartbeat reads again
-                await _send_body(send, await self._take_events())
+                await send_body(send, await self._take_events())
             if self._heartbeat_due:
                 self._heartbeat_due = False
-                await _send_body(send, HEARTBEAT)
+                await send_body(send, HEARTBEAT)
 
     async def _take_events(self) -> bytes:
         """Return the events that the client has not been sent.
@@ -139,8 +144,3 @@ class ChatFeedResponse(Response):
             await asyncio.sleep(self._feeds.live.now.server.heartbeat_seconds)
             self._heartbeat_due = True
             self._due.set()
-
-
-async def _send_body(send: Send, body: bytes) -> None:
-    if body:
-        await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -45,7 +45,7 @@ class RunEndedEvent(FeedRun):
 
 
 class QueueChangedEvent(_FeedModel):
-    """Other runs now wait for the live run of the chat, or none."""
+    """The list of runs that wait for the chat's live run has changed."""
 
     type: Literal["queue-changed"] = "queue-changed"
     waiting: list[FeedRun]
@@ -131,7 +131,9 @@ async def read_chat_state(
     admitted = list(reversed(await chats.runs(owner, chat_id)))
     newest = admitted[-1] if admitted else known.newest if known else None
     others = [*_unseen(admitted, known)]
-    found = await runs.get_many([*dict.fromkeys([*in_order, *others])])
+    stored = await runs.get_many([*dict.fromkeys([*in_order, *others])])
+    # The cursor is the client's, and may name runs of others.
+    found = {i: run for i, run in stored.items() if (run.owner, run.chat_id) == (owner, chat_id)}
     live = [found[run_id] for run_id in in_order if run_id in found]
     live = [run for run in live if not run.state.ended]
     first = live[0] if live else None

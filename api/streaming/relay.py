@@ -40,7 +40,7 @@ from shared.streams.run_state import RunState
 
 #: The server copies what it has not sent yet, so large bodies are passed to it in pieces.
 _PIECE_BYTES = 65_536
-#: Of every stream.
+#: Headers of every event stream.
 STREAM_HEADERS = {
     "cache-control": "no-cache, no-transform",
     "connection": "keep-alive",
@@ -155,7 +155,7 @@ class RelayResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await _send_body(send, STREAM_OPEN)
+        await send_body(send, STREAM_OPEN)
         context = self._context
         with (
             STREAM_CLIENTS.track_inprogress(),
@@ -177,13 +177,13 @@ class RelayResponse(Response):
         while not self._disconnected:
             if self._context.draining.started:
                 # An incomplete response makes the server reset the connection.
-                await _send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
+                await send_body(send, encode_retry(random.randint(100, 1000)))  # noqa: S311
                 return
             try:
                 if not await self._relay_next(follower, send, request_id):
                     return
             except CursorLost:
-                await _send_body(send, self._lost_ending(request_id), more=False)
+                await send_body(send, self._lost_ending(request_id), more=False)
                 return
 
     async def _relay_next(self, follower: Follower, send: Send, request_id: str) -> bool:
@@ -212,7 +212,7 @@ class RelayResponse(Response):
                         await self._send_entries(send, parts, source=run_id)
                     elif self._heartbeat_due:
                         self._heartbeat_due = False
-                        await _send_body(send, HEARTBEAT)
+                        await send_body(send, HEARTBEAT)
 
     async def _send_entries(
         self, send: Send, entries: list[Entry], *, source: str | None = None
@@ -227,20 +227,20 @@ class RelayResponse(Response):
             self._watch = None
         source = source if self._view.rebuild else None
         last = entries[-1].is_last
-        await _send_body(send, encode_sse(entries, id_suffix(self._run_id, source)), more=not last)
+        await send_body(send, encode_sse(entries, id_suffix(self._run_id, source)), more=not last)
         return last
 
     async def _send_idle(self, send: Send, follower: Follower, request_id: str) -> bool:
         """Send a new queue position and a due heartbeat; return False if the run is lost."""
         if self._watch and (update := self._watch.take_update()):
-            await _send_body(send, update)
+            await send_body(send, update)
         if not self._heartbeat_due:
             return True
         self._heartbeat_due = False
-        await _send_body(send, HEARTBEAT)
+        await send_body(send, HEARTBEAT)
         if await self._context.reap_or_wait(self._run_id, follower.cursor):
             return True
-        await _send_body(send, self._lost_ending(request_id), more=False)
+        await send_body(send, self._lost_ending(request_id), more=False)
         return False
 
     def _lost_ending(self, request_id: str) -> bytes:
@@ -260,7 +260,7 @@ class RelayResponse(Response):
             follower.notify()
 
 
-async def _send_body(send: Send, body: bytes, *, more: bool = True) -> None:
+async def send_body(send: Send, body: bytes, *, more: bool = True) -> None:
     for start in range(0, max(1, len(body)), _PIECE_BYTES):
         piece = body[start : start + _PIECE_BYTES]
         more_body = more or start + len(piece) < len(body)

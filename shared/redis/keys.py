@@ -61,7 +61,7 @@ def confirmation(hash_tag: str) -> str:
 
 
 def admitted(run_id: str) -> str:
-    """String: the run that an admitted run supersedes. Used with split storage only."""
+    """String: the ids of the runs that a run supersedes, for split storage only."""
     return f"mamba:admitted:{run_id}"
 
 

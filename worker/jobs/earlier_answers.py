@@ -1,7 +1,7 @@
 """Completes the history of a run that was sent while earlier runs of its chat were live.
 
 Its client had only a part of their answers, or none. By the time the run starts, their streams hold
-the whole answers. Answers that had ended before the request was sent are taken from the request.
+the whole answers. Answers that had ended long before the admission are taken from the request.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,8 @@ from shared.streams.transcript import (
 #: unavailable: an answer that ended within this time before its admission may have been incomplete
 #: when the client sent it.
 _ARRIVAL_MS = 30_000
+#: More runs than can have waited before this one, and have ended within `_ARRIVAL_MS`.
+_MAX_EARLIER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class EarlierAnswers:
         if run is None:
             return CompletedHistory(job.messages)
         messages, start = job.messages, run.admitted_at
-        for earlier in await self._live_before(run):
+        for earlier in await self.live_before(run):
             if earlier.message_id == run.message_id:
                 continue
             answer = await read_transcript(self.stream, earlier.id, continues=earlier.continues)
@@ -55,18 +57,13 @@ class EarlierAnswers:
             start = max(start, earlier.ended_at or 0)
         return CompletedHistory(messages, (start - run.admitted_at) / 1000)
 
-    async def _live_before(self, run: Run) -> list[Run]:
+    async def live_before(self, run: Run) -> list[Run]:
         """Return the runs that were live when the request was sent, oldest first."""
         run_ids = await self.chats.runs(run.owner, run.chat_id)  # newest first
-        found: list[Run] = []
-        for run_id in run_ids[run_ids.index(run.id) + 1 :] if run.id in run_ids else ():
-            earlier = await self.runs.get(run_id)
-            if earlier is None or (earlier.ended_at or run.admitted_at) < (
-                run.admitted_at - _ARRIVAL_MS
-            ):
-                break
-            found.insert(0, earlier)
-        return found
+        before = run_ids[run_ids.index(run.id) + 1 :][:_MAX_EARLIER] if run.id in run_ids else []
+        found = await self.runs.get_many([*reversed(before)])
+        since = run.admitted_at - _ARRIVAL_MS
+        return [r for r in found.values() if r.ended_at is None or r.ended_at >= since]
 
 
 def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> tuple[Message, ...]:

@@ -367,12 +367,19 @@ async def test_repeated_request_whose_run_expires_returns_410(
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "others"),
+    [({}, {"model": "another"}), ({"top_p": 0.1}, {"top_p": 0.9}), ({"topP": 0.1}, {"topP": 0.9})],
+)
 async def test_idempotency_key_with_another_body_is_rejected(
-    clients: list[httpx.AsyncClient], redis: Redis
+    clients: list[httpx.AsyncClient],
+    redis: Redis,
+    fields: dict[str, Any],
+    others: dict[str, Any],
 ) -> None:
     client = clients[0]
-    await post(client, "key-1")
-    rejected = await post(client, "key-1", model="another")
+    await post(client, "key-1", **fields)
+    rejected = await post(client, "key-1", **others)
 
     assert rejected.status_code == 422
     assert problem(rejected)["code"] == "idempotency_mismatch"

@@ -1,5 +1,6 @@
 """`GET /chat/{id}/events` shows which run of a chat is live, which wait, and which ended."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -8,8 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+from api.http.draining import Draining
+from api.streaming.chat_feed import ChatFeeds
 from shared.queue.job_queue import JobQueue
 from shared.redis.client import Redis
+from shared.redis.subscriber import Subscriber
+from shared.runs.chat_index import ChatIndex
+from shared.runs.store import RunStore
+from shared.settings import Settings
+from shared.settings.live_settings import LiveSettings
 from tests.support.processes import Api, Valkey, running
 from tests.support.system.accepted_chats import end_run, start_run
 
@@ -146,6 +154,37 @@ async def test_cursor_of_another_stream_is_refused(client: httpx.AsyncClient) ->
     response = await client.get(f"/chat/{CHAT}/events", headers={"last-event-id": "1-57@run"})
 
     assert (response.status_code, response.json()["field"]) == (422, "Last-Event-ID")
+
+
+async def test_cursor_shows_no_runs_of_other_chats(client: httpx.AsyncClient) -> None:
+    other = await start_run(client, "another chat")
+    await start_run(client, CHAT)
+
+    async with follow(client, f"-:{other}:-:-") as feed:
+        event = await feed.next()
+
+    assert (event["runId"], event["state"], event["messageId"]) == (other, "expired", None)
+
+
+async def test_client_has_to_reconnect_after_ten_minutes(
+    client: httpx.AsyncClient, valkey: Valkey, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.streaming.chat_feed._MAX_SECONDS", 0.0)
+    runs, draining = RunStore(redis, live_ttl=60), Draining(delay_seconds=0)
+    run = await runs.get(await start_run(client, CHAT))
+    assert run
+    async with Subscriber(valkey.url, name="test") as subscriber:
+        feeds = ChatFeeds(runs, ChatIndex(redis), subscriber, draining, LiveSettings(Settings()))
+        feed = await feeds.create(run.owner, CHAT, None)
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await feed({}, asyncio.Event().wait, send)
+
+    assert sent[-1]["body"].startswith(b"retry: ")
+    assert sent[-1]["more_body"]
 
 
 async def test_feeds_share_one_redis_connection(client: httpx.AsyncClient, redis: Redis) -> None:
