@@ -74,7 +74,7 @@ def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> 
     """
     before = [index for index, message in enumerate(messages) if _is_answer(message, run)]
     # The client may have added results, which the stream has not; or the stream is not stored.
-    if (before and answer.pending) or not answer.steps:
+    if _has_responses([messages[index] for index in before], answer) or not answer.steps:
         return messages
     others = [message for message in messages if not _is_answer(message, run)]
     asked = [i for i, message in enumerate(others) if run.answers and message.id == run.answers]
@@ -84,6 +84,13 @@ def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> 
     parts = _parts(answer)
     whole = [Message(id=run.message_id, role="assistant", parts=parts)] if parts else []
     return (*others[:position], *whole, *others[position:])
+
+
+def _has_responses(versions: Sequence[Message], answer: Transcript) -> bool:
+    """Return whether the client's versions of an answer have results of its pending calls."""
+    pending = {call.id for call in answer.pending}
+    parts = [part for version in versions for part in version.parts]
+    return any(isinstance(part, ToolPart) and part.tool_call_id in pending for part in parts)
 
 
 def _is_answer(message: Message, run: Run) -> bool:

@@ -200,7 +200,7 @@ async def test_unresponsive_redis_is_unhealthy_in_bounded_time(valkey: Valkey) -
         )
         async with client_of(through) as client:
             await client.get("/health")
-            proxy.freeze_connections()
+            proxy.freeze()
             async with asyncio.timeout(8):
                 response = await client.get("/health")
 

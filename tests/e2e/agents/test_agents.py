@@ -265,8 +265,9 @@ async def until_marks(agency: Agency, count: int) -> None:
 
 
 def message(events: list[SseEvent]) -> list[Json]:
-    """The message as a client shows it, independent of the message id and how text is chunked."""
+    """The message as a client shows it, independent of its id and times, and of text chunks."""
     parts = [c for c in chunks(events) if not c["type"].endswith("-delta") and c["type"] != "start"]
+    parts[-1]["messageMetadata"]["mamba"].pop("finishedAt")
     return [*parts, {"text": text(events)}]
 
 

@@ -229,14 +229,18 @@ async def test_worker_list_and_drain(workerless: System, sse: SseClient, name: s
         paused_answer(workerless, sse, name) as stream,
     ):
         [worker] = (await mamba(workerless, "worker", "list", "--json")).json
-        async with workerless.start_workers(1):
+
+        async def lists_two_workers() -> bool:
             listed = await mamba(workerless, "worker", "list")
+            return len(listed.out.splitlines()) == 3
+
+        async with workerless.start_workers(1):
+            await until(lists_two_workers)
             result = await mamba(workerless, "worker", "drain", worker["id"])
             await workerless.upstream.release(name)
             rest = await stream.rest()
             code = await leaving.ended()
 
-    assert len(listed.out.splitlines()) == 3
     assert result.code == 0
     assert code == 0
     assert rest[-2].chunk["type"] == "finish"

@@ -106,12 +106,21 @@ def test_completed_call_is_kept_and_a_pending_one_left_out() -> None:
     )
 
 
-def test_version_with_responses_of_the_client_is_kept() -> None:
-    pending = [
-        StartStep(),
-        ToolInputStart(tool_call_id="open", tool_name="ask"),
-        ToolInputAvailable(tool_call_id="open", tool_name="ask", input={}),
-        FinishStep(),
-    ]
+PENDING = [
+    *spoken("whole"),
+    TextEnd(id="t"),
+    ToolInputStart(tool_call_id="open", tool_name="ask"),
+    ToolInputAvailable(tool_call_id="open", tool_name="ask", input={}),
+    FinishStep(),
+]
 
-    assert with_answer((U1, HALF, U2), RUN, transcript(*pending)) == (U1, HALF, U2)
+
+def test_version_with_responses_of_the_client_is_kept() -> None:
+    result = ToolPart(tool_call_id="open", tool_name="ask", input={}, output="Yes")
+    responded = Message(id="a1", role="assistant", parts=(TextPart(text="whole"), result))
+
+    assert with_answer((U1, responded, U2), RUN, transcript(*PENDING)) == (U1, responded, U2)
+
+
+def test_half_of_an_answer_with_a_pending_call_is_completed() -> None:
+    assert with_answer((U1, HALF, U2), RUN, transcript(*PENDING)) == (U1, ANSWER, U2)
