@@ -181,7 +181,10 @@ async def test_client_has_to_reconnect_after_ten_minutes(
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await feed({}, asyncio.Event().wait, send)
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        await feed({}, receive, send)
 
     assert sent[-1]["body"].startswith(b"retry: ")
     assert sent[-1]["more_body"]
