@@ -53,7 +53,10 @@ test: $(INSTALLED) ## Run the tests; the slow ones have separate targets
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=30
 
 long: $(INSTALLED) ## Run the tests with hundreds of chats, timeouts and mamba dev (minutes)
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/e2e/long
+	@# Hundreds of chats need the whole machine.
+	$(BIN)/pytest tests/e2e/long/test_many_chats.py
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/e2e/long \
+		--ignore=tests/e2e/long/test_many_chats.py
 
 fuzz: $(INSTALLED) ## Run the tests of random inputs with many more of them
 	$(BIN)/pytest --hypothesis-profile=long $$(grep -rl --include='*.py' '^@given' tests)
