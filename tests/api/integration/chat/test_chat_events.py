@@ -30,13 +30,6 @@ def api(valkey: Valkey) -> Generator[Api]:
         yield process
 
 
-@pytest.fixture
-async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
-    assert redis
-    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
-        yield client
-
-
 class Feed:
     """The events of a feed in order, and the newest cursor."""
 

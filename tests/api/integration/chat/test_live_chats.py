@@ -1,6 +1,5 @@
 """`GET /chats?state=live` lists the chats of the caller that have a live run."""
 
-from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -8,23 +7,9 @@ import pytest
 
 from shared.redis.client import Redis
 from shared.streams.event_stream import RedisEventStream
-from tests.support.processes import Api, Valkey, running
 from tests.support.system.accepted_chats import end_run, start_run
 
 LIVE = "/chats?state=live"
-
-
-@pytest.fixture(scope="module")
-def api(valkey: Valkey) -> Generator[Api]:
-    with running(Api(valkey.url)) as process:
-        yield process
-
-
-@pytest.fixture
-async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
-    assert redis
-    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
-        yield client
 
 
 async def test_live_chats_are_listed_newest_first(client: httpx.AsyncClient, redis: Redis) -> None:

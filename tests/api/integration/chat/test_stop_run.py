@@ -1,26 +1,10 @@
 """`POST /chat/{id}/stop?runId=…` stops only the run with this id."""
 
-from collections.abc import AsyncGenerator, Generator
-
 import httpx
 import pytest
 
 from shared.redis.client import Redis
-from tests.support.processes import Api, Valkey, running
 from tests.support.system.accepted_chats import end_run, start_run
-
-
-@pytest.fixture(scope="module")
-def api(valkey: Valkey) -> Generator[Api]:
-    with running(Api(valkey.url)) as process:
-        yield process
-
-
-@pytest.fixture
-async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
-    assert redis
-    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
-        yield client
 
 
 async def queue_runs(client: httpx.AsyncClient, count: int) -> list[str]:

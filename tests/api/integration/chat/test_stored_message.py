@@ -1,6 +1,5 @@
 """`GET /chat/{id}/message` and `/messages/{message_id}`: which message, and when there is none."""
 
-from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import httpx
@@ -18,21 +17,7 @@ from shared.streams.events import (
     TextStart,
 )
 from shared.streams.events import StartStep as Step
-from tests.support.processes import Api, Valkey, running
 from tests.support.system.accepted_chats import end_run, start_run
-
-
-@pytest.fixture(scope="module")
-def api(valkey: Valkey) -> Generator[Api]:
-    with running(Api(valkey.url)) as process:
-        yield process
-
-
-@pytest.fixture
-async def client(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:
-    assert redis
-    async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
-        yield client
 
 
 def text(value: str) -> list[StreamEvent]:
