@@ -64,7 +64,7 @@ fuzz: $(INSTALLED) ## Run the tests of random inputs with many more of them
 chaos: $(INSTALLED) ## Inject FAULTS faults from a SEED, and write docs/chaos.md (minutes)
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --page docs/chaos.md
 
-interop: $(INSTALLED) ## Run the tests with proxies, model servers, a browser and fake clocks (minutes)
+interop: $(INSTALLED) ## Run the tests with proxies, model servers, UI libraries, a browser and fake clocks (minutes)
 	$(BIN)/pytest tests/interop
 
 check: lint types layers ## Check lint, types and import rules

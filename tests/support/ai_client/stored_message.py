@@ -11,7 +11,7 @@ async def check_stored_message(ai: AiClient, api: str, chat: str) -> None:
     stored = await read_stored_message(f"{api}/{chat}/message")
     page = await ai.resume(ai="7", api=api, chat=chat)
     assert page.message is not None
-    shown = _comparable(page.message)
+    shown = comparable_message(page.message)
     assert stored == shown, (stored, shown)
 
 
@@ -28,7 +28,7 @@ async def read_stored_message(url: str) -> Json:
         return stored
 
 
-def _comparable(message: Json) -> Json:
+def comparable_message(message: Json) -> Json:
     """Leave out steps without parts, and what only `ai` 7 adds: ids of reasoning, raw inputs."""
     parts = [_part(part) for part in message["parts"]]
     while parts and parts[-1]["type"] == "step-start":

@@ -1,0 +1,77 @@
+"""Chats of UI libraries by others: Vue, Svelte, and the transport of `@ai-sdk/workflow`."""
+
+import secrets
+
+import pytest
+
+from tests.interop.conftest import InteropSystem
+from tests.interop.ui_libraries.driver import Library, Scenario, Shown, play
+from tests.support.ai_client.driver import Json
+from tests.support.ai_client.stored_message import comparable_message, read_stored_message
+
+#: The first test installs the libraries.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
+
+every_library = pytest.mark.parametrize("library", ["vue", "svelte", "workflow"])
+
+
+@every_library
+async def test_answer_is_shown(system: InteropSystem, library: Library) -> None:
+    shown, name = await _play(system, library, "answer", [[{"text": ["Hel", "lo"]}]])
+
+    await _check_whole(system, shown, name)
+
+
+@every_library
+async def test_reloaded_page_shows_the_whole_answer(
+    system: InteropSystem, library: Library
+) -> None:
+    shown, name = await _play(system, library, "resume", PAUSED)
+
+    await _check_whole(system, shown, name)
+
+
+@pytest.mark.parametrize("library", ["vue", "svelte"])
+async def test_stopped_answer_keeps_its_text(system: InteropSystem, library: Library) -> None:
+    shown, name = await _play(system, library, "stop", PAUSED)
+
+    assert (shown.status, shown.error, shown.text) == ("ready", None, "Hel")
+    await system.upstream.until(name, lambda got: got[0]["outcome"] == "client-closed")
+    stored = await read_stored_message(f"{system.api.url}/chat/{name}/message")
+    assert stored["id"] == shown.messages[-1]["id"]
+    assert [part["text"] for part in stored["parts"] if part["type"] == "text"] == ["Hel"]
+
+
+async def test_workflow_transport_reconnects_in_mid_answer(system: InteropSystem) -> None:
+    shown, name = await _play(system, "workflow", "reconnect", PAUSED)
+
+    await _check_whole(system, shown, name)
+
+
+async def _play(
+    system: InteropSystem,
+    library: Library,
+    scenario: Scenario,
+    script: list[list[Json]],
+) -> tuple[Shown, str]:
+    name = secrets.token_hex(8)
+    await system.upstream.script(name, script)
+    shown = await play(
+        library,
+        scenario,
+        api=f"{system.api.url}/chat",
+        chat=name,
+        model=name,
+        release=f"{system.upstream.url}/release/{name}",
+    )
+    return shown, name
+
+
+async def _check_whole(system: InteropSystem, shown: Shown, name: str) -> None:
+    """Check that the page shows the message that the API stores, and no other answer."""
+    assert (shown.status, shown.error, shown.text) == ("ready", None, "Hello")
+    assert [message["role"] for message in shown.messages] == ["user", "assistant"]
+    stored = await read_stored_message(f"{system.api.url}/chat/{name}/message")
+    assert comparable_message(shown.messages[-1]) == stored

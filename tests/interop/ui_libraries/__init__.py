@@ -1,0 +1,1 @@
+"""UI libraries by others, which run in Node.js."""
