@@ -1,0 +1,50 @@
+"""A page of assistant-ui, rendered without a browser."""
+
+import json
+import secrets
+
+import pytest
+
+from tests.interop.conftest import InteropSystem
+from tests.interop.ui_libraries.driver import run_script
+from tests.support.ai_client.driver import Json
+
+#: The first test installs the libraries.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+QUESTION = "Where am I?"
+CALL: Json = {"tool": {"id": "c1", "name": "getLocation", "arguments": '{"exact": true}'}}
+
+
+async def test_answer_is_shown(system: InteropSystem) -> None:
+    shown, _ = await _ask(system, [[{"text": ["Hel", "lo"]}]], until="Hello")
+
+    assert shown == [QUESTION, "Hello"]
+
+
+async def test_client_tool_of_the_page_is_executed(system: InteropSystem) -> None:
+    script: list[list[Json]] = [[{"text": ["Let me see. "]}, CALL], [{"text": ["In Lisbon."]}]]
+
+    shown, name = await _ask(system, script, until="In Lisbon.")
+
+    assert shown == [QUESTION, "Let me see. In Lisbon."]
+    first, second = await system.upstream.requests(name)
+    [tool] = [
+        t["function"] for t in first["body"]["tools"] if t["function"]["name"] == "getLocation"
+    ]
+    assert tool["description"] == "Returns the location of the user."
+    assert tool["parameters"]["properties"] == {"exact": {"type": "boolean"}}
+    assert json.loads(second["body"]["messages"][-1]["content"]) == {
+        "city": "Lisbon",
+        "exact": True,
+    }
+
+
+async def _ask(
+    system: InteropSystem, script: list[list[Json]], *, until: str
+) -> tuple[list[str], str]:
+    """Send the question from a page, and return the messages that it shows at the end."""
+    name = secrets.token_hex(8)
+    await system.upstream.script(name, script)
+    command = {"api": f"{system.api.url}/chat", "model": name, "question": QUESTION, "until": until}
+    return json.loads(await run_script("assistant_ui.mjs", json.dumps(command))), name
