@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_error_says_what_the_endpoint_is(
+async def test_error_describes_the_endpoint(
     system: InteropSystem,
     stream: bool,  # noqa: FBT001
 ) -> None:
