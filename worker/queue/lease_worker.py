@@ -6,7 +6,7 @@ It adds to arq:
   in progress are never ahead of waiting ones. Plain arq keeps jobs in progress at the front of the
   queue and reads only its first `max(100, 5 * max_jobs)` jobs, so as many long jobs block all
   others. A worker that already has its share of all jobs takes one at a time, so bursts spread
-  evenly.
+  evenly. A worker whose event loop lags waits before it claims more.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
 - Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds. A
   worker that cannot renew a lease until it expires stops the job.
@@ -32,6 +32,7 @@ from shared.telemetry.logs import raise_location
 from shared.waiting import wait_briefly
 from worker.queue import lease_scripts
 from worker.queue.lease_deadlines import LeaseDeadlines
+from worker.queue.loop_lag import wait_for_low_lag
 from worker.telemetry.metrics import LEASES_LOST
 
 log = structlog.stdlib.get_logger()
@@ -187,6 +188,8 @@ class LeaseWorker(Worker):
 
     async def _claim_jobs(self) -> None:
         while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
+            if self.job_counter >= _MAX_CLAIM:
+                await wait_for_low_lag()
             requested = min(free, _MAX_CLAIM)
             claimed = await self._claim(requested)
             for job_id in claimed:

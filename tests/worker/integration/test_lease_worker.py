@@ -19,6 +19,7 @@ from tests.support.worker_pool import (
     until_true,
     wait_for,
 )
+from worker.queue import lease_worker
 
 
 async def test_new_job_wakes_an_idle_worker(pool: WorkerPool) -> None:
@@ -67,6 +68,22 @@ async def test_150_running_jobs_do_not_delay_a_new_one(pool: WorkerPool) -> None
 
     await until_true(lambda: free.started == ["new"], seconds=PROMPT)
     assert sorted(busy.started) == sorted(names)
+
+
+async def test_lagging_worker_claims_only_its_first_jobs(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught_up = asyncio.Event()
+    monkeypatch.setattr(lease_worker, "wait_for_low_lag", caught_up.wait)
+    worker = pool.start_worker("a", run_forever)
+    await pool.wait_for_idle(1)
+
+    await pool.enqueue(*(f"job-{number}" for number in range(20)))
+
+    await until_true(lambda: len(worker.started) == 8)
+    assert await pool.redis.execute_command("ZCOUNT", keys.QUEUE, "-inf", time.time() * 1000) == 12
+    caught_up.set()
+    await until_true(lambda: len(worker.started) == 20)
 
 
 async def test_burst_is_spread_over_all_workers(pool: WorkerPool) -> None:
