@@ -108,7 +108,8 @@ async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitSt
     settings = live.now
     MODEL_LABELS.add(settings.openai.default_model)
     url, max_connections = settings.redis.url, settings.redis.max_connections
-    redis = BoundedClient(connect(url, name=_NAME, max_connections=max_connections))
+    client = connect(url, name=_NAME, max_connections=max_connections)
+    redis = BoundedClient(client, max_calls=max_connections)
     stack.push_async_callback(redis.aclose)
     await watch_failovers((url, settings.redis.streams_url), stack, name=_NAME)
     subscriber = await stack.enter_async_context(Subscriber(url, name=_NAME))

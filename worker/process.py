@@ -138,7 +138,7 @@ async def _compose(
     pool = open_pool(settings.redis.url, name=name, max_connections=max_connections)
     arq = ArqRedis(pool, job_serializer=dump_job, job_deserializer=load_job)
     stack.push_async_callback(arq.aclose, close_connection_pool=True)
-    redis = BoundedClient(cast("Redis", arq))
+    redis = BoundedClient(cast("Redis", arq), max_calls=max_connections)
     models = ModelRegistry(live)
     stack.push_async_callback(models.close)
     urls = (settings.redis.url, settings.redis.streams_url)

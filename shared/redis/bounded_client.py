@@ -1,6 +1,7 @@
 """A Redis client whose calls have a time limit."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,40 +13,74 @@ from shared.redis.client import Argument, Pipeline, PipelineWrapper, Redis
 #: Short enough for a person who waits for the response, or for an answer to continue. A call that
 #: takes longer closes its connection, which may be half-open, so the next call opens another one.
 REQUEST_SECONDS = 3.0
+#: As many as a default pool has connections.
+_MAX_CALLS = 16
 
 
 class BoundedClient:
-    """Limits each call of a client, including its retries and the wait for a connection."""
+    """Limits each call of a client, including its retries.
 
-    def __init__(self, client: Redis, *, seconds: float = REQUEST_SECONDS) -> None:
+    At most `max_calls` are made at once. The others wait for as long as calls succeed: a process
+    with hundreds of calls is busy, but its Redis is available. They fail with the calls that get no
+    reply within the limit.
+    """
+
+    def __init__(
+        self, client: Redis, *, seconds: float = REQUEST_SECONDS, max_calls: int = _MAX_CALLS
+    ) -> None:
         self._client = client
-        self._seconds = seconds
+        self._limit = _CallLimit(seconds, max_calls)
 
     async def execute_command(self, *args: Argument) -> Any:  # noqa: ANN401  (any reply)
-        async with _limit(self._seconds):
+        async with self._limit.call():
             return await self._client.execute_command(*args)
 
     def pipeline(self, *, transaction: bool = True) -> Pipeline:
-        return _BoundedPipeline(self._client.pipeline(transaction=transaction), self._seconds)
+        return _BoundedPipeline(self._client.pipeline(transaction=transaction), self._limit)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
 
-class _BoundedPipeline(PipelineWrapper):
-    def __init__(self, pipeline: Pipeline, seconds: float) -> None:
-        super().__init__(pipeline)
+class _CallLimit:
+    def __init__(self, seconds: float, max_calls: int) -> None:
         self._seconds = seconds
+        self._free = asyncio.Semaphore(max_calls)
+        self._succeeded_at = 0.0
+
+    @asynccontextmanager
+    async def call(self) -> AsyncGenerator[None]:
+        began = time.monotonic()
+        await self._wait_for_others(began)
+        try:
+            async with asyncio.timeout(self._seconds_left(began)):
+                yield
+            self._succeeded_at = time.monotonic()
+        except TimeoutError:
+            raise RedisTimeoutError("Redis does not respond.") from None
+        finally:
+            self._free.release()
+
+    async def _wait_for_others(self, began: float) -> None:
+        while (seconds := self._seconds_left(began)) > 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._free.acquire()
+            except TimeoutError:
+                continue
+            return
+        raise RedisTimeoutError("Redis does not respond.")
+
+    def _seconds_left(self, began: float) -> float:
+        """Return the limit minus the time since the call began or another one succeeded."""
+        return max(began, self._succeeded_at) + self._seconds - time.monotonic()
+
+
+class _BoundedPipeline(PipelineWrapper):
+    def __init__(self, pipeline: Pipeline, limit: _CallLimit) -> None:
+        super().__init__(pipeline)
+        self._limit = limit
 
     async def execute(self, *, raise_on_error: bool = True) -> list[Any]:
-        async with _limit(self._seconds):
+        async with self._limit.call():
             return await self._pipeline.execute(raise_on_error=raise_on_error)
-
-
-@asynccontextmanager
-async def _limit(seconds: float) -> AsyncGenerator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise RedisTimeoutError("Redis does not respond.") from None

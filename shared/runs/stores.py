@@ -132,7 +132,7 @@ def open_stores(
         return client
 
     def bound(client: Redis) -> Redis:
-        return BoundedClient(client) if bounded else client
+        return BoundedClient(client, max_calls=max_connections) if bounded else client
 
     url, streams_url = settings.redis.url, settings.redis.streams_url
     streams = open_client(streams_url) if streams_url else None

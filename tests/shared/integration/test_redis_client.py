@@ -67,6 +67,34 @@ async def test_bounded_client_limits_calls_pipelines_and_waits(valkey: Valkey) -
         await client.aclose()
 
 
+async def test_calls_wait_while_others_succeed(valkey: Valkey) -> None:
+    connections = connect(valkey.url, name="", max_connections=2)
+    client = BoundedClient(connections, seconds=0.5, max_calls=2)
+
+    calls = [client.execute_command("BLPOP", "none", 0.2) for _ in range(10)]
+    replies = await asyncio.gather(*calls)  # the last two wait for 0.8 s
+
+    assert replies == [None] * 10
+    await client.aclose()
+
+
+async def test_calls_that_wait_for_a_silent_redis_fail_together(valkey: Valkey) -> None:
+    async with Proxy(valkey.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        client = BoundedClient(connect(url, name="", max_connections=2), seconds=0.5, max_calls=2)
+        await client.execute_command("PING")
+        proxy.freeze()
+
+        calls = [client.execute_command("PING") for _ in range(40)]
+        async with asyncio.timeout(3):
+            errors = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert [type(error) for error in errors] == [RedisTimeoutError] * 40
+        proxy.resume()
+        await client.execute_command("PING")
+        await client.aclose()
+
+
 async def test_unanswered_call_closes_idle_connections_too(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
