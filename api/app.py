@@ -29,6 +29,7 @@ from api.routes import (
     live_chats,
     metrics,
     models,
+    stream_tokens,
     titles,
     tools,
 )
@@ -78,7 +79,9 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     )
     for extension in (problems, document, docs_pages):
         extension.install(app)
-    api_routes = (chats, chat_events, live_chats, titles, models, agents, tools, health, metrics)
+    # `chats` has a route that matches every path below a chat's `/messages/`.
+    chat_routes = (chat_events, stream_tokens, chats, live_chats)
+    api_routes = (*chat_routes, titles, models, agents, tools, health, metrics)
     for module in (*api_routes, console_page, console_routes):
         app.include_router(module.router)
     return app

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, FastAPI, Request
 
+from api.auth.stream_tokens import StreamTokens
 from api.catalog.agent_directory import AgentDirectory
 from api.catalog.model_list import ModelList
 from api.chat.chat_eraser import ChatEraser
@@ -72,6 +73,7 @@ class Process:
     relays: RelayFactory
     feeds: ChatFeeds
     stream_slots: StreamSlots
+    stream_tokens: StreamTokens
     run_control: RunControl
     titles: TitleService
     draining: Draining
@@ -143,6 +145,7 @@ async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitSt
         relays=RelayFactory(followers, draining, live, lookup, reaper, positions),
         feeds=ChatFeeds(stores.runs, stores.chats, subscriber, draining, live),
         stream_slots=StreamSlots(live),
+        stream_tokens=StreamTokens(redis, live),
         run_control=run_control,
         titles=TitleService(redis, queue, TitleStore(redis), subscriber, live),
         draining=draining,

@@ -6,6 +6,7 @@ from api.auth.auth_errors import log_refusal
 from api.auth.authenticator import Authenticator
 from api.auth.principal import Principal
 from api.auth.public_routes import is_public_request
+from api.auth.stream_tokens import StreamTokens, stream_token
 from api.http import problems
 from shared.errors import MalformedRequest, Refusal
 from shared.settings.live_settings import LiveSettings
@@ -45,6 +46,9 @@ class AuthMiddleware:
         _check_single_host(scope)
         if is_public_request(scope, self._live.now):
             return None
+        if found := stream_token(scope):
+            tokens: StreamTokens = scope["app"].state.process.stream_tokens
+            return await tokens.identify(*found)
         return await self._authenticator.identify(scope)
 
 

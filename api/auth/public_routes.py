@@ -14,13 +14,24 @@ from shared.settings import Settings
 _PUBLIC = ("/health", "/docs", "/redoc", "/openapi.json", "/ops/assets")
 _PAGES = ("/ops", "/ops/")
 
-_SCHEMES = {
+_HEADER_SCHEMES = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
         "description": "A JSON Web Token or an API key, depending on the server's auth.mode.",
     },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+}
+#: The routes that also accept a stream token.
+_STREAMS = ("/{chat_id}/stream", "/{chat_id}/events")
+_SCHEMES = {
+    **_HEADER_SCHEMES,
+    "streamToken": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "A token of `POST /chat/{chat_id}/stream-token`, for `EventSource`.",
+    },
 }
 
 
@@ -40,8 +51,10 @@ def add_security(document: dict[str, Any]) -> None:
     document.setdefault("components", {})["securitySchemes"] = _SCHEMES
     paths = cast("dict[str, dict[str, dict[str, Any]]]", document["paths"])
     for path, operations in paths.items():
-        for operation in () if is_public_path(path) else operations.values():
-            operation["security"] = [{name: []} for name in _SCHEMES]
+        for method, operation in () if is_public_path(path) else operations.items():
+            accepts_token = method == "get" and path.endswith(_STREAMS)
+            schemes = _SCHEMES if accepts_token else _HEADER_SCHEMES
+            operation["security"] = [{name: []} for name in schemes]
             operation["responses"] = {**_error_responses(), **operation["responses"]}
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 #: A chat id may contain slashes; only those around it are superfluous.
-_ACTION = rb"(/+stream|/+stop|/+message|/+messages/+[^/]+|)"
+_ACTION = rb"(/+stream|/+stream-token|/+events|/+stop|/+message|/+messages/+[^/]+|)"
 _CHAT = re.compile(rb"/+(chat(?:/+completions)?)/+(?!/)(.+?)" + _ACTION + rb"/*")
 _SLASHES = re.compile(rb"/{2,}")
 #: With a trailing slash, the relative URLs of these pages do not work. Their routes redirect.

@@ -88,6 +88,11 @@ def job_chat(run_id: str) -> str:
     return f"mamba:job:{run_id}:chat"
 
 
+def stream_token(token: str, chat_id: str) -> str:
+    """String: the owner that the token follows the chat for. Hashed: the token is a secret."""
+    return f"mamba:stream-token:{_digest(token, chat_id)}"
+
+
 def rate(owner: str) -> str:
     """String: when the owner's token bucket is full again, in microseconds."""
     return f"mamba:owner:{_digest(owner)}:rate"

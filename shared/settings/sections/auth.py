@@ -202,6 +202,12 @@ class AuthSettings(Section):
         default=(), description="API keys for mode api_key"
     )
     jwt: JwtSettings = JwtSettings()
+    stream_token_seconds: float = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="Time in which a stream token opens streams of its chat",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -200,13 +200,28 @@ async def test_public_paths_are_the_same_below_a_root_path() -> None:
 def test_document_lists_security_of_protected_routes() -> None:
     schema: dict[str, Any] = create_app(KEYED).openapi()
 
-    assert set(schema["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    assert set(schema["components"]["securitySchemes"]) == {"bearer", "apiKey", "streamToken"}
     for path, operations in schema["paths"].items():
         for operation in operations.values():
             protected = not path.startswith("/health")
             assert ("security" in operation) == protected
             assert ({"401", "403"} <= operation["responses"].keys()) == protected
     assert schema["paths"]["/chat"]["post"]["responses"].keys() >= {"200", "401", "403", "415"}
+
+
+def test_document_lists_stream_tokens_for_streams_only() -> None:
+    schema: dict[str, Any] = create_app(KEYED).openapi()
+
+    accepting = {
+        (method, path)
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
+        if {"streamToken": []} in operation.get("security", [])
+    }
+
+    prefixes = ("/chat/{chat_id}", "/chat/completions/{chat_id}")
+    streams = ("stream", "events")
+    assert accepting == {("get", f"{prefix}/{name}") for prefix in prefixes for name in streams}
 
 
 # Bodies

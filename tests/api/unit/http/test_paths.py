@@ -49,6 +49,8 @@ async def ignore(_: Message) -> None:
         ("/chat//a/stream", "/chat/a/stream"),
         ("//chat/a//stop", "/chat/a/stop"),
         ("/chat/a//message", "/chat/a/message"),
+        ("/chat/a//events", "/chat/a/events"),
+        ("/chat/a//stream-token/", "/chat/a/stream-token"),
         ("/chat/a//messages//m/", "/chat/a/messages/m"),
         ("/chat/completions/", "/chat/completions"),
         ("/chat/completions//a/stream", "/chat/completions/a/stream"),
