@@ -3,6 +3,8 @@ import { ConnectionStore, IDLE, type Connection } from './connection/connection.
 import { MambaError, ProblemError } from './errors.js';
 import { openStream, type OpenedStream } from './connection/open_stream.js';
 import type { HttpRequest } from './connection/request.js';
+import type { AnswerEvent } from './connection/resumable_stream.js';
+import { addedTo, messageContinuedElsewhere } from './other_page.js';
 import { RunStopper, type AcceptedRun, type StopOptions } from './run_stopper.js';
 import { connectionSettings, withQuery, type ConnectionOptions, type ConnectionSettings } from './settings.js';
 import type { WhenBusy } from './types.js';
@@ -96,8 +98,8 @@ export class MambaChatTransport<Message = any> {
     const init = this.#init(headers);
     await this.#settled(options);
     const post = { ...init, method: 'POST', body: JSON.stringify(body) };
-    const { response, stream } = await this.#request(this.#api, post, options);
-    return stream ?? refuse(response);
+    const { response, stream } = await this.#request({ url: this.#api, init: post }, options);
+    return stream ?? this.#followOtherPage(await refusalOf(response), options);
   }
 
   /** Requests the whole answer of the chat's newest run. Called by the AI SDK. */
@@ -110,9 +112,10 @@ export class MambaChatTransport<Message = any> {
     const resumeUrl = this.#settings.streamUrl(this.#api, options.chatId);
     const url = this.#options.resumeEnded === false ? withQuery(resumeUrl, 'live=true') : resumeUrl;
     const init = this.#init(new Headers(options.headers));
-    const { response, stream } = await this.#request(url, init, options, resumeUrl);
+    const { response, stream } = await this.#request({ url, init, resumeUrl }, options);
     if (response.status === 204) return null;
-    return stream ?? refuse(response);
+    if (!stream) throw await refusalOf(response);
+    return stream;
   }
 
   /** Stops the chat's run. Resolves when it has ended. */
@@ -136,6 +139,18 @@ export class MambaChatTransport<Message = any> {
   /** Calls the listener when the state of a connection changes. Returns a function that removes it. */
   readonly subscribe = (listener: () => void): (() => void) => this.#connections.subscribe(listener);
 
+  /** Receives the rest of a message that another page has continued. Throws the refusal if none has. */
+  async #followOtherPage(refusal: MambaError, options: SendOptions<Message>): Promise<ReadableStream<any>> {
+    const message = messageContinuedElsewhere(refusal, options.messages);
+    if (!message) throw refusal;
+    const url = this.#settings.streamUrl(this.#api, options.chatId);
+    const init = this.#init(new Headers(options.headers));
+    const { response, stream } = await this.#request({ url, init }, options, (events) => addedTo(message, events, refusal));
+    if (stream) return stream;
+    await response.body?.cancel();
+    throw refusal;
+  }
+
   #init(headers: Headers): RequestInit {
     const { credentials } = this.#options;
     return { headers, ...(credentials && { credentials }) };
@@ -147,24 +162,23 @@ export class MambaChatTransport<Message = any> {
   }
 
   async #request(
-    url: string,
-    init: RequestInit,
+    request: Omit<HttpRequest, 'signal'>,
     options: RequestOptions,
-    resumeUrl?: string,
+    select: (events: AsyncGenerator<AnswerEvent[]>) => AsyncGenerator<AnswerEvent[]> = (events) => events,
   ): Promise<ChatResponse> {
     const { chatId, abortSignal } = options;
     // Nothing has been sent, so there is nothing to stop.
     abortSignal?.throwIfAborted();
-    const { body: _, ...rest } = init;
+    const { body: _, ...rest } = request.init;
     const life = new AbortController();
     const chat: OpenChat = { chatId, init: rest, connection: IDLE, life, aborted: false, released: false };
     this.#open.add(chat);
-    const opened = this.#openStream(chat, { url, init, signal: life.signal, ...(resumeUrl && { resumeUrl }) });
+    const opened = this.#openStream(chat, { ...request, signal: life.signal });
     const close = () => this.#close(chat);
     try {
       const { response, events } = await untilAborted(opened, abortSignal, () => this.#onAbort(chat, opened));
       if (!events) close();
-      const stream = events && new ChatStream(events).readable(close, (reason) => life.abort(reason));
+      const stream = events && new ChatStream(select(events)).readable(close, (reason) => life.abort(reason));
       return { response, stream };
     } catch (error) {
       if (!chat.aborted) close();
@@ -240,10 +254,10 @@ function runOf(response: Response): AcceptedRun {
   return { runId: response.headers.get('x-run-id') ?? undefined };
 }
 
-async function refuse(response: Response): Promise<never> {
-  if (!response.ok) throw await ProblemError.from(response);
+async function refusalOf(response: Response): Promise<MambaError> {
+  if (!response.ok) return ProblemError.from(response);
   await response.body?.cancel();
-  throw new MambaError('unexpected_response', 'The server did not respond with an event stream.');
+  return new MambaError('unexpected_response', 'The server did not respond with an event stream.');
 }
 
 /** Resolves with the promise, or rejects when the signal is aborted. `onAbort` is also called later. */

@@ -71,3 +71,8 @@ function offsetOf(id: string | undefined): number | undefined {
   const [, offset, run, source = run] = match;
   return source === run ? Number(offset) : undefined;
 }
+
+/** The earlier run of the message that wrote a replayed event. */
+export function replayedRun(id: string): string | undefined {
+  return CURSOR.exec(id)?.[3];
+}
