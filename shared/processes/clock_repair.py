@@ -1,9 +1,10 @@
 """Corrects times that the clock of Redis has left in the future, after it was set back.
 
 Due times, leases and registrations are points in time of that clock. After it was set back, or
-after a failover to a server whose clock is behind, waiting jobs would become due, and the leases of
-dead workers would expire, only when the clock has caught up. A clock that was set forward needs no
-correction: leases expire early, and the fence of the next attempt stops the earlier one.
+after a failover to a server whose clock is behind, waiting jobs and webhooks would become due, and
+the leases of dead workers would expire, only when the clock has caught up. A clock that was set
+forward needs no correction: leases expire early, and the fence of the next attempt stops the
+earlier one.
 """
 
 from shared.redis import keys
@@ -44,6 +45,23 @@ local function repair_queue(queue, now, set_back)
   for i = 1, #later, 2 do repair_job(queue, later[i], tonumber(later[i + 1]), now, set_back) end
 end
 
+-- The destinations are those of the stored webhooks.
+local function repair_webhooks(now, set_back)
+  local due_keys = {{}}
+  for _, id in ipairs(redis.call('ZRANGE', '{keys.WEBHOOK_STORED}', 0, -1)) do
+    for _, field in ipairs(redis.call('HKEYS', '{keys.webhook("")}' .. id)) do
+      local destination = string.match(field, '^since:(.+)$')
+      if destination then due_keys['{keys.webhook_due("")}' .. destination] = true end
+    end
+  end
+  for due_key in pairs(due_keys) do
+    local later = redis.call('ZRANGEBYSCORE', due_key, '(' .. now, '+inf', 'WITHSCORES')
+    for i = 1, #later, 2 do
+      redis.call('ZADD', due_key, math.max(now, tonumber(later[i + 1]) - set_back), later[i])
+    end
+  end
+end
+
 local function repair_clock(members, now, alive_ms)
   local set_back = clock_set_back(members, now, alive_ms)
   if set_back == 0 then return 0 end
@@ -56,6 +74,7 @@ local function repair_clock(members, now, alive_ms)
       repair_queue('{keys.queue("")}' .. name, now, set_back)
     end
   end
+  repair_webhooks(now, set_back)
   return set_back
 end
 """

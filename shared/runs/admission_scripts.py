@@ -69,13 +69,13 @@ local now_micros = now_us()
 local now = math.floor(now_micros / 1000)
 local interval = requests_per_minute == 0 and 0 or 60000000 / requests_per_minute
 local spent = spent_of(rate, now_micros, interval, burst)
-local superseded = ''
-local waits = false
+local superseded, waits_for = '', ''
 """
 
 #: Requires functions that look up other runs: `is_kept`, `is_live` and `has_ended`. Also
 #: `superseded_before`, the runs that this one superseded when it was admitted, and `record_run`,
-#: which stores this one.
+#: which stores this one. `superseded` or `waits_for` holds the chat's live runs, separated by
+#: spaces.
 _DECIDE = """
 local function admitted(id, other)
   return {'admitted', id, other, math.ceil(spent)}
@@ -127,7 +127,7 @@ local function check_chat()
   if #live > max_waiting then
     return {'chat_queue', '', '', now - (redis.call('ZSCORE', chat_runs, live[1]) or now)}
   end
-  waits = true
+  waits_for = table.concat(live, ' ')
 end
 
 local function check_live_runs()
@@ -188,14 +188,14 @@ local function admit()
   redis.call('ZADD', chat_runs, math.max(now, (tonumber(last) or 0) + 1), run_id)
   redis.call('PEXPIRE', chat_runs, ttl_ms)
   redis.call('SET', job, payload, 'PX', ttl_ms)
-  if waits then
+  if waits_for ~= '' then
     due = now + recheck_ms
   elseif superseded ~= '' then
     due = now + supersede_ms
   else
     push_wakeup(wakeup, ttl_ms)
   end
-  if not waits then redis.call('DEL', chat_queue) end
+  if waits_for == '' then redis.call('DEL', chat_queue) end
   redis.call('RPUSH', chat_queue, run_id .. ' ' .. queue)
   redis.call('PEXPIRE', chat_queue, ttl_ms)
   redis.call('SET', chat_of(run_id), chat_queue, 'PX', ttl_ms)
@@ -252,6 +252,7 @@ local function superseded_before() return field(run_id, 'supersedes') end
 local function record_run()
   redis.call('HSET', run, 'live_runs', live_runs, 'chat_key', chat, 'idempotency_key',
     idempotency or '', 'admitted_at', string.format('%d', now), unpack(run_fields))
+  if waits_for ~= '' then redis.call('HSET', run, 'waits_for', waits_for) end
   if superseded ~= '' then
     redis.call('HSET', run, 'supersedes', superseded)
     for id in string.gmatch(superseded, '%S+') do
@@ -281,7 +282,7 @@ def admit(
 
 # For split storage: the runs are on another server, so the caller passes what it read of them as
 # `<run>=<live | ended | gone>`. Two more verdicts request more: `read_states` names runs to
-# read, `store_run` requests that this run be stored, and names those too and the runs to supersede.
+# read, `store_run` requests that this run be stored, and names those too and the chat's live runs.
 #
 # `admission_mark` is a separate key. It holds the superseded runs, for as long as a call whose
 # reply was lost may be repeated. A run without a job is not live, even if its end was not recorded
@@ -318,8 +319,9 @@ if #unknown > 0 then
   return {outcome and 'read_states' or 'store_run', table.concat(unknown, ' '), '', 0}
 end
 if outcome then return outcome end
-if run_is_stored == 0 or (superseded ~= '' and superseded ~= stored_superseded) then
-  return {'store_run', '', superseded, 0}
+local live = superseded .. waits_for  -- at most one of them is not empty
+if run_is_stored == 0 or (live ~= '' and live ~= stored_live) then
+  return {'store_run', '', live, 0}
 end
 return admit()
 """,
@@ -328,7 +330,7 @@ def admit_split(
     *,
     known_states: str,
     run_is_stored: int,
-    stored_superseded: str,
+    stored_live: str,
     job_key_pattern: str,
     mark_ttl_ms: int,
     **parameters: Unpack[AdmissionParameters],

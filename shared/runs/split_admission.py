@@ -8,7 +8,8 @@ The script requests the states of other runs that it needs. They stay valid, bec
 never change. If the chat has another run by then, the script requests its state too.
 
 The stops of superseded runs are stored after the new run is admitted: a refusal stops nothing. The
-new run records which runs it supersedes, and its first attempt stores their stops again.
+new run records which runs it supersedes or waits for. Its first attempt stores the stops of
+superseded runs again.
 """
 
 import structlog
@@ -50,7 +51,7 @@ class SplitAdmission(Admission):
                 **parameters,
                 known_states=" ".join(f"{run_id}={state}" for run_id, state in known.items()),
                 run_is_stored=int(stored is not None),
-                stored_superseded=stored or "",
+                stored_live=stored or "",
                 job_key_pattern=keys.job("%s"),
                 mark_ttl_ms=_MARK_MS,
             )
@@ -58,21 +59,23 @@ class SplitAdmission(Admission):
             if verdict == b"store_run":
                 if stored is None and await self._memory.is_short(parameters["max_memory_share"]):
                     raise StorageFull
-                stored = await self._store(run, stored, decode_field(other))
+                is_new, stored = stored is None, decode_field(other)
+                await self._store(run, stored, parameters["when_busy"], is_new=is_new)
             if verdict not in (b"read_states", b"store_run"):
                 break
             known |= await self._read_states(decode_field(text).split())
         await self._clean_up(run, reply, stored=stored is not None)
         return reply
 
-    async def _store(self, run: Run, stored: str | None, supersedes: str) -> str:
-        """Store the run if necessary, and record the runs that it supersedes."""
-        if stored is None:
+    async def _store(self, run: Run, live: str, when_busy: str, *, is_new: bool) -> None:
+        """Store the run if necessary, and record the chat's live runs before it."""
+        if is_new:
             await self._runs.create(run)
             await self._runs.extend_ttl(run.continues)
-        if supersedes:
-            await self._runs.record_superseded(run.id, supersedes)
-        return supersedes
+        if live and when_busy == "supersede":
+            await self._runs.record_superseded(run.id, live)
+        elif live:
+            await self._runs.record_waits_for(run.id, live)
 
     async def _read_states(self, run_ids: list[str]) -> dict[str, str]:
         states = await self._runs.states(run_ids)

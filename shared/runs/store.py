@@ -52,6 +52,10 @@ class RunStore:
         """Store in a run which others it supersedes: their ids, separated by spaces."""
         await _set_field(self._redis, run=keys.run(run_id), field="supersedes", value=superseded)
 
+    async def record_waits_for(self, run_id: str, live: str) -> None:
+        """Store in a run which live runs of its chat it waits for, like `record_superseded`."""
+        await _set_field(self._redis, run=keys.run(run_id), field="waits_for", value=live)
+
     async def get(self, run_id: str) -> Run | None:
         return _run_of(await self.fields(run_id))
 

@@ -1,7 +1,11 @@
 """Completes the history of a run that was sent while earlier runs of its chat were live.
 
 Its client had only a part of their answers, or none. By the time the run starts, their streams hold
-the whole answers. Answers that had ended long before the admission are taken from the request.
+the whole answers. Admission stores which runs were live, so no clock decides which answers these
+are.
+
+The last answer that had ended before may have been live when the client sent the request. It is
+completed if the client sent only its beginning. All others are used as the client sent them.
 """
 
 from collections.abc import Sequence
@@ -22,13 +26,6 @@ from shared.streams.transcript import (
     read_transcript,
 )
 
-#: How long a request takes to arrive, with the repetitions of a client while the API or Redis is
-#: unavailable: an answer that ended within this time before its admission may have been incomplete
-#: when the client sent it.
-_ARRIVAL_MS = 30_000
-#: More runs than can have waited before this one, and have ended within `_ARRIVAL_MS`.
-_MAX_EARLIER = 200
-
 
 @dataclass(frozen=True, slots=True)
 class CompletedHistory:
@@ -45,25 +42,39 @@ class EarlierAnswers:
 
     async def complete(self, job: RunChat) -> CompletedHistory:
         """Return the messages of a job with the answers of the runs that were live before it."""
-        run = await self.runs.get(job.run_id)
-        if run is None:
+        found = await self.runs.get_with_fields(job.run_id)
+        if found is None:
             return CompletedHistory(job.messages)
-        messages, start = job.messages, run.admitted_at
-        for earlier in await self.live_before(run):
-            if earlier.message_id == run.message_id:
-                continue
-            answer = await read_transcript(self.stream, earlier.id, continues=earlier.continues)
-            messages = with_answer(messages, earlier, answer)
+        run, fields = found
+        # Runs that an older version admitted lack the field, and count as admitted to an idle chat.
+        waits_for = fields.get("waits_for", "").split()
+        messages = await self._with_last_ended(job.messages, run, waits_for)
+        start = run.admitted_at
+        for earlier in (await self.runs.get_many(waits_for)).values():
+            if earlier.message_id != run.message_id:
+                messages = with_answer(messages, earlier, await self._answer(earlier))
             start = max(start, earlier.ended_at or 0)
         return CompletedHistory(messages, (start - run.admitted_at) / 1000)
 
-    async def live_before(self, run: Run) -> list[Run]:
-        """Return the runs that were live when the request was sent, oldest first."""
+    async def _with_last_ended(
+        self, messages: tuple[Message, ...], run: Run, waits_for: Sequence[str]
+    ) -> tuple[Message, ...]:
+        """Complete the newest answer that had ended, if the client sent only its beginning."""
         run_ids = await self.chats.runs(run.owner, run.chat_id)  # newest first
-        before = run_ids[run_ids.index(run.id) + 1 :][:_MAX_EARLIER] if run.id in run_ids else []
-        found = await self.runs.get_many([*reversed(before)])
-        since = run.admitted_at - _ARRIVAL_MS
-        return [r for r in found.values() if r.ended_at is None or r.ended_at >= since]
+        before = run_ids[run_ids.index(run.id) + 1 :] if run.id in run_ids else []
+        ended = next((run_id for run_id in before if run_id not in waits_for), None)
+        last = await self.runs.get(ended) if ended else None
+        if last is None or last.message_id == run.message_id:
+            return messages
+        versions = [message for message in messages if _is_answer(message, last)]
+        if not versions:
+            return messages
+        answer = await self._answer(last)
+        is_begun = any(_is_beginning(version, answer) for version in versions)
+        return with_answer(messages, last, answer) if is_begun else messages
+
+    async def _answer(self, run: Run) -> Transcript:
+        return await read_transcript(self.stream, run.id, continues=run.continues)
 
 
 def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> tuple[Message, ...]:
@@ -91,6 +102,14 @@ def _has_responses(versions: Sequence[Message], answer: Transcript) -> bool:
     pending = {call.id for call in answer.pending}
     parts = [part for version in versions for part in version.parts]
     return any(isinstance(part, ToolPart) and part.tool_call_id in pending for part in parts)
+
+
+def _is_beginning(version: Message, answer: Transcript) -> bool:
+    """Return whether a version of an answer has only the beginning of its text."""
+    sent = "".join(part.text for part in version.parts if isinstance(part, TextPart))
+    parts = [part for step in answer.steps for part in step.parts]
+    whole = "".join(part.text for part in parts if isinstance(part, TranscriptText))
+    return len(sent) < len(whole) and whole.startswith(sent)
 
 
 def _is_answer(message: Message, run: Run) -> bool:

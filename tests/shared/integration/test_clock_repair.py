@@ -10,6 +10,8 @@ from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
+from shared.webhooks.event import WebhookEvent
+from shared.webhooks.store import WebhookStore
 from tests.support.fakes.workers import record
 from tests.support.stream_harness import LIVE_TTL, redis_harness
 
@@ -31,9 +33,9 @@ async def add(
         await redis.execute_command("SET", keys.lease(job_id), "worker", "PX", lease_ms)
 
 
-async def due_in(redis: Redis, job_id: str, queue: str = "main") -> float:
-    """Return in how many milliseconds the job is due."""
-    score: bytes = await redis.execute_command("ZSCORE", keys.queue(queue), job_id)
+async def due_in(redis: Redis, member: str, zset: str = keys.QUEUE) -> float:
+    """Return in how many milliseconds a job or a webhook is due."""
+    score: bytes = await redis.execute_command("ZSCORE", zset, member)
     return float(score) - await redis_time_ms(redis)
 
 
@@ -54,7 +56,22 @@ async def test_waiting_jobs_of_all_queues_are_due_at_once(redis: Redis) -> None:
     await renew_after_set_back(redis)
 
     assert await due_in(redis, "waiting") <= 0
-    assert await due_in(redis, "elsewhere", "slow") <= 0
+    assert await due_in(redis, "elsewhere", keys.queue("slow")) <= 0
+
+
+async def test_webhooks_keep_the_rest_of_their_delay(redis: Redis) -> None:
+    before = await redis_time_ms(redis) + SET_BACK_MS
+    store = WebhookStore(redis)
+    for run_id, destination in [("r1", "crm"), ("r2", "audit: log")]:
+        await add_member(redis, keys.WEBHOOK_RUNS, 1, run_id)
+        await store.store(WebhookEvent(run_id, "run.succeeded", 1, {}), [destination])
+    await add_member(redis, keys.webhook_due("crm"), before + 60_000, "r1")
+    await add_member(redis, keys.webhook_due("audit: log"), before - 1000, "r2")
+
+    await renew_after_set_back(redis)
+
+    assert 50_000 < await due_in(redis, "r1", keys.webhook_due("crm")) <= 60_000
+    assert [due.run_id for due in await store.claim("audit: log", 10)] == ["r2"]
 
 
 async def test_lease_from_before_expires_when_it_should_have(redis: Redis) -> None:

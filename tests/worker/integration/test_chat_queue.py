@@ -5,10 +5,7 @@ import asyncio
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.admission import Admission
-from shared.runs.chat_index import ChatIndex
-from shared.runs.store import RunStore
 from shared.settings import LimitSettings
-from shared.streams.event_stream import RedisEventStream
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.processes import Valkey
 from tests.support.wait import until
@@ -20,7 +17,6 @@ from tests.support.worker_pool import (
     until_true,
     wait_for,
 )
-from worker.jobs.earlier_answers import EarlierAnswers
 
 
 async def enqueue(redis: Redis, *names: str) -> None:
@@ -85,23 +81,6 @@ async def test_crash_before_the_release_starts_the_next_run(valkey: Valkey, redi
 
         await until(pool.is_empty)
         assert worker.started == ["run-1", "run-2"]
-
-
-async def test_run_that_was_stopped_before_hides_no_earlier_answer(redis: Redis) -> None:
-    """Of three runs, the second one has ended long before the third one was sent."""
-    await enqueue(redis, "run-1", "run-2", "run-3")
-    runs = RunStore(redis, live_ttl=600)
-    stream = RedisEventStream(redis, live_ttl=600, retention=600)
-    last = await runs.get("run-3")
-    assert last
-    ended_at = last.admitted_at - 3_600_000
-    await redis.execute_command(
-        "HSET", keys.run("run-2"), "state", "cancelled", "ended_at", ended_at
-    )
-
-    found = await EarlierAnswers(runs, ChatIndex(redis), stream).live_before(last)
-
-    assert [run.id for run in found] == ["run-1"]
 
 
 async def make_due(pool: WorkerPool, name: str) -> None:

@@ -53,6 +53,19 @@ async def test_waiting_runs_are_deferred_and_start_in_order(harness: AdmissionHa
     assert leftover == []
 
 
+async def test_waiting_run_stores_the_live_runs_before_it(harness: AdmissionHarness) -> None:
+    await wait_behind(harness, "run-1", "run-2", "run-3")
+    await close(harness, "run-1")  # its job is still in the queue
+    await wait_behind(harness, "run-4")
+    await harness.admit("run-5", chat=CHAT, supersede=True)
+
+    stored = [await harness.runs.fields(f"run-{number}") for number in range(1, 6)]
+
+    found = [fields.get("waits_for") for fields in stored]
+    assert found == [None, "run-1", "run-1 run-2", "run-2 run-3", None]
+    assert stored[-1]["supersedes"] == "run-2 run-3 run-4"
+
+
 async def test_start_of_a_waiting_run_wakes_a_worker(harness: AdmissionHarness) -> None:
     await wait_behind(harness, "run-1", "run-2")
     await harness.redis.execute_command("DEL", keys.wakeup(keys.QUEUE))

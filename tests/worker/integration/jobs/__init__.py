@@ -1,0 +1,1 @@
+"""Integration tests of the jobs of runs, on a real Valkey."""

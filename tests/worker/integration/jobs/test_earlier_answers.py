@@ -1,0 +1,114 @@
+"""Which earlier answers a run sees whole depends on the runs that were live, not on times."""
+
+import pytest
+
+from shared.chat.messages import Message
+from shared.redis import keys
+from shared.redis.client import Redis
+from tests.support.system.busy_chat import BusyChat, question, version
+
+HALF = [question(1), version(1, "Hel"), question(2)]
+WHOLE = ["Question 1", "Hello world", "Question 2"]
+
+
+@pytest.fixture
+def chat(redis: Redis) -> BusyChat:
+    return BusyChat(redis)
+
+
+async def answer_first(chat: BusyChat) -> None:
+    await chat.send(1)
+    await chat.begin(1)
+    await chat.end(1)
+
+
+@pytest.mark.parametrize("messages", [HALF, [question(1), question(2)]], ids=["half", "missing"])
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+async def test_waiting_run_sees_the_whole_answer(
+    chat: BusyChat, redis: Redis, messages: list[Message], hours: int
+) -> None:
+    await chat.send(1)
+    await chat.begin(1)
+    await chat.send(2)
+    await chat.end(1)
+    await redis.execute_command("HINCRBY", keys.run("run-1"), "ended_at", hours * 3_600_000)
+
+    assert await chat.history(2, *messages) == WHOLE
+
+
+async def test_stopped_run_hides_no_earlier_answer(chat: BusyChat, redis: Redis) -> None:
+    await chat.send(1)
+    await chat.begin(1)
+    await chat.send(2)
+    await redis.execute_command("HSET", keys.run("run-2"), "state", "cancelled", "ended_at", 1)
+    await chat.send(3)
+    await chat.end(1)
+
+    history = await chat.history(3, *HALF, question(3))
+
+    assert history == [*WHOLE, "Question 3"]
+
+
+async def test_answer_that_ended_before_the_admission_is_completed(chat: BusyChat) -> None:
+    await answer_first(chat)
+    await chat.send(2)
+
+    assert await chat.history(2, *HALF) == WHOLE
+
+
+async def test_answer_that_ended_while_another_run_waits_is_completed(chat: BusyChat) -> None:
+    await chat.send(1)
+    await chat.begin(1)
+    await chat.send(2)
+    await chat.end(1)
+    await chat.send(3)
+    await chat.begin(2)
+    await chat.end(2)
+
+    history = await chat.history(3, *HALF, question(3))
+
+    assert history == [*WHOLE, "Hello world", "Question 3"]
+
+
+@pytest.mark.parametrize("text", ["Bye", "Hello world", "Hello world!"])
+async def test_ended_answer_is_used_as_the_client_sent_it(chat: BusyChat, text: str) -> None:
+    await answer_first(chat)
+    await chat.send(2)
+
+    history = await chat.history(2, question(1), version(1, text), question(2))
+
+    assert history == ["Question 1", text, "Question 2"]
+
+
+async def test_ended_answer_that_the_client_removed_stays_removed(chat: BusyChat) -> None:
+    await answer_first(chat)
+    await chat.send(2)
+
+    history = await chat.history(2, question(1), question(2))
+
+    assert history == ["Question 1", "Question 2"]
+
+
+async def test_only_the_last_of_the_ended_answers_is_completed(chat: BusyChat) -> None:
+    await answer_first(chat)
+    await chat.send(2)
+    await chat.begin(2)
+    await chat.end(2)
+    await chat.send(3)
+
+    history = await chat.history(3, *HALF, version(2, "Hel"), question(3))
+
+    assert history == ["Question 1", "Hel", "Question 2", "Hello world", "Question 3"]
+
+
+async def test_run_of_an_older_version_sees_the_whole_last_answer(
+    chat: BusyChat, redis: Redis
+) -> None:
+    """Older versions do not store which runs were live."""
+    await chat.send(1)
+    await chat.begin(1)
+    await chat.send(2)
+    await redis.execute_command("HDEL", keys.run("run-2"), "waits_for")
+    await chat.end(1)
+
+    assert await chat.history(2, *HALF) == WHOLE
