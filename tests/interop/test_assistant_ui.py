@@ -16,8 +16,10 @@ QUESTION = "Where am I?"
 CALL: Json = {"tool": {"id": "c1", "name": "getLocation", "arguments": '{"exact": true}'}}
 
 
-async def test_answer_is_shown(system: InteropSystem) -> None:
-    shown, _ = await _ask(system, [[{"text": ["Hel", "lo"]}]], until="Hello")
+@pytest.mark.parametrize("mamba", [False, True])
+async def test_answer_is_shown(system: InteropSystem, mamba: bool) -> None:  # noqa: FBT001
+    """With the transport of assistant-ui, and with that of Mamba."""
+    shown, _ = await _ask(system, [[{"text": ["Hel", "lo"]}]], until="Hello", mamba=mamba)
 
     assert shown == [QUESTION, "Hello"]
 
@@ -41,10 +43,10 @@ async def test_client_tool_of_the_page_is_executed(system: InteropSystem) -> Non
 
 
 async def _ask(
-    system: InteropSystem, script: list[list[Json]], *, until: str
+    system: InteropSystem, script: list[list[Json]], **options: object
 ) -> tuple[list[str], str]:
     """Send the question from a page, and return the messages that it shows at the end."""
     name = secrets.token_hex(8)
     await system.upstream.script(name, script)
-    command = {"api": f"{system.api.url}/chat", "model": name, "question": QUESTION, "until": until}
+    command = {"api": f"{system.api.url}/chat", "model": name, "question": QUESTION, **options}
     return json.loads(await run_script("assistant_ui.mjs", json.dumps(command))), name

@@ -1,11 +1,11 @@
-"""Chats of UI libraries by others: Vue, Svelte, and the transport of `@ai-sdk/workflow`."""
+"""The chats of Vue and Svelte with each transport, in Node.js."""
 
 import secrets
 
 import pytest
 
 from tests.interop.conftest import InteropSystem
-from tests.interop.ui_libraries.driver import Library, Scenario, Shown, play
+from tests.interop.ui_libraries.driver import Library, Scenario, Shown, Transport, play
 from tests.support.ai_client.driver import Json
 from tests.support.ai_client.stored_message import comparable_message, read_stored_message
 
@@ -14,28 +14,37 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
-every_library = pytest.mark.parametrize("library", ["vue", "svelte", "workflow"])
+#: `@ai-sdk/workflow` belongs to no library.
+CHATS = [
+    *(("vue", "default"), ("svelte", "default"), ("vue", "workflow")),
+    *(("vue", "mamba"), ("svelte", "mamba")),
+]
 
 
-@every_library
-async def test_answer_is_shown(system: InteropSystem, library: Library) -> None:
-    shown, name = await _play(system, library, "answer", [[{"text": ["Hel", "lo"]}]])
+@pytest.mark.parametrize(("library", "transport"), CHATS[:3])
+async def test_answer_is_shown(
+    system: InteropSystem, library: Library, transport: Transport
+) -> None:
+    shown, name = await _play(system, library, transport, "answer", [[{"text": ["Hel", "lo"]}]])
 
     await _check_whole(system, shown, name)
 
 
-@every_library
+@pytest.mark.parametrize(("library", "transport"), CHATS)
 async def test_reloaded_page_shows_the_whole_answer(
-    system: InteropSystem, library: Library
+    system: InteropSystem, library: Library, transport: Transport
 ) -> None:
-    shown, name = await _play(system, library, "resume", PAUSED)
+    shown, name = await _play(system, library, transport, "resume", PAUSED)
 
     await _check_whole(system, shown, name)
 
 
 @pytest.mark.parametrize("library", ["vue", "svelte"])
-async def test_stopped_answer_keeps_its_text(system: InteropSystem, library: Library) -> None:
-    shown, name = await _play(system, library, "stop", PAUSED)
+@pytest.mark.parametrize("transport", ["default", "mamba"])
+async def test_stopped_answer_keeps_its_text(
+    system: InteropSystem, library: Library, transport: Transport
+) -> None:
+    shown, name = await _play(system, library, transport, "stop", PAUSED)
 
     assert (shown.status, shown.error, shown.text) == ("ready", None, "Hel")
     await system.upstream.until(name, lambda got: got[0]["outcome"] == "client-closed")
@@ -45,7 +54,7 @@ async def test_stopped_answer_keeps_its_text(system: InteropSystem, library: Lib
 
 
 async def test_workflow_transport_reconnects_in_mid_answer(system: InteropSystem) -> None:
-    shown, name = await _play(system, "workflow", "reconnect", PAUSED)
+    shown, name = await _play(system, "vue", "workflow", "reconnect", PAUSED)
 
     await _check_whole(system, shown, name)
 
@@ -53,6 +62,7 @@ async def test_workflow_transport_reconnects_in_mid_answer(system: InteropSystem
 async def _play(
     system: InteropSystem,
     library: Library,
+    transport: Transport,
     scenario: Scenario,
     script: list[list[Json]],
 ) -> tuple[Shown, str]:
@@ -60,6 +70,7 @@ async def _play(
     await system.upstream.script(name, script)
     shown = await play(
         library,
+        transport,
         scenario,
         api=f"{system.api.url}/chat",
         chat=name,

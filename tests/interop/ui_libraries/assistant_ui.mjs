@@ -15,10 +15,12 @@ import { AssistantChatTransport, useChatRuntime } from '@assistant-ui/react-ai-s
 import { lastAssistantMessageIsCompleteWithToolCalls } from 'ai';
 import { createElement as h } from 'react';
 import { createRoot } from 'react-dom/client';
+import { MambaChatTransport } from '../../../clients/js/dist/index.js';
 
-const { api, model, question, until } = JSON.parse(process.argv[2]);
+const { api, model, question, until, mamba } = JSON.parse(process.argv[2]);
 
-const transport = new AssistantChatTransport({ api, body: { model } });
+const Transport = mamba ? MambaChatTransport : AssistantChatTransport;
+const transport = new Transport({ api, body: { model } });
 const getLocation = {
   type: 'frontend',
   description: 'Returns the location of the user.',

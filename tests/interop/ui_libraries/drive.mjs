@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pages } from './chats.mjs';
 
 const command = JSON.parse(process.argv[2]);
-const { api, chat: id, release } = command;
+const { api, chat: id, release, transport } = command;
 const open = await pages(command);
 
 const SCENARIOS = { answer, stop, resume, reconnect };
@@ -20,14 +20,15 @@ async function answer() {
   return chat;
 }
 
-/** Stop the run, and then the chat, while the answer is being received. */
+/** Stop the run while the answer is being received. `MambaChatTransport` sends that request itself. */
 async function stop() {
   const chat = open([]);
   const answering = chat.sendMessage({ text: 'Hi' });
   await untilText(chat);
-  await fetch(`${api}/${id}/stop`, { method: 'POST' });
+  if (transport !== 'mamba') await fetch(`${api}/${id}/stop`, { method: 'POST' });
   await chat.stop();
   await answering;
+  while (!(await fetch(`${api}/${id}/message`)).ok) await sleep(20);
   return chat;
 }
 
@@ -37,7 +38,6 @@ async function resume() {
   page.sendMessage({ text: 'Hi' });
   await untilText(page);
   const [question] = JSON.parse(JSON.stringify(page.messages));
-  await page.stop();
   const reloaded = open([question]);
   const resuming = reloaded.resumeStream();
   await untilText(reloaded);

@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from web.client import build_client
 from web.node import find_node
 
 FOLDER = Path(__file__).parent
 
-Library = Literal["svelte", "vue", "workflow"]
+Library = Literal["svelte", "vue"]
+Transport = Literal["default", "mamba", "workflow"]
 Scenario = Literal["answer", "stop", "resume", "reconnect"]
 
 
@@ -29,9 +31,13 @@ class Shown(BaseModel):
         return "".join(part["text"] for part in parts if part["type"] == "text")
 
 
-async def play(library: Library, scenario: Scenario, **options: object) -> Shown:
+async def play(
+    library: Library, transport: Transport, scenario: Scenario, **options: object
+) -> Shown:
     """Run a scenario in a process of its own, and return what the page shows at the end."""
-    command = json.dumps({"library": library, "scenario": scenario, **options})
+    command = json.dumps(
+        {"library": library, "transport": transport, "scenario": scenario, **options}
+    )
     return Shown.model_validate_json(await run_script("drive.mjs", command))
 
 
@@ -43,6 +49,7 @@ async def run_script(name: str, *arguments: str) -> str:
 def _run(name: str, *arguments: str) -> str:
     node = find_node()
     node.install(FOLDER)
+    build_client()
     command = [node.path, FOLDER / name, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
