@@ -44,6 +44,8 @@ async def send_responses(
     version: Version,
     page: Result,
     answers: Json,
+    *,
+    mamba: bool = False,
 ) -> Result:
     return await ai.answer(
         ai=version,
@@ -52,6 +54,7 @@ async def send_responses(
         body=body_of(name),
         messages=page.messages,
         answers=answers,
+        mamba=mamba,
     )
 
 
@@ -198,6 +201,22 @@ async def test_agent_file_can_require_approval_for_a_display_tool(
     assert types(events)[-4:] == [
         *("tool-input-available", "tool-approval-request", "finish-step", "finish")
     ]
+
+
+@versions
+async def test_tab_that_denies_too_late_shows_the_approved_result(
+    system: ApprovalSystem, ai: AiClient, name: str, version: Version
+) -> None:
+    page = await send_with_calls(system, ai, name, version, call("c1", name))
+    approval, denial = {"c1": {"approved": True}}, {"c1": {"approved": False}}
+    await send_responses(system, ai, name, version, page, approval)
+
+    late = await send_responses(system, ai, name, version, page, denial, mamba=True)
+
+    assert [request.status for request in late.requests] == [409, 200]
+    assert (late.status, late.error, late.text) == ("ready", None, "Well. All done.")
+    assert states(late) == ["output-available"]
+    assert system.deleted(name) == [name]
 
 
 async def test_input_in_an_approval_response_is_ignored(
