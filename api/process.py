@@ -206,7 +206,7 @@ def _system_monitor(stores: Stores, live: LiveSettings, agents: AgentDirectory) 
     async def queues() -> set[str]:
         return await agents.queues() | {*live.now.models.queues.values()}
 
-    return SystemMonitor(stores, queues)
+    return SystemMonitor(stores, queues, lambda: live.now.webhooks)
 
 
 async def _register_process(redis: Redis, monitor: SystemMonitor, stack: AsyncExitStack) -> None:

@@ -65,7 +65,7 @@ class Deployment:
 
     def system_monitor(self) -> SystemMonitor:
         """Return a new monitor. Keep it: it caches its snapshots."""
-        return SystemMonitor(self.stores, self.configured_queues)
+        return SystemMonitor(self.stores, self.configured_queues, lambda: self.settings.webhooks)
 
     @asynccontextmanager
     async def run_control(self) -> AsyncGenerator[RunControl]:

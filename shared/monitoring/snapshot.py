@@ -7,6 +7,7 @@ snapshot per second, which costs Redis a few commands in O(log n).
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +24,7 @@ from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
 from shared.runs.stores import Stores
 from shared.single_flight import SingleFlightCache
+from shared.webhooks.deliveries import WebhookDeliveries
 
 #: Maximum number of live runs, and of failed runs, in an overview.
 MAX_RUNS = 50
@@ -64,6 +66,15 @@ class QueueSnapshot(_SnapshotModel):
         return 0 < self.slots <= self.slots_used
 
 
+class WebhookSnapshot(_SnapshotModel):
+    """How many webhooks a destination has not received, as in `WebhookCounts`."""
+
+    destination: str
+    pending: int
+    retrying: int
+    failed: int
+
+
 class RedisSnapshot(_SnapshotModel):
     up: bool
     #: Round trip in milliseconds.
@@ -103,6 +114,8 @@ class SystemSnapshot(_SnapshotModel):
     vanished: tuple[VanishedWorker, ...] = ()
     #: How many workers have vanished since the deployment started.
     vanished_total: int = 0
+    #: The configured destinations of webhooks.
+    webhooks: tuple[WebhookSnapshot, ...] = ()
     #: If `up` is false, all other fields are from the last successful read.
     redis: RedisSnapshot = RedisSnapshot(up=False)
 
@@ -145,12 +158,19 @@ class SystemMonitor:
     """Reads and caches snapshots.
 
     `queues` returns the configured queues. The main queue, those that workers serve and those that
-    have jobs are added.
+    have jobs are added. `destinations` returns those of webhooks.
     """
 
-    def __init__(self, stores: Stores, queues: Callable[[], Awaitable[Iterable[str]]]) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        queues: Callable[[], Awaitable[Iterable[str]]],
+        destinations: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         redis = self._redis = stores.queue_redis
         self._named = queues
+        self._destinations = destinations
+        self._webhooks = WebhookDeliveries(redis)
         self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
         self._vanished = VanishedWorkers(redis)
         self._runs, self._live = stores.runs, stores.live_runs
@@ -199,6 +219,7 @@ class SystemMonitor:
             apis=tuple(apis),
             vanished=tuple(vanished),
             vanished_total=total,
+            webhooks=await self._read_webhooks(),
             redis=redis,
         )
 
@@ -219,6 +240,10 @@ class SystemMonitor:
     async def _read_queues(self, workers: Sequence[WorkerRecord]) -> tuple[QueueSnapshot, ...]:
         depths = await read_depths(self._redis, await self._queue_names(workers))
         return tuple(_queue(name, depth, workers) for name, depth in depths.items())
+
+    async def _read_webhooks(self) -> tuple[WebhookSnapshot, ...]:
+        counts = await self._webhooks.counts([*self._destinations()])
+        return tuple(WebhookSnapshot(destination=n, **asdict(c)) for n, c in counts.items())
 
     async def _read_overview(self) -> SystemOverview:
         snapshot = await self.snapshot()

@@ -18,6 +18,7 @@ def header(overview: SystemOverview, address: str, state: str, width: int) -> li
     clock = time.strftime("%H:%M:%S", at) if at else "--:--:--"
     title = Text.assemble(text("mamba top", "bold"), "  ", text(address, "dim"))
     items = [_redis(overview.redis), _workers(overview), _slots(overview), _apis(overview)]
+    items += _webhooks(overview)
     return [justify(title, text(f"{state}  {clock}"), width), *flow(items, width)]
 
 
@@ -61,6 +62,20 @@ def _slots(overview: SystemOverview) -> Text:
 def _apis(overview: SystemOverview) -> Text:
     style = "green" if overview.apis else "bold red"
     return Text.assemble("API ", (f"{len(overview.apis)}", style), f"  Clients {overview.clients}")
+
+
+def _webhooks(overview: SystemOverview) -> list[Text]:
+    """Return nothing if no webhook has failed several times or was given up."""
+    retrying = sum(destination.retrying for destination in overview.webhooks)
+    failed = sum(destination.failed for destination in overview.webhooks)
+    if not retrying and not failed:
+        return []
+    line = Text("Webhooks")
+    if retrying:
+        line.append_text(text(f" {retrying} retrying", "yellow"))
+    if failed:
+        line.append_text(text(f" {failed} given up", "red"))
+    return [line]
 
 
 def _size(number: int) -> str:

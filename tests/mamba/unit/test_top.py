@@ -10,7 +10,13 @@ from mamba.operate.top.keyboard import keys_in
 from mamba.operate.top.levels import WAIT
 from mamba.operate.top.screen import View, render, render_screen
 from shared.monitoring.metrics_history import Sample
-from shared.monitoring.snapshot import QueueSnapshot, RedisSnapshot, RunSnapshot, SystemOverview
+from shared.monitoring.snapshot import (
+    QueueSnapshot,
+    RedisSnapshot,
+    RunSnapshot,
+    SystemOverview,
+    WebhookSnapshot,
+)
 from shared.processes.api_processes import ApiRecord
 from shared.processes.vanished import VanishedWorker
 from shared.processes.workers import WorkerRecord
@@ -134,6 +140,15 @@ def test_screen_is_dimmed_while_redis_is_unreachable() -> None:
 
     assert "Redis unreachable" in lines[1].plain
     assert all(line.style == "dim" for line in lines[2:30] if line.plain)
+
+
+def test_header_counts_webhooks_that_fail() -> None:
+    failing = WebhookSnapshot(destination="crm", pending=4, retrying=1, failed=0)
+    lost = WebhookSnapshot(destination="log", pending=0, retrying=1, failed=3)
+    fine = WebhookSnapshot(destination="ok", pending=4, retrying=0, failed=0)
+
+    assert "Webhooks 2 retrying 3 given up" in rendered(overview(webhooks=[failing, lost]), 120, 40)
+    assert "Webhooks" not in rendered(overview(webhooks=[fine]), 120, 40)
 
 
 def test_waiting_queue_without_a_worker_is_red() -> None:

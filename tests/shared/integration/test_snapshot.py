@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from shared.monitoring.snapshot import MAX_RUNS, SystemMonitor
+from shared.monitoring.snapshot import MAX_RUNS, SystemMonitor, WebhookSnapshot
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.workers import WorkerRegistry
 from shared.redis import keys
@@ -67,6 +67,26 @@ async def test_workers_and_api_processes_are_listed(redis: Redis) -> None:
     assert [worker.id for worker in overview.workers] == ["a", "b"]
     assert [worker.id for worker in overview.serving] == ["a"]
     assert (overview.slots, overview.running, overview.clients) == (4, 3, 5)
+
+
+async def test_undelivered_webhooks_of_destinations_are_counted(redis: Redis) -> None:
+    now = await redis_time_ms(redis)
+    for key, run_id, at in (
+        (keys.webhook_due("crm"), "pending", now),
+        (keys.webhook_due("crm"), "retrying", now + 3_600_000),
+        (keys.webhook_failed("crm"), "failed", now),
+        (keys.webhook_failed("removed"), "other", now),
+    ):
+        await redis.execute_command("ZADD", key, at, run_id)
+        await redis.execute_command("PEXPIRE", key, 60_000)
+    stores = Stores(redis, redis, live_ttl=60, retention=60)
+
+    overview = await SystemMonitor(stores, no_queues, lambda: ["crm", "log"]).overview()
+
+    assert overview.webhooks == (
+        WebhookSnapshot(destination="crm", pending=1, retrying=1, failed=1),
+        WebhookSnapshot(destination="log", pending=0, retrying=0, failed=0),
+    )
 
 
 async def test_live_runs_are_listed_without_their_owner(redis: Redis) -> None:

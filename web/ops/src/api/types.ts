@@ -43,6 +43,16 @@ export interface ApiSnapshot {
   clients: number;
 }
 
+/** The webhooks that a destination has not received. */
+export interface WebhookSnapshot {
+  destination: string;
+  pending: number;
+  /** Failed several times. */
+  retrying: number;
+  /** Given up. */
+  failed: number;
+}
+
 export interface RedisSnapshot {
   up: boolean;
   latency_ms: number | null;
@@ -89,6 +99,7 @@ export interface Overview {
   workers: WorkerSnapshot[];
   apis: ApiSnapshot[];
   vanished: VanishedWorker[];
+  webhooks: WebhookSnapshot[];
   redis: RedisSnapshot;
   live: RunSummary[];
   failed: RunSummary[];

@@ -60,6 +60,7 @@ function metricsOf(system: Overview): Metric[] {
     failures(recent),
     firstToken(recent),
     redis(system),
+    ...webhooks(system),
   ];
 }
 
@@ -153,6 +154,19 @@ function redis({ redis: snapshot }: Overview): Metric {
   if (!limit) return { label, value, state: 'ok', note: `${format.bytes(used)} used` };
   const state = used > 0.9 * limit ? 'bad' : used > 0.75 * limit ? 'warn' : 'ok';
   return { label, value, state, note: `${format.bytes(used)} of ${format.bytes(limit)}` };
+}
+
+/** Nothing if no destination is configured. */
+function webhooks({ webhooks: destinations }: Overview): Metric[] {
+  if (!destinations.length) return [];
+  const [pending, retrying, failed] = (['pending', 'retrying', 'failed'] as const).map((state) =>
+    destinations.reduce((sum, destination) => sum + destination[state], 0),
+  ) as [number, number, number];
+  const label = 'Webhooks';
+  const value = format.count(pending + retrying + failed);
+  if (failed) return [{ label, value, state: 'bad', note: `${format.count(failed)} given up` }];
+  if (retrying) return [{ label, value, state: 'warn', note: `${format.count(retrying)} retrying` }];
+  return [{ label, value, state: 'ok', note: pending ? 'pending' : 'all delivered' }];
 }
 
 export function ended(sample: Sample): number {
