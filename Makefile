@@ -1,11 +1,13 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test long fuzz chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench client clean
+.PHONY: help install dev test long fuzz queues chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench client clean
 
 PYTHON ?= python3
 VENV := .venv
 FAULTS ?= 200
 SEED ?= 1
+CHATS ?= 40
+MANY_CHATS := tests/e2e/long/test_many_chats.py tests/e2e/long/test_killed_chat_queues.py
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
@@ -54,12 +56,15 @@ test: $(INSTALLED) ## Run the tests; the slow ones have separate targets
 
 long: $(INSTALLED) ## Run the tests with hundreds of chats, timeouts and mamba dev (minutes)
 	@# Hundreds of chats need the whole machine.
-	$(BIN)/pytest tests/e2e/long/test_many_chats.py
+	$(BIN)/pytest $(MANY_CHATS)
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/e2e/long \
-		--ignore=tests/e2e/long/test_many_chats.py
+		$(MANY_CHATS:%=--ignore=%)
 
 fuzz: $(INSTALLED) ## Run the tests of random inputs with many more of them
 	$(BIN)/pytest --hypothesis-profile=long $$(grep -rl --include='*.py' '^@given' tests)
+
+queues: $(INSTALLED) ## Kill processes from a SEED while messages wait in CHATS chats (minutes)
+	CHATS=$(CHATS) SEED=$(SEED) $(BIN)/pytest tests/e2e/long/test_killed_chat_queues.py
 
 chaos: $(INSTALLED) ## Inject FAULTS faults from a SEED, and write docs/chaos.md (minutes)
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) --page docs/chaos.md
