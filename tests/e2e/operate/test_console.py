@@ -16,6 +16,7 @@ from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, Stream
 from tests.support.system.running_system import System, enqueue_run
+from tests.support.webhook_receiver import SECRET
 from web.page import SOURCE_DIR
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -307,6 +308,27 @@ async def test_layout_fits_the_screen_without_clipped_text(
         box = "document.querySelector('.panel').getBoundingClientRect()"
         window.wait_until(f"{box}.x >= 0 && {box}.right <= {width}")
         await workerless.upstream.release(name)
+
+
+async def test_undelivered_webhooks_are_counted(browser: Browser, workerless: System) -> None:
+    variables = {"URL": "https://crm.example.com", "SECRET": SECRET}
+    env = {f"MAMBA_WEBHOOKS__CRM__{name}": value for name, value in variables.items()}
+    api = Api(workerless.valkey.url, env)
+    await start_all(api)
+    try:
+        with open_window(browser) as window:
+            window.resize(1440, 800)
+            window.visit(f"{api.url}/ops")
+            window.wait_for_text("all delivered", '[data-metric="Webhooks"]')
+            async with workerless.redis() as redis:
+                key = keys.webhook_failed("crm")
+                await redis.execute_command("ZADD", key, time.time() * 1000, "lost")
+                await redis.execute_command("PEXPIRE", key, 60_000)
+            window.wait_for_text("1 given up", '[data-metric="Webhooks"]')
+            assert window.evaluate(CLIPPED_TEXT) == []
+            assert window.evaluate("document.querySelector('.strip').offsetHeight < 140")
+    finally:
+        await stop_all(api)
 
 
 async def test_sign_in_explains_rejected_keys(browser: Browser, workerless: System) -> None:
