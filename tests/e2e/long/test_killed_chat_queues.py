@@ -37,6 +37,8 @@ SCRIPT: list[list[Json]] = [
 #: Concurrent requests of the test.
 _CLIENTS = 50
 _SECONDS = 60 + CHATS
+#: More chats need more time between two kills to make progress.
+_PAUSE = max(1.0, CHATS / 40)
 #: Each kill ends the attempts of many runs.
 _ENV = {"MAMBA_RUN__MAX_CRASHES": "100", "MAMBA_LIMITS__STREAMS": "0"}
 
@@ -60,7 +62,7 @@ class KilledDeployment:
     async def kill_and_restart(self, chance: random.Random) -> None:
         """Kill one process after another, each when the one before has restarted."""
         while True:
-            await asyncio.sleep(chance.uniform(0.2, 1.0))
+            await asyncio.sleep(chance.uniform(0.2, 1.0) * _PAUSE)
             victim = chance.choice([*self.apis, *self.workers])
             await victim.kill()
             self.kills[type(victim).__name__] += 1

@@ -20,7 +20,7 @@ _SITE = Path(__file__).with_name("site")
 _KEPT = frozenset(
     {
         *("CI", "DISPLAY", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "SYSTEMROOT", "TMPDIR"),
-        *("USER", "VIRTUAL_ENV", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),
+        *("USER", "VIRTUAL_ENV", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CHATS", "SEED"),
         *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONPATH", "PYTHONPYCACHEPREFIX"),
         *(f"MAMBA_{name}" for name in ("CHROMIUM", "HELM", "NODE", "PROMETHEUS", "TEST_STORE")),
     }
