@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -13,20 +13,20 @@ from shared.redis.client import Argument, Pipeline, PipelineWrapper, Redis
 #: Short enough for a person who waits for the response, or for an answer to continue. A call that
 #: takes longer closes its connection, which may be half-open, so the next call opens another one.
 REQUEST_SECONDS = 3.0
-#: As many as a default pool has connections.
-_MAX_CALLS = 16
+_UNLIMITED = 2**31
 
 
 class BoundedClient:
     """Limits each call of a client, including its retries.
 
-    At most `max_calls` are made at once. The others wait for as long as calls succeed: a process
-    with hundreds of calls is busy, but its Redis is available. They fail with the calls that get no
-    reply within the limit.
+    At most `max_calls` are made at once: the connections of its pool. The others wait, in order,
+    for as long as calls succeed: a process with hundreds of calls is busy, but its Redis is
+    available. If no call succeeds within the limit, they fail too. Without `max_calls`, the time
+    limit includes the wait for a connection.
     """
 
     def __init__(
-        self, client: Redis, *, seconds: float = REQUEST_SECONDS, max_calls: int = _MAX_CALLS
+        self, client: Redis, *, seconds: float = REQUEST_SECONDS, max_calls: int | None = None
     ) -> None:
         self._client = client
         self._limit = _CallLimit(seconds, max_calls)
@@ -43,15 +43,15 @@ class BoundedClient:
 
 
 class _CallLimit:
-    def __init__(self, seconds: float, max_calls: int) -> None:
+    def __init__(self, seconds: float, max_calls: int | None) -> None:
         self._seconds = seconds
-        self._free = asyncio.Semaphore(max_calls)
+        self._free = asyncio.Semaphore(max_calls or _UNLIMITED)
         self._succeeded_at = 0.0
 
     @asynccontextmanager
     async def call(self) -> AsyncGenerator[None]:
         began = time.monotonic()
-        await self._wait_for_others(began)
+        await self._acquire(began)
         try:
             async with asyncio.timeout(self._seconds_left(began)):
                 yield
@@ -61,14 +61,23 @@ class _CallLimit:
         finally:
             self._free.release()
 
-    async def _wait_for_others(self, began: float) -> None:
-        while (seconds := self._seconds_left(began)) > 0:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._free.acquire()
-            except TimeoutError:
-                continue
+    async def _acquire(self, began: float) -> None:
+        if not self._free.locked():
+            await self._free.acquire()  # at once
             return
+        place = asyncio.ensure_future(self._free.acquire())
+        try:
+            await self._wait_for(place, began)
+        except BaseException:
+            if not place.cancel():  # acquired meanwhile
+                self._free.release()
+            raise
+
+    async def _wait_for(self, place: asyncio.Future[Literal[True]], began: float) -> None:
+        while (seconds := self._seconds_left(began)) > 0:
+            await asyncio.wait([place], timeout=seconds)
+            if place.done():
+                return
         raise RedisTimeoutError("Redis does not respond.")
 
     def _seconds_left(self, began: float) -> float:

@@ -131,21 +131,25 @@ def open_stores(
         stack.push_async_callback(client.aclose)
         return client
 
-    def bound(client: Redis) -> Redis:
-        return BoundedClient(client, max_calls=max_connections) if bounded else client
+    def bound(client: Redis, url: str) -> Redis:
+        if not bounded:
+            return client
+        # A cluster client has a pool for each node. A node that hangs must not block the others.
+        return BoundedClient(client, max_calls=None if is_cluster(url) else max_connections)
 
     url, streams_url = settings.redis.url, settings.redis.streams_url
     streams = open_client(streams_url) if streams_url else None
     confirming = None
     if replicas := settings.redis.confirm_replicas:
         confirmation = Confirmation(replicas)
-        queue = bound(open_client(url, confirmation))
+        queue = bound(open_client(url, confirmation), url)
         confirming = ConfirmingClients(
-            queue, bound(open_client(streams_url, confirmation)) if streams_url else queue
+            queue,
+            bound(open_client(streams_url, confirmation), streams_url) if streams_url else queue,
         )
     return Stores(
         queue_redis,
-        bound(streams) if streams else queue_redis,
+        bound(streams, streams_url) if streams and streams_url else queue_redis,
         live_ttl=settings.run.live_ttl_seconds,
         retention=settings.run.retention_seconds,
         cluster=cast("ClusterClient", streams) if streams_url and is_cluster(streams_url) else None,

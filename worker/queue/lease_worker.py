@@ -82,7 +82,10 @@ class LeaseWorker(Worker):
             max_tries=10**9,
         )
         self._id = worker_id
-        self._redis = BoundedClient(cast("Redis", redis))
+        #: Has a limit of its own, so that renewals do not wait for the calls of the jobs.
+        self._redis = BoundedClient(
+            cast("Redis", redis), max_calls=redis.connection_pool.max_connections
+        )
         #: For commands that block.
         self._blocking_redis = cast("Redis", redis)
         self._lease_seconds = settings.lease_seconds
@@ -188,8 +191,6 @@ class LeaseWorker(Worker):
 
     async def _claim_jobs(self) -> None:
         while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
-            if self.job_counter >= _MAX_CLAIM:
-                await wait_for_low_lag()
             requested = min(free, _MAX_CLAIM)
             claimed = await self._claim(requested)
             for job_id in claimed:
@@ -197,6 +198,7 @@ class LeaseWorker(Worker):
                     await self._start(job_id)
             if len(claimed) < requested:
                 break
+            await self._catch_up()
 
     def _is_running(self, job_id: str) -> bool:
         """Return whether the job runs here. A paused process can claim its own jobs again."""
@@ -278,6 +280,7 @@ class LeaseWorker(Worker):
 
     async def _wait_for_work(self) -> None:
         """Wait for a wakeup token, a free slot or the poll interval."""
+        await self._catch_up()
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
             wakeups = [keys.wakeup(queue) for queue in self._queue_keys()]
             seconds = min(self.poll_delay_s, _MAX_BLOCK_SECONDS)
@@ -287,6 +290,11 @@ class LeaseWorker(Worker):
             return
         self._changed.clear()
         await wait_briefly(self._changed, self.poll_delay_s)
+
+    async def _catch_up(self) -> None:
+        """Wait while many jobs delay the event loop. Tokens and jobs go to other workers."""
+        if self.job_counter >= _MAX_CLAIM:
+            await wait_for_low_lag()
 
     async def _renew_leases(self) -> None:
         interval = pause = self._lease_seconds / 3

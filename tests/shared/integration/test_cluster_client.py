@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ from shared.redis.cluster_client import ClusterClient
 from shared.redis.confirmation import Confirmation
 from shared.redis.hash_slots import Address, Redirect, SlotMap, hash_tag_of, slot_of
 from shared.redis.scripts import Key, redis_script
-from shared.runs.stores import Stores
+from shared.runs.stores import Stores, open_stores
+from shared.settings import RedisSettings, Settings
 from shared.streams.event_stream import Append
 from tests.support.fakes.runs import new_run
 from tests.support.processes import Valkey
@@ -267,6 +268,30 @@ async def test_hanging_node_does_not_delay_other_shards(private_cluster: RedisCl
 
         assert verdicts == [False] * len(others)
         hanging.send(signal.SIGCONT)
+
+
+async def test_calls_to_a_hanging_node_do_not_delay_others(
+    private_cluster: RedisCluster, redis: Redis
+) -> None:
+    settings = Settings(redis=RedisSettings(streams_url=private_cluster.url))
+    async with AsyncExitStack() as stack:
+        stores = open_stores(settings, redis, stack, name="", max_connections=4, bounded=True)
+        client = stores.streams_redis
+        async with aclosing(private_cluster.client()) as cluster:
+            hanging, other = [
+                await key_at(cluster, p.address) for p in private_cluster.primaries[:2]
+            ]
+        await client.execute_command("GET", other)
+        private_cluster.primaries[0].send(signal.SIGSTOP)
+
+        calls = [asyncio.create_task(client.execute_command("GET", hanging)) for _ in range(40)]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(1):
+            await asyncio.gather(*(client.execute_command("GET", other) for _ in range(40)))
+
+        assert not any(call.done() for call in calls)
+        private_cluster.primaries[0].send(signal.SIGCONT)
+        await asyncio.gather(*calls)
 
 
 async def test_client_follows_a_failover_of_a_hanging_primary(

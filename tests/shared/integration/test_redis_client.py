@@ -78,6 +78,41 @@ async def test_calls_wait_while_others_succeed(valkey: Valkey) -> None:
     await client.aclose()
 
 
+async def test_calls_that_wait_for_others_are_made_in_order(valkey: Valkey) -> None:
+    client = BoundedClient(
+        connect(valkey.url, name="", max_connections=1), seconds=0.3, max_calls=1
+    )
+    made: list[int] = []
+
+    async def call(number: int) -> None:
+        await client.execute_command("BLPOP", "none", 0.2)
+        made.append(number)
+
+    async with asyncio.TaskGroup() as calls:
+        for number in range(6):
+            calls.create_task(call(number))
+            await asyncio.sleep(0.1)  # the later ones arrive when the earlier ones have waited
+
+    assert made == list(range(6))
+    await client.aclose()
+
+
+async def test_cancelled_wait_for_others_takes_no_place(valkey: Valkey) -> None:
+    client = BoundedClient(connect(valkey.url, name="", max_connections=1), max_calls=1)
+    first = asyncio.create_task(client.execute_command("BLPOP", "none", 0.2))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(client.execute_command("PING")) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    for task in waiting[:2]:
+        task.cancel()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+
+    assert [task.cancelled() for task in waiting] == [True, True, False]
+    await client.execute_command("PING")
+    await client.aclose()
+
+
 async def test_calls_that_wait_for_a_silent_redis_fail_together(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"

@@ -75,15 +75,37 @@ async def test_lagging_worker_claims_only_its_first_jobs(
 ) -> None:
     caught_up = asyncio.Event()
     monkeypatch.setattr(lease_worker, "wait_for_low_lag", caught_up.wait)
-    worker = pool.start_worker("a", run_forever)
-    await pool.wait_for_idle(1)
-
     await pool.enqueue(*(f"job-{number}" for number in range(20)))
+
+    worker = pool.start_worker("a", run_forever)
 
     await until_true(lambda: len(worker.started) == 8)
     assert await pool.redis.execute_command("ZCOUNT", keys.QUEUE, "-inf", time.time() * 1000) == 12
     caught_up.set()
     await until_true(lambda: len(worker.started) == 20)
+
+
+async def test_worker_that_drains_while_it_lags_claims_nothing(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, caught_up = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await caught_up.wait()
+
+    monkeypatch.setattr(lease_worker, "wait_for_low_lag", wait)
+    await pool.enqueue(*(f"job-{number}" for number in range(20)))
+    worker = pool.start_worker("a", run_forever)
+    await waits.wait()
+    await until_true(lambda: len(worker.started) == 8)
+
+    worker.stop.set()
+    await until_true(lambda: not worker.lease_worker.allow_pick_jobs)
+    caught_up.set()
+    await worker.shut_down()
+
+    assert len(worker.started) == 8
 
 
 async def test_burst_is_spread_over_all_workers(pool: WorkerPool) -> None:
