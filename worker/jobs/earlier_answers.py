@@ -26,6 +26,10 @@ from shared.streams.transcript import (
     read_transcript,
 )
 
+#: How many of the newest ended runs are searched for one that started. Runs that are stopped while
+#: they wait have no answer.
+_MAX_UNSTARTED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class CompletedHistory:
@@ -62,8 +66,9 @@ class EarlierAnswers:
         """Complete the newest answer that had ended, if the client sent only its beginning."""
         run_ids = await self.chats.runs(run.owner, run.chat_id)  # newest first
         before = run_ids[run_ids.index(run.id) + 1 :] if run.id in run_ids else []
-        ended = next((run_id for run_id in before if run_id not in waits_for), None)
-        last = await self.runs.get(ended) if ended else None
+        ended = [run_id for run_id in before if run_id not in waits_for][:_MAX_UNSTARTED]
+        stored = (await self.runs.get_many(ended)).values()  # newest first
+        last = next((ended_run for ended_run in stored if ended_run.attempts), None)
         if last is None or last.message_id == run.message_id:
             return messages
         versions = [message for message in messages if _is_answer(message, last)]

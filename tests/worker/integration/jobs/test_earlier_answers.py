@@ -36,13 +36,20 @@ async def test_waiting_run_sees_the_whole_answer(
     assert await chat.history(2, *messages) == WHOLE
 
 
-async def test_stopped_run_hides_no_earlier_answer(chat: BusyChat, redis: Redis) -> None:
+@pytest.mark.parametrize("ends_first", [False, True])
+async def test_stopped_run_hides_no_earlier_answer(
+    chat: BusyChat, redis: Redis, *, ends_first: bool
+) -> None:
     await chat.send(1)
     await chat.begin(1)
     await chat.send(2)
     await redis.execute_command("HSET", keys.run("run-2"), "state", "cancelled", "ended_at", 1)
+    await redis.execute_command("ZREM", keys.QUEUE, "run-2")
+    if ends_first:
+        await chat.end(1)
     await chat.send(3)
-    await chat.end(1)
+    if not ends_first:
+        await chat.end(1)
 
     history = await chat.history(3, *HALF, question(3))
 
