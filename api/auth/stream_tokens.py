@@ -1,16 +1,16 @@
 """Stream tokens: short-lived credentials in the URL of one chat's streams.
 
-A browser's `EventSource` cannot send headers. A stream token follows one chat and does nothing
-else, so it reveals little if a proxy logs the URL. Redis stores its hash, so that every API process
-accepts it in every authentication mode, and removes it when it expires.
+A browser's `EventSource` cannot send headers. With a stream token, a client can follow one chat
+and do nothing else, so a URL in the log of a proxy gives little away. Redis stores its hash, so
+that every API process accepts it in every authentication mode, and removes it when it expires.
 """
 
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-from urllib.parse import parse_qs
 
+from starlette.datastructures import QueryParams
 from starlette.types import Scope
 
 from api.auth.auth_errors import AuthError
@@ -19,6 +19,7 @@ from api.chat.ids import ALIAS
 from shared.errors import Unavailable
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
+from shared.redis.scripts import Key, redis_script
 from shared.settings.live_settings import LiveSettings
 
 _TOKEN_BYTES = 32
@@ -30,18 +31,25 @@ class IssuedToken(NamedTuple):
     expires_at: datetime
 
 
+@redis_script("redis.call('SET', token, owner, 'PX', ttl_ms)")
+def _store(*, token: Key, owner: str, ttl_ms: int) -> None: ...
+
+
 class StreamTokens:
     def __init__(self, redis: Redis, live: LiveSettings) -> None:
         self._redis = redis
         self._live = live
 
     async def issue(self, owner: str, chat_id: str) -> IssuedToken:
-        """Create a token that follows this chat of this owner until it expires."""
+        """Create a token that follows this chat of this owner until it expires.
+
+        Raises one of REDIS_UNAVAILABLE.
+        """
         seconds = self._live.now.auth.stream_token_seconds
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
         key = keys.stream_token(token, chat_id)
-        await self._redis.execute_command("SET", key, owner, "PX", round(seconds * 1000))
+        await _store(self._redis, token=key, owner=owner, ttl_ms=round(seconds * 1000))
         return IssuedToken(token, expires_at)
 
     async def identify(self, token: str, chat_id: str) -> Principal:
@@ -76,8 +84,7 @@ def stream_token(scope: Scope) -> tuple[str, str] | None:
     match = _STREAM_PATH.fullmatch(path)
     if match is None or scope["method"] not in ("GET", "HEAD"):
         return None
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    tokens = query.get("token", [])
+    tokens = QueryParams(scope["query_string"]).getlist("token")
     if len(tokens) > 1:
         raise AuthError("malformed", "The query has several token parameters. Send only one.")
     return (tokens[0], match["chat_id"]) if tokens else None

@@ -89,7 +89,7 @@ def job_chat(run_id: str) -> str:
 
 
 def stream_token(token: str, chat_id: str) -> str:
-    """String: the owner that the token follows the chat for. Hashed: the token is a secret."""
+    """String: the owner of the chat that the token opens. Hashed, as the token is a secret."""
     return f"mamba:stream-token:{_digest(token, chat_id)}"
 
 

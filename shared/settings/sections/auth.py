@@ -205,7 +205,7 @@ class AuthSettings(Section):
     stream_token_seconds: float = Field(
         default=60,
         ge=1,
-        le=3600,
+        le=300,
         description="Time in which a stream token opens streams of its chat",
     )
 
