@@ -54,7 +54,7 @@ test: $(INSTALLED) ## Run the tests; the slow ones have separate targets
 	@# The order of the files: end-to-end tests are few but long, and must not come last.
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=30
 
-long: $(INSTALLED) ## Run the tests with hundreds of chats, timeouts and mamba dev (minutes)
+long: $(INSTALLED) ## Run the tests with hundreds of chats, timeouts, the console and mamba dev (minutes)
 	@# Hundreds of chats need the whole machine.
 	$(BIN)/pytest $(MANY_CHATS)
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/e2e/long \

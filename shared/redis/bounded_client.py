@@ -65,18 +65,18 @@ class _CallLimit:
         if not self._free.locked():
             await self._free.acquire()  # at once
             return
-        place = asyncio.ensure_future(self._free.acquire())
+        slot = asyncio.ensure_future(self._free.acquire())
         try:
-            await self._wait_for(place, began)
+            await self._wait_for(slot, began)
         except BaseException:
-            if not place.cancel():  # acquired meanwhile
+            if not slot.cancel():  # acquired meanwhile
                 self._free.release()
             raise
 
-    async def _wait_for(self, place: asyncio.Future[Literal[True]], began: float) -> None:
+    async def _wait_for(self, slot: asyncio.Future[Literal[True]], began: float) -> None:
         while (seconds := self._seconds_left(began)) > 0:
-            await asyncio.wait([place], timeout=seconds)
-            if place.done():
+            await asyncio.wait([slot], timeout=seconds)
+            if slot.done():
                 return
         raise RedisTimeoutError("Redis does not respond.")
 

@@ -97,7 +97,7 @@ async def test_calls_that_wait_for_others_are_made_in_order(valkey: Valkey) -> N
     await client.aclose()
 
 
-async def test_cancelled_wait_for_others_takes_no_place(valkey: Valkey) -> None:
+async def test_cancelled_wait_for_others_takes_no_slot(valkey: Valkey) -> None:
     client = BoundedClient(connect(valkey.url, name="", max_connections=1), max_calls=1)
     first = asyncio.create_task(client.execute_command("BLPOP", "none", 0.2))
     await asyncio.sleep(0)
