@@ -25,20 +25,24 @@ export function messageContinuedElsewhere(refusal: MambaError, messages: unknown
 }
 
 /**
- * Yields what a replay of the chat's newest run adds to the message. Throws the refusal if that run does
- * not continue the message.
+ * Yields what a replay of the chat's newest run adds to the message. Calls `verify` when the run starts with
+ * the message, and throws the refusal if it does not continue the message.
  */
 export async function* addedTo(
   message: SharedMessage,
   events: AsyncGenerator<AnswerEvent[]>,
   refusal: MambaError,
+  verify: () => void,
 ): AsyncGenerator<AnswerEvent[]> {
   let isShown = false;
   let isNew = false;
   const adds = ({ id, chunk }: AnswerEvent): boolean => {
     if (isNew || id === undefined) return true;
     const isStart = chunk?.type === 'start';
-    if (isStart && chunk.messageId === message.id) return true;
+    if (isStart && chunk.messageId === message.id) {
+      verify();
+      return true;
+    }
     const run = replayedRun(id);
     if (isStart || (run === undefined && !isShown)) throw refusal;
     isNew = isShown && run !== message.runId;

@@ -56,6 +56,9 @@ interface ChatResponse {
   stream: ReadableStream<any> | undefined;
 }
 
+/** Selects the events that the page shows. Calls `verify` when the run belongs to the page's message. */
+type Select = (events: AsyncGenerator<AnswerEvent[]>, verify: () => void) => AsyncGenerator<AnswerEvent[]>;
+
 /** A request of the AI SDK whose answer is being received. */
 interface OpenChat {
   chatId: string;
@@ -66,6 +69,8 @@ interface OpenChat {
   aborted: boolean;
   /** Whether an abort does not stop the run. */
   released: boolean;
+  /** Whether the run may be that of another message, so that an abort must not stop it. */
+  unverified: boolean;
 }
 
 /**
@@ -145,7 +150,8 @@ export class MambaChatTransport<Message = any> {
     if (!message) throw refusal;
     const url = this.#settings.streamUrl(this.#api, options.chatId);
     const init = this.#init(new Headers(options.headers));
-    const { response, stream } = await this.#request({ url, init }, options, (events) => addedTo(message, events, refusal));
+    const select: Select = (events, verify) => addedTo(message, events, refusal, verify);
+    const { response, stream } = await this.#request({ url, init }, options, select);
     if (stream) return stream;
     await response.body?.cancel();
     throw refusal;
@@ -164,21 +170,24 @@ export class MambaChatTransport<Message = any> {
   async #request(
     request: Omit<HttpRequest, 'signal'>,
     options: RequestOptions,
-    select: (events: AsyncGenerator<AnswerEvent[]>) => AsyncGenerator<AnswerEvent[]> = (events) => events,
+    select?: Select,
   ): Promise<ChatResponse> {
     const { chatId, abortSignal } = options;
     // Nothing has been sent, so there is nothing to stop.
     abortSignal?.throwIfAborted();
     const { body: _, ...rest } = request.init;
     const life = new AbortController();
-    const chat: OpenChat = { chatId, init: rest, connection: IDLE, life, aborted: false, released: false };
+    const unverified = select !== undefined;
+    const chat: OpenChat = { chatId, init: rest, connection: IDLE, life, aborted: false, released: false, unverified };
     this.#open.add(chat);
     const opened = this.#openStream(chat, { ...request, signal: life.signal });
     const close = () => this.#close(chat);
+    const verify = () => void (chat.unverified = false);
     try {
       const { response, events } = await untilAborted(opened, abortSignal, () => this.#onAbort(chat, opened));
       if (!events) close();
-      const stream = events && new ChatStream(select(events)).readable(close, (reason) => life.abort(reason));
+      const selected = events && select ? select(events, verify) : events;
+      const stream = selected && new ChatStream(selected).readable(close, (reason) => life.abort(reason));
       return { response, stream };
     } catch (error) {
       if (!chat.aborted) close();
@@ -207,7 +216,7 @@ export class MambaChatTransport<Message = any> {
     this.#options.onConnection?.(connection, chatId);
   }
 
-  /** Stops the run, unless the page has released it or another request of the chat follows at once. */
+  /** Stops the run of this page's message, unless the page has released it or another request follows at once. */
   #onAbort(chat: OpenChat, opened: Promise<OpenedStream>): void {
     if (!this.#open.has(chat)) return;
     chat.aborted = true;
@@ -215,7 +224,7 @@ export class MambaChatTransport<Message = any> {
       this.#close(chat);
       chat.life.abort();
     };
-    if (chat.released || this.#options.stopOnAbort === false) return end();
+    if (chat.released || chat.unverified || this.#options.stopOnAbort === false) return end();
     // The run of a refused request may belong to another page.
     const accepted = opened.then(({ response, events }) => (events ? runOf(response) : undefined), () => ({}));
     const stopping = Promise.resolve().then(async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MambaChatTransport } from '../dist/index.js';
-import { fakeServer, problem, stream } from './support.js';
+import { fakeServer, never, openStream, problem, settle, stream } from './support.js';
 
 const ANSWERED = { id: 'm', role: 'assistant', parts: [], metadata: { mamba: { runId: 'one' } } };
 const NOT_PENDING = () => problem(409, { code: 'not_pending', detail: 'Answered already.' });
@@ -69,3 +69,38 @@ for (const [name, refusal, message] of [
     assert.equal(requests.length, 1);
   });
 }
+
+const text = (id, chunk) => `${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(chunk)}\n\n`;
+const QUEUED = text(undefined, { type: 'data-queue', transient: true, data: { position: 1, waiting: 1 } });
+const FOLLOWED = { 'x-vercel-ai-ui-message-stream': 'v1', 'x-run-id': 'two' };
+
+for (const [name, pieces, stops] of [
+  ['does not stop a run that waits', [QUEUED], 0],
+  ['stops the run that continues the message', [QUEUED, text(...start('two'))], 1],
+]) {
+  test(`an abort ${name}`, async () => {
+    const [response, state] = openStream(pieces, FOLLOWED);
+    const abort = new AbortController();
+    const answers = [NOT_PENDING(), response, Response.json({})];
+    const { answer, requests } = await send(answers, { abortSignal: abort.signal });
+    await settle();
+    abort.abort();
+    await answer.catch(() => {});
+    await settle();
+    assert.equal(state.closed, true);
+    assert.deepEqual(requests.slice(2).map(({ url }) => url), Array(stops).fill('/chat/c/stop?runId=two'));
+  });
+}
+
+test('an abort before the response of the followed run closes the request at once', async () => {
+  const abort = new AbortController();
+  let signal;
+  const pending = (request, init) => never(request, { signal: (signal = init.signal) });
+  const { answer, requests } = await send([NOT_PENDING(), pending], { abortSignal: abort.signal });
+  await settle();
+  abort.abort();
+  await assert.rejects(answer, { name: 'AbortError' });
+  assert.equal(signal.aborted, true);
+  await settle();
+  assert.equal(requests.length, 2);
+});
