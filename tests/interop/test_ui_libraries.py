@@ -14,14 +14,12 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
-#: `@ai-sdk/workflow` belongs to no library.
-CHATS = [
-    *(("vue", "default"), ("svelte", "default"), ("vue", "workflow")),
-    *(("vue", "mamba"), ("svelte", "mamba")),
-]
+#: Transports of the AI SDK. `@ai-sdk/workflow` belongs to no library.
+SDK_CHATS = [("vue", "default"), ("svelte", "default"), ("vue", "workflow")]
+MAMBA_CHATS = [("vue", "mamba"), ("svelte", "mamba")]
 
 
-@pytest.mark.parametrize(("library", "transport"), CHATS[:3])
+@pytest.mark.parametrize(("library", "transport"), SDK_CHATS)
 async def test_answer_is_shown(
     system: InteropSystem, library: Library, transport: Transport
 ) -> None:
@@ -30,7 +28,7 @@ async def test_answer_is_shown(
     await _check_whole(system, shown, name)
 
 
-@pytest.mark.parametrize(("library", "transport"), CHATS)
+@pytest.mark.parametrize(("library", "transport"), SDK_CHATS + MAMBA_CHATS)
 async def test_reloaded_page_shows_the_whole_answer(
     system: InteropSystem, library: Library, transport: Transport
 ) -> None:

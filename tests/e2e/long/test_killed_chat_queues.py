@@ -8,7 +8,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -89,6 +89,8 @@ async def test_killed_processes_neither_lose_nor_reorder_messages(
             await until(lambda: _have_ended(deployment, run_ids), seconds=_SECONDS)
         finally:
             killing.cancel()
+            with suppress(asyncio.CancelledError):
+                await killing
         [api, *_] = deployment.apis
         # The task may have been cancelled while it restarted this process.
         await _kill_and_start(api)
