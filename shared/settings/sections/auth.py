@@ -206,7 +206,7 @@ class AuthSettings(Section):
         default=60,
         ge=1,
         le=300,
-        description="Time in which a stream token opens streams of its chat",
+        description="Seconds until a stream token expires; open streams continue",
     )
 
     @model_validator(mode="after")
