@@ -69,23 +69,21 @@ async def test_bounded_client_limits_calls_pipelines_and_waits(valkey: Valkey) -
 
 async def test_calls_wait_while_others_succeed(valkey: Valkey) -> None:
     connections = connect(valkey.url, name="", max_connections=2)
-    client = BoundedClient(connections, seconds=0.5, max_calls=2)
+    client = BoundedClient(connections, seconds=1, max_calls=2)
 
-    calls = [client.execute_command("BLPOP", "none", 0.2) for _ in range(10)]
-    replies = await asyncio.gather(*calls)  # the last two wait for 0.8 s
+    calls = [client.execute_command("BLPOP", "none", 0.4) for _ in range(10)]
+    replies = await asyncio.gather(*calls)  # the last two wait for 1.6 s
 
     assert replies == [None] * 10
     await client.aclose()
 
 
 async def test_calls_that_wait_for_others_are_made_in_order(valkey: Valkey) -> None:
-    client = BoundedClient(
-        connect(valkey.url, name="", max_connections=1), seconds=0.3, max_calls=1
-    )
+    client = BoundedClient(connect(valkey.url, name="", max_connections=1), seconds=1, max_calls=1)
     made: list[int] = []
 
     async def call(number: int) -> None:
-        await client.execute_command("BLPOP", "none", 0.2)
+        await client.execute_command("BLPOP", "none", 0.4)
         made.append(number)
 
     async with asyncio.TaskGroup() as calls:
