@@ -29,7 +29,8 @@ app = typer.Typer(
 )
 
 workers = typer.Typer(
-    epilog="Example: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker"
+    epilog="Examples: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker, "
+    "mamba worker --processes 4"
 )
 app.add_typer(workers, name="worker")
 commands.register(app, workers)
@@ -110,23 +111,45 @@ def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) ->
 
 
 @workers.callback(invoke_without_command=True)
-def worker(context: typer.Context) -> None:
+def worker(
+    context: typer.Context,
+    *,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes", min=1, help="Number of processes, instead of worker.processes."
+        ),
+    ] = None,
+) -> None:
     """Run queued chats until SIGTERM.
 
-    On SIGTERM, running answers may finish within the drain time; those left are handed over to
-    another worker. Settings are reloaded on SIGHUP and when a settings file changes.
+    One process uses one core. With --processes or MAMBA_WORKER__PROCESSES above 1, a supervisor
+    replaces each process that dies. On SIGTERM, running answers may finish within the drain time;
+    those left are handed over to another worker. Settings are reloaded on SIGHUP and when a
+    settings file changes.
     """
     if context.invoked_subcommand is not None:
+        if processes is not None:
+            raise typer.BadParameter("--processes applies only to `mamba worker` itself.")
         return
     _ignore_hangups()
+    code = 0
     with report_errors("worker"):
         from shared.settings import load_settings  # noqa: PLC0415
         from shared.telemetry.tracing.variables import check_propagators  # noqa: PLC0415
 
         check_propagators(os.environ)
-        from worker.process import serve  # noqa: PLC0415
+        settings = load_settings()
+        count = settings.worker.processes if processes is None else processes
+        if count > 1:
+            from mamba.supervisor import worker_replicas  # noqa: PLC0415
 
-        serve(load_settings())
+            code = worker_replicas.serve(settings, count)
+        else:
+            from worker.process import serve  # noqa: PLC0415
+
+            serve(settings)
+    raise typer.Exit(code)
 
 
 @app.command(

@@ -11,7 +11,7 @@ log = structlog.stdlib.get_logger()
 
 #: After its drain, a worker hands over its runs and closes its connections. Platforms kill it 15 s
 #: after the drain (`terminationGracePeriodSeconds` of the chart).
-_SECONDS = 12.0
+EXIT_SECONDS = 12.0
 
 
 class ExitDeadline:
@@ -36,7 +36,7 @@ class ExitDeadline:
             self._timer.cancel()
 
     def start(self, drain_seconds: float) -> None:
-        self._timer = threading.Timer(drain_seconds + _SECONDS, _exit)
+        self._timer = threading.Timer(drain_seconds + EXIT_SECONDS, _exit)
         self._timer.daemon = True
         self._timer.start()
 

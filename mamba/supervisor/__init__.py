@@ -1,1 +1,1 @@
-"""Supervision of child processes, for `mamba dev` and for `mamba api` with several processes."""
+"""Supervision of child processes, for `mamba dev` and for several API or worker processes."""

@@ -63,6 +63,7 @@ def test_schema_rejects_wrong_values(values: list[str], error: str) -> None:
         ([REDIS, "config.redis.url=redis://b"], "config.redis.url has no effect"),
         ([REDIS, "config.worker.queues={a}"], "config.worker.queues has no effect"),
         ([REDIS, "config.worker.metrics_port=9000"], "Set metrics.podMonitor"),
+        ([REDIS, "config.worker.processes=2"], "Set worker.replicas"),
         (
             [
                 REDIS,

@@ -172,14 +172,20 @@ class Api(MambaProcess):
 
 class Worker(MambaProcess):
     def __init__(
-        self, redis_url: str, openai_url: str, env: Mapping[str, str] | None = None
+        self,
+        redis_url: str,
+        openai_url: str,
+        env: Mapping[str, str] | None = None,
+        *,
+        processes: int | None = None,
     ) -> None:
+        option = () if processes is None else ("--processes", str(processes))
         settings = {
             "MAMBA_REDIS__URL": redis_url,
             "MAMBA_OPENAI__BASE_URL": openai_url,
             "MAMBA_OPENAI__API_KEY": "test-key",
         }
-        super().__init__("worker", env={**settings, **(env or {})})
+        super().__init__("worker", *option, env={**settings, **(env or {})})
 
     async def ready(self) -> Self:
         async def probe() -> bool:

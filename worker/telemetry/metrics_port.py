@@ -17,7 +17,7 @@ from shared.settings import WorkerSettings
 log = structlog.stdlib.get_logger()
 
 #: Number of ports tried, starting at the configured one.
-PORT_RANGE = 16
+PORT_RANGE = 64
 
 
 @contextmanager

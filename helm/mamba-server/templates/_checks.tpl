@@ -26,6 +26,9 @@
 {{- $config := .Values.config -}}
 {{- $replaced := dict "redis.url" "redis.url or redis.existingSecret" "redis.streams_url" "redis.streamsUrl or redis.existingSecret" "worker.queues" "worker.queues, or those of a pool" "worker.metrics_port" "metrics.podMonitor or metrics.annotations, and metrics.workerPort" "worker.metrics_host" "metrics.podMonitor or metrics.annotations" -}}
 {{- if .Values.agents }}{{ $_ := set $replaced "agents.file" "agents alone: it is mounted as config/agents.yaml" }}{{ end -}}
+{{- if gt (int (get (default dict (get $config "worker")) "processes")) 1 -}}
+{{- fail "config.worker.processes must be 1 in this chart: Prometheus reads one metrics port of each pod. Set worker.replicas or worker.autoscaling" -}}
+{{- end -}}
 {{- range $path, $instead := $replaced -}}
 {{- $names := splitList "." $path -}}
 {{- if hasKey (default dict (get $config (first $names))) (last $names) -}}

@@ -33,6 +33,12 @@ class RunSettings(Section):
 
 
 class WorkerSettings(Section):
+    processes: AtStart[int] = Field(
+        default=1,
+        ge=1,
+        description="Number of processes that `mamba worker` runs; each uses one core and has "
+        "its own slots",
+    )
     concurrency: AtStart[int] = Field(
         default=256, ge=1, description="Concurrent runs in one worker process"
     )

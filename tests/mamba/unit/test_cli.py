@@ -84,6 +84,51 @@ def test_wrong_settings_are_reported_without_a_traceback(
     assert "Traceback" not in result.stderr
 
 
+#: `mamba worker` that prints how many processes it would run. Several end with exit code 7.
+COUNTING = """
+import sys, types
+from mamba.supervisor import worker_replicas
+sys.modules["worker.process"] = types.SimpleNamespace(serve=lambda settings: print(1))
+worker_replicas.serve = lambda settings, processes: print(processes) or 7
+sys.argv = ["mamba", "worker", *sys.argv[1:]]
+from mamba.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "options", "expected"),
+    [
+        ("1", [], ("1\n", 0)),
+        ("3", [], ("3\n", 7)),
+        ("3", ["--processes", "2"], ("2\n", 7)),
+        ("3", ["--processes", "1"], ("1\n", 0)),
+    ],
+)
+def test_worker_processes_come_from_option_or_setting(
+    setting: str, options: list[str], expected: tuple[str, int], tmp_path: Path
+) -> None:
+    result = python("-c", COUNTING, *options, home=tmp_path, MAMBA_WORKER__PROCESSES=setting)
+
+    assert (result.stdout, result.returncode) == expected, result.stderr
+
+
+def test_worker_process_count_below_one_is_reported(tmp_path: Path) -> None:
+    option = runner.invoke(app, ["worker", "--processes", "0"])
+    setting = python("-m", "mamba", "worker", home=tmp_path, MAMBA_WORKER__PROCESSES="0")
+
+    assert (option.exit_code, setting.returncode) == (2, 2)
+    assert "--processes" in option.stderr
+    assert "worker.processes" in setting.stderr
+
+
+def test_processes_option_is_refused_for_subcommands() -> None:
+    result = runner.invoke(app, ["worker", "--processes", "2", "list"])
+
+    assert result.exit_code == 2
+    assert "applies only to" in result.stderr
+
+
 @pytest.mark.parametrize(("command", "package"), [("api", "fastapi"), ("worker", "pydantic_ai")])
 def test_missing_extra_is_reported(command: str, package: str, tmp_path: Path) -> None:
     without_package = (

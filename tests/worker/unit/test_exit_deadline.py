@@ -9,7 +9,7 @@ _SHUTDOWN = """
 import time
 from worker import exit_deadline
 
-exit_deadline._SECONDS = 0.1
+exit_deadline.EXIT_SECONDS = 0.1
 with exit_deadline.ExitDeadline() as deadline:
     deadline.start(0.1)
     time.sleep({hangs})
