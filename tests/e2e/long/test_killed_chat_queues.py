@@ -143,17 +143,21 @@ async def _send(http: httpx.AsyncClient, deployment: KilledDeployment, chat: int
     ]
     body = {"id": f"c{chat}", "model": MODEL, "whenBusy": "queue", "messages": messages}
     headers = {"idempotency-key": f"{chat}-{last}"}
-    while True:
+
+    async def try_each_process() -> str | None:
         for api in deployment.apis:
-            try:
+            with suppress(httpx.TransportError):
                 url = f"{api.url}/chat"
                 async with http.stream("POST", url, json=body, headers=headers) as response:
                     if response.status_code == 200:
                         return response.headers["x-run-id"]
                     await response.aread()
                     assert response.status_code == 503, response.text
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
+        return None
+
+    run_id = await until(try_each_process, seconds=60)
+    assert run_id
+    return run_id
 
 
 async def _read_all(
