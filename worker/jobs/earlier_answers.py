@@ -4,12 +4,13 @@ Its client had only a part of their answers, or none. By the time the run starts
 the whole answers. Admission stores which runs were live, so no clock decides which answers these
 are.
 
-The last answer that had ended before may have been live when the client sent the request. It is
-completed if the client sent only its beginning. All others are used as the client sent them.
+Answers that had ended before may have been live, or not begun, when the client sent the request.
+From the newest to the oldest, they are completed too, up to the first one that the client has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from shared.chat.messages import Message, Part, ReasoningPart, StepStart, TextPart, ToolPart
 from shared.queue.job import RunChat
@@ -26,9 +27,8 @@ from shared.streams.transcript import (
     read_transcript,
 )
 
-#: How many of the newest ended runs are searched for one that started. Runs that are stopped while
-#: they wait have no answer.
-_MAX_UNSTARTED = 20
+#: How many of the newest ended runs are searched for one whose answer the client has.
+_MAX_ENDED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +52,34 @@ class EarlierAnswers:
         run, fields = found
         # Runs that an older version admitted lack the field, and count as admitted to an idle chat.
         waits_for = fields.get("waits_for", "").split()
-        messages = await self._with_last_ended(job.messages, run, waits_for)
+        live = (await self.runs.get_many(waits_for)).values()
+        messages = await self._with_ended(job.messages, run, live)
         start = run.admitted_at
-        for earlier in (await self.runs.get_many(waits_for)).values():
+        for earlier in live:
             if earlier.message_id != run.message_id:
                 messages = with_answer(messages, earlier, await self._answer(earlier))
             start = max(start, earlier.ended_at or 0)
         return CompletedHistory(messages, (start - run.admitted_at) / 1000)
 
-    async def _with_last_ended(
-        self, messages: tuple[Message, ...], run: Run, waits_for: Sequence[str]
+    async def _with_ended(
+        self, messages: tuple[Message, ...], run: Run, live: Collection[Run]
     ) -> tuple[Message, ...]:
-        """Complete the newest answer that had ended, if the client sent only its beginning."""
+        """Complete the newest answers that had ended, up to the first one that the client has."""
         run_ids = await self.chats.runs(run.owner, run.chat_id)  # newest first
         before = run_ids[run_ids.index(run.id) + 1 :] if run.id in run_ids else []
-        ended = [run_id for run_id in before if run_id not in waits_for][:_MAX_UNSTARTED]
-        stored = (await self.runs.get_many(ended)).values()  # newest first
-        last = next((ended_run for ended_run in stored if ended_run.attempts), None)
-        if last is None or last.message_id == run.message_id:
-            return messages
-        versions = [message for message in messages if _is_answer(message, last)]
-        if not versions:
-            return messages
-        answer = await self._answer(last)
-        is_begun = any(_is_beginning(version, answer) for version in versions)
-        return with_answer(messages, last, answer) if is_begun else messages
+        newer = [run, *live]
+        waits_for = {earlier.id for earlier in live}
+        ended = [run_id for run_id in before if run_id not in waits_for][:_MAX_ENDED]
+        for earlier in (await self.runs.get_many(ended)).values():
+            if not _is_expected(messages, earlier, newer):
+                continue
+            answer = await self._answer(earlier)
+            versions = [message for message in messages if _is_answer(message, earlier)]
+            if versions and not any(_is_beginning(version, answer) for version in versions):
+                break
+            messages = with_answer(messages, earlier, answer)
+            newer.append(earlier)
+        return messages
 
     async def _answer(self, run: Run) -> Transcript:
         return await read_transcript(self.stream, run.id, continues=run.continues)
@@ -100,6 +103,24 @@ def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> 
     parts = _parts(answer)
     whole = [Message(id=run.message_id, role="assistant", parts=parts)] if parts else []
     return (*others[:position], *whole, *others[position:])
+
+
+def _is_expected(messages: Sequence[Message], run: Run, newer: Sequence[Run]) -> bool:
+    """Return whether the messages have the answer of a run that has ended, or lack it.
+
+    A run that never started has no answer. A newer run may have continued the answer, or replaced
+    it by another answer to the same message. The client may store an answer under its own id.
+    """
+    if not run.attempts or any(run.message_id == other.message_id for other in newer):
+        return False
+    if any(_is_answer(message, run) for message in messages):
+        return True
+    if any(run.answers == other.answers for other in newer):
+        return False
+    return any(
+        message.id == run.answers and following.role != "assistant"
+        for message, following in pairwise(messages)
+    )
 
 
 def _has_responses(versions: Sequence[Message], answer: Transcript) -> bool:

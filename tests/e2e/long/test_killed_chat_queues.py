@@ -38,7 +38,7 @@ SCRIPT: list[list[Json]] = [
 _CLIENTS = 50
 _SECONDS = 60 + CHATS
 #: More chats need more time between two kills to make progress.
-_PAUSE = max(1.0, CHATS / 40)
+_PAUSE = max(1.0, CHATS / 250)
 #: Each kill ends the attempts of many runs.
 _ENV = {"MAMBA_RUN__MAX_CRASHES": "100", "MAMBA_LIMITS__STREAMS": "0"}
 

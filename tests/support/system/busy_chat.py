@@ -30,9 +30,10 @@ class BusyChat:
         self._stores = Stores(redis, redis, live_ttl=_TTL, retention=_TTL)
         self._attempts: dict[int, int] = {}
 
-    async def send(self, number: int) -> None:
+    async def send(self, number: int, *, answers: int | None = None) -> None:
+        """Send the message with this number, or ask for another answer to an earlier one."""
         run = new_run(f"run-{number}").model_copy(
-            update={"message_id": f"a{number}", "answers": f"u{number}"}
+            update={"message_id": f"a{number}", "answers": f"u{answers or number}"}
         )
         await self._stores.admission.admit(
             run, job_of(run), LimitSettings(), when_busy="queue", max_waiting=5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.chat.messages import Message
+from shared.chat.messages import Message, TextPart
 from shared.redis import keys
 from shared.redis.client import Redis
 from tests.support.system.busy_chat import BusyChat, question, version
@@ -87,25 +87,68 @@ async def test_ended_answer_is_used_as_the_client_sent_it(chat: BusyChat, text: 
     assert history == ["Question 1", text, "Question 2"]
 
 
-async def test_ended_answer_that_the_client_removed_stays_removed(chat: BusyChat) -> None:
-    await answer_first(chat)
-    await chat.send(2)
-
-    history = await chat.history(2, question(1), question(2))
-
-    assert history == ["Question 1", "Question 2"]
-
-
-async def test_only_the_last_of_the_ended_answers_is_completed(chat: BusyChat) -> None:
-    await answer_first(chat)
-    await chat.send(2)
-    await chat.begin(2)
-    await chat.end(2)
+@pytest.mark.parametrize("messages", [HALF, [question(1), question(2)]], ids=["half", "missing"])
+async def test_all_answers_that_the_client_lacks_are_completed(
+    chat: BusyChat, messages: list[Message]
+) -> None:
+    for number in (1, 2):
+        await chat.send(number)
+        await chat.begin(number)
+        await chat.end(number)
     await chat.send(3)
 
-    history = await chat.history(3, *HALF, version(2, "Hel"), question(3))
+    history = await chat.history(3, *messages, question(3))
 
-    assert history == ["Question 1", "Hel", "Question 2", "Hello world", "Question 3"]
+    assert history == [*WHOLE, "Hello world", "Question 3"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [question(2)],
+        [question(1), question(2), version(2, "Hello world")],
+        [question(1), version(1, "Hel"), question(2), version(2, "Hello world")],
+        [question(1), version(7, "Hel"), question(2), version(2, "Hello world")],
+    ],
+    ids=["question removed", "answer removed", "answer shortened", "own id"],
+)
+async def test_answers_before_one_that_the_client_has_are_not_completed(
+    chat: BusyChat, messages: list[Message]
+) -> None:
+    for number in (1, 2):
+        await chat.send(number)
+        await chat.begin(number)
+        await chat.end(number)
+    await chat.send(3)
+
+    history = await chat.history(3, *messages, question(3))
+
+    texts = ["".join(part.text for part in m.parts if isinstance(part, TextPart)) for m in messages]
+    whole = texts if "Hello world" in texts else [*texts, "Hello world"]
+    assert history == [*whole, "Question 3"]
+
+
+async def test_answer_under_the_id_of_the_client_is_not_added_again(chat: BusyChat) -> None:
+    await answer_first(chat)
+    await chat.send(2)
+
+    history = await chat.history(2, question(1), version(7, "Hello world"), question(2))
+
+    assert history == WHOLE
+
+
+async def test_replaced_answer_is_not_completed(chat: BusyChat) -> None:
+    await answer_first(chat)
+    await chat.send(2, answers=1)
+    await chat.begin(2)
+    await chat.send(3)
+    await chat.end(2)
+
+    assert await chat.history(3, question(1), question(3)) == [
+        "Question 1",
+        "Hello world",
+        "Question 3",
+    ]
 
 
 async def test_run_of_an_older_version_sees_the_whole_last_answer(
