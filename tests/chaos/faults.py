@@ -67,7 +67,7 @@ class FaultKind(StrEnum):
         """
         if self.needs_fake_clock:
             return 4.0
-        return 30.0 if self.action in ("half_open", "one_way") else 1.0
+        return 5.0 if self.action in ("half_open", "one_way") else 1.0
 
 
 #: The kinds that happen together in a storm, within this time.

@@ -125,6 +125,7 @@ async def _break_process(member: Member, fault: PlannedFault, injected: Injected
             await member.kill()
         case "term":
             await member.terminate()
+            injected.ended = time.monotonic()
         case "clock":
             assert member.clock is not None, "the deployment has no fake clocks"
             member.clock.set(fault.clock_offset)

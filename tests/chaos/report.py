@@ -170,17 +170,21 @@ def _details(result: ChaosResult) -> str:
 def _recovery_rows(result: ChaosResult) -> list[str]:
     found = recoveries(result.faults, result.views, result.workers)
     injected = Counter(fault.kind for fault in result.faults)
-    return [
+    rows = [
         _recovery_row(kind, injected[kind], found.get(kind, []))
         for kind in FaultKind
         if injected[kind]
     ]
+    others = [kind for kind in injected if kind is not FaultKind.WORKER_KILL]
+    seconds = [value for kind in others for value in found.get(kind, [])]
+    number = sum(injected[kind] for kind in others)
+    return [*rows, _recovery_row(f"all except {FaultKind.WORKER_KILL}", number, seconds)]
 
 
-def _recovery_row(kind: FaultKind, injected: int, seconds: Sequence[float]) -> str:
+def _recovery_row(name: str, injected: int, seconds: Sequence[float]) -> str:
     figures = [_quantile(seconds, 50), _quantile(seconds, 99), max(seconds, default=0.0)]
     shown = " | ".join(f"{value:.1f} s" if seconds else "" for value in figures)
-    return f"| {kind} | {injected} | {len(seconds)} | {shown} |"
+    return f"| {name} | {injected} | {len(seconds)} | {shown} |"
 
 
 def _quantile(values: Sequence[float], percent: int) -> float:
