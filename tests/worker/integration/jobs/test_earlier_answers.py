@@ -112,7 +112,7 @@ async def test_all_answers_that_the_client_lacks_are_completed(
     ],
     ids=["question removed", "answer removed", "answer shortened", "own id"],
 )
-async def test_answers_before_one_that_the_client_has_are_not_completed(
+async def test_answers_before_a_known_one_are_not_completed(
     chat: BusyChat, messages: list[Message]
 ) -> None:
     for number in (1, 2):
