@@ -80,7 +80,7 @@ async def follow_run(
         run_id=run_id,
         operator=caller.owner,
     )
-    return await process.relays.create(run, UI_MESSAGE, cursor, rebuild=cursor is None)
+    return await process.relays.create(run, UI_MESSAGE, cursor, rebuild=cursor is None, merged=True)
 
 
 @router.post("/runs/{run_id}/stop")

@@ -55,7 +55,7 @@ def stream_response() -> dict[int | str, Schema]:
                 f" request has `Accept: {EVENT_STREAM}; profile={BASIC.profile}`. The `data` of"
                 " each event is a `StreamEvent` or a `BasicEvent`; the last one is `[DONE]`. The"
                 " `id` of an event is the cursor for `Last-Event-ID`, which resumes the stream."
-                " Comments are heartbeats."
+                " Comments are heartbeats, or belong to merged events."
             ),
             "headers": RUN_HEADERS,
             "content": {

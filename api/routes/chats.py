@@ -61,6 +61,15 @@ RunIdQuery = Annotated[
     ),
 ]
 
+MergedQuery = Annotated[
+    bool,
+    Query(
+        description="Whether successive deltas of one part that are already stored are sent as one"
+        " event. Its `id:` is that of the last one, and a comment before it is `: from` and the"
+        " offset of the first one. With `startIndex`, they never are"
+    ),
+]
+
 
 async def _take_stream_slot(process: CurrentProcess, caller: Caller) -> AsyncGenerator[None]:
     """Count the response as a stream of the caller until it has been sent."""
@@ -198,6 +207,7 @@ async def follow_chat(
         bool, Query(description="Whether to follow only a live run: 204 if it has ended")
     ] = False,
     start_index: StartIndex = None,
+    merged: MergedQuery = True,
 ) -> Response:
     """Follow a run of the chat: the one that the cursor names, else the live or newest one."""
     check_id("chat_id", chat_id, process.settings.limits)
@@ -208,7 +218,9 @@ async def follow_chat(
     is_ended = live and run is not None and run.state.ended
     if run is None or is_ended or await process.lookup.is_over(run, cursor):
         return Response(status_code=204)
-    return await process.relays.create(run, stream_format, cursor, rebuild=cursor is None)
+    return await process.relays.create(
+        run, stream_format, cursor, rebuild=cursor is None, merged=merged
+    )
 
 
 async def _follow_chunks(

@@ -48,7 +48,7 @@ class MessageReader:
         raise NotFound
 
     async def _add_run(self, run_id: str, message: UIMessageBuilder) -> None:
-        with self.followers.replay(run_id) as replay:
+        with self.followers.replay(run_id, merged=True) as replay:
             try:
                 while not replay.ended:
                     message.add(await replay.read_page())

@@ -80,6 +80,7 @@ class RelayFactory:
         rebuild: bool = False,
         skipped: int = 0,
         counts_chunks: bool = False,
+        merged: bool = False,
     ) -> "RelayResponse":
         """Create the response that relays a run from a cursor on.
 
@@ -87,7 +88,8 @@ class RelayFactory:
         Without it, the client has them, unless the cursor belongs to such a replay.
 
         `skipped` is the number of the run's first events that the client does not receive. A client
-        that counts chunks receives no queue positions, which are not part of the stream.
+        that counts chunks receives no queue positions, which are not part of the stream. With
+        `merged`, a client that catches up receives merged deltas.
 
         Raises:
             CursorLost: if the rest of that replay is no longer stored.
@@ -107,6 +109,7 @@ class RelayFactory:
             rebuild=rebuild,
             source=source,
             skipped=skipped,
+            merged=merged,
         )
         is_waiting = run.state is RunState.QUEUED and not counts_chunks
         shows_position = is_waiting and stream_format is UI_MESSAGE
@@ -128,9 +131,9 @@ def run_headers(run: Run) -> dict[str, str]:
 class RelayResponse(Response):
     """Relays a run to its end, or until the client disconnects or this process drains.
 
-    Stored bytes are sent unchanged unless the stream format converts them. If the relay cannot go
-    on, it leaves the response incomplete, because the AI SDK takes a clean end for a complete
-    answer.
+    Stored bytes are sent unchanged unless the stream format converts them or deltas are merged. If
+    the relay cannot go on, it leaves the response incomplete, because the AI SDK takes a clean end
+    for a complete answer.
     """
 
     def __init__(
@@ -156,10 +159,11 @@ class RelayResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send_body(send, STREAM_OPEN)
-        context = self._context
+        context, view = self._context, self._view
+        follow = context.followers.follow(self._run_id, view.read_from, merged=view.merged)
         with (
             STREAM_CLIENTS.track_inprogress(),
-            context.followers.follow(self._run_id, self._view.read_from) as follower,
+            follow as follower,
             context.draining.on_start(follower.notify),
             self._watch.notifying(follower.notify) if self._watch else nullcontext(),
         ):
@@ -204,10 +208,11 @@ class RelayResponse(Response):
         self._start_pending = False
         if visible := self._view.apply([start]):
             await self._send_entries(send, visible, source=self._run_id)
-        for run_id, after in self._view.earlier_runs():
-            with self._context.followers.replay(run_id, after) as replay:
+        followers, view = self._context.followers, self._view
+        for run_id, after in view.earlier_runs():
+            with followers.replay(run_id, after, merged=view.merged) as replay:
                 while not (replay.ended or self._disconnected):
-                    parts = self._view.apply_earlier(run_id, await replay.read())
+                    parts = view.apply_earlier(run_id, await replay.read())
                     if parts:
                         await self._send_entries(send, parts, source=run_id)
                     elif self._heartbeat_due:

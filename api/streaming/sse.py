@@ -2,7 +2,8 @@
 
 Each event carries `id: <attempt>-<offset>@<run>`, the cursor with which a client continues. In a
 message replay it is `<attempt>-<offset>@<run>/<source>`: the run that the client follows, and the
-one that wrote the event.
+one that wrote the event. An event into which earlier ones were merged has the id of the last one,
+and the comment `: from <offset>` with the offset of the first one.
 Heartbeats are comments, because the AI SDK throws on unknown events.
 """
 
@@ -17,9 +18,13 @@ HEARTBEAT = b": keep-alive\n\n"
 def encode_sse(entries: Iterable[Entry], suffix: bytes) -> bytes:
     """Encode entries as events whose ids are cursors. `suffix` follows `@`."""
     return b"".join(
-        b"id: %d-%d@%b\ndata: %b\n\n" % (entry.attempt, entry.offset, suffix, entry.data)
+        b"%bid: %d-%d@%b\ndata: %b\n\n" % (_range(entry), *entry[:2], suffix, entry.data)
         for entry in entries
     )
+
+
+def _range(entry: Entry) -> bytes:
+    return b": from %d\n" % (entry.offset - entry.merged) if entry.merged else b""
 
 
 def id_suffix(run_id: str, source: str | None = None) -> bytes:

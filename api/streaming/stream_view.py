@@ -25,8 +25,12 @@ class StreamView:
         rebuild: bool = False,
         source: str | None = None,
         skipped: int = 0,
+        merged: bool = False,
     ) -> None:
-        """`skipped` is the number of the run's first entries that the client does not receive."""
+        """`skipped` is the number of the run's first entries that the client does not receive.
+
+        With `merged`, the client accepts merged deltas in place of stored ones.
+        """
         self.stream_format = stream_format
         self.rebuild = rebuild
         #: Whether the first entry is sent alone, before the parts of earlier runs.
@@ -39,6 +43,8 @@ class StreamView:
         #: The offset up to which the client has the run. A replay begins with its first entry.
         self._offset = max(skipped, 1 if source else after.offset)
         self._filters = bool(self._converter or source or skipped)
+        #: Whether stored deltas are merged: not if a merged one might begin before the cursor.
+        self.merged = merged and not skipped and (self._converter is None or after == START)
 
     @property
     def read_from(self) -> Cursor:

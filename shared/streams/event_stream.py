@@ -6,11 +6,12 @@ the whole run. A worker that takes over a run raises the attempt and appends the
 of an ended run is `[DONE]`, and nothing can follow it.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shared.errors import CursorLost, Fenced, StreamClosed, StreamGap
 from shared.redis import keys
@@ -42,6 +43,8 @@ class Entry(NamedTuple):
     attempt: int
     offset: int
     data: bytes
+    #: The number of deltas before it that were merged into it.
+    merged: int = 0
 
     @property
     def cursor(self) -> "Cursor":
@@ -64,12 +67,26 @@ START = Cursor(0, 0)
 
 
 class Page(NamedTuple):
-    """Entries in order, and whether the stream held more when it was read."""
+    """Entries in order, as lines, and whether the stream held more when it was read."""
 
-    entries: list[Entry]
+    lines: bytes
     more: bool
     #: The size of the next entry, if it alone is larger than the read may return.
     too_large: int = 0
+
+    @property
+    def entries(self) -> list[Entry]:
+        return parse_entries(self.lines)
+
+
+_LINE = re.compile(rb"(\d+)-(\d+) (.*)")
+
+
+def parse_entries(lines: bytes) -> list[Entry]:
+    """Parse lines `<id> <event>`, the form in which entries are read and published."""
+    return [
+        Entry(int(attempt), int(offset), data) for attempt, offset, data in _LINE.findall(lines)
+    ]
 
 
 class StoredRun(NamedTuple):
@@ -316,10 +333,8 @@ class RedisEventStream:
         )
         if not reply:
             raise CursorLost
-        more, too_large, *rest = reply
-        fields = cast("list[bytes]", rest)
-        entries = [_entry(fields[i], fields[i + 1]) for i in range(0, len(fields), 2)]
-        return Page(entries, bool(more), int(too_large))
+        lines, more, too_large = reply
+        return Page(lines, bool(more), too_large)
 
     async def tail(self, run_id: str) -> Cursor:
         newest: list[tuple[bytes, dict[bytes, bytes]]] = await self._redis.execute_command(
@@ -328,9 +343,9 @@ class RedisEventStream:
         if not newest:
             return START
         entry_id, fields = newest[0]
-        last = _entry(entry_id, fields[b"d"])
+        attempt, offset = map(int, entry_id.split(b"-"))
         # A fence stores the offset that it follows.
-        return Cursor(last.attempt, last.offset or int(last.data))
+        return Cursor(attempt, offset or int(fields[b"d"]))
 
     async def stored(self, run_id: str) -> StoredRun:
         # An estimate needs no confirmation.
@@ -380,8 +395,3 @@ def _verdict(reply: object) -> bool | Exception:
             return reply
         case _:
             return reply == 1
-
-
-def _entry(entry_id: bytes, data: bytes) -> Entry:
-    attempt, _, offset = entry_id.partition(b"-")
-    return Entry(int(attempt), int(offset), data)

@@ -7,16 +7,20 @@ of a process share one subscriber connection.
 
 import asyncio
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from shared.errors import CursorLost
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE
 from shared.redis.subscriber import Subscriptions
-from shared.streams.event_stream import START, Cursor, Entry, EventStream
+from shared.streams.delta_merging import parse_merged
+from shared.streams.event_stream import START, Cursor, Entry, EventStream, parse_entries
 from shared.streams.page_reader import PROCESS_BUDGET, RETRY_SECONDS, PageReader
 from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
+
+#: Parses the lines of a page.
+_Parser = Callable[[bytes], list[Entry]]
 
 
 class FollowerFactory:
@@ -31,11 +35,16 @@ class FollowerFactory:
         self.max_bytes = max_bytes
 
     @contextmanager
-    def follow(self, run_id: str, after: Cursor = START) -> Generator["Follower"]:
-        """Follow a run's stream after a cursor while the context lasts."""
+    def follow(
+        self, run_id: str, after: Cursor = START, *, merged: bool = False
+    ) -> Generator["Follower"]:
+        """Follow a run's stream after a cursor while the context lasts.
+
+        With `merged`, stored deltas are merged, but not those that are published from now on.
+        """
         channel = keys.stream(run_id)
         with self._pages(run_id) as pages:
-            follower = Follower(pages, run_id, after, self.max_bytes)
+            follower = Follower(pages, run_id, after, self.max_bytes, _parser(merged))
             self._subscriptions.add(channel, follower)
             try:
                 yield follower
@@ -43,10 +52,15 @@ class FollowerFactory:
                 self._subscriptions.remove(channel, follower)
 
     @contextmanager
-    def replay(self, run_id: str, after: Cursor = START) -> Generator["Replay"]:
-        """Read the stream of an ended run after a cursor while the context lasts."""
+    def replay(
+        self, run_id: str, after: Cursor = START, *, merged: bool = False
+    ) -> Generator["Replay"]:
+        """Read the stream of an ended run after a cursor while the context lasts.
+
+        With `merged`, deltas are merged.
+        """
         with self._pages(run_id) as pages:
-            yield Replay(pages, after)
+            yield Replay(pages, after, _parser(merged))
 
     @contextmanager
     def _pages(self, run_id: str) -> Generator[PageReader]:
@@ -61,8 +75,9 @@ class FollowerFactory:
 class Replay:
     """A reader of a run that has ended."""
 
-    def __init__(self, pages: PageReader, after: Cursor) -> None:
+    def __init__(self, pages: PageReader, after: Cursor, parse: _Parser) -> None:
         self._pages = pages
+        self._parse = parse
         self._cursor = after
         self.ended = False
 
@@ -84,22 +99,32 @@ class Replay:
             REDIS_UNAVAILABLE: if Redis cannot be reached.
         """
         page = await self._pages.read(self._cursor)
-        if page.entries:
-            self._cursor = page.entries[-1].cursor
+        entries = self._parse(page.lines)
+        if entries:
+            self._cursor = entries[-1].cursor
         self.ended = not page.more
         if self._cursor == START and self.ended:
             raise CursorLost
-        return page.entries
+        return entries
 
 
 class Follower:
     """A reader of one run. It buffers at most `max_bytes`, and reads the stream beyond that."""
 
-    def __init__(self, pages: PageReader, run_id: str, after: Cursor, max_bytes: int) -> None:
+    def __init__(
+        self,
+        pages: PageReader,
+        run_id: str,
+        after: Cursor,
+        max_bytes: int,
+        parse: _Parser = parse_entries,
+    ) -> None:
         self.run_id = run_id
         self.cursor = after
         self._pages = pages
         self._max_bytes = max_bytes
+        #: Parses what is read from the stream.
+        self._parse = parse
         self._buffer: deque[bytes] = deque()
         self._buffered_bytes = 0
         #: Why the stream must be read, or None.
@@ -148,8 +173,7 @@ class Follower:
         """Return the published entries up to the first gap. The stream holds the rest."""
         entries: list[Entry] = []
         while self._buffer:
-            for line in self._buffer.popleft().split(b"\n"):
-                entry = _parse(line)
+            for entry in parse_entries(self._buffer.popleft()):
                 if entry.offset > self.cursor.offset + 1:
                     self._fall_behind("missed")
                     return entries
@@ -172,16 +196,17 @@ class Follower:
             # A cancelled read still has to catch up later.
             self._behind = reason
             raise
-        if page.more and not page.entries:
+        entries = self._parse(page.lines)
+        if page.more and not entries:
             self._behind = reason
             return []
         STREAM_CATCH_UPS.labels(reason).inc()
         if page.more:
             self._fall_behind("more")
-        if page.entries:
-            _count_missing(self.cursor, page.entries)
-            self.cursor = page.entries[-1].cursor
-        return page.entries
+        if entries:
+            _count_missing(self.cursor, entries)
+            self.cursor = entries[-1].cursor
+        return entries
 
     def _fall_behind(self, reason: str) -> None:
         self._behind = reason
@@ -191,11 +216,10 @@ class Follower:
 
 def _count_missing(after: Cursor, entries: list[Entry]) -> None:
     """Count the entries that Redis lost: a complete stream has no gaps."""
-    if missing := entries[-1].offset - after.offset - len(entries):
+    found = sum(1 + entry.merged for entry in entries)
+    if missing := entries[-1].offset - after.offset - found:
         STREAM_GAPS.inc(missing)
 
 
-def _parse(line: bytes) -> Entry:
-    entry_id, _, data = line.partition(b" ")
-    attempt, _, offset = entry_id.partition(b"-")
-    return Entry(int(attempt), int(offset), data)
+def _parser(merged: bool) -> _Parser:  # noqa: FBT001  (a choice, made by the callers' keyword)
+    return parse_merged if merged else parse_entries

@@ -66,7 +66,7 @@ class PageReader:
         if not self._budget.take(self._next):
             STREAM_CATCH_UPS.labels("memory").inc()
             await asyncio.sleep(RETRY_SECONDS)
-            return Page([], more=True)
+            return Page(b"", more=True)
         self._held, self._next = self._next, 0
         return await self._stream.read(self._run_id, after, max_bytes=self._held)
 
@@ -92,7 +92,9 @@ async def read_pages(
     pages, cursor = PageReader(stream, run_id, PROCESS_BUDGET), START
     try:
         while True:
-            entries, more, _ = await pages.read(cursor)
+            page = await pages.read(cursor)
+            entries, more = page.entries, page.more
+            del page
             if entries:
                 cursor = entries[-1].cursor
                 if sum(len(entry.data) for entry in entries) < _THREAD_BYTES:

@@ -130,12 +130,15 @@ def take_over(
 ) -> list[Any] | None: ...
 
 
-# Returns entries after `cursor` (from the start if it is empty), without fences: whether there are
-# more, the size of the next entry if it alone exceeds `max_bytes` (-1: no limit), then IDs and data
-# alternately. Returns nil if there is no entry at the cursor. It reads in batches, so that a large
-# stream is never copied as a whole.
+# Returns entries after `cursor` (from the start if it is empty), without fences, as lines
+# `<id> <event>`; whether there are more; and the size of the next entry if it alone exceeds
+# `max_bytes` (-1: no limit). Returns nil if there is no entry at the cursor. It reads in batches,
+# so that a large stream is never copied as a whole.
 @redis_script("""
-local first, found, page, size = '-', 0, {1, 0}, 0
+local first, found, lines, size = '-', 0, {}, 0
+local function page(more, too_large)
+  return {table.concat(lines, '\\n'), more, too_large}
+end
 if cursor ~= '' then
   if not redis.call('XRANGE', stream, cursor, cursor)[1] then return false end
   first = '(' .. cursor
@@ -146,27 +149,24 @@ while true do
   for _, entry in ipairs(batch) do
     local id, data = entry[1], entry[2][2]
     if string.sub(id, -2) ~= '-0' then
-      if found == count then return page end
+      if found == count then return page(1, 0) end
       size = size + #data
       if max_bytes >= 0 and size > max_bytes then
-        if found == 0 then page[2] = #data end
-        return page
+        return page(1, found == 0 and #data or 0)
       end
       found = found + 1
-      page[#page + 1] = id
-      page[#page + 1] = data
+      lines[found] = id .. ' ' .. data
     end
   end
   if #batch < batch_size then break end
   first = '(' .. batch[#batch][1]
   batch_size = math.min(2 * batch_size, 128)
 end
-page[1] = 0
-return page
+return page(0, 0)
 """)
 def read_page(
     *, stream: Key, cursor: str, count: int, max_bytes: int
-) -> list[bytes | int] | None: ...
+) -> tuple[bytes, int, int] | None: ...
 
 
 # Returns the run's owner and the bytes of its stream, 0 if the server does not permit the command.

@@ -30,20 +30,18 @@ async def test_cursor_without_an_entry_is_lost(
 async def test_read_returns_the_requested_number_of_entries(harness: StreamHarness) -> None:
     run_id = await write_in_three_attempts(harness)
 
-    assert await harness.stream.read(run_id, count=1) == Page([Entry(1, 1, b"1")], more=True)
-    assert await harness.stream.read(run_id, Cursor(1, 2), count=1) == Page(
-        [Entry(2, 3, b"3")], more=True
-    )
+    assert await harness.stream.read(run_id, count=1) == Page(b"1-1 1", more=True)
+    assert await harness.stream.read(run_id, Cursor(1, 2), count=1) == Page(b"2-3 3", more=True)
 
 
 async def test_read_after_the_last_entry_returns_no_entries(harness: StreamHarness) -> None:
     run_id = await write_in_three_attempts(harness)
 
-    assert await harness.stream.read(run_id, Cursor(3, 6)) == Page([], more=False)
+    assert await harness.stream.read(run_id, Cursor(3, 6)) == Page(b"", more=False)
 
 
 async def test_read_of_an_unknown_run_returns_no_entries(harness: StreamHarness) -> None:
-    assert await harness.stream.read("unknown") == Page([], more=False)
+    assert await harness.stream.read("unknown") == Page(b"", more=False)
     with pytest.raises(CursorLost):
         await harness.stream.read("unknown", Cursor(1, 5))
 

@@ -1,7 +1,7 @@
 """A raw SSE client of the API that exposes each event and comment."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -18,6 +18,8 @@ class SseEvent(NamedTuple):
 
     id: str
     data: str
+    #: The offset of the first event that was merged into this one; 0 if it is not merged.
+    merged_from: int = 0
 
     @property
     def attempt(self) -> int:
@@ -26,6 +28,10 @@ class SseEvent(NamedTuple):
     @property
     def offset(self) -> int:
         return int(self.id.partition("@")[0].partition("-")[2])
+
+    @property
+    def first_offset(self) -> int:
+        return self.merged_from or self.offset
 
     @property
     def run_id(self) -> str:
@@ -129,11 +135,18 @@ class SseClient:
 
     @asynccontextmanager
     async def follow(
-        self, chat_url: str, chat: str, *, after: str | None = None, accept: str | None = None
+        self,
+        chat_url: str,
+        chat: str,
+        *,
+        after: str | None = None,
+        accept: str | None = None,
+        merged: bool = False,
     ) -> AsyncGenerator[Stream]:
-        headers = _headers(last_event_id=after, accept=accept)
-        async with self._client.stream("GET", _url(chat_url, chat, "stream"), headers=headers) as r:
-            yield await _stream(r)
+        url, headers = _url(chat_url, chat, "stream"), _headers(last_event_id=after, accept=accept)
+        params = {} if merged else {"merged": "false"}
+        async with self._client.stream("GET", url, params=params, headers=headers) as response:
+            yield await _stream(response)
 
     async def answer(self, chat_url: str, chat: str, **body: Any) -> list[SseEvent]:
         """Send a message and read the whole answer."""
@@ -141,10 +154,17 @@ class SseClient:
             return await stream.rest()
 
     async def replay(
-        self, chat_url: str, chat: str, *, after: str | None = None, accept: str | None = None
+        self,
+        chat_url: str,
+        chat: str,
+        *,
+        after: str | None = None,
+        accept: str | None = None,
+        merged: bool = False,
     ) -> list[SseEvent]:
         """Read the chat's newest run to its end."""
-        async with self.follow(chat_url, chat, after=after, accept=accept) as stream:
+        follow = self.follow(chat_url, chat, after=after, accept=accept, merged=merged)
+        async with follow as stream:
             return await stream.rest()
 
     async def post(self, chat_url: str, chat: str, **body: Any) -> httpx.Response:
@@ -178,6 +198,36 @@ def chunks(events: Iterable[SseEvent]) -> list[Json]:
     return [event.chunk for event in events if event.data != DONE]
 
 
+def joined(chunks: Iterable[Json]) -> list[Json]:
+    """Return the chunks, with successive deltas of one part merged."""
+    found: list[Json] = []
+    for chunk in chunks:
+        texts = ("delta", "textDelta", "inputTextDelta")
+        name = next((name for name in texts if name in chunk), None)
+        if name and found and {**found[-1], name: ""} == {**chunk, name: ""}:
+            found[-1] = {**chunk, name: found[-1][name] + chunk[name]}
+        else:
+            found.append(chunk)
+    return found
+
+
+def merge(events: Sequence[SseEvent]) -> SseEvent:
+    """Return what a client that catches up receives for these deltas of one part."""
+    [chunk] = joined(chunks(events))
+    data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"))
+    return SseEvent(events[-1].id, data, merged_from=events[0].offset)
+
+
+def are_consecutive(events: Iterable[SseEvent]) -> bool:
+    """Whether the events are the first ones of a run, each exactly once."""
+    expected = 1
+    for event in events:
+        if event.first_offset != expected:
+            return False
+        expected = event.offset + 1
+    return True
+
+
 def types(events: Iterable[SseEvent]) -> list[str]:
     """Return the types of the chunks, without the metadata before `abort` and `error`."""
     return [chunk["type"] for chunk in chunks(events) if chunk["type"] != "message-metadata"]
@@ -205,7 +255,7 @@ def error_detail(events: Iterable[SseEvent]) -> Json:
 
 def check_whole(events: list[SseEvent], *, ending: str = "finish") -> None:
     """Check every rule of the AI SDK for a complete answer."""
-    assert [event.offset for event in events] == list(range(1, len(events) + 1))
+    assert are_consecutive(events)
     assert events[-1].data == DONE
     kinds = [chunk["type"] for chunk in chunks(events)]
     assert len(kinds) == len(events) - 1
@@ -265,8 +315,11 @@ async def _blocks(response: httpx.Response) -> AsyncIterator[str]:
 
 
 def _event(block: str) -> SseEvent | None:
-    fields = dict(line.split(": ", 1) for line in block.split("\n") if line[:1] not in (":", "r"))
-    return SseEvent(fields.get("id", ""), fields["data"]) if fields else None
+    fields = dict(line.split(": ", 1) for line in block.split("\n") if line[:1] != "r")
+    if "data" not in fields:
+        return None
+    merged_from = fields.get("", "").removeprefix("from ")
+    return SseEvent(fields.get("id", ""), fields["data"], int(merged_from or 0))
 
 
 def _headers(**headers: str | None) -> dict[str, str]:

@@ -87,6 +87,21 @@ test('a repeated event is an error', async () => {
   await assert.rejects(read([START, START]), { code: 'integrity_gap' });
 });
 
+test('a merged event has every offset from that of its comment', async () => {
+  const [start, , , ...end] = answer({});
+  const merged = `: from 2\n${event(3, { type: 'text-delta', id: 't', delta: 'Hi é' })}`;
+  const events = [start, merged, ...end];
+  assert.equal(await read(events), events.join(''));
+  assert.equal(await read([start], POST, [[merged, ...end]]), events.join(''));
+});
+
+test('a merged event after a gap, or that repeats an event, is an error', async () => {
+  const merged = `: from 3\n${event(5, { type: 'text-delta', id: 't', delta: 'x' })}`;
+  await assert.rejects(read([START, merged]), { code: 'integrity_gap' });
+  const first = [2, 3].map((offset) => event(offset, { type: 'text-delta', id: 't', delta: 'x' }));
+  await assert.rejects(read([START, ...first, merged]), { code: 'integrity_gap' });
+});
+
 test('replayed parts of earlier runs name their run and do not count', async () => {
   const earlier = [2, 3].map((offset) => replayed(event(offset, { type: 'text-delta', id: 't', delta: 'x' }), 'e'));
   const events = [replayed(START, 'r'), ...earlier, ...answer({}).slice(1)];

@@ -4,7 +4,7 @@ import json
 import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 import httpx
@@ -16,12 +16,31 @@ from tests.chaos.checks.violation import Violation
 from tests.chaos.clients.question import ANSWER_CANARY, PROMPT_CANARY
 from tests.chaos.clients.view import AnswerView
 from tests.chaos.deployment import EXIT_SECONDS, ChaosDeployment
-from tests.support.sse_client import DONE, SseEvent, Stream, chunks, text
+from tests.support.sse_client import (
+    DONE,
+    SseEvent,
+    Stream,
+    are_consecutive,
+    chunks,
+    joined,
+    merge,
+    text,
+)
 from tests.support.upstream.conversation import text_of
 
 Json = dict[str, Any]
 
 _TERMINAL = ("finish", "abort", "error")
+
+
+def _as_received(stored: Sequence[SseEvent], received: Sequence[SseEvent]) -> list[SseEvent]:
+    """Return the stored events, with those merged that the client received merged."""
+    found, rest = list[SseEvent](), iter(stored)
+    for event in received:
+        parts = [*islice(rest, 1 + event.offset - event.first_offset)]
+        is_merged = event.merged_from and len(joined(chunks(parts))) == 1
+        found += [merge(parts)] if is_merged else parts
+    return [*found, *rest]
 
 
 def check_view(view: AnswerView) -> Iterator[Violation]:
@@ -120,8 +139,9 @@ class Checker:
             for entry_id, fields in entries
             if not entry_id.endswith(b"-0")
         ]
-        if view.is_ended and stored != view.events:
-            pairs = zip_longest(view.events, stored)
+        expected = _as_received(stored, view.events)
+        if view.is_ended and expected != view.events:
+            pairs = zip_longest(view.events, expected)
             seen, kept = next(pair for pair in pairs if pair[0] != pair[1])
             ids = f"{seen.id if seen else None} and {kept.id if kept else None}"
             self._add("wrong", f"{view.question.model}: the view differs from the stream: {ids}")
@@ -129,13 +149,15 @@ class Checker:
             self._add("hung", f"{view.question.model}: its stream has no end")
             return
         for url in self._deployment.urls:
-            if await self._replay(url, view) != stored:
+            merged = await self._replay(url, view, merged="true")
+            is_right = are_consecutive(merged) and merged == _as_received(stored, merged)
+            if not is_right or await self._replay(url, view, merged="false") != stored:
                 self._add("wrong", f"{view.question.model}: the replay differs from the stream")
 
     async def _check_message(self, view: AnswerView) -> None:
         """Compare the newest message of a chat with a reload, and with the stored message."""
         for url in self._deployment.urls:
-            events = await self._follow(url, view, {})
+            events = await self._follow(url, view)
             if text(events) != view.message_text or events[-1:] != view.events[-1:]:
                 self._add("wrong", f"{view.question.model}: a reload does not show the message")
             response = await self._http.get(f"{url}/chat/{view.question.chat}/message")
@@ -144,12 +166,13 @@ class Checker:
             if stored != view.message_text:
                 self._add("wrong", f"{view.question.model}: the stored message is not the answer")
 
-    async def _replay(self, url: str, view: AnswerView) -> list[SseEvent]:
-        return await self._follow(url, view, {"last-event-id": f"0-0@{view.run_id}"})
+    async def _replay(self, url: str, view: AnswerView, *, merged: str) -> list[SseEvent]:
+        headers = {"last-event-id": f"0-0@{view.run_id}"}
+        return await self._follow(url, view, headers=headers, params={"merged": merged})
 
-    async def _follow(self, url: str, view: AnswerView, headers: dict[str, str]) -> list[SseEvent]:
+    async def _follow(self, url: str, view: AnswerView, **request: Any) -> list[SseEvent]:
         url = f"{url}/chat/{view.question.chat}/stream"
-        async with self._http.stream("GET", url, headers=headers) as response:
+        async with self._http.stream("GET", url, **request) as response:
             return await Stream(response).rest() if response.status_code == 200 else []
 
     async def _check_redis(self) -> None:

@@ -23,6 +23,8 @@ class ChaosClient:
         self._urls = urls
         self._rng = rng
         self._api = rng.randrange(len(urls))
+        #: Half of the clients receive stored deltas merged.
+        self._params = {"merged": rng.choice(("true", "false"))}
 
     async def ask(
         self,
@@ -85,7 +87,7 @@ class ChaosClient:
         """Follow the run from the last event."""
         url = f"{self._url(view)}/chat/{view.question.chat}/stream"
         headers = {"last-event-id": view.cursor}
-        await self._read(view, self._http.build_request("GET", url, headers=headers), drops)
+        await self._follow(view, url, headers, drops)
 
     async def _reload(self, view: AnswerView, drops: list[int]) -> None:
         """Follow the chat from its start, until an event comes that is not a replayed one."""
@@ -93,7 +95,13 @@ class ChaosClient:
         while view.is_replaying and not view.defects:
             url = f"{self._url(view)}/chat/{view.question.chat}/stream"
             headers = {"last-event-id": view.cursor} if view.events else {}
-            await self._read(view, self._http.build_request("GET", url, headers=headers), drops)
+            await self._follow(view, url, headers, drops)
+
+    async def _follow(
+        self, view: AnswerView, url: str, headers: dict[str, str], drops: list[int]
+    ) -> None:
+        request = self._http.build_request("GET", url, params=self._params, headers=headers)
+        await self._read(view, request, drops)
 
     async def _read(
         self, view: AnswerView, request: httpx.Request, drops: list[int]

@@ -144,13 +144,13 @@ class AnswerView:
         self.times.append(time.monotonic())
         self._last_id = event.id
         cursor, _, source = event.id.partition("/")
-        event = SseEvent(cursor, event.data)
+        event = event._replace(id=cursor)
         if source not in ("", self.run_id):
             self.replayed.append(event)
             return
         self.is_replaying = self.is_replaying and not self.events
         expected = self.events[-1].offset + 1 if self.events else 1
-        if event.offset != expected:
-            kind = "doubled" if event.offset < expected else "lost"
+        if event.first_offset != expected:
+            kind = "doubled" if event.first_offset < expected else "lost"
             self.defects.append((kind, f"event {event.id} came instead of offset {expected}"))
         self.events.append(event)

@@ -13,6 +13,7 @@ from tests.support.sse_client import (
     SseEvent,
     check_whole,
     chunks,
+    joined,
     message_id,
     text,
 )
@@ -54,7 +55,7 @@ async def test_page_reloaded_after_any_chunk_shows_the_whole_answer(
         )
         canonical = chunks(await sse.replay(system.chat, chat))
         assert seen.chunks[0] == canonical[:cut]
-        assert seen.chunks[-1] == canonical
+        assert joined(seen.chunks[-1]) == joined(canonical)
         assert seen.text == ANSWER
         assert (seen.error, seen.status) == (None, "ready")
         assert len(seen.messages) == 2
@@ -80,6 +81,7 @@ async def test_resilient_fetch_delivers_each_chunk_once_after_any_cut(
         )
         canonical = await sse.replay(system.chat, chat)
         _check_seen_once(seen, canonical)
+        assert seen.chunks[0] == chunks(canonical)[:cut]
         assert len(seen.chunks[0]) == min(cut, len(canonical) - 1)
 
     apis = (system.chat, system.other_chat)
@@ -106,7 +108,8 @@ async def test_resilient_fetch_survives_repeated_cuts(
 
 def _check_seen_once(seen: Result, canonical: list[SseEvent]) -> None:
     check_whole(canonical)
-    assert [chunk for part in seen.chunks for chunk in part] == chunks(canonical)
+    received = [chunk for part in seen.chunks for chunk in part]
+    assert joined(received) == joined(chunks(canonical))
     assert seen.text == ANSWER
     assert (seen.error, seen.status) == (None, "ready")
     assert len(seen.messages) == 2
@@ -130,6 +133,21 @@ async def test_dropped_post_resumes_on_another_api_after_any_event(
     await asyncio.gather(*map(drop, CUTS[1:]))
 
 
+async def test_ended_run_is_replayed_merged_from_any_cursor(
+    system: System, sse: SseClient, model: str
+) -> None:
+    canonical = await sse.answer(system.chat, model, model=model)
+    whole = await sse.replay(system.other_chat, model, merged=True)
+
+    assert len(whole) == 8
+    for count in range(len(canonical)):
+        after = canonical[count - 1].id if count else None
+        rest = await sse.replay(system.other_chat, model, after=after, merged=True)
+        check_whole(canonical[:count] + rest)
+        assert joined(chunks(canonical[:count] + rest)) == joined(chunks(canonical))
+        assert rest[-1] == canonical[-1]
+
+
 async def test_live_run_is_followed_from_any_cursor(
     system: System, sse: SseClient, name: str
 ) -> None:
@@ -137,7 +155,9 @@ async def test_live_run_is_followed_from_any_cursor(
     await system.upstream.script(name, [[half, {"wait": True}, {"text": [" and", " more"]}]])
 
     async with sse.ask(system.chat, name, model=name) as post:
-        seen = await post.read(15)
+        seen = await post.until("text-start")
+        while text(seen) != " ".join(f"w{n}" for n in range(12)):  # two words may share a chunk
+            seen += await post.read(1)
         following = [
             asyncio.create_task(_follow(sse, url, name, seen[:count]))
             for url in (system.chat, system.other_chat)

@@ -103,7 +103,8 @@ class MemoryEventStream:
         rest = entries[after.offset :]
         fitting = _fitting(rest[:count], max_bytes)
         too_large = len(rest[0].data) if rest and not fitting else 0
-        return Page(fitting, more=len(rest) > len(fitting), too_large=too_large)
+        lines = (b"%d-%d %b" % (e.attempt, e.offset, e.data) for e in fitting)
+        return Page(b"\n".join(lines), more=len(rest) > len(fitting), too_large=too_large)
 
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)

@@ -6,6 +6,8 @@ export interface SseEvent {
   data: string | undefined;
   /** Milliseconds. */
   retry: number | undefined;
+  /** The offset of the first event that the server merged into this one, from its comment. */
+  from: number | undefined;
 }
 
 const EVENT_END = /\r?\n\r?\n/g;
@@ -32,8 +34,10 @@ export async function* parseSse(
 }
 
 function parseEvent(raw: string): SseEvent {
-  const event: SseEvent = { raw, id: undefined, data: undefined, retry: undefined };
+  const event: SseEvent = { raw, id: undefined, data: undefined, retry: undefined, from: undefined };
   for (const line of raw.split(/\r?\n/)) {
+    const from = /^: from (\d+)$/.exec(line)?.[1];
+    if (from !== undefined) event.from = Number(from);
     const [, name, value = ''] = /^([^:]+)(?:: ?(.*))?$/.exec(line) ?? [];
     if (name === 'id') event.id = value;
     if (name === 'retry' && /^\d+$/.test(value)) event.retry = Number(value);

@@ -30,18 +30,19 @@ export class StreamCheck {
   accept(event: SseEvent, chunk: StreamChunk | undefined): void {
     const offset = offsetOf(event.id);
     if (offset === undefined) return;
-    this.#advance(offset);
+    this.#advance(event.from ?? offset, offset);
     if (chunk) this.#record(chunk);
   }
 
-  #advance(offset: number): void {
-    if (this.#isReplay && this.#offset === 1 && offset > 2) {
+  /** The event has the offsets from `first` to `last`. */
+  #advance(first: number, last: number): void {
+    if (this.#isReplay && this.#offset === 1 && first > 2) {
       // A replay leaves out responses to calls of an earlier run that is no longer stored.
       this.#digest = undefined;
-    } else if (offset !== this.#offset + 1) {
-      throw new IntegrityError('gap', `Expected event ${this.#offset + 1} of the answer, received ${offset}.`);
+    } else if (first !== this.#offset + 1) {
+      throw new IntegrityError('gap', `Expected event ${this.#offset + 1} of the answer, received ${first}.`);
     }
-    this.#offset = offset;
+    this.#offset = last;
   }
 
   #record(chunk: StreamChunk): void {

@@ -1,6 +1,7 @@
 """A relay sends a stream from every cursor in every stream format."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.support.fakes.events import CALL, any_event, endings, entries_of
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.fakes.runs import new_run
 from tests.support.fakes.subscriber import SilentSubscriber
+from tests.support.sse_client import Json, joined
 
 OPEN = b": stream-open\n\n"
 
@@ -82,7 +84,8 @@ def blocks(body: bytes) -> list[bytes]:
 
 
 def cursor_of(block: bytes) -> ClientCursor:
-    cursor = parse_cursor(block.partition(b"\n")[0].removeprefix(b"id: ").decode())
+    [line] = [line for line in block.split(b"\n") if line.startswith(b"id: ")]
+    cursor = parse_cursor(line.removeprefix(b"id: ").decode())
     assert cursor is not None
     return cursor
 
@@ -101,6 +104,56 @@ async def test_stream_resumes_from_every_cursor(events: list[Event], ending: lis
         for entry in entries[:-1]:
             rest = blocks(await relay.body(stream_format, entry.cursor))
             assert rest == [block for block in whole if offset(block) > entry.offset]
+
+
+@given(st.lists(any_event, max_size=12), endings)
+async def test_merged_stream_resumes_from_every_cursor(
+    events: list[Event], ending: list[Event]
+) -> None:
+    entries = entries_of(*events, *ending)
+    relay = RelayHarness(entries)
+    for stream_format in STREAM_FORMATS:
+        whole = blocks(await relay.body(stream_format))
+        for entry in [Entry(0, 0, b""), *entries[:-1]]:
+            rest = blocks(await relay.body(stream_format, entry.cursor, merged=True))
+            assert folded(rest) == folded([b for b in whole if offset(b) > entry.offset])
+            assert set(map(cursor_of, rest)) <= set(map(cursor_of, whole))
+
+
+def folded(events: list[bytes]) -> list[Json]:
+    """Return the chunks, with successive deltas of one part merged."""
+    lines = [block.partition(b"data: ")[2] for block in events]
+    return joined([{} if line == DONE else json.loads(line) for line in lines])
+
+
+async def test_merged_events_name_their_first_offset() -> None:
+    deltas = [TextDelta(id="t", delta=word) for word in ("a", "b", "c")]
+    relay = RelayHarness(entries_of(Start(message_id="m"), *deltas, Finish()))
+
+    body = await relay.body(UI_MESSAGE, Cursor(1, 2), merged=True)
+
+    assert body.startswith(
+        b': from 3\nid: 1-4@run\ndata: {"type":"text-delta","id":"t","delta":"bc"}\n\nid: 1-5@run\n'
+    )
+
+
+async def test_client_that_counts_events_receives_each_one() -> None:
+    entries = entries_of(*[TextDelta(id="t", delta="x")] * 5, Finish())
+
+    body = await RelayHarness(entries).body(UI_MESSAGE, merged=True, skipped=2)
+
+    assert body == encode_sse(entries[2:], b"run")
+
+
+async def test_parts_of_earlier_runs_are_merged() -> None:
+    relay = RelayHarness(CONTINUED)
+    relay.stream.entries["one"] = list(EARLIER)
+
+    body = await relay.body(UI_MESSAGE, earlier_runs=("one",), rebuild=True, merged=True)
+
+    whole = blocks(await relay.body(UI_MESSAGE, earlier_runs=("one",), rebuild=True))
+    assert folded(blocks(body)) == folded(whole)
+    assert body.count(b'"text-delta"') < 10
 
 
 async def test_converted_stream_longer_than_a_page_resumes() -> None:

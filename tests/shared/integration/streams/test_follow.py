@@ -9,10 +9,12 @@ from shared.redis import keys
 from shared.streams.event_stream import (
     PAGE_SIZE,
     START,
+    Append,
     Cursor,
     Entry,
     read_all,
 )
+from shared.streams.events import TextDelta
 from tests.support.follow_harness import (
     FollowHarness,
     OffsetWriter,
@@ -50,6 +52,25 @@ async def test_follower_reads_a_stream_of_several_pages(harness: FollowHarness) 
         entries = await follow_to_end(follower)
 
     assert offsets(entries) == list(range(1, writer.written + 1))
+
+
+async def test_stored_deltas_are_merged_and_published_ones_are_not(
+    harness: FollowHarness,
+) -> None:
+    run_id = (await harness.begin_run()).run_id
+    word = TextDelta(id="t", delta="x").encode()
+    await harness.stream.append(Append(run_id, 1, 1, [word] * 2 * PAGE_SIZE))
+
+    with harness.followers.follow(run_id, merged=True) as follower:
+        stored = await follow_until(follower, 2 * PAGE_SIZE)
+        await harness.stream.append(Append(run_id, 1, 2 * PAGE_SIZE + 1, [word] * 2))
+        published = await next_entries(follower)
+
+    assert [(entry.offset, entry.merged) for entry in stored] == [
+        (PAGE_SIZE, PAGE_SIZE - 1),
+        (2 * PAGE_SIZE, PAGE_SIZE - 1),
+    ]
+    assert [entry.data for entry in published] == [word, word]
 
 
 async def test_follower_receives_each_append_immediately(harness: FollowHarness) -> None:
