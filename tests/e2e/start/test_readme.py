@@ -11,7 +11,7 @@ from tests.support.system.dev import Dev, dev, until
 
 ROOT = Path(__file__).parents[3]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
 
 
 @pytest.fixture(scope="module")
