@@ -1,7 +1,8 @@
 """Generate `docs/reference/configuration.md` from the settings. `make docs` runs it."""
 
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_json
@@ -36,6 +37,9 @@ lower source; tables are merged. An empty variable counts as unset. Times are in
 secrets. `mamba config --changed` shows only settings that a source sets, and `mamba config --json`
 prints JSON.
 
+OpenTelemetry reads its own variables (`OTEL_…`) from the environment only; see
+[tracing](../operate/tracing.md).
+
 ## Invalid settings
 
 An invalid value or an unknown key stops the process at start with exit code 2. The error lists all
@@ -46,9 +50,6 @@ The settings are invalid:
   MAMBA_RUN__RETRIES: unknown setting; did you mean MAMBA_RUN__MAX_RETRIES?
   server.port: Input should be less than or equal to 65535 (config.local.yaml)
 ```
-
-OpenTelemetry reads its own variables (`OTEL_…`) from the environment only; see
-[tracing](../operate/tracing.md).
 
 A variable that starts with `MAMBA_` is a setting if it contains two consecutive underscores after
 the prefix, or names a section. Mamba ignores others (`MAMBA_ROOT_PREFIX`,
@@ -71,7 +72,7 @@ auth:
   mode: api_key
   api_keys:
     - name: app
-      key: a-long-random-key
+      key: replace-with-a-long-random-key
       owner: app
     - name: batch
       hash: sha256:…        # 64 hexadecimal digits
@@ -102,6 +103,11 @@ _NOTES = {
         "section [openai](#openai)."
     ),
     "auth": "`<N>` is the index of a list entry, starting at 0.",
+    "research": "Settings of the built-in agent `research`.",
+    "webhooks": (
+        "Destinations of [webhooks](../frontend/webhooks.md). `<NAME>` consists of `a-z`, `0-9`,\n"
+        "`_` and `-`."
+    ),
 }
 
 
@@ -125,7 +131,8 @@ def _rows(key: Key, field: FieldInfo) -> Iterator[str]:
             yield from _rows((*key, *step, name), inner)
         return
     mark = "↻" if is_live(field) else ""
-    yield f"| `{variable_name(key)}` | {_default(field)} | {mark} | {field.description} |"
+    description = f"{field.description}{_values(field)}"
+    yield f"| `{variable_name(key)}` | {_default(field)} | {mark} | {description} |"
 
 
 def _sections_of(annotation: Any) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401  (a type or a type form)
@@ -155,9 +162,22 @@ Mamba also accepts these names from the original Mamba documentation in every so
 
 def _default(setting: FieldInfo) -> str:
     value: Any = setting.default
-    if value is None or value is PydanticUndefined:
+    if value in (None, "", PydanticUndefined):
         return ""
-    return f"`{value if isinstance(value, str) else to_json(value).decode()}`"
+    return f"`{value if isinstance(value, str | Path) else to_json(value).decode()}`"
+
+
+def _values(setting: FieldInfo) -> str:
+    """Return the sentence that lists the accepted values of a setting, if it has such a list."""
+    values = ", ".join(f"`{value}`" for value in _literals(setting.annotation))
+    return f". Values: {values}" if values else ""
+
+
+def _literals(annotation: Any) -> Iterator[object]:  # noqa: ANN401  (a type or a type form)
+    """Yield the values of the literals in a type."""
+    is_literal = get_origin(annotation) is Literal
+    for argument in get_args(annotation):
+        yield from [argument] if is_literal else _literals(argument)
 
 
 if __name__ == "__main__":

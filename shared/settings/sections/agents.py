@@ -16,5 +16,5 @@ class AgentSettings(Section):
     system_messages: Literal["accept", "user", "refuse"] = Field(
         default="accept",
         description="What to do with `system` messages of clients: accept them, pass them to the "
-        "model as messages of the user, or refuse the request",
+        "model as user messages, or refuse the request",
     )

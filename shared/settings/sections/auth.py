@@ -113,9 +113,9 @@ class JwtSettings(Section):
     claims: dict[str, str | tuple[str, ...]] = Field(
         default={},
         description="Accepted value or values of other claims, such as `client_id` or `azp`; "
-        "of a claim that is a list, one item must be accepted",
+        "if the claim is a list, one of its items must be accepted",
     )
-    leeway_seconds: float = Field(default=10, ge=0, description="Allowed clock difference")
+    leeway_seconds: float = Field(default=10, ge=0, description="Allowed difference of clocks")
     required_claims: tuple[str, ...] = Field(
         default=("exp",), description="Required claims in addition to the owner claim"
     )
@@ -191,12 +191,12 @@ class JwtSettings(Section):
 
 class AuthSettings(Section):
     mode: Literal["none", "api_key", "jwt"] = Field(
-        default="none", description="Authentication mode: none, api_key or jwt"
+        default="none", description="Authentication mode"
     )
     hosts: tuple[Annotated[str, StringConstraints(to_lower=True)], ...] = Field(
         default=(),
-        description="Host names that requests may be sent to in mode none, besides localhost and, "
-        "unless the API is reached at a loopback address, IP addresses",
+        description="Host names accepted in mode none, in addition to localhost and IP addresses "
+        "(at a loopback address of the API: only loopback addresses)",
     )
     api_keys: tuple[ApiKeySettings, ...] = Field(
         default=(), description="API keys for mode api_key"
@@ -206,7 +206,7 @@ class AuthSettings(Section):
         default=60,
         ge=1,
         le=300,
-        description="Seconds until a stream token expires; open streams continue",
+        description="Time until a stream token expires, at most 300; open streams continue",
     )
 
     @model_validator(mode="after")

@@ -23,9 +23,8 @@ WhenBusy = Literal["reject", "supersede", "queue"]
 class ChatSettings(Section):
     request_settings: tuple[RequestSetting, ...] = Field(
         default=("system", "temperature", "topP", "maxOutputTokens", "stopSequences", "seed"),
-        description="Settings of the model that a request may contain, as a JSON list. Others, by "
-        "default `reasoningEffort`, are refused; `maxOutputTokens` can only lower the limit of the "
-        "agent",
+        description="Model settings that a request may contain, as a JSON list; requests with "
+        "others are refused. `maxOutputTokens` can only lower the agent's limit",
     )
     when_busy: WhenBusy = Field(
         default="reject",

@@ -123,9 +123,7 @@ class ModelProfileSettings(Section):
     )
     tool_choice: Literal["required", "auto", "never"] | None = Field(
         default=None,
-        description=(
-            "Values of `tool_choice` that the endpoint accepts: all, only `auto`, or none"
-        ),
+        description=("Which `tool_choice` the endpoint accepts: any, only `auto`, or none"),
     )
     parallel_tool_calls: bool | None = Field(
         default=None,
@@ -136,7 +134,7 @@ class ModelProfileSettings(Section):
         ge=1,
         le=64,
         description=(
-            "Exact length of the alphanumeric tool call ids that the model accepts; other ids are "
+            "Exact length of the alphanumeric tool call IDs that the model accepts; other IDs are "
             "replaced by a hash"
         ),
     )
@@ -151,10 +149,7 @@ class EndpointSettings(Section):
     )
     kind: Kind | None = Field(
         default=None,
-        description=(
-            "Server software, such as vllm, deepseek or compatible; derived from the host and the "
-            "name if unset"
-        ),
+        description=("Server software; derived from the host and the provider's name if unset"),
     )
     api_key: ApiKey | None = Field(
         default=None, description="API key, if the endpoint requires one"
@@ -170,11 +165,11 @@ class EndpointSettings(Section):
     max_retries: int | None = Field(
         default=None,
         ge=0,
-        description="Maximum retries after failed attempts; `run.max_retries` if unset",
+        description="Maximum number of retries after failed attempts; `run.max_retries` if unset",
     )
     profile: ModelProfileSettings = ModelProfileSettings()
     models: tuple[str, ...] = Field(
-        default=(), description="Model ids; requested from the endpoint if empty"
+        default=(), description="Model IDs; requested from the endpoint if empty"
     )
 
 
@@ -189,7 +184,7 @@ class OpenAISettings(EndpointSettings):
     base_url: BaseUrl | None = Field(
         default=None,
         description=(
-            "Base URL; also read from `OPENAI_BASE_URL`, `OPENAI_API_BASE_URL` and "
+            "Base URL; also read from `OPENAI_BASE_URL`, `OPENAI_API_BASE_URL`, and "
             "`OPENAI_API_BASE`"
         ),
     )

@@ -16,7 +16,7 @@ class LoggingSettings(Section):
         default="INFO", description="Log level"
     )
     format: Literal["json", "console"] = Field(
-        default="json", description="`json` for JSON lines, `console` for readable text"
+        default="json", description="Log format: JSON lines, or readable text"
     )
     include_body: bool = Field(default=False, description="Log request bodies, including prompts")
 

@@ -18,12 +18,13 @@ class RedisSettings(Section):
     max_connections: AtStart[int] = Field(
         default=16,
         ge=2,
-        description="Maximum number of connections in each pool of a process: a pool per node of "
+        description="Maximum number of connections in each pool. A process has a pool per node of "
         "Redis, and a second one with `confirm_replicas`. Subscriptions are extra",
     )
     confirm_replicas: AtStart[int] = Field(
         default=0,
         ge=0,
         le=16,
-        description="Replicas that must confirm what a client sees, before it sees it; 0: off",
+        description="Number of replicas that must confirm events and accepted chats before clients "
+        "receive them; 0: off",
     )

@@ -14,7 +14,7 @@ class ResearchSettings(Section):
         default=None, description="Folder of notes; the bundled notes if unset"
     )
     web_search: AtStart[Literal["none", "duckduckgo", "tavily"]] = Field(
-        default="none", description="Web search service"
+        default="none", description="Web search service of the agent"
     )
     tavily_api_key: AtStart[ApiKey | None] = Field(default=None, description="API key of Tavily")
     tavily_base_url: AtStart[BaseUrl | None] = Field(

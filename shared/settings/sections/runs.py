@@ -6,7 +6,9 @@ from shared.settings.sections.base import AtStart, Seconds, Section
 
 
 class RunSettings(Section):
-    timeout_seconds: Seconds = Field(default=300, description="Maximum duration of a run")
+    timeout_seconds: Seconds = Field(
+        default=300, description="Maximum duration of a run from its first start"
+    )
     max_retries: int = Field(
         default=3, ge=0, description="Maximum number of retries after failed attempts"
     )
@@ -28,7 +30,7 @@ class RunSettings(Section):
         default=3600, description="How long an ended run can be replayed"
     )
     live_ttl_seconds: AtStart[Seconds] = Field(
-        default=86_400, description="Maximum time that a run can wait in the queue"
+        default=86_400, description="Maximum time that a run waits in the queue before it expires"
     )
 
 
@@ -44,7 +46,7 @@ class WorkerSettings(Section):
     )
     lease_seconds: AtStart[Seconds] = Field(
         default=3,
-        description="Lease duration; a dead worker's runs are taken over after it expires",
+        description="Duration of a job's lease; when it expires, another worker continues the run",
     )
     poll_seconds: AtStart[Seconds] = Field(
         default=0.5, description="Interval of the fallback poll of the queue"

@@ -91,7 +91,7 @@ class LimitSettings(Section):
         ge=1,
         description="Maximum number of JSON values in the tool data of a request",
     )
-    id_chars: int = Field(default=256, ge=16, description="Maximum length of a chat or message id")
+    id_chars: int = Field(default=256, ge=16, description="Maximum length of a chat or message ID")
     follower_bytes: int = Field(
         default=1024 * 1024,
         ge=65_536,
@@ -100,9 +100,14 @@ class LimitSettings(Section):
     requests_per_minute: int = Field(
         default=0,
         ge=0,
-        description="Runs per minute and owner, and separately titles; 0 means no limit",
+        description="Maximum number of runs, and of titles, per minute and owner; 0 means no limit",
     )
-    burst: int = Field(default=10, ge=1, description="Burst size of that rate limit")
+    burst: int = Field(
+        default=10,
+        ge=1,
+        description="Maximum number of runs, and of titles, that an owner may start at once under "
+        "`requests_per_minute`",
+    )
     live_runs: int = Field(
         default=0, ge=0, description="Maximum number of live runs per owner; 0 means no limit"
     )
@@ -115,12 +120,12 @@ class LimitSettings(Section):
         default=256 * 1024 * 1024,
         ge=0,
         description="Maximum number of bytes that an owner's requests and stored answers occupy in "
-        "Redis; 0 means no limit. Not in mode `none`, where all requests have one owner",
+        "Redis; 0 means no limit. Ignored in mode `none`, where all requests have one owner",
     )
     queue_depth: int = Field(
         default=10_000,
         ge=0,
-        description="Maximum number of waiting runs of all owners; 0 means no limit",
+        description="Maximum number of waiting runs of all owners in each queue; 0 means no limit",
     )
     redis_memory: float = Field(
         default=0.85,
