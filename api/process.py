@@ -221,7 +221,7 @@ async def _register_process(redis: Redis, monitor: SystemMonitor, stack: AsyncEx
     await stack.enter_async_context(sampler)
 
 
-def _process_of(request: Request) -> Process:
+async def _process_of(request: Request) -> Process:
     return cast("FastAPI", request.app).state.process
 
 

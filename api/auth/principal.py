@@ -27,7 +27,7 @@ def owner_id(mode: str, owner: str, tenant: str | None = None) -> str:
     return ":".join((mode, quote(tenant or "", safe=""), quote(owner, safe="")))
 
 
-def _principal_of(request: Request) -> Principal:
+async def _principal_of(request: Request) -> Principal:
     return cast("Principal", request.scope["state"]["principal"])
 
 
@@ -43,7 +43,7 @@ class MissingScope(Forbidden):
 def require_scope(scope: str) -> Dependency:
     """Return a route dependency that raises `MissingScope` for principals without the scope."""
 
-    def check(caller: Caller) -> None:
+    async def check(caller: Caller) -> None:
         if scope not in caller.scopes:
             raise MissingScope(scope)
 

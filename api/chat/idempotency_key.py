@@ -17,7 +17,7 @@ _PATTERN = rf"^[\x20-\x7e]{{1,{_MAX_CHARS}}}$"
 _KEY = re.compile(_PATTERN)
 
 
-def read_idempotency_key(
+async def read_idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(

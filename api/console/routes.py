@@ -24,7 +24,7 @@ _NO_STORE = {"cache-control": "no-store"}
 _Id = Annotated[str, Path(min_length=1, max_length=200)]
 
 
-def _require_own_page(sec_fetch_site: Annotated[str | None, Header()] = None) -> None:
+async def _require_own_page(sec_fetch_site: Annotated[str | None, Header()] = None) -> None:
     """Reject requests from other pages. Browsers set the header, and pages cannot forge it."""
     if sec_fetch_site not in (None, "same-origin", "none"):
         raise UntrustedOrigin(

@@ -81,7 +81,7 @@ def _specificity(requested: MediaRange) -> int:
     return 1 + 2 * (2 - requested.wildcards) + ("profile" in requested.parameters)
 
 
-def _requested_format(request: Request) -> StreamFormat:
+async def _requested_format(request: Request) -> StreamFormat:
     return format_for(request.headers.getlist("accept"))
 
 
