@@ -5,6 +5,8 @@ from typing import Any, TypeVar, cast
 
 import httpx2
 from openai import APIConnectionError, AsyncOpenAI, DefaultAioHttpClient
+from openai._compat import cached_property
+from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from shared.surrogates import replace_lone_surrogates
@@ -70,6 +72,10 @@ class LimitedClient(DefaultAioHttpClient):
 class _FastOpenAI(AsyncOpenAI):
     """Parses streamed chunks itself: in a fifth of the SDK's time, and with corrected fields."""
 
+    @cached_property
+    def chat(self) -> AsyncChat:
+        return _FastChat(self)
+
     async def _process_response(
         self,
         *,
@@ -98,3 +104,23 @@ class _FastOpenAI(AsyncOpenAI):
         if cast_to is ChatCompletionChunk:
             return cast("_T", parse_chunk(data))
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)
+
+
+class _FastChat(AsyncChat):
+    @cached_property
+    def completions(self) -> AsyncCompletions:
+        return _FastCompletions(self._client)
+
+
+class _FastCompletions(AsyncCompletions):
+    """Sends messages and tools as they are.
+
+    The SDK compares each of their values with every type that the API accepts, and changes none.
+    That takes 3 ms of CPU time for a chat with 30 messages.
+    """
+
+    async def create(self, **parameters: Any) -> Any:  # noqa: ANN401
+        create: Any = super().create
+        body = {key: parameters.pop(key) for key in ("messages", "tools") if key in parameters}
+        body |= parameters.pop("extra_body", None) or {}
+        return await create(**parameters, messages=(), extra_body=body)
