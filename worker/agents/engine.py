@@ -21,7 +21,7 @@ from pydantic_ai import (
     ToolDenied,
     UsageLimits,
 )
-from pydantic_ai.capabilities import HandleDeferredToolCalls
+from pydantic_ai.capabilities import AgentCapability, HandleDeferredToolCalls
 from pydantic_ai.messages import FinishReason as ModelFinishReason
 from pydantic_ai.messages import FunctionToolCallEvent, ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import Model
@@ -137,7 +137,7 @@ class AgentEngine:
             model=model,
             model_settings=requested_settings(job.settings),
             toolsets=self._request_tools(job),
-            capabilities=None if job.approvals else [HandleDeferredToolCalls(_deny)],
+            capabilities=self._capabilities(job),
             usage_limits=limits,
             usage=usage,
         )
@@ -167,6 +167,15 @@ class AgentEngine:
         """
         validators: object = getattr(self.agent, "_output_validators", None)
         return None if validators else [str, DeferredToolRequests, type(None)]
+
+    def _capabilities(self, job: RunChat) -> list[AgentCapability[AgentRun]] | None:
+        """Deny calls that require an approval if the client cannot request it.
+
+        Capabilities take time in each run, so agents without tools of their own have none.
+        """
+        if job.approvals or not any(map(_may_have_tools, self.agent.toolsets)):
+            return None
+        return [HandleDeferredToolCalls(_deny)]
 
     def _request_tools(self, job: RunChat) -> list[AbstractToolset[AgentRun]] | None:
         """Return the display tools and the client tools that the request enables."""
@@ -250,6 +259,10 @@ class _StepWriter:
                     # call, with the same idempotency key, instead of calling the model again.
                     await self._writer.drain()
         self._mapper.end_step()
+
+
+def _may_have_tools(toolset: AbstractToolset[Any]) -> bool:
+    return not isinstance(toolset, FunctionToolset) or bool(toolset.tools)
 
 
 def _deps(job: RunChat) -> AgentRun:
