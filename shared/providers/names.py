@@ -32,17 +32,21 @@ class Provider:
 
 def providers_of(settings: Settings) -> dict[str, Provider]:
     """Return all providers by name: OpenAI, the built-in and the configured ones."""
-    providers = {OPENAI: _openai(settings.openai)}
+    names = (OPENAI, *BUILT_IN_PROVIDERS, *settings.providers)
+    return {name: provider_of(settings, name) for name in names}
+
+
+def provider_of(settings: Settings, name: str) -> Provider:
+    if name == OPENAI:
+        return _openai(settings.openai)
     default = _parser(settings).default_provider
-    for name in (*BUILT_IN_PROVIDERS, *settings.providers):
-        providers[name] = _provider(name, settings.providers.get(name), default=name == default)
-    return providers
+    return _provider(name, settings.providers.get(name), default=name == default)
 
 
 def has_usable_model(settings: Settings) -> bool:
     """Return whether the demo model is on or the provider of the default model is configured."""
     default = _parser(settings).default_provider
-    return settings.openai.demo or providers_of(settings)[default].configured
+    return settings.openai.demo or provider_of(settings, default).configured
 
 
 def configured_providers(settings: Settings) -> list[Provider]:

@@ -7,7 +7,7 @@ Runs that fail at the same time are thus retried at different times.
 import random
 from collections.abc import Callable
 
-from shared.providers.names import parse_model_name, providers_of
+from shared.providers.names import parse_model_name, provider_of
 from shared.settings import Settings
 from worker.agents.definition import AgentDefinition
 from worker.models.run_failures import Failure
@@ -44,7 +44,7 @@ class RetryPolicy:
 
 def max_retries_of(settings: Settings, model: str) -> int:
     """Return how often a run with this model is retried after failures."""
-    provider = providers_of(settings)[parse_model_name(settings, model).provider].settings
+    provider = provider_of(settings, parse_model_name(settings, model).provider).settings
     return settings.run.max_retries if provider.max_retries is None else provider.max_retries
 
 

@@ -25,6 +25,7 @@ from shared.providers.names import (
     fallback_chain,
     has_usable_model,
     parse_model_name,
+    provider_of,
     providers_of,
 )
 from shared.settings import Settings
@@ -109,7 +110,7 @@ class ModelRegistry:
         return model
 
     def _create_model(self, settings: Settings, name: ModelName, *, in_chain: bool) -> Model:
-        provider = providers_of(settings)[name.provider]
+        provider = provider_of(settings, name.provider)
         if provider.name == OPENAI and not provider.configured:
             raise ModelNotFoundError(str(name), "OpenAI is not configured")
         if len(self._models) >= _MAX_CACHED_MODELS:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
-from shared.providers.names import ModelName, fallback_chain, parse_model_name, providers_of
+from shared.providers.names import ModelName, fallback_chain, parse_model_name, provider_of
 from shared.settings import ProviderSettings, Settings
 
 _T = TypeVar("_T")
@@ -98,4 +98,4 @@ class _TimedEvents(Generic[_T]):
 
 
 def _provider(settings: Settings, name: ModelName) -> ProviderSettings:
-    return providers_of(settings)[name.provider].settings
+    return provider_of(settings, name.provider).settings
