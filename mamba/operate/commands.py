@@ -48,7 +48,7 @@ chat = typer.Typer(
 )
 
 webhook = typer.Typer(
-    help="Show webhooks that are not delivered, or send them again.",
+    help="Show undelivered webhooks, or send them again.",
     epilog="Example: mamba webhook list",
     no_args_is_help=True,
 )

@@ -32,7 +32,7 @@ async def list_webhooks(
 
 
 async def show(deployment: Deployment, run_id: str, *, as_json: bool) -> None:
-    """Show where the webhook of a run was not delivered yet.
+    """Show the destinations that have not received the webhook of a run.
 
     Raises:
         CommandFailed: if no destination is waiting for it.
