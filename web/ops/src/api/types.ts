@@ -99,7 +99,8 @@ export interface Overview {
   workers: WorkerSnapshot[];
   apis: ApiSnapshot[];
   vanished: VanishedWorker[];
-  webhooks: WebhookSnapshot[];
+  /** Missing in the overview of an older API process. */
+  webhooks?: WebhookSnapshot[];
   redis: RedisSnapshot;
   live: RunSummary[];
   failed: RunSummary[];

@@ -158,7 +158,7 @@ function redis({ redis: snapshot }: Overview): Metric {
 
 /** Nothing if no destination is configured. */
 function webhooks({ webhooks: destinations }: Overview): Metric[] {
-  if (!destinations.length) return [];
+  if (!destinations?.length) return [];
   const [pending, retrying, failed] = (['pending', 'retrying', 'failed'] as const).map((state) =>
     destinations.reduce((sum, destination) => sum + destination[state], 0),
   ) as [number, number, number];
