@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from tests.support.ai_client.driver import Json, Version
+from tests.support.ai_client.driver import VERSIONS, Json, Version
 from tests.support.ai_client.stored_message import read_stored_message
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window
+from tests.support.chat_page.documented_code import package_paths, write_project
 from tests.support.processes import ServerProcess, free_port
 from tests.support.wait import until
-from web.client import build_client
+from web.client import CLIENT_BUILD_DIR, build_client
 from web.node import find_node
 
 FOLDER = Path(__file__).parent
@@ -26,17 +27,31 @@ _T = TypeVar("_T")
 
 @contextmanager
 def page_server(folder: Path) -> Generator[str]:
-    """Bundle the pages into the folder, serve them, and yield the URL."""
-    node = find_node()
-    node.install(FOLDER)
+    """Bundle the pages into the folder, serve them, and yield the URL.
+
+    Each version of the AI SDK has the page `{version}.html` with the chat of the tests, and
+    `{version}-documented.html` with that of the documentation.
+    """
+    find_node().install(FOLDER)
     build_client()
-    node.run(FOLDER, "build", str(folder))
+    for version in VERSIONS:
+        project = folder / f"project-{version}"
+        project.mkdir()
+        write_project(project, version)
+        _bundle(folder, project / "app.tsx", version, version)
+        _bundle(folder, project / "documented.tsx", f"{version}-documented", version)
     server = ChatPageServer(folder).start()
     try:
         asyncio.run(server.ready())
         yield server.url
     finally:
         asyncio.run(server.stop())
+
+
+def _bundle(folder: Path, module: Path, name: str, version: Version) -> None:
+    client = {"@mamba-server/client": CLIENT_BUILD_DIR / "index.js"}
+    aliases = {package: str(path) for package, path in (package_paths(version) | client).items()}
+    find_node().run(FOLDER, "build", str(folder), str(module), name, json.dumps(aliases))
 
 
 class ChatPageServer(ServerProcess):
