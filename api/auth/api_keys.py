@@ -29,7 +29,7 @@ class ApiKeyAuthenticator:
         if entry.expires_at is not None and entry.expires_at <= datetime.now(UTC):
             raise AuthError("expired", "The API key has expired.", key=entry.name)
         owner = owner_id("api_key", entry.owner or entry.name, entry.tenant)
-        return Principal(owner, frozenset(entry.scopes))
+        return Principal(owner, frozenset(entry.scopes), entry.plan)
 
     def _find(self, key: str) -> ApiKeySettings | None:
         """Compare with every entry in constant time, so that timing reveals nothing about them."""

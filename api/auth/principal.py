@@ -16,6 +16,8 @@ class Principal(NamedTuple):
     #: The owner of the principal's chats and runs, in the format of `owner_id`.
     owner: str
     scopes: frozenset[str] = frozenset()
+    #: Selects the weight of the owner's runs in the queue.
+    plan: str | None = None
 
 
 def owner_id(mode: str, owner: str, tenant: str | None = None) -> str:

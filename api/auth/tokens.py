@@ -71,7 +71,8 @@ class TokenAuthenticator:
         except UnicodeEncodeError:
             raise AuthError("malformed", "A claim of the token contains invalid Unicode.") from None
         scopes = (_scopes(claims, path) for path in settings.scope_claims)
-        return Principal(owner, frozenset().union(*scopes))
+        plan = settings.plan_claim and _claim(claims, settings.plan_claim)
+        return Principal(owner, frozenset().union(*scopes), plan if isinstance(plan, str) else None)
 
     async def _verify(self, token: str) -> _Claims:
         settings = self._settings

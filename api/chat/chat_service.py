@@ -108,7 +108,8 @@ class ChatService:
                 trace,
                 completes_history=when_busy == "queue" and continued is None,
             )
-            admitted = await self._admit(run, job, when_busy, idempotency)
+            weight = self.live.now.queue.weight_of(principal.owner, principal.plan)
+            admitted = await self._admit(run, job, when_busy, idempotency, weight)
         if admitted.run_id != run.id:
             return await self._accepted_before(admitted)
         count_accepted_run(run.agent)
@@ -179,7 +180,12 @@ class ChatService:
         )
 
     async def _admit(
-        self, run: Run, job: RunChat, when_busy: WhenBusy, idempotency: Idempotency | None
+        self,
+        run: Run,
+        job: RunChat,
+        when_busy: WhenBusy,
+        idempotency: Idempotency | None,
+        weight: float,
     ) -> Admitted:
         """Admit the run; if orphaned runs occupy the chat, end them and try again."""
         settings = self.live.now
@@ -192,6 +198,7 @@ class ChatService:
                 max_waiting=settings.chat.max_waiting,
                 idempotency=idempotency,
                 webhooks=bool(settings.webhooks),
+                weight=weight,
             )
             if isinstance(outcome, Admitted):
                 return outcome

@@ -89,7 +89,9 @@ async def generate_title(
     body = await read_body(TitleRequest, request, process.settings.limits, _check_usable)
     rate_limit = await process.titles.check_rate_limit(caller.owner)
     response.headers.update(rate_limit_headers(rate_limit))
-    generating = process.titles.generate(body.history(), body.model, request_id_of(request.scope))
+    generating = process.titles.generate(
+        caller.owner, body.history(), body.model, request_id_of(request.scope)
+    )
     title, by_model = await _cancel_on_disconnect(request, generating)
     return Title(title=title, source="model" if by_model else "fallback")
 

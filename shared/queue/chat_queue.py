@@ -7,6 +7,7 @@ steps can leave the next job waiting. If Redis loses the first job, a job that w
 after `RECHECK_MS`, or as soon as a client follows it.
 """
 
+from shared.queue.fair_queue import FAIR_QUEUE
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
 
@@ -20,6 +21,7 @@ RECHECK_MS = 300_000
 #: whether no earlier job of its chat is in a queue.
 CHAT_QUEUE = f"""
 {PUSH_WAKEUP}
+{FAIR_QUEUE}
 local recheck_ms = {RECHECK_MS}
 local function chat_of(id) return string.format('{keys.job_chat("%s")}', id) end
 local function split_entry(entry)
@@ -36,7 +38,7 @@ local function start_first(chat_queue)
     if due then
       local now = now_ms()
       if tonumber(due) > now and redis.call('EXISTS', '{keys.lease("")}' .. id) == 0 then
-        redis.call('ZADD', queue, now, id)
+        enter(queue, id, now)
         push_wakeup(string.format('{keys.wakeup("%s")}', queue))
       end
       return id

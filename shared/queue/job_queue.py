@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.commands import Command, encode_command
+from shared.queue.fair_queue import FAIR_QUEUE
 from shared.queue.job import GenerateTitle, encode_job
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
@@ -20,13 +21,18 @@ class JobQueue:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def enqueue_title(self, job: GenerateTitle, *, seconds: float) -> None:
-        """Queue a title. The job expires after `seconds`."""
+    async def enqueue_title(self, job: GenerateTitle, owner: str, *, seconds: float) -> None:
+        """Queue a title. The job expires after `seconds`.
+
+        Titles do not wait behind the owner's runs: they have a fair share of their own.
+        """
         await _enqueue_title(
             self._redis,
             job=keys.job(job.title_id),
+            share=keys.job_share(job.title_id),
             queue=keys.QUEUE,
             wakeup=keys.wakeup(keys.QUEUE),
+            fair_owner=keys.fair_owner(keys.QUEUE, f"title {owner}"),
             job_id=job.title_id,
             payload=encode_job(job),
             ttl_ms=int(seconds * 1000),
@@ -105,27 +111,43 @@ class JobQueue:
 # Does nothing if the job exists: the call may be repeated.
 @redis_script(
     PUSH_WAKEUP,
+    FAIR_QUEUE,
     """
 if redis.call('EXISTS', job) == 1 then return end
 redis.call('SET', job, payload, 'PX', ttl_ms)
-redis.call('ZADD', queue, now_ms(), job_id)
+redis.call('HSET', share, 'owner', fair_owner, 'weight', 1)
+redis.call('PEXPIRE', share, ttl_ms)
+enter_as(fair_owner, 1, queue, job_id, now_ms(), math.max(ttl_ms, redis.call('PTTL', queue)))
 keep(queue, ttl_ms)
 push_wakeup(wakeup, ttl_ms)
 """,
 )
 def _enqueue_title(
-    *, job: Key, queue: Key, wakeup: Key, job_id: str, payload: bytes, ttl_ms: int
+    *,
+    job: Key,
+    share: Key,
+    queue: Key,
+    wakeup: Key,
+    fair_owner: Key,
+    job_id: str,
+    payload: bytes,
+    ttl_ms: int,
 ) -> None: ...
 
 
 @redis_script(
     PUSH_WAKEUP,
+    FAIR_QUEUE,
     """
 local now = now_ms()
 local due = redis.call('ZSCORE', queue, job_id)
 if not due or tonumber(due) <= now or redis.call('EXISTS', lease) == 1 then return end
-redis.call('ZADD', queue, now + delay_ms, job_id)
-if delay_ms == 0 then push_wakeup(wakeup) end
+if delay_ms > 0 then
+  redis.call('ZADD', queue, now + delay_ms, job_id)
+else
+  enter(queue, job_id, now)
+  push_wakeup(wakeup)
+end
 """,
     when_full=True,
 )
@@ -136,6 +158,7 @@ def _set_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str, delay_ms: int)
     CHAT_QUEUE,
     """
 redis.call('ZREM', queue, job_id)
+settle(queue, job_id, now_ms())
 redis.call('DEL', job, tries)
 leave_chat(job_id)
 """,
@@ -163,6 +186,7 @@ local ttl = redis.call('PTTL', job)
 if ttl < 0 then return 'gone' end
 if redis.call('EXISTS', lease) == 1 then return 'held' end
 if not may_start(job_id, queue) then return 'behind' end
+leave(queue, job_id)
 redis.call('ZADD', queue, now_ms(), job_id)
 keep(queue, ttl)
 push_wakeup(wakeup)

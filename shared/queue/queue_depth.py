@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from shared.queue.fair_queue import FAIR_QUEUE
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Key, Keys, redis_script
@@ -69,15 +70,17 @@ return found
 def _with_jobs(*, names: Key, main: Key, key_prefix: str, limit: int) -> list[bytes]: ...
 
 
-# A job's score is the time it is due. A lease moves it a few seconds into the future, so deferred
-# jobs are behind the leased ones.
-@redis_script("""
+# The score of a waiting job is not later than now. A lease moves it a few seconds into the future,
+# so deferred jobs are behind the leased ones.
+@redis_script(
+    FAIR_QUEUE,
+    """
 local now = now_ms()
 local function depth(queue)
   local waiting = redis.call('ZCOUNT', queue, '-inf', now)
   local later = redis.call('ZCARD', queue) - waiting
   local wait = 0
-  if waiting > 0 then wait = now - redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2] end
+  if waiting > 0 then wait = now - oldest_due(queue, now) end
   if later == 0 then return {waiting, 0, 0, wait} end
   local leases = redis.call('ZRANGE', queue, -math.min(later, max_leases), -1)
   for i, id in ipairs(leases) do leases[i] = lease_prefix .. id end
@@ -87,5 +90,6 @@ end
 local depths = {}
 for i, queue in ipairs(queues) do depths[i] = depth(queue) end
 return depths
-""")
+""",
+)
 def _read(*, queues: Keys, lease_prefix: str, max_leases: int) -> list[list[int]]: ...

@@ -45,21 +45,26 @@ class QueuePositions:
 
 
 # Returns for each job its position or 0, how many jobs wait, and whether it waits behind its chat's
-# live run. Leased and deferred jobs have a score in the future and are behind all that wait.
+# live run. Leased and deferred jobs have a score in the future and are behind all that wait. Those
+# that are due by their time are claimed before those in fair order.
 @redis_script(
     CHAT_QUEUE,
     """
 local waiting = redis.call('ZCOUNT', queue, '-inf', now_ms())
+local virtual = redis.call('ZCOUNT', queue, '-inf', '(' .. first_real)
 local function in_chat(id)
   local chat_queue = redis.call('GET', chat_of(id))
   local rank = chat_queue and redis.call('LPOS', chat_queue, id .. ' ' .. queue)
   if not rank or rank == 0 then return {0, waiting, 0} end
   return {rank, redis.call('LLEN', chat_queue) - 1, 1}
 end
+local function position_of(rank)
+  return rank < virtual and rank + 1 + waiting - virtual or rank + 1 - virtual
+end
 local reply = {}
 for i, id in ipairs(job_ids) do
   local rank = redis.call('ZRANK', queue, id)
-  reply[i] = rank and rank < waiting and {rank + 1, waiting, 0} or in_chat(id)
+  reply[i] = rank and rank < waiting and {position_of(rank), waiting, 0} or in_chat(id)
 end
 return reply
 """,

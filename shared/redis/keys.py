@@ -37,6 +37,8 @@ SAMPLE_COUNTERS = "mamba:samples:counters"
 ENDED_RUNS = "mamba:ended"
 #: List: the ids of failed runs, newest first.
 FAILED_RUNS = "mamba:failed"
+#: String: the memory of the queue's server was sufficient a moment ago.
+MEMORY_CHECKED = "mamba:memory-checked"
 #: Sorted set: the ids of runs that webhooks will report, by when their state is checked next.
 WEBHOOK_RUNS = "mamba:webhooks"
 #: Hash: the bytes that each undelivered webhook occupies, and their total.
@@ -88,6 +90,11 @@ def job_chat(run_id: str) -> str:
     return f"mamba:job:{run_id}:chat"
 
 
+def job_share(run_id: str) -> str:
+    """Hash: the owner, weight and cost of a job."""
+    return f"mamba:job:{run_id}:share"
+
+
 def stream_token(token: str, chat_id: str) -> str:
     """String: the owner of the chat that the token opens. Hashed, as the token is a secret."""
     return f"mamba:stream-token:{_digest(token, chat_id)}"
@@ -131,6 +138,26 @@ def queue(name: str) -> str:
 def queue_name(key: str) -> str:
     """The name of the queue with this key."""
     return MAIN_QUEUE if key == QUEUE else key.removeprefix(f"{QUEUE}s:")
+
+
+def due_times(queue: str) -> str:
+    """Sorted set: the jobs that wait in fair order, by when they became due."""
+    return f"{queue}:due"
+
+
+def virtual_clock(queue: str) -> str:
+    """Hash: the virtual time of a queue, and the mean duration of its jobs."""
+    return f"{queue}:clock"
+
+
+def fair_owner(queue: str, owner: str) -> str:
+    """Hash: the virtual finish time of an owner, and the mean duration of the owner's jobs."""
+    return f"{queue}:owner:{_digest(owner)}"
+
+
+def owner_jobs(fair_owner: str) -> str:
+    """Sorted set: an owner's jobs that wait in fair order, by their number."""
+    return f"{fair_owner}:jobs"
 
 
 def webhook(run_id: str) -> str:

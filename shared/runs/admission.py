@@ -105,10 +105,12 @@ class Admission:
         max_waiting: int = 1,
         idempotency: Idempotency | None = None,
         webhooks: bool = False,
+        weight: float = 1.0,
     ) -> Admitted | Occupied | NotNewest:
         """Admit a run. Extends the retention of the continued runs to that of the new run.
 
-        With `webhooks`, its end will be reported.
+        With `webhooks`, its end will be reported. While other owners wait, the owner gets a share
+        of the workers in proportion to `weight`.
 
         Raises:
             RateLimited: if the owner has started too many runs.
@@ -129,16 +131,20 @@ class Admission:
             queue=queue,
             queue_names=keys.QUEUES,
             wakeup=keys.wakeup(queue),
+            share=keys.job_share(run.id),
+            fair_owner=keys.fair_owner(queue, run.owner),
             rate=keys.rate(run.owner),
             live_runs=keys.live_runs(run.owner),
             owner_bytes=keys.owner_bytes(run.owner),
             owner_stored=keys.owner_stored(run.owner),
             webhook_runs=keys.WEBHOOK_RUNS,
+            memory_checked=keys.MEMORY_CHECKED,
             idempotency=keys.idempotency(run.owner, idempotency.key) if idempotency else None,
             run_id=run.id,
             queue_name=run.queue,
             payload=payload,
             ttl_ms=self._ttl_ms,
+            weight=weight,
             when_busy=when_busy,
             supersede_ms=int(SUPERSEDE_SECONDS * 1000),
             max_waiting=max_waiting,

@@ -31,16 +31,21 @@ class AdmissionParameters(TypedDict):
     queue: Key
     queue_names: Key
     wakeup: Key
+    share: Key
+    fair_owner: Key
     rate: Key
     live_runs: Key
     owner_bytes: Key
     owner_stored: Key
     webhook_runs: Key
+    memory_checked: Key
     idempotency: OptionalKey
     run_id: str
     queue_name: str
     payload: bytes
     ttl_ms: int
+    #: Of the owner, in the fair order of waiting jobs.
+    weight: float
     #: What to do if the chat has live runs: `reject`, `supersede` or `queue`.
     when_busy: str
     #: How long to wait for superseded runs.
@@ -146,13 +151,18 @@ local function check_owner_bytes()
   return {'bytes', '', '', math.max(0, (first or now) - now)}
 end
 
+-- INFO takes longer than the rest of a check, so its result counts for a moment, except for large
+-- payloads.
 local function memory_is_short()
   if max_memory_share == 0 then return false end
+  if #payload < 65536 and redis.call('EXISTS', memory_checked) == 1 then return false end
   local info = redis.pcall('INFO', 'memory')
   if type(info) ~= 'string' then return false end  -- not permitted on some hosted servers
   local used = tonumber(string.match(info, 'used_memory:(%d+)') or '0')
   local limit = tonumber(string.match(info, 'maxmemory:(%d+)') or '0')
-  return limit > 0 and used + #payload > limit * max_memory_share
+  if limit > 0 and used + #payload > limit * max_memory_share then return true end
+  redis.call('SET', memory_checked, '1', 'PX', 100)
+  return false
 end
 
 local function decide()
@@ -174,13 +184,12 @@ local function decide()
   refusal = check_owner_bytes()
   if refusal then return refusal end
   if max_queue_depth > 0 and redis.call('ZCOUNT', queue, '-inf', now) >= max_queue_depth then
-    return {'queue', '', '', oldest_age(queue)}
+    return {'queue', '', '', now - oldest_due(queue, now)}
   end
   if memory_is_short() then return {'memory', '', '', 0} end
 end
 
 local function admit()
-  local due = now
   record_run()
   redis.call('SET', chat, run_id, 'PX', ttl_ms)
   redis.call('ZREMRANGEBYSCORE', chat_runs, '-inf', now - 2 * ttl_ms)
@@ -188,11 +197,14 @@ local function admit()
   redis.call('ZADD', chat_runs, math.max(now, (tonumber(last) or 0) + 1), run_id)
   redis.call('PEXPIRE', chat_runs, ttl_ms)
   redis.call('SET', job, payload, 'PX', ttl_ms)
+  redis.call('HSET', share, 'owner', fair_owner, 'weight', weight)
+  redis.call('PEXPIRE', share, ttl_ms)
   if waits_for ~= '' then
-    due = now + recheck_ms
+    redis.call('ZADD', queue, now + recheck_ms, run_id)
   elseif superseded ~= '' then
-    due = now + supersede_ms
+    redis.call('ZADD', queue, now + supersede_ms, run_id)
   else
+    enter_as(fair_owner, weight, queue, run_id, now, ttl_ms)
     push_wakeup(wakeup, ttl_ms)
   end
   if waits_for == '' then redis.call('DEL', chat_queue) end
@@ -200,7 +212,6 @@ local function admit()
   redis.call('PEXPIRE', chat_queue, ttl_ms)
   redis.call('SET', chat_of(run_id), chat_queue, 'PX', ttl_ms)
   publish_change(chat_queue)
-  redis.call('ZADD', queue, due, run_id)
   redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
   redis.call('ZADD', queue_names, now, queue_name)
   redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)

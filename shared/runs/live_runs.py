@@ -6,6 +6,7 @@ The queues are the index of live runs: a run's job stays in its queue from admis
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
+from shared.queue.fair_queue import FAIR_QUEUE
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Keys, redis_script
@@ -32,7 +33,7 @@ class LiveRuns:
         self._runs = runs
 
     async def read(self, queues: Sequence[str], count: int) -> list[LiveRun]:
-        """Return at most `count` live runs of these queues, by due time.
+        """Return at most `count` live runs of these queues: waiting ones in the order of claims.
 
         Half are waiting runs and half are running or deferred, if there are enough of both.
         """
@@ -51,31 +52,39 @@ class LiveRuns:
         ]
 
 
-# Returns rows of all queues, by due time: job id, due time, worker id or '', state.
-@redis_script("""
+# Returns rows of all queues: job id, due time, worker id or '', state. Jobs that wait in fair order
+# come after those that are due by their time, and before all others.
+@redis_script(
+    FAIR_QUEUE,
+    """
 local now = now_ms()
-local function describe(id, due)
+local function describe(queue, id, score)
+  local due = tonumber(redis.call('ZSCORE', due_times_of(queue), id)) or score
   local worker = redis.call('GET', lease_prefix .. id) or ''
   local state = worker ~= '' and 'running' or due <= now and 'waiting' or 'deferred'
   return {id, string.format('%.0f', due), worker, state}
+end
+local function order_of(score)
+  return score < first_real and score or score <= now and score - now - 1 or score
 end
 local function first(from, to)
   local jobs = {}
   for _, queue in ipairs(queues) do
     local found = redis.call('ZRANGEBYSCORE', queue, from, to, 'WITHSCORES', 'LIMIT', 0, count)
-    for i = 1, #found, 2 do jobs[#jobs + 1] = {found[i], tonumber(found[i + 1])} end
+    for i = 1, #found, 2 do jobs[#jobs + 1] = {queue, found[i], tonumber(found[i + 1])} end
   end
-  table.sort(jobs, function(a, b) return a[2] < b[2] end)
+  table.sort(jobs, function(a, b) return order_of(a[3]) < order_of(b[3]) end)
   return jobs
 end
 local waiting, later = first('-inf', now), first('(' .. string.format('%.0f', now), '+inf')
 local waiting_count = math.min(#waiting, math.max(math.floor(count / 2), count - #later))
 local rows = {}
 local function add(jobs, limit)
-  for i = 1, math.min(#jobs, limit) do rows[#rows + 1] = describe(jobs[i][1], jobs[i][2]) end
+  for i = 1, math.min(#jobs, limit) do rows[#rows + 1] = describe(unpack(jobs[i])) end
 end
 add(waiting, waiting_count)
 add(later, count - waiting_count)
 return rows
-""")
+""",
+)
 def _find(*, queues: Keys, count: int, lease_prefix: str) -> list[list[bytes]]: ...

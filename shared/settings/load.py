@@ -23,6 +23,7 @@ from shared.settings.sections.models import (
     ProviderSettings,
 )
 from shared.settings.sections.monitoring import HealthSettings, LoggingSettings, MetricsSettings
+from shared.settings.sections.queue import QueueSettings
 from shared.settings.sections.redis import RedisSettings
 from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
@@ -54,6 +55,7 @@ class Settings(Section):
     chat: ChatSettings = ChatSettings()
     run: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
+    queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     title: TitleSettings = TitleSettings()

@@ -9,7 +9,12 @@ from shared.redis import keys
 from tests.support.isolation import ROOT
 
 #: Arguments of the functions in `shared.redis.keys`. All others are ids.
-ARGUMENTS = {"name": "<name>", "queue": keys.queue("<name>")}
+_QUEUE = keys.queue("<name>")
+ARGUMENTS = {
+    "name": "<name>",
+    "queue": _QUEUE,
+    "fair_owner": keys.fair_owner(_QUEUE, "<id>"),
+}
 #: Functions that return no key.
 OTHERS = (keys.queue_name, keys.worker_commands)
 

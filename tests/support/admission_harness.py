@@ -89,9 +89,13 @@ class AdmissionHarness:
         return await self.redis.execute_command("ZRANGE", keys.live_runs(OWNER), 0, -1)
 
     async def dump(self) -> dict[bytes, object]:
-        """Return the content of all keys of the queue's server and of all runs."""
+        """Return the content of all keys of the queue's server and of all runs.
+
+        The result of the last memory check, which soon expires, is left out.
+        """
         names: list[bytes] = await self.redis.execute_command("KEYS", "*")
-        found = {name: await self._content(self.redis, name) for name in names}
+        stored = {*names} - {keys.MEMORY_CHECKED.encode()}
+        found = {name: await self._content(self.redis, name) for name in stored}
         runs = [*await self._run_keys()] if self.split else []
         return found | {name: await self._content(self.logs, name) for name in runs}
 

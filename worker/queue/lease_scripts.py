@@ -6,6 +6,7 @@ from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
 
 # Claims one due job of each queue in turn, and returns them as pairs of queue and job id.
+# `next_due` chooses the job of a queue.
 # `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
 # A claim takes at most what the worker lacks to its even share of all jobs, or one job: a worker
 # that responds quickly would take a whole burst. A queue with due jobs left keeps a wakeup token.
@@ -14,30 +15,34 @@ from shared.redis.scripts import Arguments, Key, Keys, redis_script
     CHAT_QUEUE,
     """
 local now = now_ms()
-local queues, wakeups, due, claimed, jobs = {}, {}, {}, {}, 0
+local queues, wakeups, claimed, jobs = {}, {}, {}, 0
 for i = 1, #queue_pairs, 2 do
   queues[#queues + 1], wakeups[#wakeups + 1] = queue_pairs[i], queue_pairs[i + 1]
   jobs = jobs + redis.call('ZCARD', queue_pairs[i])
 end
 local share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
 count = math.min(count, math.max(1, share - running))
-for q, queue in ipairs(queues) do
-  due[q] = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, count)
+local function claim_next(queue)
+  local id, score = next_due(queue, now)
+  if not id then return end
+  if not may_start(id, queue) then
+    redis.call('ZADD', queue, now + recheck_ms, id)
+    leave(queue, id)
+    return
+  end
+  redis.call('ZADD', queue, now + lease_ms, id)
+  redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
+  take(queue, id, score, now)
+  claimed[#claimed + 1] = {queue, id}
 end
-for row = 1, count do
-  for q, queue in ipairs(queues) do
-    local id = due[q][row]
-    if id and #claimed < count and not may_start(id, queue) then
-      redis.call('ZADD', queue, now + recheck_ms, id)
-    elseif id and #claimed < count then
-      redis.call('ZADD', queue, now + lease_ms, id)
-      redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
-      claimed[#claimed + 1] = {queue, id}
-    end
+for _, queue in ipairs(queues) do repair(queue) end
+for _ = 1, count do
+  for _, queue in ipairs(queues) do
+    if #claimed < count then claim_next(queue) end
   end
 end
 for q, wakeup in ipairs(wakeups) do
-  if #redis.call('ZRANGEBYSCORE', queues[q], '-inf', now, 'LIMIT', 0, 1) == 0 then
+  if not next_due(queues[q], now) then
     redis.call('DEL', wakeup)
   elseif redis.call('EXISTS', wakeup) == 0 then
     push_wakeup(wakeup)
@@ -95,9 +100,11 @@ if holder and holder ~= worker_id then return end
 redis.call('DEL', lease)
 if outcome == 'done' then
   redis.call('ZREM', queue, job_id)
+  settle(queue, job_id, now_ms())
   redis.call('DEL', job, tries)
   leave_chat(job_id)
 elseif redis.call('ZSCORE', queue, job_id) then
+  pause(job_id, now_ms())
   redis.call('ZADD', queue, now_ms(), job_id)
   push_wakeup(wakeup)
 end

@@ -58,6 +58,9 @@ class ApiKeySettings(Section):
     )
     tenant: str | None = Field(default=None, min_length=1, description="Organization of the owner")
     scopes: tuple[str, ...] = Field(default=(), description="Scopes that the key grants")
+    plan: str | None = Field(
+        default=None, min_length=1, description="Plan that selects the weight in `queue.weights`"
+    )
     expires_at: Annotated[datetime, AfterValidator(_in_utc)] | None = Field(
         default=None, description="Time from which the key is rejected; UTC if it has no time zone"
     )
@@ -129,6 +132,12 @@ class JwtSettings(Section):
     )
     scope_claim: str | tuple[str, ...] = Field(
         default="scope", description="Claim or claims that list the scopes"
+    )
+
+    plan_claim: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Claim that names the plan, which selects the weight in `queue.weights`",
     )
 
     @property

@@ -26,6 +26,7 @@ AUTHENTICATOR = ApiKeyAuthenticator(
             owner="ann",
             tenant="acme",
             scopes=("operator",),
+            plan="premium",
             expires_at=datetime.now(UTC) + timedelta(hours=1),
         ),
     ]
@@ -45,11 +46,12 @@ async def test_key_is_accepted_in_either_header(scope: Json) -> None:
     assert (await AUTHENTICATOR.identify(scope)).owner == owner_id("api_key", "plain")
 
 
-async def test_hashed_key_has_its_owner_tenant_and_scopes() -> None:
+async def test_hashed_key_has_owner_tenant_scopes_and_plan() -> None:
     principal = await AUTHENTICATOR.identify(request_scope(x_api_key=HASHED))
 
     assert principal.owner == owner_id("api_key", "ann", "acme")
     assert principal.scopes == {"operator"}
+    assert principal.plan == "premium"
 
 
 async def test_expired_key_is_rejected_with_its_name() -> None:

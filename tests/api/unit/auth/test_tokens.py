@@ -115,6 +115,16 @@ async def test_scopes_can_be_a_string_or_a_list(claim: object, scopes: set[str])
     assert principal.scopes == scopes
 
 
+@pytest.mark.parametrize(
+    ("settings", "plan"),
+    [({}, None), ({"plan_claim": "app.plan"}, "premium"), ({"plan_claim": "groups"}, None)],
+)
+async def test_plan_claim_names_the_plan(settings: Json, plan: str | None) -> None:
+    token = RSA.token(valid_claims(app={"plan": "premium"}, groups=["premium"]))
+
+    assert (await identify(public_key_verifier(**settings), token)).plan == plan
+
+
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
 def test_owner_ids_are_unambiguous(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert (owner_id("jwt", *one) == owner_id("jwt", *other)) == (one == other)

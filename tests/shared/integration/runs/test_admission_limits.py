@@ -10,7 +10,7 @@ import pytest
 from shared.errors import QueueFull, RateLimited, StorageFull, TooManyRequests, TooManyRuns
 from shared.rate_limit_status import RateLimitStatus
 from shared.redis import keys
-from shared.redis.client import Redis
+from shared.redis.client import Redis, redis_time_ms
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted
 from shared.runs.run import Run
@@ -174,8 +174,7 @@ async def test_full_queue_retry_after_is_the_age_of_the_oldest_job(
     harness: AdmissionHarness,
 ) -> None:
     await harness.admit("run-1")
-    score = float(await harness.redis.execute_command("ZSCORE", keys.QUEUE, "run-1"))
-    await harness.redis.execute_command("ZADD", keys.QUEUE, score - 15_000, "run-1")
+    await harness.redis.execute_command("ZINCRBY", keys.due_times(keys.QUEUE), -15_000, "run-1")
 
     with pytest.raises(QueueFull) as error:
         await harness.admit("run-2", queue_depth=1)
@@ -185,7 +184,8 @@ async def test_full_queue_retry_after_is_the_age_of_the_oldest_job(
 
 async def test_leased_runs_do_not_count_as_queue_depth(harness: AdmissionHarness) -> None:
     await harness.admit("run-1", queue_depth=1)
-    await harness.redis.execute_command("ZINCRBY", keys.QUEUE, 30_000, "run-1")
+    leased_until = await redis_time_ms(harness.redis) + 30_000
+    await harness.redis.execute_command("ZADD", keys.QUEUE, leased_until, "run-1")
 
     assert await harness.admit("run-2", queue_depth=1) == admitted("run-2")
 
@@ -229,6 +229,7 @@ async def test_concurrent_admissions_never_exceed_a_limit(
 async def maxmemory(harness: AdmissionHarness, used_share: float) -> AsyncGenerator[None]:
     """Set the memory limit of the servers of runs and queue so that this share of it is used."""
     servers = {id(redis): redis for redis in (harness.redis, harness.logs)}.values()
+    await harness.redis.execute_command("DEL", keys.MEMORY_CHECKED)
     for redis in servers:
         await set_limit(redis, used_share)
     try:

@@ -16,7 +16,9 @@ from tests.support.fakes.runs import job_of, new_run
 from tests.support.wait import until
 
 #: Keys of the queue, not of a run.
-_OTHER = {keys.QUEUES.encode(), keys.wakeup(keys.QUEUE).encode()}
+_OTHER = {
+    name.encode() for name in (keys.QUEUES, keys.wakeup(keys.QUEUE), keys.virtual_clock(keys.QUEUE))
+}
 
 
 async def end(redis: Redis, run_id: str, *, retention: float) -> None:

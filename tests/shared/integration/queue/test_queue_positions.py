@@ -4,7 +4,7 @@ from tests.support.fakes.jobs import put_job
 
 
 async def test_positions_follow_due_times_of_waiting_jobs(redis: Redis) -> None:
-    for name, due in {"second": -10, "first": -20, "leased": 3000, "later": 60_000}.items():
+    for name, due in {"second": -10_000, "first": -60_000, "leased": 3000, "later": 60_000}.items():
         await put_job(redis, name, due=due)
 
     positions = await QueuePositions(redis).read(["first", "second", "leased", "later", "gone"])

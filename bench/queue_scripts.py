@@ -1,0 +1,127 @@
+"""Measures how long Redis takes for one enqueue, claim, and release while many owners wait.
+
+Enqueue is the whole admission script. The times are those of the server (`INFO commandstats`), so
+the network and this process do not count.
+"""
+
+import argparse
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+
+from shared.chat.messages import Message, TextPart
+from shared.queue.job import RunChat
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.runs.admission import Admission
+from shared.runs.run import Run, new_run_id
+from shared.settings import LimitSettings
+from tests.support.processes import Valkey, start_all, stop_all
+from worker.queue import lease_scripts
+
+_TTL = 600.0
+_WORKER = "bench"
+#: How many runs a worker claims at most, and how many calls are measured together.
+_MAX_CLAIM = 8
+_BATCH_CALLS = 20
+
+
+async def main(waiting: int, calls: int) -> None:
+    valkey = Valkey()
+    await start_all(valkey)
+    redis = valkey.client()
+    try:
+        admission = Admission(redis, live_ttl=_TTL)
+        for number in range(waiting):
+            await _admit(admission, f"owner-{number}")
+        print(f"{waiting:,} waiting runs of {waiting:,} owners; microseconds in Redis per run")
+        numbers = itertools.count(waiting)
+        await _report(redis, "enqueue", calls, lambda: _admit(admission, f"owner-{next(numbers)}"))
+        claimed: list[list[bytes]] = []
+        await _report(redis, "claim of 1 run", calls, lambda: _claim(redis, 1, claimed))
+        await _report(redis, "release", calls, lambda: _release(redis, claimed.pop()[1].decode()))
+        await _report(redis, "claim of 8 runs", calls, lambda: _claim(redis, _MAX_CLAIM, claimed))
+    finally:
+        await redis.aclose()
+        await stop_all(valkey)
+
+
+async def _report(redis: Redis, title: str, calls: int, call: Callable[[], Awaitable[int]]) -> None:
+    """Print the time of a script per run, of the fastest batch: other processes disturb the rest.
+
+    The first call loads the script and does not count.
+    """
+    await call()
+    means: list[float] = []
+    for _ in range(calls // _BATCH_CALLS):
+        await redis.execute_command("CONFIG", "RESETSTAT")
+        runs = sum(await asyncio.gather(*(call() for _ in range(_BATCH_CALLS))))
+        info: dict[str, dict[str, int]] = await redis.execute_command("INFO", "commandstats")
+        means.append(info["cmdstat_evalsha"]["usec"] / runs)
+    print(f"{title:18} {min(means):6.1f}", flush=True)
+
+
+async def _admit(admission: Admission, owner: str) -> int:
+    run_id = new_run_id()
+    run = Run(
+        id=run_id,
+        chat_id=run_id,
+        owner=owner,
+        message_id="m",
+        agent="chat",
+        model="m",
+        request_id="bench",
+    )
+    job = RunChat(
+        run_id=run_id,
+        chat_id=run_id,
+        message_id="m",
+        request_id="bench",
+        agent="chat",
+        model="m",
+        messages=(Message(role="user", parts=(TextPart(text="Hello"),)),),
+    )
+    await admission.admit(run, job, LimitSettings(queue_depth=0))
+    return 1
+
+
+async def _claim(redis: Redis, count: int, claimed: list[list[bytes]]) -> int:
+    found = await lease_scripts.claim(
+        redis,
+        workers=keys.WORKERS,
+        queue_pairs=[keys.QUEUE, keys.wakeup(keys.QUEUE)],
+        lease_ms=600_000,
+        count=count,
+        running=0,
+        lease_prefix=keys.lease(""),
+        worker_id=_WORKER,
+    )
+    claimed += found
+    return len(found)
+
+
+async def _release(redis: Redis, job_id: str) -> int:
+    await lease_scripts.release(
+        redis,
+        queue=keys.QUEUE,
+        wakeup=keys.wakeup(keys.QUEUE),
+        lease=keys.lease(job_id),
+        job=keys.job(job_id),
+        tries=keys.tries(job_id),
+        job_id=job_id,
+        worker_id=_WORKER,
+        outcome="done",
+    )
+    return 1
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m bench.queue_scripts", description=__doc__)
+    parser.add_argument("--waiting", type=int, default=10_000, metavar="N")
+    parser.add_argument("--calls", type=int, default=1_000, metavar="N")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments = _parse_arguments()
+    asyncio.run(main(arguments.waiting, arguments.calls))

@@ -1,0 +1,175 @@
+"""Fair order of waiting jobs between owners: start-time fair queuing.
+
+The score of a job in its queue orders the claims:
+
+- From `FIRST_REAL` on, a time in Unix milliseconds: an expired lease, a job that was handed over,
+  or one that is not due yet. Jobs that are due by their time are claimed first.
+- Below `PARKED`, the virtual start time of an owner's first waiting job.
+- In between, the estimated start of the owner's other jobs, which are not ahead of any first job.
+
+Virtual time is in seconds of service. A claim moves it to the start of the claimed job. A job
+starts at the virtual time, or at its owner's finish time if that is later. Its claim adds the
+estimated duration divided by the owner's weight to the finish time. When the job is removed, the
+finish time and the start of the owner's first waiting job are corrected by the real duration.
+
+A job without an owner, such as one from an older version, waits by its real time.
+"""
+
+from shared.redis import keys
+
+#: Scores from here on are times. All of them are later: this is September 2001.
+FIRST_REAL = 10**12
+#: Scores of the jobs that wait behind the first one of their owner begin here.
+PARKED = 25 * 10**10
+
+#: Lua functions. `enter` and `enter_as` let a job wait in fair order. `leave` removes it from that
+#: order, and `take` does so for a claim. `pause` stops the count of its seconds of service, and
+#: `settle` corrects the owner's finish time when the job is removed. `next_due` returns the job
+#: that is claimed next, and its score. `repair` corrects what processes of an older version leave
+#: behind. `oldest_due` returns since when the oldest waiting job waits.
+FAIR_QUEUE = f"""
+local first_real, parked = {FIRST_REAL}, {PARKED}
+local fair_ttl_ms = 3600000
+local max_debt = 3600   -- seconds of service by which an owner can be behind all others
+local tick = 1 / 16384  -- keeps jobs with equal starts in the order of their arrival
+local function fair_of(id) return string.format('{keys.job_share("%s")}', id) end
+local function due_times_of(queue) return string.format('{keys.due_times("%s")}', queue) end
+local function clock_of(queue) return string.format('{keys.virtual_clock("%s")}', queue) end
+local function jobs_of(owner) return string.format('{keys.owner_jobs("%s")}', owner) end
+local function number_in(key, field) return tonumber(redis.call('HGET', key, field)) end
+local function score_of(queue, id) return tonumber(redis.call('ZSCORE', queue, id)) end
+local function virtual_now(queue) return number_in(clock_of(queue), 'now') or 0 end
+local function write(key, ...)
+  redis.call('HSET', key, ...)
+  redis.call('PEXPIRE', key, fair_ttl_ms)
+end
+local function estimate(queue, owner)
+  return number_in(owner, 'cost') or number_in(clock_of(queue), 'cost') or 1
+end
+local function start_of(queue, owner)
+  local now = virtual_now(queue)
+  local finish = number_in(owner, 'finish') or 0
+  return math.max(now, math.min(finish, now + max_debt)), now
+end
+local function place(queue, owner, id)
+  local start, now = start_of(queue, owner)
+  redis.call('ZADD', queue, start, id)
+  if start == now then write(clock_of(queue), 'now', now + tick) end
+end
+local function place_first(queue, owner)
+  while true do
+    local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
+    if not id then return end
+    local score = score_of(queue, id)
+    if score and score < first_real then
+      if score >= parked then place(queue, owner, id) end
+      return
+    end
+    redis.call('ZREM', jobs_of(owner), id)
+  end
+end
+local function enter_as(owner, weight, queue, id, now, ttl_ms)
+  local jobs, due_times = jobs_of(owner), due_times_of(queue)
+  local last = redis.call('ZRANGE', jobs, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', jobs, (tonumber(last[2]) or 0) + 1, id)
+  redis.call('PEXPIRE', jobs, ttl_ms)
+  redis.call('ZADD', due_times, now, id)
+  redis.call('PEXPIRE', due_times, ttl_ms)
+  if not last[1] then return place(queue, owner, id) end
+  local ahead = score_of(queue, last[1]) or 0
+  if ahead < parked then ahead = ahead + parked end
+  local start = ahead + estimate(queue, owner) / weight
+  redis.call('ZADD', queue, math.min(start, first_real - 1), id)
+  place_first(queue, owner)
+end
+local function enter(queue, id, now)
+  local owner, weight = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight'))
+  if not owner then
+    redis.call('ZADD', queue, now, id)
+  else
+    enter_as(owner, weight, queue, id, now, math.max(60000, redis.call('PTTL', queue)))
+  end
+end
+local function leave(queue, id, owner)
+  redis.call('ZREM', due_times_of(queue), id)
+  owner = owner or redis.call('HGET', fair_of(id), 'owner')
+  if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then place_first(queue, owner) end
+end
+local function take(queue, id, score, now)
+  local owner, weight, cost = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight', 'cost'))
+  if owner and not cost then
+    cost = estimate(queue, owner)
+    local start = score < parked and score or start_of(queue, owner)
+    write(owner, 'finish', start + cost / weight)
+    -- Virtual time advances with each claim, so that no owner waits forever for new ones.
+    local advance = cost / weight / redis.call('ZCARD', queue)
+    write(clock_of(queue), 'now', math.max(virtual_now(queue), start) + advance)
+    redis.call('HSET', fair_of(id), 'cost', cost)
+  end
+  if owner then redis.call('HSETNX', fair_of(id), 'started', now) end
+  leave(queue, id, owner)
+end
+local function used_of(id, now)
+  local used, started = unpack(redis.call('HMGET', fair_of(id), 'used', 'started'))
+  local seconds = started and math.max(0, now - started) / 1000 or 0
+  return (tonumber(used) or 0) + seconds
+end
+local function pause(id, now)
+  if redis.call('HEXISTS', fair_of(id), 'started') == 0 then return end
+  redis.call('HSET', fair_of(id), 'used', used_of(id, now))
+  redis.call('HDEL', fair_of(id), 'started')
+end
+local function correct(queue, owner, seconds)
+  local now = virtual_now(queue)
+  local finish = math.min((number_in(owner, 'finish') or now) + seconds, now + max_debt)
+  write(owner, 'finish', finish)
+  local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
+  local score = id and score_of(queue, id)
+  if not score or score >= parked then return end
+  local start = math.max(score, finish)
+  if seconds < 0 then start = math.min(score, math.max(now, finish)) end
+  redis.call('ZADD', queue, start, id)
+end
+local function learn(key, used)
+  local cost = number_in(key, 'cost') or used
+  write(key, 'cost', math.max(0.01, cost + (used - cost) / 5))
+end
+local function settle(queue, id, now)
+  local owner, weight, cost = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight', 'cost'))
+  leave(queue, id, owner)
+  if owner and cost then
+    local used = used_of(id, now)
+    learn(owner, used)
+    learn(clock_of(queue), used)
+    correct(queue, owner, (used - cost) / weight)
+  end
+  redis.call('DEL', fair_of(id))
+end
+local function next_due(queue, now)
+  local found = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
+  if not found[1] then found = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES') end
+  local score = tonumber(found[2])
+  if score and score <= now then return found[1], score end
+end
+local function repair(queue)
+  local id = redis.call('ZRANGE', due_times_of(queue), 0, 0)[1]
+  local score = id and score_of(queue, id)
+  if id and not (score and score < first_real) then
+    redis.call('ZREM', due_times_of(queue), id)
+  elseif id and score >= parked then
+    local owner = redis.call('HGET', fair_of(id), 'owner')
+    if owner then place_first(queue, owner) end
+  end
+end
+local function oldest_due(queue, now)
+  local recovered = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
+  local oldest = tonumber(recovered[2]) or now
+  local rows = redis.call('ZRANGE', due_times_of(queue), 0, 99, 'WITHSCORES')
+  for i = 1, #rows, 2 do
+    local score = score_of(queue, rows[i])
+    if score and score < first_real then return math.min(oldest, tonumber(rows[i + 1])) end
+    redis.call('ZREM', due_times_of(queue), rows[i])
+  end
+  return oldest
+end
+"""

@@ -1,0 +1,125 @@
+"""Owners share the workers, whatever the number and length of their runs."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from shared.redis import keys
+from shared.runs.run import Run
+from shared.runs.store import RunStore
+from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
+from tests.support.system.queue_simulation import jains_index
+from tests.support.upstream.client import Upstream
+from tests.support.wait import until
+
+#: Seconds of slack in addition to 500 ms: other processes use this machine too.
+_SLACK = 1.0
+_OTHERS = [f"other-{number}" for number in range(20)]
+_OWNERS = ["many", "few", *_OTHERS]
+
+
+def _key(owner: str) -> str:
+    return f"key-of-{owner}-0123456789"
+
+
+class SeveralOwners:
+    """An API with several owners, and two workers with four slots in all."""
+
+    def __init__(self, client: httpx.AsyncClient, valkey: Valkey) -> None:
+        self._client = client
+        self._valkey = valkey
+
+    async def ask(self, owner: str, model: str) -> str:
+        """Start a run, disconnect, and return its id."""
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "parts": [{"type": "text", "text": "Go"}]}],
+        }
+        headers = {"x-api-key": _key(owner)}
+        async with self._client.stream("POST", "/chat", json=body, headers=headers) as response:
+            assert response.status_code == 200
+            return response.headers["x-run-id"]
+
+    async def ask_many(self, owner: str, model: str, count: int) -> list[str]:
+        return await asyncio.gather(*(self.ask(owner, model) for _ in range(count)))
+
+    async def ended_runs(self, run_ids: Sequence[str], *, seconds: float = 120) -> list[Run]:
+        """Wait until all jobs are done, and return the runs."""
+        redis = self._valkey.client()
+
+        async def no_job_is_left() -> bool:
+            return not await redis.execute_command("ZCARD", keys.QUEUE)
+
+        try:
+            await until(no_job_is_left, seconds=seconds)
+            found = await RunStore(redis, live_ttl=600).get_many(run_ids)
+        finally:
+            await redis.aclose()
+        return [found[run_id] for run_id in run_ids]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def deployment(upstream: Upstream) -> AsyncGenerator[SeveralOwners]:
+    await upstream.script("brief", [[{"sleep": 0.2}, {"text": ["Hello"]}]])
+    await upstream.script("longer", [[{"sleep": 1.0}, {"text": ["Hello"]}]])
+    entries = [{"name": owner, "key": _key(owner)} for owner in _OWNERS]
+    env = {"MAMBA_AUTH__MODE": "api_key", "MAMBA_AUTH__API_KEYS": json.dumps(entries)}
+    async with AsyncExitStack() as stack:
+        valkey = Valkey()
+        stack.push_async_callback(stop_all, valkey)
+        await start_all(valkey)
+        api = Api(valkey.url, env)
+        slots = {"MAMBA_WORKER__CONCURRENCY": "2"}
+        workers = [Worker(valkey.url, upstream.base_url, slots) for _ in range(2)]
+        stack.push_async_callback(stop_all, api, *workers)
+        await start_all(api, *workers)
+        limits = httpx.Limits(max_connections=50)
+        client = httpx.AsyncClient(base_url=api.url, timeout=60, limits=limits)
+        await stack.enter_async_context(client)
+        yield SeveralOwners(client, valkey)
+
+
+def _milliseconds(run: Run) -> int:
+    assert run.started_at is not None
+    assert run.ended_at is not None
+    return run.ended_at - run.started_at
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_single_runs_do_not_wait_behind_300_of_one_owner(deployment: SeveralOwners) -> None:
+    many = await deployment.ask_many("many", "brief", 300)
+    single = [await deployment.ask(owner, "brief") for owner in _OTHERS]
+
+    runs = await deployment.ended_runs([*many, *single])
+
+    longest = max(map(_milliseconds, runs)) / 1000
+    waits = [(run.started_at or 0) - run.admitted_at for run in runs if run.id in single]
+    assert max(waits) / 1000 <= longest + 0.5 + _SLACK
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_owners_with_long_and_short_runs_get_equal_work(deployment: SeveralOwners) -> None:
+    many, few = await asyncio.gather(
+        deployment.ask_many("many", "brief", 150), deployment.ask_many("few", "longer", 30)
+    )
+
+    runs = await deployment.ended_runs([*many, *few])
+
+    by_owner = {"many": runs[:150], "few": runs[150:]}
+    begin = max(run.admitted_at for run in runs)
+    end = min(max(run.started_at or 0 for run in owned) for owned in by_owner.values())
+    work = {
+        owner: float(sum(_overlap(run, begin, end) for run in owned))
+        for owner, owned in by_owner.items()
+    }
+    assert jains_index(work) >= 0.95, work
+
+
+def _overlap(run: Run, begin: int, end: int) -> int:
+    """Return the milliseconds of service of a run between two times."""
+    return max(0, min(run.ended_at or 0, end) - max(run.started_at or 0, begin))

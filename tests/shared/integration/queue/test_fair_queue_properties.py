@@ -1,0 +1,108 @@
+"""Properties of the fair order, on the real scripts: any owners, weights, durations and slots."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.redis import keys
+from shared.redis.client import Redis
+from tests.support.system.queue_simulation import QueueSimulation
+
+#: Each example is a simulation of hundreds of script calls.
+simulated = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slots = st.integers(1, 8)
+durations = st.floats(0.05, 60)
+weights = st.sampled_from([0.5, 1.0, 2.0, 4.0])
+
+
+async def _simulation(redis: Redis, count: int) -> QueueSimulation:
+    await redis.execute_command("FLUSHALL")
+    return QueueSimulation(redis, slots=count)
+
+
+@simulated
+@given(slots, st.lists(st.tuples(st.sampled_from("abc"), durations, st.booleans()), max_size=60))
+async def test_no_slot_is_free_while_a_job_waits(
+    redis: Redis, count: int, arrivals: list[tuple[str, float, bool]]
+) -> None:
+    simulation = await _simulation(redis, count)
+    for owner, seconds, ends in arrivals:
+        await simulation.add(owner, seconds)
+        if ends:
+            await simulation.end_next()
+        await simulation.claim()
+        assert simulation.busy == count or await simulation.waiting() == 0
+
+    await simulation.run_to_the_end()
+
+    assert len(simulation.claimed) == len(arrivals)
+    assert not await redis.execute_command("EXISTS", keys.QUEUE, keys.due_times(keys.QUEUE))
+
+
+@simulated
+@given(slots, st.dictionaries(st.sampled_from("abcd"), st.tuples(durations, weights), min_size=2))
+async def test_backlogged_owners_get_work_in_proportion_to_weight(
+    redis: Redis, count: int, owners: dict[str, tuple[float, float]]
+) -> None:
+    simulation = await _simulation(redis, count)
+    longest = max(seconds for seconds, _ in owners.values())
+    added = {
+        owner: min(80, int(12 * count * longest / seconds) + 1)
+        for owner, (seconds, _) in owners.items()
+    }
+    for owner, (seconds, weight) in owners.items():
+        for _ in range(added[owner]):
+            await simulation.add(owner, seconds, weight=weight)
+
+    await simulation.claim()
+    while all(simulation.claims_of(owner) < jobs for owner, jobs in added.items()):
+        await simulation.end_next()
+        await simulation.claim()
+
+    shares = [simulation.work[owner] / weight for owner, (_, weight) in owners.items()]
+    lightest = min(weight for _, weight in owners.values())
+    assert max(shares) - min(shares) <= 2 * (count + 1) * longest / lightest
+
+
+@simulated
+@given(slots, st.lists(st.tuples(st.sampled_from("ab"), durations), max_size=60))
+async def test_jobs_of_one_owner_start_in_order_of_arrival(
+    redis: Redis, count: int, arrivals: list[tuple[str, float]]
+) -> None:
+    simulation = await _simulation(redis, count)
+    for owner, seconds in arrivals:
+        await simulation.add(owner, seconds)
+        await simulation.end_next()
+
+    await simulation.run_to_the_end()
+
+    for owner in "ab":
+        started = [name for name in simulation.claimed if simulation.owner_of(name) == owner]
+        assert started == sorted(started, key=lambda name: int(name.split("-")[1]))
+
+
+@simulated
+@given(slots, st.lists(st.sampled_from(["add", "old add", "claim", "old claim", "end", "old end"])))
+async def test_no_job_is_lost_beside_processes_of_older_versions(
+    redis: Redis, count: int, steps: list[str]
+) -> None:
+    simulation = await _simulation(redis, count)
+    for number, step in enumerate(steps):
+        owner = "abc"[number % 3]
+        match step:
+            case "add":
+                await simulation.add(owner, 1)
+            case "old add":
+                await simulation.add_as_older_version(owner, 1)
+            case "claim":
+                await simulation.claim()
+            case "old claim":
+                await simulation.claim_as_older_version()
+            case "end":
+                await simulation.end_next()
+            case _:
+                await simulation.end_next_as_older_version()
+
+    await simulation.run_to_the_end()
+
+    assert sorted(simulation.claimed) == sorted(simulation.added_at)
+    assert await simulation.waiting() == 0

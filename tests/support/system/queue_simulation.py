@@ -1,0 +1,167 @@
+"""A discrete-event simulation of workers on the real scripts of the queue.
+
+Time does not pass: a job that ends gets a start in the past, by its duration.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Mapping
+
+from shared.queue.job_queue import JobQueue
+from shared.redis import keys
+from shared.redis.client import Redis, redis_time_ms
+from shared.runs.admission import Admission
+from shared.settings import LimitSettings
+from tests.support.fakes.runs import job_of, new_run
+from worker.queue import lease_scripts
+
+_LEASE_MS = 600_000
+_QUEUE = keys.QUEUE
+
+
+class QueueSimulation:
+    """A queue, and workers with a number of slots."""
+
+    def __init__(self, redis: Redis, *, slots: int) -> None:
+        self.redis = redis
+        self.slots = slots
+        #: Seconds since the beginning.
+        self.now = 0.0
+        #: The jobs in the order of their claims, and the seconds of service of each owner.
+        self.claimed: list[str] = []
+        self.work: dict[str, float] = defaultdict(float)
+        #: When each job was added and claimed.
+        self.added_at: dict[str, float] = {}
+        self.claimed_at: dict[str, float] = {}
+        self._jobs: dict[str, tuple[str, float]] = {}
+        self._running: list[tuple[float, str]] = []
+        self._admission = Admission(redis, live_ttl=600)
+        self._queue = JobQueue(redis)
+
+    async def add(
+        self, owner: str, seconds: float, *, weight: float = 1.0, chat: str | None = None
+    ) -> str:
+        """Add a job that takes this long, and return its id."""
+        name = f"{owner}-{len(self._jobs)}"
+        run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
+        await self._admission.admit(
+            run,
+            job_of(run),
+            LimitSettings(queue_depth=0),
+            weight=weight,
+            when_busy="queue",
+            max_waiting=100,
+        )
+        self._jobs[name] = owner, seconds
+        self.added_at[name] = self.now
+        return name
+
+    async def add_as_older_version(self, owner: str, seconds: float) -> str:
+        """Add a job as a process of an older version does: due now, without an owner."""
+        name = await self.add(owner, seconds)
+        await self._queue.remove(name)
+        now = await redis_time_ms(self.redis)
+        await self.redis.execute_command("ZADD", _QUEUE, now - 1, name)
+        await self.redis.execute_command("PEXPIRE", _QUEUE, _LEASE_MS)
+        return name
+
+    async def claim(self) -> int:
+        """Fill the free slots, and return how many jobs were claimed."""
+        free = self.slots - len(self._running)
+        found = await lease_scripts.claim(
+            self.redis,
+            workers=keys.WORKERS,
+            queue_pairs=[_QUEUE, keys.wakeup(_QUEUE)],
+            lease_ms=_LEASE_MS,
+            count=free,
+            running=0,
+            lease_prefix=keys.lease(""),
+            worker_id="worker",
+        )
+        for _, job_id in found:
+            self._start(job_id.decode())
+        return len(found)
+
+    async def claim_as_older_version(self) -> None:
+        """Claim a job as a worker of an older version does: the one with the lowest score."""
+        if len(self._running) == self.slots:
+            return
+        now = await redis_time_ms(self.redis)
+        found: list[bytes] = await self.redis.execute_command(
+            "ZRANGEBYSCORE", _QUEUE, "-inf", now, "LIMIT", 0, 1
+        )
+        for name in map(bytes.decode, found):
+            await self.redis.execute_command("ZADD", _QUEUE, now + _LEASE_MS, name)
+            lease = ("SET", keys.lease(name), "worker", "PX", _LEASE_MS)
+            await self.redis.execute_command(*lease)
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        self.claimed.append(name)
+        self.claimed_at[name] = self.now
+        _, seconds = self._jobs[name]
+        heapq.heappush(self._running, (self.now + seconds, name))
+
+    async def end_next(self) -> str | None:
+        """Let the job end that ends first, and return its owner."""
+        if not self._running:
+            return None
+        self.now, name = heapq.heappop(self._running)
+        owner, seconds = self._jobs[name]
+        self.work[owner] += seconds
+        share = keys.job_share(name)
+        if await self.redis.execute_command("HEXISTS", share, "started"):
+            await self.redis.execute_command("HINCRBY", share, "started", -int(seconds * 1000))
+        await lease_scripts.release(
+            self.redis,
+            queue=_QUEUE,
+            wakeup=keys.wakeup(_QUEUE),
+            lease=keys.lease(name),
+            job=keys.job(name),
+            tries=keys.tries(name),
+            job_id=name,
+            worker_id="worker",
+            outcome="done",
+        )
+        return owner
+
+    async def end_next_as_older_version(self) -> None:
+        """Let the next job end as a worker of an older version does: only remove it."""
+        if self._running:
+            self.now, name = heapq.heappop(self._running)
+            await self.redis.execute_command("ZREM", _QUEUE, name)
+            await self.redis.execute_command("DEL", keys.job(name), keys.lease(name))
+
+    async def run_until(self, seconds: float) -> None:
+        """Claim and end jobs until this time, or until none is left."""
+        await self.claim()
+        while self._running and self._running[0][0] <= seconds:
+            await self.end_next()
+            await self.claim()
+
+    async def run_to_the_end(self) -> None:
+        await self.run_until(float("inf"))
+
+    async def waiting(self) -> int:
+        now = await redis_time_ms(self.redis)
+        return await self.redis.execute_command("ZCOUNT", _QUEUE, "-inf", now)
+
+    @property
+    def busy(self) -> int:
+        """The number of slots that have a job."""
+        return len(self._running)
+
+    def claims_of(self, owner: str) -> int:
+        return sum(self.owner_of(name) == owner for name in self.claimed)
+
+    def owner_of(self, name: str) -> str:
+        return self._jobs[name][0]
+
+    def wait_of(self, name: str) -> float:
+        return self.claimed_at[name] - self.added_at[name]
+
+
+def jains_index(work: Mapping[str, float]) -> float:
+    """Return Jain's fairness index: 1 if all values are equal, 1/n if one has everything."""
+    values = list(work.values())
+    return sum(values) ** 2 / (len(values) * sum(value**2 for value in values))
