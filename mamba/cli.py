@@ -68,7 +68,7 @@ def mamba(
 
 @app.command(epilog="Example: OPENAI_API_KEY=sk-… MAMBA_SERVER__PORT=9000 mamba dev")
 def dev() -> None:
-    """Start Valkey, the API and a worker on this machine, for development.
+    """Start Valkey, the API, and a worker on this machine, for development.
 
     Needs no API key (the built-in demo model answers) and no Redis (it starts an embedded Valkey
     unless MAMBA_REDIS__URL is set). Ctrl-C ends all processes.
@@ -116,17 +116,15 @@ def worker(
     *,
     processes: Annotated[
         int | None,
-        typer.Option(
-            "--processes", min=1, help="Number of processes, instead of worker.processes."
-        ),
+        typer.Option("--processes", min=1, help="Number of processes. Default: worker.processes."),
     ] = None,
 ) -> None:
     """Run queued chats until SIGTERM.
 
     One process uses one core. With --processes or MAMBA_WORKER__PROCESSES above 1, a supervisor
-    replaces each process that dies. On SIGTERM, running answers may finish within the drain time;
-    those left are handed over to another worker. Settings are reloaded on SIGHUP and when a
-    settings file changes.
+    replaces each process that dies. On SIGTERM, running answers may finish within
+    MAMBA_WORKER__DRAIN_SECONDS; the others are handed over to another worker. Settings are reloaded
+    on SIGHUP and when a settings file changes.
     """
     if context.invoked_subcommand is not None:
         if processes is not None:
@@ -164,7 +162,8 @@ def config(
 ) -> None:
     """Check the settings and show the source of each.
 
-    Secrets are masked. If settings are invalid or unknown, lists all of them and exits with code 2.
+    Secrets are masked. If settings are invalid or unknown, prints all problems and exits with code
+    2.
     """
     with report_errors("config"):
         from mamba.config.config_report import config_rows, in_columns, in_json  # noqa: PLC0415

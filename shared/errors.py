@@ -336,7 +336,7 @@ class StreamGap(StreamError):
 
 
 class WriterStopped(StreamError):
-    """The process writes to no stream any more."""
+    """The process no longer writes to streams."""
 
 
 class AnswerTooLarge(MambaError):

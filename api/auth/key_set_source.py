@@ -138,7 +138,7 @@ def _parse(received: ReceivedKeySet) -> dict[str, Any]:
 
 
 def _decompressed(body: bytes, encoding: str) -> bytes:
-    """Decompress a body. File storages send what they store, whatever the request accepts.
+    """Decompress a body. Some file servers compress it even if the request does not accept that.
 
     Like browsers, ignore names that are no compression, such as `utf-8` and `aws-chunked`.
     """

@@ -44,7 +44,7 @@ def from_pem(text: str) -> SigningKey:
     """Read a public key, or the public key of a certificate.
 
     Raises:
-        ValueError: with a reason that contains nothing of the text.
+        ValueError: if it is not a public key. The reason does not quote the text.
     """
     if "PRIVATE KEY" in text:
         raise ValueError("it contains a private key, but verification needs the public key")
@@ -70,7 +70,7 @@ def from_jwk(jwk: object) -> SigningKey:
     """Read a key of a key set (RFC 7517). Members that are null or empty count as absent.
 
     Raises:
-        ValueError: if it cannot verify signatures, with a reason that contains nothing of it.
+        ValueError: if it cannot verify signatures. The reason does not quote the key.
     """
     if not isinstance(jwk, dict):
         raise ValueError("it is not an object")  # noqa: TRY004  (foreign data)

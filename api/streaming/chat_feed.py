@@ -1,9 +1,9 @@
 """The feed of a chat: which of its runs is live, which wait, and which have ended.
 
 The scripts that change a chat queue publish on its channel. Publications are only notifications:
-the feed reads the state of the chat and sends what differs from what its client was sent. So
-nothing is stored for a feed, a lost publication costs at most one heartbeat, and a cursor only has
-to describe what its client was sent.
+after each one, the feed reads the state of the chat and sends the changes since its last event. So
+nothing is stored for a feed, and a lost publication delays an event by at most one heartbeat. A
+cursor describes the state of the chat that the client has received.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class ChatFeeds:
 
     runs: RunStore
     chats: ChatIndex
-    #: At the queue's server.
+    #: To the server of the queue.
     subscriptions: Subscriptions
     draining: Draining
     live: LiveSettings
@@ -121,7 +121,8 @@ class ChatFeedResponse(Response):
     async def _take_events(self) -> bytes:
         """Return the events that the client has not been sent.
 
-        Only the last one has an id: a client that receives a part of them receives all again.
+        Only the last one has an id. A client that received only some of them receives all again
+        when it reconnects.
         """
         feeds = self._feeds
         state = await read_chat_state(

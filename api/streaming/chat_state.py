@@ -132,7 +132,7 @@ async def read_chat_state(
     newest = admitted[-1] if admitted else known.newest if known else None
     others = [*_unseen(admitted, known)]
     stored = await runs.get_many([*dict.fromkeys([*in_order, *others])])
-    # The cursor is the client's, and may name runs of others.
+    # The cursor comes from the client, so it may name runs of other owners.
     found = {i: run for i, run in stored.items() if (run.owner, run.chat_id) == (owner, chat_id)}
     live = [found[run_id] for run_id in in_order if run_id in found]
     live = [run for run in live if not run.state.ended]

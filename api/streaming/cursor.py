@@ -25,7 +25,7 @@ LastEventId = Annotated[
 
 
 class ClientCursor(NamedTuple):
-    """A cursor, and the id of the run that the client follows if it sent it."""
+    """A cursor, and the id of the followed run, if the client sent it."""
 
     cursor: Cursor
     run_id: str | None

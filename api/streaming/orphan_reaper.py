@@ -27,10 +27,10 @@ class OrphanReaper:
     async def reap_or_wait(self, run_id: str, after: Cursor) -> bool:
         """End the run if it is orphaned; return whether a client at this cursor should wait.
 
-        If it waits for a run of its chat that is orphaned, it waits no longer.
+        If the run waits for an orphaned run of its chat, it becomes due.
 
-        False means that the run does not exist, or that Redis lost entries which the client
-        received and the run ended before the client's cursor.
+        Returns False if the run does not exist, or if it has ended and the client's cursor is not
+        before its end. In the second case, Redis lost entries that the client had received.
         """
         try:
             async with asyncio.timeout(_REDIS_SECONDS):

@@ -57,7 +57,7 @@ class RunLookup:
         return live[ids.index(run.id) + 1 :] if run.id in ids else live
 
     async def _current(self, owner: str, chat_id: str) -> Run | None:
-        """Return the live run that no other is before, or else the newest run."""
+        """Return the first live run of the chat, or else its newest run."""
         if live := await self._live(owner, chat_id):
             return live[0]
         run_id = await self._chats.newest_run(owner, chat_id)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunId = Annotated[
-    str, typer.Argument(help="Run id, from the response header x-run-id or the log's run_id.")
+    str,
+    typer.Argument(
+        help="ID of the run, from the response header x-run-id or the log field run_id."
+    ),
 ]
 
 Owner = Annotated[str | None, typer.Option("--owner", help="Only runs of this owner.")]
@@ -36,7 +39,7 @@ LiveStates = Annotated[
 ]
 
 run = typer.Typer(
-    help="Show, list, stop or requeue runs.",
+    help="List, show, stop, or requeue runs.",
     epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR",
     no_args_is_help=True,
 )
@@ -146,7 +149,7 @@ def doctor(
 
 @run.command("show", epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR --json")
 def show_run(run_id: RunId, *, as_json: Json = False) -> None:
-    """Show the state of a run, without its messages."""
+    """Show the state of a run and its attempts, without its messages."""
     from mamba.operate.run import show  # noqa: PLC0415
 
     _run(lambda deployment: show(deployment, run_id, as_json=as_json))
@@ -172,7 +175,7 @@ def list_runs(
     ] = 100_000,
     as_json: Json = False,
 ) -> None:
-    """List stored runs: live ones first, then those that ended, newest first."""
+    """List stored runs: live ones first, then ended ones, newest first."""
     from mamba.operate.run import list_runs as show_list  # noqa: PLC0415
     from mamba.operate.run_filter import run_filter  # noqa: PLC0415
 
@@ -190,7 +193,7 @@ def list_runs(
     "mamba run stop --owner jwt:acme:ann --dry-run",
 )
 def stop_run(
-    run_ids: Annotated[list[str] | None, typer.Argument(help="Run ids.")] = None,
+    run_ids: Annotated[list[str] | None, typer.Argument(help="IDs of the runs.")] = None,
     *,
     state: LiveStates = None,
     owner: Owner = None,
@@ -202,9 +205,9 @@ def stop_run(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Stop without a confirmation.")] = False,
 ) -> None:
-    """Stop runs permanently: those with these ids, or all live runs that match the options.
+    """Stop the runs with these IDs, or all live runs that match the options.
 
-    The text streamed so far is kept.
+    A stopped run does not continue. Its text so far is kept.
     """
     from mamba.operate import stop_runs  # noqa: PLC0415
     from mamba.operate.run_filter import run_filter  # noqa: PLC0415
@@ -212,7 +215,7 @@ def stop_run(
 
     filtered = any(value is not None for value in (state, owner, chat, agent, since))
     if bool(run_ids) == filtered:
-        raise typer.BadParameter("Name run ids, or use at least one of the filter options.")
+        raise typer.BadParameter("Name run IDs, or use at least one of the filter options.")
     if not run_ids:
         wanted = run_filter(
             state or (), owner=owner, chat=chat, agent=agent, since=since, allowed=LIVE_STATES
@@ -228,7 +231,10 @@ def stop_run(
 
 @run.command("requeue", epilog="Example: mamba run requeue 8vGQ2kZ1xkqkJwqfJ0yR")
 def requeue_run(run_id: RunId) -> None:
-    """Make a run due now if it is deferred or has left its queue."""
+    """Make a run due now, for example if its job is missing from its queue.
+
+    Refused while a worker executes the run, or while it waits for an earlier run of its chat.
+    """
     from mamba.operate.run import requeue  # noqa: PLC0415
 
     _run(lambda deployment: requeue(deployment, run_id))
@@ -236,7 +242,7 @@ def requeue_run(run_id: RunId) -> None:
 
 @chat.command("erase", epilog="Example: mamba chat erase trip --owner jwt:acme:ann --yes")
 def erase_chat(
-    chat_id: Annotated[str, typer.Argument(help="Chat id.")],
+    chat_id: Annotated[str, typer.Argument(help="ID of the chat.")],
     *,
     owner: Annotated[
         str, typer.Option("--owner", help="Owner of the chat, as `mamba run list` shows it.")
@@ -278,21 +284,22 @@ def show_webhook(run_id: RunId, *, as_json: Json = False) -> None:
     epilog="Examples: mamba webhook resend 8vGQ2kZ1xkqkJwqfJ0yR, mamba webhook resend --failed",
 )
 def resend_webhook(
-    run_id: Annotated[str | None, typer.Argument(help="Run id.")] = None,
+    run_id: Annotated[str | None, typer.Argument(help="ID of the run.")] = None,
     *,
     failed: Annotated[
         bool, typer.Option("--failed", help="Send all webhooks that were given up.")
     ] = False,
     destination: Destination = None,
 ) -> None:
-    """Send the webhook of a run now, with a new day of attempts.
+    """Send the webhook of a run now, and retry it for a day if it fails.
 
-    If all destinations have received it, it is sent to all again, as long as the run is stored.
+    If all destinations have received it, it is sent to all of them again, as long as the run is
+    stored.
     """
     from mamba.operate import webhooks  # noqa: PLC0415
 
     if (run_id is None) is not failed:
-        raise typer.BadParameter("Name a run id, or use --failed.")
+        raise typer.BadParameter("Name a run ID, or use --failed.")
     if run_id is None:
         _run(lambda deployment: webhooks.resend_failed(deployment, destination))
     else:
@@ -307,7 +314,7 @@ def list_workers(*, as_json: Json = False) -> None:
 
 
 def drain(
-    worker_id: Annotated[str, typer.Argument(help="Worker id, from `mamba worker list`.")],
+    worker_id: Annotated[str, typer.Argument(help="ID of the worker, from `mamba worker list`.")],
 ) -> None:
     """Drain a worker: it takes no new runs, finishes or hands over its own, and exits."""
     from mamba.operate.workers import drain  # noqa: PLC0415

@@ -17,7 +17,7 @@ from shared.redis.scripts import Key, redis_script
 
 #: A worker that is this much overdue has vanished. It covers a late renewal.
 _OVERDUE_MS = 4_000
-#: After a longer time without an observation, Redis or all observers were away. Workers then get
+#: After a longer time without an observation, Redis or all observers were down. Workers then get
 #: `_GRACE_MS` to renew their records.
 _MAX_GAP_MS = 7_500
 _GRACE_MS = 10_000

@@ -41,7 +41,7 @@ Argument = str | int | float | bytes
 #: `socket_timeout` is not used: it makes redis-py send under `asyncio.wait_for`, which can swallow
 #: a cancellation on Python 3.11.
 SILENCE_SECONDS = 4.0
-#: The idle connections of a pool are closed too if one has waited this long for a reply in vain.
+#: If a connection of a pool received no reply for this long, the idle ones are closed too.
 _SUSPICIOUS_SECONDS = 1.0
 #: Closes a connection after about the same time if the other end is gone.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
@@ -205,7 +205,7 @@ class _ReportedFailures:
         _connections().add(self)
 
     def abort(self) -> None:
-        """Close the connection without a farewell. Its current or next command reconnects."""
+        """Close the connection at once. Its current or next command reconnects."""
         if (writer := cast("Any", self)._writer) is not None:  # noqa: SLF001  (redis-py's)
             writer.transport.abort()
 

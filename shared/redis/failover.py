@@ -20,7 +20,8 @@ MIN_REPLICAS_FIX = (
 class FailoverWatch(BackgroundTask):
     """Requests the primary again whenever a Sentinel announces a failover, or may have done so.
 
-    An isolated primary accepts writes until it learns of the failover, and then discards them.
+    An isolated primary accepts writes until it receives the new configuration, and then discards
+    them.
     """
 
     def __init__(self, url: str, *, name: str) -> None:

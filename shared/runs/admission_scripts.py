@@ -1,4 +1,4 @@
-"""The scripts that admit runs. Both decide alike; they differ in how they look up other runs.
+"""The scripts that admit runs. Both make the same decisions, but look up other runs differently.
 
 An owner's set of live runs may contain ended runs whose removal was missed. Such a run becomes one
 of the oldest members, and the scripts check the 16 oldest.

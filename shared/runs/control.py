@@ -31,7 +31,7 @@ from shared.streams.follow import FollowerFactory
 
 log = structlog.stdlib.get_logger()
 
-#: How long a worker may take to end a run that it should stop.
+#: How long a worker may take to end a run after a stop request.
 _STOP_SECONDS = 5.0
 
 
@@ -112,7 +112,7 @@ class RunControl:
         return await self._runs.get(run.id) or run
 
     async def requeue(self, run_id: str) -> Run:
-        """Make a run due now that is deferred or whose job has left its queue.
+        """Make a run due now, also if its job has left its queue.
 
         Raises:
             NotFound, RunEnded: if there is no such live run.
@@ -168,7 +168,7 @@ class RunControl:
         except TimeoutError:
             log.warning(
                 "run.stop_unconfirmed",
-                message="The worker did not stop the run in time, its later writes are rejected",
+                message="The worker did not stop the run in time; its later writes are rejected",
                 run_id=run.id,
             )
 

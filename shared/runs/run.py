@@ -22,7 +22,10 @@ _ALPHABET = ascii_letters + digits
 
 
 def new_run_id() -> str:
-    """Return 20 random letters and digits (119 bits), which no command line takes for an option."""
+    """Return 20 random letters and digits (119 bits).
+
+    Without a hyphen, so that command lines do not parse an id as an option.
+    """
     return "".join(secrets.choice(_ALPHABET) for _ in range(20))
 
 

@@ -1,4 +1,4 @@
-"""What a run's hash holds beyond the run: its attempts, their workers and ends, and its usage."""
+"""Details of a run in its hash: its attempts, their workers and outcomes, and the token usage."""
 
 from collections.abc import Mapping
 from typing import Literal

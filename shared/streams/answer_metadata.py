@@ -1,7 +1,7 @@
-"""What a client learns about an answer: the `mamba` metadata of its message.
+"""The metadata of an answer: the key `mamba` of its message's metadata.
 
-`start` carries what is known at the beginning. The end carries the rest: in `finish`, or in a
-`message-metadata` event before `abort` and `error`.
+`start` carries the fields that are known at the beginning. The end carries the others: in `finish`,
+or in a `message-metadata` event before `abort` and `error`.
 """
 
 import time
@@ -20,7 +20,7 @@ _END_FIELDS = ("finishedAt", "stopped", "events", "usage", "cost", "digest")
 
 @dataclass(frozen=True, slots=True)
 class AnswerEnd:
-    """What the metadata reports at the end. What is unknown is None, and left out."""
+    """The metadata at the end of an answer. Unknown values are None, and are left out."""
 
     #: The model that answered.
     model: str

@@ -88,9 +88,9 @@ append_last_unpublished = redis_script(_TAIL, _APPEND, _REPLY, when_full=True)(_
 
 
 # Starts a new attempt. Returns nil if the run has ended or is unknown. A repeated call with the
-# same nonce starts no second attempt. The time since the last write of a crashed attempt, which the
-# TTL shows, does not count as the run's: it is not known how long the run was without a worker, and
-# a clock that was set forward would end it.
+# same nonce starts no second attempt. The time since the last write of a crashed attempt, derived
+# from the TTL, does not count toward the run's timeout: the run may have been without a worker for
+# most of it, and if the clock was set forward, the run would end at once.
 @redis_script(
     _TAIL,
     """

@@ -53,10 +53,10 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class TakenOverRun:
-    """A run as a new attempt finds it."""
+    """The state of a run at the start of an attempt."""
 
     takeover: Takeover
-    #: The output of these runs and of its earlier attempts.
+    #: The output of its earlier attempts, after that of the runs that it continues.
     transcript: Transcript
     #: The size of the events of its earlier attempts.
     stored_bytes: int

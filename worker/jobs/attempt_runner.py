@@ -26,7 +26,8 @@ from worker.telemetry.tracing import trace_attempt
 
 log = structlog.stdlib.get_logger()
 
-#: Limits a handover, so that a worker can exit without Redis. It then counts as a crash.
+#: Time limit of a handover, so that a worker can exit without Redis. The attempt then counts as a
+#: crash.
 _HAND_OVER_SECONDS = 3.0
 
 
@@ -179,7 +180,7 @@ class AttemptRunner:
                 raise asyncio.CancelledError
 
     async def _count_takeover(self, run_id: str, number: int) -> None:
-        """Repeat until Redis has replied: it was away if the lease expired here."""
+        """Retry until Redis replies: it may be unreachable, which also makes leases expire."""
         backoff = Backoff(0.1, 1.0)
         while True:
             try:

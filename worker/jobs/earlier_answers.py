@@ -1,11 +1,12 @@
 """Completes the history of a run that was sent while earlier runs of its chat were live.
 
-Its client had only a part of their answers, or none. By the time the run starts, their streams hold
-the whole answers. Admission stores which runs were live, so no clock decides which answers these
-are.
+The client that sent the request had received only a part of their answers, or none. When the run
+starts, their streams contain the complete answers. Admission stores the ids of the live runs, so no
+clock affects the selection.
 
-Answers that had ended before may have been live, or not begun, when the client sent the request.
-From the newest to the oldest, they are completed too, up to the first one that the client has.
+A run that ended before the admission may still have been live when the client sent the request, so
+the request may lack a part of its answer too. Such answers are completed from the newest to the
+oldest, up to the first one that the request contains completely.
 """
 
 from collections.abc import Collection, Sequence
@@ -27,7 +28,7 @@ from shared.streams.transcript import (
     read_transcript,
 )
 
-#: How many of the newest ended runs are searched for one whose answer the client has.
+#: How many of the newest ended runs are searched for one whose answer the request contains.
 _MAX_ENDED = 20
 
 
@@ -89,7 +90,7 @@ def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> 
     """Return the messages with a run's whole answer after the user message that it answers.
 
     Without that message, the answer replaces the client's version of it, or is left out. It is also
-    left out if the last message is the one that it answers: the client asks for another answer.
+    left out if the last message is the one that it answers: the client requests another answer.
     """
     before = [index for index, message in enumerate(messages) if _is_answer(message, run)]
     # The client may have added results, which the stream has not; or the stream is not stored.

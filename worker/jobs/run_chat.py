@@ -72,7 +72,7 @@ class ChatRunner:
                 # The lease holder continues: another worker, or this one in its next attempt.
                 log.warning(
                     "run.taken_over",
-                    message="This attempt can write no more; another one continues the run",
+                    message="This attempt can no longer write; another one continues the run",
                     reason=type(error).__name__,
                 )
                 ATTEMPTS.labels("taken_over").inc()

@@ -9,7 +9,7 @@ from enum import Enum
 class Interrupt(Enum):
     #: A stop was requested.
     STOP = "stop"
-    #: Another worker has the run or may have it, or this process can write no more.
+    #: Another worker has the run or may have it, or this process can no longer write.
     TAKEN_OVER = "taken over"
 
 

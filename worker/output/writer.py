@@ -36,7 +36,7 @@ log = structlog.stdlib.get_logger()
 
 #: Maximum size of a delta, in characters, that another delta is still merged into.
 _MAX_MERGED_CHARS = 4096
-#: Maximum number of unwritten events of a run before its model has to wait for Redis.
+#: Maximum number of unwritten events of a run. At this number, the run waits for Redis.
 _MAX_BUFFERED_EVENTS = 512
 #: Metric labels of refused appends.
 _REFUSAL_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
@@ -52,7 +52,7 @@ class GroupCommitter:
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
         self._shards: dict[str, ShardWriter] = {}
-        #: Set when a shard has failed: this process can write no more.
+        #: Set when a shard has failed: this process can no longer write.
         self.failed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -144,11 +144,11 @@ class ShardWriter(BackgroundTask):
             if self._memory.should_log():
                 log.warning(
                     "commit.redis_full",
-                    message="Redis has no memory for new events, the append will be repeated",
+                    message="Redis has no memory for new events; the append will be repeated",
                 )
             self._retry = asyncio.get_running_loop().call_later(delay, self._submit_refused)
         elif not self._pending and self._memory.succeeded():
-            log.info("commit.redis_available", message="Appends are written again")
+            log.info("commit.redis_available", message="Redis accepts appends again")
 
     def _submit_refused(self) -> None:
         self._retry = None
@@ -168,13 +168,13 @@ class ShardWriter(BackgroundTask):
                 if backoff.should_log():
                     log.warning(
                         "commit.redis_unavailable",
-                        message="Redis is unreachable, the append will be repeated",
+                        message="Redis is unreachable; the append will be repeated",
                         error=str(error),
                     )
                 await asyncio.sleep(delay)
             else:
                 if backoff.succeeded():
-                    log.info("commit.redis_available", message="Appends are written again")
+                    log.info("commit.redis_available", message="Redis accepts appends again")
                 return verdicts
 
 
@@ -232,14 +232,14 @@ class RunWriter:
 
     @property
     def refusal(self) -> Exception | None:
-        """Why the attempt can write no more, if it cannot."""
+        """Why the attempt can no longer write, or None if it can."""
         return self._refusal
 
     def write(self, event: StreamEvent) -> None:
         """Buffer an event. It is written as soon as possible.
 
         Raises:
-            StreamError: if the stream refused an earlier event, or this process can write no more.
+            StreamError: if the stream refused an earlier event, or this process cannot write.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -265,7 +265,7 @@ class RunWriter:
         """Wait until all events are written. With `ending`, also if the memory of Redis is full.
 
         Raises:
-            StreamError: if the stream refused them, or this process can write no more.
+            StreamError: if the stream refused them, or this process cannot write.
         """
         self.is_ending = self.is_ending or ending
         if ending and not self._written.is_set():

@@ -10,10 +10,10 @@ from worker.jobs.running_runs import Interrupt, RunningRuns
 
 
 class CommandListener(BackgroundTask):
-    """Carries out the commands sent to this worker.
+    """Executes the commands sent to this worker.
 
-    After a gap in the subscription it reads stop requests from the runs' hashes instead. `drain`
-    is called to shut the worker down.
+    Commands sent during a gap in the subscription are lost, so after a gap it reads stop requests
+    from the runs' hashes. `drain` is called to shut the worker down.
     """
 
     def __init__(self, runs: RunStore, running: RunningRuns, drain: Callable[[], None]) -> None:

@@ -8,9 +8,9 @@ from shared.redis.scripts import Arguments, Key, Keys, redis_script
 # Claims one due job of each queue in turn, and returns them as pairs of queue and job id.
 # `next_due` chooses the job of a queue.
 # `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
-# A claim takes at most what the worker lacks to its even share of all jobs, or one job: a worker
-# that responds quickly would take a whole burst. A queue with due jobs left keeps a wakeup token.
-# A job that waits for an earlier one of its chat is deferred again.
+# A worker with less than an even share of all jobs claims up to that share, otherwise one job.
+# Without this limit, the first worker to respond would claim a whole burst. A queue that still has
+# due jobs keeps a wakeup token. A job that waits for an earlier one of its chat is deferred again.
 @redis_script(
     CHAT_QUEUE,
     """

@@ -8,8 +8,8 @@ It adds to arq:
   others. A worker that already has its share of all jobs takes one at a time, so bursts spread
   evenly. A worker whose event loop lags waits before it claims more.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
-- Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds. A
-  worker that cannot renew a lease until it expires stops the job.
+- Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds. If
+  a lease expires because the worker cannot renew it, the worker stops the job.
 - Reconnects: the worker waits while Redis is unavailable.
 """
 
@@ -232,7 +232,7 @@ class LeaseWorker(Worker):
         """Remove a job that Mamba has not queued: its ids are always text."""
         log.error(
             "worker.job_id_unreadable",
-            message="Removed a job whose id is not valid UTF-8",
+            message="Removed a job whose ID is not valid UTF-8",
             queue=queue.decode(errors="replace"),
             job_id=job_id.decode(errors="replace"),
         )
@@ -292,7 +292,7 @@ class LeaseWorker(Worker):
         await wait_briefly(self._changed, self.poll_delay_s)
 
     async def _catch_up(self) -> None:
-        """Wait while many jobs delay the event loop. Tokens and jobs go to other workers."""
+        """Wait while many jobs delay the event loop. Meanwhile, other workers claim the jobs."""
         if self.job_counter >= _MAX_CLAIM:
             await wait_for_low_lag()
 
@@ -337,7 +337,7 @@ class LeaseWorker(Worker):
             yield queue, [job_id for job_id in running if self._queue_of[job_id] == queue]
 
     async def _renew(self, queue: str, held: list[str]) -> bool:
-        """Renew the leases of one queue. Return False if Redis did not do it."""
+        """Renew the leases of one queue. Return False if Redis did not renew them."""
         sent_at = time.monotonic()
         try:
             lost = await lease_scripts.renew(
@@ -355,7 +355,7 @@ class LeaseWorker(Worker):
             if self._is_running(job_id):
                 log.warning(
                     "worker.lease_lost",
-                    message="Another worker has taken the job",
+                    message="Another worker has claimed the job",
                     run_id=job_id,
                 )
                 LEASES_LOST.inc()

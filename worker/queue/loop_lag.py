@@ -7,7 +7,7 @@ by seconds, and then calls to Redis exceed their time limits and leases expire.
 import asyncio
 import time
 
-#: The lag at which a worker claims no more jobs: far below the time limits of Redis calls.
+#: The lag above which a worker claims no further jobs: far below the time limits of Redis calls.
 MAX_LAG_SECONDS = 0.01
 #: The longest wait. Many running streams can cause a lasting lag, and jobs must start all the same.
 MAX_WAIT_SECONDS = 0.25

@@ -14,7 +14,7 @@ _CONNECT_SECONDS = 5.0
 #: How much of a response is read, and for how long, so that its connection can be used again.
 _MAX_RESPONSE_BYTES = 16 * 1024
 _RESPONSE_SECONDS = 1.0
-#: The receiver wants no more attempts of this event.
+#: The status with which a receiver refuses further attempts of this event.
 _GONE = 410
 
 
