@@ -1,6 +1,6 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test long fuzz queues chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench client clean
+.PHONY: help install dev test long fuzz queues chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench bench-quick bench-long client clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +22,7 @@ export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -120,8 +120,14 @@ pictures: $(INSTALLED) ## Regenerate the screenshots in docs/images (minutes)
 images: $(INSTALLED) ## Build and test both images (minutes; needs Linux and root)
 	$(BIN)/pytest deploy/images
 
-bench: $(INSTALLED) ## Run the benchmark (minutes)
-	$(BIN)/python -m bench
+bench: $(INSTALLED) ## Run the benchmark, and write its table and plots to bench/ (minutes)
+	$(BIN)/python -m bench --write
+
+bench-quick: $(INSTALLED) ## Run a shorter benchmark
+	$(BIN)/python -m bench --quick
+
+bench-long: $(INSTALLED) ## Measure growth with many streams and runs, and write it to bench/ (minutes)
+	$(BIN)/python -m bench --long --write
 
 clean: ## Remove .venv, builds and caches
 	rm -rf $(VENV) api/console/built web/ops/node_modules clients/js/dist clients/js/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,36 +1,44 @@
-"""Compares answers through the queue with direct answers of the same agent.
+"""Compares Mamba with direct answers of the same agent, and checks the targets.
 
-Both are measured alternately over the same scripted upstream. The ratio is what counts.
+Both are measured alternately over the same upstream. The ratios are what counts.
 """
 
 import argparse
-import asyncio
 import os
-import statistics
-import sys
-import time
-from contextlib import AsyncExitStack
-from typing import Self
+import platform
+from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench.load import ask
-from bench.measurements import MEASUREMENTS, MODELS, Measurement, Target, cpu_seconds
+from bench.capacity import Curves, saturated_curve, steady_streams
+from bench.growth import live_streams, memory
+from bench.measurements import (
+    FULL,
+    QUICK,
+    Effort,
+    first_token,
+    first_token_at_once,
+    saturated,
+    short_answers,
+    token_delay,
+)
 from bench.pickup import pickup
-from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
-from tests.support.upstream.client import Upstream
+from bench.replay import replays
+from bench.scaling import processes
+from bench.servers import CpuShares, Servers, open_servers
+from bench.table import Row, markdown, write_section
 
-DEFAULT_ROUNDS = 7
-
-
-class DirectApi(Api):
-    def __init__(self, openai_url: str) -> None:
-        super().__init__("redis://unused", {"OPENAI_API_BASE_URL": openai_url})
-        self._command = (sys.executable, "-m", "bench.direct")
-
-    def start(self) -> Self:
-        ServerProcess.start(self)  # it is no `mamba` command
-        return self
+#: Comparisons over the same running servers.
+COMPARISONS: tuple[Callable[[Servers, Effort], Awaitable[list[Row]]], ...] = (
+    first_token,
+    first_token_at_once,
+    token_delay,
+    saturated,
+    short_answers,
+)
+#: Measurements of Mamba alone, which start the servers that they need. Add new ones here.
+SINGLE: tuple[Callable[[], Awaitable[list[Row]]], ...] = (pickup, replays)
+LONG: tuple[Callable[[], Awaitable[list[Row]]], ...] = (live_streams, memory)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -38,9 +46,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--rounds",
         type=positive_number,
-        default=DEFAULT_ROUNDS,
+        default=FULL.rounds,
         metavar="N",
-        help=f"how often each value is measured; the median counts (default: {DEFAULT_ROUNDS})",
+        help=f"how often each value is measured; the median counts (default: {FULL.rounds})",
+    )
+    parser.add_argument("--quick", action="store_true", help="measure less, in under two minutes")
+    parser.add_argument("--long", action="store_true", help="measure only what may grow (minutes)")
+    parser.add_argument(
+        "--write", action="store_true", help="write the table and the plots to bench/"
     )
     return parser.parse_args(arguments)
 
@@ -51,67 +64,58 @@ def positive_number(text: str) -> int:
     return number
 
 
-async def main(rounds: int) -> None:
-    async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(Upstream())
-        valkey = Valkey()
-        stack.push_async_callback(stop_all, valkey)
-        await start_all(valkey)
-        api, direct_api = Api(valkey.url), DirectApi(upstream.base_url)
-        worker = Worker(valkey.url, upstream.base_url)
-        stack.push_async_callback(stop_all, api, direct_api, worker)
-        await start_all(api, direct_api, worker)
-        for name, action in MODELS.items():
-            await upstream.script(name, [[action]])
-        queue = Target(f"{api.url}/chat", (api.child.pid, worker.child.pid))
-        direct = Target(f"{direct_api.url}/chat", (direct_api.child.pid,))
-        for target in (queue, direct):
-            await asyncio.gather(*(ask(target.url, "short") for _ in range(20)))
-
-        p50, p99 = await pickup(valkey.url)
-        print(f"{'pickup by an idle worker (ms)':38} p50 {p50:11.2f}   p99 {p99:12.2f}", flush=True)
-        for measurement in MEASUREMENTS:
-            shares = CpuShares({"upstream": upstream.pid, "Valkey": valkey.child.pid})
-            rows = [
-                (await measurement.measure(queue), await measurement.measure(direct))
-                for _ in range(rounds)
-            ]
-            report(measurement, rows)
-            print(f"{'':38} CPU: {shares}", flush=True)
+async def main(arguments: argparse.Namespace) -> None:
+    if arguments.long:
+        rows = [row for measure in LONG for row in report(await measure())]
+        section = "growth"
+    else:
+        effort = QUICK if arguments.quick else FULL._replace(rounds=arguments.rounds)
+        rows = await compare_servers(effort, draws=arguments.write)
+        rows += [row for measure in SINGLE for row in report(await measure())]
+        section = "results"
+    print(f"\n{_machine()}\n\n{markdown(rows)}", flush=True)
+    if arguments.write:
+        write_section(section, f"{_machine()}\n\n{markdown(rows)}")
 
 
-class CpuShares:
-    """The shares of a core that the benchmark and its servers use from now on."""
-
-    def __init__(self, pids: dict[str, int]) -> None:
-        self._pids = {"clients": os.getpid(), **pids}
-        self._used = self._cpu_seconds()
-        self._start = time.perf_counter()
-
-    def __str__(self) -> str:
-        seconds = time.perf_counter() - self._start
-        used = self._cpu_seconds()
-        return ", ".join(
-            f"{name} {(used[name] - self._used[name]) / seconds:.0%}" for name in self._pids
-        )
-
-    def _cpu_seconds(self) -> dict[str, float]:
-        return {name: cpu_seconds((pid,)) for name, pid in self._pids.items()}
+async def compare_servers(effort: Effort, *, draws: bool) -> list[Row]:
+    rows: list[Row] = []
+    async with open_servers() as servers:
+        for measure in COMPARISONS:
+            shares = CpuShares(servers)
+            rows += report(await measure(servers, effort))
+            print(f"    CPU: {shares}", flush=True)
+        if effort is not QUICK:
+            rows += await measure_load(servers, draws=draws)
+    return rows + report(await processes(effort.short_answers))
 
 
-def report(measurement: Measurement, rows: list[tuple[tuple[float, ...], ...]]) -> None:
-    """Print the medians of a measurement's values: through the queue, and direct."""
-    for number, title in enumerate(measurement.titles):
-        pairs = [(queue[number], direct[number]) for queue, direct in rows]
-        queued, direct = (statistics.median(values) for values in zip(*pairs, strict=True))
-        ratio = statistics.median(queued / direct for queued, direct in pairs)
-        goal = measurement.goals[number]
-        print(
-            f"{title:38} queue {queued:9.1f}   direct {direct:9.1f}   ratio {ratio:5.2f}"
-            + (f"   goal {goal}" if goal else ""),
-            flush=True,
-        )
+async def measure_load(servers: Servers, *, draws: bool) -> list[Row]:
+    """Measure what the servers carry, and draw it."""
+    shares = CpuShares(servers)
+    rows, mamba_delays, direct_delays = await steady_streams(servers)
+    report(rows)
+    print(f"    CPU: {shares}", flush=True)
+    if draws:
+        from bench.plots import write_plots  # noqa: PLC0415  (takes seconds)
+
+        mamba = Curves(mamba_delays, await saturated_curve(servers.mamba.target))
+        direct = Curves(direct_delays, await saturated_curve(servers.direct_target))
+        write_plots({"Mamba": mamba, "direct": direct})
+    return rows
+
+
+def report(rows: list[Row]) -> list[Row]:
+    """Print the rows as soon as they are known, and return them."""
+    for row in rows:
+        title, mamba, direct, *rest = row.cells()
+        print(f"{title:72} {mamba:>10} {direct:>10}   {'   '.join(rest)}", flush=True)
+    return rows
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
-    uvloop.run(main(parse_arguments().rounds))
+    uvloop.run(main(parse_arguments()))

@@ -1,54 +1,101 @@
-"""A chat client with minimal overhead: it reads bytes, and parses them afterwards."""
+"""A chat client with minimal overhead: it stores what it reads, and parses it afterwards."""
 
 import asyncio
 import json
+import re
 import time
-from typing import NamedTuple
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import accumulate
 from urllib.parse import urlsplit
 
+#: A word of `bench/upstream.py` with the time at which it was sent.
+_STAMPED = re.compile(rb"w\d+@(\d+\.\d+)")
+_END = b"[DONE]"
 
-class MeasuredAnswer(NamedTuple):
-    """Times are in seconds since the request."""
+
+@dataclass(frozen=True, slots=True)
+class MeasuredAnswer:
+    """Times are in seconds. `first_token` and `duration` count from the request."""
 
     first_token: float
     duration: float
     words: int
+    #: When each word was sent, on the monotonic clock, and the time until it was received.
+    delays: list[tuple[float, float]]
 
 
 async def ask(url: str, model: str) -> MeasuredAnswer:
     """Send one request over a new connection, and read the whole answer."""
     parts = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    host, port = parts.hostname or "", parts.port or 80
+    transport, client = await loop.create_connection(_Client, host, port)
+    start = time.monotonic()
+    transport.write(_request(parts.netloc, parts.path, model))
+    try:
+        await client.ended
+    finally:
+        transport.close()
+    return _measured(client.reads, start)
+
+
+class _Client(asyncio.Protocol):
+    """Stores what it receives, with the time of each read."""
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[float, bytes]] = []
+        self.ended = asyncio.get_running_loop().create_future()
+        self._tail = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.reads.append((time.monotonic(), data))
+        self._tail = self._tail[-len(_END) :] + data
+        if _END in self._tail and not self.ended.done():
+            self.ended.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            received = b"".join(data for _, data in self.reads)[-500:]
+            self.ended.set_exception(exc or ConnectionError(received.decode(errors="replace")))
+
+
+def _request(host: str, path: str, model: str) -> bytes:
     message = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "Go"}]}
     body = json.dumps(
         {"id": f"c{time.perf_counter_ns()}", "model": model, "messages": [message]}
         | {"trigger": "submit-message"}
     ).encode()
     head = (
-        f"POST {parts.path}?model={model} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
+        f"POST {path}?model={model} HTTP/1.1\r\nhost: {host}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    start = time.perf_counter()
-    writer.write(head.encode() + body)
-    first, chunks, tail = 0.0, list[bytes](), b""
-    while b"[DONE]" not in tail:
-        chunk = await reader.read(65_536)
-        if not chunk:
-            raise ConnectionError(b"".join(chunks)[-500:].decode())
-        chunks.append(chunk)
-        tail = tail[-16:] + chunk
-        if not first and b"text-delta" in tail:
-            first = time.perf_counter() - start
-    duration = time.perf_counter() - start
-    writer.close()
-    return MeasuredAnswer(first, duration, _words(b"".join(chunks)))
+    return head.encode() + body
+
+
+def _measured(reads: list[tuple[float, bytes]], start: float) -> MeasuredAnswer:
+    raw = b"".join(data for _, data in reads)
+    times = [at for at, _ in reads]
+    ends = list(accumulate(len(data) for _, data in reads))
+
+    def received_at(offset: int) -> float:
+        return times[bisect_left(ends, offset)]
+
+    stamps = [(float(match[1]), match.end()) for match in _STAMPED.finditer(raw)]
+    return MeasuredAnswer(
+        first_token=received_at(raw.index(b"text-delta")) - start,
+        duration=times[-1] - start,
+        words=_words(raw),
+        delays=[(sent, received_at(offset) - sent) for sent, offset in stamps],
+    )
 
 
 def _words(raw: bytes) -> int:
     """Count the words, and check that none of `w0 w1 …` is missing."""
     lines = _unchunked(raw).decode().split("\n")
     events = [json.loads(line[6:]) for line in lines if line.startswith('data: {"')]
-    words = "".join(e["delta"] for e in events if e["type"] == "text-delta").split()
+    text = "".join(e["delta"] for e in events if e["type"] == "text-delta")
+    words = [word.partition("@")[0] for word in text.split()]
     if words != [f"w{n}" for n in range(len(words))]:
         raise ValueError("words are lost or out of order")
     return len(words)

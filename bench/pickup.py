@@ -1,8 +1,11 @@
 """Measures the time from admission until a follower receives the first event of the run."""
 
-import statistics
 import time
 
+from bench.measurements import SHORT_WORDS, percentile
+from bench.servers import open_mamba, open_upstream
+from bench.table import Row, single
+from bench.upstream import model_name
 from shared.chat.messages import Message, TextPart
 from shared.queue.job import RunChat
 from shared.redis.client import connect
@@ -17,16 +20,26 @@ RUNS = 200
 _TTL = 60.0
 
 
-async def pickup(redis_url: str) -> tuple[float, float]:
-    """Return p50 and p99 in milliseconds. The worker is idle before each run."""
+async def pickup() -> list[Row]:
+    """The worker is idle before each run."""
+    async with open_upstream() as upstream, open_mamba(upstream) as mamba:
+        times = await _measure(mamba.valkey.url)
+    return [
+        single(f"pickup of a run by an idle worker, {name}", percentile(times, share), unit="ms")
+        for name, share in (("p50", 0.5), ("p99", 0.99))
+    ]
+
+
+async def _measure(redis_url: str) -> list[float]:
+    """Return the sorted times in milliseconds."""
     redis = connect(redis_url, name="bench", max_connections=4)
     stream = RedisEventStream(redis, live_ttl=_TTL, retention=_TTL)
     admission = Admission(redis, live_ttl=_TTL)
     async with Subscriber(redis_url, name="bench") as subscriber:
         followers = FollowerFactory(stream, subscriber, max_bytes=1_000_000)
-        times = sorted([await _once(admission, followers) for _ in range(RUNS)])
+        times = [await _once(admission, followers) * 1000 for _ in range(RUNS)]
     await redis.aclose()
-    return statistics.median(times) * 1000, times[int(RUNS * 0.99)] * 1000
+    return sorted(times)
 
 
 async def _once(admission: Admission, followers: FollowerFactory) -> float:
@@ -36,7 +49,7 @@ async def _once(admission: Admission, followers: FollowerFactory) -> float:
         owner="bench",
         message_id="m",
         agent="chat",
-        model="short",
+        model=model_name(SHORT_WORDS),
         request_id="bench",
     )
     job = RunChat(

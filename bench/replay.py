@@ -5,13 +5,15 @@ Run it with `python -m bench.replay`. Without a worker, the benchmark itself wri
 
 import statistics
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 import httpx
 import uvloop
 
-from bench.measurements import cpu_seconds
+from bench.table import Row, at_most, single
+from bench.usage import cpu_seconds
 from shared.redis.client import connect
 from shared.streams.event_stream import Append, Closure, RedisEventStream
 from shared.streams.events import (
@@ -91,7 +93,18 @@ async def replay(api: Api, valkey: Valkey, *, merged: bool = True) -> ReplayCost
     return ReplayCost(duration, api_cpu, redis_cpu, len(body) / text_bytes)
 
 
-async def main() -> None:
+async def replays() -> list[Row]:
+    async with _open_api() as (api, valkey):
+        cost = await replay(api, valkey)
+    title = f"replay of an answer of {WORDS:,} words"
+    return [
+        single(f"{title}, p50", cost.duration, at_most(10, "ms")),
+        single(f"{title}, bytes per byte of text", cost.bytes_ratio, at_most(1.2)),
+    ]
+
+
+@asynccontextmanager
+async def _open_api() -> AsyncGenerator[tuple[Api, Valkey]]:
     async with AsyncExitStack() as stack:
         valkey = Valkey()
         stack.push_async_callback(stop_all, valkey)
@@ -99,6 +112,11 @@ async def main() -> None:
         api = Api(valkey.url)
         stack.push_async_callback(stop_all, api)
         await start_all(api)
+        yield api, valkey
+
+
+async def main() -> None:
+    async with _open_api() as (api, valkey):
         for merged in (True, False):
             cost = await replay(api, valkey, merged=merged)
             print(

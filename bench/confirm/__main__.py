@@ -50,10 +50,10 @@ async def main() -> None:
             stack.push_async_callback(stop_all, api, worker)
             await start_all(api, worker)
             apis.append(api)
-            await words_per_second(f"{api.url}/chat")
+            await tokens_per_second(f"{api.url}/chat")
         await report(
-            "words per second, 50 streams",
-            lambda replicas: words_per_second(f"{apis[replicas].url}/chat"),
+            "tokens per second, 50 streams",
+            lambda replicas: tokens_per_second(f"{apis[replicas].url}/chat"),
         )
 
 
@@ -65,7 +65,7 @@ async def report(title: str, measure: Callable[[int], Awaitable[float]]) -> None
     print(f"{title:32} off {off:9.2f}   on {on:9.2f}   ratio {ratio:5.2f}", flush=True)
 
 
-async def words_per_second(url: str) -> float:
+async def tokens_per_second(url: str) -> float:
     answers = await asyncio.gather(*(ask(url, "burst") for _ in range(STREAMS)))
     return STREAMS * WORDS / max(answer.duration for answer in answers)
 

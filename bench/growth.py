@@ -1,0 +1,76 @@
+"""What grows with the number of live streams or with the number of runs: nothing should."""
+
+import asyncio
+
+from bench.load import MeasuredAnswer, ask
+from bench.measurements import many_short_answers
+from bench.servers import Mamba, open_mamba, open_upstream
+from bench.table import Row, at_most, number
+from bench.upstream import model_name
+from bench.usage import cpu_seconds, resident_megabytes
+
+_LIVE_STREAMS = (10, 30, 100, 300, 1000)
+#: All streams together send this many tokens per second, whatever their number.
+_TOKENS_PER_SECOND = 500
+_STARTS_PER_SECOND = 50
+_STEADY_SECONDS = 20
+_RUNS = 10_000
+_STEP = 1_000
+#: The first runs fill caches.
+_WARM_UP_RUNS = 2_000
+
+
+async def live_streams() -> list[Row]:
+    """Measure the CPU time of a token at different numbers of live streams."""
+    async with open_upstream() as upstream, open_mamba(upstream) as mamba:
+        costs = [await _token_cost(mamba, streams) for streams in _LIVE_STREAMS]
+    growth, goal = max(costs) / costs[0], at_most(1.25)
+    rows = [
+        Row(f"CPU of 1,000 tokens, {streams:,} live streams (s)", number(cost))
+        for streams, cost in zip(_LIVE_STREAMS, costs, strict=True)
+    ]
+    last = rows[-1]._replace(
+        result=f"at most {number(growth)} × the first",
+        target=str(goal),
+        met=goal.is_met(growth),
+    )
+    return [*rows[:-1], last]
+
+
+async def memory() -> list[Row]:
+    """Measure the memory of the API and the worker over many short answers."""
+    async with open_upstream() as upstream, open_mamba(upstream) as mamba:
+        pids = mamba.target.pids
+        await many_short_answers(mamba.target.url, _WARM_UP_RUNS)
+        first = resident_megabytes(pids)
+        for _ in range(_WARM_UP_RUNS, _RUNS, _STEP):
+            await many_short_answers(mamba.target.url, _STEP)
+        growth, goal = resident_megabytes(pids) - first, at_most(20, "MB")
+    row = Row(
+        f"memory of API and worker after {_WARM_UP_RUNS:,} runs (MB)",
+        number(first),
+        "",
+        f"{growth:+.1f} MB after {_RUNS:,}",
+        str(goal),
+        goal.is_met(growth),
+    )
+    return [row]
+
+
+async def _token_cost(mamba: Mamba, streams: int) -> float:
+    """Return the CPU time in seconds of 1,000 tokens, with this number of live streams."""
+    delay = streams / _TOKENS_PER_SECOND
+    starting = streams / _STARTS_PER_SECOND
+    model = model_name(int((starting + _STEADY_SECONDS + 5) / delay) + 1, delay)
+
+    async def start(number: int) -> MeasuredAnswer:
+        await asyncio.sleep(number / _STARTS_PER_SECOND)
+        return await ask(mamba.target.url, model)
+
+    tasks = [asyncio.create_task(start(number)) for number in range(streams)]
+    await asyncio.sleep(starting + 2)
+    before = cpu_seconds(mamba.target.pids)
+    await asyncio.sleep(_STEADY_SECONDS)
+    used = cpu_seconds(mamba.target.pids) - before
+    await asyncio.gather(*tasks)
+    return used / (_STEADY_SECONDS * _TOKENS_PER_SECOND) * 1000
