@@ -1,5 +1,6 @@
 """The commands of the README work."""
 
+import json
 import re
 import subprocess
 from collections.abc import Generator
@@ -51,13 +52,25 @@ def test_readme_curl_commands_work(running: Dev) -> None:
 
     complete = type_in(replay, running).stdout
     assert complete.endswith("data: [DONE]\n\n")
-    assert events(dropped.stdout) == events(complete)[: len(events(dropped.stdout))]
+    stored = events(type_in(f"{replay}?merged=false", running).stdout)
+    assert text_of(events(complete)) == text_of(stored)
+    assert events(dropped.stdout) == stored[: len(events(dropped.stdout))]
 
-    assert events(type_in(resume, running).stdout) == events(complete)[20:]
+    assert text_of(events(type_in(resume, running).stdout)) == text_of(stored[20:])
     assert '"state":"succeeded"' in type_in(stop, running).stdout
 
 
-def events(text: str) -> list[str]:
-    """Return the complete events without their ids, which contain the attempt."""
-    complete, _, _ = text.rpartition("\n\n")
-    return [e.partition("\n")[2] for e in complete.split("\n\n") if e.startswith("id:")]
+def events(stream: str) -> list[str]:
+    """Return the data of the complete events."""
+    complete, _, _ = stream.rpartition("\n\n")
+    return [
+        line.removeprefix("data: ")
+        for event in complete.split("\n\n")
+        if "\nid:" in f"\n{event}"  # a queue position has none
+        for line in event.splitlines()
+        if line.startswith("data: ")
+    ]
+
+
+def text_of(events: list[str]) -> str:
+    return "".join(json.loads(event).get("delta", "") for event in events if event != "[DONE]")
