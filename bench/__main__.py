@@ -23,6 +23,7 @@ from bench.measurements import (
     token_delay,
 )
 from bench.pickup import pickup
+from bench.queue_scripts import queue_scripts
 from bench.replay import replays
 from bench.scaling import processes
 from bench.servers import CpuShares, Servers, open_servers
@@ -37,8 +38,14 @@ COMPARISONS: tuple[Callable[[Servers, Effort], Awaitable[list[Row]]], ...] = (
     short_answers,
 )
 #: Measurements of Mamba alone, which start the servers that they need. Add new ones here.
-SINGLE: tuple[Callable[[], Awaitable[list[Row]]], ...] = (pickup, replays)
+SINGLE: tuple[Callable[[], Awaitable[list[Row]]], ...] = (pickup, replays, queue_scripts)
 LONG: tuple[Callable[[], Awaitable[list[Row]]], ...] = (live_streams, memory)
+
+_PLOTS = """
+
+![Delay of a token against the number of streams](latency.svg)
+
+![Tokens per second against the number of streams](throughput.svg)"""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -75,7 +82,8 @@ async def main(arguments: argparse.Namespace) -> None:
         section = "results"
     print(f"\n{_machine()}\n\n{markdown(rows)}", flush=True)
     if arguments.write:
-        write_section(section, f"{_machine()}\n\n{markdown(rows)}")
+        plots = "" if arguments.long or arguments.quick else _PLOTS
+        write_section(section, f"{_machine()}\n\n{markdown(rows)}{plots}")
 
 
 async def compare_servers(effort: Effort, *, draws: bool) -> list[Row]:

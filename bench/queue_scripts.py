@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
+from bench.table import Row, at_most, single
 from shared.chat.messages import Message, TextPart
 from shared.queue.job import RunChat
 from shared.redis import keys
@@ -19,6 +20,10 @@ from shared.settings import LimitSettings
 from tests.support.processes import Valkey, start_all, stop_all
 from worker.queue import lease_scripts
 
+WAITING = 10_000
+CALLS = 1_000
+#: The operations with a target.
+_LIMITED = ("enqueue", "claim of 1 run", "claim of 8 runs")
 _TTL = 600.0
 _WORKER = "bench"
 #: How many runs a worker claims at most, and how many calls are measured together.
@@ -26,7 +31,21 @@ _MAX_CLAIM = 8
 _BATCH_CALLS = 20
 
 
-async def main(waiting: int, calls: int) -> None:
+async def queue_scripts() -> list[Row]:
+    costs = await measure(WAITING, CALLS)
+    return [
+        single(
+            f"{title} in Redis, {WAITING:,} waiting runs",
+            cost,
+            at_most(60, "µs") if title in _LIMITED else None,
+            "µs",
+        )
+        for title, cost in costs.items()
+    ]
+
+
+async def measure(waiting: int, calls: int) -> dict[str, float]:
+    """Return the microseconds in Redis per run, by operation."""
     valkey = Valkey()
     await start_all(valkey)
     redis = valkey.client()
@@ -34,20 +53,24 @@ async def main(waiting: int, calls: int) -> None:
         admission = Admission(redis, live_ttl=_TTL)
         for number in range(waiting):
             await _admit(admission, f"owner-{number}")
-        print(f"{waiting:,} waiting runs of {waiting:,} owners; microseconds in Redis per run")
         numbers = itertools.count(waiting)
-        await _report(redis, "enqueue", calls, lambda: _admit(admission, f"owner-{next(numbers)}"))
         claimed: list[list[bytes]] = []
-        await _report(redis, "claim of 1 run", calls, lambda: _claim(redis, 1, claimed))
-        await _report(redis, "release", calls, lambda: _release(redis, claimed.pop()[1].decode()))
-        await _report(redis, "claim of 8 runs", calls, lambda: _claim(redis, _MAX_CLAIM, claimed))
+        operations: dict[str, Callable[[], Awaitable[int]]] = {
+            "enqueue": lambda: _admit(admission, f"owner-{next(numbers)}"),
+            "claim of 1 run": lambda: _claim(redis, 1, claimed),
+            "release": lambda: _release(redis, claimed.pop()[1].decode()),
+            "claim of 8 runs": lambda: _claim(redis, _MAX_CLAIM, claimed),
+        }
+        return {
+            title: await _cost(redis, calls, operation) for title, operation in operations.items()
+        }
     finally:
         await redis.aclose()
         await stop_all(valkey)
 
 
-async def _report(redis: Redis, title: str, calls: int, call: Callable[[], Awaitable[int]]) -> None:
-    """Print the time of a script per run, of the fastest batch: other processes disturb the rest.
+async def _cost(redis: Redis, calls: int, call: Callable[[], Awaitable[int]]) -> float:
+    """Return the time of a script per run, of the fastest batch: other processes disturb the rest.
 
     The first call loads the script and does not count.
     """
@@ -55,10 +78,10 @@ async def _report(redis: Redis, title: str, calls: int, call: Callable[[], Await
     means: list[float] = []
     for _ in range(calls // _BATCH_CALLS):
         await redis.execute_command("CONFIG", "RESETSTAT")
-        runs = sum(await asyncio.gather(*(call() for _ in range(_BATCH_CALLS))))
+        runs = sum([await call() for _ in range(_BATCH_CALLS)])
         info: dict[str, dict[str, int]] = await redis.execute_command("INFO", "commandstats")
         means.append(info["cmdstat_evalsha"]["usec"] / runs)
-    print(f"{title:18} {min(means):6.1f}", flush=True)
+    return min(means)
 
 
 async def _admit(admission: Admission, owner: str) -> int:
@@ -117,11 +140,13 @@ async def _release(redis: Redis, job_id: str) -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m bench.queue_scripts", description=__doc__)
-    parser.add_argument("--waiting", type=int, default=10_000, metavar="N")
-    parser.add_argument("--calls", type=int, default=1_000, metavar="N")
+    parser.add_argument("--waiting", type=int, default=WAITING, metavar="N")
+    parser.add_argument("--calls", type=int, default=CALLS, metavar="N")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     arguments = _parse_arguments()
-    asyncio.run(main(arguments.waiting, arguments.calls))
+    print(f"{arguments.waiting:,} waiting runs of as many owners; microseconds in Redis per run")
+    for name, cost in asyncio.run(measure(arguments.waiting, arguments.calls)).items():
+        print(f"{name:18} {cost:6.1f}")
