@@ -100,7 +100,12 @@ class QueuePositionWatch:
         if not self._changed or self._position is None:
             return None
         self._sent = position = self._position
-        data: dict[str, int | str] = {"position": position.position, "waiting": position.waiting}
+        data: dict[str, int | str | tuple[int, int]] = {
+            "position": position.position,
+            "waiting": position.waiting,
+        }
+        if position.eta_seconds is not None:
+            data["etaSeconds"] = position.eta_seconds
         if position.behind_chat:
             data["behind"] = "chat"
         part = Data(type="data-queue", data=data, transient=True)

@@ -130,17 +130,17 @@ local function correct(queue, owner, seconds)
   if seconds < 0 then start = math.min(score, math.max(now, finish)) end
   redis.call('ZADD', queue, start, id)
 end
-local function learn(key, used)
+local function learn(key, used, runs)
   local cost = number_in(key, 'cost') or used
-  write(key, 'cost', math.max(0.01, cost + (used - cost) / 5))
+  write(key, 'cost', math.max(0.01, cost + (used - cost) / runs))
 end
 local function settle(queue, id, now)
   local owner, weight, cost = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight', 'cost'))
   leave(queue, id, owner)
   if owner and cost then
     local used = used_of(id, now)
-    learn(owner, used)
-    learn(clock_of(queue), used)
+    learn(owner, used, 5)
+    learn(clock_of(queue), used, 20)
     correct(queue, owner, (used - cost) / weight)
   end
   redis.call('DEL', fair_of(id))

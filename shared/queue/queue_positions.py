@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.queue.chat_queue import CHAT_QUEUE
+from shared.queue.wait_forecast import WaitForecast, read_forecast
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, redis_script
@@ -16,11 +17,13 @@ class QueuePosition(NamedTuple):
     """The position of a job, counted from 1, and how many jobs wait in the same queue.
 
     `behind_chat`: it is in the queue of its chat, and waits for the chat's live run.
+    `eta_seconds`: the shortest and longest likely wait, if it can be estimated.
     """
 
     position: int
     waiting: int
     behind_chat: bool = False
+    eta_seconds: tuple[int, int] | None = None
 
 
 class QueuePositions:
@@ -33,15 +36,24 @@ class QueuePositions:
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
     ) -> list[QueuePosition | None]:
         """Return the position of each job; None for those that do not wait."""
+        if not run_ids:
+            return []
+        forecast = await read_forecast(self._redis, queue)
         found: list[QueuePosition | None] = []
         for start in range(0, len(run_ids), _BATCH):
             batch = run_ids[start : start + _BATCH]
             rows = await _read(self._redis, queue=keys.queue(queue), job_ids=batch)
-            found += [
-                QueuePosition(position, waiting, bool(behind)) if position else None
-                for position, waiting, behind in rows
-            ]
+            found += [_position(forecast, *row) for row in rows]
         return found
+
+
+def _position(
+    forecast: WaitForecast | None, position: int, waiting: int, behind: int
+) -> QueuePosition | None:
+    if not position:
+        return None
+    eta = forecast.eta_seconds(position) if forecast and not behind else None
+    return QueuePosition(position, waiting, bool(behind), eta)
 
 
 # Returns for each job its position or 0, how many jobs wait, and whether it waits behind its chat's

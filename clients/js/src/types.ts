@@ -9,6 +9,8 @@ export type QueuePosition = {
   waiting: number;
   /** Present if the run waits for earlier runs of its own chat; `position` then counts in that queue. */
   behind?: 'chat';
+  /** The shortest and the longest likely wait, if the server can estimate it. */
+  etaSeconds?: [low: number, high: number];
 };
 
 /** The data of `data-error`, which precedes the `error` event of a failed run. */
