@@ -1,6 +1,6 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test long fuzz queues chaos interop console check lint types layers format hooks lock image-locks docs golden pictures images bench bench-quick bench-long client clean
+.PHONY: help install dev test long fuzz queues chaos interop console playground check lint types layers format hooks lock image-locks docs golden pictures images bench bench-quick bench-long client clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,7 +40,10 @@ $(INSTALLED): $(BIN)/python requirements.lock requirements-uv.lock pyproject.tom
 install: $(INSTALLED) ## Create .venv with the mamba command
 
 console: $(INSTALLED) ## Build the operator's console at /ops
-	$(BIN)/python -m web
+	$(BIN)/python -m web console
+
+playground: $(INSTALLED) ## Build the playground at /
+	$(BIN)/python -m web playground
 
 client: $(INSTALLED) ## Build the npm package of the JavaScript client
 	$(BIN)/python -m web.client
@@ -130,4 +133,4 @@ bench-long: $(INSTALLED) ## Measure growth with many streams and runs, and write
 	$(BIN)/python -m bench --long --write
 
 clean: ## Remove .venv, builds and caches
-	rm -rf $(VENV) api/console/built web/ops/node_modules clients/js/dist clients/js/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) api/console/built api/pages/built web/*/node_modules clients/js/dist clients/js/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -20,6 +20,7 @@ from api.http.paths import PathMiddleware
 from api.http.request_id import RequestIdMiddleware
 from api.http.request_log import RequestLogMiddleware
 from api.openapi import docs_pages, document
+from api.pages import start_page
 from api.process import open_process
 from api.routes import (
     agents,
@@ -82,7 +83,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
     # `chats` has a route that matches every path below a chat's `/messages/`.
     chat_routes = (chat_events, stream_tokens, chats, live_chats)
     api_routes = (*chat_routes, titles, models, agents, tools, health, metrics)
-    for module in (*api_routes, console_page, console_routes):
+    for module in (*api_routes, start_page, console_page, console_routes):
         app.include_router(module.router)
     return app
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.http.connection import LimitedHttpProtocol
@@ -15,23 +16,30 @@ from shared.telemetry import logs
 from shared.telemetry.tracing import tracing
 
 
-def serve(load: Callable[[], Settings], *, listener: int | None = None) -> None:
+def serve(
+    load: Callable[[], Settings],
+    *,
+    listener: int | None = None,
+    extend: Callable[[FastAPI], None] = lambda _: None,
+) -> None:
     """Run the API until SIGTERM or SIGINT, then end its streams and return.
 
     `load` reads the settings, at the start and when they change. `listener` is the file descriptor
-    of a listening socket that several API processes share.
+    of a listening socket that several API processes share. `extend` adds routes to the application.
     """
     settings = load()
     logs.configure(settings.logging.level, settings.logging.format)
     # uvicorn raises the signal again after handling it; that must not change the exit code.
     signal.signal(signal.SIGTERM, _exit)
     with tracing("mamba-api"):
-        _run(settings, load, listener)
+        app = create_app(settings, load)
+        extend(app)
+        _run(app, settings, listener)
 
 
-def _run(settings: Settings, load: Callable[[], Settings], listener: int | None) -> None:
+def _run(app: FastAPI, settings: Settings, listener: int | None) -> None:
     config = uvicorn.Config(
-        create_app(settings, load),
+        app,
         host=settings.server.host,
         port=settings.server.port,
         loop="uvloop",

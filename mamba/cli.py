@@ -5,14 +5,18 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, settings or installation.
 
 import os
 import signal
+from collections.abc import Callable
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mamba.cli_errors import report_errors, use_color
 from mamba.operate import commands
 from shared.version import installed_version
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 class Role(Enum):
@@ -85,7 +89,11 @@ def dev() -> None:
 
 
 @app.command(epilog="Example: MAMBA_SERVER__PORT=9000 MAMBA_REDIS__URL=redis://redis mamba api")
-def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) -> None:
+def api(
+    *,
+    listener: Annotated[int | None, typer.Option(hidden=True)] = None,
+    launcher: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
     """Serve the HTTP API until SIGTERM.
 
     With MAMBA_SERVER__WORKERS above 1, that many processes share the port. Settings are reloaded on
@@ -106,7 +114,7 @@ def api(*, listener: Annotated[int | None, typer.Option(hidden=True)] = None) ->
         else:
             from api.server import serve  # noqa: PLC0415
 
-            serve(load_settings, listener=listener)
+            serve(load_settings, listener=listener, extend=_dev_routes(launcher))
     raise typer.Exit(code)
 
 
@@ -210,6 +218,15 @@ def probe(role: Annotated[Role, typer.Argument(help="Process to check.")]) -> No
         if exit_code is None:
             exit_code = int(not probe.is_api_healthy())
         raise typer.Exit(exit_code)
+
+
+def _dev_routes(launcher: str | None) -> Callable[["FastAPI"], None]:
+    """Return what adds the routes that `mamba dev` needs. `launcher` is the path of its socket."""
+    if launcher is None:
+        return lambda _: None
+    from mamba.dev import faults  # noqa: PLC0415
+
+    return lambda app: faults.install(app, launcher)
 
 
 def _ignore_hangups() -> None:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from web.node import find_node
-from web.page import build
+from web.page import CLIENT_DIR, Project
 
-CLIENT_DIR = Path(__file__).parents[1] / "clients" / "js"
 CLIENT_BUILD_DIR = CLIENT_DIR / "dist"
 
 
@@ -16,7 +15,7 @@ def build_client() -> bool:
         NodeMissingError: if there is no Node.js with npm.
         subprocess.CalledProcessError: if the compiler finds an error.
     """
-    return build(CLIENT_DIR, CLIENT_BUILD_DIR, option="--outDir")
+    return Project(CLIENT_DIR, CLIENT_BUILD_DIR, option="--outDir").build()
 
 
 def pack_client(folder: Path) -> Path:

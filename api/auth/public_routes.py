@@ -1,7 +1,7 @@
 """Lists the routes that need no authentication, and documents it for all others.
 
-`/docs` and the console's page are public: they contain no chats or system state, and request a key
-or token before they call the API.
+`/docs`, the start page and the console's page are public: they contain no chats or system state,
+and request a key or token before they call the API.
 """
 
 from typing import Any, cast
@@ -11,8 +11,8 @@ from starlette.types import Scope
 from api.http import problems
 from shared.settings import Settings
 
-_PUBLIC = ("/health", "/docs", "/redoc", "/openapi.json", "/ops/assets")
-_PAGES = ("/ops", "/ops/")
+_PUBLIC = ("/health", "/docs", "/redoc", "/openapi.json", "/ops/assets", "/playground/assets")
+_PAGES = ("/", "/ops", "/ops/")
 
 _HEADER_SCHEMES = {
     "bearer": {

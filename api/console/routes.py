@@ -6,13 +6,13 @@ They are not in the OpenAPI document, because they change together with the page
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
 
-from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import OPERATOR, Caller, require_scope
 from api.console.page import PATH
 from api.console.snapshot_stream import SnapshotStream, to_json
+from api.pages.own_page import own_page_only
 from api.process import CurrentProcess
 from api.streaming.cursor import LastEventId, read_last_event_id
 from api.streaming.stream_format import UI_MESSAGE
@@ -24,18 +24,10 @@ _NO_STORE = {"cache-control": "no-store"}
 _Id = Annotated[str, Path(min_length=1, max_length=200)]
 
 
-async def _require_own_page(sec_fetch_site: Annotated[str | None, Header()] = None) -> None:
-    """Reject requests from other pages. Browsers set the header, and pages cannot forge it."""
-    if sec_fetch_site not in (None, "same-origin", "none"):
-        raise UntrustedOrigin(
-            "foreign_page", f"These endpoints accept requests from the console only. Open {PATH}."
-        )
-
-
 router = APIRouter(
     prefix=PATH,
     include_in_schema=False,
-    dependencies=[Depends(_require_own_page), require_scope(OPERATOR)],
+    dependencies=[own_page_only(PATH), require_scope(OPERATOR)],
 )
 
 

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from mamba.cli_errors import cannot_listen
+from mamba.dev.control_socket import ControlSocket
 from mamba.dev.output import print_error, print_out
 from mamba.dev.readiness import (
     DevError,
@@ -18,6 +20,7 @@ from mamba.dev.readiness import (
     wait_for_worker,
     worker_ids,
 )
+from mamba.dev.replaceable_child import ReplaceableChild
 from mamba.dev.valkey import embedded_valkey, free_port, valkey_binary
 from mamba.dev.welcome import welcome
 from mamba.supervisor.children import Child, ChildEnded, Children
@@ -29,6 +32,7 @@ from shared.settings import Settings, load_settings
 #: Defaults for development. They apply to settings that no source sets.
 _DEFAULTS = {
     ("logging", "format"): "console",
+    ("playground", "enabled"): "true",
     ("server", "host"): "127.0.0.1",
     ("server", "shutdown_grace_seconds"): "2",
     ("worker", "drain_seconds"): "2",
@@ -61,12 +65,16 @@ def run() -> int:
     return code
 
 
+#: The playground can make the demo model stop in the middle of an answer.
+_DEMO_DEFAULTS = {("openai", "timeout_seconds"): "5"}
+
+
 def _plan(settings: Settings) -> LaunchPlan:
     port = settings.server.port or free_port()
     demo = settings.openai.demo or not has_usable_model(settings)
     environment = {
         **os.environ,
-        **_default_variables(settings),
+        **_default_variables(settings, _DEFAULTS | (_DEMO_DEFAULTS if demo else {})),
         "MAMBA_SERVER__PORT": str(port),
         "MAMBA_OPENAI__DEMO": str(demo).lower(),
         "PYTHONUNBUFFERED": "1",
@@ -77,10 +85,12 @@ def _plan(settings: Settings) -> LaunchPlan:
     return LaunchPlan(host, port, demo, redis_url, valkey, environment)
 
 
-def _default_variables(settings: Settings) -> dict[str, str]:
+def _default_variables(
+    settings: Settings, defaults: Mapping[tuple[str, str], str]
+) -> dict[str, str]:
     return {
         f"MAMBA_{section}__{name}".upper(): value
-        for (section, name), value in _DEFAULTS.items()
+        for (section, name), value in defaults.items()
         if name not in getattr(settings, section).model_fields_set
     }
 
@@ -108,24 +118,33 @@ async def _start(
 
     workers_before = await worker_ids(redis)
     environment = {**plan.environment, "MAMBA_REDIS__URL": redis_url}
+    control = ControlSocket()
+    socket_path = await stack.enter_async_context(control.listen())
     children = await stack.enter_async_context(Children(signals))
-    api = await _start_child(children, "api", environment)
-    worker = await _start_child(children, "worker", environment)
-    watch.create_task(api.must_live())
-    watch.create_task(worker.must_live())
+    start_api = partial(_start_child, children, environment, "api", "--launcher", socket_path)
+    start_worker = partial(_start_child, children, environment, "worker")
+    api, worker = await start_api(), await start_worker()
+    control.control(
+        watched_api := ReplaceableChild(api, start_api),
+        watched_worker := ReplaceableChild(worker, start_worker),
+    )
+    watch.create_task(watched_api.must_live())
+    watch.create_task(watched_worker.must_live())
     await wait_for_api(api, plan.host, plan.port)
     await wait_for_worker(worker, redis, workers_before)
     embedded_url = "" if plan.redis_url else redis_url
     print_out(welcome(plan.host, plan.port, demo=plan.demo, redis=embedded_url))
 
 
-async def _start_child(children: Children, command: str, environment: Mapping[str, str]) -> Child:
+async def _start_child(
+    children: Children, environment: Mapping[str, str], command: str, *options: str
+) -> Child:
     def print_line(line: str) -> None:
         print_out(f"{command} │ {line}")
 
     return await children.start(
         command,
-        *(sys.executable, "-m", "mamba", command),
+        *(sys.executable, "-m", "mamba", command, *options),
         environment=environment,
         on_line=print_line,
     )

@@ -15,16 +15,10 @@ def welcome(host: str, port: int, *, demo: bool, redis: str = "") -> str:
     """`redis` is the URL of the embedded server, which other `mamba` commands need."""
     address = f"{'localhost' if host in _LOCAL_HOSTS else host}:{port}"
     return f"""
-Mamba Server is ready at http://{address}
-  documentation: http://{address}/docs
-  console:       http://{address}/ops
+Mamba Server is ready. Open http://{address}/
 {_DEMO if demo else ""}
-Send a message:
+Send a message from another terminal:
   {_chat(address, '"messages":[{"role":"user","content":"Hello"}]')}
-
-Name the chat, disconnect with Ctrl-C, and resume the same answer:
-  {_chat(address, '"id":"first","messages":[{"role":"user","content":"Count to 200"}]')}
-  curl -N {address}/chat/first/stream
 
 Watch it:
   {f"MAMBA_REDIS__URL={redis} " if redis else ""}{_program()} top

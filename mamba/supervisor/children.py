@@ -87,6 +87,10 @@ class Child:
         self._reading = asyncio.create_task(self._read())
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def recent_output(self) -> str:
         """The last lines of output, indented, each preceded by a newline."""
         return "".join(f"\n  {line}" for line in self._last_lines)

@@ -25,7 +25,7 @@ from shared.settings.sections.queue import QueueSettings
 from shared.settings.sections.redis import RedisSettings
 from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
-from shared.settings.sections.server import LimitSettings, ServerSettings
+from shared.settings.sections.server import LimitSettings, PlaygroundSettings, ServerSettings
 from shared.settings.sections.webhooks import WebhookSettings
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "ModelProfileSettings",
     "ModelSettings",
     "OpenAISettings",
+    "PlaygroundSettings",
     "ProviderSettings",
     "QueueSettings",
     "RedisSettings",

@@ -27,7 +27,7 @@ from shared.settings.sections.queue import QueueSettings
 from shared.settings.sections.redis import RedisSettings
 from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
-from shared.settings.sections.server import LimitSettings, ServerSettings
+from shared.settings.sections.server import LimitSettings, PlaygroundSettings, ServerSettings
 from shared.settings.sections.webhooks import WebhookName, WebhookSettings
 from shared.settings.source import (
     SettingsProblem,
@@ -65,6 +65,7 @@ class Settings(Section):
     )
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
+    playground: PlaygroundSettings = PlaygroundSettings()
 
     @model_validator(mode="after")
     def _check_providers(self) -> Self:

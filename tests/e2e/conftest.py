@@ -15,7 +15,7 @@ from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.sse_client import SseClient, open_sse_client
 from tests.support.system.running_system import System, empty_redis
 from tests.support.upstream.client import Upstream
-from web.page import build
+from web.page import CONSOLE
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -60,7 +60,7 @@ async def workerless(workerless_system: System) -> AsyncGenerator[System]:
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
     """A real browser, after a build of the console."""
-    build()
+    CONSOLE.build()
     with open_browser() as browser:
         yield browser
 

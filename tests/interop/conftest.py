@@ -10,7 +10,7 @@ import pytest_asyncio
 from tests.interop.reverse_proxies import CaddyProxy, NginxProxy, ReverseProxy
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.upstream.client import Upstream
-from web.page import build
+from web.page import CONSOLE
 
 HEARTBEAT_SECONDS = 0.5
 
@@ -24,7 +24,7 @@ class InteropSystem:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def system() -> AsyncGenerator[InteropSystem]:
     """An API and a worker with a scripted upstream."""
-    build()
+    CONSOLE.build()
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(Upstream())
         valkey = Valkey()

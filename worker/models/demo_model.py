@@ -1,11 +1,22 @@
 """The built-in model that is used if no other is configured. It shows what Mamba can do."""
 
 import asyncio
+import errno
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import aiohttp
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequestPart,
@@ -70,7 +81,11 @@ def demo_model(*, delay: float = 0.015) -> Model:
     """
 
     async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[_Delta]:
-        for delta in _deltas(_response(messages, info)):
+        deltas = [*_deltas(_response(messages, info))]
+        failure = _requested_failure(_read(messages))
+        for number, delta in enumerate(deltas):
+            if failure and number == len(deltas) // 2:
+                await failure()
             await asyncio.sleep(delay)
             yield delta
 
@@ -123,6 +138,33 @@ def _prompt_text(content: str | Sequence[UserContent]) -> str:
         return content
     texts = (part.content if isinstance(part, TextContent) else part for part in content)
     return " ".join(text for text in texts if isinstance(text, str))
+
+
+async def _fail_with_429() -> None:
+    raise ModelHTTPError(429, "demo")
+
+
+async def _reset_connection() -> None:
+    raise aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer")
+
+
+async def _hang() -> None:
+    await asyncio.Event().wait()
+
+
+_FAILURES: Mapping[str, Callable[[], Awaitable[None]]] = {
+    "fail with 429": _fail_with_429,
+    "reset the connection": _reset_connection,
+    "hang in between": _hang,
+}
+
+
+def _requested_failure(conversation: _Conversation) -> Callable[[], Awaitable[None]] | None:
+    """Return what fails in the middle of the response. A continued response does not fail again."""
+    if conversation.text:
+        return None
+    prompt = conversation.prompt.lower()
+    return next((fail for text, fail in _FAILURES.items() if text in prompt), None)
 
 
 @dataclass(frozen=True)

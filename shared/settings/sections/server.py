@@ -68,6 +68,14 @@ class ServerSettings(Section):
         return self
 
 
+class PlaygroundSettings(Section):
+    enabled: bool = Field(
+        default=False,
+        description="Serve the playground, a chat page for development, at `/` instead of a page "
+        "with links. `mamba dev` enables it",
+    )
+
+
 class LimitSettings(Section):
     body_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="Maximum size of a request body in bytes"

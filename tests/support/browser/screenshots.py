@@ -15,7 +15,7 @@ from tests.support.browser.page import open_browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
 from tests.support.upstream.client import Upstream
-from web.page import build
+from web.page import CONSOLE
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 BUSY_SECONDS = 290
@@ -28,7 +28,7 @@ FAILURES: tuple[dict[str, Any], ...] = (
 
 
 async def main() -> None:
-    build()
+    CONSOLE.build()
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(Upstream())
         valkey = Valkey()

@@ -4,10 +4,8 @@ import './style.css';
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { follow, overview, reconnect, waiting } from './system_state';
-import { startTheme } from './theme';
 import { Console } from './view/console';
 
-startTheme();
 effect(() => {
   const waitingCount = overview.value ? `(${waiting.value}) ` : '';
   document.title = `${waitingCount}Mamba console`;

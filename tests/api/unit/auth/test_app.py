@@ -158,7 +158,15 @@ async def test_refusal_of_an_operator_route_is_logged(
 PUBLIC = ["/docs", "/redoc", "/openapi.json", "/health/live"]
 PROTECTED = [
     *("/models", "/chat/x/stream", "/chat/health/stream", "/chat/..%2F..%2Fhealth/stream"),
-    *("/", "/nothing", "/healthy", "/docsx", "/Docs", "/openapi.jsonx", "/health%00"),
+    *(
+        "/playground/info",
+        "/nothing",
+        "/healthy",
+        "/docsx",
+        "/Docs",
+        "/openapi.jsonx",
+        "/health%00",
+    ),
 ]
 
 

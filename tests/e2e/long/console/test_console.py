@@ -4,20 +4,20 @@ import json
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from shared.api_key import hash_of, new_api_key
 from shared.monitoring.metrics_history import Sample
 from shared.redis import keys
+from tests.support.browser.accessibility import accessibility_violations
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.processes import Api, start_all, stop_all
 from tests.support.sse_client import Json, SseClient, Stream
 from tests.support.system.running_system import System, enqueue_run
 from tests.support.webhook_receiver import SECRET
-from web.page import SOURCE_DIR
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,7 +33,6 @@ CLIPPED_TEXT = """[
     return context.measureText(input.placeholder).width > input.clientWidth;
   }).map(input => input.placeholder),
 ]"""
-AXE = SOURCE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 USER, OPERATOR = new_api_key(), new_api_key()
 API_KEY_ENV = {
     "MAMBA_AUTH__MODE": "api_key",
@@ -64,19 +63,6 @@ async def running_stream(system: System, sse: SseClient, name: str) -> AsyncGene
     async with sse.ask(system.chat, name, model=name) as stream:
         await stream.until("text-delta")
         yield stream
-
-
-async def accessibility_violations(window: Window) -> list[str]:
-    """Return the violations of WCAG 2.2 A and AA that axe finds on the page."""
-    window.evaluate(AXE.read_text())
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    run = f"axe.run(document, {{runOnly: {json.dumps(tags)}}})"
-    found: Any = window.evaluate(
-        f"{run}.then(({{violations}}) => violations.map(({{id, nodes}}) =>"
-        " `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))"
-    )
-    assert isinstance(found, list), "axe did not run"
-    return cast("list[str]", found)
 
 
 async def test_empty_deployment_shows_how_to_start_a_worker(window: Window) -> None:
@@ -265,11 +251,11 @@ async def test_page_meets_wcag_aa_in_both_themes(
         async with sse.ask(workerless.chat, f"{name}-401", model=f"{name}-401") as failing:
             await failing.rest()
         window.wait_for_text("model_auth", ".failures")
-        page = await accessibility_violations(window)
+        page = accessibility_violations(window)
         window.click(".runs .row-link", stream.run_id)
         window.wait_for_text("Hel", ".answer")
         window.click(".panel-bar button", "Stop")
-        panel = await accessibility_violations(window)
+        panel = accessibility_violations(window)
         await workerless.upstream.release(name)
 
     assert window.evaluate("document.documentElement.dataset.theme") == scheme
@@ -352,7 +338,7 @@ async def test_sign_in_explains_rejected_keys(browser: Browser, workerless: Syst
             window.wait_for_text("Live", ".connection")
             window.click("[aria-label='Sign out']")
             window.wait_for_text("Sign in with a key or token")
-            assert await accessibility_violations(window) == []
+            assert accessibility_violations(window) == []
     finally:
         await stop_all(api)
 

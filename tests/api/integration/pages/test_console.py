@@ -24,7 +24,7 @@ from shared.runs.store import RunStore
 from shared.settings import Settings
 from tests.support.processes import Api, Valkey, running
 from tests.support.wait import until
-from web.page import SOURCE_DIR, build
+from web.page import CONSOLE, SHARED_DIR, Project
 
 USER, OPERATOR = new_api_key(), new_api_key()
 ENV = {
@@ -64,7 +64,7 @@ def key(value: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def built() -> None:
-    build()
+    CONSOLE.build()
 
 
 @pytest.fixture(scope="module")
@@ -217,13 +217,14 @@ async def test_missing_build_returns_instructions(
 
 
 def test_page_is_rebuilt_only_when_its_sources_change(tmp_path: Path) -> None:
-    source = tmp_path / "ops"
-    shutil.copytree(SOURCE_DIR, source, symlinks=True)
+    source, shared = tmp_path / "ops", tmp_path / "shared"
+    shutil.copytree(CONSOLE.source, source, symlinks=True)
+    shutil.copytree(SHARED_DIR, shared)
+    project = Project(source, tmp_path / "built", (shared,))
 
-    first = build(source, tmp_path / "built")
-    again = build(source, tmp_path / "built")
-    (source / "src" / "style.css").write_text("body { color: red }")
-    changed = build(source, tmp_path / "built")
+    first, again = project.build(), project.build()
+    (shared / "base.css").write_text("body { color: red }")
+    changed = project.build()
 
     assert (first, again, changed) == (True, False, True)
     [style] = (tmp_path / "built" / "assets").glob("*.css")

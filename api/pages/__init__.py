@@ -1,0 +1,1 @@
+"""Pages in HTML: how they are served, and the start page."""

@@ -1,0 +1,57 @@
+"""Routes of the playground that end processes. Only the API that `mamba dev` starts has them."""
+
+import socket
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query
+from pydantic import BaseModel
+
+from api.auth.principal import Caller
+from api.pages.own_page import own_page_only
+from api.process import CurrentProcess
+from mamba.dev.control_socket import LauncherClient
+from shared.errors import NotFound
+
+
+class Fault(BaseModel):
+    """What was done, as a sentence for the user."""
+
+    detail: str
+
+
+def install(app: FastAPI, socket_path: str) -> None:
+    """Add the routes, which send commands to the launcher at this socket."""
+    launcher = LauncherClient(socket_path)
+    router = APIRouter(
+        prefix="/playground", include_in_schema=False, dependencies=[own_page_only("/")]
+    )
+
+    @router.post("/kill-worker")
+    async def kill_worker(
+        process: CurrentProcess, caller: Caller, chat: Annotated[str, Query(max_length=300)]
+    ) -> Fault:
+        """Kill the worker that writes the caller's answer."""
+        run = await process.lookup.find(caller, chat)
+        worker = (await process.run_control.describe(run.id))["worker"] if run else None
+        if worker is None:
+            raise NotFound("No worker has an answer of this chat now.")
+        pid = await _local_pid(process, worker)
+        if pid is None or not await launcher.kill_worker(pid):
+            raise NotFound(f"mamba dev has not started the worker {worker}.")
+        return Fault(detail=f"Worker {worker} was killed (SIGKILL).")
+
+    @router.post("/restart-api")
+    async def restart_api(caller: Caller) -> Fault:  # noqa: ARG001
+        await launcher.restart_api()
+        return Fault(detail="The API restarts.")
+
+    app.include_router(router)
+    app.state.can_break = True
+
+
+async def _local_pid(process: CurrentProcess, worker_id: str) -> int | None:
+    """Return the process id of a worker on this machine."""
+    host = socket.gethostname()
+    workers = (await process.monitor.overview()).workers
+    found = (w.pid for w in workers if w.id == worker_id and w.host == host)
+    return next(found, None)

@@ -1,0 +1,190 @@
+"""The playground of `mamba dev`: a chat whose answers survive what its buttons break."""
+
+import re
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.browser.accessibility import accessibility_violations
+from tests.support.browser.page import Browser
+from tests.support.browser.playground_window import PlaygroundWindow, open_playground
+from tests.support.system.dev import Dev
+
+COUNTED = "The demo model counts: {}. Done."
+SUMMARY = re.compile(r"(\d+) events, 0 lost, 0 repeated, digest verified")
+
+
+@pytest.fixture
+def url(running: Dev) -> str:
+    return f"http://127.0.0.1:{running.port}"
+
+
+@pytest.fixture
+def chat(request: pytest.FixtureRequest) -> str:
+    return request.node.name
+
+
+@pytest.fixture
+def page(browser: Browser, url: str, chat: str) -> Generator[PlaygroundWindow]:
+    with open_playground(browser, url, chat) as page:
+        yield page
+
+
+def check_whole(page: PlaygroundWindow, chat: str, last: int) -> None:
+    """Check that the page has received the whole answer once, and shows what the server stored."""
+    summary = page.wait_for_summary()
+    match = SUMMARY.fullmatch(summary)
+    assert match, summary
+    expected = COUNTED.format(", ".join(str(number) for number in range(1, last + 1)))
+    message = page.stored_message(chat)
+    [text] = [part["text"] for part in message["parts"] if part["type"] == "text"]
+    assert text == expected
+    assert page.answer() == expected
+    assert message["metadata"]["mamba"]["events"] == int(match[1])
+
+
+def test_answer_is_complete_and_the_page_has_no_errors(
+    page: PlaygroundWindow, chat: str, url: str
+) -> None:
+    page.send("Count to 20")
+    check_whole(page, chat, 20)
+    page.window.wait_for_text("Count to 20", ".sidebar li.current")
+    assert page.window.errors() == []
+    assert all(requested.startswith(url) for requested in page.window.requested_urls())
+
+
+def test_answer_survives_a_killed_worker(page: PlaygroundWindow, chat: str, running: Dev) -> None:
+    killed = running.child("mamba worker")
+    page.send("Count to 100")
+    page.wait_for_answer("10,")
+    page.break_it("Kill the worker")
+    page.wait_for_entry("was killed (SIGKILL)")
+    page.wait_for_entry("Attempt 2 continues at event")
+    check_whole(page, chat, 100)
+    assert running.child("mamba worker") != killed
+    assert page.window.errors() == []
+
+
+def test_answer_survives_a_restarted_api(page: PlaygroundWindow, chat: str, running: Dev) -> None:
+    before = running.child("mamba api")
+    page.send("Count to 300")
+    page.wait_for_answer("10,")
+    page.break_it("Restart the API")
+    page.wait_for_entry("Reconnected with cursor 1-")
+    check_whole(page, chat, 300)
+    assert running.child("mamba api") != before
+
+
+def test_answer_survives_a_cut_connection(page: PlaygroundWindow, chat: str) -> None:
+    page.send("Count to 150")
+    for text in ("10,", "60,"):
+        page.wait_for_answer(text)
+        page.break_it("Cut my connection")
+    page.wait_for_entry("Reconnected with cursor 1-")
+    check_whole(page, chat, 150)
+
+
+def test_answer_survives_ten_seconds_offline(page: PlaygroundWindow, chat: str) -> None:
+    page.send("Count to 150")
+    page.wait_for_answer("10,")
+    page.break_it("Go offline for 10 s")
+    page.window.wait_for_text("Offline", ".chat-bar")
+    page.wait_for_entry("Reconnected with cursor 1-")
+    check_whole(page, chat, 150)
+
+
+def test_second_tab_shows_the_same_answer(
+    page: PlaygroundWindow, chat: str, browser: Browser, url: str
+) -> None:
+    page.send("Count to 200")
+    page.wait_for_answer("10,")
+    with open_playground(browser, url, chat) as second:
+        check_whole(second, chat, 200)
+        check_whole(page, chat, 200)
+        assert second.window.evaluate("document.querySelectorAll('.message').length") == 2
+
+
+def test_reloaded_page_shows_the_whole_answer(page: PlaygroundWindow, chat: str) -> None:
+    page.send("Count to 200")
+    page.wait_for_answer("10,")
+    page.open(chat)
+    page.wait_for_entry("Replay of the log from event 1.")
+    check_whole(page, chat, 200)
+
+
+@pytest.mark.parametrize("failure", ["429", "reset", "hang"])
+def test_answer_survives_a_failing_model(page: PlaygroundWindow, chat: str, failure: str) -> None:
+    page.break_it(f"Model: {failure}")
+    page.wait_for_entry("Attempt 2 continues at event")
+    check_whole(page, chat, 60)
+
+
+def test_stop_ends_the_answer(page: PlaygroundWindow, chat: str) -> None:
+    page.send("Count to 2000")
+    page.wait_for_answer("10,")
+    page.window.click(".composer button", "Stop")
+    page.window.wait_for_text("stopped", ".message.assistant footer")
+    assert page.stored_message(chat)["metadata"]["mamba"]["stopped"] is True
+
+
+def test_queued_message_is_answered_next(page: PlaygroundWindow, chat: str) -> None:
+    page.send("Count to 100")
+    page.wait_for_answer("10,")
+    page.send("Count to 7")
+    page.window.wait_for_text("Count to 7", ".queue")
+    page.wait_for_answer("7. Done.")
+    check_whole(page, chat, 7)
+    order = "[...document.querySelectorAll('.message')].map(m => m.getAttribute('aria-label'))"
+    assert page.window.evaluate(order) == ["You", "Answer"] * 2
+
+
+def test_edited_message_gets_another_answer(page: PlaygroundWindow) -> None:
+    page.send("Count to 5")
+    page.wait_for_summary()
+    page.window.click(".message.user [aria-label=Edit]")
+    page.window.wait_until("document.activeElement.matches('.editor textarea')")
+    page.window.type(" and count to 8")
+    page.window.click(".editor button", "Send")
+    page.wait_for_answer("1, 2, 3, 4, 5")
+    page.window.wait_until("document.querySelectorAll('.recording').length === 2")
+    page.wait_for_summary()
+    assert page.window.evaluate("document.querySelectorAll('.message').length") == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "selector"),
+    [
+        ("chart", ".chart-figure path.recharts-rectangle"),
+        ("form", ".display-form input[type=email]"),
+        ("code", ".code-figure .hljs-keyword"),
+        ("card", ".display-card .badge.danger"),
+    ],
+)
+def test_display_tool_is_rendered(page: PlaygroundWindow, prompt: str, selector: str) -> None:
+    page.send(f"Show me a {prompt}")
+    page.window.wait_until(f"document.querySelector('{selector}') !== null")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_meets_wcag_aa(page: PlaygroundWindow, scheme: str) -> None:
+    page.window.set_color_scheme(scheme)
+    violations = accessibility_violations(page.window)
+    for tool in ("chart", "form", "code", "card"):
+        page.send(f"Show me a {tool}")
+        page.wait_for_summary()
+    violations += accessibility_violations(page.window)
+    assert page.window.evaluate("document.documentElement.dataset.theme") == scheme
+    assert violations == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_layout_fits_the_screen(page: PlaygroundWindow, width: int) -> None:
+    page.window.resize(width, 800, phone=width < 900)
+    page.send("Count to 50")
+    page.wait_for_answer("50. Done.")
+    assert page.window.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if width < 900:
+        page.window.click(".chat-bar button", "Timeline")
+        page.wait_for_entry("digest verified")
+        page.window.click("[aria-label=Chats]")
+        page.window.wait_for_text("New chat", ".sidebar")

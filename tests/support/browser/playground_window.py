@@ -1,0 +1,72 @@
+"""The playground in a browser, driven as a user does."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from tests.support.browser.page import Browser
+from tests.support.browser.window import Window, open_window
+
+_ANSWERS = "[...document.querySelectorAll('.message.assistant')]"
+_SUMMARIES = "[...document.querySelectorAll('.recording')].map(run => run.dataset.summary)"
+
+
+class PlaygroundWindow:
+    def __init__(self, window: Window, url: str) -> None:
+        self.window = window
+        self.url = url
+
+    def open(self, chat: str) -> None:
+        """Load the page with this chat, or load it again."""
+        self.window.visit("about:blank")
+        self.window.visit(f"{self.url}/#chat={quote(chat)}")
+        self.window.wait_for_text("Break it")
+
+    def send(self, text: str) -> None:
+        self.window.wait_until("document.querySelector('.composer[aria-busy=false]') !== null")
+        self.window.click(".composer textarea")
+        self.window.type(text)
+        self.window.press("Enter")
+
+    def break_it(self, label: str) -> None:
+        self.window.click(".break-buttons button:not(:disabled)", label)
+
+    def wait_for_answer(self, text: str) -> None:
+        """Wait until an answer contains this text."""
+        found = f"answer => answer.innerText.includes({json.dumps(text)})"
+        self.window.wait_until(f"{_ANSWERS}.some({found})")
+
+    def wait_for_entry(self, text: str) -> None:
+        """Wait until the timeline contains this text."""
+        self.window.wait_for_text(text, ".timeline")
+
+    def wait_for_summary(self) -> str:
+        """Wait for the end of the newest run, and return its line in the timeline."""
+        return self.window.wait_until(f"{_SUMMARIES}[0]")
+
+    def answer(self) -> str:
+        """Return the text of the newest answer, without its actions."""
+        text: str = self.window.evaluate(
+            f"[...{_ANSWERS}.at(-1).querySelectorAll('.markdown')].map(p => p.innerText).join()"
+        )
+        return text
+
+    def stored_message(self, chat: str) -> dict[str, Any]:
+        """Return the newest answer as the server has stored it."""
+        response = httpx.get(f"{self.url}/chat/{quote(chat)}/message")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@contextmanager
+def open_playground(
+    browser: Browser, url: str, chat: str, width: int = 1440
+) -> Generator[PlaygroundWindow]:
+    with open_window(browser, width) as window:
+        page = PlaygroundWindow(window, url)
+        page.open(chat)
+        yield page
