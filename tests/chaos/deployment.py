@@ -31,6 +31,8 @@ _SETTINGS = {
     "MAMBA_RUN__MAX_RETRIES": "1000",
     # A jump of Valkey's clock counts as a part of the run if a worker crashes later.
     "MAMBA_RUN__TIMEOUT_SECONDS": "3600",
+    # The checks follow the last fault, and jumps of Valkey's clock shorten the retention.
+    "MAMBA_RUN__RETENTION_SECONDS": "86400",
     "MAMBA_OPENAI__TIMEOUT_SECONDS": str(SILENCE_SECONDS),
     "MAMBA_OPENAI__FIRST_TOKEN_TIMEOUT_SECONDS": "3",
 }

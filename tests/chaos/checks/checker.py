@@ -1,9 +1,11 @@
 """Checks every answer, the logs of the runs, the tools' effects, Redis, and the processes."""
 
+import asyncio
 import json
 import signal
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -31,6 +33,7 @@ from tests.support.upstream.conversation import text_of
 Json = dict[str, Any]
 
 _TERMINAL = ("finish", "abort", "error")
+_CHECKS_AT_ONCE = 8
 
 
 def _as_received(stored: Sequence[SseEvent], received: Sequence[SseEvent]) -> list[SseEvent]:
@@ -90,6 +93,19 @@ def _has_parts(events: Sequence[SseEvent], continued: AnswerView) -> bool:
     return text(events) == continued.text and calls == [continued.question.call_id]
 
 
+async def _for_each(
+    views: Sequence[AnswerView], check: Callable[[AnswerView], Awaitable[None]]
+) -> None:
+    """Check all views, several at a time."""
+    slots = asyncio.Semaphore(_CHECKS_AT_ONCE)
+
+    async def check_one(view: AnswerView) -> None:
+        async with slots:
+            await check(view)
+
+    await asyncio.gather(*map(check_one, views))
+
+
 class Checker:
     """Checks a deployment after the last fault, when all clients have ended."""
 
@@ -115,13 +131,12 @@ class Checker:
             self._found += check_view(view)
         runs = self._deployment.storage.runs_client()
         try:
-            for view in self._accepted:
-                await self._check_run(runs, view)
-                await self._check_history(view)
+            await _for_each(self._accepted, partial(self._check_run, runs))
         finally:
             await runs.aclose()
-        for view in {view.question.chat: view for view in self._accepted}.values():
-            await self._check_message(view)
+        await _for_each(self._accepted, self._check_history)
+        newest = {view.question.chat: view for view in self._accepted}
+        await _for_each([*newest.values()], self._check_message)
         await self._check_redis()
         self._check_effects()
         await self._check_exits()
