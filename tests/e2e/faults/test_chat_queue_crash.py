@@ -1,4 +1,4 @@
-"""Waiting runs of a chat survive the death of a worker and of the API process of their client."""
+"""Waiting runs of a chat survive killed processes and a restart of Redis."""
 
 import asyncio
 from contextlib import suppress
@@ -48,6 +48,32 @@ async def test_waiting_runs_survive_killed_processes(workerless: System, sse: Ss
     for answer in answers:
         check_whole(answer)
         assert text(answer) == "Hello world"
+    await _check_histories(system)
+
+
+async def test_waiting_runs_survive_a_redis_restart(durable: System, sse: SseClient) -> None:
+    await durable.upstream.script(MODEL, ANSWER)
+
+    async with sse.ask(durable.chat, MODEL, **ask(1)) as first:
+        events = await first.until("text-delta")
+        async with (
+            sse.ask(durable.chat, MODEL, **ask(1, 2)) as second,
+            sse.ask(durable.chat, MODEL, **ask(1, 2, 3)) as third,
+        ):
+            assert (await third.queue_position())["data"]["waiting"] == 2
+            await durable.valkey.kill()
+            await durable.valkey.start().ready()
+            await durable.upstream.release(MODEL)
+            answers = [events + await first.rest(), await second.rest(), await third.rest()]
+
+    for answer in answers:
+        check_whole(answer)
+        assert text(answer) == "Hello world"
+    await _check_histories(durable)
+
+
+async def _check_histories(system: System) -> None:
+    """Check that the model received the whole earlier answers with the last two questions."""
     *_, second, last = await system.upstream.requests(MODEL)
     known = ["Question 1", "Hello world", "Question 2", "Hello world", "Question 3"]
     assert [_texts(request["body"]) for request in (second, last)] == [known[:3], known]

@@ -2,11 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from shared.redis import keys
 from shared.redis.client import Redis, connect
@@ -14,27 +12,9 @@ from tests.support.ai_client.driver import AiClient
 from tests.support.processes import Api, Valkey, Worker, start_all
 from tests.support.sse_client import DONE, SseClient, SseEvent, check_whole, error_code, text
 from tests.support.system.running_system import System, kill_process
-from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def durable(upstream: Upstream, tmp_path: Path) -> AsyncGenerator[System]:
-    """An API and a worker with a Valkey that persists its data."""
-    valkey = Valkey(data=tmp_path)
-    await start_all(valkey)
-    api = Api(valkey.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": "0.2"})
-    system = System(valkey, upstream, [api])
-    try:
-        api.start()
-        async with system.start_workers(WORKER__DRAIN_SECONDS=1) as system.workers:
-            await api.ready()
-            yield system
-    finally:
-        await kill_process(api)
-        await kill_process(valkey)
 
 
 async def test_wrong_password_is_logged_once_and_ends_when_it_is_right() -> None:

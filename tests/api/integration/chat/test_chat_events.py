@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,8 +19,9 @@ from shared.runs.chat_index import ChatIndex
 from shared.runs.store import RunStore
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
-from tests.support.processes import Api, Valkey, running
+from tests.support.processes import Api, Valkey, running, start_all, stop_all
 from tests.support.system.accepted_chats import end_run, start_run
+from tests.support.wait import until
 
 CHAT = "a chat/with a slash"
 
@@ -181,6 +183,47 @@ async def test_client_has_to_reconnect_after_ten_minutes(
 
     assert sent[-1]["body"].startswith(b"retry: ")
     assert sent[-1]["more_body"]
+
+
+@pytest.fixture
+async def limited(valkey: Valkey) -> AsyncGenerator[Api]:
+    """Another API, at which an owner may have one open stream."""
+    api = Api(valkey.url, {"MAMBA_LIMITS__STREAMS": "1"})
+    await start_all(api)
+    yield api
+    await stop_all(api)
+
+
+async def test_draining_api_breaks_the_feed_which_another_continues(
+    client: httpx.AsyncClient, limited: Api, redis: Redis
+) -> None:
+    first = await start_run(client, CHAT)
+    async with httpx.AsyncClient(base_url=limited.url, timeout=20) as other, follow(other) as feed:
+        await feed.take(2)
+        limited.send(signal.SIGTERM)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await feed.next()
+    await end(redis, first)
+
+    async with follow(client, feed.cursor) as continued:
+        assert await continued.take(1) == [("run-ended", first)]
+
+
+async def test_feed_counts_as_an_open_stream(client: httpx.AsyncClient, limited: Api) -> None:
+    await start_run(client, CHAT)
+    async with httpx.AsyncClient(base_url=limited.url, timeout=20) as other:
+        async with follow(other) as feed:
+            await feed.take(2)
+            refusal = await other.get(f"/chat/{CHAT}/events")
+
+        async def accepted() -> bool:
+            async with other.stream("GET", f"/chat/{CHAT}/events") as response:
+                return response.status_code == 200
+
+        await until(accepted)
+
+    assert (refusal.status_code, refusal.json()["code"]) == (429, "too_many_streams")
+    assert int(refusal.headers["retry-after"]) > 0
 
 
 async def test_feeds_share_one_redis_connection(client: httpx.AsyncClient, redis: Redis) -> None:

@@ -82,6 +82,24 @@ async def test_open_stream_of_an_erased_chat_ends_with_abort(client: httpx.Async
     assert received.endswith("data: [DONE]\n\n")
 
 
+async def test_waiting_runs_are_erased_with_the_chat(
+    client: httpx.AsyncClient, redis: Redis
+) -> None:
+    live = await start_run(client, "one", SECRET)
+    async with client.stream("POST", "/chat", json=body("one") | {"whenBusy": "queue"}) as response:
+        waiting = response.headers["x-run-id"]
+        erased = await client.delete("/chat/one")
+        received = (await response.aread()).decode()
+
+    assert erased.status_code == 204
+    assert '"type":"abort"' in received
+    assert received.endswith("data: [DONE]\n\n")
+    assert await keys_of(redis, live, waiting) == []
+    assert await redis.execute_command("ZCARD", keys.QUEUE) == 0
+    assert (await client.get("/chats", params={"state": "live"})).json()["chats"] == []
+    assert await values_with(redis, SECRET) == []
+
+
 async def test_erased_chat_can_be_started_again(client: httpx.AsyncClient) -> None:
     first = await start_run(client, "a/b", SECRET)
     erased = await client.delete("/chat/a%2Fb")
