@@ -15,6 +15,11 @@ export interface HttpRequest {
   limit?: number;
 }
 
+/** The server has not responded within the limit. */
+export class ResponseTimeout extends TypeError {
+  override readonly message = 'no response';
+}
+
 /** The slowest upload, in bytes per millisecond. */
 const MIN_UPLOAD_RATE = 10;
 
@@ -61,7 +66,7 @@ async function sendWithHeaders(
   for (const [name, value] of await currentHeaders(settings.headers, refresh)) headers.set(name, value);
   const abort = new AbortController();
   const forget = linkAbort(signal, abort);
-  const late = setTimeout(() => abort.abort(new TypeError('no response')), wait);
+  const late = setTimeout(() => abort.abort(new ResponseTimeout()), wait);
   const forgetReturn = onPageReturn((kind) => {
     if (kind === 'online') abort.abort(new TypeError('the network has changed'));
   });

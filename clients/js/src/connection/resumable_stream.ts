@@ -6,7 +6,7 @@ import {
 import { StreamCheck, TERMINAL } from '../integrity/stream_check.js';
 import { isOffline, untilVisible } from './page_events.js';
 import { ReconnectPolicy } from './reconnect_policy.js';
-import { linkAbort, sendOnce, type HttpRequest } from './request.js';
+import { linkAbort, ResponseTimeout, sendOnce, type HttpRequest } from './request.js';
 import type { ConnectionSettings } from '../settings.js';
 import { parseSse, type SseEvent } from './sse_parser.js';
 import type { QueuePosition, StreamChunk } from '../types.js';
@@ -32,6 +32,10 @@ const LIVE: Connection = { state: 'live' };
 const DONE = '[DONE]';
 /** The server responds to a resume at once. A browser may send it over another broken connection. */
 const FIRST_LIMIT_MS = 2000;
+/** The same after a connection that ended without an error: the browser's other connections are probably broken too. */
+const FIRST_LIMIT_AFTER_SILENCE_MS = 200;
+/** The first attempts follow each other without a pause if the browser probably sent them over broken connections. */
+const ATTEMPTS_WITHOUT_PAUSE = 3;
 
 /** The events of one answer, over as many connections as needed. */
 export class ResumableStream {
@@ -125,16 +129,18 @@ export class ResumableStream {
   async #reconnect(drop: Drop): Promise<Response | undefined> {
     const { signal } = this.#origin.request;
     let minimum = 0;
+    const firstLimit = drop.pause || drop.hidden ? FIRST_LIMIT_MS : FIRST_LIMIT_AFTER_SILENCE_MS;
     if (drop.hidden) await untilVisible(signal);
     for (;;) {
       if (signal.aborted) throw signal.reason;
       if (this.#unresumable) throw new IncompleteAnswerError(drop.error);
       this.#report();
       if (drop.pause) await this.#policy.wait(signal, minimum);
-      drop.pause = true;
       this.#policy.begin();
       this.#report();
-      const response = await this.#connect(drop);
+      const response = await this.#connect(drop, firstLimit);
+      const isLate = response === undefined && drop.error instanceof ResponseTimeout;
+      drop.pause ||= !isLate || this.#policy.attempt >= ATTEMPTS_WITHOUT_PAUSE;
       if (response?.status === 204) return this.#endAt204(drop);
       if (response && isEventStream(response)) return response;
       if (response && !isTransient(response.status)) throw await refusal(response);
@@ -154,13 +160,13 @@ export class ResumableStream {
     this.#origin.report({ state: 'retrying', attempt: this.#policy.attempt, offline: isOffline() });
   }
 
-  async #connect(drop: Drop): Promise<Response | undefined> {
+  async #connect(drop: Drop, firstLimit: number): Promise<Response | undefined> {
     const { request } = this.#origin;
     const connection = new AbortController();
     this.#unlink();
     this.#unlink = linkAbort(request.signal, connection);
     const { signal } = connection;
-    const limit = Math.min(this.#settings.maxSilence, FIRST_LIMIT_MS * 2 ** (this.#policy.attempt - 1));
+    const limit = Math.min(this.#settings.maxSilence, firstLimit * 2 ** (this.#policy.attempt - 1));
     const headers = new Headers(request.init.headers);
     if (this.#cursor !== undefined) headers.set('last-event-id', this.#cursor);
     try {

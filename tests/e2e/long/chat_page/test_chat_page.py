@@ -35,10 +35,14 @@ async def test_page_survives_resets(
     api = f"{proxy.url}/chat"
     async with open_chat_window(browser, chat_pages, version, api=api, chat=model) as page:
         await page.send("Hi", model)
+        resets: list[float] = []
         for characters in (10, 100):
             await page.until_text(characters)
+            resets.append(await page.now())
             proxy.reset_connections()
         await check_whole(page, f"{system.chat}/{model}/message", ANSWER)
+        assert max([await page.pause_ms(reset) for reset in resets]) < 1000
+    assert len(await system.upstream.requests(model)) == 1
 
 
 @every_version
@@ -58,6 +62,30 @@ async def test_page_survives_a_half_open_connection(
         await page.until_text(10)
         proxy.freeze_connections()
         await check_whole(page, f"{system.chat}/{model}/message", ANSWER)
+    assert len(await system.upstream.requests(model)) == 1
+
+
+@every_version
+async def test_return_of_the_network_replaces_a_half_open_connection(
+    system: System,
+    browser: Browser,
+    chat_pages: str,
+    proxy: Proxy,
+    model: str,
+    version: Version,
+) -> None:
+    """It does not wait for the limit of the silence, which is 45 seconds by default."""
+    api = f"{proxy.url}/chat"
+    async with open_chat_window(browser, chat_pages, version, api=api, chat=model) as page:
+        await page.send("Hi", model)
+        await page.until_text(10)
+        proxy.freeze_connections()
+        await system.upstream.until(model, lambda got: got[0]["outcome"] == "finished")
+        returned_at = await page.now()
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await check_whole(page, f"{system.chat}/{model}/message", ANSWER)
+        assert await page.pause_ms(returned_at) < 1000
+    assert len(await system.upstream.requests(model)) == 1
 
 
 @every_version
