@@ -1,10 +1,12 @@
-"""Real pages that are frozen, or offline for 45 seconds, while their answers are written."""
+"""Real pages that are frozen, or offline for minutes, while their answers are written."""
+
+from contextlib import AsyncExitStack
 
 import pytest
 
 from tests.support.ai_client.driver import VERSIONS, Version
 from tests.support.browser.page import Browser
-from tests.support.chat_page.chat_window import check_whole, open_chat_window
+from tests.support.chat_page.chat_window import ChatWindow, check_whole, open_chat_window
 from tests.support.fakes.proxy import Proxy
 from tests.support.system.running_system import System
 
@@ -19,8 +21,8 @@ async def _script(system: System, model: str, seconds: float) -> None:
     await system.upstream.script(model, [[{"words": WORDS, "delay": seconds / WORDS}]])
 
 
-async def _until_finished(system: System, model: str) -> None:
-    await system.upstream.until(model, lambda got: got[0]["outcome"] == "finished", timeout=60)
+async def _until_finished(system: System, model: str, timeout: float = 60) -> None:
+    await system.upstream.until(model, lambda got: got[0]["outcome"] == "finished", timeout)
 
 
 @every_version
@@ -36,15 +38,49 @@ async def test_page_continues_after_45_seconds_without_a_network(
     api = f"{proxy.url}/chat"
     async with open_chat_window(browser, chat_pages, version, api=api, chat=name) as page:
         await page.send("Hi", name)
-        await page.until_text(10)
-        await page.set_offline(offline=True)
-        proxy.reset_connections()
-        await page.until("page.transport.connection(page.chat.id).offline")
+        await _go_offline(page, proxy)
         await _until_finished(system, name)
-        online_at = await page.now()
-        await page.set_offline(offline=False)
-        await check_whole(page, f"{system.chat}/{name}/message", ANSWER)
-        assert await page.pause_ms(online_at) < 1000
+        await _return(page, f"{system.chat}/{name}/message")
+    assert len(await system.upstream.requests(name)) == 1
+
+
+@pytest.mark.timeout(480)
+async def test_pages_continue_after_five_minutes_without_a_network(
+    system: System, browser: Browser, chat_pages: str, proxy: Proxy, name: str
+) -> None:
+    """A page of each version of the AI SDK at the same time."""
+    names: dict[Version, str] = {version: f"{name}-{version}" for version in VERSIONS}
+    api = f"{proxy.url}/chat"
+    async with AsyncExitStack() as stack:
+        pages: dict[str, ChatWindow] = {}
+        for version, chat in names.items():
+            await _script(system, chat, seconds=300)
+            window = open_chat_window(browser, chat_pages, version, api=api, chat=chat)
+            pages[chat] = await stack.enter_async_context(window)
+            await pages[chat].send("Hi", chat)
+        for page in pages.values():
+            await _go_offline(page, proxy)
+        for chat in pages:
+            await _until_finished(system, chat, timeout=330)
+        for chat, page in pages.items():
+            await _return(page, f"{system.chat}/{chat}/message")
+    for chat in names.values():
+        assert len(await system.upstream.requests(chat)) == 1
+
+
+async def _go_offline(page: ChatWindow, proxy: Proxy) -> None:
+    await page.until_text(2)
+    await page.set_offline(offline=True)
+    proxy.reset_connections()
+    await page.until("page.transport.connection(page.chat.id).offline")
+
+
+async def _return(page: ChatWindow, stored_url: str) -> None:
+    """Check that the page then shows the whole answer once, within a second."""
+    online_at = await page.now()
+    await page.set_offline(offline=False)
+    await check_whole(page, stored_url, ANSWER)
+    assert await page.pause_ms(online_at) < 1000
 
 
 @every_version
@@ -69,5 +105,8 @@ async def test_frozen_page_shows_the_whole_answer_when_it_returns(
         await page.freeze()
         proxy.reset_connections()
         await _until_finished(system, name)
+        unfrozen_at = await page.now()
         await page.unfreeze()
         await check_whole(page, f"{system.chat}/{name}/message", ANSWER)
+        assert await page.pause_ms(unfrozen_at) < 1000
+    assert len(await system.upstream.requests(name)) == 1

@@ -8,7 +8,7 @@ import pytest
 from tests.support.ai_client.driver import VERSIONS, Json, Version
 from tests.support.ai_client.stored_message import read_stored_message
 from tests.support.browser.page import Browser
-from tests.support.chat_page.documented_code import javascript_blocks
+from tests.support.chat_page.documented_code import blocks
 from tests.support.chat_page.documented_window import open_documented_window
 from tests.support.fakes.proxy import Proxy
 from tests.support.system.approval import ApprovalSystem, approval_system
@@ -177,7 +177,7 @@ async def test_client_tool_is_executed_once(
     ) as page:
         await page.click("button", "Ask")
         await page.wait_for_text("In Lisbon", ".assistant")
-        await page.wait_for_text("ready", "small")
+        await page.wait_for_text("ready", "output")
     _, second = await system.upstream.requests(name)
     result = json.loads(second["body"]["messages"][-1]["content"])
     assert result == {"input": {"exact": True}, "calls": 1}
@@ -201,7 +201,7 @@ async def test_resilient_fetch_continues_after_a_reset(
         await page.wait_for_text("Hel", ".assistant")
         proxy.reset_connections()
         await system.upstream.release(name)
-        await page.wait_for_text("ready", "small")
+        await page.wait_for_text("ready", "output")
         texts = await page.evaluate(
             "[...document.querySelectorAll('p')].map(text => text.innerText)"
         )
@@ -211,7 +211,7 @@ async def test_resilient_fetch_continues_after_a_reset(
 async def test_requests_of_the_page_stop_and_delete_a_chat(
     system: System, browser: Browser, chat_pages: str, name: str
 ) -> None:
-    stop, delete = (block for block in javascript_blocks("chat") if block.startswith("await fetch"))
+    stop, delete = (block for block in blocks("chat", "js") if block.startswith("await fetch"))
     variables = (
         f"const API = {json.dumps(system.chat)}, chatId = {json.dumps(name)}, headers = {{}}"
     )
