@@ -31,11 +31,19 @@ fetch('chat', {{
   return text;
 }})
 """
+#: Follows the chat, and resolves with its first event.
+FOLLOW = """
+new Promise((resolve, reject) => {{
+  window.source = new EventSource({events});
+  source.onmessage = ({{ data }}) => resolve(JSON.parse(data).type);
+  source.onerror = reject;
+}})
+"""
 STOP = "fetch('chat/{chat}/stop', {{ method: 'POST' }}).then(response => response.status)"
 PROTOCOL = "performance.getEntriesByType('navigation')[0].nextHopProtocol"
 
 
-async def test_stop_works_while_many_tabs_stream(
+async def test_stop_works_while_many_tabs_stream_and_follow(
     proxy: ReverseProxy, system: InteropSystem
 ) -> None:
     model = secrets.token_hex(8)
@@ -52,6 +60,10 @@ def _stream_in_tabs_and_stop(proxy: ReverseProxy, model: str) -> list[int]:
         for number, tab in enumerate(tabs):
             chat = json.dumps(f"{model}-{number}")
             assert "Hel" in tab.evaluate(ASK.format(chat=chat, model=json.dumps(model)))
+            assert (
+                tab.evaluate(FOLLOW.format(events=json.dumps(f"chat/{model}-{number}/events")))
+                == "run-started"
+            )
         controls = _open_tab(browser, proxy, stack)
         return [controls.evaluate(STOP.format(chat=f"{model}-{n}")) for n in range(TABS)]
 

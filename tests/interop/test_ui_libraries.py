@@ -1,13 +1,23 @@
 """The chats of Vue and Svelte with each transport, in Node.js."""
 
 import secrets
+from pathlib import Path
 
 import pytest
 
 from tests.interop.conftest import InteropSystem
-from tests.interop.ui_libraries.driver import Library, Scenario, Shown, Transport, play
+from tests.interop.ui_libraries.driver import (
+    FOLDER,
+    Library,
+    Scenario,
+    Shown,
+    Transport,
+    play,
+    run_script,
+)
 from tests.support.ai_client.driver import Json
 from tests.support.ai_client.stored_message import comparable_message, read_stored_message
+from tests.support.chat_page.documented_code import blocks
 
 #: The first test installs the libraries.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -17,6 +27,18 @@ PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 #: Transports of the AI SDK. `@ai-sdk/workflow` belongs to no library.
 SDK_CHATS = [("vue", "default"), ("svelte", "default"), ("vue", "workflow")]
 MAMBA_CHATS = [("vue", "mamba"), ("svelte", "mamba")]
+
+#: A page with the transport of the documentation, whose chat and model the argument names.
+DOCUMENTED_WORKFLOW = """
+import { Chat } from '@ai-sdk/vue';
+import { transport } from './transport.mjs';
+
+const [name] = process.argv.slice(2);
+const chat = new Chat({ id: name, transport });
+await chat.sendMessage({ text: 'Hi' }, { body: { model: name } });
+console.log(chat.messages.at(-1).parts.map(({ text }) => text ?? '').join(''));
+process.exit(0);
+"""
 
 
 @pytest.mark.parametrize(("library", "transport"), SDK_CHATS)
@@ -55,6 +77,22 @@ async def test_workflow_transport_reconnects_in_mid_answer(system: InteropSystem
     shown, name = await _play(system, "vue", "workflow", "reconnect", PAUSED)
 
     await _check_whole(system, shown, name)
+
+
+async def test_documented_workflow_transport_shows_the_answer(
+    system: InteropSystem, tmp_path: Path
+) -> None:
+    name = secrets.token_hex(8)
+    await system.upstream.script(name, [[{"text": ["Hel", "lo"]}]])
+    [code] = [block for block in blocks("chat", "js") if "WorkflowChatTransport" in block]
+    (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
+    code = code.replace("http://localhost:8000", system.api.url)
+    (tmp_path / "transport.mjs").write_text(f"const authHeaders = {{}};\n{code}")
+    (tmp_path / "page.mjs").write_text(DOCUMENTED_WORKFLOW)
+
+    text = await run_script(str(tmp_path / "page.mjs"), name)
+
+    assert text == "Hello"
 
 
 async def _play(

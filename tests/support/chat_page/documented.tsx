@@ -63,7 +63,7 @@ function Asking({ chat }: { chat: ReturnType<typeof useChat> }) {
     <>
       <Messages messages={chat.messages} />
       <button onClick={() => void chat.sendMessage({ text: 'Where am I?' })}>Ask</button>
-      <small>{chat.status}</small>
+      <output>{chat.status}</output>
     </>
   );
 }

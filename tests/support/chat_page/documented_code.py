@@ -8,7 +8,7 @@ from tests.support.ai_client.driver import Version
 from web.client import CLIENT_BUILD_DIR
 
 FOLDER = Path(__file__).parent
-_DOCS = FOLDER.parents[2] / "docs/frontend"
+DOCS = FOLDER.parents[2] / "docs/frontend"
 _PACKAGES = FOLDER / "node_modules"
 _BLOCK = re.compile(r"```tsx?\n(.*?)```", re.DOTALL)
 _NAMED = re.compile(r"// (\w+\.tsx?)\n")
@@ -43,7 +43,7 @@ def documented_modules(version: Version) -> dict[str, str]:
     page continue its module, or else they are modules.
     """
     modules: dict[str, str] = {}
-    for page in sorted(_DOCS.glob("*.md")):
+    for page in sorted(DOCS.glob("*.md")):
         name = ""
         for number, block in enumerate(_BLOCK.findall(page.read_text())):
             named = _NAMED.match(block)
@@ -55,10 +55,10 @@ def documented_modules(version: Version) -> dict[str, str]:
     return modules
 
 
-def javascript_blocks(page: str) -> list[str]:
-    """Return the JavaScript of a page, such as `chat`."""
-    text = (_DOCS / f"{page}.md").read_text()
-    return re.findall(r"```js\n(.*?)```", text, re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of a page, such as `chat`, in a language."""
+    text = (DOCS / f"{page}.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def _without_approvals(module: str) -> str:
