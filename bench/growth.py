@@ -13,6 +13,8 @@ _LIVE_STREAMS = (10, 30, 100, 300, 1000)
 #: All streams together send this many tokens per second, whatever their number.
 _TOKENS_PER_SECOND = 500
 _STARTS_PER_SECOND = 50
+#: The streams last long enough for starts that take this many times longer.
+_SLOWER = 3
 _STEADY_SECONDS = 20
 _RUNS = 10_000
 _STEP = 1_000
@@ -61,16 +63,20 @@ async def _token_cost(mamba: Mamba, streams: int) -> float:
     """Return the CPU time in seconds of 1,000 tokens, with this number of live streams."""
     delay = streams / _TOKENS_PER_SECOND
     starting = streams / _STARTS_PER_SECOND
-    model = model_name(int((starting + _STEADY_SECONDS + 5) / delay) + 1, delay)
+    model = model_name(int((_SLOWER * starting + _STEADY_SECONDS + 10) / delay), delay)
+    begun = asyncio.Semaphore(0)
 
     async def start(number: int) -> MeasuredAnswer:
         await asyncio.sleep(number / _STARTS_PER_SECOND)
-        return await ask(mamba.target.url, model)
+        return await ask(mamba.target.url, model, begun.release)
 
     tasks = [asyncio.create_task(start(number)) for number in range(streams)]
-    await asyncio.sleep(starting + 2)
+    for _ in tasks:
+        await begun.acquire()
     before = cpu_seconds(mamba.target.pids)
     await asyncio.sleep(_STEADY_SECONDS)
     used = cpu_seconds(mamba.target.pids) - before
+    if any(task.done() for task in tasks):
+        raise RuntimeError("The streams started too slowly on this machine.")
     await asyncio.gather(*tasks)
     return used / (_STEADY_SECONDS * _TOKENS_PER_SECOND) * 1000

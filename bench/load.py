@@ -5,12 +5,14 @@ import json
 import re
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from urllib.parse import urlsplit
 
 #: A word of `bench/upstream.py` with the time at which it was sent.
 _STAMPED = re.compile(rb"w\d+@(\d+\.\d+)")
+_TOKEN = b"text-delta"
 _END = b"[DONE]"
 
 
@@ -25,12 +27,14 @@ class MeasuredAnswer:
     delays: list[tuple[float, float]]
 
 
-async def ask(url: str, model: str) -> MeasuredAnswer:
+async def ask(
+    url: str, model: str, on_first_token: Callable[[], None] = lambda: None
+) -> MeasuredAnswer:
     """Send one request over a new connection, and read the whole answer."""
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     host, port = parts.hostname or "", parts.port or 80
-    transport, client = await loop.create_connection(_Client, host, port)
+    transport, client = await loop.create_connection(lambda: _Client(on_first_token), host, port)
     start = time.monotonic()
     transport.write(_request(parts.netloc, parts.path, model))
     try:
@@ -43,14 +47,18 @@ async def ask(url: str, model: str) -> MeasuredAnswer:
 class _Client(asyncio.Protocol):
     """Stores what it receives, with the time of each read."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_first_token: Callable[[], None]) -> None:
+        self._on_first_token: Callable[[], None] | None = on_first_token
         self.reads: list[tuple[float, bytes]] = []
         self.ended = asyncio.get_running_loop().create_future()
         self._tail = b""
 
     def data_received(self, data: bytes) -> None:
         self.reads.append((time.monotonic(), data))
-        self._tail = self._tail[-len(_END) :] + data
+        self._tail = self._tail[-len(_TOKEN) :] + data
+        if self._on_first_token and _TOKEN in self._tail:
+            self._on_first_token()
+            self._on_first_token = None
         if _END in self._tail and not self.ended.done():
             self.ended.set_result(None)
 
@@ -83,7 +91,7 @@ def _measured(reads: list[tuple[float, bytes]], start: float) -> MeasuredAnswer:
 
     stamps = [(float(match[1]), match.end()) for match in _STAMPED.finditer(raw)]
     return MeasuredAnswer(
-        first_token=received_at(raw.index(b"text-delta")) - start,
+        first_token=received_at(raw.index(_TOKEN)) - start,
         duration=times[-1] - start,
         words=_words(raw),
         delays=[(sent, received_at(offset) - sent) for sent, offset in stamps],

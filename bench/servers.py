@@ -15,6 +15,8 @@ from bench.usage import cpu_seconds
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
 
 _WARM_UP_ANSWERS = 40
+#: More than the live streams of any measurement, so that none of them waits.
+_CONCURRENCY = 2048
 
 
 class Target(NamedTuple):
@@ -78,10 +80,13 @@ async def open_mamba(upstream: BenchUpstream, *, processes: int = 1) -> AsyncGen
         valkey = Valkey()
         stack.push_async_callback(stop_all, valkey)
         await start_all(valkey)
-        count = processes if processes > 1 else None
-        mamba = Mamba(
-            valkey, Api(valkey.url), Worker(valkey.url, upstream.base_url, processes=count)
+        worker = Worker(
+            valkey.url,
+            upstream.base_url,
+            {"MAMBA_WORKER__CONCURRENCY": f"{_CONCURRENCY}"},
+            processes=processes if processes > 1 else None,
         )
+        mamba = Mamba(valkey, Api(valkey.url), worker)
         stack.push_async_callback(stop_all, mamba.api, mamba.worker)
         await start_all(mamba.api, mamba.worker)
         await warm_up(mamba.target.url)
