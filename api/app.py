@@ -14,6 +14,7 @@ from api.console import page as console_page
 from api.console import routes as console_routes
 from api.http import problems
 from api.http.cors import CorsMiddleware
+from api.http.detached import DetachedResponseMiddleware
 from api.http.head_requests import HeadMiddleware
 from api.http.json_bodies import JsonBodiesMiddleware
 from api.http.paths import PathMiddleware
@@ -76,6 +77,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
             Middleware(AuthMiddleware, authenticator=authenticator, live=live),
             Middleware(JsonBodiesMiddleware, live),
             Middleware(HeadMiddleware),
+            Middleware(DetachedResponseMiddleware),
         ],
     )
     for extension in (problems, document, docs_pages):
@@ -117,6 +119,6 @@ def _warn_about_logged_bodies(settings: Settings) -> None:
 def _tracing() -> list[Middleware]:
     if (tracer := tracing.active()) is None:
         return []
-    from api.http.request_trace import TracingMiddleware  # noqa: PLC0415
+    from api.monitoring.request_trace import TracingMiddleware  # noqa: PLC0415
 
     return [Middleware(TracingMiddleware, tracer)]

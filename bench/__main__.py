@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from bench.capacity import Curves, saturated_curve, steady_streams
+from bench.clients.idle_clients import idle
 from bench.growth import live_streams, memory
 from bench.measurements import (
     FULL,
@@ -38,7 +39,7 @@ COMPARISONS: tuple[Callable[[Servers, Effort], Awaitable[list[Row]]], ...] = (
     short_answers,
 )
 #: Measurements of Mamba alone, which start the servers that they need. Add new ones here.
-SINGLE: tuple[Callable[[], Awaitable[list[Row]]], ...] = (pickup, replays, queue_scripts)
+SINGLE: tuple[Callable[[], Awaitable[list[Row]]], ...] = (pickup, replays, idle, queue_scripts)
 LONG: tuple[Callable[[], Awaitable[list[Row]]], ...] = (live_streams, memory)
 
 _PLOTS = """

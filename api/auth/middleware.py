@@ -10,7 +10,7 @@ from api.auth.stream_tokens import StreamTokens, stream_token
 from api.http import problems
 from shared.errors import MalformedRequest, Refusal
 from shared.settings.live_settings import LiveSettings
-from shared.telemetry.logs import bind, pseudonym
+from shared.telemetry.logs import bind_from_here, pseudonym
 
 
 class AuthMiddleware:
@@ -38,8 +38,8 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
-        with bind(owner=pseudonym(principal.owner)):
-            await self._app(scope, receive, send)
+        bind_from_here(owner=pseudonym(principal.owner))
+        await self._app(scope, receive, send)
 
     async def _identify(self, scope: Scope) -> Principal | None:
         """Return the principal; None for a public route."""

@@ -131,6 +131,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _end_head(self) -> None:
         self._in_head = False
         _cancel(self._head_timer)
+        self._head_timer = None  # a cancelled timer would keep its context alive
 
     def _reject(self, status: HTTPStatus) -> None:
         self._end_head()

@@ -31,14 +31,9 @@ class Draining:
         self.requested = False
         self.started = False
 
-    @contextmanager
-    def on_start(self, callback: Callable[[], None]) -> Generator[None]:
-        """Call `callback` if draining starts within the context."""
-        self._callbacks.add(callback)
-        try:
-            yield
-        finally:
-            self._callbacks.discard(callback)
+    def on_start(self, callback: Callable[[], None]) -> "_Registration":
+        """Call `callback` if draining starts within the returned context."""
+        return _Registration(self._callbacks, callback)
 
     def start(self) -> None:
         self.requested = self.started = True
@@ -86,3 +81,19 @@ class Draining:
     def _is_unexpected(self, record: logging.LogRecord) -> bool:
         """Drop uvicorn's error about incomplete responses: draining ends them on purpose."""
         return not (self.started and "without completing response" in record.getMessage())
+
+
+class _Registration:
+    """Keeps a callback in a set while the context lasts. There is one for each stream."""
+
+    __slots__ = ("_callback", "_callbacks")
+
+    def __init__(self, callbacks: set[Callable[[], None]], callback: Callable[[], None]) -> None:
+        self._callbacks = callbacks
+        self._callback = callback
+
+    def __enter__(self) -> None:
+        self._callbacks.add(self._callback)
+
+    def __exit__(self, *_: object) -> None:
+        self._callbacks.discard(self._callback)

@@ -35,7 +35,7 @@ class RequestIdMiddleware:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
-                unbind("run_id", "chat")
+                unbind("run_id", "chat", "owner")
 
 
 def _received_id(scope: Scope) -> str | None:

@@ -1,6 +1,6 @@
 """Trace spans of runs, and the ids in the log lines of their requests.
 
-`api/http/request_trace.py` records the spans of requests.
+`api/monitoring/request_trace.py` records the spans of requests.
 """
 
 from collections.abc import Generator

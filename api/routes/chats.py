@@ -1,6 +1,6 @@
 """The chat routes: start a run, follow it, stop it, and erase the chat."""
 
-from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -12,6 +12,7 @@ from api.chat.idempotency_key import IdempotencyKey
 from api.chat.ids import ALIAS, ID_PATTERN, check_id
 from api.chat.validation import read_chat_request
 from api.http import problems
+from api.http.detached import on_end
 from api.http.rate_limit_headers import rate_limit_headers
 from api.http.request_id import request_id_of
 from api.monitoring.tracing import trace_run
@@ -71,13 +72,13 @@ MergedQuery = Annotated[
 ]
 
 
-async def _take_stream_slot(process: CurrentProcess, caller: Caller) -> AsyncGenerator[None]:
+async def _take_stream_slot(request: Request, process: CurrentProcess, caller: Caller) -> None:
     """Count the response as a stream of the caller until it has been sent."""
-    with process.stream_slots.take(caller.owner):
-        yield
+    process.stream_slots.take(caller.owner)
+    on_end(request.scope, partial(process.stream_slots.give_back, caller.owner))
 
 
-STREAM_SLOT = Depends(_take_stream_slot, scope="request")
+STREAM_SLOT = Depends(_take_stream_slot)
 TOO_MANY_STREAMS = TooManyStreams(retry_after=RETRY_AFTER)
 _STREAM = stream_schema.stream_response()
 _REFUSALS = (

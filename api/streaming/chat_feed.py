@@ -12,9 +12,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.http.detached import DetachedResponse
 from api.http.draining import Draining
 from api.http.exchange import wait_for_disconnect
 from api.monitoring.request_metrics import STREAM_CLIENTS
@@ -59,7 +59,7 @@ class ChatFeeds:
         return ChatFeedResponse(self, owner, chat_id, read_chat_cursor(last_event_id))
 
 
-class ChatFeedResponse(Response):
+class ChatFeedResponse(DetachedResponse):
     """Sends the events of a chat until the client disconnects, or until it has to reconnect."""
 
     def __init__(
@@ -83,8 +83,8 @@ class ChatFeedResponse(Response):
         """The chat may have changed."""
         self._due.set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+    async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await self.send_start(send)
         await send_body(send, STREAM_OPEN)
         feeds, channel = self._feeds, keys.chat_queue(self._owner, self._chat_id)
         tasks = (

@@ -7,8 +7,9 @@ receives no position, so a run that starts immediately shows no position.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Self
 
 from api.streaming.sse import encode_data
 from shared.background_task import BackgroundTask
@@ -55,9 +56,9 @@ class QueuePositionTracker(BackgroundTask):
     async def _read_positions(self, tracked: Iterable["QueuePositionWatch"]) -> None:
         by_queue: dict[str, list[QueuePositionWatch]] = defaultdict(list)
         for watch in tracked:
-            by_queue[watch.run.queue].append(watch)
+            by_queue[watch.queue].append(watch)
         for queue, watches in by_queue.items():
-            run_ids = [watch.run.id for watch in watches]
+            run_ids = [watch.run_id for watch in watches]
             positions = await self._positions.read(run_ids, queue=queue)
             for watch, position in zip(watches, positions, strict=True):
                 watch.set_position(position)
@@ -67,21 +68,22 @@ class QueuePositionWatch:
     """The queue position of a run, for one client that waits for it."""
 
     def __init__(self, tracker: QueuePositionTracker, run: Run) -> None:
-        self.run = run
+        self.run_id, self.queue = run.id, run.queue
         self._tracker = tracker
         self._position: QueuePosition | None = None
         self._sent: QueuePosition | None = None
         self._notify: Callable[[], None] | None = None
 
-    @contextmanager
-    def notifying(self, notify: Callable[[], None]) -> Generator[None]:
-        """Call `notify` when the position changes, until `stop` or the end of the context."""
+    def notifying(self, notify: Callable[[], None]) -> Self:
+        """Call `notify` when the position changes, within the context and until `stop`."""
         self._notify = notify
+        return self
+
+    def __enter__(self) -> None:
         self._tracker.add(self)
-        try:
-            yield
-        finally:
-            self.stop()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Discard the position and stop watching: the run has started."""

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.http.detached import DetachedResponse
 from api.http.draining import Draining
 from api.http.exchange import wait_for_disconnect
 from api.http.request_id import request_id_of
@@ -128,7 +128,7 @@ def run_headers(run: Run) -> dict[str, str]:
     return {"x-run-id": run.id, "x-chat-id": quote(run.chat_id, safe="!*'()")}
 
 
-class RelayResponse(Response):
+class RelayResponse(DetachedResponse):
     """Relays a run to its end, or until the client disconnects or this process drains.
 
     Stored bytes are sent unchanged unless the stream format converts them or deltas are merged. If
@@ -156,8 +156,8 @@ class RelayResponse(Response):
         self._disconnected = False
         self._heartbeat_due = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+    async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.send_start(send)
         await send_body(send, STREAM_OPEN)
         context, view = self._context, self._view
         follow = context.followers.follow(self._run_id, view.read_from, merged=view.merged)
@@ -167,15 +167,13 @@ class RelayResponse(Response):
             context.draining.on_start(follower.notify),
             self._watch.notifying(follower.notify) if self._watch else nullcontext(),
         ):
-            tasks = (
-                asyncio.create_task(self._listen_for_disconnect(receive, follower)),
-                asyncio.create_task(self._schedule_heartbeats(follower)),
-            )
+            listening = asyncio.create_task(self._listen_for_disconnect(receive, follower))
+            self._schedule_heartbeat(follower)
             try:
                 await self._relay(follower, send, request_id_of(scope))
             finally:
-                for task in tasks:
-                    task.cancel()
+                listening.cancel()
+                self._next_heartbeat.cancel()
 
     async def _relay(self, follower: Follower, send: Send, request_id: str) -> None:
         while not self._disconnected:
@@ -258,11 +256,15 @@ class RelayResponse(Response):
         self._disconnected = True
         follower.notify()
 
-    async def _schedule_heartbeats(self, follower: Follower) -> None:
-        while True:
-            await asyncio.sleep(self._context.heartbeat_seconds)
-            self._heartbeat_due = True
-            follower.notify()
+    def _schedule_heartbeat(self, follower: Follower) -> None:
+        self._next_heartbeat = asyncio.get_running_loop().call_later(
+            self._context.heartbeat_seconds, self._on_heartbeat, follower
+        )
+
+    def _on_heartbeat(self, follower: Follower) -> None:
+        self._heartbeat_due = True
+        follower.notify()
+        self._schedule_heartbeat(follower)
 
 
 async def send_body(send: Send, body: bytes, *, more: bool = True) -> None:

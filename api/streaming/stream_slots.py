@@ -1,8 +1,6 @@
 """The limit of streams that one owner may have open in this process."""
 
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from shared.errors import TooManyStreams
 from shared.settings.live_settings import LiveSettings
@@ -18,9 +16,8 @@ class StreamSlots:
         self._live = live
         self._open: Counter[str] = Counter()
 
-    @contextmanager
-    def take(self, owner: str) -> Generator[None]:
-        """Count one stream of the owner while the context lasts.
+    def take(self, owner: str) -> None:
+        """Count one stream of the owner, until `give_back`.
 
         Raises:
             TooManyStreams: if the owner has too many.
@@ -31,9 +28,9 @@ class StreamSlots:
                 f"You can have at most {most:,} open streams. Close one.", retry_after=RETRY_AFTER
             )
         self._open[owner] += 1
-        try:
-            yield
-        finally:
-            self._open[owner] -= 1
-            if not self._open[owner]:
-                del self._open[owner]
+
+    def give_back(self, owner: str) -> None:
+        """Count one stream of the owner less."""
+        self._open[owner] -= 1
+        if not self._open[owner]:
+            del self._open[owner]

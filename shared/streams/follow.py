@@ -6,7 +6,6 @@ of a process share one subscriber connection.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -17,6 +16,7 @@ from shared.redis.subscriber import Subscriptions
 from shared.streams.delta_merging import parse_merged
 from shared.streams.event_stream import START, Cursor, Entry, EventStream, parse_entries
 from shared.streams.page_reader import PROCESS_BUDGET, RETRY_SECONDS, PageReader
+from shared.streams.wakeup import Wakeup
 from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
 
 #: Parses the lines of a page.
@@ -42,14 +42,14 @@ class FollowerFactory:
 
         With `merged`, stored deltas are merged, but not those that are published from now on.
         """
-        channel = keys.stream(run_id)
-        with self._pages(run_id) as pages:
-            follower = Follower(pages, run_id, after, self.max_bytes, _parser(merged))
-            self._subscriptions.add(channel, follower)
-            try:
-                yield follower
-            finally:
-                self._subscriptions.remove(channel, follower)
+        channel, pages = keys.stream(run_id), self._pages(run_id)
+        follower = Follower(pages, run_id, after, self.max_bytes, _parser(merged))
+        self._subscriptions.add(channel, follower)
+        try:
+            yield follower
+        finally:
+            self._subscriptions.remove(channel, follower)
+            pages.release()
 
     @contextmanager
     def replay(
@@ -59,17 +59,14 @@ class FollowerFactory:
 
         With `merged`, deltas are merged.
         """
-        with self._pages(run_id) as pages:
-            yield Replay(pages, after, _parser(merged))
-
-    @contextmanager
-    def _pages(self, run_id: str) -> Generator[PageReader]:
-        """Read a run's stream page by page while the context lasts."""
-        pages = PageReader(self._stream, run_id, PROCESS_BUDGET)
+        pages = self._pages(run_id)
         try:
-            yield pages
+            yield Replay(pages, after, _parser(merged))
         finally:
             pages.release()
+
+    def _pages(self, run_id: str) -> PageReader:
+        return PageReader(self._stream, run_id, PROCESS_BUDGET)
 
 
 class Replay:
@@ -125,11 +122,11 @@ class Follower:
         self._max_bytes = max_bytes
         #: Parses what is read from the stream.
         self._parse = parse
-        self._buffer: deque[bytes] = deque()
+        self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         #: Why the stream must be read, or None.
         self._behind: str | None = None
-        self._wakeup = asyncio.Event()
+        self._wakeup = Wakeup()
 
     def on_message(self, message: bytes) -> None:
         if self._behind:
@@ -172,8 +169,9 @@ class Follower:
     def _take_buffered(self) -> list[Entry]:
         """Return the published entries up to the first gap. The stream holds the rest."""
         entries: list[Entry] = []
-        while self._buffer:
-            for entry in parse_entries(self._buffer.popleft()):
+        messages, self._buffer = self._buffer, []
+        for message in messages:
+            for entry in parse_entries(message):
                 if entry.offset > self.cursor.offset + 1:
                     self._fall_behind("missed")
                     return entries
@@ -210,7 +208,7 @@ class Follower:
 
     def _fall_behind(self, reason: str) -> None:
         self._behind = reason
-        self._buffer.clear()
+        self._buffer = []
         self._buffered_bytes = 0
 
 

@@ -1,0 +1,1 @@
+"""What clients cost an API process."""
