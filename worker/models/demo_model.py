@@ -43,6 +43,7 @@ from pydantic_core import to_json
 
 from shared.agents.display.examples import EXAMPLES
 from worker.models.continue_prompt import CONTINUE_PROMPT
+from worker.models.demo_agents import agent_step, failed_step
 
 INTRODUCTION = (
     "This is the demo model of Mamba Server. No API key is configured, so no real model is used."
@@ -104,7 +105,9 @@ class _Conversation:
 
     prompt_count: int = 0
     prompt: str = ""
-    tool_returned: bool = False
+    #: The tool results since the newest prompt.
+    results: tuple[ToolReturnPart, ...] = ()
+    tool_failed: bool = False
     #: The assistant's text since the newest prompt or tool result.
     text: str = ""
 
@@ -113,7 +116,9 @@ class _Conversation:
             case UserPromptPart(content=content):
                 return self._after_prompt(_prompt_text(content))
             case ToolReturnPart():
-                return replace(self, tool_returned=True, text="")
+                failed = self.tool_failed or part.outcome == "retried"
+                results = (*self.results, part)
+                return replace(self, results=results, tool_failed=failed, text="")
             case TextPart(content=content):
                 return replace(self, text=self.text + content)
             case _:
@@ -182,12 +187,29 @@ class _DemoResponse:
 
 def _response(messages: list[ModelMessage], info: AgentInfo) -> _DemoResponse:
     conversation = _read(messages)
-    enabled = [tool.name for tool in info.function_tools if tool.name in EXAMPLES]
-    return _complete_response(conversation, enabled).without_prefix(conversation.text)
+    names = [tool.name for tool in info.function_tools]
+    response = _agent_response(conversation, names) or _complete_response(
+        conversation, [name for name in names if name in EXAMPLES]
+    )
+    return response.without_prefix(conversation.text)
+
+
+def _agent_response(conversation: _Conversation, tools: Sequence[str]) -> _DemoResponse | None:
+    step = agent_step(tools, conversation.prompt, conversation.results)
+    if step is None:
+        return None
+    if conversation.tool_failed:
+        step = failed_step()
+    if not step.tool:
+        return _DemoResponse(step.text)
+    call_id = f"demo-{conversation.prompt_count}-{len(conversation.results)}"
+    return _DemoResponse(
+        step.text, call=ToolCallPart(step.tool, step.arguments, tool_call_id=call_id)
+    )
 
 
 def _complete_response(conversation: _Conversation, enabled: Sequence[str]) -> _DemoResponse:
-    if conversation.tool_returned:
+    if conversation.results:
         return _DemoResponse(EXAMPLE_SHOWN)
     prompt = conversation.prompt
     reasoning = _reasoning(prompt)

@@ -165,6 +165,24 @@ def test_display_tool_is_rendered(page: PlaygroundWindow, prompt: str, selector:
     page.window.wait_until(f"document.querySelector('{selector}') !== null")
 
 
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [("research", "The demo model quotes the note"), ("code_review", "problems; 3 of them")],
+)
+def test_agent_uses_its_tools(page: PlaygroundWindow, agent: str, shown: str) -> None:
+    page.window.evaluate(
+        "(() => { const select = document.querySelector('.pickers select');"
+        " const set = Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, 'value').set;"
+        f" set.call(select, '{agent}');"
+        " select.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+    page.window.click(".suggestions button", "defects" if agent == "code_review" else "worker")
+    page.wait_for_answer(shown)
+    cards = page.window.evaluate("document.querySelectorAll('.display-card').length")
+    sources = page.window.evaluate("document.querySelectorAll('.sources li').length")
+    assert (cards, sources) == ((3, 0) if agent == "code_review" else (0, 1))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_meets_wcag_aa(page: PlaygroundWindow, scheme: str) -> None:
     page.window.set_color_scheme(scheme)

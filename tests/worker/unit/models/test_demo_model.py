@@ -2,7 +2,8 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from pydantic_ai import Agent
+from pydantic_ai import Agent, ModelRetry
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import (
     AgentStreamEvent,
     BinaryContent,
@@ -290,3 +291,62 @@ async def test_title_is_the_first_words_of_the_prompt() -> None:
     run = await titles.run("How do black mambas hunt in the savannah at night?")
 
     assert run.output == "How do black mambas hunt in"
+
+
+async def test_failing_model_fails_once_in_the_middle_of_its_answer() -> None:
+    prompt = "Count to 20, and fail with 429 in between"
+    run = Streamed()
+
+    async def collect() -> None:
+        async with agent().run_stream_events(prompt) as events:
+            async for event in events:
+                run.take(event)
+
+    with pytest.raises(ModelHTTPError):
+        await collect()
+    partial = "".join(run.text)
+    assert 20 < len(partial) < 100
+
+    rest = await stream(None, history=interrupted_history(prompt, partial))
+
+    assert partial + "".join(rest.text) == await answer_text("Count to 20")
+
+
+async def test_research_searches_and_quotes_a_note() -> None:
+    def search_notes(query: str) -> list[dict[str, str]]:
+        return [{"id": "n1", "title": "Workers", "excerpt": query}]
+
+    def read_note(id: str) -> dict[str, str]:  # noqa: A002
+        return {"id": id, "title": "Workers", "text": "They hold leases."}
+
+    result = await Agent(demo_model(delay=0), tools=[search_notes, read_note]).run("workers?")
+
+    assert "[Workers]:\n\n> They hold leases." in result.output
+
+
+async def test_code_review_without_code_asks_for_it() -> None:
+    def find_problems() -> str:
+        raise ModelRetry("The conversation contains no code.")
+
+    result = await Agent(demo_model(delay=0), tools=[find_problems]).run("Review this")
+
+    assert "Send a block of code" in result.output
+
+
+async def test_code_review_reports_each_problem() -> None:
+    reported: list[str] = []
+
+    def find_problems() -> list[dict[str, object]]:
+        problem: dict[str, object] = {"path": "a.py", "end_line": 1, "severity": "high"}
+        problem["category"] = "bug"
+        return [problem | {"line": n, "rule": f"r{n}", "message": "m"} for n in (1, 2)]
+
+    def report_finding(finding: dict[str, object]) -> str:
+        reported.append(str(finding["title"]))
+        return "shown"
+
+    tools = [find_problems, report_finding]
+    result = await Agent(demo_model(delay=0), tools=tools).run("Review this")
+
+    assert reported == ["r1", "r2"]
+    assert "found 2 problems" in result.output

@@ -1,11 +1,13 @@
 /** A message with its parts and actions. */
 
+import type { Card } from '@mamba-server/client';
 import { isFileUIPart, isToolUIPart } from 'ai';
 import { useState } from 'react';
 import { textOf, type Message, type Part } from '../chats/message';
 import type { Conversation } from '../chats/use_conversation';
 import { IconButton } from './icon';
 import { Markdown } from './markdown';
+import { CardView } from './tools/card_view';
 import { ToolView } from './tools/tool_view';
 
 interface MessageViewProps {
@@ -59,6 +61,7 @@ function PartView({ part, isUser, conversation }: { part: Part; isUser: boolean;
     if (part.mediaType.startsWith('image/')) return <img className="attachment" src={part.url} alt={part.filename ?? 'Image'} />;
     return <a className="attachment" href={part.url} download={part.filename}>{part.filename ?? part.mediaType}</a>;
   }
+  if (part.type === ('data-card' as string)) return <CardView card={(part as unknown as { data: Card }).data} send={(text) => void conversation.send(text)} />;
   if (isToolUIPart(part)) return <ToolView part={part} conversation={conversation} />;
   return null;
 }
