@@ -64,19 +64,18 @@ local function describe(queue, id, score)
   local state = worker ~= '' and 'running' or due <= now and 'waiting' or 'deferred'
   return {id, string.format('%.0f', due), worker, state}
 end
-local function order_of(score)
-  return score < first_real and score or score <= now and score - now - 1 or score
-end
 local function first(from, to)
   local jobs = {}
   for _, queue in ipairs(queues) do
     local found = redis.call('ZRANGEBYSCORE', queue, from, to, 'WITHSCORES', 'LIMIT', 0, count)
     for i = 1, #found, 2 do jobs[#jobs + 1] = {queue, found[i], tonumber(found[i + 1])} end
   end
-  table.sort(jobs, function(a, b) return order_of(a[3]) < order_of(b[3]) end)
+  table.sort(jobs, function(a, b) return a[3] < b[3] end)
   return jobs
 end
-local waiting, later = first('-inf', now), first('(' .. string.format('%.0f', now), '+inf')
+local waiting = first(first_real, now)
+for _, job in ipairs(first('-inf', '(' .. first_real)) do waiting[#waiting + 1] = job end
+local later = first('(' .. string.format('%.0f', now), '+inf')
 local waiting_count = math.min(#waiting, math.max(math.floor(count / 2), count - #later))
 local rows = {}
 local function add(jobs, limit)

@@ -109,6 +109,16 @@ class QueueSimulation:
         self.now, name = heapq.heappop(self._running)
         owner, seconds = self._jobs[name]
         self.work[owner] += seconds
+        await self._release(name, seconds, outcome="done")
+        return owner
+
+    async def hand_over(self, *, after: float) -> None:
+        """Make the job that ends first due again, after so many seconds of service."""
+        _, name = heapq.heappop(self._running)
+        self.now += after
+        await self._release(name, after, outcome="due")
+
+    async def _release(self, name: str, seconds: float, *, outcome: str) -> None:
         share = keys.job_share(name)
         if await self.redis.execute_command("HEXISTS", share, "started"):
             await self.redis.execute_command("HINCRBY", share, "started", -int(seconds * 1000))
@@ -121,9 +131,8 @@ class QueueSimulation:
             tries=keys.tries(name),
             job_id=name,
             worker_id="worker",
-            outcome="done",
+            outcome=outcome,
         )
-        return owner
 
     async def end_next_as_older_version(self) -> None:
         """Let the next job end as a worker of an older version does: only remove it."""

@@ -116,6 +116,21 @@ async def test_job_that_becomes_due_takes_its_fair_position(redis: Redis) -> Non
     assert simulation.claimed[1:] == [*others, later]
 
 
+async def test_owner_pays_for_the_service_of_all_attempts(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    name = await simulation.add("a", 30)
+    await simulation.claim()
+
+    await simulation.hand_over(after=20)
+    await simulation.claim()
+    await simulation.end_next()
+
+    owner = keys.fair_owner(keys.QUEUE, "a")
+    finish = float(await redis.execute_command("HGET", owner, "finish"))
+    assert simulation.claimed == [name, name]
+    assert 50 <= finish < 60
+
+
 async def test_requeued_job_is_claimed_first(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=1)
     first, second, third = [await simulation.add("a", 1) for _ in range(3)]
