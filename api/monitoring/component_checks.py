@@ -158,6 +158,8 @@ def _queue(queue: QueueSnapshot, limit: int) -> Component:
         detail += f", {queue.deferred} deferred"
     if queue.waiting:
         detail += f", oldest wait {queue.oldest_wait_ms / 1000:.1f} s"
+    if queue.expected_wait_ms:
+        detail += f", expected wait {queue.expected_wait_ms / 1000:.0f} s"
     if not queue.workers:
         detail += ", no worker serves it"
     elif queue.full:

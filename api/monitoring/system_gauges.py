@@ -20,6 +20,11 @@ _INFO_TIMEOUT_SECONDS = 2.0
 GAUGES = (
     ("mamba_queue_runs", "Runs in a queue, by state.", ("queue", "state")),
     ("mamba_queue_oldest_wait_seconds", "Wait of the oldest due run in a queue.", ("queue",)),
+    (
+        "mamba_queue_expected_wait_seconds",
+        "Expected wait of a run that is queued now; absent if it cannot be estimated.",
+        ("queue",),
+    ),
     ("mamba_queue_workers", "Workers that serve a queue and are not draining.", ("queue",)),
     ("mamba_queue_slots", "Run capacity of the workers that serve a queue.", ("queue",)),
     ("mamba_queue_slots_used", "Slots in use on the workers that serve a queue.", ("queue",)),
@@ -148,6 +153,11 @@ def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
         ],
         "mamba_queue_oldest_wait_seconds": [
             ((queue.name,), queue.oldest_wait_ms / 1000) for queue in queues
+        ],
+        "mamba_queue_expected_wait_seconds": [
+            ((queue.name,), queue.expected_wait_ms / 1000)
+            for queue in queues
+            if queue.expected_wait_ms is not None
         ],
         "mamba_queue_workers": [((queue.name,), queue.workers) for queue in queues],
         "mamba_queue_slots": [((queue.name,), queue.slots) for queue in queues],

@@ -17,6 +17,7 @@ from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.vanished import VanishedWorker, VanishedWorkers
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.queue.queue_depth import QueueDepth, queues_with_jobs, read_depths
+from shared.queue.wait_forecast import forecast
 from shared.redis import keys
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError, redis_time_ms
 from shared.redis.memory import read_memory
@@ -54,6 +55,8 @@ class QueueSnapshot(_SnapshotModel):
     deferred: int
     #: Wait of the oldest waiting run in milliseconds.
     oldest_wait_ms: int
+    #: Expected wait of a run that is queued now; None if it cannot be estimated.
+    expected_wait_ms: int | None = None
     #: The workers that serve the queue and are not draining, their slots, and those in use. A
     #: worker that serves several queues counts for each of them.
     workers: int = 0
@@ -297,11 +300,22 @@ def _queue(name: str, depth: QueueDepth, workers: Iterable[WorkerRecord]) -> Que
     serving = [worker for worker in workers if not worker.draining and worker.serves(name)]
     return QueueSnapshot(
         name=name,
-        **depth._asdict(),
+        waiting=depth.waiting,
+        running=depth.running,
+        deferred=depth.deferred,
+        oldest_wait_ms=depth.oldest_wait_ms,
+        expected_wait_ms=_expected_wait(depth),
         workers=len(serving),
         slots=sum(worker.concurrency for worker in serving),
         slots_used=sum(worker.running for worker in serving),
     )
+
+
+def _expected_wait(depth: QueueDepth) -> int | None:
+    if not depth.waiting:
+        return 0
+    found = forecast(depth)
+    return None if found is None else round((depth.waiting + 1) * found.interval * 1000)
 
 
 def _live(live: LiveRun, now: int) -> RunSnapshot:

@@ -22,6 +22,8 @@ class QueueDepth(NamedTuple):
     deferred: int
     #: How long ago the oldest waiting job became due; 0 if none waits.
     oldest_wait_ms: int
+    #: Mean duration of recent jobs; None if none has ended recently.
+    mean_run_ms: int | None = None
 
 
 async def queues_with_jobs(redis: Redis) -> list[str]:
@@ -81,11 +83,13 @@ local function depth(queue)
   local later = redis.call('ZCARD', queue) - waiting
   local wait = 0
   if waiting > 0 then wait = now - oldest_due(queue, now) end
-  if later == 0 then return {waiting, 0, 0, wait} end
+  local mean = number_in(clock_of(queue), 'cost')
+  if mean then mean = math.ceil(mean * 1000) end
+  if later == 0 then return {waiting, 0, 0, wait, mean} end
   local leases = redis.call('ZRANGE', queue, -math.min(later, max_leases), -1)
   for i, id in ipairs(leases) do leases[i] = lease_prefix .. id end
   local deferred = #leases - redis.call('EXISTS', unpack(leases))
-  return {waiting, later - deferred, deferred, wait}
+  return {waiting, later - deferred, deferred, wait, mean}
 end
 local depths = {}
 for i, queue in ipairs(queues) do depths[i] = depth(queue) end

@@ -7,8 +7,7 @@ measured rate of claims: it is right from the beginning of a burst, and follows 
 from math import ceil, floor, sqrt
 from typing import NamedTuple
 
-from shared.queue.queue_depth import read_depths
-from shared.redis import keys
+from shared.queue.queue_depth import QueueDepth, read_depths
 from shared.redis.client import Redis
 
 
@@ -18,6 +17,11 @@ class WaitForecast(NamedTuple):
     running: int
     mean_seconds: float
 
+    @property
+    def interval(self) -> float:
+        """The mean time between two starts in seconds."""
+        return self.mean_seconds / self.running
+
     def eta_seconds(self, position: int) -> tuple[int, int]:
         """Return the shortest and the longest wait that is likely at this position.
 
@@ -25,8 +29,7 @@ class WaitForecast(NamedTuple):
         Independent ends vary by the square root of their number, and the mean duration by about a
         quarter. New workers can more than halve a wait.
         """
-        interval = self.mean_seconds / self.running
-        expected = interval * position
+        interval, expected = self.interval, self.interval * position
         spread = max(self.mean_seconds, 2 * interval * sqrt(position), expected / 4)
         low = max(0.0, min(expected - spread, 0.4 * expected))
         return floor(low), ceil(expected + spread)
@@ -34,7 +37,11 @@ class WaitForecast(NamedTuple):
 
 async def read_forecast(redis: Redis, queue: str) -> WaitForecast | None:
     """Return the forecast for a queue. None if no job runs, or no job has ended recently."""
-    running = (await read_depths(redis, [queue]))[queue].running
-    clock = keys.virtual_clock(keys.queue(queue))
-    cost: bytes | None = await redis.execute_command("HGET", clock, "cost")
-    return WaitForecast(running, float(cost)) if running and cost else None
+    return forecast((await read_depths(redis, [queue]))[queue])
+
+
+def forecast(depth: QueueDepth) -> WaitForecast | None:
+    """Return the forecast for a queue of this depth, as `read_forecast`."""
+    if not depth.running or depth.mean_run_ms is None:
+        return None
+    return WaitForecast(depth.running, depth.mean_run_ms / 1000)

@@ -15,7 +15,7 @@ async def test_waiting_running_and_deferred_jobs_are_counted(redis: Redis) -> No
         await lease_job(redis, name)
     await put_job(redis, "later", due=60_000)
 
-    waiting, running, deferred, oldest_wait_ms = await main_depth(redis)
+    waiting, running, deferred, oldest_wait_ms, _ = await main_depth(redis)
 
     assert (waiting, running, deferred) == (2, 3, 1)
     assert 5000 <= oldest_wait_ms < 60_000
