@@ -203,6 +203,23 @@ test('reconnects at once when the network returns', async (t) => {
   assert.equal(requests.length, 2);
 });
 
+test('other half-open connections delay the answer by less than a second', async (t) => {
+  const page = fakePage(t);
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const [halfOpen] = openStream([START]);
+  const answers = [halfOpen, never, never, stream([DELTA, DONE])];
+  const { fetch, requests } = over(answers, { delay: 60_000, maxDelay: 60_000 });
+  const reading = text(fetch);
+  await settle();
+  page.setOnline(true);
+  for (const limit of [200, 400]) {
+    await settle();
+    t.mock.timers.tick(limit);
+  }
+  assert.equal(await reading, START + DELTA + DONE);
+  assert.equal(requests.length, 4);
+});
+
 test('a page that is visible again allows one missed heartbeat', async (t) => {
   const page = fakePage(t);
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
