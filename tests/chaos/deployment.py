@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.chaos import counting_agent
 from tests.chaos.clock import FakeClock
+from tests.chaos.faults import SILENCE_SECONDS
 from tests.chaos.storage import Storage, StorageKind, open_storage
 from tests.support.fakes.packages import install
 from tests.support.fakes.proxy import Proxy
@@ -21,8 +22,6 @@ from tests.support.wait import until
 DRAIN_SECONDS = 2.0
 #: How long a process may take to end after SIGTERM.
 EXIT_SECONDS = 30.0
-#: How long a model's stream may be silent.
-SILENCE_SECONDS = 2
 _RESTART_SECONDS = 0.5
 _SETTINGS = {
     "MAMBA_WORKER__DRAIN_SECONDS": str(DRAIN_SECONDS),
@@ -33,7 +32,7 @@ _SETTINGS = {
     "MAMBA_RUN__TIMEOUT_SECONDS": "3600",
     # The checks follow the last fault, and jumps of Valkey's clock shorten the retention.
     "MAMBA_RUN__RETENTION_SECONDS": "86400",
-    "MAMBA_OPENAI__TIMEOUT_SECONDS": str(SILENCE_SECONDS),
+    "MAMBA_OPENAI__TIMEOUT_SECONDS": f"{SILENCE_SECONDS:g}",
     "MAMBA_OPENAI__FIRST_TOKEN_TIMEOUT_SECONDS": "3",
 }
 

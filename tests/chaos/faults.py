@@ -11,6 +11,10 @@ Target = Literal[
 ]
 
 
+#: The timeout of the workers for a model's silent stream, which is a setting.
+SILENCE_SECONDS = 2.0
+
+
 class FaultKind(StrEnum):
     WORKER_KILL = "worker: kill -9"
     WORKER_TERM = "worker: SIGTERM"
@@ -57,6 +61,11 @@ class FaultKind(StrEnum):
     @property
     def needs_fake_clock(self) -> bool:
         return self.action == "clock"
+
+    @property
+    def silence_seconds(self) -> float:
+        """How long workers wait for a model that is silent before they retry."""
+        return SILENCE_SECONDS if self is FaultKind.MODEL_SILENT_STREAM else 0.0
 
     @property
     def effect_seconds(self) -> float:

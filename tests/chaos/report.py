@@ -11,9 +11,8 @@ from pathlib import Path
 from tests.chaos.checks.recovery import Stall, longest_silence, recoveries, stalls
 from tests.chaos.checks.violation import KINDS
 from tests.chaos.clients.view import AnswerView
-from tests.chaos.deployment import SILENCE_SECONDS
 from tests.chaos.experiment import ChaosResult
-from tests.chaos.faults import FaultKind
+from tests.chaos.faults import SILENCE_SECONDS, FaultKind
 
 _SHOWN_STALLS = 12
 _KEPT_HEADING = "\n## Failovers\n"
@@ -60,7 +59,8 @@ longest interruption that is attributed to it.
 
 A lease lasts 3 seconds, so the run of a killed worker continues after about 3 seconds if the
 machine has spare capacity. On an overloaded machine (see the load average) it takes longer.
-The times of a silent stream include the worker's timeout for silence, here {silence} seconds.
+A silent stream of the model counts from the end of the worker's timeout for silence, here
+{silence:g} seconds.
 """
 
 

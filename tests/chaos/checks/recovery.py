@@ -32,7 +32,8 @@ class Stall:
     interruption: Interruption
     cause: InjectedFault
     others: Sequence[InjectedFault]
-    #: From the end of the cause, without the time in which other faults were in progress.
+    #: From the end of the cause, and of the worker's timeout for a silent model, without the time in
+    #: which other faults were in progress.
     seconds: float
 
 
@@ -84,7 +85,7 @@ def stalls(
         if affecting:
             cause = _cause(affecting, gap)
             others = [fault for fault in affecting if fault is not cause]
-            start = max(gap.started, cause.ended)
+            start = max(gap.started + cause.kind.silence_seconds, cause.ended)
             found.append(Stall(gap, cause, others, _undisturbed(start, gap.ended, others)))
     return sorted(found, key=lambda stall: -stall.seconds)
 

@@ -136,3 +136,12 @@ def test_recovery_counts_from_the_end_of_its_cause() -> None:
     assert recoveries([kill, unrelated, pause], [view], {"run": frozenset(["7"])}) == {
         FaultKind.WORKER_KILL: [pytest.approx(1.5)]
     }
+
+
+def test_recovery_from_a_silent_model_counts_from_the_timeout() -> None:
+    silence = InjectedFault(FaultKind.MODEL_SILENT_STREAM, 8.0, 8.0)
+    view = AnswerView(QUESTION, run_id="run", model_fault=silence, times=[9.0, 9.9, 12.4])
+
+    assert recoveries([silence], [view], {}) == {
+        FaultKind.MODEL_SILENT_STREAM: [pytest.approx(0.5)]
+    }
