@@ -32,8 +32,8 @@ class Stall:
     interruption: Interruption
     cause: InjectedFault
     others: Sequence[InjectedFault]
-    #: From the end of the cause, and of the worker's timeout for a silent model, without the time in
-    #: which other faults were in progress.
+    #: From the end of the cause, or of the worker's timeout for a silent model, without the time
+    #: in which other faults were in progress.
     seconds: float
 
 
