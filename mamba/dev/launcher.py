@@ -38,6 +38,9 @@ _DEFAULTS = {
     ("worker", "drain_seconds"): "2",
 }
 
+#: Defaults while the demo model answers: the playground can make it hang in the middle.
+_DEMO_DEFAULTS = {("openai", "timeout_seconds"): "5"}
+
 
 @dataclass(frozen=True)
 class LaunchPlan:
@@ -63,10 +66,6 @@ def run() -> int:
     except* Interrupted:
         code = 0
     return code
-
-
-#: The playground can make the demo model stop in the middle of an answer.
-_DEMO_DEFAULTS = {("openai", "timeout_seconds"): "5"}
 
 
 def _plan(settings: Settings) -> LaunchPlan:
@@ -124,12 +123,10 @@ async def _start(
     start_api = partial(_start_child, children, environment, "api", "--launcher", socket_path)
     start_worker = partial(_start_child, children, environment, "worker")
     api, worker = await start_api(), await start_worker()
-    control.control(
-        watched_api := ReplaceableChild(api, start_api),
-        watched_worker := ReplaceableChild(worker, start_worker),
-    )
-    watch.create_task(watched_api.must_live())
-    watch.create_task(watched_worker.must_live())
+    replaceable = ReplaceableChild(api, start_api), ReplaceableChild(worker, start_worker)
+    control.control(*replaceable)
+    for child in replaceable:
+        watch.create_task(child.must_live())
     await wait_for_api(api, plan.host, plan.port)
     await wait_for_worker(worker, redis, workers_before)
     embedded_url = "" if plan.redis_url else redis_url
