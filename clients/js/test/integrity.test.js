@@ -64,6 +64,14 @@ test('an answer with the right digest is accepted', async () => {
   assert.equal(await read(answer({})), answer({}).join(''));
 });
 
+test('the line separators of Unicode are part of an answer', async () => {
+  const text = 'a\u2028b\u2029c\u0085d';
+  const [start, , , finish, done] = answer({ digest: `sha256:${hash(text)}`, events: 3 });
+  const delta = event(2, { type: 'text-delta', id: 't', delta: text });
+  const events = [start, delta, finish.replace('1-4', '1-3'), done.replace('1-5', '1-4')];
+  assert.equal(await read(events), events.join(''));
+});
+
 test('the metadata before an abort is checked', async () => {
   const metadata = { type: 'message-metadata', messageMetadata: { mamba: { digest: 'sha256:0', events: 3 } } };
   const events = [START, event(2, metadata), event(3, { type: 'abort' }), event(4, '[DONE]')];

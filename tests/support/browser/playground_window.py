@@ -26,6 +26,15 @@ class PlaygroundWindow:
         self.window.visit(f"{self.url}/#chat={quote(chat)}")
         self.window.wait_for_text("Break it")
 
+    def choose_agent(self, name: str) -> None:
+        prototype = "HTMLSelectElement.prototype"
+        self.window.evaluate(
+            "(() => { const select = document.querySelector('.pickers select');"
+            f" const {{ set }} = Object.getOwnPropertyDescriptor({prototype}, 'value');"
+            f" set.call(select, {json.dumps(name)});"
+            " select.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        )
+
     def send(self, text: str) -> None:
         self.window.wait_until("document.querySelector('.composer[aria-busy=false]') !== null")
         self.window.click(".composer textarea")

@@ -38,7 +38,7 @@ function parseEvent(raw: string): SseEvent {
   for (const line of raw.split(/\r?\n/)) {
     const from = /^: from (\d+)$/.exec(line)?.[1];
     if (from !== undefined) event.from = Number(from);
-    const [, name, value = ''] = /^([^:]+)(?:: ?(.*))?$/.exec(line) ?? [];
+    const [, name, value = ''] = /^([^:]+)(?:: ?(.*))?$/s.exec(line) ?? [];
     if (name === 'id') event.id = value;
     if (name === 'retry' && /^\d+$/.test(value)) event.retry = Number(value);
     if (name === 'data') event.data = event.data === undefined ? value : `${event.data}\n${value}`;

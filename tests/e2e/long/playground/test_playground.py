@@ -170,17 +170,18 @@ def test_display_tool_is_rendered(page: PlaygroundWindow, prompt: str, selector:
     [("research", "The demo model quotes the note"), ("code_review", "problems; 3 of them")],
 )
 def test_agent_uses_its_tools(page: PlaygroundWindow, agent: str, shown: str) -> None:
-    page.window.evaluate(
-        "(() => { const select = document.querySelector('.pickers select');"
-        " const set = Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, 'value').set;"
-        f" set.call(select, '{agent}');"
-        " select.dispatchEvent(new Event('change', {bubbles: true})); })()"
-    )
+    page.choose_agent(agent)
     page.window.click(".suggestions button", "defects" if agent == "code_review" else "worker")
     page.wait_for_answer(shown)
     cards = page.window.evaluate("document.querySelectorAll('.display-card').length")
     sources = page.window.evaluate("document.querySelectorAll('.sources li').length")
     assert (cards, sources) == ((3, 0) if agent == "code_review" else (0, 1))
+
+
+def test_line_separator_in_an_event_is_read(page: PlaygroundWindow) -> None:
+    page.choose_agent("research")
+    page.send("How is a killed\u2028worker replaced?")
+    assert SUMMARY.fullmatch(page.wait_for_summary())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

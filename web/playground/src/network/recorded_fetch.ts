@@ -111,8 +111,9 @@ class EventParser {
   }
 
   #read(event: string): void {
-    const line = (start: string) => event.match(new RegExp(`^${start} (.*)$`, 'm'))?.[1];
-    const [id, data, from] = [line('id:'), line('data:'), line(': from')];
+    const lines = event.split('\n');
+    const field = (start: string) => lines.find((line) => line.startsWith(start))?.slice(start.length);
+    const [id, data, from] = [field('id: '), field('data: '), field(': from ')];
     if (data === '[DONE]') this.done = true;
     else if (id && data) this.#onEvent({ id, from: from ? Number(from) : undefined, chunk: JSON.parse(data) as StreamChunk });
   }
