@@ -22,7 +22,7 @@ GAUGES = (
     ("mamba_queue_oldest_wait_seconds", "Wait of the oldest due run in a queue.", ("queue",)),
     (
         "mamba_queue_expected_wait_seconds",
-        "Expected wait of a run that is queued now; absent if it cannot be estimated.",
+        "Expected wait of a run at the end of a queue; absent if it cannot be estimated.",
         ("queue",),
     ),
     ("mamba_queue_workers", "Workers that serve a queue and are not draining.", ("queue",)),

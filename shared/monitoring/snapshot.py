@@ -55,7 +55,7 @@ class QueueSnapshot(_SnapshotModel):
     deferred: int
     #: Wait of the oldest waiting run in milliseconds.
     oldest_wait_ms: int
-    #: Expected wait of a run that is queued now; None if it cannot be estimated.
+    #: Expected wait of a run at the end of the queue; None if it cannot be estimated.
     expected_wait_ms: int | None = None
     #: The workers that serve the queue and are not draining, their slots, and those in use. A
     #: worker that serves several queues counts for each of them.

@@ -1,7 +1,7 @@
 """Corrects times that the clock of Redis has left in the future, after it was set back.
 
 Due times, leases and registrations are points in time of that clock. After it was set back, or
-after a failover to a server whose clock is behind, waiting jobs and webhooks would become due, and
+after a failover to a server whose clock is behind, released jobs and webhooks would become due, and
 the leases of dead workers would expire, only when the clock has caught up. A clock that was set
 forward needs no correction: leases expire early, and the fence of the next attempt stops the
 earlier one.
