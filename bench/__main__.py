@@ -1,6 +1,6 @@
 """Compares Mamba with direct answers of the same agent, and checks the targets.
 
-Both are measured alternately over the same upstream. The ratios are what counts.
+Both are measured alternately with the same upstream. Trust the ratios, not the absolute values.
 """
 
 import argparse
@@ -56,10 +56,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         type=positive_number,
         default=FULL.rounds,
         metavar="N",
-        help=f"how often each value is measured; the median counts (default: {FULL.rounds})",
+        help=f"measurements of each value; the median is the result (default: {FULL.rounds})",
     )
     parser.add_argument("--quick", action="store_true", help="measure less, in under two minutes")
-    parser.add_argument("--long", action="store_true", help="measure only what may grow (minutes)")
+    parser.add_argument("--long", action="store_true", help="measure only growth (10 minutes)")
     parser.add_argument(
         "--write", action="store_true", help="write the table and the plots to bench/"
     )
@@ -100,7 +100,7 @@ async def compare_servers(effort: Effort, *, draws: bool) -> list[Row]:
 
 
 async def measure_load(servers: Servers, *, draws: bool) -> list[Row]:
-    """Measure what the servers carry, and draw it."""
+    """Measure the capacity of the servers, and draw it if `draws`."""
     shares = CpuShares(servers)
     rows, mamba_delays, direct_delays = await steady_streams(servers)
     report(rows)

@@ -1,4 +1,4 @@
-"""The load that a server carries: streams with low delays, and tokens per second."""
+"""The capacity of a server: streams with low delays, and tokens per second."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from bench.table import Row, at_least, number
 from bench.upstream import model_name
 
 RATE = 50
-#: p99 of the delays up to which a load counts as carried.
+#: Highest p99 of the delays at which a server can handle a load.
 MAX_DELAY_MS = 100
 _START_SECONDS = 2.0
 _STEADY_SECONDS = 4.0
@@ -29,7 +29,7 @@ class Delay(NamedTuple):
     p99: float
 
     @property
-    def is_carried(self) -> bool:
+    def is_acceptable(self) -> bool:
         return self.p99 <= MAX_DELAY_MS
 
 
@@ -46,10 +46,10 @@ class Curves(NamedTuple):
 
 
 async def steady_streams(servers: Servers) -> tuple[list[Row], list[Delay], list[Delay]]:
-    """Search the number of streams at 50 tokens/s that each server carries."""
+    """Find the largest number of streams at 50 tokens/s that each server can handle."""
     mamba = await _search(lambda streams: _delay(servers.mamba.target, streams))
     direct = await _search(lambda streams: _delay(servers.direct_target, streams))
-    of_mamba, of_direct = _carried(mamba), _carried(direct)
+    of_mamba, of_direct = _most_streams(mamba), _most_streams(direct)
     ratio, goal = of_mamba / max(of_direct, 1), at_least(5)
     row = Row(
         f"streams at {RATE} tokens/s with p99 ≤ {MAX_DELAY_MS} ms, one worker process",
@@ -80,22 +80,22 @@ async def _search(measure: Callable[[int], Awaitable[Delay]]) -> list[Delay]:
     streams = _FEWEST
     while streams <= _MOST:
         delays.append(await measure(streams))
-        if not delays[-1].is_carried:
+        if not delays[-1].is_acceptable:
             break
         streams *= 2
-    low, high = _carried(delays), streams
+    low, high = _most_streams(delays), streams
     for _ in range(2):
         if high > _MOST or low == 0:
             break
         delays.append(await measure((low + high) // 2))
         low, high = (
-            (delays[-1].streams, high) if delays[-1].is_carried else (low, delays[-1].streams)
+            (delays[-1].streams, high) if delays[-1].is_acceptable else (low, delays[-1].streams)
         )
     return sorted(delays)
 
 
-def _carried(delays: list[Delay]) -> int:
-    return max((delay.streams for delay in delays if delay.is_carried), default=0)
+def _most_streams(delays: list[Delay]) -> int:
+    return max((delay.streams for delay in delays if delay.is_acceptable), default=0)
 
 
 async def _delay(target: Target, streams: int) -> Delay:

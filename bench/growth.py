@@ -1,4 +1,4 @@
-"""What grows with the number of live streams or with the number of runs: nothing should."""
+"""Measures whether CPU time grows with live streams, or memory with the number of runs."""
 
 import asyncio
 

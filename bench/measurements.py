@@ -17,7 +17,7 @@ SHORT_WORDS = 20
 _WORDS = 400
 _STREAMS = 50
 _STARTED_AT_ONCE = 100
-#: Sends a word each 0.1 seconds, so that the answers run while others start.
+#: Sends a word every 0.1 seconds, so that answers are in progress while others start.
 _SLOW = model_name(20, 0.1)
 
 

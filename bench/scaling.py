@@ -1,8 +1,8 @@
 """`mamba worker --processes 2` compared with one process.
 
-Two processes need more cores than this machine has beside the load and the upstream, so the CPU
-time of the worker processes counts: how many answers a second of it yields, and how evenly the
-processes share the work. On enough cores, two processes answer faster by the product.
+Two processes, the clients, and the upstream may need more cores than the machine has. Therefore,
+this measures the CPU time of the busiest worker process instead of the duration. On enough cores,
+the result is the speedup. It includes overhead, and an uneven distribution of the work.
 """
 
 from bench.measurements import many_short_answers
