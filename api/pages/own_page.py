@@ -8,9 +8,10 @@ from api.auth.auth_errors import UntrustedOrigin
 
 
 def own_page_only(path: str) -> params.Depends:
-    """Return a dependency that rejects requests from other pages than the one at this path.
+    """Return a dependency that rejects requests from pages of other origins.
 
-    Browsers set the header, and pages cannot forge it. Clients other than browsers do not send it.
+    The error message names the page at `path`. Browsers set the header, and pages cannot forge it.
+    Clients other than browsers do not send it.
     """
 
     async def check(sec_fetch_site: Annotated[str | None, Header()] = None) -> None:

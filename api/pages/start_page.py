@@ -55,7 +55,7 @@ _PLAYGROUND = [Depends(_require_playground)]
 
 
 class PlaygroundInfo(BaseModel):
-    """What the playground shows depends on this."""
+    """What the server offers to the playground."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True

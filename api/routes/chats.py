@@ -74,8 +74,8 @@ MergedQuery = Annotated[
 
 async def _take_stream_slot(request: Request, process: CurrentProcess, caller: Caller) -> None:
     """Count the response as a stream of the caller until it has been sent."""
-    process.stream_slots.take(caller.owner)
-    on_end(request.scope, partial(process.stream_slots.give_back, caller.owner))
+    process.stream_slots.acquire(caller.owner)
+    on_end(request.scope, partial(process.stream_slots.release, caller.owner))
 
 
 STREAM_SLOT = Depends(_take_stream_slot)

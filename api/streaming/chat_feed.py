@@ -40,7 +40,7 @@ class ChatFeeds:
 
     runs: RunStore
     chats: ChatIndex
-    #: To the server of the queue.
+    #: Connected to the queue's server.
     subscriptions: Subscriptions
     draining: Draining
     live: LiveSettings

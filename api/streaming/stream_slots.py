@@ -5,7 +5,7 @@ from collections import Counter
 from shared.errors import TooManyStreams
 from shared.settings.live_settings import LiveSettings
 
-#: Streams end at any time; this is a moderate interval for a client that tries again.
+#: Seconds. Streams can end at any time, so this is only a moderate interval between attempts.
 RETRY_AFTER = 5
 
 
@@ -16,8 +16,8 @@ class StreamSlots:
         self._live = live
         self._open: Counter[str] = Counter()
 
-    def take(self, owner: str) -> None:
-        """Count one stream of the owner, until `give_back`.
+    def acquire(self, owner: str) -> None:
+        """Count a stream of the owner until `release`.
 
         Raises:
             TooManyStreams: if the owner has too many.
@@ -29,8 +29,8 @@ class StreamSlots:
             )
         self._open[owner] += 1
 
-    def give_back(self, owner: str) -> None:
-        """Count one stream of the owner less."""
+    def release(self, owner: str) -> None:
+        """Stop counting a stream of the owner."""
         self._open[owner] -= 1
         if not self._open[owner]:
             del self._open[owner]

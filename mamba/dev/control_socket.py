@@ -1,6 +1,6 @@
 """Commands from the API to `mamba dev`, over a Unix socket that only this user can open.
 
-Each connection carries one command and its result, each as a line.
+A client sends one command per connection, as a line, and receives its result as a line.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from mamba.dev.replaceable_child import ReplaceableChild
 
 _KILL_WORKER, _RESTART_API = "kill-worker", "restart-api"
 _DONE, _REFUSED = "done", "refused"
-_SECONDS = 5
+_TIMEOUT_SECONDS = 5
 
 
 class LauncherClient:
@@ -35,7 +35,7 @@ class LauncherClient:
         return await self._send(_RESTART_API)
 
     async def _send(self, command: str) -> bool:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(self._path)
             try:
                 writer.write(f"{command}\n".encode())
@@ -45,7 +45,7 @@ class LauncherClient:
 
 
 class ControlSocket:
-    """Executes the commands. It affects only the processes that it is given."""
+    """Executes the commands, only on the two processes that `control` receives."""
 
     def __init__(self) -> None:
         self._api: ReplaceableChild | None = None

@@ -30,20 +30,20 @@ def install(app: FastAPI, socket_path: str) -> None:
     async def kill_worker(
         process: CurrentProcess, caller: Caller, chat: Annotated[str, Query(max_length=300)]
     ) -> Fault:
-        """Kill the worker that writes the caller's answer."""
+        """Kill the worker that executes the live run of the caller's chat."""
         run = await process.lookup.find(caller, chat)
         worker = (await process.run_control.describe(run.id))["worker"] if run else None
         if worker is None:
-            raise NotFound("No worker has an answer of this chat now.")
+            raise NotFound("No worker is writing an answer in this chat.")
         pid = await _local_pid(process, worker)
         if pid is None or not await launcher.kill_worker(pid):
-            raise NotFound(f"mamba dev has not started the worker {worker}.")
+            raise NotFound(f"Worker {worker} was not started by this mamba dev.")
         return Fault(detail=f"Worker {worker} was killed (SIGKILL).")
 
     @router.post("/restart-api")
     async def restart_api(caller: Caller) -> Fault:  # noqa: ARG001
         await launcher.restart_api()
-        return Fault(detail="The API restarts.")
+        return Fault(detail="The API is restarting.")
 
     app.include_router(router)
     app.state.can_break = True

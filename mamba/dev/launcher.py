@@ -38,7 +38,7 @@ _DEFAULTS = {
     ("worker", "drain_seconds"): "2",
 }
 
-#: Defaults while the demo model answers: the playground can make it hang in the middle.
+#: Defaults while the demo model answers. The playground can make it hang, so its timeout is short.
 _DEMO_DEFAULTS = {("openai", "timeout_seconds"): "5"}
 
 

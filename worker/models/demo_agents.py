@@ -39,7 +39,7 @@ def failed_step() -> DemoStep:
 def _research(prompt: str, results: Sequence[ToolReturnPart]) -> DemoStep:
     match [to_jsonable_python(result.content) for result in results]:
         case []:
-            return DemoStep("I search the notes.", "search_notes", {"query": prompt})
+            return DemoStep("Searching the notes.", "search_notes", {"query": prompt})
         case [[{"id": note}, *_]]:
             return DemoStep("The best match is this note.", "read_note", {"id": note})
         case [_, {"title": title, "text": text}]:
@@ -51,7 +51,7 @@ def _research(prompt: str, results: Sequence[ToolReturnPart]) -> DemoStep:
 
 def _review(results: Sequence[ToolReturnPart]) -> DemoStep:
     if not results:
-        return DemoStep("I search the code for problems.", "find_problems", {})
+        return DemoStep("Searching the code for problems.", "find_problems", {})
     problems = [found for found in to_jsonable_python(results[0].content) if "rule" in found]
     reported = len(results) - 1
     if reported < min(len(problems), _MAX_REPORTED):

@@ -15,18 +15,18 @@ def slots(streams: int) -> StreamSlots:
 def test_owner_with_too_many_streams_is_refused_until_one_ends() -> None:
     limited = slots(2)
     for _ in range(2):
-        limited.take("ann")
+        limited.acquire("ann")
     with pytest.raises(TooManyStreams, match="at most 2 open streams"):
-        limited.take("ann")
-    limited.take("bob")
+        limited.acquire("ann")
+    limited.acquire("bob")
 
-    limited.give_back("ann")
-    limited.take("ann")
+    limited.release("ann")
+    limited.acquire("ann")
     with pytest.raises(TooManyStreams):
-        limited.take("ann")
+        limited.acquire("ann")
 
 
 def test_zero_means_no_limit() -> None:
     unlimited = slots(0)
     for _ in range(2000):
-        unlimited.take("ann")
+        unlimited.acquire("ann")

@@ -108,7 +108,7 @@ def test_reloaded_page_shows_the_whole_answer(page: PlaygroundWindow, chat: str)
     page.send("Count to 200")
     page.wait_for_answer("10,")
     page.open(chat)
-    page.wait_for_entry("Replay of the log from event 1.")
+    page.wait_for_entry("Replay of the stream from event 1.")
     check_whole(page, chat, 200)
 
 

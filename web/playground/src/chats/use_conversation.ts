@@ -14,7 +14,7 @@ import { textOf, type Message } from './message';
 import { QueueingTransport } from './queueing_transport';
 
 const DISPLAY_TOOLS = ['generateForm', 'generateChart', 'generateCode', 'generateCard'];
-/** Each queued message has an open connection, and a browser opens six to a server. */
+/** Each queued message has an open connection, and a browser opens at most six to a server. */
 export const MAX_QUEUED = 3;
 
 export type Conversation = ReturnType<typeof useConversation>;
@@ -47,7 +47,7 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
   const state = useRef({ messages, busy });
   state.current = { messages, busy };
 
-  // Before the response to the resume, a message would start a run that the resume follows too.
+  // Messages are sent only after the response to the resume, which would otherwise follow their run.
   const [isResumed, setResumed] = useState(!initial.resume);
   const isReady = isResumed || status === 'streaming';
   useEffect(() => {

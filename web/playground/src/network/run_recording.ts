@@ -51,7 +51,7 @@ export class RunRecording {
     this.entries.push({ kind, at, text, ...(pause !== undefined && { pause }) });
   }
 
-  /** Records an event. Returns whether it is one of this run. */
+  /** Records an event. Returns whether it belongs to this run. */
   accept({ id, from, chunk }: RecordedEvent): boolean {
     const [, attempt, offset, run, source = run] = ID.exec(id) ?? [];
     if (run !== this.runId) return false;
@@ -78,7 +78,7 @@ export class RunRecording {
 
   #startAttempt(attempt: number, offset: number, pause: number): void {
     const text = this.attempt
-      ? `Attempt ${attempt} continues at event ${offset}. The fence rejects attempt ${this.attempt}.`
+      ? `Attempt ${attempt} continues at event ${offset}. Events of attempt ${this.attempt} are now rejected.`
       : `Attempt ${attempt} writes the answer.`;
     this.add('attempt', text, this.attempt ? pause : undefined);
     this.attempt = attempt;

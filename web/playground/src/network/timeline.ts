@@ -19,11 +19,11 @@ export class Timeline {
     return () => this.#listeners.delete(listener);
   };
 
-  /** A response with the events of a run has begun. Without a cursor, they begin with the first one. */
+  /** Records that a stream of a run has opened. Without a cursor, it begins with the first event. */
   opened(chatId: string, runId: string, cursor: string | undefined, isPost: boolean): void {
     const known = this.recordings(chatId).find((recording) => recording.runId === runId);
     if (known && cursor !== undefined) known.add('resumed', `Reconnected with cursor ${cursor.split('@')[0]}.`);
-    else this.#start(chatId, runId, isPost ? 'The server accepted the request.' : 'Replay of the log from event 1.');
+    else this.#start(chatId, runId, isPost ? 'The server accepted the request.' : 'Replay of the stream from event 1.');
     this.#notify();
   }
 

@@ -38,7 +38,7 @@ export function BreakIt({ chatId, info, busy, onSend }: BreakItProps) {
   return (
     <section className="break-it" aria-labelledby="break-it">
       <h2 id="break-it">Break it</h2>
-      {!busy && <p className="muted">Ask for something long, such as “Count to 200”, and break it meanwhile.</p>}
+      {!busy && <p className="muted">Ask for something long, such as “Count to 200”, and use these buttons while it is being written.</p>}
       <div className="break-buttons">
         {info.canBreak && (
           <>
@@ -57,7 +57,7 @@ export function BreakIt({ chatId, info, busy, onSend }: BreakItProps) {
           <button type="button" key={label} disabled={busy} onClick={() => void onSend(prompt)}>{label}</button>
         ))}
       </div>
-      {!info.canBreak && <p className="muted">Processes can be killed only in <code>mamba dev</code>.</p>}
+      {!info.canBreak && <p className="muted">The buttons that end processes are available only with <code>mamba dev</code>.</p>}
       {result && <p className="notice bad" role="alert">{result}</p>}
     </section>
   );

@@ -39,7 +39,7 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
         <Queued chat={chat} onCancel={conversation.cancelQueued} />
         <Composer busy={busy} isReady={isReady} queued={chat.queued.length} onSend={send} onStop={() => void conversation.stop()} />
       </main>
-      <aside className={isTimelineOpen ? 'side open' : 'side'} aria-label="What happens">
+      <aside className={isTimelineOpen ? 'side open' : 'side'} aria-label="Faults and timeline">
         <BreakIt chatId={chat.id} info={offer.info} busy={busy || !isReady} onSend={send} />
         <TimelineView chatId={chat.id} />
       </aside>

@@ -32,7 +32,7 @@ const STATES: Record<ToolPart['state'], string> = {
   'input-streaming': 'is being written',
   'input-available': 'runs',
   'approval-requested': 'needs approval',
-  'approval-responded': 'was decided',
+  'approval-responded': 'was approved or denied',
   'output-available': 'has a result',
   'output-error': 'failed',
   'output-denied': 'was denied',
