@@ -26,7 +26,8 @@ PARKED = 25 * 10**10
 #: order, and `take` does so for a claim. `pause` stops the count of its seconds of service, and
 #: `settle` corrects the owner's finish time when the job is removed. `next_due` returns the job
 #: that is claimed next, and its score. `repair` corrects what processes of an older version leave
-#: behind. `oldest_due` returns since when the oldest waiting job waits.
+#: behind, and jobs whose owner is no longer stored. `oldest_due` returns since when the oldest
+#: waiting job waits.
 FAIR_QUEUE = f"""
 local first_real, parked = {FIRST_REAL}, {PARKED}
 local fair_ttl_ms = 3600000
@@ -38,7 +39,17 @@ local function clock_of(queue) return string.format('{keys.virtual_clock("%s")}'
 local function jobs_of(owner) return string.format('{keys.owner_jobs("%s")}', owner) end
 local function number_in(key, field) return tonumber(redis.call('HGET', key, field)) end
 local function score_of(queue, id) return tonumber(redis.call('ZSCORE', queue, id)) end
-local function virtual_now(queue) return number_in(clock_of(queue), 'now') or 0 end
+-- A clock that has expired is behind the jobs that still wait: it continues from the first of them.
+local function virtual_now(queue)
+  local now = number_in(clock_of(queue), 'now')
+  if now then return now end
+  local first = tonumber(redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2])
+  return first and first < parked and first + tick or 0
+end
+-- The jobs that compete: all but those behind the first waiting job of their owner.
+local function competitors(queue)
+  return redis.call('ZCARD', queue) - redis.call('ZCOUNT', queue, parked, '(' .. first_real)
+end
 local function write(key, ...)
   redis.call('HSET', key, ...)
   redis.call('PEXPIRE', key, fair_ttl_ms)
@@ -95,20 +106,6 @@ local function leave(queue, id, owner)
   owner = owner or redis.call('HGET', fair_of(id), 'owner')
   if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then place_first(queue, owner) end
 end
-local function take(queue, id, score, now)
-  local owner, weight, cost = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight', 'cost'))
-  if owner and not cost then
-    cost = estimate(queue, owner)
-    local start = score < parked and score or start_of(queue, owner)
-    write(owner, 'finish', start + cost / weight)
-    -- Virtual time advances with each claim, so that no owner waits forever for new ones.
-    local advance = cost / weight / redis.call('ZCARD', queue)
-    write(clock_of(queue), 'now', math.max(virtual_now(queue), start) + advance)
-    redis.call('HSET', fair_of(id), 'cost', cost)
-  end
-  if owner then redis.call('HSETNX', fair_of(id), 'started', now) end
-  leave(queue, id, owner)
-end
 local function used_of(id, now)
   local used, started = unpack(redis.call('HMGET', fair_of(id), 'used', 'started'))
   local seconds = started and math.max(0, now - started) / 1000 or 0
@@ -118,6 +115,24 @@ local function pause(id, now)
   if redis.call('HEXISTS', fair_of(id), 'started') == 0 then return end
   redis.call('HSET', fair_of(id), 'used', used_of(id, now))
   redis.call('HDEL', fair_of(id), 'started')
+end
+local function take(queue, id, score, now)
+  local owner, weight, cost = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight', 'cost'))
+  if owner and not cost then
+    cost = estimate(queue, owner)
+    local start = score < parked and score or start_of(queue, owner)
+    write(owner, 'finish', start + cost / weight)
+    -- Virtual time advances with each claim, so that no owner waits forever for new ones.
+    local advance = cost / weight / competitors(queue)
+    local virtual = number_in(clock_of(queue), 'now') or 0
+    write(clock_of(queue), 'now', math.max(virtual, start) + advance)
+    redis.call('HSET', fair_of(id), 'cost', cost)
+  end
+  if owner then
+    pause(id, math.min(score, now))  -- an expired lease: no worker has served the job since then
+    redis.call('HSET', fair_of(id), 'started', now)
+  end
+  leave(queue, id, owner)
 end
 local function correct(queue, owner, seconds)
   local now = virtual_now(queue)
@@ -158,7 +173,11 @@ local function repair(queue)
     redis.call('ZREM', due_times_of(queue), id)
   elseif id and score >= parked then
     local owner = redis.call('HGET', fair_of(id), 'owner')
-    if owner then place_first(queue, owner) end
+    if owner then
+      place_first(queue, owner)
+    else
+      redis.call('ZADD', queue, virtual_now(queue), id)
+    end
   end
 end
 local function oldest_due(queue, now)
