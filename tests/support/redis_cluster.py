@@ -73,13 +73,13 @@ class RedisCluster:
         port = await _owner(self.alive[0], slot_of(key))
         return next(node for node in self.primaries + self.replicas if node.port == port)
 
-    async def wait_for_owner(self, slot: int, owner: ClusterNode) -> None:
+    async def wait_for_owner(self, slot: int, owner: ClusterNode, *, seconds: float = 30) -> None:
         """Wait until every node reports `owner` as the slot's owner."""
 
         async def probe() -> bool:
             return {await _owner(node, slot) for node in self.alive} == {owner.port}
 
-        await until(probe, seconds=30)
+        await until(probe, seconds=seconds)
 
     async def flush(self) -> None:
         for node in self.primaries:
@@ -252,8 +252,18 @@ async def migrate(cluster: RedisCluster, key: str, *, finish: bool = True) -> Cl
 
 
 async def assign_slot(cluster: RedisCluster, slot: int, target: ClusterNode) -> None:
-    """Finish a slot's migration: make the target its owner."""
+    """Finish a slot's migration: make the target its owner.
+
+    An older message of another node can restore the old owner, so this is repeated.
+    """
     target_id = await target.id()
-    for node in (target, *(other for other in cluster.primaries if other is not target)):
-        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
-    await cluster.wait_for_owner(slot, target)
+
+    async def is_assigned() -> bool:
+        for node in (target, *(other for other in cluster.primaries if other is not target)):
+            await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        with suppress(TimeoutError):
+            await cluster.wait_for_owner(slot, target, seconds=5)
+            return True
+        return False
+
+    await until(is_assigned, seconds=60)

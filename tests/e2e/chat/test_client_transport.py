@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.ai_client.driver import VERSIONS, AiClient, Result, Version
-from tests.support.sse_client import Json, SseClient, chunks, text, types
+from tests.support.sse_client import Json, SseClient, chunks, joined, text, types
 from tests.support.system.running_system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -106,7 +106,8 @@ async def test_repeated_cuts_leave_the_canonical_message(
     )
 
     canonical = await sse.replay(system.chat, name)
-    assert [chunk for part in seen.chunks for chunk in part] == chunks(canonical)
+    received = joined(chunk for part in seen.chunks for chunk in part)
+    assert received == joined(chunks(canonical))
     assert (seen.text, seen.status, seen.error) == (ANSWER, "ready", None)
     assert len(seen.messages) == 2
     assert seen.message is not None

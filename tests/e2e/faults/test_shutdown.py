@@ -12,7 +12,7 @@ import pytest
 from tests.support.ai_client.driver import VERSIONS, AiClient, Version
 from tests.support.fakes.packages import install
 from tests.support.processes import Api, Worker, start_all
-from tests.support.sse_client import Json, SseClient, Stream, check_whole, chunks, text
+from tests.support.sse_client import Json, SseClient, Stream, check_whole, chunks, joined, text
 from tests.support.system.running_system import System, kill_process
 from tests.support.wait import until
 
@@ -240,4 +240,4 @@ async def test_resilient_client_survives_a_stopping_api(
 
     assert (result.error, result.status, result.text) == (None, "ready", "Hello")
     canonical = chunks(await sse.replay(system.chat, name))
-    assert [chunk for part in result.chunks for chunk in part] == canonical
+    assert joined(chunk for part in result.chunks for chunk in part) == joined(canonical)
