@@ -4,7 +4,7 @@ The score of a job in its queue orders the claims:
 
 - From `FIRST_REAL` on, a time in Unix milliseconds: an expired lease, a job that was handed over,
   or one that is not due yet. Jobs that are due by their time are claimed first.
-- Below `PARKED`, the virtual start time of an owner's first waiting job.
+- Below `FIRST_ESTIMATED`, the virtual start time of an owner's first waiting job.
 - In between, the estimated start of the owner's other jobs, which are not ahead of any first job.
 
 Virtual time is in seconds of service. A claim moves it to the start of the claimed job. A job
@@ -12,43 +12,45 @@ starts at the virtual time, or at its owner's finish time if that is later. Its 
 estimated duration divided by the owner's weight to the finish time. When the job is removed, the
 finish time and the start of the owner's first waiting job are corrected by the real duration.
 
-A job without an owner, such as one from an older version, waits by its real time.
+A job without an owner, such as one from an older version, has its due time as its score.
 """
 
 from shared.redis import keys
 
 #: Scores from here on are times. All of them are later: this is September 2001.
 FIRST_REAL = 10**12
-#: Scores of the jobs that wait behind the first one of their owner begin here.
-PARKED = 25 * 10**10
+#: Scores from here to `FIRST_REAL` are estimates, of the jobs that are not their owner's first one.
+FIRST_ESTIMATED = 25 * 10**10
 
-#: Lua functions. `enter` and `enter_as` let a job wait in fair order. `leave` removes it from that
-#: order, and `take` does so for a claim. `pause` stops the count of its seconds of service, and
-#: `settle` corrects the owner's finish time when the job is removed. `next_due` returns the job
-#: that is claimed next, and its score. `repair` corrects what processes of an older version leave
-#: behind, and jobs whose owner is no longer stored. `oldest_due` returns since when the oldest
-#: waiting job waits.
+#: Lua functions. `enter` adds a job to the fair order, as a job of the owner in its share, and
+#: `enter_for` as a job of a named owner. `leave` removes it from the order. `record_claim` does so
+#: too, and starts to count the job's seconds of service. `record_release` interrupts the count.
+#: `record_end` corrects the owner's finish time when the job is removed. `next_due` returns the job
+#: to claim next, and its score. `repair` corrects what processes of an older version leave behind,
+#: and jobs whose owner is no longer stored. `oldest_due` returns the time at which the oldest
+#: waiting job became due.
 FAIR_QUEUE = f"""
-local first_real, parked = {FIRST_REAL}, {PARKED}
+local first_real, first_estimated = {FIRST_REAL}, {FIRST_ESTIMATED}
 local fair_ttl_ms = 3600000
 local max_debt = 3600   -- seconds of service by which an owner can be behind all others
 local tick = 1 / 16384  -- keeps jobs with equal starts in the order of their arrival
-local function fair_of(id) return string.format('{keys.job_share("%s")}', id) end
+local function share_of(id) return string.format('{keys.job_share("%s")}', id) end
 local function due_times_of(queue) return string.format('{keys.due_times("%s")}', queue) end
 local function clock_of(queue) return string.format('{keys.virtual_clock("%s")}', queue) end
 local function jobs_of(owner) return string.format('{keys.owner_jobs("%s")}', owner) end
 local function number_in(key, field) return tonumber(redis.call('HGET', key, field)) end
 local function score_of(queue, id) return tonumber(redis.call('ZSCORE', queue, id)) end
--- A clock that has expired is behind the jobs that still wait: it continues from the first of them.
+-- If the clock has expired, it continues from the first waiting job: new jobs must not be ahead.
 local function virtual_now(queue)
   local now = number_in(clock_of(queue), 'now')
   if now then return now end
   local first = tonumber(redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2])
-  return first and first < parked and first + tick or 0
+  return first and first < first_estimated and first + tick or 0
 end
 -- The jobs that compete: all but those behind the first waiting job of their owner.
 local function competitors(queue)
-  return redis.call('ZCARD', queue) - redis.call('ZCOUNT', queue, parked, '(' .. first_real)
+  local estimated = redis.call('ZCOUNT', queue, first_estimated, '(' .. first_real)
+  return redis.call('ZCARD', queue) - estimated
 end
 local function write(key, ...)
   redis.call('HSET', key, ...)
@@ -73,13 +75,13 @@ local function place_first(queue, owner)
     if not id then return end
     local score = score_of(queue, id)
     if score and score < first_real then
-      if score >= parked then place(queue, owner, id) end
+      if score >= first_estimated then place(queue, owner, id) end
       return
     end
     redis.call('ZREM', jobs_of(owner), id)
   end
 end
-local function enter_as(owner, weight, queue, id, now, ttl_ms)
+local function enter_for(owner, weight, queue, id, now, ttl_ms)
   local jobs, due_times = jobs_of(owner), due_times_of(queue)
   local last = redis.call('ZRANGE', jobs, -1, -1, 'WITHSCORES')
   redis.call('ZADD', jobs, (tonumber(last[2]) or 0) + 1, id)
@@ -88,77 +90,78 @@ local function enter_as(owner, weight, queue, id, now, ttl_ms)
   redis.call('PEXPIRE', due_times, ttl_ms)
   if not last[1] then return place(queue, owner, id) end
   local ahead = score_of(queue, last[1]) or 0
-  if ahead < parked then ahead = ahead + parked end
+  if ahead < first_estimated then ahead = ahead + first_estimated end
   local start = ahead + estimate(queue, owner) / weight
   redis.call('ZADD', queue, math.min(start, first_real - 1), id)
   place_first(queue, owner)
 end
 local function enter(queue, id, now)
-  local owner, weight = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight'))
+  local owner, weight = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight'))
   if not owner then
     redis.call('ZADD', queue, now, id)
   else
-    enter_as(owner, weight, queue, id, now, math.max(60000, redis.call('PTTL', queue)))
+    enter_for(owner, weight, queue, id, now, math.max(60000, redis.call('PTTL', queue)))
   end
 end
 local function leave(queue, id, owner)
   redis.call('ZREM', due_times_of(queue), id)
-  owner = owner or redis.call('HGET', fair_of(id), 'owner')
+  owner = owner or redis.call('HGET', share_of(id), 'owner')
   if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then place_first(queue, owner) end
 end
-local function used_of(id, now)
-  local used, started = unpack(redis.call('HMGET', fair_of(id), 'used', 'started'))
+local function seconds_used(id, now)
+  local used, started = unpack(redis.call('HMGET', share_of(id), 'used', 'started'))
   local seconds = started and math.max(0, now - started) / 1000 or 0
   return (tonumber(used) or 0) + seconds
 end
-local function pause(id, now)
-  if redis.call('HEXISTS', fair_of(id), 'started') == 0 then return end
-  redis.call('HSET', fair_of(id), 'used', used_of(id, now))
-  redis.call('HDEL', fair_of(id), 'started')
+local function record_release(id, now)
+  if redis.call('HEXISTS', share_of(id), 'started') == 0 then return end
+  redis.call('HSET', share_of(id), 'used', seconds_used(id, now))
+  redis.call('HDEL', share_of(id), 'started')
 end
-local function take(queue, id, score, now)
-  local owner, weight, cost = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight', 'cost'))
+local function record_claim(queue, id, score, now)
+  local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
   if owner and not cost then
     cost = estimate(queue, owner)
-    local start = score < parked and score or start_of(queue, owner)
+    local start = score < first_estimated and score or start_of(queue, owner)
     write(owner, 'finish', start + cost / weight)
-    -- Virtual time advances with each claim, so that no owner waits forever for new ones.
+    -- Virtual time advances with each claim, so that new owners do not starve an older one.
     local advance = cost / weight / competitors(queue)
     local virtual = number_in(clock_of(queue), 'now') or 0
     write(clock_of(queue), 'now', math.max(virtual, start) + advance)
-    redis.call('HSET', fair_of(id), 'cost', cost)
+    redis.call('HSET', share_of(id), 'cost', cost)
   end
   if owner then
-    pause(id, math.min(score, now))  -- an expired lease: no worker has served the job since then
-    redis.call('HSET', fair_of(id), 'started', now)
+    -- If a lease has expired, no worker has executed the job since then.
+    record_release(id, math.min(score, now))
+    redis.call('HSET', share_of(id), 'started', now)
   end
   leave(queue, id, owner)
 end
-local function correct(queue, owner, seconds)
+local function correct_finish(queue, owner, seconds)
   local now = virtual_now(queue)
   local finish = math.min((number_in(owner, 'finish') or now) + seconds, now + max_debt)
   write(owner, 'finish', finish)
   local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
   local score = id and score_of(queue, id)
-  if not score or score >= parked then return end
+  if not score or score >= first_estimated then return end
   local start = math.max(score, finish)
   if seconds < 0 then start = math.min(score, math.max(now, finish)) end
   redis.call('ZADD', queue, start, id)
 end
-local function learn(key, used, runs)
+local function update_mean(key, used, runs)
   local cost = number_in(key, 'cost') or used
   write(key, 'cost', math.max(0.01, cost + (used - cost) / runs))
 end
-local function settle(queue, id, now)
-  local owner, weight, cost = unpack(redis.call('HMGET', fair_of(id), 'owner', 'weight', 'cost'))
+local function record_end(queue, id, now)
+  local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
   leave(queue, id, owner)
   if owner and cost then
-    local used = used_of(id, now)
-    learn(owner, used, 5)
-    learn(clock_of(queue), used, 20)
-    correct(queue, owner, (used - cost) / weight)
+    local used = seconds_used(id, now)
+    update_mean(owner, used, 5)
+    update_mean(clock_of(queue), used, 20)
+    correct_finish(queue, owner, (used - cost) / weight)
   end
-  redis.call('DEL', fair_of(id))
+  redis.call('DEL', share_of(id))
 end
 local function next_due(queue, now)
   local found = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
@@ -171,8 +174,8 @@ local function repair(queue)
   local score = id and score_of(queue, id)
   if id and not (score and score < first_real) then
     redis.call('ZREM', due_times_of(queue), id)
-  elseif id and score >= parked then
-    local owner = redis.call('HGET', fair_of(id), 'owner')
+  elseif id and score >= first_estimated then
+    local owner = redis.call('HGET', share_of(id), 'owner')
     if owner then
       place_first(queue, owner)
     else

@@ -117,7 +117,7 @@ if redis.call('EXISTS', job) == 1 then return end
 redis.call('SET', job, payload, 'PX', ttl_ms)
 redis.call('HSET', share, 'owner', fair_owner, 'weight', 1)
 redis.call('PEXPIRE', share, ttl_ms)
-enter_as(fair_owner, 1, queue, job_id, now_ms(), math.max(ttl_ms, redis.call('PTTL', queue)))
+enter_for(fair_owner, 1, queue, job_id, now_ms(), math.max(ttl_ms, redis.call('PTTL', queue)))
 keep(queue, ttl_ms)
 push_wakeup(wakeup, ttl_ms)
 """,
@@ -158,7 +158,7 @@ def _set_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str, delay_ms: int)
     CHAT_QUEUE,
     """
 redis.call('ZREM', queue, job_id)
-settle(queue, job_id, now_ms())
+record_end(queue, job_id, now_ms())
 redis.call('DEL', job, tries)
 leave_chat(job_id)
 """,

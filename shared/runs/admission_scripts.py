@@ -204,7 +204,7 @@ local function admit()
   elseif superseded ~= '' then
     redis.call('ZADD', queue, now + supersede_ms, run_id)
   else
-    enter_as(fair_owner, weight, queue, run_id, now, ttl_ms)
+    enter_for(fair_owner, weight, queue, run_id, now, ttl_ms)
     push_wakeup(wakeup, ttl_ms)
   end
   if waits_for == '' then redis.call('DEL', chat_queue) end

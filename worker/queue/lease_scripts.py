@@ -32,7 +32,7 @@ local function claim_next(queue)
   end
   redis.call('ZADD', queue, now + lease_ms, id)
   redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
-  take(queue, id, score, now)
+  record_claim(queue, id, score, now)
   claimed[#claimed + 1] = {queue, id}
 end
 for _, queue in ipairs(queues) do repair(queue) end
@@ -100,11 +100,11 @@ if holder and holder ~= worker_id then return end
 redis.call('DEL', lease)
 if outcome == 'done' then
   redis.call('ZREM', queue, job_id)
-  settle(queue, job_id, now_ms())
+  record_end(queue, job_id, now_ms())
   redis.call('DEL', job, tries)
   leave_chat(job_id)
 elseif redis.call('ZSCORE', queue, job_id) then
-  pause(job_id, now_ms())
+  record_release(job_id, now_ms())
   redis.call('ZADD', queue, now_ms(), job_id)
   push_wakeup(wakeup)
 end
