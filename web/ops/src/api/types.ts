@@ -9,7 +9,7 @@ export interface QueueSnapshot {
   running: number;
   deferred: number;
   oldest_wait_ms: number;
-  /** Of a run that is queued now; null if it cannot be estimated. */
+  /** Of a run at the end of the queue; null if it cannot be estimated. */
   expected_wait_ms: number | null;
   /** Workers that serve it and are not draining, their slots, and those in use. */
   workers: number;
