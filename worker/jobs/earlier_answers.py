@@ -72,6 +72,9 @@ class EarlierAnswers:
         waits_for = {earlier.id for earlier in live}
         ended = [run_id for run_id in before if run_id not in waits_for][:_MAX_ENDED]
         for earlier in (await self.runs.get_many(ended)).values():
+            if not earlier.attempts:  # it has no answer, but may have been sent to replace one
+                newer.append(earlier)
+                continue
             if not _is_expected(messages, earlier, newer):
                 continue
             answer = await self._answer(earlier)
@@ -109,10 +112,10 @@ def with_answer(messages: tuple[Message, ...], run: Run, answer: Transcript) -> 
 def _is_expected(messages: Sequence[Message], run: Run, newer: Sequence[Run]) -> bool:
     """Return whether the messages have the answer of a run that has ended, or lack it.
 
-    A run that never started has no answer. A newer run may have continued the answer, or replaced
-    it by another answer to the same message. The client may store an answer under its own id.
+    A newer run may have continued the answer, or replaced it by another answer to the same message.
+    The client may store an answer under its own id.
     """
-    if not run.attempts or any(run.message_id == other.message_id for other in newer):
+    if any(run.message_id == other.message_id for other in newer):
         return False
     if any(_is_answer(message, run) for message in messages):
         return True

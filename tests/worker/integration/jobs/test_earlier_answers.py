@@ -151,6 +151,18 @@ async def test_replaced_answer_is_not_completed(chat: BusyChat) -> None:
     ]
 
 
+async def test_removed_answer_stays_out_if_its_replacement_never_ran(
+    chat: BusyChat, redis: Redis
+) -> None:
+    await answer_first(chat)
+    await chat.send(2, answers=1)
+    await redis.execute_command("HSET", keys.run("run-2"), "state", "cancelled", "ended_at", 1)
+    await redis.execute_command("ZREM", keys.QUEUE, "run-2")
+    await chat.send(3)
+
+    assert await chat.history(3, question(1), question(3)) == ["Question 1", "Question 3"]
+
+
 async def test_run_of_an_older_version_sees_the_whole_last_answer(
     chat: BusyChat, redis: Redis
 ) -> None:
