@@ -35,6 +35,15 @@ class PlaygroundWindow:
             " select.dispatchEvent(new Event('change', {bubbles: true})); })()"
         )
 
+    def attach(self, name: str, content: str) -> None:
+        file = f"new File([{json.dumps(content)}], {json.dumps(name)}, {{type: 'text/plain'}})"
+        self.window.evaluate(
+            "(() => { const input = document.querySelector('.composer input[type=file]');"
+            f" const list = new DataTransfer(); list.items.add({file}); input.files = list.files;"
+            " input.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        )
+        self.window.wait_for_text(name, ".attachments")
+
     def send(self, text: str) -> None:
         self.window.wait_until("document.querySelector('.composer[aria-busy=false]') !== null")
         self.window.click(".composer textarea")
@@ -63,6 +72,14 @@ class PlaygroundWindow:
             f"[...{_ANSWERS}.at(-1).querySelectorAll('.markdown')].map(p => p.innerText).join()"
         )
         return text
+
+    def messages(self) -> list[str]:
+        """Return the texts of all messages."""
+        texts: list[str] = self.window.evaluate(
+            "[...document.querySelectorAll('.message')].map(message =>"
+            " [...message.querySelectorAll('.text, .markdown')].map(p => p.innerText).join())"
+        )
+        return texts
 
     def stored_message(self, chat: str) -> dict[str, Any]:
         """Return the newest answer as the server has stored it."""

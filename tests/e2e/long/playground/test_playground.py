@@ -8,6 +8,7 @@ import pytest
 from tests.support.browser.accessibility import accessibility_violations
 from tests.support.browser.page import Browser
 from tests.support.browser.playground_window import PlaygroundWindow, open_playground
+from tests.support.browser.window import open_window
 from tests.support.system.dev import Dev
 
 COUNTED = "The demo model counts: {}. Done."
@@ -30,12 +31,16 @@ def page(browser: Browser, url: str, chat: str) -> Generator[PlaygroundWindow]:
         yield page
 
 
+def counted(last: int) -> str:
+    return COUNTED.format(", ".join(str(number) for number in range(1, last + 1)))
+
+
 def check_whole(page: PlaygroundWindow, chat: str, last: int) -> None:
     """Check that the page has received the whole answer once, and shows what the server stored."""
     summary = page.wait_for_summary()
     match = SUMMARY.fullmatch(summary)
     assert match, summary
-    expected = COUNTED.format(", ".join(str(number) for number in range(1, last + 1)))
+    expected = counted(last)
     message = page.stored_message(chat)
     [text] = [part["text"] for part in message["parts"] if part["type"] == "text"]
     assert text == expected
@@ -134,8 +139,38 @@ def test_queued_message_is_answered_next(page: PlaygroundWindow, chat: str) -> N
     page.window.wait_for_text("Count to 7", ".queue")
     page.wait_for_answer("7. Done.")
     check_whole(page, chat, 7)
-    order = "[...document.querySelectorAll('.message')].map(m => m.getAttribute('aria-label'))"
-    assert page.window.evaluate(order) == ["You", "Answer"] * 2
+    assert page.messages() == conversation(100, 7)
+
+
+def test_queued_messages_survive_a_reload(page: PlaygroundWindow, chat: str) -> None:
+    queue_messages(page, 150, 90, 91)
+    page.open(chat)
+    page.wait_for_answer("91. Done.")
+    page.window.wait_until("document.querySelector('.message.live') === null")
+    assert page.messages() == conversation(150, 90, 91)
+
+
+def test_queued_messages_survive_a_second_tab(
+    page: PlaygroundWindow, chat: str, browser: Browser, url: str
+) -> None:
+    queue_messages(page, 150, 90, 91)
+    with open_playground(browser, url, chat) as second:
+        for tab in (page, second):
+            tab.wait_for_answer("91. Done.")
+            tab.window.wait_until("document.querySelector('.message.live') === null")
+            assert tab.messages() == conversation(150, 90, 91)
+
+
+def queue_messages(page: PlaygroundWindow, first: int, *others: int) -> None:
+    page.send(f"Count to {first}")
+    page.wait_for_answer("10,")
+    for last in others:
+        page.send(f"Count to {last}")
+        page.window.wait_for_text(f"Count to {last}", ".queue")
+
+
+def conversation(*lasts: int) -> list[str]:
+    return [text for last in lasts for text in (f"Count to {last}", counted(last))]
 
 
 def test_edited_message_gets_another_answer(page: PlaygroundWindow) -> None:
@@ -149,6 +184,24 @@ def test_edited_message_gets_another_answer(page: PlaygroundWindow) -> None:
     page.window.wait_until("document.querySelectorAll('.recording').length === 2")
     page.wait_for_summary()
     assert page.window.evaluate("document.querySelectorAll('.message').length") == 2
+
+
+def test_edited_message_keeps_its_files(page: PlaygroundWindow) -> None:
+    page.attach("notes.txt", "A note")
+    page.send("Count to 5")
+    page.wait_for_summary()
+    page.window.click(".message.user [aria-label=Edit]")
+    page.window.click(".editor button", "Send")
+    page.window.wait_until("document.querySelectorAll('.recording').length === 2")
+    assert page.window.text(".message.user .attachment") == "notes.txt"
+
+
+@pytest.mark.parametrize("hash_", ["#chat=%", "#chat=", "#other"])
+def test_malformed_link_opens_a_chat(browser: Browser, url: str, hash_: str) -> None:
+    with open_window(browser) as window:
+        window.visit(f"{url}/{hash_}")
+        window.wait_for_text("Break it")
+        assert window.errors() == []
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import { useChat } from '@ai-sdk/react';
 import { ConnectionLostError } from '@mamba-server/client';
 import {
-  generateId, lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls,
+  generateId, isFileUIPart, lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls,
   type FileUIPart,
 } from 'ai';
-import { useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { CHAT_URL, generateTitle, network, timeline } from '../server';
 import { UNTITLED, type Chat, type ChatStore } from './chat_store';
 import { CLIENT_TOOLS, executeClientTool } from './client_tools';
@@ -50,9 +50,13 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
   // Messages are sent only after the response to the resume, which would otherwise follow their run.
   const [isResumed, setResumed] = useState(!initial.resume);
   const isReady = isResumed || status === 'streaming';
+  const resume = useCallback(() => {
+    setResumed(false);
+    void resumeStream().finally(() => setResumed(true));
+  }, [resumeStream]);
   useEffect(() => {
-    if (initial.resume) void resumeStream().finally(() => setResumed(true));
-  }, [initial, resumeStream]);
+    if (initial.resume) resume();
+  }, [initial, resume]);
 
   const titled = useRef(chat.title !== UNTITLED);
 
@@ -90,15 +94,16 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
     void generateTitle(textOf(user) || 'Files').then((title) => store.update(chat.id, { title }), () => {});
   }, [chat.id, messages, status, store]);
 
-  // The server has started the next run; the page shows it when this answer is complete.
+  // The server has started the next run; the page shows it when this answer is complete. Other tabs follow this one.
+  const isFirst = useIsFirstTab(chat.id);
   useEffect(() => {
     const [next, ...queued] = chat.queued;
-    if (busy || !next) return;
+    if (busy || !isResumed || !isFirst || !next) return;
     store.update(chat.id, { queued });
     if (transport.holds(next.id)) return void sendMessage(next);
     setMessages([...state.current.messages, next]);
-    void resumeStream();
-  }, [busy, chat, store, transport, sendMessage, setMessages, resumeStream]);
+    resume();
+  }, [busy, isResumed, isFirst, chat, store, transport, sendMessage, setMessages, resume]);
 
   async function send(text: string, files: FileUIPart[] = []): Promise<void> {
     setNotice('');
@@ -135,10 +140,28 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
   }
 
   function edit(messageId: string, text: string): void {
-    void sendMessage({ text, messageId });
+    const files = messages.find(({ id }) => id === messageId)?.parts.filter(isFileUIPart) ?? [];
+    void sendMessage({ parts: [...files, { type: 'text', text }], messageId });
   }
 
   return { ...session, busy, isReady, connection, notice, send, stop, edit, retry, cancelQueued };
+}
+
+/** Whether this tab is the first one that shows the chat. Pages that are not secure contexts cannot compare tabs. */
+function useIsFirstTab(chatId: string): boolean {
+  const [isFirst, setFirst] = useState(!('locks' in navigator));
+  useEffect(() => {
+    if (!('locks' in navigator)) return;
+    const closed = new AbortController();
+    const { signal } = closed;
+    const hold = () => new Promise((resolve) => {
+      setFirst(true);
+      signal.addEventListener('abort', resolve);
+    });
+    navigator.locks.request(`mamba.playground.chat.${chatId}`, { signal }, hold).catch(() => {});
+    return () => closed.abort();
+  }, [chatId]);
+  return isFirst;
 }
 
 function bodyOf({ chat, tools }: { chat: Chat; tools: boolean }): object {

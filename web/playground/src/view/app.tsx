@@ -81,8 +81,7 @@ function useOffer(): [Offer | undefined, string] {
 }
 
 function idInUrl(): string | undefined {
-  const [, id] = /^#chat=(.+)$/.exec(location.hash) ?? [];
-  if (id === undefined) return undefined;
-  const chatId = decodeURIComponent(id);
+  const chatId = new URLSearchParams(location.hash.slice(1)).get('chat');
+  if (!chatId) return undefined;
   return (store.find(chatId) ?? store.create({ id: chatId, pending: true })).id;
 }

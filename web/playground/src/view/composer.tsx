@@ -66,7 +66,7 @@ export function Composer({ busy, isReady, queued, onSend, onStop }: ComposerProp
         <IconButton icon="attach" label="Attach files" onClick={() => picker.current?.click()} />
         <textarea
           aria-label="Message"
-          placeholder={busy ? 'Write the next message: it waits for this answer' : 'Write a message'}
+          placeholder={busy ? 'Next message' : 'Write a message'}
           rows={Math.min(8, text.split('\n').length)}
           value={text}
           autoFocus

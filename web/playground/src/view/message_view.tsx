@@ -34,7 +34,7 @@ export function MessageView({ message, isLive, conversation }: MessageViewProps)
       ))}
       <Sources parts={message.parts} />
       <footer>
-        {!isUser && <Facts message={message} />}
+        {!isUser && !isLive && <Facts message={message} />}
         {isUser && !conversation.busy && <IconButton icon="edit" label="Edit" onClick={() => setEditing(true)} />}
         {!isUser && !isLive && (
           <>
