@@ -28,18 +28,22 @@ def is_allowed_origin(origin: str, settings: ServerSettings) -> bool:
     return ANY in origins or origin in origins or bool(re.fullmatch(_pattern(settings), origin))
 
 
-def is_foreign_page(headers: Headers, settings: ServerSettings) -> bool:
-    """Return whether a page that may not call the API made a browser send the request.
+def is_own_page(headers: Headers) -> bool:
+    """Return whether a page of this server, or a client other than a browser, sent the request.
 
     Browsers declare the page in headers that it cannot forge. Clients other than browsers send
     neither header. Over plain HTTP, browsers send `Sec-Fetch-Site` to localhost only.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site in ("same-origin", "none") or (site is None and origin is None):
-        return False
-    origin, host = origin or "", headers.get("host", "").lower()
-    is_own = bool(host) and origin.partition("://")[2] == host
-    return not is_own and not is_allowed_origin(origin, settings)
+        return True
+    host = headers.get("host", "").lower()
+    return bool(host) and (origin or "").partition("://")[2] == host
+
+
+def is_foreign_page(headers: Headers, settings: ServerSettings) -> bool:
+    """Return whether a page that may not call the API made a browser send the request."""
+    return not is_own_page(headers) and not is_allowed_origin(headers.get("origin", ""), settings)
 
 
 class CorsMiddleware:

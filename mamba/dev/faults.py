@@ -3,11 +3,12 @@
 import socket
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from pydantic import BaseModel
 
+from api.auth.auth_errors import UntrustedOrigin
 from api.auth.principal import Caller
-from api.pages.own_page import own_page_only
+from api.http.cors import is_own_page
 from api.process import CurrentProcess
 from mamba.dev.control_socket import LauncherClient
 from shared.errors import NotFound
@@ -23,7 +24,7 @@ def install(app: FastAPI, socket_path: str) -> None:
     """Add the routes, which send commands to the launcher at this socket."""
     launcher = LauncherClient(socket_path)
     router = APIRouter(
-        prefix="/playground", include_in_schema=False, dependencies=[own_page_only("/")]
+        prefix="/playground", include_in_schema=False, dependencies=[Depends(_check_page)]
     )
 
     @router.post("/kill-worker")
@@ -47,6 +48,14 @@ def install(app: FastAPI, socket_path: str) -> None:
 
     app.include_router(router)
     app.state.can_break = True
+
+
+async def _check_page(request: Request) -> None:
+    """Reject other pages, also those on this machine that may call the rest of the API."""
+    if not is_own_page(request.headers):
+        raise UntrustedOrigin(
+            "foreign_page", "Only the playground may send this request. Open its page at /."
+        )
 
 
 async def _local_pid(process: CurrentProcess, worker_id: str) -> int | None:
