@@ -1,4 +1,4 @@
-"""Settings of the order in which waiting runs start."""
+"""Settings that determine the order in which waiting runs start."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from shared.settings.sections.base import Section
 
-#: The owner's share of the workers, relative to other owners that wait.
+#: An owner's share of the workers' time, relative to other owners with waiting runs.
 Weight = Annotated[float, Field(ge=0.1, le=100)]
 _Name = Annotated[str, StringConstraints(min_length=1)]
 
@@ -14,10 +14,10 @@ _Name = Annotated[str, StringConstraints(min_length=1)]
 class QueueSettings(Section):
     weights: dict[_Name, Weight] = Field(
         default={},
-        description="Shares of owners while several wait, by plan (`plan` of an API key, "
-        "`auth.jwt.plan_claim`) or by owner (`<mode>:<tenant>:<owner>`, such as `jwt::ann`), from "
-        "0.1 to 100. An owner with weight 2 gets twice as much of the workers' time as one with "
-        "1, the default",
+        description="Weights of owners, from 0.1 to 100, by plan (`plan` of an API key, "
+        "`auth.jwt.plan_claim`) or by owner (`<mode>:<tenant>:<owner>`, such as `jwt::ann`). While "
+        "both have waiting runs, an owner with weight 2 gets twice as much of the workers' time as "
+        "one with 1, the default",
     )
 
     def weight_of(self, owner: str, plan: str | None) -> float:
