@@ -221,7 +221,7 @@ def probe(role: Annotated[Role, typer.Argument(help="Process to check.")]) -> No
 
 
 def _dev_routes(launcher: str | None) -> Callable[["FastAPI"], None]:
-    """Return what adds the routes that `mamba dev` needs. `launcher` is the path of its socket."""
+    """Return a function that adds the routes of `mamba dev`. `launcher` is its socket's path."""
     if launcher is None:
         return lambda _: None
     from mamba.dev import faults  # noqa: PLC0415

@@ -16,7 +16,7 @@ from shared.redis.subscriber import Subscriptions
 from shared.streams.delta_merging import parse_merged
 from shared.streams.event_stream import START, Cursor, Entry, EventStream, parse_entries
 from shared.streams.page_reader import PROCESS_BUDGET, RETRY_SECONDS, PageReader
-from shared.streams.wakeup import Wakeup
+from shared.streams.single_waiter_event import SingleWaiterEvent
 from shared.telemetry.metrics import STREAM_CATCH_UPS, STREAM_GAPS
 
 #: Parses the lines of a page.
@@ -126,7 +126,7 @@ class Follower:
         self._buffered_bytes = 0
         #: Why the stream must be read, or None.
         self._behind: str | None = None
-        self._wakeup = Wakeup()
+        self._changed = SingleWaiterEvent()
 
     def on_message(self, message: bytes) -> None:
         if self._behind:
@@ -135,15 +135,15 @@ class Follower:
         self._buffered_bytes += len(message)
         if self._buffered_bytes > self._max_bytes:
             self._fall_behind("slow")
-        self._wakeup.set()
+        self._changed.set()
 
     def on_gap(self) -> None:
         self._fall_behind("subscribed")
-        self._wakeup.set()
+        self._changed.set()
 
     def notify(self) -> None:
         """Make a waiting `read` return, even without entries."""
-        self._wakeup.set()
+        self._changed.set()
 
     async def read(self) -> list[Entry]:
         """Return the next entries, or none after `notify` or if they cannot be read now.
@@ -155,8 +155,8 @@ class Follower:
         """
         self._pages.release()
         if not self._buffer and not self._behind:
-            await self._wakeup.wait()
-        self._wakeup.clear()
+            await self._changed.wait()
+        self._changed.clear()
         entries = self._take_buffered()
         if entries or not self._behind:
             return entries

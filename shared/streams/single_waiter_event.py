@@ -1,9 +1,9 @@
-"""A notification for one waiting task."""
+"""An event for one waiting task."""
 
 import asyncio
 
 
-class Wakeup:
+class SingleWaiterEvent:
     """An event for one task. `asyncio.Event` allocates a queue of waiters, which is 700 bytes."""
 
     __slots__ = ("_is_set", "_waiter")
