@@ -24,7 +24,7 @@ def encode_sse(entries: Iterable[Entry], suffix: bytes) -> bytes:
 
 
 def _range(entry: Entry) -> bytes:
-    return b": from %d\n" % (entry.offset - entry.merged) if entry.merged else b""
+    return b": from %d\n" % (entry.offset - entry.merged_count) if entry.merged_count else b""
 
 
 def id_suffix(run_id: str, source: str | None = None) -> bytes:

@@ -40,6 +40,6 @@ def parse_merged(lines: bytes) -> list[Entry]:
             continue  # Redis has lost entries between them: the reader must notice
         entries += parse_entries(lines[parsed : found.start()])
         data = _SEAM.sub(b"", lines[found.start(2) : found.end()])
-        entries.append(Entry(int(found[3]), last, data, merged=last - first))
+        entries.append(Entry(int(found[3]), last, data, merged_count=last - first))
         parsed = found.end()
     return entries + parse_entries(lines[parsed:])

@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     offset: int
     data: bytes
     #: The number of deltas before it that were merged into it.
-    merged: int = 0
+    merged_count: int = 0
 
     @property
     def cursor(self) -> "Cursor":

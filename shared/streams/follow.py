@@ -214,7 +214,7 @@ class Follower:
 
 def _count_missing(after: Cursor, entries: list[Entry]) -> None:
     """Count the entries that Redis lost: a complete stream has no gaps."""
-    found = sum(1 + entry.merged for entry in entries)
+    found = sum(1 + entry.merged_count for entry in entries)
     if missing := entries[-1].offset - after.offset - found:
         STREAM_GAPS.inc(missing)
 

@@ -66,7 +66,7 @@ def test_event_ids_are_cursors() -> None:
 
 
 def test_merged_event_is_encoded_with_its_first_offset() -> None:
-    assert encode_sse([Entry(1, 9, b"{}", merged=2)], b"run") == (
+    assert encode_sse([Entry(1, 9, b"{}", merged_count=2)], b"run") == (
         b": from 7\nid: 1-9@run\ndata: {}\n\n"
     )
 

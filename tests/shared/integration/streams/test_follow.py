@@ -66,7 +66,7 @@ async def test_stored_deltas_are_merged_and_published_ones_are_not(
         await harness.stream.append(Append(run_id, 1, 2 * PAGE_SIZE + 1, [word] * 2))
         published = await next_entries(follower)
 
-    assert [(entry.offset, entry.merged) for entry in stored] == [
+    assert [(entry.offset, entry.merged_count) for entry in stored] == [
         (PAGE_SIZE, PAGE_SIZE - 1),
         (2 * PAGE_SIZE, PAGE_SIZE - 1),
     ]

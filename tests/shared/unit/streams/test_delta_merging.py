@@ -81,7 +81,7 @@ def test_merged_entries_fold_to_the_same_events(
     next_offset = cut + 1
     for entry in merged:
         assert entry.cursor in cursors
-        assert entry.offset - entry.merged == next_offset
+        assert entry.offset - entry.merged_count == next_offset
         next_offset = entry.offset + 1
     assert next_offset == len(log) + 1
 
@@ -101,7 +101,7 @@ def test_deltas_of_one_part_become_one_entry() -> None:
             1,
             2000,
             TextDelta(id="t", delta="".join(f"w{n} " for n in range(2000))).encode(),
-            merged=1999,
+            merged_count=1999,
         )
     ]
 
@@ -112,7 +112,7 @@ def test_merged_entry_has_the_cursor_of_its_last_delta() -> None:
     merged = parse_merged(lines_of([Entry(1, 7, delta), Entry(2, 8, delta), Entry(4, 9, DONE)]))
 
     assert merged == [
-        Entry(2, 8, TextDelta(id="t", delta="xx").encode(), merged=1),
+        Entry(2, 8, TextDelta(id="t", delta="xx").encode(), merged_count=1),
         Entry(4, 9, DONE),
     ]
 
