@@ -24,7 +24,8 @@ FIRST_ESTIMATED = 25 * 10**10
 
 #: Lua functions. `enter` adds a job to the fair order, as a job of the owner in its share, and
 #: `enter_for` as a job of a named owner. `leave` removes it from the order. `record_claim` does so
-#: too, and starts to count the job's seconds of service. `record_release` interrupts the count.
+#: too, and starts to count the job's seconds of service. `record_release` interrupts the count, and
+#: `skip_after` leaves out the time since a lease expired.
 #: `record_end` corrects the owner's finish time when the job is removed. `next_due` returns the job
 #: to claim next, and its score. `repair` corrects what processes of an older version leave behind,
 #: and jobs whose owner is no longer stored. `oldest_due` returns the time at which the oldest
@@ -118,6 +119,12 @@ local function record_release(id, now)
   redis.call('HSET', share_of(id), 'used', seconds_used(id, now))
   redis.call('HDEL', share_of(id), 'started')
 end
+-- The time after a lease has expired is not service, also if it expired because the clock jumped.
+local function skip_after(expiry, id, now)
+  if expiry < first_real or expiry >= now then return end
+  if redis.call('HEXISTS', share_of(id), 'started') == 0 then return end
+  redis.call('HINCRBY', share_of(id), 'started', math.floor(now - expiry))
+end
 local function record_claim(queue, id, score, now)
   local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
   if owner and not cost then
@@ -130,11 +137,8 @@ local function record_claim(queue, id, score, now)
     write(clock_of(queue), 'now', math.max(virtual, start) + advance)
     redis.call('HSET', share_of(id), 'cost', cost)
   end
-  if owner then
-    -- If a lease has expired, no worker has executed the job since then.
-    record_release(id, math.min(score, now))
-    redis.call('HSET', share_of(id), 'started', now)
-  end
+  skip_after(score, id, now)
+  if owner then redis.call('HSETNX', share_of(id), 'started', now) end
   leave(queue, id, owner)
 end
 local function correct_finish(queue, owner, seconds)

@@ -1,6 +1,7 @@
 """The scripts that claim jobs, renew their leases and release them."""
 
 from shared.queue.chat_queue import CHAT_QUEUE
+from shared.queue.fair_queue import FAIR_QUEUE
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
@@ -67,14 +68,16 @@ def claim(
 # Renews the leases of jobs, and returns the ids of those that another worker holds or that have
 # left the queue. A lease that expired without another claim is renewed.
 @redis_script(
+    FAIR_QUEUE,
     """
 local now = now_ms()
 local lost = {}
 for _, id in ipairs(job_ids) do
   local lease = lease_prefix .. id
   local holder = redis.call('GET', lease)
-  local queued = redis.call('ZSCORE', queue, id)
+  local queued = score_of(queue, id)
   if queued and (not holder or holder == worker_id) then
+    skip_after(queued, id, now)
     redis.call('SET', lease, worker_id, 'PX', lease_ms)
     redis.call('ZADD', queue, now + lease_ms, id)
   else
