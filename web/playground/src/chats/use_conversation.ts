@@ -94,7 +94,7 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
     void generateTitle(textOf(user) || 'Files').then((title) => store.update(chat.id, { title }), () => {});
   }, [chat.id, messages, status, store]);
 
-  // The server has started the next run; the page shows it when this answer is complete. Other tabs follow this one.
+  // The server has started the next run; the page shows it when this answer is complete. Only one tab does.
   const isFirst = useIsFirstTab(chat.id);
   useEffect(() => {
     const [next, ...queued] = chat.queued;
