@@ -99,6 +99,15 @@ def test_build_context_has_only_needed_files() -> None:
     assert {"api", "mamba", "shared", "worker"} <= copied
 
 
+def test_build_context_has_every_module() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    ignored = [line for line in lines if line.startswith("api/")]
+    assert ignored
+
+    for pattern in ignored:
+        assert not [path for path in ROOT.glob(pattern) if path.suffix == ".py"], pattern
+
+
 def test_image_build_uses_this_machines_index_but_no_constraints(tmp_path: Path) -> None:
     buildah = tmp_path / "buildah"
     buildah.write_text(
