@@ -103,7 +103,7 @@ function Pickers({ chat, store, offer }: ChatViewProps) {
     <div className="pickers">
       <label>
         Agent
-        <select value={chat.agent} onChange={(event) => store.update(chat.id, { agent: event.target.value })}>
+        <select name="agent" value={chat.agent} onChange={(event) => store.update(chat.id, { agent: event.target.value })}>
           <option value="">{offer.agents.find((agent) => agent.default)?.name ?? 'default'}</option>
           {offer.agents.filter((agent) => !agent.default).map(({ name, description }) => (
             <option key={name} value={name} title={description}>{name}</option>
@@ -113,7 +113,7 @@ function Pickers({ chat, store, offer }: ChatViewProps) {
       {offer.models.length > 1 && (
         <label>
           Model
-          <select value={chat.model} onChange={(event) => store.update(chat.id, { model: event.target.value })}>
+          <select name="model" value={chat.model} onChange={(event) => store.update(chat.id, { model: event.target.value })}>
             <option value="">default</option>
             {offer.models.map((model) => <option key={model}>{model}</option>)}
           </select>

@@ -62,9 +62,10 @@ export function Composer({ busy, isReady, queued, onSend, onStop }: ComposerProp
         </ul>
       )}
       <div className="composer-row">
-        <input ref={picker} type="file" multiple hidden onChange={(event) => void attach(event.target.files ?? [])} />
+        <input ref={picker} type="file" name="files" multiple hidden onChange={(event) => void attach(event.target.files ?? [])} />
         <IconButton icon="attach" label="Attach files" onClick={() => picker.current?.click()} />
         <textarea
+          name="message"
           aria-label="Message"
           placeholder={busy ? 'Next message' : 'Write a message'}
           rows={Math.min(8, text.split('\n').length)}

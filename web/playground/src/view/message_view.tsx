@@ -100,7 +100,7 @@ function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: strin
         if (value.trim()) onSave(value.trim());
       }}
     >
-      <textarea aria-label="Edit the message" value={value} rows={3} autoFocus onChange={(event) => setValue(event.target.value)} />
+      <textarea name="message" aria-label="Edit the message" value={value} rows={3} autoFocus onChange={(event) => setValue(event.target.value)} />
       <div className="buttons">
         <button type="button" onClick={onCancel}>Cancel</button>
         <button type="submit" className="primary">Send</button>
