@@ -16,10 +16,11 @@ def chat(redis: Redis) -> BusyChat:
     return BusyChat(redis)
 
 
-async def answer_first(chat: BusyChat) -> None:
-    await chat.send(1)
-    await chat.begin(1)
-    await chat.end(1)
+async def answer(chat: BusyChat, *numbers: int) -> None:
+    for number in numbers:
+        await chat.send(number)
+        await chat.begin(number)
+        await chat.end(number)
 
 
 @pytest.mark.parametrize("messages", [HALF, [question(1), question(2)]], ids=["half", "missing"])
@@ -57,7 +58,7 @@ async def test_stopped_run_hides_no_earlier_answer(
 
 
 async def test_answer_that_ended_before_the_admission_is_completed(chat: BusyChat) -> None:
-    await answer_first(chat)
+    await answer(chat, 1)
     await chat.send(2)
 
     assert await chat.history(2, *HALF) == WHOLE
@@ -79,7 +80,7 @@ async def test_answer_that_ended_while_another_run_waits_is_completed(chat: Busy
 
 @pytest.mark.parametrize("text", ["Bye", "Hello world", "Hello world!"])
 async def test_ended_answer_is_used_as_the_client_sent_it(chat: BusyChat, text: str) -> None:
-    await answer_first(chat)
+    await answer(chat, 1)
     await chat.send(2)
 
     history = await chat.history(2, question(1), version(1, text), question(2))
@@ -91,10 +92,7 @@ async def test_ended_answer_is_used_as_the_client_sent_it(chat: BusyChat, text: 
 async def test_all_answers_that_the_client_lacks_are_completed(
     chat: BusyChat, messages: list[Message]
 ) -> None:
-    for number in (1, 2):
-        await chat.send(number)
-        await chat.begin(number)
-        await chat.end(number)
+    await answer(chat, 1, 2)
     await chat.send(3)
 
     history = await chat.history(3, *messages, question(3))
@@ -115,10 +113,7 @@ async def test_all_answers_that_the_client_lacks_are_completed(
 async def test_answers_before_a_known_one_are_not_completed(
     chat: BusyChat, messages: list[Message]
 ) -> None:
-    for number in (1, 2):
-        await chat.send(number)
-        await chat.begin(number)
-        await chat.end(number)
+    await answer(chat, 1, 2)
     await chat.send(3)
 
     history = await chat.history(3, *messages, question(3))
@@ -129,7 +124,7 @@ async def test_answers_before_a_known_one_are_not_completed(
 
 
 async def test_answer_under_the_id_of_the_client_is_not_added_again(chat: BusyChat) -> None:
-    await answer_first(chat)
+    await answer(chat, 1)
     await chat.send(2)
 
     history = await chat.history(2, question(1), version(7, "Hello world"), question(2))
@@ -138,7 +133,7 @@ async def test_answer_under_the_id_of_the_client_is_not_added_again(chat: BusyCh
 
 
 async def test_replaced_answer_is_not_completed(chat: BusyChat) -> None:
-    await answer_first(chat)
+    await answer(chat, 1)
     await chat.send(2, answers=1)
     await chat.begin(2)
     await chat.send(3)
@@ -154,7 +149,7 @@ async def test_replaced_answer_is_not_completed(chat: BusyChat) -> None:
 async def test_removed_answer_stays_out_if_its_replacement_never_ran(
     chat: BusyChat, redis: Redis
 ) -> None:
-    await answer_first(chat)
+    await answer(chat, 1)
     await chat.send(2, answers=1)
     await redis.execute_command("HSET", keys.run("run-2"), "state", "cancelled", "ended_at", 1)
     await redis.execute_command("ZREM", keys.QUEUE, "run-2")
