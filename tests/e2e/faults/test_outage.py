@@ -130,6 +130,10 @@ async def test_request_that_outlasts_the_shutdown_receives_503(
         await kill_process(api)
 
 
+async def _is_missing(redis: Redis, key: str) -> bool:
+    return not await redis.execute_command("EXISTS", key)
+
+
 async def test_full_redis_refuses_chats_and_ends_running_ones(
     durable: System, sse: SseClient, name: str
 ) -> None:
@@ -138,6 +142,7 @@ async def test_full_redis_refuses_chats_and_ends_running_ones(
         events = await stream.until("text-delta")
         used = (await redis.execute_command("INFO", "memory"))["used_memory"]
         await redis.execute_command("CONFIG", "SET", "maxmemory", int(used / 0.9))
+        await until(lambda: _is_missing(redis, keys.MEMORY_CHECKED))
         refusal = await sse.post(durable.chat, f"{name}-later", model=name)
         await redis.execute_command("CONFIG", "SET", "maxmemory", 1)
         await durable.upstream.release(name)
