@@ -127,10 +127,6 @@ async def _release(redis: Redis, job_id: str) -> int:
     await lease_scripts.release(
         redis,
         queue=keys.QUEUE,
-        wakeup=keys.wakeup(keys.QUEUE),
-        lease=keys.lease(job_id),
-        job=keys.job(job_id),
-        tries=keys.tries(job_id),
         job_id=job_id,
         worker_id=_WORKER,
         outcome="done",

@@ -1,8 +1,12 @@
 """The scripts that claim jobs, renew their leases and release them."""
 
+from typing import Literal
+
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.fair_queue import FAIR_QUEUE
 from shared.queue.wakeups import PUSH_WAKEUP
+from shared.redis import keys
+from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
 
@@ -93,8 +97,26 @@ def renew(
 ) -> list[bytes]: ...
 
 
-# Removes a finished job, which starts the next one of its chat, or makes it due again. Does nothing
-# if another worker holds the lease.
+async def release(
+    redis: Redis, *, queue: str, job_id: str, worker_id: str, outcome: Literal["done", "due"]
+) -> None:
+    """Remove a finished job, which starts the next one of its chat, or make it due again.
+
+    Does nothing if another worker holds the lease.
+    """
+    await _release(
+        redis,
+        queue=queue,
+        wakeup=keys.wakeup(queue),
+        lease=keys.lease(job_id),
+        job=keys.job(job_id),
+        tries=keys.tries(job_id),
+        job_id=job_id,
+        worker_id=worker_id,
+        outcome=outcome,
+    )
+
+
 @redis_script(
     CHAT_QUEUE,
     """
@@ -114,7 +136,7 @@ end
 """,
     when_full=True,
 )
-def release(
+def _release(
     *,
     queue: Key,
     wakeup: Key,

@@ -376,10 +376,6 @@ class LeaseWorker(Worker):
         await lease_scripts.release(
             self._redis,
             queue=queue,
-            wakeup=keys.wakeup(queue),
-            lease=keys.lease(job_id),
-            job=keys.job(job_id),
-            tries=keys.tries(job_id),
             job_id=job_id,
             worker_id=self._id,
             outcome="done" if finish else "due",

@@ -6,6 +6,7 @@ Time does not pass: a job that ends gets a start in the past, by its duration.
 import heapq
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Literal
 
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
@@ -118,17 +119,13 @@ class QueueSimulation:
         self.now += after
         await self._release(name, after, outcome="due")
 
-    async def _release(self, name: str, seconds: float, *, outcome: str) -> None:
+    async def _release(self, name: str, seconds: float, *, outcome: Literal["done", "due"]) -> None:
         share = keys.job_share(name)
         if await self.redis.execute_command("HEXISTS", share, "started"):
             await self.redis.execute_command("HINCRBY", share, "started", -int(seconds * 1000))
         await lease_scripts.release(
             self.redis,
             queue=_QUEUE,
-            wakeup=keys.wakeup(_QUEUE),
-            lease=keys.lease(name),
-            job=keys.job(name),
-            tries=keys.tries(name),
             job_id=name,
             worker_id="worker",
             outcome=outcome,

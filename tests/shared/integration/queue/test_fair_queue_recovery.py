@@ -128,10 +128,6 @@ async def _claim_and_end(redis: Redis) -> list[str]:
         await lease_scripts.release(
             redis,
             queue=keys.QUEUE,
-            wakeup=keys.wakeup(keys.QUEUE),
-            lease=keys.lease(job_id),
-            job=keys.job(job_id),
-            tries=keys.tries(job_id),
             job_id=job_id,
             worker_id="worker",
             outcome="done",
