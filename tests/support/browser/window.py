@@ -19,12 +19,17 @@ class Window:
         self._session = browser.new_page()
         for domain in _DOMAINS:
             self.call(f"{domain}.enable")
+        self.set_always_visible(always_visible=True)
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
         return self._browser.call(method, self._session, **params)
 
     def close(self) -> None:
         self._browser.close(self._session)
+
+    def set_always_visible(self, *, always_visible: bool) -> None:
+        """Set whether the page is visible and focused also when another one is in front of it."""
+        self.call("Emulation.setFocusEmulationEnabled", enabled=always_visible)
 
     def resize(self, width: int, height: int, *, phone: bool = False) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}

@@ -122,15 +122,14 @@ class ChatWindow:
 
     async def freeze(self) -> None:
         """Hide the page and stop its timers and tasks."""
+        await _run(self.window.set_always_visible, always_visible=False)
         await self.call("Page.setWebLifecycleState", state="frozen")
 
     async def unfreeze(self) -> None:
-        """Continue the page and show it, which a browser without windows does not do by itself."""
+        """Continue the page and show it."""
         await self.call("Page.setWebLifecycleState", state="active")
-        await self.evaluate(
-            "Object.defineProperty(document, 'visibilityState', { value: 'visible' });"
-            "document.dispatchEvent(new Event('visibilitychange'))"
-        )
+        await _run(self.window.set_always_visible, always_visible=True)
+        await self.until("document.visibilityState === 'visible'")
 
     async def call(self, method: str, **params: object) -> None:
         await _run(self.window.call, method, **params)

@@ -103,10 +103,11 @@ def test_second_tab_shows_the_same_answer(
 ) -> None:
     page.send("Count to 200")
     page.wait_for_answer("10,")
+    page.window.set_always_visible(always_visible=False)
     with open_playground(browser, url, chat) as second:
         check_whole(second, chat, 200)
         assert second.window.evaluate("document.querySelectorAll('.message').length") == 2
-    # The first tab is hidden meanwhile, and then has no connection.
+    # A browser hides the first tab meanwhile, and a hidden page has no connection.
     page.window.call("Page.bringToFront")
     check_whole(page, chat, 200)
 
