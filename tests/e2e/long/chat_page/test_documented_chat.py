@@ -156,7 +156,7 @@ async def test_call_is_executed_once_after_the_approval(
         await page.send("Print a card")
         await page.wait_for_text("Allow", ".assistant button")
         await page.open()
-        await page.click(".assistant button", "Allow")
+        await page.click(".assistant button:enabled", "Allow")
         await page.wait_for_text("Here", ".assistant")
         await page.open()
         await page.wait_for_text("Here", ".assistant")

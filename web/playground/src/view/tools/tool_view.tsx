@@ -58,6 +58,8 @@ function ToolCall({ part }: { part: ToolPart }) {
 }
 
 function Approval({ part, conversation }: { part: Extract<ToolPart, { state: 'approval-requested' }>; conversation: Conversation }) {
+  const { busy, isReady } = conversation;
+  const disabled = busy || !isReady; // useChat would not send the response
   const respond = (approved: boolean) =>
     void conversation.addToolApprovalResponse({ id: part.approval.id, approved, ...(!approved && { reason: 'Not now.' }) });
   return (
@@ -67,8 +69,8 @@ function Approval({ part, conversation }: { part: Extract<ToolPart, { state: 'ap
       </p>
       <pre tabIndex={0}>{toJson(part.input)}</pre>
       <div className="buttons">
-        <button type="button" onClick={() => respond(false)}>Deny</button>
-        <button type="button" className="primary" onClick={() => respond(true)}>Approve</button>
+        <button type="button" disabled={disabled} onClick={() => respond(false)}>Deny</button>
+        <button type="button" className="primary" disabled={disabled} onClick={() => respond(true)}>Approve</button>
       </div>
     </section>
   );
