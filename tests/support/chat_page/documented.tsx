@@ -34,6 +34,7 @@ const authHeaders = async () => ({});
 const stored = () => JSON.parse(localStorage.getItem(chatId) ?? '[]');
 const load = async () => stored();
 const props: ChatProps = {
+  api,
   chatId,
   initialMessages: stored(),
   save: (messages) => localStorage.setItem(chatId, JSON.stringify(messages)),

@@ -12,6 +12,7 @@ DOCS = FOLDER.parents[2] / "docs/frontend"
 _PACKAGES = FOLDER / "node_modules"
 _BLOCK = re.compile(r"```tsx?\n(.*?)```", re.DOTALL)
 _NAMED = re.compile(r"// (\w+\.tsx?)\n")
+_EXAMPLE = re.compile(r"// (examples/\S+)\n")
 
 
 def write_project(folder: Path, version: Version) -> None:
@@ -40,12 +41,14 @@ def documented_modules(version: Version) -> dict[str, str]:
     """Return the modules of all pages by file name.
 
     A block that starts with a comment with a file name begins a module. The unnamed blocks of a
-    page continue its module, or else they are modules.
+    page continue its module, or else they are modules. The files of `examples/` are left out.
     """
     modules: dict[str, str] = {}
     for page in sorted(DOCS.glob("*.md")):
         name = ""
         for number, block in enumerate(_BLOCK.findall(page.read_text())):
+            if _EXAMPLE.match(block):
+                continue
             named = _NAMED.match(block)
             name = named[1] if named else name or f"{page.stem}-{number}.tsx"
             modules[name] = modules.get(name, "") + block
@@ -53,6 +56,16 @@ def documented_modules(version: Version) -> dict[str, str]:
         del modules["Approval.tsx"]
         return {name: _without_approvals(module) for name, module in modules.items()}
     return modules
+
+
+def example_blocks() -> dict[str, str]:
+    """Return the blocks that are files of `examples/` by path, without the comment with it."""
+    found: dict[str, str] = {}
+    for page in sorted(DOCS.glob("*.md")):
+        for block in _BLOCK.findall(page.read_text()):
+            if named := _EXAMPLE.match(block):
+                found[named[1]] = block[named.end() :]
+    return found
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -81,10 +81,17 @@ async def open_documented_window(
     component: Component = "Chat",
     **fields: object,
 ) -> AsyncGenerator[DocumentedWindow]:
-    """Open the page. Its requests to send a message have these fields."""
+    """Open a page of the tests. Its requests to send a message have these fields."""
     fields = {"model": chat, **fields}
     options: Json = {"api": api, "chatId": chat, "fields": fields, "component": component}
     address = f"{pages_url}/{version}-documented.html#{quote(json.dumps(options))}"
+    async with open_page(browser, address) as page:
+        yield page
+
+
+@asynccontextmanager
+async def open_page(browser: Browser, address: str) -> AsyncGenerator[DocumentedWindow]:
+    """Open a page that contains the documented chat."""
     window = await asyncio.to_thread(Window, browser)
     try:
         page = DocumentedWindow(window, address)

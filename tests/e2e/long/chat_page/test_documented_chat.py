@@ -213,7 +213,7 @@ async def test_requests_of_the_page_stop_and_delete_a_chat(
 ) -> None:
     stop, delete = (block for block in blocks("chat", "js") if block.startswith("await fetch"))
     variables = (
-        f"const API = {json.dumps(system.chat)}, chatId = {json.dumps(name)}, headers = {{}}"
+        f"const api = {json.dumps(system.chat)}, chatId = {json.dumps(name)}, headers = {{}}"
     )
     await system.upstream.script(name, PAUSED)
     async with open_documented_window(browser, chat_pages, "7", api=system.chat, chat=name) as page:

@@ -1,0 +1,1 @@
+"""The applications in `examples/`: as running processes, and their documented files."""
