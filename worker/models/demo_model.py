@@ -39,11 +39,13 @@ from pydantic_ai.models.function import (
     DeltaToolCalls,
     FunctionModel,
 )
+from pydantic_ai.tools import ToolDefinition
 from pydantic_core import to_json
 
 from shared.agents.display.examples import EXAMPLES
 from worker.models.continue_prompt import CONTINUE_PROMPT
 from worker.models.demo_agents import agent_step, failed_step
+from worker.models.demo_tools import requested_call, result_text
 
 INTRODUCTION = (
     "This is the demo model of Mamba Server. No API key is configured, so no real model is used."
@@ -187,10 +189,9 @@ class _DemoResponse:
 
 def _response(messages: list[ModelMessage], info: AgentInfo) -> _DemoResponse:
     conversation = _read(messages)
-    names = [tool.name for tool in info.function_tools]
-    response = _agent_response(conversation, names) or _complete_response(
-        conversation, [name for name in names if name in EXAMPLES]
-    )
+    tools = info.function_tools
+    response = _agent_response(conversation, [tool.name for tool in tools])
+    response = response or _complete_response(conversation, tools)
     return response.without_prefix(conversation.text)
 
 
@@ -208,16 +209,22 @@ def _agent_response(conversation: _Conversation, tools: Sequence[str]) -> _DemoR
     )
 
 
-def _complete_response(conversation: _Conversation, enabled: Sequence[str]) -> _DemoResponse:
+def _complete_response(
+    conversation: _Conversation, tools: Sequence[ToolDefinition]
+) -> _DemoResponse:
     if conversation.results:
-        return _DemoResponse(EXAMPLE_SHOWN)
+        result = conversation.results[-1]
+        return _DemoResponse(EXAMPLE_SHOWN if result.tool_name in EXAMPLES else result_text(result))
     prompt = conversation.prompt
     reasoning = _reasoning(prompt)
     if count := re.search(r"\bcount to (\d{1,9})", prompt, re.IGNORECASE):
         return _DemoResponse(_count(int(count[1])), reasoning)
-    if tool := _requested_tool(prompt, enabled):
+    if tool := _requested_tool(prompt, [tool.name for tool in tools if tool.name in EXAMPLES]):
         call = _example_call(tool, conversation.prompt_count)
         return _DemoResponse(_announcement(tool), reasoning, call)
+    if requested := requested_call((tool for tool in tools if tool.name not in EXAMPLES), prompt):
+        call = _call(requested.tool, requested.arguments, conversation.prompt_count)
+        return _DemoResponse(f"Calling the tool `{requested.tool}`.", reasoning, call)
     return _DemoResponse(f"{INTRODUCTION}\n\n{_quote(prompt)}\n\n{SETUP}\n\n{HINTS}", reasoning)
 
 
@@ -248,8 +255,11 @@ def _announcement(tool: str) -> str:
 
 
 def _example_call(tool: str, prompt_number: int) -> ToolCallPart:
-    arguments = to_json(EXAMPLES[tool].output()).decode()
-    return ToolCallPart(tool, arguments, tool_call_id=f"demo-{prompt_number}")
+    return _call(tool, EXAMPLES[tool].output(), prompt_number)
+
+
+def _call(tool: str, arguments: object, prompt_number: int) -> ToolCallPart:
+    return ToolCallPart(tool, to_json(arguments).decode(), tool_call_id=f"demo-{prompt_number}")
 
 
 def _quote(prompt: str) -> str:
