@@ -13,6 +13,7 @@ import typer
 
 from mamba.cli_errors import report_errors, use_color
 from mamba.operate import commands
+from mamba.scaffold import commands as scaffold_commands
 from shared.version import installed_version
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ workers = typer.Typer(
 )
 app.add_typer(workers, name="worker")
 commands.register(app, workers)
+scaffold_commands.register(app)
 
 
 def main() -> None:

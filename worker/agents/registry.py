@@ -129,7 +129,7 @@ class AgentRegistry:
         for definition in definitions:
             fields = {"agent": definition.name, "origin": definition.origin}
             try:
-                agent = await _build_agent(definition, self._context)
+                agent = await build_agent(definition, self._context)
             except AgentNotOffered as reason:
                 log.info(
                     "agents.not_offered",
@@ -160,7 +160,13 @@ class AgentRegistry:
         )
 
 
-async def _build_agent(definition: AgentDefinition, context: AgentContext) -> AnyAgent:
+async def build_agent(definition: AgentDefinition, context: AgentContext) -> AnyAgent:
+    """Build an agent.
+
+    Raises:
+        SettingsError: if it does not return text.
+        TimeoutError: if it takes longer than a minute.
+    """
     async with asyncio.timeout(_BUILD_SECONDS):
         agent = definition.build(context)
         if isawaitable(agent):

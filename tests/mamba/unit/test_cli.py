@@ -43,7 +43,7 @@ def test_no_command_prints_help() -> None:
 
 
 COMMANDS = [
-    *("dev", "api", "worker", "config", "key", "queue", "doctor"),
+    *("dev", "api", "worker", "config", "key", "init", "agent new", "queue", "doctor"),
     *("run", "run show", "run stop", "run requeue", "worker list", "worker drain"),
 ]
 

@@ -1,0 +1,1 @@
+"""The `mamba init` and `mamba agent new` commands, which write files for the user to edit."""
