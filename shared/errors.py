@@ -235,7 +235,7 @@ class RunLeased(Refusal):
 
 
 class RunDeferred(Refusal):
-    """The run waits for an earlier run of its chat."""
+    """The run is not due yet, for example because it waits for an earlier run of its chat."""
 
     code = "run_deferred"
 

@@ -93,6 +93,18 @@ async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> C
     return CommandResult(detail=f"Run {run_id} is due now in queue {run.queue}.")
 
 
+@router.post("/runs/{run_id}/move-to-front")
+async def move_run_to_front(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
+    run = await process.run_control.move_to_front(run_id, operator=caller.owner)
+    log.info(
+        "ops.run_moved_to_front",
+        message="Operator moved a run to the front of its queue",
+        run_id=run_id,
+        operator=caller.owner,
+    )
+    return CommandResult(detail=f"Run {run_id} is now the first one in queue {run.queue}.")
+
+
 @router.post("/workers/{worker_id}/drain")
 async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> CommandResult:
     await process.run_control.drain(worker_id)

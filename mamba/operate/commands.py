@@ -39,7 +39,7 @@ LiveStates = Annotated[
 ]
 
 run = typer.Typer(
-    help="List, show, stop, or requeue runs.",
+    help="List, show, stop, requeue, or move runs.",
     epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR",
     no_args_is_help=True,
 )
@@ -238,6 +238,18 @@ def requeue_run(run_id: RunId) -> None:
     from mamba.operate.run import requeue  # noqa: PLC0415
 
     _run(lambda deployment: requeue(deployment, run_id))
+
+
+@run.command("move-to-front", epilog="Example: mamba run move-to-front 8vGQ2kZ1xkqkJwqfJ0yR")
+def move_run_to_front(run_id: RunId) -> None:
+    """Move a waiting run before all others of its queue, whatever its owner.
+
+    Runs that continue after a crash or a drain stay first. Refused while a worker executes the run,
+    or while it is not due. `mamba run show` displays who moved it.
+    """
+    from mamba.operate.run import move_to_front  # noqa: PLC0415
+
+    _run(lambda deployment: move_to_front(deployment, run_id))
 
 
 @chat.command("erase", epilog="Example: mamba chat erase trip --owner jwt:acme:ann --yes")

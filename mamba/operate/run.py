@@ -1,5 +1,6 @@
-"""`mamba run show`, `mamba run list` and `mamba run requeue`."""
+"""`mamba run show`, `mamba run list`, `mamba run requeue` and `mamba run move-to-front`."""
 
+import getpass
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -58,6 +59,20 @@ async def requeue(deployment: Deployment, run_id: str) -> None:
     print_now(f"{run_id} is due in the queue {run.queue}.")
 
 
+async def move_to_front(deployment: Deployment, run_id: str) -> None:
+    async with deployment.run_control() as control:
+        run = await control.move_to_front(run_id, operator=f"cli:{_user()}")
+    print_now(f"{run_id} is now the first run in the queue {run.queue}.")
+
+
+def _user() -> str:
+    """Return the user of this machine, or `unknown` in a container without users."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
 def local_time(milliseconds: int | None) -> str:
     """Format a time as ISO 8601 in the local time zone."""
     if milliseconds is None:
@@ -89,6 +104,8 @@ def _facts(run: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
             f"{local_time(ended)}, after {running}" if ended else f"running for {running}",
         )
     yield "worker", run["worker"] or (f"{run['last_worker']} (last)" if run["last_worker"] else "-")
+    if run["moved_by"]:
+        yield "moved", f"to the front of its queue by {run['moved_by']}"
     yield "attempts", _attempt_counts(run)
     if tokens := run["tokens"]:
         cached = f" ({tokens['cache_read_tokens']} cached)" if tokens["cache_read_tokens"] else ""

@@ -3,9 +3,11 @@
 The score of a job in its queue orders the claims:
 
 - From `FIRST_REAL` on, a time in Unix milliseconds: an expired lease, a job that was handed over,
-  or one that is not due yet. Jobs that are due by their time are claimed first.
+  or one that is not due yet. Jobs that are due by their time are claimed first, except those that
+  were handed back: they return to the fair order.
 - Below `FIRST_ESTIMATED`, the virtual start time of an owner's first waiting job.
 - In between, the estimated start of the owner's other jobs, which are not ahead of any first job.
+- Below 0, a job that an operator moved to the front.
 
 Virtual time is in seconds of service. A claim moves it to the start of the claimed job. A job
 starts at the virtual time, or at its owner's finish time if that is later. Its claim adds the
@@ -23,13 +25,15 @@ FIRST_REAL = 10**12
 FIRST_ESTIMATED = 25 * 10**10
 
 #: Lua functions. `enter` adds a job to the fair order, as a job of the owner in its share, and
-#: `enter_for` as a job of a named owner. `leave` removes it from the order. `record_claim` does so
-#: too, and starts to count the job's seconds of service. `record_release` interrupts the count, and
-#: `skip_after` leaves out the time since a lease expired.
-#: `record_end` corrects the owner's finish time when the job is removed. `next_due` returns the job
-#: to claim next, and its score. `repair` corrects what processes of an older version leave behind,
-#: and jobs whose owner is no longer stored. `oldest_due` returns the time at which the oldest
-#: waiting job became due.
+#: `enter_for` as a job of a named owner. `enter_first` returns a job to the order before the other
+#: jobs of its owner, and `move_to_front` moves one before the jobs of all owners. `leave` removes
+#: it from the order. `record_claim` does so too, and starts to count the job's seconds of service.
+#: `record_release` interrupts the count, and `skip_after` leaves out the time since a lease
+#: expired. `record_end` corrects the owner's finish time when the job is removed, and
+#: `record_hand_back` when it will return to the order. `next_due` returns the job to claim next,
+#: and its score. `repair` corrects what processes of an older version leave behind, and jobs whose
+#: owner is no longer stored. `oldest_due` returns the time at which the oldest waiting job became
+#: due.
 FAIR_QUEUE = f"""
 local first_real, first_estimated = {FIRST_REAL}, {FIRST_ESTIMATED}
 local fair_ttl_ms = 3600000
@@ -82,13 +86,15 @@ local function place_first(queue, owner)
     redis.call('ZREM', jobs_of(owner), id)
   end
 end
+local function add_waiting(owner, number, queue, id, now, ttl_ms)
+  redis.call('ZADD', jobs_of(owner), number, id)
+  redis.call('PEXPIRE', jobs_of(owner), ttl_ms)
+  redis.call('ZADD', due_times_of(queue), now, id)
+  redis.call('PEXPIRE', due_times_of(queue), ttl_ms)
+end
 local function enter_for(owner, weight, queue, id, now, ttl_ms)
-  local jobs, due_times = jobs_of(owner), due_times_of(queue)
-  local last = redis.call('ZRANGE', jobs, -1, -1, 'WITHSCORES')
-  redis.call('ZADD', jobs, (tonumber(last[2]) or 0) + 1, id)
-  redis.call('PEXPIRE', jobs, ttl_ms)
-  redis.call('ZADD', due_times, now, id)
-  redis.call('PEXPIRE', due_times, ttl_ms)
+  local last = redis.call('ZRANGE', jobs_of(owner), -1, -1, 'WITHSCORES')
+  add_waiting(owner, (tonumber(last[2]) or 0) + 1, queue, id, now, ttl_ms)
   if not last[1] then return place(queue, owner, id) end
   local ahead = score_of(queue, last[1]) or 0
   if ahead < first_estimated then ahead = ahead + first_estimated end
@@ -96,18 +102,36 @@ local function enter_for(owner, weight, queue, id, now, ttl_ms)
   redis.call('ZADD', queue, math.min(start, first_real - 1), id)
   place_first(queue, owner)
 end
+local function waiting_ttl(queue) return math.max(60000, redis.call('PTTL', queue)) end
 local function enter(queue, id, now)
   local owner, weight = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight'))
   if not owner then
     redis.call('ZADD', queue, now, id)
   else
-    enter_for(owner, weight, queue, id, now, math.max(60000, redis.call('PTTL', queue)))
+    enter_for(owner, weight, queue, id, now, waiting_ttl(queue))
   end
+end
+-- It takes the start of the owner's first job, which then waits for it.
+local function enter_first(queue, id, now)
+  local owner = redis.call('HGET', share_of(id), 'owner')
+  local first = redis.call('ZRANGE', jobs_of(owner), 0, 0, 'WITHSCORES')
+  add_waiting(owner, (tonumber(first[2]) or 0) - 1, queue, id, now, waiting_ttl(queue))
+  local start = first[1] and score_of(queue, first[1])
+  if not start or start >= first_estimated then return place(queue, owner, id) end
+  redis.call('ZADD', queue, start, id, start + first_estimated, first[1])
 end
 local function leave(queue, id, owner)
   redis.call('ZREM', due_times_of(queue), id)
   owner = owner or redis.call('HGET', share_of(id), 'owner')
   if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then place_first(queue, owner) end
+end
+local function move_to_front(queue, id, now)
+  local due = redis.call('ZSCORE', due_times_of(queue), id)
+  local first = tonumber(redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2])
+  leave(queue, id)
+  redis.call('ZADD', queue, math.min(first, 0) - 1, id)
+  redis.call('ZADD', due_times_of(queue), due or now, id)
+  keep(due_times_of(queue), waiting_ttl(queue))
 end
 local function seconds_used(id, now)
   local used, started = unpack(redis.call('HMGET', share_of(id), 'used', 'started'))
@@ -129,16 +153,18 @@ local function record_claim(queue, id, score, now)
   local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
   if owner and not cost then
     cost = estimate(queue, owner)
-    local start = score < first_estimated and score or start_of(queue, owner)
+    local placed = score >= 0 and score < first_estimated
+    local start = placed and score or start_of(queue, owner)
     write(owner, 'finish', start + cost / weight)
     -- Virtual time advances with each claim, so that new owners do not starve an older one.
     local advance = cost / weight / competitors(queue)
     local virtual = number_in(clock_of(queue), 'now') or 0
     write(clock_of(queue), 'now', math.max(virtual, start) + advance)
-    redis.call('HSET', share_of(id), 'cost', cost)
+    redis.call('HSET', share_of(id), 'cost', cost, 'started', now)
+  elseif owner then
+    skip_after(score, id, now)
+    redis.call('HSETNX', share_of(id), 'started', now)
   end
-  skip_after(score, id, now)
-  if owner then redis.call('HSETNX', share_of(id), 'started', now) end
   leave(queue, id, owner)
 end
 local function correct_finish(queue, owner, seconds)
@@ -166,6 +192,13 @@ local function record_end(queue, id, now)
     correct_finish(queue, owner, (used - cost) / weight)
   end
   redis.call('DEL', share_of(id))
+end
+local function record_hand_back(queue, id, now)
+  local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
+  if not owner then return end
+  if cost then correct_finish(queue, owner, (seconds_used(id, now) - cost) / weight) end
+  redis.call('HDEL', share_of(id), 'cost', 'used', 'started')
+  redis.call('HSET', share_of(id), 'handed_back', 1)
 end
 local function next_due(queue, now)
   local found = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)

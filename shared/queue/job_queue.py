@@ -76,6 +76,19 @@ class JobQueue:
         )
         return cast("Literal['due', 'held', 'gone', 'behind']", reply.decode())
 
+    async def move_to_front(
+        self, run_id: str, *, queue: str = keys.MAIN_QUEUE
+    ) -> Literal["moved", "held", "gone", "deferred"]:
+        """Move a waiting job before all others in the fair order. Recovered jobs stay first.
+
+        Returns "held" if a worker holds the job, "gone" if it is not in the queue, and "deferred"
+        if it is not due yet.
+        """
+        reply = await _move_to_front(
+            self._redis, queue=keys.queue(queue), lease=keys.lease(run_id), job_id=run_id
+        )
+        return cast("Literal['moved', 'held', 'gone', 'deferred']", reply.decode())
+
     async def start_chat(self, run_id: str) -> None:
         """Make the first job of a run's chat due, unless a worker holds it.
 
@@ -195,3 +208,19 @@ return 'due'
     when_full=True,
 )
 def _requeue(*, queue: Key, wakeup: Key, lease: Key, job: Key, job_id: str) -> bytes: ...
+
+
+# A job that is due by its time is claimed before the fair order already.
+@redis_script(
+    FAIR_QUEUE,
+    """
+local now, score = now_ms(), score_of(queue, job_id)
+if not score then return 'gone' end
+if redis.call('EXISTS', lease) == 1 then return 'held' end
+if score > now then return 'deferred' end
+if score < first_real then move_to_front(queue, job_id, now) end
+return 'moved'
+""",
+    when_full=True,
+)
+def _move_to_front(*, queue: Key, lease: Key, job_id: str) -> bytes: ...

@@ -1,4 +1,4 @@
-"""Commands to a running deployment: stop or requeue a run, drain a worker.
+"""Commands to a running deployment: stop, requeue or move a run, drain a worker.
 
 Used by the API, for the owner of a chat and for the console, and by the `mamba` CLI.
 """
@@ -69,7 +69,8 @@ class RunControl:
     async def describe(self, run_id: str) -> dict[str, Any]:
         """Return the fields of a run, its attempts, its tokens and the length of its stream.
 
-        `worker` has the run now; `last_worker` made the last attempt.
+        `worker` has the run now; `last_worker` made the last attempt. `moved_by` is the operator
+        who moved it to the front of its queue.
 
         Raises:
             NotFound: if there is no such run.
@@ -84,6 +85,7 @@ class RunControl:
             **fields,
             "worker": await self._queue.leased_by(run_id),
             "last_worker": attempts[-1].worker if attempts else None,
+            "moved_by": stored.get("moved_by"),
             "attempt_log": [attempt.model_dump() for attempt in attempts],
             "tokens": usage.model_dump() if usage else None,
             "events": (await self._stream.tail(run_id)).offset,
@@ -123,11 +125,7 @@ class RunControl:
         run = await self._live(run_id)
         match await self._queue.requeue(run_id, queue=run.queue):
             case "held":
-                worker = await self._queue.leased_by(run_id)
-                raise RunLeased(
-                    f"Worker {worker} is executing the run."
-                    f" To move it to another worker, use `mamba worker drain {worker}`."
-                )
+                raise await self._leased(run_id)
             case "behind":
                 raise RunDeferred(
                     "The run waits for an earlier run of its chat."
@@ -137,6 +135,39 @@ class RunControl:
                 raise JobMissing(f"Its job is gone. To end it, use `mamba run stop {run_id}`.")
             case _:
                 return run
+
+    async def move_to_front(self, run_id: str, *, operator: str) -> Run:
+        """Move a waiting run before all others of its queue, whatever its owner.
+
+        The run's hash stores the operator. Runs that continue after a crash or a drain stay first.
+
+        Raises:
+            NotFound, RunEnded: if there is no such live run.
+            RunLeased: if a worker is running it.
+            RunDeferred: if it is not due yet.
+            JobMissing: if its job is not in its queue.
+        """
+        run = await self._live(run_id)
+        match await self._queue.move_to_front(run_id, queue=run.queue):
+            case "held":
+                raise await self._leased(run_id)
+            case "deferred":
+                raise RunDeferred("The run is not due yet, so it has no position in its queue.")
+            case "gone":
+                raise JobMissing(
+                    "Its job is not in its queue. To put it back, use"
+                    f" `mamba run requeue {run_id}`."
+                )
+            case _:
+                await self._runs.record_mover(run_id, operator)
+                return run
+
+    async def _leased(self, run_id: str) -> RunLeased:
+        worker = await self._queue.leased_by(run_id)
+        return RunLeased(
+            f"Worker {worker} is executing the run."
+            f" To move it to another worker, use `mamba worker drain {worker}`."
+        )
 
     async def drain(self, worker_id: str) -> None:
         """Shut a worker down as SIGTERM does: its runs finish or are handed over.

@@ -126,6 +126,10 @@ class RunStore:
         waited_ms = await _hand_back(self._redis, run=keys.run(run_id))
         return None if waited_ms is None else waited_ms / 1000
 
+    async def record_mover(self, run_id: str, operator: str) -> None:
+        """Store the operator who moved the run to the front of its queue."""
+        await _set_field(self._redis, run=keys.run(run_id), field="moved_by", value=operator)
+
     async def record_usage(self, run_id: str, attempt: int, usage: str) -> None:
         """Store what an attempt has used so far. Each attempt has a separate field."""
         await _set_field(self._redis, run=keys.run(run_id), field=f"usage:{attempt}", value=usage)

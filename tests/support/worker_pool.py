@@ -41,10 +41,10 @@ class HookedLeaseWorker(LeaseWorker):
         await self.after_claim()
         return claimed
 
-    async def _release(self, job_id: str, *, finish: bool) -> None:
+    async def _release(self, job_id: str, *, finish: bool, delay_ms: int = 0) -> None:
         await self.before_release()
         if not self.crashed:
-            await super()._release(job_id, finish=finish)
+            await super()._release(job_id, finish=finish, delay_ms=delay_ms)
 
 
 class PoolWorker:

@@ -11,18 +11,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
-from arq.worker import RetryJob
+from arq.worker import Retry, RetryJob
 from pydantic import ValidationError
 
 from shared.errors import StreamClosed, StreamError
 from shared.queue.job import RunChat
-from shared.runs.finalize import RunEnding
 from shared.settings import RunSettings
 from shared.telemetry.logs import bind, raise_location
 from worker.agents.engine import AgentEngine
 from worker.jobs.attempt import RunServices
 from worker.jobs.attempt_runner import AttemptRunner
-from worker.jobs.running_runs import Interrupt, RunningRun, RunningRuns
+from worker.jobs.running_runs import RunningRun, RunningRuns
 from worker.models.run_failures import DROPPED, UNKNOWN_AGENT, UNREADABLE, Failure
 from worker.telemetry.metrics import ATTEMPTS
 
@@ -30,8 +29,8 @@ log = structlog.stdlib.get_logger()
 
 #: The pause after an attempt that ended in an unexpected error or because Redis was unavailable.
 _ERROR_PAUSE_SECONDS = 0.5
-#: How long a worker keeps a run whose agent it does not have before it hands the run back.
-_HAND_BACK_SECONDS = 0.3
+#: Bounds of the delay after which a run is due again that was handed back.
+_MIN_HAND_BACK_SECONDS, _MAX_HAND_BACK_SECONDS = 0.3, 5.0
 
 
 class AgentLookup(Protocol):
@@ -66,6 +65,8 @@ class ChatRunner:
                     await self.drop(run_id, UNREADABLE)
                 else:
                     await self._run(job, running_run)
+            except Retry:
+                raise
             except StreamClosed:
                 log.info("run.already_ended", message="Run had already ended")
             except StreamError as error:
@@ -97,13 +98,17 @@ class ChatRunner:
     async def _run(self, job: RunChat, running_run: RunningRun) -> None:
         agent = self._agents.get(job.agent)
         if agent is None:
-            await self._hand_back(job, running_run)
+            await self._hand_back(job)
             return
         while not await self._attempts.run(job, agent, running_run):
             pass
 
-    async def _hand_back(self, job: RunChat, running_run: RunningRun) -> None:
-        """Leave a run to a worker that has its agent. During a rollout, versions differ."""
+    async def _hand_back(self, job: RunChat) -> None:
+        """Leave a run to a worker that has its agent. During a rollout, versions differ.
+
+        The run does not occupy a slot until it is due again, and is claimed less often the longer
+        it waits.
+        """
         waited = await self._runs.hand_back(job.run_id)
         if waited is None:
             raise StreamClosed
@@ -116,15 +121,8 @@ class ChatRunner:
         if waited >= self._settings().agent_wait_seconds:
             await self.drop(job.run_id, UNKNOWN_AGENT)
             return
-        try:
-            await asyncio.sleep(random.uniform(0.5, 1) * _HAND_BACK_SECONDS)  # noqa: S311
-        except asyncio.CancelledError:
-            if running_run.interrupt is not Interrupt.STOP:
-                raise
-            if run := await self._runs.get(job.run_id):
-                await self._finalizer.end(run, RunEnding.cancelled())
-            return
-        raise RetryJob
+        delay = min(max(waited / 4, _MIN_HAND_BACK_SECONDS), _MAX_HAND_BACK_SECONDS)
+        raise Retry(defer=random.uniform(0.5, 1) * delay)  # noqa: S311
 
 
 def _decode(args: object) -> RunChat | None:

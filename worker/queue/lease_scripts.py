@@ -16,6 +16,7 @@ from shared.redis.scripts import Arguments, Key, Keys, redis_script
 # A worker with less than an even share of all jobs claims up to that share, otherwise one job.
 # Without this limit, the first worker to respond would claim a whole burst. A queue that still has
 # due jobs keeps a wakeup token. A job that waits for an earlier one of its chat is deferred again.
+# A job that was handed back returns to the fair order when it is due, at most 100 in one call.
 @redis_script(
     CHAT_QUEUE,
     """
@@ -27,8 +28,19 @@ for i = 1, #queue_pairs, 2 do
 end
 local share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
 count = math.min(count, math.max(1, share - running))
+local function next_job(queue)
+  for _ = 1, 100 do
+    local id, score = next_due(queue, now)
+    local is_timed = id and score >= first_real
+    if not is_timed or redis.call('HDEL', share_of(id), 'handed_back') == 0 then
+      return id, score
+    end
+    enter_first(queue, id, now)
+  end
+  return next_due(queue, now)
+end
 local function claim_next(queue)
-  local id, score = next_due(queue, now)
+  local id, score = next_job(queue)
   if not id then return end
   if not may_start(id, queue) then
     redis.call('ZADD', queue, now + recheck_ms, id)
@@ -98,11 +110,18 @@ def renew(
 
 
 async def release(
-    redis: Redis, *, queue: str, job_id: str, worker_id: str, outcome: Literal["done", "due"]
+    redis: Redis,
+    *,
+    queue: str,
+    job_id: str,
+    worker_id: str,
+    outcome: Literal["done", "due", "handed_back"],
+    delay_ms: int = 0,
 ) -> None:
     """Remove a finished job, which starts the next one of its chat, or make it due again.
 
-    Does nothing if another worker holds the lease.
+    A job that is handed back becomes due after the delay, and then waits in the fair order. Does
+    nothing if another worker holds the lease.
     """
     await _release(
         redis,
@@ -114,6 +133,7 @@ async def release(
         job_id=job_id,
         worker_id=worker_id,
         outcome=outcome,
+        delay_ms=delay_ms,
     )
 
 
@@ -128,7 +148,12 @@ if outcome == 'done' then
   record_end(queue, job_id, now_ms())
   redis.call('DEL', job, tries)
   leave_chat(job_id)
-elseif redis.call('ZSCORE', queue, job_id) then
+elseif not redis.call('ZSCORE', queue, job_id) then
+  return
+elseif outcome == 'handed_back' then
+  record_hand_back(queue, job_id, now_ms())
+  redis.call('ZADD', queue, now_ms() + delay_ms, job_id)
+else
   record_release(job_id, now_ms())
   redis.call('ZADD', queue, now_ms(), job_id)
   push_wakeup(wakeup)
@@ -146,6 +171,7 @@ def _release(
     job_id: str,
     worker_id: str,
     outcome: str,
+    delay_ms: int,
 ) -> None: ...
 
 

@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import structlog
 from arq.connections import ArqRedis
+from arq.utils import timestamp_ms
 from arq.worker import Function, Worker
 
 from shared.backoff import Backoff
@@ -362,15 +363,28 @@ class LeaseWorker(Worker):
                 self._on_lease_lost(job_id)
         return True
 
-    async def finish_job(self, job_id: str, finish: bool, *_: Any, **__: Any) -> None:  # noqa: FBT001
-        await self._release(job_id, finish=finish)
+    async def finish_job(
+        self,
+        job_id: str,
+        finish: bool,  # noqa: FBT001
+        *more: Any,
+        **_: Any,
+    ) -> None:
+        incr_score: int | None = more[3]
+        # arq adds the delay of `Retry` to the age of the job. The score here is 0, so the sum is
+        # the time at which the job is due.
+        delay_ms = max(1, incr_score - timestamp_ms()) if incr_score else 0
+        await self._release(job_id, finish=finish, delay_ms=delay_ms)
 
     async def finish_failed_job(self, job_id: str, *_: Any, **__: Any) -> None:
         await self._on_dropped(job_id)
         await self._release(job_id, finish=True)
 
-    async def _release(self, job_id: str, *, finish: bool) -> None:
-        """Remove the job from the queue, or make it due again. Only the lease holder can."""
+    async def _release(self, job_id: str, *, finish: bool, delay_ms: int = 0) -> None:
+        """Remove the job from the queue, make it due again, or hand it back with a delay.
+
+        Only the lease holder can.
+        """
         queue = self._queue_of.get(job_id, self.queue_name)
         self._released.add(job_id)
         await lease_scripts.release(
@@ -378,5 +392,6 @@ class LeaseWorker(Worker):
             queue=queue,
             job_id=job_id,
             worker_id=self._id,
-            outcome="done" if finish else "due",
+            outcome="done" if finish else "handed_back" if delay_ms else "due",
+            delay_ms=delay_ms,
         )

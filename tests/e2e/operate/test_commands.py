@@ -215,7 +215,28 @@ async def test_run_requeue_rejects_claimed_run(system: System, sse: SseClient, n
     assert "has already ended (succeeded)" in ended.error
 
 
-@pytest.mark.parametrize("command", ["show", "stop", "requeue"])
+async def test_run_that_moves_to_the_front_is_listed_first(
+    workerless: System, sse: SseClient, name: str
+) -> None:
+    await workerless.upstream.script(name, [[{"text": ["Hello"]}]])
+    async with (
+        sse.ask(workerless.chat, f"{name}-1", model=name) as first,
+        sse.ask(workerless.chat, f"{name}-2", model=name) as second,
+    ):
+        result = await mamba(workerless, "run", "move-to-front", second.run_id)
+        shown = await mamba(workerless, "run", "show", second.run_id)
+        listed = await mamba(workerless, "queue")
+        async with workerless.start_workers(1):
+            await second.rest()
+            await first.rest()
+
+    assert result.code == 0
+    assert "is now the first run in the queue main" in result.out
+    assert "to the front of its queue by cli:" in shown.out
+    assert listed.out.index(second.run_id) < listed.out.index(first.run_id)
+
+
+@pytest.mark.parametrize("command", ["show", "stop", "requeue", "move-to-front"])
 async def test_unknown_run_is_reported(system: System, command: str) -> None:
     result = await mamba(system, "run", command, "unknown")
 

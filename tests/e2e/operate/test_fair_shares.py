@@ -34,9 +34,10 @@ class SeveralOwners:
         self._client = client
         self._valkey = valkey
 
-    async def ask(self, owner: str, model: str) -> str:
+    async def ask(self, owner: str, model: str, **fields: str) -> str:
         """Start a run, disconnect, and return its id."""
         body = {
+            **fields,
             "model": model,
             "messages": [{"role": "user", "parts": [{"type": "text", "text": "Go"}]}],
         }
@@ -45,8 +46,8 @@ class SeveralOwners:
             assert response.status_code == 200
             return response.headers["x-run-id"]
 
-    async def ask_many(self, owner: str, model: str, count: int) -> list[str]:
-        return await asyncio.gather(*(self.ask(owner, model) for _ in range(count)))
+    async def ask_many(self, owner: str, model: str, count: int, **fields: str) -> list[str]:
+        return await asyncio.gather(*(self.ask(owner, model, **fields) for _ in range(count)))
 
     async def ended_runs(self, run_ids: Sequence[str], *, seconds: float = 120) -> list[Run]:
         """Wait until all jobs are done, and return the runs."""
@@ -63,18 +64,30 @@ class SeveralOwners:
         return [found[run_id] for run_id in run_ids]
 
 
+#: An agent that only the API has, as during a rollout.
+_AGENT_FILE = "agents: [{name: poet, description: Writes poems., instructions: Write a poem.}]"
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def deployment(upstream: Upstream) -> AsyncGenerator[SeveralOwners]:
+async def deployment(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[SeveralOwners]:
     await upstream.script("brief", [[{"sleep": 0.2}, {"text": ["Hello"]}]])
     await upstream.script("longer", [[{"sleep": 1.0}, {"text": ["Hello"]}]])
     entries = [{"name": owner, "key": _key(owner)} for owner in _OWNERS]
-    env = {"MAMBA_AUTH__MODE": "api_key", "MAMBA_AUTH__API_KEYS": json.dumps(entries)}
+    file = tmp_path_factory.mktemp("agents") / "agents.yaml"
+    file.write_text(_AGENT_FILE)
+    env = {
+        "MAMBA_AUTH__MODE": "api_key",
+        "MAMBA_AUTH__API_KEYS": json.dumps(entries),
+        "MAMBA_AGENTS__FILE": str(file),
+    }
     async with AsyncExitStack() as stack:
         valkey = Valkey()
         stack.push_async_callback(stop_all, valkey)
         await start_all(valkey)
         api = Api(valkey.url, env)
-        slots = {"MAMBA_WORKER__CONCURRENCY": "2"}
+        slots = {"MAMBA_WORKER__CONCURRENCY": "2", "MAMBA_RUN__AGENT_WAIT_SECONDS": "5"}
         workers = [Worker(valkey.url, upstream.base_url, slots) for _ in range(2)]
         stack.push_async_callback(stop_all, api, *workers)
         await start_all(api, *workers)
@@ -118,6 +131,18 @@ async def test_owners_with_long_and_short_runs_get_equal_work(deployment: Severa
         for owner, owned in by_owner.items()
     }
     assert jains_index(work) >= 0.95, work
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_runs_without_an_agent_do_not_occupy_slots(deployment: SeveralOwners) -> None:
+    waiting = await deployment.ask_many("many", "brief", 12, agent="poet")
+    others = [await deployment.ask(owner, "brief") for owner in _OTHERS[:4]]
+
+    runs = await deployment.ended_runs([*waiting, *others])
+
+    waits = [(run.started_at or 0) - run.admitted_at for run in runs if run.id in others]
+    assert max(waits) / 1000 <= 0.5 + _SLACK
+    assert {run.error for run in runs if run.id in waiting} == {"unknown_agent"}
 
 
 def _overlap(run: Run, begin: int, end: int) -> int:

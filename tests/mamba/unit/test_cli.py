@@ -44,7 +44,8 @@ def test_no_command_prints_help() -> None:
 
 COMMANDS = [
     *("dev", "api", "worker", "config", "key", "init", "agent new", "queue", "doctor"),
-    *("run", "run show", "run stop", "run requeue", "worker list", "worker drain"),
+    *("run", "run show", "run stop", "run requeue", "run move-to-front"),
+    *("worker list", "worker drain"),
 ]
 
 

@@ -119,7 +119,20 @@ class QueueSimulation:
         self.now += after
         await self._release(name, after, outcome="due")
 
-    async def _release(self, name: str, seconds: float, *, outcome: Literal["done", "due"]) -> None:
+    async def hand_back(self, name: str, *, delay_ms: int = 1) -> None:
+        """Hand back a job that was claimed at this moment."""
+        self._running = [(end, other) for end, other in self._running if other != name]
+        heapq.heapify(self._running)
+        await self._release(name, 0, outcome="handed_back", delay_ms=delay_ms)
+
+    async def _release(
+        self,
+        name: str,
+        seconds: float,
+        *,
+        outcome: Literal["done", "due", "handed_back"],
+        delay_ms: int = 0,
+    ) -> None:
         share = keys.job_share(name)
         if await self.redis.execute_command("HEXISTS", share, "started"):
             await self.redis.execute_command("HINCRBY", share, "started", -int(seconds * 1000))
@@ -129,6 +142,7 @@ class QueueSimulation:
             job_id=name,
             worker_id="worker",
             outcome=outcome,
+            delay_ms=delay_ms,
         )
 
     async def end_next_as_older_version(self) -> None:

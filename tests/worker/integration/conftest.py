@@ -25,7 +25,6 @@ async def harness(redis: Redis) -> AsyncGenerator[RunChatHarness]:
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_policy, "_BASE_SECONDS", 0.0)
     monkeypatch.setattr(run_chat, "_ERROR_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(run_chat, "_HAND_BACK_SECONDS", 0.0)
 
 
 @pytest.fixture

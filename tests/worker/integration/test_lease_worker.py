@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from arq.worker import RetryJob
+from arq.worker import Retry, RetryJob
 
 from shared.queue.job import RUN_CHAT
 from shared.queue.job_queue import JobQueue
@@ -251,6 +251,18 @@ async def test_retried_job_runs_again_at_once(pool: WorkerPool) -> None:
 
     await until_true(lambda: worker.started == ["job"] * 3, seconds=PROMPT)
     await until(pool.is_empty)
+
+
+async def test_job_that_is_handed_back_frees_its_slot(pool: WorkerPool) -> None:
+    async def hand_back_first(_: str) -> None:
+        if worker.started == ["first"]:
+            raise Retry(defer=0.5)
+
+    worker = pool.start_worker("a", hand_back_first, concurrency=1, poll_seconds=0.1)
+    await pool.enqueue("first", "second")
+
+    await until(pool.is_empty)
+    assert worker.started == ["first", "second", "first"]
 
 
 async def test_failing_job_does_not_stop_its_worker(pool: WorkerPool) -> None:

@@ -9,10 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from arq.worker import RetryJob
+from arq.worker import Retry, RetryJob
 from pydantic_ai.models.function import DeltaToolCall
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from shared.redis import keys
+from shared.redis.client import redis_time_ms
 from shared.runs.finalize import RunEnding
 from shared.runs.run import Run
 from shared.settings import RunSettings
@@ -38,7 +40,6 @@ from tests.support.run_chat_harness import (
     text_of,
 )
 from tests.support.wait import until
-from worker.jobs import run_chat
 from worker.jobs.running_runs import Interrupt
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -158,7 +159,7 @@ async def test_dropped_job_fails_its_run_and_closes_open_parts(harness: RunChatH
 
 async def test_run_of_an_unknown_agent_is_left_to_another_worker(harness: RunChatHarness) -> None:
     for _ in range(3):
-        with pytest.raises(RetryJob):
+        with pytest.raises(Retry):
             await start(harness.runner(["never"]), agent="unknown")
 
     assert (await harness.now()).attempts == 0
@@ -171,7 +172,7 @@ async def test_run_of_an_unknown_agent_fails_after_the_wait(harness: RunChatHarn
     runner = harness.runner(["never"])
 
     async def ended() -> bool:
-        with suppress(RetryJob):
+        with suppress(Retry):
             await start(runner, agent="unknown")
         return (await harness.now()).state.ended
 
@@ -191,22 +192,18 @@ async def test_takeover_restarts_the_wait_for_an_agent(harness: RunChatHarness) 
     assert await harness.runs.hand_back(RUN) == 0
 
 
-async def test_stop_ends_a_run_that_waits_for_an_agent(
-    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_chat, "_HAND_BACK_SECONDS", 100.0)
-    task = asyncio.create_task(start(harness.runner(["never"]), agent="unknown"))
+async def test_delay_of_a_run_without_agent_grows_with_its_wait(harness: RunChatHarness) -> None:
+    delays: list[int] = []
+    for waited in (0, 12, 25):
+        since = f"0 {await redis_time_ms(harness.redis) - waited * 1000}"
+        await harness.redis.execute_command("HSET", keys.run(RUN), "handed_back", since)
+        with pytest.raises(Retry) as handed_back:
+            await start(harness.runner(["never"]), agent="unknown")
+        delays.append(handed_back.value.defer_score or 0)
 
-    async def waiting() -> bool:
-        return bool(
-            await harness.redis.execute_command("HEXISTS", f"mamba:run:{{{RUN}}}", "handed_back")
-        )
-
-    await until(waiting)
-    harness.running.cancel(RUN, Interrupt.STOP)
-    await task
-
-    assert kinds(await harness.log()) == ["start", "abort"]
+    assert 150 <= delays[0] <= 300
+    assert 1500 <= delays[1] <= 3500
+    assert 2500 <= delays[2] <= 5000
 
 
 async def test_unexpected_error_is_retried_as_a_crash(

@@ -47,6 +47,16 @@ export function confirmRequeue(id: string): void {
   };
 }
 
+export function confirmMoveToFront(id: string): void {
+  confirmation.value = {
+    title: 'Move this run to the front?',
+    target: id,
+    text: 'The next free worker starts it before the waiting runs of all owners.',
+    confirmLabel: 'Move the run',
+    run: () => send(`runs/${encodeURIComponent(id)}/move-to-front`),
+  };
+}
+
 export function confirmDrain(id: string): void {
   confirmation.value = {
     title: 'Drain this worker?',

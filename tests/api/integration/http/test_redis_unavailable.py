@@ -38,6 +38,9 @@ def check_unavailable(response: httpx.Response) -> None:
     assert int(response.headers["retry-after"]) > 0
 
 
+_RUN_COMMANDS = ("stop", "requeue", "move-to-front")
+
+
 async def post_chat(client: httpx.AsyncClient, **more: Any) -> httpx.Response:
     """Return the response. A stream is closed after its headers."""
     body = {"messages": [{"role": "user", "content": "Hi"}], **more}
@@ -80,7 +83,7 @@ async def test_silent_redis_returns_503_in_bounded_time() -> None:
             client.post("/chat/x/stop"),
             client.get("/ops/runs/x"),
             client.get("/ops/runs/x/events"),
-            *(client.post(f"/ops/runs/x/{command}") for command in ("stop", "requeue")),
+            *(client.post(f"/ops/runs/x/{command}") for command in _RUN_COMMANDS),
             client.post("/ops/workers/x/drain"),
             client.get("/health/ready"),
         ):

@@ -108,7 +108,7 @@ def test_only_the_page_and_its_assets_are_public() -> None:
         "/ops/",
         "/ops/assets/{name}",
     }
-    assert len(PROTECTED) == 7
+    assert len(PROTECTED) == 8
 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
@@ -319,6 +319,23 @@ async def test_requeue_fails_if_the_run_is_held_or_its_job_gone(
     assert (held[0], held[1]["code"]) == (409, "run_leased")
     assert "mamba worker drain w1" in held[1]["detail"]
     assert (gone[0], gone[1]["code"]) == (409, "job_missing")
+
+
+async def test_moved_run_is_first_and_shows_the_operator(
+    client: httpx.AsyncClient, api: Api, redis: Redis
+) -> None:
+    first, second = await start_run(client), await start_run(client, "d")
+
+    moved = await client.post(f"/ops/runs/{second}/move-to-front", headers=key(OPERATOR))
+    described = (await client.get(f"/ops/runs/{second}", headers=key(OPERATOR))).json()
+    await redis.execute_command("ZADD", keys.QUEUE, 9e15, first)
+    deferred = await client.post(f"/ops/runs/{first}/move-to-front", headers=key(OPERATOR))
+
+    assert moved.json() == {"detail": f"Run {second} is now the first one in queue main."}
+    assert described["moved_by"] == "api_key::ops"
+    assert f'"run_id": "{second}"' in api.output
+    assert '"ops.run_moved_to_front"' in api.output
+    assert (deferred.status_code, deferred.json()["code"]) == (409, "run_deferred")
 
 
 async def test_follow_with_an_invalid_cursor_returns_422(

@@ -7,7 +7,7 @@ import { describeError } from '../api/error_codes';
 import { RunFollower } from '../run_follower';
 import * as format from '../format';
 import { overview } from '../system_state';
-import { confirmRequeue, confirmStop, outcome } from '../commands';
+import { confirmMoveToFront, confirmRequeue, confirmStop, outcome } from '../commands';
 import { closeRun } from '../navigation';
 import type { Run } from '../api/types';
 import { Icon } from './icons';
@@ -83,6 +83,9 @@ function RunFacts({ run }: { run: Run }) {
             </button>
             <button type="button" onClick={() => confirmRequeue(run.id)} disabled={Boolean(run.worker)}>
               Requeue
+            </button>
+            <button type="button" onClick={() => confirmMoveToFront(run.id)} disabled={Boolean(run.worker)}>
+              Move to front
             </button>
           </>
         )}
