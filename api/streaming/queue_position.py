@@ -60,8 +60,12 @@ class QueuePositionTracker(BackgroundTask):
         for queue, watches in by_queue.items():
             run_ids = [watch.run_id for watch in watches]
             positions = await self._positions.read(run_ids, queue=queue)
+            announced: dict[str, tuple[int, int]] = {}
             for watch, position in zip(watches, positions, strict=True):
+                if position and position.eta_seconds and not watch.has_announced:
+                    announced[watch.run_id] = position.eta_seconds
                 watch.set_position(position)
+            await self._positions.record_announced(announced)
 
 
 class QueuePositionWatch:
@@ -112,6 +116,11 @@ class QueuePositionWatch:
             data["behind"] = "chat"
         part = Data(type="data-queue", data=data, transient=True)
         return encode_data(part.encode())
+
+    @property
+    def has_announced(self) -> bool:
+        """Whether the current position has an expected wait."""
+        return self._position is not None and self._position.eta_seconds is not None
 
     @property
     def _changed(self) -> bool:

@@ -65,6 +65,13 @@ TIMES = PanelRow(
             limits=(10,),
         ),
         Panel(
+            "Announced waits",
+            "Runs per second that started inside the range that was first announced to their"
+            " client, or earlier or later. About 90% start inside it.",
+            {"{{queue}} {{outcome}}": per_second("mamba_announced_waits_total", "queue, outcome")},
+            stacked=True,
+        ),
+        Panel(
             "Duration, by model",
             "Time from a run's first start to its end, including pauses and crashes.",
             quantiles("mamba_run_duration_seconds", _SELECTED, "model", "p50 p95"),

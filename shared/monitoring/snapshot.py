@@ -55,7 +55,7 @@ class QueueSnapshot(_SnapshotModel):
     deferred: int
     #: Wait of the oldest waiting run in milliseconds.
     oldest_wait_ms: int
-    #: Expected wait of a run at the end of the queue; None if it cannot be estimated.
+    #: Expected wait of a run that would be admitted now; None if it cannot be estimated.
     expected_wait_ms: int | None = None
     #: The workers that serve the queue and are not draining, their slots, and those in use. A
     #: worker that serves several queues counts for each of them.
@@ -298,21 +298,23 @@ async def _load_or_keep(
 
 def _queue(name: str, depth: QueueDepth, workers: Iterable[WorkerRecord]) -> QueueSnapshot:
     serving = [worker for worker in workers if not worker.draining and worker.serves(name)]
+    slots = sum(worker.concurrency for worker in serving)
+    slots_used = sum(worker.running for worker in serving)
     return QueueSnapshot(
         name=name,
         waiting=depth.waiting,
         running=depth.running,
         deferred=depth.deferred,
         oldest_wait_ms=depth.oldest_wait_ms,
-        expected_wait_ms=_expected_wait(depth),
+        expected_wait_ms=_expected_wait(depth, free_slots=slots - slots_used),
         workers=len(serving),
-        slots=sum(worker.concurrency for worker in serving),
-        slots_used=sum(worker.running for worker in serving),
+        slots=slots,
+        slots_used=slots_used,
     )
 
 
-def _expected_wait(depth: QueueDepth) -> int | None:
-    if not depth.waiting:
+def _expected_wait(depth: QueueDepth, *, free_slots: int) -> int | None:
+    if depth.waiting < free_slots:
         return 0
     found = forecast(depth)
     return None if found is None else round((depth.waiting + 1) * found.interval * 1000)

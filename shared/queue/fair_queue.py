@@ -180,6 +180,7 @@ local function correct_finish(queue, owner, seconds)
 end
 local function update_mean(key, used, runs)
   local cost = number_in(key, 'cost') or used
+  runs = math.min(runs, redis.call('HINCRBY', key, 'ended', 1))
   write(key, 'cost', math.max(0.01, cost + (used - cost) / runs))
 end
 local function record_end(queue, id, now)
@@ -188,7 +189,7 @@ local function record_end(queue, id, now)
   if owner and cost then
     local used = seconds_used(id, now)
     update_mean(owner, used, 5)
-    update_mean(clock_of(queue), used, 20)
+    update_mean(clock_of(queue), used, 40)
     correct_finish(queue, owner, (used - cost) / weight)
   end
   redis.call('DEL', share_of(id))

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from shared.queue.announced_waits import DEFAULT_MARGIN
 from shared.queue.fair_queue import FAIR_QUEUE
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Key, Keys, redis_script
 
-#: How many of the jobs that are not due yet are checked for a lease.
+#: How many of the jobs that are not due yet are checked for a lease: all, or those around the rank
+#: from which on jobs are deferred.
 _MAX_LEASES_CHECKED = 1000
 #: How many of the queues that were used last are checked for jobs.
 _MAX_QUEUES = 200
@@ -24,6 +26,8 @@ class QueueDepth(NamedTuple):
     oldest_wait_ms: int
     #: Mean duration of recent jobs; None if none has ended recently.
     mean_run_ms: int | None = None
+    #: The margin of the queue's announced waits (`WaitForecast`).
+    margin_percent: int = round(DEFAULT_MARGIN * 100)
 
 
 async def queues_with_jobs(redis: Redis) -> list[str]:
@@ -46,16 +50,13 @@ def _is_text(name: bytes) -> bool:
 
 
 async def read_depths(redis: Redis, queues: Sequence[str]) -> dict[str, QueueDepth]:
-    """Return the depth of each queue, by its name, in one round trip and O(log n).
-
-    Of the jobs that are not due, only the last 1,000 can count as deferred. All others count as
-    running.
-    """
+    """Return the depth of each queue, by its name, in one round trip and O(log n)."""
     reply = await _read(
         redis,
         queues=[keys.queue(queue) for queue in queues],
         lease_prefix=keys.lease(""),
         max_leases=_MAX_LEASES_CHECKED,
+        default_margin=DEFAULT_MARGIN,
     )
     return {name: QueueDepth(*depth) for name, depth in zip(queues, reply, strict=True)}
 
@@ -73,27 +74,43 @@ def _with_jobs(*, names: Key, main: Key, key_prefix: str, limit: int) -> list[by
 
 
 # The score of a waiting job is not later than now. A lease moves it a few seconds into the future,
-# so deferred jobs are behind the leased ones.
+# so deferred jobs are behind the leased ones. If there are many, a binary search over the ranks
+# finds where the leased ones end. It checks 16 jobs at a time, because single jobs are deferred for
+# less time than a lease.
 @redis_script(
     FAIR_QUEUE,
     """
 local now = now_ms()
+local function count_leased(queue, first, last)
+  local leases = redis.call('ZRANGE', queue, first, last)
+  for i, id in ipairs(leases) do leases[i] = lease_prefix .. id end
+  return #leases == 0 and 0 or redis.call('EXISTS', unpack(leases))
+end
+local function count_deferred(queue, first, count)
+  local last = count
+  while last - first > max_leases do
+    local middle = math.floor((first + last) / 2)
+    if count_leased(queue, middle, middle + 15) > 0 then first = middle else last = middle end
+  end
+  return count - first - count_leased(queue, first, last - 1)
+end
 local function depth(queue)
   local waiting = redis.call('ZCOUNT', queue, '-inf', now)
-  local later = redis.call('ZCARD', queue) - waiting
+  local count = redis.call('ZCARD', queue)
+  local later = count - waiting
   local wait = 0
   if waiting > 0 then wait = now - oldest_due(queue, now) end
   local mean = number_in(clock_of(queue), 'cost')
   if mean then mean = math.ceil(mean * 1000) end
-  if later == 0 then return {waiting, 0, 0, wait, mean} end
-  local leases = redis.call('ZRANGE', queue, -math.min(later, max_leases), -1)
-  for i, id in ipairs(leases) do leases[i] = lease_prefix .. id end
-  local deferred = #leases - redis.call('EXISTS', unpack(leases))
-  return {waiting, later - deferred, deferred, wait, mean}
+  local margin = math.ceil((number_in(clock_of(queue), 'margin') or default_margin) * 100)
+  local deferred = count_deferred(queue, waiting, count)
+  return {waiting, later - deferred, deferred, wait, mean or false, margin}
 end
 local depths = {}
 for i, queue in ipairs(queues) do depths[i] = depth(queue) end
 return depths
 """,
 )
-def _read(*, queues: Keys, lease_prefix: str, max_leases: int) -> list[list[int]]: ...
+def _read(
+    *, queues: Keys, lease_prefix: str, max_leases: int, default_margin: float
+) -> list[list[int]]: ...

@@ -1,8 +1,9 @@
 """The positions of jobs among those that wait for a worker, or for the live run of their chat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from shared.queue.announced_waits import record_announced_waits
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.wait_forecast import WaitForecast, read_forecast
 from shared.redis import keys
@@ -45,6 +46,10 @@ class QueuePositions:
             rows = await _read(self._redis, queue=keys.queue(queue), job_ids=batch)
             found += [_position(forecast, *row) for row in rows]
         return found
+
+    async def record_announced(self, waits: Mapping[str, tuple[int, int]]) -> None:
+        """Store the announced wait of each job that has none yet."""
+        await record_announced_waits(self._redis, waits)
 
 
 def _position(

@@ -12,10 +12,15 @@ from shared.redis.client import Redis
 
 
 class WaitForecast(NamedTuple):
-    """How many jobs of a queue run, and their mean duration in seconds."""
+    """How many jobs of a queue run, and their mean duration in seconds.
+
+    `margin` scales by how much the longest likely wait exceeds the expected one. It follows the
+    share of jobs that start late (`shared/queue/announced_waits.py`).
+    """
 
     running: int
     mean_seconds: float
+    margin: float = 1.0
 
     @property
     def interval(self) -> float:
@@ -25,14 +30,14 @@ class WaitForecast(NamedTuple):
     def eta_seconds(self, position: int) -> tuple[int, int]:
         """Return the shortest and the longest wait that is likely at this position.
 
-        Jobs that started together end together, so a start can be a whole duration early or late.
-        Independent ends vary by the square root of their number, and the mean duration by about a
-        quarter. New workers can more than halve a wait.
+        New workers can more than halve a wait. It can be longer than expected for three reasons:
+        jobs that started together end together, the sum of `position` durations varies by the
+        square root of their number, and the mean duration is an estimate.
         """
         interval, expected = self.interval, self.interval * position
-        spread = max(self.mean_seconds, 2 * interval * sqrt(position), expected / 4)
-        low = max(0.0, min(expected - spread, 0.4 * expected))
-        return floor(low), ceil(expected + spread)
+        low = max(0.0, 0.4 * expected - interval)
+        late = self.mean_seconds / sqrt(self.running) + interval * sqrt(position) + expected / 4
+        return floor(low), ceil(expected + self.margin * late)
 
 
 async def read_forecast(redis: Redis, queue: str) -> WaitForecast | None:
@@ -44,4 +49,4 @@ def forecast(depth: QueueDepth) -> WaitForecast | None:
     """Return the forecast for a queue of this depth, as `read_forecast`."""
     if not depth.running or depth.mean_run_ms is None:
         return None
-    return WaitForecast(depth.running, depth.mean_run_ms / 1000)
+    return WaitForecast(depth.running, depth.mean_run_ms / 1000, depth.margin_percent / 100)

@@ -91,7 +91,7 @@ def job_chat(run_id: str) -> str:
 
 
 def job_share(run_id: str) -> str:
-    """Hash: the owner, weight and cost of a job."""
+    """Hash: the owner, weight and cost of a job, and its announced wait."""
     return f"mamba:job:{run_id}:share"
 
 
@@ -146,7 +146,7 @@ def due_times(queue: str) -> str:
 
 
 def virtual_clock(queue: str) -> str:
-    """Hash: the virtual time of a queue, and the mean duration of its jobs."""
+    """Hash: the virtual time of a queue, the mean duration of its jobs, and more."""
     return f"{queue}:clock"
 
 

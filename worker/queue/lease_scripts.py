@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from shared.queue.announced_waits import CHECK_ANNOUNCED_WAIT
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.fair_queue import FAIR_QUEUE
 from shared.queue.wakeups import PUSH_WAKEUP
@@ -10,7 +11,7 @@ from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
 
-# Claims one due job of each queue in turn, and returns them as pairs of queue and job id.
+# Claims one due job of each queue in turn. Returns their queues, ids, and announced waits.
 # `next_due` chooses the job of a queue.
 # `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
 # A worker with less than an even share of all jobs claims up to that share, otherwise one job.
@@ -19,6 +20,7 @@ from shared.redis.scripts import Arguments, Key, Keys, redis_script
 # A job that was handed back returns to the fair order when it is due, at most 100 in one call.
 @redis_script(
     CHAT_QUEUE,
+    CHECK_ANNOUNCED_WAIT,
     """
 local now = now_ms()
 local queues, wakeups, claimed, jobs = {}, {}, {}, 0
@@ -50,7 +52,7 @@ local function claim_next(queue)
   redis.call('ZADD', queue, now + lease_ms, id)
   redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
   record_claim(queue, id, score, now)
-  claimed[#claimed + 1] = {queue, id}
+  claimed[#claimed + 1] = {queue, id, check_announced_wait(queue, id, now)}
 end
 for _, queue in ipairs(queues) do repair(queue) end
 for _ = 1, count do

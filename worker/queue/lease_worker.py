@@ -25,6 +25,7 @@ from arq.utils import timestamp_ms
 from arq.worker import Function, Worker
 
 from shared.backoff import Backoff
+from shared.queue.announced_waits import AnnouncedWait
 from shared.redis import keys
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import REDIS_UNAVAILABLE, SILENCE_SECONDS, Redis, RedisError
@@ -34,7 +35,7 @@ from shared.waiting import wait_briefly
 from worker.queue import lease_scripts
 from worker.queue.lease_deadlines import LeaseDeadlines
 from worker.queue.loop_lag import wait_for_low_lag
-from worker.telemetry.metrics import LEASES_LOST
+from worker.telemetry.metrics import LEASES_LOST, count_announced_wait
 
 log = structlog.stdlib.get_logger()
 
@@ -219,13 +220,15 @@ class LeaseWorker(Worker):
             worker_id=self._id,
         )
         job_ids: list[str] = []
-        for queue, job_id in claimed:
+        for queue, job_id, announced in claimed:
             try:
                 job_ids.append(job_id.decode())
             except UnicodeDecodeError:
                 await self._remove_unreadable(queue, job_id)
             else:
                 self._queue_of[job_ids[-1]] = queue.decode()
+                if wait := AnnouncedWait.parse(announced):
+                    count_announced_wait(keys.queue_name(queue.decode()), wait)
         self._deadlines.start(job_ids, sent_at)
         return job_ids
 

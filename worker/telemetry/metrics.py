@@ -1,10 +1,12 @@
 """Metrics of a worker: runs, attempts, tokens, leases, slots. See `docs/reference/metrics.md`."""
 
 from decimal import Decimal
+from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic_ai.usage import RunUsage
 
+from shared.queue.announced_waits import AnnouncedWait, WaitOutcome
 from shared.telemetry.metrics import AGENT_LABELS, DURATION_BUCKETS, LATENCY_BUCKETS, MODEL_LABELS
 
 RUN_WAIT = Histogram(
@@ -12,6 +14,17 @@ RUN_WAIT = Histogram(
     "From a run's admission to its first start.",
     ("queue",),
     buckets=DURATION_BUCKETS,
+)
+_ANNOUNCED = Counter(
+    "mamba_announced_waits",
+    "Runs started after an announced wait, by whether they started inside the announced range.",
+    ("queue", "outcome"),
+)
+_ANNOUNCED_RATIO = Histogram(
+    "mamba_announced_wait_ratio",
+    "Real wait divided by the middle of the announced range.",
+    ("queue",),
+    buckets=(0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0),
 )
 _FIRST_TOKEN = Histogram(
     "mamba_run_first_token_seconds",
@@ -62,6 +75,14 @@ def count_first_token(agent: str, model: str, seconds: float) -> None:
     """Observe the wait for the first token. The model responded, so its name is a valid label."""
     MODEL_LABELS.add(model)
     _FIRST_TOKEN.labels(AGENT_LABELS.label(agent), MODEL_LABELS.label(model)).observe(seconds)
+
+
+def count_announced_wait(queue: str, wait: AnnouncedWait) -> None:
+    """Count a started run whose wait was announced to a client."""
+    for outcome in get_args(WaitOutcome):
+        _ANNOUNCED.labels(queue, outcome)
+    _ANNOUNCED.labels(queue, wait.outcome).inc()
+    _ANNOUNCED_RATIO.labels(queue).observe(wait.ratio)
 
 
 def count_duration(agent: str, model: str, seconds: float) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from shared.monitoring.snapshot import MAX_RUNS, SystemMonitor, WebhookSnapshot
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.workers import WorkerRegistry
@@ -12,6 +14,7 @@ from shared.runs.ended_runs import EndedRuns
 from shared.runs.store import RunStore
 from shared.runs.stores import Stores
 from shared.streams.run_state import RunState
+from tests.support.fakes.jobs import lease_job, put_job
 from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.runs import private_run, put_run
 from tests.support.fakes.workers import record
@@ -67,6 +70,26 @@ async def test_workers_and_api_processes_are_listed(redis: Redis) -> None:
     assert [worker.id for worker in overview.workers] == ["a", "b"]
     assert [worker.id for worker in overview.serving] == ["a"]
     assert (overview.slots, overview.running, overview.clients) == (4, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "expected_ms"), [(3, 0, 0), (2, 1, 0), (4, 0, 2000), (4, 3, 8000)]
+)
+async def test_expected_wait_is_zero_only_while_slots_are_free(
+    redis: Redis, running: int, waiting: int, expected_ms: int
+) -> None:
+    await WorkerRegistry(redis).renew(record("w", running=running))
+    for number in range(running):
+        await put_job(redis, f"running-{number}", due=30_000)
+        await lease_job(redis, f"running-{number}")
+    for number in range(waiting):
+        await put_job(redis, f"waiting-{number}", due=-1)
+    await redis.execute_command("HSET", keys.virtual_clock(keys.QUEUE), "cost", "8")
+    await redis.execute_command("PEXPIRE", keys.virtual_clock(keys.QUEUE), 60_000)
+
+    [queue] = (await open_monitor(redis).snapshot()).queues
+
+    assert queue.expected_wait_ms == expected_ms
 
 
 async def test_undelivered_webhooks_of_destinations_are_counted(redis: Redis) -> None:

@@ -6,9 +6,11 @@ Time does not pass: a job that ends gets a start in the past, by its duration.
 import heapq
 from collections import defaultdict
 from collections.abc import Mapping
+from math import inf, isfinite
 from typing import Literal
 
 from shared.queue.job_queue import JobQueue
+from shared.queue.queue_positions import QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
 from shared.runs.admission import Admission
@@ -34,10 +36,14 @@ class QueueSimulation:
         #: When each job was added and claimed.
         self.added_at: dict[str, float] = {}
         self.claimed_at: dict[str, float] = {}
+        #: The announced shortest and longest wait of jobs, from when they were announced.
+        self.announced: dict[str, tuple[int, int]] = {}
+        self._announced_at: dict[str, float] = {}
         self._jobs: dict[str, tuple[str, float]] = {}
         self._running: list[tuple[float, str]] = []
         self._admission = Admission(redis, live_ttl=600)
         self._queue = JobQueue(redis)
+        self._positions = QueuePositions(redis)
 
     async def add(
         self, owner: str, seconds: float, *, weight: float = 1.0, chat: str | None = None
@@ -66,9 +72,29 @@ class QueueSimulation:
         await self.redis.execute_command("PEXPIRE", _QUEUE, _LEASE_MS)
         return name
 
+    async def announce(self, name: str) -> None:
+        """Announce the wait of a job, if it waits and its wait can be estimated."""
+        [position] = await self._positions.read([name])
+        if position and position.eta_seconds:
+            self.announced[name] = position.eta_seconds
+            self._announced_at[name] = self.now
+            await self._positions.record_announced({name: position.eta_seconds})
+
+    async def _move_announcements(self, count: int) -> None:
+        """Move the announcements of the next jobs into the past: their wait has not passed."""
+        now = await redis_time_ms(self.redis)
+        found: list[bytes] = await self.redis.execute_command("ZRANGE", _QUEUE, 0, count - 1)
+        for name in self.announced.keys() & set(map(bytes.decode, found)):
+            at = now - round((self.now - self._announced_at[name]) * 1000)
+            low, high = self.announced[name]
+            share = keys.job_share(name)
+            await self.redis.execute_command("HSET", share, "announced", f"{at} {low} {high}")
+
     async def claim(self) -> int:
         """Fill the free slots, and return how many jobs were claimed."""
         free = self.slots - len(self._running)
+        if free and self.announced:
+            await self._move_announcements(free)
         found = await lease_scripts.claim(
             self.redis,
             workers=keys.WORKERS,
@@ -79,7 +105,7 @@ class QueueSimulation:
             lease_prefix=keys.lease(""),
             worker_id="worker",
         )
-        for _, job_id in found:
+        for _, job_id, _ in found:
             self._start(job_id.decode())
         return len(found)
 
@@ -158,9 +184,11 @@ class QueueSimulation:
         while self._running and self._running[0][0] <= seconds:
             await self.end_next()
             await self.claim()
+        if isfinite(seconds):
+            self.now = max(self.now, seconds)
 
     async def run_to_the_end(self) -> None:
-        await self.run_until(float("inf"))
+        await self.run_until(inf)
 
     async def waiting(self) -> int:
         now = await redis_time_ms(self.redis)

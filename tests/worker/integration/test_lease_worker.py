@@ -5,7 +5,9 @@ import time
 
 import pytest
 from arq.worker import Retry, RetryJob
+from prometheus_client import REGISTRY
 
+from shared.queue.announced_waits import record_announced_waits
 from shared.queue.job import RUN_CHAT
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
@@ -33,6 +35,21 @@ async def test_new_job_wakes_an_idle_worker(pool: WorkerPool) -> None:
         await until(pool.is_empty)
 
     assert time.monotonic() - start < PROMPT
+
+
+async def test_claim_counts_whether_the_announced_wait_was_right(pool: WorkerPool) -> None:
+    def counted() -> float:
+        labels = {"queue": keys.MAIN_QUEUE, "outcome": "inside"}
+        return REGISTRY.get_sample_value("mamba_announced_waits_total", labels) or 0
+
+    before = counted()
+    await pool.enqueue("announced", "other")
+    await record_announced_waits(pool.redis, {"announced": (0, 60)})
+
+    pool.start_worker("a", succeed)
+
+    await until(pool.is_empty)
+    assert counted() == before + 1
 
 
 async def test_new_worker_claims_queued_jobs_at_once(pool: WorkerPool) -> None:

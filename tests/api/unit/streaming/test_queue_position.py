@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import cast
 
@@ -24,6 +24,8 @@ class FakeQueue(QueuePositions):
         super().__init__(cast("Redis", None))
         self.order = [run.id for run in order]
         self.requests: list[Sequence[str]] = []
+        self.eta: tuple[int, int] | None = None
+        self.announced: list[Mapping[str, tuple[int, int]]] = []
 
     async def read(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
@@ -35,7 +37,11 @@ class FakeQueue(QueuePositions):
     def _position(self, run_id: str) -> QueuePosition | None:
         if run_id not in self.order:
             return None
-        return QueuePosition(self.order.index(run_id) + 1, len(self.order))
+        return QueuePosition(self.order.index(run_id) + 1, len(self.order), eta_seconds=self.eta)
+
+    async def record_announced(self, waits: Mapping[str, tuple[int, int]]) -> None:
+        if waits:
+            self.announced.append(waits)
 
 
 async def notified(event: asyncio.Event) -> None:
@@ -93,3 +99,16 @@ async def test_run_that_starts_within_an_interval_is_not_requested() -> None:
         assert started.take_update() is None
 
     assert {run_id for run_ids in queue.requests for run_id in run_ids} == {slow.id}
+
+
+async def test_first_expected_wait_of_a_run_is_recorded() -> None:
+    run = new_run()
+    queue, event = FakeQueue(run), asyncio.Event()
+    async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
+        watch = QueuePositionWatch(tracker, run)
+        with watch.notifying(event.set):
+            for queue.eta in (None, (0, 7), (0, 3)):
+                await notified(event)
+                watch.take_update()
+
+    assert queue.announced == [{run.id: (0, 7)}]

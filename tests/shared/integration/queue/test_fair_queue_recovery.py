@@ -123,7 +123,7 @@ async def _claim_and_end(redis: Redis) -> list[str]:
         lease_prefix=keys.lease(""),
         worker_id="worker",
     )
-    claimed = [job_id.decode() for _, job_id in found]
+    claimed = [job_id.decode() for _, job_id, _ in found]
     for job_id in claimed:
         await lease_scripts.release(
             redis,

@@ -15,10 +15,10 @@ async def test_waiting_running_and_deferred_jobs_are_counted(redis: Redis) -> No
         await lease_job(redis, name)
     await put_job(redis, "later", due=60_000)
 
-    waiting, running, deferred, oldest_wait_ms, _ = await main_depth(redis)
+    depth = await main_depth(redis)
 
-    assert (waiting, running, deferred) == (2, 3, 1)
-    assert 5000 <= oldest_wait_ms < 60_000
+    assert (depth.waiting, depth.running, depth.deferred) == (2, 3, 1)
+    assert 5000 <= depth.oldest_wait_ms < 60_000
 
 
 async def test_due_job_with_a_lease_counts_as_waiting(redis: Redis) -> None:
@@ -35,3 +35,14 @@ async def test_deferred_job_behind_1500_leases_is_counted(redis: Redis) -> None:
     await put_job(redis, "later", due=90_000)
 
     assert await main_depth(redis) == QueueDepth(0, 1500, 1, 0)
+
+
+async def test_2500_deferred_jobs_behind_20_leases_are_counted(redis: Redis) -> None:
+    for number in range(2500):
+        await put_job(redis, f"later-{number:04}", due=60_000 + number)
+    for number in range(20):
+        await put_job(redis, f"running-{number}", due=3000)
+        await lease_job(redis, f"running-{number}")
+    await put_job(redis, "soon", due=1000)
+
+    assert await main_depth(redis) == QueueDepth(0, 20, 2501, 0)

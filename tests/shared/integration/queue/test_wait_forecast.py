@@ -1,37 +1,22 @@
 import random
+import statistics
+from collections.abc import Callable
 
 import pytest
 
+from shared.queue.announced_waits import AnnouncedWait
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.queue.wait_forecast import read_forecast
 from shared.redis import keys
 from shared.redis.client import Redis
 from tests.support.system.queue_simulation import QueueSimulation
 
-
-class Announcements:
-    """The announced waits of jobs, when they were added."""
-
-    def __init__(self, redis: Redis, simulation: QueueSimulation) -> None:
-        self._positions = QueuePositions(redis)
-        self._simulation = simulation
-        self._announced: dict[str, tuple[int, int]] = {}
-
-    async def add(self, owner: str, seconds: float) -> None:
-        name = await self._simulation.add(owner, seconds)
-        [position] = await self._positions.read([name])
-        if position is not None and position.eta_seconds is not None:
-            self._announced[name] = position.eta_seconds
-
-    @property
-    def count(self) -> int:
-        return len(self._announced)
-
-    @property
-    def kept_share(self) -> float:
-        """The share of the jobs that started in the announced interval."""
-        waits = [(self._simulation.wait_of(name), eta) for name, eta in self._announced.items()]
-        return sum(low <= wait <= high for wait, (low, high) in waits) / len(waits)
+_RUNS = 300
+_DURATIONS: dict[str, Callable[[random.Random], float]] = {
+    "equal": lambda _: 10,
+    "uniform": lambda chance: chance.uniform(4, 16),
+    "exponential": lambda chance: 0.1 + chance.expovariate(1 / 10),
+}
 
 
 async def _warm_up(simulation: QueueSimulation, mean: float) -> None:
@@ -41,23 +26,35 @@ async def _warm_up(simulation: QueueSimulation, mean: float) -> None:
     await simulation.run_until(mean)
 
 
+@pytest.mark.parametrize("durations", _DURATIONS)
 @pytest.mark.parametrize("load", ["steady", "bursty", "scaling up"])
-async def test_most_runs_start_in_the_announced_interval(redis: Redis, load: str) -> None:
+async def test_most_runs_start_in_the_announced_interval(
+    redis: Redis, load: str, durations: str
+) -> None:
     chance = random.Random(7)
     simulation = QueueSimulation(redis, slots=8)
-    announcements = Announcements(redis, simulation)
     await _warm_up(simulation, 10)
 
-    for number in range(200):
-        if load == "scaling up" and number == 60:
+    for number in range(_RUNS):
+        if load == "scaling up" and number == _RUNS // 3:
             simulation.slots = 16
-        await announcements.add(f"owner-{number}", chance.uniform(4, 16))
+        name = await simulation.add(f"owner-{number}", _DURATIONS[durations](chance))
+        await simulation.claim()
+        await simulation.announce(name)
         if load != "bursty" or number % 40 == 39:
-            await simulation.run_until(simulation.now + (30 if load == "bursty" else 1))
+            pause = 60 if load == "bursty" else chance.expovariate(1.1)
+            await simulation.run_until(simulation.now + pause)
     await simulation.run_to_the_end()
 
-    assert announcements.count >= 150
-    assert announcements.kept_share >= 0.85
+    waits = [
+        AnnouncedWait(*announced, simulation.wait_of(name))
+        for name, announced in simulation.announced.items()
+    ]
+    inside = sum(wait.outcome == "inside" for wait in waits) / len(waits)
+    width = statistics.median((w.longest - w.shortest) / max(w.real, 1) for w in waits)
+    assert len(waits) >= 100
+    assert inside >= 0.82
+    assert width <= 2.5
 
 
 async def test_no_wait_is_announced_while_no_job_runs(redis: Redis) -> None:
@@ -77,7 +74,7 @@ async def test_wait_is_announced_from_mean_duration_and_slots(redis: Redis) -> N
     etas = [
         second for position in positions for second in (position and position.eta_seconds) or ()
     ]
-    assert etas == pytest.approx([0, 15, 0, 25, 0, 33, 0, 40, 2, 48], abs=2)
+    assert etas == pytest.approx([0, 15, 0, 22, 1, 29, 3, 35, 5, 42], abs=2)
 
 
 async def test_expected_wait_follows_waiting_jobs_and_slots(redis: Redis) -> None:

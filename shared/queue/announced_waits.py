@@ -1,0 +1,85 @@
+"""The first wait that is announced for each job, compared with the real one when the job starts.
+
+The result adapts the later announcements of the queue, so that about `_LATE_SHARE` of the jobs
+start later than announced, whatever their durations and the load are.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.redis.scripts import Arguments, redis_script
+
+#: Whether a job started inside the announced range.
+WaitOutcome = Literal["inside", "early", "late"]
+
+#: The share of jobs that may start later than announced. Few start earlier.
+_LATE_SHARE = 0.08
+
+#: The margin of a queue without announced waits (`WaitForecast`).
+DEFAULT_MARGIN = 0.7
+
+#: A Lua function that requires `FAIR_QUEUE`. It compares the announced wait of a claimed job with
+#: the real one, and adapts the margin of the queue's forecast. It returns the announced seconds and
+#: the real milliseconds as `<shortest> <longest> <real>`, or '' if no wait was announced.
+CHECK_ANNOUNCED_WAIT = f"""
+local function check_announced_wait(queue, id, now)
+  local announced = redis.call('HGET', share_of(id), 'announced')
+  if not announced then return '' end
+  redis.call('HDEL', share_of(id), 'announced')
+  local at, shortest, longest = string.match(announced, '(%d+) (%d+) (%d+)')
+  local waited = math.max(0, now - at)
+  local change = waited > longest * 1000 and {1 - _LATE_SHARE} or -{_LATE_SHARE}
+  local margin = (number_in(clock_of(queue), 'margin') or {DEFAULT_MARGIN}) * (1 + change / 10)
+  write(clock_of(queue), 'margin', math.max(0.05, math.min(4, margin)))
+  return string.format('%s %s %d', shortest, longest, waited)
+end
+"""
+
+
+class AnnouncedWait(NamedTuple):
+    """The first announced wait of a job, and its real wait, in seconds."""
+
+    shortest: int
+    longest: int
+    real: float
+
+    @classmethod
+    def parse(cls, text: bytes) -> "AnnouncedWait | None":
+        """Return what `check_announced_wait` returned; None if no wait was announced."""
+        if not text:
+            return None
+        shortest, longest, real_ms = map(int, text.split())
+        return cls(shortest, longest, real_ms / 1000)
+
+    @property
+    def outcome(self) -> WaitOutcome:
+        if self.real < self.shortest:
+            return "early"
+        return "late" if self.real > self.longest else "inside"
+
+    @property
+    def ratio(self) -> float:
+        """The real wait divided by the middle of the announced range."""
+        return self.real / max(0.5, (self.shortest + self.longest) / 2)
+
+
+async def record_announced_waits(redis: Redis, waits: Mapping[str, tuple[int, int]]) -> None:
+    """Store the announced wait of each job that has none yet."""
+    if waits:
+        rows = [value for job_id, wait in waits.items() for value in (job_id, *wait)]
+        await _record(redis, share_pattern=keys.job_share("%s"), rows=rows)
+
+
+# The hash of a job that has ended is gone, and would have no TTL.
+@redis_script("""
+local now = string.format('%d', now_ms())
+for i = 1, #rows, 3 do
+  local share = string.format(share_pattern, rows[i])
+  if redis.call('EXISTS', share) == 1 then
+    redis.call('HSETNX', share, 'announced', table.concat({now, rows[i + 1], rows[i + 2]}, ' '))
+  end
+end
+""")
+def _record(*, share_pattern: str, rows: Arguments) -> None: ...
