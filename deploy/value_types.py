@@ -118,6 +118,7 @@ TYPES: dict[str, Schema] = {
     "worker.autoscaling.kind": _choice("auto", "keda", "hpa"),
     "worker.autoscaling.trigger": _choice("redis", "prometheus"),
     "worker.autoscaling.runsPerPod": _AT_LEAST_ONE,
+    "worker.autoscaling.targetWaitSeconds": {"type": "number", "minimum": 0},
     "worker.autoscaling.pollingInterval": _AT_LEAST_ONE,
     "worker.autoscaling.redis.address": _matching(r"^$|^[^:/]+:[0-9]+$"),
     "worker.autoscaling.redis.passwordSecret": {

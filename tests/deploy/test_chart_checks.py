@@ -126,6 +126,10 @@ def test_values_without_effect_are_rejected(values: list[str], error: str) -> No
     ("values", "error"),
     [
         ([EXISTING, SCALED, WITH_KEDA], "needs worker.autoscaling.redis.address"),
+        (
+            [REDIS, SCALED, WITH_KEDA, "worker.autoscaling.targetWaitSeconds=30"],
+            "targetWaitSeconds needs worker.autoscaling.trigger=prometheus",
+        ),
         ([f"{REDIS}:b%40c@d", SCALED, WITH_KEDA], "percent-encoded"),
         ([REDIS, SCALED, "worker.autoscaling.minReplicas=0"], "minReplicas 0 needs KEDA"),
         (

@@ -9,11 +9,26 @@ import yaml
 
 from deploy import alerts
 from shared.settings import WorkerSettings
-from tests.support.deploy.helm import CHART, REDIS, ChartCase, Object, env, of_kind, template
+from tests.support.deploy.helm import (
+    CHART,
+    KEDA,
+    NAMESPACE,
+    REDIS,
+    ChartCase,
+    Object,
+    env,
+    of_kind,
+    template,
+)
 from tests.support.deploy.prometheus import promtool
 
 #: What a ConfigMap may hold.
 MEBIBYTE = 1024 * 1024
+TARGET_WAIT = (
+    *("--set", "worker.autoscaling.enabled=true,worker.autoscaling.trigger=prometheus"),
+    *("--set", "worker.autoscaling.prometheus.serverAddress=http://prometheus:9090"),
+    *("--set", "worker.autoscaling.targetWaitSeconds=30"),
+)
 
 
 def rule_of(rendered: str) -> list[dict[str, Any]]:
@@ -146,3 +161,44 @@ def test_config_map_has_every_dashboard_with_runbook_link() -> None:
         for name, text in files.items()
     }
     assert sum(map(len, held.values())) < MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    ("series", "runs"),
+    [
+        ({"running": 512, "waiting": 1000, "expected": 60}, 1024),
+        ({"running": 512, "waiting": 10, "expected": 3}, 512),
+        ({"running": 40, "waiting": 0, "expected": 0}, 40),
+        ({"running": 0, "waiting": 7}, 7),
+    ],
+)
+def test_keda_adds_pods_while_the_expected_wait_is_too_long(
+    series: dict[str, int], runs: int, tmp_path: Path
+) -> None:
+    rendered = template(*REDIS, *TARGET_WAIT, "--api-versions", KEDA)
+    [trigger] = of_kind(rendered, "ScaledObject")["worker-main"]["spec"]["triggers"]
+    labels = f'namespace="{NAMESPACE}",queue="main"'
+    names = {
+        "running": f'mamba_queue_runs{{state="running",{labels}}}',
+        "waiting": f'mamba_queue_runs{{state="waiting",{labels}}}',
+        "expected": f"mamba_queue_expected_wait_seconds{{{labels}}}",
+    }
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": names[name].replace("}", f',pod="{pod}"}}'), "values": f"{value}"}
+            for name, value in series.items()
+            for pod in ("api-1", "api-2")
+        ],
+        "promql_expr_test": [
+            {
+                "expr": trigger["metadata"]["query"],
+                "eval_time": "0m",
+                "exp_samples": [{"labels": "{}", "value": runs}],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}))
+
+    promtool("test", "rules", file)
