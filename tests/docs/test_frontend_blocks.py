@@ -16,8 +16,11 @@ COVERAGE = {
     "chat sh": "would install packages into an application",
     "chat ts": "tests/e2e/long/chat_page",
     "chat tsx": "tests/e2e/long/chat_page/test_documented_chat.py",
+    "connect ts": "tests/examples/test_vite_react.py, tests/e2e/long/chat_page",
     "display-tools sh": "the requests of tests/e2e/chat/test_display_tools.py",
     "display-tools tsx": "tests/e2e/long/chat_page/test_documented_chat.py",
+    "nextjs ts": "tests/examples/test_nextjs.py",
+    "nextjs tsx": "tests/examples/test_nextjs.py",
     "webhooks js": "tests/e2e/clients/test_documented_routes.py",
     "webhooks python": "tests/e2e/clients/test_documented_routes.py",
 }

@@ -6,6 +6,7 @@ import { MambaChatTransport } from '@mamba-server/client';
 import type { UIMessage } from 'ai';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import { cachedToken } from './cachedToken';
 import { Chat, type ChatProps } from './Chat';
 import { followChat } from './followChat';
 import { Footer } from './Footer';
@@ -28,7 +29,7 @@ window.EventSource = class extends EventSource {
     Object.assign(window, { source: this });
   }
 };
-Object.assign(window, { followChat });
+Object.assign(window, { cachedToken, followChat });
 
 const authHeaders = async () => ({});
 const stored = () => JSON.parse(localStorage.getItem(chatId) ?? '[]');

@@ -15,6 +15,11 @@ from tests.support.browser.window import Window
 Component = Literal["Chat", "OtherTab", "LocationChat", "ResilientChat"]
 
 _MESSAGES = "[...document.querySelectorAll('article.user, article.assistant')]"
+#: The style sheets are loaded, so elements no longer move, and React handles events.
+_READY = (
+    "document.readyState === 'complete' &&"
+    " Object.keys(document.querySelector('main') ?? {}).some(key => key.startsWith('__reactProps'))"
+)
 _SELECT_FILE = """
 (() => {{
   const files = new DataTransfer();
@@ -37,7 +42,7 @@ class DocumentedWindow:
         """Load the page, or load it again."""
         await asyncio.to_thread(self._window.visit, "about:blank")
         await asyncio.to_thread(self._window.visit, self._address)
-        await self.wait_until("document.querySelector('main') !== null")
+        await self.wait_until(_READY)
 
     async def wait_until(self, condition: str) -> None:
         await asyncio.to_thread(self._window.wait_until, condition)

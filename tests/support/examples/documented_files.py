@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
 #: The components of the pages, and the folders with a copy of them.
 _COMPONENTS = ("Approval.tsx", "Chat.tsx", "DisplayTools.tsx")
-_COMPONENT_FOLDERS = (EXAMPLES / "vite-react/src",)
+_COMPONENT_FOLDERS = (EXAMPLES / "nextjs/components", EXAMPLES / "vite-react/src")
 
 
 def documented_files() -> dict[Path, str]:

@@ -7,7 +7,7 @@ import httpx
 
 from tests.support.examples.documented_files import EXAMPLES
 from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
-from tests.support.system.running_system import System
+from tests.support.system.running_system import System, kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 from web.client import build_client
@@ -53,7 +53,7 @@ async def open_example(server: ExampleServer) -> AsyncGenerator[ExampleServer]:
         await server.ready()
         yield server
     finally:
-        await server.stop()
+        await kill_process(server)
 
 
 @asynccontextmanager

@@ -38,6 +38,17 @@ CHART: Json = {
 }
 
 
+#: Calls `cachedToken` three times, while each request receives another token.
+CACHED_TOKEN = """
+(async () => {
+  let count = 0;
+  window.fetch = async () => Response.json({ token: `t${++count}` });
+  const headers = [await cachedToken(), await cachedToken(), await cachedToken({ refresh: true })];
+  return headers.map(({ authorization }) => authorization);
+})()
+"""
+
+
 def call(name: str, arguments: Json) -> list[Json]:
     return [{"tool": {"id": "c1", "name": name, "arguments": json.dumps(arguments)}}]
 
@@ -225,3 +236,10 @@ async def test_requests_of_the_page_stop_and_delete_a_chat(
         await page.evaluate(f"(async () => {{ {variables}; {delete} }})()")
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{system.chat}/{name}/message")).status_code == 404
+
+
+async def test_cached_token_is_replaced_after_a_401(
+    system: System, browser: Browser, chat_pages: str, name: str
+) -> None:
+    async with open_documented_window(browser, chat_pages, "7", api=system.chat, chat=name) as page:
+        assert await page.evaluate(CACHED_TOKEN) == ["Bearer t1", "Bearer t1", "Bearer t2"]
