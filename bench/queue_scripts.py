@@ -54,7 +54,7 @@ async def measure(waiting: int, calls: int) -> dict[str, float]:
         for number in range(waiting):
             await _admit(admission, f"owner-{number}")
         numbers = itertools.count(waiting)
-        claimed: list[list[bytes]] = []
+        claimed: list[tuple[bytes, bytes, bytes, bytes]] = []
         operations: dict[str, Callable[[], Awaitable[int]]] = {
             "enqueue": lambda: _admit(admission, f"owner-{next(numbers)}"),
             "claim of 1 run": lambda: _claim(redis, 1, claimed),
@@ -108,15 +108,13 @@ async def _admit(admission: Admission, owner: str) -> int:
     return 1
 
 
-async def _claim(redis: Redis, count: int, claimed: list[list[bytes]]) -> int:
+async def _claim(redis: Redis, count: int, claimed: list[tuple[bytes, bytes, bytes, bytes]]) -> int:
     found = await lease_scripts.claim(
         redis,
-        workers=keys.WORKERS,
-        queue_pairs=[keys.QUEUE, keys.wakeup(keys.QUEUE)],
+        queues=[keys.QUEUE],
         lease_ms=600_000,
         count=count,
         running=0,
-        lease_prefix=keys.lease(""),
         worker_id=_WORKER,
     )
     claimed += found

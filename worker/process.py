@@ -5,12 +5,11 @@ import signal
 from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import structlog
 import uvloop
 from arq.connections import ArqRedis
-from arq.worker import func
 
 from shared.agents.catalog import AgentCatalog
 from shared.backoff import Backoff
@@ -62,9 +61,6 @@ from worker.queue.lease_worker import LeaseWorker
 from worker.telemetry.metrics import DRAINING, RUNNING, SLOTS
 from worker.telemetry.metrics_port import serve_metrics
 from worker.webhooks.delivery import WebhookDelivery
-
-if TYPE_CHECKING:
-    from arq.typing import WorkerCoroutine
 
 log = structlog.stdlib.get_logger()
 
@@ -160,10 +156,7 @@ async def _compose(
     listener = await stack.enter_async_context(CommandListener(stores.runs, running, stop.set))
     subscriber.add(keys.worker_commands(worker_id), listener)
     worker = LeaseWorker(
-        [
-            func(cast("WorkerCoroutine", chats.__call__), name=RUN_CHAT),
-            func(cast("WorkerCoroutine", titles.__call__), name=GENERATE_TITLE),
-        ],
+        {RUN_CHAT: chats.__call__, GENERATE_TITLE: titles.__call__},
         worker_id=worker_id,
         redis=arq,
         settings=settings.worker,

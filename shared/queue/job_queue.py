@@ -111,7 +111,6 @@ class JobQueue:
             self._redis,
             queue=keys.queue(queue),
             job=keys.job(run_id),
-            tries=keys.tries(run_id),
             job_id=run_id,
         )
 
@@ -172,12 +171,12 @@ def _set_due(*, queue: Key, wakeup: Key, lease: Key, job_id: str, delay_ms: int)
     """
 redis.call('ZREM', queue, job_id)
 record_end(queue, job_id, now_ms())
-redis.call('DEL', job, tries)
+redis.call('DEL', job)
 leave_chat(job_id)
 """,
     when_full=True,
 )
-def _remove(*, queue: Key, job: Key, tries: Key, job_id: str) -> None: ...
+def _remove(*, queue: Key, job: Key, job_id: str) -> None: ...
 
 
 @redis_script(

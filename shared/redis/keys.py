@@ -6,7 +6,7 @@ the queue's server. Those of single jobs (`arq:…`) are arq's.
 
 from hashlib import sha256
 
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 
 QUEUE = "mamba:queue"
 #: Sorted set: the ids of the workers, by expiry time.
@@ -212,10 +212,6 @@ def job(run_id: str) -> str:
 def lease(run_id: str) -> str:
     """String: the id of the worker that holds the job. It expires unless it is renewed."""
     return f"{in_progress_key_prefix}{run_id}"
-
-
-def tries(run_id: str) -> str:
-    return f"{retry_key_prefix}{run_id}"
 
 
 def _digest(owner: str, rest: str = "") -> str:

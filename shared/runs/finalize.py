@@ -1,15 +1,13 @@
 """Ending runs: the terminal events, the final state, and the record that a run ended."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from shared.errors import StreamClosed
 from shared.queue.job_queue import JobQueue
-from shared.redis.client import REDIS_UNAVAILABLE, RedisError
-from shared.runs.ended_runs import EndedRuns
+from shared.runs.ended_runs import EndedRunParameters, EndedRuns
 from shared.runs.failure_meanings import MEANINGS
 from shared.runs.run import Run
 from shared.streams.answer_metadata import AnswerEnd, end_events, start_event
@@ -68,7 +66,7 @@ class RunEnding:
 
 
 class RunFinalizer:
-    """Ends runs and records their end in the log, the metrics and the list of failed runs.
+    """Ends runs and records their end in the log, the metrics and the lists of ended runs.
 
     With a `queue`, it also removes the job. Without one, the worker that holds the job removes it.
     """
@@ -85,19 +83,22 @@ class RunFinalizer:
 
         Returns False if the run had already ended or another attempt took it over meanwhile.
         """
-        if not await self._append(run, ending):
+        stored = await self._append(run, ending)
+        if stored is None:
             return False
         with bind(request_id=run.request_id):
-            await self.record(run.id, run.agent, run.model, ending.closure)
+            self.report(run.id, run.agent, run.model, ending.closure)
+        failed = ending.closure.state is RunState.FAILED
+        await self._ended_runs.add(run.id, failed=failed, stored=stored)
         if self._queue is not None:
             await self._queue.remove(run.id, queue=run.queue)
         return True
 
-    async def _append(self, run: Run, ending: RunEnding) -> bool:
+    async def _append(self, run: Run, ending: RunEnding) -> StoredRun | None:
         try:
             takeover = await self._stream.take_over(run.id)
         except StreamClosed:
-            return False
+            return None
         transcript = await read_transcript(self._stream, run.id)
         start = [] if takeover.offset else [_start_event(run)]
         events = [*start, *transcript.closing_events()]
@@ -106,12 +107,12 @@ class RunFinalizer:
         entries = [*(event.encode() for event in (*events, *last)), DONE]
         append = Append(run.id, takeover.attempt, takeover.offset + 1, entries, ending.closure)
         [verdict] = await self._stream.append(append)
-        return not isinstance(verdict, Exception)
+        return verdict if isinstance(verdict, StoredRun) else None
 
-    async def record(
+    def report(
         self, run_id: str, agent: str, model: str, closure: Closure, **fields: object
     ) -> None:
-        """Record the end of a run. `fields` are added to the log event."""
+        """Report the end of a run in the log and the metrics. `fields` are added to the event."""
         log.info(
             "run.ended",
             message="Run ended",
@@ -123,14 +124,13 @@ class RunFinalizer:
             **fields,
         )
         count_run(agent, model, closure.state.value, closure.error)
-        failed = closure.state is RunState.FAILED
-        await self._ended_runs.add(run_id, failed=failed, stored=await self._stored(run_id))
 
-    async def _stored(self, run_id: str) -> StoredRun | None:
-        """Return what the run occupies. Best effort: it has already ended."""
-        with suppress(*REDIS_UNAVAILABLE, RedisError):
-            return await self._stream.stored(run_id)
-        return None
+    def ended_run(
+        self, run_id: str, closure: Closure, stored: StoredRun | None
+    ) -> EndedRunParameters:
+        """Return how the script that removes the job records the end of its run."""
+        failed = closure.state is RunState.FAILED
+        return self._ended_runs.parameters(run_id, failed=failed, stored=stored)
 
 
 def _start_event(run: Run) -> Start:

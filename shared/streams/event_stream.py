@@ -90,10 +90,15 @@ def parse_entries(lines: bytes) -> list[Entry]:
 
 
 class StoredRun(NamedTuple):
-    """The owner of a run, and the bytes that its stream occupies."""
+    """The owner of a run, and an estimate of the bytes that its stream occupies."""
 
     owner: str
     stream_bytes: int
+
+
+#: The result of an append: for the end of a run what it occupies, otherwise whether a stop was
+#: requested, or the error that rejected it.
+Verdict = bool | StoredRun | Exception
 
 
 class Takeover(NamedTuple):
@@ -167,12 +172,11 @@ class EventStream(Protocol):
         """
         ...
 
-    async def append(self, *appends: Append) -> list[bool | Exception]:
+    async def append(self, *appends: Append) -> list[Verdict]:
         """Write to any number of streams in one round trip.
 
-        Returns, for each append, whether a stop was requested for its run, or the error that
-        rejected it: Fenced, StreamClosed, StreamGap, or OutOfMemoryError. The last one is never
-        the result of an append that ends its run or belongs to its end.
+        The errors among the verdicts are Fenced, StreamClosed, StreamGap, and OutOfMemoryError. The
+        last one is never the result of an append that ends its run or belongs to its end.
         """
         ...
 
@@ -193,10 +197,6 @@ class EventStream(Protocol):
 
     async def tail(self, run_id: str) -> Cursor:
         """Return the cursor of the last entry."""
-        ...
-
-    async def stored(self, run_id: str) -> StoredRun:
-        """Return the owner of a run and an estimate of the bytes that its stream occupies."""
         ...
 
     def shard(self, run_id: str) -> str:
@@ -258,7 +258,7 @@ class RedisEventStream:
             admitted_at=admitted_at,
         )
 
-    async def append(self, *appends: Append) -> list[bool | Exception]:
+    async def append(self, *appends: Append) -> list[Verdict]:
         replies = await self._send(appends)
         if any(isinstance(reply, NoScriptError) for reply in replies):
             replies = await self._send(appends, with_text=True)
@@ -347,13 +347,6 @@ class RedisEventStream:
         # A fence stores the offset that it follows.
         return Cursor(attempt, offset or int(fields[b"d"]))
 
-    async def stored(self, run_id: str) -> StoredRun:
-        # An estimate needs no confirmation.
-        owner, stream_bytes = await scripts.stored_run(
-            self._publisher or self._redis, stream=keys.stream(run_id), run=keys.run(run_id)
-        )
-        return StoredRun(owner.decode(), stream_bytes)
-
     def shard(self, run_id: str) -> str:
         return str(self._cluster.owner(keys.stream(run_id))) if self._cluster else ""
 
@@ -377,14 +370,20 @@ def _append_scripts(*, sharded: bool, published: bool) -> tuple[_Script, _Script
     return scripts.append, scripts.append_last
 
 
-def _written(appends: Sequence[Append], verdicts: Sequence[bool | Exception]) -> list[Append]:
+def _written(appends: Sequence[Append], verdicts: Sequence[Verdict]) -> list[Append]:
     """Return the appends that were accepted and are not empty."""
     results = zip(appends, verdicts, strict=True)
-    return [append for append, verdict in results if isinstance(verdict, bool) and append.entries]
+    return [
+        append
+        for append, verdict in results
+        if append.entries and not isinstance(verdict, Exception)
+    ]
 
 
-def _verdict(reply: object) -> bool | Exception:
+def _verdict(reply: object) -> Verdict:
     match reply:
+        case [bytes() as owner, int() as stream_bytes]:
+            return StoredRun(owner.decode(), stream_bytes)
         case b"fenced":
             return Fenced()
         case b"closed":

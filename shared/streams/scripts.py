@@ -22,7 +22,14 @@ local function count(field)
 end
 """
 
+#: `reply` returns whether a stop was requested (0 or 1), or for the end of a run its owner and the
+#: bytes of its stream, 0 if the server does not permit the command.
 _APPEND = """
+local function reply()
+  if final_state == '' then return count('stop_requests') > 0 and 1 or 0 end
+  local size = redis.pcall('MEMORY', 'USAGE', stream)
+  return {redis.call('HGET', run, 'owner') or '', type(size) == 'number' and size or 0}
+end
 local newest, offset, closed = tail()
 if newest > attempt then return 'fenced' end
 if newest < attempt or first > offset + 1 then return 'gap' end
@@ -33,8 +40,7 @@ for i = offset + 2 - first, #entries do
   redis.call('XADD', stream, id, 'd', entries[i])
   lines[#lines + 1] = id .. ' ' .. entries[i]
 end
-local stop_requested = count('stop_requests') > 0 and 1 or 0
-if #lines == 0 then return stop_requested end
+if #lines == 0 then return reply() end
 if final_state ~= '' then
   redis.call('HSET', run, 'state', final_state, 'ended_at', string.format('%d', now_ms()))
   if error_code ~= '' then redis.call('HSET', run, 'error', error_code) end
@@ -55,7 +61,7 @@ redis.call('PEXPIRE', run, ttl_ms)
 """
 _PUBLISH = "redis.call('PUBLISH', stream, table.concat(lines, '\\n'))\n"
 _SPUBLISH = _PUBLISH.replace("PUBLISH", "SPUBLISH")
-_REPLY = "return stop_requested\n"
+_REPLY = "return reply()\n"
 
 
 def _append(
@@ -68,12 +74,12 @@ def _append(
     final_state: str,
     error_code: str,
     entries: Arguments,
-) -> bytes | int: ...
+) -> bytes | int | tuple[bytes, int]: ...
 
 
 #: Appends entries from offset `first` on, and ends the run if `final_state` is not empty.
 #: Publishes new entries as lines `<id> <event>` on the channel with the stream's name.
-#: Returns why it refused the append, or whether a stop was requested (0 or 1).
+#: Returns why it refused the append, or what `reply` returns.
 append = redis_script(_TAIL, _APPEND, _PUBLISH, _REPLY)(_append)
 #: The same for appends that end a run.
 append_last = redis_script(_TAIL, _APPEND, _PUBLISH, _REPLY, when_full=True)(_append)
@@ -167,11 +173,3 @@ return page(0, 0)
 def read_page(
     *, stream: Key, cursor: str, count: int, max_bytes: int
 ) -> tuple[bytes, int, int] | None: ...
-
-
-# Returns the run's owner and the bytes of its stream, 0 if the server does not permit the command.
-@redis_script("""
-local size = redis.pcall('MEMORY', 'USAGE', stream)
-return {redis.call('HGET', run, 'owner') or '', type(size) == 'number' and size or 0}
-""")
-def stored_run(*, stream: Key, run: Key) -> tuple[bytes, int]: ...

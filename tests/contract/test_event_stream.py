@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from shared.errors import Fenced, StreamClosed, StreamGap
-from shared.streams.event_stream import Append, Closure, Entry, Takeover, read_all
+from shared.streams.event_stream import Append, Closure, Entry, StoredRun, Takeover, read_all
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
 from tests.support.fakes.runs import new_run
@@ -252,7 +252,7 @@ async def test_append_call_returns_a_verdict_for_each_append(harness: StreamHarn
     )
 
     kinds = [verdict if isinstance(verdict, bool) else type(verdict) for verdict in verdicts]
-    assert kinds == [False, Fenced, True, StreamClosed, StreamGap, False]
+    assert kinds == [False, Fenced, True, StreamClosed, StreamGap, StoredRun]
     assert await harness.payloads(first) == [b"a", b"f", DONE]
     assert await harness.payloads(stopped) == [b"c"]
     assert await harness.payloads(fenced) == []
@@ -290,13 +290,25 @@ async def test_succeeded_run_has_no_error(harness: StreamHarness) -> None:
 async def test_repeated_close_changes_nothing(harness: StreamHarness) -> None:
     run_id, _ = await harness.begin_run()
     closing = Append(run_id, 1, 1, [b"finish", DONE], SUCCEEDED)
-    await harness.stream.append(closing)
+    before = await harness.append(closing)
     ended = await harness.runs.get(run_id)
 
-    assert await harness.append(closing) is False
+    assert await harness.append(closing) == before
 
     assert await harness.payloads(run_id) == [b"finish", DONE]
     assert await harness.runs.get(run_id) == ended
+
+
+async def test_close_returns_what_the_run_occupies(harness: StreamHarness) -> None:
+    run_id, _ = await harness.begin_run()
+    await harness.stream.append(Append(run_id, 1, 1, [b"x" * 1000]))
+
+    stored = await harness.append(Append(run_id, 1, 2, [DONE], SUCCEEDED))
+
+    assert isinstance(stored, StoredRun)
+    assert stored.owner == (await harness.run(run_id)).owner
+    # fakeredis has no MEMORY USAGE.
+    assert stored.stream_bytes == 0 or 1000 < stored.stream_bytes < 5000
 
 
 async def test_close_with_another_state_keeps_the_first_state(harness: StreamHarness) -> None:

@@ -7,7 +7,7 @@ import pytest
 from shared.redis import keys
 from shared.redis.client import OutOfMemoryError, Redis
 from shared.redis.subscriber import Subscriber
-from shared.streams.event_stream import Append, Closure
+from shared.streams.event_stream import Append, Closure, StoredRun
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
 from tests.support.fakes.recorder import Recorder
@@ -128,7 +128,7 @@ async def test_run_can_be_stopped_and_ended_on_a_full_server(
         await redis.execute_command("CONFIG", "SET", "maxmemory", 0)
 
     assert again.attempt == takeover.attempt + 1
-    assert ended is True
+    assert isinstance(ended, StoredRun)
     assert (await harness.run(run_id)).state is RunState.CANCELLED
 
 

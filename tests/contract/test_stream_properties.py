@@ -66,7 +66,7 @@ class Writer:
         verdicts = [
             verdict for append in appends for verdict in await harness.stream.append(append)
         ]
-        if appends and isinstance(verdicts[-1], bool):
+        if appends and not isinstance(verdicts[-1], Exception):
             self.next = max(self.next, appends[-1].first + len(appends[-1].entries))
         return [verdict if isinstance(verdict, bool) else type(verdict) for verdict in verdicts]
 

@@ -10,7 +10,7 @@ from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Idempotency, NotNewest, Occupied
 from shared.runs.stores import Stores
 from shared.settings import LimitSettings
-from shared.streams.event_stream import Append, Closure
+from shared.streams.event_stream import Append, Closure, StoredRun
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
 from tests.support.fakes.runs import job_of, new_run
@@ -75,6 +75,12 @@ class AdmissionHarness:
         closure = Closure(RunState.SUCCEEDED)
         await self.stream.append(Append(name, takeover.attempt, 1, [DONE], closure))
         await self.queue.remove(name)
+
+    async def append_last(self, append: Append) -> StoredRun:
+        """Make an append that ends its run, and return what the run occupies."""
+        [verdict] = await self.stream.append(append)
+        assert isinstance(verdict, StoredRun)
+        return verdict
 
     async def queued_jobs(self) -> list[bytes]:
         return await self.redis.execute_command("ZRANGE", keys.QUEUE, 0, -1)

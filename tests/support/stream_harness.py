@@ -19,6 +19,7 @@ from shared.streams.event_stream import (
     EventStream,
     RedisEventStream,
     Takeover,
+    Verdict,
     read_all,
 )
 from tests.support.fakes.memory_stream import MemoryEventStream
@@ -50,7 +51,7 @@ class StreamHarness(NamedTuple):
         run_id = await self.create_run()
         return run_id, await self.stream.take_over(run_id)
 
-    async def append(self, append: Append) -> bool | Exception:
+    async def append(self, append: Append) -> Verdict:
         [verdict] = await self.stream.append(append)
         return verdict
 

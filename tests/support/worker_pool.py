@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 from arq.connections import ArqRedis
-from arq.worker import func
 
 from shared.queue.job import RUN_CHAT, dump_job, load_job
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
 from shared.redis.client import Redis, open_pool
 from shared.runs.admission import Admission
+from shared.runs.ended_runs import EndedRunParameters
 from shared.settings import LimitSettings, WorkerSettings
 from tests.support.fakes.runs import job_of, new_run
 from tests.support.wait import until
+from worker.queue.claimed_job import ClaimedJob, JobOutcome
 from worker.queue.lease_worker import LeaseWorker
 
 #: Seconds. The default poll interval is too long to matter.
@@ -36,15 +37,15 @@ class HookedLeaseWorker(LeaseWorker):
     after_claim: Callable[[], Awaitable[None]] = staticmethod(do_nothing)
     before_release: Callable[[], Awaitable[None]] = staticmethod(do_nothing)
 
-    async def _claim(self, count: int) -> list[str]:
+    async def _claim(self, count: int) -> list[ClaimedJob]:
         claimed = await super()._claim(count)
         await self.after_claim()
         return claimed
 
-    async def _release(self, job_id: str, *, finish: bool, delay_ms: int = 0) -> None:
+    async def _release(self, job_id: str, outcome: JobOutcome) -> None:
         await self.before_release()
         if not self.crashed:
-            await super()._release(job_id, finish=finish, delay_ms=delay_ms)
+            await super()._release(job_id, outcome)
 
 
 class PoolWorker:
@@ -59,6 +60,8 @@ class PoolWorker:
         self.stop = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.work = work
+        #: What each job returns.
+        self.ended: EndedRunParameters | None = None
         queues = options.pop("queues", lambda: (keys.MAIN_QUEUE,))
         settings: dict[str, Any] = {
             "concurrency": 20,
@@ -67,7 +70,7 @@ class PoolWorker:
             **options,
         }
         self.lease_worker = HookedLeaseWorker(
-            [func(cast("Any", self._run), name=RUN_CHAT)],
+            {RUN_CHAT: self._run},
             worker_id=name,
             redis=arq,
             on_lease_lost=self._on_lost,
@@ -76,12 +79,13 @@ class PoolWorker:
             queues=queues,
         )
 
-    async def _run(self, _: dict[str, Any], args: dict[str, Any]) -> None:
+    async def _run(self, _: dict[str, Any], args: dict[str, Any]) -> EndedRunParameters | None:
         self.started.append(args["run_id"])
         await self.work(args["run_id"])
+        return self.ended
 
     def _on_lost(self, job_id: str) -> None:
-        if (task := self.lease_worker.job_tasks.get(job_id)) is not None:
+        if (task := self.lease_worker.tasks.get(job_id)) is not None:
             self.lost.append(job_id)
             task.cancel()
 

@@ -14,7 +14,7 @@ from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.store import RunStore
 from shared.streams.answer_digest import AnswerDigest
 from shared.streams.answer_metadata import AnswerEnd, end_events, start_event
-from shared.streams.event_stream import Closure, Entry, EventStream, Takeover
+from shared.streams.event_stream import Closure, Entry, EventStream, StoredRun, Takeover
 from shared.streams.events import FinishReason, Start, StreamEvent
 from shared.streams.transcript import Transcript, read_transcript
 from worker.agents.engine import AgentEngine
@@ -157,19 +157,21 @@ class Attempt:
     async def _break_off(self, ending: RunEnding) -> None:
         await self._close(self._close_open_parts(ending), ending.closure)
 
-    async def _close_open_parts(self, ending: RunEnding) -> None:
+    async def _close_open_parts(self, ending: RunEnding) -> StoredRun | None:
         await self.writer.drain(ending=True)
         transcript = await self.read_transcript()
-        await self._write_end(transcript.closing_events(), ending)
+        return await self._write_end(transcript.closing_events(), ending)
 
-    async def _write_end(self, events: Sequence[StreamEvent], ending: RunEnding) -> None:
+    async def _write_end(
+        self, events: Sequence[StreamEvent], ending: RunEnding
+    ) -> StoredRun | None:
         """Write these events, then those of the ending with the metadata of the answer."""
         usage, model = await self.meter.summary()
 
         def describe(first: int, digest: str | None) -> Sequence[StreamEvent]:
             return end_events(ending.events, _answer_end(model, usage, digest), first=first)
 
-        await self.writer.close(events, ending.closure, describe)
+        return await self.writer.close(events, ending.closure, describe)
 
     def _start_event(self) -> Start:
         job = self.job
@@ -181,14 +183,15 @@ class Attempt:
             continues=bool(job.continues),
         )
 
-    async def _close(self, closing: Awaitable[None], closure: Closure) -> None:
+    async def _close(self, closing: Awaitable[StoredRun | None], closure: Closure) -> None:
         self.running_run.closing = True
-        await _uninterrupted(closing)
+        stored = await _uninterrupted(closing)
         job, seconds = self.job, self._elapsed
         self.trace.close(closure)
         ATTEMPTS.labels("ended").inc()
         count_duration(job.agent, job.model, seconds)
-        await self._finalizer.record(
+        self.running_run.ended = self._finalizer.ended_run(job.run_id, closure, stored)
+        self._finalizer.report(
             job.run_id,
             job.agent,
             job.model,

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from shared.errors import StreamClosed, StreamError
 from shared.queue.job import RunChat
+from shared.runs.ended_runs import EndedRunParameters
 from shared.settings import RunSettings
 from shared.telemetry.logs import bind, raise_location
 from worker.agents.engine import AgentEngine
@@ -55,7 +56,10 @@ class ChatRunner:
         self._agents = agents
         self._settings = settings
 
-    async def __call__(self, ctx: dict[str, Any], args: object = None, *_: Any, **__: Any) -> None:
+    async def __call__(
+        self, ctx: dict[str, Any], args: object = None, *_: Any, **__: Any
+    ) -> EndedRunParameters | None:
+        """Run a job, and return how to record the end of its run if an attempt has ended it."""
         job = _decode(args)
         run_id = job.run_id if job else ctx["job_id"]
         ids = {"run_id": run_id, **({"request_id": job.request_id} if job else {})}
@@ -89,6 +93,7 @@ class ChatRunner:
                 )
                 await asyncio.sleep(_ERROR_PAUSE_SECONDS)
                 raise RetryJob from error
+            return running_run.ended
 
     async def drop(self, run_id: str, failure: Failure = DROPPED) -> None:
         """Fail a run whose job cannot be executed."""

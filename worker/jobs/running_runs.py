@@ -5,6 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum
 
+from shared.runs.ended_runs import EndedRunParameters
+
 
 class Interrupt(Enum):
     #: A stop was requested.
@@ -20,6 +22,8 @@ class RunningRun:
         self._task = task
         self.interrupt: Interrupt | None = None
         self.closing = False
+        #: How to record the end of the run, once an attempt has ended it.
+        self.ended: EndedRunParameters | None = None
 
     def cancel(self, interrupt: Interrupt) -> None:
         if self.interrupt is None and not self.closing:

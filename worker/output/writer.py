@@ -20,7 +20,7 @@ from shared.backoff import Backoff
 from shared.errors import AnswerTooLarge, Fenced, StreamClosed, StreamGap, WriterStopped
 from shared.redis.client import REDIS_UNAVAILABLE, OutOfMemoryError
 from shared.streams.answer_digest import AnswerDigest
-from shared.streams.event_stream import Append, Closure, EventStream
+from shared.streams.event_stream import Append, Closure, EventStream, StoredRun, Verdict
 from shared.streams.events import (
     DONE,
     ReasoningDelta,
@@ -156,7 +156,7 @@ class ShardWriter(BackgroundTask):
         for writer in refused:
             self.submit(writer)
 
-    async def _append(self, appends: list[Append]) -> list[bool | Exception]:
+    async def _append(self, appends: list[Append]) -> list[Verdict]:
         """Repeat until Redis has replied. Appends are idempotent."""
         backoff = Backoff(0.02, _MAX_RETRY_SECONDS)
         while True:
@@ -226,6 +226,8 @@ class RunWriter:
         self.is_ending = False
         self._ending: PendingEnd | None = None
         self._refusal: Exception | None = None
+        #: Set when the run has ended.
+        self._stored: StoredRun | None = None
         self._written = asyncio.Event()
         self._written.set()
         self._shard.add(self)
@@ -279,8 +281,10 @@ class RunWriter:
         ending: Sequence[StreamEvent],
         closure: Closure,
         describe: Callable[[int, str | None], Sequence[StreamEvent]] | None = None,
-    ) -> None:
+    ) -> StoredRun | None:
         """End the run: write the last events, the terminal event, `[DONE]`, and the final state.
+
+        Returns what the run occupies.
 
         `describe` returns further last events, from the offset of the first of them and the digest
         of the answer.
@@ -295,6 +299,7 @@ class RunWriter:
         self._ending = PendingEnd(closure, describe)
         self._written.clear()
         await self.drain(ending=True)
+        return self._stored
 
     def take(self) -> Append:
         """Return the append for the next pipeline, and clear the buffer."""
@@ -319,7 +324,7 @@ class RunWriter:
         self._kept = [*append.entries]
         self._next = append.first
 
-    def on_result(self, verdict: bool | Exception) -> None:  # noqa: FBT001  (a reply of EventStream.append)
+    def on_result(self, verdict: Verdict) -> None:
         if self._refusal is not None:
             return
         if isinstance(verdict, Exception):
@@ -330,7 +335,9 @@ class RunWriter:
             return
         if not self._buffer and self._ending is None:
             self._written.set()
-        if verdict:
+        if isinstance(verdict, StoredRun):
+            self._stored = verdict
+        elif verdict:
             self._on_stop()
 
     def on_stopped(self) -> None:

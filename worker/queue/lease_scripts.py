@@ -1,7 +1,9 @@
 """The scripts that claim jobs, renew their leases and release them."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypedDict, Unpack
 
+from shared.limits.owner_bytes import OWNER_BYTES
 from shared.queue.announced_waits import CHECK_ANNOUNCED_WAIT
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.fair_queue import FAIR_QUEUE
@@ -9,10 +11,41 @@ from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
+from shared.runs.ended_runs import ADD_ENDED_RUN, EndedRunParameters
+
+#: The most bytes of payloads that the reply of a claim contains.
+_MAX_PAYLOADS = 1_000_000
 
 
-# Claims one due job of each queue in turn. Returns their queues, ids, and announced waits.
-# `next_due` chooses the job of a queue.
+async def claim(
+    redis: Redis,
+    *,
+    queues: Sequence[str],
+    lease_ms: int,
+    count: int,
+    running: int,
+    worker_id: str,
+) -> list[tuple[bytes, bytes, bytes, bytes]]:
+    """Claim up to `count` due jobs of these queues, which are keys. `running` counts own jobs.
+
+    Returns the queue, the id, the payload, and the announced wait of each job. The payload is empty
+    if it has expired, or if the reply would become too large.
+    """
+    return await _claim(
+        redis,
+        workers=keys.WORKERS,
+        queue_pairs=[key for queue in queues for key in (queue, keys.wakeup(queue))],
+        lease_ms=lease_ms,
+        count=count,
+        running=running,
+        lease_prefix=keys.lease(""),
+        worker_id=worker_id,
+        job_prefix=keys.job(""),
+        payload_room=_MAX_PAYLOADS,
+    )
+
+
+# Claims one due job of each queue in turn. `next_due` chooses the job of a queue.
 # `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
 # A worker with less than an even share of all jobs claims up to that share, otherwise one job.
 # Without this limit, the first worker to respond would claim a whole burst. A queue that still has
@@ -41,6 +74,13 @@ local function next_job(queue)
   end
   return next_due(queue, now)
 end
+local function payload_of(id)
+  local job = job_prefix .. id
+  local size = redis.call('STRLEN', job)
+  if size > payload_room then return '' end
+  payload_room = payload_room - size
+  return redis.call('GET', job) or ''
+end
 local function claim_next(queue)
   local id, score = next_job(queue)
   if not id then return end
@@ -52,7 +92,7 @@ local function claim_next(queue)
   redis.call('ZADD', queue, now + lease_ms, id)
   redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
   record_claim(queue, id, score, now)
-  claimed[#claimed + 1] = {queue, id, check_announced_wait(queue, id, now)}
+  claimed[#claimed + 1] = {queue, id, payload_of(id), check_announced_wait(queue, id, now)}
 end
 for _, queue in ipairs(queues) do repair(queue) end
 for _ = 1, count do
@@ -71,7 +111,7 @@ return claimed
 """,
     when_full=True,
 )
-def claim(
+def _claim(
     *,
     workers: Key,
     queue_pairs: Keys,
@@ -80,7 +120,9 @@ def claim(
     running: int,
     lease_prefix: str,
     worker_id: str,
-) -> list[list[bytes]]: ...
+    job_prefix: str,
+    payload_room: int,
+) -> list[tuple[bytes, bytes, bytes, bytes]]: ...
 
 
 # Renews the leases of jobs, and returns the ids of those that another worker holds or that have
@@ -119,36 +161,48 @@ async def release(
     worker_id: str,
     outcome: Literal["done", "due", "handed_back"],
     delay_ms: int = 0,
+    ended: EndedRunParameters | None = None,
 ) -> None:
     """Remove a finished job, which starts the next one of its chat, or make it due again.
 
     A job that is handed back becomes due after the delay, and then waits in the fair order. Does
-    nothing if another worker holds the lease.
+    nothing to the job if another worker holds the lease. `ended` records the end of its run.
     """
-    await _release(
-        redis,
-        queue=queue,
-        wakeup=keys.wakeup(queue),
-        lease=keys.lease(job_id),
-        job=keys.job(job_id),
-        tries=keys.tries(job_id),
-        job_id=job_id,
-        worker_id=worker_id,
-        outcome=outcome,
-        delay_ms=delay_ms,
-    )
+    parameters: _Release = {
+        "queue": queue,
+        "wakeup": keys.wakeup(queue),
+        "lease": keys.lease(job_id),
+        "job": keys.job(job_id),
+        "job_id": job_id,
+        "worker_id": worker_id,
+        "outcome": outcome,
+        "delay_ms": delay_ms,
+    }
+    if ended is None:
+        await _release(redis, **parameters)
+    else:
+        await _release_ended(redis, **parameters, **ended)
 
 
-@redis_script(
-    CHAT_QUEUE,
-    """
+class _Release(TypedDict):
+    queue: Key
+    wakeup: Key
+    lease: Key
+    job: Key
+    job_id: str
+    worker_id: str
+    outcome: str
+    delay_ms: int
+
+
+_RELEASE = """
 local holder = redis.call('GET', lease)
 if holder and holder ~= worker_id then return end
 redis.call('DEL', lease)
 if outcome == 'done' then
   redis.call('ZREM', queue, job_id)
   record_end(queue, job_id, now_ms())
-  redis.call('DEL', job, tries)
+  redis.call('DEL', job)
   leave_chat(job_id)
 elseif not redis.call('ZSCORE', queue, job_id) then
   return
@@ -160,21 +214,18 @@ else
   redis.call('ZADD', queue, now_ms(), job_id)
   push_wakeup(wakeup)
 end
-""",
-    when_full=True,
-)
-def _release(
-    *,
-    queue: Key,
-    wakeup: Key,
-    lease: Key,
-    job: Key,
-    tries: Key,
-    job_id: str,
-    worker_id: str,
-    outcome: str,
-    delay_ms: int,
-) -> None: ...
+"""
+
+
+@redis_script(CHAT_QUEUE, _RELEASE, when_full=True)
+def _release(**parameters: Unpack[_Release]) -> None: ...
+
+
+class _ReleaseEnded(_Release, EndedRunParameters): ...
+
+
+@redis_script(CHAT_QUEUE, OWNER_BYTES, ADD_ENDED_RUN, _RELEASE, when_full=True)
+def _release_ended(**parameters: Unpack[_ReleaseEnded]) -> None: ...
 
 
 # Puts back a wakeup token that a worker took but does not use.

@@ -15,17 +15,15 @@ It adds to arq:
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from arq.connections import ArqRedis
-from arq.utils import timestamp_ms
-from arq.worker import Function, Worker
+from arq.worker import Worker, func
 
 from shared.backoff import Backoff
-from shared.queue.announced_waits import AnnouncedWait
 from shared.redis import keys
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import REDIS_UNAVAILABLE, SILENCE_SECONDS, Redis, RedisError
@@ -33,9 +31,21 @@ from shared.settings import WorkerSettings
 from shared.telemetry.logs import raise_location
 from shared.waiting import wait_briefly
 from worker.queue import lease_scripts
+from worker.queue.claimed_job import (
+    DONE,
+    ClaimedJob,
+    JobFunction,
+    JobOutcome,
+    call_job,
+    claim_jobs,
+    outcome_of,
+)
 from worker.queue.lease_deadlines import LeaseDeadlines
 from worker.queue.loop_lag import wait_for_low_lag
-from worker.telemetry.metrics import LEASES_LOST, count_announced_wait
+from worker.telemetry.metrics import LEASES_LOST
+
+if TYPE_CHECKING:
+    from arq.typing import WorkerCoroutine
 
 log = structlog.stdlib.get_logger()
 
@@ -53,14 +63,15 @@ _MAX_BLOCK_SECONDS = SILENCE_SECONDS - 1
 class LeaseWorker(Worker):
     """Serves any number of queues in rotation.
 
-    Calls `on_lease_lost` with a job whose lease another worker has taken or may have taken, and
-    `on_dropped` with a job that arq gave up. `queues` returns the names of the queues. It is called
-    for each claim, as they can change.
+    `functions` are those of the kinds of jobs. Calls `on_lease_lost` with a job whose lease another
+    worker has taken or may have taken, and `on_dropped` with a job whose payload is missing or
+    invalid. `queues` returns the names of the queues. It is called for each claim, as they can
+    change.
     """
 
     def __init__(
         self,
-        functions: Sequence[Function],
+        functions: Mapping[str, JobFunction],
         *,
         worker_id: str,
         redis: ArqRedis,
@@ -70,7 +81,7 @@ class LeaseWorker(Worker):
         queues: Callable[[], Sequence[str]],
     ) -> None:
         super().__init__(
-            functions,
+            [func(cast("WorkerCoroutine", call), name=kind) for kind, call in functions.items()],
             queue_name=keys.QUEUE,
             redis_pool=redis,
             max_jobs=settings.concurrency,
@@ -78,11 +89,8 @@ class LeaseWorker(Worker):
             handle_signals=False,
             job_serializer=redis.job_serializer,
             job_deserializer=redis.job_deserializer,
-            keep_result=0,
-            # Runs have their own timeouts and retry limits. arq's would end a job silently.
-            job_timeout=10**9,
-            max_tries=10**9,
         )
+        self._functions = functions
         self._id = worker_id
         #: Has a limit of its own, so that renewals do not wait for the calls of the jobs.
         self._redis = BoundedClient(
@@ -159,8 +167,8 @@ class LeaseWorker(Worker):
         with suppress(*REDIS_UNAVAILABLE, TimeoutError):
             async with asyncio.timeout(_RELEASE_SECONDS):
                 for job_id, task in remaining.items():
-                    if task.cancelled():  # before arq started it, so arq has not released it
-                        await self._release(job_id, finish=False)
+                    if task.cancelled():  # before it began, so it has not released the job
+                        await self._release(job_id, JobOutcome(finish=False))
         self._collect_ended()
         log.info(
             "worker.drained",
@@ -195,9 +203,9 @@ class LeaseWorker(Worker):
         while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
             requested = min(free, _MAX_CLAIM)
             claimed = await self._claim(requested)
-            for job_id in claimed:
-                if not self._is_running(job_id):
-                    await self._start(job_id)
+            for job in claimed:
+                if not self._is_running(job.id):
+                    await self._start(job)
             if len(claimed) < requested:
                 break
             await self._catch_up()
@@ -207,40 +215,19 @@ class LeaseWorker(Worker):
         task = self.tasks.get(job_id)
         return task is not None and not task.done() and job_id not in self._released
 
-    async def _claim(self, count: int) -> list[str]:
+    async def _claim(self, count: int) -> list[ClaimedJob]:
         queues, sent_at = self._rotate_queues(), time.monotonic()
-        claimed = await lease_scripts.claim(
+        jobs = await claim_jobs(
             self._redis,
-            workers=keys.WORKERS,
-            queue_pairs=[key for queue in queues for key in (queue, keys.wakeup(queue))],
+            queues=queues,
             lease_ms=self._lease_ms,
             count=count,
             running=self.job_counter,
-            lease_prefix=keys.lease(""),
             worker_id=self._id,
         )
-        job_ids: list[str] = []
-        for queue, job_id, announced in claimed:
-            try:
-                job_ids.append(job_id.decode())
-            except UnicodeDecodeError:
-                await self._remove_unreadable(queue, job_id)
-            else:
-                self._queue_of[job_ids[-1]] = queue.decode()
-                if wait := AnnouncedWait.parse(announced):
-                    count_announced_wait(keys.queue_name(queue.decode()), wait)
-        self._deadlines.start(job_ids, sent_at)
-        return job_ids
-
-    async def _remove_unreadable(self, queue: bytes, job_id: bytes) -> None:
-        """Remove a job that Mamba has not queued: its ids are always text."""
-        log.error(
-            "worker.job_id_unreadable",
-            message="Removed a job whose ID is not valid UTF-8",
-            queue=queue.decode(errors="replace"),
-            job_id=job_id.decode(errors="replace"),
-        )
-        await self._redis.execute_command("ZREM", queue, job_id)
+        self._queue_of |= {job.id: job.queue for job in jobs}
+        self._deadlines.start((job.id for job in jobs), sent_at)
+        return jobs
 
     def _rotate_queues(self) -> list[str]:
         """Return the keys of the queues, with a different one first each time."""
@@ -251,14 +238,38 @@ class LeaseWorker(Worker):
     def _queue_keys(self) -> list[str]:
         return [keys.queue(name) for name in self.queues()]
 
-    async def _start(self, job_id: str) -> None:
-        """Start a job. arq calls the function that `worker/process.py` registers for its kind."""
+    async def _start(self, job: ClaimedJob) -> None:
         await self.sem.acquire()
         self.job_counter += 1
-        self._released.discard(job_id)
-        task = self.loop.create_task(self.run_job(job_id, 0))
+        self._released.discard(job.id)
+        task = self.loop.create_task(self._execute(job))
         task.add_done_callback(self._on_ended)
-        self.tasks[job_id] = task
+        self.tasks[job.id] = task
+
+    async def _execute(self, job: ClaimedJob) -> None:
+        """Call the function that `worker/process.py` registers for the job's kind.
+
+        arq's own method reads the payload again, and formats the arguments, which may be large.
+        """
+        payload = job.payload or await self._redis.execute_command("GET", keys.job(job.id))
+        work = call_job(self._functions, job.id, payload or b"")
+        if work is None:
+            log.warning(
+                "worker.job_dropped",
+                message="Job dropped because its payload has expired or is invalid",
+                job_id=job.id,
+            )
+            await asyncio.shield(self._drop(job.id))
+            return
+        outcome = DONE
+        try:
+            outcome = await outcome_of(work)
+        finally:
+            await asyncio.shield(self._release(job.id, outcome))
+
+    async def _drop(self, job_id: str) -> None:
+        await self._on_dropped(job_id)
+        await self._release(job_id, DONE)
 
     def _on_ended(self, _: asyncio.Task[Any]) -> None:
         self._release_sem_dec_counter_on_complete()
@@ -273,10 +284,10 @@ class LeaseWorker(Worker):
             self._queue_of.pop(job_id, None)
             self._deadlines.forget(job_id)
             if not task.cancelled() and (error := task.exception()) is not None:
-                # The lease expires and the job starts again, here or elsewhere.
+                # If it could not be released, its lease expires, and it starts again.
                 log.error(
                     "worker.job_broken",
-                    message="Job failed with an unexpected error; it starts again",
+                    message="Job ended in an unexpected error",
                     run_id=job_id,
                     error=type(error).__name__,
                     where=raise_location(error),
@@ -366,24 +377,7 @@ class LeaseWorker(Worker):
                 self._on_lease_lost(job_id)
         return True
 
-    async def finish_job(
-        self,
-        job_id: str,
-        finish: bool,  # noqa: FBT001
-        *more: Any,
-        **_: Any,
-    ) -> None:
-        incr_score: int | None = more[3]
-        # arq adds the delay of `Retry` to the age of the job. The score here is 0, so the sum is
-        # the time at which the job is due.
-        delay_ms = max(1, incr_score - timestamp_ms()) if incr_score else 0
-        await self._release(job_id, finish=finish, delay_ms=delay_ms)
-
-    async def finish_failed_job(self, job_id: str, *_: Any, **__: Any) -> None:
-        await self._on_dropped(job_id)
-        await self._release(job_id, finish=True)
-
-    async def _release(self, job_id: str, *, finish: bool, delay_ms: int = 0) -> None:
+    async def _release(self, job_id: str, outcome: JobOutcome) -> None:
         """Remove the job from the queue, make it due again, or hand it back with a delay.
 
         Only the lease holder can.
@@ -395,6 +389,7 @@ class LeaseWorker(Worker):
             queue=queue,
             job_id=job_id,
             worker_id=self._id,
-            outcome="done" if finish else "handed_back" if delay_ms else "due",
-            delay_ms=delay_ms,
+            outcome=outcome.name,
+            delay_ms=outcome.delay_ms,
+            ended=outcome.ended,
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.streams.event_stream import Append
+from shared.streams.event_stream import Append, Verdict
 from tests.support.fakes.memory_stream import MemoryEventStream
 from tests.support.wait import until
 
@@ -20,7 +20,7 @@ class ControlledStream(MemoryEventStream):
         #: Errors that the next calls raise after they wrote.
         self.lost_replies: list[Exception] = []
 
-    async def append(self, *appends: Append) -> list[bool | Exception]:
+    async def append(self, *appends: Append) -> list[Verdict]:
         self.calls.append(appends)
         await self.open.wait()
         if self.unreachable:

@@ -14,6 +14,7 @@ from shared.streams.event_stream import (
     Page,
     StoredRun,
     Takeover,
+    Verdict,
 )
 from shared.streams.run_state import RunState
 
@@ -69,10 +70,10 @@ class MemoryEventStream:
             admitted_at=run.admitted_at,
         )
 
-    async def append(self, *appends: Append) -> list[bool | Exception]:
+    async def append(self, *appends: Append) -> list[Verdict]:
         return [self._append(append) for append in appends]
 
-    def _append(self, append: Append) -> bool | Exception:
+    def _append(self, append: Append) -> Verdict:
         run, log = self.runs.get(append.run_id), self.entries.get(append.run_id, [])
         attempt = run.attempts if run else 0
         if append.attempt < attempt:
@@ -87,6 +88,8 @@ class MemoryEventStream:
         if new and (closure := append.closure):
             error = closure.error or run.error
             self._change(run.id, state=closure.state, error=error, ended_at=_now_ms())
+        if append.closure:
+            return StoredRun(run.owner, sum(len(entry.data) for entry in log))
         return run.stop_requests > 0
 
     async def read(
@@ -109,10 +112,6 @@ class MemoryEventStream:
     async def tail(self, run_id: str) -> Cursor:
         run = self.runs.get(run_id)
         return Cursor(run.attempts if run else 0, len(self.entries.get(run_id, [])))
-
-    async def stored(self, run_id: str) -> StoredRun:
-        run, entries = self.runs.get(run_id), self.entries.get(run_id, [])
-        return StoredRun(run.owner if run else "", sum(len(entry.data) for entry in entries))
 
     def shard(self, run_id: str) -> str:  # noqa: ARG002  (the protocol's)
         return ""

@@ -97,15 +97,13 @@ class QueueSimulation:
             await self._move_announcements(free)
         found = await lease_scripts.claim(
             self.redis,
-            workers=keys.WORKERS,
-            queue_pairs=[_QUEUE, keys.wakeup(_QUEUE)],
+            queues=[_QUEUE],
             lease_ms=_LEASE_MS,
             count=free,
             running=0,
-            lease_prefix=keys.lease(""),
             worker_id="worker",
         )
-        for _, job_id, _ in found:
+        for _, job_id, _, _ in found:
             self._start(job_id.decode())
         return len(found)
 

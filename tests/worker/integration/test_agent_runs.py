@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from mamba.agents import AgentLimits, AgentRetries, AgentRun, ToolReturn, call_key
 from shared.runs.run_details import usage_of
-from shared.streams.event_stream import Append, read_all
+from shared.streams.event_stream import Append, Verdict, read_all
 from shared.streams.events import Event, SourceUrl, StreamEvent, ToolOutputAvailable, decode
 from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
@@ -66,7 +66,7 @@ def appends_of(harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch) -> list
     written: list[list[StreamEvent]] = []
     append = harness.stream.append
 
-    async def recorded(*appends: Append) -> list[bool | Exception]:
+    async def recorded(*appends: Append) -> list[Verdict]:
         written.extend([decode(e) for e in a.entries if e != b"[DONE]"] for a in appends)
         return await append(*appends)
 
@@ -146,7 +146,7 @@ async def test_tool_does_not_start_while_redis_is_unavailable(
     harness.definition, harness.agent = PLAIN, looking(keys)
     append, refused = harness.stream.append, asyncio.Event()
 
-    async def unavailable(*appends: Append) -> list[bool | Exception]:
+    async def unavailable(*appends: Append) -> list[Verdict]:
         if any(b"tool-input-available" in entry for a in appends for entry in a.entries):
             refused.set()
             raise RedisConnectionError("away")
@@ -173,7 +173,7 @@ async def test_next_model_request_waits_until_tool_results_are_stored(
     models, append, available = ScriptedModels([LOOK], ["Hello"]), harness.stream.append, False
     refused: list[int] = []
 
-    async def unavailable(*appends: Append) -> list[bool | Exception]:
+    async def unavailable(*appends: Append) -> list[Verdict]:
         results = any(b"tool-output-available" in entry for a in appends for entry in a.entries)
         if results and not available:
             refused.append(len(models.requests))

@@ -11,6 +11,7 @@ from shared.queue.announced_waits import record_announced_waits
 from shared.queue.job import RUN_CHAT
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
+from shared.runs.ended_runs import EndedRuns
 from tests.support.wait import until
 from tests.support.worker_pool import (
     LEASE,
@@ -21,7 +22,7 @@ from tests.support.worker_pool import (
     until_true,
     wait_for,
 )
-from worker.queue import lease_worker
+from worker.queue import lease_scripts, lease_worker
 
 
 async def test_new_job_wakes_an_idle_worker(pool: WorkerPool) -> None:
@@ -307,6 +308,30 @@ async def test_job_runs_again_if_its_release_fails(pool: WorkerPool) -> None:
 
     await until_true(lambda: worker.started == ["job", "job"])
     await until(pool.is_empty)
+
+
+async def test_job_is_removed_together_with_the_record_of_its_end(pool: WorkerPool) -> None:
+    ended_runs = EndedRuns(pool.redis, retention=60)
+    worker = pool.start_worker("a", succeed)
+    worker.ended = ended_runs.parameters("job", failed=True)
+
+    await pool.enqueue("job")
+
+    await until(pool.is_empty)
+    assert await ended_runs.newest_failed(10) == ["job"]
+    assert await ended_runs.page(0, 10) == ["job"]
+
+
+async def test_payload_too_large_for_a_claim_is_read_separately(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_scripts, "_MAX_PAYLOADS", 10)
+    worker = pool.start_worker("a", succeed)
+
+    await pool.enqueue("job")
+
+    await until(pool.is_empty)
+    assert worker.started == ["job"]
 
 
 async def test_expired_job_is_dropped(pool: WorkerPool) -> None:

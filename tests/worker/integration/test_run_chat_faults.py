@@ -18,7 +18,7 @@ from shared.redis.client import redis_time_ms
 from shared.runs.finalize import RunEnding
 from shared.runs.run import Run
 from shared.settings import RunSettings
-from shared.streams.event_stream import Append, Closure, Takeover, read_all
+from shared.streams.event_stream import Append, Closure, Takeover, Verdict, read_all
 from shared.streams.events import (
     Abort,
     Error,
@@ -259,7 +259,7 @@ async def test_failed_append_is_repeated(
 ) -> None:
     append, calls = harness.stream.append, 0
 
-    async def flaky(*appends: Append) -> list[bool | Exception]:
+    async def flaky(*appends: Append) -> list[Verdict]:
         nonlocal calls
         calls += 1
         verdicts = await append(*appends) if calls % 3 else []
@@ -335,7 +335,7 @@ async def _closed_by_two(harness: RunChatHarness) -> None:
     await asyncio.gather(harness.run(["Hello"]), *closing, return_exceptions=True)
 
 
-SCENARIOS: dict[str, Callable[[RunChatHarness], Awaitable[None]]] = {
+SCENARIOS: dict[str, Callable[[RunChatHarness], Awaitable[object]]] = {
     "success": lambda harness: harness.run(["Hello"]),
     "success, twice": lambda harness: harness.run(["Hello"]),
     "empty answer": lambda harness: harness.run([""]),
@@ -358,7 +358,7 @@ SCENARIOS: dict[str, Callable[[RunChatHarness], Awaitable[None]]] = {
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
 async def test_each_scenario_ends_exactly_once(
-    harness: RunChatHarness, scenario: Callable[[RunChatHarness], Awaitable[None]]
+    harness: RunChatHarness, scenario: Callable[[RunChatHarness], Awaitable[object]]
 ) -> None:
     await scenario(harness)
     await harness.run(["too late"])

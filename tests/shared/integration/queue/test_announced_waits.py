@@ -6,14 +6,12 @@ from worker.queue import lease_scripts
 
 
 async def _claim(redis: Redis) -> AnnouncedWait | None:
-    [(_, _, announced)] = await lease_scripts.claim(
+    [(_, _, _, announced)] = await lease_scripts.claim(
         redis,
-        workers=keys.WORKERS,
-        queue_pairs=[keys.QUEUE, keys.wakeup(keys.QUEUE)],
+        queues=[keys.QUEUE],
         lease_ms=60_000,
         count=1,
         running=0,
-        lease_prefix=keys.lease(""),
         worker_id="worker",
     )
     return AnnouncedWait.parse(announced)

@@ -115,15 +115,13 @@ async def _is_expired(redis: Redis, job_id: str) -> bool:
 async def _claim_and_end(redis: Redis) -> list[str]:
     found = await lease_scripts.claim(
         redis,
-        workers=keys.WORKERS,
-        queue_pairs=[keys.QUEUE, keys.wakeup(keys.QUEUE)],
+        queues=[keys.QUEUE],
         lease_ms=60_000,
         count=1,
         running=0,
-        lease_prefix=keys.lease(""),
         worker_id="worker",
     )
-    claimed = [job_id.decode() for _, job_id, _ in found]
+    claimed = [job_id.decode() for _, job_id, _, _ in found]
     for job_id in claimed:
         await lease_scripts.release(
             redis,

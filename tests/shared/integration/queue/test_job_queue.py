@@ -111,13 +111,12 @@ async def test_leased_by_returns_the_holder_of_the_job(redis: Redis, queue: JobQ
 async def test_removed_job_leaves_no_keys(redis: Redis, queue: JobQueue) -> None:
     await admit(redis, "run-1")
     await admit(redis, "run-2", chat_id="chat-2")
-    await redis.execute_command("SET", keys.tries("run-1"), 2, "PX", 10_000)
 
     await queue.remove("run-1")
     await queue.remove("run-1")
 
     assert not await queue.queued("run-1")
-    assert await redis.execute_command("EXISTS", keys.job("run-1"), keys.tries("run-1")) == 0
+    assert await redis.execute_command("EXISTS", keys.job("run-1")) == 0
     assert await queue.queued("run-2")
     assert await redis.execute_command("EXISTS", keys.job("run-2")) == 1
 

@@ -261,7 +261,7 @@ async def test_no_run_is_admitted_while_redis_is_nearly_full(harness: AdmissionH
         await harness.runs.request_stop("live")
         closure = Closure(RunState.CANCELLED)
         append = Append("live", takeover.attempt, 1, [DONE], closure)
-        assert await harness.stream.append(append) == [True]
+        assert await harness.append_last(append)
 
     assert (await harness.runs.states(["live"])) == {"live": RunState.CANCELLED}
 

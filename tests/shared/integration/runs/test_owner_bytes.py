@@ -6,7 +6,6 @@ from shared.errors import OwnerStorageFull
 from shared.limits.owner_bytes import RUN_BYTES
 from shared.redis import keys
 from shared.runs.admission import Admitted
-from shared.runs.finalize import RunFinalizer
 from shared.streams.event_stream import Append, Closure
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
@@ -32,13 +31,15 @@ async def expiry(harness: AdmissionHarness, name: str) -> int:
     return int(await harness.redis.execute_command("ZSCORE", keys.owner_stored(OWNER), name))
 
 
-async def end(harness: AdmissionHarness, name: str, *, size: int = 0) -> None:
-    """End a run with an answer of this size, as a worker does."""
+async def end(harness: AdmissionHarness, name: str, *, size: int = 0) -> Append:
+    """End a run with an answer of this size, as a worker does, and return the last append."""
     takeover = await harness.stream.take_over(name)
     entries = [b"x" * size, DONE]
-    await harness.stream.append(Append(name, takeover.attempt, 1, entries, SUCCEEDED))
+    append = Append(name, takeover.attempt, 1, entries, SUCCEEDED)
+    stored = await harness.append_last(append)
     await harness.queue.remove(name)
-    await RunFinalizer(harness.stream, harness.ended_runs).record(name, "chat", "m", SUCCEEDED)
+    await harness.ended_runs.add(name, failed=False, stored=stored)
+    return append
 
 
 async def age(harness: AdmissionHarness, *names: str) -> None:
@@ -84,10 +85,11 @@ async def test_stored_answer_counts_instead_of_the_request(harness: AdmissionHar
 
 async def test_end_that_is_recorded_twice_counts_once(harness: AdmissionHarness) -> None:
     await harness.admit("run-1", owner_bytes=10**6)
-    await end(harness, "run-1", size=50_000)
+    append = await end(harness, "run-1", size=50_000)
     total = await used(harness)
 
-    await RunFinalizer(harness.stream, harness.ended_runs).record("run-1", "chat", "m", SUCCEEDED)
+    stored = await harness.append_last(append)
+    await harness.ended_runs.add("run-1", failed=False, stored=stored)
 
     assert await used(harness) == total
 

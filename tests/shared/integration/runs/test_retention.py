@@ -7,9 +7,8 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.admission import Admission, Idempotency
 from shared.runs.ended_runs import EndedRuns
-from shared.runs.finalize import RunFinalizer
 from shared.settings import LimitSettings
-from shared.streams.event_stream import Append, Closure, RedisEventStream
+from shared.streams.event_stream import Append, Closure, RedisEventStream, StoredRun
 from shared.streams.events import DONE, TextDelta
 from shared.streams.run_state import RunState
 from tests.support.fakes.runs import job_of, new_run
@@ -25,10 +24,11 @@ async def end(redis: Redis, run_id: str, *, retention: float) -> None:
     stream = RedisEventStream(redis, live_ttl=600, retention=retention)
     taken = await stream.take_over(run_id)
     closure = Closure(RunState.SUCCEEDED)
-    await stream.append(Append(run_id, taken.attempt, taken.offset + 1, [DONE], closure))
+    append = Append(run_id, taken.attempt, taken.offset + 1, [DONE], closure)
+    [stored] = await stream.append(append)
+    assert isinstance(stored, StoredRun)
     await JobQueue(redis).remove(run_id)
-    finalizer = RunFinalizer(stream, EndedRuns(redis, retention=retention))
-    await finalizer.record(run_id, "chat", "m", closure)
+    await EndedRuns(redis, retention=retention).add(run_id, failed=False, stored=stored)
 
 
 async def test_no_key_of_an_ended_run_outlives_its_retention(redis: Redis) -> None:
