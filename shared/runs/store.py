@@ -130,10 +130,6 @@ class RunStore:
         """Store the operator who moved the run to the front of its queue."""
         await _set_field(self._redis, run=keys.run(run_id), field="moved_by", value=operator)
 
-    async def record_usage(self, run_id: str, attempt: int, usage: str) -> None:
-        """Store what an attempt has used so far. Each attempt has a separate field."""
-        await _set_field(self._redis, run=keys.run(run_id), field=f"usage:{attempt}", value=usage)
-
     async def usages(self, run_id: str) -> dict[int, str]:
         """Return what each attempt has used, by its number."""
         fields = await self.fields(run_id)

@@ -157,6 +157,8 @@ class Append:
     closure: Closure | None = None
     #: Whether the run is about to end, so that Redis must accept them when its memory is used up.
     ending: bool = False
+    #: What the attempt has used so far, to store with the run, or ''.
+    usage: str = ""
 
 
 class EventStream(Protocol):
@@ -289,6 +291,7 @@ class RedisEventStream:
                     ttl_ms=self._retention_ms if closure else self._live_ttl_ms,
                     final_state=closure.state if closure else "",
                     error_code=(closure.error or "") if closure else "",
+                    usage=append.usage,
                     entries=append.entries,
                 )
             return await pipe.execute(raise_on_error=False)

@@ -34,6 +34,7 @@ local newest, offset, closed = tail()
 if newest > attempt then return 'fenced' end
 if newest < attempt or first > offset + 1 then return 'gap' end
 if closed and first + #entries - 1 > offset then return 'closed' end
+if usage ~= '' then redis.call('HSET', run, 'usage:' .. attempt, usage) end
 local lines = {}
 for i = offset + 2 - first, #entries do
   local id = attempt .. '-' .. string.format('%d', first + i - 1)
@@ -73,11 +74,13 @@ def _append(
     ttl_ms: int,
     final_state: str,
     error_code: str,
+    usage: str,
     entries: Arguments,
 ) -> bytes | int | tuple[bytes, int]: ...
 
 
-#: Appends entries from offset `first` on, and ends the run if `final_state` is not empty.
+#: Appends entries from offset `first` on, stores what the attempt has used, unless it is empty, and
+#: ends the run if `final_state` is not empty.
 #: Publishes new entries as lines `<id> <event>` on the channel with the stream's name.
 #: Returns why it refused the append, or what `reply` returns.
 append = redis_script(_TAIL, _APPEND, _PUBLISH, _REPLY)(_append)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from shared.errors import Fenced
 from shared.redis import keys
 from shared.redis.client import OutOfMemoryError, Redis
 from shared.redis.subscriber import Subscriber
+from shared.runs.store import RunStore
 from shared.streams.event_stream import Append, Closure, StoredRun
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
@@ -130,6 +132,22 @@ async def test_run_can_be_stopped_and_ended_on_a_full_server(
     assert again.attempt == takeover.attempt + 1
     assert isinstance(ended, StoredRun)
     assert (await harness.run(run_id)).state is RunState.CANCELLED
+
+
+async def test_usage_of_an_attempt_is_stored_with_its_entries(
+    redis: Redis, harness: StreamHarness
+) -> None:
+    runs = RunStore(redis, live_ttl=LIVE_TTL)
+    run_id, _ = await harness.begin_run()
+    usage = '{"input_tokens": 5}'
+
+    await harness.stream.append(Append(run_id, 1, 1, [b"a"], usage=usage))
+    assert await runs.usages(run_id) == {1: usage}
+    await harness.stream.take_over(run_id)
+    verdict = await harness.append(Append(run_id, 1, 2, [b"b"], usage="{}"))
+
+    assert isinstance(verdict, Fenced)
+    assert await runs.usages(run_id) == {1: usage}
 
 
 async def test_keys_of_a_run_share_a_hash_tag() -> None:

@@ -224,7 +224,7 @@ class _StepWriter:
                 await self._write_response(node, iteration)
             elif Agent.is_call_tools_node(node):
                 answered_by = self._answered_by(node.model_response)
-                await self._meter.record(iteration.usage, answered_by)
+                self._meter.record(iteration.usage, answered_by)
                 self._reason = node.model_response.finish_reason
                 if self._continues_text and not node.model_response.parts:
                     break  # the model had nothing left to add to the interrupted text

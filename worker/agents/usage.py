@@ -1,10 +1,9 @@
 """Usage of a run over all its attempts. A crash must not reset the budget."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import UsageLimits
 from pydantic_ai.usage import RunUsage
@@ -14,8 +13,6 @@ from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.store import RunStore
 from shared.streams.transcript import Transcript
 from worker.telemetry.metrics import count_usage
-
-log = structlog.stdlib.get_logger()
 
 _usage: TypeAdapter[RunUsage] = TypeAdapter(RunUsage)
 
@@ -40,10 +37,13 @@ class UsageMeter:
         run_id: str,
         attempt: int,
         model: str,
+        store: Callable[[str], None],
         *,
         continues: Sequence[str] = (),
     ) -> None:
+        """`store` stores the usage of this attempt, in JSON."""
         self._runs = runs
+        self._store = store
         #: The runs that this one continues. They share its limits.
         self._continues = continues
         self._run_id = run_id
@@ -79,7 +79,7 @@ class UsageMeter:
                 earlier = await self._earlier_usage()
         return UsageSummary(earlier.usage + self.used, self._answered_by or earlier.model)
 
-    async def record(self, usage: RunUsage, answered_by: str | None = None) -> None:
+    def record(self, usage: RunUsage, answered_by: str | None = None) -> None:
         """Count the usage so far, and store it for limits and operators."""
         count_usage(self._model, usage - self._counted)
         self._counted = usage + RunUsage()
@@ -87,14 +87,7 @@ class UsageMeter:
         used = self.used
         used.tool_calls = 0
         stored = {**_usage.dump_python(used, mode="json"), "model": answered_by}
-        try:
-            await self._runs.record_usage(self._run_id, self._attempt, to_json(stored).decode())
-        except REDIS_UNAVAILABLE as error:
-            log.warning(
-                "run.usage_not_recorded",
-                message="Usage of an attempt could not be stored",
-                error=str(error),
-            )
+        self._store(to_json(stored).decode())
 
     async def _earlier_usage(self) -> UsageSummary:
         usage, model = RunUsage(), self._model

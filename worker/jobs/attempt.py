@@ -97,13 +97,6 @@ class Attempt:
         self._worker_id = services.worker_id
         #: Milliseconds from admission to the first content, if this attempt wrote it.
         self._first_token_ms: int | None = None
-        self.meter = UsageMeter(
-            services.runs,
-            self.job.run_id,
-            takeover.attempt,
-            self.job.model,
-            continues=self.job.continues,
-        )
         self.transcript = found.transcript
         self.writer = RunWriter(
             services.committer,
@@ -116,6 +109,14 @@ class Attempt:
             on_refused=lambda: running_run.cancel(Interrupt.TAKEN_OVER),
             on_stop=lambda: running_run.cancel(Interrupt.STOP),
             on_content=None if self.transcript.has_output else self._count_first_token,
+        )
+        self.meter = UsageMeter(
+            services.runs,
+            self.job.run_id,
+            takeover.attempt,
+            self.job.model,
+            self.writer.record_usage,
+            continues=self.job.continues,
         )
 
     @property

@@ -222,6 +222,8 @@ class RunWriter:
         self._buffer: list[StreamEvent] = []
         #: Encoded events that Redis had no memory for.
         self._kept: list[bytes] = []
+        #: What the attempt has used, if it is not stored yet.
+        self._usage = ""
         #: Whether the run is about to end, so that its events need no free memory.
         self.is_ending = False
         self._ending: PendingEnd | None = None
@@ -252,6 +254,15 @@ class RunWriter:
         self._written.clear()
         self._shard.submit(self)
 
+    def record_usage(self, usage: str) -> None:
+        """Store what the attempt has used so far, together with the next events.
+
+        Without events, it is stored by the next drain.
+        """
+        if self._refusal is None:
+            self._usage = usage
+            self._written.clear()
+
     async def wait_for_capacity(self) -> None:
         """Wait while too many events are unwritten.
 
@@ -270,7 +281,7 @@ class RunWriter:
             StreamError: if the stream refused them, or this process cannot write.
         """
         self.is_ending = self.is_ending or ending
-        if ending and not self._written.is_set():
+        if self._usage or (ending and not self._written.is_set()):
             self._shard.submit(self)
         await self._written.wait()
         if self._refusal is not None:
@@ -314,8 +325,16 @@ class RunWriter:
             closure, describe = self._ending
             last = describe(self._next + len(entries), self._digest.value()) if describe else ()
             entries += [*(event.encode() for event in last), DONE]
-        self._buffer, self._kept, self._ending = [], [], None
-        append = Append(self._run_id, self._attempt, self._next, entries, closure, self.is_ending)
+        append = Append(
+            self._run_id,
+            self._attempt,
+            self._next,
+            entries,
+            closure,
+            self.is_ending,
+            self._usage,
+        )
+        self._buffer, self._kept, self._usage, self._ending = [], [], "", None
         self._next += len(entries)
         return append
 
@@ -323,6 +342,7 @@ class RunWriter:
         """Keep events that Redis had no memory for, for the next append."""
         self._kept = [*append.entries]
         self._next = append.first
+        self._usage = self._usage or append.usage
 
     def on_result(self, verdict: Verdict) -> None:
         if self._refusal is not None:
@@ -333,7 +353,7 @@ class RunWriter:
             self._written.set()
             self._on_refused()
             return
-        if not self._buffer and self._ending is None:
+        if not (self._buffer or self._usage or self._ending):
             self._written.set()
         if isinstance(verdict, StoredRun):
             self._stored = verdict

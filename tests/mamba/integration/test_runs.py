@@ -17,7 +17,7 @@ from shared.runs.finalize import RunEnding, RunFinalizer
 from shared.runs.run import Run
 from shared.runs.run_list import LIVE_STATES, RunFilter
 from shared.streams.run_state import RunState
-from tests.support.fakes.runs import put_run
+from tests.support.fakes.runs import put_run, put_usage
 
 
 async def end(deployment: Deployment, run: Run, ending: RunEnding) -> None:
@@ -47,8 +47,8 @@ async def test_show_reports_attempts_tokens_and_times(
     await runs.count_failure("r", 1, "rate_limited")
     await stream.take_over("r", worker="worker-b")
     takeover = await stream.take_over("r", worker="worker-c")
-    await runs.record_usage("r", 1, '{"input_tokens": 100, "output_tokens": 7}')
-    await runs.record_usage("r", 3, '{"input_tokens": 20, "output_tokens": 3}')
+    await put_usage(redis, "r", 1, '{"input_tokens": 100, "output_tokens": 7}')
+    await put_usage(redis, "r", 3, '{"input_tokens": 20, "output_tokens": 3}')
     await runs.count_handover("r", 3)
     await stream.take_over("r", worker="worker-d")
 

@@ -54,3 +54,8 @@ async def put_run(redis: Redis, run_id: str, due: int, *, queue: str = "main", *
     at = await redis_time_ms(redis) + due * 1000
     await redis.execute_command("ZADD", keys.queue(queue), at, run_id)
     await redis.execute_command("PEXPIRE", keys.queue(queue), 60_000)
+
+
+async def put_usage(redis: Redis, run_id: str, attempt: int, usage: str) -> None:
+    """Store what an attempt has used."""
+    await redis.execute_command("HSET", keys.run(run_id), f"usage:{attempt}", usage)

@@ -19,6 +19,7 @@ from shared.streams.event_stream import Append, Verdict, read_all
 from shared.streams.events import Event, SourceUrl, StreamEvent, ToolOutputAvailable, decode
 from shared.streams.run_state import RunState
 from shared.streams.transcript import Transcript
+from tests.support.fakes.runs import put_usage
 from tests.support.run_chat_harness import (
     RATE_LIMIT,
     RUN,
@@ -214,7 +215,7 @@ async def test_token_limit_covers_all_attempts(harness: RunChatHarness) -> None:
 
     await restart_with_log(harness, log[:between])
     spent = '{"input_tokens": 200, "output_tokens": 100}'
-    await harness.runs.record_usage(RUN, 1, spent)
+    await put_usage(harness.redis, RUN, 1, spent)
     await harness.run(["Hello"])
 
     assert error_code(await harness.log()) == "usage_limit"
@@ -223,7 +224,7 @@ async def test_token_limit_covers_all_attempts(harness: RunChatHarness) -> None:
 async def test_cost_limit_covers_all_attempts(harness: RunChatHarness) -> None:
     harness.definition = replace(PLAIN, limits=AgentLimits.model_validate({"cost": "0.10"}))
     await harness.stream.take_over(RUN)
-    await harness.runs.record_usage(RUN, 1, '{"input_tokens": 1, "cost": "0.11"}')
+    await put_usage(harness.redis, RUN, 1, '{"input_tokens": 1, "cost": "0.11"}')
 
     await harness.run(["never"])
 
@@ -239,13 +240,16 @@ async def test_usage_without_limits_is_recorded_for_operators(harness: RunChatHa
 async def test_usage_meter_sums_all_attempts(harness: RunChatHarness) -> None:
     limits = UsageLimits(total_tokens_limit=1000)
     for attempt in (1, 2):
-        meter = UsageMeter(harness.runs, RUN, attempt, "m")
+        stored: list[str] = []
+        meter = UsageMeter(harness.runs, RUN, attempt, "m", stored.append)
         usage = await meter.begin(transcript := Transcript(), limits)
         usage.incr(RunUsage(input_tokens=10, output_tokens=5))
-        await meter.record(usage)
-        await meter.record(usage)
+        meter.record(usage)
+        meter.record(usage)
+        await put_usage(harness.redis, RUN, attempt, stored[-1])
 
-    total = await UsageMeter(harness.runs, RUN, 3, "m").begin(transcript, limits)
+    later = UsageMeter(harness.runs, RUN, 3, "m", stored.append)
+    total = await later.begin(transcript, limits)
     assert (total.input_tokens, total.output_tokens, total.requests) == (20, 10, 0)
 
 

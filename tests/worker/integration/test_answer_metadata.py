@@ -14,6 +14,7 @@ from shared.settings.live_settings import LiveSettings
 from shared.streams.answer_digest import AnswerDigest
 from shared.streams.event_stream import read_all
 from shared.streams.events import Abort, Error, Finish, MessageMetadata, Start, decode
+from tests.support.fakes.runs import put_usage
 from tests.support.run_chat_harness import RATE_LIMIT, REJECTED, RUN, RunChatHarness, start
 from tests.support.upstream.client import Upstream
 from worker.agents import usage
@@ -125,10 +126,12 @@ async def test_model_has_the_requested_name(harness: RunChatHarness, upstream: U
 
 async def test_usage_covers_all_attempts(harness: RunChatHarness) -> None:
     for attempt in (1, 2):
-        meter = UsageMeter(harness.runs, RUN, attempt, "m")
-        await meter.record(RunUsage(input_tokens=10, cost=Decimal("0.25")), f"model-{attempt}")
+        stored: list[str] = []
+        meter = UsageMeter(harness.runs, RUN, attempt, "m", stored.append)
+        meter.record(RunUsage(input_tokens=10, cost=Decimal("0.25")), f"model-{attempt}")
+        await put_usage(harness.redis, RUN, attempt, stored[-1])
 
-    later = await UsageMeter(harness.runs, RUN, 3, "m").summary()
+    later = await UsageMeter(harness.runs, RUN, 3, "m", stored.append).summary()
 
     assert (later.usage.input_tokens, later.usage.cost, later.model) == (
         20,
@@ -142,9 +145,9 @@ async def test_known_cost_is_reported(
 ) -> None:
     record = UsageMeter.record
 
-    async def record_with_cost(self: UsageMeter, used: RunUsage, answered_by: str) -> None:
+    def record_with_cost(self: UsageMeter, used: RunUsage, answered_by: str) -> None:
         used.cost = Decimal("0.00125")
-        await record(self, used, answered_by)
+        record(self, used, answered_by)
 
     monkeypatch.setattr(usage.UsageMeter, "record", record_with_cost)
 

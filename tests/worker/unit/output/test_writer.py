@@ -414,6 +414,42 @@ async def test_close_by_a_fenced_writer_raises_fenced(harness: WriterHarness) ->
     assert harness.stream.runs[writer.run_id].state is RunState.RUNNING
 
 
+async def test_usage_is_stored_with_the_next_events(harness: WriterHarness) -> None:
+    writer = await harness.writer()
+
+    writer.record_usage("{}")
+    writer.write(text("a"))
+    await writer.drain()
+
+    [[append]] = harness.stream.calls
+    assert (append.usage, len(append.entries)) == ("{}", 1)
+
+
+async def test_usage_without_events_is_stored_by_a_drain(harness: WriterHarness) -> None:
+    writer = await harness.writer()
+
+    writer.record_usage("{}")
+    await writer.drain()
+    await writer.drain()
+
+    [[append]] = harness.stream.calls
+    assert (append.usage, len(append.entries)) == ("{}", 0)
+
+
+async def test_usage_is_discarded_after_a_refusal(harness: WriterHarness) -> None:
+    writer = await harness.writer()
+    await harness.stream.take_over(writer.run_id)
+    writer.write(text("a"))
+    with pytest.raises(Fenced):
+        await writer.drain()
+
+    writer.record_usage("{}")
+
+    with pytest.raises(Fenced):
+        await writer.drain()
+    assert len(harness.stream.calls) == 1
+
+
 async def test_drain_and_room_return_at_once_without_events(harness: WriterHarness) -> None:
     writer = await harness.writer()
 
