@@ -1,5 +1,6 @@
 """The files of a new agent package. The template is the example in `examples/python-agent`."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ from shared.errors import SettingsError
 _COPY = Path(__file__).with_name("agent_package_files")
 _ORIGINAL = Path(__file__).parents[2] / "examples/python-agent"
 _NAMES = ("README.md", "pyproject.toml", "billing_agent.py", "test_billing_agent.py")
-_EXAMPLE = "billing"
+#: The name of the example's agent, module, or package.
+_EXAMPLE_NAME = re.compile(r"billing(_agent|-agent|)")
 
 _agent_name: TypeAdapter[str] = TypeAdapter(AgentName)
 
@@ -38,18 +40,18 @@ def check_agent_name(name: str) -> None:
 
 def package_name(agent: str) -> str:
     """Return the name of an agent's package: `weather-agent` for `weather` and `weather-agent`."""
-    return f"{_stem(agent)}-agent"
+    stem = agent.removesuffix("-agent").removesuffix("_agent")
+    return f"{stem}-agent".replace("_", "-")
 
 
 def package_files(agent: str) -> Mapping[str, str]:
     """Return the files with their paths."""
     folder = _COPY if _COPY.exists() else _ORIGINAL
-    module = package_name(agent).replace("-", "_")
+    package = package_name(agent)
+    names = {"": agent, "-agent": package, "_agent": package.replace("-", "_")}
 
     def renamed(text: str) -> str:
-        text = text.replace(f"{_EXAMPLE}_agent", module)
-        text = text.replace(f"{_EXAMPLE}-agent", package_name(agent))
-        return text.replace(_EXAMPLE, agent)
+        return _EXAMPLE_NAME.sub(lambda found: names[found[1]], text)
 
     return {renamed(name): renamed((folder / name).read_text(encoding="utf-8")) for name in _NAMES}
 
@@ -68,7 +70,3 @@ Next steps:
   3. Choose the agent {agent}, and write: Refund invoice A17
   4. Replace its instructions and tools.
 """
-
-
-def _stem(agent: str) -> str:
-    return agent.removesuffix("-agent").removesuffix("_agent")

@@ -96,7 +96,9 @@ def test_unwritable_file_is_reported(tmp_path: Path) -> None:
     [
         ("weather", "weather-agent"),
         ("weather-agent", "weather-agent"),
-        ("order_status", "order_status-agent"),
+        ("order_status", "order-status-agent"),
+        ("billing_agent", "billing-agent"),
+        ("my-billing", "my-billing-agent"),
         ("class", "class-agent"),
         ("a" * 64, "a" * 64 + "-agent"),
     ],
@@ -117,6 +119,7 @@ def test_agent_package_is_named_after_the_agent(tmp_path: Path, agent: str, pack
     source = (tmp_path / package / f"{module}.py").read_text()
     compile(source, module, "exec")
     assert f'@register_agent("{agent}"' in source
+    assert f"def {module}(" in source
 
 
 def test_agent_package_does_not_mention_the_example() -> None:
