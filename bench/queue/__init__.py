@@ -1,0 +1,1 @@
+"""Benchmarks of the fair order and the forecast, on real processes with few slots."""
