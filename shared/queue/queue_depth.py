@@ -24,7 +24,7 @@ class QueueDepth(NamedTuple):
     deferred: int
     #: How long ago the oldest waiting job became due; 0 if none waits.
     oldest_wait_ms: int
-    #: Mean duration of recent jobs; None if none has ended recently.
+    #: Mean duration of recent jobs; None if too few have ended recently.
     mean_run_ms: int | None = None
     #: The margin of the queue's announced waits (`WaitForecast`).
     margin_percent: int = round(DEFAULT_MARGIN * 100)
@@ -94,16 +94,29 @@ local function count_deferred(queue, first, count)
   end
   return count - first - count_leased(queue, first, last - 1)
 end
+-- The first jobs that end are the shortest ones. Until many have ended, the time that the running
+-- ones have taken so far counts too, and there is no mean before some have ended.
+local function mean_seconds(queue, waiting, running)
+  local mean, ended = number_in(clock_of(queue), 'cost'), number_in(clock_of(queue), 'ended')
+  if not mean or not ended or ended >= 4 * running then return mean end
+  if ended < math.min(40, running / 3) then return end
+  local taken, known = 0, 0
+  for _, id in ipairs(redis.call('ZRANGE', queue, waiting, waiting + math.min(running, 100) - 1)) do
+    local started = number_in(share_of(id), 'started')
+    if started then taken, known = taken + now - started, known + 1 end
+  end
+  return known == 0 and mean or mean + taken / 1000 * running / known / ended
+end
 local function depth(queue)
   local waiting = redis.call('ZCOUNT', queue, '-inf', now)
   local count = redis.call('ZCARD', queue)
   local later = count - waiting
   local wait = 0
   if waiting > 0 then wait = now - oldest_due(queue, now) end
-  local mean = number_in(clock_of(queue), 'cost')
-  if mean then mean = math.ceil(mean * 1000) end
   local margin = math.ceil((number_in(clock_of(queue), 'margin') or default_margin) * 100)
   local deferred = count_deferred(queue, waiting, count)
+  local mean = mean_seconds(queue, waiting, later - deferred)
+  if mean then mean = math.ceil(mean * 1000) end
   return {waiting, later - deferred, deferred, wait, mean or false, margin}
 end
 local depths = {}

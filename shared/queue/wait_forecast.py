@@ -41,7 +41,7 @@ class WaitForecast(NamedTuple):
 
 
 async def read_forecast(redis: Redis, queue: str) -> WaitForecast | None:
-    """Return the forecast for a queue. None if no job runs, or no job has ended recently."""
+    """Return the forecast for a queue. None if no job runs, or too few have ended recently."""
     return forecast((await read_depths(redis, [queue]))[queue])
 
 

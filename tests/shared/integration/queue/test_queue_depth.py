@@ -1,5 +1,8 @@
+import pytest
+
 from shared.queue.queue_depth import QueueDepth
-from shared.redis.client import Redis
+from shared.redis import keys
+from shared.redis.client import Redis, redis_time_ms
 from tests.support.fakes.jobs import lease_job, main_depth, put_job
 
 
@@ -46,3 +49,23 @@ async def test_2500_deferred_jobs_behind_20_leases_are_counted(redis: Redis) -> 
     await put_job(redis, "soon", due=1000)
 
     assert await main_depth(redis) == QueueDepth(0, 20, 2501, 0)
+
+
+@pytest.mark.parametrize(("ended", "mean"), [(1, None), (4, 21), (32, 1)])
+async def test_running_jobs_count_in_the_mean_of_a_new_queue(
+    redis: Redis, ended: int, mean: float | None
+) -> None:
+    started = await redis_time_ms(redis) - 10_000
+    for number in range(8):
+        await put_job(redis, f"running-{number}", due=60_000)
+        await lease_job(redis, f"running-{number}")
+        share = keys.job_share(f"running-{number}")
+        await redis.execute_command("HSET", share, "started", started)
+        await redis.execute_command("PEXPIRE", share, 60_000)
+    clock = keys.virtual_clock(keys.QUEUE)
+    await redis.execute_command("HSET", clock, "cost", "1", "ended", ended)
+    await redis.execute_command("PEXPIRE", clock, 60_000)
+
+    mean_run_ms = (await main_depth(redis)).mean_run_ms
+
+    assert mean_run_ms == (mean and pytest.approx(mean * 1000, rel=0.2))
