@@ -36,10 +36,10 @@ def _model(seconds: float) -> str:
 async def _ask_many(deployment: Deployment, owner: str, count: int) -> list[str]:
     model, left = _model(_SECONDS[owner]), iter(range(count))
 
-    async def ask_in_turn() -> list[str]:
+    async def ask_next() -> list[str]:
         return [await deployment.ask(owner, model) for _ in left]
 
-    asked = await asyncio.gather(*(ask_in_turn() for _ in range(_CONCURRENT)))
+    asked = await asyncio.gather(*(ask_next() for _ in range(_CONCURRENT)))
     return list(itertools.chain.from_iterable(asked))
 
 

@@ -1,7 +1,8 @@
 """Measures how many runs start in the range that is announced to their clients first.
 
-Run it with `python -m bench.queue.forecast`. Each load takes about a minute, on its own deployment
-with 8 slots and 30 owners. A run takes 1 to 12 seconds, 3 on average.
+Run it with `python -m bench.queue.forecast`. Each load takes about two minutes, on its own
+deployment with 8 slots and 30 owners. A run takes 1 to 12 seconds, 3 on average. The first part of
+each load, in which the forecast adapts, does not count.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from bench.queue.deployment import Deployment, open_deployment
 from bench.upstream import model_name
 from shared.queue.announced_waits import AnnouncedWait
 
-_OWNERS = [f"owner-{number}" for number in range(30)]
+OWNERS = [f"owner-{number}" for number in range(30)]
 _SLOTS = 4
 _WORKERS = 2
 #: Starts per second that the slots sustain.
@@ -33,12 +34,13 @@ class Load:
         self.seconds = seconds
         self._chance = random.Random(1)
         self._followed: list[asyncio.Task[AnnouncedWait | None]] = []
+        self._not_counted = 0
 
     def start(self, count: int = 1) -> None:
         for _ in range(count):
             seconds = min(12, 1 + self._chance.expovariate(1 / 2))
             model = model_name(round(seconds / _WORD_SECONDS), _WORD_SECONDS)
-            owner = self._chance.choice(_OWNERS)
+            owner = self._chance.choice(OWNERS)
             self._followed.append(asyncio.create_task(self.deployment.follow(owner, model)))
 
     async def arrive(self, rate: float, seconds: float) -> None:
@@ -49,26 +51,37 @@ class Load:
             await asyncio.sleep(self._chance.expovariate(rate))
             self.start()
 
+    def end_warm_up(self) -> None:
+        """Count only the runs that start from now on."""
+        self._not_counted = len(self._followed)
+
     async def announced_waits(self) -> list[AnnouncedWait]:
         found = await asyncio.gather(*self._followed)
-        return [wait for wait in found if wait is not None]
+        return [wait for wait in found[self._not_counted :] if wait is not None]
 
 
 async def steady(load: Load) -> None:
     load.start(30)
     await load.arrive(_CAPACITY, load.seconds)
+    load.end_warm_up()
+    await load.arrive(_CAPACITY, load.seconds)
 
 
 async def bursty(load: Load) -> None:
-    for _ in range(3):
+    for number in range(5):
+        if number == 2:
+            load.end_warm_up()
         load.start(40)
-        await asyncio.sleep(load.seconds / 3)
+        await asyncio.sleep(20)
 
 
 async def scaling_up(load: Load) -> None:
-    await load.arrive(2 * _CAPACITY, load.seconds / 4)
+    load.start(30)
+    await load.arrive(_CAPACITY, load.seconds)
+    load.end_warm_up()
+    await load.arrive(1.5 * _CAPACITY, load.seconds / 3)
     await load.deployment.add_workers(_WORKERS, slots=_SLOTS)
-    await load.arrive(2 * _CAPACITY, load.seconds / 2)
+    await load.arrive(1.5 * _CAPACITY, load.seconds * 2 / 3)
 
 
 LOADS: dict[str, Callable[[Load], Awaitable[None]]] = {
@@ -81,7 +94,7 @@ LOADS: dict[str, Callable[[Load], Awaitable[None]]] = {
 async def main(arguments: argparse.Namespace) -> None:
     print("load        announced  inside  early  late  median wait  width / wait", flush=True)
     for name in [arguments.load] if arguments.load else LOADS:
-        async with open_deployment(_OWNERS, workers=_WORKERS, slots=_SLOTS) as deployment:
+        async with open_deployment(OWNERS, workers=_WORKERS, slots=_SLOTS) as deployment:
             load = Load(deployment, arguments.seconds)
             await LOADS[name](load)
             waits = await load.announced_waits()
@@ -103,7 +116,7 @@ def _print_result(name: str, waits: list[AnnouncedWait]) -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m bench.queue.forecast", description=__doc__)
     parser.add_argument("--load", choices=LOADS)
-    parser.add_argument("--seconds", type=float, default=50, metavar="S", help="of each load")
+    parser.add_argument("--seconds", type=float, default=50, metavar="S", help="of each part")
     return parser.parse_args()
 
 
