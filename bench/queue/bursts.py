@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import uvloop
 
-from bench.queue.deployment import Deployment, open_deployment
+from bench.queue.deployment import SmallDeployment, open_deployment
 from bench.upstream import model_name
 
 WORKERS, RUNS = 6, 60
@@ -26,7 +26,7 @@ class Spread(NamedTuple):
     longest_wait_ms: int
 
 
-async def burst(deployment: Deployment) -> Spread:
+async def burst(deployment: SmallDeployment) -> Spread:
     """Start all runs at once, and wait until they have ended."""
     asked = (deployment.ask(_OWNER, _MODEL) for _ in range(RUNS))
     runs = await deployment.ended_runs(await asyncio.gather(*asked))

@@ -19,7 +19,7 @@ _UNLIMITED = {"MAMBA_LIMITS__STREAMS": "0", "MAMBA_LIMITS__QUEUE_DEPTH": "0"}
 _TTL = 600.0
 
 
-class Deployment:
+class SmallDeployment:
     """Valkey, one API process, and workers that can be added."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Deployment:
 @asynccontextmanager
 async def open_deployment(
     owners: Sequence[str], *, workers: int, slots: int
-) -> AsyncGenerator[Deployment]:
+) -> AsyncGenerator[SmallDeployment]:
     entries = [{"name": owner, "key": _key(owner)} for owner in owners]
     env = {"MAMBA_AUTH__MODE": "api_key", "MAMBA_AUTH__API_KEYS": json.dumps(entries)}
     async with open_upstream() as upstream, AsyncExitStack() as stack:
@@ -115,7 +115,7 @@ async def open_deployment(
         api = Api(valkey.url, env | _UNLIMITED)
         stack.push_async_callback(stop_all, api)
         await start_all(api)
-        deployment = Deployment(upstream, valkey, api, stack)
+        deployment = SmallDeployment(upstream, valkey, api, stack)
         await deployment.add_workers(workers, slots=slots)
         yield deployment
 

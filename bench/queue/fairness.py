@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from bench.queue.deployment import Deployment, open_deployment
+from bench.queue.deployment import SmallDeployment, open_deployment
 from bench.table import Row, at_least, at_most, single
 from bench.upstream import model_name
 from shared.runs.run import Run
@@ -33,7 +33,7 @@ def _model(seconds: float) -> str:
     return model_name(round(seconds / _WORD_SECONDS) + 1, _WORD_SECONDS)
 
 
-async def _ask_many(deployment: Deployment, owner: str, count: int) -> list[str]:
+async def _ask_many(deployment: SmallDeployment, owner: str, count: int) -> list[str]:
     model, left = _model(_SECONDS[owner]), iter(range(count))
 
     async def ask_next() -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench.queue.deployment import Deployment, open_deployment
+from bench.queue.deployment import SmallDeployment, open_deployment
 from bench.upstream import model_name
 from shared.queue.announced_waits import AnnouncedWait
 
@@ -29,7 +29,7 @@ _WORD_SECONDS = 0.25
 class Load:
     """Starts runs of random owners and durations, and collects the announced waits."""
 
-    def __init__(self, deployment: Deployment, seconds: float) -> None:
+    def __init__(self, deployment: SmallDeployment, seconds: float) -> None:
         self.deployment = deployment
         self.seconds = seconds
         self._chance = random.Random(1)
