@@ -68,8 +68,8 @@ async def steady(load: Load) -> None:
 
 
 async def bursty(load: Load) -> None:
-    for number in range(5):
-        if number == 2:
+    for number in range(6):
+        if number == 3:
             load.end_warm_up()
         load.start(40)
         await asyncio.sleep(20)

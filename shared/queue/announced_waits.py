@@ -18,7 +18,7 @@ WaitOutcome = Literal["inside", "early", "late"]
 _LATE_SHARE = 0.08
 
 #: The margin of a queue without announced waits (`WaitForecast`).
-DEFAULT_MARGIN = 1.0
+DEFAULT_MARGIN = 0.7
 
 #: A Lua function that requires `FAIR_QUEUE`. It compares the announced wait of a claimed job with
 #: the real one, and adapts the margin of the queue's forecast. It returns the announced seconds and

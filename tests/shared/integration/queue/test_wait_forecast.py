@@ -74,7 +74,7 @@ async def test_wait_is_announced_from_mean_duration_and_slots(redis: Redis) -> N
     etas = [
         second for position in positions for second in (position and position.eta_seconds) or ()
     ]
-    assert etas == pytest.approx([0, 19, 0, 27, 1, 35, 3, 43, 5, 50], abs=2)
+    assert etas == pytest.approx([0, 15, 0, 22, 1, 29, 3, 35, 5, 42], abs=2)
 
 
 async def test_expected_wait_follows_waiting_jobs_and_slots(redis: Redis) -> None:
