@@ -30,6 +30,8 @@ from shared.agents.catalog import AgentCatalog
 from shared.chat.titles import TitleStore
 from shared.limits.rate_limit import RunRate
 from shared.monitoring.metrics_history import MetricsHistory
+from shared.monitoring.owner_list import OwnerList
+from shared.monitoring.queue_control import QueueControl
 from shared.monitoring.sampler import MetricsSampler
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.api_processes import ApiRecord, ApiRegistry
@@ -39,6 +41,7 @@ from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, Process
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
+from shared.queue.pauses import Pauses
 from shared.queue.queue_positions import QueuePositions
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Redis, connect
@@ -79,6 +82,8 @@ class Process:
     draining: Draining
     checks: ComponentChecks
     monitor: SystemMonitor
+    owners: OwnerList
+    queues: QueueControl
     gauges: SystemGauges
 
     @property
@@ -151,6 +156,8 @@ async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitSt
         draining=draining,
         checks=checks,
         monitor=monitor,
+        owners=OwnerList(stores, monitor),
+        queues=QueueControl(Pauses(redis), monitor),
         gauges=SystemGauges(stores, monitor, checks, live),
     )
 
@@ -217,7 +224,9 @@ async def _register_process(redis: Redis, monitor: SystemMonitor, stack: AsyncEx
         return ApiRecord(**dict(process), clients=count_stream_clients())
 
     await stack.enter_async_context(ProcessHeartbeat(ApiRegistry(redis), identity, describe))
-    sampler = MetricsSampler(MetricsHistory(redis), monitor, VanishedWorkers(redis), identity.id)
+    sampler = MetricsSampler(
+        MetricsHistory(redis), monitor, VanishedWorkers(redis), Pauses(redis), identity.id
+    )
     await stack.enter_async_context(sampler)
 
 

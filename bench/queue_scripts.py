@@ -1,5 +1,7 @@
 """Measures how long Redis takes for one enqueue, claim, and release while many owners wait.
 
+It also measures the operators' list of owners, while some hundred runs are claimed.
+
 Enqueue is the whole admission script. The times are those of the server (`INFO commandstats`), so
 the network and this process do not count.
 """
@@ -11,7 +13,9 @@ from collections.abc import Awaitable, Callable
 
 from bench.table import Row, at_most, single
 from shared.chat.messages import Message, TextPart
+from shared.monitoring.owner_list import MAX_OWNERS
 from shared.queue.job import RunChat
+from shared.queue.waiting_owners import read_owners
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.admission import Admission
@@ -60,6 +64,7 @@ async def measure(waiting: int, calls: int) -> dict[str, float]:
             "claim of 1 run": lambda: _claim(redis, 1, claimed),
             "release": lambda: _release(redis, claimed.pop()[1].decode()),
             "claim of 8 runs": lambda: _claim(redis, _MAX_CLAIM, claimed),
+            f"list of {MAX_OWNERS} owners": lambda: _list_owners(redis),
         }
         return {
             title: await _cost(redis, calls, operation) for title, operation in operations.items()
@@ -129,6 +134,11 @@ async def _release(redis: Redis, job_id: str) -> int:
         worker_id=_WORKER,
         outcome="done",
     )
+    return 1
+
+
+async def _list_owners(redis: Redis) -> int:
+    await read_owners(redis, keys.MAIN_QUEUE, MAX_OWNERS)
     return 1
 
 

@@ -36,6 +36,7 @@ MambaError
 │   │   └── QueueFull
 │   └── Unavailable
 │       ├── StorageFull
+│       ├── IntakePaused
 │       └── WorkerNotResponding
 ├── StreamError                 the event stream rejects a write
 │   ├── Fenced
@@ -305,12 +306,21 @@ class Unavailable(Refusal):
     """The service is temporarily unavailable. Try again in a moment."""
 
     code = "unavailable"
+    #: In seconds.
+    retry_after = 1
 
 
 class StorageFull(Unavailable):
     """Redis has too little memory left for another run. Try again later."""
 
     code = "storage_full"
+
+
+class IntakePaused(Unavailable):
+    """New messages are not accepted for the moment. Try again later."""
+
+    code = "intake_paused"
+    retry_after = 30
 
 
 class WorkerNotResponding(Unavailable):

@@ -6,7 +6,7 @@ They are not in the OpenAPI document, because they change together with the page
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from api.auth.principal import OPERATOR, Caller, require_scope
@@ -16,13 +16,14 @@ from api.pages.own_page import own_page_only
 from api.process import CurrentProcess
 from api.streaming.cursor import LastEventId, read_last_event_id
 from api.streaming.stream_format import UI_MESSAGE
+from shared.queue.pauses import Pausable
 
 log = structlog.stdlib.get_logger()
 
 _NO_STORE = {"cache-control": "no-store"}
 
 _Id = Annotated[str, Path(min_length=1, max_length=200)]
-
+_QueueName = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 router = APIRouter(
     prefix=PATH,
@@ -47,7 +48,7 @@ async def overview(process: CurrentProcess) -> Response:
 @router.get("/stream")
 async def stream(process: CurrentProcess) -> Response:
     """Stream the system snapshot."""
-    return SnapshotStream(process.monitor, process.draining)
+    return SnapshotStream(process.monitor, process.owners, process.draining)
 
 
 @router.get("/runs/{run_id}")
@@ -115,3 +116,19 @@ async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) 
         operator=caller.owner,
     )
     return CommandResult(detail=f"Worker {worker_id} accepts no new runs and will exit.")
+
+
+@router.post("/pause/{what}")
+async def pause(
+    process: CurrentProcess, caller: Caller, what: Pausable, queue: _QueueName = None
+) -> CommandResult:
+    """Pause the intake or the processing of one queue, or of all. The deployment logs it."""
+    return CommandResult(detail=await process.queues.pause(what, queue, operator=caller.owner))
+
+
+@router.post("/resume/{what}")
+async def resume(
+    process: CurrentProcess, caller: Caller, what: Pausable, queue: _QueueName = None
+) -> CommandResult:
+    """End a pause. The deployment logs it."""
+    return CommandResult(detail=await process.queues.resume(what, queue, operator=caller.owner))

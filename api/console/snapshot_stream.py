@@ -1,4 +1,4 @@
-"""Streams the system snapshot to a console as server-sent events."""
+"""Streams the system snapshot and the owners to a console as server-sent events."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.http.draining import Draining
 from api.http.exchange import wait_for_disconnect
+from shared.monitoring.owner_list import OwnerList
 from shared.monitoring.snapshot import SystemMonitor, SystemOverview
 from shared.waiting import wait_briefly
 
@@ -30,16 +31,17 @@ def to_json(overview: SystemOverview) -> bytes:
 
 
 class SnapshotStream(Response):
-    """Sends an `overview` event every 2 seconds.
+    """Sends an `owners` and an `overview` event every 2 seconds.
 
-    The first one has the samples of the whole hour, the others only the newest samples. The stream
-    ends after 10 minutes, and when the process drains.
+    The first overview has the samples of the whole hour, the others only the newest samples. The
+    stream ends after 10 minutes, and when the process drains.
     """
 
-    def __init__(self, monitor: SystemMonitor, draining: Draining) -> None:
+    def __init__(self, monitor: SystemMonitor, owners: OwnerList, draining: Draining) -> None:
         super().__init__(None, 200, headers=_HEADERS)
         del self.headers["content-length"]
         self._monitor = monitor
+        self._owners = owners
         self._draining = draining
         self._stopped = asyncio.Event()
 
@@ -56,8 +58,10 @@ class SnapshotStream(Response):
         deadline = time.monotonic() + _MAX_SECONDS
         overview = await self._monitor.overview()
         while not self._ended(deadline):
-            event = b"event: overview\ndata: %b\n\n" % to_json(overview)
-            await send({"type": "http.response.body", "body": event, "more_body": True})
+            ranking = (await self._owners.latest()).model_dump_json().encode()
+            events = b"event: owners\ndata: %b\n\nevent: overview\ndata: %b\n\n"
+            body = events % (ranking, to_json(overview))
+            await send({"type": "http.response.body", "body": body, "more_body": True})
             await wait_briefly(self._stopped, _INTERVAL_SECONDS)
             overview = await self._monitor.overview(samples=_SAMPLES)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -202,7 +202,7 @@ def _documented_errors(status: int, also: Sequence[Refusal]) -> list[tuple[str, 
 def refusal_response(scope: Scope, refusal: Refusal) -> Response:
     count_refusal(refusal.code)
     status = status_of(type(refusal))
-    headers = _headers(refusal, status)
+    headers = _headers(refusal)
     return problem_response(
         request_id_of(scope), status, refusal.code, str(refusal), refusal.field, headers
     )
@@ -215,12 +215,12 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
     return refusal_response(request.scope, error)
 
 
-def _headers(error: Refusal, status: int) -> dict[str, str]:
+def _headers(error: Refusal) -> dict[str, str]:
     if isinstance(error, TooManyRequests):
         return {"retry-after": str(error.retry_after), **rate_limit_headers(error.rate_limit)}
     if value := challenge(error):
         return {"www-authenticate": value}
-    return {"retry-after": "1"} if status == 503 else {}
+    return {"retry-after": str(error.retry_after)} if isinstance(error, Unavailable) else {}
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -164,9 +164,15 @@ def _queue(queue: QueueSnapshot, limit: int) -> Component:
         detail += ", no worker serves it"
     elif queue.full:
         detail += f", all {queue.slots} slots in use"
+    paused = queue.intake_paused or queue.processing_paused
+    if queue.intake_paused:
+        detail += ", intake paused"
+    if queue.processing_paused:
+        detail += ", processing paused"
     unserved = queue.waiting and not queue.workers
     too_many = 0 < limit <= queue.waiting
-    impaired = unserved or too_many or queue.full or queue.oldest_wait_ms >= LONG_WAIT_MS
+    too_long = queue.oldest_wait_ms >= LONG_WAIT_MS
+    impaired = paused or unserved or too_many or queue.full or too_long
     return Component(status="degraded" if impaired else "healthy", detail=detail)
 
 

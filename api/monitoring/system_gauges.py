@@ -28,6 +28,11 @@ GAUGES = (
     ("mamba_queue_workers", "Workers that serve a queue and are not draining.", ("queue",)),
     ("mamba_queue_slots", "Run capacity of the workers that serve a queue.", ("queue",)),
     ("mamba_queue_slots_used", "Slots in use on the workers that serve a queue.", ("queue",)),
+    (
+        "mamba_queue_paused",
+        "1 while operators have paused the intake or the processing of a queue.",
+        ("queue", "what"),
+    ),
     ("mamba_queue_limit", "Maximum number of waiting runs in a queue; 0 means no limit.", ()),
     ("mamba_workers", "Live workers, by state.", ("state",)),
     ("mamba_workers_runs", "Runs in progress on all workers.", ()),
@@ -162,6 +167,14 @@ def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
         "mamba_queue_workers": [((queue.name,), queue.workers) for queue in queues],
         "mamba_queue_slots": [((queue.name,), queue.slots) for queue in queues],
         "mamba_queue_slots_used": [((queue.name,), queue.slots_used) for queue in queues],
+        "mamba_queue_paused": [
+            ((queue.name, what), paused)
+            for queue in queues
+            for what, paused in (
+                ("intake", queue.intake_paused),
+                ("processing", queue.processing_paused),
+            )
+        ],
     }
 
 

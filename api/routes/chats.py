@@ -29,6 +29,7 @@ from shared.errors import (
     ChatQueueFull,
     CursorLost,
     IdempotencyMismatch,
+    IntakePaused,
     MessageExpired,
     NotFound,
     NotOpenAICompatible,
@@ -93,6 +94,7 @@ _REFUSALS = (
     OwnerStorageFull(retry_after=300),
     QueueFull(retry_after=3),
     StorageFull(),
+    IntakePaused(),
     UnsupportedContent(
         "messages[0].parts[0].mediaType: Files of type application/zip are not allowed.",
         field="messages[0].parts[0].mediaType",

@@ -114,6 +114,8 @@ class QueuePositionWatch:
             data["etaSeconds"] = position.eta_seconds
         if position.behind_chat:
             data["behind"] = "chat"
+        if position.paused:
+            data["paused"] = True
         part = Data(type="data-queue", data=data, transient=True)
         return encode_data(part.encode())
 

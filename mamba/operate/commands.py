@@ -1,17 +1,14 @@
 """Definitions of the commands that inspect and control a running deployment."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mamba.cli_errors import report_errors, use_color
+from mamba.operate.command_options import Json, run_command
+from mamba.operate.queues.commands import queue
 
-if TYPE_CHECKING:
-    from mamba.operate.deployment import Deployment
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunId = Annotated[
     str,
     typer.Argument(
@@ -62,7 +59,7 @@ Destination = Annotated[
 
 
 def register(app: typer.Typer, worker: typer.Typer) -> None:
-    app.command(epilog="Examples: mamba queue --watch, mamba queue --json | jq '.queues'")(queue)
+    app.add_typer(queue, name="queue")
     app.command(
         epilog="Examples: mamba top --interval 5, mamba top --once, mamba top --json | jq '.queues'"
     )(top)
@@ -72,24 +69,6 @@ def register(app: typer.Typer, worker: typer.Typer) -> None:
     app.add_typer(webhook, name="webhook")
     worker.command("list", epilog="Example: mamba worker list --json")(list_workers)
     worker.command("drain", epilog="Example: mamba worker drain host-4711-3fa2b1")(drain)
-
-
-def queue(
-    *,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of runs to show.")
-    ] = 20,
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 seconds.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Show the waiting and running runs of each queue."""
-    from mamba.operate import queue as queue_page  # noqa: PLC0415
-
-    show = queue_page.watch if watch else queue_page.show
-    try:
-        _run(lambda deployment: show(deployment, limit=limit, as_json=as_json, color=use_color()))
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
 
 
 def top(
@@ -148,11 +127,11 @@ def doctor(
 
 
 @run.command("show", epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR --json")
-def show_run(run_id: RunId, *, as_json: Json = False) -> None:
+def showrun_command(run_id: RunId, *, as_json: Json = False) -> None:
     """Show the state of a run and its attempts, without its messages."""
     from mamba.operate.run import show  # noqa: PLC0415
 
-    _run(lambda deployment: show(deployment, run_id, as_json=as_json))
+    run_command(lambda deployment: show(deployment, run_id, as_json=as_json))
 
 
 @run.command(
@@ -180,7 +159,7 @@ def list_runs(
     from mamba.operate.run_filter import run_filter  # noqa: PLC0415
 
     wanted = run_filter(state or (), owner=owner, chat=chat, agent=agent, since=since)
-    _run(
+    run_command(
         lambda deployment: show_list(
             deployment, wanted, limit=limit, scan_limit=scan_limit, as_json=as_json
         )
@@ -192,7 +171,7 @@ def list_runs(
     epilog="Examples: mamba run stop 8vGQ2kZ1xkqkJwqfJ0yR, "
     "mamba run stop --owner jwt:acme:ann --dry-run",
 )
-def stop_run(
+def stoprun_command(
     run_ids: Annotated[list[str] | None, typer.Argument(help="IDs of the runs.")] = None,
     *,
     state: LiveStates = None,
@@ -220,24 +199,24 @@ def stop_run(
         wanted = run_filter(
             state or (), owner=owner, chat=chat, agent=agent, since=since, allowed=LIVE_STATES
         )
-        _run(lambda d: stop_runs.stop_matching(d, wanted, dry_run=dry_run, confirmed=yes))
+        run_command(lambda d: stop_runs.stop_matching(d, wanted, dry_run=dry_run, confirmed=yes))
     elif dry_run:
         typer.echo("\n".join([*run_ids, f"Would stop {stop_runs.format_count(len(run_ids))}."]))
     elif len(run_ids) == 1:
-        _run(lambda deployment: stop_runs.stop(deployment, run_ids[0]))
+        run_command(lambda deployment: stop_runs.stop(deployment, run_ids[0]))
     else:
-        _run(lambda deployment: stop_runs.stop_all(deployment, run_ids))
+        run_command(lambda deployment: stop_runs.stop_all(deployment, run_ids))
 
 
 @run.command("requeue", epilog="Example: mamba run requeue 8vGQ2kZ1xkqkJwqfJ0yR")
-def requeue_run(run_id: RunId) -> None:
+def requeuerun_command(run_id: RunId) -> None:
     """Make a run due now, for example if its job is missing from its queue.
 
     Refused while a worker executes the run, or while it waits for an earlier run of its chat.
     """
     from mamba.operate.run import requeue  # noqa: PLC0415
 
-    _run(lambda deployment: requeue(deployment, run_id))
+    run_command(lambda deployment: requeue(deployment, run_id))
 
 
 @run.command("move-to-front", epilog="Example: mamba run move-to-front 8vGQ2kZ1xkqkJwqfJ0yR")
@@ -249,7 +228,7 @@ def move_run_to_front(run_id: RunId) -> None:
     """
     from mamba.operate.run import move_to_front  # noqa: PLC0415
 
-    _run(lambda deployment: move_to_front(deployment, run_id))
+    run_command(lambda deployment: move_to_front(deployment, run_id))
 
 
 @chat.command("erase", epilog="Example: mamba chat erase trip --owner jwt:acme:ann --yes")
@@ -264,7 +243,7 @@ def erase_chat(
     """Stop a chat's live run, and erase its stored requests and answers permanently."""
     from mamba.operate.erase_chat import erase  # noqa: PLC0415
 
-    _run(lambda deployment: erase(deployment, owner, chat_id, confirmed=yes))
+    run_command(lambda deployment: erase(deployment, owner, chat_id, confirmed=yes))
 
 
 @webhook.command("list", epilog="Example: mamba webhook list --destination app --json")
@@ -280,7 +259,9 @@ def list_webhooks(
     """Count the webhooks of each destination that are pending or given up, and list them."""
     from mamba.operate import webhooks  # noqa: PLC0415
 
-    _run(lambda d: webhooks.list_webhooks(d, destination=destination, limit=limit, as_json=as_json))
+    run_command(
+        lambda d: webhooks.list_webhooks(d, destination=destination, limit=limit, as_json=as_json)
+    )
 
 
 @webhook.command("show", epilog="Example: mamba webhook show 8vGQ2kZ1xkqkJwqfJ0yR")
@@ -288,7 +269,7 @@ def show_webhook(run_id: RunId, *, as_json: Json = False) -> None:
     """Show which destinations have not received the webhook of a run, without its content."""
     from mamba.operate import webhooks  # noqa: PLC0415
 
-    _run(lambda deployment: webhooks.show(deployment, run_id, as_json=as_json))
+    run_command(lambda deployment: webhooks.show(deployment, run_id, as_json=as_json))
 
 
 @webhook.command(
@@ -313,16 +294,16 @@ def resend_webhook(
     if (run_id is None) is not failed:
         raise typer.BadParameter("Name a run ID, or use --failed.")
     if run_id is None:
-        _run(lambda deployment: webhooks.resend_failed(deployment, destination))
+        run_command(lambda deployment: webhooks.resend_failed(deployment, destination))
     else:
-        _run(lambda deployment: webhooks.resend(deployment, run_id, destination))
+        run_command(lambda deployment: webhooks.resend(deployment, run_id, destination))
 
 
 def list_workers(*, as_json: Json = False) -> None:
     """List the live workers. Exits with code 1 if there are none."""
     from mamba.operate.workers import show  # noqa: PLC0415
 
-    _run(lambda deployment: show(deployment, as_json=as_json, color=use_color()))
+    run_command(lambda deployment: show(deployment, as_json=as_json, color=use_color()))
 
 
 def drain(
@@ -331,11 +312,4 @@ def drain(
     """Drain a worker: it takes no new runs, finishes or hands over its own, and exits."""
     from mamba.operate.workers import drain  # noqa: PLC0415
 
-    _run(lambda deployment: drain(deployment, worker_id))
-
-
-def _run(command: "Callable[[Deployment], Awaitable[None]]") -> None:
-    from mamba.operate.deployment import run_on_deployment  # noqa: PLC0415
-
-    with report_errors():
-        run_on_deployment(command)
+    run_command(lambda deployment: drain(deployment, worker_id))

@@ -1,6 +1,5 @@
 """`mamba run show`, `mamba run list`, `mamba run requeue` and `mamba run move-to-front`."""
 
-import getpass
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Any
 
 from mamba.cli_errors import print_now
 from mamba.operate.deployment import Deployment
+from mamba.operate.operator_name import current_operator
 from mamba.operate.table import duration, in_columns, printable
 from shared.runs.failure_meanings import MEANINGS
 from shared.runs.run import Run
@@ -61,16 +61,8 @@ async def requeue(deployment: Deployment, run_id: str) -> None:
 
 async def move_to_front(deployment: Deployment, run_id: str) -> None:
     async with deployment.run_control() as control:
-        run = await control.move_to_front(run_id, operator=f"cli:{_user()}")
+        run = await control.move_to_front(run_id, operator=current_operator())
     print_now(f"{run_id} is now the first run in the queue {run.queue}.")
-
-
-def _user() -> str:
-    """Return the user of this machine, or `unknown` in a container without users."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def local_time(milliseconds: int | None) -> str:

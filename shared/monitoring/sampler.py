@@ -1,6 +1,7 @@
 """Adds samples to the metrics history. API and worker processes elect a leader for each sample.
 
-The leader also reports the workers that have vanished.
+The leader also logs the workers that have vanished, and the pauses that operators have begun or
+ended.
 
 Rates are the differences of all process counters since the previous sample. A new process counts
 from zero, and a process that shut down has stored its final counters.
@@ -23,6 +24,7 @@ from shared.monitoring.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.counters import Counters, quantile
 from shared.processes.registry import ProcessRecord
 from shared.processes.vanished import VanishedWorkers
+from shared.queue.pauses import Pauses
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 log = structlog.stdlib.get_logger()
@@ -41,11 +43,13 @@ class MetricsSampler(BackgroundTask):
         history: MetricsHistory,
         monitor: SystemMonitor,
         vanished: VanishedWorkers,
+        pauses: Pauses,
         process_id: str,
     ) -> None:
         self._history = history
         self._monitor = monitor
         self._vanished = vanished
+        self._pauses = pauses
         self._id = process_id
 
     async def _run(self) -> None:
@@ -55,6 +59,7 @@ class MetricsSampler(BackgroundTask):
                 pause = await self._history.try_become_leader(self._id)
                 if not pause:
                     await self.report_vanished()
+                    await self.report_pauses()
                     await self.sample()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.debug(
@@ -76,6 +81,15 @@ class MetricsSampler(BackgroundTask):
                 running=worker.running,
                 seen_at=worker.seen_at,
             )
+
+    async def report_pauses(self) -> None:
+        """Log the pauses that have begun or ended since the last call of any process."""
+        for change in await self._pauses.take_changes():
+            fields = change.model_dump(include={"what", "queue", "operator"})
+            if change.paused:
+                log.warning("queue.paused", message="Operator paused a queue", **fields)
+            else:
+                log.warning("queue.resumed", message="Operator ended a pause", **fields)
 
     async def sample(self) -> None:
         """Add a sample of the current system snapshot."""

@@ -16,6 +16,7 @@ from shared.monitoring.metrics_history import SAMPLES_KEPT, MetricsHistory, Samp
 from shared.processes.api_processes import ApiRecord, ApiRegistry
 from shared.processes.vanished import VanishedWorker, VanishedWorkers
 from shared.processes.workers import WorkerRecord, WorkerRegistry
+from shared.queue.pauses import Pauses, QueuePause
 from shared.queue.queue_depth import QueueDepth, queues_with_jobs, read_depths
 from shared.queue.wait_forecast import forecast
 from shared.redis import keys
@@ -62,6 +63,9 @@ class QueueSnapshot(_SnapshotModel):
     workers: int = 0
     slots: int = 0
     slots_used: int = 0
+    #: Whether a pause of this queue or of all queues applies.
+    intake_paused: bool = False
+    processing_paused: bool = False
 
     @property
     def full(self) -> bool:
@@ -110,6 +114,8 @@ class SystemSnapshot(_SnapshotModel):
 
     at: int = 0
     queues: tuple[QueueSnapshot, ...] = ()
+    #: What operators have paused, oldest first.
+    pauses: tuple[QueuePause, ...] = ()
     #: Oldest process first.
     workers: tuple[WorkerRecord, ...] = ()
     apis: tuple[ApiRecord, ...] = ()
@@ -175,6 +181,7 @@ class SystemMonitor:
         self._destinations = destinations
         self._webhooks = WebhookDeliveries(redis)
         self._workers, self._apis = WorkerRegistry(redis), ApiRegistry(redis)
+        self._pauses = Pauses(redis)
         self._vanished = VanishedWorkers(redis)
         self._runs, self._live = stores.runs, stores.live_runs
         self._ended = stores.ended_runs
@@ -210,14 +217,18 @@ class SystemMonitor:
             REDIS_UNAVAILABLE, RedisError: if Redis does not respond.
         """
         redis, at = await self._read_redis()
-        workers, apis, total = await asyncio.gather(
-            self._workers.alive(), self._apis.alive(), self._vanished.total()
+        workers, apis, total, pauses = await asyncio.gather(
+            self._workers.alive(),
+            self._apis.alive(),
+            self._vanished.total(),
+            self._pauses.read(),
         )
         alive = [worker.id for worker in workers]
         vanished = await self._vanished.newest(_MAX_VANISHED, since=at - _HOUR_MS, alive=alive)
         return SystemSnapshot(
             at=at,
-            queues=await self._read_queues(workers),
+            queues=await self._read_queues(workers, pauses),
+            pauses=pauses,
             workers=tuple(workers),
             apis=tuple(apis),
             vanished=tuple(vanished),
@@ -232,17 +243,23 @@ class SystemMonitor:
         Raises:
             REDIS_UNAVAILABLE, RedisError: if Redis does not respond.
         """
-        return await self._queue_names(await self._workers.alive())
+        workers, pauses = await asyncio.gather(self._workers.alive(), self._pauses.read())
+        return await self._queue_names(workers, pauses)
 
-    async def _queue_names(self, workers: Sequence[WorkerRecord]) -> list[str]:
+    async def _queue_names(
+        self, workers: Sequence[WorkerRecord], pauses: Sequence[QueuePause]
+    ) -> list[str]:
         named, used = await asyncio.gather(self._named(), queues_with_jobs(self._redis))
         served = {name for worker in workers for name in worker.queues}
-        others = sorted({*named, *used, *served} - {keys.MAIN_QUEUE})
+        paused = {pause.queue for pause in pauses if pause.queue is not None}
+        others = sorted({*named, *used, *served, *paused} - {keys.MAIN_QUEUE})
         return [keys.MAIN_QUEUE, *others]
 
-    async def _read_queues(self, workers: Sequence[WorkerRecord]) -> tuple[QueueSnapshot, ...]:
-        depths = await read_depths(self._redis, await self._queue_names(workers))
-        return tuple(_queue(name, depth, workers) for name, depth in depths.items())
+    async def _read_queues(
+        self, workers: Sequence[WorkerRecord], pauses: Sequence[QueuePause]
+    ) -> tuple[QueueSnapshot, ...]:
+        depths = await read_depths(self._redis, await self._queue_names(workers, pauses))
+        return tuple(_queue(name, depth, workers, pauses) for name, depth in depths.items())
 
     async def _read_webhooks(self) -> tuple[WebhookSnapshot, ...]:
         counts = await self._webhooks.counts([*self._destinations()])
@@ -296,7 +313,10 @@ async def _load_or_keep(
         return latest.model_copy(update={"redis": RedisSnapshot(up=False)})
 
 
-def _queue(name: str, depth: QueueDepth, workers: Iterable[WorkerRecord]) -> QueueSnapshot:
+def _queue(
+    name: str, depth: QueueDepth, workers: Iterable[WorkerRecord], pauses: Sequence[QueuePause]
+) -> QueueSnapshot:
+    processing_paused = any(pause.applies_to("processing", name) for pause in pauses)
     serving = [worker for worker in workers if not worker.draining and worker.serves(name)]
     slots = sum(worker.concurrency for worker in serving)
     slots_used = sum(worker.running for worker in serving)
@@ -306,10 +326,14 @@ def _queue(name: str, depth: QueueDepth, workers: Iterable[WorkerRecord]) -> Que
         running=depth.running,
         deferred=depth.deferred,
         oldest_wait_ms=depth.oldest_wait_ms,
-        expected_wait_ms=_expected_wait(depth, free_slots=slots - slots_used),
+        expected_wait_ms=(
+            None if processing_paused else _expected_wait(depth, free_slots=slots - slots_used)
+        ),
         workers=len(serving),
         slots=slots,
         slots_used=slots_used,
+        intake_paused=any(pause.applies_to("intake", name) for pause in pauses),
+        processing_paused=processing_paused,
     )
 
 

@@ -43,6 +43,7 @@ local function share_of(id) return string.format('{keys.job_share("%s")}', id) e
 local function due_times_of(queue) return string.format('{keys.due_times("%s")}', queue) end
 local function clock_of(queue) return string.format('{keys.virtual_clock("%s")}', queue) end
 local function jobs_of(owner) return string.format('{keys.owner_jobs("%s")}', owner) end
+local function owners_of(queue) return string.format('{keys.waiting_owners("%s")}', queue) end
 local function number_in(key, field) return tonumber(redis.call('HGET', key, field)) end
 local function score_of(queue, id) return tonumber(redis.call('ZSCORE', queue, id)) end
 -- If the clock has expired, it continues from the first waiting job: new jobs must not be ahead.
@@ -91,6 +92,8 @@ local function add_waiting(owner, number, queue, id, now, ttl_ms)
   redis.call('PEXPIRE', jobs_of(owner), ttl_ms)
   redis.call('ZADD', due_times_of(queue), now, id)
   redis.call('PEXPIRE', due_times_of(queue), ttl_ms)
+  redis.call('ZADD', owners_of(queue), redis.call('ZCARD', jobs_of(owner)), owner)
+  redis.call('PEXPIRE', owners_of(queue), ttl_ms)
 end
 local function enter_for(owner, weight, queue, id, now, ttl_ms)
   local last = redis.call('ZRANGE', jobs_of(owner), -1, -1, 'WITHSCORES')
@@ -120,10 +123,21 @@ local function enter_first(queue, id, now)
   if not start or start >= first_estimated then return place(queue, owner, id) end
   redis.call('ZADD', queue, start, id, start + first_estimated, first[1])
 end
+local function recount(queue, owner)
+  local count = redis.call('ZCARD', jobs_of(owner))
+  if count > 0 then
+    redis.call('ZADD', owners_of(queue), 'XX', count, owner)
+  else
+    redis.call('ZREM', owners_of(queue), owner)
+  end
+end
 local function leave(queue, id, owner)
   redis.call('ZREM', due_times_of(queue), id)
   owner = owner or redis.call('HGET', share_of(id), 'owner')
-  if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then place_first(queue, owner) end
+  if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then
+    place_first(queue, owner)
+    recount(queue, owner)
+  end
 end
 local function move_to_front(queue, id, now)
   local due = redis.call('ZSCORE', due_times_of(queue), id)

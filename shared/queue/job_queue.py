@@ -120,7 +120,7 @@ class JobQueue:
         await self._redis.execute_command("PUBLISH", keys.worker_commands(worker_id), message)
 
 
-# Does nothing if the job exists: the call may be repeated.
+# Does nothing if the job exists: the call may be repeated. Titles do not count as waiting runs.
 @redis_script(
     PUSH_WAKEUP,
     FAIR_QUEUE,
@@ -130,6 +130,7 @@ redis.call('SET', job, payload, 'PX', ttl_ms)
 redis.call('HSET', share, 'owner', fair_owner, 'weight', 1)
 redis.call('PEXPIRE', share, ttl_ms)
 enter_for(fair_owner, 1, queue, job_id, now_ms(), math.max(ttl_ms, redis.call('PTTL', queue)))
+redis.call('ZREM', owners_of(queue), fair_owner)
 keep(queue, ttl_ms)
 push_wakeup(wakeup, ttl_ms)
 """,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from shared.queue.announced_waits import record_announced_waits
 from shared.queue.chat_queue import CHAT_QUEUE
+from shared.queue.pauses import IS_PAUSED
 from shared.queue.wait_forecast import WaitForecast, read_forecast
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -19,12 +20,14 @@ class QueuePosition(NamedTuple):
 
     `behind_chat`: it is in the queue of its chat, and waits for the chat's live run.
     `eta_seconds`: the shortest and longest likely wait, if it can be estimated.
+    `paused`: workers do not start the waiting jobs of this queue for the moment.
     """
 
     position: int
     waiting: int
     behind_chat: bool = False
     eta_seconds: tuple[int, int] | None = None
+    paused: bool = False
 
 
 class QueuePositions:
@@ -53,37 +56,41 @@ class QueuePositions:
 
 
 def _position(
-    forecast: WaitForecast | None, position: int, waiting: int, behind: int
+    forecast: WaitForecast | None, position: int, waiting: int, behind: int, paused: int
 ) -> QueuePosition | None:
     if not position:
         return None
-    eta = forecast.eta_seconds(position) if forecast and not behind else None
-    return QueuePosition(position, waiting, bool(behind), eta)
+    eta = forecast.eta_seconds(position) if forecast and not (behind or paused) else None
+    return QueuePosition(position, waiting, bool(behind), eta, bool(paused))
 
 
-# Returns for each job its position or 0, how many jobs wait, and whether it waits behind its chat's
-# live run. Leased and deferred jobs have a score in the future and are behind all that wait. Those
-# that are due by their time are claimed before those in fair order.
+# Returns for each job its position or 0, how many jobs wait, whether it waits behind its chat's
+# live run, and whether the processing of the queue is paused. Leased and deferred jobs have a score
+# in the future and are behind all that wait. Those that are due by their time are claimed before
+# those in fair order. A pause invalidates the announced waits.
 @redis_script(
     CHAT_QUEUE,
+    IS_PAUSED,
     """
+local paused = is_paused('processing', queue) and 1 or 0
 local waiting = redis.call('ZCOUNT', queue, '-inf', now_ms())
 local virtual = redis.call('ZCOUNT', queue, '-inf', '(' .. first_real)
 local function in_chat(id)
   local chat_queue = redis.call('GET', chat_of(id))
   local rank = chat_queue and redis.call('LPOS', chat_queue, id .. ' ' .. queue)
-  if not rank or rank == 0 then return {0, waiting, 0} end
-  return {rank, redis.call('LLEN', chat_queue) - 1, 1}
+  if not rank or rank == 0 then return {0, waiting, 0, paused} end
+  return {rank, redis.call('LLEN', chat_queue) - 1, 1, paused}
 end
 local function position_of(rank)
   return rank < virtual and rank + 1 + waiting - virtual or rank + 1 - virtual
 end
 local reply = {}
 for i, id in ipairs(job_ids) do
+  if paused == 1 then redis.call('HDEL', share_of(id), 'announced') end
   local rank = redis.call('ZRANK', queue, id)
-  reply[i] = rank and rank < waiting and {position_of(rank), waiting, 0} or in_chat(id)
+  reply[i] = rank and rank < waiting and {position_of(rank), waiting, 0, paused} or in_chat(id)
 end
 return reply
 """,
 )
-def _read(*, queue: Key, job_ids: Arguments) -> list[tuple[int, int, int]]: ...
+def _read(*, queue: Key, job_ids: Arguments) -> list[tuple[int, int, int, int]]: ...

@@ -19,6 +19,10 @@ VANISHED_WORKERS = "mamba:workers:vanished"
 WORKER_WATCH = "mamba:workers:watch"
 #: Sorted set: the names of the queues that runs were added to, by the time of the newest.
 QUEUES = "mamba:queues"
+#: Hash: what operators have paused, in all queues or in one, with the time and the operator.
+PAUSES = "mamba:pauses"
+#: List: the changes of this hash that no process has logged yet, oldest first.
+PAUSE_CHANGES = "mamba:pauses:changes"
 #: The name of the main queue. Agents can have separate queues.
 MAIN_QUEUE = "main"
 #: Hash: the newest health report of each provider, by name.
@@ -158,6 +162,11 @@ def fair_owner(queue: str, owner: str) -> str:
 def owner_jobs(fair_owner: str) -> str:
     """Sorted set: an owner's jobs that wait in fair order, by their number."""
     return f"{fair_owner}:jobs"
+
+
+def waiting_owners(queue: str) -> str:
+    """Sorted set: the owners of jobs that wait in fair order, by the number of these jobs."""
+    return f"{queue}:owners"
 
 
 def webhook(run_id: str) -> str:

@@ -4,10 +4,10 @@ One script checks the limits, makes the run the chat's newest, queues its job, a
 refused run leaves no trace. The script is idempotent: if the run's hash exists, the run has already
 been admitted. `shared/runs/split_admission.py` handles runs on other servers than the queue's.
 
-Checks run in this order; the first one that fails decides the response: the idempotency key, the
-chat's live run, the owner's rate, the owner's live runs, the owner's bytes, the queue depth, and
-the memory of Redis. Only an admitted run counts against the rate here;
-`api/chat/continuation.py` also counts refused tool responses.
+Checks run in this order; the first one that fails decides the response: the idempotency key, a
+pause of the queue's intake, the chat's live run, the owner's rate, the owner's live runs, the
+owner's bytes, the queue depth, and the memory of Redis. Only an admitted run counts against the
+rate here; `api/chat/continuation.py` also counts refused tool responses.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from hashlib import sha256
 from shared.errors import (
     ChatQueueFull,
     IdempotencyMismatch,
+    IntakePaused,
     OwnerStorageFull,
     QueueFull,
     Refusal,
@@ -113,6 +114,7 @@ class Admission:
         of the workers in proportion to `weight`.
 
         Raises:
+            IntakePaused: if an operator has paused the intake of the queue.
             RateLimited: if the owner has started too many runs.
             ChatQueueFull: if `max_waiting` runs wait for the chat's live run.
             TooManyRuns: if the owner has too many live runs.
@@ -214,6 +216,7 @@ def _refusal(verdict: bytes | int, number: int, limits: LimitSettings) -> Refusa
         b"queue": lambda: QueueFull(retry_after=_retry_after(number)),
         b"bytes": lambda: _too_many_bytes(number, limits),
         b"memory": StorageFull,
+        b"paused": IntakePaused,
         b"mismatch": IdempotencyMismatch,
     }
     return refusals[verdict]()

@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 from shared.limits.owner_bytes import OWNER_BYTES
 from shared.limits.rate_limit import RATE_BUCKET
 from shared.queue.chat_queue import CHAT_QUEUE
+from shared.queue.pauses import IS_PAUSED
 from shared.redis.scripts import Arguments, Key, OptionalKey, redis_script
 
 #: Verdict, run id, superseded run ids separated by spaces, and a number: the microseconds spent of
@@ -174,6 +175,7 @@ local function decide()
       return admitted(used[1], '')
     end
   end
+  if is_paused('intake', queue) then return {'paused', '', '', 0} end
   local refusal = check_chat()
   if refusal then return refusal end
   if interval > 0 and is_empty(spent, interval, burst) then
@@ -244,6 +246,7 @@ end
 # run's own hash.
 @redis_script(
     CHAT_QUEUE,
+    IS_PAUSED,
     RATE_BUCKET,
     OWNER_BYTES,
     _STATE,
@@ -300,6 +303,7 @@ def admit(
 # here.
 @redis_script(
     CHAT_QUEUE,
+    IS_PAUSED,
     RATE_BUCKET,
     OWNER_BYTES,
     _STATE,

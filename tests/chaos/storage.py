@@ -23,8 +23,6 @@ StorageKind = Literal["single", "sentinel", "cluster"]
 
 #: Long enough that a busy machine causes no failovers.
 _DOWN_AFTER_MS = 1000
-#: How long a restarted server may load its append-only file.
-_LOAD_SECONDS = 60.0
 #: How long a replica lacks writes before its primary is killed, as a share of a fault's duration.
 _LAG = 1 / 8
 
@@ -107,7 +105,7 @@ async def _break_single(server: Valkey, fault: PlannedFault) -> None:
             await server.kill()
             await asyncio.sleep(fault.seconds / 4)
             server.start()
-            await server.ready(seconds=_LOAD_SECONDS)
+            await server.ready()
 
 
 async def _fill(server: Valkey, seconds: float) -> None:

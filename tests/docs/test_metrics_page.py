@@ -39,6 +39,7 @@ def test_labels_contain_no_ids_or_owners() -> None:
 
     allowed = {"agent", "model", "outcome", "code", "reason", "method", "route", "status"}
     allowed |= {"kind", "queue", "state", "provider", "version", "node", "task", "destination"}
+    allowed |= {"what"}
     assert labels <= allowed
 
 

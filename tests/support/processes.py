@@ -119,18 +119,17 @@ class Valkey(ServerProcess):
     def client(self) -> Redis:
         return connect(self.url, name="test", max_connections=8)
 
-    async def ready(self, *, seconds: float = 10.0) -> Self:
+    async def ready(self) -> Self:
         client = self.client()
 
         async def probe() -> bool:
-            assert self.child.poll() is None, self.output
             try:
                 return bool(await client.execute_command("PING"))
             except REDIS_UNAVAILABLE:
                 return False
 
         try:
-            await until(probe, seconds=seconds)
+            await until(probe)
         finally:
             await client.aclose()
         return self

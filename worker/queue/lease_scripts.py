@@ -7,6 +7,7 @@ from shared.limits.owner_bytes import OWNER_BYTES
 from shared.queue.announced_waits import CHECK_ANNOUNCED_WAIT
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.fair_queue import FAIR_QUEUE
+from shared.queue.pauses import IS_PAUSED
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -51,9 +52,11 @@ async def claim(
 # Without this limit, the first worker to respond would claim a whole burst. A queue that still has
 # due jobs keeps a wakeup token. A job that waits for an earlier one of its chat is deferred again.
 # A job that was handed back returns to the fair order when it is due, at most 100 in one call.
+# In a queue whose processing is paused, only jobs that are due by their time can be claimed.
 @redis_script(
     CHAT_QUEUE,
     CHECK_ANNOUNCED_WAIT,
+    IS_PAUSED,
     """
 local now = now_ms()
 local queues, wakeups, claimed, jobs = {}, {}, {}, 0
@@ -63,6 +66,8 @@ for i = 1, #queue_pairs, 2 do
 end
 local share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
 count = math.min(count, math.max(1, share - running))
+local paused = {}
+for _, queue in ipairs(queues) do paused[queue] = is_paused('processing', queue) end
 local function next_job(queue)
   for _ = 1, 100 do
     local id, score = next_due(queue, now)
@@ -81,8 +86,12 @@ local function payload_of(id)
   payload_room = payload_room - size
   return redis.call('GET', job) or ''
 end
-local function claim_next(queue)
+local function next_claimable(queue)
   local id, score = next_job(queue)
+  if id and not (paused[queue] and score < first_real) then return id, score end
+end
+local function claim_next(queue)
+  local id, score = next_claimable(queue)
   if not id then return end
   if not may_start(id, queue) then
     redis.call('ZADD', queue, now + recheck_ms, id)
@@ -101,7 +110,7 @@ for _ = 1, count do
   end
 end
 for q, wakeup in ipairs(wakeups) do
-  if not next_due(queues[q], now) then
+  if not next_claimable(queues[q]) then
     redis.call('DEL', wakeup)
   elseif redis.call('EXISTS', wakeup) == 0 then
     push_wakeup(wakeup)

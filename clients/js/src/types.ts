@@ -11,6 +11,8 @@ export type QueuePosition = {
   behind?: 'chat';
   /** The shortest and the longest likely wait, if the server can estimate it. */
   etaSeconds?: [low: number, high: number];
+  /** Present while operators have paused the queue: no waiting run starts. */
+  paused?: true;
 };
 
 /** The data of `data-error`, which precedes the `error` event of a failed run. */

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from mamba.cli_errors import CommandFailed, print_now
 from mamba.operate.deployment import open_deployment
 from mamba.operate.doctor.diagnosis import Diagnosis
+from mamba.operate.doctor.pause_checks import check_pauses
 from mamba.operate.doctor.provider_check import check_provider_live
 from mamba.operate.doctor.redis_checks import (
     check_clock,
@@ -28,6 +29,7 @@ _CHECKS = (
     check_stream_servers,
     check_clock,
     check_workers,
+    check_pauses,
     check_providers,
     check_webhooks,
 )

@@ -58,6 +58,9 @@ def _check_queue(queue: QueueSnapshot) -> Diagnosis:
     if not queue.workers:
         fix = f"start a worker with {queue.name} in worker.queues"
         return Diagnosis(part, "error" if queue.waiting else "warning", message, fix)
+    if queue.processing_paused:
+        fix = "when you are done, end the pause of its processing: see `mamba queue`"
+        return Diagnosis(part, "warning", f"{message}; its processing is paused", fix)
     if queue.full:
         fix = "start more workers that serve it, or raise worker.concurrency"
         return Diagnosis(part, "error" if too_long else "warning", message, fix)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from mamba.operate.queue import queue_note
+from mamba.operate.queues.pages import queue_note
 from mamba.operate.table import duration
 from mamba.operate.top.grid import Column, bar, text
 from mamba.operate.top.levels import SLOTS, WAIT

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from mamba.operate import queue as queue_page
 from mamba.operate.deployment import Deployment, open_deployment
 from mamba.operate.doctor.redis_checks import check_queue_server
 from mamba.operate.doctor.worker_checks import check_workers
+from mamba.operate.queues import pages
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.redis.client import Redis
@@ -95,9 +95,13 @@ async def test_queue_lists_every_queue_with_jobs(
     await WorkerRegistry(redis).renew(serving("w", "code", running=4))
     await use_queue(redis, "un\x1b[2Jserved")
 
-    await queue_page.show(deployment, limit=20, as_json=False, color=False)
+    await pages.show(
+        deployment, pages.read_queues, pages.PageOptions(20, as_json=False, color=False)
+    )
     text = capsys.readouterr().out
-    await queue_page.show(deployment, limit=20, as_json=True, color=False)
+    await pages.show(
+        deployment, pages.read_queues, pages.PageOptions(20, as_json=True, color=False)
+    )
     report = json.loads(capsys.readouterr().out)
 
     lines = text.splitlines()

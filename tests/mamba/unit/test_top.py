@@ -161,7 +161,7 @@ def test_waiting_queue_without_a_worker_is_red() -> None:
 
 
 def test_unserved_and_full_queues_are_named() -> None:
-    depth = {"waiting": 1, "running": 0, "deferred": 0, "oldest_wait_ms": 20_000}
+    depth: dict[str, Any] = {"waiting": 1, "running": 0, "deferred": 0, "oldest_wait_ms": 20_000}
     queues = [
         QueueSnapshot(name="lonely", **depth),
         QueueSnapshot(name="busy", **depth, workers=2, slots=8, slots_used=8),

@@ -8,6 +8,8 @@ WAITING = 'mamba_queue_runs{queue="main",state="waiting"}'
 OLDEST = 'mamba_queue_oldest_wait_seconds{queue="main"}'
 WORKERS = 'mamba_queue_workers{queue="main"}'
 SLOTS = 'mamba_queue_slots{queue="main"}'
+INTAKE_PAUSED = 'mamba_queue_paused{queue="main",what="intake"}'
+PROCESSING_PAUSED = 'mamba_queue_paused{queue="main",what="processing"}'
 SLOTS_USED = 'mamba_queue_slots_used{queue="main"}'
 SERVING = 'mamba_workers{state="serving"}'
 SUCCEEDED = 'mamba_runs_total{agent="chat",model="gpt",outcome="succeeded"}'
@@ -169,6 +171,17 @@ QUEUE = (
             'mamba_queue_workers{queue="research"}': "1",
         },
     ),
+    AlertCase(
+        "the processing is paused for long, and runs wait",
+        ('MambaQueuePaused{queue="main"}',),
+        api={WAITING: "1", OLDEST: "5000", PROCESSING_PAUSED: "1"},
+    ),
+    AlertCase(
+        "the intake is paused for long",
+        ('MambaQueuePaused{queue="main"}',),
+        api={INTAKE_PAUSED: "1"},
+    ),
+    AlertCase("the intake is paused for a moment", api={INTAKE_PAUSED: "0+0x50 1+0x30"}),
     AlertCase("the oldest run waits for a while", api={WAITING: "900", OLDEST: "59"}),
     AlertCase(
         "many wait long",

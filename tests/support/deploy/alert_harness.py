@@ -26,6 +26,8 @@ API = {
     'mamba_queue_workers{queue="main"}': "2",
     'mamba_queue_slots{queue="main"}': "512",
     'mamba_queue_slots_used{queue="main"}': "20",
+    'mamba_queue_paused{queue="main",what="intake"}': "0",
+    'mamba_queue_paused{queue="main",what="processing"}': "0",
     "mamba_queue_limit": "10000",
     'mamba_workers{state="serving"}': "2",
     'mamba_workers{state="draining"}': "0",

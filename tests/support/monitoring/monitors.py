@@ -6,6 +6,7 @@ from shared.monitoring.metrics_history import MetricsHistory
 from shared.monitoring.sampler import MetricsSampler
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.vanished import VanishedWorkers
+from shared.queue.pauses import Pauses
 from shared.redis.client import Redis
 from shared.runs.stores import Stores
 
@@ -20,5 +21,6 @@ def open_monitor(redis: Redis) -> SystemMonitor:
 
 def open_sampler(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
     return MetricsSampler(
-        MetricsHistory(redis), open_monitor(redis), VanishedWorkers(redis), process_id
+        *(MetricsHistory(redis), open_monitor(redis), VanishedWorkers(redis), Pauses(redis)),
+        process_id,
     )

@@ -2,10 +2,11 @@
 
 import { signal } from '@preact/signals';
 import { requestJson, RequestError } from './api/client';
+import type { Pausable } from './api/types';
 
 export interface Confirmation {
   title: string;
-  /** The id of the run or worker. */
+  /** The id of the run or worker, or the name of the queue. */
   target: string;
   text: string;
   confirmLabel: string;
@@ -65,6 +66,35 @@ export function confirmDrain(id: string): void {
     confirmLabel: 'Drain the worker',
     run: () => send(`workers/${encodeURIComponent(id)}/drain`),
   };
+}
+
+export const PAUSE_EFFECTS: Record<Pausable, string> = {
+  intake: 'New messages are refused, and accepted runs go on.',
+  processing: 'Runs are accepted but wait. Workers start none of them, and continue those that have started.',
+};
+
+export function confirmPause(what: Pausable, queue: string | null): void {
+  confirmation.value = {
+    title: `Pause the ${what}?`,
+    target: queue ?? 'all queues',
+    text: PAUSE_EFFECTS[what],
+    confirmLabel: `Pause the ${what}`,
+    run: () => send(`pause/${what}${queryOf(queue)}`),
+  };
+}
+
+export function confirmResume(what: Pausable, queue: string | null): void {
+  confirmation.value = {
+    title: `Resume the ${what}?`,
+    target: queue ?? 'all queues',
+    text: what === 'intake' ? 'New messages are accepted again.' : 'Workers start the waiting runs again.',
+    confirmLabel: `Resume the ${what}`,
+    run: () => send(`resume/${what}${queryOf(queue)}`),
+  };
+}
+
+function queryOf(queue: string | null): string {
+  return queue === null ? '' : `?queue=${encodeURIComponent(queue)}`;
 }
 
 export async function execute(confirmed: Confirmation): Promise<void> {

@@ -3,7 +3,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import { authProblem, request, RequestError } from './api/client';
 import { readEvents } from './api/sse';
-import type { Overview, Sample } from './api/types';
+import type { Overview, OwnerRanking, Sample } from './api/types';
 
 export type ConnectionState = 'connecting' | 'live' | 'lost';
 
@@ -19,6 +19,7 @@ export const retryAt = signal(0);
 export const overview = signal<Overview | null>(null);
 /** When the snapshot arrived, by this machine's clock. */
 export const receivedAt = signal(0);
+export const ranking = signal<OwnerRanking | null>(null);
 export const samples = signal<Sample[]>([]);
 /** Whether the server cannot reach Redis. The page then shows the last snapshot. */
 export const redisDown = signal(false);
@@ -72,6 +73,7 @@ async function connect(onLive: () => void): Promise<boolean> {
     const response = await request('stream', { signal: aborting.signal });
     for await (const event of readEvents(response)) {
       restartTimer();
+      if (event.type === 'owners') ranking.value = JSON.parse(event.data) as OwnerRanking;
       if (event.type === 'overview') {
         update(JSON.parse(event.data) as Overview);
         onLive();

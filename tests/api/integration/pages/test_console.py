@@ -37,7 +37,7 @@ ENV = {
     ),
 }
 MESSAGE = "text of a user's message"
-PATH_PARAMETERS = {"run_id": "r1", "worker_id": "w1", "name": "no.js"}
+PATH_PARAMETERS = {"run_id": "r1", "worker_id": "w1", "name": "no.js", "what": "intake"}
 
 
 class ConsoleRoute(NamedTuple):
@@ -108,7 +108,7 @@ def test_only_the_page_and_its_assets_are_public() -> None:
         "/ops/",
         "/ops/assets/{name}",
     }
-    assert len(PROTECTED) == 8
+    assert len(PROTECTED) == 10
 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=" ".join)
@@ -265,7 +265,7 @@ async def test_snapshot_stream_repeats_until_the_process_exits(
         client.stream("GET", "/ops/stream") as response,
     ):
         async for line in response.aiter_lines():
-            if line.startswith("data: "):
+            if line.startswith("data: ") and '"redis":' in line:
                 snapshots.append(json.loads(line.removeprefix("data: ")))
             if len(snapshots) == 2 and stopping is None:
                 stopping = asyncio.create_task(api.stop())

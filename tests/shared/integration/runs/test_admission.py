@@ -106,7 +106,7 @@ async def test_each_key_expires_after_the_live_ttl(harness: AdmissionHarness) ->
 
     names: list[bytes] = await harness.redis.execute_command("KEYS", "*")
     stored = {*names} - {keys.MEMORY_CHECKED.encode()}
-    assert len(stored) == 17
+    assert len(stored) == 18
     others = {keys.admitted("run-1").encode(), keys.virtual_clock(keys.QUEUE).encode()}
     for name in stored - others:
         ttl: int = await harness.redis.execute_command("PTTL", name)

@@ -1,4 +1,4 @@
-/** Responses of the API, as in `shared/monitoring/snapshot.py`. Times are Unix ms, rates per second. */
+/** Responses of the API, as in `shared/monitoring`. Times are Unix ms, rates per second. */
 
 export type LiveState = 'waiting' | 'running' | 'deferred';
 export type EndState = 'succeeded' | 'failed' | 'cancelled';
@@ -15,6 +15,36 @@ export interface QueueSnapshot {
   workers: number;
   slots: number;
   slots_used: number;
+  /** Missing in the snapshot of an older API process. */
+  intake_paused?: boolean;
+  processing_paused?: boolean;
+}
+
+export type Pausable = 'intake' | 'processing';
+
+/** What an operator has paused, in one queue or, without a name, in all of them. */
+export interface Pause {
+  what: Pausable;
+  queue: string | null;
+  at: number;
+  operator: string;
+}
+
+/** The runs of an owner in one queue. */
+export interface OwnerSnapshot {
+  owner: string;
+  queue: string;
+  waiting: number;
+  running: number;
+  oldest_wait_ms: number;
+  weight: number;
+}
+
+export interface OwnerRanking {
+  /** Those with the most waiting runs first. */
+  owners: OwnerSnapshot[];
+  /** The number of all owners with waiting runs. */
+  waiting_owners: number;
 }
 
 export interface WorkerSnapshot {
@@ -98,6 +128,8 @@ export interface Sample {
 export interface Overview {
   at: number;
   queues: QueueSnapshot[];
+  /** Missing in the overview of an older API process. */
+  pauses?: Pause[];
   workers: WorkerSnapshot[];
   apis: ApiSnapshot[];
   vanished: VanishedWorker[];

@@ -11,7 +11,8 @@ import { ApiProcesses } from './api_processes';
 import { Charts } from './charts';
 import { ConfirmDialog, OutcomeToast } from './confirm_dialog';
 import { Icon, type IconName } from './icons';
-import { Queues } from './queues';
+import { Owners } from './owners';
+import { Pauses, Queues } from './queues';
 import { RunPanel } from './run_panel';
 import { FailedRuns, LiveRuns } from './run_lists';
 import { SignIn } from './sign_in';
@@ -26,6 +27,7 @@ export function Console() {
     <>
       <Header />
       <Banner />
+      {system && <Pauses system={system} />}
       <main class={stale ? 'stale' : ''}>
         <StatusStrip />
         <Charts />
@@ -33,6 +35,7 @@ export function Console() {
           <div class="columns">
             <div>
               <LiveRuns system={system} />
+              <Owners />
               <FailedRuns system={system} />
             </div>
             <div>

@@ -70,6 +70,9 @@ function waitingNow(system: Overview): Metric {
   const later = deferred.value && `${format.count(deferred.value)} deferred`;
   if (!waiting.value) return { label, value, state: 'ok', note: later || 'queue is empty' };
   if (!system.workers.length) return { label, value, state: 'bad', note: 'no workers' };
+  if (system.queues.some((queue) => queue.waiting && queue.processing_paused)) {
+    return { label, value, state: 'warn', note: 'paused' };
+  }
   const unserved = system.queues.find((queue) => queue.waiting && !queue.workers);
   if (unserved) return { label, value, state: 'bad', note: 'unserved queue' };
   const note = later ? `and ${later}` : 'for a free slot';

@@ -1,0 +1,15 @@
+"""The name under which commands are recorded."""
+
+import getpass
+import os
+import socket
+from urllib.parse import quote
+
+
+def current_operator() -> str:
+    """Return who uses this terminal, in the form of an owner: `cli:<host>:<user>`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return ":".join(("cli", quote(socket.gethostname(), safe=""), quote(user, safe="")))

@@ -1,0 +1,1 @@
+"""`mamba queue` and its subcommands."""

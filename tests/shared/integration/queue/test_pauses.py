@@ -1,0 +1,160 @@
+"""Pauses are stored until they are ended, and workers start no run of a paused queue."""
+
+import asyncio
+
+from shared.queue.job_queue import JobQueue
+from shared.queue.pauses import PauseChange, Pauses
+from shared.queue.queue_positions import QueuePosition, QueuePositions
+from shared.redis import keys
+from shared.redis.client import Redis, redis_time_ms
+from tests.support.system.queue_simulation import QueueSimulation
+
+OPERATOR = "cli:web-1:ann"
+
+
+async def pause_processing(redis: Redis) -> None:
+    await Pauses(redis).begin("processing", "main", operator=OPERATOR)
+
+
+async def wakeup_tokens(redis: Redis) -> int:
+    return await redis.execute_command("LLEN", keys.wakeup(keys.QUEUE))
+
+
+async def test_pause_is_stored_with_its_time_and_operator(redis: Redis) -> None:
+    pauses = Pauses(redis)
+    before = await redis_time_ms(redis)
+
+    assert await pauses.begin("intake", "research", operator="an operator")
+    assert await pauses.begin("processing", None, operator=OPERATOR)
+    assert not await pauses.begin("processing", None, operator="another one")
+
+    found = await pauses.read()
+    assert [(pause.what, pause.queue, pause.operator) for pause in found] == [
+        ("intake", "research", "an operator"),
+        ("processing", None, OPERATOR),
+    ]
+    assert all(before <= pause.at <= before + 60_000 for pause in found)
+    assert [str(pause) for pause in found] == [
+        "the intake of the queue research",
+        "the processing of all queues",
+    ]
+
+
+async def test_ended_pause_is_removed_once(redis: Redis) -> None:
+    pauses = Pauses(redis)
+    await pauses.begin("intake", "main", operator=OPERATOR)
+
+    assert not await pauses.end("intake", None, operator=OPERATOR)
+    assert await pauses.end("intake", "main", operator=OPERATOR)
+    assert not await pauses.end("intake", "main", operator=OPERATOR)
+
+    assert await pauses.read() == ()
+
+
+async def test_reading_the_pauses_keeps_them(redis: Redis) -> None:
+    pauses = Pauses(redis)
+    await pauses.begin("intake", None, operator=OPERATOR)
+    await redis.execute_command("PEXPIRE", keys.PAUSES, 10_000)
+
+    await pauses.read()
+
+    assert await redis.execute_command("PTTL", keys.PAUSES) > 86_400_000
+
+
+async def test_pauses_of_a_newer_version_are_ignored(redis: Redis) -> None:
+    pauses = Pauses(redis)
+    await pauses.begin("intake", None, operator=OPERATOR)
+    unknown = ("something", "1 ann", "intake mamba:queues:x", "soon")
+    await redis.execute_command("HSET", keys.PAUSES, *unknown)
+    await redis.execute_command("RPUSH", keys.PAUSE_CHANGES, '{"what": "something"}')
+
+    assert [pause.queue for pause in await pauses.read()] == [None]
+    assert len(await pauses.take_changes()) == 1
+
+
+async def test_each_change_is_taken_by_one_process(redis: Redis) -> None:
+    pauses = Pauses(redis)
+    await pauses.begin("intake", "main", operator="ann")
+    await pauses.end("intake", "main", operator="bob")
+
+    taken = await asyncio.gather(pauses.take_changes(), pauses.take_changes())
+
+    assert sorted(taken, key=len) == [
+        [],
+        [
+            PauseChange(paused=True, what="intake", queue="main", operator="ann"),
+            PauseChange(paused=False, what="intake", queue="main", operator="bob"),
+        ],
+    ]
+
+
+async def test_waiting_runs_of_a_paused_queue_do_not_start(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=2)
+    await simulation.add("a", 1)
+    await pause_processing(redis)
+    await simulation.add("b", 1)
+
+    assert await simulation.claim() == 0
+    assert await wakeup_tokens(redis) == 0
+    await Pauses(redis).end("processing", "main", operator=OPERATOR)
+
+    assert await wakeup_tokens(redis) == 1
+    assert await simulation.claim() == 2
+
+
+async def test_end_of_the_pause_of_all_queues_wakes_workers(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=2)
+    await simulation.add("a", 1)
+    await Pauses(redis).begin("processing", None, operator=OPERATOR)
+
+    assert await simulation.claim() == 0
+    await Pauses(redis).end("processing", None, operator=OPERATOR)
+
+    assert await wakeup_tokens(redis) == 1
+
+
+async def test_started_run_of_a_paused_queue_continues(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    started = await simulation.add("a", 1)
+    await simulation.claim()
+    await simulation.add("b", 1)
+    await pause_processing(redis)
+    await redis.execute_command("ZADD", keys.QUEUE, await redis_time_ms(redis) - 1, started)
+    simulation.slots = 3
+
+    await simulation.claim()
+
+    assert simulation.claimed == [started, started]
+
+
+async def test_requeued_run_of_a_paused_queue_starts(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=2)
+    await simulation.add("a", 1)
+    requeued = await simulation.add("a", 1)
+    await pause_processing(redis)
+
+    await JobQueue(redis).requeue(requeued)
+    await simulation.claim()
+
+    assert simulation.claimed == [requeued]
+
+
+async def test_position_in_a_paused_queue_has_no_expected_wait(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    await simulation.add("a", 2)
+    await simulation.add("a", 2)
+    await simulation.claim()
+    await simulation.end_next()
+    await simulation.claim()
+    waiting = await simulation.add("a", 2)
+
+    positions = QueuePositions(redis)
+    [before] = await positions.read([waiting])
+    await positions.record_announced({waiting: (0, 4)})
+    await pause_processing(redis)
+    [after] = await positions.read([waiting])
+
+    assert before is not None
+    assert before.eta_seconds is not None
+    assert after == QueuePosition(1, 1, paused=True)
+    assert not await redis.execute_command("HEXISTS", keys.job_share(waiting), "announced")
