@@ -10,6 +10,7 @@ import httpx
 
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
+from tests.support.system.dev import until
 
 _ANSWERS = "[...document.querySelectorAll('.message.assistant')]"
 _SUMMARIES = "[...document.querySelectorAll('.recording')].map(run => run.dataset.summary)"
@@ -81,6 +82,10 @@ class PlaygroundWindow:
         )
         return texts
 
+    def wait_until_ended(self, chat: str) -> None:
+        """Wait until no run of the chat is live."""
+        until(lambda: chat not in httpx.get(f"{self.url}/chats?state=live").text)
+
     def stored_message(self, chat: str) -> dict[str, Any]:
         """Return the newest answer as the server has stored it."""
         response = httpx.get(f"{self.url}/chat/{quote(chat)}/message")
@@ -96,3 +101,13 @@ def open_playground(
         page = PlaygroundWindow(window, url)
         page.open(chat)
         yield page
+
+
+def counted(last: int) -> str:
+    """Return the demo model's answer to "Count to LAST"."""
+    return f"The demo model counts: {', '.join(map(str, range(1, last + 1)))}. Done."
+
+
+def conversation(*lasts: int) -> list[str]:
+    """Return the messages of a chat that asks for these counts."""
+    return [text for last in lasts for text in (f"Count to {last}", counted(last))]

@@ -54,6 +54,11 @@ export async function generateTitle(message: string): Promise<string> {
   return (await request<{ title: string }>('title/generate', { method: 'POST', headers, body })).title;
 }
 
+/** Stops a run that waits for the live run of its chat. */
+export async function stopRun(chatId: string, runId: string): Promise<void> {
+  await request(`chat/${encodeURIComponent(chatId)}/stop?runId=${encodeURIComponent(runId)}`, { method: 'POST' });
+}
+
 /** Kills the worker that writes the answer of this chat. Returns what was done. */
 export async function killWorker(chatId: string): Promise<string> {
   const path = `playground/kill-worker?chat=${encodeURIComponent(chatId)}`;

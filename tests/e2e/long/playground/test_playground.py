@@ -1,38 +1,16 @@
 """The playground of `mamba dev`: a chat whose answers survive what its buttons break."""
 
 import re
-from collections.abc import Generator
 
 import pytest
 
 from tests.support.browser.accessibility import accessibility_violations
 from tests.support.browser.page import Browser
-from tests.support.browser.playground_window import PlaygroundWindow, open_playground
+from tests.support.browser.playground_window import PlaygroundWindow, counted, open_playground
 from tests.support.browser.window import open_window
 from tests.support.system.dev import Dev
 
-COUNTED = "The demo model counts: {}. Done."
 SUMMARY = re.compile(r"(\d+) events, 0 lost, 0 repeated, digest verified")
-
-
-@pytest.fixture
-def url(running: Dev) -> str:
-    return f"http://127.0.0.1:{running.port}"
-
-
-@pytest.fixture
-def chat(request: pytest.FixtureRequest) -> str:
-    return request.node.name
-
-
-@pytest.fixture
-def page(browser: Browser, url: str, chat: str) -> Generator[PlaygroundWindow]:
-    with open_playground(browser, url, chat) as page:
-        yield page
-
-
-def counted(last: int) -> str:
-    return COUNTED.format(", ".join(str(number) for number in range(1, last + 1)))
 
 
 def check_whole(page: PlaygroundWindow, chat: str, last: int) -> None:
@@ -133,36 +111,6 @@ def test_stop_ends_the_answer(page: PlaygroundWindow, chat: str) -> None:
     page.window.click(".composer button", "Stop")
     page.window.wait_for_text("stopped", ".message.assistant footer")
     assert page.stored_message(chat)["metadata"]["mamba"]["stopped"] is True
-
-
-def test_queued_message_is_answered_next(page: PlaygroundWindow, chat: str) -> None:
-    page.send("Count to 100")
-    page.wait_for_answer("10,")
-    page.send("Count to 7")
-    page.window.wait_for_text("Count to 7", ".queue")
-    page.wait_for_answer("7. Done.")
-    check_whole(page, chat, 7)
-    assert page.messages() == conversation(100, 7)
-
-
-def test_queued_messages_survive_a_reload(page: PlaygroundWindow, chat: str) -> None:
-    queue_messages(page, 150, 90, 91)
-    page.open(chat)
-    page.wait_for_answer("91. Done.")
-    page.window.wait_until("document.querySelector('.message.live') === null")
-    assert page.messages() == conversation(150, 90, 91)
-
-
-def queue_messages(page: PlaygroundWindow, first: int, *others: int) -> None:
-    page.send(f"Count to {first}")
-    page.wait_for_answer("10,")
-    for last in others:
-        page.send(f"Count to {last}")
-        page.window.wait_for_text(f"Count to {last}", ".queue")
-
-
-def conversation(*lasts: int) -> list[str]:
-    return [text for last in lasts for text in (f"Count to {last}", counted(last))]
 
 
 def test_edited_message_gets_another_answer(page: PlaygroundWindow) -> None:

@@ -2,6 +2,8 @@
 
 import { generateId } from 'ai';
 import type { Message } from './message';
+import { MessageQueue } from './message_queue';
+import { read, write } from './storage';
 
 export interface Chat {
   id: string;
@@ -9,19 +11,27 @@ export interface Chat {
   agent: string;
   /** Empty: the default model. */
   model: string;
-  /** Whether an answer was requested that this browser has not stored completely. */
-  pending: boolean;
-  /** Messages that wait for the answer that is being written. */
-  queued: Message[];
+  /** The run whose answer this browser has not stored completely. */
+  runId?: string | undefined;
+}
+
+export interface StoredConversation {
+  messages: Message[];
+  /** When the user last sent or changed a message, in Unix milliseconds. */
+  changedAt: number;
 }
 
 const LIST_KEY = 'mamba.playground.chats';
-const MESSAGES_KEY = 'mamba.playground.messages.';
+const CONVERSATION_KEY = 'mamba.playground.conversation.';
 const MAX_CHATS = 50;
+/** The newest run of a chat whose id is not known. */
+export const NEWEST_RUN = 'newest';
 export const UNTITLED = 'New chat';
 
 export class ChatStore {
+  readonly queue = new MessageQueue();
   #chats = read<Chat[]>(LIST_KEY, []);
+  #isStored = true;
   readonly #listeners = new Set<() => void>();
 
   constructor() {
@@ -46,42 +56,50 @@ export class ChatStore {
   }
 
   create(options: Partial<Chat> = {}): Chat {
-    const chat = { id: generateId(), title: UNTITLED, agent: '', model: '', pending: false, queued: [], ...options };
-    for (const { id } of this.#chats.slice(MAX_CHATS - 1)) localStorage.removeItem(MESSAGES_KEY + id);
-    this.#save([chat, ...this.#chats.slice(0, MAX_CHATS - 1)]);
+    const chat = { id: generateId(), title: UNTITLED, agent: '', model: '', ...options };
+    this.#change((chats) => {
+      for (const { id } of chats.slice(MAX_CHATS - 1)) this.#forget(id);
+      return [chat, ...chats.slice(0, MAX_CHATS - 1)];
+    });
     return chat;
   }
 
   update(id: string, changes: Partial<Chat>): void {
-    this.#save(this.#chats.map((chat) => (chat.id === id ? { ...chat, ...changes } : chat)));
+    this.#change((chats) => chats.map((chat) => (chat.id === id ? { ...chat, ...changes } : chat)));
   }
 
   remove(id: string): void {
-    localStorage.removeItem(MESSAGES_KEY + id);
-    this.#save(this.#chats.filter((chat) => chat.id !== id));
+    this.#forget(id);
+    this.#change((chats) => chats.filter((chat) => chat.id !== id));
   }
 
-  messages(id: string): Message[] {
-    return read<Message[]>(MESSAGES_KEY + id, []);
+  conversation(id: string): StoredConversation {
+    return read(CONVERSATION_KEY + id, { messages: [], changedAt: 0 });
   }
 
-  saveMessages(id: string, messages: Message[]): void {
-    write(MESSAGES_KEY + id, messages);
+  saveConversation(id: string, conversation: StoredConversation): void {
+    write(CONVERSATION_KEY + id, conversation);
   }
 
   /** Calls the listener when another tab has changed the messages of a chat. */
-  onMessages(id: string, listener: () => void): () => void {
+  onConversation(id: string, listener: () => void): () => void {
     const check = ({ key }: StorageEvent) => {
-      if (key === MESSAGES_KEY + id) listener();
+      if (key === CONVERSATION_KEY + id) listener();
     };
     addEventListener('storage', check);
     return () => removeEventListener('storage', check);
   }
 
-  #save(chats: Chat[]): void {
-    this.#chats = chats;
-    write(LIST_KEY, chats);
+  /** Another tab may have changed the list, although its event has not arrived. */
+  #change(changed: (chats: Chat[]) => Chat[]): void {
+    this.#chats = changed(this.#isStored ? read(LIST_KEY, this.#chats) : this.#chats);
+    this.#isStored = write(LIST_KEY, this.#chats);
     this.#notify();
+  }
+
+  #forget(id: string): void {
+    localStorage.removeItem(CONVERSATION_KEY + id);
+    this.queue.clear(id);
   }
 
   #notify(): void {
@@ -89,18 +107,8 @@ export class ChatStore {
   }
 }
 
-function read<T>(key: string, fallback: T): T {
-  try {
-    return JSON.parse(localStorage.getItem(key) ?? '') as T;
-  } catch {
-    return fallback;
-  }
-}
-
-function write(key: string, value: unknown): void {
-  try {
-    localStorage.setItem(key, JSON.stringify(value));
-  } catch {
-    // The storage is full, for example with files. The page works without it until it is reloaded.
-  }
+/** Whether `one` is a later state of the conversation than `other`. */
+export function isNewer(one: StoredConversation, other: StoredConversation): boolean {
+  if (one.changedAt !== other.changedAt) return one.changedAt > other.changedAt;
+  return one.messages.length > other.messages.length;
 }

@@ -1,35 +1,30 @@
-/** The state of one chat: `useChat`, storage, titles, and queued messages. */
+/** The state of one chat: `useChat`, storage, titles, and messages of several tabs. */
 
 import { useChat } from '@ai-sdk/react';
-import { ConnectionLostError } from '@mamba-server/client';
+import { ConnectionLostError, MambaChatTransport } from '@mamba-server/client';
 import {
   generateId, isFileUIPart, lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls,
   type FileUIPart,
 } from 'ai';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
-import { CHAT_URL, generateTitle, network, timeline } from '../server';
-import { UNTITLED, type Chat, type ChatStore } from './chat_store';
+import { CHAT_URL, generateTitle, network, stopRun, timeline } from '../server';
+import { isNewer, NEWEST_RUN, UNTITLED, type Chat, type ChatStore } from './chat_store';
 import { CLIENT_TOOLS, executeClientTool } from './client_tools';
 import { textOf, type Message } from './message';
-import { QueueingTransport } from './queueing_transport';
-
-const DISPLAY_TOOLS = ['generateForm', 'generateChart', 'generateCode', 'generateCard'];
-/** Each queued message has an open connection, and a browser opens at most six to a server. */
-export const MAX_QUEUED = 3;
+import type { QueuedMessage } from './message_queue';
 
 export type Conversation = ReturnType<typeof useConversation>;
 
-/** `tools` is whether the agent uses the display tools of a request. */
-export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
-  const settings = useRef({ chat, tools });
-  settings.current = { chat, tools };
-  const [transport] = useState(
-    () => new QueueingTransport({ api: CHAT_URL, fetch: network.fetch, body: () => bodyOf(settings.current) }),
-  );
+/** Each request has these `fields`. */
+export function useConversation(chat: Chat, store: ChatStore, fields: object) {
+  const settings = useRef(fields);
+  settings.current = fields;
+  const [options] = useState(() => ({ api: CHAT_URL, fetch: network.fetch, body: () => ({ ...settings.current, clientTools: CLIENT_TOOLS }) }));
+  const [transport] = useState(() => new MambaChatTransport<Message>({ ...options, fetch: fetchAnswer }));
   const [notice, setNotice] = useState('');
-  const read = () => transport.shownConnection(chat.id);
-  const connection = useSyncExternalStore(transport.subscribeShown, read);
-  const [initial] = useState(() => ({ messages: store.messages(chat.id), resume: chat.pending }));
+  const read = () => transport.connection(chat.id);
+  const connection = useSyncExternalStore(transport.subscribe, read);
+  const [initial] = useState(() => ({ ...store.conversation(chat.id), runId: chat.runId }));
   const session = useChat<Message>({
     id: chat.id,
     messages: initial.messages,
@@ -44,48 +39,89 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
   });
   const { messages, status, error, sendMessage, setMessages, resumeStream, regenerate, clearError } = session;
   const busy = status === 'submitted' || status === 'streaming';
+  const isLost = error instanceof ConnectionLostError;
   const state = useRef({ messages, busy });
   state.current = { messages, busy };
 
-  // Messages are sent only after the response to the resume, which would otherwise follow their run.
-  const [isResumed, setResumed] = useState(!initial.resume);
-  const isReady = isResumed || status === 'streaming';
-  const resume = useCallback(() => {
-    setResumed(false);
-    void resumeStream().finally(() => setResumed(true));
-  }, [resumeStream]);
+  /** The run that this tab has requested or followed last. */
+  const shownRun = useRef<string | undefined>(undefined);
+  /** Whether it follows a run that is not one of its own requests. The ref changes at once. */
+  const [isFollowing, setFollowing] = useState(initial.runId !== undefined);
+  const follows = useRef(isFollowing);
+  const follow = useCallback(
+    (runId: string, shown: Message[]) => {
+      shownRun.current = runId;
+      follows.current = true;
+      setFollowing(true);
+      // A request without a cursor also returns the earlier parts of a message that the run continues.
+      const isNamed = runId !== NEWEST_RUN && shown.at(-1)?.role === 'user';
+      void resumeStream(isNamed ? { headers: { 'last-event-id': `0-0@${runId}` } } : {}).finally(() => {
+        follows.current = false;
+        setFollowing(false);
+      });
+    },
+    [resumeStream],
+  );
   useEffect(() => {
-    if (initial.resume) resume();
-  }, [initial, resume]);
+    if (initial.runId) follow(initial.runId, initial.messages);
+  }, [initial, follow]);
+  // Messages are sent only after the response to the resume, which would otherwise follow their run.
+  const isReady = !isFollowing || status === 'streaming';
+
+  async function fetchAnswer(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
+    const response = await network.fetch(input, init);
+    const runId = answeredRun(response);
+    if (!runId) return response;
+    const isOwn = init.method === 'POST';
+    const isNewest = shownRun.current === NEWEST_RUN;
+    if (!isOwn && follows.current && !isNewest && runId !== shownRun.current) return noAnswer(response);
+    shownRun.current = runId;
+    if (isOwn || isNewest) store.update(chat.id, { runId });
+    return response;
+  }
 
   const titled = useRef(chat.title !== UNTITLED);
 
   // The answer continues when the user leaves this chat.
   useLayoutEffect(() => () => transport.release(chat.id), [transport, chat.id]);
 
-  const pending = busy || error instanceof ConnectionLostError;
-  const isResuming = useRef(initial.resume);
-  useEffect(() => {
-    // Until the resume has begun, the state is not known.
-    if (isResuming.current && !pending) return void (isResuming.current = false);
-    store.update(chat.id, { pending });
-  }, [pending, store, chat.id]);
+  const readQueue = () => store.queue.list(chat.id);
+  const queue = useSyncExternalStore(store.queue.subscribe, readQueue);
+  const queued = queue.filter(({ message }) => !includes(messages, message));
+  const [sending, setSending] = useState<Message[]>([]);
 
+  const changedAt = useRef(initial.changedAt);
   // While an answer streams, the server has it; a reload replays it from its start.
   useEffect(() => {
-    if (status !== 'streaming') store.saveMessages(chat.id, messages);
-  }, [messages, status, store, chat.id]);
+    if (status !== 'submitted' || follows.current) return;
+    changedAt.current = Date.now();
+    store.saveConversation(chat.id, { messages: state.current.messages, changedAt: changedAt.current });
+  }, [status, store, chat.id]);
 
-  // Another tab has sent a message, or has received an answer.
-  useEffect(
-    () =>
-      store.onMessages(chat.id, () => {
-        if (state.current.busy) return;
-        setMessages(store.messages(chat.id));
-        if (store.find(chat.id)?.pending) void resumeStream();
-      }),
-    [store, chat.id, setMessages, resumeStream],
-  );
+  // Other tabs send messages too, and this one may be behind: the page of a hidden tab pauses.
+  const [otherChanges, setOtherChanges] = useState(0);
+  useEffect(() => store.onConversation(chat.id, () => setOtherChanges((count) => count + 1)), [store, chat.id]);
+  useEffect(() => {
+    if (busy || follows.current || isLost) return;
+    const stored = store.conversation(chat.id);
+    if (isNewer(stored, { messages, changedAt: changedAt.current })) {
+      changedAt.current = stored.changedAt;
+      return setMessages(stored.messages);
+    }
+    store.saveConversation(chat.id, { messages, changedAt: changedAt.current });
+    for (const { message } of queue) if (includes(messages, message)) store.queue.remove(chat.id, message.id);
+    const runId = store.find(chat.id)?.runId;
+    if (runId && runId !== shownRun.current) return follow(runId, messages);
+    if (runId) store.update(chat.id, { runId: undefined });
+    // Each tab shows the queued messages in the order of their runs, also if the runs have ended.
+    const next = queue.find(({ message }) => !includes(messages, message));
+    if (!next) return;
+    const shown = [...messages, next.message];
+    store.saveConversation(chat.id, { messages: shown, changedAt: changedAt.current });
+    store.update(chat.id, { runId: next.runId });
+    setMessages(shown);
+    follow(next.runId, shown);
+  }, [messages, otherChanges, busy, isFollowing, isLost, queue, chat, store, follow, setMessages]);
 
   useEffect(() => {
     const [user, answer] = messages;
@@ -94,36 +130,30 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
     void generateTitle(textOf(user) || 'Files').then((title) => store.update(chat.id, { title }), () => {});
   }, [chat.id, messages, status, store]);
 
-  // The server has started the next run; the page shows it when this answer is complete. Only one tab does.
-  const isFirst = useIsFirstTab(chat.id);
-  useEffect(() => {
-    const [next, ...queued] = chat.queued;
-    if (busy || !isResumed || !isFirst || !next) return;
-    store.update(chat.id, { queued });
-    if (transport.holds(next.id)) return void sendMessage(next);
-    setMessages([...state.current.messages, next]);
-    resume();
-  }, [busy, isResumed, isFirst, chat, store, transport, sendMessage, setMessages, resume]);
-
   async function send(text: string, files: FileUIPart[] = []): Promise<void> {
     setNotice('');
     const parts: Message['parts'] = [...files, ...(text ? [{ type: 'text' as const, text }] : [])];
     const message: Message = { id: generateId(), role: 'user', parts };
     if (!busy) return sendMessage(message);
-    const history = [...state.current.messages, ...chat.queued, message];
-    store.update(chat.id, { queued: [...chat.queued, message] });
-    try {
-      await transport.enqueue(chat.id, history, bodyOf(settings.current));
-    } catch (problem) {
-      cancelQueued(message.id);
-      setNotice(problem instanceof Error ? problem.message : String(problem));
-    }
+    setSending((others) => [...others, message]);
+    await store.queue.send(options, chat.id, message, history).catch(showProblem);
+    setSending((others) => others.filter(({ id }) => id !== message.id));
   }
 
-  function cancelQueued(id: string): void {
-    transport.cancel(id);
-    const current = store.find(chat.id)?.queued ?? [];
-    store.update(chat.id, { queued: current.filter((message) => message.id !== id) });
+  /** The messages of this chat, with those that wait. */
+  function history(): Message[] {
+    const shown = state.current.messages;
+    const waiting = store.queue.list(chat.id).map(({ message }) => message);
+    return [...shown, ...waiting.filter((message) => !includes(shown, message))];
+  }
+
+  async function cancelQueued({ message, runId }: QueuedMessage): Promise<void> {
+    store.queue.remove(chat.id, message.id);
+    await stopRun(chat.id, runId).catch(showProblem);
+  }
+
+  function showProblem(problem: unknown): void {
+    setNotice(problem instanceof Error ? problem.message : String(problem));
   }
 
   /** Stops the run. Its stream then ends with what was written. */
@@ -135,8 +165,7 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
   function retry(): void {
     clearError();
     // The run may still be live: resume it, and never replace it.
-    const isLost = error instanceof ConnectionLostError && messages.at(-1)?.role === 'assistant';
-    void (isLost ? resumeStream() : regenerate({ body: { whenBusy: 'reject' } }));
+    void (isLost && messages.at(-1)?.role === 'assistant' ? resumeStream() : regenerate({ body: { whenBusy: 'reject' } }));
   }
 
   function edit(messageId: string, text: string): void {
@@ -144,32 +173,20 @@ export function useConversation(chat: Chat, store: ChatStore, tools: boolean) {
     void sendMessage({ parts: [...files, { type: 'text', text }], messageId });
   }
 
-  return { ...session, busy, isReady, connection, notice, send, stop, edit, retry, cancelQueued };
+  return { ...session, busy, isReady, connection, notice, queued, sending, send, stop, edit, retry, cancelQueued };
 }
 
-/** Whether this tab is the first one that shows the chat. Pages that are not secure contexts cannot compare tabs. */
-function useIsFirstTab(chatId: string): boolean {
-  const [isFirst, setFirst] = useState(!('locks' in navigator));
-  useEffect(() => {
-    if (!('locks' in navigator)) return;
-    const closed = new AbortController();
-    const { signal } = closed;
-    const hold = () => new Promise((resolve) => {
-      setFirst(true);
-      signal.addEventListener('abort', resolve);
-    });
-    navigator.locks.request(`mamba.playground.chat.${chatId}`, { signal }, hold).catch(() => {});
-    return () => closed.abort();
-  }, [chatId]);
-  return isFirst;
+function includes(messages: Message[], message: Message): boolean {
+  return messages.some(({ id }) => id === message.id);
 }
 
-function bodyOf({ chat, tools }: { chat: Chat; tools: boolean }): object {
-  return {
-    ...(chat.agent && { agent: chat.agent }),
-    ...(chat.model && { model: chat.model }),
-    ...(tools && { tools: DISPLAY_TOOLS }),
-    clientTools: CLIENT_TOOLS,
-    sdkVersion: 7,
-  };
+/** The id of the run whose answer the response streams. */
+function answeredRun({ headers }: Response): string | null {
+  return headers.get('content-type')?.startsWith('text/event-stream') ? headers.get('x-run-id') : null;
+}
+
+/** The response of the server to a resume of a chat without a run. */
+function noAnswer({ body }: Response): Response {
+  void body?.cancel();
+  return new Response(null, { status: 204 });
 }

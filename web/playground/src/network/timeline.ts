@@ -22,7 +22,8 @@ export class Timeline {
   /** Records that a stream of a run has opened. Without a cursor, it begins with the first event. */
   opened(chatId: string, runId: string, cursor: string | undefined, isPost: boolean): void {
     const known = this.recordings(chatId).find((recording) => recording.runId === runId);
-    if (known && cursor !== undefined) known.add('resumed', `Reconnected with cursor ${cursor.split('@')[0]}.`);
+    const isReplay = cursor === undefined || (cursor.startsWith('0-0@') && known?.offset !== 0);
+    if (known && !isReplay) known.add('resumed', `Reconnected with cursor ${cursor.split('@')[0]}.`);
     else this.#start(chatId, runId, isPost ? 'The server accepted the request.' : 'Replay of the stream from event 1.');
     this.#notify();
   }

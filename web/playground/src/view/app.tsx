@@ -2,7 +2,7 @@
 
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { ThemeStore } from '../../../shared/theme';
-import { ChatStore, type Chat } from '../chats/chat_store';
+import { ChatStore, NEWEST_RUN, type Chat } from '../chats/chat_store';
 import { getAgents, getInfo, getModels, type Agent, type ServerInfo } from '../server';
 import { ChatView } from './chat_view';
 import { IconButton } from './icon';
@@ -83,5 +83,5 @@ function useOffer(): [Offer | undefined, string] {
 function idInUrl(): string | undefined {
   const chatId = new URLSearchParams(location.hash.slice(1)).get('chat');
   if (!chatId) return undefined;
-  return (store.find(chatId) ?? store.create({ id: chatId, pending: true })).id;
+  return (store.find(chatId) ?? store.create({ id: chatId, runId: NEWEST_RUN })).id;
 }

@@ -2,6 +2,8 @@
 
 import { useEffect, useRef, useState } from 'react';
 import type { Chat, ChatStore } from '../chats/chat_store';
+import { textOf } from '../chats/message';
+import { requestFields } from '../chats/request_fields';
 import { useConversation, type Conversation } from '../chats/use_conversation';
 import type { Offer } from './app';
 import { BreakIt } from './break_it';
@@ -20,7 +22,8 @@ interface ChatViewProps {
 
 export function ChatView({ chat, store, offer }: ChatViewProps) {
   const agent = offer.agents.find(({ name, default: isDefault }) => (chat.agent ? name === chat.agent : isDefault));
-  const conversation = useConversation(chat, store, agent?.display_tools ?? false);
+  const fields = requestFields(chat, agent);
+  const conversation = useConversation(chat, store, fields);
   const [isTimelineOpen, setTimelineOpen] = useState(false);
   const { messages, busy, isReady, send } = conversation;
   return (
@@ -36,8 +39,8 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
         <Messages conversation={conversation}>
           {!messages.length && isReady && <Suggestions demo={offer.info.demo} agent={agent?.name ?? ''} onChoose={(text) => void send(text)} />}
         </Messages>
-        <Queued chat={chat} onCancel={conversation.cancelQueued} />
-        <Composer busy={busy} isReady={isReady} queued={chat.queued.length} onSend={send} onStop={() => void conversation.stop()} />
+        <Queued conversation={conversation} />
+        <Composer busy={busy} isReady={isReady} onSend={send} onStop={() => void conversation.stop()} />
       </main>
       <aside className={isTimelineOpen ? 'side open' : 'side'} aria-label="Faults and timeline">
         <BreakIt chatId={chat.id} info={offer.info} busy={busy || !isReady} onSend={send} />
@@ -83,15 +86,21 @@ function useEndInView(messages: unknown, isRequest: boolean) {
   return box;
 }
 
-function Queued({ chat, onCancel }: { chat: Chat; onCancel: (id: string) => void }) {
-  if (!chat.queued.length) return null;
+function Queued({ conversation: { queued, sending, cancelQueued } }: { conversation: Conversation }) {
+  if (!queued.length && !sending.length) return null;
   return (
     <ul className="queue" aria-label="Queued messages">
-      {chat.queued.map((message) => (
-        <li key={message.id}>
+      {queued.map((waiting) => (
+        <li key={waiting.message.id}>
           <span className="badge queued">queued</span>
-          <span className="chat-title">{message.parts.map((part) => (part.type === 'text' ? part.text : '')).join(' ') || 'Files'}</span>
-          <button type="button" onClick={() => onCancel(message.id)}>Cancel</button>
+          <span className="chat-title">{textOf(waiting.message) || 'Files'}</span>
+          <button type="button" onClick={() => void cancelQueued(waiting)}>Cancel</button>
+        </li>
+      ))}
+      {sending.map((message) => (
+        <li key={message.id}>
+          <span className="badge">sending</span>
+          <span className="chat-title">{textOf(message) || 'Files'}</span>
         </li>
       ))}
     </ul>

@@ -2,25 +2,22 @@
 
 import type { FileUIPart } from 'ai';
 import { useRef, useState } from 'react';
-import { MAX_QUEUED } from '../chats/use_conversation';
 import { Icon, IconButton } from './icon';
 
 interface ComposerProps {
   busy: boolean;
   /** Whether messages can be sent. */
   isReady: boolean;
-  /** The number of queued messages. */
-  queued: number;
   onSend: (text: string, files: FileUIPart[]) => Promise<void>;
   onStop: () => void;
 }
 
-export function Composer({ busy, isReady, queued, onSend, onStop }: ComposerProps) {
+export function Composer({ busy, isReady, onSend, onStop }: ComposerProps) {
   const [text, setText] = useState('');
   const [files, setFiles] = useState<FileUIPart[]>([]);
   const [isDropTarget, setDropTarget] = useState(false);
   const picker = useRef<HTMLInputElement>(null);
-  const canSend = isReady && (text.trim() !== '' || files.length > 0) && queued < MAX_QUEUED;
+  const canSend = isReady && (text.trim() !== '' || files.length > 0);
 
   async function attach(list: Iterable<File>): Promise<void> {
     const parts = await Promise.all([...list].map(toPart));

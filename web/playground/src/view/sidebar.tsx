@@ -19,7 +19,7 @@ interface SidebarProps {
 }
 
 export function Sidebar({ chats, openId, isOpen, onOpen, onNew, onDelete }: SidebarProps) {
-  const live = useLiveChats(chats.some(({ pending }) => pending));
+  const live = useLiveChats(chats.some(({ runId }) => runId !== undefined));
   return (
     <aside className={isOpen ? 'sidebar open' : 'sidebar'} aria-label="Chats">
       <button type="button" className="new-chat" onClick={onNew}>
