@@ -74,5 +74,5 @@ CONSOLE = Project(ROOT / "web" / "ops", ROOT / "api" / "console" / "built", (SHA
 PLAYGROUND = Project(
     ROOT / "web" / "playground",
     ROOT / "api" / "pages" / "built",
-    (SHARED_DIR, CLIENT_DIR / "src"),
+    (SHARED_DIR, CLIENT_DIR / "src", ROOT / "docs" / "frontend"),
 )

@@ -54,6 +54,16 @@ class PlaygroundWindow:
     def break_it(self, label: str) -> None:
         self.window.click(".break-buttons button:not(:disabled)", label)
 
+    def open_code(self) -> None:
+        self.window.click(".chat-bar [aria-haspopup=dialog]")
+        self.window.wait_until("document.querySelector('.code-dialog[open]') !== null")
+
+    def shown_code(self, name: str) -> str:
+        """Return the text of a file in the open dialog."""
+        return self.window.evaluate(
+            f"document.querySelector('.code-file[aria-label={json.dumps(name)}] pre').textContent"
+        )
+
     def wait_for_answer(self, text: str) -> None:
         """Wait until an answer contains this text."""
         found = f"answer => answer.innerText.includes({json.dumps(text)})"

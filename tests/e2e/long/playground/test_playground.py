@@ -185,6 +185,8 @@ def test_page_meets_wcag_aa(page: PlaygroundWindow, scheme: str) -> None:
         page.send(f"Show me a {tool}")
         page.wait_for_summary()
     violations += accessibility_violations(page.window)
+    page.open_code()
+    violations += accessibility_violations(page.window)
     assert page.window.evaluate("document.documentElement.dataset.theme") == scheme
     assert violations == []
 
@@ -195,6 +197,10 @@ def test_layout_fits_the_screen(page: PlaygroundWindow, width: int) -> None:
     page.send("Count to 50")
     page.wait_for_answer("50. Done.")
     assert page.window.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.open_code()
+    code = "document.querySelector('.code-files')"
+    assert page.window.evaluate(f"{code}.scrollWidth <= {code}.clientWidth")
+    page.window.press("Escape")
     if width < 900:
         page.window.click(".chat-bar button", "Timeline")
         page.wait_for_entry("digest verified")

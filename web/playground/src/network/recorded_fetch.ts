@@ -34,7 +34,8 @@ export class RecordedNetwork {
     const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
     if (!chatId || !runId || !isStream || !response.body) return response;
     const cursor = new Headers(init.headers).get('last-event-id') ?? undefined;
-    this.#timeline.opened(chatId, runId, cursor, init.method === 'POST');
+    const body = init.method === 'POST' && typeof init.body === 'string' ? init.body : undefined;
+    this.#timeline.opened(chatId, runId, { body, cursor });
     return this.#record(response, response.body, { chatId, abort, signal: init.signal }, runId);
   };
 

@@ -27,6 +27,8 @@ const TERMINAL = ['finish', 'abort', 'error'];
 
 export class RunRecording {
   readonly runId: string;
+  /** The body of the request that started the run; undefined if it was sent before this page was loaded. */
+  readonly request: string | undefined;
   readonly entries: Entry[] = [];
   /** The number of the attempt that wrote the newest event. Each attempt fences the previous one. */
   attempt = 0;
@@ -42,8 +44,9 @@ export class RunRecording {
   #metadata: RunMetadata = {};
   #lastEventAt = performance.now();
 
-  constructor(runId: string) {
+  constructor(runId: string, request: string | undefined) {
     this.runId = runId;
+    this.request = request;
   }
 
   add(kind: EntryKind, text: string, pause?: number): void {
@@ -90,6 +93,11 @@ export class RunRecording {
     if (typeof digest === 'string') this.digest = digest === this.#hash.value() ? 'verified' : 'different';
     if (typeof events === 'number') this.lost += Math.max(0, events - this.offset);
     this.add(type === 'error' ? 'failed' : 'done', this.summary);
+  }
+
+  /** The id of the newest event. */
+  get cursor(): string {
+    return `${this.attempt}-${this.offset}@${this.runId}`;
   }
 
   /** Such as `412 events, 0 lost, 0 repeated, digest verified`. */

@@ -19,12 +19,15 @@ export class Timeline {
     return () => this.#listeners.delete(listener);
   };
 
-  /** Records that a stream of a run has opened. Without a cursor, it begins with the first event. */
-  opened(chatId: string, runId: string, cursor: string | undefined, isPost: boolean): void {
+  /**
+   * Records that a stream of a run has opened: as the response to a request with this body, or from a cursor. Without
+   * a cursor, it begins with the first event.
+   */
+  opened(chatId: string, runId: string, { body, cursor }: { body?: string | undefined; cursor?: string | undefined }): void {
     const known = this.recordings(chatId).find((recording) => recording.runId === runId);
     const isReplay = cursor === undefined || (cursor.startsWith('0-0@') && known?.offset !== 0);
     if (known && !isReplay) known.add('resumed', `Reconnected with cursor ${cursor.split('@')[0]}.`);
-    else this.#start(chatId, runId, isPost ? 'The server accepted the request.' : 'Replay of the stream from event 1.');
+    else this.#start(chatId, runId, body ?? known?.request, body ? 'The server accepted the request.' : 'Replay of the stream from event 1.');
     this.#notify();
   }
 
@@ -41,8 +44,8 @@ export class Timeline {
     this.#notify();
   }
 
-  #start(chatId: string, runId: string, text: string): void {
-    const recording = new RunRecording(runId);
+  #start(chatId: string, runId: string, request: string | undefined, text: string): void {
+    const recording = new RunRecording(runId, request);
     recording.add('start', `${text} Run ${runId.slice(0, 8)}.`);
     const others = this.recordings(chatId).filter((other) => other.runId !== runId);
     this.#chats.set(chatId, [...others, recording]);

@@ -7,6 +7,7 @@ import { requestFields } from '../chats/request_fields';
 import { useConversation, type Conversation } from '../chats/use_conversation';
 import type { Offer } from './app';
 import { BreakIt } from './break_it';
+import { CodeDialog } from './code_dialog';
 import { Composer } from './composer';
 import { ConnectionStatus } from './connection_status';
 import { Icon } from './icon';
@@ -25,6 +26,7 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
   const fields = requestFields(chat, agent);
   const conversation = useConversation(chat, store, fields);
   const [isTimelineOpen, setTimelineOpen] = useState(false);
+  const [isCodeOpen, setCodeOpen] = useState(false);
   const { messages, busy, isReady, send } = conversation;
   return (
     <>
@@ -32,6 +34,9 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
         <div className="chat-bar">
           <Pickers chat={chat} store={store} offer={offer} />
           <ConnectionStatus connection={conversation.connection} busy={busy} />
+          <button type="button" aria-haspopup="dialog" aria-label="Show me the code" onClick={() => setCodeOpen(true)}>
+            <Icon name="code" /> <span className="wide-only">Show me the code</span>
+          </button>
           <button type="button" className="narrow-only" aria-expanded={isTimelineOpen} onClick={() => setTimelineOpen(!isTimelineOpen)}>
             <Icon name="pulse" /> Timeline
           </button>
@@ -46,6 +51,7 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
         <BreakIt chatId={chat.id} info={offer.info} busy={busy || !isReady} onSend={send} />
         <TimelineView chatId={chat.id} />
       </aside>
+      {isCodeOpen && <CodeDialog chatId={chat.id} fields={fields} onClose={() => setCodeOpen(false)} />}
     </>
   );
 }

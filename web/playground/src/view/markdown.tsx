@@ -21,3 +21,9 @@ export const Markdown = memo(function Markdown({ text }: { text: string }) {
     </div>
   );
 });
+
+export function CodeBlock({ language, code }: { language: string; code: string }) {
+  const longest = Math.max(2, ...[...code.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return <Markdown text={`${fence}${language}\n${code.replace(/\n$/, '')}\n${fence}`} />;
+}

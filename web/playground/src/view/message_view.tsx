@@ -5,6 +5,7 @@ import { isFileUIPart, isToolUIPart } from 'ai';
 import { useState } from 'react';
 import { textOf, type Message, type Part } from '../chats/message';
 import type { Conversation } from '../chats/use_conversation';
+import { CopyButton } from './copy_button';
 import { IconButton } from './icon';
 import { Markdown } from './markdown';
 import { CardView } from './tools/card_view';
@@ -38,7 +39,7 @@ export function MessageView({ message, isLive, conversation }: MessageViewProps)
         {isUser && !conversation.busy && <IconButton icon="edit" label="Edit" onClick={() => setEditing(true)} />}
         {!isUser && !isLive && (
           <>
-            <IconButton icon="copy" label="Copy" onClick={() => void navigator.clipboard.writeText(textOf(message))} />
+            <CopyButton text={textOf(message)} label="Copy" />
             <IconButton icon="repeat" label="Regenerate" onClick={() => void conversation.regenerate({ messageId: message.id })} />
           </>
         )}

@@ -1,5 +1,5 @@
 import type { Code } from '@mamba-server/client';
-import { Markdown } from '../markdown';
+import { CodeBlock } from '../markdown';
 
 /** Code, or the change from `before` to it. */
 export function CodeView({ block }: { block: Code }) {
@@ -9,15 +9,9 @@ export function CodeView({ block }: { block: Code }) {
       <figcaption>
         {title ?? filename ?? language} {title && filename && <span className="muted">{filename}</span>}
       </figcaption>
-      {before === undefined ? <Markdown text={fenced(language, code)} /> : <Markdown text={fenced('diff', diff(before, code))} />}
+      {before === undefined ? <CodeBlock language={language} code={code} /> : <CodeBlock language="diff" code={diff(before, code)} />}
     </figure>
   );
-}
-
-function fenced(language: string, code: string): string {
-  const longest = Math.max(2, ...[...code.matchAll(/`+/g)].map(([run]) => run.length));
-  const fence = '`'.repeat(longest + 1);
-  return `${fence}${language}\n${code.replace(/\n$/, '')}\n${fence}`;
 }
 
 /** The lines between the first and the last change. */
