@@ -1,5 +1,6 @@
-"""What the demo model does as the agents `research` and `code_review`: it uses their tools."""
+"""How the demo model uses the tools of the built-in agents."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,19 @@ from pydantic_core import to_jsonable_python
 
 _MAX_REPORTED = 3
 _MAX_QUOTE_CHARS = 700
+_EMAIL = re.compile(r"\bsend an e-?mail\b|\bapproval\b", re.IGNORECASE)
+_EMAIL_ARGUMENTS = {
+    "to": "team@example.com",
+    "subject": "Answers survive",
+    "text": "You can kill the worker before you decide, and while the tool runs.",
+}
+_APPROVAL_EXPLAINED = (
+    "No worker waited for your decision: the first run had ended, and its stream holds the call"
+    " with its arguments. Your decision started another run, which continues this message. In the"
+    " meantime, you could have reloaded the page, restarted the API, or replaced all workers. Only"
+    " the first decision counts, also if you decide in two tabs. If a worker is killed while it"
+    " executes an approved call, another worker executes the call again without a second question."
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,8 @@ def agent_step(
         return _research(prompt, results)
     if "find_problems" in tools:
         return _review(results)
+    if "send_email" in tools and _EMAIL.search(prompt):
+        return _email(results)
     return None
 
 
@@ -60,6 +76,17 @@ def _review(results: Sequence[ToolReturnPart]) -> DemoStep:
         f"The analysis found {len(problems)} problems; {reported} of them are shown above. A real"
         " model would also read the code."
     )
+
+
+def _email(results: Sequence[ToolReturnPart]) -> DemoStep:
+    match results:
+        case []:
+            text = "This email is ready. The tool that sends it needs your approval."
+            return DemoStep(text, "send_email", _EMAIL_ARGUMENTS)
+        case [ToolReturnPart(outcome="success", content=content), *_]:
+            return DemoStep(f"{content}\n\n{_APPROVAL_EXPLAINED}")
+        case _:
+            return DemoStep(f"The call was denied, so no email was sent.\n\n{_APPROVAL_EXPLAINED}")
 
 
 def _finding(problem: dict[str, Any]) -> dict[str, Any]:

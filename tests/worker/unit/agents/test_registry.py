@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from pydantic_ai import Agent
 from structlog.testing import capture_logs
 
@@ -21,6 +22,7 @@ from worker.models.registry import ModelRegistry
 
 WEATHER = """
 from contextlib import asynccontextmanager
+from pydantic import SecretStr
 from pydantic_ai import Agent
 from mamba.agents import AgentContext, register_agent
 from tests.support.fakes.packages import OPENED
@@ -59,10 +61,12 @@ async def stack() -> AsyncGenerator[AsyncExitStack]:
         yield stack
 
 
-def offered(file: Path | None = None, queues: tuple[str, ...] = ()) -> AgentRegistry:
+def offered(
+    file: Path | None = None, queues: tuple[str, ...] = (), *, demo: bool = True
+) -> AgentRegistry:
     settings = Settings(
         agents=AgentSettings(file=file) if file else AgentSettings(),
-        openai=OpenAISettings(demo=True),
+        openai=OpenAISettings(api_key=SecretStr("sk-test"), demo=demo),
         worker=WorkerSettings(queues=queues),
     )
     live = LiveSettings(settings)
@@ -76,11 +80,13 @@ def names(agents: AgentRegistry) -> list[str]:
     return [card.name for card in agents.cards()]
 
 
-async def test_chat_agent_is_always_available() -> None:
-    async with offered() as agents:
+@pytest.mark.parametrize(("demo", "tools"), [(False, ()), (True, ("send_email",))])
+async def test_chat_agent_is_always_available(*, demo: bool, tools: tuple[str, ...]) -> None:
+    async with offered(demo=demo) as agents:
         card = agents.cards()[0]
 
-    assert (card.name, card.tools, card.queue) == ("chat", DISPLAY_TOOL_NAMES, "main")
+    expected = ("chat", (*DISPLAY_TOOL_NAMES, *tools), "main")
+    assert (card.name, card.tools, card.queue) == expected
 
 
 async def test_package_agent_is_loaded_and_its_resources_closed(site: Path) -> None:

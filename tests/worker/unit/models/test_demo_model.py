@@ -2,7 +2,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from pydantic_ai import Agent, ModelRetry
+from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, ModelRetry
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import (
     AgentStreamEvent,
@@ -28,6 +28,7 @@ from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
 from shared.agents.display.examples import EXAMPLES
 from worker.models.continue_prompt import CONTINUE_PROMPT
 from worker.models.demo_model import MAX_COUNT, demo_model
+from worker.tools.demo_email import DEMO_EMAIL
 from worker.tools.display import DISPLAY_TOOLS, display_tools
 
 ALL_TOOLS = tuple(DISPLAY_TOOLS)
@@ -350,3 +351,23 @@ async def test_code_review_reports_each_problem() -> None:
 
     assert reported == ["r1", "r2"]
     assert "found 2 problems" in result.output
+
+
+@pytest.mark.parametrize(
+    ("approved", "expected"),
+    [(True, "A real tool would have sent"), (False, "The call was denied, so no email was sent.")],
+)
+async def test_email_is_sent_only_with_approval(*, approved: bool, expected: str) -> None:
+    output = [str, DeferredToolRequests]
+    email = Agent(demo_model(delay=0), tools=[DEMO_EMAIL], output_type=output)
+
+    asked = await email.run("Send an email, with my approval")
+    assert isinstance(asked.output, DeferredToolRequests)
+    [call] = asked.output.approvals
+    done = await email.run(
+        message_history=asked.all_messages(),
+        deferred_tool_results=DeferredToolResults(approvals={call.tool_call_id: approved}),
+    )
+
+    assert isinstance(done.output, str)
+    assert expected in done.output

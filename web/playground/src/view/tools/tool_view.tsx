@@ -70,7 +70,7 @@ function Approval({ part, conversation }: { part: Extract<ToolPart, { state: 'ap
       <pre tabIndex={0}>{toJson(part.input)}</pre>
       <div className="buttons">
         <button type="button" disabled={disabled} onClick={() => respond(false)}>Deny</button>
-        <button type="button" className="primary" disabled={disabled} onClick={() => respond(true)}>Approve</button>
+        <button type="button" className="primary" disabled={disabled} onClick={() => respond(true)}>Allow</button>
       </div>
     </section>
   );

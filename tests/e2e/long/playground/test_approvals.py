@@ -1,0 +1,97 @@
+"""The demo model asks for approval, and the decision survives what users and operators do."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.browser.page import Browser
+from tests.support.browser.playground_window import PlaygroundWindow, open_playground
+from tests.support.system.dev import Dev
+
+RESULT = "The demo sends nothing. A real tool would have sent"
+DENIED = "The call was denied, so no email was sent."
+END = "executes the call again without a second question."
+
+
+@pytest.fixture
+def asked(page: PlaygroundWindow, chat: str) -> PlaygroundWindow:
+    """The page of a chat whose tool call waits for a decision."""
+    page.send("Send an email, with my approval")
+    page.window.wait_for_text("send_email", ".approval")
+    page.wait_until_ended(chat)
+    return page
+
+
+@pytest.fixture
+def second(asked: PlaygroundWindow, browser: Browser, chat: str) -> Generator[PlaygroundWindow]:
+    with open_playground(browser, asked.url, chat) as second:
+        second.window.wait_for_text("send_email", ".approval")
+        yield second
+
+
+def decide(page: PlaygroundWindow, label: str) -> None:
+    page.window.click(".approval button", label)
+
+
+def check_answer(page: PlaygroundWindow, chat: str, expected: str) -> None:
+    """Check that the answer continues after the call, once."""
+    page.wait_for_answer(END)
+    page.window.wait_until("document.querySelector('.message.live') === null")
+    stored = page.stored_message(chat)
+    texts = [part["text"] for part in stored["parts"] if part["type"] == "text"]
+    assert len(texts) == 2
+    assert texts[1].startswith(expected)
+    assert texts[1].endswith(END)
+    assert page.window.evaluate("document.querySelectorAll('.message').length") == 2
+    assert page.answer().split() == ",".join(texts).split()
+
+
+@pytest.mark.parametrize(("label", "expected"), [("Allow", RESULT), ("Deny", DENIED)])
+def test_answer_continues_after_the_decision(
+    asked: PlaygroundWindow, chat: str, label: str, expected: str
+) -> None:
+    decide(asked, label)
+    check_answer(asked, chat, expected)
+    assert asked.window.errors() == []
+
+
+def test_approval_survives_a_reload_and_a_killed_worker(
+    asked: PlaygroundWindow, chat: str, running: Dev
+) -> None:
+    asked.open(chat)
+    asked.window.wait_for_text("send_email", ".approval")
+    worker = running.child("mamba worker")
+    decide(asked, "Allow")
+    asked.break_it("Kill the worker")
+    asked.wait_for_entry("was killed (SIGKILL)")
+    check_answer(asked, chat, RESULT)
+    assert running.child("mamba worker") != worker
+
+
+def test_reload_during_an_approved_call_shows_its_result(
+    asked: PlaygroundWindow, chat: str
+) -> None:
+    decide(asked, "Allow")
+    asked.wait_for_entry("Attempt 1 writes the answer.")
+    asked.open(chat)
+    check_answer(asked, chat, RESULT)
+    asked.open(chat)
+    check_answer(asked, chat, RESULT)
+
+
+def test_decision_in_one_tab_is_shown_in_the_other(
+    asked: PlaygroundWindow, second: PlaygroundWindow, chat: str
+) -> None:
+    decide(second, "Deny")
+    check_answer(second, chat, DENIED)
+    check_answer(asked, chat, DENIED)
+
+
+def test_second_of_two_decisions_shows_the_first(
+    asked: PlaygroundWindow, second: PlaygroundWindow, chat: str
+) -> None:
+    press = "document.querySelector('.approval button.primary').click()"
+    asked.window.evaluate(press)
+    second.window.evaluate(press)
+    check_answer(asked, chat, RESULT)
+    check_answer(second, chat, RESULT)
