@@ -20,11 +20,21 @@ Mamba Server is ready. Open http://{address}/
 Send a message from another terminal:
   {_chat(address, '"messages":[{"role":"user","content":"Hello"}]')}
 
-Watch it:
-  {f"MAMBA_REDIS__URL={redis} " if redis else ""}{_program()} top
+Watch it, and check it:
+{_operator_commands(redis, demo=demo)}
 
 Press Ctrl-C to stop everything.
 """
+
+
+def _operator_commands(redis: str, *, demo: bool) -> str:
+    """Return the commands, with the settings that the environment of another terminal lacks."""
+    settings = [f"MAMBA_REDIS__URL={redis}"] if redis else []
+    if demo:
+        settings.append("MAMBA_OPENAI__DEMO=true")
+    export = [f"export {' '.join(settings)}"] if settings else []
+    lines = [*export, f"{_program()} top", f"{_program()} doctor"]
+    return "\n".join(f"  {line}" for line in lines)
 
 
 def _program() -> str:

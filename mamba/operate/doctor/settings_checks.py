@@ -19,7 +19,9 @@ def check_settings(settings: Settings) -> Iterator[Diagnosis]:
             DEMO_HINT,
         )
     elif not has_usable_model(settings):
-        yield Diagnosis("model", "error", "no model is configured", "set OPENAI_API_KEY")
+        message = "no model is configured in this environment"
+        fix = "set OPENAI_API_KEY; beside mamba dev, export the settings that it prints"
+        yield Diagnosis("model", "error", message, fix)
     if settings.auth.mode == "none" and not is_loopback(settings.server.host):
         yield Diagnosis(
             "auth",

@@ -71,23 +71,29 @@ def test_ctrl_c_during_startup_ends_all_processes(tmp_path: Path, stage: str, ti
         assert_all_ended(running)
 
 
-def test_printed_top_command_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [("top --once", "-{worker}-"), ("doctor", "workers: 1 alive, 0 of")],
+)
+def test_printed_operator_command_works(tmp_path: Path, command: str, expected: str) -> None:
     with dev(tmp_path) as running:
         until(running.is_ready)
-        line = running.output.partition("Watch it:\n")[2].splitlines()[0]
-        setting, *command = line.split()
-        assert command == ["python", "-m", "mamba", "top"]
-        name, _, url = setting.partition("=")
+        _, _, printed = running.output.partition("Watch it, and check it:\n")
+        export, *commands = [line.strip() for line in printed.splitlines()[:3]]
+        name = command.split(maxsplit=1)[0]
+        [line] = [line for line in commands if line.endswith(f" {name}")]
+        assert line == f"python -m mamba {name}"
 
         shown = subprocess.run(
-            [sys.executable, *command[1:], "--once"],
-            env={"HOME": str(tmp_path), name: url},
+            ["bash", "-c", f"{export}; exec {sys.executable} -m mamba {command}"],
+            env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
             capture_output=True,
             text=True,
             check=True,
         )
 
-        assert f"-{running.child('mamba worker')}-" in shown.stdout
+        assert expected.format(worker=running.child("mamba worker")) in shown.stdout
+        assert "error" not in shown.stdout
 
 
 def test_open_stream_does_not_delay_shutdown(tmp_path: Path) -> None:
