@@ -11,6 +11,9 @@ MANY_CHATS := tests/e2e/long/test_many_chats.py tests/e2e/long/test_killed_chat_
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+NEEDS_PYTHON = Mamba Server needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing). \
+	Install one, or choose another: make dev PYTHON=python3.12
+NEEDS_NETWORK = The packages could not be downloaded; the reason is above. Check the network and the proxy settings.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
@@ -25,16 +28,18 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Mamba Server needs Python >= 3.11. Choose one with: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "$(NEEDS_PYTHON)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "Python's venv module is missing. On Debian: apt install python3-venv"; exit 1; }
 
 $(INSTALLED): $(BIN)/python requirements.lock requirements-uv.lock pyproject.toml
+	@echo "Installing Mamba Server into $(VENV) …"
 	@command -v $(UV) >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--only-binary :all: --require-hashes -r requirements-uv.lock
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+		--only-binary :all: --require-hashes -r requirements-uv.lock || { echo "$(NEEDS_NETWORK)"; exit 1; }
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+		|| { echo "$(NEEDS_NETWORK)"; exit 1; }
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 install: $(INSTALLED) ## Create .venv with the mamba command
@@ -121,8 +126,9 @@ docs: $(INSTALLED) ## Regenerate reference pages, types, documented files of exa
 golden: $(INSTALLED) ## Regenerate the expected output of the chart tests
 	$(BIN)/python -m tests.support.deploy.golden
 
-pictures: $(INSTALLED) ## Regenerate the screenshots in docs/images (minutes)
+pictures: $(INSTALLED) ## Regenerate the images in docs/images (minutes; nothing else may run)
 	$(BIN)/python -m tests.support.browser.screenshots
+	$(BIN)/python -m tests.support.browser.playground_pictures
 
 images: $(INSTALLED) ## Build and test both images (minutes; needs Linux and root)
 	$(BIN)/pytest deploy/images

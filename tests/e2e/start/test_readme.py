@@ -13,6 +13,7 @@ from tests.support.system.dev import Dev, dev, until
 ROOT = Path(__file__).parents[3]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
+CURLS = [command for command in COMMANDS if command.startswith("curl ")]
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +25,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Dev]:
         until(lambda: running.process.poll() is not None)
 
 
-def type_in(command: str, running: Dev) -> subprocess.CompletedProcess[str]:
+def shell(command: str, running: Dev) -> list[str]:
     command = command.replace("localhost:8000", f"127.0.0.1:{running.port}")
+    return ["bash", "-c", f"exec {command} --silent --show-error"]
+
+
+def type_in(command: str, running: Dev) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", f"{command} --silent --show-error"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        shell(command, running), capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -43,7 +44,7 @@ def test_readme_make_targets_exist() -> None:
 
 
 def test_readme_curl_commands_work(running: Dev) -> None:
-    ask, drop, replay, resume, stop = (c for c in COMMANDS if c.startswith("curl "))
+    ask, drop, replay, resume, *_ = CURLS
 
     assert "data: [DONE]" in type_in(ask, running).stdout
     dropped = type_in(drop, running)
@@ -57,7 +58,20 @@ def test_readme_curl_commands_work(running: Dev) -> None:
     assert events(dropped.stdout) == stored[: len(events(dropped.stdout))]
 
     assert text_of(events(type_in(resume, running).stdout)) == text_of(stored[20:])
-    assert '"state":"succeeded"' in type_in(stop, running).stdout
+
+
+def test_readme_stop_command_ends_the_printed_answer(running: Dev) -> None:
+    *_, count, stop = CURLS
+    with subprocess.Popen(shell(count, running), stdout=subprocess.PIPE, text=True) as printing:
+        assert printing.stdout
+        printed = ""
+        while '"10, "' not in printed:
+            printed += printing.stdout.readline()
+        assert '"state":"cancelled"' in type_in(stop, running).stdout
+        printed += printing.stdout.read()
+    *_, abort, done = events(printed)
+    assert (json.loads(abort), done) == ({"type": "abort"}, "[DONE]")
+    assert "2000. Done." not in text_of(events(printed))
 
 
 def events(stream: str) -> list[str]:
