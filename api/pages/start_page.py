@@ -72,7 +72,7 @@ class PlaygroundInfo(BaseModel):
 async def start_page(request: Request, process: CurrentProcess) -> Response:
     if not process.settings.playground.enabled:
         return inline_page(_LINKS_PAGE % _DISABLED, style=_STYLE)
-    page = BuiltPage(BUILD_DIR, images="'self' data: blob: https:").document(request)
+    page = BuiltPage(BUILD_DIR, images="'self' data: blob:").document(request)
     return page or inline_page(_LINKS_PAGE % _NOT_BUILT, style=_STYLE)
 
 

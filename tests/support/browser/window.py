@@ -3,8 +3,10 @@
 import base64
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tests.support.browser.page import Browser
@@ -85,13 +87,29 @@ class Window:
         """Type into the focused element."""
         self.call("Input.insertText", text=text)
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, shift: bool = False) -> None:
         """Press Escape, Enter or Tab."""
         code = {"Escape": 27, "Enter": 13, "Tab": 9}[key]
         text = {"text": "\r"} if key == "Enter" else {}
-        event = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        modifiers = 8 if shift else 0
+        event = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
         self.call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    def drag(self, selector: str, path: Path) -> Callable[[], None]:
+        """Drag a file from outside over an element. Returns a function that drops it."""
+        x, y = self.evaluate(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)})"
+            ".getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+
+        def move(kind: str) -> None:
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+        move("dragEnter")
+        move("dragOver")
+        return partial(move, "drop")
 
     def screenshot(self) -> bytes:
         """Return a WebP image of the visible page."""

@@ -1,5 +1,6 @@
 """The playground of `mamba dev`: a chat whose answers survive what its buttons break."""
 
+import json
 import re
 
 import pytest
@@ -158,6 +159,29 @@ def test_display_tool_is_rendered(page: PlaygroundWindow, prompt: str, selector:
     page.window.wait_until(f"document.querySelector('{selector}') !== null")
 
 
+def test_images_of_other_servers_are_links(page: PlaygroundWindow, chat: str, url: str) -> None:
+    image = "https://images.example/tracker.png"
+    card = {"title": "Card", "media": {"url": image, "alt": "A card"}, "layout": "vertical"}
+    file = {"type": "file", "mediaType": "image/png", "url": image, "filename": "A file"}
+    parts = [{"type": "data-card", "data": card}, file, {"type": "text", "text": f"![M]({image})"}]
+    messages = [
+        {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Show images"}]},
+        {"id": "m2", "role": "assistant", "parts": parts},
+    ]
+    stored = json.dumps(json.dumps({"messages": messages, "changedAt": 1}))
+    page.window.evaluate(f"localStorage['mamba.playground.conversation.{chat}'] = {stored}")
+    page.open(chat)
+    page.window.wait_for_text("Show images", ".messages")
+    links = "[...document.querySelectorAll('.message.assistant a')].map(link => link.href)"
+    assert page.window.evaluate(links) == [image] * 3
+    assert all(requested.startswith(url) for requested in page.window.requested_urls())
+
+    page.window.evaluate(
+        f"new Promise(done => {{ const i = new Image(); i.onerror = done; i.src = '{image}'; }})"
+    )
+    assert "img-src" in str(page.window.errors())
+
+
 @pytest.mark.parametrize(
     ("agent", "shown"),
     [("research", "The demo model quotes the note"), ("code_review", "problems; 3 of them")],
@@ -178,16 +202,32 @@ def test_line_separator_in_an_event_is_read(page: PlaygroundWindow) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_meets_wcag_aa(page: PlaygroundWindow, scheme: str) -> None:
-    page.window.set_color_scheme(scheme)
-    violations = accessibility_violations(page.window)
+@pytest.mark.parametrize("width", [390, 1440])
+def test_page_meets_wcag_aa(page: PlaygroundWindow, scheme: str, width: int) -> None:
+    window = page.window
+    window.set_color_scheme(scheme)
+    window.resize(width, 800)
+    violations = accessibility_violations(window)
     for tool in ("chart", "form", "code", "card"):
         page.send(f"Show me a {tool}")
         page.wait_for_summary()
-    violations += accessibility_violations(page.window)
+    page.send("Send an email, with my approval")
+    window.wait_for_text("send_email", ".approval")
+    violations += accessibility_violations(window)
     page.open_code()
-    violations += accessibility_violations(page.window)
-    assert page.window.evaluate("document.documentElement.dataset.theme") == scheme
+    violations += accessibility_violations(window)
+    window.press("Escape")
+    if width < 900:
+        for button in ("[aria-label=Chats].narrow-only", ".chat-bar button[aria-expanded]"):
+            window.click(button)
+            violations += accessibility_violations(window)
+            window.press("Escape")
+    page.attach("note.txt", "A note")
+    page.send("Count to 300")
+    page.send("Count to 3")
+    window.wait_for_text("queued", ".queue")
+    violations += accessibility_violations(window)
+    assert window.evaluate("document.documentElement.dataset.theme") == scheme
     assert violations == []
 
 

@@ -7,6 +7,7 @@ import { getAgents, getInfo, getModels, type Agent, type ServerInfo } from '../s
 import { ChatView } from './chat_view';
 import { IconButton } from './icon';
 import { Sidebar } from './sidebar';
+import { usePanel } from './use_panel';
 
 const store = new ChatStore();
 const theme = new ThemeStore('mamba.playground.theme');
@@ -23,11 +24,11 @@ export function App() {
   const chats = useSyncExternalStore(store.subscribe, store.list);
   const [offer, problem] = useOffer();
   const [openId, setOpenId] = useState(() => idInUrl() ?? store.list()[0]?.id ?? store.create().id);
-  const [isMenuOpen, setMenuOpen] = useState(false);
+  const menu = usePanel();
   const chat = chats.find(({ id }) => id === openId);
 
   function open(id: string): void {
-    setMenuOpen(false);
+    menu.close();
     setOpenId(id);
   }
 
@@ -40,7 +41,7 @@ export function App() {
   return (
     <div className="app">
       <header className="head">
-        <IconButton icon="menu" label="Chats" className="narrow-only" aria-expanded={isMenuOpen} onClick={() => setMenuOpen(!isMenuOpen)} />
+        <IconButton icon="menu" label="Chats" className="narrow-only" {...menu.toggle} />
         <h1>
           Mamba <span>playground</span>
         </h1>
@@ -51,7 +52,7 @@ export function App() {
         <ThemeButton />
       </header>
       <div className="columns">
-        <Sidebar chats={chats} openId={openId} isOpen={isMenuOpen} onOpen={open} onNew={() => open(newChat(chat))} onDelete={(id) => store.remove(id)} />
+        <Sidebar chats={chats} openId={openId} isOpen={menu.isOpen} panel={menu.panel} onOpen={open} onNew={() => open(newChat(chat))} onDelete={(id) => store.remove(id)} />
         {problem && <main className="notice bad" role="alert">{problem}</main>}
         {offer && chat && <ChatView key={chat.id} chat={chat} store={store} offer={offer} />}
       </div>

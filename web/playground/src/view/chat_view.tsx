@@ -14,6 +14,8 @@ import { Icon } from './icon';
 import { MessageView } from './message_view';
 import { Suggestions } from './suggestions';
 import { TimelineView } from './timeline_view';
+import { useKeptFocus } from './use_kept_focus';
+import { usePanel } from './use_panel';
 
 interface ChatViewProps {
   chat: Chat;
@@ -25,7 +27,9 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
   const agent = offer.agents.find(({ name, default: isDefault }) => (chat.agent ? name === chat.agent : isDefault));
   const fields = requestFields(chat, agent);
   const conversation = useConversation(chat, store, fields);
-  const [isTimelineOpen, setTimelineOpen] = useState(false);
+  const timeline = usePanel();
+  const field = useRef<HTMLTextAreaElement>(null);
+  useKeptFocus(field);
   const [isCodeOpen, setCodeOpen] = useState(false);
   const { messages, busy, isReady, send } = conversation;
   return (
@@ -37,7 +41,7 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
           <button type="button" aria-haspopup="dialog" aria-label="Show me the code" onClick={() => setCodeOpen(true)}>
             <Icon name="code" /> <span className="wide-only">Show me the code</span>
           </button>
-          <button type="button" className="narrow-only" aria-expanded={isTimelineOpen} onClick={() => setTimelineOpen(!isTimelineOpen)}>
+          <button type="button" className="narrow-only" {...timeline.toggle}>
             <Icon name="pulse" /> Timeline
           </button>
         </div>
@@ -45,9 +49,9 @@ export function ChatView({ chat, store, offer }: ChatViewProps) {
           {!messages.length && isReady && <Suggestions demo={offer.info.demo} agent={agent?.name ?? ''} onChoose={(text) => void send(text)} />}
         </Messages>
         <Queued conversation={conversation} />
-        <Composer busy={busy} isReady={isReady} onSend={send} onStop={() => void conversation.stop()} />
+        <Composer field={field} busy={busy} isReady={isReady} onSend={send} onStop={() => void conversation.stop()} />
       </main>
-      <aside className={isTimelineOpen ? 'side open' : 'side'} aria-label="Faults and timeline">
+      <aside className={timeline.isOpen ? 'side open' : 'side'} aria-label="Faults and timeline" {...timeline.panel}>
         <BreakIt chatId={chat.id} info={offer.info} busy={busy || !isReady} onSend={send} />
         <TimelineView chatId={chat.id} />
       </aside>

@@ -1,10 +1,11 @@
 /** The text field, with files that are attached, dropped, or pasted. */
 
 import type { FileUIPart } from 'ai';
-import { useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState, type RefObject } from 'react';
 import { Icon, IconButton } from './icon';
 
 interface ComposerProps {
+  field: RefObject<HTMLTextAreaElement | null>;
   busy: boolean;
   /** Whether messages can be sent. */
   isReady: boolean;
@@ -12,17 +13,23 @@ interface ComposerProps {
   onStop: () => void;
 }
 
-export function Composer({ busy, isReady, onSend, onStop }: ComposerProps) {
+export function Composer({ field, busy, isReady, onSend, onStop }: ComposerProps) {
   const [text, setText] = useState('');
   const [files, setFiles] = useState<FileUIPart[]>([]);
-  const [isDropTarget, setDropTarget] = useState(false);
   const picker = useRef<HTMLInputElement>(null);
   const canSend = isReady && (text.trim() !== '' || files.length > 0);
 
-  async function attach(list: Iterable<File>): Promise<void> {
+  const attach = useCallback(async (list: Iterable<File>) => {
     const parts = await Promise.all([...list].map(toPart));
     setFiles((current) => [...current, ...parts]);
+  }, []);
+
+  function remove(file: FileUIPart): void {
+    setFiles(files.filter((other) => other !== file));
+    field.current?.focus();
   }
+
+  const isDropTarget = useDroppedFiles(attach);
 
   function submit(event?: React.FormEvent): void {
     event?.preventDefault();
@@ -37,23 +44,13 @@ export function Composer({ busy, isReady, onSend, onStop }: ComposerProps) {
       className={isDropTarget ? 'composer drop' : 'composer'}
       aria-busy={!isReady}
       onSubmit={submit}
-      onDragOver={(event) => {
-        event.preventDefault();
-        setDropTarget(true);
-      }}
-      onDragLeave={() => setDropTarget(false)}
-      onDrop={(event) => {
-        event.preventDefault();
-        setDropTarget(false);
-        void attach(event.dataTransfer.files);
-      }}
     >
       {files.length > 0 && (
         <ul className="attachments" aria-label="Attached files">
           {files.map((file, index) => (
             <li key={index}>
               {file.filename}
-              <IconButton icon="close" label={`Remove ${file.filename}`} onClick={() => setFiles(files.filter((other) => other !== file))} />
+              <IconButton icon="close" label={`Remove ${file.filename}`} onClick={() => remove(file)} />
             </li>
           ))}
         </ul>
@@ -62,6 +59,7 @@ export function Composer({ busy, isReady, onSend, onStop }: ComposerProps) {
         <input ref={picker} type="file" name="files" multiple hidden onChange={(event) => void attach(event.target.files ?? [])} />
         <IconButton icon="attach" label="Attach files" onClick={() => picker.current?.click()} />
         <textarea
+          ref={field}
           name="message"
           aria-label="Message"
           placeholder={busy ? 'Next message' : 'Write a message'}
@@ -89,6 +87,32 @@ export function Composer({ busy, isReady, onSend, onStop }: ComposerProps) {
       </div>
     </form>
   );
+}
+
+/** Attaches files that are dropped anywhere on the page. Returns whether some are over it. */
+function useDroppedFiles(attach: (files: FileList) => void): boolean {
+  const [isOver, setOver] = useState(false);
+  useEffect(() => {
+    const listeners = new AbortController();
+    const onDrag = (type: 'dragover' | 'dragleave' | 'drop', listener: (files: FileList) => void) =>
+      document.addEventListener(
+        type,
+        (event) => {
+          if (!event.dataTransfer?.types.includes('Files')) return;
+          event.preventDefault();
+          listener(event.dataTransfer.files);
+        },
+        { signal: listeners.signal },
+      );
+    onDrag('dragover', () => setOver(true));
+    onDrag('dragleave', () => setOver(false));
+    onDrag('drop', (files) => {
+      setOver(false);
+      attach(files);
+    });
+    return () => listeners.abort();
+  }, [attach]);
+  return isOver;
 }
 
 async function toPart(file: File): Promise<FileUIPart> {

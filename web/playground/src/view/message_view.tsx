@@ -2,12 +2,13 @@
 
 import type { Card } from '@mamba-server/client';
 import { isFileUIPart, isToolUIPart } from 'ai';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { textOf, type Message, type Part } from '../chats/message';
 import type { Conversation } from '../chats/use_conversation';
 import { CopyButton } from './copy_button';
 import { IconButton } from './icon';
 import { Markdown } from './markdown';
+import { Picture } from './picture';
 import { CardView } from './tools/card_view';
 import { ToolView } from './tools/tool_view';
 
@@ -20,6 +21,12 @@ interface MessageViewProps {
 
 export function MessageView({ message, isLive, conversation }: MessageViewProps) {
   const [isEditing, setEditing] = useState(false);
+  const editButton = useRef<HTMLButtonElement>(null);
+  const wasEditing = useRef(false);
+  useEffect(() => {
+    if (wasEditing.current && !isEditing) editButton.current?.focus();
+    wasEditing.current = isEditing;
+  }, [isEditing]);
   const isUser = message.role === 'user';
   if (isEditing) {
     const save = (text: string) => {
@@ -36,7 +43,7 @@ export function MessageView({ message, isLive, conversation }: MessageViewProps)
       <Sources parts={message.parts} />
       <footer>
         {!isUser && !isLive && <Facts message={message} />}
-        {isUser && !conversation.busy && <IconButton icon="edit" label="Edit" onClick={() => setEditing(true)} />}
+        {isUser && !conversation.busy && <IconButton icon="edit" label="Edit" ref={editButton} onClick={() => setEditing(true)} />}
         {!isUser && !isLive && (
           <>
             <CopyButton text={textOf(message)} label="Copy" />
@@ -59,7 +66,7 @@ function PartView({ part, isUser, conversation }: { part: Part; isUser: boolean;
     );
   }
   if (isFileUIPart(part)) {
-    if (part.mediaType.startsWith('image/')) return <img className="attachment" src={part.url} alt={part.filename ?? 'Image'} />;
+    if (part.mediaType.startsWith('image/')) return <Picture className="attachment" url={part.url} alt={part.filename ?? 'Image'} />;
     return <a className="attachment" href={part.url} download={part.filename}>{part.filename ?? part.mediaType}</a>;
   }
   if (part.type === ('data-card' as string)) return <CardView card={(part as unknown as { data: Card }).data} send={(text) => void conversation.send(text)} />;
@@ -96,6 +103,9 @@ function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: strin
   return (
     <form
       className="editor"
+      onKeyDown={({ key }) => {
+        if (key === 'Escape') onCancel();
+      }}
       onSubmit={(event) => {
         event.preventDefault();
         if (value.trim()) onSave(value.trim());

@@ -1,6 +1,6 @@
 /** The list of chats. Those whose answers are being written have a badge. */
 
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { Chat } from '../chats/chat_store';
 import { getLiveChats, type LiveChat } from '../server';
 import { Icon, IconButton } from './icon';
@@ -13,16 +13,23 @@ interface SidebarProps {
   chats: readonly Chat[];
   openId: string;
   isOpen: boolean;
+  panel: React.ComponentProps<'aside'>;
   onOpen: (id: string) => void;
   onNew: () => void;
   onDelete: (id: string) => void;
 }
 
-export function Sidebar({ chats, openId, isOpen, onOpen, onNew, onDelete }: SidebarProps) {
+export function Sidebar({ chats, openId, isOpen, panel, onOpen, onNew, onDelete }: SidebarProps) {
+  const newChat = useRef<HTMLButtonElement>(null);
   const live = useLiveChats(chats.some(({ runId }) => runId !== undefined));
+  function remove(id: string): void {
+    onDelete(id);
+    newChat.current!.focus();
+  }
+
   return (
-    <aside className={isOpen ? 'sidebar open' : 'sidebar'} aria-label="Chats">
-      <button type="button" className="new-chat" onClick={onNew}>
+    <aside className={isOpen ? 'sidebar open' : 'sidebar'} aria-label="Chats" {...panel}>
+      <button type="button" className="new-chat" ref={newChat} onClick={onNew}>
         <Icon name="plus" /> New chat
       </button>
       <ul>
@@ -32,7 +39,7 @@ export function Sidebar({ chats, openId, isOpen, onOpen, onNew, onDelete }: Side
               <span className="chat-title">{chat.title}</span>
               <Badge live={live.find(({ id }) => id === chat.id)} />
             </button>
-            <IconButton icon="trash" label={`Remove ${chat.title}`} className="remove" onClick={() => onDelete(chat.id)} />
+            <IconButton icon="trash" label={`Remove ${chat.title}`} className="remove" onClick={() => remove(chat.id)} />
           </li>
         ))}
       </ul>

@@ -1,11 +1,12 @@
 import type { Card } from '@mamba-server/client';
 import { Markdown } from '../markdown';
+import { Picture } from '../picture';
 
 export function CardView({ card, send }: { card: Card; send: (text: string) => void }) {
   const { title, subtitle, media, body, badges = [], facts = [], actions = [], layout } = card;
   return (
     <article className={`card display-card ${layout}`}>
-      {media && <img src={media.url} alt={media.alt} referrerPolicy="no-referrer" />}
+      {media && <Picture url={media.url} alt={media.alt} />}
       <div>
         <h3>{title}</h3>
         {subtitle && <p className="muted">{subtitle}</p>}
