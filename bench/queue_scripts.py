@@ -120,6 +120,7 @@ async def _claim(redis: Redis, count: int, claimed: list[tuple[bytes, bytes, byt
         lease_ms=600_000,
         count=count,
         running=0,
+        background_share=0.1,
         worker_id=_WORKER,
     )
     claimed += found

@@ -164,6 +164,7 @@ async def _compose(
         on_lease_lost=lambda run_id: running.cancel(run_id, Interrupt.TAKEN_OVER),
         on_dropped=chats.drop,
         queues=agents.queues,
+        background_share=lambda: live.now.queue.background_share,
     )
     return worker, stores
 

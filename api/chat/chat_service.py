@@ -36,7 +36,7 @@ from shared.runs.admission import (
 from shared.runs.control import RunControl
 from shared.runs.run import Run, new_run_id
 from shared.runs.store import RunStore
-from shared.settings import LimitSettings, Settings, WhenBusy
+from shared.settings import LimitSettings, QueueSettings, Settings, WhenBusy
 from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import pseudonym
 
@@ -88,6 +88,7 @@ class ChatService:
         """
         check_allowed_settings(chat.used_settings(), self.live.now.chat.request_settings)
         check_system_messages(chat, self.live.now.agents)
+        _check_priority(chat, principal, self.live.now.queue)
         when_busy = chat.resolve_when_busy(self.live.now.chat.when_busy)
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
@@ -165,6 +166,7 @@ class ChatService:
                 model=previous.model,
                 request_id=request_id,
                 continues=(*previous.continues, previous.id),
+                priority=chat.priority or previous.priority,
             )
         model = agent.model or resolve_requested_model(settings, chat.model)
         return Run(
@@ -177,6 +179,7 @@ class ChatService:
             queue=_queue_name(settings, agent, model),
             model=model,
             request_id=request_id,
+            priority=chat.priority or "interactive",
         )
 
     async def _admit(
@@ -259,6 +262,15 @@ class ChatService:
             deferring.cancel()
 
 
+def _check_priority(chat: ChatRequest, principal: Principal, settings: QueueSettings) -> None:
+    is_allowed = settings.allows_background(principal.owner, principal.plan)
+    if chat.priority == "background" and not is_allowed:
+        raise InvalidRequest(
+            "priority: Background runs are not allowed for you. Remove the field.",
+            field="priority",
+        )
+
+
 def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:
     for field, tool in chat.located_client_tools():
         if tool.name in agent.tools:
@@ -302,6 +314,7 @@ def _job(
         request_id=run.request_id,
         agent=run.agent,
         model=run.model,
+        background=run.priority == "background",
         tools=tools,
         messages=messages,
         client_tools=tuple(tool for _, tool in chat.located_client_tools()),

@@ -16,7 +16,7 @@ from shared.agents.agent_card import BUILT_IN_AGENTS
 from shared.agents.tools import DISPLAY_TOOL_NAMES, ClientToolDefinition
 from shared.chat import messages as chat_messages
 from shared.errors import InvalidRequest
-from shared.settings import WhenBusy
+from shared.settings import Priority, WhenBusy
 
 #: Only documents the known names: `display_tools` rejects others with a readable message.
 _ToolName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(DISPLAY_TOOL_NAMES)})]
@@ -100,6 +100,11 @@ class ChatRequest(CallSettingsFields):
     )
     supersede: bool | None = Field(
         default=None, description='`true` is an alias of `"whenBusy": "supersede"`'
+    )
+    priority: Priority | None = Field(
+        default=None,
+        description="`background`: the run uses the workers' time that interactive runs leave, so"
+        " it may wait for long. Default: that of the run that it continues, or `interactive`",
     )
     trigger: Annotated[str | None, BeforeValidator(_text_or_none)] = Field(
         default=None,

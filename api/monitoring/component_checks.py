@@ -154,6 +154,8 @@ def _queue_component(name: str) -> str:
 
 def _queue(queue: QueueSnapshot, limit: int) -> Component:
     detail = f"{queue.waiting} waiting, {queue.running} running"
+    if queue.background:
+        detail += f", {queue.background} of the waiting in the background"
     if queue.deferred:
         detail += f", {queue.deferred} deferred"
     if queue.waiting:
@@ -170,7 +172,7 @@ def _queue(queue: QueueSnapshot, limit: int) -> Component:
     if queue.processing_paused:
         detail += ", processing paused"
     unserved = queue.waiting and not queue.workers
-    too_many = 0 < limit <= queue.waiting
+    too_many = 0 < limit <= queue.waiting - queue.background
     too_long = queue.oldest_wait_ms >= LONG_WAIT_MS
     impaired = paused or unserved or too_many or queue.full or too_long
     return Component(status="degraded" if impaired else "healthy", detail=detail)

@@ -19,10 +19,10 @@ _INFO_TIMEOUT_SECONDS = 2.0
 #: Name, help text and labels of each gauge.
 GAUGES = (
     ("mamba_queue_runs", "Runs in a queue, by state.", ("queue", "state")),
-    ("mamba_queue_oldest_wait_seconds", "Wait of the oldest due run in a queue.", ("queue",)),
+    ("mamba_queue_oldest_wait_seconds", "Wait of the oldest due interactive run.", ("queue",)),
     (
         "mamba_queue_expected_wait_seconds",
-        "Expected wait of a run at the end of a queue; absent if it cannot be estimated.",
+        "Expected wait of a new interactive run; absent if it cannot be estimated.",
         ("queue",),
     ),
     ("mamba_queue_workers", "Workers that serve a queue and are not draining.", ("queue",)),
@@ -151,10 +151,11 @@ def _of_redis(redis: RedisSnapshot) -> _Values:
 
 
 def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
-    states = ("waiting", "running", "deferred")
     return {
         "mamba_queue_runs": [
-            ((queue.name, state), getattr(queue, state)) for queue in queues for state in states
+            ((queue.name, state), count)
+            for queue in queues
+            for state, count in _runs_by_state(queue).items()
         ],
         "mamba_queue_oldest_wait_seconds": [
             ((queue.name,), queue.oldest_wait_ms / 1000) for queue in queues
@@ -175,6 +176,15 @@ def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
                 ("processing", queue.processing_paused),
             )
         ],
+    }
+
+
+def _runs_by_state(queue: QueueSnapshot) -> dict[str, int]:
+    return {
+        "waiting": queue.waiting - queue.background,
+        "background": queue.background,
+        "running": queue.running,
+        "deferred": queue.deferred,
     }
 
 

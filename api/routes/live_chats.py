@@ -12,6 +12,7 @@ from api.http import problems
 from api.process import CurrentProcess
 from shared.runs.run import Run
 from shared.runs.run_list import LIVE_STATES, RunFilter
+from shared.settings import Priority
 
 router = APIRouter(tags=["chat"])
 
@@ -34,6 +35,7 @@ class LiveChat(_Body):
     message_id: str = Field(examples=["msg_8vGQ2kZ1xkqkJwqfJ0yR"])
     state: Literal["queued", "running"] = Field(description="The state of the run")
     agent: str = Field(examples=["chat"])
+    priority: Priority = Field(description="The class of the run, as requested")
     created_at: datetime = Field(description="When the run was accepted")
     waiting: int = Field(description="How many runs wait for this run", examples=[0])
 
@@ -68,6 +70,7 @@ def _chat(run: Run, waiting: int) -> LiveChat:
         message_id=run.message_id,
         state="queued" if run.state == "queued" else "running",
         agent=run.agent,
+        priority=run.priority,
         created_at=datetime.fromtimestamp(run.admitted_at / 1000, UTC),
         waiting=waiting,
     )

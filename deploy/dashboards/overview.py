@@ -100,7 +100,8 @@ WAITS = PanelRow(
     (
         Panel(
             "Runs in the queue",
-            "waiting: due, not claimed yet; running: claimed by a worker; deferred: not due yet, "
+            "waiting: due, not claimed yet; background: the same for background runs; running: "
+            "claimed by a worker; deferred: not due yet, "
             "for example between two attempts.",
             {"{{queue}} {{state}}": f"max by (queue, state) (mamba_queue_runs{{{_QUEUE}}})"},
         ),

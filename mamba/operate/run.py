@@ -81,7 +81,7 @@ def _facts(run: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
     started, ended = run["started_at"], run["ended_at"]
     yield "run", run["id"]
     yield "state", f"{run['state']}{meaning}"
-    for name in ("owner", "chat_id", "agent", "model", "queue", "request_id"):
+    for name in ("owner", "chat_id", "agent", "model", "queue", "priority", "request_id"):
         yield name, run[name]
     admitted = run["admitted_at"]
     yield "admitted", f"{local_time(admitted)}, {duration(now - admitted)} ago"

@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 2.0
 
 
 class OwnerSnapshot(BaseModel):
-    """The runs of an owner in one queue."""
+    """The runs of an owner in one queue and class."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,6 +29,7 @@ class OwnerSnapshot(BaseModel):
     oldest_wait_ms: int
     #: The owner's weight in the fair order.
     weight: float
+    background: bool = False
 
 
 class OwnerRanking(BaseModel):
@@ -37,7 +38,7 @@ class OwnerRanking(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     owners: tuple[OwnerSnapshot, ...] = ()
-    #: The number of all owners with waiting runs; an owner counts once for each queue.
+    #: The number of all owners with waiting runs; an owner counts once for each queue and class.
     waiting_owners: int = 0
 
 
@@ -73,6 +74,7 @@ class OwnerList:
                 running=row.running,
                 oldest_wait_ms=row.oldest_wait_ms,
                 weight=row.weight,
+                background=row.background,
             )
             for row in rows[:limit]
             if (owner := runs[row.job_id][0]) is not None  # titles have no run

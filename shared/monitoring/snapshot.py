@@ -25,6 +25,7 @@ from shared.redis.memory import read_memory
 from shared.runs.live_runs import LiveRun
 from shared.runs.run import Run
 from shared.runs.stores import Stores
+from shared.settings import Priority
 from shared.single_flight import SingleFlightCache
 from shared.webhooks.deliveries import WebhookDeliveries
 
@@ -54,9 +55,12 @@ class QueueSnapshot(_SnapshotModel):
     waiting: int
     running: int
     deferred: int
-    #: Wait of the oldest waiting run in milliseconds.
+    #: How many of the waiting runs are background runs.
+    background: int = 0
+    #: Wait of the oldest waiting interactive run in milliseconds.
     oldest_wait_ms: int
-    #: Expected wait of a run that would be admitted now; None if it cannot be estimated.
+    #: Expected wait of an interactive run that would be admitted now; None if it cannot be
+    #: estimated.
     expected_wait_ms: int | None = None
     #: The workers that serve the queue and are not draining, their slots, and those in use. A
     #: worker that serves several queues counts for each of them.
@@ -99,6 +103,7 @@ class RunSnapshot(_SnapshotModel):
     agent: str
     model: str
     queue: str
+    priority: Priority = "interactive"
     attempts: int
     #: Time since its admission in milliseconds.
     age_ms: int
@@ -325,6 +330,7 @@ def _queue(
         waiting=depth.waiting,
         running=depth.running,
         deferred=depth.deferred,
+        background=depth.background,
         oldest_wait_ms=depth.oldest_wait_ms,
         expected_wait_ms=(
             None if processing_paused else _expected_wait(depth, free_slots=slots - slots_used)
@@ -341,7 +347,8 @@ def _expected_wait(depth: QueueDepth, *, free_slots: int) -> int | None:
     if depth.waiting < free_slots:
         return 0
     found = forecast(depth)
-    return None if found is None else round((depth.waiting + 1) * found.interval * 1000)
+    position = depth.waiting - depth.background + 1
+    return None if found is None else round(position * found.interval * 1000)
 
 
 def _live(live: LiveRun, now: int) -> RunSnapshot:
@@ -359,6 +366,7 @@ def _run(run: Run, now: int, state: RunSnapshotState, worker: str | None = None)
         agent=run.agent,
         model=run.model,
         queue=run.queue,
+        priority=run.priority,
         attempts=run.attempts,
         age_ms=max(0, now - run.admitted_at),
         worker=worker,

@@ -21,8 +21,9 @@ _LATE_SHARE = 0.08
 DEFAULT_MARGIN = 0.7
 
 #: A Lua function that requires `FAIR_QUEUE`. It compares the announced wait of a claimed job with
-#: the real one, and adapts the margin of the queue's forecast. It returns the announced seconds and
-#: the real milliseconds as `<shortest> <longest> <real>`, or '' if no wait was announced.
+#: the real one, and adapts the margin of the queue's forecast for its class. It returns the
+#: announced seconds and the real milliseconds as `<shortest> <longest> <real>`, or '' if no wait
+#: was announced.
 CHECK_ANNOUNCED_WAIT = f"""
 local function check_announced_wait(queue, id, now)
   local announced = redis.call('HGET', share_of(id), 'announced')
@@ -31,8 +32,10 @@ local function check_announced_wait(queue, id, now)
   local at, shortest, longest = string.match(announced, '(%d+) (%d+) (%d+)')
   local waited = math.max(0, now - at)
   local change = waited > longest * 1000 and {1 - _LATE_SHARE} or -{_LATE_SHARE}
-  local margin = (number_in(clock_of(queue), 'margin') or {DEFAULT_MARGIN}) * (1 + change / 10)
-  write(clock_of(queue), 'margin', math.max(0.05, math.min(4, margin)))
+  local owner = redis.call('HGET', share_of(id), 'owner')
+  local field = field_of(owner and class_of(owner) or 0, 'margin')
+  local margin = (number_in(clock_of(queue), field) or {DEFAULT_MARGIN}) * (1 + change / 10)
+  write(clock_of(queue), field, math.max(0.05, math.min(4, margin)))
   return string.format('%s %s %d', shortest, longest, waited)
 end
 """

@@ -1,18 +1,25 @@
-"""Fair order of waiting jobs between owners: start-time fair queuing.
+"""Fair order of waiting jobs between owners: start-time fair queuing, in two classes.
 
 The score of a job in its queue orders the claims:
 
 - From `FIRST_REAL` on, a time in Unix milliseconds: an expired lease, a job that was handed over,
   or one that is not due yet. Jobs that are due by their time are claimed first, except those that
   were handed back: they return to the fair order.
-- Below `FIRST_ESTIMATED`, the virtual start time of an owner's first waiting job.
-- In between, the estimated start of the owner's other jobs, which are not ahead of any first job.
 - Below 0, a job that an operator moved to the front.
+- From 0 on, the interactive jobs, and from `FIRST_BACKGROUND` on, those of the class `background`.
+  In each class, the scores below `FIRST_ESTIMATED` are the virtual start times of the owners' first
+  waiting jobs. Above are estimates, of the jobs that are not their owner's first one.
 
-Virtual time is in seconds of service. A claim moves it to the start of the claimed job. A job
-starts at the virtual time, or at its owner's finish time if that is later. Its claim adds the
-estimated duration divided by the owner's weight to the finish time. When the job is removed, the
-finish time and the start of the owner's first waiting job are corrected by the real duration.
+Virtual time is in seconds of service. Each class has its own. A claim moves it to the start of the
+claimed job. A job starts at the virtual time, or at its owner's finish time if that is later. Its
+claim adds the estimated duration divided by the owner's weight to the finish time. When the job is
+removed, the finish time and the start of the owner's first waiting job are corrected by the real
+duration.
+
+Interactive jobs are claimed first. While both classes wait, each second of service of an
+interactive job adds `background_share` to the seconds that are owed to the background class, and
+each second of a background job subtracts the rest of 1. A background job is claimed when its
+expected duration is paid for.
 
 A job without an owner, such as one from an older version, has its due time as its score.
 """
@@ -21,8 +28,10 @@ from shared.redis import keys
 
 #: Scores from here on are times. All of them are later: this is September 2001.
 FIRST_REAL = 10**12
-#: Scores from here to `FIRST_REAL` are estimates, of the jobs that are not their owner's first one.
+#: The size of the range of exact scores of a class, and of the range of its estimated scores.
 FIRST_ESTIMATED = 25 * 10**10
+#: Scores from here to `FIRST_REAL` belong to background jobs.
+FIRST_BACKGROUND = 50 * 10**10
 
 #: Lua functions. `enter` adds a job to the fair order, as a job of the owner in its share, and
 #: `enter_for` as a job of a named owner. `enter_first` returns a job to the order before the other
@@ -31,49 +40,69 @@ FIRST_ESTIMATED = 25 * 10**10
 #: `record_release` interrupts the count, and `skip_after` leaves out the time since a lease
 #: expired. `record_end` corrects the owner's finish time when the job is removed, and
 #: `record_hand_back` when it will return to the order. `next_due` returns the job to claim next,
-#: and its score. `repair` corrects what processes of an older version leave behind, and jobs whose
-#: owner is no longer stored. `oldest_due` returns the time at which the oldest waiting job became
-#: due.
+#: its score, and what each second of its service adds to the seconds that are owed to the
+#: background class. `repair` corrects what processes of an older version leave behind, and jobs
+#: whose owner is no longer stored. `oldest_due` returns the time at which the oldest waiting job
+#: became due.
 FAIR_QUEUE = f"""
 local first_real, first_estimated = {FIRST_REAL}, {FIRST_ESTIMATED}
+local first_background = {FIRST_BACKGROUND}
 local fair_ttl_ms = 3600000
 local max_debt = 3600   -- seconds of service by which an owner can be behind all others
 local tick = 1 / 16384  -- keeps jobs with equal starts in the order of their arrival
 local function share_of(id) return string.format('{keys.job_share("%s")}', id) end
-local function due_times_of(queue) return string.format('{keys.due_times("%s")}', queue) end
 local function clock_of(queue) return string.format('{keys.virtual_clock("%s")}', queue) end
 local function jobs_of(owner) return string.format('{keys.owner_jobs("%s")}', owner) end
 local function owners_of(queue) return string.format('{keys.waiting_owners("%s")}', queue) end
 local function number_in(key, field) return tonumber(redis.call('HGET', key, field)) end
 local function score_of(queue, id) return tonumber(redis.call('ZSCORE', queue, id)) end
--- If the clock has expired, it continues from the first waiting job: new jobs must not be ahead.
-local function virtual_now(queue)
-  local now = number_in(clock_of(queue), 'now')
-  if now then return now end
-  local first = tonumber(redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2])
-  return first and first < first_estimated and first + tick or 0
+-- A class is the first of its scores. An owner's jobs of each class have a separate share.
+local function class_of(owner)
+  return string.sub(owner, -11) == ':background' and first_background or 0
 end
--- The jobs that compete: all but those behind the first waiting job of their owner.
-local function competitors(queue)
-  local estimated = redis.call('ZCOUNT', queue, first_estimated, '(' .. first_real)
-  return redis.call('ZCARD', queue) - estimated
+local function field_of(class, name) return class == 0 and name or 'background_' .. name end
+local function due_times_of(queue, class)
+  if class == 0 then return string.format('{keys.due_times("%s")}', queue) end
+  return string.format('{keys.background_due_times("%s")}', queue)
+end
+local function is_exact(class, score) return score < class + first_estimated end
+-- If the clock has expired, it continues from the first waiting job: new jobs must not be ahead.
+local function virtual_now(queue, class)
+  local now = number_in(clock_of(queue), field_of(class, 'now'))
+  if now then return now end
+  local last = '(' .. class + first_estimated
+  local first = redis.call('ZRANGEBYSCORE', queue, class, last, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  return first and first + tick or class
+end
+-- The jobs that compete in a class: the first waiting job of each owner, and all that do not wait.
+local function competitors(queue, class)
+  local first = redis.call('ZCOUNT', queue, class, '(' .. class + first_estimated)
+  return first + redis.call('ZCOUNT', queue, first_real, '+inf')
 end
 local function write(key, ...)
   redis.call('HSET', key, ...)
   redis.call('PEXPIRE', key, fair_ttl_ms)
 end
+local function mean_fields(class)
+  if class == 0 then return 'interactive_cost', 'interactive_ended' end
+  return 'background_cost', 'background_ended'
+end
 local function estimate(queue, owner)
-  return number_in(owner, 'cost') or number_in(clock_of(queue), 'cost') or 1
+  local cost = number_in(owner, 'cost')
+  if cost then return cost end
+  local of_class = mean_fields(class_of(owner))
+  local mean, of_all = unpack(redis.call('HMGET', clock_of(queue), of_class, 'cost'))
+  return tonumber(mean or of_all) or 1
 end
 local function start_of(queue, owner)
-  local now = virtual_now(queue)
+  local now = virtual_now(queue, class_of(owner))
   local finish = number_in(owner, 'finish') or 0
   return math.max(now, math.min(finish, now + max_debt)), now
 end
 local function place(queue, owner, id)
   local start, now = start_of(queue, owner)
   redis.call('ZADD', queue, start, id)
-  if start == now then write(clock_of(queue), 'now', now + tick) end
+  if start == now then write(clock_of(queue), field_of(class_of(owner), 'now'), now + tick) end
 end
 local function place_first(queue, owner)
   while true do
@@ -81,28 +110,30 @@ local function place_first(queue, owner)
     if not id then return end
     local score = score_of(queue, id)
     if score and score < first_real then
-      if score >= first_estimated then place(queue, owner, id) end
+      if not is_exact(class_of(owner), score) then place(queue, owner, id) end
       return
     end
     redis.call('ZREM', jobs_of(owner), id)
   end
 end
 local function add_waiting(owner, number, queue, id, now, ttl_ms)
+  local due_times = due_times_of(queue, class_of(owner))
   redis.call('ZADD', jobs_of(owner), number, id)
   redis.call('PEXPIRE', jobs_of(owner), ttl_ms)
-  redis.call('ZADD', due_times_of(queue), now, id)
-  redis.call('PEXPIRE', due_times_of(queue), ttl_ms)
+  redis.call('ZADD', due_times, now, id)
+  redis.call('PEXPIRE', due_times, ttl_ms)
   redis.call('ZADD', owners_of(queue), redis.call('ZCARD', jobs_of(owner)), owner)
   redis.call('PEXPIRE', owners_of(queue), ttl_ms)
 end
 local function enter_for(owner, weight, queue, id, now, ttl_ms)
+  local class = class_of(owner)
   local last = redis.call('ZRANGE', jobs_of(owner), -1, -1, 'WITHSCORES')
   add_waiting(owner, (tonumber(last[2]) or 0) + 1, queue, id, now, ttl_ms)
   if not last[1] then return place(queue, owner, id) end
-  local ahead = score_of(queue, last[1]) or 0
-  if ahead < first_estimated then ahead = ahead + first_estimated end
+  local ahead = math.max(class, score_of(queue, last[1]) or 0)
+  if is_exact(class, ahead) then ahead = ahead + first_estimated end
   local start = ahead + estimate(queue, owner) / weight
-  redis.call('ZADD', queue, math.min(start, first_real - 1), id)
+  redis.call('ZADD', queue, math.min(start, class + 2 * first_estimated - 1), id)
   place_first(queue, owner)
 end
 local function waiting_ttl(queue) return math.max(60000, redis.call('PTTL', queue)) end
@@ -120,7 +151,7 @@ local function enter_first(queue, id, now)
   local first = redis.call('ZRANGE', jobs_of(owner), 0, 0, 'WITHSCORES')
   add_waiting(owner, (tonumber(first[2]) or 0) - 1, queue, id, now, waiting_ttl(queue))
   local start = first[1] and score_of(queue, first[1])
-  if not start or start >= first_estimated then return place(queue, owner, id) end
+  if not start or not is_exact(class_of(owner), start) then return place(queue, owner, id) end
   redis.call('ZADD', queue, start, id, start + first_estimated, first[1])
 end
 local function recount(queue, owner)
@@ -132,20 +163,22 @@ local function recount(queue, owner)
   end
 end
 local function leave(queue, id, owner)
-  redis.call('ZREM', due_times_of(queue), id)
   owner = owner or redis.call('HGET', share_of(id), 'owner')
+  redis.call('ZREM', due_times_of(queue, owner and class_of(owner) or 0), id)
   if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then
     place_first(queue, owner)
     recount(queue, owner)
   end
 end
 local function move_to_front(queue, id, now)
-  local due = redis.call('ZSCORE', due_times_of(queue), id)
+  local owner = redis.call('HGET', share_of(id), 'owner')
+  local due_times = due_times_of(queue, owner and class_of(owner) or 0)
+  local due = redis.call('ZSCORE', due_times, id)
   local first = tonumber(redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2])
-  leave(queue, id)
+  leave(queue, id, owner)
   redis.call('ZADD', queue, math.min(first, 0) - 1, id)
-  redis.call('ZADD', due_times_of(queue), due or now, id)
-  keep(due_times_of(queue), waiting_ttl(queue))
+  redis.call('ZADD', due_times, due or now, id)
+  keep(due_times, waiting_ttl(queue))
 end
 local function seconds_used(id, now)
   local used, started = unpack(redis.call('HMGET', share_of(id), 'used', 'started'))
@@ -163,18 +196,37 @@ local function skip_after(expiry, id, now)
   if redis.call('HEXISTS', share_of(id), 'started') == 0 then return end
   redis.call('HINCRBY', share_of(id), 'started', math.floor(now - expiry))
 end
-local function record_claim(queue, id, score, now)
+-- `owed` are the seconds of service that are owed to the background class.
+local function add_owed(queue, seconds)
+  local owed = (number_in(clock_of(queue), 'owed') or 0) + seconds
+  write(clock_of(queue), 'owed', math.max(-max_debt, math.min(owed, max_debt)))
+end
+-- `background_part` is the mean part of the claims that background jobs get while some wait.
+local function record_class(queue, id, class, rate, cost, background_share)
+  if class == 0 and not rate then return end
+  local part = number_in(clock_of(queue), 'background_part') or 0.3
+  local claimed = class == 0 and 0 or 1
+  part = part + (claimed - part) / 50
+  write(clock_of(queue), 'background_part', part, 'background_share', background_share)
+  if rate then
+    redis.call('HSET', share_of(id), 'rate', rate)
+    add_owed(queue, rate * cost)
+  end
+end
+local function record_claim(queue, id, score, now, rate, background_share)
   local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
   if owner and not cost then
+    local class, clock = class_of(owner), clock_of(queue)
     cost = estimate(queue, owner)
-    local placed = score >= 0 and score < first_estimated
-    local start = placed and score or start_of(queue, owner)
+    local is_placed = score >= class and is_exact(class, score)
+    local start = is_placed and score or start_of(queue, owner)
     write(owner, 'finish', start + cost / weight)
     -- Virtual time advances with each claim, so that new owners do not starve an older one.
-    local advance = cost / weight / competitors(queue)
-    local virtual = number_in(clock_of(queue), 'now') or 0
-    write(clock_of(queue), 'now', math.max(virtual, start) + advance)
+    local advance = cost / weight / competitors(queue, class)
+    local virtual = number_in(clock, field_of(class, 'now')) or class
+    write(clock, field_of(class, 'now'), math.max(virtual, start) + advance)
     redis.call('HSET', share_of(id), 'cost', cost, 'started', now)
+    record_class(queue, id, class, rate, cost, background_share)
   elseif owner then
     skip_after(score, id, now)
     redis.call('HSETNX', share_of(id), 'started', now)
@@ -182,67 +234,106 @@ local function record_claim(queue, id, score, now)
   leave(queue, id, owner)
 end
 local function correct_finish(queue, owner, seconds)
-  local now = virtual_now(queue)
+  local class = class_of(owner)
+  local now = virtual_now(queue, class)
   local finish = math.min((number_in(owner, 'finish') or now) + seconds, now + max_debt)
   write(owner, 'finish', finish)
   local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
   local score = id and score_of(queue, id)
-  if not score or score >= first_estimated then return end
+  if not score or not is_exact(class, score) then return end
   local start = math.max(score, finish)
   if seconds < 0 then start = math.min(score, math.max(now, finish)) end
   redis.call('ZADD', queue, start, id)
 end
-local function update_mean(key, used, runs)
-  local cost = number_in(key, 'cost') or used
-  runs = math.min(runs, redis.call('HINCRBY', key, 'ended', 1))
-  write(key, 'cost', math.max(0.01, cost + (used - cost) / runs))
+-- The first means are exact.
+local function add_to_mean(mean, ended, used, runs)
+  mean, ended = tonumber(mean) or used, (tonumber(ended) or 0) + 1
+  return math.max(0.01, mean + (used - mean) / math.min(runs, ended)), ended
+end
+local function update_means(queue, owner, used)
+  local cost, ended = unpack(redis.call('HMGET', owner, 'cost', 'ended'))
+  cost, ended = add_to_mean(cost, ended, used, 5)
+  write(owner, 'cost', cost, 'ended', ended)
+  local mean, count = mean_fields(class_of(owner))
+  local all, all_ended, of_class, class_ended = unpack(
+    redis.call('HMGET', clock_of(queue), 'cost', 'ended', mean, count))
+  all, all_ended = add_to_mean(all, all_ended, used, 40)
+  of_class, class_ended = add_to_mean(of_class, class_ended, used, 40)
+  write(clock_of(queue), 'cost', all, 'ended', all_ended, mean, of_class, count, class_ended)
+end
+-- Returns the job's owner, if its claim was counted, and its seconds of service.
+local function settle(queue, id, now)
+  local owner, weight, cost, rate = unpack(
+    redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost', 'rate'))
+  if not owner or not cost then return end
+  local used = seconds_used(id, now)
+  correct_finish(queue, owner, (used - cost) / weight)
+  if rate then add_owed(queue, rate * (used - cost)) end
+  return owner, used
 end
 local function record_end(queue, id, now)
-  local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
-  leave(queue, id, owner)
-  if owner and cost then
-    local used = seconds_used(id, now)
-    update_mean(owner, used, 5)
-    update_mean(clock_of(queue), used, 40)
-    correct_finish(queue, owner, (used - cost) / weight)
-  end
+  leave(queue, id)
+  local owner, used = settle(queue, id, now)
+  if owner then update_means(queue, owner, used) end
   redis.call('DEL', share_of(id))
 end
 local function record_hand_back(queue, id, now)
-  local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
-  if not owner then return end
-  if cost then correct_finish(queue, owner, (seconds_used(id, now) - cost) / weight) end
-  redis.call('HDEL', share_of(id), 'cost', 'used', 'started')
-  redis.call('HSET', share_of(id), 'handed_back', 1)
+  settle(queue, id, now)
+  redis.call('HDEL', share_of(id), 'cost', 'rate', 'used', 'started')
+  if redis.call('HEXISTS', share_of(id), 'owner') == 1 then
+    redis.call('HSET', share_of(id), 'handed_back', 1)
+  end
 end
-local function next_due(queue, now)
-  local found = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
-  if not found[1] then found = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES') end
-  local score = tonumber(found[2])
-  if score and score <= now then return found[1], score end
+local function next_due(queue, now, background_share)
+  local timed = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
+  if timed[1] then return timed[1], tonumber(timed[2]) end
+  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  local score = tonumber(first[2])
+  if not score or score > now then return end
+  if score < 0 or score >= first_background then return first[1], score end
+  local background = redis.call('ZRANGEBYSCORE', queue, first_background, '(' .. first_real,
+    'WITHSCORES', 'LIMIT', 0, 1)
+  if not background[1] then return first[1], score end
+  local owed, cost = unpack(redis.call('HMGET', clock_of(queue), 'owed', 'background_cost'))
+  local price = (1 - background_share) * (tonumber(cost) or 1)
+  if background_share > 0 and (tonumber(owed) or 0) >= price then
+    return background[1], tonumber(background[2]), background_share - 1
+  end
+  return first[1], score, background_share
 end
-local function repair(queue)
-  local id = redis.call('ZRANGE', due_times_of(queue), 0, 0)[1]
+local function has_due(queue, now)
+  local score = tonumber(redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2])
+  return score and score <= now
+end
+local function repair_class(queue, class)
+  local due_times = due_times_of(queue, class)
+  local id = redis.call('ZRANGE', due_times, 0, 0)[1]
   local score = id and score_of(queue, id)
   if id and not (score and score < first_real) then
-    redis.call('ZREM', due_times_of(queue), id)
-  elseif id and score >= first_estimated then
+    redis.call('ZREM', due_times, id)
+  elseif id and not is_exact(class, score) then
     local owner = redis.call('HGET', share_of(id), 'owner')
     if owner then
       place_first(queue, owner)
     else
-      redis.call('ZADD', queue, virtual_now(queue), id)
+      redis.call('ZADD', queue, virtual_now(queue, class), id)
     end
   end
 end
+local function repair(queue)
+  repair_class(queue, 0)
+  repair_class(queue, first_background)
+end
+-- Background jobs may wait for hours, so their wait does not count.
 local function oldest_due(queue, now)
   local recovered = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
   local oldest = tonumber(recovered[2]) or now
-  local rows = redis.call('ZRANGE', due_times_of(queue), 0, 99, 'WITHSCORES')
+  local due_times = due_times_of(queue, 0)
+  local rows = redis.call('ZRANGE', due_times, 0, 99, 'WITHSCORES')
   for i = 1, #rows, 2 do
     local score = score_of(queue, rows[i])
     if score and score < first_real then return math.min(oldest, tonumber(rows[i + 1])) end
-    redis.call('ZREM', due_times_of(queue), rows[i])
+    redis.call('ZREM', due_times, rows[i])
   end
   return oldest
 end

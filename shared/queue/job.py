@@ -37,6 +37,8 @@ class RunChat(BaseModel):
     #: The conversation. For a continued message, up to that message.
     messages: tuple[Message, ...]
     client_tools: tuple[ClientToolDefinition, ...] = ()
+    #: Whether the run belongs to the class `background`, which may wait for hours.
+    background: bool = False
     #: Whether answers of earlier runs may be missing in `messages`, or incomplete.
     completes_history: bool = False
     #: Whether the client can ask its user to approve a tool call.

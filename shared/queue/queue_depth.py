@@ -17,17 +17,23 @@ _MAX_QUEUES = 200
 
 
 class QueueDepth(NamedTuple):
-    """The jobs of a queue that wait for a worker, that workers hold, and that are not due yet."""
+    """The jobs of a queue that wait for a worker, that workers hold, and that are not due yet.
+
+    Background jobs count as waiting too.
+    """
 
     waiting: int
     running: int
     deferred: int
-    #: How long ago the oldest waiting job became due; 0 if none waits.
+    #: How long ago the oldest waiting interactive job became due; 0 if none waits.
     oldest_wait_ms: int
     #: Mean duration of recent jobs; None if too few have ended recently.
     mean_run_ms: int | None = None
-    #: The margin of the queue's announced waits (`WaitForecast`).
+    #: The margins of the queue's announced waits (`WaitForecast`), by class.
     margin_percent: int = round(DEFAULT_MARGIN * 100)
+    background_margin_percent: int = round(DEFAULT_MARGIN * 100)
+    #: How many of the waiting jobs are background jobs.
+    background: int = 0
 
 
 async def queues_with_jobs(redis: Redis) -> list[str]:
@@ -111,13 +117,16 @@ local function depth(queue)
   local waiting = redis.call('ZCOUNT', queue, '-inf', now)
   local count = redis.call('ZCARD', queue)
   local later = count - waiting
+  local background = redis.call('ZCOUNT', queue, first_background, '(' .. first_real)
   local wait = 0
   if waiting > 0 then wait = now - oldest_due(queue, now) end
-  local margin = math.ceil((number_in(clock_of(queue), 'margin') or default_margin) * 100)
+  local margins = redis.call('HMGET', clock_of(queue), 'margin', 'background_margin')
+  for i = 1, 2 do margins[i] = math.ceil((tonumber(margins[i]) or default_margin) * 100) end
   local deferred = count_deferred(queue, waiting, count)
   local mean = mean_seconds(queue, waiting, later - deferred)
   if mean then mean = math.ceil(mean * 1000) end
-  return {waiting, later - deferred, deferred, wait, mean or false, margin}
+  return {waiting, later - deferred, deferred, wait, mean or false, margins[1], margins[2],
+    background}
 end
 local depths = {}
 for i, queue in ipairs(queues) do depths[i] = depth(queue) end

@@ -1,10 +1,11 @@
 """The positions of jobs among those that wait for a worker, or for the live run of their chat."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from shared.queue.announced_waits import record_announced_waits
 from shared.queue.chat_queue import CHAT_QUEUE
+from shared.queue.claim_order import ClaimOrder
 from shared.queue.pauses import IS_PAUSED
 from shared.queue.wait_forecast import WaitForecast, read_forecast
 from shared.redis import keys
@@ -46,8 +47,9 @@ class QueuePositions:
         found: list[QueuePosition | None] = []
         for start in range(0, len(run_ids), _BATCH):
             batch = run_ids[start : start + _BATCH]
-            rows = await _read(self._redis, queue=keys.queue(queue), job_ids=batch)
-            found += [_position(forecast, *row) for row in rows]
+            state, *rows = await _read(self._redis, queue=keys.queue(queue), job_ids=batch)
+            order = _claim_order(state)
+            found += [_position(order, forecast, *row) for row in cast("list[_Row]", rows)]
         return found
 
     async def record_announced(self, waits: Mapping[str, tuple[int, int]]) -> None:
@@ -55,19 +57,51 @@ class QueuePositions:
         await record_announced_waits(self._redis, waits)
 
 
+#: The rank of a job in its class or in the queue of its chat, or 0; whether it is a background job;
+#: and how many runs wait in the queue of its chat, or 0.
+_Row = tuple[int, int, int]
+
+
+def _claim_order(state: Sequence[int | bytes | None]) -> ClaimOrder:
+    """Return the order from the counts of both classes, and from values that may not exist."""
+    interactive, background, paused, *values = [
+        0.0 if value is None else float(value) for value in state
+    ]
+    of_interactive, of_background, of_all, share, owed, part = values
+    mean = of_all or 1.0
+    return ClaimOrder(
+        int(interactive),
+        int(background),
+        of_interactive or mean,
+        of_background or mean,
+        mean,
+        share,
+        owed,
+        part or 0.3,
+        bool(paused),
+    )
+
+
 def _position(
-    forecast: WaitForecast | None, position: int, waiting: int, behind: int, paused: int
+    order: ClaimOrder, forecast: WaitForecast | None, rank: int, background: int, in_chat: int
 ) -> QueuePosition | None:
-    if not position:
+    if not rank:
         return None
-    eta = forecast.eta_seconds(position) if forecast and not (behind or paused) else None
-    return QueuePosition(position, waiting, bool(behind), eta, bool(paused))
+    if in_chat:
+        return QueuePosition(rank, in_chat, behind_chat=True, paused=order.paused)
+    position = order.position_of(rank, background=bool(background))
+    eta = None
+    if forecast is not None and not order.paused:
+        first, last = order.likely_positions(rank, background=bool(background))
+        eta = forecast.eta_seconds(first, last, background=bool(background))
+    waiting = order.interactive + order.background
+    return QueuePosition(position, waiting, eta_seconds=eta, paused=order.paused)
 
 
-# Returns for each job its position or 0, how many jobs wait, whether it waits behind its chat's
-# live run, and whether the processing of the queue is paused. Leased and deferred jobs have a score
-# in the future and are behind all that wait. Those that are due by their time are claimed before
-# those in fair order. A pause invalidates the announced waits.
+# Returns the state of both classes and whether the processing of the queue is paused, and a row for
+# each job. Leased and deferred jobs have a score in the future and are behind all that wait. Those
+# that are due by their time are claimed before those in fair order, so they count as interactive. A
+# pause invalidates the announced waits.
 @redis_script(
     CHAT_QUEUE,
     IS_PAUSED,
@@ -75,22 +109,28 @@ def _position(
 local paused = is_paused('processing', queue) and 1 or 0
 local waiting = redis.call('ZCOUNT', queue, '-inf', now_ms())
 local virtual = redis.call('ZCOUNT', queue, '-inf', '(' .. first_real)
+local background = redis.call('ZCOUNT', queue, first_background, '(' .. first_real)
 local function in_chat(id)
   local chat_queue = redis.call('GET', chat_of(id))
   local rank = chat_queue and redis.call('LPOS', chat_queue, id .. ' ' .. queue)
-  if not rank or rank == 0 then return {0, waiting, 0, paused} end
-  return {rank, redis.call('LLEN', chat_queue) - 1, 1, paused}
+  if not rank or rank == 0 then return {0, 0, 0} end
+  return {rank, 0, redis.call('LLEN', chat_queue) - 1}
 end
-local function position_of(rank)
-  return rank < virtual and rank + 1 + waiting - virtual or rank + 1 - virtual
+local function in_class(rank)
+  if rank >= virtual then return {rank + 1 - virtual, 0, 0} end
+  local first = virtual - background
+  if rank >= first then return {rank + 1 - first, 1, 0} end
+  return {rank + 1 + waiting - virtual, 0, 0}
 end
-local reply = {}
+local values = redis.call('HMGET', clock_of(queue), 'interactive_cost', 'background_cost', 'cost',
+  'background_share', 'owed', 'background_part')
+local reply = {{waiting - background, background, paused, unpack(values)}}
 for i, id in ipairs(job_ids) do
   if paused == 1 then redis.call('HDEL', share_of(id), 'announced') end
   local rank = redis.call('ZRANK', queue, id)
-  reply[i] = rank and rank < waiting and {position_of(rank), waiting, 0, paused} or in_chat(id)
+  reply[i + 1] = rank and rank < waiting and in_class(rank) or in_chat(id)
 end
 return reply
 """,
 )
-def _read(*, queue: Key, job_ids: Arguments) -> list[tuple[int, int, int, int]]: ...
+def _read(*, queue: Key, job_ids: Arguments) -> list[list[int | bytes | None]]: ...

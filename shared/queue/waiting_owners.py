@@ -1,6 +1,6 @@
 """The owners with the most waiting runs, and how many of their runs workers execute.
 
-Owners compete in each queue separately, so an owner has one entry for each queue.
+Owners compete in each queue and class separately, so an owner has one entry for each of them.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ _MAX_RUNNING = 1000
 
 
 class OwnerJobs(NamedTuple):
-    """The jobs of an owner in a queue."""
+    """The jobs of an owner in a queue and a class."""
 
     queue: str
     #: One of the jobs: the first waiting one, or a running one.
@@ -26,6 +26,7 @@ class OwnerJobs(NamedTuple):
     oldest_wait_ms: int
     #: Weight of this job.
     weight: float
+    background: bool
 
 
 class OwnersOfQueue(NamedTuple):
@@ -52,14 +53,15 @@ async def read_owners(redis: Redis, queue: str, limit: int) -> OwnersOfQueue:
             int(running),
             int(wait),
             float(weight),
+            background == 1,
         )
-        for job_id, waiting, running, wait, weight in rows
+        for job_id, waiting, running, wait, weight, background in rows
     ]
     return OwnersOfQueue(owners, total)
 
 
 # Returns the number of owners with waiting jobs, and a row for each owner: the id of one job, the
-# numbers of waiting and running jobs, the oldest wait, and the weight.
+# numbers of waiting and running jobs, the oldest wait, the weight, and 1 for background jobs.
 @redis_script(
     FAIR_QUEUE,
     """
@@ -82,10 +84,11 @@ local function add(owner)
   local first = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
   local id = first or running_job[owner]
   if not id then return end
-  local due = first and tonumber(redis.call('ZSCORE', due_times_of(queue), first)) or now
+  local due_times = due_times_of(queue, class_of(owner))
+  local due = first and tonumber(redis.call('ZSCORE', due_times, first)) or now
   added[owner], rows[#rows + 1] = true, {
     id, redis.call('ZCARD', jobs_of(owner)), running[owner] or 0, math.max(0, now - due),
-    redis.call('HGET', share_of(id), 'weight') or '1',
+    redis.call('HGET', share_of(id), 'weight') or '1', class_of(owner) == 0 and 0 or 1,
   }
 end
 for _, owner in ipairs(redis.call('ZREVRANGE', owners_of(queue), 0, limit - 1)) do add(owner) end

@@ -145,18 +145,28 @@ def queue_name(key: str) -> str:
 
 
 def due_times(queue: str) -> str:
-    """Sorted set: the jobs that wait in fair order, by when they became due."""
+    """Sorted set: the interactive jobs that wait in fair order, by when they became due."""
     return f"{queue}:due"
 
 
+def background_due_times(queue: str) -> str:
+    """Sorted set: the same for background jobs."""
+    return f"{queue}:due:background"
+
+
 def virtual_clock(queue: str) -> str:
-    """Hash: the virtual time of a queue, the mean duration of its jobs, and more."""
+    """Hash: the virtual times of a queue, the mean durations of its jobs, and more."""
     return f"{queue}:clock"
 
 
 def fair_owner(queue: str, owner: str) -> str:
     """Hash: the virtual finish time of an owner, and the mean duration of the owner's jobs."""
     return f"{queue}:owner:{_digest(owner)}"
+
+
+def background_owner(queue: str, owner: str) -> str:
+    """Hash: the same for the owner's background jobs. Scripts recognize it by its end."""
+    return f"{fair_owner(queue, owner)}:background"
 
 
 def owner_jobs(fair_owner: str) -> str:

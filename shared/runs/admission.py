@@ -134,7 +134,7 @@ class Admission:
             queue_names=keys.QUEUES,
             wakeup=keys.wakeup(queue),
             share=keys.job_share(run.id),
-            fair_owner=keys.fair_owner(queue, run.owner),
+            fair_owner=_fair_owner(run),
             rate=keys.rate(run.owner),
             live_runs=keys.live_runs(run.owner),
             owner_bytes=keys.owner_bytes(run.owner),
@@ -191,6 +191,11 @@ class Admission:
         if fingerprint.decode() != idempotency.fingerprint:
             raise IdempotencyMismatch
         return run_id.decode()
+
+
+def _fair_owner(run: Run) -> str:
+    of_class = keys.background_owner if run.priority == "background" else keys.fair_owner
+    return of_class(keys.queue(run.queue), run.owner)
 
 
 def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNewest:

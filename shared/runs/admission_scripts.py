@@ -166,6 +166,16 @@ local function memory_is_short()
   return false
 end
 
+-- Background jobs do not use up the depth of interactive ones.
+local function queue_is_full()
+  if max_queue_depth == 0 then return false end
+  local waiting = redis.call('ZCOUNT', queue, '-inf', now)
+  if waiting >= max_queue_depth and class_of(fair_owner) == 0 then
+    waiting = waiting - redis.call('ZCOUNT', queue, first_background, '(' .. first_real)
+  end
+  return waiting >= max_queue_depth
+end
+
 local function decide()
   if redis.call('EXISTS', admission_mark) == 1 then return admitted(run_id, superseded_before()) end
   if idempotency then
@@ -185,7 +195,7 @@ local function decide()
   if refusal then return refusal end
   refusal = check_owner_bytes()
   if refusal then return refusal end
-  if max_queue_depth > 0 and redis.call('ZCOUNT', queue, '-inf', now) >= max_queue_depth then
+  if queue_is_full() then
     return {'queue', '', '', now - oldest_due(queue, now)}
   end
   if memory_is_short() then return {'memory', '', '', 0} end

@@ -59,7 +59,9 @@ class LiveRuns:
     """
 local now = now_ms()
 local function describe(queue, id, score)
-  local due = tonumber(redis.call('ZSCORE', due_times_of(queue), id)) or score
+  local due = redis.call('ZSCORE', due_times_of(queue, 0), id)
+    or redis.call('ZSCORE', due_times_of(queue, first_background), id)
+  due = tonumber(due) or score
   local worker = redis.call('GET', lease_prefix .. id) or ''
   local state = worker ~= '' and 'running' or due <= now and 'waiting' or 'deferred'
   return {id, string.format('%.0f', due), worker, state}

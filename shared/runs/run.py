@@ -16,6 +16,7 @@ from string import ascii_letters, digits
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.redis.keys import MAIN_QUEUE
+from shared.settings import Priority
 from shared.streams.run_state import RunState
 
 _ALPHABET = ascii_letters + digits
@@ -48,6 +49,8 @@ class Run(BaseModel):
     continues: tuple[str, ...] = ()
     #: The name (not the key) of the queue that holds its job.
     queue: str = MAIN_QUEUE
+    #: The class of its job in the fair order.
+    priority: Priority = "interactive"
     state: RunState = RunState.QUEUED
     #: How often a worker took the run over. It is also the fence of the stream.
     attempts: int = 0

@@ -21,7 +21,7 @@ from shared.settings.sections.models import (
     ProviderSettings,
 )
 from shared.settings.sections.monitoring import HealthSettings, LoggingSettings, MetricsSettings
-from shared.settings.sections.queue import QueueSettings
+from shared.settings.sections.queue import Priority, QueueSettings
 from shared.settings.sections.redis import RedisSettings
 from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
@@ -43,6 +43,7 @@ __all__ = [
     "ModelSettings",
     "OpenAISettings",
     "PlaygroundSettings",
+    "Priority",
     "ProviderSettings",
     "QueueSettings",
     "RedisSettings",

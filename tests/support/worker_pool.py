@@ -77,6 +77,7 @@ class PoolWorker:
             on_dropped=self._on_dropped,
             settings=WorkerSettings(**settings),
             queues=queues,
+            background_share=lambda: 0.1,
         )
 
     async def _run(self, _: dict[str, Any], args: dict[str, Any]) -> EndedRunParameters | None:

@@ -195,7 +195,7 @@ def _count_beginning(job: RunChat, takeover: Takeover) -> None:
     AGENT_LABELS.add(job.agent)
     expect_run(job.agent, job.model)
     ATTEMPTS_STARTED.inc()
-    if takeover.attempt == 1:
+    if takeover.attempt == 1 and not job.background:
         RUN_WAIT.labels(takeover.queue).observe(takeover.waited)
 
 

@@ -32,7 +32,14 @@ class ClaimedJob(NamedTuple):
 
 
 async def claim_jobs(
-    redis: Redis, *, queues: Sequence[str], lease_ms: int, count: int, running: int, worker_id: str
+    redis: Redis,
+    *,
+    queues: Sequence[str],
+    lease_ms: int,
+    count: int,
+    running: int,
+    background_share: float,
+    worker_id: str,
 ) -> list[ClaimedJob]:
     """Claim up to `count` due jobs. `queues` are keys, and `running` counts the worker's jobs.
 
@@ -44,6 +51,7 @@ async def claim_jobs(
         lease_ms=lease_ms,
         count=count,
         running=running,
+        background_share=background_share,
         worker_id=worker_id,
     )
     jobs: list[ClaimedJob] = []

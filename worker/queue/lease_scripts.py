@@ -25,6 +25,7 @@ async def claim(
     lease_ms: int,
     count: int,
     running: int,
+    background_share: float,
     worker_id: str,
 ) -> list[tuple[bytes, bytes, bytes, bytes]]:
     """Claim up to `count` due jobs of these queues, which are keys. `running` counts own jobs.
@@ -39,6 +40,7 @@ async def claim(
         lease_ms=lease_ms,
         count=count,
         running=running,
+        background_share=background_share,
         lease_prefix=keys.lease(""),
         worker_id=worker_id,
         job_prefix=keys.job(""),
@@ -70,14 +72,14 @@ local paused = {}
 for _, queue in ipairs(queues) do paused[queue] = is_paused('processing', queue) end
 local function next_job(queue)
   for _ = 1, 100 do
-    local id, score = next_due(queue, now)
+    local id, score, rate = next_due(queue, now, background_share)
     local is_timed = id and score >= first_real
     if not is_timed or redis.call('HDEL', share_of(id), 'handed_back') == 0 then
-      return id, score
+      return id, score, rate
     end
     enter_first(queue, id, now)
   end
-  return next_due(queue, now)
+  return next_due(queue, now, background_share)
 end
 local function payload_of(id)
   local job = job_prefix .. id
@@ -87,11 +89,15 @@ local function payload_of(id)
   return redis.call('GET', job) or ''
 end
 local function next_claimable(queue)
-  local id, score = next_job(queue)
-  if id and not (paused[queue] and score < first_real) then return id, score end
+  local id, score, rate = next_job(queue)
+  if id and not (paused[queue] and score < first_real) then return id, score, rate end
+end
+local function has_claimable(queue)
+  if paused[queue] then return next_claimable(queue) end
+  return has_due(queue, now)
 end
 local function claim_next(queue)
-  local id, score = next_claimable(queue)
+  local id, score, rate = next_claimable(queue)
   if not id then return end
   if not may_start(id, queue) then
     redis.call('ZADD', queue, now + recheck_ms, id)
@@ -100,7 +106,7 @@ local function claim_next(queue)
   end
   redis.call('ZADD', queue, now + lease_ms, id)
   redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
-  record_claim(queue, id, score, now)
+  record_claim(queue, id, score, now, rate, background_share)
   claimed[#claimed + 1] = {queue, id, payload_of(id), check_announced_wait(queue, id, now)}
 end
 for _, queue in ipairs(queues) do repair(queue) end
@@ -110,7 +116,7 @@ for _ = 1, count do
   end
 end
 for q, wakeup in ipairs(wakeups) do
-  if not next_claimable(queues[q]) then
+  if not has_claimable(queues[q]) then
     redis.call('DEL', wakeup)
   elseif redis.call('EXISTS', wakeup) == 0 then
     push_wakeup(wakeup)
@@ -127,6 +133,7 @@ def _claim(
     lease_ms: int,
     count: int,
     running: int,
+    background_share: float,
     lease_prefix: str,
     worker_id: str,
     job_prefix: str,

@@ -65,8 +65,8 @@ class LeaseWorker(Worker):
 
     `functions` are those of the kinds of jobs. Calls `on_lease_lost` with a job whose lease another
     worker has taken or may have taken, and `on_dropped` with a job whose payload is missing or
-    invalid. `queues` returns the names of the queues. It is called for each claim, as they can
-    change.
+    invalid. `queues` and `background_share` return the names of the queues and the minimum share of
+    background jobs. They are called for each claim.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class LeaseWorker(Worker):
         on_lease_lost: Callable[[str], None],
         on_dropped: Callable[[str], Awaitable[None]],
         queues: Callable[[], Sequence[str]],
+        background_share: Callable[[], float],
     ) -> None:
         super().__init__(
             [func(cast("WorkerCoroutine", call), name=kind) for kind, call in functions.items()],
@@ -104,6 +105,7 @@ class LeaseWorker(Worker):
         self._on_lease_lost = on_lease_lost
         self._on_dropped = on_dropped
         self.queues = queues
+        self._background_share = background_share
         self._next_queue = 0
         #: The key of each claimed job's queue.
         self._queue_of: dict[str, str] = {}
@@ -223,6 +225,7 @@ class LeaseWorker(Worker):
             lease_ms=self._lease_ms,
             count=count,
             running=self.job_counter,
+            background_share=self._background_share(),
             worker_id=self._id,
         )
         self._queue_of |= {job.id: job.queue for job in jobs}

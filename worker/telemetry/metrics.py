@@ -11,7 +11,7 @@ from shared.telemetry.metrics import AGENT_LABELS, DURATION_BUCKETS, LATENCY_BUC
 
 RUN_WAIT = Histogram(
     "mamba_run_wait_seconds",
-    "From a run's admission to its first start.",
+    "From an interactive run's admission to its first start.",
     ("queue",),
     buckets=DURATION_BUCKETS,
 )

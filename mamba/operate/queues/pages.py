@@ -107,6 +107,8 @@ def queue_note(queue: QueueSnapshot) -> str:
         notes.append("no worker serves it")
     elif queue.full:
         notes.append("all slots in use")
+    if queue.background:
+        notes.append(f"{queue.background} waiting in the background")
     return ", ".join(notes)
 
 
@@ -122,7 +124,7 @@ def _pause_line(pause: QueuePause, now: int) -> str:
 def _runs(live: list[LiveRun], now: int, total: int, *, color: bool) -> str:
     if not live:
         return "No runs are waiting or running."
-    headers = ("RUN", "STATE", "AGENT", "MODEL", "ATTEMPTS", "AGE", "WORKER")
+    headers = ("RUN", "STATE", "PRIORITY", "AGENT", "MODEL", "ATTEMPTS", "AGE", "WORKER")
     table = in_columns(headers, [_row(live_run, now) for live_run in live], color=color)
     hidden = total - len(live)
     return f"{table}\n… and {hidden} more (--limit)" if hidden > 0 else table
@@ -132,13 +134,14 @@ def _row(live_run: LiveRun, now: int) -> tuple[object, ...]:
     run = live_run.run
     age = duration(now - run.admitted_at)
     state, worker = live_run.state, live_run.worker or "-"
-    return (run.id, state, run.agent, run.model, run.attempts, age, worker)
+    return (run.id, state, run.priority, run.agent, run.model, run.attempts, age, worker)
 
 
 def _owner_row(owner: OwnerSnapshot) -> tuple[object, ...]:
     oldest = duration(owner.oldest_wait_ms) if owner.waiting else "-"
     counts = (owner.waiting, owner.running, oldest, f"{owner.weight:g}")
-    return (owner.owner, owner.queue, *counts)
+    queue = f"{owner.queue} (background)" if owner.background else owner.queue
+    return (owner.owner, queue, *counts)
 
 
 def _queue_json(queue: QueueSnapshot) -> dict[str, Any]:

@@ -46,6 +46,10 @@ class SeveralOwners:
             assert response.status_code == 200
             return response.headers["x-run-id"]
 
+    async def refused(self, owner: str, **fields: str) -> httpx.Response:
+        body = {**fields, "messages": [{"role": "user", "content": "Go"}]}
+        return await self._client.post("/chat", json=body, headers={"x-api-key": _key(owner)})
+
     async def ask_many(self, owner: str, model: str, count: int, **fields: str) -> list[str]:
         return await asyncio.gather(*(self.ask(owner, model, **fields) for _ in range(count)))
 
@@ -77,7 +81,9 @@ async def deployment(
     entries = [{"name": owner, "key": _key(owner)} for owner in _OWNERS]
     file = tmp_path_factory.mktemp("agents") / "agents.yaml"
     file.write_text(_AGENT_FILE)
+    entries.append({"name": "trial", "key": _key("trial"), "plan": "trial"})
     env = {
+        "MAMBA_QUEUE__BACKGROUND_DENIED": '["trial"]',
         "MAMBA_AUTH__MODE": "api_key",
         "MAMBA_AUTH__API_KEYS": json.dumps(entries),
         "MAMBA_AGENTS__FILE": str(file),
@@ -143,6 +149,41 @@ async def test_runs_without_an_agent_do_not_occupy_slots(deployment: SeveralOwne
     waits = [(run.started_at or 0) - run.admitted_at for run in runs if run.id in others]
     assert max(waits) / 1000 <= 0.5 + _SLACK
     assert {run.error for run in runs if run.id in waiting} == {"unknown_agent"}
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_single_runs_do_not_wait_behind_background_runs(deployment: SeveralOwners) -> None:
+    batch = await deployment.ask_many("many", "brief", 300, priority="background")
+    single = [await deployment.ask(owner, "brief") for owner in _OTHERS]
+
+    runs = await deployment.ended_runs([*batch, *single])
+
+    longest = max(map(_milliseconds, runs)) / 1000
+    waits = [(run.started_at or 0) - run.admitted_at for run in runs if run.id in single]
+    assert max(waits) / 1000 <= longest + 0.5 + _SLACK
+    assert {run.priority for run in runs if run.id in batch} == {"background"}
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_background_runs_get_their_share(deployment: SeveralOwners) -> None:
+    interactive, batch = await asyncio.gather(
+        deployment.ask_many("many", "brief", 200),
+        deployment.ask_many("many", "brief", 60, priority="background"),
+    )
+
+    runs = await deployment.ended_runs([*interactive, *batch])
+
+    begin = max(run.admitted_at for run in runs)
+    end = max(run.started_at or 0 for run in runs[:200])
+    work = [sum(_overlap(run, begin, end) for run in part) for part in (runs[:200], runs[200:])]
+    assert 0.04 <= work[1] / sum(work) <= 0.25, work
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_background_run_of_a_denied_plan_is_refused(deployment: SeveralOwners) -> None:
+    refused = await deployment.refused("trial", priority="background")
+
+    assert (refused.status_code, refused.json()["field"]) == (422, "priority")
 
 
 def _overlap(run: Run, begin: int, end: int) -> int:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from math import inf, isfinite
 from typing import Literal
 
+from shared.queue.fair_queue import FIRST_BACKGROUND
 from shared.queue.job_queue import JobQueue
+from shared.queue.queue_depth import read_depths
 from shared.queue.queue_positions import QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
 from shared.runs.admission import Admission
-from shared.settings import LimitSettings
+from shared.settings import LimitSettings, Priority
 from tests.support.fakes.runs import job_of, new_run
 from worker.queue import lease_scripts
 
@@ -25,9 +27,10 @@ _QUEUE = keys.QUEUE
 class QueueSimulation:
     """A queue, and workers with a number of slots."""
 
-    def __init__(self, redis: Redis, *, slots: int) -> None:
+    def __init__(self, redis: Redis, *, slots: int, background_share: float = 0.1) -> None:
         self.redis = redis
         self.slots = slots
+        self.background_share = background_share
         #: Seconds since the beginning.
         self.now = 0.0
         #: The jobs in the order of their claims, and the seconds of service of each owner.
@@ -46,11 +49,18 @@ class QueueSimulation:
         self._positions = QueuePositions(redis)
 
     async def add(
-        self, owner: str, seconds: float, *, weight: float = 1.0, chat: str | None = None
+        self,
+        owner: str,
+        seconds: float,
+        *,
+        weight: float = 1.0,
+        chat: str | None = None,
+        priority: Priority = "interactive",
     ) -> str:
         """Add a job that takes this long, and return its id."""
         name = f"{owner}-{len(self._jobs)}"
         run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
+        run = run.model_copy(update={"priority": priority})
         await self._admission.admit(
             run,
             job_of(run),
@@ -83,7 +93,10 @@ class QueueSimulation:
     async def _move_announcements(self, count: int) -> None:
         """Move the announcements of the next jobs into the past: their wait has not passed."""
         now = await redis_time_ms(self.redis)
-        found: list[bytes] = await self.redis.execute_command("ZRANGE", _QUEUE, 0, count - 1)
+        found: list[bytes] = []
+        for first in ("-inf", FIRST_BACKGROUND):
+            jobs = ("ZRANGEBYSCORE", _QUEUE, first, "+inf", "LIMIT", 0, count)
+            found += await self.redis.execute_command(*jobs)
         for name in self.announced.keys() & set(map(bytes.decode, found)):
             at = now - round((self.now - self._announced_at[name]) * 1000)
             low, high = self.announced[name]
@@ -101,6 +114,7 @@ class QueueSimulation:
             lease_ms=_LEASE_MS,
             count=free,
             running=0,
+            background_share=self.background_share,
             worker_id="worker",
         )
         for _, job_id, _, _ in found:
@@ -191,6 +205,10 @@ class QueueSimulation:
     async def waiting(self) -> int:
         now = await redis_time_ms(self.redis)
         return await self.redis.execute_command("ZCOUNT", _QUEUE, "-inf", now)
+
+    async def both_classes_wait(self) -> bool:
+        depth = (await read_depths(self.redis, [keys.MAIN_QUEUE]))[keys.MAIN_QUEUE]
+        return 0 < depth.background < depth.waiting
 
     @property
     def busy(self) -> int:

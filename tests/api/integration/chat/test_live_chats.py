@@ -22,7 +22,7 @@ async def test_live_chats_are_listed_newest_first(client: httpx.AsyncClient, red
 
     created = [datetime.fromisoformat(chat.pop("createdAt")) for chat in body["chats"]]
     assert all(abs(at - datetime.now(UTC)) < timedelta(minutes=1) for at in created)
-    common = {"agent": "chat", "waiting": 0}
+    common = {"agent": "chat", "priority": "interactive", "waiting": 0}
     assert body == {
         "chats": [
             {"id": "two", "runId": second, "messageId": f"msg_{second}", "state": "queued"}
@@ -40,6 +40,14 @@ async def test_chat_is_listed_once_with_its_live_run(client: httpx.AsyncClient) 
     [chat] = (await client.get(LIVE)).json()["chats"]
 
     assert (chat["id"], chat["runId"], chat["waiting"]) == ("one", first, 1)
+
+
+async def test_background_chat_shows_its_priority(client: httpx.AsyncClient) -> None:
+    await start_run(client, "one", priority="background")
+
+    [chat] = (await client.get(LIVE)).json()["chats"]
+
+    assert chat["priority"] == "background"
 
 
 async def test_no_live_chats_is_an_empty_list(client: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ async def _claim(redis: Redis) -> AnnouncedWait | None:
         lease_ms=60_000,
         count=1,
         running=0,
+        background_share=0.1,
         worker_id="worker",
     )
     return AnnouncedWait.parse(announced)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from shared.redis import keys
 from shared.redis.client import Redis
+from shared.settings import Priority
 from tests.support.system.queue_simulation import QueueSimulation
 
 #: Each example is a simulation of hundreds of script calls.
@@ -12,6 +13,7 @@ simulated = settings(max_examples=15, suppress_health_check=[HealthCheck.functio
 slots = st.integers(1, 8)
 durations = st.floats(0.05, 60)
 weights = st.sampled_from([0.5, 1.0, 2.0, 4.0])
+priorities: st.SearchStrategy[Priority] = st.sampled_from(["interactive", "background"])
 
 
 async def _simulation(redis: Redis, count: int) -> QueueSimulation:
@@ -20,13 +22,16 @@ async def _simulation(redis: Redis, count: int) -> QueueSimulation:
 
 
 @simulated
-@given(slots, st.lists(st.tuples(st.sampled_from("abc"), durations, st.booleans()), max_size=60))
+@given(
+    slots,
+    st.lists(st.tuples(st.sampled_from("abc"), durations, st.booleans(), priorities), max_size=60),
+)
 async def test_no_slot_is_free_while_a_job_waits(
-    redis: Redis, count: int, arrivals: list[tuple[str, float, bool]]
+    redis: Redis, count: int, arrivals: list[tuple[str, float, bool, Priority]]
 ) -> None:
     simulation = await _simulation(redis, count)
-    for owner, seconds, ends in arrivals:
-        await simulation.add(owner, seconds)
+    for owner, seconds, ends, priority in arrivals:
+        await simulation.add(owner, seconds, priority=priority)
         if ends:
             await simulation.end_next()
         await simulation.claim()
@@ -35,7 +40,8 @@ async def test_no_slot_is_free_while_a_job_waits(
     await simulation.run_to_the_end()
 
     assert len(simulation.claimed) == len(arrivals)
-    assert not await redis.execute_command("EXISTS", keys.QUEUE, keys.due_times(keys.QUEUE))
+    due_times = keys.due_times(keys.QUEUE), keys.background_due_times(keys.QUEUE)
+    assert not await redis.execute_command("EXISTS", keys.QUEUE, *due_times)
 
 
 @simulated
@@ -81,7 +87,41 @@ async def test_jobs_of_one_owner_start_in_order_of_arrival(
 
 
 @simulated
-@given(slots, st.lists(st.sampled_from(["add", "old add", "claim", "old claim", "end", "old end"])))
+@given(slots, st.sampled_from([0.05, 0.1, 0.5, 0.9]), durations, durations, st.sampled_from([1, 3]))
+async def test_each_class_gets_at_least_its_share(
+    redis: Redis, count: int, share: float, interactive: float, background: float, owners: int
+) -> None:
+    simulation = await _simulation(redis, count)
+    simulation.background_share = share
+    longest = max(interactive, background)
+    classes: dict[Priority, float] = {"interactive": interactive, "background": background}
+    for priority, seconds in classes.items():
+        for number in range(min(150, int(12 * count * longest / seconds) + 1)):
+            owner = f"{priority}-{number % owners}"
+            await simulation.add(owner, seconds, priority=priority)
+
+    await simulation.claim()
+    while await simulation.both_classes_wait():
+        await simulation.end_next()
+        await simulation.claim()
+
+    work = {False: 0.0, True: 0.0}
+    for owner, seconds in simulation.work.items():
+        work[owner.startswith("background")] += seconds
+    total, slack = sum(work.values()), (count + 2) * longest
+    assert work[True] >= share * total - slack
+    assert work[False] >= (1 - share) * total - slack
+
+
+@simulated
+@given(
+    slots,
+    st.lists(
+        st.sampled_from(
+            ["add", "add background", "old add", "claim", "old claim", "end", "old end"]
+        )
+    ),
+)
 async def test_no_job_is_lost_beside_processes_of_older_versions(
     redis: Redis, count: int, steps: list[str]
 ) -> None:
@@ -91,6 +131,8 @@ async def test_no_job_is_lost_beside_processes_of_older_versions(
         match step:
             case "add":
                 await simulation.add(owner, 1)
+            case "add background":
+                await simulation.add(owner, 1, priority="background")
             case "old add":
                 await simulation.add_as_older_version(owner, 1)
             case "claim":

@@ -119,6 +119,7 @@ async def _claim_and_end(redis: Redis) -> list[str]:
         lease_ms=60_000,
         count=1,
         running=0,
+        background_share=0.1,
         worker_id="worker",
     )
     claimed = [job_id.decode() for _, job_id, _, _ in found]

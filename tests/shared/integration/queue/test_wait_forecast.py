@@ -57,6 +57,39 @@ async def test_most_runs_start_in_the_announced_interval(
     assert width <= 2.5
 
 
+# The part of background jobs is small under a high load, and the queue has to learn it first.
+@pytest.mark.parametrize(("load", "kept"), [(0.3, 0.8), (0.6, 0.75), (0.85, 0.5)])
+async def test_both_classes_start_in_the_announced_interval(
+    redis: Redis, load: float, kept: float
+) -> None:
+    chance = random.Random(7)
+    simulation = QueueSimulation(redis, slots=8)
+    await _warm_up(simulation, 10)
+
+    for second in range(400):
+        names: list[str] = []
+        if chance.random() < load * 8 / 10:
+            names.append(await simulation.add(f"user-{second}", chance.uniform(4, 16)))
+        if second % 100 == 30:
+            for number in range(20):
+                seconds = chance.uniform(10, 30)
+                owner = f"batch-{number}"
+                names.append(await simulation.add(owner, seconds, priority="background"))
+        await simulation.claim()
+        for name in names:
+            await simulation.announce(name)
+        await simulation.run_until(second + 11)
+    await simulation.run_to_the_end()
+
+    for owners, least in (("user", 0.85), ("batch", kept)):
+        waits = [
+            AnnouncedWait(*announced, simulation.wait_of(name))
+            for name, announced in simulation.announced.items()
+            if name.startswith(owners)
+        ]
+        assert sum(wait.outcome == "inside" for wait in waits) / len(waits) >= least
+
+
 async def test_no_wait_is_announced_while_no_job_runs(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=1)
     name = await simulation.add("a", 1)

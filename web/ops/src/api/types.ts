@@ -8,8 +8,10 @@ export interface QueueSnapshot {
   waiting: number;
   running: number;
   deferred: number;
+  /** How many of the waiting runs are background runs. Missing from an older API process. */
+  background?: number;
   oldest_wait_ms: number;
-  /** Of a run at the end of the queue; null if it cannot be estimated. */
+  /** Of a new interactive run; null if it cannot be estimated. */
   expected_wait_ms: number | null;
   /** Workers that serve it and are not draining, their slots, and those in use. */
   workers: number;
@@ -38,6 +40,8 @@ export interface OwnerSnapshot {
   running: number;
   oldest_wait_ms: number;
   weight: number;
+  /** Whether the row is about background runs. Missing from an older API process. */
+  background?: boolean;
 }
 
 export interface OwnerRanking {
@@ -92,12 +96,16 @@ export interface RedisSnapshot {
   memory_limit_bytes: number | null;
 }
 
+export type Priority = 'interactive' | 'background';
+
 export interface RunSummary {
   id: string;
   state: LiveState | EndState;
   agent: string;
   model: string;
   queue: string;
+  /** Missing in the overview of an older API process. */
+  priority?: Priority;
   attempts: number;
   age_ms: number;
   worker: string | null;
@@ -149,6 +157,7 @@ export interface Run {
   agent: string;
   model: string;
   queue: string;
+  priority?: Priority;
   request_id: string;
   state: 'queued' | 'running' | EndState;
   attempts: number;

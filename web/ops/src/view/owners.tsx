@@ -43,9 +43,12 @@ function OwnerTable() {
       </thead>
       <tbody>
         {ranking.value?.owners.map((owner) => (
-          <tr key={`${owner.queue} ${owner.owner}`}>
+          <tr key={`${owner.queue} ${owner.owner} ${owner.background}`}>
             <th scope="row">{owner.owner}</th>
-            <td>{owner.queue}</td>
+            <td>
+              {owner.queue}
+              {owner.background && ' (background)'}
+            </td>
             <td class="right">{format.count(owner.waiting)}</td>
             <td class="right">{format.count(owner.running)}</td>
             <td class="right">{owner.waiting ? format.age(owner.oldest_wait_ms) : format.NONE}</td>

@@ -64,6 +64,10 @@ export function Queues({ system }: { system: Overview }) {
   );
 }
 
+function backgroundNote(queue: QueueSnapshot): string | undefined {
+  return queue.background ? `${format.count(queue.background)} of them in the background` : undefined;
+}
+
 export function isFull(queue: QueueSnapshot): boolean {
   return queue.slots > 0 && queue.slots_used >= queue.slots;
 }
@@ -73,7 +77,9 @@ function QueueRows({ queue, pauses }: { queue: QueueSnapshot; pauses: Pause[] })
     <tbody data-queue={queue.name}>
       <tr>
         <th scope="row">{queue.name}</th>
-        <td class="right">{format.count(queue.waiting)}</td>
+        <td class="right" title={backgroundNote(queue)}>
+          {format.count(queue.waiting)}
+        </td>
         <td class="right">{format.count(queue.running)}</td>
         <td class="right">{format.count(queue.deferred)}</td>
         <td class="right">{queue.waiting ? format.age(queue.oldest_wait_ms) : format.NONE}</td>

@@ -110,7 +110,10 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
             <td class="id">
               <RunLink run={run} />
             </td>
-            <td>{run.agent}</td>
+            <td>
+              {run.agent}
+              {run.priority === 'background' && ' (background)'}
+            </td>
             <td class="model">{run.model}</td>
             <td class="right" data-label="attempts">
               {run.attempts}

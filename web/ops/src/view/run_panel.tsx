@@ -62,6 +62,7 @@ function RunFacts({ run }: { run: Run }) {
     ['Agent', run.agent],
     ['Model', run.model],
     ['Queue', run.queue],
+    ...(run.priority === 'background' ? [['Priority', run.priority] as [string, string]] : []),
     ['Worker', run.worker ?? run.last_worker ?? format.NONE],
     ['Attempts', attempts(run)],
     ['Accepted', format.dateTime(run.admitted_at)],
