@@ -4,7 +4,9 @@
 #: The queue's tokens last at least for the job's TTL, or for a minute if it is omitted.
 PUSH_WAKEUP = """
 local function push_wakeup(wakeup, ttl_ms)
-  if redis.call('LLEN', wakeup) < 1000 then redis.call('LPUSH', wakeup, '1') end
-  keep(wakeup, ttl_ms or 60000)
+  local tokens = redis.call('LLEN', wakeup)
+  if tokens < 1000 then redis.call('LPUSH', wakeup, '1') end
+  if tokens == 0 then redis.call('PEXPIRE', wakeup, ttl_ms or 60000)
+  else keep(wakeup, ttl_ms or 60000) end
 end
 """

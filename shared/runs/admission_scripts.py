@@ -99,10 +99,13 @@ local function oldest_age(zset)
   return now - redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')[2]
 end
 
+local listed_runs = 0
 -- Returns the chat's live runs in order, and one of them whose job is in no chat queue, if any.
 local function live_in_chat(newest)
   local live, orphan, listed = {}, nil, false
-  for _, entry in ipairs(redis.call('LRANGE', chat_queue, 0, -1)) do
+  local entries = redis.call('LRANGE', chat_queue, 0, -1)
+  listed_runs = #entries
+  for _, entry in ipairs(entries) do
     local id, its_queue = split_entry(entry)
     listed = listed or id == newest
     if is_live(id) then
@@ -144,10 +147,11 @@ local function check_live_runs()
   if count_live() >= max_live_runs then return {'runs', '', '', oldest_age(live_runs)} end
 end
 
+local used_bytes = 0
 local function check_owner_bytes()
   if max_owner_bytes == 0 then return end
-  local used = total_bytes(owner_bytes, owner_stored, now)
-  if used + run_bytes <= max_owner_bytes then return end
+  used_bytes = total_bytes(owner_bytes, owner_stored, now)
+  if used_bytes + run_bytes <= max_owner_bytes then return end
   local first = redis.call('ZRANGE', owner_stored, 0, 0, 'WITHSCORES')[2]
   return {'bytes', '', '', math.max(0, (first or now) - now)}
 end
@@ -204,8 +208,8 @@ end
 local function admit()
   record_run()
   redis.call('SET', chat, run_id, 'PX', ttl_ms)
-  redis.call('ZREMRANGEBYSCORE', chat_runs, '-inf', now - 2 * ttl_ms)
   local last = redis.call('ZRANGE', chat_runs, -1, -1, 'WITHSCORES')[2]
+  if last then redis.call('ZREMRANGEBYSCORE', chat_runs, '-inf', now - 2 * ttl_ms) end
   redis.call('ZADD', chat_runs, math.max(now, (tonumber(last) or 0) + 1), run_id)
   redis.call('PEXPIRE', chat_runs, ttl_ms)
   redis.call('SET', job, payload, 'PX', ttl_ms)
@@ -219,21 +223,27 @@ local function admit()
     enter_for(fair_owner, weight, queue, run_id, now, ttl_ms)
     push_wakeup(wakeup, ttl_ms)
   end
-  if waits_for == '' then redis.call('DEL', chat_queue) end
+  if waits_for == '' and listed_runs > 0 then redis.call('DEL', chat_queue) end
   redis.call('RPUSH', chat_queue, run_id .. ' ' .. queue)
   redis.call('PEXPIRE', chat_queue, ttl_ms)
   redis.call('SET', chat_of(run_id), chat_queue, 'PX', ttl_ms)
   publish_change(chat_queue)
-  redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
-  redis.call('ZADD', queue_names, now, queue_name)
+  if math.abs(now - (redis.call('ZSCORE', queue_names, queue_name) or 0)) > 1000 then
+    redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
+    redis.call('ZADD', queue_names, now, queue_name)
+    redis.call('PEXPIRE', queue_names, ttl_ms)
+  end
   redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
   redis.call('ZADD', live_runs, now, run_id)
   if max_owner_bytes > 0 then
-    set_bytes(owner_bytes, owner_stored, run_id, run_bytes, now + ttl_ms)
+    redis.call('HSET', owner_bytes, run_id, string.format('%d', run_bytes),
+      'total', string.format('%d', used_bytes + run_bytes))
+    redis.call('ZADD', owner_stored, now + ttl_ms, run_id)
     for id in string.gmatch(continued_runs, '%S+') do
       redis.call('ZADD', owner_stored, 'XX', now + ttl_ms, id)
     end
-    expire_with_runs(owner_bytes, owner_stored, now)
+    redis.call('PEXPIRE', owner_bytes, ttl_ms)
+    redis.call('PEXPIRE', owner_stored, ttl_ms)
   end
   if webhook_check_ms > 0 then
     redis.call('ZADD', webhook_runs, now + webhook_check_ms, run_id)
@@ -244,9 +254,8 @@ local function admit()
     redis.call('HSET', idempotency, 'run', run_id, 'fingerprint', fingerprint)
     redis.call('PEXPIRE', idempotency, ttl_ms)
   end
-  for _, key in ipairs({queue, queue_names, live_runs}) do
-    redis.call('PEXPIRE', key, ttl_ms)
-  end
+  redis.call('PEXPIRE', queue, ttl_ms)
+  redis.call('PEXPIRE', live_runs, ttl_ms)
   return admitted(run_id, superseded)
 end
 """
