@@ -23,6 +23,7 @@ class OrphanReaper:
         self._queue = queue
         self._stream = stream
         self._finalizer = finalizer
+        self._checks = _RunChecks(runs, queue)
 
     async def reap_or_wait(self, run_id: str, after: Cursor) -> bool:
         """End the run if it is orphaned; return whether a client at this cursor should wait.
@@ -34,11 +35,11 @@ class OrphanReaper:
         """
         try:
             async with asyncio.timeout(_REDIS_SECONDS):
+                if await self._checks.is_in_progress(run_id):
+                    return True
                 run = await self._runs.get(run_id)
                 if run is not None and run.state.ended:
                     return (await self._stream.tail(run_id)).offset > after.offset
-                if run is not None and run.state is RunState.QUEUED:
-                    await self._queue.start_chat(run_id)
                 if run is not None:
                     await self.reap_orphan(run)
         except (*REDIS_UNAVAILABLE, TimeoutError):
@@ -62,3 +63,48 @@ class OrphanReaper:
         # caller's next check of the run shows which.
         await self._finalizer.end(run, ending)
         return True
+
+
+class _RunChecks:
+    """Checks whether runs are in progress.
+
+    Combines the checks that are requested in one iteration of the event loop: thousands of clients
+    may wait.
+    """
+
+    def __init__(self, runs: RunStore, queue: JobQueue) -> None:
+        self._runs = runs
+        self._queue = queue
+        self._requested: set[str] = set()
+        self._next: asyncio.Task[set[str]] | None = None
+
+    async def is_in_progress(self, run_id: str) -> bool:
+        """Return whether a live run has a job and no stop request, or Redis is unavailable.
+
+        If the run waits for its chat, the first job of the chat becomes due unless a worker holds
+        it.
+        """
+        self._requested.add(run_id)
+        if self._next is None:
+            self._next = asyncio.create_task(self._check(), name="run-checks")
+        return run_id in await asyncio.shield(self._next)
+
+    async def _check(self) -> set[str]:
+        """Return those of the requested runs that are in progress."""
+        await asyncio.sleep(0)  # others may follow in this iteration
+        requested, self._requested, self._next = self._requested, set(), None
+        try:
+            return await self._find_in_progress(list(requested))
+        except REDIS_UNAVAILABLE:
+            return requested
+
+    async def _find_in_progress(self, run_ids: list[str]) -> set[str]:
+        found = await self._runs.fields_of(run_ids, ("state", "queue", "stop_requests"))
+        live = [
+            (run_id, queue, state == RunState.QUEUED)
+            for run_id, (state, queue, stop_requests) in found.items()
+            if queue
+            and state in (RunState.QUEUED, RunState.RUNNING)
+            and stop_requests in (None, "0")
+        ]
+        return await self._queue.find_jobs(live)

@@ -1,6 +1,7 @@
 """The response that relays a run's stream to one client."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -40,6 +41,9 @@ from shared.streams.run_state import RunState
 
 #: The server copies what it has not sent yet, so large bodies are passed to it in pieces.
 _PIECE_BYTES = 65_536
+#: Heartbeats are due at multiples of this time, so that the runs of many clients are checked
+#: together.
+_HEARTBEAT_GRID_SECONDS = 0.25
 #: Headers of every event stream.
 STREAM_HEADERS = {
     "cache-control": "no-cache, no-transform",
@@ -257,9 +261,10 @@ class RelayResponse(DetachedResponse):
         follower.notify()
 
     def _schedule_heartbeat(self, follower: Follower) -> None:
-        self._next_heartbeat = asyncio.get_running_loop().call_later(
-            self._context.heartbeat_seconds, self._on_heartbeat, follower
-        )
+        loop, seconds = asyncio.get_running_loop(), self._context.heartbeat_seconds
+        grid = min(_HEARTBEAT_GRID_SECONDS, seconds / 10)
+        due = math.ceil((loop.time() + seconds) / grid) * grid
+        self._next_heartbeat = loop.call_at(due, self._on_heartbeat, follower)
 
     def _on_heartbeat(self, follower: Follower) -> None:
         self._heartbeat_due = True

@@ -3,6 +3,7 @@
 `shared/runs/admission.py` queues runs, and `worker/queue/lease_worker.py` claims jobs.
 """
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from shared.queue.chat_queue import CHAT_QUEUE
@@ -12,7 +13,7 @@ from shared.queue.job import GenerateTitle, encode_job
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.redis.scripts import Key, redis_script
+from shared.redis.scripts import Arguments, Key, redis_script
 
 
 class JobQueue:
@@ -89,13 +90,6 @@ class JobQueue:
         )
         return cast("Literal['moved', 'held', 'gone', 'deferred']", reply.decode())
 
-    async def start_chat(self, run_id: str) -> None:
-        """Make the first job of a run's chat due, unless a worker holds it.
-
-        Earlier jobs that have left their queues no longer count.
-        """
-        await _start_chat(self._redis, job_chat=keys.job_chat(run_id))
-
     async def leased_by(self, run_id: str) -> str | None:
         """Return the id of the worker that holds the job now."""
         worker: bytes | None = await self._redis.execute_command("GET", keys.lease(run_id))
@@ -104,6 +98,23 @@ class JobQueue:
     async def queued(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> bool:
         """Return whether the job is in the queue: waiting, deferred, or held by a worker."""
         return await self._redis.execute_command("ZSCORE", keys.queue(queue), run_id) is not None
+
+    async def find_jobs(self, runs: Sequence[tuple[str, str, bool]]) -> set[str]:
+        """Return those of the runs whose jobs are in their queues or held by workers.
+
+        Each run is an id, the name of its queue, and whether it has not started. If it has not, the
+        first job of its chat becomes due unless a worker holds it. Earlier jobs that have left
+        their queues no longer count.
+        """
+        if not runs:
+            return set()
+        jobs = [
+            text
+            for run_id, queue, is_queued in runs
+            for text in (run_id, keys.queue(queue), int(is_queued))
+        ]
+        found = await _find_jobs(self._redis, lease_prefix=keys.lease(""), jobs=jobs)
+        return {run_id.decode() for run_id in found}
 
     async def remove(self, run_id: str, *, queue: str = keys.MAIN_QUEUE) -> None:
         """Remove a job. If it is the first of its chat, the next one becomes due."""
@@ -180,15 +191,24 @@ leave_chat(job_id)
 def _remove(*, queue: Key, job: Key, job_id: str) -> None: ...
 
 
+# `jobs` are the id of each job, the key of its queue, and whether its run has not started (0 or 1).
 @redis_script(
     CHAT_QUEUE,
     """
-local chat_queue = redis.call('GET', job_chat)
-if chat_queue then start_first(chat_queue) end
+local found = {}
+for i = 1, #jobs, 3 do
+  local id, queue, is_queued = jobs[i], jobs[i + 1], jobs[i + 2]
+  local chat_queue = is_queued == '1' and redis.call('GET', chat_of(id))
+  if chat_queue then start_first(chat_queue) end
+  if redis.call('EXISTS', lease_prefix .. id) == 1 or redis.call('ZSCORE', queue, id) then
+    found[#found + 1] = id
+  end
+end
+return found
 """,
     when_full=True,
 )
-def _start_chat(*, job_chat: Key) -> None: ...
+def _find_jobs(*, lease_prefix: str, jobs: Arguments) -> list[bytes]: ...
 
 
 # The queue's TTL is at least the job's.

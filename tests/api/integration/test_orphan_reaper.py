@@ -1,5 +1,8 @@
 """The orphan reaper ends runs that have no job, and leaves live runs unchanged."""
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -22,6 +25,20 @@ WAITING = (RunState.QUEUED, None)
 class UnreachableRunStore(RunStore):
     async def get(self, run_id: str) -> Run | None:
         raise RedisConnectionError(run_id)
+
+
+class RecordingRunStore(RunStore):
+    """Records the runs of each call that reads several of them."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis, live_ttl=600)
+        self.calls: list[set[str]] = []
+
+    async def fields_of(
+        self, run_ids: Sequence[str], names: Sequence[str]
+    ) -> dict[str, list[str | None]]:
+        self.calls.append(set(run_ids))
+        return await super().fields_of(run_ids, names)
 
 
 class ReaperHarness:
@@ -105,3 +122,19 @@ async def test_client_waits_while_redis_is_unreachable(harness: ReaperHarness) -
     reaper = OrphanReaper(runs, harness.queue, harness.stream, harness.finalizer)
 
     assert await reaper.reap_or_wait("run", START)
+
+
+async def test_checks_of_many_clients_are_combined(harness: ReaperHarness) -> None:
+    runs = RecordingRunStore(harness.redis)
+    reaper = OrphanReaper(runs, harness.queue, harness.stream, harness.finalizer)
+    for name in ("waiting", "held"):
+        await runs.create(new_run(name))
+    await put_job(harness.redis, "waiting", due=0)
+    await lease_job(harness.redis, "held")
+
+    names = ("waiting", "held", "run", "unknown")
+    results = await asyncio.gather(*(reaper.reap_or_wait(name, START) for name in names))
+
+    assert results == [True, True, True, False]
+    assert runs.calls == [set(names)]
+    assert await harness.outcome() == ORPHANED

@@ -161,7 +161,7 @@ async def test_lost_job_does_not_keep_the_next_run_waiting(harness: AdmissionHar
     await wait_behind(harness, "run-1", "run-2", "run-3")
     await harness.redis.execute_command("ZREM", keys.QUEUE, "run-1")
 
-    await harness.queue.start_chat("run-3")
+    assert await harness.queue.find_jobs([("run-3", keys.MAIN_QUEUE, True)]) == {"run-3"}
 
     assert await due_jobs(harness) == ["run-2"]
     assert await harness.chats.in_order(OWNER, CHAT) == ["run-2", "run-3"]
