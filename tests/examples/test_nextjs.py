@@ -33,7 +33,8 @@ from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 from web.node import find_node
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+# The first test waits for the installation and the build, which take minutes on a busy machine.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 FOLDER = EXAMPLES / "nextjs"
 #: The documented settings, which Mamba and the application share.
@@ -62,16 +63,25 @@ class NextApp:
         cookies = {"session": cookie} if user else None
         return httpx.AsyncClient(base_url=self.url, cookies=cookies)
 
-    async def stored_messages(self, chat: str) -> list[list[str]]:
+    def stored_messages(self, chat: str) -> list[list[str]]:
         """Return the role and the text of each message that the application has stored."""
-        stored = json.loads((self.data / f"{chat}.json").read_text())
-        return [[message["role"], text_of(message)] for message in stored["messages"]]
+        messages = self.read(chat)["messages"]
+        return [[message["role"], text_of(message)] for message in messages]
+
+    def read(self, chat: str) -> Json:
+        """Return what the application has stored for a chat."""
+        return json.loads((self.data / f"{chat}.json").read_text())
 
     async def until_stored(self, chat: str, *messages: list[str]) -> None:
         async def probe() -> bool:
-            return await self.stored_messages(chat) == [*messages]
+            return self.stored_messages(chat) == [*messages]
 
         await until(probe, seconds=30)
+
+    async def erase_at_mamba(self, chat: str) -> None:
+        """Delete the runs of a chat, as Mamba does at the end of the retention."""
+        async with httpx.AsyncClient(headers=mamba_headers("ann")) as client:
+            assert (await client.delete(f"{self.mamba.chat}/{chat}")).status_code == 204
 
     async def send_event(self, event_id: str, event: Json, body: Json | None = None) -> int:
         """Sign an event, send it or another body as a webhook, and return the status."""
@@ -197,8 +207,7 @@ async def test_history_outlives_the_retention_and_a_restart(
     await page.wait_for_text("Hello", ".assistant")
     await app.until_stored(chat, *history)
 
-    async with httpx.AsyncClient(headers=mamba_headers("ann")) as client:
-        assert (await client.delete(f"{app.mamba.chat}/{chat}")).status_code == 204
+    await app.erase_at_mamba(chat)
     await app.server.kill()
     app.server.start()
     await app.server.ready()
@@ -222,6 +231,25 @@ async def test_stop_stores_what_was_written(
     await app.until_stored(chat, ["user", "Hi"], ["assistant", "Hel"])
     await page.open()
     assert await page.messages() == [["user", "Hi"], ["assistant", "Hel"]]
+
+
+async def test_display_tool_is_stored_and_shown_again(
+    app: NextApp, page: DocumentedWindow, chat: str
+) -> None:
+    call = {"id": "c1", "name": "generateCard", "arguments": json.dumps({"title": "Lisbon"})}
+    await app.mamba.upstream.script(MODEL, [[{"tool": call}], [{"text": ["Here"]}]])
+    await page.send("Hi")
+    await page.wait_for_text("Lisbon", ".assistant h3")
+    await app.until_stored(chat, ["user", "Hi"], ["assistant", "Here"])
+    await page.messages()
+    await app.erase_at_mamba(chat)
+    await page.open()
+    await page.wait_for_text("Lisbon", ".assistant h3")
+    await page.send("More")
+    await page.wait_for_text("Here", ".user + .assistant:last-of-type")
+    await app.until_stored(
+        chat, ["user", "Hi"], ["user", "More"], ["assistant", "Here"], ["assistant", "Here"]
+    )
 
 
 async def test_chat_of_another_user_is_not_found(
@@ -256,7 +284,7 @@ async def test_forged_webhook_is_refused(app: NextApp, chat: str) -> None:
     signed, forged = answer_event(chat, "Real"), answer_event(chat, "Forged")
 
     assert await app.send_event("evt_1", signed, forged) == 401
-    assert await app.stored_messages(chat) == []
+    assert app.stored_messages(chat) == []
 
 
 async def test_webhook_of_another_owner_is_not_stored(app: NextApp, chat: str) -> None:
@@ -264,7 +292,22 @@ async def test_webhook_of_another_owner_is_not_stored(app: NextApp, chat: str) -
     event = answer_event(chat, "Theirs", owner="jwt::bob")
 
     assert await app.send_event("evt_1", event) == 204
-    assert await app.stored_messages(chat) == []
+    assert app.stored_messages(chat) == []
+
+
+async def test_long_answer_is_read_from_mamba(
+    app: NextApp, page: DocumentedWindow, chat: str
+) -> None:
+    """Webhooks leave out long messages."""
+    await app.mamba.upstream.script(MODEL, [[{"text": ["word " * 6000] * 10}]])
+    await page.send("Hi")
+
+    async def stored() -> Json | None:
+        messages = app.read(chat)["messages"]
+        return messages[1] if len(messages) == 2 else None
+
+    answer = await until(stored, seconds=60)
+    assert len(json.dumps(answer)) > 256 * 1024
 
 
 async def test_repeated_and_late_webhooks_change_nothing(app: NextApp, chat: str) -> None:
@@ -276,4 +319,4 @@ async def test_repeated_and_late_webhooks_change_nothing(app: NextApp, chat: str
     ]
 
     assert statuses == [204, 204, 204]
-    assert await app.stored_messages(chat) == [["assistant", "New"]]
+    assert app.stored_messages(chat) == [["assistant", "New"]]
