@@ -43,6 +43,21 @@ SETTINGS = {
 }
 #: The style sheets are loaded, so buttons no longer move.
 LOADED = "document.readyState === 'complete'"
+#: Delays the requests that store messages, and records the order of the requests.
+DELAY_STORE = """
+(() => {
+  window.steps = [];
+  const send = window.fetch;
+  window.fetch = async (url, init) => {
+    const { method = 'GET' } = init ?? {};
+    steps.push(method);
+    if (method === 'PUT') await new Promise((resolve) => setTimeout(resolve, 300));
+    const response = await send(url, init);
+    if (method === 'PUT') steps.push('stored');
+    return response;
+  };
+})()
+"""
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
 
@@ -122,8 +137,7 @@ async def app(
     upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[NextApp]:
     install_example("nextjs")
-    if not (FOLDER / ".next/BUILD_ID").exists():
-        await asyncio.to_thread(find_node().run, FOLDER, "build")
+    await asyncio.to_thread(find_node().run, FOLDER, "build")
     port = free_port()
     webhook = {"MAMBA_WEBHOOKS__APP__URL": f"http://127.0.0.1:{port}/api/mamba"}
     settings = {**SETTINGS, **webhook, "MAMBA_OPENAI__DEFAULT_MODEL": MODEL}
@@ -196,6 +210,14 @@ async def test_answer_is_stored_although_the_page_was_closed(
         await signed_in.until_stored(chat, ["user", "Hi"])
     await upstream.release(MODEL)
     await signed_in.until_stored(chat, ["user", "Hi"], ["assistant", "Hello"])
+
+
+async def test_message_is_stored_before_it_is_sent(app: NextApp, page: DocumentedWindow) -> None:
+    await app.mamba.upstream.script(MODEL, [[{"text": ["Hello"]}]])
+    await page.evaluate(DELAY_STORE)
+    await page.send("Hi")
+    await page.wait_for_text("Hello", ".assistant")
+    assert (await page.evaluate("steps"))[:4] == ["PUT", "stored", "GET", "POST"]
 
 
 async def test_history_outlives_the_retention_and_a_restart(

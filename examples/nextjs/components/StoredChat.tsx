@@ -10,20 +10,25 @@ export function StoredChat(props: Pick<ChatProps, 'api' | 'chatId' | 'initialMes
 
 /** Returns the headers of a request to Mamba. The session cookie authenticates the user. */
 async function authHeaders() {
-  const response = await fetch('/api/token', { cache: 'no-store' });
-  if (!response.ok) throw new Error('Your session has ended. Sign in again.');
+  const response = await request('/api/token');
   const { token } = await response.json();
   return { authorization: `Bearer ${token}` };
 }
 
-/** Sends the messages to the application, one request after another. */
+/** Returns a function that stores the messages in the application, one request after another. */
 function saver(chatId: string): ChatProps['save'] {
-  const headers = { 'content-type': 'application/json' };
-  let saved: Promise<unknown> = Promise.resolve();
+  let saved = Promise.resolve();
   return (messages) => {
-    if (messages.length === 0) return;
+    if (messages.length === 0) return saved;
     const body = JSON.stringify(messages);
-    const send = () => fetch(`/api/chats/${chatId}`, { method: 'PUT', headers, body });
-    saved = saved.then(send).catch(console.error);
+    const store = async () => void (await request(`/api/chats/${chatId}`, { method: 'PUT', body }));
+    return (saved = saved.then(store, store));
   };
+}
+
+async function request(path: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(path, { ...init, cache: 'no-store', headers: { 'content-type': 'application/json' } });
+  if (response.status === 401) throw new Error('Your session has ended. Sign in again.');
+  if (!response.ok) throw new Error(`The application responded with ${response.status}.`);
+  return response;
 }

@@ -16,7 +16,8 @@ export interface ChatProps {
   chatId: string;
   /** The messages that your application stored for this chat. */
   initialMessages: Message[];
-  save: (messages: Message[]) => void;
+  /** Stores the messages before one is sent, and when an answer has ended. Pass the same function in each render. */
+  save: (messages: Message[]) => Promise<void>;
   /** Headers that authenticate the user, or {} if `auth.mode` is `none`. Only the first render's function is used. */
   authHeaders: () => Promise<Record<string, string>>;
   /** Handles the buttons of a card that your application defines. */
@@ -33,6 +34,7 @@ export function Chat({ api, chatId, initialMessages, save, authHeaders, act }: C
       new MambaChatTransport<Message>({
         api,
         headers: authHeaders,
+        prepareBody: (body) => save(body.messages as Message[]).then(() => body),
         body: {
           tools: ['generateForm', 'generateChart', 'generateCode', 'generateCard'],
           sdkVersion: 6, // AI SDK 6
@@ -56,7 +58,7 @@ export function Chat({ api, chatId, initialMessages, save, authHeaders, act }: C
 
   // While an answer streams, the server has it; a reload replays it from its start.
   useEffect(() => {
-    if (status !== 'streaming') save(messages);
+    if (status === 'ready' || status === 'error') void save(messages);
   }, [messages, save, status]);
 
   const busy = status === 'submitted' || status === 'streaming';

@@ -12,7 +12,7 @@ const props: ChatProps = {
   api: '/chat', // vite.config.ts passes it on to Mamba
   chatId,
   initialMessages: JSON.parse(localStorage.getItem(chatId) ?? '[]'),
-  save: (messages) => localStorage.setItem(chatId, JSON.stringify(messages)),
+  save: async (messages) => localStorage.setItem(chatId, JSON.stringify(messages)),
   authHeaders: async () => ({}), // `make dev` requires no authentication
   act: (name, values) => alert(`${name} ${JSON.stringify(values)}`),
 };

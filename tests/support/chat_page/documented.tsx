@@ -38,7 +38,7 @@ const props: ChatProps = {
   api,
   chatId,
   initialMessages: stored(),
-  save: (messages) => localStorage.setItem(chatId, JSON.stringify(messages)),
+  save: async (messages) => localStorage.setItem(chatId, JSON.stringify(messages)),
   authHeaders,
   act: (name, values) => document.body.append(`act ${name} ${JSON.stringify(values)}`),
 };

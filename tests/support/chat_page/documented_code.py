@@ -22,7 +22,7 @@ def write_project(folder: Path, version: Version) -> None:
         (folder / name).write_text(module)
     for name in ("app.tsx", "documented.tsx", "transports.ts"):
         (folder / name).write_text((FOLDER / name).read_text())
-    for name in ("stock_chat.tsx", "stock_tool_result.tsx"):
+    for name in ("stock_chat.tsx", "stock_display_tool.tsx"):
         module = (FOLDER / name).read_text()
         (folder / name).write_text(_without_approvals(module) if version == "5" else module)
     config = json.loads((FOLDER / "tsconfig.json").read_text())

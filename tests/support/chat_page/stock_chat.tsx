@@ -6,7 +6,7 @@ import type { UIMessage } from 'ai';
 import { type FormEvent, useEffect, useState } from 'react';
 import { isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses } from 'ai'; // AI SDK 6
 import { Approval } from './Approval'; // AI SDK 6
-import { ToolResult } from './stock_tool_result';
+import { DisplayTool } from './stock_display_tool';
 
 type Message = UIMessage;
 
@@ -14,7 +14,7 @@ export interface ChatProps {
   api: string;
   chatId: string;
   initialMessages: Message[];
-  save: (messages: Message[]) => void;
+  save: (messages: Message[]) => Promise<void>;
   authHeaders: () => Promise<Record<string, string>>;
   act: (name: string) => void;
 }
@@ -41,7 +41,7 @@ export function Chat({ api, chatId, initialMessages, save, authHeaders, act }: C
   const { messages, sendMessage, status, error } = chat;
 
   useEffect(() => {
-    if (status !== 'streaming') save(messages);
+    if (status === 'ready' || status === 'error') void save(messages);
   }, [messages, save, status]);
 
   const busy = status === 'submitted' || status === 'streaming';
@@ -74,7 +74,7 @@ export function Chat({ api, chatId, initialMessages, save, authHeaders, act }: C
       case 'source-url':
         return <a key={index} href={part.url}>{part.title ?? part.url}</a>;
       default:
-        return <ToolResult key={index} part={part} send={(text) => void sendMessage({ text })} act={act} />;
+        return <DisplayTool key={index} part={part} send={(text) => void sendMessage({ text })} act={act} />;
     }
   }
 

@@ -8,7 +8,7 @@ interface Props {
   act: (name: string) => void;
 }
 
-export function ToolResult({ part, send, act }: Props) {
+export function DisplayTool({ part, send, act }: Props) {
   if (!('output' in part)) return null;
   return (
     <pre>
