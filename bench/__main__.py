@@ -12,6 +12,7 @@ import uvloop
 
 from bench.capacity import Curves, saturated_curve, steady_streams
 from bench.clients.idle_clients import idle
+from bench.clients.live_clients import live
 from bench.growth import live_streams, memory
 from bench.measurements import (
     FULL,
@@ -39,7 +40,13 @@ COMPARISONS: tuple[Callable[[Servers, Effort], Awaitable[list[Row]]], ...] = (
     short_answers,
 )
 #: Measurements of Mamba alone, which start the servers that they need. Add new ones here.
-SINGLE: tuple[Callable[[], Awaitable[list[Row]]], ...] = (pickup, replays, idle, queue_scripts)
+SINGLE: tuple[Callable[[], Awaitable[list[Row]]], ...] = (
+    pickup,
+    replays,
+    idle,
+    live,
+    queue_scripts,
+)
 LONG: tuple[Callable[[], Awaitable[list[Row]]], ...] = (live_streams, memory)
 
 _PLOTS = """

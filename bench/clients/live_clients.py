@@ -16,6 +16,7 @@ import uvloop
 
 from bench.clients.idle_clients import UNLIMITED
 from bench.measurements import cpu_seconds
+from bench.table import Row, at_most, single
 from shared.redis.client import connect
 from shared.streams.event_stream import Append, RedisEventStream
 from shared.streams.events import Start, TextDelta, TextStart
@@ -137,7 +138,26 @@ async def live_clients(api: Api, valkey: Valkey) -> LiveCost:
     )
 
 
+async def live() -> list[Row]:
+    """Measure the delay of events to the clients of one API process."""
+    cost = await _measure()
+    title = f"delay of {EVENTS_PER_SECOND} events/s to each of {RUNS * CLIENTS_PER_RUN:,} clients"
+    return [
+        single(f"{title}, p50", cost.p50, unit="ms"),
+        single(f"{title}, p99", cost.p99, at_most(100, "ms")),
+    ]
+
+
 async def main() -> None:
+    cost = await _measure()
+    print(
+        f"{RUNS * CLIENTS_PER_RUN} clients, {cost.events_per_second:,.0f} events/s:"
+        f" delay p50 {cost.p50:.1f} ms, p99 {cost.p99:.1f} ms;"
+        f" CPU: API {cost.api_share:.0%}, clients {cost.clients_share:.0%}"
+    )
+
+
+async def _measure() -> LiveCost:
     async with AsyncExitStack() as stack:
         valkey = Valkey()
         stack.push_async_callback(stop_all, valkey)
@@ -145,12 +165,7 @@ async def main() -> None:
         api = Api(valkey.url, UNLIMITED)
         stack.push_async_callback(stop_all, api)
         await start_all(api)
-        cost = await live_clients(api, valkey)
-        print(
-            f"{RUNS * CLIENTS_PER_RUN} clients, {cost.events_per_second:,.0f} events/s:"
-            f" delay p50 {cost.p50:.1f} ms, p99 {cost.p99:.1f} ms;"
-            f" CPU: API {cost.api_share:.0%}, clients {cost.clients_share:.0%}"
-        )
+        return await live_clients(api, valkey)
 
 
 if __name__ == "__main__":
