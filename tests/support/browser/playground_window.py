@@ -92,6 +92,14 @@ class PlaygroundWindow:
         )
         return texts
 
+    def kill_worker(self, chat: str) -> bool:
+        """Kill the worker of the chat's run, as the button does. Returns whether there is one."""
+        return httpx.post(f"{self.url}/playground/kill-worker?chat={quote(chat)}").is_success
+
+    def stop(self, chat: str) -> None:
+        """Stop the answer that is being written, and keep the queued messages."""
+        httpx.post(f"{self.url}/chat/{quote(chat)}/stop").raise_for_status()
+
     def wait_until_ended(self, chat: str) -> None:
         """Wait until no run of the chat is live."""
         until(lambda: chat not in httpx.get(f"{self.url}/chats?state=live").text)

@@ -148,10 +148,10 @@ def test_panel_of_a_phone_takes_and_returns_the_focus(
     assert page.window.evaluate(f"document.querySelector('{panel}').className") == panel[1:]
 
 
-def test_removed_chat_leaves_the_focus_in_the_list(page: PlaygroundWindow) -> None:
+def test_removed_chat_leaves_the_focus_on_the_page(page: PlaygroundWindow) -> None:
     focus(page, ".new-chat")
     page.window.press("Enter")
     focus(page, ".new-chat")
     tab_to(page, ".sidebar .remove")
     page.window.press("Enter")
-    wait_for_focus(page, ".new-chat")
+    wait_for_focus(page, ".new-chat, [name=message]")

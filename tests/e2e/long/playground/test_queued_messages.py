@@ -1,4 +1,7 @@
-"""Messages that are sent while an answer is being written, in one tab and in several."""
+"""Messages that are sent while an answer is being written, in one tab and in several.
+
+The first answer takes longer than a test. It is stopped when all messages are queued.
+"""
 
 from collections.abc import Generator
 
@@ -11,15 +14,21 @@ from tests.support.browser.playground_window import (
     open_playground,
 )
 
+LONG = "Count to 2000"
+
 
 @pytest.fixture
-def second(
-    page: PlaygroundWindow, browser: Browser, url: str, chat: str
-) -> Generator[PlaygroundWindow]:
-    """A second tab, opened while the first one receives a long answer."""
-    page.send("Count to 150")
+def busy(page: PlaygroundWindow) -> PlaygroundWindow:
+    """A tab that receives the long answer."""
+    page.send(LONG)
     page.wait_for_answer("10,")
-    with open_playground(browser, url, chat) as second:
+    return page
+
+
+@pytest.fixture
+def second(busy: PlaygroundWindow, browser: Browser, chat: str) -> Generator[PlaygroundWindow]:
+    """A second tab that receives the same answer."""
+    with open_playground(browser, busy.url, chat) as second:
         second.wait_for_answer("10,")
         yield second
 
@@ -34,74 +43,77 @@ def check_messages(page: PlaygroundWindow, *lasts: int) -> None:
     """Wait for the end of the last answer, and check the order of all messages."""
     page.wait_for_answer(f"{lasts[-1]}. Done.")
     page.window.wait_until("document.querySelector('.message.live, .queue') === null")
-    assert page.messages() == conversation(*lasts)
+    prompt, stopped, *others = page.messages()
+    assert prompt == LONG
+    assert stopped.startswith("The demo model counts: 1, 2, 3,")
+    assert others == conversation(*lasts)
 
 
-def test_queued_message_is_answered_next(page: PlaygroundWindow) -> None:
-    page.send("Count to 100")
-    page.wait_for_answer("10,")
-    queue(page, 7)
-    check_messages(page, 100, 7)
+def test_queued_message_is_answered_next(busy: PlaygroundWindow, chat: str) -> None:
+    queue(busy, 7)
+    busy.stop(chat)
+    check_messages(busy, 7)
 
 
-def test_queued_messages_survive_a_reload(page: PlaygroundWindow, chat: str) -> None:
-    page.send("Count to 150")
-    page.wait_for_answer("10,")
-    queue(page, 90, 91)
-    page.open(chat)
-    check_messages(page, 150, 90, 91)
+def test_queued_messages_survive_a_reload(busy: PlaygroundWindow, chat: str) -> None:
+    queue(busy, 90, 91)
+    busy.open(chat)
+    busy.stop(chat)
+    check_messages(busy, 90, 91)
 
 
 def test_messages_answered_during_a_reload_keep_their_order(
-    page: PlaygroundWindow, chat: str
+    busy: PlaygroundWindow, chat: str
 ) -> None:
-    page.send("Count to 60")
-    page.wait_for_answer("10,")
-    queue(page, 3, 4)
-    page.window.visit("about:blank")
-    page.wait_until_ended(chat)
-    page.open(chat)
-    check_messages(page, 60, 3, 4)
+    queue(busy, 3, 4)
+    busy.window.visit("about:blank")
+    busy.stop(chat)
+    busy.wait_until_ended(chat)
+    busy.open(chat)
+    check_messages(busy, 3, 4)
 
 
-def test_cancelled_message_is_not_answered(page: PlaygroundWindow, chat: str) -> None:
-    page.send("Count to 150")
-    page.wait_for_answer("10,")
-    queue(page, 80, 5)
-    page.open(chat)
-    page.window.click(".queue button", "Cancel")
-    check_messages(page, 150, 5)
+def test_cancelled_message_is_not_answered(busy: PlaygroundWindow, chat: str) -> None:
+    queue(busy, 80, 5)
+    busy.open(chat)
+    busy.window.click(".queue button", "Cancel")
+    busy.window.wait_until("document.querySelectorAll('.queue li').length === 1")
+    busy.stop(chat)
+    check_messages(busy, 5)
 
 
 def test_two_tabs_show_queued_messages_in_one_order(
-    page: PlaygroundWindow, second: PlaygroundWindow, chat: str
+    busy: PlaygroundWindow, second: PlaygroundWindow, chat: str
 ) -> None:
-    for tab, last in ((page, 3), (second, 4), (page, 5), (second, 6)):
+    for tab, last in ((busy, 3), (second, 4), (busy, 5), (second, 6)):
         queue(tab, last)
-    check_messages(page, 150, 3, 4, 5, 6)
-    check_messages(second, 150, 3, 4, 5, 6)
+    busy.stop(chat)
+    check_messages(busy, 3, 4, 5, 6)
+    check_messages(second, 3, 4, 5, 6)
     second.open(chat)
-    check_messages(second, 150, 3, 4, 5, 6)
+    check_messages(second, 3, 4, 5, 6)
+    assert busy.messages() == second.messages()
 
 
 def test_hidden_tab_shows_what_another_tab_queued(
-    page: PlaygroundWindow, second: PlaygroundWindow
+    busy: PlaygroundWindow, second: PlaygroundWindow, chat: str
 ) -> None:
-    page.window.set_always_visible(always_visible=False)
+    busy.window.set_always_visible(always_visible=False)
     second.window.call("Page.bringToFront")
     queue(second, 40, 3)
-    check_messages(second, 150, 40, 3)
-    page.window.call("Page.bringToFront")
-    check_messages(page, 150, 40, 3)
+    second.stop(chat)
+    check_messages(second, 40, 3)
+    busy.window.call("Page.bringToFront")
+    check_messages(busy, 40, 3)
 
 
 def test_idle_tab_shows_what_another_tab_sends(
-    page: PlaygroundWindow, second: PlaygroundWindow
+    busy: PlaygroundWindow, second: PlaygroundWindow, chat: str
 ) -> None:
-    check_messages(page, 150)
-    check_messages(second, 150)
+    queue(busy, 20)
+    busy.stop(chat)
+    check_messages(busy, 20)
+    check_messages(second, 20)
     second.send("Count to 30")
-    second.wait_for_answer("1, 2")
-    queue(second, 3, 4)
-    check_messages(page, 150, 30, 3, 4)
-    check_messages(second, 150, 30, 3, 4)
+    check_messages(second, 20, 30)
+    check_messages(busy, 20, 30)
