@@ -68,9 +68,18 @@ def test_reload_during_an_approved_call_shows_its_result(
     asked: PlaygroundWindow, chat: str
 ) -> None:
     decide(asked, "Allow")
-    asked.wait_for_entry("Attempt 1 writes the answer.")
+    asked.window.wait_until("document.querySelectorAll('.recording').length === 2")
     asked.open(chat)
     check_answer(asked, chat, RESULT)
+    asked.open(chat)
+    check_answer(asked, chat, RESULT)
+
+
+def test_page_reloaded_right_after_the_decision_shows_the_result(
+    asked: PlaygroundWindow, chat: str
+) -> None:
+    decide(asked, "Allow")
+    asked.window.wait_until("document.querySelector('.approval') === null")
     asked.open(chat)
     check_answer(asked, chat, RESULT)
 

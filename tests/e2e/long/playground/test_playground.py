@@ -7,7 +7,12 @@ import pytest
 
 from tests.support.browser.accessibility import accessibility_violations
 from tests.support.browser.page import Browser
-from tests.support.browser.playground_window import PlaygroundWindow, counted, open_playground
+from tests.support.browser.playground_window import (
+    PlaygroundWindow,
+    conversation,
+    counted,
+    open_playground,
+)
 from tests.support.browser.window import open_window
 from tests.support.system.dev import Dev
 
@@ -97,6 +102,15 @@ def test_reloaded_page_shows_the_whole_answer(page: PlaygroundWindow, chat: str)
     page.open(chat)
     page.wait_for_entry("Replay of the stream from event 1.")
     check_whole(page, chat, 200)
+
+
+def test_page_reloaded_right_after_sending_shows_the_answer(
+    page: PlaygroundWindow, chat: str
+) -> None:
+    page.send("Count to 50")
+    page.open(chat)
+    check_whole(page, chat, 50)
+    assert page.messages() == conversation(50)
 
 
 @pytest.mark.parametrize("failure", ["429", "reset", "hang"])

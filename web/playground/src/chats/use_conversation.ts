@@ -3,8 +3,8 @@
 import { useChat } from '@ai-sdk/react';
 import { ConnectionLostError, MambaChatTransport } from '@mamba-server/client';
 import {
-  generateId, isFileUIPart, lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessageIsCompleteWithToolCalls,
-  type FileUIPart,
+  generateId, isFileUIPart, isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses,
+  lastAssistantMessageIsCompleteWithToolCalls, type FileUIPart,
 } from 'ai';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { CHAT_URL, generateTitle, network, stopRun, timeline } from '../server';
@@ -24,7 +24,11 @@ export function useConversation(chat: Chat, store: ChatStore, fields: object) {
   const [notice, setNotice] = useState('');
   const read = () => transport.connection(chat.id);
   const connection = useSyncExternalStore(transport.subscribe, read);
-  const [initial] = useState(() => ({ ...store.conversation(chat.id), runId: chat.runId }));
+  const [initial] = useState(() => {
+    const stored = store.conversation(chat.id);
+    // A page that is reloaded before the response to its request does not know the run.
+    return { ...stored, runId: chat.runId ?? (isAnswered(stored.messages) ? undefined : NEWEST_RUN) };
+  });
   const session = useChat<Message>({
     id: chat.id,
     messages: initial.messages,
@@ -178,6 +182,13 @@ export function useConversation(chat: Chat, store: ChatStore, fields: object) {
 
 function includes(messages: Message[], message: Message): boolean {
   return messages.some(({ id }) => id === message.id);
+}
+
+/** Whether the last message needs no answer. */
+function isAnswered(messages: Message[]): boolean {
+  const last = messages.at(-1);
+  if (last?.role === 'user') return false;
+  return !last?.parts.some((part) => isToolUIPart(part) && part.state === 'approval-responded');
 }
 
 /** The id of the run whose answer the response streams. */
